@@ -1,0 +1,103 @@
+# Two commands matter: `make demo` and `make test`. Both do all their set-up and repeat nothing that did not change.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 5000
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Progress for who watches a terminal, silence elsewhere.
+QUIET := $(if $(MAKE_TERMOUT),,--quiet)
+
+.PHONY: help demo serve sync test lint format bench bench-peers clean
+
+help:
+	@echo "make demo                      try it: draws 1,500 pictures, indexes them, serves on http://127.0.0.1:$(PORT)"
+	@echo "make serve CORPUS=~/Pictures   your own pictures, with the model clip-ViT-B-32 (ML_API_MODEL for another)"
+	@echo "make sync CORPUS=~/Pictures    only index them"
+	@echo "make test                      all checks and tests"
+	@echo "make bench | bench-peers       speed and scale, half an hour on an idle machine | beside michaelfeil/infinity"
+	@echo "make lint | format | clean     checks without tests | rewrite to style | remove everything made here"
+
+# --- running ---------------------------------------------------------------------------------------------------------
+
+demo serve: export ML_API_PORT := $(PORT)
+
+demo: export ML_API_MODEL := demo/model
+demo: export ML_API_CORPUS := data/demo/images
+demo: export ML_API_MILVUS_URI := data/demo/milvus.db
+demo: export ML_API_THUMBNAIL_DIR := data/demo/thumbnails
+demo: $(VENV)/.installed
+	@$(BIN)/python -m demo.corpus $(ML_API_CORPUS)
+	@$(BIN)/python -m ml_api sync
+	@exec $(BIN)/python -m ml_api serve
+
+serve: sync
+	@exec $(BIN)/python -m ml_api serve
+
+sync serve: export ML_API_CORPUS := $(or $(CORPUS),$(ML_API_CORPUS))
+sync: $(VENV)/.installed
+	@test -n "$(ML_API_CORPUS)" || { echo "error: name your folder of images: make $(MAKECMDGOALS) CORPUS=~/Pictures" >&2; exit 2; }
+	@$(BIN)/python -m ml_api sync
+
+# --- checking --------------------------------------------------------------------------------------------------------
+
+test: lint $(VENV)/.milvus-server
+	@scripts/system-packages chromium
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# --- measuring -------------------------------------------------------------------------------------------------------
+
+BENCHMARKS := serving sync search_scale overload
+PEERS := .cache/peers/infinity
+
+bench: $(VENV)/.installed-bench $(VENV)/.milvus-server
+	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit; done
+	@if $(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then $(BIN)/python -m benchmarks.gpu; fi
+
+bench-peers: $(VENV)/.installed-bench $(PEERS)/.installed
+	$(BIN)/python -m benchmarks.peers
+
+# --- setting up ------------------------------------------------------------------------------------------------------
+
+$(VENV)/bin/python:
+	@scripts/new-venv $(PYTHON) $(VENV)
+
+$(VENV)/.installed: requirements.txt constraints.txt | $(VENV)/bin/python
+	@echo "installing requirements (a minute or so; longer where torch comes with CUDA)"
+	$(BIN)/python -m pip install $(QUIET) -r requirements.txt -c constraints.txt
+	@touch $@
+
+# The tests' Milvus server: a wheel, in a folder of its own, as the package in it is not meant for our import path.
+$(VENV)/.milvus-server: requirements-milvus-server.txt $(VENV)/.installed
+	$(BIN)/python -m pip install $(QUIET) --no-deps --upgrade --target $(VENV)/milvus-server -r requirements-milvus-server.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(BIN)/python -m pip install $(QUIET) -r requirements-dev.txt -c constraints.txt
+	@touch $@
+
+$(VENV)/.installed-bench: requirements-bench.txt $(VENV)/.installed-dev
+	$(BIN)/python -m pip install $(QUIET) -r requirements-bench.txt -c constraints.txt
+	@touch $@
+
+# The peer's pins are older than ours, so it has an environment of its own. Without torchvision, whose build may not match torch's.
+$(PEERS)/.installed: benchmarks/requirements-peers.txt
+	@mkdir -p $(dir $(PEERS))
+	@scripts/new-venv $(PYTHON) $(PEERS)
+	$(PEERS)/bin/python -m pip install $(QUIET) -r $<
+	$(PEERS)/bin/python -m pip uninstall $(QUIET) --yes torchvision
+	@touch $@
+
+clean:
+	rm -rf $(VENV) data .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache/benchmarks .cache/peers benchmarks/results
