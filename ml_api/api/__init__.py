@@ -1,0 +1,1 @@
+"""The HTTP edge: parsing, routes, the error table and the OpenAPI document. Knows services, never their implementations."""

@@ -1,0 +1,102 @@
+"""Stored images: their records, their files, their previews. Files are reached by id only, never by a path."""
+
+import hashlib
+
+from flask import Blueprint, Response, request
+
+from ml_api import images
+from ml_api.api.answers import stored_image
+from ml_api.api.openapi import IMAGE_ID, TIMEOUT, operation
+from ml_api.api.parsing import image_id_of, request_deadline
+from ml_api.api.schemas import JsonObject, StoredImage
+from ml_api.api.state import services
+from ml_api.deadline import Deadline
+from ml_api.errors import NotFound
+from ml_api.records import ImageRecord
+
+blueprint = Blueprint("images", __name__, url_prefix="/v1/images")
+
+VERSION: JsonObject = {
+    "name": "v",
+    "in": "query",
+    "required": False,
+    "description": "First digits of the file's digest, as in links; with it the answer may be cached for good.",
+    "schema": {"type": "string"},
+}
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+NOT_MODIFIED = {"304": {"description": "What the client holds (`If-None-Match`) is current."}}
+A_YEAR_S = 31_536_000
+
+
+@blueprint.get("/<image_id>")
+@operation("Look up a stored image", tag="images", answer=StoredImage, parameters=(IMAGE_ID, TIMEOUT), fails=(400, 404, 503, 504))
+def record(image_id: str) -> Response:
+    return stored_image(_stored(image_id, request_deadline()))
+
+
+@blueprint.get("/<image_id>/content")
+@operation(
+    "Download the original file",
+    tag="images",
+    answer={"image/*": BINARY, "application/octet-stream": BINARY},
+    parameters=(IMAGE_ID, VERSION, TIMEOUT),
+    fails=(400, 404, 413, 503, 504),
+    also=NOT_MODIFIED,
+)
+def content(image_id: str) -> Response:
+    data = _file(_stored(image_id, request_deadline()))
+    media_type = images.MEDIA_TYPES.get(images.identify(data) or "", "application/octet-stream")
+    return _cacheable(data, media_type, hashlib.sha256(data).hexdigest())
+
+
+@blueprint.get("/<image_id>/thumbnail")
+@operation(
+    "Show a small preview",
+    tag="images",
+    answer={images.THUMBNAIL_MEDIA_TYPE: BINARY},
+    parameters=(IMAGE_ID, VERSION, TIMEOUT),
+    fails=(400, 404, 413, 422, 503, 504),
+    also=NOT_MODIFIED,
+)
+def thumbnail(image_id: str) -> Response:
+    deadline = request_deadline()
+    stored = _stored(image_id, deadline)
+    if request.if_none_match.contains_weak(stored.digest):  # nothing to read: the digest says what the client holds
+        return _cacheable(b"", images.THUMBNAIL_MEDIA_TYPE, stored.digest)
+    cached = services().thumbnails.cached(stored.digest)
+    if cached is not None:
+        return _cacheable(cached, images.THUMBNAIL_MEDIA_TYPE, stored.digest)
+    data = _file(stored)
+    digest = hashlib.sha256(data).hexdigest()  # the file may have changed since it was indexed
+    return _cacheable(services().thumbnails.make(digest, data, deadline), images.THUMBNAIL_MEDIA_TYPE, digest)
+
+
+def _stored(image_id: str, deadline: Deadline) -> ImageRecord:
+    stored = services().store.get([image_id_of(image_id)], deadline).get(image_id)
+    if stored is None:
+        raise NotFound(f"no image has the id {image_id}")
+    return stored
+
+
+def _file(stored: ImageRecord) -> bytes:
+    try:
+        return services().corpus.read(stored.key, services().limits.max_bytes)
+    except (OSError, NotFound) as exc:
+        raise NotFound(f"the file of image {stored.id} is no longer in the corpus; the next sync will notice") from exc
+
+
+def _cacheable(data: bytes, media_type: str, digest: str) -> Response:
+    """An image that browsers may cache, and must not take for a page or a script."""
+    response = Response(data, content_type=media_type)
+    response.set_etag(digest)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response.cache_control.private = True
+    version = request.args.get("v", "")
+    if len(version) >= 8 and digest.startswith(version):
+        response.cache_control.max_age = A_YEAR_S
+        response.cache_control.immutable = True
+    else:
+        response.cache_control.no_cache = True
+    response.make_conditional(request)
+    return response

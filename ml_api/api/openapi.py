@@ -1,0 +1,175 @@
+"""The OpenAPI document: built by flasgger from what stands beside each view, with schemas that also validate the requests."""
+
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from typing import Any, TypeVar
+
+from flasgger import Swagger, swag_from
+from flask import Flask
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from werkzeug.routing import Rule
+
+from ml_api import __version__
+from ml_api.api import problems, schemas
+from ml_api.api.parsing import REQUEST_TIMEOUT
+from ml_api.api.schemas import JsonObject
+
+View = TypeVar("View", bound=Callable[..., Any])
+REF = "#/components/schemas/{model}"
+TITLE = "Semantic image search"
+TAGS = [
+    {"name": "search", "description": "Find images."},
+    {"name": "images", "description": "Look at stored images."},
+    {"name": "service", "description": "What is loaded, stored and ready."},
+]
+REQUESTS = (schemas.TextQuery, schemas.ImageQuery)
+ANSWERS = (
+    schemas.SearchAnswer,
+    schemas.StoredImage,
+    schemas.ModelAnswer,
+    schemas.StatsAnswer,
+    schemas.AliveAnswer,
+    schemas.ReadyAnswer,
+    schemas.Problem,
+)
+
+PROBLEMS = {
+    400: "The request is invalid; `detail` says which field and why.",
+    404: "There is no such image.",
+    413: "The body, or the image in it, is larger than allowed.",
+    415: "The body comes in a content type that is not read.",
+    422: "The body is not an image that can be decoded.",
+    503: "The model or the store cannot answer now, or too many requests are waiting; try again after `Retry-After` seconds.",
+    504: "The answer would have taken longer than the service, or `X-Request-Timeout`, allows.",
+}
+IMAGE_ID: JsonObject = {"$ref": "#/components/parameters/image_id"}
+TIMEOUT: JsonObject = {"$ref": "#/components/parameters/request_timeout"}
+"""For every view that asks `parsing.request_deadline`."""
+
+
+def operation(  # noqa: PLR0913 - named after the fields of an OpenAPI operation, each optional but three
+    summary: str,
+    *,
+    tag: str,
+    answer: type[BaseModel] | Mapping[str, Any],
+    description: str = "",
+    parameters: tuple[JsonObject, ...] = (),
+    body: JsonObject | None = None,
+    fails: tuple[int, ...] = (),
+    also: Mapping[str, JsonObject] | None = None,
+) -> Callable[[View], View]:
+    """Document a view. `answer` is the model of its JSON, or the media types of its content; `fails` its error statuses.
+
+    `also` adds answers that are neither: a 304, a 503 that is not a problem.
+    """
+    responses: JsonObject = {"200": {"description": "Success.", "content": _content(answer)}}
+    responses |= {str(status): _problem(status) for status in fails}
+    responses |= also or {}
+    spec: JsonObject = {"summary": summary, "description": description, "tags": [tag], "parameters": list(parameters)}
+    if body is not None:
+        spec["requestBody"] = {"required": True, "content": body}
+    decorate: Callable[[View], View] = swag_from(spec | {"responses": responses})
+    return decorate
+
+
+def query_parameters_of(model: type[BaseModel]) -> tuple[JsonObject, ...]:
+    """A request model's fields as parameters of the query string, required ones first."""
+    schema = model.model_json_schema(ref_template=REF)
+    required = set(schema.get("required", ()))
+    fields = sorted(schema["properties"].items(), key=lambda item: item[0] not in required)
+    return tuple(
+        {
+            "name": name,
+            "in": "query",
+            "required": name in required,
+            "description": field.pop("description", ""),
+            **({"example": examples[0]} if (examples := field.pop("examples", None)) else {}),
+            "schema": field,
+        }
+        for name, field in fields
+    )
+
+
+def ref(model: type[BaseModel]) -> JsonObject:
+    return {"$ref": REF.format(model=model.__name__)}
+
+
+def register(app: Flask, example_id: str | None, timeout_s: float) -> None:
+    """Serve the document at /apispec.json and a current Swagger UI at /apidocs/; no request of theirs leaves this machine.
+
+    `example_id` is the id of a stored image, so that "Try it out" works as it stands; `timeout_s` the longest a request may take.
+
+    flasgger's own bundle dates from 2020 and loads fonts from elsewhere, so its static files and page are replaced by ours.
+    """
+    config = {
+        "openapi": "3.1.0",
+        "title": TITLE,
+        "headers": [],
+        "specs": [
+            {"endpoint": "apispec", "route": "/apispec.json", "rule_filter": _is_documented, "model_filter": lambda _tag: True}
+        ],
+        "specs_route": "/apidocs/",
+        "static_folder": str(files("flask_swagger_ui") / "dist"),
+        "static_url_path": "/apidocs/assets",
+    }
+    parameters = {"image_id": _image_id(example_id), "request_timeout": _timeout(timeout_s)}
+    components = {"schemas": _schemas(), "parameters": parameters}
+    Swagger(app, config=config, template={"info": _info(), "tags": TAGS, "components": components})
+
+
+def _is_documented(rule: Rule) -> bool:
+    """Routes for programs. Pages, assets and the document itself are for people and browsers."""
+    return rule.rule.startswith("/v1/") or rule.rule in {"/livez", "/readyz"}
+
+
+def _info() -> JsonObject:
+    return {
+        "title": TITLE,
+        "version": __version__,
+        "description": "Search images by what they show: in words, or with another image. "
+        "Errors are `application/problem+json` (RFC 9457) with a stable `code`.",
+        "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    }
+
+
+def _image_id(example: str | None) -> JsonObject:
+    return {
+        "name": "image_id",
+        "in": "path",
+        "required": True,
+        "description": "Id of a stored image, as in the hits of a search.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        **({"example": example} if example else {}),
+    }
+
+
+def _timeout(most_s: float) -> JsonObject:
+    return {
+        "name": REQUEST_TIMEOUT,
+        "in": "header",
+        "required": False,
+        "description": "Seconds, from its arrival, after which an answer to this request is no longer wanted.",
+        "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": most_s, "default": most_s},
+    }
+
+
+def _schemas() -> JsonObject:
+    described: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in REQUESTS]
+    described += [(model, "serialization") for model in ANSWERS]
+    _, definitions = models_json_schema(described, ref_template=REF)
+    found: JsonObject = definitions["$defs"]
+    return found
+
+
+def _content(answer: type[BaseModel] | Mapping[str, Any]) -> JsonObject:
+    if isinstance(answer, Mapping):
+        return dict(answer)
+    return {"application/json": {"schema": ref(answer)}}
+
+
+def _problem(status: int) -> JsonObject:
+    answer: JsonObject = {"description": PROBLEMS[status], "content": {problems.MEDIA_TYPE: {"schema": ref(schemas.Problem)}}}
+    if status == 503:
+        answer["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+    return answer

@@ -1,0 +1,148 @@
+"""From a request to typed values, or to an error that names the field, what was wrong and what would be right."""
+
+import base64
+import binascii
+import io
+import re
+from typing import Any, TypeVar
+
+from flask import Request, current_app, g, request
+from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+
+from ml_api.api.schemas import ImageQuery
+from ml_api.deadline import Deadline
+from ml_api.errors import InvalidInput, InvalidQuery, UnsupportedMedia
+from ml_api.records import is_image_id
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+REQUEST_TIMEOUT = "X-Request-Timeout"
+REQUEST_TIMEOUT_S = "REQUEST_TIMEOUT_S"
+"""Where the application keeps its own bound."""
+
+_SECONDS = re.compile(r"\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+"""A number as JSON writes it, never `nan`, `inf` or `1_000`, which Python reads as well."""
+
+
+class UploadRequest(Request):
+    """Keeps uploaded files in memory: they are bounded, read at once, and leave no temporary file behind when a client hangs up."""
+
+    def _get_file_stream(self, *_args: Any, **_kwargs: Any) -> io.BytesIO:  # the door werkzeug leaves open for this
+        return io.BytesIO()
+
+
+def request_deadline() -> Deadline:
+    """By when this request is to be answered: so long after its arrival as the client, or else the application, allows."""
+    most: float = current_app.config[REQUEST_TIMEOUT_S]
+    given = request.headers.get(REQUEST_TIMEOUT)
+    if given is None:
+        return Deadline.within(most, since=g.started)
+    seconds = float(given) if _SECONDS.fullmatch(given) else 0.0
+    if not 0 < seconds <= most:
+        raise InvalidInput(
+            f"{REQUEST_TIMEOUT}: must be a number of seconds above 0 and at most {most:g}{_given(given)}", code="invalid-timeout"
+        )
+    return Deadline.within(seconds, since=g.started)
+
+
+def query_parameters(model: type[Model]) -> Model:
+    """The URL's query string as `model`."""
+    values: dict[str, str] = {}
+    for name, given in request.args.lists():
+        if len(given) > 1:
+            raise InvalidQuery(f"{name}: was given {len(given)} times; give it once")
+        values[name] = given[0]
+    return _validated(model, values, strict=False)
+
+
+def json_body(model: type[Model]) -> Model:
+    """The JSON body as `model`."""
+    if request.mimetype != "application/json":
+        raise UnsupportedMedia(f"the body is {request.mimetype or 'of no stated type'}; send application/json")
+    if not request.get_data(cache=True):
+        raise InvalidInput("the body is empty; send a JSON object", code="invalid-json")
+    try:
+        value = request.get_json()
+    except (BadRequest, UnicodeDecodeError, RecursionError) as exc:
+        raise InvalidInput("the body is not valid JSON", code="invalid-json") from exc
+    if not isinstance(value, dict):
+        raise InvalidInput("the body is JSON, but not an object", code="invalid-json")
+    return _validated(model, value, strict=True)
+
+
+def uploaded_image() -> bytes:
+    """The image file of a search, from a multipart field, the raw body, or base64 in JSON."""
+    kind = request.mimetype
+    if kind == "multipart/form-data":
+        return _multipart_image()
+    if kind == "application/json":
+        return _from_base64(json_body(ImageQuery).image)
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        return request.get_data(cache=False)
+    raise UnsupportedMedia(
+        f"the body is {kind or 'of no stated type'}; send multipart/form-data with a file in the field 'image', "
+        "the file itself as image/*, or JSON with base64"
+    )
+
+
+def image_id_of(text: str) -> str:
+    """A path's id, checked: 32 hex digits, or InvalidInput."""
+    if not is_image_id(text):
+        raise InvalidInput("an image id is 32 lower-case hex digits, as in the hits of a search", code="invalid-id")
+    return text
+
+
+def _multipart_image() -> bytes:
+    try:
+        files = request.files.getlist("image")
+    except RequestEntityTooLarge:
+        raise
+    except (ValueError, BadRequest) as exc:
+        raise InvalidInput("the multipart body is malformed", code="invalid-multipart") from exc
+    if len(files) != 1:
+        found = ", ".join(sorted({*request.files, *request.form})) or "none"
+        raise InvalidInput(
+            f"send exactly one file in the field 'image'; {len(files)} came (fields sent: {found[:200]})", code="missing-image"
+        )
+    data: bytes = files[0].read()
+    return data
+
+
+def _from_base64(text: str) -> bytes:
+    if text.startswith("data:"):
+        header, comma, text = text.partition(",")
+        if not comma or not header.startswith("data:image/") or not header.endswith(";base64"):
+            raise InvalidInput("image: a data URI must read data:image/...;base64,...", code="invalid-base64")
+    elif "://" in text[:20]:
+        raise InvalidInput("image: URLs are not fetched; send the file itself, in base64", code="invalid-base64")
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise InvalidInput("image: not valid base64", code="invalid-base64") from exc
+
+
+def _validated(model: type[Model], values: dict[str, Any], *, strict: bool) -> Model:
+    """`strict` tells JSON's own types apart; in a query string everything is text, and "10" is a number."""
+    try:
+        return model.model_validate(values, strict=strict)
+    except ValidationError as exc:
+        details = [_described(error, model) for error in exc.errors(include_url=False)]
+        raise InvalidQuery("; ".join(details)) from None
+
+
+def _described(error: Any, model: type[BaseModel]) -> str:
+    name = ".".join(str(part) for part in error["loc"])[:100]
+    if error["type"] == "extra_forbidden":
+        return f"{name}: is not a parameter; there are {', '.join(model.model_fields)}"
+    if error["type"] == "missing":
+        return f"{name}: is missing"
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{name}: {message}{_given(error['input'])}"
+
+
+def _given(value: Any) -> str:
+    if isinstance(value, str) and len(value) > 40:
+        return f" (got {len(value)} characters)"
+    return f" (got {ascii(value)[:60]})" if isinstance(value, str | int | float | bool | None) else ""

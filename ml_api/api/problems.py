@@ -1,0 +1,123 @@
+"""The one table from errors to HTTP, and the only place where an answer to an error is written."""
+
+import logging
+from contextlib import suppress
+from time import monotonic
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
+
+from ml_api import errors, logs
+from ml_api.api.schemas import Problem
+from ml_api.api.state import services
+from ml_api.errors import MlApiError
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 1
+DRAIN_S = 5.0
+DRAIN_CHUNK_BYTES = 64 * 1024
+
+STATUS: dict[type[MlApiError], int] = {
+    errors.InvalidInput: 400,
+    errors.InvalidQuery: 400,
+    errors.InvalidImage: 422,
+    errors.TooLarge: 413,
+    errors.UnsupportedMedia: 415,
+    errors.NotFound: 404,
+    errors.Overloaded: 503,
+    errors.Unavailable: 503,
+    errors.ModelUnavailable: 503,
+    errors.StoreUnavailable: 503,
+    errors.DeadlineExceeded: 504,
+    errors.ConfigError: 500,
+}
+REASONS: dict[type[MlApiError], str] = {
+    errors.TooLarge: "too_large",
+    errors.InvalidImage: "bad_image",
+    errors.Overloaded: "queue_full",
+    errors.DeadlineExceeded: "deadline",
+}
+"""What is counted as rejected, beyond its status."""
+TITLES = {
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    422: "Unprocessable Content",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+_HTTP_CODES = {404: "no-such-route", 405: "method-not-allowed", 413: "too-large", 415: "unsupported-media-type"}
+
+_log = logging.getLogger(__name__)
+
+
+def problem(status: int, code: str, detail: str) -> Response:
+    body = Problem(
+        type="about:blank",
+        title=TITLES.get(status, "Error"),
+        status=status,
+        detail=detail,
+        code=code,
+        request_id=logs.request_id.get() or "",
+    )
+    response = Response(body.model_dump_json(), status, content_type=MEDIA_TYPE)
+    if status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def register(app: Flask) -> None:
+    app.register_error_handler(MlApiError, _ours)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unknown)
+
+
+def _ours(error: MlApiError) -> Response:
+    status = STATUS[type(error)]
+    if type(error) in REASONS:
+        _count_rejected(type(error))
+    if isinstance(error, errors.DeadlineExceeded):
+        _log.warning("%s: %s", error.slug, error.detail)  # perhaps a client's own haste, and it tells nothing where it happened
+    elif status >= 500:
+        _log.error("%s: %s", error.slug, error.detail, exc_info=error)
+    return problem(status, error.slug, error.detail)
+
+
+def _http(error: HTTPException) -> BaseResponse:
+    status = error.code or 500
+    if status in {301, 302, 307, 308}:
+        return error.get_response(request.environ)
+    if status == 413:
+        _count_rejected(errors.TooLarge)
+        _drain()
+    methods = ", ".join(sorted(getattr(error, "valid_methods", None) or []))
+    detail = {
+        404: f"no route answers {request.path}; /apidocs/ lists those that do",
+        405: f"{request.path} does not take {request.method}; it takes {methods}",
+        413: "the request body is larger than this service accepts",
+    }.get(status, error.description or "the request could not be understood")
+    response = problem(status, _HTTP_CODES.get(status, "bad-request" if status < 500 else "internal"), detail)
+    if methods:
+        response.headers["Allow"] = methods
+    return response
+
+
+def _count_rejected(error: type[MlApiError]) -> None:
+    services().metrics.rejected.labels(REASONS[error]).inc()
+
+
+def _drain() -> None:
+    """Read on and forget, for a while: a client that is still sending when the connection closes never sees the answer."""
+    deadline = monotonic() + DRAIN_S
+    with suppress(OSError):
+        while monotonic() < deadline and request.environ["wsgi.input"].read(DRAIN_CHUNK_BYTES):
+            pass
+
+
+def _unknown(error: Exception) -> Response:
+    _log.error("unexpected error", exc_info=error)
+    return problem(500, "internal", "something went wrong here; the request id finds it in our logs")

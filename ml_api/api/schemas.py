@@ -1,0 +1,165 @@
+"""Every request and answer, defined once: these models validate what comes in and describe the API in its OpenAPI document."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+MAX_LIMIT = 100
+MAX_OFFSET = 10_000
+MAX_QUERY_CHARS = 1000
+
+RED_SQUARE = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFUlEQVR42mM8oaHBgA0wMeAAg1MCAOA4ASjhBhuDAAAAAElFTkSuQmCC"
+)
+"""An image small enough to stand in the documentation."""
+
+JsonObject = dict[str, Any]
+
+
+def _encodable(text: str) -> str:
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("holds a lone surrogate, which is not a character; send valid Unicode")
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is blank; describe what the images should show")
+    return text.strip()
+
+
+def _whole(number: Any) -> Any:
+    """JSON has one kind of number: 10.0 is the integer 10."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+class _Request(BaseModel):
+    """What a client sends. Unknown fields are errors, so that a misspelt one cannot be ignored silently."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PageParameters(_Request):
+    limit: Annotated[
+        int,
+        Field(ge=1, le=MAX_LIMIT, description="How many images to return.", examples=[10]),
+        BeforeValidator(_whole),
+    ] = 10
+    offset: Annotated[
+        int,
+        Field(ge=0, le=MAX_OFFSET, description="How many of the best to skip.", examples=[0]),
+        BeforeValidator(_whole),
+    ] = 0
+
+
+class TextQuery(PageParameters):
+    q: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=MAX_QUERY_CHARS,
+            description="What the images should show, in natural language. Always taken as plain text.",
+            examples=["two dogs playing in the snow"],
+        ),
+        AfterValidator(_encodable),
+        AfterValidator(_not_blank),
+    ]
+
+
+class ImageQuery(_Request):
+    image: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="The image file in base64, bare or as a `data:image/...;base64,` URI. URLs are not fetched.",
+            examples=[RED_SQUARE],
+        ),
+    ]
+
+
+class _Answer(BaseModel):
+    """What we send."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Links(_Answer):
+    self_: Annotated[str, Field(serialization_alias="self", description="The image's record.")]
+    content: Annotated[str, Field(description="The original file.")]
+    thumbnail: Annotated[str, Field(description="A small preview.")]
+    similar: Annotated[str, Field(description="More like this one.")]
+
+
+class ImageAnswer(_Answer):
+    id: Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="Stable id, derived from the key.")]
+    key: Annotated[str, Field(description="Path of the file below the corpus root.")]
+    width: Annotated[int, Field(description="Pixels, as displayed.")]
+    height: Annotated[int, Field(description="Pixels, as displayed.")]
+    metadata: Annotated[JsonObject, Field(description="Facts that came with the corpus.")]
+    links: Links
+
+
+class StoredImage(ImageAnswer):
+    digest: Annotated[str, Field(description="sha256 of the file's bytes when it was indexed.")]
+    indexed_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+class HitAnswer(ImageAnswer):
+    score: Annotated[float, Field(description="Similarity in the collection's metric; higher is closer.")]
+
+
+class Timings(_Answer):
+    """Milliseconds per stage; a stage that the request did not pass through took 0."""
+
+    decode: float = 0
+    prepare: float = 0
+    queue: float = 0
+    embed: float = 0
+    search: float = 0
+    total: float = 0
+
+
+class SearchAnswer(_Answer):
+    query_id: Annotated[str, Field(description="Id of this request, as in the X-Request-ID header and in the logs.")]
+    model: Annotated[str, Field(description="Name of the model that embedded the query.")]
+    truncated: Annotated[bool, Field(description="Whether the text was longer than the model reads.")]
+    next: Annotated[int | None, Field(description="`offset` of the next page; null on the last one.")]
+    hits: list[HitAnswer]
+    timings_ms: Timings
+
+
+class ModelAnswer(_Answer):
+    name: str
+    revision: str
+    dim: int
+    device: str
+    precision: str
+
+
+class StatsAnswer(_Answer):
+    images: Annotated[int, Field(description="How many images can be found.")]
+    collection: str
+    backend: str
+    metric: str
+
+
+class AliveAnswer(_Answer):
+    status: Literal["alive"] = "alive"
+
+
+class ReadyAnswer(_Answer):
+    ready: bool
+    parts: Annotated[
+        dict[str, str], Field(description="`ok`, or why the part is not ready.", examples=[{"model": "ok", "store": "ok"}])
+    ]
+
+
+class Problem(_Answer):
+    """An error, after RFC 9457."""
+
+    type: Annotated[str, Field(examples=["about:blank"])]
+    title: str
+    status: int
+    detail: Annotated[str, Field(description="What was wrong, and what would be right.")]
+    code: Annotated[str, Field(description="Stable slug to switch on.", examples=["invalid-query"])]
+    request_id: str

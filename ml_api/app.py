@@ -1,0 +1,33 @@
+"""The Flask factory."""
+
+from flask import Flask
+
+from ml_api import web
+from ml_api.api import images, observe, openapi, problems, search, status
+from ml_api.api.parsing import REQUEST_TIMEOUT_S, UploadRequest
+from ml_api.api.state import EXTENSION
+from ml_api.services import Services, build_services
+from ml_api.settings import Settings
+
+JSON_OVERHEAD = 4 / 3
+"""Base64 makes three bytes four."""
+ENVELOPE_BYTES = 64 * 1024
+"""Room for what surrounds an image in a body: multipart headers, JSON syntax."""
+
+
+def create_app(settings: Settings, services: Services | None = None) -> Flask:
+    """The application. Without `services` it builds real ones: call in the process that serves. Raises ConfigError."""
+    app = Flask("ml_api", static_folder=None, template_folder=None)
+    app.request_class = UploadRequest
+    app.config["MAX_CONTENT_LENGTH"] = int(settings.max_upload_bytes * JSON_OVERHEAD) + ENVELOPE_BYTES
+    app.config["MAX_FORM_MEMORY_SIZE"] = ENVELOPE_BYTES
+    app.config[REQUEST_TIMEOUT_S] = settings.request_timeout_s
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
+    app.extensions[EXTENSION] = services = services or build_services(settings)
+    observe.register(app, services.metrics, log_queries=settings.log_queries)
+    problems.register(app)
+    for blueprint in (search.blueprint, images.blueprint, status.blueprint, web.blueprint):
+        app.register_blueprint(blueprint)
+    example_id = next((entry.id for entry in services.store.entries()), None)
+    openapi.register(app, example_id, settings.request_timeout_s)
+    return app

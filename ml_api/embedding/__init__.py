@@ -1,0 +1,1 @@
+"""Seam 1: turning text and images into vectors of one space."""

@@ -1,0 +1,86 @@
+"""The contract of an encoder: preprocessing in the caller's thread, one forward pass for many.
+
+Splitting `prepare` from `embed` lets request threads tokenise and resize side by side while a single thread owns the model, and
+keeps poison input out of everybody else's batch: what cannot be prepared never joins one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ml_api.records import ModelInfo, Vectors
+
+Modality = Literal["text", "image"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One input, ready for the forward pass.
+
+    `features` is int64 token ids of shape (tokens,) for text, float32 pixels of shape (3, height, width) for an image.
+    """
+
+    modality: Modality
+    features: npt.NDArray[np.int64] | npt.NDArray[np.float32]
+    truncated: bool = False
+    """Whether text was cut to the model's context length."""
+
+
+class Encoder(Protocol):
+    """Embeds text and images into one space. Every method may be called from any thread."""
+
+    @property
+    def model(self) -> ModelInfo: ...
+
+    @property
+    def image_edge_px(self) -> int:
+        """Edge of the square the model sees; a big image may be decoded at reduced scale for it."""
+        ...
+
+    def prepare_text(self, text: str) -> Prepared:
+        """Tokenise. `text` is only ever text: nothing is fetched or opened, special tokens in it have no power."""
+        ...
+
+    def prepare_image(self, image: Image.Image) -> Prepared:
+        """Resize, crop and normalise an RGB image as the model's own processor does."""
+        ...
+
+    def embed(self, items: Sequence[Prepared]) -> Vectors:
+        """One forward pass over at least one item, all of one modality. Raises ModelUnavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """One vector, of shape (dim,), and where its time went: waiting for the model, and in it."""
+
+    vector: npt.NDArray[np.float32]
+    queue_s: float
+    embed_s: float
+
+
+class Embedder(Protocol):
+    """An encoder shared by many callers: each brings one input, however they are batched. `BatchingEncoder` is one."""
+
+    @property
+    def model(self) -> ModelInfo: ...
+    @property
+    def image_edge_px(self) -> int: ...
+    def prepare_text(self, text: str) -> Prepared: ...
+    def prepare_image(self, image: Image.Image) -> Prepared: ...
+
+    def embed_one(self, item: Prepared, timeout_s: float) -> Embedded:
+        """Raises Overloaded if too many wait already, DeadlineExceeded after `timeout_s`, ModelUnavailable if the model fails."""
+        ...
+
+    def ping(self) -> None:
+        """Raise ModelUnavailable if nothing more can be embedded."""
+        ...
+
+    def close(self) -> None:
+        """Finish what is in the model, answer what waits, release everything. Safe to call twice."""
+        ...

@@ -1,0 +1,120 @@
+"""What waits for the model: bounded, in order of arrival, taken in batches that waste little on padding.
+
+The oldest input is in every batch that is taken, so nothing starves: an input with n older ones waits for n batches at most.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Final
+
+from ml_api.embedding.base import Embedded, Modality, Prepared
+from ml_api.embedding.batching.sizing import PassCost, units
+from ml_api.errors import ModelUnavailable, Overloaded
+
+_LOOK_AHEAD: Final = 512
+"""How many of the oldest are considered for a batch, so that choosing stays cheap however long the queue may get."""
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """One input and the caller's wish to have it embedded in time."""
+
+    item: Prepared
+    deadline: float
+    """On the clock of `perf_counter`."""
+    since: float = field(default_factory=perf_counter)
+    answer: Future[Embedded] = field(default_factory=Future)
+
+    def late(self) -> bool:
+        return perf_counter() >= self.deadline
+
+    def claim(self) -> bool:
+        """Whether to embed this: its caller still waits and can still be answered in time."""
+        return not self.late() and self.answer.set_running_or_notify_cancel()
+
+
+class BatchQueue:
+    """Filled by many threads, emptied by one. `on_depth` hears of every change, under the queue's lock."""
+
+    def __init__(self, limit: int, costs: Mapping[Modality, PassCost], on_depth: Callable[[Modality, int], None]) -> None:
+        self._limit = limit
+        self._costs = costs
+        self._on_depth = on_depth
+        self._queues: dict[Modality, deque[Waiting]] = {"text": deque(), "image": deque()}
+        self._changed = threading.Condition()
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def put(self, waiting: Waiting) -> None:
+        """Raises Overloaded if the queue is full, ModelUnavailable if it is closed."""
+        modality = waiting.item.modality
+        with self._changed:
+            if self._closed:
+                raise ModelUnavailable("The model is not running.")
+            if sum(map(len, self._queues.values())) >= self._limit:
+                raise Overloaded(f"{self._limit} inputs are already waiting for the model.")
+            self._queues[modality].append(waiting)
+            self._on_depth(modality, len(self._queues[modality]))
+            self._changed.notify_all()
+
+    def withdraw(self, waiting: Waiting) -> None:
+        """Free the place of one that need not be embedded any more, if it is still here."""
+        modality = waiting.item.modality
+        with self._changed:
+            if waiting in self._queues[modality]:
+                self._queues[modality].remove(waiting)
+                self._on_depth(modality, len(self._queues[modality]))
+
+    def take(self, most: Mapping[Modality, int]) -> list[Waiting]:
+        """Wait for inputs, and claim those to embed next: the oldest and its best company. Empty when closed."""
+        with self._changed:
+            while not self._closed:
+                heads = [queue[0] for queue in self._queues.values() if queue]
+                if not heads:
+                    self._changed.wait()
+                    continue
+                modality = min(heads, key=lambda waiting: waiting.since).item.modality
+                queue = self._queues[modality]
+                candidates = [queue.popleft() for _ in range(min(len(queue), _LOOK_AHEAD))]
+                chosen = choose(candidates, self._costs[modality], most[modality])
+                queue.extendleft(reversed([waiting for waiting in candidates if waiting not in chosen]))
+                self._on_depth(modality, len(queue))
+                if batch := [waiting for waiting in chosen if waiting.claim()]:
+                    return batch
+        return []
+
+    def close(self) -> list[Waiting]:
+        """Take no more, wake `take`, and hand over what is still waiting."""
+        with self._changed:
+            self._closed = True
+            left = [waiting for queue in self._queues.values() for waiting in queue]
+            for modality, queue in self._queues.items():
+                queue.clear()
+                self._on_depth(modality, 0)
+            self._changed.notify_all()
+        return left
+
+
+def choose(waiting: Sequence[Waiting], cost: PassCost, most: int) -> list[Waiting]:
+    """The first, and whose padding beside it costs less than a pass of their own: nearest in length first, then oldest first."""
+    oldest = waiting[0]
+    longest = own = units(oldest.item)
+    room = min(most, cost.best_batch(own))
+    batch = [oldest]
+    for one in sorted(waiting[1:], key=lambda other: abs(units(other.item) - own)):
+        if len(batch) >= room:
+            break
+        length = units(one.item)
+        reach = max(longest, length)
+        padding = (len(batch) + 1) * reach - len(batch) * longest - length
+        if padding <= cost.spare_units:
+            batch.append(one)
+            longest = reach
+    return batch

@@ -1,0 +1,83 @@
+"""Before the first request: the shapes that will come, so that nobody pays for what first passes set up, and what they cost.
+
+What a pass costs decides how many inputs it should hold, and depends on the model, the machine and its load: it is measured, not
+configured.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Iterator
+from time import perf_counter
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from ml_api.embedding.base import Encoder, Modality, Prepared
+from ml_api.embedding.batching.sizing import MAX_BATCH, PassCost, units
+from ml_api.errors import ModelUnavailable
+
+WARM_UP_S: Final = 5.0
+_SIZES: Final = (1, 4, 16, MAX_BATCH)
+_TEXTS: Final = ("dog", "two dogs playing in the snow at night", "two dogs playing in the snow " * 50)
+"""A word, what people ask, and more than any context holds."""
+_REPEATS: Final = 2
+"""The first pass of a shape sets things up; the faster one tells what the next will cost."""
+_LEAST_S: Final = 1e-9
+
+_log = logging.getLogger(__name__)
+
+Clock = Callable[[], float]
+
+
+def warm_up(encoder: Encoder, *, budget_s: float = WARM_UP_S, clock: Clock = perf_counter) -> dict[Modality, PassCost]:
+    """Embed small batches, then larger ones, as far as the time allows: at least one of each modality. Raises ModelUnavailable."""
+    edge = encoder.image_edge_px
+    texts = [encoder.prepare_text(text) for text in _TEXTS]
+    image = encoder.prepare_image(Image.new("RGB", (edge, edge)))
+    passes: dict[Modality, list[list[Prepared]]] = {
+        "text": [[text] * size for size in _SIZES for text in texts],
+        "image": [[image] * size for size in _SIZES],
+    }
+    half_s = budget_s / len(passes)
+    costs = {modality: _fit(_measure(encoder, batches, half_s, clock)) for modality, batches in passes.items()}
+    _log.info(
+        "warmed up; best batches: %d texts, %d images", costs["text"].best_batch(units(texts[1])), costs["image"].best_batch(1)
+    )
+    return costs
+
+
+def _measure(encoder: Encoder, batches: list[list[Prepared]], budget_s: float, clock: Clock) -> Iterator[tuple[int, float]]:
+    """Units and seconds of each pass, leaving out those that may take too long, judged by the cheapest unit so far: as a pass has
+    a fixed part, a larger one costs less than in proportion.
+    """
+    end, unit_s = clock() + budget_s, math.inf
+    for batch in batches:
+        size = len(batch) * units(batch[0])
+        if unit_s < math.inf and clock() + _REPEATS * size * unit_s > end:
+            continue
+        try:
+            seconds = min(_time(encoder, batch, clock) for _ in range(_REPEATS))
+        except ModelUnavailable as exc:
+            if len(batch) > 1 and exc.slug == "model-out-of-memory":
+                return
+            raise
+        unit_s = min(unit_s, seconds / size)
+        yield size, seconds
+
+
+def _time(encoder: Encoder, batch: list[Prepared], clock: Clock) -> float:
+    started = clock()
+    encoder.embed(batch)
+    return clock() - started
+
+
+def _fit(measured: Iterator[tuple[int, float]]) -> PassCost:
+    """The line through seconds over units, by least squares of relative errors, so that small passes count like large ones."""
+    sizes, seconds = (np.array(column, dtype=np.float64) for column in zip(*measured, strict=True))
+    seconds = np.maximum(seconds, _LEAST_S)
+    if len(sizes) == 1:  # so slow that nothing more fitted into the time: then batches gain nothing
+        return PassCost(0.0, float(seconds[0] / sizes[0]))
+    rows = np.stack([1 / seconds, sizes / seconds], axis=1)
+    (fixed_s, per_unit_s), *_ = np.linalg.lstsq(rows, np.ones(len(rows)))
+    return PassCost(max(0.0, float(fixed_s)), max(_LEAST_S, float(per_unit_s)))

@@ -1,0 +1,78 @@
+"""The vectors of recent texts: people ask for the same things, and page through what they found.
+
+The key is what the model would read, the token ids. So texts that the tokenizer reads alike share a vector, without a second
+opinion on letter case, blanks and Unicode, and whether a text was cut is still told by its own tokenising. The cache lives and dies
+with its model, so the model needs no place in the key.
+"""
+
+import threading
+from collections import OrderedDict
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ml_api.embedding.base import Embedded, Embedder, Prepared
+from ml_api.metrics import Metrics
+from ml_api.records import ModelInfo
+
+
+class CachingEmbedder:
+    """An Embedder over another one. Images go straight through: hardly anybody sends the same one twice."""
+
+    def __init__(self, inner: Embedder, metrics: Metrics, *, entries: int) -> None:
+        """Keeps the `entries` texts (at least 1) that were asked for last, each with a vector and at most 77 token ids or so."""
+        self._inner = inner
+        self._metrics = metrics
+        self._entries = entries
+        self._lock = threading.Lock()
+        self._vectors: OrderedDict[bytes, npt.NDArray[np.float32]] = OrderedDict()
+
+    @property
+    def model(self) -> ModelInfo:
+        return self._inner.model
+
+    @property
+    def image_edge_px(self) -> int:
+        return self._inner.image_edge_px
+
+    def prepare_text(self, text: str) -> Prepared:
+        return self._inner.prepare_text(text)
+
+    def prepare_image(self, image: Image.Image) -> Prepared:
+        return self._inner.prepare_image(image)
+
+    def embed_one(self, item: Prepared, timeout_s: float) -> Embedded:
+        """As every Embedder does it; a text that is known took no time."""
+        if item.modality != "text":
+            return self._inner.embed_one(item, timeout_s)
+        tokens = item.features.tobytes()
+        known = self._recall(tokens)
+        self._metrics.text_cache_requests.labels("miss" if known is None else "hit").inc()
+        if known is not None:
+            return Embedded(known, queue_s=0.0, embed_s=0.0)
+        embedded = self._inner.embed_one(item, timeout_s)
+        self._keep(tokens, embedded.vector)
+        return embedded
+
+    def _recall(self, tokens: bytes) -> npt.NDArray[np.float32] | None:
+        with self._lock:
+            known = self._vectors.get(tokens)
+            if known is not None:
+                self._vectors.move_to_end(tokens)
+            return known
+
+    def _keep(self, tokens: bytes, vector: npt.NDArray[np.float32]) -> None:
+        own = vector.copy()  # a row of a batch would keep the whole batch in memory
+        own.setflags(write=False)  # it will be handed to many
+        with self._lock:
+            self._vectors[tokens] = own
+            self._vectors.move_to_end(tokens)
+            if len(self._vectors) > self._entries:
+                self._vectors.popitem(last=False)
+
+    def ping(self) -> None:
+        self._inner.ping()
+
+    def close(self) -> None:
+        self._inner.close()

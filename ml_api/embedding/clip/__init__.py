@@ -1,0 +1,7 @@
+"""CLIP through sentence-transformers: the only room that knows torch, which the first model loads, not the import of this."""
+
+from ml_api.embedding.clip.encoder import ClipEncoder
+from ml_api.embedding.clip.loading import Device
+from ml_api.embedding.clip.precision import Precision
+
+__all__ = ["ClipEncoder", "Device", "Precision"]

@@ -1,0 +1,94 @@
+"""CLIP as an `Encoder`: features in the caller's thread, one forward pass for many."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, cast
+
+import numpy as np
+from PIL import Image
+
+from ml_api.embedding.base import Prepared
+from ml_api.embedding.clip.loading import Device, device_for, load
+from ml_api.embedding.clip.pixels import Preprocessor
+from ml_api.embedding.clip.precision import Precision, choose, hardware
+from ml_api.embedding.clip.text import Tokenizer
+from ml_api.embedding.pretrained import PretrainedModel
+from ml_api.errors import ModelUnavailable
+from ml_api.records import ModelInfo, Vectors
+
+if TYPE_CHECKING:
+    import torch
+
+CPU_OUT_OF_MEMORY: Final = "can't allocate memory"
+"""How torch's CPU allocator says it, in a plain RuntimeError."""
+
+
+class ClipEncoder:
+    """An `Encoder` over any CLIP that sentence-transformers loads."""
+
+    def __init__(self, pretrained: PretrainedModel, *, device: Device = "auto", precision: Precision = "auto") -> None:
+        """Load the weights. Raises ConfigError if the device is not there or cannot do this, or the model is not a CLIP."""
+        self._device = device_for(device)
+        chosen = choose(precision, hardware(self._device))
+        self._model = load(pretrained, self._device, chosen)
+        self._info = pretrained.info(str(self._model.device), chosen)
+        self._tokenizer = Tokenizer(self._model)
+        self._preprocess = Preprocessor(self._model[0].processor.image_processor)
+        self._image_edge_px = int(self._model[0].model.config.vision_config.image_size)
+
+    @property
+    def model(self) -> ModelInfo:
+        return self._info
+
+    @property
+    def image_edge_px(self) -> int:
+        return self._image_edge_px
+
+    def prepare_text(self, text: str) -> Prepared:
+        """Raises InvalidQuery for text without content or that is not Unicode."""
+        return self._tokenizer.prepare(text)
+
+    def prepare_image(self, image: Image.Image) -> Prepared:
+        return Prepared("image", self._preprocess(image))
+
+    def embed(self, items: Sequence[Prepared]) -> Vectors:
+        """Raises ModelUnavailable, with code `model-out-of-memory` where a smaller batch may still work."""
+        import torch
+
+        try:
+            with torch.inference_mode():
+                return self._forward(items)
+        except (torch.OutOfMemoryError, MemoryError) as exc:
+            raise _out_of_memory() from exc
+        except (RuntimeError, ValueError, LookupError) as exc:  # what torch and transformers raise for inputs they cannot take
+            if CPU_OUT_OF_MEMORY in str(exc):
+                raise _out_of_memory() from exc
+            raise ModelUnavailable("The model failed.") from exc
+
+    def _forward(self, items: Sequence[Prepared]) -> Vectors:
+        import torch
+
+        modality = items[0].modality
+        features = self._tokenizer.pad(items) if modality == "text" else _stack(items)
+        on_device = {name: self._moved(tensor) for name, tensor in features.items()}
+        # Normalised in float32: a norm in half precision is off in the third digit, and with it every score.
+        vectors = self._model.forward({**on_device, "modality": modality})["sentence_embedding"].float()
+        norms = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+        if not bool(torch.isfinite(norms).all() & (norms > 0).all()):
+            raise ModelUnavailable("The model returned a vector that is not finite.")
+        return cast("Vectors", (vectors / norms).cpu().numpy())
+
+    def _moved(self, tensor: "torch.Tensor") -> "torch.Tensor":
+        """To the model's device; to a GPU from pinned memory, so that the copy does not hold up what is computed there."""
+        if self._device == "cpu":
+            return tensor
+        return tensor.pin_memory().to(self._device, non_blocking=True)
+
+
+def _stack(items: Sequence[Prepared]) -> "dict[str, torch.Tensor]":
+    import torch
+
+    return {"pixel_values": torch.from_numpy(np.stack([item.features for item in items]))}
+
+
+def _out_of_memory() -> ModelUnavailable:
+    return ModelUnavailable("The model ran out of memory.", code="model-out-of-memory")

@@ -1,0 +1,152 @@
+"""Which files a model name means: a local directory, else the Hugging Face cache, else the hub. Imports no torch.
+
+A cached model is used as it is, without asking the hub whether it changed: a restart never changes the vectors, and works offline.
+Only safetensors weights count, as the older formats run code when they are loaded.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ml_api.errors import ConfigError
+from ml_api.records import ModelInfo
+
+_ORGANISATION: Final = "sentence-transformers"
+HUB_TIMEOUT_S: Final = 5.0
+_WEIGHTS: Final = "*.safetensors"
+_FILES: Final = ("*.json", "*.txt", "*.model", _WEIGHTS)
+"""Configuration, tokenizer and weights: what decides the vectors, and all that is downloaded."""
+_ABOUT: Final = "training.json"
+"""May lie in a local model's directory and give it a `name`. Says how the model came to be, so it is no part of the revision."""
+_REVISION_DIGITS: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainedModel:
+    """A CLIP on this disk, known well enough to compare it with a collection without loading it."""
+
+    name: str
+    """What people call it: the configured hub name, the name a local model gives itself, or its directory's name."""
+    path: Path
+    """A directory that sentence-transformers can load."""
+    revision: str
+    """The hub's commit, or for a local directory a hash of its weights, configuration and tokenizer."""
+    dim: int
+
+    def info(self, device: str, precision: str) -> ModelInfo:
+        return ModelInfo(self.name, self.revision, self.dim, device, precision)
+
+    @property
+    def model_id(self) -> str:
+        return self.info("", "").model_id
+
+
+def resolve(model: str, *, hub_timeout_s: float = HUB_TIMEOUT_S) -> PretrainedModel:
+    """Find `model` (a directory or a hub name), downloading it if need be. Raises ConfigError that names the ways out."""
+    directory = Path(model).expanduser()
+    if directory.is_dir():
+        return PretrainedModel(_own_name(directory), directory, _content_hash(directory), _dim(directory, model))
+    looks_like_a_path = directory.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1
+    if looks_like_a_path or ("/" in model and directory.parent.is_dir()):
+        raise ConfigError(f"ML_API_MODEL: there is no directory {model}")
+    repository = model if "/" in model else f"{_ORGANISATION}/{model}"
+    path = _cached(repository) or _download(repository, model, hub_timeout_s)
+    return PretrainedModel(model, path, path.name[:_REVISION_DIGITS], _dim(path, model))
+
+
+def _cached(repository: str) -> Path | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        # The patterns matter: a snapshot without the other weight formats would pass for incomplete.
+        path = Path(snapshot_download(repository, allow_patterns=list(_FILES), local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+    except HFValidationError as exc:
+        raise ConfigError(f"ML_API_MODEL: {repository} is neither a directory nor a name on the Hugging Face hub") from exc
+    return path if _is_complete(path) else None
+
+
+def _download(repository: str, model: str, timeout_s: float) -> Path:
+    import httpx2
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        # Asked first, as snapshot_download waits without limit for a hub that accepts the connection and then says nothing.
+        listing = HfApi().model_info(repository, timeout=timeout_s).siblings or []
+        if not any(file.rfilename.endswith(".safetensors") for file in listing):
+            raise ConfigError(f"ML_API_MODEL: {repository} has no safetensors weights on the hub; other formats are not loaded")
+        path = Path(snapshot_download(repository, allow_patterns=list(_FILES), etag_timeout=timeout_s))
+    except HfHubHTTPError as exc:
+        raise ConfigError(_unavailable(model, f"the hub refuses {repository}: {_status(exc)}")) from exc
+    except (httpx2.HTTPError, OSError, ValueError) as exc:  # huggingface_hub lets its HTTP client's errors through
+        raise ConfigError(_unavailable(model, f"the hub cannot be reached ({type(exc).__name__})")) from exc
+    if not _is_complete(path):
+        raise ConfigError(_unavailable(model, f"the download of {repository} is incomplete"))
+    return path
+
+
+def _status(exc: Any) -> str:
+    code = getattr(getattr(exc, "response", None), "status_code", None)
+    return "no such model, or it needs a login" if code in {401, 403, 404} else f"status {code}"
+
+
+def _unavailable(model: str, reason: str) -> str:
+    return (
+        f"ML_API_MODEL: {model} is not a local directory, not in the Hugging Face cache, and {reason}. "
+        "Ways out: give the path of a model directory; or fill the Hugging Face cache on a connected machine "
+        f"(`hf download {model if '/' in model else f'{_ORGANISATION}/{model}'}`) and set HF_HOME to its copy; "
+        "or use the small model that comes with this project: ML_API_MODEL=demo/model"
+    )
+
+
+def _is_complete(path: Path) -> bool:
+    module = _clip_directory(path)
+    return (module / "config.json").is_file() and any(module.glob(_WEIGHTS))
+
+
+def _clip_directory(path: Path) -> Path:
+    """Where the transformer lies: the first of the modules, which older models keep in a folder of its own."""
+    modules = _read_json(path / "modules.json")
+    return path / str(modules[0].get("path", "")) if isinstance(modules, list) and modules else path
+
+
+def _dim(path: Path, model: str) -> int:
+    module = _clip_directory(path)
+    if not any(module.glob(_WEIGHTS)):
+        raise ConfigError(f"ML_API_MODEL: {model} has no safetensors weights; other formats are not loaded")
+    config = _read_json(module / "config.json")
+    dim = config.get("projection_dim") if isinstance(config, dict) else None
+    if not isinstance(dim, int) or "vision_config" not in config:
+        raise ConfigError(f"ML_API_MODEL: {model} is not a CLIP: it does not embed both text and images into one space")
+    return dim
+
+
+def _own_name(directory: Path) -> str:
+    about = _read_json(directory / _ABOUT)
+    name = about.get("name") if isinstance(about, dict) else None
+    return name if isinstance(name, str) and name else directory.resolve().name
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as exc:
+        raise ConfigError(f"ML_API_MODEL: {path} is not valid JSON") from exc
+
+
+def _content_hash(directory: Path) -> str:
+    """Of what decides the vectors, by relative path, so that a copy in another place is the same model and a README is no part."""
+    total = hashlib.sha256()
+    files = {file for pattern in _FILES for file in directory.rglob(pattern)}
+    for file in sorted(files - {directory / _ABOUT}):
+        with file.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        total.update(f"{file.relative_to(directory).as_posix()}\0{digest}\n".encode())
+    return total.hexdigest()[:_REVISION_DIGITS]

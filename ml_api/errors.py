@@ -1,0 +1,86 @@
+"""Every error this application raises on purpose, and nothing about HTTP.
+
+    MlApiError
+    ├── InvalidInput            the caller sent something that can never work
+    │   ├── InvalidQuery        ... a search text or parameter
+    │   ├── InvalidImage        ... bytes that are not an image we can embed
+    │   ├── TooLarge            ... more than a limit allows
+    │   └── UnsupportedMedia    ... in a content type we do not read
+    ├── NotFound                no such image
+    ├── Overloaded              the queue is full; try again later
+    ├── Unavailable             a part we depend on does not answer; try again later
+    │   ├── ModelUnavailable
+    │   └── StoreUnavailable
+    ├── DeadlineExceeded        the answer would have come too late
+    └── ConfigError             the service cannot start as configured
+
+`code` is a stable slug that clients may switch on. `detail` is written for the person who gets it: what was wrong, and what
+would be right. Adapters translate foreign exceptions into these once, with `raise ... from exc`.
+"""
+
+from typing import ClassVar
+
+
+class MlApiError(Exception):
+    """Root of the tree. `detail` may reach the client, so it never quotes a foreign exception blindly."""
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, detail: str, *, code: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.slug = code or self.code
+
+
+class InvalidInput(MlApiError):
+    code = "invalid-input"
+
+
+class InvalidQuery(InvalidInput):
+    code = "invalid-query"
+
+
+class InvalidImage(InvalidInput):
+    code = "invalid-image"
+
+
+class TooLarge(InvalidInput):
+    code = "too-large"
+
+
+class UnsupportedMedia(InvalidInput):
+    code = "unsupported-media-type"
+
+
+class NotFound(MlApiError):
+    code = "not-found"
+
+
+class Overloaded(MlApiError):
+    code = "overloaded"
+
+
+class Unavailable(MlApiError):
+    code = "unavailable"
+
+
+class ModelUnavailable(Unavailable):
+    code = "model-unavailable"
+
+
+class StoreUnavailable(Unavailable):
+    code = "store-unavailable"
+
+
+class DeadlineExceeded(MlApiError):
+    code = "deadline-exceeded"
+
+
+class ConfigError(MlApiError):
+    """Raised at startup only. `problems` lists everything that is wrong, so that one run shows it all."""
+
+    code = "config-error"
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems

@@ -1,0 +1,1 @@
+"""Making the store equal to the corpus: plan, run, report."""

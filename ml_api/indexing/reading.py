@@ -1,0 +1,85 @@
+"""Everything a sync does for one file beside the model: read, compare, decode, prepare."""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ml_api import images
+from ml_api.corpus.folder import FolderCorpus
+from ml_api.embedding.base import Encoder, Prepared
+from ml_api.errors import InvalidInput, NotFound, Overloaded
+from ml_api.images import ImageLimits
+from ml_api.indexing.plan import Task
+from ml_api.records import Entry, ImageRecord, image_id
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A file that must go through the model."""
+
+    task: Task
+    record: ImageRecord
+    prepared: Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A file whose bytes are already embedded, as those of `source`."""
+
+    task: Task
+    source: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A file that cannot be indexed. `gone` tells that what is stored under its key shows bytes that no longer exist."""
+
+    task: Task
+    reason: str
+    gone: bool
+
+
+class FileReader:
+    """`reusable` maps digests to entries whose vectors can be taken over. Used from several threads at once."""
+
+    def __init__(self, corpus: FolderCorpus, limits: ImageLimits, encoder: Encoder, reusable: Mapping[str, Entry]) -> None:
+        self._corpus = corpus
+        self._limits = limits
+        self._encoder = encoder
+        self._reusable = reusable
+
+    def read(self, task: Task) -> Fresh | Known | Unusable:
+        """Never raises for what a file may be: a broken one becomes `Unusable` with the reason."""
+        try:
+            task.key.encode()
+        except UnicodeEncodeError:
+            return Unusable(task, "the file's name is not valid UTF-8; rename it", gone=False)
+        try:
+            return self._read(task)
+        except (InvalidInput, NotFound) as exc:
+            return Unusable(task, exc.detail, gone=True)
+        except Overloaded as exc:
+            return Unusable(task, exc.detail, gone=False)
+        except OSError as exc:
+            return Unusable(task, f"cannot be read: {exc.strerror}", gone=False)
+
+    def _read(self, task: Task) -> Fresh | Known:
+        data = self._corpus.read(task.key, self._limits.max_bytes)
+        digest = hashlib.sha256(data).hexdigest()
+        if task.stored is not None and task.stored.digest == digest:
+            return Known(task, task.stored)
+        if (source := self._reusable.get(digest)) is not None:
+            return Known(task, source)
+        decoded = images.decode(data, self._limits, for_edge_px=self._encoder.image_edge_px)
+        record = ImageRecord(
+            id=image_id(task.key),
+            key=task.key,
+            version=task.version,
+            digest=digest,
+            width=decoded.width,
+            height=decoded.height,
+            indexed_at=time.time(),
+            metadata=task.metadata,
+        )
+        return Fresh(task, record, self._encoder.prepare_image(decoded.image))

@@ -1,0 +1,52 @@
+"""What a sync did: every file accounted for under exactly one outcome."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    ADDED = "added"
+    REPLACED = "replaced"
+    MOVED = "moved"
+    REMOVED = "removed"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    key: str
+    reason: str
+
+
+@dataclass(slots=True)
+class SyncReport:
+    """Filled while the sync runs. `problems` are about the corpus as a whole, such as a broken metadata line."""
+
+    total: int = 0
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    failures: list[Failure] = field(default_factory=list)
+    problems: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def count(self, outcome: Outcome, number: int = 1) -> None:
+        if number:
+            self.outcomes[outcome] += number
+
+    def fail(self, key: str, reason: str) -> None:
+        self.failures.append(Failure(key, reason))
+        self.count(Outcome.FAILED)
+
+    @property
+    def done(self) -> int:
+        return self.outcomes.total()
+
+    def summary(self) -> str:
+        parts = [f"{self.outcomes[outcome]} {outcome}" for outcome in Outcome if self.outcomes[outcome]]
+        return ", ".join(parts) or "no images"
+
+    def log_fields(self) -> dict[str, int | float]:
+        """The report as fields of one log line."""
+        counts: dict[str, int | float] = {f"ml_api.sync.{outcome}": self.outcomes[outcome] for outcome in Outcome}
+        return counts | {"ml_api.sync.seconds": round(self.seconds, 3)}

@@ -1,0 +1,189 @@
+"""Runs a plan: threads read and decode, this thread embeds full batches, another writes them.
+
+Memory stays flat whatever the size of the corpus, because every stage is bounded: a fixed number of files is being read, one batch
+embedded, one written. Every step is an upsert or a delete by id, and removals come last, so a sync that died at any point is
+completed by running it again.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+
+from ml_api.corpus.folder import FolderCorpus
+from ml_api.embedding.base import Encoder
+from ml_api.images import ImageLimits
+from ml_api.indexing.plan import Plan, Task, make_plan
+from ml_api.indexing.reading import FileReader, Fresh, Known, Unusable
+from ml_api.indexing.report import Outcome, SyncReport
+from ml_api.metrics import Metrics
+from ml_api.records import ImageRecord, Vectors, image_id
+from ml_api.vectors.base import VectorStore
+
+BATCH = 32
+READERS = 2
+"""Decoding threads. The model takes every core it is given; more readers than this only fight it for them."""
+READ_AHEAD = 2 * BATCH
+REMOVE_AT_ONCE = 1000
+
+Progress = Callable[[SyncReport], None]
+
+
+class Indexer:
+    """`load_encoder` is called only by a run that has something to read, so that an idle sync never waits for a model."""
+
+    def __init__(
+        self,
+        corpus: FolderCorpus,
+        store: VectorStore,
+        load_encoder: Callable[[], Encoder],
+        limits: ImageLimits,
+        metrics: Metrics,
+    ) -> None:
+        self._corpus = corpus
+        self._store = store
+        self._load_encoder = load_encoder
+        self._limits = limits
+        self._metrics = metrics
+
+    def plan(self, *, allow_empty: bool = False) -> Plan:
+        """What there is to do; see `make_plan`."""
+        return make_plan(self._corpus, self._store, allow_empty=allow_empty)
+
+    def run(self, plan: Plan, progress: Progress = lambda _report: None) -> SyncReport:
+        """Carry out `plan`, calling `progress` after every batch. Raises Unavailable; what was done until then stays done."""
+        started = time.monotonic()
+        report = SyncReport(total=plan.total, problems=plan.problems)
+        report.count(Outcome.UNCHANGED, plan.unchanged)
+        run = _Run(self._store, plan, report, progress)
+        if plan.tasks:
+            encoder = self._load_encoder()
+            run.index(FileReader(self._corpus, self._limits, encoder, plan.reusable), encoder)
+        run.remove()
+        self._store.flush()
+        report.seconds = time.monotonic() - started
+        for outcome, number in report.outcomes.items():
+            self._metrics.sync_items.labels(outcome.value).inc(number)
+        return report
+
+
+class _Run:
+    """One sync under way: what waits for a full batch, what is being written, what is to be removed at the end."""
+
+    def __init__(self, store: VectorStore, plan: Plan, report: SyncReport, progress: Progress) -> None:
+        self._store = store
+        self._tasks = plan.tasks
+        self._report = report
+        self._progress = progress
+        self._removed = {entry.id for entry in plan.removed}
+        self._gone: set[str] = set()
+        self._fresh: list[Fresh] = []
+        self._known: list[Known] = []
+        self._written: Future[None] | None = None
+
+    def index(self, reader: FileReader, encoder: Encoder) -> None:
+        with ThreadPoolExecutor(READERS, "sync-read") as readers, ThreadPoolExecutor(1, "sync-write") as writer:
+            try:
+                for result in _ahead(readers, reader.read, self._tasks):
+                    self._take(result)
+                    if len(self._fresh) == BATCH:
+                        self._embed(encoder, writer)
+                    if len(self._known) == BATCH:
+                        self._take_over(writer)
+                self._embed(encoder, writer)
+                self._take_over(writer)
+                self._await_write()
+            finally:
+                readers.shutdown(wait=False, cancel_futures=True)
+
+    def remove(self) -> None:
+        """Last of all: until here every vector that a moved file takes over is still stored."""
+        self._report.count(Outcome.REMOVED, len(self._removed))
+        for ids in _batches(sorted(self._removed | self._gone), REMOVE_AT_ONCE):
+            self._store.delete(ids)
+        self._progress(self._report)
+
+    def _take(self, result: Fresh | Known | Unusable) -> None:
+        match result:
+            case Fresh():
+                self._fresh.append(result)
+            case Known():
+                self._known.append(result)
+            case Unusable(task, reason, gone):
+                self._report.fail(task.key, reason)
+                if gone and task.stored is not None:
+                    self._gone.add(task.stored.id)
+
+    def _embed(self, encoder: Encoder, writer: Executor) -> None:
+        if not self._fresh:
+            return
+        vectors = encoder.embed([file.prepared for file in self._fresh])
+        outcomes = [Outcome.ADDED if file.task.stored is None else Outcome.REPLACED for file in self._fresh]
+        self._write(writer, [file.record for file in self._fresh], vectors, outcomes)
+        self._fresh = []
+
+    def _take_over(self, writer: Executor) -> None:
+        if not self._known:
+            return
+        ids = list({file.source.id for file in self._known})
+        records, vectors = self._store.get(ids), self._store.vectors(ids)
+        rows = np.stack([vectors[file.source.id] for file in self._known])
+        outcomes = [self._outcome(file, records[file.source.id]) for file in self._known]
+        self._write(writer, [_readdressed(records[file.source.id], file.task) for file in self._known], rows, outcomes)
+        self._known = []
+
+    def _outcome(self, file: Known, source: ImageRecord) -> Outcome:
+        """Equal bytes under the same key are the same image; a removed entry's bytes under a new key have moved, once."""
+        if file.task.stored is not None:
+            same = file.source.id == file.task.stored.id and source.metadata == file.task.metadata
+            return Outcome.UNCHANGED if same else Outcome.REPLACED
+        if file.source.id in self._removed:
+            self._removed.remove(file.source.id)
+            self._gone.add(file.source.id)
+            self._report.total -= 1  # one file, though it was both a task and a removal
+            return Outcome.MOVED
+        return Outcome.ADDED
+
+    def _write(self, writer: Executor, records: list[ImageRecord], vectors: Vectors, outcomes: list[Outcome]) -> None:
+        """Start writing a batch, once the one before it is written: a failure shows before more work is done."""
+        self._await_write()
+
+        def write() -> None:
+            self._store.upsert(records, vectors)
+            self._report.outcomes.update(outcomes)
+            self._progress(self._report)
+
+        self._written = writer.submit(write)
+
+    def _await_write(self) -> None:
+        if self._written is not None:
+            self._written.result()
+            self._written = None
+
+
+def _readdressed(source: ImageRecord, task: Task) -> ImageRecord:
+    """The record of the image that `source` describes, as the file of `task`."""
+    return replace(
+        source, id=image_id(task.key), key=task.key, version=task.version, metadata=task.metadata, indexed_at=time.time()
+    )
+
+
+def _ahead(
+    readers: Executor, read: Callable[[Task], Fresh | Known | Unusable], tasks: Iterable[Task]
+) -> Iterator[Fresh | Known | Unusable]:
+    """Results in order, with READ_AHEAD files being read at most."""
+    waiting = iter(tasks)
+    reading = deque(readers.submit(read, task) for task in islice(waiting, READ_AHEAD))
+    while reading:
+        result = reading.popleft().result()
+        for task in islice(waiting, 1):
+            reading.append(readers.submit(read, task))
+        yield result
+
+
+def _batches(ids: list[str], size: int) -> Iterator[list[str]]:
+    return (ids[start : start + size] for start in range(0, len(ids), size))

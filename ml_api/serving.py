@@ -1,0 +1,144 @@
+"""The production server: gunicorn with one worker and many threads, the application built after the fork.
+
+One process owns the model, the metrics and the embedded store. More workers would each load a model and fight over Milvus Lite,
+whose data a second process destroys; scale out with replicas over a Milvus server instead.
+"""
+
+import json
+import logging
+import os
+import socket
+from http import HTTPStatus
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.errors import AppImportError
+from gunicorn.glogging import Logger
+from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
+from gunicorn.workers.gthread import ThreadWorker
+from prometheus_client import start_http_server
+
+from ml_api.api.state import EXTENSION
+from ml_api.app import create_app
+from ml_api.errors import ConfigError
+from ml_api.services import Services
+from ml_api.settings import Settings, environment_name
+
+BOOT_TIMEOUT_S = 600
+"""Loading a big model from a slow disk takes minutes; a worker that needs longer is taken for dead."""
+SHUTDOWN_MARGIN_S = 5
+
+_log = logging.getLogger(__name__)
+
+
+class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
+    """Runs the application until a signal ends it. `run` raises SystemExit."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._services: Services | None = None
+        super().__init__()
+
+    def load_config(self) -> None:
+        settings = self._settings
+        for name, value in {
+            "bind": _address(settings, settings.port),
+            "workers": 1,
+            "worker_class": Worker,
+            "threads": settings.threads,
+            "preload_app": False,
+            "timeout": BOOT_TIMEOUT_S,
+            "graceful_timeout": int(settings.request_timeout_s) + SHUTDOWN_MARGIN_S,
+            "keepalive": 30,
+            "limit_request_line": 8190,
+            "control_socket_disable": True,
+            "logger_class": _PropagatingLogger,
+            "worker_exit": self._close,
+            "proc_name": "ml_api",
+        }.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """Build the application, in the worker."""
+        try:
+            app = create_app(self._settings)
+        except ConfigError as exc:
+            raise AppImportError("\n".join(f"error: {problem}" for problem in exc.problems)) from exc
+        services: Services = app.extensions[EXTENSION]
+        self._services = services
+        start_http_server(self._settings.metrics_port, self._settings.host, services.metrics.registry)
+        address = _address(self._settings, self._settings.port)
+        _log.info("search page  http://%s/", address)
+        _log.info("API          http://%s/apidocs/", address)
+        _log.info("metrics      http://%s/metrics", _address(self._settings, self._settings.metrics_port))
+        return app
+
+    def run(self) -> None:
+        _require_free_ports(self._settings)
+        parent = os.getpid()
+        try:
+            Arbiter(self).run()
+        except SystemExit as exc:  # the worker, a fork of this process, passes here too, and tells its parent by its own code
+            if exc.code == Arbiter.APP_LOAD_ERROR and os.getpid() == parent:
+                raise SystemExit(2) from None
+            raise
+
+    def _close(self, _arbiter: Any, _worker: Any) -> None:
+        if self._services is not None:
+            self._services.close()
+
+
+def _address(settings: Settings, port: int) -> str:
+    return f"[{settings.host}]:{port}" if ":" in settings.host else f"{settings.host}:{port}"
+
+
+def _require_free_ports(settings: Settings) -> None:
+    """Raise ConfigError for a port that is taken, before anything slow begins."""
+    problems = []
+    for field, port in (("port", settings.port), ("metrics_port", settings.metrics_port)):
+        try:
+            family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+            socket.create_server((settings.host, port), family=family).close()
+        except OSError as exc:
+            problems.append(f"{environment_name(field)}: cannot listen on {_address(settings, port)}: {exc.strerror}")
+    if problems:
+        raise ConfigError(*problems)
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
+    """Answers what never becomes a request with the same kind of problem as everything else."""
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
+        match exc:
+            case LimitRequestLine():
+                _refuse(client, HTTPStatus.REQUEST_URI_TOO_LONG, "uri-too-long", "the URL is too long; send long texts with POST")
+            case LimitRequestHeaders():
+                _refuse(client, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", "the headers are too large")
+            case ParseException():
+                _refuse(client, HTTPStatus.BAD_REQUEST, "malformed-http", "this is not a well-formed HTTP/1.1 request")
+            case _:
+                super().handle_error(req, client, addr, exc)
+
+
+def _refuse(client: socket.socket, status: HTTPStatus, code: str, detail: str) -> None:
+    body = json.dumps(
+        {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail, "code": code, "request_id": ""}
+    ).encode()
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/problem+json\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    try:
+        client.sendall(head.encode() + body)
+    except OSError:
+        _log.debug("a client hung up before it was refused")
+
+
+class _PropagatingLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
+    """Leaves formatting to the process's own JSON handler; access lines are written by the application."""
+
+    def setup(self, cfg: Any) -> None:  # noqa: ARG002 - gunicorn's signature
+        self.error_log.propagate = True
+        self.error_log.setLevel(logging.INFO)
+        self.access_log.propagate = False

@@ -1,0 +1,1 @@
+"""Seam 2: keeping vectors and finding the nearest."""

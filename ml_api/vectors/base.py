@@ -1,0 +1,90 @@
+"""The contract of a vector store, kept by every implementation and checked by one suite (`tests/contracts/`)."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ml_api.deadline import Deadline
+from ml_api.records import Entry, Hit, ImageRecord, Vectors
+
+Metric = Literal["COSINE", "IP", "L2"]
+
+MAX_WINDOW = 16_384
+"""Largest `offset + limit` of a search; Milvus's own bound, held by every store so that they stay interchangeable."""
+
+MAX_KEY_BYTES = 4096
+"""Longest key, in bytes of UTF-8: the longest path of a file on Linux."""
+
+MAX_METADATA_BYTES = 65_536
+"""Largest metadata of an image, in bytes of JSON; Milvus's own bound."""
+
+
+class VectorStore(Protocol):
+    """Records with their vectors, under the ids of `records.image_id`.
+
+    Every method may be called from any thread, is bounded by the store's timeout, and raises StoreUnavailable when the store does
+    not answer. What takes a `deadline` waits no longer than that either, and raises DeadlineExceeded when it has passed. Reads see
+    the caller's own earlier writes. Ids that are not 32 hex digits are a ValueError: no text of a client's
+    ever reaches a query language.
+    """
+
+    @property
+    def backend(self) -> str:
+        """What keeps the vectors, for people and metrics: `memory`, `milvus-lite` or `milvus`."""
+        ...
+
+    def ensure(self, model_id: str, dim: int) -> None:
+        """Open the collection for this model, creating it if there is none.
+
+        Raises ConfigError if it holds vectors of another model or dimension: they cannot be compared. Call before anything else.
+        """
+        ...
+
+    def upsert(self, records: Sequence[ImageRecord], vectors: Vectors) -> None:
+        """Insert or replace, by id. `vectors` has shape (len(records), dim), is L2-normalised and must be finite (ValueError).
+
+        Raises InvalidInput, before anything is written, for a key over MAX_KEY_BYTES and for metadata that are not JSON or over
+        MAX_METADATA_BYTES. Of several records with one id the last counts. Durable against the death of the process when it
+        returns; after StoreUnavailable part of it may be written, and the same call again completes it.
+        """
+        ...
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove; ids that are not stored are ignored."""
+        ...
+
+    def search(self, vectors: Vectors, limit: int, offset: int = 0, deadline: Deadline | None = None) -> list[list[Hit]]:
+        """The `limit` nearest records to each row of `vectors` (n, dim), best first, skipping `offset`.
+
+        A score is the cosine similarity (COSINE), the inner product (IP) or the negative squared distance (L2). Raises ValueError
+        if `offset + limit` is over MAX_WINDOW.
+        """
+        ...
+
+    def get(self, ids: Sequence[str], deadline: Deadline | None = None) -> dict[str, ImageRecord]:
+        """The stored records by id; ids that are not stored are absent."""
+        ...
+
+    def vectors(self, ids: Sequence[str], deadline: Deadline | None = None) -> dict[str, npt.NDArray[np.float32]]:
+        """The stored vectors (dim,) by id; ids that are not stored are absent."""
+        ...
+
+    def entries(self) -> Iterator[Entry]:
+        """Every stored image, in no particular order, without loading them all at once."""
+        ...
+
+    def count(self, deadline: Deadline | None = None) -> int: ...
+
+    def flush(self) -> None:
+        """Make what was written quick to search. Never needed for correctness; upsert flushes by count and age itself."""
+        ...
+
+    def ping(self) -> None:
+        """Raise StoreUnavailable if the store cannot answer now."""
+        ...
+
+    def close(self) -> None:
+        """Release everything. Safe to call twice."""
+        ...

@@ -1,0 +1,205 @@
+"""Searches that wait together travel together: one call of the store answers many callers, and nobody waits for company.
+
+A search that finds its lane idle goes at once, in its caller's own thread. Those that arrive while it is in the store go together
+in the next call, in a thread of ours, so that each can leave at its own deadline. A lane is for one page (limit and offset), and a
+call asks for exactly what each of its callers asked for: who asks for many hits slows nobody else, and an answer never depends on
+who else asked. Whatever happens to a call, each of its callers is told.
+"""
+
+import copy
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ml_api.deadline import Deadline
+from ml_api.errors import MlApiError, Overloaded
+from ml_api.metrics import Metrics
+from ml_api.records import Entry, Hit, ImageRecord, Vectors
+from ml_api.vectors.base import VectorStore
+from ml_api.vectors.validation import check_vectors, check_window
+
+MAX_TOGETHER: Final = 64
+"""Most searches in one call."""
+
+MAX_HITS: Final = 768
+"""Most hits that a call of several searches may bring. Milvus ends a message at 64 MiB, and with the longest keys and the largest
+metadata 900 hits fill it."""
+
+LANES: Final = 32
+"""Most shared calls at once, each for a page of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    limit: int
+    offset: int
+
+    @property
+    def room(self) -> int:
+        """How many searches for this page fit in a call."""
+        return max(1, min(MAX_TOGETHER, MAX_HITS // self.limit))
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    vector: npt.NDArray[np.float32]
+    deadline: Deadline
+    answer: Future[list[Hit]] = field(default_factory=Future)
+
+    def claim(self) -> bool:
+        """Whether to search for this: its caller still waits and can still be answered in time."""
+        return not self.deadline.passed and self.answer.set_running_or_notify_cancel()
+
+
+class CoalescingStore:
+    """A VectorStore over another one, which it owns. Searches of one vector share calls; everything else passes through."""
+
+    def __init__(self, inner: VectorStore, metrics: Metrics, *, queue_limit: int, timeout_s: float) -> None:
+        """`queue_limit` searches may wait; `timeout_s` is the deadline of those that bring none."""
+        self._inner = inner
+        self._metrics = metrics
+        self._queue_limit = queue_limit
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._lanes: dict[_Page, deque[_Waiting]] = {}
+        """Who waits for each page that is being searched now; a page that is not here is idle."""
+        self._dim = 0
+        self._threads: ThreadPoolExecutor | None = None
+
+    @property
+    def backend(self) -> str:
+        return self._inner.backend
+
+    def ensure(self, model_id: str, dim: int) -> None:
+        self._inner.ensure(model_id, dim)
+        with self._lock:
+            self._dim = dim
+            self._threads = self._threads or ThreadPoolExecutor(LANES, "search")
+
+    def search(self, vectors: Vectors, limit: int, offset: int = 0, deadline: Deadline | None = None) -> list[list[Hit]]:
+        """As every VectorStore does it. Raises Overloaded if too many wait already."""
+        if len(vectors) != 1 or self._threads is None:
+            return self._inner.search(vectors, limit, offset, deadline)
+        check_vectors(vectors, self._dim)  # here, as what the store refuses it refuses to everybody in the call
+        check_window(limit, offset)
+        page, deadline = _Page(limit, offset), deadline or Deadline.within(self._timeout_s)
+        waiting = self._join(page, _Waiting(vectors[0], deadline))
+        if waiting is None:
+            try:
+                self._metrics.search_batch_size.observe(1)
+                return self._inner.search(vectors, limit, offset, deadline)
+            finally:
+                self._hand_over(page)
+        try:
+            return [waiting.answer.result(deadline.left_s())]
+        except TimeoutError:
+            raise deadline.exceeded() from None
+        finally:
+            self._leave(page, waiting)
+
+    def _join(self, page: _Page, waiting: _Waiting) -> _Waiting | None:
+        """Wait in the lane of `page`. None if it was idle: then it is the caller's, until handed over."""
+        with self._lock:
+            if page not in self._lanes:
+                self._lanes[page] = deque()
+                return None
+            if sum(map(len, self._lanes.values())) >= self._queue_limit:
+                raise Overloaded(f"{self._queue_limit} searches are already waiting for the vector store.")
+            self._lanes[page].append(waiting)
+            return waiting
+
+    def _hand_over(self, page: _Page) -> None:
+        """Leave the lane to those who came meanwhile."""
+        with self._lock:
+            if not self._lanes[page]:
+                del self._lanes[page]
+                return
+            if self._threads is not None:
+                self._threads.submit(self._serve, page)
+                return
+        self._serve(page)  # closed meanwhile: the store tells them at once
+
+    def _leave(self, page: _Page, waiting: _Waiting) -> None:
+        """Free the place of a caller that was not answered."""
+        if waiting.answer.done() or not waiting.answer.cancel():
+            return
+        with self._lock:
+            if waiting in self._lanes.get(page, ()):
+                self._lanes[page].remove(waiting)
+
+    def _serve(self, page: _Page) -> None:
+        """Call the store for `page` until nobody waits any more."""
+        while together := self._next(page):
+            self._answer(page, together)
+
+    def _next(self, page: _Page) -> list[_Waiting]:
+        """Who goes in the next call. If nobody does, the lane is idle from now on."""
+        with self._lock:
+            lane, together = self._lanes[page], list[_Waiting]()
+            while lane and len(together) < page.room:
+                waiting = lane.popleft()
+                if waiting.claim():
+                    together.append(waiting)
+            if not together:
+                del self._lanes[page]
+            return together
+
+    def _answer(self, page: _Page, together: Sequence[_Waiting]) -> None:
+        self._metrics.search_batch_size.observe(len(together))
+        latest = max(waiting.deadline for waiting in together)
+        try:
+            vectors = np.stack([waiting.vector for waiting in together])
+            found = list(zip(together, self._inner.search(vectors, page.limit, page.offset, latest), strict=True))
+        except BaseException as exc:  # noqa: BLE001 - whatever it is, nobody may wait for an answer that does not come
+            for waiting in together:
+                waiting.answer.set_exception(_own(exc))
+            return
+        for waiting, hits in found:
+            waiting.answer.set_result(hits)
+
+    def upsert(self, records: Sequence[ImageRecord], vectors: Vectors) -> None:
+        self._inner.upsert(records, vectors)
+
+    def delete(self, ids: Sequence[str]) -> None:
+        self._inner.delete(ids)
+
+    def get(self, ids: Sequence[str], deadline: Deadline | None = None) -> dict[str, ImageRecord]:
+        return self._inner.get(ids, deadline)
+
+    def vectors(self, ids: Sequence[str], deadline: Deadline | None = None) -> dict[str, npt.NDArray[np.float32]]:
+        return self._inner.vectors(ids, deadline)
+
+    def entries(self) -> Iterator[Entry]:
+        return self._inner.entries()
+
+    def count(self, deadline: Deadline | None = None) -> int:
+        return self._inner.count(deadline)
+
+    def flush(self) -> None:
+        self._inner.flush()
+
+    def ping(self) -> None:
+        self._inner.ping()
+
+    def close(self) -> None:
+        """Close the inner store, which answers those who still wait that it is closed."""
+        with self._lock:
+            threads, self._threads = self._threads, None
+        self._inner.close()
+        if threads is not None:
+            threads.shutdown()
+
+
+def _own(exc: BaseException) -> BaseException:
+    """An exception of one's own for each caller: raising one in several threads would mix their tracebacks."""
+    if not isinstance(exc, MlApiError):
+        return exc
+    own = copy.copy(exc)
+    own.__cause__ = exc
+    return own

@@ -1,0 +1,123 @@
+"""A vector store in memory: exact, for development and as the oracle of the tests. Nothing outlives the process."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ml_api.deadline import Deadline
+from ml_api.errors import ConfigError, StoreUnavailable
+from ml_api.records import Entry, Hit, ImageRecord, Vectors
+from ml_api.vectors.base import Metric
+from ml_api.vectors.validation import check_records, check_vectors, check_window, distinct_ids
+
+
+class MemoryStore:
+    """A VectorStore that compares a query with every vector it holds."""
+
+    backend = "memory"
+
+    def __init__(self, metric: Metric = "COSINE") -> None:
+        self._metric = metric
+        self._lock = threading.Lock()
+        self._model: tuple[str, int] | None = None
+        self._records: dict[str, ImageRecord] = {}
+        self._vectors: dict[str, npt.NDArray[np.float32]] = {}
+        self._open = False
+
+    def ensure(self, model_id: str, dim: int) -> None:
+        with self._lock:
+            if self._model not in (None, (model_id, dim)):
+                raise ConfigError(f"the store holds vectors of {self._model}, not of {(model_id, dim)}")
+            self._model = (model_id, dim)
+            self._open = True
+
+    def upsert(self, records: Sequence[ImageRecord], vectors: Vectors) -> None:
+        metadata = check_records(records, vectors, self._dim)
+        with self._lock:
+            for record, plain, vector in zip(records, metadata, vectors, strict=True):
+                self._records[record.id] = replace(record, metadata=plain)
+                self._vectors[record.id] = np.array(vector, dtype=np.float32)
+
+    def delete(self, ids: Sequence[str]) -> None:
+        _ = self._dim
+        distinct = distinct_ids(ids)
+        with self._lock:
+            for image_id in distinct:
+                self._records.pop(image_id, None)
+                self._vectors.pop(image_id, None)
+
+    def search(self, vectors: Vectors, limit: int, offset: int = 0, deadline: Deadline | None = None) -> list[list[Hit]]:
+        check_vectors(vectors, self._dim)
+        check_window(limit, offset)
+        _require_time(deadline)
+        with self._lock:
+            records = list(self._records.values())
+            if not records:
+                return [[] for _ in vectors]
+            scores = _scores(self._metric, vectors, np.stack(list(self._vectors.values())))
+        order = np.argsort(-scores, axis=1, kind="stable")[:, offset : offset + limit]
+        return [[Hit(records[place], float(row[place])) for place in places] for row, places in zip(scores, order, strict=True)]
+
+    def get(self, ids: Sequence[str], deadline: Deadline | None = None) -> dict[str, ImageRecord]:
+        _ = self._dim
+        _require_time(deadline)
+        distinct = distinct_ids(ids)
+        with self._lock:
+            return {image_id: self._records[image_id] for image_id in distinct if image_id in self._records}
+
+    def vectors(self, ids: Sequence[str], deadline: Deadline | None = None) -> dict[str, npt.NDArray[np.float32]]:
+        _ = self._dim
+        _require_time(deadline)
+        distinct = distinct_ids(ids)
+        with self._lock:
+            return {image_id: self._vectors[image_id].copy() for image_id in distinct if image_id in self._vectors}
+
+    def entries(self) -> Iterator[Entry]:
+        _ = self._dim
+        with self._lock:
+            records = list(self._records.values())
+        for record in records:
+            yield Entry(record.id, record.key, record.version, record.digest)
+
+    def count(self, deadline: Deadline | None = None) -> int:
+        _ = self._dim
+        _require_time(deadline)
+        return len(self._records)
+
+    def flush(self) -> None:
+        _ = self._dim
+
+    def ping(self) -> None:
+        _ = self._dim
+
+    def close(self) -> None:
+        self._open = False
+
+    @property
+    def _dim(self) -> int:
+        if not self._open or self._model is None:
+            raise StoreUnavailable("the vector store is not open")
+        return self._model[1]
+
+
+def _require_time(deadline: Deadline | None) -> None:
+    """Nothing here waits, so it is enough to look once."""
+    if deadline is not None:
+        deadline.left_s()
+
+
+def _scores(metric: Metric, queries: Vectors, stored: Vectors) -> npt.NDArray[np.float32]:
+    """Shape (queries, stored); higher is closer for every metric."""
+    if metric == "L2":
+        return np.stack([-np.square(stored - query).sum(axis=1) for query in queries])
+    if metric == "COSINE":
+        queries, stored = _normalised(queries), _normalised(stored)
+    return np.asarray(queries @ stored.T, dtype=np.float32)
+
+
+def _normalised(vectors: Vectors) -> Vectors:
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(norms == 0, 1, norms), dtype=np.float32)

@@ -1,0 +1,90 @@
+"""Who may call Milvus when. A server takes care of itself; Milvus Lite needs `embedded.EmbeddedAccess`."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+from ml_api.errors import StoreUnavailable
+
+
+class Access(Protocol):
+    """Around every call of the store, `reading` or `writing`. They raise StoreUnavailable if the call must not be made."""
+
+    backend: str
+
+    def open(self) -> str:
+        """Take possession, and return the URI to connect to."""
+        ...
+
+    def attach(self, flush: Callable[[], None]) -> None:
+        """Give the way to flush, once connected."""
+        ...
+
+    def reading(self, timeout_s: float) -> AbstractContextManager[None]:
+        """`timeout_s` is how long to wait for one's turn."""
+        ...
+
+    def searching(self, timeout_s: float) -> AbstractContextManager[None]:
+        """As `reading`, where rows that are not flushed would slow the call down."""
+        ...
+
+    def writing(self, rows: int, size: int) -> AbstractContextManager[None]:
+        """A write of so many rows and bytes."""
+        ...
+
+    def flush(self) -> None: ...
+
+    def check(self) -> None:
+        """Raise StoreUnavailable if the store cannot be used until a restart."""
+        ...
+
+    def close(self, disconnect: Callable[[], None]) -> None:
+        """Let go, with `disconnect` called when nobody is inside any more."""
+        ...
+
+
+class ServerAccess:
+    """Everybody may call at any time, in the process that connected: gRPC does not survive a fork.
+
+    Never flushes. A server's log is durable, it indexes by itself, and a segment sealed early stays small and slow.
+    """
+
+    backend = "milvus"
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._process = os.getpid()
+
+    def open(self) -> str:
+        self._process = os.getpid()
+        return self._uri
+
+    def attach(self, flush: Callable[[], None]) -> None:
+        """Nothing to flush."""
+
+    @contextmanager
+    def reading(self, timeout_s: float) -> Iterator[None]:  # noqa: ARG002 - Access's signature
+        self.check()
+        yield
+
+    def searching(self, timeout_s: float) -> AbstractContextManager[None]:
+        return self.reading(timeout_s)
+
+    def writing(self, rows: int, size: int) -> AbstractContextManager[None]:  # noqa: ARG002 - Access's signature
+        return self.reading(0)
+
+    def flush(self) -> None:
+        self.check()
+
+    def check(self) -> None:
+        check_process(self._process)
+
+    def close(self, disconnect: Callable[[], None]) -> None:
+        if os.getpid() == self._process:
+            disconnect()
+
+
+def check_process(owner: int) -> None:
+    if os.getpid() != owner:
+        raise StoreUnavailable(f"the vector store was opened by process {owner}; open it again in a process forked from that one")

@@ -1,0 +1,47 @@
+"""A pymilvus client that fails at once and comes back by itself."""
+
+import logging
+from typing import Any, NoReturn
+
+from pymilvus import MilvusClient
+
+from ml_api.vectors.milvus.parameters import Connection
+
+RECONNECT_MS = 1000
+"""gRPC's longest pause between attempts to reconnect, where it would take up to two minutes."""
+
+NO_KEEPALIVE = {"grpc.keepalive_time_ms": 2**31 - 1, "grpc.keepalive_permit_without_calls": 0}
+"""For Milvus Lite, whose server is in this process. pymilvus pings an idle connection every 10 s; that server takes more than two
+pings in five minutes for an attack ("too_many_pings"), closes the connection, and the first search after half a minute fails."""
+
+
+def connect(connection: Connection, uri: str, timeout_s: float) -> MilvusClient:
+    """Raises what pymilvus raises."""
+    # It logs every failure with a traceback, in a format of its own; what it raises is logged once, at the edge.
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+    grpc_options: dict[str, Any] = {"grpc.max_reconnect_backoff_ms": RECONNECT_MS}
+    if connection.embedded:
+        grpc_options |= NO_KEEPALIVE
+    options: dict[str, Any] = {"grpc_options": grpc_options}
+    if connection.tls_ca is not None:
+        options["server_pem_path"] = str(connection.tls_ca)
+    if connection.tls_server_name:
+        options["server_name"] = connection.tls_server_name
+    client = MilvusClient(
+        uri=uri,
+        token=connection.token,
+        db_name=connection.database,
+        timeout=timeout_s,
+        # A shared connection outlives its client, and is handed to whoever comes next at the same port.
+        dedicated=True,
+        **options,
+    )
+    # pymilvus 3.0 answers a lost connection by reconnecting under one lock for the whole process, where every call that was
+    # under way waits for the timeouts of those before it: with 16 threads and a hung server a search of timeout 2 s took 94 s.
+    # gRPC reconnects by itself.
+    client._handler._on_rpc_error = _fail_at_once  # noqa: SLF001 - there is no public way to switch it off
+    return client
+
+
+def _fail_at_once(error: Exception) -> NoReturn:
+    raise error

@@ -1,0 +1,73 @@
+"""What goes wrong in pymilvus and gRPC, as our errors. The original is chained: it goes to the log, not to clients."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import grpc
+from pymilvus import MilvusException
+
+from ml_api.errors import ConfigError, StoreUnavailable
+from ml_api.vectors.milvus.parameters import Connection
+
+CANNOT_CONNECT = 2
+"""pymilvus's own `Status.CONNECT_FAILED`; every other code is Milvus's."""
+
+
+@contextmanager
+def translated(doing: str, timeout_s: float) -> Iterator[None]:
+    """Raise StoreUnavailable for whatever pymilvus raises: after our own checks no input of a caller is at fault."""
+    try:
+        yield
+    except (MilvusException, grpc.RpcError) as exc:
+        raise StoreUnavailable(f"the vector store {_what(exc, timeout_s)} ({doing})") from exc
+    except ValueError as exc:
+        # gRPC's word for a channel that another thread closed just now.
+        if "closed channel" not in str(exc):
+            raise
+        raise StoreUnavailable(f"the vector store is closed ({doing})") from exc
+
+
+def _what(exc: Exception, timeout_s: float) -> str:
+    if getattr(exc, "code", None) == CANNOT_CONNECT and isinstance(exc.__cause__, grpc.RpcError):
+        exc = exc.__cause__  # pymilvus calls whatever goes wrong while connecting a failure to connect, a refused token too
+    code = exc.code() if isinstance(exc, grpc.RpcError) else getattr(exc, "code", None)
+    match code:
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return f"did not answer within {timeout_s:.3g} s"
+        case int(number) if number == CANNOT_CONNECT:
+            return "cannot be reached"
+        case grpc.StatusCode.UNAVAILABLE:
+            return "cannot be reached"
+        case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.PERMISSION_DENIED:
+            return "refuses our token"
+        case grpc.StatusCode():
+            return f"failed with gRPC status {code.name}"
+        case _:
+            return f"failed with Milvus error code {code}"
+
+
+DATABASE_NOT_FOUND = 800
+BAD_TOKEN = 1800
+"""Codes of current servers, as in their `pkg/util/merr`."""
+
+_NO_DATABASE = re.compile(r"database\W.*(not found|does not exist)")
+"""What server 2.3.5 (with code 65535) and Milvus Lite say."""
+
+
+@contextmanager
+def startup_failures(connection: Connection, timeout_s: float) -> Iterator[None]:
+    """As `translated`, for the operator: names the server, and takes for ConfigError what only another setting can mend."""
+    try:
+        with translated("opening the collection", timeout_s):
+            yield
+    except StoreUnavailable as unavailable:
+        cause = unavailable.__cause__
+        code = getattr(cause, "code", None)
+        if code == DATABASE_NOT_FOUND or _NO_DATABASE.search(str(cause)):
+            raise ConfigError(
+                f"there is no database {connection.database!r} on {connection.address} (ML_API_MILVUS_DATABASE)"
+            ) from cause
+        if code == BAD_TOKEN or "refuses our token" in unavailable.detail:
+            raise ConfigError(f"{connection.address} refuses the token in ML_API_MILVUS_TOKEN") from cause
+        raise StoreUnavailable(f"{connection.address}: {unavailable.detail}") from cause

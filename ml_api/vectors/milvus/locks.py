@@ -1,0 +1,48 @@
+"""A lock that many may share or one may have alone, with a limit to the waiting."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class SharedLock:
+    """Whoever waits to be alone goes before newcomers, so that a stream of sharers cannot keep it out."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._sharers = 0
+        self._alone = False
+        self._waiting = 0
+
+    @contextmanager
+    def shared(self, timeout_s: float) -> Iterator[None]:
+        """Raises TimeoutError."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._alone and not self._waiting, timeout_s):
+                raise TimeoutError
+            self._sharers += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._sharers -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self, timeout_s: float) -> Iterator[None]:
+        """Raises TimeoutError."""
+        with self._changed:
+            self._waiting += 1
+            try:
+                if not self._changed.wait_for(lambda: not self._alone and not self._sharers, timeout_s):
+                    raise TimeoutError
+                self._alone = True
+            finally:
+                self._waiting -= 1
+                self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._alone = False
+                self._changed.notify_all()

@@ -1,0 +1,100 @@
+"""The fields of the collection, and records as its rows."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pymilvus import CollectionSchema, DataType, MilvusClient
+
+from ml_api.records import Entry, ImageRecord, Vectors
+from ml_api.vectors.base import MAX_KEY_BYTES
+from ml_api.vectors.validation import DIGEST_CHARS, MAX_VERSION_BYTES
+
+ID_CHARS = 32
+VECTOR = "vector"
+ENTRY_FIELDS = ["id", "key", "version", "digest"]
+RECORD_FIELDS = [*ENTRY_FIELDS, "width", "height", "indexed_at", "metadata"]
+
+CHUNK_BYTES = 16 * 2**20
+"""Most bytes of rows in one message. Milvus refuses messages over 64 MB."""
+
+ROW_OVERHEAD_BYTES = 256
+"""Id, digest, numbers and framing of one row, generously."""
+
+Row = dict[str, Any]
+
+
+def collection_schema(dim: int) -> CollectionSchema:
+    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+    schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=ID_CHARS)
+    schema.add_field("key", DataType.VARCHAR, max_length=MAX_KEY_BYTES)
+    schema.add_field("version", DataType.VARCHAR, max_length=MAX_VERSION_BYTES)
+    schema.add_field("digest", DataType.VARCHAR, max_length=DIGEST_CHARS)
+    schema.add_field("width", DataType.INT64)
+    schema.add_field("height", DataType.INT64)
+    schema.add_field("indexed_at", DataType.DOUBLE)
+    schema.add_field("metadata", DataType.JSON)
+    schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=dim)
+    return schema
+
+
+def rows_of(records: Sequence[ImageRecord], metadata: Sequence[Mapping[str, Any]], vectors: Vectors) -> list[Row]:
+    """One row for each id, the last record winning: a server keeps both rows of an id that comes twice in one message."""
+    rows = {
+        record.id: {
+            "id": record.id,
+            "key": record.key,
+            "version": record.version,
+            "digest": record.digest,
+            "width": record.width,
+            "height": record.height,
+            "indexed_at": float(record.indexed_at),
+            "metadata": plain,
+            VECTOR: np.asarray(vector, dtype=np.float32),
+        }
+        for record, plain, vector in zip(records, metadata, vectors, strict=True)
+    }
+    return list(rows.values())
+
+
+def row_bytes(row: Row) -> int:
+    """At least what the row takes in a message: a character has up to four bytes."""
+    text = len(row["key"]) + len(row["version"]) + len(repr(row["metadata"]))
+    return int(row[VECTOR].nbytes) + 4 * text + ROW_OVERHEAD_BYTES
+
+
+def chunks(rows: Sequence[Row]) -> Iterator[tuple[list[Row], int]]:
+    """Rows in messages of CHUNK_BYTES at most, each with its size."""
+    chunk: list[Row] = []
+    size = 0
+    for row in rows:
+        more = row_bytes(row)
+        if chunk and size + more > CHUNK_BYTES:
+            yield chunk, size
+            chunk, size = [], 0
+        chunk.append(row)
+        size += more
+    if chunk:
+        yield chunk, size
+
+
+def entry_of(row: Mapping[str, Any]) -> Entry:
+    return Entry(row["id"], row["key"], row["version"], row["digest"])
+
+
+def record_of(row: Mapping[str, Any]) -> ImageRecord:
+    return ImageRecord(
+        id=row["id"],
+        key=row["key"],
+        version=row["version"],
+        digest=row["digest"],
+        width=int(row["width"]),
+        height=int(row["height"]),
+        indexed_at=float(row["indexed_at"]),
+        metadata=row["metadata"],
+    )
+
+
+def vector_of(row: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+    return np.asarray(row[VECTOR], dtype=np.float32)

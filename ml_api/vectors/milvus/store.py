@@ -1,0 +1,257 @@
+"""MilvusStore: the vector store's operations on Milvus, each a straight line from checked values to pymilvus and back."""
+
+import json
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pymilvus import MilvusClient
+
+from ml_api.deadline import Deadline
+from ml_api.errors import ConfigError, StoreUnavailable
+from ml_api.metrics import Metrics
+from ml_api.records import Entry, Hit, ImageRecord, Vectors
+from ml_api.vectors.milvus import schema
+from ml_api.vectors.milvus.access import Access, ServerAccess
+from ml_api.vectors.milvus.connecting import connect
+from ml_api.vectors.milvus.failures import startup_failures, translated
+from ml_api.vectors.milvus.opening import Wanted, open_collection
+from ml_api.vectors.milvus.parameters import Connection, VectorIndex
+from ml_api.vectors.validation import check_records, check_vectors, check_window, distinct_ids
+
+OPEN_TIMEOUT_S = 120.0
+"""Least patience with loading a collection: after a crash Milvus Lite replays its log, measured up to 29 s."""
+
+WRITE_TIMEOUT_S = 120.0
+"""Least patience with a write to Milvus Lite: it cannot be cancelled, and a second one must not start beside it."""
+
+IDS_AT_ONCE = 256
+"""Most records asked for by id in one message; each can carry 64 KB of metadata."""
+
+ENTRIES_AT_ONCE = 5000
+
+CLOCK_TOLERANCE_S = 0.02
+"""gRPC counts time in milliseconds: a call that it cuts off at a deadline may fail a little before it."""
+
+NO_IMAGE = "0" * schema.ID_CHARS
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    client: MilvusClient
+    collection: str
+    model: tuple[str, int]
+
+
+class MilvusStore:
+    """A VectorStore on a Milvus server (from 2.3.5) or in a Milvus Lite folder.
+
+    Reads of a server see what this process wrote before ("Session"); `entries` and `count`, which a sync decides by, see what
+    anybody wrote ("Strong", which costs 0.2-0.4 s: the server waits for its clock to pass).
+    """
+
+    def __init__(
+        self, connection: Connection, collection: str, index: VectorIndex, metrics: Metrics, timeout_s: float = 10
+    ) -> None:
+        self._connection = connection
+        self._alias = collection
+        self._index = index
+        self._metrics = metrics
+        self._timeout_s = timeout_s
+        self._write_timeout_s = max(timeout_s, WRITE_TIMEOUT_S) if connection.embedded else timeout_s
+        self._opening = threading.Lock()
+        self._opened: _Opened | None = None
+        self._access: Access = _access_to(connection, timeout_s)
+
+    @property
+    def backend(self) -> str:
+        return self._access.backend
+
+    def ensure(self, model_id: str, dim: int) -> None:
+        with self._opening, self._metrics.store_call(self.backend, "ensure"):
+            if self._opened is None:
+                self._opened = self._open(Wanted(self._alias, model_id, dim, self._index))
+            elif self._opened.model != (model_id, dim):
+                raise ConfigError(f"the collection {self._alias!r} is open for the model {self._opened.model[0]}, not {model_id}")
+
+    def upsert(self, records: Sequence[ImageRecord], vectors: Vectors) -> None:
+        opened = self._open_now()
+        metadata = check_records(records, vectors, opened.model[1])
+        for chunk, size in schema.chunks(schema.rows_of(records, metadata, vectors)):
+            with self._call("upsert", self._access.writing(len(chunk), size), self._write_timeout_s):
+                opened.client.upsert(opened.collection, chunk, timeout=self._write_timeout_s)
+
+    def delete(self, ids: Sequence[str]) -> None:
+        opened = self._open_now()
+        for some in _batches(distinct_ids(ids), schema.CHUNK_BYTES // 64):
+            with self._call("delete", self._access.writing(len(some), 64 * len(some)), self._write_timeout_s):
+                opened.client.delete(opened.collection, filter=_among(some), timeout=self._write_timeout_s)
+        if ids and not self._connection.embedded:
+            self._see_deletes()
+
+    def search(self, vectors: Vectors, limit: int, offset: int = 0, deadline: Deadline | None = None) -> list[list[Hit]]:
+        opened = self._open_now()
+        check_vectors(vectors, opened.model[1])
+        check_window(limit, offset)
+        if not len(vectors):
+            return []
+        patience_s = self._patience_s(deadline)
+        with self._call("search", self._access.searching(patience_s), patience_s, deadline):
+            found = opened.client.search(
+                opened.collection,
+                data=list(np.asarray(vectors, dtype=np.float32)),
+                anns_field=schema.VECTOR,
+                limit=limit,
+                offset=offset,
+                search_params=self._index.search(offset + limit, embedded=self._connection.embedded),
+                output_fields=schema.RECORD_FIELDS,
+                consistency_level="Session",
+                timeout=self._patience_s(deadline),
+            )
+        return [[self._hit(hit) for hit in hits] for hits in found]
+
+    def get(self, ids: Sequence[str], deadline: Deadline | None = None) -> dict[str, ImageRecord]:
+        rows = self._rows("get", ids, schema.RECORD_FIELDS, deadline)
+        return {row["id"]: schema.record_of(row) for row in rows}
+
+    def vectors(self, ids: Sequence[str], deadline: Deadline | None = None) -> dict[str, npt.NDArray[np.float32]]:
+        rows = self._rows("vectors", ids, ["id", schema.VECTOR], deadline)
+        return {row["id"]: schema.vector_of(row) for row in rows}
+
+    def entries(self) -> Iterator[Entry]:
+        """In the order of ids, page by page: what is written meanwhile may or may not appear, nothing appears twice.
+
+        By hand and not with pymilvus's iterator, which makes a call without a timeout.
+        """
+        last = ""
+        while True:
+            page = self._query(
+                "entries",
+                filter=f'id > "{last}"',
+                limit=ENTRIES_AT_ONCE,
+                output_fields=schema.ENTRY_FIELDS,
+                consistency_level="Strong",
+                # Both words for "the smallest ids first", of newer servers and of 2.3.
+                iterator="True",
+                reduce_stop_for_best="True",
+            )
+            yield from map(schema.entry_of, page)
+            if not page:
+                return
+            last = max(row["id"] for row in page)
+
+    def count(self, deadline: Deadline | None = None) -> int:
+        [row] = self._query("count", deadline, filter="", output_fields=["count(*)"], consistency_level="Strong")
+        return int(row["count(*)"])
+
+    def flush(self) -> None:
+        self._open_now()
+        self._access.flush()
+
+    def ping(self) -> None:
+        """Look for an image that cannot be: as a search, it needs every part of the server."""
+        self._access.check()
+        self._query("ping", filter=_among([NO_IMAGE]), output_fields=["id"], consistency_level="Session")
+
+    def close(self) -> None:
+        with self._opening:
+            opened, self._opened = self._opened, None
+            if opened is not None:
+                self._access.close(opened.client.close)
+
+    def _open(self, wanted: Wanted) -> _Opened:
+        timeout_s = max(self._timeout_s, OPEN_TIMEOUT_S)
+        uri = self._access.open()
+        client = None
+        try:
+            with startup_failures(self._connection, timeout_s):
+                client = connect(self._connection, uri, self._timeout_s)
+                name = open_collection(client, wanted, timeout_s)
+            self._access.attach(lambda: self._flush(client, name))
+        except BaseException:
+            # The folder of Milvus Lite must be free again for the next attempt.
+            self._access.close(client.close if client is not None else lambda: None)
+            raise
+        _log.info("collection %s (%s) is open in %s", wanted.alias, name, self._connection.address)
+        return _Opened(client, name, (wanted.model_id, wanted.dim))
+
+    def _flush(self, client: MilvusClient, name: str) -> None:
+        with self._metrics.store_call(self.backend, "flush"), translated("flush", self._write_timeout_s):
+            client.flush(name, timeout=max(self._timeout_s, WRITE_TIMEOUT_S))
+
+    def _open_now(self) -> _Opened:
+        opened = self._opened
+        if opened is None:
+            raise StoreUnavailable("the vector store is not open")
+        return opened
+
+    @contextmanager
+    def _call(
+        self, operation: str, turn: AbstractContextManager[None], timeout_s: float, deadline: Deadline | None = None
+    ) -> Iterator[None]:
+        """One call of pymilvus: measured, waiting its turn, its exceptions translated."""
+        measured = self._metrics.store_call(self.backend, operation)
+        with measured, _cut_off_at(deadline), turn, translated(operation, timeout_s):
+            yield
+
+    def _patience_s(self, deadline: Deadline | None) -> float:
+        return self._timeout_s if deadline is None else min(self._timeout_s, deadline.left_s())
+
+    def _rows(self, operation: str, ids: Sequence[str], fields: list[str], deadline: Deadline | None) -> Iterator[schema.Row]:
+        self._open_now()
+        for some in _batches(distinct_ids(ids), IDS_AT_ONCE):
+            yield from self._query(operation, deadline, filter=_among(some), output_fields=fields, consistency_level="Session")
+
+    def _see_deletes(self) -> None:
+        """Wait until the server shows them gone.
+
+        On a busy server 2.3.5 a Session read after a delete still saw the rows, 13 times of 60; after one Strong read it never did.
+        Upserts are seen at once.
+        """
+        self._query("settle", filter=_among([NO_IMAGE]), output_fields=["id"], consistency_level="Strong")
+
+    def _query(self, operation: str, deadline: Deadline | None = None, **what: Any) -> list[schema.Row]:
+        opened = self._open_now()
+        patience_s = self._patience_s(deadline)
+        with self._call(operation, self._access.reading(patience_s), patience_s, deadline):
+            return list(opened.client.query(opened.collection, timeout=self._patience_s(deadline), **what))
+
+    def _hit(self, hit: Any) -> Hit:
+        distance = float(hit["distance"])
+        return Hit(schema.record_of(hit["entity"]), -distance if self._index.metric == "L2" else distance)
+
+
+def _access_to(connection: Connection, timeout_s: float) -> Access:
+    if not connection.embedded:
+        return ServerAccess(connection.uri)
+    from ml_api.vectors.milvus.embedded import EmbeddedAccess
+
+    return EmbeddedAccess(connection.uri, timeout_s)
+
+
+@contextmanager
+def _cut_off_at(deadline: Deadline | None) -> Iterator[None]:
+    """A store that fails when the caller's time is up did not fail: it was cut off."""
+    try:
+        yield
+    except StoreUnavailable as exc:
+        if deadline is not None and perf_counter() >= deadline.at - CLOCK_TOLERANCE_S:
+            raise deadline.exceeded() from exc
+        raise
+
+
+def _among(ids: Sequence[str]) -> str:
+    """An expression of ids that were checked to be hex: pymilvus's own `ids=` does not escape."""
+    return f"id in {json.dumps(list(ids))}"
+
+
+def _batches(ids: list[str], size: int) -> Iterator[list[str]]:
+    return (ids[start : start + size] for start in range(0, len(ids), size))

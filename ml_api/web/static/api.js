@@ -1,0 +1,112 @@
+/** The HTTP API, as this page uses it. Whatever goes wrong becomes a Failure that a person can read. */
+
+/** @import { Query } from "./query.js" */
+
+/**
+ * @typedef {object} Image
+ * @property {string} id
+ * @property {string} key
+ * @property {number} width
+ * @property {number} height
+ * @property {Record<string, unknown>} metadata
+ * @property {{self: string, content: string, thumbnail: string, similar: string}} links
+ * @property {number} [score] only in the hits of a search
+ */
+
+/**
+ * @typedef {object} Answer
+ * @property {Image[]} hits
+ * @property {number | null} next offset of the next page
+ * @property {boolean} truncated
+ * @property {{total: number}} timings_ms
+ */
+
+const PAGE_SIZE = 24; // full rows of 2, 3, 4, 6 and 8
+
+export class Failure extends Error {
+  /**
+   * @param {string} title
+   * @param {string} detail
+   * @param {{requestId?: string, final?: boolean}} [more] final: asking again would change nothing
+   */
+  constructor(title, detail, { requestId = "", final = false } = {}) {
+    super(detail);
+    this.title = title;
+    this.requestId = requestId;
+    this.final = final;
+  }
+}
+
+/**
+ * @param {Query} query
+ * @param {number} offset
+ * @param {AbortSignal} signal
+ * @returns {Promise<Answer>}
+ */
+export function search(query, offset, signal) {
+  const page = new URLSearchParams({ limit: String(PAGE_SIZE), offset: String(offset) });
+  if (query.file) {
+    const body = new FormData();
+    body.append("image", query.file);
+    return ask(`v1/search/image?${page}`, { method: "POST", body, signal });
+  }
+  if (query.like) {
+    return ask(`v1/images/${encodeURIComponent(query.like)}/similar?${page}`, { signal });
+  }
+  page.set("q", query.text);
+  return ask(`v1/search/text?${page}`, { signal });
+}
+
+/**
+ * @param {string} id
+ * @returns {Promise<Image>}
+ */
+export function findImage(id) {
+  return ask(`v1/images/${encodeURIComponent(id)}`);
+}
+
+/** @returns {Promise<{images: number}>} */
+export function stats() {
+  return ask("v1/stats");
+}
+
+async function ask(path, options) {
+  try {
+    const response = await fetch(path, options);
+    if (!response.ok) {
+      throw await failureOf(response);
+    }
+    return await response.json();
+  } catch (error) {
+    if (error instanceof Failure || error.name === "AbortError") {
+      throw error;
+    }
+    // fetch does not tell a server that is down from a network that is, nor json() a connection that was cut
+    throw new Failure("The server does not answer", "Check that it is running and that you are connected, then try again.");
+  }
+}
+
+async function failureOf(response) {
+  const requestId = response.headers.get("X-Request-ID") ?? "";
+  const isProblem = response.headers.get("Content-Type")?.startsWith("application/problem+json");
+  const detail = isProblem ? (await response.json()).detail : `The answer was ${response.status} ${response.statusText}.`;
+  return new Failure(titleOf(response.status), detail, { requestId, final: response.status < 500 });
+}
+
+function titleOf(status) {
+  switch (status) {
+    case 404:
+      return "There is no such image";
+    case 413:
+      return "That image is too large";
+    case 415:
+    case 422:
+      return "That file cannot be read as an image";
+    case 503:
+      return "The search is not available right now";
+    case 504:
+      return "The search took too long";
+    default:
+      return status < 500 ? "That search does not work" : "Something went wrong";
+  }
+}

@@ -1,0 +1,56 @@
+/** How a file gets in: chosen, dropped anywhere, pasted anywhere. */
+
+/**
+ * @param {{input: HTMLInputElement, buttons: Iterable<HTMLButtonElement>, veil: HTMLElement, onFile: (file: File) => void}} page
+ */
+export function takeFiles({ input, buttons, veil, onFile }) {
+  for (const button of buttons) {
+    button.addEventListener("click", () => input.click());
+  }
+  input.addEventListener("change", () => {
+    const [file] = input.files;
+    input.value = ""; // so that choosing the same file again is a change
+    if (file) {
+      onFile(file);
+    }
+  });
+  document.addEventListener("paste", (event) => {
+    const [file] = event.clipboardData.files;
+    if (file) {
+      event.preventDefault();
+      onFile(file);
+    }
+  });
+  takeDrops(veil, onFile);
+}
+
+function takeDrops(veil, onFile) {
+  let isOurs = false; // an image of this page on its way elsewhere
+  document.addEventListener("dragstart", () => {
+    isOurs = true;
+  });
+  document.addEventListener("dragend", () => {
+    isOurs = false;
+  });
+  document.addEventListener("dragover", (event) => {
+    if (!isOurs && event.dataTransfer.types.includes("Files")) {
+      event.preventDefault();
+      event.dataTransfer.dropEffect = "copy";
+      veil.hidden = false;
+    }
+  });
+  document.addEventListener("dragleave", (event) => {
+    veil.hidden = veil.hidden || event.relatedTarget === null; // null: it left the window
+  });
+  document.addEventListener("drop", (event) => {
+    if (veil.hidden) {
+      return;
+    }
+    event.preventDefault();
+    veil.hidden = true;
+    const [file] = event.dataTransfer.files;
+    if (file) {
+      onFile(file);
+    }
+  });
+}

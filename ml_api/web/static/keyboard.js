@@ -1,0 +1,91 @@
+/** Keys: `/` to the box, arrows over the grid and through the large view, `m` for more like this. */
+
+/**
+ * @param {{
+ *   box: HTMLInputElement,
+ *   dialog: HTMLDialogElement,
+ *   links: () => HTMLAnchorElement[],
+ *   onLike: (id: string) => void,
+ *   onStep: (by: number) => void,
+ * }} page
+ */
+export function listenToKeys({ box, dialog, links, onLike, onStep }) {
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) {
+      return;
+    }
+    const act = dialog.open ? inDialog(event) : onPage(event);
+    if (act) {
+      event.preventDefault();
+      act();
+    }
+  });
+
+  function inDialog({ key }) {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[key];
+    if (step) {
+      return () => onStep(step);
+    }
+    return isM(key) ? () => onLike(dialog.querySelector(".similar").dataset.id) : null;
+  }
+
+  function onPage({ key, target }) {
+    if (target === box) {
+      return key === "ArrowDown" && links().length > 0 ? () => links()[0].focus() : null;
+    }
+    if (key === "/") {
+      return () => {
+        box.focus();
+        box.select();
+      };
+    }
+    const here = links().indexOf(target.closest(".hit")?.querySelector(".open"));
+    if (here < 0) {
+      return null;
+    }
+    if (isM(key)) {
+      return () => onLike(links()[here].dataset.id);
+    }
+    const there = neighbour(links(), here, key);
+    return there ? () => there.focus() : null;
+  }
+
+  function neighbour(all, here, key) {
+    switch (key) {
+      case "ArrowLeft":
+        return all[here - 1];
+      case "ArrowRight":
+        return all[here + 1];
+      case "Home":
+        return all[0];
+      case "End":
+        return all.at(-1);
+      case "ArrowDown":
+        return nextRow(all.slice(here + 1), all[here]);
+      case "ArrowUp":
+        return nextRow(all.slice(0, here).reverse(), all[here]) ?? box;
+      default:
+        return undefined;
+    }
+  }
+}
+
+function isM(key) {
+  return key.toLowerCase() === "m"; // with the capitals locked too
+}
+
+/** The one of the nearest other row that stands closest to `link`; rows differ in how many images they hold. */
+function nextRow(others, link) {
+  const { top, left, width } = link.getBoundingClientRect();
+  const isLevel = (one, height) => Math.abs(one.getBoundingClientRect().top - height) < 1;
+  const first = others.find((other) => !isLevel(other, top));
+  if (!first) {
+    return undefined;
+  }
+  const row = others.filter((other) => isLevel(other, first.getBoundingClientRect().top));
+  const distance = (other) => {
+    const box = other.getBoundingClientRect();
+    return Math.abs(box.left + box.width / 2 - left - width / 2);
+  };
+  return row.reduce((best, other) => (distance(other) < distance(best) ? other : best));
+}

@@ -1,0 +1,31 @@
+"""The application over stand-ins, anew for every test."""
+
+import pytest
+
+from tests.api.stand import build_stand, write_corpus
+
+
+@pytest.fixture
+def make_stand(tmp_path):
+    """Builds an application; keyword arguments replace parts of its services."""
+    root = write_corpus(tmp_path / "corpus")
+    opened = []
+
+    def make(**replaced):
+        stand = build_stand(root, tmp_path / "thumbnails", **replaced)
+        opened.append(stand)
+        return stand
+
+    yield make
+    for stand in opened:
+        stand.services.close()
+
+
+@pytest.fixture
+def stand(make_stand):
+    return make_stand()
+
+
+@pytest.fixture
+def client(stand):
+    return stand.client

@@ -1,0 +1,87 @@
+"""What the API's tests share: the application over stand-ins, a small corpus, the one way to check a problem."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image
+
+from ml_api.app import create_app
+from ml_api.corpus.folder import FolderCorpus
+from ml_api.corpus.thumbnails import Thumbnails
+from ml_api.embedding.batching import BatchingEncoder
+from ml_api.embedding.fake import FakeEncoder
+from ml_api.images import ImageLimits
+from ml_api.indexing.sync import Indexer
+from ml_api.metrics import Metrics
+from ml_api.records import image_id
+from ml_api.search import Searcher
+from ml_api.services import Services, StoreFacts
+from ml_api.settings import load_settings
+from ml_api.vectors.memory import MemoryStore
+
+COLOURS = {"red.png": (220, 30, 30), "sub/green.png": (30, 180, 60), "blue.png": (40, 60, 220), "pink.png": (250, 150, 190)}
+MAX_BYTES = 200_000
+
+
+def picture(colour=(200, 40, 40), size=(64, 48), kind="PNG"):
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, kind)
+    return file.getvalue()
+
+
+def assert_problem(response, status, code):
+    """An answer to an error: its status, its media type, its slug, and the request id that is also in the header."""
+    assert response.status_code == status, response.get_data(as_text=True)
+    assert response.content_type == "application/problem+json"
+    body = response.get_json()
+    assert set(body) == {"type", "title", "status", "detail", "code", "request_id"}
+    assert body["status"] == status
+    assert body["code"] == code
+    assert body["detail"]
+    assert body["request_id"] == response.headers["X-Request-ID"]
+    return body
+
+
+@dataclass
+class Stand:
+    """One application with its parts in reach."""
+
+    app: Flask
+    client: FlaskClient
+    services: Services
+    root: Path
+
+    def id(self, key):
+        return image_id(key)
+
+
+def write_corpus(root):
+    for key, colour in COLOURS.items():
+        (root / key).parent.mkdir(parents=True, exist_ok=True)
+        (root / key).write_bytes(picture(colour))
+    (root / "metadata.jsonl").write_text('{"key": "red.png", "caption": "<b>red</b>"}\n')
+    return root
+
+
+def build_stand(root, thumbnail_dir, **replaced):
+    """The application over stand-ins; keyword arguments replace parts of its services. Close its services."""
+    metrics, limits = Metrics(), ImageLimits(MAX_BYTES, 1_000_000, 20)
+    encoder, corpus = FakeEncoder(), FolderCorpus(root)
+    store = replaced.setdefault("store", MemoryStore())
+    store.ensure(encoder.model.model_id, encoder.model.dim)
+    indexer = Indexer(corpus, store, lambda: encoder, limits, metrics)
+    indexer.run(indexer.plan())
+    parts = {
+        "metrics": metrics,
+        "limits": limits,
+        "corpus": corpus,
+        "thumbnails": Thumbnails(thumbnail_dir, limits),
+        "embedder": BatchingEncoder(encoder, metrics, queue_limit=64),
+        "facts": StoreFacts("images", "memory", "COSINE"),
+    } | replaced
+    services = Services(**parts, searcher=Searcher(parts["embedder"], parts["store"], metrics))
+    app = create_app(load_settings({"ML_API_MAX_UPLOAD_BYTES": str(MAX_BYTES)}), services)
+    return Stand(app, app.test_client(), services, root)

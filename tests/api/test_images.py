@@ -1,0 +1,105 @@
+"""Stored images over HTTP: records, files and previews, by id only."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from tests.api.stand import assert_problem, picture
+
+
+@pytest.fixture
+def red(client, stand):
+    return client.get(f"/v1/images/{stand.id('red.png')}").get_json()
+
+
+def test_a_record_tells_what_is_stored(red):
+    assert red["key"] == "red.png"
+    assert (red["width"], red["height"]) == (64, 48)
+    assert len(red["digest"]) == 64
+    assert red["indexed_at"].endswith("+00:00")
+
+
+def test_content_is_the_file_itself(client, stand, red):
+    response = client.get(red["links"]["content"])
+    assert response.data == (stand.root / "red.png").read_bytes()
+    assert response.content_type == "image/png"
+
+
+def test_a_thumbnail_is_a_small_webp(client, red):
+    response = client.get(red["links"]["thumbnail"])
+    assert response.content_type == "image/webp"
+    assert Image.open(io.BytesIO(response.data)).format == "WEBP"
+
+
+@pytest.mark.parametrize("link", ["content", "thumbnail"])
+def test_images_cannot_act_as_pages(client, red, link):
+    headers = client.get(red["links"][link]).headers
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" in headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("link", ["content", "thumbnail"])
+def test_links_may_be_cached_for_good_and_bare_urls_are_checked_again(client, red, link):
+    linked = client.get(red["links"][link])
+    assert "immutable" in linked.headers["Cache-Control"]
+    bare = client.get(red["links"][link].partition("?")[0])
+    assert "no-cache" in bare.headers["Cache-Control"]
+    again = client.get(red["links"][link], headers={"If-None-Match": linked.headers["ETag"]})
+    assert again.status_code == 304
+    assert again.data == b""
+
+
+def test_a_thumbnail_is_drawn_once(client, stand, red):
+    first = client.get(red["links"]["thumbnail"]).data
+    (stand.root / "red.png").unlink()
+    assert client.get(red["links"]["thumbnail"]).data == first
+
+
+@pytest.mark.parametrize("held", ['"{digest}"', 'W/"{digest}"', '"other", "{digest}"'])
+def test_a_thumbnail_that_the_client_holds_is_neither_drawn_nor_read(client, stand, red, held):
+    (stand.root / "red.png").unlink()  # nor was it ever drawn
+    response = client.get(red["links"]["thumbnail"], headers={"If-None-Match": held.format(digest=red["digest"])})
+    assert response.status_code == 304
+    assert response.data == b""
+    assert response.headers["ETag"] == f'"{red["digest"]}"'
+    assert "immutable" in response.headers["Cache-Control"]
+
+
+def test_a_thumbnail_that_the_client_does_not_hold_is_sent(client, red):
+    response = client.get(red["links"]["thumbnail"], headers={"If-None-Match": f'"{"0" * 64}"'})
+    assert response.status_code == 200
+    assert response.content_type == "image/webp"
+
+
+def test_a_file_changed_since_the_sync_is_not_cached_as_the_old_one(client, stand, red):
+    (stand.root / "red.png").write_bytes(picture((0, 0, 0)))
+    response = client.get(red["links"]["thumbnail"])
+    assert response.status_code == 200
+    assert "immutable" not in response.headers["Cache-Control"]
+
+
+def test_a_file_gone_since_the_sync_is_not_found(client, stand, red):
+    (stand.root / "red.png").unlink()
+    assert_problem(client.get(red["links"]["content"]), 404, "not-found")
+    assert_problem(client.get(red["links"]["thumbnail"]), 404, "not-found")
+    assert client.get(red["links"]["self"]).status_code == 200
+
+
+def test_a_file_replaced_by_something_else_is_a_download_not_a_page(client, stand, red):
+    (stand.root / "red.png").write_bytes(b"<script>alert(1)</script>")
+    assert client.get(red["links"]["content"]).content_type == "application/octet-stream"
+    assert_problem(client.get(red["links"]["thumbnail"]), 422, "image-format")
+
+
+def test_a_file_turned_into_a_link_to_the_outside_is_not_served(client, stand, red, tmp_path):
+    (tmp_path / "secret.png").write_bytes(picture())
+    (stand.root / "red.png").unlink()
+    (stand.root / "red.png").symlink_to(tmp_path / "secret.png")
+    assert_problem(client.get(red["links"]["content"]), 404, "not-found")
+
+
+def test_a_thumbnail_survives_a_cache_that_cannot_be_written(make_stand, tmp_path):
+    (tmp_path / "thumbnails").write_bytes(b"a file where the folder should be")
+    stand = make_stand()
+    assert stand.client.get(f"/v1/images/{stand.id('red.png')}/thumbnail").status_code == 200

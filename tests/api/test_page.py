@@ -1,0 +1,111 @@
+"""The page as the server sends it: safe headers, nothing inline, nothing from elsewhere."""
+
+import re
+from html.parser import HTMLParser
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from ml_api import web
+from ml_api.embedding.batching import BatchingEncoder
+from ml_api.embedding.fake import FakeEncoder
+from ml_api.metrics import Metrics
+from tests.api.stand import MAX_BYTES
+
+PAGES = ["/", "/apidocs/"]
+SOURCES = sorted(file for file in Path(web.__file__).parent.rglob("*") if file.suffix in {".html", ".css", ".js", ".svg"})
+
+
+class Elements(HTMLParser):
+    """Every element of a page with its attributes, and what stands inside scripts and styles."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.found = []
+        self.inline = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        if self.cdata_elem:
+            self.inline += data.strip()
+
+
+def elements(client, address):
+    return Elements(client.get(address).get_data(as_text=True))
+
+
+def status_of(client, url):
+    with client.get(url) as response:
+        return response.status_code
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_a_page_may_run_and_load_only_what_is_ours(client, address):
+    response = client.get(address)
+    policy = dict(part.strip().split(" ", 1) for part in response.headers["Content-Security-Policy"].split(";"))
+    assert policy["default-src"] == "'self'"
+    assert policy["img-src"] == "'self' blob: data:"
+    assert policy["frame-ancestors"] == policy["base-uri"] == policy["object-src"] == "'none'"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Referrer-Policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_a_page_holds_no_inline_script_or_style(client, address):
+    page = elements(client, address)
+    assert page.inline == ""
+    assert [tag for tag, given in page.found if "style" in given or any(name.startswith("on") for name in given)] == []
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_everything_that_a_page_loads_is_there(client, address):
+    page = elements(client, address)
+    loaded = {given.get("src") or given.get("href") for tag, given in page.found if tag in {"script", "img", "link"}} - {None}
+    assert loaded
+    assert {url: status_of(client, url) for url in loaded} == dict.fromkeys(loaded, 200)
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=lambda file: file.name)
+def test_a_file_names_no_other_place(file):
+    places = set(re.findall(r"""(?:https?:)?//[\w.-]+\.\w+[^\s"')]*""", file.read_text()))
+    assert places <= {"http://www.w3.org/2000/svg"}
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_a_page_is_asked_for_anew_so_that_it_fits_its_scripts(client, address):
+    assert client.get(address).cache_control.no_cache
+
+
+def test_other_answers_keep_their_own_policy(client):
+    assert "Content-Security-Policy" not in client.get("/v1/model").headers
+
+
+def test_a_search_in_the_address_stands_in_the_box_as_text(client):
+    page = client.get("/", query_string={"q": '"><script>alert(1)</script>'})
+    [box] = [given for tag, given in Elements(page.get_data(as_text=True)).found if given.get("name") == "q"]
+    assert box["value"] == '"><script>alert(1)</script>'
+    assert b"<script>alert" not in page.data
+
+
+def test_the_page_knows_how_large_an_image_may_be(client):
+    [body] = [given for tag, given in elements(client, "/").found if tag == "body"]
+    assert body["data-max-bytes"] == str(MAX_BYTES)
+
+
+def test_examples_are_given_for_the_demo_model_only(make_stand):
+    assert "two dogs playing in the snow" not in make_stand().client.get("/").get_data(as_text=True)
+    encoder = BatchingEncoder(FakeEncoder(name="demo model (small, on drawings)"), Metrics(), queue_limit=8)
+    assert "two dogs playing in the snow" in make_stand(embedder=encoder).client.get("/").get_data(as_text=True)
+
+
+def test_the_model_is_named(client):
+    assert "fake" in client.get("/").get_data(as_text=True)
+
+
+def test_swagger_ui_is_the_packaged_one_and_not_the_old_one_of_flasgger(client):
+    with client.get("/apidocs/assets/swagger-ui-bundle.js") as served:
+        assert served.data == (files("flask_swagger_ui") / "dist" / "swagger-ui-bundle.js").read_bytes()

@@ -1,0 +1,111 @@
+"""Searching over HTTP: what is found, and in which form."""
+
+import base64
+import io
+import json
+
+import pytest
+
+from tests.api.stand import COLOURS, picture
+
+
+def found(response):
+    assert response.status_code == 200, response.get_data(as_text=True)
+    return [hit["key"] for hit in response.get_json()["hits"]]
+
+
+def test_a_text_finds_the_nearest_image_first(client):
+    assert found(client.get("/v1/search/text?q=something+red"))[0] == "red.png"
+    assert found(client.post("/v1/search/text", json={"q": "green"}))[0] == "sub/green.png"
+
+
+def test_an_answer_has_the_documented_form(client, stand):
+    response = client.get("/v1/search/text?q=red&limit=1")
+    body = response.get_json()
+    assert set(body) == {"query_id", "model", "truncated", "next", "hits", "timings_ms"}
+    assert body["query_id"] == response.headers["X-Request-ID"]
+    assert body["model"] == stand.services.embedder.model.name
+    assert body["truncated"] is False
+    assert body["timings_ms"]["total"] > 0
+    [hit] = body["hits"]
+    assert hit["id"] == stand.id("red.png")
+    assert (hit["width"], hit["height"]) == (64, 48)
+    assert hit["metadata"] == {"caption": "<b>red</b>"}
+    assert -1 <= hit["score"] <= 1.000001
+    for link in hit["links"].values():
+        assert client.get(link).status_code == 200
+
+
+def test_hits_come_best_first(client):
+    scores = [hit["score"] for hit in client.get("/v1/search/text?q=red").get_json()["hits"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_pages_follow_each_other_until_next_is_null(client):
+    whole = found(client.get("/v1/search/text?q=red"))
+    assert len(whole) == len(COLOURS)
+    paged, offset = [], 0
+    while offset is not None:
+        response = client.get(f"/v1/search/text?q=red&limit=3&offset={offset}")
+        paged += found(response)
+        offset = response.get_json()["next"]
+    assert paged == whole
+
+
+def test_an_offset_beyond_the_end_finds_nothing(client):
+    assert found(client.get("/v1/search/text?q=red&offset=10000")) == []
+
+
+def test_a_long_text_is_cut_and_says_so(client):
+    assert client.post("/v1/search/text", json={"q": "red " * 200}).get_json()["truncated"] is True
+
+
+@pytest.mark.parametrize(
+    "text", ["http://127.0.0.1:9/x.png", "file:///etc/passwd", "/etc/passwd", "data:image/png;base64,AAAA", "../.."]
+)
+def test_a_text_is_only_ever_a_text(client, text):
+    assert len(found(client.get("/v1/search/text", query_string={"q": text}))) == len(COLOURS)
+
+
+def test_an_image_can_come_as_a_form_field_a_body_or_in_json(client):
+    data = picture((35, 170, 70))
+    encoded = base64.b64encode(data).decode()
+    ways = [
+        client.post("/v1/search/image", data={"image": (io.BytesIO(data), "x.png")}),
+        client.post("/v1/search/image", data=data, content_type="image/png"),
+        client.post("/v1/search/image", data=data, content_type="application/octet-stream"),
+        client.post("/v1/search/image", json={"image": encoded}),
+        client.post("/v1/search/image", json={"image": f"data:image/png;base64,{encoded}"}),
+    ]
+    answers = [found(response) for response in ways]
+    assert answers[0][0] == "sub/green.png"
+    assert all(answer == answers[0] for answer in answers)
+
+
+def test_an_image_search_takes_limit_and_offset(client):
+    data = picture((35, 170, 70))
+    by_query = client.post("/v1/search/image?limit=1&offset=1", data=data, content_type="image/png")
+    in_json = client.post("/v1/search/image?limit=1&offset=1", json={"image": base64.b64encode(data).decode()})
+    assert found(by_query) == found(in_json)
+    assert len(found(by_query)) == 1
+
+
+def test_similar_images_leave_out_the_image_itself(client, stand):
+    keys = found(client.get(f"/v1/images/{stand.id('red.png')}/similar"))
+    assert set(keys) == set(COLOURS) - {"red.png"}
+
+
+def test_similar_images_come_in_pages(client, stand):
+    url = f"/v1/images/{stand.id('red.png')}/similar"
+    whole = found(client.get(url))
+    first = client.get(f"{url}?limit=2")
+    assert found(first) == whole[:2]
+    assert first.get_json()["next"] == 2
+    second = client.get(f"{url}?limit=2&offset=2")
+    assert found(second) == whole[2:]
+    assert second.get_json()["next"] is None
+
+
+def test_text_of_any_script_is_valid(client):
+    for text in ("пять собак", "犬が二匹", "🐕🐕", "Ünïcödé", "a\u0000b", "-" * 1000):
+        assert len(found(client.post("/v1/search/text", data=json.dumps({"q": text}), content_type="application/json"))) == 4

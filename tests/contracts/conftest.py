@@ -1,0 +1,77 @@
+"""Every implementation of the VectorStore contract, each as a fresh and empty store."""
+
+import uuid
+
+import pytest
+
+from ml_api.metrics import Metrics
+from ml_api.vectors.coalescing import CoalescingStore
+from ml_api.vectors.memory import MemoryStore
+from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
+from tests.contracts.samples import DIM, MODEL
+from tests.milvus_server import MilvusServer
+
+BACKENDS = ("memory", "coalesced", "milvus-lite", "milvus")
+"""`coalesced` is a CoalescingStore over a MemoryStore."""
+
+
+@pytest.fixture(scope="session")
+def milvus_server(tmp_path_factory):
+    server = MilvusServer(tmp_path_factory.mktemp("milvus"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def store_on_server(milvus_server):
+    """One for all tests: a server takes seconds to load a collection."""
+    store = MilvusStore(Connection(milvus_server.uri), "contract", VectorIndex(), Metrics())
+    store.ensure(MODEL, DIM)
+    yield store
+    store.close()
+
+
+def coalesced(metric="COSINE"):
+    return CoalescingStore(MemoryStore(metric), Metrics(), queue_limit=100, timeout_s=60)
+
+
+@pytest.fixture(params=BACKENDS)
+def store(request, tmp_path):
+    if request.param == "milvus":
+        shared = request.getfixturevalue("store_on_server")
+        shared.delete([entry.id for entry in shared.entries()])
+        yield shared
+        return
+    if request.param == "memory":
+        fresh = MemoryStore()
+    elif request.param == "coalesced":
+        fresh = coalesced()
+    else:
+        fresh = MilvusStore(Connection(str(tmp_path / "vectors.db")), "contract", VectorIndex(), Metrics())
+    fresh.ensure(MODEL, DIM)
+    yield fresh
+    fresh.close()
+
+
+@pytest.fixture
+def make_store(request, tmp_path):
+    """Makes unopened stores on a backend, all with the same place and, unless told otherwise, the same new collection."""
+    made = []
+    name = f"collection_{uuid.uuid4().hex[:8]}"
+
+    def make(backend, index=None, collection=name, **options):
+        index = index or VectorIndex()
+        if backend == "memory":
+            store = MemoryStore(index.metric)
+        elif backend == "coalesced":
+            store = coalesced(index.metric)
+        else:
+            uri = str(tmp_path / "made.db") if backend == "milvus-lite" else request.getfixturevalue("milvus_server").uri
+            store = MilvusStore(Connection(uri), collection, index, Metrics(), **options)
+        made.append(store)
+        return store
+
+    yield make
+    for store in made:
+        store.close()

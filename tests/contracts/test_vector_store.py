@@ -1,0 +1,376 @@
+"""What every VectorStore does, on each implementation."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ml_api.deadline import Deadline
+from ml_api.errors import ConfigError, DeadlineExceeded, InvalidInput, StoreUnavailable
+from ml_api.records import Entry, image_id
+from ml_api.vectors.base import MAX_KEY_BYTES, MAX_METADATA_BYTES, MAX_WINDOW
+from tests.contracts.conftest import BACKENDS
+from tests.contracts.samples import DIM, MODEL, axis, gallery, record, unit_vectors
+
+HOSTILE_KEYS = [
+    "plain.jpg",
+    'it\'s "quoted".jpg',
+    "back\\slash\\\\twice.jpg",
+    "new\nline\tand tab.jpg",
+    "id in ['x'] or 1 == 1",
+    "emoji 🐕‍🦺 e\u0301 ﷽ \U0010ffff.jpg",
+    "percent %s {braces} $meta `ticks`.jpg",
+    "nul\x00byte.jpg",
+    " leading and trailing ",
+    "",
+]
+
+HOSTILE_IDS = [
+    "x'] or width >= 0 or id in ['y",
+    '"] or 1 == 1 or id in ["',
+    "A" * 32,
+    "g" * 32,
+    "0" * 31,
+    "0" * 33,
+    "0" * 31 + "\n",
+    "",
+    "\u0660" * 32,
+]
+
+
+def test_a_stored_record_comes_back_as_it_was(store):
+    stored = record("dogs/rex.jpg", width=123, height=45_678, metadata={"price": 9.5, "tags": ["red", "ü"], "deep": {"n": None}})
+    store.upsert([stored], axis(0))
+    assert store.get([stored.id]) == {stored.id: stored}
+
+
+def test_a_stored_vector_comes_back_exactly(store):
+    records, vectors = gallery(20)
+    store.upsert(records, vectors)
+    found = store.vectors([one.id for one in records])
+    for one, vector in zip(records, vectors, strict=True):
+        np.testing.assert_array_equal(found[one.id], vector)
+        assert found[one.id].dtype == np.float32
+
+
+def test_ids_that_are_not_stored_are_absent(store):
+    store.upsert([record("here")], axis(0))
+    asked = [image_id("here"), image_id("not here"), image_id("here")]
+    assert list(store.get(asked)) == [image_id("here")]
+    assert list(store.vectors(asked)) == [image_id("here")]
+    assert store.get([]) == {}
+
+
+def test_the_nearest_comes_first_with_its_score(store):
+    query = np.zeros((1, DIM), dtype=np.float32)
+    query[0, :2] = (0.8, 0.6)
+    store.upsert([record("x"), record("y"), record("z")], np.concatenate([axis(0), axis(1), axis(2)]))
+    [hits] = store.search(query, limit=3)
+    assert [hit.record.key for hit in hits] == ["x", "y", "z"]
+    assert [hit.score for hit in hits] == pytest.approx([0.8, 0.6, 0.0], abs=1e-6)
+
+
+def test_a_hit_carries_the_whole_record(store):
+    stored = record("dogs/rex.jpg", metadata={"a": 1})
+    store.upsert([stored], axis(0))
+    [[hit]] = store.search(axis(0), limit=5)
+    assert hit.record == stored
+
+
+def test_each_query_of_a_call_gets_its_own_answer(store):
+    records, vectors = gallery(50)
+    store.upsert(records, vectors)
+    answers = store.search(vectors, limit=1)
+    assert [[hit.record.id for hit in hits] for hits in answers] == [[one.id] for one in records]
+
+
+def test_no_query_vectors_get_no_answers(store):
+    assert store.search(np.empty((0, DIM), dtype=np.float32), limit=3) == []
+
+
+def test_an_empty_store_answers_with_no_hits(store):
+    assert store.search(unit_vectors(2), limit=3) == [[], []]
+    assert store.count() == 0
+    assert list(store.entries()) == []
+
+
+def test_pages_of_a_search_continue_each_other(store):
+    records, vectors = gallery(30)
+    store.upsert(records, vectors)
+    [whole] = store.search(vectors[:1], limit=12)
+    [first] = store.search(vectors[:1], limit=5)
+    [rest] = store.search(vectors[:1], limit=7, offset=5)
+    assert [hit.record.id for hit in first + rest] == [hit.record.id for hit in whole]
+
+
+def test_a_window_as_large_as_allowed_is_answered(store):
+    records, vectors = gallery(10)
+    store.upsert(records, vectors)
+    [hits] = store.search(vectors[:1], limit=MAX_WINDOW - 4, offset=4)
+    assert len(hits) == 6
+
+
+@pytest.mark.parametrize(("limit", "offset"), [(MAX_WINDOW, 1), (MAX_WINDOW + 1, 0), (0, 0), (1, -1)])
+def test_a_window_that_cannot_be_is_refused(store, limit, offset):
+    with pytest.raises(ValueError, match="limit"):
+        store.search(axis(0), limit, offset)
+
+
+def test_upsert_replaces_the_record_and_its_vector(store):
+    store.upsert([record("moved", metadata={"old": 1})], axis(0))
+    changed = record("moved", version="v2", digest="e" * 64, metadata={"new": 2})
+    store.upsert([changed], axis(1))
+    assert store.get([changed.id]) == {changed.id: changed}
+    np.testing.assert_array_equal(store.vectors([changed.id])[changed.id], axis(1)[0])
+    assert store.count() == 1
+    [hits] = store.search(axis(0), limit=5)
+    assert [hit.score for hit in hits] == pytest.approx([0], abs=1e-6)
+
+
+def test_of_one_id_twice_in_a_call_the_last_counts(store):
+    twice = [record("same", version="first"), record("same", version="last")]
+    store.upsert(twice, np.concatenate([axis(0), axis(1)]))
+    assert store.count() == 1
+    assert store.get([twice[0].id])[twice[0].id].version == "last"
+    np.testing.assert_array_equal(store.vectors([twice[0].id])[twice[0].id], axis(1)[0])
+
+
+def test_what_was_deleted_is_nowhere_to_be_found(store):
+    records, vectors = gallery(10)
+    store.upsert(records, vectors)
+    gone, kept = records[:4], records[4:]
+    store.delete([one.id for one in gone])
+    assert store.get([one.id for one in records]).keys() == {one.id for one in kept}
+    assert {hit.record.id for hits in store.search(vectors, limit=10) for hit in hits} == {one.id for one in kept}
+    assert {entry.id for entry in store.entries()} == {one.id for one in kept}
+    assert store.count() == 6
+
+
+def test_deletes_are_seen_at_once_every_time(store):
+    records, vectors = gallery(6)
+    for _ in range(6):
+        store.upsert(records, vectors)
+        store.delete([one.id for one in records[:3]])
+        assert store.get([one.id for one in records]).keys() == {one.id for one in records[3:]}
+
+
+def test_deleting_what_is_not_stored_is_no_error(store):
+    store.upsert([record("here")], axis(0))
+    store.delete([image_id("elsewhere")])
+    store.delete([])
+    assert store.count() == 1
+
+
+def test_a_deleted_record_can_be_stored_again(store):
+    one = record("phoenix")
+    store.upsert([one], axis(0))
+    store.delete([one.id])
+    store.upsert([one], axis(1))
+    assert store.get([one.id]) == {one.id: one}
+    assert store.count() == 1
+
+
+def test_entries_name_every_image_once(store):
+    records, vectors = gallery(1500)
+    store.upsert(records, vectors)
+    entries = list(store.entries())
+    assert len(entries) == 1500
+    assert set(entries) == {Entry(one.id, one.key, one.version, one.digest) for one in records}
+
+
+def test_what_was_written_is_seen_before_and_after_a_flush(store):
+    records, vectors = gallery(60)
+    store.upsert(records[:30], vectors[:30])
+    store.flush()
+    store.upsert(records[30:], vectors[30:])
+    store.delete([records[0].id])
+    for _ in range(2):
+        assert store.count() == 59
+        [hits] = store.search(vectors[:1], limit=60)
+        assert {hit.record.id for hit in hits} == {one.id for one in records[1:]}
+        store.flush()
+
+
+def test_any_text_can_be_a_key(store):
+    records = [record(key, metadata={key: key}) for key in HOSTILE_KEYS]
+    vectors = unit_vectors(len(records))
+    store.upsert([record("bystander"), *records], np.concatenate([-vectors[:1], vectors]))
+    assert store.get([one.id for one in records]) == {one.id: one for one in records}
+    assert [hits[0].record for hits in store.search(vectors, limit=1)] == records
+    assert {entry.key for entry in store.entries()} == {"bystander", *HOSTILE_KEYS}
+    for one in records:
+        store.delete([one.id])
+    assert [entry.key for entry in store.entries()] == ["bystander"]
+
+
+def test_an_id_that_is_not_hex_is_a_value_error_and_changes_nothing(store):
+    store.upsert([record("bystander")], axis(0))
+    good = image_id("bystander")
+    for text in HOSTILE_IDS:
+        for call in (store.get, store.vectors, store.delete):
+            with pytest.raises(ValueError, match="32 hex digits"):
+                call([good, text])
+        with pytest.raises(ValueError, match="32 hex digits"):
+            store.upsert([replace(record("x"), id=text)], axis(0))
+    assert store.count() == 1
+
+
+def test_the_longest_key_and_the_largest_metadata_are_kept(store):
+    key = "ü" * (MAX_KEY_BYTES // 2)
+    stored = record(key, metadata={"note": "n" * (MAX_METADATA_BYTES - len('{"note": ""}'))})
+    store.upsert([stored], axis(0))
+    assert store.get([stored.id]) == {stored.id: stored}
+
+
+def test_many_large_records_fit_in_one_call(store):
+    records = [record(f"large {number}", metadata={"note": "ü" * 30_000}) for number in range(600)]
+    vectors = unit_vectors(600)
+    store.upsert(records, vectors)
+    assert store.count() == 600
+    assert store.get([one.id for one in records]).keys() == {one.id for one in records}
+    [hits] = store.search(vectors[:1], limit=600)
+    assert len(hits) == 600
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"key": "ü" * (MAX_KEY_BYTES // 2) + "x"}, "4097 bytes"),
+        ({"key": "lone \ud83d"}, "Unicode"),
+        ({"metadata": {"note": "n" * MAX_METADATA_BYTES}}, "bytes of JSON"),
+        ({"metadata": {"price": float("nan")}}, "plain JSON"),
+        ({"metadata": {"when": object()}}, "plain JSON"),
+        ({"metadata": {"big": 2**63}}, "plain JSON"),
+        ({"metadata": {"lone": "\ud83d"}}, "plain JSON"),
+    ],
+)
+def test_what_no_store_can_keep_is_refused_before_anything_is_written(store, change, words):
+    with pytest.raises(InvalidInput, match=words):
+        store.upsert([record("innocent"), replace(record("guilty"), **change)], unit_vectors(2))
+    assert store.count() == 0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_vectors_that_are_not_finite_are_refused(store, bad):
+    broken = unit_vectors(2)
+    broken[1, 3] = bad
+    with pytest.raises(ValueError, match="finite"):
+        store.upsert([record("a"), record("b")], broken)
+    with pytest.raises(ValueError, match="finite"):
+        store.search(broken, limit=1)
+    assert store.count() == 0
+
+
+def test_vectors_of_another_shape_are_refused(store):
+    with pytest.raises(ValueError, match="shape"):
+        store.upsert([record("a")], unit_vectors(1, dim=DIM + 1))
+    with pytest.raises(ValueError, match="shape"):
+        store.search(unit_vectors(1)[0], limit=1)
+    with pytest.raises(ValueError, match="2 records with 1 vectors"):
+        store.upsert([record("a"), record("b")], unit_vectors(1))
+
+
+def test_writers_and_readers_in_many_threads_lose_nothing(store):
+    """Six writers and two readers: unprotected, Milvus Lite loses rows at this."""
+    records, vectors = gallery(600)
+    running = threading.Event()
+    running.set()
+
+    def read():
+        seen = 0
+        while running.is_set():
+            assert all(len(hits) <= 5 for hits in store.search(vectors[:2], limit=5))
+            counted = store.count()
+            assert counted >= seen, "rows vanished"
+            seen = counted
+
+    def write(first):
+        for start in range(first, 600, 60):
+            store.upsert(records[start : start + 10], vectors[start : start + 10])
+            store.flush() if start % 120 == 0 else None
+
+    with ThreadPoolExecutor(8) as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+        for written in [pool.submit(write, first) for first in range(0, 60, 10)]:
+            written.result()
+        running.clear()
+        for done in readers:
+            done.result()
+    assert {entry.id for entry in store.entries()} == {one.id for one in records}
+    assert store.count() == 600
+
+
+def test_ensuring_again_is_no_error(store):
+    store.upsert([record("kept")], axis(0))
+    store.ensure(MODEL, DIM)
+    assert store.count() == 1
+
+
+@pytest.mark.parametrize(("model", "dim"), [("other-model@1", DIM), (MODEL, DIM + 1)])
+def test_an_open_store_refuses_another_model(store, model, dim):
+    with pytest.raises(ConfigError):
+        store.ensure(model, dim)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_store_that_is_not_open_says_so(make_store, backend):
+    store = make_store(backend)
+    for call in (
+        store.count,
+        store.ping,
+        store.flush,
+        lambda: store.search(axis(0), 1),
+        lambda: store.get([]),
+        lambda: next(store.entries()),
+        lambda: store.upsert([record("a")], axis(0)),
+    ):
+        with pytest.raises(StoreUnavailable, match="not open"):
+            call()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_closed_store_can_be_closed_again_and_opened_again(make_store, backend):
+    store = make_store(backend)
+    store.close()
+    store.ensure(MODEL, DIM)
+    store.ping()
+    store.upsert([record("kept")], axis(0))
+    store.close()
+    store.close()
+    with pytest.raises(StoreUnavailable, match="not open"):
+        store.ping()
+    store.ensure(MODEL, DIM)
+    assert store.count() == 1
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_opening_from_many_threads_at_once_opens_once(make_store, backend):
+    store = make_store(backend)
+    with ThreadPoolExecutor(8) as pool:
+        for opened in [pool.submit(store.ensure, MODEL, DIM) for _ in range(8)]:
+            opened.result()
+    store.ping()
+
+
+READS = {
+    "search": lambda store, deadline: store.search(axis(0), limit=1, deadline=deadline),
+    "get": lambda store, deadline: store.get([image_id("kept")], deadline),
+    "vectors": lambda store, deadline: store.vectors([image_id("kept")], deadline),
+    "count": lambda store, deadline: store.count(deadline),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS.keys())
+def test_a_read_keeps_its_deadline(store, read):
+    store.upsert([record("kept")], axis(0))
+    assert read(store, Deadline.within(60))
+    for too_short_s in (0, 1e-9):
+        with pytest.raises(DeadlineExceeded):
+            read(store, Deadline.within(too_short_s))
+    assert read(store, Deadline.within(60))
+
+
+def test_the_backend_has_a_name(store):
+    assert store.backend in BACKENDS

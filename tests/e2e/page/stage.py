@@ -1,0 +1,179 @@
+"""What the tests of the page share: a server over stand-ins, a watch over the browser, short words for what visitors do."""
+
+import io
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from flask import Flask
+from PIL import Image
+from playwright.sync_api import BrowserContext, Page, Response, expect
+from werkzeug.serving import make_server
+
+from ml_api.app import create_app
+from ml_api.corpus.folder import FolderCorpus
+from ml_api.corpus.thumbnails import Thumbnails
+from ml_api.embedding.base import Prepared
+from ml_api.embedding.batching import BatchingEncoder
+from ml_api.embedding.fake import FakeEncoder
+from ml_api.errors import ModelUnavailable
+from ml_api.images import ImageLimits
+from ml_api.indexing.sync import Indexer
+from ml_api.metrics import Metrics
+from ml_api.search import Searcher
+from ml_api.services import Services, StoreFacts
+from ml_api.settings import load_settings
+from ml_api.vectors.memory import MemoryStore
+
+MAX_BYTES = 100_000
+PER_COLOUR = 5
+SHOWN = ("red", "green", "blue", "yellow", "purple", "pink")
+SCRIPT = "<img src=x onerror=document.title='taken'>"
+
+
+def picture(colour: tuple[int, int, int], size: tuple[int, int] = (80, 60)) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, "PNG")
+    return file.getvalue()
+
+
+class MoodyEncoder(FakeEncoder):
+    """Fails and dawdles when asked to."""
+
+    def __init__(self) -> None:
+        super().__init__(name="demo model")
+        self.is_broken = False
+        self.may_go_on = threading.Event()
+
+    def prepare_text(self, text: str) -> Prepared:
+        if self.is_broken:
+            raise ModelUnavailable("the model is having a rest")
+        if "slow" in text:
+            self.may_go_on.wait(timeout=60)
+        return super().prepare_text(text)
+
+
+@dataclass
+class Server:
+    url: str
+    encoder: MoodyEncoder
+    corpus: Path
+
+
+def read_out(app: Flask) -> Callable[[dict, Callable], list[bytes]]:
+    """The application, whose answers are read to their end and closed before they are sent.
+
+    Werkzeug's development server forgets to close an answer (and so its file) whose visitor hangs up while it is sent, as a browser
+    does that leaves a page; gunicorn, which serves the real thing, does not.
+    """
+
+    def answer(environ: dict, start_response: Callable) -> list[bytes]:
+        with closing(app(environ, start_response)) as body:
+            return [b"".join(body)]
+
+    return answer
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Server]:
+    """The application in a thread, over all images below `folder`."""
+    corpus, metrics, limits = FolderCorpus(folder), Metrics(), ImageLimits(MAX_BYTES, 1_000_000, 20)
+    encoder, store = MoodyEncoder(), MemoryStore()
+    store.ensure(encoder.model.model_id, encoder.model.dim)
+    indexer = Indexer(corpus, store, lambda: encoder, limits, metrics)
+    indexer.run(indexer.plan())
+    embedder = BatchingEncoder(encoder, metrics, queue_limit=64)
+    services = Services(
+        metrics=metrics,
+        limits=limits,
+        corpus=corpus,
+        thumbnails=Thumbnails(folder / ".thumbnails", limits),
+        embedder=embedder,
+        store=store,
+        searcher=Searcher(embedder, store, metrics),
+        facts=StoreFacts("images", "memory", "COSINE"),
+    )
+    app = create_app(load_settings({"ML_API_MAX_UPLOAD_BYTES": str(MAX_BYTES)}), services)
+    server = make_server("127.0.0.1", 0, read_out(app), threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield Server(f"http://127.0.0.1:{server.port}", encoder, folder)
+    finally:
+        encoder.may_go_on.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        services.close()
+
+
+@dataclass
+class Watch:
+    """What no test may cause: a complaint of the browser, a request to elsewhere, a part of the page that does not load."""
+
+    origin: str
+    complaints: list[str] = field(default_factory=list)
+
+    def over(self, page: Page) -> None:
+        page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))
+        page.on("console", lambda message: self._console(message.type, message.text))
+        page.on("request", lambda request: self._request(request.url))
+        page.on("response", self._response)
+
+    def _console(self, kind: str, text: str) -> None:
+        is_expected = text.startswith("Failed to load resource")  # the API's errors, which tests provoke; others see `_response`
+        if kind in {"error", "warning"} and not is_expected:
+            self.complaints.append(f"{kind}: {text}")
+
+    def _request(self, url: str) -> None:
+        if not url.startswith((f"{self.origin}/", "data:", "blob:")):
+            self.complaints.append(f"asked for {url}")
+
+    def _response(self, response: Response) -> None:
+        if response.status >= 400 and not urlsplit(response.url).path.startswith("/v1/"):
+            self.complaints.append(f"{response.status} for {response.url}")
+
+
+@dataclass
+class Visit:
+    """One page of one browser, and short words for what most tests do."""
+
+    page: Page
+    server: Server
+
+    def open(self, address: str = "/") -> None:
+        self.page.goto(self.server.url + address)
+
+    def search(self, text: str) -> None:
+        self.page.get_by_role("searchbox").fill(text)
+        self.page.get_by_role("searchbox").press("Enter")
+
+    def expect_address(self, address: str) -> None:
+        expect(self.page).to_have_url(self.server.url + address)
+
+    def expect_first(self, name: str) -> None:
+        expect(self.page.locator(".hit .name").first).to_contain_text(name)
+
+    @property
+    def hits(self):
+        return self.page.locator(".hit:not(.skeleton)")
+
+    @property
+    def dialog(self):
+        return self.page.get_by_role("dialog")
+
+    @property
+    def status(self):
+        return self.page.get_by_role("status")
+
+
+@contextmanager
+def visiting(context: BrowserContext, server: Server) -> Iterator[Visit]:
+    watch = Watch(server.url)
+    page = context.new_page()
+    watch.over(page)
+    yield Visit(page, server)
+    assert watch.complaints == []

@@ -1,0 +1,108 @@
+"""One image, large."""
+
+import re
+
+from playwright.sync_api import expect
+
+from ml_api.records import image_id
+
+FIRST_RED = image_id("red/0.png")
+
+
+def open_first_red(visit):
+    visit.open("/?q=red")
+    visit.page.get_by_role("link", name="the first red").click()
+    expect(visit.dialog).to_be_visible()
+
+
+def test_a_click_shows_the_image_and_all_that_is_known_of_it(visit):
+    open_first_red(visit)
+    expect(visit.dialog).to_have_accessible_name("the first red")
+    for fact in ("red/0.png", "80 \N{MULTIPLICATION SIGN} 60", "warm, plain", "place.room", "12"):
+        expect(visit.dialog.get_by_text(fact, exact=True)).to_be_visible()
+    content = re.compile(f"/v1/images/{FIRST_RED}/content")
+    expect(visit.dialog.get_by_role("img", name="the first red")).to_have_attribute("src", content)
+    expect(visit.dialog.get_by_role("link", name="Open original")).to_have_attribute("href", content)
+    expect(visit.dialog.get_by_role("link", name="Record as JSON")).to_have_attribute("href", f"/v1/images/{FIRST_RED}")
+
+
+def test_escape_closes_and_gives_the_focus_back(visit):
+    open_first_red(visit)
+    visit.expect_address(f"/?q=red&image={FIRST_RED}")
+    visit.page.keyboard.press("Escape")
+    expect(visit.dialog).to_be_hidden()
+    visit.expect_address("/?q=red")
+    expect(visit.page.get_by_role("link", name="the first red")).to_be_focused()
+
+
+def test_back_closes_it(visit):
+    open_first_red(visit)
+    visit.page.go_back()
+    expect(visit.dialog).to_be_hidden()
+    expect(visit.hits).to_have_count(24)
+
+
+def test_a_click_beside_it_closes_it(visit):
+    open_first_red(visit)
+    visit.page.mouse.click(5, 400)
+    expect(visit.dialog).to_be_hidden()
+
+
+def test_arrows_step_through_the_hits_and_one_back_leaves_them_all(visit):
+    visit.open("/?q=red")
+    names = visit.page.locator(".hit .name")
+    expect(names.first).to_be_visible()
+    visit.page.locator(".open").first.click()
+    expect(visit.dialog.get_by_role("button", name="Previous image")).to_be_hidden()
+    visit.page.keyboard.press("ArrowRight")
+    visit.dialog.get_by_role("button", name="Next image").click()
+    expect(visit.dialog).to_have_accessible_name(names.nth(2).text_content())
+    visit.page.keyboard.press("ArrowLeft")
+    expect(visit.dialog).to_have_accessible_name(names.nth(1).text_content())
+    visit.page.keyboard.press("Escape")
+    visit.expect_address("/?q=red")
+    expect(visit.page.locator(".open").nth(1)).to_be_focused()
+
+
+def test_closing_leads_to_the_last_image_seen_however_far_it_is(visit):
+    visit.open("/?q=red")
+    visit.page.locator(".open").first.click()
+    for _ in range(23):
+        visit.page.keyboard.press("ArrowRight")
+    visit.page.keyboard.press("Escape")
+    expect(visit.page.locator(".open").nth(23)).to_be_focused()
+    expect(visit.page.locator(".open").nth(23)).to_be_in_viewport()
+
+
+def test_more_like_this_leaves_for_a_search(visit):
+    open_first_red(visit)
+    visit.dialog.get_by_role("link", name="More like this").click()
+    expect(visit.dialog).to_be_hidden()
+    visit.expect_address(f"/?like={FIRST_RED}")
+    visit.page.go_back()
+    expect(visit.dialog).to_have_accessible_name("the first red")
+
+
+def test_its_address_shows_it_at_once(visit):
+    visit.open(f"/?q=red&image={FIRST_RED}")
+    expect(visit.dialog).to_have_accessible_name("the first red")
+    expect(visit.dialog.get_by_role("button", name="Next image")).to_be_visible()
+    visit.dialog.get_by_role("button", name="Close").click()
+    visit.expect_address("/?q=red")
+    expect(visit.page.get_by_role("link", name="the first red")).to_be_focused()
+
+
+def test_an_image_without_a_search_has_an_address_too(visit):
+    visit.open(f"/?image={FIRST_RED}")
+    expect(visit.dialog).to_have_accessible_name("the first red")
+    visit.page.keyboard.press("Escape")
+    visit.expect_address("/")
+
+
+def test_an_address_of_an_image_that_is_gone_says_so(visit):
+    visit.open(f"/?q=red&image={'0' * 32}")
+    expect(visit.page.get_by_role("alert")).to_contain_text("There is no such image")
+    visit.expect_address("/?q=red")
+    visit.page.get_by_role("button", name="Show more").click()
+    expect(visit.hits).to_have_count(31)
+    expect(visit.page.get_by_role("alert")).to_be_hidden()

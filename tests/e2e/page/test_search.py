@@ -1,0 +1,116 @@
+"""Searching with words and with stored images."""
+
+from playwright.sync_api import expect
+
+
+def test_typing_a_query_shows_the_closest_images_first(visit):
+    visit.open()
+    visit.search("red")
+    expect(visit.hits).to_have_count(24)
+    first_five = visit.page.locator(".hit .name").all_text_contents()[:5]
+    assert all("red" in name for name in first_five), first_five
+    expect(visit.status).to_contain_text("24 images closest to red")
+
+
+def test_a_search_has_an_address_that_can_be_opened_anew(visit):
+    visit.open()
+    visit.search("blue & green")
+    visit.expect_address("/?q=blue+%26+green")
+    expect(visit.page).to_have_title("blue & green · Image search")
+    visit.page.reload()
+    expect(visit.hits).to_have_count(24)
+    expect(visit.page.get_by_role("searchbox")).to_have_value("blue & green")
+
+
+def test_back_and_forward_walk_through_the_searches(visit):
+    visit.open()
+    visit.search("red")
+    visit.expect_first("red")
+    visit.search("blue")
+    visit.expect_first("blue")
+    visit.page.go_back()
+    visit.expect_first("red")
+    expect(visit.page.get_by_role("searchbox")).to_have_value("red")
+    visit.page.go_back()
+    expect(visit.hits).to_have_count(0)
+    expect(visit.page.get_by_role("heading", name="Find images by what they show")).to_be_visible()
+    visit.page.go_forward()
+    visit.expect_first("red")
+
+
+def test_the_same_search_again_adds_nothing_to_the_history(visit):
+    visit.open()
+    visit.search("red")
+    visit.expect_first("red")
+    visit.search("red")
+    visit.expect_first("red")
+    visit.page.go_back()
+    visit.expect_address("/")
+
+
+def test_an_example_searches(visit):
+    visit.open()
+    visit.page.get_by_role("link", name="a red car in the city").click()
+    visit.expect_address("/?q=a+red+car+in+the+city")
+    visit.expect_first("red")
+
+
+def test_more_like_this_searches_with_a_stored_image(visit):
+    visit.open("/?q=red")
+    visit.hits.nth(1).hover()
+    visit.hits.nth(1).get_by_role("link", name="More like this").click()
+    visit.page.wait_for_url("**/?like=*")
+    expect(visit.status).to_contain_text("24 images most like this one")
+    visit.expect_first("red")
+    expect(visit.page.get_by_alt_text("Searching with")).to_be_visible()
+    visit.page.reload()
+    visit.expect_first("red")
+    visit.page.get_by_role("button", name="Remove the image from the search").click()
+    visit.expect_address("/")
+
+
+def test_show_more_goes_on_until_the_last_image(visit):
+    visit.open("/?q=red")
+    visit.page.get_by_role("button", name="Show more").click()
+    expect(visit.hits).to_have_count(31)
+    expect(visit.status).to_contain_text("31 images")
+    expect(visit.page.get_by_role("button", name="Show more")).to_be_hidden()
+    expect(visit.hits.nth(24).locator(".open")).to_be_focused()
+
+
+def test_going_back_shows_all_pages_that_were_open_at_the_place_that_was_left(visit):
+    visit.open("/?q=red")
+    visit.page.get_by_role("button", name="Show more").click()
+    last = visit.page.locator(".open").nth(30)
+    last.scroll_into_view_if_needed()
+    visit.search("blue")
+    visit.expect_first("blue")
+    visit.page.go_back()
+    expect(visit.hits).to_have_count(31)
+    expect(last).to_be_in_viewport()
+
+
+def test_a_slow_search_shows_that_it_runs_and_gives_way_to_a_newer_one(visit):
+    visit.open()
+    visit.search("slow red")
+    expect(visit.page.locator(".skeleton").first).to_be_visible()
+    expect(visit.status).to_have_text("Searching…")
+    with visit.page.expect_event("requestfailed", lambda request: "slow" in request.url):
+        visit.search("blue")
+    visit.expect_first("blue")
+    visit.server.encoder.may_go_on.set()
+    expect(visit.page.locator(".skeleton")).to_have_count(0)
+    visit.expect_first("blue")
+
+
+def test_the_foot_says_what_is_searched_and_with_which_model(visit):
+    visit.open()
+    expect(visit.page.get_by_role("contentinfo")).to_contain_text("31 images")
+    expect(visit.page.get_by_role("contentinfo")).to_contain_text("demo model")
+    expect(visit.page.get_by_role("link", name="API")).to_have_attribute("href", "/apidocs/")
+
+
+def test_a_description_that_the_model_cannot_read_to_its_end_is_said_so(visit):
+    visit.open()
+    visit.search("red" + " a" * 80)
+    expect(visit.status).to_contain_text("the model read only the beginning")

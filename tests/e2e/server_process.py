@@ -1,0 +1,123 @@
+"""The real server, as a user starts it: `python -m ml_api` in a process of its own, on free ports, in a folder of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+MODEL = ROOT / "demo" / "model"
+START_TIMEOUT_S = 120
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def environment(**settings):
+    """This process's environment without its ML_API_* variables, plus `settings` (without the prefix)."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ML_API_")}
+    return clean | {"HF_HUB_OFFLINE": "1"} | {f"ML_API_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+def run(*arguments, timeout=180, **settings):
+    """Run one command of the application to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "ml_api", *map(str, arguments)],
+        cwd=ROOT,
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+class Server:
+    """A serving process. Use as a context: it is ready inside, and gone after."""
+
+    def __init__(self, folder, corpus, **settings):
+        self.port, self.metrics_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.settings = {
+            "model": MODEL,
+            "corpus": corpus,
+            "milvus_uri": folder / "milvus.db",
+            "thumbnail_dir": folder / "thumbnails",
+        } | settings
+        self.log_path = folder / f"server-{self.port}.log"
+        self.process = None
+
+    def sync(self):
+        result = run("sync", **self.settings)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result
+
+    def __enter__(self):
+        with self.log_path.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "ml_api", "serve"],
+                cwd=ROOT,
+                env=environment(port=self.port, metrics_port=self.metrics_port, **self.settings),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._is_ready():
+            assert self.process.poll() is None, f"the server ended: {self.log()}"
+            assert time.monotonic() < deadline, f"the server is not ready: {self.log()}"
+            time.sleep(0.1)
+        return self
+
+    def __exit__(self, *exc):
+        self.stop()
+
+    def stop(self, how=signal.SIGTERM):
+        """Send a signal and wait. Returns the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        try:
+            return self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+
+    def log(self):
+        return self.log_path.read_text()
+
+    def log_lines(self):
+        return [json.loads(line) for line in self.log().splitlines()]
+
+    def get(self, path, timeout=30):
+        """Status, headers and body."""
+        return self.open(urllib.request.Request(self.url + path), timeout)
+
+    def post(self, path, data, content_type):
+        return self.open(urllib.request.Request(self.url + path, data, {"Content-Type": content_type}))
+
+    def json(self, path):
+        status, _, body = self.get(path)
+        assert status == 200, body
+        return json.loads(body)
+
+    def open(self, request, timeout=30):
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as response:
+                return response.status, response.headers, response.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.headers, error.read()
+
+    def _is_ready(self):
+        try:
+            return self.get("/readyz")[0] == 200
+        except OSError:
+            return False

@@ -1,0 +1,238 @@
+"""The real process: the main job, hostile clients, startup errors, shutdown."""
+
+import http.client
+import json
+import signal
+import socket
+import threading
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.e2e.server_process import MODEL, Server, free_port, run
+
+
+def test_the_main_job_works(server):
+    answer = server.json("/v1/search/text?q=two+dogs+playing+in+the+snow&limit=5")
+    assert "demo model" in answer["model"]
+    assert len(answer["hits"]) == 5
+    hit = answer["hits"][0]
+    status, headers, _ = server.get(hit["links"]["thumbnail"])
+    assert (status, headers["Content-Type"]) == (200, "image/webp")
+    by_image = json.loads(server.post("/v1/search/image?limit=1", server.get(hit["links"]["content"])[2], "image/jpeg")[2])
+    assert by_image["hits"][0]["id"] == hit["id"], "an image does not find itself"
+    assert hit["id"] not in {other["id"] for other in server.json(hit["links"]["similar"])["hits"]}
+
+
+def test_the_demo_is_honest_about_its_model(server):
+    assert "demo model" in server.json("/v1/model")["name"]
+    assert b"demo model" in server.get("/")[2]
+
+
+def metrics_of(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server.metrics_port, timeout=10)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    return text
+
+
+def test_metrics_have_a_port_of_their_own(server):
+    with pytest.raises(AssertionError):
+        server.json("/metrics")
+    text = metrics_of(server)
+    assert "ml_api_model_info{" in text
+    assert 'http_request_duration_seconds_bucket{le="0.3",method="GET",route="/readyz",status="200"}' in text
+    assert 'ml_api_store_duration_seconds_count{backend="milvus-lite",operation="search",outcome="ok"}' in text
+
+
+def test_a_text_asked_for_again_needs_no_model(server):
+    first, again = (server.json("/v1/search/text?q=a+red+boat+asked+for+twice") for _ in range(2))
+    assert first["hits"] == again["hits"]
+    assert first["timings_ms"]["embed"] > 0
+    assert again["timings_ms"]["embed"] == 0
+    assert 'ml_api_text_cache_requests_total{result="hit"}' in metrics_of(server)
+
+
+def test_many_searches_at_once_are_answered_as_one_is(server):
+    urls = [f"/v1/search/text?q={colour}+{thing}&limit=5" for colour in ("red", "blue") for thing in ("boat", "dog", "tree", "cat")]
+    alone = {url: server.json(url)["hits"] for url in urls}
+    with ThreadPoolExecutor(24) as callers:
+        together = list(callers.map(lambda url: (url, server.json(url)["hits"]), urls * 12))
+    assert all(hits == alone[url] for url, hits in together)
+    assert "ml_api_search_batch_size_count" in metrics_of(server)
+
+
+def test_a_request_whose_time_is_up_is_answered_with_504(server):
+    request = urllib.request.Request(f"{server.url}/v1/search/text?q=red", headers={"X-Request-Timeout": "0.000001"})
+    status, _, body = server.open(request)
+    assert (status, json.loads(body)["code"]) == (504, "deadline-exceeded")
+    assert 'ml_api_rejected_total{reason="deadline"}' in metrics_of(server)
+
+
+def test_every_log_line_is_json_and_a_request_is_found_by_its_id(server):
+    _, headers, _ = server.get("/v1/stats")
+    matching = [line for line in server.log_lines() if line.get("http.request.id") == headers["X-Request-ID"]]
+    assert [line["url.path"] for line in matching] == ["/v1/stats"]
+
+
+def raw(server, request):
+    """Send bytes as they are; the answer's head and body."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), head.decode("latin-1"), body
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "code"),
+    [
+        (b"GET /v1/search/text?q=" + b"x" * 10_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "uri-too-long"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 100_000 + b"\r\n\r\n", 431, "headers-too-large"),
+        (b"NONSENSE\r\n\r\n", 400, "malformed-http"),
+    ],
+    ids=["long URL", "long header", "nonsense"],
+)
+def test_what_is_no_request_is_a_problem_too(server, request_bytes, status, code):
+    got, head, body = raw(server, request_bytes)
+    assert got == status
+    assert "application/problem+json" in head
+    assert json.loads(body)["code"] == code
+    assert server.get("/livez")[0] == 200
+
+
+def test_a_body_over_the_limit_is_refused_readably(server):
+    status, _, body = server.post("/v1/search/image", b"x" * 60_000_000, "image/png")
+    assert status == 413
+    assert json.loads(body)["code"] == "too-large"
+    assert server.get("/livez")[0] == 200
+
+
+def test_clients_that_hang_up_harm_nobody(server):
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            connection.sendall(
+                b"POST /v1/search/image HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 100000\r\n\r\nabc"
+            )
+    assert server.json("/readyz")["ready"]
+
+
+def test_many_clients_at_once_get_their_own_answers(server):
+    texts = ["a red car", "two dogs", "a boat at night", "an apple in the room"]
+    alone = {text: keys(server, text) for text in texts}
+    wrong = []
+
+    def ask(text):
+        if keys(server, text) != alone[text]:
+            wrong.append(text)
+
+    threads = [threading.Thread(target=ask, args=(texts[number % len(texts)],)) for number in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not wrong
+
+
+def keys(server, text):
+    return [hit["key"] for hit in server.json(f"/v1/search/text?q={text.replace(' ', '+')}")["hits"]]
+
+
+def test_shutdown_finishes_what_is_in_flight(server, demo_corpus, tmp_path):
+    data = next(demo_corpus.rglob("*.jpg")).read_bytes()
+    own = Server(tmp_path, demo_corpus)
+    with own:
+        connection = http.client.HTTPConnection("127.0.0.1", own.port, timeout=60)
+        connection.putrequest("POST", "/v1/search/image")
+        connection.putheader("Content-Type", "image/jpeg")
+        connection.putheader("Content-Length", str(len(data)))
+        connection.endheaders(data[:10])
+        wait_until(lambda: in_progress(own) >= 1)
+        own.process.send_signal(signal.SIGTERM)
+        connection.send(data[10:])
+        assert connection.getresponse().status == 200
+        connection.close()
+        assert own.stop() == 0
+    assert "Traceback" not in own.log()
+
+
+def in_progress(server):
+    lines = metrics_of(server).splitlines()
+    found = [line for line in lines if line.startswith('http_requests_in_progress{route="/v1/search/image"}')]
+    return float(found[0].split()[-1]) if found else 0
+
+
+def wait_until(condition, timeout_s=30):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def assert_refused(result, *says):
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+    for words in says:
+        assert words in result.stderr, result.stderr
+
+
+def test_a_second_process_on_an_embedded_store_is_refused(server):
+    ports = {"port": free_port(), "metrics_port": free_port()}
+    owner = server.json("/readyz")["ready"]
+    assert owner
+    for command in ("serve", "sync"):
+        assert_refused(run(command, **server.settings, **ports), "Milvus Lite", "process", "ML_API_MILVUS_URI")
+    assert server.json("/readyz")["ready"]
+
+
+def test_a_port_that_is_taken_is_named_before_anything_is_loaded(server, tmp_path):
+    started = time.monotonic()
+    settings = server.settings | {"milvus_uri": tmp_path / "other.db", "port": server.port, "metrics_port": server.metrics_port}
+    assert_refused(run("serve", **settings), "ML_API_PORT", "ML_API_METRICS_PORT")
+    assert time.monotonic() - started < 20
+
+
+def test_a_model_that_cannot_be_had_names_the_ways_out(demo_corpus, tmp_path):
+    for command in ("serve", "sync"):
+        result = run(
+            command,
+            model="clip-ViT-B-32",
+            corpus=demo_corpus,
+            milvus_uri=tmp_path / "m.db",
+            port=free_port(),
+            metrics_port=free_port(),
+        )
+        assert_refused(result, "clip-ViT-B-32", "demo/model", "cache")
+
+
+def test_all_problems_of_a_configuration_are_reported_together():
+    result = run("serve", port="none", model="", corpsu="x", metric="EUCLID")
+    assert_refused(result, "ML_API_PORT", "ML_API_CORPSU", "ML_API_METRIC")
+
+
+def test_serving_needs_a_corpus():
+    assert_refused(run("serve", model=MODEL), "ML_API_CORPUS")
+
+
+def test_another_model_is_refused_for_vectors_that_are_there(server, demo_corpus, tmp_path):
+    own = Server(tmp_path, demo_corpus)
+    own.sync()
+    other = tmp_path / "other-model"
+    copy_tree(MODEL, other)
+    config = next(other.rglob("preprocessor_config.json"))
+    config.write_text(config.read_text() + "\n")
+    assert_refused(run("sync", **(own.settings | {"model": other})), "ML_API_MODEL", "ML_API_COLLECTION")
+
+
+def copy_tree(source, target):
+    for path in source.rglob("*"):
+        if path.is_file():
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())

@@ -1,0 +1,77 @@
+"""Image files that should be refused, and odd ones that should not: built here, so that no binary lies in the repository."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
+
+from PIL import Image
+
+SVG = b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"><rect width="10" height="10"/></svg>'
+PDF = b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n"
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n(/etc/passwd) (r) file\nshowpage\n"
+TEXT = b"This is not an image at all, whatever its name says.\n"
+
+PLUGIN_NAMES = {"WebP": "WEBP", "HEIC": "HEIF"}
+
+
+def encoded(image: Image.Image, format_: str, **options: Any) -> bytes:
+    """`image` as a file of `format_`, a key of `ml_api.images.MEDIA_TYPES`."""
+    if format_ == "HEIC":
+        import pillow_heif
+
+        pillow_heif.register_heif_opener(thumbnails=False)
+    buffer = BytesIO()
+    image.save(buffer, PLUGIN_NAMES.get(format_, format_), **options)
+    return buffer.getvalue()
+
+
+def png(width: int, height: int, *, bits: int = 1, colour_type: int = 0, rows: Iterator[bytes] | None = None) -> bytes:
+    """A valid PNG, black unless `rows` are given; rows are compressed one by one, so that a bomb costs its builder nothing."""
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
+    black = bytes((width * bits * channels + 7) // 8)
+    compressor, body = zlib.compressobj(), b""
+    for row in rows or (black for _ in range(height)):
+        body += compressor.compress(b"\0" + row)
+    body += compressor.flush()
+    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def webp_bomb() -> bytes:
+    """30 bytes that claim a canvas of 16,384 x 16,384."""
+    edge = (16_383).to_bytes(3, "little")
+    return b"RIFF" + struct.pack("<I", 22) + b"WEBPVP8X" + struct.pack("<I", 10) + bytes(4) + edge + edge
+
+
+def gif_bomb() -> bytes:
+    """A small frame placed so far to the lower right that the canvas grows to 65,535 x 65,535."""
+    data = encoded(Image.new("L", (2, 2)), "GIF")
+    frame = data.index(b",")
+    return data[: frame + 1] + struct.pack("<HH", 65_533, 65_533) + data[frame + 5 :]
+
+
+def bmp_bomb() -> bytes:
+    data = encoded(Image.new("L", (2, 2)), "BMP")
+    return data[:18] + struct.pack("<ii", 40_000, 40_000) + data[26:]
+
+
+def tiff_bomb() -> bytes:
+    """Width and length are the first two tags that Pillow writes; their values are made 50,000."""
+    data = encoded(Image.new("L", (301, 302)), "TIFF")
+    for tag, value in ((256, 301), (257, 302)):
+        for field_type, form in ((3, "<HHIHH"), (4, "<HHII")):
+            old = struct.pack(form, tag, field_type, 1, value, *([0] if field_type == 3 else []))
+            data = data.replace(old, struct.pack("<HHII", tag, 4, 1, 50_000))
+    return data
+
+
+def iso_bomb(format_: str) -> bytes:
+    """AVIF or HEIC whose property `ispe` claims 60,000 x 60,000."""
+    data = encoded(Image.new("RGB", (64, 64)), format_)
+    return data.replace(b"ispe" + struct.pack(">III", 0, 64, 64), b"ispe" + struct.pack(">III", 0, 60_000, 60_000))

@@ -1,0 +1,38 @@
+"""What is documented is what there is: routes, errors, settings."""
+
+from pathlib import Path
+
+import pytest
+
+from ml_api import errors
+from ml_api.api import problems
+from ml_api.errors import MlApiError
+from ml_api.settings import settings_table
+
+ROOT = Path(__file__).parents[2]
+
+
+def subclasses(cls):
+    for sub in cls.__subclasses__():
+        yield sub
+        yield from subclasses(sub)
+
+
+@pytest.mark.parametrize("error", list(subclasses(MlApiError)), ids=lambda error: error.__name__)
+def test_every_error_has_a_status(error):
+    assert error in problems.STATUS
+
+
+@pytest.mark.parametrize("error", list(subclasses(MlApiError)), ids=lambda error: error.__name__)
+def test_every_error_is_drawn_in_the_tree(error):
+    assert error.__name__ in (errors.__doc__ or "")
+
+
+def test_every_error_has_its_own_code():
+    codes = [error.code for error in subclasses(MlApiError)]
+    assert len(codes) == len(set(codes))
+
+
+@pytest.mark.parametrize("row", settings_table().splitlines())
+def test_every_setting_stands_in_the_introduction_as_the_code_has_it(row):
+    assert row in (ROOT / "Introduction.md").read_text().splitlines(), "take the table from `python -m ml_api settings`"

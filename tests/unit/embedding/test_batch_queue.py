@@ -1,0 +1,131 @@
+"""Which inputs go through the model together: the oldest always, and company that wastes little on padding."""
+
+import random
+
+import numpy as np
+import pytest
+
+from ml_api.embedding.base import Prepared
+from ml_api.embedding.batching.queue import BatchQueue, Waiting, choose
+from ml_api.embedding.batching.sizing import MAX_BATCH, Ceiling, PassCost, units
+
+COST = PassCost(fixed_s=0.010, per_unit_s=0.001)
+"""A pass by itself costs as much as ten tokens."""
+EVERYTHING = {"text": MAX_BATCH, "image": MAX_BATCH}
+
+
+def text(length, deadline=float("inf")):
+    return Waiting(Prepared("text", np.zeros(length, dtype=np.int64)), deadline)
+
+
+def image():
+    return Waiting(Prepared("image", np.zeros((3, 8, 8), dtype=np.float32)), float("inf"))
+
+
+def lengths(batch):
+    return [units(waiting.item) for waiting in batch]
+
+
+def new_queue(*waiting):
+    queue = BatchQueue(1000, {"text": COST, "image": COST}, lambda _modality, _depth: None)
+    for one in waiting:
+        queue.put(one)
+    return queue
+
+
+def test_short_texts_go_with_short_ones():
+    batch = choose([text(length) for length in (5, 77, 6, 70, 8, 5)], COST, MAX_BATCH)
+
+    assert sorted(lengths(batch)) == [5, 5, 6, 8]
+
+
+def test_a_long_text_takes_along_what_is_nearly_as_long():
+    batch = choose([text(length) for length in (77, 5, 70, 68, 66)], COST, MAX_BATCH)
+
+    assert lengths(batch) == [77, 70, 68]
+
+
+def test_all_images_cost_the_same():
+    assert len(choose([image() for _ in range(20)], COST, 16)) == 16
+
+
+def test_equal_lengths_keep_their_order_of_arrival():
+    waiting = [text(7) for _ in range(10)]
+
+    assert choose(waiting, COST, 4) == waiting[:4]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_oldest_is_in_every_batch_and_no_batch_pads_for_more_than_its_passes_would_cost(seed):
+    rng = random.Random(seed)
+    waiting = [text(rng.randint(3, 77)) for _ in range(60)]
+    queue = new_queue(*waiting)
+
+    for number in range(len(waiting)):
+        left = [one for one in waiting if not one.answer.running()]
+        if not left:
+            assert number < len(waiting), "something was batched"
+            return
+        batch = queue.take(EVERYTHING)
+        assert left[0] in batch
+        padding = sum(max(lengths(batch)) - length for length in lengths(batch))
+        assert padding <= COST.spare_units * (len(batch) - 1)
+    pytest.fail("nothing ever went together")
+
+
+def test_a_stream_of_short_texts_does_not_starve_a_long_one():
+    queue = new_queue(text(5), *(text(5) for _ in range(3)))
+    long = text(77)
+    queue.put(long)
+    for _ in range(30):
+        queue.put(text(5))
+
+    queue.take({"text": 4, "image": 4})
+    assert long in queue.take({"text": 4, "image": 4})
+
+
+def test_dear_inputs_make_small_batches():
+    cheap, dear = PassCost(0.1, 0.001), PassCost(0.001, 0.1)
+
+    assert len(choose([image() for _ in range(100)], cheap, MAX_BATCH)) == MAX_BATCH
+    assert len(choose([image() for _ in range(100)], dear, MAX_BATCH)) == 1
+
+
+def test_what_is_late_is_not_taken():
+    late, on_time = text(5, deadline=0), text(5)
+
+    assert new_queue(late, on_time).take(EVERYTHING) == [on_time]
+    assert not late.answer.running()
+
+
+def test_a_long_queue_is_considered_from_its_old_end():
+    waiting = [text(5) for _ in range(600)]
+    queue = new_queue(*waiting)
+
+    taken = [one for _ in range(10) for one in queue.take(EVERYTHING)]
+    while len(taken) < len(waiting):
+        taken += queue.take(EVERYTHING)
+    assert taken == waiting
+
+
+def test_the_ceiling_falls_at_once_and_rises_slowly():
+    ceiling = Ceiling(64)
+    ceiling.ran_out(40)
+    assert ceiling.now == 20
+
+    for _ in range(99):
+        ceiling.fitted(20)
+    ceiling.fitted(19)  # says nothing about 20
+    assert ceiling.now == 20
+    ceiling.fitted(20)
+    assert ceiling.now == 21
+
+
+def test_the_ceiling_never_falls_below_one_nor_rises_above_its_beginning():
+    ceiling = Ceiling(2)
+    ceiling.ran_out(1)
+    assert ceiling.now == 1
+
+    for _ in range(1000):
+        ceiling.fitted(ceiling.now)
+    assert ceiling.now == 2

@@ -1,0 +1,175 @@
+"""Which files a model name means, and what the operator is told when it means none."""
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ml_api.embedding.pretrained import resolve
+from ml_api.errors import ConfigError
+from tests.fake_hub import COMMIT, serve_hub
+from tests.tiny_clip import DIM, build_tiny_clip
+
+ROOT = Path(__file__).parents[3]
+REPOSITORY = "sentence-transformers/tiny-clip"
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory):
+    return build_tiny_clip(tmp_path_factory.mktemp("models") / "tiny clip")
+
+
+@pytest.fixture
+def copy(tiny_clip, tmp_path):
+    return Path(shutil.copytree(tiny_clip, tmp_path / "copy"))
+
+
+def resolve_elsewhere(model: str, home: Path, endpoint: str) -> subprocess.CompletedProcess[str]:
+    """`resolve` in a process of its own, as huggingface_hub reads its environment once."""
+    program = (
+        "import sys; from ml_api.embedding.pretrained import resolve; from ml_api.errors import ConfigError\n"
+        "try: found = resolve(sys.argv[1], hub_timeout_s=1)\n"
+        "except ConfigError as exc: sys.exit('ConfigError: ' + str(exc))\n"
+        "print(found.name, found.revision, found.dim, 'torch' in sys.modules)"
+    )
+    environment = {"HF_HOME": str(home), "HF_ENDPOINT": endpoint, "PYTHONPATH": str(ROOT), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    command = [sys.executable, "-W", "error", "-c", program, model]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_directory_is_called_by_its_name_and_known_by_its_content(tiny_clip):
+    found = resolve(str(tiny_clip))
+
+    assert (found.name, found.path, found.dim) == ("tiny clip", tiny_clip, DIM)
+    assert found.model_id == f"tiny clip@{found.revision}"
+    assert found.info("cpu", "bf16").model_id == found.model_id
+
+
+def test_a_directory_may_say_what_it_is_called(copy):
+    before = resolve(str(copy))
+    (copy / "training.json").write_text(json.dumps({"name": "demo model", "progress": {"minutes": 3}}))
+    after = resolve(str(copy))
+
+    assert after.name == "demo model"
+    assert after.revision == before.revision
+
+
+def test_a_copy_in_another_place_has_the_same_revision(tiny_clip, copy):
+    (copy / "README.md").write_text("notes do not change vectors")
+
+    assert resolve(str(copy)).revision == resolve(str(tiny_clip)).revision
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "preprocessor_config.json", "merges.txt"])
+def test_whatever_changes_vectors_changes_the_revision(tiny_clip, copy, name):
+    with (copy / "0_CLIPModel" / name).open("ab") as file:
+        file.write(b"\n")
+
+    assert resolve(str(copy)).revision != resolve(str(tiny_clip)).revision
+
+
+def test_a_model_with_its_files_at_the_top_is_found_too(tiny_clip, tmp_path):
+    flat = Path(shutil.copytree(tiny_clip / "0_CLIPModel", tmp_path / "flat"))
+
+    assert resolve(str(flat)).dim == DIM
+
+
+def test_pickled_weights_are_not_loaded(tmp_path):
+    pickled = build_tiny_clip(tmp_path / "pickled", safetensors=False)
+
+    with pytest.raises(ConfigError, match="no safetensors weights"):
+        resolve(str(pickled))
+
+
+def test_a_text_only_model_is_not_a_clip(copy):
+    (copy / "0_CLIPModel" / "config.json").write_text(json.dumps({"model_type": "bert", "hidden_size": 384}))
+
+    with pytest.raises(ConfigError, match="is not a CLIP"):
+        resolve(str(copy))
+
+
+def test_a_damaged_configuration_is_named(copy):
+    (copy / "modules.json").write_text("{")
+
+    with pytest.raises(ConfigError, match=r"modules\.json is not valid JSON"):
+        resolve(str(copy))
+
+
+@pytest.mark.parametrize("path", ["/nowhere/model", "./nowhere", "~/nowhere", "a/b/c"])
+def test_a_path_that_does_not_exist_is_not_looked_up_on_the_hub(path):
+    with pytest.raises(ConfigError, match="there is no directory"):
+        resolve(path)
+
+
+def test_a_missing_directory_beside_existing_ones_is_not_taken_for_a_hub_name(tmp_path, monkeypatch):
+    (tmp_path / "demo").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ConfigError, match="there is no directory demo/model"):
+        resolve("demo/model")
+
+
+def test_a_name_that_cannot_be_one_is_refused():
+    with pytest.raises(ConfigError, match="neither a directory nor a name"):
+        resolve("clip ViT?")
+
+
+def test_a_bare_name_is_downloaded_once_and_then_works_offline(tiny_clip, tmp_path):
+    published = Path(shutil.copytree(tiny_clip, tmp_path / "published"))
+    (published / "0_CLIPModel" / "pytorch_model.bin").write_bytes(b"a pickle")
+    with serve_hub(published, REPOSITORY) as (address, fetched):
+        first = resolve_elsewhere("tiny-clip", tmp_path / "home", address)
+    again = resolve_elsewhere("tiny-clip", tmp_path / "home", address)
+
+    assert first.stdout == f"tiny-clip {COMMIT[:12]} {DIM} False\n", first.stderr
+    assert again.stdout == first.stdout, again.stderr
+    assert "0_CLIPModel/model.safetensors" in fetched
+    assert "0_CLIPModel/pytorch_model.bin" not in fetched
+
+
+def test_an_incomplete_cache_is_completed(tiny_clip, tmp_path):
+    with serve_hub(tiny_clip, REPOSITORY) as (address, _):
+        resolve_elsewhere("tiny-clip", tmp_path / "home", address)
+        [weights] = (tmp_path / "home").rglob("snapshots/*/0_CLIPModel/model.safetensors")
+        weights.unlink()
+        again = resolve_elsewhere("tiny-clip", tmp_path / "home", address)
+
+    assert again.returncode == 0, again.stderr
+    assert weights.is_file()
+
+
+def test_a_hub_without_safetensors_downloads_nothing(tmp_path):
+    pickled = build_tiny_clip(tmp_path / "pickled", safetensors=False)
+    with serve_hub(pickled, REPOSITORY) as (address, fetched):
+        answer = resolve_elsewhere("tiny-clip", tmp_path / "home", address)
+
+    assert "no safetensors weights on the hub" in answer.stderr
+    assert fetched == []
+
+
+def test_an_unknown_name_is_told_apart_from_a_hub_that_is_away(tiny_clip, tmp_path):
+    with serve_hub(tiny_clip, REPOSITORY) as (address, _):
+        answer = resolve_elsewhere("clip-ViT-B-99", tmp_path / "home", address)
+
+    assert "no such model, or it needs a login" in answer.stderr
+
+
+@pytest.mark.parametrize("hub", ["refuses connections", "never answers"])
+def test_without_a_hub_the_ways_out_are_named_within_seconds(tmp_path, hub):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        if hub == "never answers":
+            listener.listen()
+        started = time.monotonic()
+        answer = resolve_elsewhere("clip-ViT-B-32", tmp_path, f"http://127.0.0.1:{listener.getsockname()[1]}")
+
+    assert answer.stderr.startswith("ConfigError: ML_API_MODEL: clip-ViT-B-32 is not a local directory")
+    for way_out in ("path of a model directory", "hf download sentence-transformers/clip-ViT-B-32", "ML_API_MODEL=demo/model"):
+        assert way_out in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert time.monotonic() - started < 30

@@ -1,0 +1,86 @@
+"""What the warm-up learns, from a model whose passes cost what the test says, on a clock that only they move."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from ml_api.embedding.base import Prepared
+from ml_api.embedding.batching import MAX_BATCH, warm_up
+from ml_api.embedding.batching.sizing import units
+from ml_api.embedding.fake import FakeEncoder
+from ml_api.errors import ModelUnavailable
+from ml_api.records import Vectors
+
+
+class CostlyEncoder(FakeEncoder):
+    """Takes `fixed_s` a pass and `text_s` or `image_s` a unit, on its own clock; the first pass takes a second more."""
+
+    def __init__(self, *, fixed_s: float = 0.01, text_s: float = 0.0005, image_s: float = 0.05, fits: int = 1000) -> None:
+        super().__init__()
+        self._fixed_s = fixed_s
+        self._unit_s = {"text": text_s, "image": image_s}
+        self._fits = fits
+        self.now = 0.0
+        self.batches: list[tuple[str, int, int]] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    def embed(self, items: Sequence[Prepared]) -> Vectors:
+        if len(items) > self._fits:
+            raise ModelUnavailable("The model ran out of memory.", code="model-out-of-memory")
+        self.now += self._fixed_s + self._unit_s[items[0].modality] * len(items) * units(items[0]) + (not self.batches)
+        self.batches.append((items[0].modality, len(items), units(items[0])))
+        return np.zeros((len(items), self.model.dim), dtype=np.float32)
+
+
+def test_the_cost_of_a_pass_is_measured_after_the_cold_one():
+    encoder = CostlyEncoder()
+
+    costs = warm_up(encoder, budget_s=60, clock=encoder.clock)
+
+    assert costs["text"].fixed_s == pytest.approx(0.01)
+    assert costs["text"].per_unit_s == pytest.approx(0.0005)
+    assert costs["image"].fixed_s == pytest.approx(0.01)
+    assert costs["image"].per_unit_s == pytest.approx(0.05)
+
+
+def test_short_long_single_and_full_batches_go_through_before_the_first_request():
+    encoder = CostlyEncoder()
+
+    warm_up(encoder, budget_s=60, clock=encoder.clock)
+
+    longest = max(length for _, _, length in encoder.batches)
+    assert {("text", 1, 1), ("text", MAX_BATCH, longest), ("image", 1, 1), ("image", MAX_BATCH, 1)} <= set(encoder.batches)
+
+
+@pytest.mark.parametrize("image_s", [0.05, 1, 20])
+def test_a_slow_model_is_warmed_up_in_bounded_time(image_s):
+    encoder = CostlyEncoder(image_s=image_s)
+
+    costs = warm_up(encoder, budget_s=5, clock=encoder.clock)
+
+    assert encoder.now < max(6.5, 2 * image_s + 3)
+    assert costs["image"].best_batch(1) == pytest.approx(4 if image_s < 1 else 1)
+
+
+def test_an_accelerator_whose_units_cost_nothing_gets_full_batches():
+    encoder = CostlyEncoder(text_s=0, image_s=0)
+
+    costs = warm_up(encoder, clock=encoder.clock)
+
+    assert costs["text"].best_batch(77) == costs["image"].best_batch(1) == MAX_BATCH
+
+
+def test_batches_beyond_memory_end_the_warm_up_quietly():
+    encoder = CostlyEncoder(fits=4)
+
+    costs = warm_up(encoder, clock=encoder.clock)
+
+    assert costs["image"].per_unit_s == pytest.approx(0.05)
+
+
+def test_a_model_that_cannot_hold_one_input_is_unavailable():
+    with pytest.raises(ModelUnavailable, match="memory"):
+        warm_up(CostlyEncoder(fits=0), clock=lambda: 0.0)

@@ -1,0 +1,287 @@
+"""A sync makes the store equal to the folder, whatever happened before and whatever lies in the folder."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml_api.corpus.folder import FolderCorpus
+from ml_api.embedding.fake import FakeEncoder
+from ml_api.errors import ConfigError, StoreUnavailable
+from ml_api.images import ImageLimits
+from ml_api.indexing.report import Outcome
+from ml_api.indexing.sync import BATCH, Indexer
+from ml_api.metrics import Metrics
+from ml_api.records import image_id
+from ml_api.vectors.memory import MemoryStore
+
+LIMITS = ImageLimits(100_000, 1_000_000, 20)
+
+
+class CountingEncoder(FakeEncoder):
+    def __init__(self):
+        super().__init__()
+        self.batches = []
+
+    def embed(self, items):
+        self.batches.append(len(items))
+        return super().embed(items)
+
+
+class World:
+    """A folder, a store, and a sync between them."""
+
+    corpus_class = FolderCorpus
+
+    def __init__(self, root):
+        self.root = root
+        self.encoder = CountingEncoder()
+        self.metrics = Metrics()
+        self.use(MemoryStore())
+
+    def use(self, store):
+        self.store = store
+        store.ensure(self.encoder.model.model_id, self.encoder.model.dim)
+
+    def draw(self, key, colour=(200, 30, 30), size=(40, 30)):
+        path = self.root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", size, colour).save(path)
+        return path
+
+    def indexer(self, load_encoder=None):
+        return Indexer(self.corpus_class(self.root), self.store, load_encoder or (lambda: self.encoder), LIMITS, self.metrics)
+
+    def sync(self, **options):
+        indexer = self.indexer()
+        return indexer.run(indexer.plan(**options))
+
+    def outcomes(self, **options):
+        return {outcome.value: number for outcome, number in self.sync(**options).outcomes.items() if number}
+
+    def stored(self):
+        return {entry.key: entry.digest for entry in self.store.entries()}
+
+
+@pytest.fixture
+def world(tmp_path):
+    root = tmp_path / "corpus"
+    root.mkdir()
+    return World(root)
+
+
+def test_new_files_are_added_with_what_they_are(world):
+    world.draw("a/one.png", size=(40, 30))
+    (world.root / "metadata.jsonl").write_text('{"key": "a/one.png", "caption": "one"}\n')
+    assert world.outcomes() == {"added": 1}
+    record = world.store.get([image_id("a/one.png")])[image_id("a/one.png")]
+    assert (record.key, record.width, record.height) == ("a/one.png", 40, 30)
+    assert record.metadata == {"caption": "one"}
+
+
+def test_an_unchanged_corpus_needs_neither_reading_nor_a_model(world):
+    world.draw("a.png")
+    world.sync()
+
+    def no_model():
+        raise AssertionError("an idle sync loaded the model")
+
+    indexer = world.indexer(no_model)
+    assert indexer.run(indexer.plan()).outcomes == {Outcome.UNCHANGED: 1}
+
+
+def test_a_changed_file_is_replaced(world):
+    path = world.draw("a.png", (200, 30, 30))
+    world.sync()
+    before = world.store.vectors([image_id("a.png")])[image_id("a.png")]
+    world.draw("a.png", (30, 30, 200))
+    os.utime(path, ns=(1, 1))
+    assert world.outcomes() == {"replaced": 1}
+    assert not np.array_equal(before, world.store.vectors([image_id("a.png")])[image_id("a.png")])
+
+
+def test_a_touched_file_is_read_but_not_embedded_again(world):
+    path = world.draw("a.png")
+    world.sync()
+    os.utime(path, ns=(1, 1))
+    assert world.outcomes() == {"unchanged": 1}
+    assert world.encoder.batches == [1]
+    assert world.outcomes() == {"unchanged": 1}
+    assert not world.indexer().plan().tasks, "the new time was not remembered"
+
+
+def test_new_metadata_replaces_the_record_and_keeps_the_vector(world):
+    world.draw("a.png")
+    world.sync()
+    (world.root / "metadata.jsonl").write_text('{"key": "a.png", "caption": "new"}\n')
+    assert world.outcomes() == {"replaced": 1}
+    assert world.encoder.batches == [1]
+    assert world.store.get([image_id("a.png")])[image_id("a.png")].metadata == {"caption": "new"}
+
+
+@pytest.mark.parametrize("value", ["NaN", "99999999999999999999", f'"{"x" * 70_000}"'], ids=["NaN", "too large", "too long"])
+def test_metadata_that_cannot_be_stored_are_reported_and_the_image_is_indexed(world, value):
+    world.draw("a.png")
+    (world.root / "metadata.jsonl").write_text(f'{{"key": "a.png", "value": {value}}}\n')
+    report = world.sync()
+    assert report.outcomes == {Outcome.ADDED: 1}
+    [problem] = report.problems
+    assert "a.png" in problem
+    assert world.store.get([image_id("a.png")])[image_id("a.png")].metadata == {}
+
+
+def test_a_removed_file_is_removed(world):
+    world.draw("a.png")
+    world.draw("b.png", (1, 2, 3)).unlink()
+    world.draw("b.png", (1, 2, 3))
+    world.sync()
+    (world.root / "b.png").unlink()
+    assert world.outcomes() == {"removed": 1, "unchanged": 1}
+    assert set(world.stored()) == {"a.png"}
+
+
+def test_a_moved_file_takes_its_vector_along(world):
+    world.draw("old/a.png")
+    world.draw("b.png", (1, 2, 3))
+    world.sync()
+    shutil.move(world.root / "old/a.png", world.root / "new.png")
+    report = world.sync()
+    assert report.outcomes == {Outcome.MOVED: 1, Outcome.UNCHANGED: 1}
+    assert report.done == report.total == 2
+    assert world.encoder.batches == [2]
+    assert set(world.stored()) == {"new.png", "b.png"}
+
+
+def test_two_files_that_swap_names_swap_vectors(world):
+    a, b = world.draw("a.png", (200, 30, 30)), world.draw("b.png", (30, 30, 200))
+    world.sync()
+    vectors = world.store.vectors([image_id("a.png"), image_id("b.png")])
+    a.rename(world.root / "c.tmp")
+    b.rename(a)
+    (world.root / "c.tmp").rename(b)
+    os.utime(a, ns=(1, 1))
+    os.utime(b, ns=(2, 2))
+    assert world.outcomes() == {"replaced": 2}
+    swapped = world.store.vectors([image_id("a.png"), image_id("b.png")])
+    np.testing.assert_allclose(swapped[image_id("a.png")], vectors[image_id("b.png")], atol=1e-6)
+    np.testing.assert_allclose(swapped[image_id("b.png")], vectors[image_id("a.png")], atol=1e-6)
+
+
+def test_equal_files_are_all_found_and_embedded_once_they_are_known(world):
+    world.draw("a.png")
+    world.sync()
+    shutil.copy(world.root / "a.png", world.root / "copy.png")
+    assert world.outcomes() == {"added": 1, "unchanged": 1}
+    assert world.encoder.batches == [1]
+    assert set(world.stored()) == {"a.png", "copy.png"}
+
+
+def test_a_broken_file_is_reported_and_stops_nothing(world):
+    world.draw("a.png")
+    (world.root / "broken.jpg").write_bytes(b"not an image")
+    (world.root / "empty.png").write_bytes(b"")
+    (world.root / "huge.png").write_bytes(b"x" * 100_001)
+    report = world.sync()
+    assert report.outcomes == {Outcome.ADDED: 1, Outcome.FAILED: 3}
+    reasons = {failure.key: failure.reason for failure in report.failures}
+    assert set(reasons) == {"broken.jpg", "empty.png", "huge.png"}
+    assert "100000" in reasons["huge.png"].replace(",", "")
+
+
+def test_a_file_that_broke_no_longer_shows_what_it_was(world):
+    world.draw("a.png")
+    world.draw("b.png", (1, 2, 3))
+    world.sync()
+    (world.root / "a.png").write_bytes(b"broken now")
+    assert world.outcomes() == {"failed": 1, "unchanged": 1}
+    assert set(world.stored()) == {"b.png"}
+
+
+class UnreadableCorpus(FolderCorpus):
+    """A folder on a disk that fails."""
+
+    def read(self, key, max_bytes):
+        raise PermissionError(13, "Permission denied")
+
+
+def test_a_file_that_cannot_be_read_keeps_what_is_stored(world):
+    path = world.draw("a.png")
+    world.sync()
+    os.utime(path, ns=(1, 1))
+    world.corpus_class = UnreadableCorpus
+    [failure] = world.sync().failures
+    assert failure.reason == "cannot be read: Permission denied"
+    assert set(world.stored()) == {"a.png"}
+
+
+def test_a_name_that_is_not_utf8_is_reported(world):
+    world.draw("a.png")
+    (world.root / os.fsdecode(b"caf\xe9.png")).write_bytes(b"x")
+    report = world.sync()
+    [failure] = report.failures
+    assert "UTF-8" in failure.reason
+
+
+def test_an_empty_folder_does_not_empty_the_store_by_accident(world):
+    world.draw("a.png").rename(world.root.parent / "kept.png")
+    shutil.copy(world.root.parent / "kept.png", world.root / "a.png")
+    world.sync()
+    (world.root / "a.png").unlink()
+    with pytest.raises(ConfigError, match="--allow-empty"):
+        world.sync()
+    assert world.outcomes(allow_empty=True) == {"removed": 1}
+    assert world.stored() == {}
+
+
+def test_batches_are_full_but_for_the_last(world):
+    for number in range(2 * BATCH + 5):
+        world.draw(f"{number:03}.png", (number, 2 * number, 5))
+    assert world.outcomes() == {"added": 2 * BATCH + 5}
+    assert world.encoder.batches == [BATCH, BATCH, 5]
+
+
+def test_every_file_is_accounted_for_and_counted(world):
+    for number in range(40):
+        world.draw(f"{number:02}.png", (number, 0, 0))
+    (world.root / "broken.png").write_bytes(b"")
+    report = world.sync()
+    assert report.done == report.total == 41
+    value = world.metrics.registry.get_sample_value
+    assert value("ml_api_sync_items_total", {"outcome": "added"}) == 40
+    assert value("ml_api_sync_items_total", {"outcome": "failed"}) == 1
+
+
+def test_progress_only_grows_and_ends_at_the_total(world):
+    for number in range(70):
+        world.draw(f"{number:02}.png", (number, 0, 0))
+    seen = []
+    indexer = world.indexer()
+    report = indexer.run(indexer.plan(), lambda report: seen.append(report.done))
+    assert seen == sorted(seen)
+    assert seen[-1] == report.total == 70
+
+
+class DyingStore(MemoryStore):
+    """Stops answering after some upserts, as a store does that loses power."""
+
+    upserts_left = 1
+
+    def upsert(self, records, vectors):
+        if self.upserts_left == 0:
+            raise StoreUnavailable("the store is gone")
+        self.upserts_left -= 1
+        super().upsert(records, vectors)
+
+
+def test_a_sync_that_died_is_completed_by_running_it_again(world):
+    for number in range(3 * BATCH):
+        world.draw(f"{number:03}.png", (number, 0, 0))
+    world.use(DyingStore())
+    with pytest.raises(StoreUnavailable):
+        world.sync()
+    assert len(world.stored()) == BATCH
+    world.store.upserts_left = 100
+    assert world.outcomes() == {"added": 2 * BATCH, "unchanged": BATCH}
+    assert len(world.stored()) == 3 * BATCH

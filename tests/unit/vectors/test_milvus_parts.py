@@ -1,0 +1,247 @@
+"""The parts of MilvusStore that need no Milvus."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import grpc
+import pytest
+from pymilvus import MilvusException
+
+from ml_api.errors import ConfigError, StoreUnavailable
+from ml_api.vectors.milvus.embedded import FLUSH_BYTES, FLUSH_ROWS, EmbeddedAccess
+from ml_api.vectors.milvus.failures import startup_failures, translated
+from ml_api.vectors.milvus.locks import SharedLock
+from ml_api.vectors.milvus.parameters import Connection, VectorIndex
+from ml_api.vectors.milvus.schema import CHUNK_BYTES, chunks, rows_of
+from tests.contracts.samples import record, unit_vectors
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Flushes:
+    """Counts, and then does what a test wants."""
+
+    def __init__(self):
+        self.count = 0
+        self.then = lambda: None
+
+    def __call__(self):
+        self.count += 1
+        self.then()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def flushes():
+    return Flushes()
+
+
+@pytest.fixture
+def access(tmp_path, clock, flushes):
+    access = EmbeddedAccess(str(tmp_path / "vectors.db"), timeout_s=0.2, clock=clock)
+    access.open()
+    access.attach(flushes)
+    flushes.count = 0
+    yield access
+    access.close(lambda: None)
+
+
+def write(access, rows=1, size=100):
+    with access.writing(rows, size):
+        pass
+
+
+def test_rows_are_flushed_when_there_are_many(access, flushes):
+    write(access, rows=FLUSH_ROWS - 1)
+    assert flushes.count == 0
+    write(access)
+    assert flushes.count == 1
+    write(access)
+    assert flushes.count == 1
+
+
+def test_rows_are_flushed_when_they_are_large(access, flushes):
+    write(access, size=FLUSH_BYTES)
+    assert flushes.count == 1
+
+
+def test_the_write_after_old_rows_flushes(access, flushes, clock):
+    write(access)
+    clock.now += 6
+    write(access)
+    assert flushes.count == 1
+
+
+def test_the_search_after_old_rows_flushes_once(access, flushes, clock):
+    write(access)
+    with access.searching(0.2):
+        assert flushes.count == 0
+    clock.now += 6
+    for _ in range(2):
+        with access.searching(0.2):
+            assert flushes.count == 1
+
+
+def test_nobody_reads_during_a_flush(access, flushes):
+    flushing, finish = threading.Event(), threading.Event()
+
+    def slow():
+        flushing.set()
+        assert finish.wait(10)
+
+    flushes.then = slow
+    with ThreadPoolExecutor(1) as pool:
+        flushed = pool.submit(access.flush)
+        assert flushing.wait(10)
+        with pytest.raises(StoreUnavailable, match="being flushed"), access.reading(0.2):
+            pytest.fail("read during a flush")
+        finish.set()
+        flushed.result()
+    with access.reading(0.2):
+        pass
+
+
+def test_a_second_writer_waits_and_then_gives_up(access):
+    with access.writing(1, 1), ThreadPoolExecutor(1) as pool, pytest.raises(StoreUnavailable, match="another write"):
+        pool.submit(write, access).result()
+
+
+def test_after_a_failed_write_all_is_refused(access):
+    with pytest.raises(OSError, match="disk full"), access.writing(1, 1):
+        raise OSError("disk full")
+    for refused in (access.check, access.flush, lambda: write(access)):
+        with pytest.raises(StoreUnavailable, match="needs a restart"):
+            refused()
+
+
+def test_after_a_failed_flush_all_is_refused(access, flushes):
+    def fail():
+        raise OSError("disk full")
+
+    flushes.then = fail
+    with pytest.raises(OSError, match="disk full"):
+        access.flush()
+    with pytest.raises(StoreUnavailable, match="needs a restart"):
+        access.check()
+
+
+def test_who_waits_to_be_alone_goes_before_newcomers():
+    lock = SharedLock()
+    order = []
+    with ThreadPoolExecutor(2) as pool:
+        with lock.shared(1):
+            alone = pool.submit(lambda: _enter(lock.alone(5), order, "alone"))
+            while not lock._waiting:
+                pass
+            late = pool.submit(lambda: _enter(lock.shared(5), order, "late"))
+            with pytest.raises(TimeoutError), lock.shared(0.05):
+                pytest.fail("shared while somebody waits to be alone")
+        alone.result()
+        late.result()
+    assert order == ["alone", "late"]
+
+
+def _enter(lock, order, name):
+    with lock:
+        order.append(name)
+
+
+def test_giving_up_on_being_alone_lets_others_in_again():
+    lock = SharedLock()
+    with lock.shared(1):
+        with pytest.raises(TimeoutError), lock.alone(0.05):
+            pytest.fail("alone beside a sharer")
+        with lock.shared(0.05):
+            pass
+
+
+def test_messages_stay_below_the_limit_of_milvus():
+    large = [record(f"image {number}", metadata={"note": "ü" * 16_000}) for number in range(700)]
+    rows = rows_of(large, [one.metadata for one in large], unit_vectors(700))
+    parts = list(chunks(rows))
+    assert [row for part, _ in parts for row in part] == rows
+    assert len(parts) > 1
+    assert all(size <= CHUNK_BYTES for _, size in parts)
+
+
+def test_a_single_row_is_a_message_whatever_its_size():
+    one = record("image", metadata={"note": "x" * (CHUNK_BYTES // 3)})
+    assert [len(part) for part, _ in chunks(rows_of([one, replace(one, id="a" * 32)], [one.metadata] * 2, unit_vectors(2)))] == [
+        1,
+        1,
+    ]
+
+
+def test_hnsw_looks_at_as_many_candidates_as_are_wanted():
+    assert VectorIndex(hnsw_ef=64).search(10, embedded=False)["params"] == {"ef": 64}
+    assert VectorIndex(hnsw_ef=64).search(500, embedded=False)["params"] == {"ef": 500}
+
+
+def test_ivf_flat_never_looks_into_more_clusters_than_there_are():
+    index = VectorIndex(kind="IVF_FLAT", ivf_nlist=100, ivf_nprobe=20)
+    assert index.search(50, embedded=False)["params"] == {"nprobe": 20}
+    assert index.search(50, embedded=True)["params"] == {"nprobe": 50}
+    assert index.search(500, embedded=True)["params"] == {"nprobe": 100}
+
+
+def test_neither_token_nor_password_is_shown():
+    connection = Connection("https://user:secret@milvus.example:19530", token="secret")
+    assert connection.address == "https://milvus.example:19530"
+    assert "token" not in repr(connection)
+
+
+class Rpc(grpc.RpcError):
+    def __init__(self, code):
+        self._code = code
+
+    def code(self):
+        return self._code
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MilvusException(2, "Fail connecting to server on 10.1.2.3:19530"), "cannot be reached"),
+        (MilvusException(grpc.StatusCode.UNAVAILABLE, "token=secret"), "cannot be reached"),
+        (Rpc(grpc.StatusCode.UNAVAILABLE), "cannot be reached"),
+        (Rpc(grpc.StatusCode.DEADLINE_EXCEEDED), "did not answer within 7 s"),
+        (Rpc(grpc.StatusCode.UNAUTHENTICATED), "refuses our token"),
+        (Rpc(grpc.StatusCode.RESOURCE_EXHAUSTED), "gRPC status RESOURCE_EXHAUSTED"),
+        (MilvusException(106, "collection on recovering"), "Milvus error code 106"),
+        (ValueError("Cannot invoke RPC on closed channel!"), "is closed"),
+    ],
+)
+def test_what_milvus_raises_becomes_store_unavailable_without_its_words(error, words):
+    with pytest.raises(StoreUnavailable, match=words) as raised, translated("search", 7):
+        raise error
+    assert raised.value.__cause__ is error
+    assert not {"secret", "10.1.2.3"} & set(raised.value.detail.replace("=", " ").replace(":", " ").split())
+
+
+def test_a_mistake_of_ours_is_not_called_an_outage():
+    with pytest.raises(ValueError, match="ours"), translated("search", 7):
+        raise ValueError("ours")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MilvusException(800, "database not found"), "ML_API_MILVUS_DATABASE"),
+        (MilvusException(1800, "auth check failure"), "ML_API_MILVUS_TOKEN"),
+        (Rpc(grpc.StatusCode.UNAUTHENTICATED), "ML_API_MILVUS_TOKEN"),
+    ],
+)
+def test_what_only_a_setting_can_mend_is_a_configuration_error(error, words):
+    with pytest.raises(ConfigError, match=words), startup_failures(Connection("http://milvus:19530", "secret"), 7):
+        raise error
