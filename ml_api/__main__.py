@@ -12,6 +12,7 @@ from pathlib import Path
 from ml_api import __version__, logs
 from ml_api.cores import allowed, configure_openmp, cores
 from ml_api.errors import ConfigError, MlApiError
+from ml_api.metrics import metrics_table
 from ml_api.settings import Settings, load_settings, settings_table
 
 _log = logging.getLogger("ml_api")
@@ -24,6 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.command == "settings":
         print(settings_table())  # noqa: T201 - this is what was asked for
+        return 0
+    if options.command == "metrics":
+        print(metrics_table())  # noqa: T201 - as above
         return 0
     try:
         settings = load_settings(corpus=getattr(options, "dir", None))
@@ -46,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="serve the API and the page")
     commands.add_parser("settings", help="list every setting as a Markdown table")
+    commands.add_parser("metrics", help="list every metric as a Markdown table")
     sync = commands.add_parser("sync", help="make the index equal to a folder of images")
     sync.add_argument("dir", nargs="?", type=Path, help="the folder; ML_API_CORPUS if not given")
     sync.add_argument("--allow-empty", action="store_true", help="let an empty folder empty the index")

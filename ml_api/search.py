@@ -87,5 +87,5 @@ class Searcher:
 
     def _finish(self, operation: str, ranked: list[Hit], page: Page, watch: _Stopwatch, *, truncated: bool) -> SearchResult:
         for stage, seconds in watch.stages_s.items():
-            self._metrics.stage_duration.labels(operation, stage).observe(seconds)
+            self._metrics.search.stage_duration.labels(operation, stage).observe(seconds)
         return SearchResult(ranked[: page.limit], len(ranked) > page.limit, truncated, watch.stages_s)

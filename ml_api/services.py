@@ -149,7 +149,7 @@ def _load_encoder(settings: Settings, pretrained: "PretrainedModel", metrics: Me
 
     started = perf_counter()
     encoder = ClipEncoder(pretrained, device=settings.device, precision=settings.precision)
-    metrics.describe_model(encoder.model, perf_counter() - started)
+    metrics.embedding.describe_model(encoder.model, perf_counter() - started)
     _log.info(
         "%s loaded on %s in %s, %.1f s", encoder.model.name, encoder.model.device, encoder.model.precision, perf_counter() - started
     )

@@ -26,7 +26,7 @@ def register(app: Flask, metrics: Metrics, *, log_queries: bool) -> None:
         given = request.headers.get("X-Request-ID", "")
         logs.request_id.set(given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex)
         g.started = perf_counter()
-        metrics.http_requests_in_progress.labels(_route()).inc()
+        metrics.http.in_progress.labels(_route()).inc()
 
     @app.after_request
     def end(response: Response) -> Response:
@@ -39,8 +39,8 @@ def register(app: Flask, metrics: Metrics, *, log_queries: bool) -> None:
     def account(_error: BaseException | None) -> None:
         seconds = perf_counter() - g.started
         route, status = _route(), getattr(g, "status", 500)
-        metrics.http_requests_in_progress.labels(route).dec()
-        metrics.http_request_duration.labels(_method(), route, str(status)).observe(seconds)
+        metrics.http.in_progress.labels(route).dec()
+        metrics.http.request_duration.labels(_method(), route, str(status)).observe(seconds)
         _log.info("%s %s %s", request.method, route, status, extra=_access_line(route, status, seconds))
         logs.request_id.set(None)
 

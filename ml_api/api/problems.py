@@ -107,7 +107,7 @@ def _http(error: HTTPException) -> BaseResponse:
 
 
 def _count_rejected(error: type[MlApiError]) -> None:
-    services().metrics.rejected.labels(REASONS[error]).inc()
+    services().metrics.http.rejected.labels(REASONS[error]).inc()
 
 
 def _drain() -> None:

@@ -76,7 +76,7 @@ def image() -> Response:
     limits, encoder = services().limits, services().embedder
     decoded = images.decode(data, limits, for_edge_px=encoder.image_edge_px, deadline=deadline)
     decode_s = perf_counter() - started
-    services().metrics.stage_duration.labels("image", "decode").observe(decode_s)
+    services().metrics.search.stage_duration.labels("image", "decode").observe(decode_s)
     result = services().searcher.by_image(decoded.image, page, deadline)
     return search_answer(result, page, encoder.model.name, decode_s)
 

@@ -67,7 +67,7 @@ class Indexer:
         self._store.flush()
         report.seconds = time.monotonic() - started
         for outcome, number in report.outcomes.items():
-            self._metrics.sync_items.labels(outcome.value).inc(number)
+            self._metrics.sync.items.labels(outcome.value).inc(number)
         return report
 
 

@@ -92,7 +92,7 @@ class CoalescingStore:
         waiting = self._join(page, _Waiting(vectors[0], deadline))
         if waiting is None:
             try:
-                self._metrics.search_batch_size.observe(1)
+                self._metrics.search.batch_size.observe(1)
                 return self._inner.search(vectors, limit, offset, deadline)
             finally:
                 self._hand_over(page)
@@ -151,7 +151,7 @@ class CoalescingStore:
             return together
 
     def _answer(self, page: _Page, together: Sequence[_Waiting]) -> None:
-        self._metrics.search_batch_size.observe(len(together))
+        self._metrics.search.batch_size.observe(len(together))
         latest = max(waiting.deadline for waiting in together)
         try:
             vectors = np.stack([waiting.vector for waiting in together])

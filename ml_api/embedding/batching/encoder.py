@@ -41,7 +41,9 @@ class BatchingEncoder:
     ) -> None:
         self._inner = inner
         self._metrics = metrics
-        self._queue = BatchQueue(queue_limit, costs, lambda modality, depth: metrics.embed_queue_depth.labels(modality).set(depth))
+        self._queue = BatchQueue(
+            queue_limit, costs, lambda modality, depth: metrics.embedding.queue_depth.labels(modality).set(depth)
+        )
         self._ceilings: dict[Modality, Ceiling] = {"text": Ceiling(max_batch), "image": Ceiling(max_batch)}
         self._thread = threading.Thread(target=self._run, name="embed", daemon=True)
         self._thread.start()
@@ -69,7 +71,7 @@ class BatchingEncoder:
         except TimeoutError as exc:
             # If its batch is already in the model, its vector is thrown away.
             if waiting.answer.cancel():
-                self._metrics.embed_items.labels(item.modality, "expired").inc()
+                self._metrics.embedding.items.labels(item.modality, "expired").inc()
             self._queue.withdraw(waiting)
             raise _too_late(timeout_s) from exc
 
@@ -116,7 +118,7 @@ class BatchingEncoder:
         except Exception as exc:  # noqa: BLE001 - the thread that owns the model outlives any input
             outcome = _outcome(exc)
             if len(batch) == 1:
-                self._metrics.embed_items.labels(modality, outcome).inc()
+                self._metrics.embedding.items.labels(modality, outcome).inc()
                 batch[0].answer.set_exception(_translated(exc))
             elif outcome == "oom":
                 ceiling.ran_out(len(batch))
@@ -124,9 +126,9 @@ class BatchingEncoder:
             return False
         embed_s = perf_counter() - started
         ceiling.fitted(len(batch))
-        self._metrics.embed_items.labels(modality, "ok").inc(len(batch))
-        self._metrics.embed_batch_size.labels(modality).observe(len(batch))
-        self._metrics.embed_batch_duration.labels(modality).observe(embed_s)
+        self._metrics.embedding.items.labels(modality, "ok").inc(len(batch))
+        self._metrics.embedding.batch_size.labels(modality).observe(len(batch))
+        self._metrics.embedding.batch_duration.labels(modality).observe(embed_s)
         for waiting, vector in answers:
             waiting.answer.set_result(Embedded(vector, started - waiting.since, embed_s))
         return True
@@ -135,7 +137,7 @@ class BatchingEncoder:
         """Without those whose time ran out while their batch was failing: their callers are gone, or about to go."""
         late = [waiting for waiting in batch if waiting.late()]
         for waiting in late:
-            self._metrics.embed_items.labels(modality, "expired").inc()
+            self._metrics.embedding.items.labels(modality, "expired").inc()
             waiting.answer.set_exception(_too_late(waiting.deadline - waiting.since))
         return [waiting for waiting in batch if waiting not in late]
 
