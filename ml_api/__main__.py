@@ -15,6 +15,9 @@ from ml_api.errors import ConfigError, MlApiError
 from ml_api.metrics import metrics_table
 from ml_api.settings import Settings, load_settings, settings_table
 
+TABLES = {"settings": settings_table, "metrics": metrics_table, "log-fields": logs.fields_table}
+"""What Introduction.md shows, made from the code."""
+
 _log = logging.getLogger("ml_api")
 
 
@@ -23,11 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it writes past our log, in a format of its own; its errors reach us anyway
     configure_openmp(os.environ, cores(), allowed())
     options = _parser().parse_args(arguments)
-    if options.command == "settings":
-        print(settings_table())  # noqa: T201 - this is what was asked for
-        return 0
-    if options.command == "metrics":
-        print(metrics_table())  # noqa: T201 - as above
+    if options.command in TABLES:
+        print(TABLES[options.command]())  # noqa: T201 - this is what was asked for
         return 0
     try:
         settings = load_settings(corpus=getattr(options, "dir", None))
@@ -49,8 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="serve the API and the page")
-    commands.add_parser("settings", help="list every setting as a Markdown table")
-    commands.add_parser("metrics", help="list every metric as a Markdown table")
+    for table in TABLES:
+        commands.add_parser(table, help=f"list all {table.replace('-', ' ')} as a Markdown table")
     sync = commands.add_parser("sync", help="make the index equal to a folder of images")
     sync.add_argument("dir", nargs="?", type=Path, help="the folder; ML_API_CORPUS if not given")
     sync.add_argument("--allow-empty", action="store_true", help="let an empty folder empty the index")

@@ -8,7 +8,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from ml_api import errors, logs
+from ml_api import errors, tracing
 from ml_api.api.schemas import Problem
 from ml_api.api.state import services
 from ml_api.errors import MlApiError
@@ -62,7 +62,7 @@ def problem(status: int, code: str, detail: str) -> Response:
         status=status,
         detail=detail,
         code=code,
-        request_id=logs.request_id.get() or "",
+        request_id=tracing.request_id(),
     )
     response = Response(body.model_dump_json(), status, content_type=MEDIA_TYPE)
     if status == 503:

@@ -1,5 +1,6 @@
 """Searches: where their time went, and what they found."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from ml_api.metrics.catalogue import Catalogue
@@ -33,3 +34,9 @@ class SearchMetrics:
             {"modality": MODALITIES},
             buckets=HITS,
         )
+
+    def found(self, modality: str, scores: Sequence[float]) -> None:
+        """`scores` of the hits on a search's first page, best first."""
+        self.hits_returned.labels(modality).observe(len(scores))
+        if scores:
+            self.top1_similarity.labels(modality).observe(scores[0])

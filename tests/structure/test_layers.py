@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "ml_api"
 
 LAYERS = [
-    {"ml_api", "errors", "records", "deadline"},
+    {"ml_api", "errors", "records", "deadline", "tracing"},
     {"settings", "metrics", "logs", "images", "cores"},
     {"corpus", "embedding", "embedding.base", "embedding.pretrained", "vectors", "vectors.base", "vectors.validation", "progress"},
     {
