@@ -82,7 +82,7 @@ def test_a_field_that_the_index_does_not_know_is_left_out(stream):
 
 
 def test_what_json_cannot_say_is_written_so_that_it_can_be_read():
-    record = logging.makeLogRecord({"msg": "caf\u00e9 \udc80", "ml_api.top1_similarity": float("nan")})
+    record = logging.makeLogRecord({"levelno": logging.INFO, "msg": "caf\u00e9 \udc80", "ml_api.top1_similarity": float("nan")})
     line = json.loads(logs.EcsFormatter("testing").format(record))
     assert line["message"] == "caf\u00e9 \\udc80"
     assert line["ml_api.top1_similarity"] is None
