@@ -9,14 +9,17 @@ import os
 import sys
 from pathlib import Path
 
-from ml_api import __version__, logs
+from ml_api import __version__, logs, tracing
 from ml_api.cores import allowed, configure_openmp, cores
 from ml_api.errors import ConfigError, MlApiError
+from ml_api.indexing.report import SyncReport
 from ml_api.metrics import metrics_table
 from ml_api.settings import Settings, load_settings, settings_table
 
 TABLES = {"settings": settings_table, "metrics": metrics_table, "log-fields": logs.fields_table}
 """What Introduction.md shows, made from the code."""
+
+SYNC_LINE = {"event.dataset": "ml_api.sync"}
 
 _log = logging.getLogger("ml_api")
 
@@ -68,16 +71,23 @@ def _sync(settings: Settings, *, allow_empty: bool) -> int:
     from ml_api.progress import show_progress
     from ml_api.services import open_indexer
 
-    with open_indexer(settings) as indexer:
-        plan = indexer.plan(allow_empty=allow_empty)
-        with show_progress("indexing", plan.total) as progress:
-            report = indexer.run(plan, lambda current: progress(current.done))
-    for problem in report.problems:
-        _log.warning("metadata: %s", problem)
-    for failure in report.failures:
-        _log.warning("not indexed: %s: %s", failure.key, failure.reason, extra={"ml_api.key": failure.key})
-    _log.info("sync: %s in %.1f s", report.summary(), report.seconds, extra=report.log_fields())
+    with tracing.on_behalf_of([tracing.run_origin()]):
+        with open_indexer(settings) as indexer:
+            plan = indexer.plan(allow_empty=allow_empty)
+            with show_progress("indexing", plan.total) as progress:
+                report = indexer.run(plan, lambda current: progress(current.done))
+        _tell(report)
     return 0
+
+
+def _tell(report: SyncReport) -> None:
+    for problem in report.problems:
+        _log.warning("metadata: %s", problem, extra=SYNC_LINE)
+    for failure in report.failures:
+        fields = {"event.action": "sync-failure", "event.outcome": "failure", "ml_api.key": failure.key}
+        _log.warning("not indexed: %s: %s", failure.key, failure.reason, extra=SYNC_LINE | fields)
+    whole = {**SYNC_LINE, "event.action": "sync", "event.outcome": "success", **report.log_fields()}
+    _log.info("sync: %s in %.1f s", report.summary(), report.seconds, extra=whole)
 
 
 if __name__ == "__main__":

@@ -97,12 +97,24 @@ class Settings(BaseModel):
     ] = 30
     queue_limit: Annotated[
         int,
-        Field(ge=1, le=100_000, description="Inputs that may wait for the model, searches for the store; more get a 503 at once."),
+        Field(ge=1, le=100_000, description="Requests that may wait for their turn; more get a 503 at once."),
     ] = 256
+    queue_wait_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=600,
+            description="Longest expected wait for a request's turn, in seconds; those it is longer for get a 503 at once.",
+        ),
+    ] = 3
     text_cache: Annotated[
         int, Field(ge=0, le=1_000_000, description="Search texts whose vectors are remembered, about 3 KB each; 0 for none.")
     ] = 4096
     thumbnail_dir: Annotated[Path, Field(description="Folder of cached thumbnails; safe to delete.")] = Path("data/thumbnails")
+
+    sync_metrics: Annotated[
+        Path, Field(description="File through which syncs, which come and go, pass their metrics to the service.")
+    ] = Path("data/sync.prom")
 
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="Least severe log record written.")] = (
         "info"
@@ -112,6 +124,12 @@ class Settings(BaseModel):
         str,
         Field(pattern=r"^[\w.-]{1,64}$", description="Name of this deployment, on every log line (`service.environment`)."),
     ] = "development"
+    revision: Annotated[
+        str,
+        Field(
+            pattern=r"^[\w.-]{1,64}$", description="Commit that this was built from, for `ml_api_build_info`; images have it set."
+        ),
+    ] = "unknown"
 
     @field_validator("corpus")
     @classmethod

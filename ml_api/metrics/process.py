@@ -22,3 +22,9 @@ class ProcessMetrics:
         )
         self.log_records = catalogue.counter("ml_api_log_records", "Log records written.", {"level": LEVELS})
         self.build_info = catalogue.info("ml_api_build", "What is running.", ("version", "revision"))
+
+    def describe_build(self, version: str, revision: str) -> None:
+        self.build_info.info({"version": version, "revision": revision})
+
+    def count_log(self, level: str) -> None:
+        self.log_records.labels(level).inc()

@@ -8,6 +8,7 @@ import pytest
 from ml_api import errors
 from ml_api.api import problems
 from ml_api.errors import MlApiError
+from ml_api.logs import fields_table
 from ml_api.metrics import Metrics, metrics_table
 from ml_api.settings import settings_table
 
@@ -43,6 +44,11 @@ def test_every_setting_stands_in_the_introduction_as_the_code_has_it(row):
 @pytest.mark.parametrize("row", metrics_table().splitlines())
 def test_every_metric_stands_in_the_introduction_as_the_code_has_it(row):
     assert row in (ROOT / "Introduction.md").read_text().splitlines(), "take the table from `python -m ml_api metrics`"
+
+
+@pytest.mark.parametrize("row", fields_table().splitlines())
+def test_every_log_field_stands_in_the_introduction_as_the_code_has_it(row):
+    assert row in (ROOT / "Introduction.md").read_text().splitlines(), "take the table from `python -m ml_api log-fields`"
 
 
 def test_the_introduction_lists_no_metric_that_is_not_there():
