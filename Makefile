@@ -25,11 +25,13 @@ help:
 # --- running ---------------------------------------------------------------------------------------------------------
 
 demo monitor serve: export ML_API_PORT := $(PORT)
+demo monitor serve: export ML_API_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
 demo monitor: export ML_API_MODEL := demo/model
 demo monitor: export ML_API_CORPUS := data/demo/images
 demo monitor: export ML_API_MILVUS_URI := data/demo/milvus.db
 demo monitor: export ML_API_THUMBNAIL_DIR := data/demo/thumbnails
+demo monitor: export ML_API_SYNC_METRICS := data/demo/sync.prom
 demo monitor: $(VENV)/.installed
 	@$(BIN)/python -m demo.corpus $(ML_API_CORPUS)
 	@$(BIN)/python -m ml_api sync
