@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ml_api.logs.fields import FIELDS
 
+from ml_api.logs.fields import FIELDS
 from ml_api.metrics import Metrics
 from monitoring.local.daemons import choose_port, node_exporter
 from tests.prometheus_server import PrometheusServer
