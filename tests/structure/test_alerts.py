@@ -1,25 +1,17 @@
 """Every alert is complete: tested, explained, and about metrics that exist."""
 
-import json
 import re
-from pathlib import Path
 
 import pytest
 import yaml
 
 from monitoring import objectives
+from tests.dashboards import ROOT, dashboards, rules
 
-ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "prometheus"
 RUNBOOKS = ROOT / "monitoring" / "runbooks"
 HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 CANNOT_BE_QUIET = {"Watchdog"}
-
-
-def rules():
-    for path in sorted((PROMETHEUS / "rules").glob("*.yml")):
-        for group in yaml.safe_load(path.read_text())["groups"]:
-            yield from group["rules"]
 
 
 ALERTS = [rule for rule in rules() if "alert" in rule]
@@ -84,8 +76,7 @@ def test_an_alert_has_a_runbook_of_its_name(alert):
 
 @pytest.mark.parametrize("alert", ALERTS, ids=identity)
 def test_an_alert_leads_to_a_dashboard_that_exists(alert):
-    dashboards = {json.loads(path.read_text())["uid"] for path in (ROOT / "grafana" / "dashboards").glob("*.json")}
-    assert alert["annotations"]["dashboard_url"].removeprefix("/d/") in dashboards
+    assert alert["annotations"]["dashboard_url"].removeprefix("/d/") in {dashboard["uid"] for dashboard in dashboards()}
 
 
 def test_every_runbook_is_of_an_alert():
