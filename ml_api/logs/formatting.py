@@ -94,6 +94,6 @@ def _error(record: logging.LogRecord, traceback: str) -> dict[str, str]:
 
 def _storable(value: Any) -> Any:
     """Without what JSON or UTF-8 cannot say: half characters, as in names of files, and numbers that are none."""
-    if isinstance(value, str) and not value.isascii():
-        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode(errors="backslashreplace").decode()
     return None if isinstance(value, float) and not math.isfinite(value) else value
