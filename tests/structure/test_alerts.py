@@ -1,5 +1,6 @@
 """Every alert is complete: tested, explained, and about metrics that exist."""
 
+import json
 import re
 from pathlib import Path
 
@@ -79,6 +80,12 @@ def test_an_alert_has_a_runbook_of_its_name(alert):
     page = (ROOT / alert["annotations"]["runbook_url"]).read_text()
     assert page.startswith(f"# {alert['alert']}\n")
     assert re.findall(r"^## (.*)$", page, re.MULTILINE) == HEADINGS
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=identity)
+def test_an_alert_leads_to_a_dashboard_that_exists(alert):
+    dashboards = {json.loads(path.read_text())["uid"] for path in (ROOT / "grafana" / "dashboards").glob("*.json")}
+    assert alert["annotations"]["dashboard_url"].removeprefix("/d/") in dashboards
 
 
 def test_every_runbook_is_of_an_alert():

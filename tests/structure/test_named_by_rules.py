@@ -1,4 +1,4 @@
-"""Every metric that a rule or a runbook names exists: in our catalogue, in another rule, or in what the real programs expose."""
+"""What rules and runbooks name exists: metrics in our catalogue, another rule or what the real programs expose; log fields."""
 
 import re
 import urllib.request
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ml_api.logs.fields import FIELDS
 from ml_api.metrics import Metrics
 from monitoring.local.daemons import choose_port, node_exporter
 from tests.prometheus_server import PrometheusServer
@@ -27,11 +28,8 @@ def rules():
 
 
 RECORDS = {rule["record"] for rule in rules() if "record" in rule}
-QUERIES = {
-    path.stem: re.findall(r"```promql\n(.*?)\n```", path.read_text(), re.DOTALL)
-    for path in sorted((ROOT / "monitoring" / "runbooks").glob("*.md"))
-    if path.stem != "README"
-}
+RUNBOOKS = [path for path in sorted((ROOT / "monitoring" / "runbooks").glob("*.md")) if path.stem != "README"]
+QUERIES = {path.stem: re.findall(r"```promql\n(.*?)\n```", path.read_text(), re.DOTALL) for path in RUNBOOKS}
 
 
 @pytest.fixture(scope="module")
@@ -53,17 +51,26 @@ def exposed(prometheus, tmp_path_factory):
     return names | BY_PROMETHEUS | NOT_RUN_HERE
 
 
-@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.get("record") or rule["alert"])
+@pytest.mark.parametrize("rule", list(rules()), ids=lambda rule: rule.get("record") or rule["alert"])
 def test_a_rule_names_metrics_that_exist(rule, exposed):
     assert metric_names(rule["expr"]) <= exposed | RECORDS
 
 
-@pytest.mark.parametrize("page", QUERIES)
+@pytest.mark.parametrize("page", list(QUERIES))
 def test_a_runbook_asks_for_metrics_that_exist_in_proper_promql(page, exposed, prometheus):
     assert QUERIES[page], "a runbook without a query"
     for expression in QUERIES[page]:
         assert metric_names(expression) <= exposed | RECORDS
         prometheus.query(expression)
+
+
+def test_a_runbook_looks_for_log_fields_that_exist():
+    searches = re.findall(r"```kql\n(.*?)\n```", "".join(path.read_text() for path in RUNBOOKS), re.DOTALL)
+    assert searches
+    for search in searches:
+        fields = set(re.findall(r"([\w.@]+)\s*(?::|>=?|<=?)", re.sub(r'"[^"]*"', "", search)))
+        assert fields
+        assert fields <= FIELDS.keys()
 
 
 def test_names_are_found_in_expressions():
