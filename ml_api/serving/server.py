@@ -14,11 +14,11 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import AppImportError
 from gunicorn.glogging import Logger
-from prometheus_client import start_http_server
 
 from ml_api.api.state import EXTENSION
 from ml_api.app import create_app
 from ml_api.errors import ConfigError
+from ml_api.metrics.endpoint import endpoint
 from ml_api.services import Services
 from ml_api.serving.worker import SILENCE_S, Worker
 from ml_api.settings import Settings, environment_name
@@ -65,7 +65,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             raise AppImportError("\n".join(f"error: {problem}" for problem in exc.problems)) from exc
         services: Services = app.extensions[EXTENSION]
         self._services = services
-        start_http_server(self.settings.metrics_port, self.settings.host, services.metrics.registry)
+        metrics = endpoint(self.settings.host, self.settings.metrics_port, services.metrics.registry)
+        services.background.enter_context(metrics)
         address = _address(self.settings, self.settings.port)
         _log.info("search page  http://%s/", address)
         _log.info("API          http://%s/apidocs/", address)
