@@ -184,7 +184,7 @@ class Column:
 
 
 def table(title: str, description: str, unit: Unit, queries: Sequence[Query], columns: Sequence[Column]) -> Panel:
-    """The newest values, a row for each set of labels. Several queries share rows if their labels are the same: sum them by those shown."""
+    """The newest values, a row for each set of labels. Several queries share a row where their labels are alike."""
     merge = [{"id": "merge", "options": {}}] if len(queries) > 1 else []
     place = {column.field: at for at, column in enumerate(columns)}
     heading = {column.field: column.heading for column in columns}
