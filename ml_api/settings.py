@@ -97,8 +97,16 @@ class Settings(BaseModel):
     ] = 30
     queue_limit: Annotated[
         int,
-        Field(ge=1, le=100_000, description="Inputs that may wait for the model, searches for the store; more get a 503 at once."),
+        Field(ge=1, le=100_000, description="Requests that may wait for their turn; more get a 503 at once."),
     ] = 256
+    queue_wait_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=600,
+            description="Longest expected wait for a request's turn, in seconds; those it is longer for get a 503 at once.",
+        ),
+    ] = 3
     text_cache: Annotated[
         int, Field(ge=0, le=1_000_000, description="Search texts whose vectors are remembered, about 3 KB each; 0 for none.")
     ] = 4096

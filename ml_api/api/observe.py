@@ -4,6 +4,7 @@ import hashlib
 import logging
 import re
 import uuid
+from contextvars import ContextVar
 from time import perf_counter
 
 from flask import Flask, Response, current_app, g, request
@@ -15,6 +16,9 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UNMATCHED = "__unmatched__"
 LOG_QUERIES = "LOG_QUERIES"
 
+arrived: ContextVar[float | None] = ContextVar("arrived", default=None)
+"""When this thread's request came, on the clock of `perf_counter`, where the server knows: it may have waited for the thread."""
+
 _log = logging.getLogger("ml_api.access")
 
 
@@ -25,7 +29,7 @@ def register(app: Flask, metrics: Metrics, *, log_queries: bool) -> None:
     def begin() -> None:
         given = request.headers.get("X-Request-ID", "")
         logs.request_id.set(given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex)
-        g.started = perf_counter()
+        g.started = arrived.get() or perf_counter()
         metrics.http_requests_in_progress.labels(_route()).inc()
 
     @app.after_request
@@ -40,7 +44,7 @@ def register(app: Flask, metrics: Metrics, *, log_queries: bool) -> None:
         seconds = perf_counter() - g.started
         route, status = _route(), getattr(g, "status", 500)
         metrics.http_requests_in_progress.labels(route).dec()
-        metrics.http_request_duration.labels(_method(), route, str(status)).observe(seconds)
+        metrics.http_request_duration.labels(label_of_method(request.method), route, str(status)).observe(seconds)
         _log.info("%s %s %s", request.method, route, status, extra=_access_line(route, status, seconds))
         logs.request_id.set(None)
 
@@ -56,16 +60,16 @@ def _route() -> str:
     return request.url_rule.rule if request.url_rule else UNMATCHED
 
 
-def _method() -> str:
-    """For labels, so there are few. HEAD is a GET that leaves out the body."""
-    method = "GET" if request.method == "HEAD" else request.method
+def label_of_method(method: str) -> str:
+    """There are few. HEAD is a GET that leaves out the body."""
+    method = "GET" if method == "HEAD" else method
     return method if method in {"GET", "POST", "PUT", "DELETE", "OPTIONS"} else "OTHER"
 
 
 def _access_line(route: str, status: int, seconds: float) -> dict[str, object]:
     return {
         "event.dataset": "ml_api.access",
-        "event.action": f"{_method()} {route}",
+        "event.action": f"{label_of_method(request.method)} {route}",
         "event.duration": int(seconds * 1e9),
         "event.outcome": "failure" if status >= 500 else "success",
         "http.request.method": request.method,

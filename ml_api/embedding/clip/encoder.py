@@ -28,8 +28,13 @@ class ClipEncoder:
     def __init__(self, pretrained: PretrainedModel, *, device: Device = "auto", precision: Precision = "auto") -> None:
         """Load the weights. Raises ConfigError if the device is not there or cannot do this, or the model is not a CLIP."""
         self._device = device_for(device)
-        chosen = choose(precision, hardware(self._device))
+        from ml_api.embedding.clip import packing  # it imports torch
+
+        on = hardware(self._device)
+        chosen = choose(precision, on)
         self._model = load(pretrained, self._device, chosen)
+        if packing.pays(chosen, on):
+            packing.pack(self._model)
         self._info = pretrained.info(str(self._model.device), chosen)
         self._tokenizer = Tokenizer(self._model)
         self._preprocess = Preprocessor(self._model[0].processor.image_processor)

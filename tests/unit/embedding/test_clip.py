@@ -113,7 +113,7 @@ def test_a_gpu_that_is_not_there_is_a_configuration_error(pretrained):
 def test_weights_that_give_no_finite_vector_are_an_unavailable_model(pretrained):
     broken = ClipEncoder(pretrained, device="cpu")
     with torch.no_grad():
-        broken._model[0].model.text_projection.weight.fill_(float("nan"))
+        broken._model[0].model.text_model.final_layer_norm.weight.fill_(float("nan"))
 
     with pytest.raises(ModelUnavailable, match="not finite"):
         broken.embed([broken.prepare_text("cat")])

@@ -1,5 +1,7 @@
 """Which numbers the model computes in, and that fewer bits find the same pictures."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from demo.corpus import SEED, plan
 from demo.queries import judged_queries
 from demo.scenes import draw
 from ml_api.embedding.clip import ClipEncoder
+from ml_api.embedding.clip.packing import pack, pays
 from ml_api.embedding.clip.precision import Hardware, choose, hardware
 from ml_api.embedding.pretrained import resolve
 from ml_api.errors import ConfigError
@@ -86,6 +89,25 @@ def test_company_hardly_moves_a_vector_of_fewer_bits(tiny):
     together = encoder.embed(items)
     alone = np.concatenate([encoder.embed([item]) for item in items])
     assert (together * alone).sum(axis=1).min() > 0.9995
+
+
+def test_packed_weights_compute_what_plain_ones_do():
+    torch.manual_seed(5)
+    plain = torch.nn.Sequential(torch.nn.Linear(48, 96), torch.nn.Sequential(torch.nn.Linear(96, 24, bias=False))).to(torch.bfloat16)
+    packed = copy.deepcopy(plain)
+    assert pack(packed) == 2
+
+    for shape in ((1, 48), (3, 7, 48), (5, 1, 48)):
+        inputs = torch.randn(shape, dtype=torch.bfloat16)
+        with torch.inference_mode():
+            torch.testing.assert_close(packed(inputs), plain(inputs), atol=0.02, rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("precision", "on", "expected"), [("bf16", CPU_BF16, True), ("bf16", CPU, False), ("fp32", CPU_BF16, False), ("bf16", GPU_BF16, False)]
+)
+def test_weights_are_packed_only_for_processors_that_multiply_bfloat16(precision, on, expected):
+    assert pays(precision, on) == expected
 
 
 def test_bfloat16_finds_the_pictures_that_float32_finds():

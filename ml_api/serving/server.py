@@ -1,28 +1,26 @@
-"""The production server: gunicorn with one worker and many threads, the application built after the fork.
+"""gunicorn with one worker and many threads, the application built after the fork.
 
 One process owns the model, the metrics and the embedded store. More workers would each load a model and fight over Milvus Lite,
 whose data a second process destroys; scale out with replicas over a Milvus server instead.
 """
 
-import json
 import logging
 import os
 import socket
-from http import HTTPStatus
+import sys
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import AppImportError
 from gunicorn.glogging import Logger
-from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
-from gunicorn.workers.gthread import ThreadWorker
 from prometheus_client import start_http_server
 
 from ml_api.api.state import EXTENSION
 from ml_api.app import create_app
 from ml_api.errors import ConfigError
 from ml_api.services import Services
+from ml_api.serving.worker import SILENCE_S, Worker
 from ml_api.settings import Settings, environment_name
 
 BOOT_TIMEOUT_S = 600
@@ -36,12 +34,12 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     """Runs the application until a signal ends it. `run` raises SystemExit."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._services: Services | None = None
         super().__init__()
 
     def load_config(self) -> None:
-        settings = self._settings
+        settings = self.settings
         for name, value in {
             "bind": _address(settings, settings.port),
             "workers": 1,
@@ -62,20 +60,20 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     def load(self) -> Any:
         """Build the application, in the worker."""
         try:
-            app = create_app(self._settings)
+            app = create_app(self.settings)
         except ConfigError as exc:
             raise AppImportError("\n".join(f"error: {problem}" for problem in exc.problems)) from exc
         services: Services = app.extensions[EXTENSION]
         self._services = services
-        start_http_server(self._settings.metrics_port, self._settings.host, services.metrics.registry)
-        address = _address(self._settings, self._settings.port)
+        start_http_server(self.settings.metrics_port, self.settings.host, services.metrics.registry)
+        address = _address(self.settings, self.settings.port)
         _log.info("search page  http://%s/", address)
         _log.info("API          http://%s/apidocs/", address)
-        _log.info("metrics      http://%s/metrics", _address(self._settings, self._settings.metrics_port))
+        _log.info("metrics      http://%s/metrics", _address(self.settings, self.settings.metrics_port))
         return app
 
     def run(self) -> None:
-        _require_free_ports(self._settings)
+        _require_free_ports(self.settings)
         parent = os.getpid()
         try:
             Arbiter(self).run()
@@ -106,35 +104,6 @@ def _require_free_ports(settings: Settings) -> None:
         raise ConfigError(*problems)
 
 
-class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
-    """Answers what never becomes a request with the same kind of problem as everything else."""
-
-    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
-        match exc:
-            case LimitRequestLine():
-                _refuse(client, HTTPStatus.REQUEST_URI_TOO_LONG, "uri-too-long", "the URL is too long; send long texts with POST")
-            case LimitRequestHeaders():
-                _refuse(client, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", "the headers are too large")
-            case ParseException():
-                _refuse(client, HTTPStatus.BAD_REQUEST, "malformed-http", "this is not a well-formed HTTP/1.1 request")
-            case _:
-                super().handle_error(req, client, addr, exc)
-
-
-def _refuse(client: socket.socket, status: HTTPStatus, code: str, detail: str) -> None:
-    body = json.dumps(
-        {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail, "code": code, "request_id": ""}
-    ).encode()
-    head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/problem+json\r\n"
-        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    )
-    try:
-        client.sendall(head.encode() + body)
-    except OSError:
-        _log.debug("a client hung up before it was refused")
-
-
 class _PropagatingLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
     """Leaves formatting to the process's own JSON handler; access lines are written by the application."""
 
@@ -142,3 +111,10 @@ class _PropagatingLogger(Logger):  # type: ignore[misc]  # gunicorn ships no typ
         self.error_log.propagate = True
         self.error_log.setLevel(logging.INFO)
         self.access_log.propagate = False
+
+    def exception(self, msg: object, *args: object, **kwargs: Any) -> None:
+        """A client that falls silent in the middle of a request is no error of ours."""
+        if isinstance(sys.exc_info()[1], BlockingIOError):
+            self.error_log.info("gave up a client that was silent for %d s", SILENCE_S)
+        else:
+            super().exception(msg, *args, **kwargs)
