@@ -45,6 +45,7 @@ sync: $(VENV)/.installed
 
 test: lint $(VENV)/.milvus-server
 	@scripts/system-packages chromium
+	@scripts/monitoring-programs $(VENV)/monitoring
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.installed-dev

@@ -1,0 +1,140 @@
+"""Prometheus, Alertmanager and the node exporter as child processes: found, started, waited for, stopped.
+
+Programs on the PATH go first, under Debian's names or upstream's, then what scripts/monitoring-programs unpacked into the virtual
+environment.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+UNPACKED = Path(sys.prefix) / "monitoring" / "usr" / "bin"
+START_TIMEOUT_S = 30
+STOP_TIMEOUT_S = 15
+
+
+class MissingProgram(Exception):
+    """A program that is not on this machine. The message names the Debian package."""
+
+
+class StartFailed(Exception):
+    """A daemon that ended, or was not ready in time. The message ends with the end of its log."""
+
+
+def find(package: str, *names: str) -> Path:
+    """The first of `names` that is installed or unpacked. Raises MissingProgram."""
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), str(UNPACKED)))
+    for name in names:
+        if found := shutil.which(name, path=path):
+            return Path(found)
+    raise MissingProgram(f"{names[0]} is missing: install Debian's {package}, or run scripts/monitoring-programs .venv/monitoring")
+
+
+def choose_port(usual: int = 0) -> int:
+    """The usual port if it is free on this machine, else any that is."""
+    for port in (usual, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise StartFailed("no port is free")
+
+
+class Daemon:
+    """A server on 127.0.0.1. Use as a context: it is ready inside, and gone after; `log` holds what it printed."""
+
+    def __init__(self, command: list[str | Path], port: int, ready_path: str, log: Path) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = log
+        self._command = command
+        self._ready_url = self.url + ready_path
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Returns when it is ready. Raises StartFailed if it does not become so."""
+        with self.log.open("ab") as output:
+            # In a process group of its own, so that a Ctrl-C reaches only who started it, who then stops it in order.
+            self._process = subprocess.Popen(self._command, stdout=output, stderr=output, start_new_session=True)  # noqa: S603 found by us
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                tail = self.log.read_text(errors="replace")[-2000:]
+                raise StartFailed(f"{self._command[0]} did not start; end of its log:\n{tail}")
+            time.sleep(0.05)
+
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self) -> None:
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def _ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(self._ready_url, timeout=2):  # noqa: S310 our own http address
+                return True
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+
+def prometheus(configuration: Path, folder: Path, port: int, retention: str = "1d") -> Daemon:
+    """`folder` takes its data and its log. Raises MissingProgram."""
+    program = find("prometheus", "prometheus")
+    command: list[str | Path] = [
+        program,
+        f"--config.file={configuration}",
+        f"--storage.tsdb.path={folder / 'prometheus'}",
+        f"--storage.tsdb.retention.time={retention}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--enable-feature=exemplar-storage",
+    ]
+    # Debian keeps the web page outside the program, and looks for it where the package would have been installed.
+    if (assets := program.resolve().parents[1] / "share" / "prometheus" / "web").is_dir():
+        command.append(f"--web.local-assets={assets}")
+    return Daemon(command, port, "/-/ready", folder / "prometheus.log")
+
+
+def alertmanager(configuration: Path, folder: Path, port: int) -> Daemon:
+    """`folder` takes its data and its log. Raises MissingProgram."""
+    program = find("prometheus-alertmanager", "prometheus-alertmanager", "alertmanager")
+    command: list[str | Path] = [
+        program,
+        f"--config.file={configuration}",
+        f"--storage.path={folder / 'alertmanager'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",  # alone: no cluster, no port for one
+    ]
+    return Daemon(command, port, "/-/ready", folder / "alertmanager.log")
+
+
+def node_exporter(folder: Path, port: int) -> Daemon:
+    """`folder` takes its log. Raises MissingProgram."""
+    program = find("prometheus-node-exporter", "prometheus-node-exporter", "node_exporter")
+    return Daemon([program, f"--web.listen-address=127.0.0.1:{port}"], port, "/", folder / "node-exporter.log")
