@@ -10,7 +10,7 @@ from pathlib import Path
 import check_jsonschema
 import pytest
 import yaml
-from jsonschema import Draft7Validator
+from jsonschema import Draft202012Validator
 
 from ml_api.settings import Settings, environment_name
 
@@ -53,13 +53,13 @@ def dependencies(service):
 
 @files
 def test_it_is_valid_by_the_compose_specification(path):
-    validator = Draft7Validator(json.loads(SPECIFICATION.read_text()))
+    validator = Draft202012Validator(json.loads(SPECIFICATION.read_text()))
     assert not [f"{error.json_path}: {error.message}" for error in validator.iter_errors(load(path))]
 
 
 def test_the_specification_refuses_what_is_wrong():
     broken = load(FILES[1]) | {"services": {"api": {"image": "x", "helthcheck": {}}}}
-    assert list(Draft7Validator(json.loads(SPECIFICATION.read_text())).iter_errors(broken))
+    assert list(Draft202012Validator(json.loads(SPECIFICATION.read_text())).iter_errors(broken))
 
 
 def test_the_start_order_has_no_circle_and_every_condition_can_come_true():
