@@ -23,11 +23,13 @@ help:
 # --- running ---------------------------------------------------------------------------------------------------------
 
 demo serve: export ML_API_PORT := $(PORT)
+demo serve: export ML_API_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
 demo: export ML_API_MODEL := demo/model
 demo: export ML_API_CORPUS := data/demo/images
 demo: export ML_API_MILVUS_URI := data/demo/milvus.db
 demo: export ML_API_THUMBNAIL_DIR := data/demo/thumbnails
+demo: export ML_API_SYNC_METRICS := data/demo/sync.prom
 demo: $(VENV)/.installed
 	@$(BIN)/python -m demo.corpus $(ML_API_CORPUS)
 	@$(BIN)/python -m ml_api sync

@@ -73,7 +73,7 @@ def measure_speed(folder: Path, model: Path) -> Speed:
 def sync_rate(images: Path, model: Path) -> float:
     """Images a second from the first batch written to the last flush: loading the model is not counted."""
     with tempfile.TemporaryDirectory(prefix="ml-api-benchmark-") as name:
-        settings = Settings(corpus=images, model=str(model), milvus_uri=f"{name}/milvus.db")
+        settings = Settings(corpus=images, model=str(model), milvus_uri=f"{name}/milvus.db", sync_metrics=Path(name) / "sync.prom")
         with open_indexer(settings) as indexer:
             marks: list[tuple[float, int]] = []
             report = indexer.run(indexer.plan(), lambda current: marks.append((perf_counter(), current.done)))
@@ -86,7 +86,8 @@ def measure_memory(images: int, model: Path) -> Memory:
     with tempfile.TemporaryDirectory(prefix="ml-api-benchmark-") as name:
         folder = Path(name)
         write_corpus(folder / "images", images)
-        settings = environment(model=model, corpus=folder / "images", milvus_uri=folder / "milvus.db", log_level="warning")
+        paths = {"corpus": folder / "images", "milvus_uri": folder / "milvus.db", "sync_metrics": folder / "sync.prom"}
+        settings = environment(model=model, log_level="warning", **paths)
         started = perf_counter()
         process = subprocess.Popen([sys.executable, "-m", "ml_api", "sync"], cwd=ROOT, env=settings)
         peak = _await_peak_rss(process, started + MEMORY_TIMEOUT_S)

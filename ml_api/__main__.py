@@ -9,10 +9,17 @@ import os
 import sys
 from pathlib import Path
 
-from ml_api import __version__, logs
+from ml_api import __version__, logs, tracing
 from ml_api.cores import allowed, configure_openmp, cores
 from ml_api.errors import ConfigError, MlApiError
+from ml_api.indexing.report import SyncReport
+from ml_api.metrics import metrics_table
 from ml_api.settings import Settings, load_settings, settings_table
+
+TABLES = {"settings": settings_table, "metrics": metrics_table, "log-fields": logs.fields_table}
+"""What Introduction.md shows, made from the code."""
+
+SYNC_LINE = {"event.dataset": "ml_api.sync"}
 
 _log = logging.getLogger("ml_api")
 
@@ -22,8 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it writes past our log, in a format of its own; its errors reach us anyway
     configure_openmp(os.environ, cores(), allowed())
     options = _parser().parse_args(arguments)
-    if options.command == "settings":
-        print(settings_table())  # noqa: T201 - this is what was asked for
+    if options.command in TABLES:
+        print(TABLES[options.command]())  # noqa: T201 - this is what was asked for
         return 0
     try:
         settings = load_settings(corpus=getattr(options, "dir", None))
@@ -45,7 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="serve the API and the page")
-    commands.add_parser("settings", help="list every setting as a Markdown table")
+    for table in TABLES:
+        commands.add_parser(table, help=f"list all {table.replace('-', ' ')} as a Markdown table")
     sync = commands.add_parser("sync", help="make the index equal to a folder of images")
     sync.add_argument("dir", nargs="?", type=Path, help="the folder; ML_API_CORPUS if not given")
     sync.add_argument("--allow-empty", action="store_true", help="let an empty folder empty the index")
@@ -63,16 +71,23 @@ def _sync(settings: Settings, *, allow_empty: bool) -> int:
     from ml_api.progress import show_progress
     from ml_api.services import open_indexer
 
-    with open_indexer(settings) as indexer:
-        plan = indexer.plan(allow_empty=allow_empty)
-        with show_progress("indexing", plan.total) as progress:
-            report = indexer.run(plan, lambda current: progress(current.done))
-    for problem in report.problems:
-        _log.warning("metadata: %s", problem)
-    for failure in report.failures:
-        _log.warning("not indexed: %s: %s", failure.key, failure.reason, extra={"ml_api.key": failure.key})
-    _log.info("sync: %s in %.1f s", report.summary(), report.seconds, extra=report.log_fields())
+    with tracing.on_behalf_of([tracing.run_origin()]):
+        with open_indexer(settings) as indexer:
+            plan = indexer.plan(allow_empty=allow_empty)
+            with show_progress("indexing", plan.total) as progress:
+                report = indexer.run(plan, lambda current: progress(current.done))
+        _tell(report)
     return 0
+
+
+def _tell(report: SyncReport) -> None:
+    for problem in report.problems:
+        _log.warning("metadata: %s", problem, extra=SYNC_LINE)
+    for failure in report.failures:
+        fields = {"event.action": "sync-failure", "event.outcome": "failure", "ml_api.key": failure.key}
+        _log.warning("not indexed: %s: %s", failure.key, failure.reason, extra=SYNC_LINE | fields)
+    whole = {**SYNC_LINE, "event.action": "sync", "event.outcome": "success", **report.log_fields()}
+    _log.info("sync: %s in %.1f s", report.summary(), report.seconds, extra=whole)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@
 would be right. Adapters translate foreign exceptions into these once, with `raise ... from exc`.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class MlApiError(Exception):
@@ -68,8 +68,17 @@ class ModelUnavailable(Unavailable):
     code = "model-unavailable"
 
 
+StoreFailure = Literal["timeout", "unreachable", "refused", "closed", "failed"]
+
+
 class StoreUnavailable(Unavailable):
+    """`reason` is for metrics, `detail` for people."""
+
     code = "store-unavailable"
+
+    def __init__(self, detail: str, *, reason: StoreFailure = "failed", code: str | None = None) -> None:
+        super().__init__(detail, code=code)
+        self.reason = reason
 
 
 class DeadlineExceeded(MlApiError):

@@ -4,23 +4,25 @@ Adapters are imported inside the functions that need them, so that importing the
 """
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from ml_api import __version__, logs
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.thumbnails import Thumbnails
-from ml_api.deadline import Deadline
 from ml_api.embedding.base import Embedder, Encoder
-from ml_api.errors import ConfigError, MlApiError
+from ml_api.errors import ConfigError
+from ml_api.health import Health
 from ml_api.images import ImageLimits
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
+from ml_api.metrics.sync import SyncFile, SyncMetrics
+from ml_api.polling import Poll
 from ml_api.search import Searcher
 from ml_api.settings import Settings, environment_name
 from ml_api.vectors.base import VectorStore
@@ -28,7 +30,10 @@ from ml_api.vectors.base import VectorStore
 if TYPE_CHECKING:
     from ml_api.embedding.pretrained import PretrainedModel
 
-READINESS_TIMEOUT_S = 5.0
+LOOK_EVERY_S = 15.0
+"""How often readiness and the collection are looked at for the metrics: as often as Prometheus usually asks."""
+SAVE_EVERY_S = 5.0
+"""How often a sync that is under way renews its metrics."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,31 +58,15 @@ class Services:
     embedder: Embedder
     store: VectorStore
     searcher: Searcher
+    health: Health
     facts: StoreFacts
-
-    def readiness(self) -> dict[str, str]:
-        """`ok` for each part that a search needs, or why it does not work. Runs a real embedding and a real search."""
-        return {"model": _state(self._probe_model), "store": _state(self._probe_store)}
-
-    def _probe_model(self) -> None:
-        self.embedder.embed_one(self.embedder.prepare_text("ready?"), timeout_s=READINESS_TIMEOUT_S)
-
-    def _probe_store(self) -> None:
-        self.store.ping()
-        anything = np.eye(1, self.embedder.model.dim, dtype=np.float32)
-        self.store.search(anything, limit=1, deadline=Deadline.within(READINESS_TIMEOUT_S))
+    background: ExitStack = field(default_factory=ExitStack)
+    """What runs beside requests, and ends before the parts it looks at."""
 
     def close(self) -> None:
+        self.background.close()
         self.embedder.close()
         self.store.close()
-
-
-def _state(probe: Callable[[], None]) -> str:
-    try:
-        probe()
-    except MlApiError as exc:
-        return exc.detail
-    return "ok"
 
 
 def build_services(settings: Settings) -> Services:
@@ -90,29 +79,34 @@ def build_services(settings: Settings) -> Services:
     from ml_api.vectors.coalescing import CoalescingStore
 
     corpus = FolderCorpus(_corpus_of(settings))
-    metrics = Metrics()
     limits = _limits(settings)
-    pretrained = resolve(settings.model)
-    milvus = _milvus_store(settings, metrics)
-    store = CoalescingStore(milvus, metrics, queue_limit=settings.queue_limit, timeout_s=settings.request_timeout_s)
-    store.ensure(pretrained.model_id, pretrained.dim)
-    try:
-        encoder = _load_encoder(settings, pretrained, metrics)
-        costs = warm_up(encoder)
-    except BaseException:
-        store.close()
-        raise
-    embedder = BatchingEncoder(encoder, metrics, queue_limit=settings.queue_limit, costs=costs)
-    return Services(
-        metrics=metrics,
-        limits=limits,
-        corpus=corpus,
-        thumbnails=Thumbnails(settings.thumbnail_dir, limits),
-        embedder=embedder,
-        store=store,
-        searcher=Searcher(_remembering(embedder, settings, metrics), store, metrics),
-        facts=StoreFacts(settings.collection, store.backend, settings.metric),
-    )
+    with ExitStack() as background:
+        metrics = background.enter_context(_metrics_of_service(settings))
+        pretrained = resolve(settings.model)
+        milvus = _milvus_store(settings, metrics)
+        store = CoalescingStore(milvus, metrics, queue_limit=settings.queue_limit, timeout_s=settings.request_timeout_s)
+        store.ensure(pretrained.model_id, pretrained.dim)
+        try:
+            encoder = _load_encoder(settings, pretrained, metrics)
+            costs = warm_up(encoder)
+        except BaseException:
+            store.close()
+            raise
+        embedder = BatchingEncoder(encoder, metrics, queue_limit=settings.queue_limit, costs=costs)
+        health = Health(embedder, store, settings.collection, metrics)
+        background.enter_context(closing(Poll("health", health.look, LOOK_EVERY_S)))
+        return Services(
+            metrics=metrics,
+            limits=limits,
+            corpus=corpus,
+            thumbnails=Thumbnails(settings.thumbnail_dir, limits),
+            embedder=embedder,
+            store=store,
+            searcher=Searcher(_remembering(embedder, settings, metrics), store, metrics),
+            health=health,
+            facts=StoreFacts(settings.collection, store.backend, settings.metric),
+            background=background.pop_all(),
+        )
 
 
 @contextmanager
@@ -124,14 +118,46 @@ def open_indexer(settings: Settings) -> Iterator[Indexer]:
     corpus = FolderCorpus(_corpus_of(settings))
     metrics = Metrics()
     pretrained = resolve(settings.model)
-    store = _milvus_store(settings, metrics)
-    store.ensure(pretrained.model_id, pretrained.dim)
+    with closing(_milvus_store(settings, metrics)) as store:
+        store.ensure(pretrained.model_id, pretrained.dim)
+        with _passing_on(
+            metrics.sync, settings.sync_metrics
+        ):  # once the store is ours: another sync may be writing there until then
+            yield Indexer(
+                corpus, store, lambda: FittingEncoder(_load_encoder(settings, pretrained, metrics)), _limits(settings), metrics
+            )
+
+
+@contextmanager
+def _metrics_of_service(settings: Settings) -> Iterator[Metrics]:
+    """With all that is not measured where it happens: the build, the log, GPUs, and syncs, which are other processes."""
+    import pynvml
+
+    metrics = Metrics()
+    metrics.process.describe_build(__version__, settings.revision)
+    metrics.gpu.watch(pynvml)
+    metrics.registry.register(SyncFile(settings.sync_metrics))
+    with logs.counting(metrics.process.count_log):
+        yield metrics
+
+
+@contextmanager
+def _passing_on(metrics: SyncMetrics, path: Path) -> Iterator[None]:
+    """Leave the metrics of a sync where the service finds them. Raises ConfigError if they cannot be left there."""
+    metrics.restore(path)
     try:
-        yield Indexer(
-            corpus, store, lambda: FittingEncoder(_load_encoder(settings, pretrained, metrics)), _limits(settings), metrics
-        )
-    finally:
-        store.close()
+        metrics.save(path)
+    except OSError as exc:
+        raise ConfigError(f"{environment_name('sync_metrics')}: cannot write {path}: {exc.strerror}") from exc
+    with closing(Poll("sync-metrics", lambda: metrics.save(path), SAVE_EVERY_S)) as poll:
+        try:
+            yield
+        finally:
+            poll.close()
+            try:
+                metrics.save(path)
+            except OSError as exc:
+                _log.warning("the metrics of this sync cannot be written to %s: %s", path, exc.strerror)
 
 
 def _corpus_of(settings: Settings) -> Path:
@@ -145,11 +171,13 @@ def _limits(settings: Settings) -> ImageLimits:
 
 
 def _load_encoder(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Encoder:
-    from ml_api.embedding.clip import ClipEncoder
+    from ml_api.embedding.clip import ClipEncoder, memory
 
     started = perf_counter()
     encoder = ClipEncoder(pretrained, device=settings.device, precision=settings.precision)
-    metrics.describe_model(encoder.model, perf_counter() - started)
+    metrics.embedding.describe_model(encoder.model, perf_counter() - started)
+    if encoder.model.device.startswith("cuda"):
+        metrics.gpu.watch_torch(partial(memory, encoder.model.device))
     _log.info(
         "%s loaded on %s in %s, %.1f s", encoder.model.name, encoder.model.device, encoder.model.precision, perf_counter() - started
     )

@@ -112,6 +112,10 @@ class Settings(BaseModel):
     ] = 4096
     thumbnail_dir: Annotated[Path, Field(description="Folder of cached thumbnails; safe to delete.")] = Path("data/thumbnails")
 
+    sync_metrics: Annotated[
+        Path, Field(description="File through which syncs, which come and go, pass their metrics to the service.")
+    ] = Path("data/sync.prom")
+
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="Least severe log record written.")] = (
         "info"
     )
@@ -120,6 +124,12 @@ class Settings(BaseModel):
         str,
         Field(pattern=r"^[\w.-]{1,64}$", description="Name of this deployment, on every log line (`service.environment`)."),
     ] = "development"
+    revision: Annotated[
+        str,
+        Field(
+            pattern=r"^[\w.-]{1,64}$", description="Commit that this was built from, for `ml_api_build_info`; images have it set."
+        ),
+    ] = "unknown"
 
     @field_validator("corpus")
     @classmethod

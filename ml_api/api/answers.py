@@ -7,7 +7,7 @@ from time import perf_counter
 from flask import Response, g, url_for
 from pydantic import BaseModel
 
-from ml_api import logs
+from ml_api import tracing
 from ml_api.api.schemas import HitAnswer, ImageAnswer, Links, SearchAnswer, StoredImage, Timings
 from ml_api.records import Hit, ImageRecord
 from ml_api.search import Page, SearchResult
@@ -17,10 +17,10 @@ def json_answer(body: BaseModel, status: int = 200) -> Response:
     return Response(body.model_dump_json(by_alias=True), status, content_type="application/json")
 
 
-def search_answer(result: SearchResult, page: Page, model: str, decode_s: float = 0.0) -> Response:
-    stages = {"decode": decode_s, **result.stages_s, "total": perf_counter() - g.started}
+def search_answer(result: SearchResult, page: Page, model: str) -> Response:
+    stages = {**g.stages_s, "total": perf_counter() - g.started}
     body = SearchAnswer(
-        query_id=logs.request_id.get() or "",
+        query_id=tracing.request_id(),
         model=model,
         truncated=result.truncated,
         next=page.offset + page.limit if result.more else None,

@@ -1,18 +1,18 @@
-"""What every request gets whatever it asks for: an id, a line in the log, its time in the metrics."""
+"""What every request gets whatever it asks for: an id and a trace, a line in the log, its time in the metrics."""
 
 import hashlib
 import logging
-import re
-import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from time import perf_counter
 
 from flask import Flask, Response, current_app, g, request
 
-from ml_api import logs
+from ml_api import tracing
+from ml_api.api.state import services
 from ml_api.metrics import Metrics
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UNMATCHED = "__unmatched__"
 LOG_QUERIES = "LOG_QUERIES"
 
@@ -27,33 +27,56 @@ def register(app: Flask, metrics: Metrics, *, log_queries: bool) -> None:
 
     @app.before_request
     def begin() -> None:
-        given = request.headers.get("X-Request-ID", "")
-        logs.request_id.set(given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex)
+        tracing.begin(tracing.request_origin(request.headers.get("X-Request-ID"), request.headers.get("traceparent")))
         g.started = arrived.get() or perf_counter()
-        metrics.http_requests_in_progress.labels(_route()).inc()
+        g.noted, g.stages_s = {}, {}
+        metrics.http.in_progress.labels(_route()).inc()
 
     @app.after_request
     def end(response: Response) -> Response:
-        response.headers["X-Request-ID"] = logs.request_id.get() or ""
+        [origin] = tracing.origins()
+        response.headers["X-Request-ID"] = origin.request_id or ""
+        response.headers["traceresponse"] = origin.traceresponse
         g.status = response.status_code
-        g.sent_bytes = response.calculate_content_length()
+        g.sent_bytes = response.calculate_content_length() or 0
         return response
 
     @app.teardown_request
     def account(_error: BaseException | None) -> None:
         seconds = perf_counter() - g.started
         route, status = _route(), getattr(g, "status", 500)
-        metrics.http_requests_in_progress.labels(route).dec()
-        metrics.http_request_duration.labels(label_of_method(request.method), route, str(status)).observe(seconds)
+        metrics.http.in_progress.labels(route).dec()
+        metrics.http.request_duration.labels(label_of_method(request.method), route, str(status)).observe(
+            seconds, tracing.exemplar()
+        )
+        if request.content_length:
+            metrics.http.request_size.labels(route).observe(request.content_length)
+        metrics.http.response_size.labels(route).observe(g.get("sent_bytes", 0))
         _log.info("%s %s %s", request.method, route, status, extra=_access_line(route, status, seconds))
-        logs.request_id.set(None)
+        tracing.end()
+
+
+def note(fields: Mapping[str, object]) -> None:
+    """Put fields of `logs.FIELDS` on the access line."""
+    g.noted |= fields
 
 
 def note_query(text: str) -> None:
     """Put a search text on the access line: in full only where that was asked for, else so that equal texts can be counted."""
-    g.noted = {"ml_api.query.length": len(text), "ml_api.query.hash": hashlib.sha256(text.encode()).hexdigest()[:16]}
+    note({"ml_api.query.length": len(text), "ml_api.query.hash": hashlib.sha256(text.encode()).hexdigest()[:16]})
     if current_app.config[LOG_QUERIES]:
-        g.noted["ml_api.query.text"] = text
+        note({"ml_api.query.text": text})
+
+
+@contextmanager
+def stage(operation: str, name: str) -> Iterator[None]:
+    """Measure one stage of this request, whether it succeeds or raises."""
+    started = perf_counter()
+    try:
+        yield
+    finally:
+        g.stages_s[name] = seconds = perf_counter() - started
+        services().metrics.search.stage_duration.labels(operation, name).observe(seconds, tracing.exemplar())
 
 
 def _route() -> str:
@@ -75,10 +98,11 @@ def _access_line(route: str, status: int, seconds: float) -> dict[str, object]:
         "http.request.method": request.method,
         "http.request.body.bytes": request.content_length or 0,
         "http.response.status_code": status,
-        "http.response.body.bytes": getattr(g, "sent_bytes", None) or 0,
+        "http.response.body.bytes": g.get("sent_bytes", 0),
         "url.path": request.path,
-        "client.ip": request.remote_addr,
         "user_agent.original": request.user_agent.string[:256],
         "ml_api.route": route,
-        **g.get("noted", {}),
+        **{f"ml_api.stage_ms.{name}": round(seconds * 1000, 3) for name, seconds in g.stages_s.items()},
+        **g.noted,
+        **({"client.ip": request.remote_addr.partition("%")[0]} if request.remote_addr else {}),  # a zone is no part of an address
     }

@@ -8,7 +8,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from ml_api import errors, logs
+from ml_api import errors, tracing
 from ml_api.api.schemas import Problem
 from ml_api.api.state import services
 from ml_api.errors import MlApiError
@@ -64,7 +64,7 @@ def problem(status: int, code: str, detail: str) -> Response:
         status=status,
         detail=detail,
         code=code,
-        request_id=logs.request_id.get() or "",
+        request_id=tracing.request_id(),
     )
     response = Response(body.model_dump_json(), status, content_type=MEDIA_TYPE)
     if status == 503:
@@ -109,7 +109,7 @@ def _http(error: HTTPException) -> BaseResponse:
 
 
 def _count_rejected(error: type[MlApiError]) -> None:
-    services().metrics.rejected.labels(REASONS[error]).inc()
+    services().metrics.http.rejected.labels(REASONS[error]).inc()
 
 
 def _drain() -> None:

@@ -111,6 +111,7 @@ class HitAnswer(ImageAnswer):
 class Timings(_Answer):
     """Milliseconds per stage; a stage that the request did not pass through took 0."""
 
+    fetch: float = 0
     decode: float = 0
     prepare: float = 0
     queue: float = 0

@@ -1,17 +1,15 @@
 """Searching: by text, by an image sent along, by an image already stored."""
 
-from time import perf_counter
-
-from flask import Blueprint, Response
+from flask import Blueprint, Response, g
 
 from ml_api import images
 from ml_api.api.answers import search_answer
-from ml_api.api.observe import note_query
+from ml_api.api.observe import note, note_query, stage
 from ml_api.api.openapi import IMAGE_ID, TIMEOUT, operation, query_parameters_of, ref
 from ml_api.api.parsing import image_id_of, json_body, query_parameters, request_deadline, uploaded_image
 from ml_api.api.schemas import ImageQuery, PageParameters, SearchAnswer, TextQuery
 from ml_api.api.state import services
-from ml_api.search import Page
+from ml_api.search import Page, SearchResult
 
 blueprint = Blueprint("search", __name__, url_prefix="/v1")
 
@@ -70,15 +68,12 @@ def text_from_json() -> Response:
     fails=(400, 413, 415, 422, 503, 504),
 )
 def image() -> Response:
-    page, deadline = _page(query_parameters(PageParameters)), request_deadline()
-    data = uploaded_image()
-    started = perf_counter()
-    limits, encoder = services().limits, services().embedder
-    decoded = images.decode(data, limits, for_edge_px=encoder.image_edge_px, deadline=deadline)
-    decode_s = perf_counter() - started
-    services().metrics.stage_duration.labels("image", "decode").observe(decode_s)
-    result = services().searcher.by_image(decoded.image, page, deadline)
-    return search_answer(result, page, encoder.model.name, decode_s)
+    page, deadline = _page("image", query_parameters(PageParameters)), request_deadline()
+    with stage("image", "fetch"):
+        data = uploaded_image()
+    with stage("image", "decode"):
+        decoded = images.decode(data, services().limits, for_edge_px=services().embedder.image_edge_px, deadline=deadline)
+    return _answer(services().searcher.by_image(decoded.image, page, deadline), page)
 
 
 @blueprint.get("/images/<image_id>/similar")
@@ -90,17 +85,29 @@ def image() -> Response:
     fails=(400, 404, 503, 504),
 )
 def similar(image_id: str) -> Response:
-    page = _page(query_parameters(PageParameters))
-    result = services().searcher.similar(image_id_of(image_id), page, request_deadline())
-    return search_answer(result, page, services().embedder.model.name)
+    page = _page("similar", query_parameters(PageParameters))
+    return _answer(services().searcher.similar(image_id_of(image_id), page, request_deadline()), page)
 
 
 def _by_text(query: TextQuery) -> Response:
-    page = _page(query)
+    page = _page("text", query)
     note_query(query.q)
-    result = services().searcher.by_text(query.q, page, request_deadline())
-    return search_answer(result, page, services().embedder.model.name)
+    return _answer(services().searcher.by_text(query.q, page, request_deadline()), page)
 
 
-def _page(wanted: PageParameters) -> Page:
+def _page(operation: str, wanted: PageParameters) -> Page:
+    modality = "text" if operation == "text" else "image"
+    note({"ml_api.operation": operation, "ml_api.modality": modality, "ml_api.limit": wanted.limit})
     return Page(wanted.limit, wanted.offset)
+
+
+def _answer(result: SearchResult, page: Page) -> Response:
+    model = services().embedder.model.name
+    g.stages_s |= result.stages_s
+    note({"ml_api.model": model, "ml_api.hits": len(result.hits), "ml_api.batch_size": result.batch_size})
+    if "queue" in result.stages_s:
+        note({"ml_api.queue_ms": round(result.stages_s["queue"] * 1000, 3)})
+    if result.hits:
+        note({"ml_api.top1_similarity": round(result.hits[0].score, 6)})
+    with stage(result.operation, "serialize"):
+        return search_answer(result, page, model)

@@ -47,6 +47,6 @@ def alive() -> Response:
     },
 )
 def ready() -> Response:
-    parts = services().readiness()
+    parts = services().health.readiness()
     is_ready = all(state == "ok" for state in parts.values())
     return json_answer(ReadyAnswer(ready=is_ready, parts=parts), 200 if is_ready else 503)

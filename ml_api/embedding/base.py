@@ -6,15 +6,19 @@ keeps poison input out of everybody else's batch: what cannot be prepared never 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ml_api.errors import ModelUnavailable
 from ml_api.records import ModelInfo, Vectors
 
 Modality = Literal["text", "image"]
+
+NOT_FINITE: Final = "model-not-finite"
+"""Code of ModelUnavailable where the model makes NaN or infinity of an input: no vector to be compared or stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class Encoder(Protocol):
         ...
 
     def embed(self, items: Sequence[Prepared]) -> Vectors:
-        """One forward pass over at least one item, all of one modality. Raises ModelUnavailable."""
+        """One forward pass over at least one item, all of one modality. Raises ModelUnavailable, with code NOT_FINITE for NaN."""
         ...
 
 
@@ -61,6 +65,8 @@ class Embedded:
     vector: npt.NDArray[np.float32]
     queue_s: float
     embed_s: float
+    batch_size: int = 1
+    """Inputs of its pass, this one included; 0 if it needed none."""
 
 
 class Embedder(Protocol):
@@ -84,3 +90,7 @@ class Embedder(Protocol):
     def close(self) -> None:
         """Finish what is in the model, answer what waits, release everything. Safe to call twice."""
         ...
+
+
+def not_finite() -> ModelUnavailable:
+    return ModelUnavailable("The model returned a vector that is not finite.", code=NOT_FINITE)

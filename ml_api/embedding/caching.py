@@ -48,9 +48,9 @@ class CachingEmbedder:
             return self._inner.embed_one(item, timeout_s)
         tokens = item.features.tobytes()
         known = self._recall(tokens)
-        self._metrics.text_cache_requests.labels("miss" if known is None else "hit").inc()
+        self._metrics.embedding.text_cache_requests.labels("miss" if known is None else "hit").inc()
         if known is not None:
-            return Embedded(known, queue_s=0.0, embed_s=0.0)
+            return Embedded(known, queue_s=0.0, embed_s=0.0, batch_size=0)
         embedded = self._inner.embed_one(item, timeout_s)
         self._keep(tokens, embedded.vector)
         return embedded

@@ -11,6 +11,8 @@ class Outcome(StrEnum):
     MOVED = "moved"
     REMOVED = "removed"
     UNCHANGED = "unchanged"
+    DUPLICATE = "duplicate"
+    """A new file with the bytes of one that was indexed before: it took over its vector."""
     FAILED = "failed"
 
 
@@ -49,4 +51,4 @@ class SyncReport:
     def log_fields(self) -> dict[str, int | float]:
         """The report as fields of one log line."""
         counts: dict[str, int | float] = {f"ml_api.sync.{outcome}": self.outcomes[outcome] for outcome in Outcome}
-        return counts | {"ml_api.sync.seconds": round(self.seconds, 3)}
+        return counts | {"ml_api.sync.seconds": round(self.seconds, 3), "event.duration": int(self.seconds * 1e9)}

@@ -6,9 +6,10 @@ completed by running it again.
 """
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
 from itertools import islice
 
@@ -21,6 +22,7 @@ from ml_api.indexing.plan import Plan, Task, make_plan
 from ml_api.indexing.reading import FileReader, Fresh, Known, Unusable
 from ml_api.indexing.report import Outcome, SyncReport
 from ml_api.metrics import Metrics
+from ml_api.metrics.sync import SyncMetrics
 from ml_api.records import ImageRecord, Vectors, image_id
 from ml_api.vectors.base import VectorStore
 
@@ -48,34 +50,56 @@ class Indexer:
         self._store = store
         self._load_encoder = load_encoder
         self._limits = limits
-        self._metrics = metrics
+        self._measured = metrics.sync
 
     def plan(self, *, allow_empty: bool = False) -> Plan:
         """What there is to do; see `make_plan`."""
-        return make_plan(self._corpus, self._store, allow_empty=allow_empty)
+        self._measured.begin()
+        with self._measured.stage("plan"):
+            plan = make_plan(self._corpus, self._store, allow_empty=allow_empty)
+        self._measured.backlog.set(len(plan.tasks) + len(plan.removed))
+        return plan
 
     def run(self, plan: Plan, progress: Progress = lambda _report: None) -> SyncReport:
         """Carry out `plan`, calling `progress` after every batch. Raises Unavailable; what was done until then stays done."""
         started = time.monotonic()
         report = SyncReport(total=plan.total, problems=plan.problems)
         report.count(Outcome.UNCHANGED, plan.unchanged)
-        run = _Run(self._store, plan, report, progress)
-        if plan.tasks:
-            encoder = self._load_encoder()
-            run.index(FileReader(self._corpus, self._limits, encoder, plan.reusable), encoder)
-        run.remove()
-        self._store.flush()
+        account = _accounting(self._measured, progress)
+        run = _Run(self._store, plan, report, account, self._measured)
+        try:
+            if plan.tasks:
+                encoder = self._load_encoder()
+                run.index(FileReader(self._corpus, self._limits, encoder, plan.reusable), encoder)
+            run.remove()
+        finally:
+            account(report)
         report.seconds = time.monotonic() - started
-        for outcome, number in report.outcomes.items():
-            self._metrics.sync_items.labels(outcome.value).inc(number)
+        self._measured.succeeded()
         return report
+
+
+def _accounting(measured: SyncMetrics, progress: Progress) -> Progress:
+    """`progress`, with what has been done since the last call counted."""
+    counted = Counter[Outcome]()
+
+    def account(report: SyncReport) -> None:
+        done = report.outcomes.copy()
+        for outcome, number in (done - counted).items():
+            measured.items.labels(outcome.value).inc(number)
+        counted.update(done - counted)
+        measured.backlog.set(report.total - done.total())
+        progress(report)
+
+    return account
 
 
 class _Run:
     """One sync under way: what waits for a full batch, what is being written, what is to be removed at the end."""
 
-    def __init__(self, store: VectorStore, plan: Plan, report: SyncReport, progress: Progress) -> None:
+    def __init__(self, store: VectorStore, plan: Plan, report: SyncReport, progress: Progress, measured: SyncMetrics) -> None:
         self._store = store
+        self._measured = measured
         self._tasks = plan.tasks
         self._report = report
         self._progress = progress
@@ -86,9 +110,13 @@ class _Run:
         self._written: Future[None] | None = None
 
     def index(self, reader: FileReader, encoder: Encoder) -> None:
+        def read(task: Task) -> Fresh | Known | Unusable:
+            with self._measured.stage("read"):
+                return reader.read(task)
+
         with ThreadPoolExecutor(READERS, "sync-read") as readers, ThreadPoolExecutor(1, "sync-write") as writer:
             try:
-                for result in _ahead(readers, reader.read, self._tasks):
+                for result in _ahead(readers, read, self._tasks):
                     self._take(result)
                     if len(self._fresh) == BATCH:
                         self._embed(encoder, writer)
@@ -103,8 +131,10 @@ class _Run:
     def remove(self) -> None:
         """Last of all: until here every vector that a moved file takes over is still stored."""
         self._report.count(Outcome.REMOVED, len(self._removed))
-        for ids in _batches(sorted(self._removed | self._gone), REMOVE_AT_ONCE):
-            self._store.delete(ids)
+        with self._measured.stage("remove"):
+            for ids in _batches(sorted(self._removed | self._gone), REMOVE_AT_ONCE):
+                self._store.delete(ids)
+            self._store.flush()
         self._progress(self._report)
 
     def _take(self, result: Fresh | Known | Unusable) -> None:
@@ -121,7 +151,8 @@ class _Run:
     def _embed(self, encoder: Encoder, writer: Executor) -> None:
         if not self._fresh:
             return
-        vectors = encoder.embed([file.prepared for file in self._fresh])
+        with self._measured.stage("embed"):
+            vectors = encoder.embed([file.prepared for file in self._fresh])
         outcomes = [Outcome.ADDED if file.task.stored is None else Outcome.REPLACED for file in self._fresh]
         self._write(writer, [file.record for file in self._fresh], vectors, outcomes)
         self._fresh = []
@@ -146,18 +177,19 @@ class _Run:
             self._gone.add(file.source.id)
             self._report.total -= 1  # one file, though it was both a task and a removal
             return Outcome.MOVED
-        return Outcome.ADDED
+        return Outcome.DUPLICATE
 
     def _write(self, writer: Executor, records: list[ImageRecord], vectors: Vectors, outcomes: list[Outcome]) -> None:
         """Start writing a batch, once the one before it is written: a failure shows before more work is done."""
         self._await_write()
 
         def write() -> None:
-            self._store.upsert(records, vectors)
+            with self._measured.stage("write"):
+                self._store.upsert(records, vectors)
             self._report.outcomes.update(outcomes)
             self._progress(self._report)
 
-        self._written = writer.submit(write)
+        self._written = writer.submit(copy_context().run, write)
 
     def _await_write(self) -> None:
         if self._written is not None:
@@ -177,11 +209,11 @@ def _ahead(
 ) -> Iterator[Fresh | Known | Unusable]:
     """Results in order, with READ_AHEAD files being read at most."""
     waiting = iter(tasks)
-    reading = deque(readers.submit(read, task) for task in islice(waiting, READ_AHEAD))
+    reading = deque(readers.submit(copy_context().run, read, task) for task in islice(waiting, READ_AHEAD))
     while reading:
         result = reading.popleft().result()
         for task in islice(waiting, 1):
-            reading.append(readers.submit(read, task))
+            reading.append(readers.submit(copy_context().run, read, task))
         yield result
 
 

@@ -70,8 +70,8 @@ class Tally:
         """`head` is how the request begins."""
         method, _, rest = head.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
         route = self._route(method, rest.partition(" ")[0].partition("?")[0])
-        self._metrics.http_request_duration.labels(label_of_method(method), route, "503").observe(0.0)
-        self._metrics.rejected.labels(REASONS[Overloaded]).inc()
+        self._metrics.http.request_duration.labels(label_of_method(method), route, "503").observe(0.0)
+        self._metrics.http.rejected.labels(REASONS[Overloaded]).inc()
         self._unreported += 1
 
     def report(self) -> None:

@@ -8,7 +8,9 @@ import logging
 import os
 import socket
 import sys
+from threading import Thread
 from typing import Any
+from wsgiref.simple_server import WSGIServer
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
@@ -65,7 +67,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             raise AppImportError("\n".join(f"error: {problem}" for problem in exc.problems)) from exc
         services: Services = app.extensions[EXTENSION]
         self._services = services
-        start_http_server(self.settings.metrics_port, self.settings.host, services.metrics.registry)
+        endpoint, thread = start_http_server(self.settings.metrics_port, self.settings.host, services.metrics.registry)
+        services.background.callback(_end, endpoint, thread)
         address = _address(self.settings, self.settings.port)
         _log.info("search page  http://%s/", address)
         _log.info("API          http://%s/apidocs/", address)
@@ -85,6 +88,12 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     def _close(self, _arbiter: Any, _worker: Any) -> None:
         if self._services is not None:
             self._services.close()
+
+
+def _end(endpoint: WSGIServer, thread: Thread) -> None:
+    endpoint.shutdown()
+    thread.join()
+    endpoint.server_close()
 
 
 def _address(settings: Settings, port: int) -> str:

@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from ml_api import tracing
 from ml_api.deadline import Deadline
 from ml_api.errors import MlApiError, Overloaded
 from ml_api.metrics import Metrics
@@ -50,6 +51,7 @@ class _Page:
 class _Waiting:
     vector: npt.NDArray[np.float32]
     deadline: Deadline
+    origins: tuple[tracing.Origin, ...] = field(default_factory=tracing.origins)
     answer: Future[list[Hit]] = field(default_factory=Future)
 
     def claim(self) -> bool:
@@ -92,7 +94,7 @@ class CoalescingStore:
         waiting = self._join(page, _Waiting(vectors[0], deadline))
         if waiting is None:
             try:
-                self._metrics.search_batch_size.observe(1)
+                self._metrics.search.batch_size.observe(1)
                 return self._inner.search(vectors, limit, offset, deadline)
             finally:
                 self._hand_over(page)
@@ -151,11 +153,12 @@ class CoalescingStore:
             return together
 
     def _answer(self, page: _Page, together: Sequence[_Waiting]) -> None:
-        self._metrics.search_batch_size.observe(len(together))
+        self._metrics.search.batch_size.observe(len(together))
         latest = max(waiting.deadline for waiting in together)
         try:
             vectors = np.stack([waiting.vector for waiting in together])
-            found = list(zip(together, self._inner.search(vectors, page.limit, page.offset, latest), strict=True))
+            with tracing.on_behalf_of(origin for waiting in together for origin in waiting.origins):
+                found = list(zip(together, self._inner.search(vectors, page.limit, page.offset, latest), strict=True))
         except BaseException as exc:  # noqa: BLE001 - whatever it is, nobody may wait for an answer that does not come
             for waiting in together:
                 waiting.answer.set_exception(_own(exc))

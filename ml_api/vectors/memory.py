@@ -99,7 +99,7 @@ class MemoryStore:
     @property
     def _dim(self) -> int:
         if not self._open or self._model is None:
-            raise StoreUnavailable("the vector store is not open")
+            raise StoreUnavailable("the vector store is not open", reason="closed")
         return self._model[1]
 
 

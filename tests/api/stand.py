@@ -13,6 +13,7 @@ from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.thumbnails import Thumbnails
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder
+from ml_api.health import Health
 from ml_api.images import ImageLimits
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
@@ -82,6 +83,10 @@ def build_stand(root, thumbnail_dir, **replaced):
         "embedder": BatchingEncoder(encoder, metrics, queue_limit=64),
         "facts": StoreFacts("images", "memory", "COSINE"),
     } | replaced
-    services = Services(**parts, searcher=Searcher(parts["embedder"], parts["store"], metrics))
+    services = Services(
+        **parts,
+        searcher=Searcher(parts["embedder"], parts["store"], metrics),
+        health=Health(parts["embedder"], parts["store"], "images", metrics),
+    )
     app = create_app(load_settings({"ML_API_MAX_UPLOAD_BYTES": str(MAX_BYTES)}), services)
     return Stand(app, app.test_client(), services, root)

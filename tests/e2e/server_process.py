@@ -52,6 +52,7 @@ class Server:
             "corpus": corpus,
             "milvus_uri": folder / "milvus.db",
             "thumbnail_dir": folder / "thumbnails",
+            "sync_metrics": folder / "sync.prom",
         } | settings
         self.log_path = folder / f"server-{self.port}.log"
         self.process = None

@@ -33,7 +33,7 @@ def corpus(tmp_path_factory):
 
 @pytest.mark.timeout(420)
 def test_ten_kills_lose_nothing_and_duplicate_nothing(corpus, tmp_path):
-    settings = {"model": MODEL, "corpus": corpus, "milvus_uri": tmp_path / "milvus.db"}
+    settings = {"model": MODEL, "corpus": corpus, "milvus_uri": tmp_path / "milvus.db", "sync_metrics": tmp_path / "sync.prom"}
     chance = random.Random(SEED)
     interrupted = 0
     for _ in range(KILLS):

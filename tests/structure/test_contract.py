@@ -1,5 +1,6 @@
-"""What is documented is what there is: routes, errors, settings."""
+"""What is documented is what there is: routes, errors, settings, metrics."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from ml_api import errors
 from ml_api.api import problems
 from ml_api.errors import MlApiError
+from ml_api.logs import fields_table
+from ml_api.metrics import Metrics, metrics_table
 from ml_api.settings import settings_table
 
 ROOT = Path(__file__).parents[2]
@@ -36,3 +39,27 @@ def test_every_error_has_its_own_code():
 @pytest.mark.parametrize("row", settings_table().splitlines())
 def test_every_setting_stands_in_the_introduction_as_the_code_has_it(row):
     assert row in (ROOT / "Introduction.md").read_text().splitlines(), "take the table from `python -m ml_api settings`"
+
+
+@pytest.mark.parametrize("row", metrics_table().splitlines())
+def test_every_metric_stands_in_the_introduction_as_the_code_has_it(row):
+    assert row in (ROOT / "Introduction.md").read_text().splitlines(), "take the table from `python -m ml_api metrics`"
+
+
+@pytest.mark.parametrize("row", fields_table().splitlines())
+def test_every_log_field_stands_in_the_introduction_as_the_code_has_it(row):
+    assert row in (ROOT / "Introduction.md").read_text().splitlines(), "take the table from `python -m ml_api log-fields`"
+
+
+def test_the_introduction_lists_no_metric_that_is_not_there():
+    listed = re.findall(r"^\| `((?:http|ml_api)_\w+)` \|", (ROOT / "Introduction.md").read_text(), re.MULTILINE)
+    assert listed == [definition.name for definition in Metrics().definitions]
+
+
+def test_the_catalogue_is_what_the_registries_hold():
+    metrics = Metrics()
+    held = {family.name for registry in (metrics.registry, metrics.sync.registry) for family in registry.collect()}
+    ours = {name for name in held if name.startswith(("http_", "ml_api_"))}
+    declared = {definition.name.removesuffix("_total").removesuffix("_info") for definition in metrics.definitions}
+    read_from_gpus = {name for name in declared if name.startswith(("ml_api_gpu_", "ml_api_torch_"))}
+    assert ours == declared - read_from_gpus

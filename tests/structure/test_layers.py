@@ -11,9 +11,19 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "ml_api"
 
 LAYERS = [
-    {"ml_api", "errors", "records", "deadline"},
+    {"ml_api", "errors", "records", "deadline", "tracing"},
     {"settings", "metrics", "logs", "images", "cores"},
-    {"corpus", "embedding", "embedding.base", "embedding.pretrained", "vectors", "vectors.base", "vectors.validation", "progress"},
+    {
+        "corpus",
+        "embedding",
+        "embedding.base",
+        "embedding.pretrained",
+        "vectors",
+        "vectors.base",
+        "vectors.validation",
+        "progress",
+        "polling",
+    },
     {
         "embedding.clip",
         "embedding.batching",
@@ -23,7 +33,7 @@ LAYERS = [
         "vectors.memory",
         "vectors.coalescing",
     },
-    {"search", "indexing"},
+    {"search", "indexing", "health"},
     {"services"},
     {"api"},
     {"web"},

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from ml_api import logs
+from ml_api import logs, tracing
 
 
 @pytest.fixture
@@ -52,16 +52,56 @@ def test_an_exception_is_written_as_fields(stream):
     assert line["error.type"] == "builtins.ValueError"
     assert "'bad'" in line["error.message"]
     assert "Traceback" in line["error.stack_trace"]
+    assert line["error.id"]
 
 
 def test_lines_carry_the_id_of_the_request_being_handled(stream):
-    token = logs.request_id.set("abc")
-    logging.getLogger("ml_api.x").info("inside")
-    logs.request_id.reset(token)
+    with tracing.on_behalf_of([origin := tracing.request_origin("abc", None)]):
+        logging.getLogger("ml_api.x").info("inside")
     logging.getLogger("ml_api.x").info("outside")
     inside, outside = written(stream)
     assert inside["http.request.id"] == "abc"
-    assert "http.request.id" not in outside
+    assert inside["trace.id"] == origin.trace_id
+    assert inside["span.id"] == origin.span_id
+    assert not {"http.request.id", "trace.id", "span.id"} & outside.keys()
+
+
+def test_a_line_about_several_requests_carries_the_ids_of_all(stream):
+    with tracing.on_behalf_of([one := tracing.request_origin("a", None), other := tracing.request_origin("b", None)]):
+        logging.getLogger("ml_api.x").info("both")
+    [line] = written(stream)
+    assert line["http.request.id"] == ["a", "b"]
+    assert line["trace.id"] == [one.trace_id, other.trace_id]
+
+
+def test_a_field_that_the_index_does_not_know_is_left_out(stream):
+    logging.getLogger("ml_api.x").info("hello", extra={"ml_api.key": "k", "library.own": 1})
+    [line] = written(stream)
+    assert line["ml_api.key"] == "k"
+    assert set(line) <= set(logs.FIELDS)
+
+
+def test_what_json_cannot_say_is_written_so_that_it_can_be_read():
+    record = logging.makeLogRecord({"levelno": logging.INFO, "msg": "caf\u00e9 \udc80", "ml_api.top1_similarity": float("nan")})
+    line = json.loads(logs.EcsFormatter("testing").format(record))
+    assert line["message"] == "caf\u00e9 \\udc80"
+    assert line["ml_api.top1_similarity"] is None
+
+
+def test_levels_that_libraries_invent_are_one_of_five(stream):
+    logging.getLogger("ml_api.x").log(35, "odd")
+    [line] = written(stream)
+    assert line["log.level"] == "warning"
+
+
+def test_records_are_counted_as_they_are_written(stream):
+    counted = []
+    with logs.counting(counted.append):
+        for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.CRITICAL):
+            logging.getLogger("ml_api.x").log(level, "counted")
+        logging.getLogger("library").info("not written")
+    logging.getLogger("ml_api.x").info("later")
+    assert counted == [line["log.level"] for line in written(stream)][:-1] == ["info", "warning", "critical"]
 
 
 def test_a_terminal_gets_short_lines():
@@ -73,7 +113,7 @@ def test_a_terminal_gets_short_lines():
     handlers = root.handlers[:]
     terminal = Terminal()
     logs.configure("info", "testing", terminal)
-    logging.getLogger("ml_api.x").info("hello")
+    logging.getLogger("ml_api.x").info("hello\n\x1b[2Jyou\u2028")
     logging.captureWarnings(capture=False)
     root.handlers[:] = handlers
-    assert terminal.getvalue().endswith("INFO hello\n")
+    assert terminal.getvalue().endswith("INFO hello\\x0a\\x1b[2Jyou\\u2028\n")

@@ -11,16 +11,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import InvalidStateError
 from contextlib import suppress
 from time import perf_counter
-from typing import Final
+from typing import Final, cast
 
+import numpy as np
 from PIL import Image
 
-from ml_api.embedding.base import Embedded, Encoder, Modality, Prepared
+from ml_api import tracing
+from ml_api.embedding.base import NOT_FINITE, Embedded, Encoder, Modality, Prepared, not_finite
 from ml_api.embedding.batching.queue import BatchQueue, Waiting
 from ml_api.embedding.batching.sizing import MAX_BATCH, TYPICAL, Ceiling, PassCost
 from ml_api.errors import DeadlineExceeded, MlApiError, ModelUnavailable
 from ml_api.metrics import Metrics
-from ml_api.records import ModelInfo
+from ml_api.records import ModelInfo, Vectors
 
 CLOSE_TIMEOUT_S: Final = 10.0
 
@@ -41,8 +43,12 @@ class BatchingEncoder:
     ) -> None:
         self._inner = inner
         self._metrics = metrics
-        self._queue = BatchQueue(queue_limit, costs, lambda modality, depth: metrics.embed_queue_depth.labels(modality).set(depth))
+        self._queue = BatchQueue(
+            queue_limit, costs, lambda modality, depth: metrics.embedding.queue_depth.labels(modality).set(depth)
+        )
         self._ceilings: dict[Modality, Ceiling] = {"text": Ceiling(max_batch), "image": Ceiling(max_batch)}
+        for modality in self._ceilings:
+            metrics.embedding.queue_limit.labels(modality).set(queue_limit)
         self._thread = threading.Thread(target=self._run, name="embed", daemon=True)
         self._thread.start()
 
@@ -69,7 +75,7 @@ class BatchingEncoder:
         except TimeoutError as exc:
             # If its batch is already in the model, its vector is thrown away.
             if waiting.answer.cancel():
-                self._metrics.embed_items.labels(item.modality, "expired").inc()
+                self._metrics.embedding.items.labels(item.modality, "expired").inc()
             self._queue.withdraw(waiting)
             raise _too_late(timeout_s) from exc
 
@@ -100,9 +106,14 @@ class BatchingEncoder:
         parts = [batch]
         while parts:
             part = self._in_time(parts.pop(), modality)
-            if len(part) > ceiling.now or (part and not self._pass(part, modality, ceiling) and len(part) > 1):
+            if len(part) > ceiling.now or (part and not self._pass_for(part, modality, ceiling) and len(part) > 1):
                 middle = len(part) // 2
                 parts += [part[middle:], part[:middle]]
+
+    def _pass_for(self, batch: Sequence[Waiting], modality: Modality, ceiling: Ceiling) -> bool:
+        """As `_pass`, with whatever is logged meanwhile carrying the ids of everybody in the batch."""
+        with tracing.on_behalf_of(origin for waiting in batch for origin in waiting.origins):
+            return self._pass(batch, modality, ceiling)
 
     def _pass(self, batch: Sequence[Waiting], modality: Modality, ceiling: Ceiling) -> bool:
         """Whether the model took it. A single input that it did not take is answered, too.
@@ -112,32 +123,50 @@ class BatchingEncoder:
         started = perf_counter()
         try:
             vectors = self._inner.embed([waiting.item for waiting in batch])
-            answers = list(zip(batch, vectors, strict=True))
+            answers = list(zip(batch, vectors, _lengths(vectors), strict=True))
         except Exception as exc:  # noqa: BLE001 - the thread that owns the model outlives any input
-            outcome = _outcome(exc)
-            if len(batch) == 1:
-                self._metrics.embed_items.labels(modality, outcome).inc()
-                batch[0].answer.set_exception(_translated(exc))
-            elif outcome == "oom":
-                ceiling.ran_out(len(batch))
-                _log.warning("out of memory on %d inputs; batches of %d from now on", len(batch), ceiling.now)
+            self._failed(batch, modality, ceiling, exc)
             return False
         embed_s = perf_counter() - started
         ceiling.fitted(len(batch))
-        self._metrics.embed_items.labels(modality, "ok").inc(len(batch))
-        self._metrics.embed_batch_size.labels(modality).observe(len(batch))
-        self._metrics.embed_batch_duration.labels(modality).observe(embed_s)
-        for waiting, vector in answers:
-            waiting.answer.set_result(Embedded(vector, started - waiting.since, embed_s))
+        measured = self._metrics.embedding
+        measured.items.labels(modality, "ok").inc(len(batch))
+        measured.batch_size.labels(modality).observe(len(batch))
+        measured.batch_duration.labels(modality).observe(embed_s)
+        for waiting, vector, length in answers:
+            measured.norm.labels(modality).observe(length)
+            waiting.answer.set_result(Embedded(vector, started - waiting.since, embed_s, len(batch)))
         return True
+
+    def _failed(self, batch: Sequence[Waiting], modality: Modality, ceiling: Ceiling, exc: Exception) -> None:
+        """Answer for a single input; of several, say so: those that pass on their own tell nobody."""
+        outcome = _outcome(exc)
+        if len(batch) == 1:
+            self._metrics.embedding.items.labels(modality, outcome).inc()
+            if isinstance(exc, MlApiError) and exc.slug == NOT_FINITE:
+                self._metrics.embedding.nonfinite.labels(modality).inc()
+            batch[0].answer.set_exception(_translated(exc))
+        elif outcome == "oom":
+            ceiling.ran_out(len(batch))
+            _log.warning("out of memory on %d inputs; batches of %d from now on", len(batch), ceiling.now)
+        else:
+            _log.warning("the model failed on %d inputs together; trying them in halves", len(batch), exc_info=exc)
 
     def _in_time(self, batch: Sequence[Waiting], modality: Modality) -> list[Waiting]:
         """Without those whose time ran out while their batch was failing: their callers are gone, or about to go."""
         late = [waiting for waiting in batch if waiting.late()]
         for waiting in late:
-            self._metrics.embed_items.labels(modality, "expired").inc()
+            self._metrics.embedding.items.labels(modality, "expired").inc()
             waiting.answer.set_exception(_too_late(waiting.deadline - waiting.since))
         return [waiting for waiting in batch if waiting not in late]
+
+
+def _lengths(vectors: Vectors) -> list[float]:
+    """Of each row. Raises ModelUnavailable unless all are finite, whatever the encoder itself looked at."""
+    lengths = np.linalg.norm(vectors, axis=1)
+    if not np.isfinite(lengths).all():
+        raise not_finite()
+    return cast("list[float]", lengths.tolist())
 
 
 def _refuse(waiting: Iterable[Waiting]) -> None:

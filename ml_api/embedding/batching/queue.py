@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final
 
+from ml_api import tracing
 from ml_api.embedding.base import Embedded, Modality, Prepared
 from ml_api.embedding.batching.sizing import PassCost, units
 from ml_api.errors import ModelUnavailable, Overloaded
@@ -27,6 +28,7 @@ class Waiting:
     deadline: float
     """On the clock of `perf_counter`."""
     since: float = field(default_factory=perf_counter)
+    origins: tuple[tracing.Origin, ...] = field(default_factory=tracing.origins)
     answer: Future[Embedded] = field(default_factory=Future)
 
     def late(self) -> bool:

@@ -2,6 +2,7 @@
 
 from ml_api.embedding.clip.encoder import ClipEncoder
 from ml_api.embedding.clip.loading import Device
+from ml_api.embedding.clip.memory import memory
 from ml_api.embedding.clip.precision import Precision
 
-__all__ = ["ClipEncoder", "Device", "Precision"]
+__all__ = ["ClipEncoder", "Device", "Precision", "memory"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 import numpy as np
 from PIL import Image
 
-from ml_api.embedding.base import Prepared
+from ml_api.embedding.base import Prepared, not_finite
 from ml_api.embedding.clip.loading import Device, device_for, load
 from ml_api.embedding.clip.pixels import Preprocessor
 from ml_api.embedding.clip.precision import Precision, choose, hardware
@@ -79,7 +79,7 @@ class ClipEncoder:
         vectors = self._model.forward({**on_device, "modality": modality})["sentence_embedding"].float()
         norms = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
         if not bool(torch.isfinite(norms).all() & (norms > 0).all()):
-            raise ModelUnavailable("The model returned a vector that is not finite.")
+            raise not_finite()
         return cast("Vectors", (vectors / norms).cpu().numpy())
 
     def _moved(self, tensor: "torch.Tensor") -> "torch.Tensor":

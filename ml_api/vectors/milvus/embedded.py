@@ -116,7 +116,9 @@ class EmbeddedAccess:
     def check(self) -> None:
         check_process(self._process)
         if self._failure:
-            raise StoreUnavailable(f"the vector store needs a restart: {self._failure}. Everything acknowledged is kept")
+            raise StoreUnavailable(
+                f"the vector store needs a restart: {self._failure}. Everything acknowledged is kept", reason="closed"
+            )
 
     def close(self, disconnect: Callable[[], None]) -> None:
         """Stop Milvus Lite, which flushes, and free the folder. After a failure the folder stays locked until the process ends."""
@@ -146,7 +148,9 @@ class EmbeddedAccess:
     def _writing(self) -> Iterator[None]:
         self.check()
         if not self._writer.acquire(timeout=self._timeout_s):
-            raise StoreUnavailable(f"the vector store is busy: another write has been going on for {self._timeout_s:g} s")
+            raise StoreUnavailable(
+                f"the vector store is busy: another write has been going on for {self._timeout_s:g} s", reason="timeout"
+            )
         try:
             self.check()
             yield
@@ -191,7 +195,7 @@ def _patient(reason: str, timeout_s: float) -> Iterator[None]:
     try:
         yield
     except TimeoutError:
-        raise StoreUnavailable(f"the vector store is busy: {reason} after {timeout_s:.3g} s") from None
+        raise StoreUnavailable(f"the vector store is busy: {reason} after {timeout_s:.3g} s", reason="timeout") from None
 
 
 def _nothing() -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import grpc
 from pymilvus import MilvusException
 
-from ml_api.errors import ConfigError, StoreUnavailable
+from ml_api.errors import ConfigError, StoreFailure, StoreUnavailable
 from ml_api.vectors.milvus.parameters import Connection
 
 CANNOT_CONNECT = 2
@@ -20,31 +20,33 @@ def translated(doing: str, timeout_s: float) -> Iterator[None]:
     try:
         yield
     except (MilvusException, grpc.RpcError) as exc:
-        raise StoreUnavailable(f"the vector store {_what(exc, timeout_s)} ({doing})") from exc
+        reason, what = _reason(exc, timeout_s)
+        raise StoreUnavailable(f"the vector store {what} ({doing})", reason=reason) from exc
     except ValueError as exc:
         # gRPC's word for a channel that another thread closed just now.
         if "closed channel" not in str(exc):
             raise
-        raise StoreUnavailable(f"the vector store is closed ({doing})") from exc
+        raise StoreUnavailable(f"the vector store is closed ({doing})", reason="closed") from exc
 
 
-def _what(exc: Exception, timeout_s: float) -> str:
+def _reason(exc: Exception, timeout_s: float) -> tuple[StoreFailure, str]:
+    """For metrics, and for people."""
     if getattr(exc, "code", None) == CANNOT_CONNECT and isinstance(exc.__cause__, grpc.RpcError):
         exc = exc.__cause__  # pymilvus calls whatever goes wrong while connecting a failure to connect, a refused token too
     code = exc.code() if isinstance(exc, grpc.RpcError) else getattr(exc, "code", None)
     match code:
         case grpc.StatusCode.DEADLINE_EXCEEDED:
-            return f"did not answer within {timeout_s:.3g} s"
+            return "timeout", f"did not answer within {timeout_s:.3g} s"
         case int(number) if number == CANNOT_CONNECT:
-            return "cannot be reached"
+            return "unreachable", "cannot be reached"
         case grpc.StatusCode.UNAVAILABLE:
-            return "cannot be reached"
+            return "unreachable", "cannot be reached"
         case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.PERMISSION_DENIED:
-            return "refuses our token"
+            return "refused", "refuses our token"
         case grpc.StatusCode():
-            return f"failed with gRPC status {code.name}"
+            return "failed", f"failed with gRPC status {code.name}"
         case _:
-            return f"failed with Milvus error code {code}"
+            return "failed", f"failed with Milvus error code {code}"
 
 
 DATABASE_NOT_FOUND = 800
@@ -68,6 +70,6 @@ def startup_failures(connection: Connection, timeout_s: float) -> Iterator[None]
             raise ConfigError(
                 f"there is no database {connection.database!r} on {connection.address} (ML_API_MILVUS_DATABASE)"
             ) from cause
-        if code == BAD_TOKEN or "refuses our token" in unavailable.detail:
+        if code == BAD_TOKEN or unavailable.reason == "refused":
             raise ConfigError(f"{connection.address} refuses the token in ML_API_MILVUS_TOKEN") from cause
-        raise StoreUnavailable(f"{connection.address}: {unavailable.detail}") from cause
+        raise StoreUnavailable(f"{connection.address}: {unavailable.detail}", reason=unavailable.reason) from cause

@@ -76,7 +76,7 @@ class MilvusStore:
         return self._access.backend
 
     def ensure(self, model_id: str, dim: int) -> None:
-        with self._opening, self._metrics.store_call(self.backend, "ensure"):
+        with self._opening, self._metrics.store.call(self.backend, "ensure"):
             if self._opened is None:
                 self._opened = self._open(Wanted(self._alias, model_id, dim, self._index))
             elif self._opened.model != (model_id, dim):
@@ -184,13 +184,13 @@ class MilvusStore:
         return _Opened(client, name, (wanted.model_id, wanted.dim))
 
     def _flush(self, client: MilvusClient, name: str) -> None:
-        with self._metrics.store_call(self.backend, "flush"), translated("flush", self._write_timeout_s):
+        with self._metrics.store.call(self.backend, "flush"), translated("flush", self._write_timeout_s):
             client.flush(name, timeout=max(self._timeout_s, WRITE_TIMEOUT_S))
 
     def _open_now(self) -> _Opened:
         opened = self._opened
         if opened is None:
-            raise StoreUnavailable("the vector store is not open")
+            raise StoreUnavailable("the vector store is not open", reason="closed")
         return opened
 
     @contextmanager
@@ -198,7 +198,7 @@ class MilvusStore:
         self, operation: str, turn: AbstractContextManager[None], timeout_s: float, deadline: Deadline | None = None
     ) -> Iterator[None]:
         """One call of pymilvus: measured, waiting its turn, its exceptions translated."""
-        measured = self._metrics.store_call(self.backend, operation)
+        measured = self._metrics.store.call(self.backend, operation)
         with measured, _cut_off_at(deadline), turn, translated(operation, timeout_s):
             yield
 

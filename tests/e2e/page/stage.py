@@ -20,6 +20,7 @@ from ml_api.embedding.base import Prepared
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder
 from ml_api.errors import ModelUnavailable
+from ml_api.health import Health
 from ml_api.images import ImageLimits
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
@@ -94,6 +95,7 @@ def serving(folder: Path) -> Iterator[Server]:
         embedder=embedder,
         store=store,
         searcher=Searcher(embedder, store, metrics),
+        health=Health(embedder, store, "images", metrics),
         facts=StoreFacts("images", "memory", "COSINE"),
     )
     app = create_app(load_settings({"ML_API_MAX_UPLOAD_BYTES": str(MAX_BYTES)}), services)

@@ -248,7 +248,7 @@ def test_every_file_is_accounted_for_and_counted(world):
     (world.root / "broken.png").write_bytes(b"")
     report = world.sync()
     assert report.done == report.total == 41
-    value = world.metrics.registry.get_sample_value
+    value = world.metrics.sync.registry.get_sample_value
     assert value("ml_api_sync_items_total", {"outcome": "added"}) == 40
     assert value("ml_api_sync_items_total", {"outcome": "failed"}) == 1
 

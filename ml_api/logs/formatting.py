@@ -1,0 +1,103 @@
+"""How a record becomes a line, and always one line: no client can forge a log record."""
+
+import logging
+import math
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import uuid4
+
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonFormatter
+
+from ml_api import __version__, tracing
+from ml_api.logs.fields import FIELDS
+
+ECS_VERSION: Final = "8.11"
+_CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {0x2028: "\\u2028", 0x2029: "\\u2029"}
+
+
+def level_of(record: logging.LogRecord) -> str:
+    """One of five, whatever numbers a library invents."""
+    for level in (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO):
+        if record.levelno >= level:
+            return logging.getLevelName(level).lower()
+    return "debug"
+
+
+class EcsFormatter(JsonFormatter):
+    """Formats a record as one ECS object. Extra fields are given to the logger with their full dotted names.
+
+    Fields that are not in FIELDS, as libraries may add them, are left out: the index would refuse the line.
+    """
+
+    def __init__(self, environment: str) -> None:
+        super().__init__(reserved_attrs=[*RESERVED_ATTRS, "taskName"])
+        self._service = {
+            "ecs.version": ECS_VERSION,
+            "service.name": "ml_api",
+            "service.version": __version__,
+            "service.environment": environment,
+        }
+
+    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
+        super().add_fields(log_data, record, message_dict)
+        extra = {name: value for name, value in log_data.items() if name in FIELDS and name != "message"}
+        log_data.clear()
+        fields = {
+            "@timestamp": _timestamp(record.created),
+            "log.level": level_of(record),
+            "message": record.getMessage(),
+            **self._service,
+            "event.dataset": "ml_api.app",
+            "log.logger": record.name,
+            "process.pid": record.process,
+            "process.thread.name": record.threadName,
+            **_origins(),
+            **_error(record, self),
+            **extra,
+        }
+        log_data.update((name, _storable(value)) for name, value in fields.items())
+
+
+class TerminalFormatter(logging.Formatter):
+    """Short lines for people. Control characters, which could move the cursor or start a line, are spelt out; tracebacks stay."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        return super().formatMessage(record).translate(_CONTROL)
+
+
+def _timestamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _origins() -> dict[str, Any]:
+    """Ids of the request that is being worked for; of several, lists of ids, which Elasticsearch finds by each of them."""
+    origins = tracing.origins()
+    ids = {
+        "http.request.id": [origin.request_id for origin in origins if origin.request_id],
+        "trace.id": [origin.trace_id for origin in origins],
+        "span.id": [origin.span_id for origin in origins],
+    }
+    return {name: some[0] if len(some) == 1 else some for name, some in ids.items() if some}
+
+
+def _error(record: logging.LogRecord, formatter: logging.Formatter) -> dict[str, str]:
+    if not record.exc_info or record.exc_info[0] is None:
+        return {}
+    kind, exception, _ = record.exc_info
+    return {
+        "error.id": uuid4().hex,
+        "error.type": f"{kind.__module__}.{kind.__qualname__}",
+        "error.message": str(exception),
+        "error.stack_trace": formatter.formatException(record.exc_info),
+    }
+
+
+def _storable(value: Any) -> Any:
+    """Without what JSON or UTF-8 cannot say: half characters, as in names of files, and numbers that are none."""
+    if isinstance(value, str) and not value.isascii():
+        return value.encode(errors="backslashreplace").decode()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,57 @@
+"""The model: what waits for it, what it does, whether its numbers are sound."""
+
+from typing import Final
+
+from ml_api.metrics.catalogue import SECONDS, Catalogue
+from ml_api.records import ModelInfo
+
+MODALITIES: Final = ("text", "image")
+BATCH_SIZES: Final = tuple(2**power for power in range(9))
+BATCH_SECONDS: Final = SECONDS[1:]
+NORMS: Final = (0.5, 0.9, 0.99, 0.999, 1.001, 1.01, 1.1, 2)
+"""Vectors are normalised: what is not within 0.001 of 1 is broken."""
+
+
+class EmbeddingMetrics:
+    def __init__(self, catalogue: Catalogue) -> None:
+        by_modality = {"modality": MODALITIES}
+        self.queue_depth = catalogue.gauge("ml_api_embed_queue_depth", "Inputs waiting for the model.", by_modality)
+        self.queue_limit = catalogue.gauge(
+            "ml_api_embed_queue_limit", "Inputs that may wait for the model, of both modalities together.", by_modality
+        )
+        self.batch_size = catalogue.histogram(
+            "ml_api_embed_batch_size", "Inputs per forward pass.", by_modality, buckets=BATCH_SIZES
+        )
+        self.batch_duration = catalogue.histogram(
+            "ml_api_embed_batch_duration_seconds", "Time of a forward pass.", by_modality, buckets=BATCH_SECONDS
+        )
+        self.items = catalogue.counter(
+            "ml_api_embed_items",
+            "Inputs that waited for the model, and what became of them.",
+            {"modality": MODALITIES, "outcome": ("ok", "error", "oom", "expired")},
+        )
+        self.norm = catalogue.histogram(
+            "ml_api_embedding_norm", "Length of the vectors that the model returned; 1 if all is well.", by_modality, buckets=NORMS
+        )
+        self.nonfinite = catalogue.counter(
+            "ml_api_embedding_nonfinite", "Inputs refused as the model made NaN or infinity of them.", by_modality
+        )
+        self.text_cache_requests = catalogue.counter(
+            "ml_api_text_cache_requests", "Search texts whose vector was known or not.", {"result": ("hit", "miss")}
+        )
+        self.model_info = catalogue.info(
+            "ml_api_model", "The model that makes the vectors.", ("model", "revision", "dim", "device", "dtype")
+        )
+        self.model_load_seconds = catalogue.gauge("ml_api_model_load_seconds", "Time to load the model.")
+
+    def describe_model(self, model: ModelInfo, load_seconds: float) -> None:
+        self.model_load_seconds.set(load_seconds)
+        self.model_info.info(
+            {
+                "model": model.name,
+                "revision": model.revision,
+                "dim": str(model.dim),
+                "device": model.device,
+                "dtype": model.precision,
+            }
+        )

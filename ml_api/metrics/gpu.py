@@ -1,0 +1,102 @@
+"""GPUs, read at each scrape. Where there is none there are no series."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from ml_api.metrics.catalogue import Catalogue, Definition
+
+Reading = Callable[[Any, Any], float]
+
+READINGS: Final[Mapping[str, tuple[str, Reading]]] = {
+    "ml_api_gpu_utilization_ratio": (
+        "Share of the time in which the GPU computed, 0 to 1.",
+        lambda nvml, gpu: nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100,
+    ),
+    "ml_api_gpu_memory_used_bytes": (
+        "Memory of the GPU in use, by whatever process.",
+        lambda nvml, gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).used,
+    ),
+    "ml_api_gpu_memory_total_bytes": ("Memory of the GPU.", lambda nvml, gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).total),
+    "ml_api_gpu_power_watts": ("Power that the GPU draws.", lambda nvml, gpu: nvml.nvmlDeviceGetPowerUsage(gpu) / 1000),
+    "ml_api_gpu_temperature_celsius": (
+        "Temperature of the GPU.",
+        lambda nvml, gpu: nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU),
+    ),
+}
+"""What NVIDIA's management library tells of a GPU. Its name, help, and how to read it."""
+
+TorchMemory = Callable[[], Mapping[str, tuple[int, int]]]
+"""For each device: bytes of its tensors, and bytes that torch keeps for them."""
+
+_log = logging.getLogger(__name__)
+
+
+class GpuMetrics:
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._registry = catalogue.registry
+        self._of_gpus = [catalogue.collected(name, said, {"gpu": ()}) for name, (said, _) in READINGS.items()]
+        self._allocated = catalogue.collected(
+            "ml_api_torch_memory_allocated_bytes", "Memory of the device in torch's tensors.", {"device": ()}
+        )
+        self._reserved = catalogue.collected(
+            "ml_api_torch_memory_reserved_bytes", "Memory of the device that torch keeps for its tensors.", {"device": ()}
+        )
+
+    def watch(self, nvml: Any) -> None:
+        """Read the GPUs through `nvml`, the module `pynvml`. Without a driver or a GPU nothing is watched."""
+        try:
+            nvml.nvmlInit()
+            gpus = {str(index): nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())}
+        except nvml.NVMLError as exc:
+            _log.debug("no GPU is watched: %s", exc)
+            return
+        self._registry.register(_Gpus(nvml, gpus, self._of_gpus))
+
+    def watch_torch(self, memory: TorchMemory) -> None:
+        self._registry.register(_Torch(memory, self._allocated, self._reserved))
+
+
+class _Gpus(Collector):
+    def __init__(self, nvml: Any, gpus: Mapping[str, Any], definitions: list[Definition]) -> None:
+        self._nvml = nvml
+        self._gpus = gpus
+        self._definitions = definitions
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        return map(_family, self._definitions)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        for definition in self._definitions:
+            family = _family(definition)
+            _, read = READINGS[definition.name]
+            for index, gpu in self._gpus.items():
+                try:
+                    family.add_metric([index], read(self._nvml, gpu))
+                except self._nvml.NVMLError as exc:  # not every GPU can tell everything
+                    _log.debug("%s of GPU %s: %s", definition.name, index, exc)
+            yield family
+
+
+class _Torch(Collector):
+    def __init__(self, memory: TorchMemory, *definitions: Definition) -> None:
+        self._memory = memory
+        self._definitions = definitions
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        return map(_family, self._definitions)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        memory = self._memory()
+        for number, definition in enumerate(self._definitions):
+            family = _family(definition)
+            for device, bytes_ in memory.items():
+                family.add_metric([device], bytes_[number])
+            yield family
+
+
+def _family(definition: Definition) -> GaugeMetricFamily:
+    return GaugeMetricFamily(definition.name, definition.help, labels=list(definition.labels))

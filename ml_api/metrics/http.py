@@ -1,0 +1,33 @@
+"""Requests as clients see them: how many, how long, how large, and what was refused."""
+
+from typing import Final
+
+from ml_api.metrics.catalogue import Catalogue
+
+DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5, 10, 30)
+"""An edge at every objective: 0.3 s, and 1 s where there is no GPU."""
+
+SIZES: Final = tuple(1024 * 4**power for power in range(9))
+"""1 KiB to 64 MiB."""
+
+REJECTIONS: Final = ("too_large", "bad_image", "queue_full", "deadline")
+
+
+class HttpMetrics:
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.request_duration = catalogue.histogram(
+            "http_request_duration_seconds",
+            "Time to answer a request, by the rule of its route. Its exemplars are trace ids.",
+            {"method": (), "route": (), "status": ()},
+            buckets=DURATIONS,
+        )
+        self.in_progress = catalogue.gauge("http_requests_in_progress", "Requests being handled now.", {"route": ()})
+        self.request_size = catalogue.histogram(
+            "http_request_size_bytes", "Size of the bodies that requests brought.", {"route": ()}, buckets=SIZES
+        )
+        self.response_size = catalogue.histogram(
+            "http_response_size_bytes", "Size of the bodies of answers.", {"route": ()}, buckets=SIZES
+        )
+        self.rejected = catalogue.counter(
+            "ml_api_rejected", "Requests that were refused or given up, and why.", {"reason": REJECTIONS}
+        )

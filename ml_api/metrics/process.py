@@ -1,0 +1,30 @@
+"""The process itself: which build it is, whether it is ready, how much it logs."""
+
+from typing import Final
+
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from ml_api.metrics.catalogue import Catalogue
+
+PARTS: Final = ("model", "store")
+LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+
+
+class ProcessMetrics:
+    def __init__(self, catalogue: Catalogue) -> None:
+        ProcessCollector(registry=catalogue.registry)
+        PlatformCollector(registry=catalogue.registry)
+        GCCollector(registry=catalogue.registry)
+        self.ready = catalogue.gauge(
+            "ml_api_ready", "1 if the part answered when it was last tried, by `/readyz` or in the background.", {"part": PARTS}
+        )
+        self.log_records = catalogue.counter("ml_api_log_records", "Log records written.", {"level": LEVELS})
+        self.build_info = catalogue.info("ml_api_build", "What is running.", ("version", "revision"))
+
+    def describe_build(self, version: str, revision: str) -> None:
+        self.build_info.info({"version": version, "revision": revision})
+
+    def count_log(self, level: str) -> None:
+        self.log_records.labels(level).inc()

@@ -1,0 +1,42 @@
+"""Searches: where their time went, and what they found."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from ml_api.metrics.catalogue import Catalogue
+from ml_api.metrics.embedding import BATCH_SIZES, MODALITIES
+
+OPERATIONS: Final = ("text", "image", "similar")
+STAGES: Final = ("fetch", "decode", "prepare", "queue", "embed", "search", "serialize")
+SIMILARITIES: Final = tuple(step / 20 for step in range(21))
+HITS: Final = (0, 1, 2, 5, 10, 20, 50, 100)
+
+
+class SearchMetrics:
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.stage_duration = catalogue.histogram(
+            "ml_api_stage_duration_seconds",
+            "Time that a search spent in one stage.",
+            {"operation": OPERATIONS, "stage": STAGES},
+        )
+        self.batch_size = catalogue.histogram(
+            "ml_api_search_batch_size", "Searches that shared one call of the vector store.", buckets=BATCH_SIZES[:7]
+        )
+        self.top1_similarity = catalogue.histogram(
+            "ml_api_top1_similarity",
+            "Score of the best hit of a search's first page, by what was searched with.",
+            {"modality": MODALITIES},
+            buckets=SIMILARITIES,
+        )
+        self.hits_returned = catalogue.histogram(
+            "ml_api_hits_returned",
+            "Hits of a search's first page, by what was searched with.",
+            {"modality": MODALITIES},
+            buckets=HITS,
+        )
+
+    def found(self, modality: str, scores: Sequence[float]) -> None:
+        """`scores` of the hits on a search's first page, best first."""
+        self.hits_returned.labels(modality).observe(len(scores))
+        if scores:
+            self.top1_similarity.labels(modality).observe(scores[0])

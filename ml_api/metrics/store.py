@@ -1,0 +1,46 @@
+"""The vector store, seen from here: every call, and what a look at it now and then finds."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import get_args
+
+from ml_api.errors import DeadlineExceeded, StoreFailure, StoreUnavailable
+from ml_api.metrics.catalogue import Catalogue
+
+
+class StoreMetrics:
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.duration = catalogue.histogram(
+            "ml_api_store_duration_seconds",
+            "Time of one call of the vector store; `deadline` is a call that was cut off as its caller's time was up.",
+            {"backend": (), "operation": (), "outcome": ("ok", "error", "deadline")},
+        )
+        self.errors = catalogue.counter(
+            "ml_api_store_errors",
+            "Calls of the vector store that failed, and why.",
+            {"backend": (), "operation": (), "reason": get_args(StoreFailure)},
+        )
+        self.entities = catalogue.gauge(
+            "ml_api_store_entities", "Images in the collection, counted in the background.", {"collection": ()}
+        )
+        self.up = catalogue.gauge(
+            "ml_api_store_up", "1 if the collection could be counted, 0 if not, looked at in the background.", {"collection": ()}
+        )
+
+    @contextmanager
+    def call(self, backend: str, operation: str) -> Iterator[None]:
+        """Time one call of a vector store, whether it succeeds or raises."""
+        started, outcome = perf_counter(), "ok"
+        try:
+            yield
+        except DeadlineExceeded:
+            outcome = "deadline"
+            raise
+        except BaseException as exc:
+            outcome = "error"
+            reason = exc.reason if isinstance(exc, StoreUnavailable) else "failed"
+            self.errors.labels(backend, operation, reason).inc()
+            raise
+        finally:
+            self.duration.labels(backend, operation, outcome).observe(perf_counter() - started)

@@ -1,0 +1,93 @@
+"""Syncs. They run in processes of their own that come and go, so their metrics live in a file.
+
+Each sync goes on from what the file says and renews it, as counters must never fall. The service serves the file with its own
+metrics, with the labels that those have. The format is Prometheus' own, so node exporter's textfile collector could read it, too.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Final
+
+from prometheus_client import Metric, write_to_textfile
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+from ml_api.metrics.catalogue import Catalogue
+
+OUTCOMES: Final = ("added", "replaced", "moved", "removed", "unchanged", "duplicate", "failed")
+STAGES: Final = ("plan", "read", "embed", "write", "remove")
+
+_log = logging.getLogger(__name__)
+
+
+class SyncMetrics:
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.registry = catalogue.registry
+        self.items = catalogue.counter("ml_api_sync_items", "Files that syncs accounted for.", {"outcome": OUTCOMES})
+        self.stage_duration = catalogue.gauge(
+            "ml_api_sync_stage_duration_seconds",
+            "Time that the last sync spent in one stage, its threads added up; stages overlap.",
+            {"stage": STAGES},
+        )
+        self.backlog = catalogue.gauge("ml_api_sync_backlog", "Files that the last sync found to do and has not done.")
+        self.last_success = catalogue.gauge(
+            "ml_api_sync_last_success_timestamp_seconds", "When a sync last ended without an error; 0 if none has."
+        )
+
+    def begin(self) -> None:
+        """A new sync's stages have taken no time yet."""
+        for stage in STAGES:
+            self.stage_duration.labels(stage).set(0)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time until the context ends. From any thread."""
+        started = perf_counter()
+        try:
+            yield
+        finally:
+            self.stage_duration.labels(name).inc(perf_counter() - started)
+
+    def succeeded(self) -> None:
+        self.backlog.set(0)
+        self.last_success.set(time.time())
+
+    def restore(self, path: Path) -> None:
+        """Go on from what the last sync left there."""
+        for family in SyncFile(path).collect():
+            for sample in family.samples:
+                match sample.name:
+                    case "ml_api_sync_items_total" if sample.labels.get("outcome") in OUTCOMES:
+                        self.items.labels(sample.labels["outcome"]).inc(sample.value)
+                    case "ml_api_sync_last_success_timestamp_seconds":
+                        self.last_success.set(sample.value)
+                    case "ml_api_sync_backlog":
+                        self.backlog.set(sample.value)
+
+    def save(self, path: Path) -> None:
+        """Whole or not at all: who reads the file meanwhile finds the one before. Raises OSError."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_to_textfile(str(path), self.registry)
+
+
+class SyncFile(Collector):
+    """What the last sync left; nothing where none has run."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> list[Metric]:
+        try:
+            return list(text_string_to_metric_families(self._path.read_text()))
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError) as exc:
+            _log.warning("the metrics of syncs in %s cannot be read: %s", self._path, exc)
+            return []
