@@ -158,8 +158,8 @@ def _alert(objective: Objective, burn: Burn) -> dict[str, Any]:
         "labels": {"severity": burn.severity, "kind": "symptom", "window": burn.window},
         "annotations": {
             "summary": f"{{{{ $labels.job }}}}: {objective.summary}",
-            "description": f"{{{{ $value | humanizePercentage }}}} of the last {burn.window} was bad, and {objective.budget:.1%} may be:"
-            f" the budget of 30 days is being spent more than {burn.rate:g} times too fast.",
+            "description": f"{{{{ $value | humanizePercentage }}}} of the last {burn.window} is bad; {objective.budget:.1%} may be."
+            f" The budget of 30 days is being spent more than {burn.rate:g} times too fast.",
             "runbook_url": f"monitoring/runbooks/{objective.alert}.md",
             "dashboard_url": f"/d/{objective.dashboard}",
         },

@@ -1,6 +1,6 @@
 """A real Prometheus for tests, on a free port, over a configuration of ours; gone at the end.
 
-`make test` unpacks Debian's packages; without them the tests fail with the package's name.
+`make test` installs Debian's packages; without them the tests fail with the package's name.
 """
 
 import json

@@ -1,14 +1,11 @@
 """Prometheus, Alertmanager and the node exporter as child processes: found, started, waited for, stopped.
 
-Programs on the PATH go first, under Debian's names or upstream's, then what scripts/monitoring-programs unpacked into the virtual
-environment.
+They are on the PATH, under the names that Debian or upstream gives them.
 """
 
-import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -16,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-UNPACKED = Path(sys.prefix) / "monitoring" / "usr" / "bin"
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 15
 
@@ -30,12 +26,11 @@ class StartFailed(Exception):
 
 
 def find(package: str, *names: str) -> Path:
-    """The first of `names` that is installed or unpacked. Raises MissingProgram."""
-    path = os.pathsep.join((os.environ.get("PATH", os.defpath), str(UNPACKED)))
+    """The first of `names` that is installed. Raises MissingProgram."""
     for name in names:
-        if found := shutil.which(name, path=path):
+        if found := shutil.which(name):
             return Path(found)
-    raise MissingProgram(f"{names[0]} is missing: install Debian's {package}, or run scripts/monitoring-programs .venv/monitoring")
+    raise MissingProgram(f"the program {names[0]} is missing; it comes with Debian's package {package}")
 
 
 def choose_port(usual: int = 0) -> int:
@@ -104,28 +99,23 @@ class Daemon:
             return False
 
 
-def prometheus(configuration: Path, folder: Path, port: int, retention: str = "1d") -> Daemon:
+def prometheus(configuration: Path, folder: Path, port: int) -> Daemon:
     """`folder` takes its data and its log. Raises MissingProgram."""
-    program = find("prometheus", "prometheus")
     command: list[str | Path] = [
-        program,
+        find("prometheus", "prometheus"),
         f"--config.file={configuration}",
         f"--storage.tsdb.path={folder / 'prometheus'}",
-        f"--storage.tsdb.retention.time={retention}",
+        "--storage.tsdb.retention.time=45d",  # the objectives look back 30 days
         f"--web.listen-address=127.0.0.1:{port}",
         "--enable-feature=exemplar-storage",
     ]
-    # Debian keeps the web page outside the program, and looks for it where the package would have been installed.
-    if (assets := program.resolve().parents[1] / "share" / "prometheus" / "web").is_dir():
-        command.append(f"--web.local-assets={assets}")
     return Daemon(command, port, "/-/ready", folder / "prometheus.log")
 
 
 def alertmanager(configuration: Path, folder: Path, port: int) -> Daemon:
     """`folder` takes its data and its log. Raises MissingProgram."""
-    program = find("prometheus-alertmanager", "prometheus-alertmanager", "alertmanager")
     command: list[str | Path] = [
-        program,
+        find("prometheus-alertmanager", "prometheus-alertmanager", "alertmanager"),
         f"--config.file={configuration}",
         f"--storage.path={folder / 'alertmanager'}",
         f"--web.listen-address=127.0.0.1:{port}",
