@@ -59,7 +59,6 @@ class Dashboard:
             "time": {"from": "now-3h", "to": "now"},
             "links": [_to_all()],
             "templating": {"list": _variables(by_route="$route" in repr(self.sections))},
-            "annotations": {"list": [_starts()]},
             "panels": [panel | {"id": number} for number, panel in enumerate(panels, 1)],
         }
 
@@ -120,20 +119,6 @@ def _to_all() -> Json:
     }
 
 
-def _starts() -> Json:
-    """A mark on every graph where a process of the service started: a deploy, or a crash."""
-    return {
-        "name": "Starts",
-        "datasource": DATA_SOURCE,
-        "enable": True,
-        "hide": False,
-        "iconColor": "purple",
-        "expr": f"process_start_time_seconds{{{APP}}} * 1000",
-        "useValueForTime": "on",
-        "titleFormat": "{{instance}} started",
-    }
-
-
 def _variables(*, by_route: bool) -> list[Json]:
     """Alike on all dashboards, so that links carry them along. A dashboard without routes hides that one."""
     source = {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "hide": 0}
@@ -148,14 +133,12 @@ def _variables(*, by_route: bool) -> list[Json]:
 
 
 def _label(name: str, label: str, series: str) -> Json:
-    query = f"label_values({series}, {name})"
     return {
         "name": name,
         "label": label,
         "type": "query",
         "datasource": DATA_SOURCE,
-        "query": {"query": query, "refId": name},
-        "definition": query,
+        "query": {"query": f"label_values({series}, {name})", "refId": name},
         "refresh": 2,
         "sort": 1,
         "multi": True,

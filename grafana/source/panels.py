@@ -58,8 +58,9 @@ class Panel:
         return self._drawn(thresholdsStyle={"mode": "dashed"}).set(thresholds=_thresholds("transparent", steps))
 
     def set(self, **defaults: Any) -> Self:
-        """Any other option of Grafana's `fieldConfig.defaults`: `max=1`, `decimals=2`, `noValue="none"`."""
-        return replace(self, defaults=self.defaults | defaults)
+        """Any other option of Grafana's `fieldConfig.defaults`: `max=1`, `decimals=2`; None takes one away."""
+        merged = self.defaults | defaults
+        return replace(self, defaults={name: value for name, value in merged.items() if value is not None})
 
     def _drawn(self, **custom: Any) -> Self:
         return self.set(custom=self.defaults["custom"] | custom)
