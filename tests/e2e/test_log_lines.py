@@ -1,9 +1,12 @@
 """Every line that the real programs write fits the index template: what does not, Elasticsearch would refuse."""
 
+import http.client
 import json
+import resource
 import socket
 import urllib.parse
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -60,19 +63,25 @@ def lines(demo_corpus, tmp_path_factory):
     written = server.sync()
     with server:
         ask_everything(server, pictures[0].read_bytes())
-        break_thumbnails(server, folder / "thumbnails")
+        run_out_of_files(server)
     text = written.stdout + written.stderr + server.log()
     return [json.loads(line) for line in text.splitlines()]
 
 
-def break_thumbnails(server, folder):
-    """An error that nobody foresaw: the folder becomes a file."""
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    folder.rmdir()
-    folder.write_text("in the way")
-    hit = server.json("/v1/search/text?q=a+cat")["hits"][-1]
-    server.get(hit["links"]["thumbnail"])
+def run_out_of_files(server):
+    """An error that nobody foresaw: the process may open no more files. One connection is open already."""
+    (worker,) = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.request("GET", "/livez")
+    connection.getresponse().read()
+    before = resource.prlimit(int(worker), resource.RLIMIT_NOFILE)
+    resource.prlimit(int(worker), resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        connection.request("GET", "/static/page.css")
+        assert connection.getresponse().status == 500
+    finally:
+        resource.prlimit(int(worker), resource.RLIMIT_NOFILE, before)
+        connection.close()
 
 
 def test_every_line_fits_the_index_template(lines):
