@@ -1,4 +1,4 @@
-"""JSON over HTTP with a bound on every wait: what the setup of the log pipeline and the smoke check talk with. Standard library only."""
+"""JSON over HTTP, with a bound on every wait. Standard library only, as it runs in images and on hosts that have nothing else."""
 
 import base64
 import json

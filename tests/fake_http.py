@@ -1,4 +1,4 @@
-"""A real HTTP server that answers as it is told and remembers what it was asked: a stand-in for programs that cannot be had here."""
+"""A real HTTP server that answers as it is told and remembers what it was asked, in place of programs that cannot be had."""
 
 import json
 import threading

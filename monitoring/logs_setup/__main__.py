@@ -1,4 +1,4 @@
-"""`python -m monitoring.logs_setup elasticsearch` and `… kibana`: wait for the one named, and set it up. Exit code 0: done, 1: why not."""
+"""`python -m monitoring.logs_setup elasticsearch|kibana`: wait for it and set it up. Exit code 1 and the reason if that fails."""
 
 import os
 import sys

@@ -13,7 +13,9 @@ from monitoring.smoke.stack import Stack
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m monitoring.smoke", description="Check the running stack of docker-compose.yml.")
+    parser = argparse.ArgumentParser(
+        prog="python -m monitoring.smoke", description="Check the running stack of docker-compose.yml."
+    )
     parser.add_argument("--up", action="store_true", help="start it first (docker compose up --detach)")
     parser.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="longest wait for each check (600)")
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""What has to hold, from the containers up to one request's log line. Each check returns what it found, or raises Failure with what is wrong."""
+"""What has to hold, from the containers to one request's log line. A check returns what it found, or raises Failure."""
 
 import json
 from collections.abc import Callable
@@ -26,7 +26,9 @@ def containers(stack: Stack) -> str:
 def targets(stack: Stack) -> str:
     answer = stack.ask("prometheus", "wget", "-q", "-O", "-", "http://localhost:9090/api/v1/targets?state=active")
     active = answer["data"]["activeTargets"]
-    down = [f"{target['labels']['job']} ({target['lastError'] or target['health']})" for target in active if target["health"] != "up"]
+    down = [
+        f"{target['labels']['job']} ({target['lastError'] or target['health']})" for target in active if target["health"] != "up"
+    ]
     if down or not active:
         raise NotYet(f"down: {'; '.join(sorted(down))}" if down else "there are no targets")
     return f"Prometheus: {len(active)} targets, all up"

@@ -30,7 +30,15 @@ def raw(server, request):
 def ask_everything(server, picture):
     """Requests of every kind, well and badly formed."""
     hit = server.json("/v1/search/text?q=two+dogs")["hits"][0]
-    for path in (hit["links"]["similar"], hit["links"]["thumbnail"], hit["links"]["content"], "/", "/apispec.json", "/v1/stats", "/readyz"):
+    for path in (
+        hit["links"]["similar"],
+        hit["links"]["thumbnail"],
+        hit["links"]["content"],
+        "/",
+        "/apispec.json",
+        "/v1/stats",
+        "/readyz",
+    ):
         assert server.get(path)[0] == 200
     assert server.post("/v1/search/image", picture, "image/jpeg")[0] == 200
     assert server.get(f"/v1/search/text?{urllib.parse.urlencode({'q': ODD_QUERY})}")[0] == 200

@@ -48,7 +48,8 @@ files = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 
 def dependencies(service):
     found = service.get("depends_on", {})
-    return found if isinstance(found, dict) else dict.fromkeys(found, {"condition": "service_started"})
+    assert isinstance(found, dict), "say what is waited for"
+    return found
 
 
 @files
@@ -64,7 +65,9 @@ def test_the_specification_refuses_what_is_wrong():
 
 def test_the_start_order_has_no_circle_and_every_condition_can_come_true():
     order = {name: set(dependencies(service)) for name, service in SERVICES.items()}
-    assert set(graphlib.TopologicalSorter(order).static_order()) == SERVICES.keys(), "something depends on a service that is not there"
+    assert set(graphlib.TopologicalSorter(order).static_order()) == SERVICES.keys(), (
+        "something depends on a service that is not there"
+    )
     for name, service in SERVICES.items():
         for other, how in dependencies(service).items():
             if how["condition"] == "service_healthy":

@@ -23,7 +23,7 @@ VIEW = "/api/data_views/data_view"
 
 
 class Keeping:
-    """What both programs do with these requests: keep an object under its path, and know a data view or stream only once it is made."""
+    """What both programs do here: keep an object under its path, and know it only once it was made."""
 
     def __init__(self):
         self.kept = {}
