@@ -57,6 +57,10 @@ class Panel:
         """A graph's dashed lines to stay below."""
         return self._drawn(thresholdsStyle={"mode": "dashed"}).set(thresholds=_thresholds("transparent", steps))
 
+    def low(self) -> Self:
+        """Half as high as others, for little to show."""
+        return replace(self, height=4)
+
     def set(self, **defaults: Any) -> Self:
         """Any other option of Grafana's `fieldConfig.defaults`: `max=1`, `decimals=2`; None takes one away."""
         merged = self.defaults | defaults
@@ -212,6 +216,7 @@ def states(title: str, description: str, query: Query) -> Panel:
         description=description,
         unit="none",
         queries=[query],
+        height=4,
         options={
             "legend": {"showLegend": False, "displayMode": "list", "placement": "bottom", "calcs": []},
             "mergeValues": True,
