@@ -184,7 +184,7 @@ class Column:
 
 
 def table(title: str, description: str, unit: Unit, queries: Sequence[Query], columns: Sequence[Column]) -> Panel:
-    """The newest values, a row for each set of labels."""
+    """The newest values, a row for each set of labels. Several queries share rows if their labels are the same: sum them by those shown."""
     merge = [{"id": "merge", "options": {}}] if len(queries) > 1 else []
     place = {column.field: at for at, column in enumerate(columns)}
     heading = {column.field: column.heading for column in columns}
@@ -200,8 +200,8 @@ def table(title: str, description: str, unit: Unit, queries: Sequence[Query], co
         defaults={"custom": {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False}, "noValue": "-"},
         overrides=[_override(column.heading, "unit", column.unit) for column in columns if column.unit],
         transformations=[
-            *merge,
             {"id": "filterFieldsByName", "options": {"include": {"names": list(place)}}},
+            *merge,
             {"id": "organize", "options": {"indexByName": place, "renameByName": heading}},
         ],
     )

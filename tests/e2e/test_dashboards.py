@@ -34,7 +34,7 @@ def watched(demo_corpus, tmp_path_factory):
     """The service over a Milvus server, and a Prometheus that scrapes all there is, every second."""
     folder = tmp_path_factory.mktemp("watched")
     # Windows as they are; but groups have no intervals of their own, so that those over days are evaluated every second, too.
-    rules = {"rule_files": [shortened_rules(folder, 1)]}
+    rules = shortened_rules(folder, 1)
     corpus = folder / "corpus"
     shutil.copytree(demo_corpus, corpus)
     milvus = MilvusServer(folder / "milvus")
@@ -49,11 +49,7 @@ def watched(demo_corpus, tmp_path_factory):
     (corpus / "broken.jpg").write_bytes(b"no image")
     milvus.start()
     try:
-        with (
-            node,
-            service,
-            PrometheusServer(folder, targets, changes=lambda configuration: configuration.update(rules)) as prometheus,
-        ):
+        with node, service, PrometheusServer(folder, targets, changes=lambda it: it.update(rule_files=[rules])) as prometheus:
             prometheus.wait_for_targets()
             run("sync", **service.settings)
             with Traffic(service, next(demo_corpus.rglob("*.jpg"))) as traffic:
