@@ -7,13 +7,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 5000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+MONITORING := prometheus prometheus-alertmanager prometheus-node-exporter
 # Progress for who watches a terminal, silence elsewhere.
 QUIET := $(if $(MAKE_TERMOUT),,--quiet)
 
-.PHONY: help demo serve sync test lint format bench bench-peers clean
+.PHONY: help demo monitor monitoring-programs serve sync test lint format bench bench-peers clean
 
 help:
 	@echo "make demo                      try it: draws 1,500 pictures, indexes them, serves on http://127.0.0.1:$(PORT)"
+	@echo "make monitor                   the same, watched by a real Prometheus with its alerts"
 	@echo "make serve CORPUS=~/Pictures   your own pictures, with the model clip-ViT-B-32 (ML_API_MODEL for another)"
 	@echo "make sync CORPUS=~/Pictures    only index them"
 	@echo "make test                      all checks and tests"
@@ -22,18 +24,25 @@ help:
 
 # --- running ---------------------------------------------------------------------------------------------------------
 
-demo serve: export ML_API_PORT := $(PORT)
-demo serve: export ML_API_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
+demo monitor serve: export ML_API_PORT := $(PORT)
+demo monitor serve: export ML_API_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
-demo: export ML_API_MODEL := demo/model
-demo: export ML_API_CORPUS := data/demo/images
-demo: export ML_API_MILVUS_URI := data/demo/milvus.db
-demo: export ML_API_THUMBNAIL_DIR := data/demo/thumbnails
-demo: export ML_API_SYNC_METRICS := data/demo/sync.prom
-demo: $(VENV)/.installed
+demo monitor: export ML_API_MODEL := demo/model
+demo monitor: export ML_API_CORPUS := data/demo/images
+demo monitor: export ML_API_MILVUS_URI := data/demo/milvus.db
+demo monitor: export ML_API_THUMBNAIL_DIR := data/demo/thumbnails
+demo monitor: export ML_API_SYNC_METRICS := data/demo/sync.prom
+demo monitor: $(VENV)/.installed
 	@$(BIN)/python -m demo.corpus $(ML_API_CORPUS)
 	@$(BIN)/python -m ml_api sync
-	@exec $(BIN)/python -m ml_api serve
+	@exec $(BIN)/python -m $(SERVED_BY)
+
+demo: SERVED_BY := ml_api serve
+monitor: SERVED_BY := monitoring.local
+monitor: monitoring-programs
+# Where they cannot be had, who needs them says so.
+monitoring-programs:
+	-@scripts/system-packages $(MONITORING)
 
 serve: sync
 	@exec $(BIN)/python -m ml_api serve
@@ -46,7 +55,7 @@ sync: $(VENV)/.installed
 # --- checking --------------------------------------------------------------------------------------------------------
 
 test: lint $(VENV)/.milvus-server
-	@scripts/system-packages chromium
+	@scripts/system-packages chromium $(MONITORING)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.installed-dev

@@ -11,6 +11,7 @@ import numpy as np
 
 from ml_api.metrics import Metrics
 from ml_api.records import ImageRecord, Vectors, image_id
+from ml_api.vectors.coalescing import CoalescingStore
 from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
 from ml_api.vectors.milvus.connecting import connect
 from ml_api.vectors.milvus.schema import RECORD_FIELDS, VECTOR, collection_schema, rows_of
@@ -22,6 +23,7 @@ SPREAD = 0.6
 SEED = 11
 AT_ONCE = 1000
 TIMEOUT_S = 300.0
+QUEUE_LIMIT = 256
 COLLECTION = "benchmark"
 
 
@@ -64,7 +66,9 @@ class Ours:
     """Our store, as the application uses it."""
 
     def __init__(self, uri: str) -> None:
-        self._store = MilvusStore(Connection(uri), COLLECTION, VectorIndex(), Metrics(), TIMEOUT_S)
+        metrics = Metrics()
+        store = MilvusStore(Connection(uri), COLLECTION, VectorIndex(), metrics, TIMEOUT_S)
+        self._store = CoalescingStore(store, metrics, queue_limit=QUEUE_LIMIT, timeout_s=TIMEOUT_S)
         self._store.ensure("benchmark@1", DIM)
 
     def fill(self, stored: list[ImageRecord], vectors: Vectors) -> None:

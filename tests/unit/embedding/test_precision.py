@@ -93,9 +93,7 @@ def test_company_hardly_moves_a_vector_of_fewer_bits(tiny):
 
 def test_packed_weights_compute_what_plain_ones_do():
     torch.manual_seed(5)
-    plain = torch.nn.Sequential(torch.nn.Linear(48, 96), torch.nn.Sequential(torch.nn.Linear(96, 24, bias=False))).to(
-        torch.bfloat16
-    )
+    plain = torch.nn.Sequential(torch.nn.Linear(48, 96), torch.nn.Sequential(torch.nn.Linear(96, 24, bias=False))).to(torch.bfloat16)
     packed = copy.deepcopy(plain)
     assert pack(packed) == 2
 
@@ -106,8 +104,7 @@ def test_packed_weights_compute_what_plain_ones_do():
 
 
 @pytest.mark.parametrize(
-    ("precision", "on", "expected"),
-    [("bf16", CPU_BF16, True), ("bf16", CPU, False), ("fp32", CPU_BF16, False), ("bf16", GPU_BF16, False)],
+    ("precision", "on", "expected"), [("bf16", CPU_BF16, True), ("bf16", CPU, False), ("fp32", CPU_BF16, False), ("bf16", GPU_BF16, False)]
 )
 def test_weights_are_packed_only_for_processors_that_multiply_bfloat16(precision, on, expected):
     assert pays(precision, on) == expected

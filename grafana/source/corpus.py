@@ -1,0 +1,96 @@
+"""Corpus: whether the index is in step with the folder."""
+
+from typing import Final
+
+from grafana.source.colours import BAD, SYNC, WARN
+from grafana.source.dashboard import Dashboard, Section
+from grafana.source.objectives import burn
+from grafana.source.panels import Query, graph, stat
+from grafana.source.promql import APP, increase, rate
+from grafana.source.store import IMAGES
+
+ITEMS: Final = "ml_api_sync_items_total"
+BACKLOG: Final = f"max(ml_api_sync_backlog{{{APP}}})"
+LAST_SUCCESS: Final = f"max(ml_api_sync_last_success_timestamp_seconds{{{APP}}} > 0)"
+WORKED: Final = f'sum(rate({ITEMS}{{{APP},outcome!="unchanged"}}[15m]))'
+ETA: Final = f"({BACKLOG} == 0) or {BACKLOG} / ({WORKED} > 0)"
+"""Files left over files a second; without files left it is 0, whatever the pace."""
+
+NOW = Section(
+    "Is the index in step with the folder?",
+    [
+        [
+            IMAGES,
+            stat(
+                "Backlog", "Files that the last sync found to do and has not done.", "short", Query(BACKLOG), {0: "green", 1: WARN}
+            ),
+            stat(
+                "Time left",
+                "The backlog over the pace of the last 15 minutes. Nothing while nothing is being done.",
+                "s",
+                Query(ETA),
+                {0: "green", 900: WARN, 3600: BAD},
+            ),
+            stat(
+                "Age",
+                "Time since a sync ended without an error. Objective: under 15 minutes while there is a backlog.",
+                "s",
+                Query(f"time() - {LAST_SUCCESS}"),
+                {0: "green", 900: WARN},
+            ),
+            stat(
+                "Failed",
+                "Files that could not be indexed in the range shown. The sync's log names each with its reason.",
+                "short",
+                Query(increase(ITEMS, where=f'{APP},outcome="failed"')),
+                {0: "green", 0.5: WARN},
+            ).set(decimals=0),
+        ],
+        [
+            graph("Backlog", "Files to do. It should fall to 0.", "short", Query(BACKLOG, "files")),
+            graph(
+                "Age of the last success",
+                "A sawtooth is regular syncs; a slope is none.",
+                "s",
+                Query(f"time() - {LAST_SUCCESS}", "age"),
+            ).limited({900: WARN}),
+            burn("freshness", otherwise=" or vector(0)"),
+        ],
+    ],
+    leads_to=["overview", "store"],
+)
+
+WORK = Section(
+    "What do syncs do, and how fast?",
+    [
+        [
+            graph(
+                "Files by outcome",
+                "Files a second that syncs accounted for.",
+                "ops",
+                Query(rate(ITEMS, "outcome"), "{{outcome}}"),
+            )
+            .stacked()
+            .coloured(SYNC),
+            graph(
+                "Failures",
+                "Files a second that could not be indexed.",
+                "ops",
+                Query(rate(ITEMS, where=f'{APP},outcome="failed"'), "failed"),
+            ).coloured(SYNC),
+            graph(
+                "Stages of the last sync",
+                "Time in each stage, its threads added up: the largest is what to make faster. Stages overlap.",
+                "s",
+                Query(f"max by (stage) (ml_api_sync_stage_duration_seconds{{{APP}}})", "{{stage}}"),
+            ),
+        ],
+    ],
+    leads_to=["model", "store"],
+)
+
+DASHBOARD = Dashboard(
+    "corpus",
+    "Is the index in step with the folder; if not, when will it be, and what failed?",
+    [NOW, WORK],
+)

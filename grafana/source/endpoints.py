@@ -1,0 +1,178 @@
+"""Endpoints: each route's rate, errors, durations and sizes."""
+
+from typing import Final
+
+from grafana.source.colours import BAD, QUANTILES, STATUS, WARN
+from grafana.source.dashboard import Dashboard, Section
+from grafana.source.panels import Column, Panel, Query, graph, heatmap, stat, table
+from grafana.source.promql import ROUTE, by_status, mean, quantile, quantiles, rate, share
+
+DURATION: Final = "http_request_duration_seconds"
+COUNT: Final = f"{DURATION}_count"
+
+
+def failed(by: str = "") -> str:
+    return share(rate(COUNT, by, f'{ROUTE},status=~"5.."'), rate(COUNT, by, ROUTE))
+
+
+def refused(by: str = "") -> str:
+    return share(rate(COUNT, by, f'{ROUTE},status=~"4.."'), rate(COUNT, by, ROUTE))
+
+
+REQUESTS: Final = stat("Requests", "Requests answered a second.", "reqps", Query(rate(COUNT, where=ROUTE)))
+ANSWERS: Final = (
+    graph("Answers by status", "Answers a second, by the first digit of their status.", "reqps", *by_status(ROUTE))
+    .stacked()
+    .coloured(STATUS)
+)
+DURATIONS: Final = (
+    graph(
+        "Durations",
+        "Half, 19 of 20 and 99 of 100 requests are answered faster. A dot is one request; it leads to its trace's log lines.",
+        "s",
+        *quantiles(DURATION, ROUTE, exemplars=True),
+    )
+    .coloured(QUANTILES)
+    .limited({0.3: WARN, 1: BAD})
+)
+
+
+def duration(name: str, share: float, description: str) -> Panel:
+    return stat(name, description, "s", Query(quantile(share, DURATION, where=ROUTE)), {0: "green", 0.3: WARN, 1: BAD})
+
+
+P95: Final = duration("p95", 0.95, "19 of 20 requests are answered faster. Objective: 300 ms with a GPU, 1 s without.")
+
+
+NOW = Section(
+    "How are the chosen routes doing now?",
+    [
+        [
+            REQUESTS,
+            stat(
+                "Failed",
+                "Share of the answers that are 5xx. The objective allows 0.5 %.",
+                "percentunit",
+                Query(failed()),
+                {0: "green", 0.005: WARN, 0.05: BAD},
+            ),
+            stat("Refused", "Share of the answers that are 4xx: what clients did wrong.", "percentunit", Query(refused())),
+            P95,
+            stat("In flight", "Requests that are being handled.", "short", Query(f"sum(http_requests_in_progress{{{ROUTE}}})")),
+        ],
+        [
+            table(
+                "Routes",
+                "Every route beside the others. A route's errors and durations are empty while nobody asks for it.",
+                "none",
+                [
+                    Query(rate(COUNT, "route", ROUTE)),
+                    Query(failed("route")),
+                    Query(refused("route")),
+                    Query(quantile(0.5, DURATION, "route", ROUTE)),
+                    Query(quantile(0.95, DURATION, "route", ROUTE)),
+                    Query(quantile(0.99, DURATION, "route", ROUTE)),
+                ],
+                [
+                    Column("route", "Route"),
+                    Column("Value #A", "Rate", "reqps"),
+                    Column("Value #B", "5xx", "percentunit"),
+                    Column("Value #C", "4xx", "percentunit"),
+                    Column("Value #D", "p50", "s"),
+                    Column("Value #E", "p95", "s"),
+                    Column("Value #F", "p99", "s"),
+                ],
+            )
+        ],
+    ],
+    leads_to=["overview", "model"],
+)
+
+ERRORS = Section(
+    "What is asked for, and what goes wrong?",
+    [
+        [
+            graph("Requests by route", "Requests answered a second.", "reqps", Query(rate(COUNT, "route", ROUTE), "{{route}}")),
+            ANSWERS,
+        ],
+        [
+            graph(
+                "Failures by route",
+                "Share of each route's answers that are 5xx.",
+                "percentunit",
+                Query(failed("route"), "{{route}}"),
+            ).limited({0.005: BAD}),
+            graph(
+                "Rejections by reason",
+                "What 4xx and 503 are made of: requests a second that were refused or given up, of all routes together.",
+                "reqps",
+                Query(rate("ml_api_rejected_total", "reason"), "{{reason}}"),
+            ).stacked(),
+        ],
+    ],
+    leads_to=["model", "store"],
+)
+
+TIME = Section(
+    "How long do answers take?",
+    [
+        [
+            DURATIONS,
+            heatmap(
+                "Spread of durations",
+                "Requests a second by how long they took. Two bands are two kinds of request; a band that climbs is a queue.",
+                "s",
+                Query(rate(f"{DURATION}_bucket", "le", ROUTE), "{{le}}", exemplars=True),
+            ),
+        ],
+        [
+            graph(
+                "p95 by route",
+                "19 of 20 requests of a route are answered faster.",
+                "s",
+                Query(quantile(0.95, DURATION, "route", ROUTE), "{{route}}"),
+            ),
+            graph(
+                "In flight by route",
+                "Requests that are being handled. One that stays up while the rate does not is waiting for something.",
+                "short",
+                Query(f"sum by (route) (http_requests_in_progress{{{ROUTE}}})", "{{route}}"),
+            ),
+        ],
+    ],
+    leads_to=["model", "store"],
+)
+
+SIZES = Section(
+    "How large is what comes and goes?",
+    [
+        [
+            graph(
+                "Size of uploads",
+                "Mean size of the bodies that requests brought, by route.",
+                "bytes",
+                Query(mean("http_request_size_bytes", "route", ROUTE), "{{route}}"),
+            ),
+            graph(
+                "Size of answers",
+                "Mean size of the bodies of answers, by route.",
+                "bytes",
+                Query(mean("http_response_size_bytes", "route", ROUTE), "{{route}}"),
+            ),
+            graph(
+                "Traffic",
+                "Bodies a second, both ways, of the chosen routes.",
+                "Bps",
+                Query(rate("http_request_size_bytes_sum", where=ROUTE), "in"),
+                Query(rate("http_response_size_bytes_sum", where=ROUTE), "out"),
+            ),
+        ],
+    ],
+    leads_to=["infrastructure"],
+)
+
+DASHBOARD = Dashboard(
+    "endpoints",
+    "Which route is slow or failing, since when, and with which kind of error?",
+    [NOW, ERRORS, TIME, SIZES],
+)

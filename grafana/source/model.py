@@ -1,0 +1,209 @@
+"""Model: where a search's time goes, whether batching works, and whether the vectors are sound."""
+
+from typing import Final
+
+from grafana.source.colours import BAD, MODALITIES, OUTCOMES, QUANTILES, STAGES, WARN
+from grafana.source.dashboard import Dashboard, Section
+from grafana.source.gpu import GPU
+from grafana.source.panels import Column, Query, graph, heatmap, stat, table
+from grafana.source.promql import APP, mean, quantile, quantiles, rate, share
+
+STAGE: Final = "ml_api_stage_duration_seconds"
+SEARCHES: Final = rate(f"{STAGE}_count", where=f'{APP},stage="search"')
+HITS: Final = "ml_api_hits_returned"
+
+WHICH = Section(
+    "Which model answers, and how fast?",
+    [
+        [
+            table(
+                "Model",
+                "What is loaded. Vectors of two models cannot be compared: all instances should show the same.",
+                "none",
+                [Query(f"ml_api_model_info{{{APP}}}")],
+                [
+                    Column("instance", "Instance"),
+                    Column("model", "Model"),
+                    Column("revision", "Revision"),
+                    Column("dim", "Dimensions"),
+                    Column("device", "Device"),
+                    Column("dtype", "Precision"),
+                ],
+            ).low(),
+        ],
+        [
+            stat(
+                "Embedded",
+                "Texts and images a second that the model made vectors of.",
+                "ops",
+                Query(rate("ml_api_embed_items_total", where=f'{APP},outcome="ok"')),
+            ),
+            stat(
+                "Lost",
+                "Share of the inputs that got no vector: failed, out of memory, or given up while waiting.",
+                "percentunit",
+                Query(
+                    share(
+                        rate("ml_api_embed_items_total", where=f'{APP},outcome!="ok"'),
+                        rate("ml_api_embed_items_total"),
+                    )
+                ),
+                {0: "green", 0.01: WARN, 0.05: BAD},
+            ),
+            stat(
+                "Cache hits",
+                "Share of the search texts whose vector was remembered, and so cost the model nothing.",
+                "percentunit",
+                Query(
+                    share(
+                        rate("ml_api_text_cache_requests_total", where=f'{APP},result="hit"'),
+                        rate("ml_api_text_cache_requests_total"),
+                    )
+                ),
+            ),
+            stat(
+                "Loading",
+                "How long the model took to load: the cold start.",
+                "s",
+                Query(f"max(ml_api_model_load_seconds{{{APP}}})"),
+            ),
+        ],
+    ],
+    leads_to=["overview"],
+)
+
+WHERE = Section(
+    "Where does a search's time go?",
+    [
+        [
+            graph(
+                "A search, stage by stage",
+                "Mean time of a search in each stage, one on the other: the height is the mean search. "
+                "`queue` is waiting for the model, `search` waiting for the vector store.",
+                "s",
+                Query(f"{rate(f'{STAGE}_sum', 'stage')} / on () group_left () {SEARCHES}", "{{stage}}"),
+            )
+            .stacked()
+            .coloured(STAGES),
+            graph(
+                "Waiting against computing",
+                "p95 of waiting for the model and of the model at work. Waiting above computing: the machine is full.",
+                "s",
+                Query(quantile(0.95, STAGE, where=f'{APP},stage="queue"'), "queue"),
+                Query(quantile(0.95, STAGE, where=f'{APP},stage="embed"'), "embed"),
+            ).coloured(STAGES),
+        ],
+        [
+            graph(
+                "Stages by kind of search",
+                "Mean time of each stage, for searches by text, by image and for similar ones.",
+                "s",
+                Query(mean(STAGE, "operation, stage"), "{{operation}}: {{stage}}"),
+            ),
+            graph(
+                "Queue",
+                "Inputs that wait for the model, and how many may: at the limit, requests are refused with 503.",
+                "short",
+                Query(f"sum by (modality) (ml_api_embed_queue_depth{{{APP}}})", "{{modality}}"),
+                Query(f"sum(max by (instance) (ml_api_embed_queue_limit{{{APP}}}))", "limit"),
+            ).coloured(MODALITIES | {"limit": BAD}),
+        ],
+    ],
+    leads_to=["endpoints", "store"],
+)
+
+BATCHES = Section(
+    "Is batching working?",
+    [
+        [
+            graph(
+                "Mean batch",
+                "Inputs in a forward pass. Under load it grows; near 1 under load, batching does nothing.",
+                "short",
+                Query(mean("ml_api_embed_batch_size", "modality"), "{{modality}}"),
+            ).coloured(MODALITIES),
+            graph(
+                "Time of a forward pass",
+                "p95, by what was embedded.",
+                "s",
+                Query(quantile(0.95, "ml_api_embed_batch_duration_seconds", "modality"), "{{modality}}"),
+            ).coloured(MODALITIES),
+            graph(
+                "Items by outcome",
+                "Inputs a second, and what became of them. `expired` gave up while waiting.",
+                "ops",
+                Query(rate("ml_api_embed_items_total", "outcome"), "{{outcome}}"),
+            )
+            .stacked()
+            .coloured(OUTCOMES),
+            graph(
+                "Remembered texts",
+                "Search texts a second whose vector was known, or not.",
+                "ops",
+                Query(rate("ml_api_text_cache_requests_total", "result"), "{{result}}"),
+            )
+            .stacked()
+            .coloured({"hit": "green", "miss": "blue"}),
+        ],
+    ],
+    leads_to=["endpoints"],
+)
+
+QUALITY = Section(
+    "Are the answers as good as they were?",
+    [
+        [
+            heatmap(
+                "Similarity of the best hit",
+                "Searches a second by the score of their best hit. A band that sinks: other questions, images, or another model.",
+                "none",
+                Query(rate("ml_api_top1_similarity_bucket", "le"), "{{le}}"),
+            ),
+            graph(
+                "Similarity of the best hit, quantiles",
+                "Half of the searches find nothing nearer than p50; 5 % not even p5.",
+                "none",
+                Query(quantile(0.05, "ml_api_top1_similarity"), "p5"),
+                Query(quantile(0.5, "ml_api_top1_similarity"), "p50"),
+                Query(quantile(0.95, "ml_api_top1_similarity"), "p95"),
+            ).coloured(QUANTILES | {"p5": "light-purple"}),
+            graph(
+                "Searches without hits",
+                "Share of the searches that found nothing at all.",
+                "percentunit",
+                Query(
+                    share(rate(f"{HITS}_bucket", "modality", f'{APP},le="0.0"'), rate(f"{HITS}_count", "modality")), "{{modality}}"
+                ),
+            ).coloured(MODALITIES),
+        ],
+        [
+            graph(
+                "Length of vectors",
+                "The model's vectors have length 1. Anything else is a broken model or broken numbers.",
+                "none",
+                *quantiles("ml_api_embedding_norm"),
+            ).coloured(QUANTILES),
+            graph(
+                "Vectors that are no numbers",
+                "Inputs a second that the model made NaN or infinity of. Any is too many.",
+                "ops",
+                Query(rate("ml_api_embedding_nonfinite_total", "modality"), "{{modality}}"),
+            )
+            .coloured(MODALITIES)
+            .limited({0.001: BAD}),
+            graph(
+                "Hits of a search",
+                "Mean number of hits on a search's first page.",
+                "short",
+                Query(mean(HITS, "modality"), "{{modality}}"),
+            ).coloured(MODALITIES),
+        ],
+    ],
+    leads_to=["store", "corpus"],
+)
+
+DASHBOARD = Dashboard(
+    "model",
+    "Is the model fast enough, well used, and still answering as it did?",
+    [WHICH, WHERE, BATCHES, QUALITY, GPU],
+)

@@ -1,0 +1,1 @@
+"""What watches the service: its local stack, runbooks, log pipeline."""

@@ -1,0 +1,104 @@
+"""`python -m monitoring.local`: the service and what watches it, without containers; `make monitor` starts it over the demo.
+
+Settings are the service's own (ML_API_*). ALERT_WEBHOOK_URL takes the alerts elsewhere than to this terminal.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ml_api.errors import ConfigError
+from ml_api.settings import Settings, load_settings
+from monitoring.local.configuration import localised, notifying, write
+from monitoring.local.daemons import Daemon, MissingProgram, StartFailed, alertmanager, choose_port, node_exporter, prometheus
+from monitoring.local.notifications import Webhook, lines
+
+FOLDER = Path("data/monitor")
+MILVUS_METRICS_PORT = 9091
+SERVICE_STOP_TIMEOUT_S = 60
+
+
+def main() -> int:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
+    try:
+        settings = load_settings()
+        with ExitStack() as stack:
+            _start(settings, stack)
+            # From here on the service has the word: it prints its own addresses, and its end is ours.
+            return stack.enter_context(_service()).wait()
+    except ConfigError as exc:
+        for problem in exc.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except (MissingProgram, StartFailed) as exc:
+        print(f"error: {exc}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 0
+
+
+def _end(*_: object) -> None:
+    """Once: what stops everything is not to be interrupted by a second signal."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _start(settings: Settings, stack: ExitStack) -> None:
+    """Start what there is on this machine, Prometheus last, and say where it is."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    port = choose_port(9090)
+    targets = {"ml-api": f"{settings.host}:{settings.metrics_port}", "prometheus": f"127.0.0.1:{port}"}
+    if settings.milvus_uri.startswith("http"):
+        targets["milvus"] = f"{urlsplit(settings.milvus_uri).hostname}:{MILVUS_METRICS_PORT}"
+    optional = {"alertmanager": _alertmanager, "node": _node_exporter}
+    for job, make in optional.items():
+        try:
+            daemon = stack.enter_context(make(stack))
+        except MissingProgram as exc:
+            print(f"Without {job}: {exc}")
+            continue
+        targets[job] = daemon.url.removeprefix("http://")
+        print(f"{job.capitalize():13} {daemon.url}")
+    daemon = stack.enter_context(prometheus(write(localised(targets), FOLDER / "prometheus.yml"), FOLDER, port))
+    print(f"Prometheus    {daemon.url}/targets, {daemon.url}/alerts; its data and logs are in {FOLDER}", flush=True)
+
+
+def _alertmanager(stack: ExitStack) -> Daemon:
+    webhook = os.environ.get("ALERT_WEBHOOK_URL") or stack.enter_context(Webhook(_print)).url
+    configuration = FOLDER / "alertmanager.yml"
+    configuration.write_text(notifying(webhook))
+    return alertmanager(configuration, FOLDER, choose_port(9093))
+
+
+def _node_exporter(_: ExitStack) -> Daemon:
+    return node_exporter(FOLDER, choose_port(9100))
+
+
+def _print(receiver: str, message: dict[str, object]) -> None:
+    for line in lines(receiver, message):
+        print(line, flush=True)
+
+
+@contextmanager
+def _service() -> Iterator[subprocess.Popen[bytes]]:
+    """The service as a child; told to end cleanly, and waited for, when this ends."""
+    with subprocess.Popen([sys.executable, "-m", "ml_api", "serve"], start_new_session=True) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(SERVICE_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
