@@ -130,11 +130,11 @@ class _Run:
 
     def remove(self) -> None:
         """Last of all: until here every vector that a moved file takes over is still stored."""
-        self._report.count(Outcome.REMOVED, len(self._removed))
         with self._measured.stage("remove"):
             for ids in _batches(sorted(self._removed | self._gone), REMOVE_AT_ONCE):
                 self._store.delete(ids)
             self._store.flush()
+        self._report.count(Outcome.REMOVED, len(self._removed))
         self._progress(self._report)
 
     def _take(self, result: Fresh | Known | Unusable) -> None:

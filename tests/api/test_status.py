@@ -139,9 +139,10 @@ def test_odd_requests_add_no_series(stand, client):
     client.open("/x", method="GET")
     client.open("/x", method="BREW")
     before = series()
-    for number in range(50):
-        client.open(f"/odd/{number}", method="GET")
-        client.open(f"/odd/{number}", method=f"M{number}")
+    for number in range(250):
+        odd = {"User-Agent": f"odd/{number}", "X-Request-ID": f"odd-{number}", "traceparent": f"00-{number:032x}-{number:016x}-01"}
+        client.open(f"/odd/{number}", method="GET", headers=odd | {f"X-Odd-{number}": "odd"})
+        client.open(f"/odd/{number}", method=f"M{number}", headers=odd)
     assert series() == before
 
 

@@ -176,8 +176,8 @@ def server(tmp_path):
 
 
 @contextmanager
-def store_on(server, timeout_s):
-    with closing(MilvusStore(Connection(server.uri), "images", VectorIndex(), Metrics(), timeout_s)) as store:
+def store_on(server, timeout_s, metrics=None):
+    with closing(MilvusStore(Connection(server.uri), "images", VectorIndex(), metrics or Metrics(), timeout_s)) as store:
         store.ensure(MODEL, DIM)
         yield store
 
@@ -207,13 +207,16 @@ def calls_of(store):
 
 def test_a_server_that_dies_is_reported_at_once_and_used_again_when_it_is_back(server):
     records, vectors = gallery(300)
-    with store_on(server, timeout_s=10) as store:
+    with store_on(server, timeout_s=10, metrics=(metrics := Metrics())) as store:
         store.upsert(records, vectors)
         server.kill()
         started = time.monotonic()
         for call in calls_of(store):
             with pytest.raises(StoreUnavailable, match="cannot be reached"):
                 call()
+        searches = {"backend": "milvus", "operation": "search"}
+        assert metrics.registry.get_sample_value("ml_api_store_errors_total", searches | {"reason": "unreachable"}) == 1
+        assert metrics.registry.get_sample_value("ml_api_store_duration_seconds_count", searches | {"outcome": "error"}) == 1
         assert time.monotonic() - started < 5, "a refused connection is known at once"
         server.start()
         until_it_works(store.ping)

@@ -210,22 +210,23 @@ class Rpc(grpc.RpcError):
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("error", "words", "reason"),
     [
-        (MilvusException(2, "Fail connecting to server on 10.1.2.3:19530"), "cannot be reached"),
-        (MilvusException(grpc.StatusCode.UNAVAILABLE, "token=secret"), "cannot be reached"),
-        (Rpc(grpc.StatusCode.UNAVAILABLE), "cannot be reached"),
-        (Rpc(grpc.StatusCode.DEADLINE_EXCEEDED), "did not answer within 7 s"),
-        (Rpc(grpc.StatusCode.UNAUTHENTICATED), "refuses our token"),
-        (Rpc(grpc.StatusCode.RESOURCE_EXHAUSTED), "gRPC status RESOURCE_EXHAUSTED"),
-        (MilvusException(106, "collection on recovering"), "Milvus error code 106"),
-        (ValueError("Cannot invoke RPC on closed channel!"), "is closed"),
+        (MilvusException(2, "Fail connecting to server on 10.1.2.3:19530"), "cannot be reached", "unreachable"),
+        (MilvusException(grpc.StatusCode.UNAVAILABLE, "token=secret"), "cannot be reached", "unreachable"),
+        (Rpc(grpc.StatusCode.UNAVAILABLE), "cannot be reached", "unreachable"),
+        (Rpc(grpc.StatusCode.DEADLINE_EXCEEDED), "did not answer within 7 s", "timeout"),
+        (Rpc(grpc.StatusCode.UNAUTHENTICATED), "refuses our token", "refused"),
+        (Rpc(grpc.StatusCode.RESOURCE_EXHAUSTED), "gRPC status RESOURCE_EXHAUSTED", "failed"),
+        (MilvusException(106, "collection on recovering"), "Milvus error code 106", "failed"),
+        (ValueError("Cannot invoke RPC on closed channel!"), "is closed", "closed"),
     ],
 )
-def test_what_milvus_raises_becomes_store_unavailable_without_its_words(error, words):
+def test_what_milvus_raises_becomes_store_unavailable_without_its_words(error, words, reason):
     with pytest.raises(StoreUnavailable, match=words) as raised, translated("search", 7):
         raise error
     assert raised.value.__cause__ is error
+    assert raised.value.reason == reason
     assert not {"secret", "10.1.2.3"} & set(raised.value.detail.replace("=", " ").replace(":", " ").split())
 
 
