@@ -54,7 +54,7 @@ sync: $(VENV)/.installed
 
 # --- checking --------------------------------------------------------------------------------------------------------
 
-test: lint $(VENV)/.milvus-server
+test: lint $(VENV)/.milvus-server $(VENV)/.triton-server
 	@scripts/system-packages chromium $(MONITORING)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
@@ -94,7 +94,11 @@ $(VENV)/.milvus-server: requirements-milvus-server.txt $(VENV)/.installed
 	$(BIN)/python -m pip install $(QUIET) --no-deps --upgrade --target $(VENV)/milvus-server -r requirements-milvus-server.txt
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt requirements-otel.txt $(VENV)/.installed
+# The tests' Triton server: a wheel that runs with the system's Python only. Where it cannot, its tests say so and are skipped.
+$(VENV)/.triton-server: requirements-triton-server.txt scripts/triton-server $(VENV)/.installed
+	@scripts/triton-server $(BIN)/python $(VENV)/triton-server
+
+$(VENV)/.installed-dev: requirements-dev.txt requirements-otel.txt requirements-triton.txt $(VENV)/.installed
 	$(BIN)/python -m pip install $(QUIET) -r requirements-dev.txt -c constraints.txt
 	@touch $@
 

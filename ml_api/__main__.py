@@ -1,4 +1,4 @@
-"""The command line: `python -m ml_api serve`, `sync [DIR]` and `settings`.
+"""The command line: `python -m ml_api serve`, `sync [DIR]`, `triton-repository DIR` and `settings`.
 
 Exit codes: 0 done, 1 a part failed while working, 2 the configuration cannot work.
 """
@@ -33,9 +33,14 @@ def main(arguments: list[str] | None = None) -> int:
         print(TABLES[options.command]())  # noqa: T201 - this is what was asked for
         return 0
     try:
-        settings = load_settings(corpus=getattr(options, "dir", None))
+        settings = load_settings(corpus=getattr(options, "corpus", None))
         logs.configure(settings.log_level, settings.environment)
-        return _serve(settings) if options.command == "serve" else _sync(settings, allow_empty=options.allow_empty)
+        match options.command:
+            case "serve":
+                return _serve(settings)
+            case "triton-repository":
+                return _write_triton_repository(settings, options.dir)
+        return _sync(settings, allow_empty=options.allow_empty)
     except ConfigError as exc:
         for problem in exc.problems:
             print(f"error: {problem}", file=sys.stderr)  # noqa: T201 - a person started this, and waits for the reason
@@ -55,8 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     for table in TABLES:
         commands.add_parser(table, help=f"list all {table.replace('-', ' ')} as a Markdown table")
     sync = commands.add_parser("sync", help="make the index equal to a folder of images")
-    sync.add_argument("dir", nargs="?", type=Path, help="the folder; ML_API_CORPUS if not given")
+    sync.add_argument("corpus", metavar="dir", nargs="?", type=Path, help="the folder; ML_API_CORPUS if not given")
     sync.add_argument("--allow-empty", action="store_true", help="let an empty folder empty the index")
+    repository = commands.add_parser("triton-repository", help="write what a Triton server needs to run the model")
+    repository.add_argument("dir", type=Path, help="the model repository: the folder that Triton is started with")
     return parser
 
 
@@ -77,6 +84,14 @@ def _sync(settings: Settings, *, allow_empty: bool) -> int:
             with show_progress("indexing", plan.total) as progress:
                 report = indexer.run(plan, lambda current: progress(current.done))
         _tell(report)
+    return 0
+
+
+def _write_triton_repository(settings: Settings, folder: Path) -> int:
+    from ml_api.services import write_triton_repository
+
+    for model in write_triton_repository(settings, folder):
+        _log.info("wrote %s", model)
     return 0
 
 

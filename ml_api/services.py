@@ -31,11 +31,16 @@ from ml_api.vectors.base import VectorStore
 
 if TYPE_CHECKING:
     from ml_api.embedding.pretrained import PretrainedModel
+    from ml_api.embedding.triton.repository import InstanceKind
 
 LOOK_EVERY_S = 15.0
 """How often readiness and the collection are looked at for the metrics: as often as Prometheus usually asks."""
 SAVE_EVERY_S = 5.0
 """How often a sync that is under way renews its metrics."""
+TRITON_NAME = "clip"
+TRITON_PASSES = 4
+"""Batches on their way at once, so that Triton has the next one while it computes this one, and something to batch dynamically."""
+TRITON_KINDS: dict[str, "InstanceKind"] = {"auto": "KIND_AUTO", "cpu": "KIND_CPU", "cuda": "KIND_GPU"}
 
 _log = logging.getLogger(__name__)
 
@@ -90,13 +95,14 @@ def build_services(settings: Settings) -> Services:
         milvus = _milvus_store(settings, metrics)
         store = CoalescingStore(milvus, metrics, queue_limit=settings.queue_limit, timeout_s=settings.request_timeout_s)
         store.ensure(pretrained.model_id, pretrained.dim)
-        try:
+        with ExitStack() as undo:
+            undo.callback(store.close)
             encoder = _load_encoder(settings, pretrained, metrics)
+            undo.callback(encoder.close)
             costs = warm_up(encoder)
-        except BaseException:
-            store.close()
-            raise
-        embedder = BatchingEncoder(encoder, metrics, queue_limit=settings.queue_limit, costs=costs)
+            undo.pop_all()
+        passes = TRITON_PASSES if settings.embedding_url else 1
+        embedder = BatchingEncoder(encoder, metrics, queue_limit=settings.queue_limit, costs=costs, passes=passes)
         health = Health(embedder, store, settings.collection, metrics)
         background.enter_context(closing(Poll("health", health.look, LOOK_EVERY_S)))
         return Services(
@@ -125,12 +131,15 @@ def open_indexer(settings: Settings) -> Iterator[Indexer]:
     pretrained = resolve(settings.model)
     with closing(_milvus_store(settings, metrics)) as store:
         store.ensure(pretrained.model_id, pretrained.dim)
-        with _passing_on(
-            metrics.sync, settings.sync_metrics
+        with (
+            _passing_on(metrics.sync, settings.sync_metrics),
+            ExitStack() as loaded,
         ):  # once the store is ours: another sync may be writing there until then
-            yield Indexer(
-                corpus, store, lambda: FittingEncoder(_load_encoder(settings, pretrained, metrics)), _limits(settings), metrics
-            )
+
+            def load() -> Encoder:
+                return FittingEncoder(loaded.enter_context(closing(_load_encoder(settings, pretrained, metrics))))
+
+            yield Indexer(corpus, store, load, _limits(settings), metrics)
 
 
 @contextmanager
@@ -176,17 +185,49 @@ def _limits(settings: Settings) -> ImageLimits:
 
 
 def _load_encoder(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Encoder:
-    from ml_api.embedding.clip import ClipEncoder, memory
+    from ml_api.embedding.clip import memory
 
     started = perf_counter()
-    encoder = ClipEncoder(pretrained, device=settings.device, precision=settings.precision)
+    encoder = _on_triton(settings.embedding_url, pretrained) if settings.embedding_url else _in_process(settings, pretrained)
     metrics.embedding.describe_model(encoder.model, perf_counter() - started)
-    if encoder.model.device.startswith("cuda"):
+    if not settings.embedding_url and encoder.model.device.startswith("cuda"):
         metrics.gpu.watch_torch(partial(memory, encoder.model.device))
     _log.info(
         "%s loaded on %s in %s, %.1f s", encoder.model.name, encoder.model.device, encoder.model.precision, perf_counter() - started
     )
     return encoder
+
+
+def _in_process(settings: Settings, pretrained: "PretrainedModel") -> Encoder:
+    from ml_api.embedding.clip import ClipEncoder
+
+    return ClipEncoder(pretrained, device=settings.device, precision=settings.precision)
+
+
+def _on_triton(url: str, pretrained: "PretrainedModel") -> Encoder:
+    from ml_api.embedding.clip import ClipPreparer
+
+    try:
+        from ml_api.embedding.triton.connection import Endpoint
+        from ml_api.embedding.triton.encoder import TritonEncoder
+    except ModuleNotFoundError as exc:
+        raise ConfigError(
+            "ML_API_EMBEDDING_URL: the package tritonclient is not installed: "
+            "pip install -r requirements-triton.txt -c constraints.txt"
+        ) from exc
+    return TritonEncoder(Endpoint.of(url), pretrained, ClipPreparer.of(pretrained))
+
+
+def write_triton_repository(settings: Settings, folder: Path) -> list[Path]:
+    """What a Triton server needs to run the configured model; the folders of its two models. Raises ConfigError."""
+    from ml_api.embedding.clip import ClipPreparer
+    from ml_api.embedding.pretrained import resolve
+    from ml_api.embedding.triton.repository import Served, write_repository
+
+    name = settings.embedding_url.rpartition("/")[2] or TRITON_NAME
+    pretrained = resolve(settings.model)
+    served = Served(name, TRITON_KINDS[settings.device], settings.precision)
+    return write_repository(folder, pretrained, ClipPreparer.of(pretrained).image_edge_px, served)
 
 
 def _remembering(embedder: Embedder, settings: Settings, metrics: Metrics) -> Embedder:

@@ -6,6 +6,7 @@ All problems of a configuration are reported together, and a misspelt variable i
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -39,6 +40,10 @@ class Settings(BaseModel):
         Literal["auto", "fp32", "bf16", "fp16"],
         Field(description="Numbers the model computes in; `auto` takes `bf16` where the hardware has it. Vectors stay comparable."),
     ] = "auto"
+    embedding_url: Annotated[
+        str,
+        Field(description="A Triton server that runs the model, `triton://host:port/name`; empty to run it in this process."),
+    ] = ""
 
     milvus_uri: Annotated[
         str,
@@ -137,6 +142,13 @@ class Settings(BaseModel):
         if value is not None and not value.expanduser().is_dir():
             raise ValueError(f"{value} is not a folder")
         return value.expanduser().resolve() if value is not None else None
+
+    @field_validator("embedding_url")
+    @classmethod
+    def _embedding_url_names_a_model_on_triton(cls, value: str) -> str:
+        if value and not re.fullmatch(r"triton://(\[[\da-fA-F:.]+\]|[\w.-]+):\d{1,5}/[\w.-]+", value):
+            raise ValueError("must be triton://host:port/name, with Triton's gRPC port (8001 as a rule)")
+        return value
 
     @field_validator("milvus_uri")
     @classmethod

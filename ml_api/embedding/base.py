@@ -34,11 +34,8 @@ class Prepared:
     """Whether text was cut to the model's context length."""
 
 
-class Encoder(Protocol):
-    """Embeds text and images into one space. Every method may be called from any thread."""
-
-    @property
-    def model(self) -> ModelInfo: ...
+class Preparer(Protocol):
+    """The part before the forward pass, which needs no weights. Every method may be called from any thread."""
 
     @property
     def image_edge_px(self) -> int:
@@ -53,8 +50,19 @@ class Encoder(Protocol):
         """Resize, crop and normalise an RGB image as the model's own processor does."""
         ...
 
+
+class Encoder(Preparer, Protocol):
+    """Embeds text and images into one space. Every method may be called from any thread."""
+
+    @property
+    def model(self) -> ModelInfo: ...
+
     def embed(self, items: Sequence[Prepared]) -> Vectors:
         """One forward pass over at least one item, all of one modality. Raises ModelUnavailable, with code NOT_FINITE for NaN."""
+        ...
+
+    def close(self) -> None:
+        """Release what it holds; nothing can be embedded any more. Safe to call twice."""
         ...
 
 
@@ -69,15 +77,11 @@ class Embedded:
     """Inputs of its pass, this one included; 0 if it needed none."""
 
 
-class Embedder(Protocol):
+class Embedder(Preparer, Protocol):
     """An encoder shared by many callers: each brings one input, however they are batched. `BatchingEncoder` is one."""
 
     @property
     def model(self) -> ModelInfo: ...
-    @property
-    def image_edge_px(self) -> int: ...
-    def prepare_text(self, text: str) -> Prepared: ...
-    def prepare_image(self, image: Image.Image) -> Prepared: ...
 
     def embed_one(self, item: Prepared, timeout_s: float) -> Embedded:
         """Raises Overloaded if too many wait already, DeadlineExceeded after `timeout_s`, ModelUnavailable if the model fails."""

@@ -71,6 +71,9 @@ class FakeEncoder:
         normalised: Vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
         return normalised
 
+    def close(self) -> None:
+        pass
+
 
 def _word_id(word: str) -> int:
     return int.from_bytes(hashlib.sha256(word.encode()).digest()[:7], "big")

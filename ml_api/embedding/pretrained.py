@@ -16,7 +16,7 @@ from ml_api.records import ModelInfo
 _ORGANISATION: Final = "sentence-transformers"
 HUB_TIMEOUT_S: Final = 5.0
 _WEIGHTS: Final = "*.safetensors"
-_FILES: Final = ("*.json", "*.txt", "*.model", _WEIGHTS)
+FILES: Final = ("*.json", "*.txt", "*.model", _WEIGHTS)
 """Configuration, tokenizer and weights: what decides the vectors, and all that is downloaded."""
 _ABOUT: Final = "training.json"
 """May lie in a local model's directory and give it a `name`. Says how the model came to be, so it is no part of the revision."""
@@ -34,6 +34,11 @@ class PretrainedModel:
     revision: str
     """The hub's commit, or for a local directory a hash of its weights, configuration and tokenizer."""
     dim: int
+
+    @property
+    def transformer(self) -> Path:
+        """The directory of the configuration, the tokenizer and the weights, in the form that transformers loads."""
+        return _clip_directory(self.path)
 
     def info(self, device: str, precision: str) -> ModelInfo:
         return ModelInfo(self.name, self.revision, self.dim, device, precision)
@@ -62,7 +67,7 @@ def _cached(repository: str) -> Path | None:
 
     try:
         # The patterns matter: a snapshot without the other weight formats would pass for incomplete.
-        path = Path(snapshot_download(repository, allow_patterns=list(_FILES), local_files_only=True))
+        path = Path(snapshot_download(repository, allow_patterns=list(FILES), local_files_only=True))
     except LocalEntryNotFoundError:
         return None
     except HFValidationError as exc:
@@ -80,7 +85,7 @@ def _download(repository: str, model: str, timeout_s: float) -> Path:
         listing = HfApi().model_info(repository, timeout=timeout_s).siblings or []
         if not any(file.rfilename.endswith(".safetensors") for file in listing):
             raise ConfigError(f"ML_API_MODEL: {repository} has no safetensors weights on the hub; other formats are not loaded")
-        path = Path(snapshot_download(repository, allow_patterns=list(_FILES), etag_timeout=timeout_s))
+        path = Path(snapshot_download(repository, allow_patterns=list(FILES), etag_timeout=timeout_s))
     except HfHubHTTPError as exc:
         raise ConfigError(_unavailable(model, f"the hub refuses {repository}: {_status(exc)}")) from exc
     except (httpx2.HTTPError, OSError, ValueError) as exc:  # huggingface_hub lets its HTTP client's errors through
@@ -144,7 +149,7 @@ def _read_json(path: Path) -> Any:
 def _content_hash(directory: Path) -> str:
     """Of what decides the vectors, by relative path, so that a copy in another place is the same model and a README is no part."""
     total = hashlib.sha256()
-    files = {file for pattern in _FILES for file in directory.rglob(pattern)}
+    files = {file for pattern in FILES for file in directory.rglob(pattern)}
     for file in sorted(files - {directory / _ABOUT}):
         with file.open("rb") as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()

@@ -7,14 +7,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml_api.embedding.base import Embedder, Prepared
+from ml_api.embedding.base import Embedder, Encoder, Prepared
 from ml_api.embedding.batching import BatchingEncoder, FittingEncoder
 from ml_api.embedding.caching import CachingEmbedder
 from ml_api.embedding.fake import FakeEncoder
-from ml_api.errors import InvalidQuery
+from ml_api.embedding.triton.connection import Endpoint
+from ml_api.embedding.triton.encoder import TritonEncoder
+from ml_api.embedding.triton.repository import Served, write_repository
+from ml_api.embedding.wrapper import Wrapper
+from ml_api.errors import InvalidQuery, ModelUnavailable
 from ml_api.metrics import Metrics
 from ml_api.records import Vectors
 from tests.tiny_clip import build_tiny_clip
+from tests.triton_server import TritonServer, skip_without_triton
 
 TEXTS = ["a red cat", "dog", "two dogs in the snow", "photo of the blue cat"]
 TOLERANCE = 1e-5
@@ -37,34 +42,72 @@ class OneByOne:
             return np.stack([embedded.vector for embedded in pool.map(lambda item: self._embedder.embed_one(item, 60), items)])
 
 
+class KeptOpen(Wrapper[Encoder]):
+    """One encoder for many tests, each of which closes what it made over it."""
+
+    def embed(self, items: Sequence[Prepared]) -> Vectors:
+        return self._inner.embed(items)
+
+    def close(self) -> None:
+        pass
+
+
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory):
+def pretrained(tmp_path_factory):
+    from ml_api.embedding.pretrained import resolve
+
+    return resolve(str(build_tiny_clip(tmp_path_factory.mktemp("clip") / "tiny")))
+
+
+@pytest.fixture(scope="module")
+def clip(pretrained):
     import torch
 
     from ml_api.embedding.clip import ClipEncoder
-    from ml_api.embedding.pretrained import resolve
 
     torch.set_num_threads(1)
-    return ClipEncoder(resolve(str(build_tiny_clip(tmp_path_factory.mktemp("clip") / "tiny"))), device="cpu", precision="fp32")
+    return ClipEncoder(pretrained, device="cpu", precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def triton(pretrained, tmp_path_factory):
+    """The same model as `clip`, on a real Triton server."""
+    skip_without_triton()
+    from ml_api.embedding.clip import ClipPreparer
+
+    folder = tmp_path_factory.mktemp("triton")
+    preparer = ClipPreparer.of(pretrained)
+    write_repository(folder / "models", pretrained, preparer.image_edge_px, Served("tiny", "KIND_AUTO", "fp32"))
+    server = TritonServer(folder / "models", folder / "triton.log")
+    try:
+        server.start()
+        encoder = TritonEncoder(Endpoint(server.address, "tiny"), pretrained, preparer)
+        yield encoder
+        encoder.close()
+    finally:
+        server.kill()
 
 
 @pytest.fixture(
     params=[
         "fake",
         "clip",
+        "triton",
         "fitting over fake",
         "batching over fake",
         "batching over clip",
+        "batching over triton",
         "caching over fake",
         "caching over clip",
     ]
 )
 def encoder(request):
-    inner = FakeEncoder() if "fake" in request.param else request.getfixturevalue("clip")
+    inner = FakeEncoder() if "fake" in request.param else request.getfixturevalue(request.param.split()[-1])
     if "batching" not in request.param and "caching" not in request.param:
         yield FittingEncoder(inner) if "fitting" in request.param else inner
         return
-    embedder: Embedder = BatchingEncoder(inner, Metrics(), queue_limit=1000, max_batch=3)
+    passes = 4 if "triton" in request.param else 1
+    embedder: Embedder = BatchingEncoder(KeptOpen(inner), Metrics(), queue_limit=1000, max_batch=3, passes=passes)
     if "caching" in request.param:
         embedder = CachingEmbedder(embedder, Metrics(), entries=3)
     one_by_one = OneByOne(embedder)
@@ -177,3 +220,39 @@ def test_many_threads_may_use_it_at_once(encoder):
 
 def test_the_model_is_named_for_comparison(encoder):
     assert encoder.model.model_id == f"{encoder.model.name}@{encoder.model.revision}"
+
+
+def test_vectors_from_triton_are_those_of_the_model_in_process(clip, triton):
+    items = [clip.prepare_text(text) for text in TEXTS]
+    image = Image.new("RGB", (90, 50), "red")
+
+    np.testing.assert_allclose(triton.embed(items), clip.embed(items), atol=TOLERANCE)
+    np.testing.assert_allclose(triton.embed([triton.prepare_image(image)]), clip.embed([clip.prepare_image(image)]), atol=TOLERANCE)
+
+
+def test_what_triton_computes_with_is_told(triton):
+    assert (triton.model.device, triton.model.precision) == ("cpu", "fp32")
+
+
+def test_poison_in_triton_costs_only_its_sender_an_answer(clip, triton):
+    good = clip.prepare_text("a red cat")
+    poison = Prepared("text", np.array([0, 10**6, 1]))
+
+    def embed(item: Prepared) -> Vectors | str:
+        try:
+            return triton.embed([item])[0]
+        except ModelUnavailable as exc:
+            return exc.detail
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(embed, [good, good, good, poison] * 4))
+
+    assert all("failed" in answer for answer in answers[3::4])
+    for kept in (answers[0::4], answers[1::4], answers[2::4]):
+        np.testing.assert_allclose(kept, np.tile(clip.embed([good]), (4, 1)), atol=TOLERANCE)
+
+
+def test_triton_refuses_to_answer_for_another_model(clip, triton):
+    """As it would be asked if the server came back with other weights while this process goes on."""
+    with pytest.raises(ModelUnavailable, match="not other@1"):
+        triton._connection.infer([clip.prepare_text("cat")], "other@1", "embedding")

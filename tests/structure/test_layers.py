@@ -18,6 +18,7 @@ LAYERS = [
         "embedding",
         "embedding.base",
         "embedding.pretrained",
+        "embedding.wrapper",
         "vectors",
         "vectors.base",
         "vectors.validation",
@@ -29,11 +30,12 @@ LAYERS = [
         "embedding.batching",
         "embedding.caching",
         "embedding.fake",
+        "embedding.triton",
         "vectors.milvus",
         "vectors.memory",
         "vectors.coalescing",
     },
-    {"search", "indexing", "health"},
+    {"search", "indexing", "health", "embedding.triton.serving"},
     {"services"},
     {"api"},
     {"web"},
@@ -48,6 +50,7 @@ STRANGERS = [
     ("embedding", "vectors"),
     ("embedding.batching", "embedding.clip"),
     ("embedding.caching", "embedding.batching"),
+    ("embedding.triton.encoder", "embedding.clip"),
     ("vectors.coalescing", "vectors.milvus"),
 ]
 """Rooms of one layer that must not know each other."""
@@ -58,6 +61,7 @@ ADAPTERS = {
     "transformers": "embedding.clip",
     "tokenizers": "embedding.clip",
     "huggingface_hub": "embedding.pretrained",
+    "tritonclient": "embedding.triton",
     "pymilvus": "vectors.milvus",
     "milvus_lite": "vectors.milvus",
     "grpc": "vectors.milvus",
@@ -69,6 +73,9 @@ ADAPTERS = {
     "opentelemetry": "spans",
 }
 """Libraries that one room only may know."""
+
+ELSEWHERE = {("torch", "embedding.triton.serving")}
+"""What does not run in this application's process."""
 
 
 def modules():
@@ -135,7 +142,7 @@ def test_strangers_do_not_know_each_other(one, other):
 @pytest.mark.parametrize(("library", "home"), list(ADAPTERS.items()))
 def test_a_library_is_known_in_one_room_only(library, home):
     for module, path in modules():
-        if module == home or module.startswith(f"{home}."):
+        if module == home or module.startswith(f"{home}.") or (library, module) in ELSEWHERE:
             continue
         used = [name for name in imports(path) if name and name.split(".")[0] == library]
         assert not used, f"{module} imports {library}, which belongs to {home}"

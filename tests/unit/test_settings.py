@@ -42,6 +42,19 @@ def test_a_store_uri_is_http_or_a_db_path(uri):
         load_settings({"ML_API_MILVUS_URI": uri})
 
 
+@pytest.mark.parametrize("url", ["triton://host:8001/clip", "triton://10.0.0.7:8001/clip-ViT-B-32", "triton://[::1]:8001/a_b"])
+def test_the_model_may_be_on_triton(url):
+    assert load_settings({"ML_API_EMBEDDING_URL": url}).embedding_url == url
+
+
+@pytest.mark.parametrize(
+    "url", ["http://host:8001/clip", "triton://host/clip", "triton://host:8001", "triton://host:8001/a/b", "triton://u:p@h:1/m"]
+)
+def test_an_embedding_url_names_host_port_and_model(url):
+    with pytest.raises(ConfigError, match="triton://host:port/name"):
+        load_settings({"ML_API_EMBEDDING_URL": url})
+
+
 def test_a_missing_corpus_folder_is_named(tmp_path):
     with pytest.raises(ConfigError, match="is not a folder"):
         load_settings({"ML_API_CORPUS": str(tmp_path / "nowhere")})

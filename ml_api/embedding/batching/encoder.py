@@ -14,25 +14,25 @@ from time import perf_counter
 from typing import Final, cast
 
 import numpy as np
-from PIL import Image
 
 from ml_api import tracing
 from ml_api.embedding.base import NOT_FINITE, Embedded, Encoder, Modality, Prepared, not_finite
 from ml_api.embedding.batching.queue import BatchQueue, Waiting
 from ml_api.embedding.batching.sizing import MAX_BATCH, TYPICAL, Ceiling, PassCost
+from ml_api.embedding.wrapper import Wrapper
 from ml_api.errors import DeadlineExceeded, MlApiError, ModelUnavailable
 from ml_api.metrics import Metrics
-from ml_api.records import ModelInfo, Vectors
+from ml_api.records import Vectors
 
 CLOSE_TIMEOUT_S: Final = 10.0
 
 _log = logging.getLogger(__name__)
 
 
-class BatchingEncoder:
+class BatchingEncoder(Wrapper[Encoder]):
     """An `Embedder` over any `Encoder`. Start it in the process that will serve: threads do not survive a fork."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but two have a default, and belong together
         self,
         inner: Encoder,
         metrics: Metrics,
@@ -40,8 +40,10 @@ class BatchingEncoder:
         queue_limit: int,
         max_batch: int = MAX_BATCH,
         costs: Mapping[Modality, PassCost] = TYPICAL,
+        passes: int = 1,
     ) -> None:
-        self._inner = inner
+        """`passes` is how many batches may be in the model at once: one where it runs here, more where a server runs it."""
+        super().__init__(inner)
         self._metrics = metrics
         self._queue = BatchQueue(
             queue_limit, costs, lambda modality, depth: metrics.embedding.queue_depth.labels(modality).set(depth)
@@ -49,22 +51,9 @@ class BatchingEncoder:
         self._ceilings: dict[Modality, Ceiling] = {"text": Ceiling(max_batch), "image": Ceiling(max_batch)}
         for modality in self._ceilings:
             metrics.embedding.queue_limit.labels(modality).set(queue_limit)
-        self._thread = threading.Thread(target=self._run, name="embed", daemon=True)
-        self._thread.start()
-
-    @property
-    def model(self) -> ModelInfo:
-        return self._inner.model
-
-    @property
-    def image_edge_px(self) -> int:
-        return self._inner.image_edge_px
-
-    def prepare_text(self, text: str) -> Prepared:
-        return self._inner.prepare_text(text)
-
-    def prepare_image(self, image: Image.Image) -> Prepared:
-        return self._inner.prepare_image(image)
+        self._threads = [threading.Thread(target=self._run, name="embed", daemon=True) for _ in range(passes)]
+        for thread in self._threads:
+            thread.start()
 
     def embed_one(self, item: Prepared, timeout_s: float) -> Embedded:
         """Raises Overloaded if too many wait already, DeadlineExceeded after `timeout_s`, ModelUnavailable if the model fails."""
@@ -81,13 +70,16 @@ class BatchingEncoder:
 
     def ping(self) -> None:
         """Raise ModelUnavailable if nothing more can be embedded."""
-        if self._queue.closed or not self._thread.is_alive():
+        if self._queue.closed or not all(thread.is_alive() for thread in self._threads):
             raise ModelUnavailable("The model is not running.")
 
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
         """Let the model finish its batch, waiting at most `timeout_s`; refuse what waits. Safe to call twice."""
         _refuse(self._queue.close())
-        self._thread.join(timeout_s)
+        deadline = perf_counter() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - perf_counter()))
+        super().close()
 
     def _run(self) -> None:
         batch: list[Waiting] = []

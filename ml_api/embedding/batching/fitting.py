@@ -4,36 +4,22 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
 
 from ml_api.embedding.base import Encoder, Prepared
 from ml_api.embedding.batching.sizing import MAX_BATCH, Ceiling
+from ml_api.embedding.wrapper import Wrapper
 from ml_api.errors import ModelUnavailable
-from ml_api.records import ModelInfo, Vectors
+from ml_api.records import Vectors
 
 _log = logging.getLogger(__name__)
 
 
-class FittingEncoder:
+class FittingEncoder(Wrapper[Encoder]):
     """An `Encoder` over another, for one thread: out of memory costs a failed pass, not the batch."""
 
     def __init__(self, inner: Encoder) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._ceiling = Ceiling(MAX_BATCH)
-
-    @property
-    def model(self) -> ModelInfo:
-        return self._inner.model
-
-    @property
-    def image_edge_px(self) -> int:
-        return self._inner.image_edge_px
-
-    def prepare_text(self, text: str) -> Prepared:
-        return self._inner.prepare_text(text)
-
-    def prepare_image(self, image: Image.Image) -> Prepared:
-        return self._inner.prepare_image(image)
 
     def embed(self, items: Sequence[Prepared]) -> Vectors:
         """Raises ModelUnavailable, for memory only if a single item does not fit."""

@@ -41,7 +41,10 @@ TYPICAL: Final[Mapping[Modality, PassCost]] = {"text": PassCost(0.008, 0.00025),
 
 
 class Ceiling:
-    """The most inputs that fit into memory in one pass: halved when it runs out, and let up slowly. For one thread."""
+    """The most inputs that fit into memory in one pass: halved when it runs out, and let up slowly.
+
+    Threads may share it: a count that one loses to another only lets it up later.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -58,6 +61,6 @@ class Ceiling:
         if size < self.now or self.now == self._most:
             return
         self._fitted += 1
-        if self._fitted == _PATIENCE:
+        if self._fitted >= _PATIENCE:
             self.now += 1
             self._fitted = 0

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
-from PIL import Image
 
 from ml_api.embedding.base import Prepared, not_finite
 from ml_api.embedding.clip.loading import Device, device_for, load
-from ml_api.embedding.clip.pixels import Preprocessor
 from ml_api.embedding.clip.precision import Precision, choose, hardware
-from ml_api.embedding.clip.text import Tokenizer
+from ml_api.embedding.clip.preparing import ClipPreparer
 from ml_api.embedding.pretrained import PretrainedModel
+from ml_api.embedding.wrapper import PreparedBy
 from ml_api.errors import ModelUnavailable
 from ml_api.records import ModelInfo, Vectors
 
@@ -22,7 +21,7 @@ CPU_OUT_OF_MEMORY: Final = "can't allocate memory"
 """How torch's CPU allocator says it, in a plain RuntimeError."""
 
 
-class ClipEncoder:
+class ClipEncoder(PreparedBy):
     """An `Encoder` over any CLIP that sentence-transformers loads."""
 
     def __init__(self, pretrained: PretrainedModel, *, device: Device = "auto", precision: Precision = "auto") -> None:
@@ -36,24 +35,12 @@ class ClipEncoder:
         if packing.pays(chosen, on):
             packing.pack(self._model)
         self._info = pretrained.info(str(self._model.device), chosen)
-        self._tokenizer = Tokenizer(self._model)
-        self._preprocess = Preprocessor(self._model[0].processor.image_processor)
-        self._image_edge_px = int(self._model[0].model.config.vision_config.image_size)
+        self._inputs = ClipPreparer(self._model[0].processor, self._model[0].model.config)
+        super().__init__(self._inputs)
 
     @property
     def model(self) -> ModelInfo:
         return self._info
-
-    @property
-    def image_edge_px(self) -> int:
-        return self._image_edge_px
-
-    def prepare_text(self, text: str) -> Prepared:
-        """Raises InvalidQuery for text without content or that is not Unicode."""
-        return self._tokenizer.prepare(text)
-
-    def prepare_image(self, image: Image.Image) -> Prepared:
-        return Prepared("image", self._preprocess(image))
 
     def embed(self, items: Sequence[Prepared]) -> Vectors:
         """Raises ModelUnavailable, with code `model-out-of-memory` where a smaller batch may still work."""
@@ -73,7 +60,7 @@ class ClipEncoder:
         import torch
 
         modality = items[0].modality
-        features = self._tokenizer.pad(items) if modality == "text" else _stack(items)
+        features = self._inputs.pad(items) if modality == "text" else _stack(items)
         on_device = {name: self._moved(tensor) for name, tensor in features.items()}
         # Normalised in float32: a norm in half precision is off in the third digit, and with it every score.
         vectors = self._model.forward({**on_device, "modality": modality})["sentence_embedding"].float()
@@ -81,6 +68,9 @@ class ClipEncoder:
         if not bool(torch.isfinite(norms).all() & (norms > 0).all()):
             raise not_finite()
         return cast("Vectors", (vectors / norms).cpu().numpy())
+
+    def close(self) -> None:
+        pass  # the weights go when the last who holds them does
 
     def _moved(self, tensor: "torch.Tensor") -> "torch.Tensor":
         """To the model's device; to a GPU from pinned memory, so that the copy does not hold up what is computed there."""

@@ -20,12 +20,12 @@ class Tokenizer:
     never starts.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, tokenizer: Any, max_tokens: int) -> None:
+        """A fast tokenizer of transformers, for texts of at most `max_tokens`, fewer if it says so itself."""
         import tokenizers
 
-        tokenizer = model.tokenizer
         self._pad_id = int(tokenizer.pad_token_id)
-        self._max_tokens = min(tokenizer.model_max_length, model[0].model.config.text_config.max_position_embeddings)
+        self._max_tokens = min(tokenizer.model_max_length, max_tokens)
         # A copy of our own: settings of the shared one may change under a concurrent call ("Already borrowed").
         self._backend = tokenizers.Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
         self._backend.no_truncation()

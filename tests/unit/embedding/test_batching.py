@@ -223,7 +223,7 @@ def test_if_the_thread_dies_everybody_is_told_and_the_log_says_why(caplog):
             queue.batching.ping()
         with pytest.raises(ModelUnavailable):
             queue.batching.embed_one(Prepared("text", np.array([3])), PATIENCE_S)
-        queue.batching._thread.join(PATIENCE_S)
+        queue.batching._threads[0].join(PATIENCE_S)
         [record] = [record for record in caplog.records if record.levelname == "CRITICAL"]
         assert "SystemExit: the model took the thread with it" in caplog.text
         assert "died" in record.message
@@ -282,7 +282,7 @@ def test_closing_finishes_what_is_in_the_model_and_refuses_what_waits():
         closing.result(PATIENCE_S)
         assert inside.result(PATIENCE_S).vector[1] == 1
         assert isinstance(outside.exception(PATIENCE_S), ModelUnavailable)
-        assert not queue.batching._thread.is_alive()
+        assert not queue.batching._threads[0].is_alive()
 
 
 def test_closing_does_not_wait_for_ever_for_a_stuck_model():
@@ -312,6 +312,23 @@ def test_many_callers_each_get_their_own_vector():
 
         assert [int(np.argmax(answer.vector)) for answer in answers] == tokens
         assert queue.depth("text") == queue.depth("image") == 0
+
+
+def test_a_model_that_runs_elsewhere_takes_several_batches_at_once():
+    model = GatedEncoder()
+    model.gate.clear()
+    batching = BatchingEncoder(model, Metrics(), queue_limit=10, passes=2)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            answers = []
+            for token in (1, 2):  # the second enters while the first is inside
+                answers.append(pool.submit(batching.embed_one, Prepared("text", np.array([token])), PATIENCE_S))
+                assert model.entered.acquire(timeout=PATIENCE_S)
+            model.gate.set()
+            assert [int(answer.result(PATIENCE_S).vector.argmax()) for answer in answers] == [1, 2]
+    finally:
+        model.gate.set()
+        batching.close()
 
 
 @pytest.mark.parametrize(

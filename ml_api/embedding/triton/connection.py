@@ -1,0 +1,75 @@
+"""One gRPC connection to Triton, which fails at once and comes back by itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+
+from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput, InferResult, service_pb2
+
+from ml_api.embedding.base import Modality, Prepared
+from ml_api.embedding.triton import wire
+from ml_api.embedding.triton.failures import translated
+
+HANDSHAKE_TIMEOUT_S: Final = 5.0
+CHANNEL: Final = [
+    ("grpc.max_send_message_length", -1),  # 64 images of 336 x 336 pixels are 87 MB, and gRPC's default is 4 MB
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_reconnect_backoff_ms", 1000),  # gRPC's longest pause between attempts, where it would take up to two minutes
+    # A call that hears nothing for 10 s asks whether the other end lives, so that a host that vanished is noticed 5 s later and not
+    # after TCP's quarter of an hour. Twice a call at most (gRPC's default): Triton would take a third question for an attack.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+]
+_DATATYPES: Final = {"int64": "INT64", "float32": "FP32"}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A CLIP on a Triton server."""
+
+    address: str
+    """`host:port`, the port of gRPC."""
+    name: str
+
+    @classmethod
+    def of(cls, url: str) -> Self:
+        """Of `triton://host:port/model`, as settings have checked it."""
+        parts = urlsplit(url)
+        return cls(parts.netloc, parts.path.removeprefix("/"))
+
+
+class Connection:
+    """Thread-safe. Every call raises ModelUnavailable or Overloaded."""
+
+    def __init__(self, endpoint: Endpoint, timeout_s: float) -> None:
+        """Opens no connection yet. An inference that takes longer than `timeout_s` is given up."""
+        self._endpoint = endpoint
+        self._timeout_s = timeout_s
+        self._client = InferenceServerClient(endpoint.address, channel_args=CHANNEL)
+
+    def config(self, modality: Modality) -> Any:
+        """The `ModelConfig` message of the model."""
+        name = wire.model_name(self._endpoint.name, modality)
+        with translated(self._endpoint.address, HANDSHAKE_TIMEOUT_S):
+            response: service_pb2.ModelConfigResponse = self._client.get_model_config(name, client_timeout=HANDSHAKE_TIMEOUT_S)
+        return response.config
+
+    def infer(self, items: Sequence[Prepared], model_id: str, *outputs: str) -> dict[str, Any]:
+        """The arrays called `outputs`, of one pass over `items`; None for one that did not come."""
+        inputs = []
+        for name, array in wire.to_arrays(items).items():
+            tensor = InferInput(name, list(array.shape), _DATATYPES[str(array.dtype)])
+            inputs.append(tensor.set_data_from_numpy(array))
+        with translated(self._endpoint.address, self._timeout_s):
+            answer: InferResult = self._client.infer(
+                wire.model_name(self._endpoint.name, items[0].modality),
+                inputs,
+                outputs=[InferRequestedOutput(name) for name in outputs],
+                client_timeout=self._timeout_s,
+                parameters={wire.MODEL_ID: model_id},
+            )
+            return {name: answer.as_numpy(name) for name in outputs}
+
+    def close(self) -> None:
+        self._client.close()

@@ -1,0 +1,89 @@
+"""A CLIP on a Triton server, as an `Encoder`."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image
+
+from ml_api.embedding.base import Modality, Prepared, Preparer
+from ml_api.embedding.pretrained import PretrainedModel
+from ml_api.embedding.triton import wire
+from ml_api.embedding.triton.connection import Connection, Endpoint
+from ml_api.embedding.wrapper import PreparedBy
+from ml_api.errors import ConfigError, ModelUnavailable, Unavailable
+from ml_api.records import ModelInfo, Vectors
+
+NORM_TOLERANCE: Final = 1e-3
+
+
+class TritonEncoder(PreparedBy):
+    """An `Encoder`. Vectors of another model than `pretrained` never come back, whatever the server loads later."""
+
+    def __init__(
+        self, endpoint: Endpoint, pretrained: PretrainedModel, preparer: Preparer, *, timeout_s: float = wire.TIMEOUT_S
+    ) -> None:
+        """Connect, compare the models, and embed something. Raises ConfigError that names the ways out."""
+        super().__init__(preparer)
+        self._endpoint = endpoint
+        self._connection = Connection(endpoint, timeout_s)
+        self._model_id, self._dim = pretrained.model_id, pretrained.dim
+        try:
+            self._max_batch: dict[Modality, int] = {modality: self._check(modality) for modality in wire.MODALITIES}
+            about = self._try()
+        except Unavailable as exc:
+            self.close()
+            raise ConfigError(f"ML_API_EMBEDDING_URL: {exc.detail} Start Triton with this model, or name another address") from exc
+        except BaseException:
+            self.close()
+            raise
+        self._info = pretrained.info(about["device"], about["precision"])
+
+    def _check(self, modality: Modality) -> int:
+        """The largest batch that the server takes, of a model that is ours."""
+        config = self._connection.config(modality)
+        where = f"ML_API_EMBEDDING_URL: the model {config.name} at {self._endpoint.address}"
+        served = config.parameters[wire.MODEL_ID].string_value if wire.MODEL_ID in config.parameters else None
+        if served is None:
+            raise ConfigError(f"{where} does not say what it is; serve one written by `python -m ml_api triton-repository DIR`")
+        if served != self._model_id:
+            raise ConfigError(
+                f"{where} is {served}, but ML_API_MODEL is {self._model_id}, and vectors of different models cannot be compared. "
+                "Set ML_API_MODEL to the model that is served, or serve this one: `python -m ml_api triton-repository DIR`"
+            )
+        return max(1, int(config.max_batch_size))
+
+    def _try(self) -> dict[str, str]:
+        """What the server says about itself, having embedded one input of each kind."""
+        edge = self.image_edge_px
+        for item in (self.prepare_text("ready?"), self.prepare_image(Image.new("RGB", (edge, edge)))):
+            outputs = self._connection.infer([item], self._model_id, wire.EMBEDDING, wire.ABOUT)
+            self._checked(outputs[wire.EMBEDDING], 1)
+        about: dict[str, str] = json.loads(outputs[wire.ABOUT].tobytes())
+        return about
+
+    @property
+    def model(self) -> ModelInfo:
+        """`device` and `precision` are the server's."""
+        return self._info
+
+    def embed(self, items: Sequence[Prepared]) -> Vectors:
+        """In passes of what the server takes at once. Raises ModelUnavailable, Overloaded."""
+        most = self._max_batch[items[0].modality]
+        return np.concatenate([self._pass(items[start : start + most]) for start in range(0, len(items), most)])
+
+    def _pass(self, items: Sequence[Prepared]) -> Vectors:
+        return self._checked(self._connection.infer(items, self._model_id, wire.EMBEDDING)[wire.EMBEDDING], len(items))
+
+    def _checked(self, vectors: Any, count: int) -> Vectors:
+        if vectors is None or vectors.shape != (count, self._dim) or vectors.dtype != np.float32:
+            raise ModelUnavailable(f"Triton at {self._endpoint.address} did not answer with {count} x {self._dim} numbers.")
+        norms = np.linalg.norm(vectors, axis=1)
+        if not (np.abs(norms - 1) <= NORM_TOLERANCE).all():  # nor is it for NaN
+            raise ModelUnavailable(f"Triton at {self._endpoint.address} answered with vectors that are not of length one.")
+        checked: Vectors = vectors
+        return checked
+
+    def close(self) -> None:
+        self._connection.close()

@@ -1,0 +1,64 @@
+"""What goes over the wire: both sides read it here, so that they cannot disagree.
+
+A CLIP is two models on the server, `NAME_text` and `NAME_image`: a batch there holds one modality, so each has a queue of its own.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ml_api.embedding.base import Modality, Prepared
+
+Arrays = dict[str, npt.NDArray[np.int64] | npt.NDArray[np.float32]]
+"""Tensors by name; the first dimension counts inputs."""
+
+MODALITIES: Final[tuple[Modality, ...]] = ("text", "image")
+INPUT_IDS: Final = "input_ids"
+"""int64, (n, tokens)."""
+ATTENTION_MASK: Final = "attention_mask"
+"""int64, (n, tokens): 1 for a token, 0 for padding after the last one."""
+PIXEL_VALUES: Final = "pixel_values"
+"""float32, (n, 3, edge, edge)."""
+EMBEDDING: Final = "embedding"
+"""float32, (n, dim), L2-normalised."""
+ABOUT: Final = "about"
+"""uint8, (n, length): JSON text with the `device` and `precision` that the server chose. Computed only if asked for."""
+
+MODEL_ID: Final = "model_id"
+"""A parameter of the server's model, and of every request: vectors of another model than the caller's would be silent nonsense."""
+CLIP_FOLDER: Final = "clip"
+"""Where the model's files lie in the repository, beside the code."""
+MAX_BATCH: Final = 64
+"""The most inputs of one pass, in the repository as it is written."""
+TIMEOUT_S: Final = 60.0
+"""The longest that a call may take, waiting in the server's queue included; what is older, the server drops."""
+
+
+def model_name(name: str, modality: Modality) -> str:
+    return f"{name}_{modality}"
+
+
+def to_arrays(items: Sequence[Prepared]) -> Arrays:
+    """At least one item, all of one modality."""
+    if items[0].modality == "image":
+        return {PIXEL_VALUES: np.stack([np.asarray(item.features, dtype=np.float32) for item in items])}
+    ids = np.zeros((len(items), max(len(item.features) for item in items)), dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for row, item in enumerate(items):
+        ids[row, : len(item.features)] = item.features
+        mask[row, : len(item.features)] = 1
+    return {INPUT_IDS: ids, ATTENTION_MASK: mask}
+
+
+def to_items(arrays: Mapping[str, npt.NDArray[np.int64] | npt.NDArray[np.float32]]) -> list[Prepared]:
+    """The inverse of `to_arrays`."""
+    if PIXEL_VALUES in arrays:
+        return [Prepared("image", pixels) for pixels in arrays[PIXEL_VALUES]]
+    rows = zip(arrays[INPUT_IDS], arrays[ATTENTION_MASK], strict=True)
+    return [Prepared("text", ids[: int(mask.sum())]) for ids, mask in rows]
+
+
+def input_names(modality: Modality) -> tuple[str, ...]:
+    return (PIXEL_VALUES,) if modality == "image" else (INPUT_IDS, ATTENTION_MASK)
