@@ -94,7 +94,7 @@ $(VENV)/.milvus-server: requirements-milvus-server.txt $(VENV)/.installed
 	$(BIN)/python -m pip install $(QUIET) --no-deps --upgrade --target $(VENV)/milvus-server -r requirements-milvus-server.txt
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+$(VENV)/.installed-dev: requirements-dev.txt requirements-otel.txt $(VENV)/.installed
 	$(BIN)/python -m pip install $(QUIET) -r requirements-dev.txt -c constraints.txt
 	@touch $@
 

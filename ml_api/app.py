@@ -24,7 +24,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     app.config[REQUEST_TIMEOUT_S] = settings.request_timeout_s
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     app.extensions[EXTENSION] = services = services or build_services(settings)
-    observe.register(app, services.metrics, log_queries=settings.log_queries)
+    observe.register(app, services.metrics, services.spans, log_queries=settings.log_queries)
     problems.register(app)
     for blueprint in (search.blueprint, images.blueprint, status.blueprint, web.blueprint):
         app.register_blueprint(blueprint)

@@ -4,6 +4,7 @@ Adapters are imported inside the functions that need them, so that importing the
 """
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from ml_api.metrics.sync import SyncFile, SyncMetrics
 from ml_api.polling import Poll
 from ml_api.search import Searcher
 from ml_api.settings import Settings, environment_name
+from ml_api.spans import Spans, wanted
 from ml_api.vectors.base import VectorStore
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Services:
     searcher: Searcher
     health: Health
     facts: StoreFacts
+    spans: Spans | None = None
     background: ExitStack = field(default_factory=ExitStack)
     """What runs beside requests, and ends before the parts it looks at."""
 
@@ -82,6 +85,7 @@ def build_services(settings: Settings) -> Services:
     limits = _limits(settings)
     with ExitStack() as background:
         metrics = background.enter_context(_metrics_of_service(settings))
+        spans = background.enter_context(closing(Spans(os.environ, settings.environment))) if wanted(os.environ) else None
         pretrained = resolve(settings.model)
         milvus = _milvus_store(settings, metrics)
         store = CoalescingStore(milvus, metrics, queue_limit=settings.queue_limit, timeout_s=settings.request_timeout_s)
@@ -105,6 +109,7 @@ def build_services(settings: Settings) -> Services:
             searcher=Searcher(_remembering(embedder, settings, metrics), store, metrics),
             health=health,
             facts=StoreFacts(settings.collection, store.backend, settings.metric),
+            spans=spans,
             background=background.pop_all(),
         )
 

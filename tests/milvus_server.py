@@ -45,6 +45,10 @@ class MilvusServer:
     def uri(self) -> str:
         return f"http://127.0.0.1:{self._ports['proxy']}"
 
+    @property
+    def metrics_address(self) -> str:
+        return f"127.0.0.1:{self._ports['health']}"
+
     def start(self) -> None:
         """Returns when the server is healthy. Raises RuntimeError, with the end of its log, if it does not become so."""
         package = _package()

@@ -14,30 +14,11 @@ from monitoring.local.configuration import localised, write
 from monitoring.local.daemons import choose_port, find, prometheus
 
 
-class PrometheusServer:
-    """Scrapes `targets`, job name of prometheus/prometheus.yml -> host:port, every `interval`. Use as a context.
+class Prometheus:
+    """One that runs, asked through its API."""
 
-    Its own address is among the targets, under the job `prometheus`. `changes` takes the configuration, as plain data, before
-    Prometheus does: for shorter windows, other rule files. What it logs is at the end of an error, and in `daemon.log`.
-    """
-
-    def __init__(self, folder, targets, *, interval="1s", changes=lambda configuration: None):
-        port = choose_port()
-        configuration = localised({"prometheus": f"127.0.0.1:{port}"} | dict(targets))
-        configuration["global"] |= {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval}
-        for job in configuration["scrape_configs"]:
-            job.pop("scrape_interval", None)
-            job.pop("scrape_timeout", None)
-        changes(configuration)
-        self.daemon = prometheus(write(configuration, folder / "prometheus.yml"), folder, port)
-        self.url = self.daemon.url
-
-    def __enter__(self):
-        self.daemon.start()
-        return self
-
-    def __exit__(self, *exc):
-        self.daemon.stop()
+    def __init__(self, url):
+        self.url = url
 
     def api(self, path, **parameters):
         """The data of an answer of /api/v1/`path`; fails if it is not a success."""
@@ -70,6 +51,32 @@ class PrometheusServer:
             return targets if targets and all(target["health"] == "up" for target in targets) else None
 
         return wait_until(all_up, timeout_s, "not every target is up")
+
+
+class PrometheusServer(Prometheus):
+    """Scrapes `targets`, job name of prometheus/prometheus.yml -> host:port, every `interval`. Use as a context.
+
+    Its own address is among the targets, under the job `prometheus`. `changes` takes the configuration, as plain data, before
+    Prometheus does: for shorter windows, other rule files. What it logs is at the end of an error, and in `daemon.log`.
+    """
+
+    def __init__(self, folder, targets, *, interval="1s", changes=lambda configuration: None):
+        port = choose_port()
+        configuration = localised({"prometheus": f"127.0.0.1:{port}"} | dict(targets))
+        configuration["global"] |= {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval}
+        for job in configuration["scrape_configs"]:
+            job.pop("scrape_interval", None)
+            job.pop("scrape_timeout", None)
+        changes(configuration)
+        self.daemon = prometheus(write(configuration, folder / "prometheus.yml"), folder, port)
+        super().__init__(self.daemon.url)
+
+    def __enter__(self):
+        self.daemon.start()
+        return self
+
+    def __exit__(self, *exc):
+        self.daemon.stop()
 
 
 def wait_until(condition, timeout_s, otherwise):

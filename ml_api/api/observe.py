@@ -6,15 +6,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from time import perf_counter
+from typing import Any
 
 from flask import Flask, Response, current_app, g, request
 
 from ml_api import tracing
 from ml_api.api.state import services
 from ml_api.metrics import Metrics
+from ml_api.spans import Spans
 
 UNMATCHED = "__unmatched__"
 LOG_QUERIES = "LOG_QUERIES"
+SPAN_ATTRIBUTES = ("http.", "url.", "user_agent.", "ml_api.")
+"""Names of log fields that OpenTelemetry calls the same, and ours."""
 
 arrived: ContextVar[float | None] = ContextVar("arrived", default=None)
 """When this thread's request came, on the clock of `perf_counter`, where the server knows: it may have waited for the thread."""
@@ -22,7 +26,7 @@ arrived: ContextVar[float | None] = ContextVar("arrived", default=None)
 _log = logging.getLogger("ml_api.access")
 
 
-def register(app: Flask, metrics: Metrics, *, log_queries: bool) -> None:
+def register(app: Flask, metrics: Metrics, spans: Spans | None, *, log_queries: bool) -> None:
     app.config[LOG_QUERIES] = log_queries
 
     @app.before_request
@@ -52,7 +56,12 @@ def register(app: Flask, metrics: Metrics, *, log_queries: bool) -> None:
         if request.content_length:
             metrics.http.request_size.labels(route).observe(request.content_length)
         metrics.http.response_size.labels(route).observe(g.get("sent_bytes", 0))
-        _log.info("%s %s %s", request.method, route, status, extra=_access_line(route, status, seconds))
+        line = _access_line(route, status, seconds)
+        _log.info("%s %s %s", request.method, route, status, extra=line)
+        if spans is not None:
+            [origin] = tracing.origins()
+            attributes = {name: value for name, value in line.items() if name.startswith(SPAN_ATTRIBUTES)}
+            spans.add(origin, line["event.action"], seconds, {"http.route": route, **attributes}, failed=status >= 500)
         tracing.end()
 
 
@@ -89,7 +98,7 @@ def label_of_method(method: str) -> str:
     return method if method in {"GET", "POST", "PUT", "DELETE", "OPTIONS"} else "OTHER"
 
 
-def _access_line(route: str, status: int, seconds: float) -> dict[str, object]:
+def _access_line(route: str, status: int, seconds: float) -> dict[str, Any]:
     return {
         "event.dataset": "ml_api.access",
         "event.action": f"{label_of_method(request.method)} {route}",

@@ -1,5 +1,6 @@
 """The process itself: which build it is, whether it is ready, how much it logs."""
 
+import threading
 from typing import Final
 
 from prometheus_client.gc_collector import GCCollector
@@ -20,6 +21,8 @@ class ProcessMetrics:
         self.ready = catalogue.gauge(
             "ml_api_ready", "1 if the part answered when it was last tried, by `/readyz` or in the background.", {"part": PARTS}
         )
+        self.threads = catalogue.gauge("ml_api_threads", "Python threads of the process.")
+        self.threads.set_function(threading.active_count)
         self.log_records = catalogue.counter("ml_api_log_records", "Log records written.", {"level": LEVELS})
         self.build_info = catalogue.info("ml_api_build", "What is running.", ("version", "revision"))
 

@@ -8,19 +8,17 @@ import logging
 import os
 import socket
 import sys
-from threading import Thread
 from typing import Any
-from wsgiref.simple_server import WSGIServer
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import AppImportError
 from gunicorn.glogging import Logger
-from prometheus_client import start_http_server
 
 from ml_api.api.state import EXTENSION
 from ml_api.app import create_app
 from ml_api.errors import ConfigError
+from ml_api.metrics.endpoint import endpoint
 from ml_api.services import Services
 from ml_api.serving.worker import SILENCE_S, Worker
 from ml_api.settings import Settings, environment_name
@@ -67,8 +65,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             raise AppImportError("\n".join(f"error: {problem}" for problem in exc.problems)) from exc
         services: Services = app.extensions[EXTENSION]
         self._services = services
-        endpoint, thread = start_http_server(self.settings.metrics_port, self.settings.host, services.metrics.registry)
-        services.background.callback(_end, endpoint, thread)
+        metrics = endpoint(self.settings.host, self.settings.metrics_port, services.metrics.registry)
+        services.background.enter_context(metrics)
         address = _address(self.settings, self.settings.port)
         _log.info("search page  http://%s/", address)
         _log.info("API          http://%s/apidocs/", address)
@@ -88,12 +86,6 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     def _close(self, _arbiter: Any, _worker: Any) -> None:
         if self._services is not None:
             self._services.close()
-
-
-def _end(endpoint: WSGIServer, thread: Thread) -> None:
-    endpoint.shutdown()
-    thread.join()
-    endpoint.server_close()
 
 
 def _address(settings: Settings, port: int) -> str:

@@ -107,6 +107,7 @@ def prometheus(configuration: Path, folder: Path, port: int) -> Daemon:
         f"--storage.tsdb.path={folder / 'prometheus'}",
         "--storage.tsdb.retention.time=45d",  # the objectives look back 30 days
         f"--web.listen-address=127.0.0.1:{port}",
+        f"--web.external-url=http://127.0.0.1:{port}/",  # where links in alerts lead
         "--enable-feature=exemplar-storage",
     ]
     return Daemon(command, port, "/-/ready", folder / "prometheus.log")
@@ -119,6 +120,7 @@ def alertmanager(configuration: Path, folder: Path, port: int) -> Daemon:
         f"--config.file={configuration}",
         f"--storage.path={folder / 'alertmanager'}",
         f"--web.listen-address=127.0.0.1:{port}",
+        f"--web.external-url=http://127.0.0.1:{port}/",  # where links in alerts lead
         "--cluster.listen-address=",  # alone: no cluster, no port for one
     ]
     return Daemon(command, port, "/-/ready", folder / "alertmanager.log")

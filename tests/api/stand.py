@@ -69,14 +69,13 @@ def write_corpus(root):
 
 def build_stand(root, thumbnail_dir, **replaced):
     """The application over stand-ins; keyword arguments replace parts of its services. Close its services."""
-    metrics, limits = Metrics(), ImageLimits(MAX_BYTES, 1_000_000, 20)
+    metrics, limits = replaced.setdefault("metrics", Metrics()), ImageLimits(MAX_BYTES, 1_000_000, 20)
     encoder, corpus = FakeEncoder(), FolderCorpus(root)
     store = replaced.setdefault("store", MemoryStore())
     store.ensure(encoder.model.model_id, encoder.model.dim)
     indexer = Indexer(corpus, store, lambda: encoder, limits, metrics)
     indexer.run(indexer.plan())
     parts = {
-        "metrics": metrics,
         "limits": limits,
         "corpus": corpus,
         "thumbnails": Thumbnails(thumbnail_dir, limits),

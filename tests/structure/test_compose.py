@@ -228,3 +228,15 @@ def test_every_target_of_prometheus_is_a_service():
         hosts |= {host for some in job.get("dns_sd_configs", []) for host in some["names"]}
         assert hosts, job["job_name"]
         assert hosts <= names, f"{job['job_name']}: no service {hosts - names}"
+
+
+def test_grafana_finds_what_its_provisioning_names():
+    provisioning = ROOT / "grafana" / "provisioning"
+    sources = load(provisioning / "datasources" / "datasources.yml")["datasources"]
+    assert {source["url"].split("/")[2].split(":")[0] for source in sources} <= SERVICES.keys()
+    variables = set(re.findall(r"(?<!\$)\$([A-Z_]+)", json.dumps(sources)))
+    assert variables <= SERVICES["grafana"]["environment"].keys()
+    (provider,) = load(provisioning / "dashboards" / "dashboards.yml")["providers"]
+    assert f"./grafana/dashboards:{provider['options']['path']}:ro" in SERVICES["grafana"]["volumes"]
+    roles = json.loads((ROOT / "monitoring" / "elasticsearch" / "roles.json").read_text())
+    assert {source["basicAuthUser"] for source in sources if "basicAuthUser" in source} <= roles.keys()

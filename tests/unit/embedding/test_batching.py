@@ -1,5 +1,9 @@
 """Many callers, one model. The stubs meet the callers at barriers and events, so nothing here waits for time to pass."""
 
+import contextvars
+import io
+import json
+import logging
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,10 +12,12 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from ml_api.embedding.base import Embedded, Prepared
+from ml_api import tracing
+from ml_api.embedding.base import NOT_FINITE, Embedded, Prepared
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder
 from ml_api.errors import DeadlineExceeded, ModelUnavailable, Overloaded
+from ml_api.logs import EcsFormatter
 from ml_api.metrics import Metrics
 from ml_api.records import Vectors
 
@@ -48,16 +54,16 @@ class GatedEncoder(FakeEncoder):
 class Queue:
     """A BatchingEncoder over a gated model, with callers in threads of their own."""
 
-    def __init__(self, queue_limit: int = 100, max_batch: int = 8) -> None:
-        self.model = GatedEncoder()
+    def __init__(self, queue_limit: int = 100, max_batch: int = 8, model: GatedEncoder | None = None) -> None:
+        self.model = model or GatedEncoder()
         self.metrics = Metrics()
         self.batching = BatchingEncoder(self.model, self.metrics, queue_limit=queue_limit, max_batch=max_batch)
         self._pool = ThreadPoolExecutor(64)
 
     def send(self, token: int, modality: str = "text", timeout_s: float = PATIENCE_S) -> Future[Embedded]:
         """Returns when the input is in the queue, so that the order of calls is the order of arrival."""
-        before = self._arrived()
-        sent = self._pool.submit(self.batching.embed_one, Prepared(modality, np.array([token])), timeout_s)
+        before, context = self._arrived(), contextvars.copy_context()
+        sent = self._pool.submit(context.run, self.batching.embed_one, Prepared(modality, np.array([token])), timeout_s)
         changed = self.batching._queue._changed
         with changed:
             assert changed.wait_for(lambda: self._arrived() > before or sent.done(), PATIENCE_S)
@@ -306,3 +312,44 @@ def test_many_callers_each_get_their_own_vector():
 
         assert [int(np.argmax(answer.vector)) for answer in answers] == tokens
         assert queue.depth("text") == queue.depth("image") == 0
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("poison"), ModelUnavailable("no memory", code="model-out-of-memory")], ids=["poison", "out of memory"]
+)
+def test_a_batch_that_fails_is_logged_with_the_ids_of_its_requests(error):
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(EcsFormatter("testing"))
+    logging.getLogger("ml_api").addHandler(handler)
+    with open_queue() as queue:
+        queue.model.poison[3] = error
+        queue.hold()
+        for token in (2, 3):
+            with tracing.on_behalf_of([tracing.request_origin(f"request-{token}", None)]):
+                sent = queue.send(token)
+        queue.model.gate.set()
+        assert type(sent.exception(PATIENCE_S)) is ModelUnavailable
+    logging.getLogger("ml_api").removeHandler(handler)
+    [line] = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert line["http.request.id"] == ["request-2", "request-3"]
+    assert len(line["trace.id"]) == len(line["span.id"]) == 2
+    assert line["process.thread.name"] == "embed"
+
+
+def test_a_vector_that_is_not_finite_is_its_senders_alone():
+    class Spoiling(GatedEncoder):
+        def embed(self, items):
+            rows = super().embed(items)
+            rows[[int(item.features.flat[0]) == 3 for item in items]] = np.inf
+            return rows
+
+    with open_queue(model=Spoiling()) as queue:
+        queue.hold()
+        sent = [queue.send(token) for token in (2, 3, 4)]
+        queue.model.gate.set()
+        assert sent[1].exception(PATIENCE_S).slug == NOT_FINITE
+        assert all(one.result(PATIENCE_S).batch_size in {1, 2} for one in (sent[0], sent[2]))
+        assert queue.sample("ml_api_embedding_nonfinite_total", modality="text") == 1
+        assert queue.outcomes("error") == 1
+        assert queue.sample("ml_api_embedding_norm_sum", modality="text") == 3

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ml_api import tracing
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.embedding.fake import FakeEncoder
 from ml_api.errors import ConfigError, StoreUnavailable
@@ -173,7 +174,7 @@ def test_equal_files_are_all_found_and_embedded_once_they_are_known(world):
     world.draw("a.png")
     world.sync()
     shutil.copy(world.root / "a.png", world.root / "copy.png")
-    assert world.outcomes() == {"added": 1, "unchanged": 1}
+    assert world.outcomes() == {"duplicate": 1, "unchanged": 1}
     assert world.encoder.batches == [1]
     assert set(world.stored()) == {"a.png", "copy.png"}
 
@@ -282,6 +283,30 @@ def test_a_sync_that_died_is_completed_by_running_it_again(world):
     with pytest.raises(StoreUnavailable):
         world.sync()
     assert len(world.stored()) == BATCH
+    value = world.metrics.sync.registry.get_sample_value
+    assert value("ml_api_sync_backlog") == 2 * BATCH
+    assert value("ml_api_sync_items_total", {"outcome": "added"}) == BATCH
+    assert value("ml_api_sync_last_success_timestamp_seconds") == 0
     world.store.upserts_left = 100
     assert world.outcomes() == {"added": 2 * BATCH, "unchanged": BATCH}
     assert len(world.stored()) == 3 * BATCH
+    assert value("ml_api_sync_backlog") == 0
+    assert value("ml_api_sync_items_total", {"outcome": "added"}) == 3 * BATCH
+    assert value("ml_api_sync_last_success_timestamp_seconds") > 0
+
+
+def test_the_threads_of_a_sync_work_for_its_trace(world):
+    class ListeningStore(MemoryStore):
+        origins = ()
+
+        def upsert(self, records, vectors):
+            self.origins += tracing.origins()
+            super().upsert(records, vectors)
+
+    world.draw("a.png")
+    world.use(ListeningStore())
+    with tracing.on_behalf_of([origin := tracing.run_origin()]):
+        world.sync()
+    assert world.store.origins == (origin,)
+    for stage in ("plan", "read", "embed", "write", "remove"):
+        assert world.metrics.sync.registry.get_sample_value("ml_api_sync_stage_duration_seconds", {"stage": stage}) > 0

@@ -1,0 +1,79 @@
+"""A fault, from its cause to whom it concerns: the real service, a real Milvus server, Prometheus and Alertmanager."""
+
+import time
+
+import pytest
+
+from tests.alertmanager_server import AlertmanagerServer
+from tests.e2e.server_process import Server
+from tests.milvus_server import MilvusServer
+from tests.prometheus_server import PrometheusServer, wait_until
+from tests.shortened_rules import shortened_rules
+
+FACTOR = 120
+"""An hour becomes half a minute."""
+
+
+@pytest.fixture
+def milvus(tmp_path):
+    milvus = MilvusServer(tmp_path / "milvus")
+    (tmp_path / "milvus").mkdir()
+    milvus.start()
+    yield milvus
+    milvus.kill()
+
+
+@pytest.fixture
+def alertmanager(tmp_path):
+    with AlertmanagerServer(tmp_path) as alertmanager:
+        yield alertmanager
+
+
+@pytest.fixture
+def service(demo_corpus, milvus, tmp_path):
+    with Server(tmp_path, demo_corpus, milvus_uri=milvus.uri) as service:
+        yield service
+
+
+@pytest.fixture
+def prometheus(service, milvus, alertmanager, tmp_path):
+    targets = {
+        "ml-api": f"127.0.0.1:{service.metrics_port}",
+        "milvus": milvus.metrics_address,
+        "alertmanager": f"127.0.0.1:{alertmanager.daemon.port}",
+    }
+
+    def shorten(configuration):
+        configuration["rule_files"] = [shortened_rules(tmp_path, FACTOR)]
+
+    with PrometheusServer(tmp_path, targets, changes=shorten) as prometheus:
+        yield prometheus
+
+
+def search(service):
+    return service.get("/v1/search/text?q=a+red+boat&limit=1")[0]
+
+
+def test_a_dead_store_reaches_the_one_on_duty(service, milvus, alertmanager, prometheus):
+    assert search(service) == 200
+    prometheus.wait_for_targets()
+    wait_until(
+        lambda: search(service) == 200 and prometheus.query("milvus:search_seconds:p95_10m >= 0"), 30, "Milvus tells no latency"
+    )
+    prometheus.wait_for('ALERTS{alertname="Watchdog", alertstate="firing"}')
+    assert not prometheus.query('ALERTS{alertname!="Watchdog"}'), "something is wrong before anything went wrong"
+
+    milvus.kill()
+    expected, told = {"StoreDown", "SearchErrorBudgetBurn"}, {}
+    deadline = time.monotonic() + 40
+    while not expected <= told.keys():
+        assert time.monotonic() < deadline, f"told only of {sorted(told)}; {prometheus.query('ALERTS')}"
+        assert search(service) == 503
+        while not alertmanager.said.empty():
+            receiver, message = alertmanager.said.get()
+            told |= {alert["labels"]["alertname"]: (receiver, alert) for alert in message["alerts"]}
+    receiver, alert = told["StoreDown"]
+    assert receiver == "page"
+    assert alert["annotations"]["runbook_url"] == "monitoring/runbooks/StoreDown.md"
+    assert alert["annotations"]["summary"] == f"127.0.0.1:{service.metrics_port}: the vector store does not answer"
+    assert told["SearchErrorBudgetBurn"][0] == "page"

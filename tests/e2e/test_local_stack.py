@@ -1,0 +1,102 @@
+"""`python -m monitoring.local`, as `make monitor` starts it: the stack comes up, and leaves nothing behind."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.server_process import MODEL, ROOT, environment, free_port
+from tests.prometheus_server import Prometheus, wait_until
+
+
+class Stack:
+    """The launcher, in a folder of its own."""
+
+    def __init__(self, folder, corpus, path=None):
+        self.output = folder / "output.txt"
+        settings = environment(
+            model=MODEL,
+            corpus=corpus,
+            port=free_port(),
+            metrics_port=free_port(),
+            milvus_uri="vectors.db",
+            thumbnail_dir="thumbnails",
+        )
+        with self.output.open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "monitoring.local"],
+                cwd=folder,
+                env=settings | {"PYTHONPATH": str(ROOT), "PATH": path or os.environ["PATH"]},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def says(self, pattern):
+        """The match of a pattern, as soon as it is printed."""
+
+        def printed():
+            found = re.search(pattern, self.output.read_text())
+            assert found or self.process.poll() is None, self.output.read_text()
+            return found
+
+        return wait_until(printed, 60, f"nothing printed like {pattern}")
+
+    def stop(self, how=signal.SIGINT):
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def start(demo_corpus, tmp_path):
+    started = []
+
+    def start(path=None):
+        started.append(Stack(tmp_path, demo_corpus, path))
+        return started[-1]
+
+    yield start
+    for stack in started:
+        stack.stop()
+
+
+def children(pid):
+    """Every process below this one."""
+    found = [int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
+    return found + [grandchild for child in found for grandchild in children(child)]
+
+
+def test_everything_is_watched_and_nothing_stays(start):
+    stack = start()
+    prometheus = Prometheus(stack.says(r"Prometheus +(\S+)/targets")[1])
+    stack.says("search page")
+    targets = prometheus.wait_for_targets(60)
+    assert {target["labels"]["job"] for target in targets} == {"ml-api", "prometheus", "alertmanager", "node"}
+    assert {group["name"] for group in prometheus.api("rules")["groups"]} >= {"objectives", "store", "monitoring"}
+    assert len(prometheus.api("alertmanagers")["activeAlertmanagers"]) == 1
+    processes = children(stack.process.pid)
+    assert len(processes) >= 4
+    assert stack.stop() == 0
+    assert not [pid for pid in processes if Path(f"/proc/{pid}").exists()]
+
+
+def test_what_is_missing_is_named_and_the_rest_started(start, tmp_path):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "prometheus").symlink_to(shutil.which("prometheus"))
+    stack = start(path=str(programs))
+    stack.says("Without alertmanager: .* Debian's package prometheus-alertmanager")
+    stack.says("Without node: .* Debian's package prometheus-node-exporter")
+    stack.says("Prometheus +http")
+    assert stack.stop(signal.SIGTERM) == 0
+
+
+def test_without_prometheus_it_names_the_package(start, tmp_path):
+    stack = start(path=str(tmp_path))
+    assert stack.process.wait(60) == 2
+    assert "error: the program prometheus is missing; it comes with Debian's package prometheus\n" in stack.output.read_text()
