@@ -69,7 +69,7 @@ format: $(VENV)/.installed-dev
 
 # --- measuring -------------------------------------------------------------------------------------------------------
 
-BENCHMARKS := serving sync search_scale overload
+BENCHMARKS := serving sync search_scale overload observability
 PEERS := .cache/peers/infinity
 
 bench: $(VENV)/.installed-bench $(VENV)/.milvus-server

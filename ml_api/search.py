@@ -8,7 +8,6 @@ from typing import Literal
 
 from PIL import Image
 
-from ml_api import tracing
 from ml_api.deadline import Deadline
 from ml_api.embedding.base import Embedder, Prepared
 from ml_api.errors import NotFound
@@ -102,7 +101,7 @@ class Searcher:
 
     def _finish(self, ranked: list[Hit], page: Page, watch: _Watch) -> SearchResult:
         for stage, seconds in watch.stages_s.items():
-            self._metrics.search.stage_duration.labels(watch.operation, stage).observe(seconds, tracing.exemplar())
+            self._metrics.search.stage_duration.labels(watch.operation, stage).observe(seconds)
         hits = ranked[: page.limit]
         if page.offset == 0:  # a page after the last hit is empty however good the search was
             self._metrics.search.found("text" if watch.operation == "text" else "image", [hit.score for hit in hits])

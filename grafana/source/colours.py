@@ -32,4 +32,5 @@ SYNC: Final[Colours] = {
     "duplicate": "yellow",
     "failed": BAD,
 }
+WINDOWS: Final[Colours] = {"5m": "yellow", "1h": WARN, "6h": BAD, "3d": "dark-red"}
 LEVELS: Final[Colours] = {"debug": "text", "info": CALM, "warning": WARN, "error": BAD, "critical": "dark-red"}

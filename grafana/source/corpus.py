@@ -4,6 +4,7 @@ from typing import Final
 
 from grafana.source.colours import BAD, SYNC, WARN
 from grafana.source.dashboard import Dashboard, Section
+from grafana.source.objectives import burn
 from grafana.source.panels import Query, graph, stat
 from grafana.source.promql import APP, increase, rate
 from grafana.source.store import IMAGES
@@ -53,6 +54,7 @@ NOW = Section(
                 "s",
                 Query(f"time() - {LAST_SUCCESS}", "age"),
             ).limited({900: WARN}),
+            burn("freshness", otherwise=" or vector(0)"),
         ],
     ],
     leads_to=["overview", "store"],

@@ -29,7 +29,7 @@ WHICH = Section(
                     Column("device", "Device"),
                     Column("dtype", "Precision"),
                 ],
-            ),
+            ).low(),
         ],
         [
             stat(

@@ -7,6 +7,7 @@ from grafana.source.dashboard import Dashboard, Section
 from grafana.source.panels import Column, Query, graph, stat, states, table
 from grafana.source.promql import rate
 
+SCRAPE: Final = ("scrape_duration_seconds", "scrape_samples_scraped", "scrape_series_added", "up")
 RULE_FAILURES: Final = "prometheus_rule_evaluation_failures_total"
 
 NOW = Section(
@@ -49,7 +50,7 @@ NOW = Section(
                 "Scrapes",
                 "The last scrape of each target.",
                 "none",
-                [Query("scrape_duration_seconds"), Query("scrape_samples_scraped"), Query("scrape_series_added"), Query("up")],
+                [Query(f"max by (job, instance) ({told})") for told in SCRAPE],
                 [
                     Column("job", "Job"),
                     Column("instance", "Instance"),

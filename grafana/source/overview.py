@@ -1,35 +1,16 @@
 """Overview: whether users are served as promised, and what serves them."""
 
-from typing import Final
-
 from grafana.source import endpoints, store
-from grafana.source.colours import BAD, WARN
 from grafana.source.dashboard import Dashboard, Section
-from grafana.source.panels import Column, Query, graph, stat, states, table, text
+from grafana.source.objectives import BUDGET_LEFT, burn
+from grafana.source.panels import Column, Query, states, table, text
 from grafana.source.promql import APP
-
-JOB: Final = 'job=~"$job"'
-WINDOWS: Final = {"5m": "yellow", "1h": WARN, "6h": BAD, "3d": "dark-red"}
-
-
-def burn(window: str, objective: str) -> str:
-    """How many times as fast as it would last for 30 days the budget was spent over a window; the rules record it."""
-    errors = f'objective:errors:ratio{window}{{{JOB},objective="{objective}"}}'
-    return f'max({errors}) / on () max(objective:budget:ratio{{objective="{objective}"}})'
-
 
 PROMISES = Section(
     "Do we keep our promises?",
     [
         [
-            stat(
-                "Error budget left",
-                "What is left of 30 days' allowance: 0.5 % of searches failed, 5 % slow, 1 % of minutes with an old index. "
-                "Below 0 a promise is broken.",
-                "percentunit",
-                Query(f"min by (objective) (objective:budget_left:ratio30d{{{JOB}}})", "{{objective}}"),
-                {float("-inf"): BAD, 0: WARN, 0.25: "green"},
-            ).set(decimals=1),
+            BUDGET_LEFT,
             table(
                 "Firing alerts",
                 "What is wrong now. Each alert's runbook says what to do. `Watchdog` always fires: it shows that alerting works.",
@@ -38,18 +19,7 @@ PROMISES = Section(
                 [Column("alertname", "Alert"), Column("severity", "Severity"), Column("instance", "Instance")],
             ),
         ],
-        [
-            graph(
-                f"Burn of the {objective} budget",
-                "How many times too fast the budget is spent, over four windows. 1 spends it in exactly 30 days; "
-                "people are woken at 14.4 (1h) and 6 (6h).",
-                "none",
-                *(Query(burn(window, objective), window) for window in WINDOWS),
-            )
-            .coloured(WINDOWS)
-            .limited({1: WARN, 14.4: BAD})
-            for objective in ("availability", "latency")
-        ],
+        [burn("availability"), burn("latency")],
     ],
     leads_to=["endpoints", "corpus", "monitoring"],
 )

@@ -57,6 +57,10 @@ class Panel:
         """A graph's dashed lines to stay below."""
         return self._drawn(thresholdsStyle={"mode": "dashed"}).set(thresholds=_thresholds("transparent", steps))
 
+    def low(self) -> Self:
+        """Half as high as others, for little to show."""
+        return replace(self, height=4)
+
     def set(self, **defaults: Any) -> Self:
         """Any other option of Grafana's `fieldConfig.defaults`: `max=1`, `decimals=2`; None takes one away."""
         merged = self.defaults | defaults
@@ -180,7 +184,7 @@ class Column:
 
 
 def table(title: str, description: str, unit: Unit, queries: Sequence[Query], columns: Sequence[Column]) -> Panel:
-    """The newest values, a row for each set of labels."""
+    """The newest values, a row for each set of labels. Several queries share rows if their labels are the same: sum them by those shown."""
     merge = [{"id": "merge", "options": {}}] if len(queries) > 1 else []
     place = {column.field: at for at, column in enumerate(columns)}
     heading = {column.field: column.heading for column in columns}
@@ -196,8 +200,8 @@ def table(title: str, description: str, unit: Unit, queries: Sequence[Query], co
         defaults={"custom": {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False}, "noValue": "-"},
         overrides=[_override(column.heading, "unit", column.unit) for column in columns if column.unit],
         transformations=[
-            *merge,
             {"id": "filterFieldsByName", "options": {"include": {"names": list(place)}}},
+            *merge,
             {"id": "organize", "options": {"indexByName": place, "renameByName": heading}},
         ],
     )
@@ -212,6 +216,7 @@ def states(title: str, description: str, query: Query) -> Panel:
         description=description,
         unit="none",
         queries=[query],
+        height=4,
         options={
             "legend": {"showLegend": False, "displayMode": "list", "placement": "bottom", "calcs": []},
             "mergeValues": True,

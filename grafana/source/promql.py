@@ -49,9 +49,9 @@ def share(part: str, whole: str) -> str:
     return f"({part} or 0 * {whole}) / ({whole} > 0)"
 
 
-def or_zero(rates: str, alive: str) -> str:
-    """A 0 instead of nothing, where a counter does not exist before it first counts; still nothing while `alive` is nothing."""
-    return f"{rates} or 0 * {alive}"
+def or_zero(rates: str, alive: str, label: str) -> str:
+    """A 0 with `label` "none" where a counter does not exist before it first counts; still nothing while `alive` is nothing."""
+    return f'{rates} or on () label_replace(0 * {alive}, "{label}", "none", "", "")'
 
 
 def _by(labels: str) -> str:

@@ -9,7 +9,7 @@ from grafana.source.promql import APP, mean, or_zero, quantile, rate, share
 
 CALLS: Final = "ml_api_store_duration_seconds"
 SEARCHES: Final = f'{APP},operation="search"'
-MILVUS_CALLS: Final = "sum(rate(milvus_proxy_req_count[$__rate_interval]))"
+MILVUS_CALLS: Final = rate("milvus_proxy_req_count", where="")
 SIDES: Final = {"seen from here": "blue", "Milvus": "dark-green"}
 
 
@@ -99,8 +99,8 @@ CLIENT = Section(
                 "Calls a second that failed, by what was wrong and in which operation.",
                 "ops",
                 Query(
-                    or_zero(rate("ml_api_store_errors_total", "operation, reason"), rate(f"{CALLS}_count")),
-                    "{{operation}}: {{reason}}",
+                    or_zero(rate("ml_api_store_errors_total", "operation, reason"), rate(f"{CALLS}_count"), "reason"),
+                    "{{operation}} {{reason}}",
                 ),
             ).stacked(),
             graph(
@@ -141,11 +141,8 @@ SERVER = Section(
                 "Requests a second that Milvus put off as a quota was reached. Old servers (2.3.5) do not count them.",
                 "ops",
                 Query(
-                    or_zero(
-                        'sum by (msg_type) (rate(milvus_proxy_rate_limit_req_count{status!="success"}[$__rate_interval]))',
-                        MILVUS_CALLS,
-                    ),
-                    "{{msg_type}} put off",
+                    or_zero(rate("milvus_proxy_rate_limit_req_count", "msg_type", 'status="fail"'), MILVUS_CALLS, "msg_type"),
+                    "{{msg_type}}",
                 ),
             ).limited({0.001: WARN}),
             graph(
@@ -153,8 +150,8 @@ SERVER = Section(
                 "Searches and queries a second over `proxy.slowQuerySpanInSeconds`. Old servers (2.3.5) do not count them.",
                 "ops",
                 Query(
-                    or_zero("sum by (msg_type) (rate(milvus_proxy_slow_query_count[$__rate_interval]))", MILVUS_CALLS),
-                    "{{msg_type}} slow",
+                    or_zero(rate("milvus_proxy_slow_query_count", "msg_type", ""), MILVUS_CALLS, "msg_type"),
+                    "{{msg_type}}",
                 ),
             ).limited({0.001: WARN}),
         ],
@@ -164,7 +161,7 @@ SERVER = Section(
                 "p95 of a search's parts: the query node's queue, that node in all, and all that the proxy waits for.",
                 "s",
                 Query(milvus_p95("milvus_querynode_sq_queue_latency", 'query_type="search"'), "queue"),
-                Query(milvus_p95("milvus_querynode_sq_req_latency", 'query_type="search"'), "query node"),
+                Query(milvus_p95("milvus_querynode_sq_req_latency", 'query_type="search",scope="OnLeader"'), "query node"),
                 Query(milvus_p95("milvus_proxy_sq_wait_result_latency", 'query_type="search"'), "proxy waits"),
             ),
             graph(

@@ -85,7 +85,7 @@ def stage(operation: str, name: str) -> Iterator[None]:
         yield
     finally:
         g.stages_s[name] = seconds = perf_counter() - started
-        services().metrics.search.stage_duration.labels(operation, name).observe(seconds, tracing.exemplar())
+        services().metrics.search.stage_duration.labels(operation, name).observe(seconds)
 
 
 def _route() -> str:

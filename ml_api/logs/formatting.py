@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import uuid4
 
-from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
 from ml_api import __version__, tracing
@@ -31,7 +30,7 @@ class EcsFormatter(JsonFormatter):
     """
 
     def __init__(self, environment: str) -> None:
-        super().__init__(reserved_attrs=[*RESERVED_ATTRS, "taskName"])
+        super().__init__()
         self._service = {
             "ecs.version": ECS_VERSION,
             "service.name": "ml_api",
@@ -40,23 +39,20 @@ class EcsFormatter(JsonFormatter):
         }
 
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
-        super().add_fields(log_data, record, message_dict)
-        extra = {name: value for name, value in log_data.items() if name in FIELDS and name != "message"}
-        log_data.clear()
-        fields = {
+        """In place of python-json-logger's own choice of fields; writing the JSON stays with it."""
+        log_data |= {
             "@timestamp": _timestamp(record.created),
             "log.level": level_of(record),
-            "message": record.getMessage(),
+            "message": record.message,
             **self._service,
             "event.dataset": "ml_api.app",
             "log.logger": record.name,
             "process.pid": record.process,
             "process.thread.name": record.threadName,
             **_origins(),
-            **_error(record, self),
-            **extra,
+            **_error(record, message_dict.get("exc_info", "")),
         }
-        log_data.update((name, _storable(value)) for name, value in fields.items())
+        log_data |= {name: _storable(value) for name, value in vars(record).items() if name in FIELDS}
 
 
 class TerminalFormatter(logging.Formatter):
@@ -84,20 +80,20 @@ def _origins() -> dict[str, Any]:
     return {name: some[0] if len(some) == 1 else some for name, some in ids.items() if some}
 
 
-def _error(record: logging.LogRecord, formatter: logging.Formatter) -> dict[str, str]:
+def _error(record: logging.LogRecord, traceback: str) -> dict[str, str]:
     if not record.exc_info or record.exc_info[0] is None:
         return {}
     kind, exception, _ = record.exc_info
     return {
         "error.id": uuid4().hex,
         "error.type": f"{kind.__module__}.{kind.__qualname__}",
-        "error.message": str(exception),
-        "error.stack_trace": formatter.formatException(record.exc_info),
+        "error.message": _storable(str(exception)),
+        "error.stack_trace": _storable(traceback),
     }
 
 
 def _storable(value: Any) -> Any:
     """Without what JSON or UTF-8 cannot say: half characters, as in names of files, and numbers that are none."""
-    if isinstance(value, str) and not value.isascii():
-        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode(errors="backslashreplace").decode()
     return None if isinstance(value, float) and not math.isfinite(value) else value

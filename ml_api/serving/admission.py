@@ -4,27 +4,31 @@ Under more load than it can carry, a service that lets everybody in answers ever
 line is only as long as it can be served in time; who comes on top is told so at once.
 """
 
-from dataclasses import dataclass, field
-from time import perf_counter
+from dataclasses import dataclass
+from typing import Final
 
-_MEMORY = 0.98
+_MEMORY: Final = 0.98
 """What the past counts for after one more answer: about the last fifty decide."""
+_CAUTION: Final = 3.0
+"""How many times the usual error of the estimate is kept in reserve."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Of one request in the line: its number when it came, itself included, and when that was."""
+    """Of one request in the line."""
 
     number: int
-    since: float = field(default_factory=perf_counter)
-    """On the clock of `perf_counter`."""
+    """When it came, itself included."""
+    expected_s: float
+    """How long its answer was thought to take."""
 
 
 class Admission:
     """The requests that were let in and are not answered yet. For one thread.
 
     What a place in the line costs is learnt from those who left it: one who was the n-th and took t seconds says t / n. Batching,
-    slow images and a busy machine are all in it, without a word about their causes. An empty line always lets in.
+    slow images and a busy machine are all in it, without a word about their causes. How far such estimates fell short is kept in
+    reserve, as TCP does for its timeouts (RFC 6298). An empty line always lets in.
     """
 
     def __init__(self, limit: int, wait_s: float) -> None:
@@ -34,20 +38,26 @@ class Admission:
         self._length = 0
         self._seconds = 0.0
         self._places = 0.0
+        self._shortfall_s = 0.0
 
     def enter(self) -> Place | None:
         """A place, to be given back with `leave`; None if there is none to be had."""
-        if self._length >= self._limit or self.expected_wait_s > self._wait_s:
+        if self._length and (self._length >= self._limit or self._longest_wait_s() > self._wait_s):
             return None
         self._length += 1
-        return Place(self._length)
+        return Place(self._length, self._expected_s(self._length))
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: Place, seconds: float) -> None:
+        """After `seconds` of waiting and work, without those that its client took to send and to listen."""
+        if self._places:
+            self._shortfall_s = _MEMORY * self._shortfall_s + (1 - _MEMORY) * max(0.0, seconds - place.expected_s)
         self._length -= 1
-        self._seconds = _MEMORY * self._seconds + perf_counter() - place.since
+        self._seconds = _MEMORY * self._seconds + seconds
         self._places = _MEMORY * self._places + place.number
 
-    @property
-    def expected_wait_s(self) -> float:
-        """How long those in the line will take."""
-        return self._length * self._seconds / self._places if self._places else 0.0
+    def _longest_wait_s(self) -> float:
+        """For those in the line now, nearly always."""
+        return self._expected_s(self._length) + _CAUTION * self._shortfall_s
+
+    def _expected_s(self, places: int) -> float:
+        return places * self._seconds / self._places if self._places else 0.0

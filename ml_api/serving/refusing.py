@@ -5,6 +5,7 @@ They are written beforehand: a service that is short of time must not spend it o
 
 import logging
 import socket
+from functools import lru_cache, partial
 from time import monotonic
 from typing import Final
 
@@ -24,32 +25,39 @@ REPORT_S: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
-def _answer(status: int, code: str, detail: str, *headers: str) -> bytes:
+def _answer(status: int, code: str, detail: str, *headers: str, connection: str = "close") -> bytes:
     title = TITLES[status]
     body = Problem(type="about:blank", title=title, status=status, detail=detail, code=code, request_id="").model_dump_json()
     head = [
         f"HTTP/1.1 {status} {title}",
         f"Content-Type: {MEDIA_TYPE}",
         f"Content-Length: {len(body.encode())}",
-        "Connection: close",
+        f"Connection: {connection}",
         *headers,
     ]
     return ("\r\n".join(head) + "\r\n\r\n" + body).encode()
 
 
-OVERLOADED: Final = _answer(
-    503, Overloaded.code, "more requests are waiting than can be answered in time; try again", f"Retry-After: {RETRY_AFTER_S}"
+_overloaded = partial(
+    _answer,
+    503,
+    Overloaded.code,
+    "more requests are waiting than can be answered in time; try again",
+    f"Retry-After: {RETRY_AFTER_S}",
 )
+OVERLOADED: Final = _overloaded()
+OVERLOADED_COME_AGAIN: Final = _overloaded(connection="keep-alive")
 URI_TOO_LONG: Final = _answer(414, "uri-too-long", "the URL is too long; send long texts with POST")
 HEADERS_TOO_LARGE: Final = _answer(431, "headers-too-large", "the headers are too large")
 MALFORMED: Final = _answer(400, "malformed-http", "this is not a well-formed HTTP/1.1 request")
 
 
 def send(client: socket.socket, answer: bytes) -> bool:
-    """Say it, and that nothing more will be said. Whether the client was still there."""
+    """Say it, and where the answer says so that nothing more will be said. Whether the client was still there."""
     try:
         client.sendall(answer)
-        client.shutdown(socket.SHUT_WR)
+        if answer is not OVERLOADED_COME_AGAIN:
+            client.shutdown(socket.SHUT_WR)
     except OSError:
         _log.debug("a client hung up before it was refused")
         return False
@@ -63,6 +71,7 @@ class Tally:
         services: Services = app.extensions[EXTENSION]
         self._metrics = services.metrics
         self._routes = app.url_map.bind("")
+        self._route = lru_cache(256)(self._match)  # nearly all ask for the same few
         self._unreported = 0
         self._next_report = 0.0
 
@@ -85,7 +94,7 @@ class Tally:
             self._unreported = 0
             self._next_report = monotonic() + REPORT_S
 
-    def _route(self, method: str, path: str) -> str:
+    def _match(self, method: str, path: str) -> str:
         try:
             rule, _ = self._routes.match(path, method, return_rule=True)
         except HTTPException:

@@ -11,7 +11,7 @@ import struct
 from collections import deque
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any, Final
 
 from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
@@ -20,6 +20,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from ml_api.api import observe
 from ml_api.serving import refusing
 from ml_api.serving.admission import Admission, Place
+from ml_api.serving.effort import Effort
 
 HEALTH: Final = (b"GET /livez", b"GET /readyz", b"HEAD /livez", b"HEAD /readyz")
 """Always let in, by a door of their own: whoever is overloaded is alive, and must not be restarted for it."""
@@ -39,6 +40,8 @@ _log = logging.getLogger(__name__)
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
     """Runs in one process; everything but `handle` in its main thread."""
 
+    wsgi: Any
+
     def init_process(self) -> None:
         self._health = ThreadPoolExecutor(HEALTH_THREADS, "health")
         self._refused: deque[TConn] = deque()
@@ -49,6 +52,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         settings = self.app.settings
         self._admission = Admission(settings.threads + settings.queue_limit, settings.queue_wait_s)
         self._tally = refusing.Tally(self.wsgi)
+        self.wsgi = self._effort = Effort(self.wsgi)
 
     def enqueue_req(self, conn: TConn) -> None:
         """A connection is new, or has become readable."""
@@ -63,9 +67,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
             self._refuse(conn, head)
 
     def handle(self, conn: TConn) -> Any:
-        """In a thread of the pool. gunicorn's method, which learns when the request came."""
+        """In a thread of the pool. gunicorn's method, which learns when the request came, and what it costs."""
+        started = perf_counter()
         observe.arrived.set(conn.arrived)
-        return super().handle(conn)
+        try:
+            return super().handle(conn)
+        finally:
+            conn.cost_s = started - conn.arrived + self._effort.take_s()
 
     def murder_pending(self) -> None:
         super().murder_pending()
@@ -89,13 +97,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         if not conn.initialized:
             _bound_waits(conn.sock)
         conn.data_ready = True
-        conn.arrived = place.since if place else None
+        conn.arrived = perf_counter()
         future = threads.submit(self.handle, conn)
         future.add_done_callback(lambda done: self.method_queue.defer(self._finish, conn, done, place))
 
     def _finish(self, conn: TConn, done: Any, place: Place | None) -> None:
         if place:
-            self._admission.leave(place)
+            self._admission.leave(place, conn.cost_s)
         self.finish_request(conn, done)
 
     def _park(self, conn: TConn) -> None:
@@ -108,13 +116,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
     def _refuse(self, conn: TConn, head: bytes) -> None:
         self._tally.count(head)
         conn.sock.settimeout(0)
-        if not refusing.send(conn.sock, refusing.OVERLOADED):
+        may_stay = _took_all(conn, head)
+        if not refusing.send(conn.sock, refusing.OVERLOADED_COME_AGAIN if may_stay else refusing.OVERLOADED):
             self.nr_conns -= 1
             conn.close()
-            return
-        conn.timeout = monotonic() + LINGER_S
-        self._refused.append(conn)
-        self.poller.register(conn.sock, _READABLE, partial(self._read_on, conn))
+        elif may_stay:
+            conn.set_timeout()
+            self.keepalived_conns.append(conn)
+            self.poller.register(conn.sock, _READABLE, partial(self.on_client_socket_readable, conn))
+        else:
+            conn.timeout = monotonic() + LINGER_S
+            self._refused.append(conn)
+            self.poller.register(conn.sock, _READABLE, partial(self._read_on, conn))
 
     def _read_on(self, conn: TConn, client: socket.socket) -> None:
         """Forget what a refused client is still sending, until it has seen the answer and hangs up."""
@@ -136,14 +149,35 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
 
 def _peek(conn: TConn) -> bytes | None:
     """How the next request begins: b"" where the client hung up, None where it says nothing yet."""
-    if conn.initialized and (read_ahead := conn.parser.unreader.buf.getvalue()):
-        return bytes(read_ahead[:PEEK_BYTES])
+    if read_ahead := _read_ahead(conn):
+        return read_ahead[:PEEK_BYTES]
     try:
         return bytes(conn.sock.recv(PEEK_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT))
     except BlockingIOError:
         return None
     except OSError:
         return b""
+
+
+def _read_ahead(conn: TConn) -> bytes:
+    """What came along with the request before."""
+    return bytes(conn.parser.unreader.buf.getvalue()) if conn.initialized else b""
+
+
+def _took_all(conn: TConn, head: bytes) -> bool:
+    """Take a request off the connection, if `head` is all of it: only then the connection can go on after a refusal.
+
+    The usual search is one GET. Its client need not connect again, which would cost both sides more than the refusal.
+    """
+    lines = head.lower()
+    is_whole = (
+        head.startswith(b"GET ")
+        and head.find(b"\r\n\r\n") == len(head) - 4
+        and b" http/1.1\r\n" in lines
+        and b"\r\ncontent-length:" not in lines
+        and b"\r\ntransfer-encoding:" not in lines
+    )
+    return is_whole and not _read_ahead(conn) and len(conn.sock.recv(len(head))) == len(head)
 
 
 def _bound_waits(client: socket.socket) -> None:

@@ -69,16 +69,11 @@ class Daemon:
         with self.log.open("ab") as output:
             # In a process group of its own, so that a Ctrl-C reaches only who started it, who then stops it in order.
             self._process = subprocess.Popen(self._command, stdout=output, stderr=output, start_new_session=True)  # noqa: S603 found by us
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not self._ready():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                tail = self.log.read_text(errors="replace")[-2000:]
-                raise StartFailed(f"{self._command[0]} did not start; end of its log:\n{tail}")
-            time.sleep(0.05)
-
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        try:
+            self._wait(self._process)
+        except BaseException:  # a Ctrl-C among them
+            self.stop()
+            raise
 
     def stop(self) -> None:
         if self._process is None:
@@ -90,6 +85,14 @@ class Daemon:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._ready():
+            if process.poll() is not None or time.monotonic() > deadline:
+                tail = self.log.read_text(errors="replace")[-2000:]
+                raise StartFailed(f"{self._command[0]} did not start; end of its log:\n{tail}")
+            time.sleep(0.05)
 
     def _ready(self) -> bool:
         try:

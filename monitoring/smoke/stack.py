@@ -28,7 +28,7 @@ class Stack:
     def here(cls) -> "Stack":
         """The stack that .env of this checkout describes; variables of the environment win, as they do for compose."""
         settings = _dotenv(ROOT / ".env") | os.environ
-        host = settings.get("BIND_ADDRESS", "127.0.0.1")
+        host = settings.get("BIND_ADDRESS") or "127.0.0.1"
         host = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - compared, not bound
         url = {name: f"http://{host}:{settings.get(f'{name}_PORT') or port}" for name, port in _PORTS.items()}
         missing = [name for name in ("GRAFANA_PASSWORD", "ELASTIC_PASSWORD") if not settings.get(name)]

@@ -6,10 +6,8 @@
 import shutil
 import sys
 import time
-from pathlib import Path
 
 import pytest
-import yaml
 
 from monitoring.local.daemons import choose_port, node_exporter
 from tests.dashboards import expressions, names, substituted
@@ -17,6 +15,7 @@ from tests.e2e.server_process import Server, run
 from tests.e2e.traffic import Traffic
 from tests.milvus_server import MilvusServer
 from tests.prometheus_server import PrometheusServer
+from tests.shortened_rules import shortened_rules
 
 VARIABLES = {"job": "ml-api", "__rate_interval": "15s"}
 ABSENT = {
@@ -34,6 +33,8 @@ TIMEOUT_S = 60
 def watched(demo_corpus, tmp_path_factory):
     """The service over a Milvus server, and a Prometheus that scrapes all there is, every second."""
     folder = tmp_path_factory.mktemp("watched")
+    # Windows as they are; but groups have no intervals of their own, so that those over days are evaluated every second, too.
+    rules = shortened_rules(folder, 1)
     corpus = folder / "corpus"
     shutil.copytree(demo_corpus, corpus)
     milvus = MilvusServer(folder / "milvus")
@@ -48,7 +49,7 @@ def watched(demo_corpus, tmp_path_factory):
     (corpus / "broken.jpg").write_bytes(b"no image")
     milvus.start()
     try:
-        with node, service, PrometheusServer(folder, targets, changes=without_intervals(folder)) as prometheus:
+        with node, service, PrometheusServer(folder, targets, changes=lambda it: it.update(rule_files=[rules])) as prometheus:
             prometheus.wait_for_targets()
             run("sync", **service.settings)
             with Traffic(service, next(demo_corpus.rglob("*.jpg"))) as traffic:
@@ -56,20 +57,6 @@ def watched(demo_corpus, tmp_path_factory):
                 yield prometheus
     finally:
         milvus.kill()
-
-
-def without_intervals(folder):
-    """Takes away the rules' own intervals, so that those over days are evaluated every second, too."""
-
-    def change(configuration):
-        rules = folder / "rules"
-        rules.mkdir()
-        for path in Path(configuration["rule_files"][0]).parent.glob("*.yml"):
-            groups = [{"name": group["name"], "rules": group["rules"]} for group in yaml.safe_load(path.read_text())["groups"]]
-            (rules / path.name).write_text(yaml.safe_dump({"groups": groups}))
-        configuration["rule_files"] = [str(rules / "*.yml")]
-
-    return change
 
 
 def test_the_traffic_is_of_every_kind(watched):

@@ -1,24 +1,17 @@
 """Every alert is complete: tested, explained, and about metrics that exist."""
 
 import re
-from pathlib import Path
 
 import pytest
 import yaml
 
 from monitoring import objectives
+from tests.dashboards import ROOT, dashboards, rules
 
-ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "prometheus"
 RUNBOOKS = ROOT / "monitoring" / "runbooks"
 HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 CANNOT_BE_QUIET = {"Watchdog"}
-
-
-def rules():
-    for path in sorted((PROMETHEUS / "rules").glob("*.yml")):
-        for group in yaml.safe_load(path.read_text())["groups"]:
-            yield from group["rules"]
 
 
 ALERTS = [rule for rule in rules() if "alert" in rule]
@@ -79,6 +72,11 @@ def test_an_alert_has_a_runbook_of_its_name(alert):
     page = (ROOT / alert["annotations"]["runbook_url"]).read_text()
     assert page.startswith(f"# {alert['alert']}\n")
     assert re.findall(r"^## (.*)$", page, re.MULTILINE) == HEADINGS
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=identity)
+def test_an_alert_leads_to_a_dashboard_that_exists(alert):
+    assert alert["annotations"]["dashboard_url"].removeprefix("/d/") in {dashboard["uid"] for dashboard in dashboards()}
 
 
 def test_every_runbook_is_of_an_alert():
