@@ -19,7 +19,7 @@ FILES = [ROOT / "docker-compose.minimal.yml", ROOT / "docker-compose.yml"]
 SPECIFICATION = Path(check_jsonschema.__file__).parent / "builtin_schemas" / "vendor" / "compose-spec.json"
 VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z_]+)(?::?[-?][^}]*)?\}")
 PUBLISHED = {"api", "api-gpu", "grafana", "kibana"}
-ONE_SHOTS = {"sync", "draw-demo", "elasticsearch-setup", "kibana-setup"}
+ONE_SHOTS = {"sync", "draw-demo", "triton-repository", "elasticsearch-setup", "kibana-setup"}
 HOST_PATHS = {"/", "/sys", "/var/lib/docker", "/var/lib/docker/containers", "/var/run/docker.sock"}
 WRITABLE = {
     "milvus": "keeps temporary files beside its programs",
@@ -178,8 +178,12 @@ def test_profiles_choose_one_api():
         "dcgm-exporter": ["gpu"],
         "sync": ["tools"],
         "draw-demo": ["tools"],
+        "triton": ["triton"],
+        "triton-gpu": ["triton-gpu"],
+        "triton-repository": ["triton", "triton-gpu"],
     }
-    assert SERVICES["api-gpu"]["networks"]["default"]["aliases"] == ["api"]
+    for name in ("api", "triton"):
+        assert SERVICES[f"{name}-gpu"]["networks"]["default"]["aliases"] == [name]
 
 
 def test_setup_programs_are_modules_of_this_repository():

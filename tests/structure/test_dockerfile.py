@@ -43,6 +43,7 @@ def test_finding_a_model_needs_only_the_files_copied_for_it(tmp_path):
 
 def test_the_base_is_pinned_and_the_user_is_not_root():
     assert re.search(r"^ARG PYTHON=3\.\d+\.\d+-slim-\w+$", TEXT, re.MULTILINE)
+    assert re.search(r"^ARG TRITON=\d+\.\d+-py3$", TEXT, re.MULTILINE)
     final = TEXT[TEXT.rindex("\nFROM ") :]
     assert re.findall(r"^USER (.+)$", final, re.MULTILINE) == ["10001"]
 
