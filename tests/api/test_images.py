@@ -1,6 +1,8 @@
 """Stored images over HTTP: records, files and previews, by id only."""
 
 import io
+import os
+import resource
 
 import pytest
 from PIL import Image
@@ -84,6 +86,21 @@ def test_a_file_gone_since_the_sync_is_not_found(client, stand, red):
     assert_problem(client.get(red["links"]["content"]), 404, "not-found")
     assert_problem(client.get(red["links"]["thumbnail"]), 404, "not-found")
     assert client.get(red["links"]["self"]).status_code == 200
+
+
+@pytest.fixture
+def no_more_files():
+    """Inside, this process can open nothing, as one that has too many connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_file_that_cannot_be_read_now_is_not_said_to_be_gone(client, red, no_more_files):
+    assert_problem(client.get(red["links"]["content"]), 503, "corpus-unavailable")
 
 
 def test_a_file_replaced_by_something_else_is_a_download_not_a_page(client, stand, red):

@@ -1,0 +1,10 @@
+"""The wiring: the only place that names concrete classes and unpacks Settings.
+
+Adapters are imported inside the functions that need them, so that importing the application costs neither torch nor pymilvus.
+"""
+
+from ml_api.services.encoder import write_triton_repository
+from ml_api.services.indexer import open_indexer
+from ml_api.services.service import Services, StoreFacts, build_services
+
+__all__ = ["Services", "StoreFacts", "build_services", "open_indexer", "write_triton_repository"]

@@ -1,0 +1,61 @@
+"""What a sync needs, and the file that it leaves its metrics in."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from ml_api.corpus.folder import FolderCorpus
+from ml_api.embedding.base import Encoder
+from ml_api.errors import ConfigError
+from ml_api.indexing.sync import Indexer
+from ml_api.metrics import Metrics
+from ml_api.metrics.sync import SyncMetrics
+from ml_api.polling import Poll
+from ml_api.services.encoder import load_encoder
+from ml_api.services.parts import corpus_of, limits_of, milvus_store
+from ml_api.settings import Settings, environment_name
+
+SAVE_EVERY_S = 5.0
+"""How often a sync that is under way renews its metrics."""
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def open_indexer(settings: Settings) -> Iterator[Indexer]:
+    """What a sync needs. The model is loaded only if there is something to embed. Raises ConfigError."""
+    from ml_api.embedding.batching import FittingEncoder
+    from ml_api.embedding.pretrained import resolve
+
+    corpus = FolderCorpus(corpus_of(settings))
+    metrics = Metrics()
+    pretrained = resolve(settings.model)
+    with closing(milvus_store(settings, metrics)) as store:
+        store.ensure(pretrained.model_id, pretrained.dim)
+        # Once the store is ours: another sync may be writing there until then.
+        with _passing_on(metrics.sync, settings.sync_metrics), ExitStack() as loaded:
+
+            def load() -> Encoder:
+                return FittingEncoder(loaded.enter_context(closing(load_encoder(settings, pretrained, metrics))))
+
+            yield Indexer(corpus, store, load, limits_of(settings), metrics)
+
+
+@contextmanager
+def _passing_on(metrics: SyncMetrics, path: Path) -> Iterator[None]:
+    """Leave the metrics of a sync where the service finds them. Raises ConfigError if they cannot be left there."""
+    metrics.restore(path)
+    try:
+        metrics.save(path)
+    except OSError as exc:
+        raise ConfigError(f"{environment_name('sync_metrics')}: cannot write {path}: {exc.strerror}") from exc
+    with closing(Poll("sync-metrics", lambda: metrics.save(path), SAVE_EVERY_S)) as poll:
+        try:
+            yield
+        finally:
+            poll.close()
+            try:
+                metrics.save(path)
+            except OSError as exc:
+                _log.warning("the metrics of this sync cannot be written to %s: %s", path, exc.strerror)

@@ -1,0 +1,41 @@
+"""Parts that the service and a sync both need, each made from its settings."""
+
+from pathlib import Path
+
+from ml_api.errors import ConfigError
+from ml_api.images import ImageLimits
+from ml_api.metrics import Metrics
+from ml_api.settings import Settings, environment_name
+from ml_api.vectors.base import VectorStore
+
+
+def corpus_of(settings: Settings) -> Path:
+    if settings.corpus is None:
+        raise ConfigError(f"{environment_name('corpus')} is not set: name the folder of images")
+    return settings.corpus
+
+
+def limits_of(settings: Settings) -> ImageLimits:
+    return ImageLimits(settings.max_upload_bytes, settings.max_image_pixels, settings.max_image_aspect)
+
+
+def milvus_store(settings: Settings, metrics: Metrics) -> VectorStore:
+    from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
+
+    connection = Connection(
+        uri=settings.milvus_uri,
+        token=settings.milvus_token.get_secret_value(),
+        database=settings.milvus_database,
+        tls_ca=settings.milvus_tls_ca,
+        tls_server_name=settings.milvus_tls_server_name,
+    )
+    index = VectorIndex(
+        metric=settings.metric,
+        kind=settings.index,
+        hnsw_m=settings.hnsw_m,
+        hnsw_ef_construction=settings.hnsw_ef_construction,
+        hnsw_ef=settings.hnsw_ef,
+        ivf_nlist=settings.ivf_nlist,
+        ivf_nprobe=settings.ivf_nprobe,
+    )
+    return MilvusStore(connection, settings.collection, index, metrics, settings.store_timeout_s)

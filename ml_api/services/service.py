@@ -1,0 +1,122 @@
+"""Everything a request can need."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+
+from ml_api import __version__, logs
+from ml_api.corpus.folder import FolderCorpus
+from ml_api.corpus.thumbnails import Thumbnails
+from ml_api.embedding.base import Embedder
+from ml_api.health import Health
+from ml_api.images import ImageLimits
+from ml_api.metrics import Metrics
+from ml_api.metrics.sync import SyncFile
+from ml_api.polling import Poll
+from ml_api.search import Searcher
+from ml_api.services.encoder import load_encoder
+from ml_api.services.parts import corpus_of, limits_of, milvus_store
+from ml_api.settings import Settings
+from ml_api.spans import Spans, wanted
+from ml_api.vectors.base import VectorStore
+
+LOOK_EVERY_S = 15.0
+"""How often readiness and the collection are looked at for the metrics: as often as Prometheus usually asks."""
+TRITON_PASSES = 4
+"""Batches on their way at once, so that Triton has the next one while it computes this one, and something to batch dynamically."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """How the vectors are kept, for people to read."""
+
+    collection: str
+    backend: str
+    metric: str
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a request can need. Owns what it holds: `close` releases it, in the order of dependence."""
+
+    metrics: Metrics
+    limits: ImageLimits
+    corpus: FolderCorpus
+    thumbnails: Thumbnails
+    embedder: Embedder
+    store: VectorStore
+    searcher: Searcher
+    health: Health
+    facts: StoreFacts
+    spans: Spans | None = None
+    background: ExitStack = field(default_factory=ExitStack)
+    """What runs beside requests, and ends before the parts it looks at."""
+
+    def close(self) -> None:
+        self.background.close()
+        self.embedder.close()
+        self.store.close()
+
+
+def build_services(settings: Settings) -> Services:
+    """Load the model, open the store, warm both up. Raises ConfigError.
+
+    Call in the process that will serve: neither torch nor Milvus Lite survives a fork.
+    """
+    from ml_api.embedding.batching import BatchingEncoder, warm_up
+    from ml_api.embedding.pretrained import resolve
+    from ml_api.vectors.coalescing import CoalescingStore
+
+    corpus = FolderCorpus(corpus_of(settings))
+    limits = limits_of(settings)
+    with ExitStack() as background:
+        metrics = background.enter_context(_metrics_of_service(settings))
+        spans = background.enter_context(closing(Spans(os.environ, settings.environment))) if wanted(os.environ) else None
+        pretrained = resolve(settings.model)
+        milvus = milvus_store(settings, metrics)
+        store = CoalescingStore(milvus, metrics, queue_limit=settings.queue_limit, timeout_s=settings.request_timeout_s)
+        store.ensure(pretrained.model_id, pretrained.dim)
+        with ExitStack() as undo:
+            undo.callback(store.close)
+            encoder = load_encoder(settings, pretrained, metrics)
+            undo.callback(encoder.close)
+            costs = warm_up(encoder)
+            undo.pop_all()
+        passes = TRITON_PASSES if settings.embedding_url else 1
+        embedder = BatchingEncoder(encoder, metrics, queue_limit=settings.queue_limit, costs=costs, passes=passes)
+        health = Health(embedder, store, settings.collection, metrics)
+        background.enter_context(closing(Poll("health", health.look, LOOK_EVERY_S)))
+        return Services(
+            metrics=metrics,
+            limits=limits,
+            corpus=corpus,
+            thumbnails=Thumbnails(settings.thumbnail_dir, limits),
+            embedder=embedder,
+            store=store,
+            searcher=Searcher(_remembering(embedder, settings, metrics), store, metrics),
+            health=health,
+            facts=StoreFacts(settings.collection, store.backend, settings.metric),
+            spans=spans,
+            background=background.pop_all(),
+        )
+
+
+@contextmanager
+def _metrics_of_service(settings: Settings) -> Iterator[Metrics]:
+    """With all that is not measured where it happens: the build, the log, GPUs, and syncs, which are other processes."""
+    import pynvml
+
+    metrics = Metrics()
+    metrics.process.describe_build(__version__, settings.revision)
+    metrics.gpu.watch(pynvml)
+    metrics.registry.register(SyncFile(settings.sync_metrics))
+    with logs.counting(metrics.process.count_log):
+        yield metrics
+
+
+def _remembering(embedder: Embedder, settings: Settings, metrics: Metrics) -> Embedder:
+    """For searches only: readiness asks the model itself."""
+    from ml_api.embedding.caching import CachingEmbedder
+
+    return CachingEmbedder(embedder, metrics, entries=settings.text_cache) if settings.text_cache else embedder
