@@ -16,7 +16,8 @@ from itertools import islice
 import numpy as np
 
 from ml_api.corpus.folder import FolderCorpus
-from ml_api.embedding.base import Encoder
+from ml_api.embedding.base import NOT_FINITE, Encoder
+from ml_api.errors import ModelUnavailable
 from ml_api.images import ImageLimits
 from ml_api.indexing.plan import Plan, Task, make_plan
 from ml_api.indexing.reading import FileReader, Fresh, Known, Unusable
@@ -143,19 +144,32 @@ class _Run:
                 self._fresh.append(result)
             case Known():
                 self._known.append(result)
-            case Unusable(task, reason, gone):
-                self._report.fail(task.key, reason)
-                if gone and task.stored is not None:
-                    self._gone.add(task.stored.id)
+            case Unusable():
+                self._leave_out(result)
+
+    def _leave_out(self, file: Unusable) -> None:
+        self._report.fail(file.task.key, file.reason)
+        if file.gone and file.task.stored is not None:
+            self._gone.add(file.task.stored.id)
 
     def _embed(self, encoder: Encoder, writer: Executor) -> None:
-        if not self._fresh:
-            return
-        with self._measured.stage("embed"):
-            vectors = encoder.embed([file.prepared for file in self._fresh])
-        outcomes = [Outcome.ADDED if file.task.stored is None else Outcome.REPLACED for file in self._fresh]
-        self._write(writer, [file.record for file in self._fresh], vectors, outcomes)
-        self._fresh = []
+        batches, self._fresh = [self._fresh] if self._fresh else [], []
+        while batches:
+            files = batches.pop()
+            try:
+                with self._measured.stage("embed"):
+                    vectors = encoder.embed([file.prepared for file in files])
+            except ModelUnavailable as exc:
+                if exc.slug != NOT_FINITE:
+                    raise
+                middle = len(files) // 2
+                if middle:  # halved until the culprit is alone
+                    batches += [files[middle:], files[:middle]]
+                else:
+                    self._leave_out(Unusable(files[0].task, exc.detail, gone=True))
+                continue
+            outcomes = [Outcome.ADDED if file.task.stored is None else Outcome.REPLACED for file in files]
+            self._write(writer, [file.record for file in files], vectors, outcomes)
 
     def _take_over(self, writer: Executor) -> None:
         if not self._known:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from ml_api import tracing
 from ml_api.corpus.folder import FolderCorpus
+from ml_api.embedding.base import not_finite
 from ml_api.embedding.fake import FakeEncoder
 from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.images import ImageLimits
@@ -198,6 +199,29 @@ def test_a_file_that_broke_no_longer_shows_what_it_was(world):
     (world.root / "a.png").write_bytes(b"broken now")
     assert world.outcomes() == {"failed": 1, "unchanged": 1}
     assert set(world.stored()) == {"b.png"}
+
+
+class Dazzled(CountingEncoder):
+    """Makes nothing finite of an image that is wholly white."""
+
+    def embed(self, items):
+        if any(np.all(item.features > 254) for item in items):
+            raise not_finite()
+        return super().embed(items)
+
+
+def test_an_image_that_the_model_makes_nothing_of_is_reported_and_stops_nothing(world):
+    world.encoder = Dazzled()
+    for number in range(5):
+        world.draw(f"{number}.png", (200, 10 * number, 30))
+    world.sync()
+    world.draw("1.png", (255, 255, 255))
+    world.draw("new.png", (30, 30, 200))
+
+    report = world.sync()
+
+    assert [failure.key for failure in report.failures if "not finite" in failure.reason] == ["1.png"]
+    assert sorted(world.stored()) == ["0.png", "2.png", "3.png", "4.png", "new.png"]
 
 
 class UnreadableCorpus(FolderCorpus):
