@@ -56,7 +56,7 @@ sync: $(VENV)/.installed
 
 test: lint $(VENV)/.milvus-server $(VENV)/.triton-server
 	@scripts/system-packages chromium $(MONITORING)
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

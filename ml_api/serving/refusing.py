@@ -53,11 +53,9 @@ MALFORMED: Final = _answer(400, "malformed-http", "this is not a well-formed HTT
 
 
 def send(client: socket.socket, answer: bytes) -> bool:
-    """Say it, and where the answer says so that nothing more will be said. Whether the client was still there."""
+    """Say it. Whether the client was still there."""
     try:
         client.sendall(answer)
-        if answer is not OVERLOADED_COME_AGAIN:
-            client.shutdown(socket.SHUT_WR)
     except OSError:
         _log.debug("a client hung up before it was refused")
         return False

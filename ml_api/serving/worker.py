@@ -29,7 +29,7 @@ PEEK_BYTES: Final = 4096
 SILENCE_S: Final = 10
 """Longest wait for the next bytes of a request that has begun, and for a client to take the next bytes of its answer."""
 LINGER_S: Final = 5.0
-"""How long a refused client may go on sending: hung up on at once, it would never see why."""
+"""How long a client may go on sending after its last answer."""
 
 _READABLE: Final = selectors.EVENT_READ
 _FORGET_BYTES: Final = 256 * 1024
@@ -44,7 +44,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
 
     def init_process(self) -> None:
         self._health = ThreadPoolExecutor(HEALTH_THREADS, "health")
-        self._refused: deque[TConn] = deque()
+        self._parting: deque[TConn] = deque()
         super().init_process()
 
     def load_wsgi(self) -> None:
@@ -59,6 +59,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         head = _peek(conn)
         if head is None:
             self._park(conn)
+        elif not head:  # nobody is there any more: that takes no place and no thread
+            self._close(conn)
         elif head.startswith(HEALTH):
             self._submit(conn, self._health, None)
         elif place := self._admission.enter():
@@ -77,8 +79,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
 
     def murder_pending(self) -> None:
         super().murder_pending()
-        while self._refused and self._refused[0].timeout < monotonic():
-            self._hang_up(self._refused[0])
+        while self._parting and self._parting[0].timeout < monotonic():
+            self._hang_up(self._parting[0])
         self._tally.report()
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
@@ -104,7 +106,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
     def _finish(self, conn: TConn, done: Any, place: Place | None) -> None:
         if place:
             self._admission.leave(place, conn.cost_s)
-        self.finish_request(conn, done)
+        if done.cancelled() or done.exception() or not done.result():
+            self._part(conn)  # gunicorn would wait for the client to hang up, here, in the thread that serves all others
+        else:
+            self.finish_request(conn, done)
 
     def _park(self, conn: TConn) -> None:
         """Leave the connection to the poller until its client says something, as long as an idle one may stay."""
@@ -117,32 +122,42 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         self._tally.count(head)
         conn.sock.settimeout(0)
         may_stay = _took_all(conn, head)
-        if not refusing.send(conn.sock, refusing.OVERLOADED_COME_AGAIN if may_stay else refusing.OVERLOADED):
-            self.nr_conns -= 1
-            conn.close()
-        elif may_stay:
+        if refusing.send(conn.sock, refusing.OVERLOADED_COME_AGAIN if may_stay else refusing.OVERLOADED) and may_stay:
             conn.set_timeout()
             self.keepalived_conns.append(conn)
             self.poller.register(conn.sock, _READABLE, partial(self.on_client_socket_readable, conn))
         else:
-            conn.timeout = monotonic() + LINGER_S
-            self._refused.append(conn)
-            self.poller.register(conn.sock, _READABLE, partial(self._read_on, conn))
+            self._part(conn)
+
+    def _part(self, conn: TConn) -> None:
+        """Say no more, and let the client finish: hung up on at once, it may not see its answer (RFC 9112, section 9.6)."""
+        try:
+            conn.sock.settimeout(0)
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._close(conn)
+            return
+        conn.timeout = monotonic() + LINGER_S
+        self._parting.append(conn)
+        self.poller.register(conn.sock, _READABLE, partial(self._read_on, conn))
 
     def _read_on(self, conn: TConn, client: socket.socket) -> None:
-        """Forget what a refused client is still sending, until it has seen the answer and hangs up."""
+        """Forget what a client is still sending, until it has seen its answer and hangs up."""
         try:
             if client.recv(_FORGET_BYTES):
                 return
         except BlockingIOError:
             return
         except OSError:
-            _log.debug("a refused client hung up")
+            _log.debug("a client broke off")
         self._hang_up(conn)
 
     def _hang_up(self, conn: TConn) -> None:
-        self._refused.remove(conn)
+        self._parting.remove(conn)
         self.poller.unregister(conn.sock)
+        self._close(conn)
+
+    def _close(self, conn: TConn) -> None:
         self.nr_conns -= 1
         conn.close()
 

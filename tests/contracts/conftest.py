@@ -15,15 +15,16 @@ BACKENDS = ("memory", "coalesced", "milvus-lite", "milvus")
 """`coalesced` is a CoalescingStore over a MemoryStore."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def milvus_server(tmp_path_factory):
+    """For a module, not for the session: an idle server takes a fifth of a core from all other tests."""
     server = MilvusServer(tmp_path_factory.mktemp("milvus"))
     server.start()
     yield server
     server.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def store_on_server(milvus_server):
     """One for all tests: a server takes seconds to load a collection."""
     store = MilvusStore(Connection(milvus_server.uri), "contract", VectorIndex(), Metrics())

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import select
 import socket
 import time
 from contextlib import ExitStack, closing, contextmanager
@@ -11,6 +12,8 @@ import pytest
 from tests.e2e.server_process import Server
 
 PATIENCE_S = 20
+SOON_S = 8
+"""Less than a silent client is waited for."""
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +34,25 @@ def connect(server):
     return closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S))
 
 
-def begin(connection, image):
-    """An upload that has begun and not ended. It takes a place, and a thread when there is one."""
-    connection.putrequest("POST", "/v1/search/image")
-    connection.putheader("Content-Type", "image/jpeg")
-    connection.putheader("Content-Length", str(len(image)))
-    connection.endheaders(image[:100])
+def begin(server, image):
+    """The connection of an upload that has begun and not ended, and has a place: with a thread if there is one, or waiting."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
+        connection.putrequest("POST", "/v1/search/image")
+        connection.putheader("Content-Type", "image/jpeg")
+        connection.putheader("Content-Length", str(len(image)))
+        connection.endheaders(image[:100])
+        _until_seen(server)
+        if not select.select([connection.sock], [], [], 0)[0]:
+            return connection
+        connection.close()  # refused: the request before has been answered, and is just about to leave its place
+    raise AssertionError("there is no place to be had")
+
+
+def _until_seen(server):
+    """Connections are looked at in the order in which they come, so whatever was sent before this answer has been seen."""
+    assert server.get("/livez")[0] == 200
 
 
 def refusals(server):
@@ -58,10 +74,7 @@ def ask(connection, path):
 def full(server, image):
     """Inside, all places are taken; afterwards those who had them have their answers."""
     with ExitStack() as stack:
-        uploads = [stack.enter_context(connect(server)) for _ in range(2)]
-        for upload in uploads:
-            begin(upload, image)
-        _wait_until_answered_with(server, 503)
+        uploads = [stack.enter_context(closing(begin(server, image))) for _ in range(2)]
         yield
         for upload in uploads:
             upload.send(image[100:])
@@ -69,14 +82,6 @@ def full(server, image):
             answer = upload.getresponse()
             answer.read()
             assert answer.status == 200
-    _wait_until_answered_with(server, 200)
-
-
-def _wait_until_answered_with(server, status):
-    deadline = time.monotonic() + PATIENCE_S
-    with connect(server) as connection:
-        while ask(connection, "/v1/stats")[0] != status:
-            assert time.monotonic() < deadline, "the line does not get so long, or so short"
 
 
 def test_more_than_can_be_answered_are_refused_at_once_and_told_what_to_do(small, image):
@@ -135,14 +140,36 @@ def test_connections_that_say_nothing_take_no_place(small):
     assert status == 200, body
 
 
+def test_clients_that_hang_up_or_stay_on_hold_up_nobody(small, image):
+    """Who has its answer and is not wanted any more neither takes a place nor the time of the thread that serves all others."""
+    with ExitStack() as stack:
+        kept = [stack.enter_context(connect(small)) for _ in range(5)]
+        for connection in kept:
+            assert ask(connection, "/livez")[0] == 200
+        staying = [stack.enter_context(socket.create_connection(("127.0.0.1", small.port), timeout=PATIENCE_S)) for _ in range(5)]
+        for client in staying:
+            client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert client.recv(12) == b"HTTP/1.1 200"
+        stack.enter_context(closing(begin(small, image)))
+        for connection in kept:
+            connection.close()
+        started = time.monotonic()
+        stack.enter_context(closing(begin(small, image)))
+        assert time.monotonic() - started < SOON_S
+        with connect(small) as other:
+            assert ask(other, "/v1/stats")[0] == 503
+
+
 def test_a_client_that_falls_silent_is_given_up_and_its_place_with_it(small, image):
-    with connect(small) as silent, connect(small) as half_said:
-        begin(silent, image)
+    with closing(begin(small, image)) as silent, connect(small) as half_said, connect(small) as other:
         half_said.connect()
         half_said.sock.sendall(b"GET /v1/stats HTT")
-        _wait_until_answered_with(small, 503)
-        answer = silent.getresponse()
-        assert answer.status == 400
+        _until_seen(small)
+        assert ask(other, "/v1/stats")[0] == 503
+        assert silent.getresponse().status == 400
         assert half_said.sock.recv(1) == b""
-    _wait_until_answered_with(small, 200)
+    with connect(small) as other:
+        deadline = time.monotonic() + PATIENCE_S
+        while ask(other, "/v1/stats")[0] != 200:
+            assert time.monotonic() < deadline, "the places are not given back"
     assert "Traceback" not in small.log()
