@@ -78,6 +78,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
             conn.cost_s = started - conn.arrived + self._effort.take_s()
 
     def murder_pending(self) -> None:
+        """gunicorn's name for closing those that never said anything, after a while; at once when the worker stops."""
+        if not self.alive:
+            for conn in self.pending_conns:
+                conn.timeout = 0.0
         super().murder_pending()
         while self._parting and self._parting[0].timeout < monotonic():
             self._hang_up(self._parting[0])
