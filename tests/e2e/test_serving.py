@@ -155,6 +155,7 @@ def test_shutdown_finishes_what_is_in_flight(server, demo_corpus, tmp_path):
         connection.endheaders(data[:10])
         wait_until(lambda: in_progress(own) >= 1)
         with socket.create_connection(("127.0.0.1", own.port), timeout=30):  # as browsers keep at hand: it asks for nothing
+            assert own.get("/livez")[0] == 200  # by now it has been seen
             own.process.send_signal(signal.SIGTERM)
             connection.send(data[10:])
             assert connection.getresponse().status == 200
