@@ -1,7 +1,7 @@
 """The same weights, JPEGs and texts through michaelfeil/infinity and through this service.
 
-Not the same work: infinity embeds, this service embeds, searches and describes the hits. Each runs as it comes: infinity computes in
-float32 on a CPU, this service in bfloat16 where the processor has it. The same clients ask both in turns.
+Not the same work: infinity embeds, this service embeds, searches and describes the hits. Each runs as it comes: infinity
+computes in float32 on a CPU, this service in bfloat16 where the processor has it. The same clients ask both in turns.
 """
 
 import sys

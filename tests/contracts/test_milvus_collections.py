@@ -4,6 +4,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 from milvus_lite import server_manager_instance
 from pymilvus import MilvusClient
@@ -16,6 +17,8 @@ from ml_api.vectors.milvus.schema import collection_schema
 from tests.contracts.samples import DIM, MODEL, axis, record
 
 REAL_BACKENDS = ("milvus-lite", "milvus")
+
+ROWS_OF_A_SEGMENT = 300
 
 
 def filled(make_store, backend, **options):
@@ -165,6 +168,36 @@ def test_a_database_that_does_not_exist_is_a_configuration_error(request, tmp_pa
     store = MilvusStore(Connection(uri, database="nowhere"), "images", VectorIndex(), Metrics())
     with pytest.raises(ConfigError, match=r"no database 'nowhere'.*ML_API_MILVUS_DATABASE"):
         store.ensure(MODEL, DIM)
+
+
+def test_half_an_index_file_as_a_crash_leaves_it_is_built_anew(make_store, tmp_path, caplog):
+    store = make_store("milvus-lite")
+    store.ensure(MODEL, DIM)
+    for number in range(0, 2 * ROWS_OF_A_SEGMENT, ROWS_OF_A_SEGMENT):
+        some = [record(f"{number + index}") for index in range(ROWS_OF_A_SEGMENT)]
+        store.upsert(some, np.random.default_rng(number).standard_normal((len(some), DIM)).astype(np.float32))
+        store.flush()
+    store.close()
+    reopen(make_store)  # builds what was not built yet
+    indexes = list((tmp_path / "made.db").rglob("*.idx"))
+    assert indexes
+    indexes[0].write_bytes(indexes[0].read_bytes()[:-100])
+
+    assert reopen(make_store) == 2 * ROWS_OF_A_SEGMENT
+    assert "built anew" in caplog.text
+    caplog.clear()
+    assert reopen(make_store) == 2 * ROWS_OF_A_SEGMENT
+    assert "built anew" not in caplog.text
+
+
+def reopen(make_store):
+    """Open the store, search it, close it. How many rows it has."""
+    store = make_store("milvus-lite")
+    store.ensure(MODEL, DIM)
+    assert len(store.search(axis(0), limit=5)[0]) == 5
+    count = store.count()
+    store.close()
+    return count
 
 
 def test_a_folder_that_is_not_there_yet_is_made(tmp_path):

@@ -17,6 +17,10 @@ class Access(Protocol):
         """Take possession, and return the URI to connect to."""
         ...
 
+    def mend(self) -> bool:
+        """Put right what a crash may have left, before the store is attached. Whether there was anything to try."""
+        ...
+
     def attach(self, flush: Callable[[], None]) -> None:
         """Give the way to flush, once connected."""
         ...
@@ -59,6 +63,9 @@ class ServerAccess:
     def open(self) -> str:
         self._process = os.getpid()
         return self._uri
+
+    def mend(self) -> bool:
+        return False
 
     def attach(self, flush: Callable[[], None]) -> None:
         """Nothing to flush."""

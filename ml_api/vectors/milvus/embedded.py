@@ -37,6 +37,8 @@ FLUSH_AGE_S = 5.0
 LIBRARY_LOCK = "LOCK"
 """The file in the folder that Milvus Lite itself locks, without saying by whom."""
 
+_INDEX_FILES = "collections/*/partitions/*/indexes/*.idx"
+
 _log = logging.getLogger(__name__)
 
 
@@ -70,6 +72,16 @@ class EmbeddedAccess:
         self._process = os.getpid()
         forks.guard(self)
         return str(self._path)
+
+    def mend(self) -> bool:
+        """Remove the index files. Milvus Lite writes them in place, so a crash leaves half of one, and then the collection does not
+        load; those that are missing it builds anew from the rows."""
+        files = list(self._path.glob(_INDEX_FILES))
+        for file in files:
+            file.unlink()
+        if files:
+            _log.warning("the collection does not load; its %d index files in %s are built anew", len(files), self._path)
+        return bool(files)
 
     def attach(self, flush: Callable[[], None]) -> None:
         """Flush what a crash left in the log: recovered rows are as slow to search as new ones."""
