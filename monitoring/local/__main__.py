@@ -89,15 +89,33 @@ def _print(receiver: str, message: dict[str, object]) -> None:
 @contextmanager
 def _service() -> Iterator[subprocess.Popen[bytes]]:
     """The service as a child; told to end cleanly, and waited for, when this ends."""
-    with subprocess.Popen([sys.executable, "-m", "ml_api", "serve"], start_new_session=True) as process:
-        try:
-            yield process
-        finally:
+    process = None
+    try:
+        with _undisturbed():
+            process = subprocess.Popen([sys.executable, "-m", "ml_api", "serve"], start_new_session=True)
+        yield process
+    finally:
+        if process is not None:
             process.terminate()
             try:
                 process.wait(SERVICE_STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Heed a signal only afterwards: in the middle of starting a child it would leave one that nobody knows."""
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        _end()
 
 
 if __name__ == "__main__":
