@@ -24,21 +24,14 @@ from benchmarks.photographs import write_corpus
 from benchmarks.results import bars, save, table
 from ml_api import logs, tracing
 from ml_api.app import create_app
-from ml_api.corpus.folder import FolderCorpus
-from ml_api.corpus.thumbnails import Thumbnails
-from ml_api.embedding.batching import BatchingEncoder
-from ml_api.embedding.fake import FakeEncoder
-from ml_api.health import Health
 from ml_api.images import ImageLimits
-from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.metrics.endpoint import endpoint
-from ml_api.search import Searcher
-from ml_api.services import Services, StoreFacts
 from ml_api.settings import load_settings
 from ml_api.vectors.coalescing import CoalescingStore
 from ml_api.vectors.memory import MemoryStore
 from tests.e2e.server_process import free_port
+from tests.stand_ins import stand_in_services
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,23 +88,9 @@ def main() -> None:
 
 @contextmanager
 def application(folder: Path, metrics: Metrics) -> Iterator[Flask]:
-    limits, corpus, encoder = ImageLimits(2**20, 10**7, 20), FolderCorpus(folder / "images"), FakeEncoder()
     store = CoalescingStore(MemoryStore(), metrics, queue_limit=64, timeout_s=30)
-    store.ensure(MODEL_ID, encoder.model.dim)
-    indexer = Indexer(corpus, store, lambda: encoder, limits, metrics)
-    indexer.run(indexer.plan())
-    embedder = BatchingEncoder(encoder, metrics, queue_limit=64)
-    services = Services(
-        metrics=metrics,
-        limits=limits,
-        corpus=corpus,
-        thumbnails=Thumbnails(folder / "thumbnails", limits),
-        embedder=embedder,
-        store=store,
-        searcher=Searcher(embedder, store, metrics),
-        health=Health(embedder, store, "images", metrics),
-        facts=StoreFacts("images", "memory", "COSINE"),
-    )
+    limits = ImageLimits(2**20, 10**7, 20)
+    services = stand_in_services(folder / "images", folder / "thumbnails", limits, metrics=metrics, store=store)
     try:
         yield create_app(load_settings({}), services)
     finally:

@@ -3,12 +3,13 @@
 The tokenizer knows the words of WORDS whole, so that a query costs as many tokens as it would with the published vocabulary.
 """
 
-import json
 import shutil
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
+
+from tests.clip_tokenizer import write_json, write_tokenizer
 
 FOLDER = Path(__file__).parents[1] / ".cache" / "benchmarks" / "models"
 MODULE = "0_CLIPModel"
@@ -67,7 +68,7 @@ def _make(shape: Shape, folder: Path) -> None:
     disable_progress_bar()
     module = folder / MODULE
     module.mkdir(parents=True)
-    _write_tokenizer(module, shape.context)
+    write_tokenizer(module, WORDS, shape.context)
     torch.manual_seed(SEED)
     # eos_token_id is 2 in the published models too: it makes transformers look for the largest id, which is the end's.
     text = shape.text | {
@@ -84,12 +85,10 @@ def _make(shape: Shape, folder: Path) -> None:
             vision_config=vision | {"projection_dim": shape.dim},
         )
     ).save_pretrained(module)
-    _write_json(module / "preprocessor_config.json", _processor(shape.image_size))
-    _write_json(folder / "config_sentence_transformers.json", {"__version__": {"sentence_transformers": "2.0.0"}})
+    write_json(module / "preprocessor_config.json", _processor(shape.image_size))
+    write_json(folder / "config_sentence_transformers.json", {"__version__": {"sentence_transformers": "2.0.0"}})
     # Last: the mark of a complete model.
-    _write_json(
-        folder / "modules.json", [{"idx": 0, "name": "0", "path": MODULE, "type": "sentence_transformers.models.CLIPModel"}]
-    )
+    write_json(folder / "modules.json", [{"idx": 0, "name": "0", "path": MODULE, "type": "sentence_transformers.models.CLIPModel"}])
 
 
 def _processor(edge_px: int) -> dict[str, Any]:
@@ -108,30 +107,3 @@ def _processor(edge_px: int) -> dict[str, Any]:
         "image_mean": [0.48145466, 0.4578275, 0.40821073],
         "image_std": [0.26862954, 0.26130258, 0.27577711],
     }
-
-
-def _write_tokenizer(folder: Path, context: int) -> None:
-    """Byte-level BPE as CLIP's: all bytes, the merges that lead to WORDS, the two special tokens last."""
-    from tokenizers.pre_tokenizers import ByteLevel
-
-    alphabet = sorted(ByteLevel.alphabet())
-    tokens = [*alphabet, *(character + "</w>" for character in alphabet)]
-    merges: list[str] = []
-    for word in WORDS:
-        parts = [*word[:-1], word[-1] + "</w>"]
-        while len(parts) > 1:
-            merges.append(" ".join(parts[:2]))
-            parts[:2] = ["".join(parts[:2])]
-            tokens.append(parts[0])
-    tokens = [*dict.fromkeys(tokens), "<|startoftext|>", "<|endoftext|>"]
-    _write_json(folder / "vocab.json", {token: index for index, token in enumerate(tokens)})
-    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(dict.fromkeys(merges)) + "\n")
-    special = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}
-    _write_json(
-        folder / "tokenizer_config.json",
-        special | {"tokenizer_class": "CLIPTokenizer", "model_max_length": context, "unk_token": "<|endoftext|>"},
-    )
-
-
-def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value))

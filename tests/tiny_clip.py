@@ -1,8 +1,9 @@
 """A CLIP of a few thousand random weights, in the directory layout of the hub's sentence-transformers/clip-ViT-B-32."""
 
-import json
 from pathlib import Path
 from typing import Any
+
+from tests.clip_tokenizer import write_json, write_tokenizer
 
 EDGE_PX = 32
 CONTEXT_TOKENS = 16
@@ -30,7 +31,7 @@ def build_tiny_clip(folder: Path, *, safetensors: bool = True) -> Path:
 
     module = folder / "0_CLIPModel"
     module.mkdir(parents=True)
-    vocabulary = _write_tokenizer(module)
+    vocabulary = write_tokenizer(module, _WORDS, CONTEXT_TOKENS)
     generator_state = torch.random.get_rng_state()
     torch.manual_seed(7)
     model = CLIPModel(CLIPConfig(**_config(vocabulary)))
@@ -40,9 +41,9 @@ def build_tiny_clip(folder: Path, *, safetensors: bool = True) -> Path:
     else:
         model.config.save_pretrained(module)
         torch.save(model.state_dict(), module / "pytorch_model.bin")
-    _write_json(module / "preprocessor_config.json", _PROCESSOR)
-    _write_json(folder / "modules.json", [_module("0_CLIPModel", "sentence_transformers.models.CLIPModel")])
-    _write_json(folder / "config_sentence_transformers.json", {"__version__": {"sentence_transformers": "2.0.0"}})
+    write_json(module / "preprocessor_config.json", _PROCESSOR)
+    write_json(folder / "modules.json", [_module("0_CLIPModel", "sentence_transformers.models.CLIPModel")])
+    write_json(folder / "config_sentence_transformers.json", {"__version__": {"sentence_transformers": "2.0.0"}})
     return folder
 
 
@@ -57,39 +58,5 @@ def _config(vocabulary: int) -> dict[str, Any]:
     }
 
 
-def _write_tokenizer(folder: Path) -> int:
-    """All 256 bytes, a few whole words, then the two special tokens, as in CLIP's vocabulary. Returns its size."""
-    from tokenizers.pre_tokenizers import ByteLevel
-
-    alphabet = sorted(ByteLevel.alphabet())
-    tokens = [*alphabet, *(character + "</w>" for character in alphabet)]
-    merges: list[str] = []
-    for word in _WORDS:
-        parts = [*word[:-1], word[-1] + "</w>"]
-        while len(parts) > 1:
-            merges.append(" ".join(parts[:2]))
-            parts[:2] = ["".join(parts[:2])]
-            tokens.append(parts[0])
-    tokens = [*dict.fromkeys(tokens), "<|startoftext|>", "<|endoftext|>"]
-    _write_json(folder / "vocab.json", {token: index for index, token in enumerate(tokens)})
-    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(dict.fromkeys(merges)) + "\n")
-    _write_json(
-        folder / "tokenizer_config.json",
-        {
-            "tokenizer_class": "CLIPTokenizer",
-            "model_max_length": CONTEXT_TOKENS,
-            "bos_token": "<|startoftext|>",
-            "eos_token": "<|endoftext|>",
-            "pad_token": "<|endoftext|>",
-            "unk_token": "<|endoftext|>",
-        },
-    )
-    return len(tokens)
-
-
 def _module(path: str, type_: str) -> dict[str, Any]:
     return {"idx": 0, "name": "0", "path": path, "type": type_}
-
-
-def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value))

@@ -9,6 +9,7 @@ import selectors
 import socket
 import struct
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from time import monotonic, perf_counter
@@ -31,7 +32,6 @@ SILENCE_S: Final = 10
 LINGER_S: Final = 5.0
 """How long a client may go on sending after its last answer."""
 
-_READABLE: Final = selectors.EVENT_READ
 _FORGET_BYTES: Final = 256 * 1024
 
 _log = logging.getLogger(__name__)
@@ -117,33 +117,32 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
 
     def _park(self, conn: TConn) -> None:
         """Leave the connection to the poller until its client says something, as long as an idle one may stay."""
-        conn.sock.settimeout(0)
-        conn.set_timeout()
-        self.pending_conns.append(conn)
-        self.poller.register(conn.sock, _READABLE, partial(self.on_pending_socket_readable, conn))
+        self._watch(conn, self.pending_conns, self.cfg.keepalive, self.on_pending_socket_readable)
 
     def _refuse(self, conn: TConn, head: bytes) -> None:
         self._tally.count(head)
         conn.sock.settimeout(0)
         may_stay = _took_all(conn, head)
         if refusing.send(conn.sock, refusing.OVERLOADED_COME_AGAIN if may_stay else refusing.OVERLOADED) and may_stay:
-            conn.set_timeout()
-            self.keepalived_conns.append(conn)
-            self.poller.register(conn.sock, _READABLE, partial(self.on_client_socket_readable, conn))
+            self._watch(conn, self.keepalived_conns, self.cfg.keepalive, self.on_client_socket_readable)
         else:
             self._part(conn)
 
     def _part(self, conn: TConn) -> None:
         """Say no more, and let the client finish: hung up on at once, it may not see its answer (RFC 9112, section 9.6)."""
         try:
-            conn.sock.settimeout(0)
             conn.sock.shutdown(socket.SHUT_WR)
         except OSError:
             self._close(conn)
             return
-        conn.timeout = monotonic() + LINGER_S
-        self._parting.append(conn)
-        self.poller.register(conn.sock, _READABLE, partial(self._read_on, conn))
+        self._watch(conn, self._parting, LINGER_S, self._read_on)
+
+    def _watch(self, conn: TConn, among: deque[TConn], stay_s: float, then: Callable[[TConn, socket.socket], None]) -> None:
+        """Leave the connection to the poller; `then` is for when it is readable. `among` is in the order in which time is up."""
+        conn.sock.settimeout(0)
+        conn.timeout = monotonic() + stay_s
+        among.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(then, conn))
 
     def _read_on(self, conn: TConn, client: socket.socket) -> None:
         """Forget what a client is still sending, until it has seen its answer and hangs up."""

@@ -17,6 +17,7 @@ from ml_api.settings import Settings, load_settings
 from monitoring.local.configuration import localised, notifying, write
 from monitoring.local.daemons import Daemon, MissingProgram, StartFailed, alertmanager, choose_port, node_exporter, prometheus
 from monitoring.local.notifications import Webhook, lines
+from monitoring.local.signals import ENDING, undisturbed
 
 FOLDER = Path("data/monitor")
 MILVUS_METRICS_PORT = 9091
@@ -24,7 +25,7 @@ SERVICE_STOP_TIMEOUT_S = 60
 
 
 def main() -> int:
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         signal.signal(number, _end)
     try:
         settings = load_settings()
@@ -45,7 +46,7 @@ def main() -> int:
 
 def _end(*_: object) -> None:
     """Once: what stops everything is not to be interrupted by a second signal."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
@@ -91,7 +92,7 @@ def _service() -> Iterator[subprocess.Popen[bytes]]:
     """The service as a child; told to end cleanly, and waited for, when this ends."""
     process = None
     try:
-        with _undisturbed():
+        with undisturbed():
             process = subprocess.Popen([sys.executable, "-m", "ml_api", "serve"], start_new_session=True)
         yield process
     finally:
@@ -102,20 +103,6 @@ def _service() -> Iterator[subprocess.Popen[bytes]]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Heed a signal only afterwards: in the middle of starting a child it would leave one that nobody knows."""
-    came: list[int] = []
-    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if came:
-        _end()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from monitoring.local.signals import undisturbed
+
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 15
 
@@ -66,10 +68,10 @@ class Daemon:
 
     def start(self) -> None:
         """Returns when it is ready. Raises StartFailed if it does not become so."""
-        with self.log.open("ab") as output:
-            # In a process group of its own, so that a Ctrl-C reaches only who started it, who then stops it in order.
-            self._process = subprocess.Popen(self._command, stdout=output, stderr=output, start_new_session=True)  # noqa: S603 found by us
         try:
+            with self.log.open("ab") as output, undisturbed():
+                # In a process group of its own, so that a Ctrl-C reaches only who started it, who then stops it in order.
+                self._process = subprocess.Popen(self._command, stdout=output, stderr=output, start_new_session=True)  # noqa: S603 found by us
             self._wait(self._process)
         except BaseException:  # a Ctrl-C among them
             self.stop()

@@ -9,19 +9,11 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from ml_api.app import create_app
-from ml_api.corpus.folder import FolderCorpus
-from ml_api.corpus.thumbnails import Thumbnails
-from ml_api.embedding.batching import BatchingEncoder
-from ml_api.embedding.fake import FakeEncoder
-from ml_api.health import Health
 from ml_api.images import ImageLimits
-from ml_api.indexing.sync import Indexer
-from ml_api.metrics import Metrics
 from ml_api.records import image_id
-from ml_api.search import Searcher
-from ml_api.services import Services, StoreFacts
+from ml_api.services import Services
 from ml_api.settings import load_settings
-from ml_api.vectors.memory import MemoryStore
+from tests.stand_ins import stand_in_services
 
 COLOURS = {"red.png": (220, 30, 30), "sub/green.png": (30, 180, 60), "blue.png": (40, 60, 220), "pink.png": (250, 150, 190)}
 MAX_BYTES = 200_000
@@ -69,23 +61,6 @@ def write_corpus(root):
 
 def build_stand(root, thumbnail_dir, **replaced):
     """The application over stand-ins; keyword arguments replace parts of its services. Close its services."""
-    metrics, limits = replaced.setdefault("metrics", Metrics()), ImageLimits(MAX_BYTES, 1_000_000, 20)
-    encoder, corpus = FakeEncoder(), FolderCorpus(root)
-    store = replaced.setdefault("store", MemoryStore())
-    store.ensure(encoder.model.model_id, encoder.model.dim)
-    indexer = Indexer(corpus, store, lambda: encoder, limits, metrics)
-    indexer.run(indexer.plan())
-    parts = {
-        "limits": limits,
-        "corpus": corpus,
-        "thumbnails": Thumbnails(thumbnail_dir, limits),
-        "embedder": BatchingEncoder(encoder, metrics, queue_limit=64),
-        "facts": StoreFacts("images", "memory", "COSINE"),
-    } | replaced
-    services = Services(
-        **parts,
-        searcher=Searcher(parts["embedder"], parts["store"], metrics),
-        health=Health(parts["embedder"], parts["store"], "images", metrics),
-    )
+    services = stand_in_services(root, thumbnail_dir, ImageLimits(MAX_BYTES, 1_000_000, 20), **replaced)
     app = create_app(load_settings({"ML_API_MAX_UPLOAD_BYTES": str(MAX_BYTES)}), services)
     return Stand(app, app.test_client(), services, root)

@@ -14,20 +14,12 @@ from playwright.sync_api import BrowserContext, Page, Response, expect
 from werkzeug.serving import make_server
 
 from ml_api.app import create_app
-from ml_api.corpus.folder import FolderCorpus
-from ml_api.corpus.thumbnails import Thumbnails
 from ml_api.embedding.base import Prepared
-from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder
 from ml_api.errors import ModelUnavailable
-from ml_api.health import Health
 from ml_api.images import ImageLimits
-from ml_api.indexing.sync import Indexer
-from ml_api.metrics import Metrics
-from ml_api.search import Searcher
-from ml_api.services import Services, StoreFacts
 from ml_api.settings import load_settings
-from ml_api.vectors.memory import MemoryStore
+from tests.stand_ins import stand_in_services
 
 MAX_BYTES = 100_000
 PER_COLOUR = 5
@@ -81,23 +73,8 @@ def read_out(app: Flask) -> Callable[[dict, Callable], list[bytes]]:
 @contextmanager
 def serving(folder: Path) -> Iterator[Server]:
     """The application in a thread, over all images below `folder`."""
-    corpus, metrics, limits = FolderCorpus(folder), Metrics(), ImageLimits(MAX_BYTES, 1_000_000, 20)
-    encoder, store = MoodyEncoder(), MemoryStore()
-    store.ensure(encoder.model.model_id, encoder.model.dim)
-    indexer = Indexer(corpus, store, lambda: encoder, limits, metrics)
-    indexer.run(indexer.plan())
-    embedder = BatchingEncoder(encoder, metrics, queue_limit=64)
-    services = Services(
-        metrics=metrics,
-        limits=limits,
-        corpus=corpus,
-        thumbnails=Thumbnails(folder / ".thumbnails", limits),
-        embedder=embedder,
-        store=store,
-        searcher=Searcher(embedder, store, metrics),
-        health=Health(embedder, store, "images", metrics),
-        facts=StoreFacts("images", "memory", "COSINE"),
-    )
+    encoder = MoodyEncoder()
+    services = stand_in_services(folder, folder / ".thumbnails", ImageLimits(MAX_BYTES, 1_000_000, 20), encoder)
     app = create_app(load_settings({"ML_API_MAX_UPLOAD_BYTES": str(MAX_BYTES)}), services)
     server = make_server("127.0.0.1", 0, read_out(app), threaded=True)
     thread = threading.Thread(target=server.serve_forever)

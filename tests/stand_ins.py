@@ -1,0 +1,34 @@
+"""The services of the application over stand-ins: a model that knows colours, a store in memory, a folder that is indexed."""
+
+from ml_api.corpus.folder import FolderCorpus
+from ml_api.corpus.thumbnails import Thumbnails
+from ml_api.embedding.batching import BatchingEncoder
+from ml_api.embedding.fake import FakeEncoder
+from ml_api.health import Health
+from ml_api.indexing.sync import Indexer
+from ml_api.metrics import Metrics
+from ml_api.search import Searcher
+from ml_api.services import Services, StoreFacts
+from ml_api.vectors.memory import MemoryStore
+
+
+def stand_in_services(root, thumbnail_dir, limits, encoder=None, **replaced):
+    """Over all images below `root`; keyword arguments replace parts. Close them."""
+    metrics = replaced.setdefault("metrics", Metrics())
+    encoder, corpus = encoder or FakeEncoder(), FolderCorpus(root)
+    store = replaced.setdefault("store", MemoryStore())
+    store.ensure(encoder.model.model_id, encoder.model.dim)
+    indexer = Indexer(corpus, store, lambda: encoder, limits, metrics)
+    indexer.run(indexer.plan())
+    parts = {
+        "limits": limits,
+        "corpus": corpus,
+        "thumbnails": Thumbnails(thumbnail_dir, limits),
+        "embedder": BatchingEncoder(encoder, metrics, queue_limit=64),
+        "facts": StoreFacts("images", "memory", "COSINE"),
+    } | replaced
+    return Services(
+        **parts,
+        searcher=Searcher(parts["embedder"], store, metrics),
+        health=Health(parts["embedder"], store, "images", metrics),
+    )
