@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from ml_api import __version__, logs, tracing
-from ml_api.cores import allowed, configure_openmp, cores
+from ml_api.cores import configure_openmp, usable
 from ml_api.errors import ConfigError, MlApiError
 from ml_api.indexing.report import SyncReport
 from ml_api.metrics import metrics_table
@@ -27,7 +27,7 @@ _log = logging.getLogger("ml_api")
 def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads and our fork deadlock
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it writes past our log, in a format of its own; its errors reach us anyway
-    configure_openmp(os.environ, cores(), allowed())
+    configure_openmp(os.environ, usable())
     options = _parser().parse_args(arguments)
     if options.command in TABLES:
         print(TABLES[options.command]())  # noqa: T201 - this is what was asked for

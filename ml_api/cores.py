@@ -6,22 +6,30 @@ OpenMP reads its environment once, when it is loaded, so this has to be said bef
 import os
 from collections.abc import MutableMapping
 from pathlib import Path
+from typing import Final
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 
 
-def configure_openmp(environ: MutableMapping[str, str], cores: int, allowed: float) -> None:
-    """Speak up where OpenMP's own choice is bad, and leave alone what the operator has set."""
+PASSES: Final = 2
+"""How many forward passes share the cores: while one is between two parallel steps, the other computes."""
+
+
+def configure_openmp(environ: MutableMapping[str, str], usable: int) -> None:
+    """Give every forward pass its share of the `usable` cores, and leave alone what the operator has set."""
     # At the end of each parallel step its threads spin, waiting for the next: on a core that a request could decode an image on.
     environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if allowed < cores:  # it counts the host's cores and knows no quota: more threads than quota stall each other
-        environ.setdefault("OMP_NUM_THREADS", str(max(1, int(allowed))))
+    # A few microseconds of it are less than it takes to wake a thread.
+    environ.setdefault("GOMP_SPINCOUNT", "1000")
+    # Of its own it takes the host's cores and knows no quota: more threads than quota stall each other.
+    environ.setdefault("OMP_NUM_THREADS", str(max(1, usable // PASSES)))
 
 
-def cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def usable() -> int:
+    """Cores' worth of time that this process has: at least one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, int(min(cores, allowed())))
 
 
 def allowed(root: Path = _CGROUPS, membership: Path = _MEMBERSHIP) -> float:

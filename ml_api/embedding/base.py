@@ -57,6 +57,11 @@ class Encoder(Preparer, Protocol):
     @property
     def model(self) -> ModelInfo: ...
 
+    @property
+    def concurrency(self) -> int:
+        """How many calls of `embed` at once make the most of what it runs on."""
+        ...
+
     def embed(self, items: Sequence[Prepared]) -> Vectors:
         """One forward pass over at least one item, all of one modality. Raises ModelUnavailable, with code NOT_FINITE for NaN."""
         ...

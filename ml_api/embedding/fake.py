@@ -47,6 +47,10 @@ class FakeEncoder:
         return self._info
 
     @property
+    def concurrency(self) -> int:
+        return 1
+
+    @property
     def image_edge_px(self) -> int:
         return _EDGE_PX
 

@@ -1,8 +1,8 @@
-"""Runs a plan: threads read and decode, this thread embeds full batches, another writes them.
+"""Runs a plan: threads read and decode, others embed full batches, another writes them.
 
 Memory stays flat whatever the size of the corpus, because every stage is bounded: a fixed number of files is being read, one batch
-embedded, one written. Every step is an upsert or a delete by id, and removals come last, so a sync that died at any point is
-completed by running it again.
+in each of the model's passes, one written. Every step is an upsert or a delete by id, and removals come last, so a sync that died
+at any point is completed by running it again.
 """
 
 import time
@@ -16,9 +16,9 @@ from itertools import islice
 import numpy as np
 
 from ml_api.corpus.folder import FolderCorpus
-from ml_api.embedding.base import NOT_FINITE, Encoder
-from ml_api.errors import ModelUnavailable
+from ml_api.embedding.base import Encoder
 from ml_api.images import ImageLimits
+from ml_api.indexing.passes import Embedded, Passes
 from ml_api.indexing.plan import Plan, Task, make_plan
 from ml_api.indexing.reading import FileReader, Fresh, Known, Unusable
 from ml_api.indexing.report import Outcome, SyncReport
@@ -115,15 +115,21 @@ class _Run:
             with self._measured.stage("read"):
                 return reader.read(task)
 
-        with ThreadPoolExecutor(READERS, "sync-read") as readers, ThreadPoolExecutor(1, "sync-write") as writer:
+        with (
+            ThreadPoolExecutor(READERS, "sync-read") as readers,
+            Passes(encoder, self._measured) as model,
+            ThreadPoolExecutor(1, "sync-write") as writer,
+        ):
             try:
                 for result in _ahead(readers, read, self._tasks):
                     self._take(result)
                     if len(self._fresh) == BATCH:
-                        self._embed(encoder, writer)
+                        self._embed(model, writer)
                     if len(self._known) == BATCH:
                         self._take_over(writer)
-                self._embed(encoder, writer)
+                if self._fresh:
+                    self._embed(model, writer)
+                self._store_embedded(model.rest(), writer)
                 self._take_over(writer)
                 self._await_write()
             finally:
@@ -152,24 +158,17 @@ class _Run:
         if file.gone and file.task.stored is not None:
             self._gone.add(file.task.stored.id)
 
-    def _embed(self, encoder: Encoder, writer: Executor) -> None:
-        batches, self._fresh = [self._fresh] if self._fresh else [], []
-        while batches:
-            files = batches.pop()
-            try:
-                with self._measured.stage("embed"):
-                    vectors = encoder.embed([file.prepared for file in files])
-            except ModelUnavailable as exc:
-                if exc.slug != NOT_FINITE:
-                    raise
-                middle = len(files) // 2
-                if middle:  # halved until the culprit is alone
-                    batches += [files[middle:], files[:middle]]
-                else:
-                    self._leave_out(Unusable(files[0].task, exc.detail, gone=True))
+    def _embed(self, model: Passes, writer: Executor) -> None:
+        files, self._fresh = self._fresh, []
+        self._store_embedded(model.put(files), writer)
+
+    def _store_embedded(self, parts: Iterable[Embedded], writer: Executor) -> None:
+        for part in parts:
+            if part.vectors is None:
+                self._leave_out(Unusable(part.files[0].task, part.reason, gone=True))
                 continue
-            outcomes = [Outcome.ADDED if file.task.stored is None else Outcome.REPLACED for file in files]
-            self._write(writer, [file.record for file in files], vectors, outcomes)
+            outcomes = [Outcome.ADDED if file.task.stored is None else Outcome.REPLACED for file in part.files]
+            self._write(writer, [file.record for file in part.files], part.vectors, outcomes)
 
     def _take_over(self, writer: Executor) -> None:
         if not self._known:

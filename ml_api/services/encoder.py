@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from ml_api.embedding.base import Encoder
-from ml_api.errors import ConfigError
+from ml_api.errors import ConfigError, ModelUnavailable
 from ml_api.metrics import Metrics
 from ml_api.settings import Settings
 
@@ -21,24 +21,43 @@ TRITON_KINDS: dict[str, "InstanceKind"] = {"auto": "KIND_AUTO", "cpu": "KIND_CPU
 _log = logging.getLogger(__name__)
 
 
-def load_encoder(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Encoder:
-    from ml_api.embedding.clip import memory
-
+def load_encoder(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics, *, serving: bool = False) -> Encoder:
+    """For `serving`, beside requests, the model gets a process of its own; a sync has nothing that it would hold up."""
     started = perf_counter()
-    encoder = _on_triton(settings.embedding_url, pretrained) if settings.embedding_url else _in_process(settings, pretrained)
+    if settings.embedding_url:
+        encoder = _on_triton(settings.embedding_url, pretrained)
+    else:
+        encoder = (_in_child if serving else _in_process)(settings, pretrained, metrics)
     metrics.embedding.describe_model(encoder.model, perf_counter() - started)
-    if not settings.embedding_url and encoder.model.device.startswith("cuda"):
-        metrics.gpu.watch_torch(partial(memory, encoder.model.device))
     _log.info(
         "%s loaded on %s in %s, %.1f s", encoder.model.name, encoder.model.device, encoder.model.precision, perf_counter() - started
     )
     return encoder
 
 
-def _in_process(settings: Settings, pretrained: "PretrainedModel") -> Encoder:
-    from ml_api.embedding.clip import ClipEncoder
+def _in_process(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Encoder:
+    from ml_api.embedding.clip import ClipEncoder, memory
 
-    return ClipEncoder(pretrained, device=settings.device, precision=settings.precision)
+    encoder = ClipEncoder(pretrained, device=settings.device, precision=settings.precision)
+    if encoder.model.device.startswith("cuda"):
+        metrics.gpu.watch_torch(partial(memory, encoder.model.device))
+    return encoder
+
+
+def _in_child(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Encoder:
+    from ml_api.embedding.child import ChildEncoder, Load
+    from ml_api.embedding.clip import ClipPreparer
+    from ml_api.embedding.pretrained import resolve
+
+    def load() -> Load:
+        return Load(resolve(settings.model), settings.device, settings.precision, settings.log_level, settings.environment)
+
+    try:
+        encoder = ChildEncoder(partial(ClipPreparer.of, pretrained), load)
+    except ModelUnavailable as exc:
+        raise ConfigError(f"ML_API_MODEL: {exc.detail}") from exc
+    metrics.gpu.watch_torch(encoder.memory)
+    return encoder
 
 
 def _on_triton(url: str, pretrained: "PretrainedModel") -> Encoder:

@@ -23,8 +23,6 @@ from ml_api.vectors.base import VectorStore
 
 LOOK_EVERY_S = 15.0
 """How often readiness and the collection are looked at for the metrics: as often as Prometheus usually asks."""
-TRITON_PASSES = 4
-"""Batches on their way at once, so that Triton has the next one while it computes this one, and something to batch dynamically."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +77,11 @@ def build_services(settings: Settings) -> Services:
         store.ensure(pretrained.model_id, pretrained.dim)
         with ExitStack() as undo:
             undo.callback(store.close)
-            encoder = load_encoder(settings, pretrained, metrics)
+            encoder = load_encoder(settings, pretrained, metrics, serving=True)
             undo.callback(encoder.close)
             costs = warm_up(encoder)
             undo.pop_all()
-        passes = TRITON_PASSES if settings.embedding_url else 1
-        embedder = BatchingEncoder(encoder, metrics, queue_limit=settings.queue_limit, costs=costs, passes=passes)
+        embedder = BatchingEncoder(encoder, metrics, queue_limit=settings.queue_limit, costs=costs)
         health = Health(embedder, store, settings.collection, metrics)
         background.enter_context(closing(Poll("health", health.look, LOOK_EVERY_S)))
         return Services(

@@ -10,6 +10,7 @@ from PIL import Image
 from ml_api.embedding.base import Embedder, Encoder, Prepared
 from ml_api.embedding.batching import BatchingEncoder, FittingEncoder
 from ml_api.embedding.caching import CachingEmbedder
+from ml_api.embedding.child import ChildEncoder, Load
 from ml_api.embedding.fake import FakeEncoder
 from ml_api.embedding.triton.connection import Endpoint
 from ml_api.embedding.triton.encoder import TritonEncoder
@@ -45,6 +46,10 @@ class OneByOne:
 class KeptOpen(Wrapper[Encoder]):
     """One encoder for many tests, each of which closes what it made over it."""
 
+    @property
+    def concurrency(self) -> int:
+        return self._inner.concurrency
+
     def embed(self, items: Sequence[Prepared]) -> Vectors:
         return self._inner.embed(items)
 
@@ -70,6 +75,18 @@ def clip(pretrained):
 
 
 @pytest.fixture(scope="module")
+def child(pretrained):
+    """The same model as `clip`, in a process of its own."""
+    from ml_api.embedding.clip import ClipPreparer
+
+    encoder = ChildEncoder(
+        lambda: ClipPreparer.of(pretrained), lambda: Load(pretrained, "cpu", "fp32", log_level="warning", environment="testing")
+    )
+    yield encoder
+    encoder.close()
+
+
+@pytest.fixture(scope="module")
 def triton(pretrained, tmp_path_factory):
     """The same model as `clip`, on a real Triton server."""
     skip_without_triton()
@@ -92,10 +109,12 @@ def triton(pretrained, tmp_path_factory):
     params=[
         "fake",
         "clip",
+        "child",
         "triton",
         "fitting over fake",
         "batching over fake",
         "batching over clip",
+        "batching over child",
         "batching over triton",
         "caching over fake",
         "caching over clip",
@@ -106,8 +125,7 @@ def encoder(request):
     if "batching" not in request.param and "caching" not in request.param:
         yield FittingEncoder(inner) if "fitting" in request.param else inner
         return
-    passes = 4 if "triton" in request.param else 1
-    embedder: Embedder = BatchingEncoder(KeptOpen(inner), Metrics(), queue_limit=1000, max_batch=3, passes=passes)
+    embedder: Embedder = BatchingEncoder(KeptOpen(inner), Metrics(), queue_limit=1000, max_batch=3)
     if "caching" in request.param:
         embedder = CachingEmbedder(embedder, Metrics(), entries=3)
     one_by_one = OneByOne(embedder)
@@ -222,12 +240,14 @@ def test_the_model_is_named_for_comparison(encoder):
     assert encoder.model.model_id == f"{encoder.model.name}@{encoder.model.revision}"
 
 
-def test_vectors_from_triton_are_those_of_the_model_in_process(clip, triton):
+@pytest.mark.parametrize("where", ["child", "triton"])
+def test_vectors_from_elsewhere_are_those_of_the_model_in_process(clip, where, request):
+    there = request.getfixturevalue(where)
     items = [clip.prepare_text(text) for text in TEXTS]
     image = Image.new("RGB", (90, 50), "red")
 
-    np.testing.assert_allclose(triton.embed(items), clip.embed(items), atol=TOLERANCE)
-    np.testing.assert_allclose(triton.embed([triton.prepare_image(image)]), clip.embed([clip.prepare_image(image)]), atol=TOLERANCE)
+    np.testing.assert_allclose(there.embed(items), clip.embed(items), atol=TOLERANCE)
+    np.testing.assert_allclose(there.embed([there.prepare_image(image)]), clip.embed([clip.prepare_image(image)]), atol=TOLERANCE)
 
 
 def test_what_triton_computes_with_is_told(triton):

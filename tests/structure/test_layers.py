@@ -35,7 +35,7 @@ LAYERS = [
         "vectors.memory",
         "vectors.coalescing",
     },
-    {"search", "indexing", "health", "embedding.triton.serving"},
+    {"search", "indexing", "health", "embedding.child", "embedding.triton.serving"},
     {"services"},
     {"api"},
     {"web"},

@@ -1,7 +1,7 @@
-"""The thread that owns the model.
+"""The threads that own the model, as many as it has a use for.
 
-It takes what is waiting of one modality, the oldest and its best company; when it is idle, one input alone is a batch. Full queues
-refuse at once, late inputs never reach the model, and whatever happens every caller gets an answer.
+Each takes what is waiting of one modality, the oldest and its best company; for an idle one, one input alone is a batch. Full
+queues refuse at once, late inputs never reach the model, and whatever happens every caller gets an answer.
 The shape follows the queue of huggingface/text-embeddings-inference.
 """
 
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 class BatchingEncoder(Wrapper[Encoder]):
     """An `Embedder` over any `Encoder`. Start it in the process that will serve: threads do not survive a fork."""
 
-    def __init__(  # noqa: PLR0913 - all but two have a default, and belong together
+    def __init__(
         self,
         inner: Encoder,
         metrics: Metrics,
@@ -40,9 +40,7 @@ class BatchingEncoder(Wrapper[Encoder]):
         queue_limit: int,
         max_batch: int = MAX_BATCH,
         costs: Mapping[Modality, PassCost] = TYPICAL,
-        passes: int = 1,
     ) -> None:
-        """`passes` is how many batches may be in the model at once: one where it runs here, more where a server runs it."""
         super().__init__(inner)
         self._metrics = metrics
         self._queue = BatchQueue(
@@ -51,7 +49,7 @@ class BatchingEncoder(Wrapper[Encoder]):
         self._ceilings: dict[Modality, Ceiling] = {"text": Ceiling(max_batch), "image": Ceiling(max_batch)}
         for modality in self._ceilings:
             metrics.embedding.queue_limit.labels(modality).set(queue_limit)
-        self._threads = [threading.Thread(target=self._run, name="embed", daemon=True) for _ in range(passes)]
+        self._threads = [threading.Thread(target=self._run, name="embed", daemon=True) for _ in range(inner.concurrency)]
         for thread in self._threads:
             thread.start()
 

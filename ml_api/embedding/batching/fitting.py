@@ -15,11 +15,15 @@ _log = logging.getLogger(__name__)
 
 
 class FittingEncoder(Wrapper[Encoder]):
-    """An `Encoder` over another, for one thread: out of memory costs a failed pass, not the batch."""
+    """An `Encoder` over another: out of memory costs a failed pass, not the batch."""
 
     def __init__(self, inner: Encoder) -> None:
         super().__init__(inner)
         self._ceiling = Ceiling(MAX_BATCH)
+
+    @property
+    def concurrency(self) -> int:
+        return self._inner.concurrency
 
     def embed(self, items: Sequence[Prepared]) -> Vectors:
         """Raises ModelUnavailable, for memory only if a single item does not fit."""

@@ -1,4 +1,4 @@
-"""What waits for the model: bounded, in order of arrival, taken in batches that waste little on padding.
+"""What waits for the model: bounded, in order of arrival, taken in batches that waste little on padding and leave no taker idle.
 
 The oldest input is in every batch that is taken, so nothing starves: an input with n older ones waits for n batches at most.
 """
@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from math import ceil
 from time import perf_counter
 from typing import Final
 
@@ -40,7 +41,7 @@ class Waiting:
 
 
 class BatchQueue:
-    """Filled by many threads, emptied by one. `on_depth` hears of every change, under the queue's lock."""
+    """Filled by many threads, emptied by few. `on_depth` hears of every change, under the queue's lock."""
 
     def __init__(self, limit: int, costs: Mapping[Modality, PassCost], on_depth: Callable[[Modality, int], None]) -> None:
         self._limit = limit
@@ -48,6 +49,7 @@ class BatchQueue:
         self._on_depth = on_depth
         self._queues: dict[Modality, deque[Waiting]] = {"text": deque(), "image": deque()}
         self._changed = threading.Condition()
+        self._idle = 0
         self._closed = False
 
     @property
@@ -80,12 +82,15 @@ class BatchQueue:
             while not self._closed:
                 heads = [queue[0] for queue in self._queues.values() if queue]
                 if not heads:
+                    self._idle += 1
                     self._changed.wait()
+                    self._idle -= 1
                     continue
                 modality = min(heads, key=lambda waiting: waiting.since).item.modality
                 queue = self._queues[modality]
                 candidates = [queue.popleft() for _ in range(min(len(queue), _LOOK_AHEAD))]
-                chosen = choose(candidates, self._costs[modality], most[modality])
+                share = ceil(len(candidates) / (1 + self._idle))  # the others are on their way, woken as this one was
+                chosen = choose(candidates, self._costs[modality], min(share, most[modality]))
                 queue.extendleft(reversed([waiting for waiting in candidates if waiting not in chosen]))
                 self._on_depth(modality, len(queue))
                 if batch := [waiting for waiting in chosen if waiting.claim()]:

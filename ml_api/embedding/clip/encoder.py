@@ -1,6 +1,7 @@
 """CLIP as an `Encoder`: features in the caller's thread, one forward pass for many."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
@@ -9,6 +10,7 @@ from ml_api.embedding.base import Prepared, not_finite
 from ml_api.embedding.clip.loading import Device, device_for, load
 from ml_api.embedding.clip.precision import Precision, choose, hardware
 from ml_api.embedding.clip.preparing import ClipPreparer
+from ml_api.embedding.clip.threads import Threads
 from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.embedding.wrapper import PreparedBy
 from ml_api.errors import ModelUnavailable
@@ -34,6 +36,7 @@ class ClipEncoder(PreparedBy):
         self._model = load(pretrained, self._device, chosen)
         if packing.pays(chosen, on):
             packing.pack(self._model)
+        self._threads = Threads() if self._device == "cpu" else None
         self._info = pretrained.info(str(self._model.device), chosen)
         self._inputs = ClipPreparer(self._model[0].processor, self._model[0].model.config)
         super().__init__(self._inputs)
@@ -42,12 +45,16 @@ class ClipEncoder(PreparedBy):
     def model(self) -> ModelInfo:
         return self._info
 
+    @property
+    def concurrency(self) -> int:
+        return self._threads.concurrency if self._threads else 1
+
     def embed(self, items: Sequence[Prepared]) -> Vectors:
         """Raises ModelUnavailable, with code `model-out-of-memory` where a smaller batch may still work."""
         import torch
 
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), self._threads.for_a_pass() if self._threads else nullcontext():
                 return self._forward(items)
         except (torch.OutOfMemoryError, MemoryError) as exc:
             raise _out_of_memory() from exc

@@ -16,6 +16,8 @@ from ml_api.errors import ConfigError, ModelUnavailable, Unavailable
 from ml_api.records import ModelInfo, Vectors
 
 NORM_TOLERANCE: Final = 1e-3
+_CONCURRENCY: Final = 4
+"""So that Triton has the next batch while it computes one, and something to batch dynamically."""
 
 
 class TritonEncoder(PreparedBy):
@@ -67,6 +69,10 @@ class TritonEncoder(PreparedBy):
     def model(self) -> ModelInfo:
         """`device` and `precision` are the server's."""
         return self._info
+
+    @property
+    def concurrency(self) -> int:
+        return _CONCURRENCY
 
     def embed(self, items: Sequence[Prepared]) -> Vectors:
         """In passes of what the server takes at once. Raises ModelUnavailable, Overloaded."""

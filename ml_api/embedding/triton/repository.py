@@ -16,7 +16,7 @@ from ml_api.errors import ConfigError
 
 PACKAGE: Final = Path(__file__).parents[2]
 CODE: Final = (
-    *("__init__.py", "errors.py", "records.py"),
+    *("__init__.py", "cores.py", "errors.py", "records.py"),
     *("embedding/__init__.py", "embedding/base.py", "embedding/pretrained.py", "embedding/wrapper.py", "embedding/clip"),
     *("embedding/triton/__init__.py", "embedding/triton/apart.py", "embedding/triton/wire.py"),
 )

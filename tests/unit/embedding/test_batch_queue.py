@@ -1,6 +1,8 @@
 """Which inputs go through the model together: the oldest always, and company that wastes little on padding."""
 
 import random
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from ml_api.embedding.batching.sizing import MAX_BATCH, Ceiling, PassCost, units
 
 COST = PassCost(fixed_s=0.010, per_unit_s=0.001)
 """A pass by itself costs as much as ten tokens."""
+PATIENCE_S = 30
 EVERYTHING = {"text": MAX_BATCH, "image": MAX_BATCH}
 
 
@@ -47,6 +50,22 @@ def test_a_long_text_takes_along_what_is_nearly_as_long():
 
 def test_all_images_cost_the_same():
     assert len(choose([image() for _ in range(20)], COST, 16)) == 16
+
+
+def test_those_who_wait_for_inputs_share_them():
+    queue = new_queue()
+    with ThreadPoolExecutor(3) as pool:
+        takers = [pool.submit(queue.take, EVERYTHING) for _ in range(3)]
+        while queue._idle < 3:
+            time.sleep(0.001)
+        with queue._changed:  # as if all came in the same moment
+            for _ in range(8):
+                queue.put(text(7))
+        assert sorted(len(taker.result(PATIENCE_S)) for taker in takers) == [2, 3, 3]
+
+
+def test_who_is_alone_takes_all():
+    assert len(new_queue(*(text(7) for _ in range(8))).take(EVERYTHING)) == 8
 
 
 def test_equal_lengths_keep_their_order_of_arrival():

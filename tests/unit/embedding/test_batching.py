@@ -27,14 +27,19 @@ PATIENCE_S = 30.0
 class GatedEncoder(FakeEncoder):
     """Lets the test hold the model shut, see which batches enter it, and poison single inputs by a token."""
 
-    def __init__(self) -> None:
+    def __init__(self, concurrency: int = 1) -> None:
         super().__init__()
+        self._concurrency = concurrency
         self.entered = threading.Semaphore(0)
         self.gate = threading.Event()
         self.gate.set()
         self.batches: list[tuple[str, list[int]]] = []
         self.poison: dict[int, BaseException] = {}
         self.fits = 1000
+
+    @property
+    def concurrency(self) -> int:
+        return self._concurrency
 
     def embed(self, items: Sequence[Prepared]) -> Vectors:
         tokens = [int(item.features.flat[0]) for item in items]
@@ -314,10 +319,10 @@ def test_many_callers_each_get_their_own_vector():
         assert queue.depth("text") == queue.depth("image") == 0
 
 
-def test_a_model_that_runs_elsewhere_takes_several_batches_at_once():
-    model = GatedEncoder()
+def test_a_model_that_has_a_use_for_it_takes_several_batches_at_once():
+    model = GatedEncoder(concurrency=2)
     model.gate.clear()
-    batching = BatchingEncoder(model, Metrics(), queue_limit=10, passes=2)
+    batching = BatchingEncoder(model, Metrics(), queue_limit=10)
     try:
         with ThreadPoolExecutor(2) as pool:
             answers = []

@@ -1,0 +1,45 @@
+"""How many of the cores a forward pass computes on: all of them while it is alone, its share beside others."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ml_api.cores import usable
+
+
+class Threads:
+    """torch's, on a CPU. Passes may begin and end in any thread; one that is alone at its beginning keeps what it was given."""
+
+    def __init__(self) -> None:
+        import torch
+
+        self._share = torch.get_num_threads()
+        self._all = max(self._share, usable())
+        self._passes = 0
+        self._lock = threading.Lock()
+        self._given = threading.local()
+
+    @property
+    def concurrency(self) -> int:
+        """How many passes the cores have room for."""
+        return self._all // self._share
+
+    @contextmanager
+    def for_a_pass(self) -> Iterator[None]:
+        with self._lock:
+            self._passes += 1
+            alone = self._passes == 1
+        self._give(self._all if alone else self._share)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._passes -= 1
+
+    def _give(self, number: int) -> None:
+        """OpenMP keeps the number for each thread that calls it. Setting it costs something even where it changes nothing."""
+        import torch
+
+        if getattr(self._given, "number", None) != number:
+            torch.set_num_threads(number)
+            self._given.number = number

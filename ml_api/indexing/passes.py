@@ -1,0 +1,72 @@
+"""What a sync makes of the model: batches of files go in, as many at once as it has a use for, and come out in order with vectors."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from ml_api.embedding.base import NOT_FINITE, Encoder
+from ml_api.errors import ModelUnavailable
+from ml_api.indexing.reading import Fresh
+from ml_api.metrics.sync import SyncMetrics
+from ml_api.records import Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Files and their vectors; or, with none, a single file that the model makes no vector of, and why."""
+
+    files: Sequence[Fresh]
+    vectors: Vectors | None
+    reason: str = ""
+
+
+class Passes:
+    """A context: what is in the model at its end is waited for."""
+
+    def __init__(self, encoder: Encoder, measured: SyncMetrics) -> None:
+        self._encoder = encoder
+        self._measured = measured
+        self._threads = ThreadPoolExecutor(encoder.concurrency, "sync-embed")
+        self._under_way: deque[Future[list[Embedded]]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._threads.shutdown(cancel_futures=True)
+
+    def put(self, files: Sequence[Fresh]) -> Iterator[Embedded]:
+        """Embed `files`, when there is room; what had to come out for that. Raises ModelUnavailable."""
+        yield from self._out(self._encoder.concurrency - 1)
+        self._under_way.append(self._threads.submit(copy_context().run, self._embed, files))
+
+    def rest(self) -> Iterator[Embedded]:
+        """What is still under way. Raises ModelUnavailable."""
+        yield from self._out(0)
+
+    def _out(self, left: int) -> Iterator[Embedded]:
+        while len(self._under_way) > left:
+            yield from self._under_way.popleft().result()
+
+    def _embed(self, files: Sequence[Fresh]) -> list[Embedded]:
+        with self._measured.stage("embed"):
+            return list(_halved(self._encoder, files))
+
+
+def _halved(encoder: Encoder, files: Sequence[Fresh]) -> Iterator[Embedded]:
+    """All of `files` at once, or in halves until a culprit is alone. Raises ModelUnavailable for what is no file's fault."""
+    try:
+        yield Embedded(files, encoder.embed([file.prepared for file in files]))
+    except ModelUnavailable as exc:
+        if exc.slug != NOT_FINITE:
+            raise
+        middle = len(files) // 2
+        if middle:
+            yield from _halved(encoder, files[:middle])
+            yield from _halved(encoder, files[middle:])
+        else:
+            yield Embedded(files, None, exc.detail)
