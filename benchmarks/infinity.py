@@ -35,7 +35,7 @@ def running_infinity(model: Path) -> Iterator[int]:
     port = free_port()
     options = ["--device", "cpu", "--no-bettertransformer", "--no-vector-disk-cache", "--host", HOST, "--port", str(port)]
     command = [str(PROGRAM), "v2", "--model-id", str(model / MODULE), "--served-model-name", NAME, *options]
-    inherited = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    inherited = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
     quiet = {"DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
     with tempfile.NamedTemporaryFile(prefix="infinity-", suffix=".log") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=inherited | quiet)  # noqa: S603 - our own words

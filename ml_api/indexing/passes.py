@@ -1,4 +1,4 @@
-"""What a sync makes of the model: batches of files go in, as many at once as it has a use for, and come out in order with vectors."""
+"""What a sync makes of the model: batches of files go in, as many at once as it has a use for, and come out with vectors."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence

@@ -57,6 +57,7 @@ def _in_child(settings: Settings, pretrained: "PretrainedModel", metrics: Metric
     except ModelUnavailable as exc:
         raise ConfigError(f"ML_API_MODEL: {exc.detail}") from exc
     metrics.gpu.watch_torch(encoder.memory)
+    metrics.process.watch_model(lambda: encoder.pid)
     return encoder
 
 

@@ -15,7 +15,7 @@ from ml_api.metrics import Metrics
 from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
 from tests.e2e.server_process import MODEL, ROOT, environment, run
 
-IMAGES = 1500
+IMAGES = 3000
 KILLS = 10
 SEED = 20261121
 
@@ -45,7 +45,7 @@ def test_ten_kills_lose_nothing_and_duplicate_nothing(corpus, tmp_path):
             stderr=subprocess.STDOUT,
         )
         try:
-            output, _ = process.communicate(timeout=chance.uniform(0.5, 9))
+            output, _ = process.communicate(timeout=chance.uniform(0.5, 7))
             assert process.returncode == 0, output.decode()
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)

@@ -46,11 +46,11 @@ def test_where_there_are_no_control_groups_there_is_no_quota(tmp_path):
     assert allowed(tmp_path, tmp_path / "missing") == inf
 
 
-def test_threads_wait_without_spinning():
+def test_threads_hardly_spin_while_they_wait():
     environ = {}
     configure_openmp(environ, usable=8)
 
-    assert environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert (environ["OMP_WAIT_POLICY"], environ["GOMP_SPINCOUNT"]) == ("PASSIVE", "1000")
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, "1"), (2, "1"), (3, "1"), (4, "2"), (9, "4")])
@@ -62,10 +62,11 @@ def test_two_passes_share_the_cores(cores, threads):
 
 
 def test_what_the_operator_has_set_stands():
-    environ = {"OMP_WAIT_POLICY": "ACTIVE", "OMP_NUM_THREADS": "6"}
+    chosen = {"OMP_WAIT_POLICY": "ACTIVE", "OMP_NUM_THREADS": "6", "GOMP_SPINCOUNT": "5"}
+    environ = dict(chosen)
     configure_openmp(environ, usable=2)
 
-    assert environ == {"OMP_WAIT_POLICY": "ACTIVE", "OMP_NUM_THREADS": "6"}
+    assert environ == chosen
 
 
 def test_there_is_at_least_one_core():

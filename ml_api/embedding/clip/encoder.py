@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 
+from ml_api.cores import usable
 from ml_api.embedding.base import Prepared, not_finite
 from ml_api.embedding.clip.loading import Device, device_for, load
 from ml_api.embedding.clip.precision import Precision, choose, hardware
@@ -36,7 +37,7 @@ class ClipEncoder(PreparedBy):
         self._model = load(pretrained, self._device, chosen)
         if packing.pays(chosen, on):
             packing.pack(self._model)
-        self._threads = Threads() if self._device == "cpu" else None
+        self._threads = Threads(usable()) if self._device == "cpu" else None
         self._info = pretrained.info(str(self._model.device), chosen)
         self._inputs = ClipPreparer(self._model[0].processor, self._model[0].model.config)
         super().__init__(self._inputs)

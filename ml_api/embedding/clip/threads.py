@@ -4,17 +4,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ml_api.cores import usable
-
 
 class Threads:
     """torch's, on a CPU. Passes may begin and end in any thread; one that is alone at its beginning keeps what it was given."""
 
-    def __init__(self) -> None:
+    def __init__(self, cores: int) -> None:
         import torch
 
         self._share = torch.get_num_threads()
-        self._all = max(self._share, usable())
+        self._all = max(self._share, cores)
         self._passes = 0
         self._lock = threading.Lock()
         self._given = threading.local()

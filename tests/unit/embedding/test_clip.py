@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from ml_api.embedding.base import Prepared
 from ml_api.embedding.clip import ClipEncoder
 from ml_api.embedding.clip.encoder import CPU_OUT_OF_MEMORY
+from ml_api.embedding.clip.threads import Threads
 from ml_api.embedding.pretrained import PretrainedModel, resolve
 from ml_api.errors import ConfigError, ModelUnavailable
 from tests.tiny_clip import CONTEXT_TOKENS, DIM, EDGE_PX, build_tiny_clip
@@ -169,3 +171,31 @@ def test_nothing_but_the_encoder_itself_brings_torch_in():
     program = f"import sys, {modules}, ml_api.embedding.clip; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_pass_has_all_cores_while_it_is_alone_and_its_share_beside_another():
+    torch.set_num_threads(2)
+    try:
+        threads = Threads(cores=4)
+        assert threads.concurrency == 2
+        with ThreadPoolExecutor(1) as other:
+            for _ in range(2):
+                with threads.for_a_pass():
+                    assert torch.get_num_threads() == 4
+                    assert other.submit(threads_in_a_pass, threads).result() == 2
+            assert other.submit(threads_in_a_pass, threads).result() == 4
+    finally:
+        torch.set_num_threads(1)
+
+
+def threads_in_a_pass(threads):
+    with threads.for_a_pass():
+        return torch.get_num_threads()
+
+
+def test_more_threads_than_cores_are_the_operators_choice():
+    torch.set_num_threads(2)
+    try:
+        assert Threads(cores=1).concurrency == 1
+    finally:
+        torch.set_num_threads(1)
