@@ -8,7 +8,6 @@ import logging
 import signal
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
@@ -38,17 +37,23 @@ def main(descriptor: int) -> None:
 
 
 def _serve(parent: "Connection[Any, Any]", encoder: Encoder) -> None:
-    """Until the parent is gone. It sends no more requests at once than the encoder has a use for."""
-    sending = threading.Lock()
+    """Until the parent is gone: as many threads as the encoder has a use for read requests in turns, each answers its own."""
+    reading, writing = threading.Lock(), threading.Lock()
 
-    def answer(request: Request) -> None:
-        said = _answer(encoder, request)
-        with sending, suppress(ConnectionError):
-            parent.send(said)
+    def serve() -> None:
+        with suppress(EOFError, ConnectionError):
+            while True:
+                with reading:
+                    request: Request = parent.recv()
+                answer = _answer(encoder, request)
+                with writing:
+                    parent.send(answer)
 
-    with ThreadPoolExecutor(encoder.concurrency, "embed") as threads:
-        while True:
-            threads.submit(answer, parent.recv())
+    threads = [threading.Thread(target=serve, name="embed") for _ in range(encoder.concurrency)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def _answer(encoder: Encoder, request: Request) -> Answer:

@@ -55,7 +55,7 @@ class ClipEncoder(PreparedBy):
         import torch
 
         try:
-            with torch.inference_mode(), self._threads.for_a_pass() if self._threads else nullcontext():
+            with torch.inference_mode(), self._threads.for_a_pass(items[0].modality) if self._threads else nullcontext():
                 return self._forward(items)
         except (torch.OutOfMemoryError, MemoryError) as exc:
             raise _out_of_memory() from exc

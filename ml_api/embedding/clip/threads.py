@@ -1,8 +1,10 @@
-"""How many of the cores a forward pass computes on: all of them while it is alone, its share beside others."""
+"""How many of the cores a forward pass computes on: images alone in the model on all of them, anything else on its share."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from ml_api.embedding.base import Modality
 
 
 class Threads:
@@ -23,11 +25,12 @@ class Threads:
         return self._all // self._share
 
     @contextmanager
-    def for_a_pass(self) -> Iterator[None]:
+    def for_a_pass(self, modality: Modality) -> Iterator[None]:
         with self._lock:
             self._passes += 1
             alone = self._passes == 1
-        self._give(self._all if alone else self._share)
+        # A text's operators are so short that more threads wait for each other longer than they compute.
+        self._give(self._all if alone and modality == "image" else self._share)
         try:
             yield
         finally:

@@ -173,23 +173,24 @@ def test_nothing_but_the_encoder_itself_brings_torch_in():
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
 
 
-def test_a_pass_has_all_cores_while_it_is_alone_and_its_share_beside_another():
+def test_images_alone_in_the_model_have_all_cores_anything_else_its_share():
     torch.set_num_threads(2)
     try:
         threads = Threads(cores=4)
         assert threads.concurrency == 2
         with ThreadPoolExecutor(1) as other:
             for _ in range(2):
-                with threads.for_a_pass():
+                with threads.for_a_pass("image"):
                     assert torch.get_num_threads() == 4
-                    assert other.submit(threads_in_a_pass, threads).result() == 2
-            assert other.submit(threads_in_a_pass, threads).result() == 4
+                    assert other.submit(threads_in_a_pass, threads, "image").result() == 2
+            assert other.submit(threads_in_a_pass, threads, "image").result() == 4
+            assert other.submit(threads_in_a_pass, threads, "text").result() == 2
     finally:
         torch.set_num_threads(1)
 
 
-def threads_in_a_pass(threads):
-    with threads.for_a_pass():
+def threads_in_a_pass(threads, modality):
+    with threads.for_a_pass(modality):
         return torch.get_num_threads()
 
 
