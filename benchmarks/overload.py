@@ -109,7 +109,7 @@ def _recovery_s(port: int, sent: Iterator[bytes], calm: float) -> float:
     started = time.perf_counter()
     while (elapsed := time.perf_counter() - started) < RECOVERY_S:
         answers = closed_loop(port, sent, 1, PROBE_S).answers
-        if answers[-1].status == 200 and answers[-1].seconds < RECOVERED * calm:
+        if answers and answers[-1].status == 200 and answers[-1].seconds < RECOVERED * calm:
             return elapsed
     return float("inf")
 

@@ -48,7 +48,7 @@ def main() -> int:
         return 2
     machine = describe()
     model = random_clip(VIT_B_32)
-    with service.running_service(model) as server, infinity.running_infinity(model) as peer:
+    with service.running_service(model, **service.OPEN_DOOR) as server, infinity.running_infinity(model) as peer:
         precision = server.json("/v1/model")["precision"]
         rows = [measure(server.port, peer, modality, clients) for modality in MODALITIES for clients in CLIENTS]
     table(f"{VIT_B_32.name}: this service in {precision} against infinity 0.0.78 in fp32", rows)

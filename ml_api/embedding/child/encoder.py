@@ -9,7 +9,7 @@ from ml_api.embedding.base import Prepared, Preparer
 from ml_api.embedding.child.messages import Load, Loaded
 from ml_api.embedding.child.process import Child
 from ml_api.embedding.wrapper import PreparedBy
-from ml_api.errors import MlApiError, ModelUnavailable
+from ml_api.errors import ModelUnavailable
 from ml_api.records import ModelInfo, Vectors
 
 RESTART_AFTER_S: Final = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -85,14 +85,9 @@ class ChildEncoder(PreparedBy):
         while not self._closing.wait(RESTART_AFTER_S[min(attempt, len(RESTART_AFTER_S) - 1)]):
             attempt += 1
             try:
-                load = self._load()
-                if load.pretrained.model_id != self.model.model_id:
-                    raise ModelUnavailable(
-                        f"The model is {load.pretrained.model_id} now, and was {self.model.model_id}; restart me."
-                    )
-                child, _ = self._start(load)
-            except MlApiError as exc:
-                _log.error("the model's process cannot be started again: %s", exc.detail)
+                child, _ = self._start(self._same())
+            except Exception as exc:  # noqa: BLE001 - no memory, no files: whatever it is, it may be over at the next attempt
+                _log.error("the model's process cannot be started again: %s", exc)
                 continue
             with self._changing:
                 if not self._closing.is_set():
@@ -102,9 +97,16 @@ class ChildEncoder(PreparedBy):
             child.close()
         return False
 
+    def _same(self) -> Load:
+        load = self._load()
+        if load.pretrained.model_id != self.model.model_id:
+            raise ModelUnavailable(f"The model is {load.pretrained.model_id} now, and was {self.model.model_id}; restart me.")
+        return load
+
     def _start(self, load: Load, meanwhile: Callable[[], None] = lambda: None) -> tuple[Child, Loaded]:
-        child = Child(load, self._pass_timeout_s)
+        child = Child(self._pass_timeout_s)
         try:
+            child.load(load)
             meanwhile()
             return child, child.await_model()
         except BaseException:

@@ -31,29 +31,36 @@ _ROOT: Final = Path(__file__).parents[3]
 class Child:
     """A process that holds the model. `ask` may be called from any thread, `listen` has one of its own."""
 
-    def __init__(self, load: Load, pass_timeout_s: float) -> None:
-        """Start it, and `await_model` before anything is asked. Raises ModelUnavailable if it died at once.
+    def __init__(self, pass_timeout_s: float) -> None:
+        """Start it: to be told what to `load`, and awaited (`await_model`), before anything is asked.
 
-        A child that has not answered after `pass_timeout_s` hangs, and is killed.
+        One that has not answered after `pass_timeout_s` hangs, and is killed.
         """
         self._pass_timeout_s = pass_timeout_s
         self._connection, theirs = Pipe()
         with _socket(self._connection) as ours:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", ceil(pass_timeout_s), 0))
-        with theirs:
-            # In a session of its own: the terminal's Ctrl-C is for the parent, which still has requests to answer.
-            self._process = subprocess.Popen(  # noqa: S603 - this program itself
-                [sys.executable, "-m", _PROGRAM, str(theirs.fileno())],
-                cwd=_ROOT,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        try:
+            with theirs:
+                # In a session of its own: the terminal's Ctrl-C is for the parent, which still has requests to answer.
+                self._process = subprocess.Popen(  # noqa: S603 - this program itself
+                    [sys.executable, "-m", _PROGRAM, str(theirs.fileno())],
+                    cwd=_ROOT,
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+        except BaseException:
+            self._connection.close()
+            raise
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._waiting: dict[int, Future[Answer]] = {}
         self._gone = self._listening = False
-        self._send(load)
+
+    def load(self, what: Load) -> None:
+        """Raises ModelUnavailable if it died already."""
+        self._send(what)
 
     @property
     def pid(self) -> int:

@@ -52,7 +52,12 @@ def told(tiny):
 
 @pytest.fixture(scope="module")
 def shared(told):
-    encoder = ChildEncoder(partial(ClipPreparer.of, told[0].pretrained), lambda: told[-1], pass_timeout_s=5)
+    def last():
+        if isinstance(told[-1], Exception):
+            raise told[-1]
+        return told[-1]
+
+    encoder = ChildEncoder(partial(ClipPreparer.of, told[0].pretrained), last, pass_timeout_s=5)
     yield encoder
     encoder.close()
 
@@ -132,6 +137,15 @@ def test_a_model_that_was_replaced_by_another_is_not_served(encoder, told, caplo
 
     until(lambda: "restart me" in caplog.text, "nothing was said")
     assert not works(encoder)
+    told.pop()
+    until(lambda: works(encoder), "it did not come back")
+
+
+def test_a_start_that_fails_is_tried_again(encoder, told, caplog):
+    told.append(OSError("cannot allocate memory"))
+    os.kill(encoder.pid, signal.SIGKILL)
+
+    until(lambda: "cannot be started again: cannot allocate memory" in caplog.text, "nothing was said")
     told.pop()
     until(lambda: works(encoder), "it did not come back")
 
