@@ -1,6 +1,7 @@
 """Which encoder: the model in this process, or on a Triton server."""
 
 import logging
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -50,7 +51,9 @@ def _in_child(settings: Settings, pretrained: "PretrainedModel", metrics: Metric
     from ml_api.embedding.pretrained import resolve
 
     def load() -> Load:
-        return Load(resolve(settings.model), settings.device, settings.precision, settings.log_level, settings.environment)
+        found = resolve(settings.model)
+        found = replace(found, path=found.path.absolute())  # the child works in another directory
+        return Load(found, settings.device, settings.precision, settings.log_level, settings.environment)
 
     try:
         encoder = ChildEncoder(partial(ClipPreparer.of, pretrained), load)

@@ -55,6 +55,7 @@ class Server:
             "sync_metrics": folder / "sync.prom",
         } | settings
         self.log_path = folder / f"server-{self.port}.log"
+        self.cwd = ROOT
         self.process = None
 
     def sync(self):
@@ -66,8 +67,8 @@ class Server:
         with self.log_path.open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "ml_api", "serve"],
-                cwd=ROOT,
-                env=environment(port=self.port, metrics_port=self.metrics_port, **self.settings),
+                cwd=self.cwd,
+                env=environment(port=self.port, metrics_port=self.metrics_port, **self.settings) | {"PYTHONPATH": str(ROOT)},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

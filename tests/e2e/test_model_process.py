@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.server_process import Server
+from tests.e2e.server_process import MODEL, Server
 from tests.e2e.test_serving import metrics_of
 
 PATIENCE_S = 60
@@ -16,9 +16,11 @@ SEARCH = "/v1/search/text?q=two+dogs+{}"
 
 @pytest.fixture(scope="module")
 def doomed(demo_corpus, tmp_path_factory):
-    """A server of this module's own: the tests kill parts of it."""
-    server = Server(tmp_path_factory.mktemp("doomed"), demo_corpus)
+    """A server of this module's own, in a directory of its own: the tests kill parts of it."""
+    folder = tmp_path_factory.mktemp("doomed")
+    server = Server(folder, demo_corpus)
     server.sync()
+    server.cwd, server.settings["model"] = folder, os.path.relpath(MODEL, folder)
     with server:
         yield server
 
