@@ -30,7 +30,7 @@ class PretrainedModel:
     name: str
     """What people call it: the configured hub name, the name a local model gives itself, or its directory's name."""
     path: Path
-    """A directory that sentence-transformers can load."""
+    """A directory that sentence-transformers can load, whatever the working directory."""
     revision: str
     """The hub's commit, or for a local directory a hash of its weights, configuration and tokenizer."""
     dim: int
@@ -52,7 +52,7 @@ def resolve(model: str, *, hub_timeout_s: float = HUB_TIMEOUT_S) -> PretrainedMo
     """Find `model` (a directory or a hub name), downloading it if need be. Raises ConfigError that names the ways out."""
     directory = Path(model).expanduser()
     if directory.is_dir():
-        return PretrainedModel(_own_name(directory), directory, _content_hash(directory), _dim(directory, model))
+        return PretrainedModel(_own_name(directory), directory.absolute(), _content_hash(directory), _dim(directory, model))
     looks_like_a_path = directory.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1
     if looks_like_a_path or ("/" in model and directory.parent.is_dir()):
         raise ConfigError(f"ML_API_MODEL: there is no directory {model}")

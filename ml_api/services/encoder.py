@@ -1,7 +1,6 @@
-"""Which encoder: the model in this process, or on a Triton server."""
+"""Which encoder: the model in this process, in one of its own, or on a Triton server."""
 
 import logging
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -50,13 +49,9 @@ def _in_child(settings: Settings, pretrained: "PretrainedModel", metrics: Metric
     from ml_api.embedding.clip import ClipPreparer
     from ml_api.embedding.pretrained import resolve
 
-    def load() -> Load:
-        found = resolve(settings.model)
-        found = replace(found, path=found.path.absolute())  # the child works in another directory
-        return Load(found, settings.device, settings.precision, settings.log_level, settings.environment)
-
+    load = Load(pretrained, settings.device, settings.precision, settings.log_level, settings.environment)
     try:
-        encoder = ChildEncoder(partial(ClipPreparer.of, pretrained), load)
+        encoder = ChildEncoder(partial(ClipPreparer.of, pretrained), load, partial(resolve, settings.model))
     except ModelUnavailable as exc:
         raise ConfigError(f"ML_API_MODEL: {exc.detail}") from exc
     metrics.gpu.watch_torch(encoder.memory)

@@ -79,9 +79,8 @@ def child(pretrained):
     """The same model as `clip`, in a process of its own."""
     from ml_api.embedding.clip import ClipPreparer
 
-    encoder = ChildEncoder(
-        lambda: ClipPreparer.of(pretrained), lambda: Load(pretrained, "cpu", "fp32", log_level="warning", environment="testing")
-    )
+    load = Load(pretrained, "cpu", "fp32", log_level="warning", environment="testing")
+    encoder = ChildEncoder(lambda: ClipPreparer.of(pretrained), load, lambda: pretrained)
     yield encoder
     encoder.close()
 

@@ -41,6 +41,12 @@ def run(*arguments, timeout=180, **settings):
     )
 
 
+def children(pid):
+    """Every process below this one."""
+    found = [int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
+    return found + [grandchild for child in found for grandchild in children(child)]
+
+
 class Server:
     """A serving process. Use as a context: it is ready inside, and gone after."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.server_process import MODEL, ROOT, environment, free_port
+from tests.e2e.server_process import MODEL, ROOT, children, environment, free_port
 from tests.prometheus_server import Prometheus, wait_until
 
 
@@ -63,12 +63,6 @@ def start(demo_corpus, tmp_path):
     yield start
     for stack in started:
         stack.stop()
-
-
-def children(pid):
-    """Every process below this one."""
-    found = [int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
-    return found + [grandchild for child in found for grandchild in children(child)]
 
 
 def test_everything_is_watched_and_nothing_stays(start):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.server_process import MODEL, Server
+from tests.e2e.server_process import MODEL, Server, children
 from tests.e2e.test_serving import metrics_of
 
 PATIENCE_S = 60
@@ -23,13 +23,6 @@ def doomed(demo_corpus, tmp_path_factory):
     server.cwd, server.settings["model"] = folder, os.path.relpath(MODEL, folder)
     with server:
         yield server
-
-
-def children(pid):
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield int(child)
-            yield from children(int(child))
 
 
 def model_of(server):

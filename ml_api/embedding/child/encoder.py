@@ -3,11 +3,13 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from ml_api.embedding.base import Prepared, Preparer
 from ml_api.embedding.child.messages import Load, Loaded
 from ml_api.embedding.child.process import Child
+from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.embedding.wrapper import PreparedBy
 from ml_api.errors import ModelUnavailable
 from ml_api.records import ModelInfo, Vectors
@@ -25,17 +27,23 @@ class ChildEncoder(PreparedBy):
     """While the child is away, every `embed` raises ModelUnavailable at once."""
 
     def __init__(
-        self, prepare: Callable[[], Preparer], load: Callable[[], Load], *, pass_timeout_s: float = PASS_TIMEOUT_S
+        self,
+        prepare: Callable[[], Preparer],
+        load: Load,
+        find: Callable[[], PretrainedModel],
+        *,
+        pass_timeout_s: float = PASS_TIMEOUT_S,
     ) -> None:
         """Returns when the model is loaded. Raises ConfigError, ModelUnavailable.
 
-        `prepare` makes the preparer, which takes seconds, while the child loads the model, which takes as long. `load` says what to
-        load, at every start anew. A model that is no longer the same is not served: its vectors could not be compared with those
-        that are stored.
+        `prepare` makes the preparer, which takes seconds, while the child loads the model, which takes as long. Before it is loaded
+        again `find` looks what it is by then. A model that is no longer the same is not served: its vectors could not be compared
+        with those that are stored.
         """
         self._load = load
+        self._find = find
         self._pass_timeout_s = pass_timeout_s
-        self._child, self._loaded = self._start(load(), lambda: PreparedBy.__init__(self, prepare()))
+        self._child, self._loaded = self._start(load, lambda: PreparedBy.__init__(self, prepare()))
         self._memory: Mapping[str, tuple[int, int]] = {}
         self._changing = threading.Lock()
         self._closing = threading.Event()
@@ -98,10 +106,10 @@ class ChildEncoder(PreparedBy):
         return False
 
     def _same(self) -> Load:
-        load = self._load()
-        if load.pretrained.model_id != self.model.model_id:
-            raise ModelUnavailable(f"The model is {load.pretrained.model_id} now, and was {self.model.model_id}; restart me.")
-        return load
+        found = self._find()
+        if found.model_id != self.model.model_id:
+            raise ModelUnavailable(f"The model is {found.model_id} now, and was {self.model.model_id}; restart me.")
+        return replace(self._load, pretrained=found)
 
     def _start(self, load: Load, meanwhile: Callable[[], None] = lambda: None) -> tuple[Child, Loaded]:
         child = Child(self._pass_timeout_s)

@@ -29,7 +29,7 @@ from tests.unit.embedding.test_child import load
 from ml_api.embedding.child import ChildEncoder
 from ml_api.embedding.clip import ClipPreparer
 told = load(sys.argv[1])
-encoder = ChildEncoder(partial(ClipPreparer.of, told.pretrained), lambda: told)
+encoder = ChildEncoder(partial(ClipPreparer.of, told.pretrained), told, lambda: told.pretrained)
 print(encoder.pid, flush=True)
 signal.pause()
 """
@@ -46,7 +46,7 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def told(tiny):
-    """What the child is told to load; a test may have it told something else."""
+    """What the child is told to load; a test may add what is found there later."""
     return [load(tiny)]
 
 
@@ -55,9 +55,9 @@ def shared(told):
     def last():
         if isinstance(told[-1], Exception):
             raise told[-1]
-        return told[-1]
+        return told[-1].pretrained
 
-    encoder = ChildEncoder(partial(ClipPreparer.of, told[0].pretrained), last, pass_timeout_s=5)
+    encoder = ChildEncoder(partial(ClipPreparer.of, told[0].pretrained), told[0], last, pass_timeout_s=5)
     yield encoder
     encoder.close()
 
@@ -153,7 +153,7 @@ def test_a_start_that_fails_is_tried_again(encoder, told, caplog):
 def test_what_cannot_be_loaded_is_said_as_if_it_were_loaded_here(told, tmp_path):
     nothing = replace(told[0], pretrained=replace(told[0].pretrained, path=tmp_path))
     with pytest.raises(ConfigError, match="ML_API_MODEL: tiny cannot be loaded"):
-        ChildEncoder(partial(ClipPreparer.of, told[0].pretrained), lambda: nothing)
+        ChildEncoder(partial(ClipPreparer.of, told[0].pretrained), nothing, lambda: nothing.pretrained)
 
 
 def test_a_failure_to_prepare_leaves_no_process(told, monkeypatch):
@@ -165,7 +165,7 @@ def test_a_failure_to_prepare_leaves_no_process(told, monkeypatch):
         raise ConfigError("no tokenizer")
 
     with pytest.raises(ConfigError, match="no tokenizer"):
-        ChildEncoder(prepare, lambda: told[0])
+        ChildEncoder(prepare, told[0], lambda: told[0].pretrained)
     assert started[0].returncode is not None
 
 
@@ -179,7 +179,7 @@ def test_what_the_model_cannot_take_costs_only_who_sent_it(encoder, capfd):
 
 def test_closing_ends_the_process_and_may_be_done_twice(told, caplog):
     caplog.set_level(logging.INFO)
-    encoder = ChildEncoder(partial(ClipPreparer.of, told[0].pretrained), lambda: told[0])
+    encoder = ChildEncoder(partial(ClipPreparer.of, told[0].pretrained), told[0], lambda: told[0].pretrained)
     encoder.close()
     encoder.close()
 
