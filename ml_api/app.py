@@ -4,7 +4,7 @@ from flask import Flask
 
 from ml_api import web
 from ml_api.api import images, observe, openapi, problems, search, status
-from ml_api.api.parsing import REQUEST_TIMEOUT_S, UploadRequest
+from ml_api.api.parsing import REQUEST_TIMEOUT_S
 from ml_api.api.state import EXTENSION
 from ml_api.services import Services, build_services
 from ml_api.settings import Settings
@@ -18,9 +18,7 @@ ENVELOPE_BYTES = 64 * 1024
 def create_app(settings: Settings, services: Services | None = None) -> Flask:
     """The application. Without `services` it builds real ones: call in the process that serves. Raises ConfigError."""
     app = Flask("ml_api", static_folder=None, template_folder=None)
-    app.request_class = UploadRequest
     app.config["MAX_CONTENT_LENGTH"] = int(settings.max_upload_bytes * JSON_OVERHEAD) + ENVELOPE_BYTES
-    app.config["MAX_FORM_MEMORY_SIZE"] = ENVELOPE_BYTES
     app.config[REQUEST_TIMEOUT_S] = settings.request_timeout_s
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     app.extensions[EXTENSION] = services = services or build_services(settings)

@@ -2,15 +2,16 @@
 
 import base64
 import binascii
-import io
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from flask import Request, current_app, g, request
+from flask import current_app, g, request
 from pydantic import BaseModel, ValidationError
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest
 
-from ml_api.api.schemas import ImageQuery
+from ml_api.api.form import Form, read_form
+from ml_api.api.schemas import ImageQuery, PageParameters
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidInput, InvalidQuery, UnsupportedMedia
 from ml_api.records import is_image_id
@@ -22,15 +23,11 @@ REQUEST_TIMEOUT = "X-Request-Timeout"
 REQUEST_TIMEOUT_S = "REQUEST_TIMEOUT_S"
 """Where the application keeps its own bound."""
 
+FILE_FIELD = "image"
+"""Of a form."""
+
 _SECONDS = re.compile(r"\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 """A number as JSON writes it, never `nan`, `inf` or `1_000`, which Python reads as well."""
-
-
-class UploadRequest(Request):
-    """Keeps uploaded files in memory: they are bounded, read at once, and leave no temporary file behind when a client hangs up."""
-
-    def _get_file_stream(self, *_args: Any, **_kwargs: Any) -> io.BytesIO:  # the door werkzeug leaves open for this
-        return io.BytesIO()
 
 
 def request_deadline() -> Deadline:
@@ -49,12 +46,7 @@ def request_deadline() -> Deadline:
 
 def query_parameters(model: type[Model]) -> Model:
     """The URL's query string as `model`."""
-    values: dict[str, str] = {}
-    for name, given in request.args.lists():
-        if len(given) > 1:
-            raise InvalidQuery(f"{name}: was given {len(given)} times; give it once")
-        values[name] = given[0]
-    return _validated(model, values, strict=False)
+    return _validated(model, _once_each(request.args.lists()), strict=False)
 
 
 def json_body(model: type[Model]) -> Model:
@@ -72,19 +64,27 @@ def json_body(model: type[Model]) -> Model:
     return _validated(model, value, strict=True)
 
 
-def uploaded_image() -> bytes:
-    """The image file of a search, from a multipart field, the raw body, or base64 in JSON."""
-    kind = request.mimetype
-    if kind == "multipart/form-data":
-        return _multipart_image()
-    if kind == "application/json":
-        return _from_base64(json_body(ImageQuery).image)
-    if kind.startswith("image/") or kind == "application/octet-stream":
-        return request.get_data(cache=False)
-    raise UnsupportedMedia(
-        f"the body is {kind or 'of no stated type'}; send multipart/form-data with a file in the field 'image', "
-        "the file itself as image/*, or JSON with base64"
-    )
+def image_query() -> tuple[bytes, PageParameters]:
+    """What a search by image sends: the file, and which part of the ranking is wanted.
+
+    The file is in a field of a form, in base64 in JSON, or is the body itself; `limit` and `offset` stand in the query string, or
+    beside the file.
+    """
+    in_url = query_parameters(PageParameters)  # first, as it costs nothing
+    match request.mimetype:
+        case "multipart/form-data":
+            form = read_form(request)
+            return _only_file(form), _page_of(in_url, _once_each(form.fields.items()))
+        case "application/json":
+            query = json_body(ImageQuery)
+            return _from_base64(query.image), _page_of(in_url, query.model_dump(include={"limit", "offset"}, exclude_unset=True))
+        case kind if kind.startswith("image/") or kind == "application/octet-stream":
+            return request.get_data(cache=False), in_url
+        case kind:
+            raise UnsupportedMedia(
+                f"the body is {kind or 'of no stated type'}; send multipart/form-data with a file in the field {FILE_FIELD!r}, "
+                "the file itself as image/*, or JSON with base64"
+            )
 
 
 def image_id_of(text: str) -> str:
@@ -94,20 +94,33 @@ def image_id_of(text: str) -> str:
     return text
 
 
-def _multipart_image() -> bytes:
-    try:
-        files = request.files.getlist("image")
-    except RequestEntityTooLarge:
-        raise
-    except (ValueError, BadRequest) as exc:
-        raise InvalidInput("the multipart body is malformed", code="invalid-multipart") from exc
+def _only_file(form: Form) -> bytes:
+    files = form.files.get(FILE_FIELD, [])
     if len(files) != 1:
-        found = ", ".join(sorted({*request.files, *request.form})) or "none"
+        found = ", ".join(sorted({*form.files, *form.fields})) or "none"
         raise InvalidInput(
-            f"send exactly one file in the field 'image'; {len(files)} came (fields sent: {found[:200]})", code="missing-image"
+            f"send exactly one file in the field {FILE_FIELD!r}; {len(files)} came (fields sent: {found[:200]})",
+            code="missing-image",
         )
-    data: bytes = files[0].read()
-    return data
+    if unknown := sorted({*form.files, *form.fields} - {FILE_FIELD, *PageParameters.model_fields}):
+        known = ", ".join((FILE_FIELD, *PageParameters.model_fields))
+        raise InvalidQuery(f"{', '.join(unknown)[:200]}: is not a field of this form; there are {known}")
+    return files[0]
+
+
+def _page_of(in_url: PageParameters, in_body: Mapping[str, Any]) -> PageParameters:
+    if twice := sorted(in_url.model_fields_set & in_body.keys()):
+        raise InvalidQuery(f"{', '.join(twice)}: was given in the URL and in the body; give it once")
+    return _validated(PageParameters, {**in_url.model_dump(exclude_unset=True), **in_body}, strict=False)
+
+
+def _once_each(given: Iterable[tuple[str, list[str]]]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for name, those in given:
+        if len(those) > 1:
+            raise InvalidQuery(f"{name}: was given {len(those)} times; give it once")
+        values[name] = those[0]
+    return values
 
 
 def _from_base64(text: str) -> bytes:
@@ -123,7 +136,7 @@ def _from_base64(text: str) -> bytes:
         raise InvalidInput("image: not valid base64", code="invalid-base64") from exc
 
 
-def _validated(model: type[Model], values: dict[str, Any], *, strict: bool) -> Model:
+def _validated(model: type[Model], values: Mapping[str, Any], *, strict: bool) -> Model:
     """`strict` tells JSON's own types apart; in a query string everything is text, and "10" is a number."""
     try:
         return model.model_validate(values, strict=strict)

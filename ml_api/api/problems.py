@@ -12,6 +12,7 @@ from ml_api import errors, tracing
 from ml_api.api.schemas import Problem
 from ml_api.api.state import services
 from ml_api.errors import MlApiError
+from ml_api.settings import environment_name
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
@@ -97,15 +98,27 @@ def _http(error: HTTPException) -> BaseResponse:
         _count_rejected(errors.TooLarge)
         _drain()
     methods = ", ".join(sorted(getattr(error, "valid_methods", None) or []))
-    detail = {
-        404: f"no route answers {request.path}; /apidocs/ lists those that do",
-        405: f"{request.path} does not take {request.method}; it takes {methods}",
-        413: "the request body is larger than this service accepts",
-    }.get(status, error.description or "the request could not be understood")
-    response = problem(status, _HTTP_CODES.get(status, "bad-request" if status < 500 else "internal"), detail)
+    response = problem(
+        status, _HTTP_CODES.get(status, "bad-request" if status < 500 else "internal"), _detail(error, status, methods)
+    )
     if methods:
         response.headers["Allow"] = methods
     return response
+
+
+def _detail(error: HTTPException, status: int, methods: str) -> str:
+    match status:
+        case 404:
+            return f"no route answers {request.path}; /apidocs/ lists those that do"
+        case 405:
+            return f"{request.path} does not take {request.method}; it takes {methods}"
+        case 413:
+            return (
+                f"the request body is larger than an image of {services().limits.max_bytes:,} bytes needs, "
+                f"the largest that is accepted ({environment_name('max_upload_bytes')})"
+            )
+        case _:
+            return error.description or "the request could not be understood"
 
 
 def _count_rejected(error: type[MlApiError]) -> None:

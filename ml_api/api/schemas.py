@@ -66,7 +66,7 @@ class TextQuery(PageParameters):
     ]
 
 
-class ImageQuery(_Request):
+class ImageQuery(PageParameters):
     image: Annotated[
         str,
         Field(

@@ -6,8 +6,8 @@ from ml_api import images
 from ml_api.api.answers import search_answer
 from ml_api.api.observe import note, note_query, stage
 from ml_api.api.openapi import IMAGE_ID, TIMEOUT, operation, query_parameters_of, ref
-from ml_api.api.parsing import image_id_of, json_body, query_parameters, request_deadline, uploaded_image
-from ml_api.api.schemas import ImageQuery, PageParameters, SearchAnswer, TextQuery
+from ml_api.api.parsing import FILE_FIELD, image_id_of, image_query, json_body, query_parameters, request_deadline
+from ml_api.api.schemas import RED_SQUARE, ImageQuery, PageParameters, SearchAnswer, TextQuery
 from ml_api.api.state import services
 from ml_api.search import Page, SearchResult
 
@@ -18,12 +18,12 @@ IMAGE_BODY = {
     "multipart/form-data": {
         "schema": {
             "type": "object",
-            "properties": {"image": {"type": "string", "format": "binary", "description": "The image file."}},
-            "required": ["image"],
+            "properties": {FILE_FIELD: {"type": "string", "format": "binary", "description": "The image file."}},
+            "required": [FILE_FIELD],
         }
     },
     "image/*": FILE,
-    "application/json": {"schema": ref(ImageQuery)},
+    "application/json": {"schema": ref(ImageQuery), "example": {"image": RED_SQUARE}},
 }
 
 
@@ -61,16 +61,18 @@ def text_from_json() -> Response:
 @operation(
     "Find images that look like the one sent",
     tag="search",
-    description="JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC: as a form field, as the raw body, or as base64 in JSON.",
+    description="JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC: as a form field, as the raw body, or as base64 in JSON. "
+    "`limit` and `offset` may also stand beside the image in the form or the JSON.",
     answer=SearchAnswer,
     parameters=(*query_parameters_of(PageParameters), TIMEOUT),
     body=IMAGE_BODY,
     fails=(400, 413, 415, 422, 503, 504),
 )
 def image() -> Response:
-    page, deadline = _page("image", query_parameters(PageParameters)), request_deadline()
+    deadline = request_deadline()
     with stage("image", "fetch"):
-        data = uploaded_image()
+        data, wanted = image_query()
+    page = _page("image", wanted)
     with stage("image", "decode"):
         decoded = images.decode(data, services().limits, for_edge_px=services().embedder.image_edge_px, deadline=deadline)
     return _answer(services().searcher.by_image(decoded.image, page, deadline), page)

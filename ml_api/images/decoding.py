@@ -43,7 +43,7 @@ class ImageLimits:
     def check_bytes(self, size: int) -> None:
         """Raises TooLarge."""
         if size > self.max_bytes:
-            raise TooLarge(f"The image file has {size:,} bytes; at most {self.max_bytes:,} are accepted.")
+            raise TooLarge(f"The image file has {size:,} bytes; at most {self.max_bytes:,} are accepted (ML_API_MAX_UPLOAD_BYTES).")
 
     def check_size(self, width: int, height: int) -> None:
         """Raises InvalidImage: `image-too-many-pixels` or `image-too-elongated`."""

@@ -17,12 +17,21 @@ from tests.stand_ins import stand_in_services
 
 COLOURS = {"red.png": (220, 30, 30), "sub/green.png": (30, 180, 60), "blue.png": (40, 60, 220), "pink.png": (250, 150, 190)}
 MAX_BYTES = 200_000
+BOUNDARY = b"----WebKitFormBoundary7MA4YWxkTrZu0gW"
+FORM_TYPE = f"multipart/form-data; boundary={BOUNDARY.decode()}"
+LIMITS = ImageLimits(MAX_BYTES, 1_000_000, 20)
 
 
 def picture(colour=(200, 40, 40), size=(64, 48), kind="PNG"):
     file = io.BytesIO()
     Image.new("RGB", size, colour).save(file, kind)
     return file.getvalue()
+
+
+def form(data, before=b""):
+    """A multipart body as browsers and curl write it. werkzeug's test client forgets a line end before an empty file."""
+    head = b'Content-Disposition: form-data; name="image"; filename="IMG_0001.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+    return before + b"--" + BOUNDARY + b"\r\n" + head + data + b"\r\n--" + BOUNDARY + b"--\r\n"
 
 
 def assert_problem(response, status, code):
@@ -59,8 +68,8 @@ def write_corpus(root):
     return root
 
 
-def build_stand(root, thumbnail_dir, **replaced):
+def build_stand(root, thumbnail_dir, limits=LIMITS, **replaced):
     """The application over stand-ins; keyword arguments replace parts of its services. Close its services."""
-    services = stand_in_services(root, thumbnail_dir, ImageLimits(MAX_BYTES, 1_000_000, 20), **replaced)
-    app = create_app(load_settings({"ML_API_MAX_UPLOAD_BYTES": str(MAX_BYTES)}), services)
+    services = stand_in_services(root, thumbnail_dir, limits, **replaced)
+    app = create_app(load_settings({"ML_API_MAX_UPLOAD_BYTES": str(limits.max_bytes)}), services)
     return Stand(app, app.test_client(), services, root)

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from tests.api.stand import assert_problem, picture
+from tests.api.stand import FORM_TYPE, assert_problem, form, picture
 
 LONE_SURROGATE = b'{"q": "\\ud83d"}'
 
@@ -148,7 +148,7 @@ BAD_IMAGES = {
 
 @pytest.mark.parametrize(("data", "codes"), BAD_IMAGES.values(), ids=BAD_IMAGES.keys())
 def test_a_bad_image(client, data, codes):
-    in_form = client.post("/v1/search/image", data={"image": (io.BytesIO(data), "photo.jpg")})
+    in_form = client.post("/v1/search/image", data=form(data), content_type=FORM_TYPE)
     as_body = client.post("/v1/search/image", data=data, content_type="image/jpeg")
     for response in (in_form, as_body):
         code = response.get_json()["code"]
