@@ -24,6 +24,7 @@ from benchmarks.photographs import write_corpus
 from benchmarks.results import bars, save, table
 from ml_api import logs, tracing
 from ml_api.app import create_app
+from ml_api.browsers import AllowedHosts
 from ml_api.images import ImageLimits
 from ml_api.metrics import Metrics
 from ml_api.metrics.endpoint import endpoint
@@ -149,7 +150,7 @@ def _meet_everything(app: Flask, metrics: Metrics) -> int:
 def measure_scrapes(metrics: Metrics) -> Cost:
     """Over HTTP, with exemplars, as Prometheus asks."""
     port = free_port()
-    with endpoint("127.0.0.1", port, metrics.registry):
+    with endpoint("127.0.0.1", port, metrics.registry, AllowedHosts.of("127.0.0.1")):
         return _cost("scrape", partial(_scrape, port), SCRAPES, 50)
 
 

@@ -1,11 +1,15 @@
 """The Flask factory."""
 
-from flask import Flask
+from urllib.parse import urlsplit, urlunsplit
+
+from flask import Flask, Response, request
+from werkzeug.routing import RequestRedirect
 
 from ml_api import web
 from ml_api.api import images, observe, openapi, problems, search, status
 from ml_api.api.parsing import REQUEST_TIMEOUT_S
 from ml_api.api.state import EXTENSION
+from ml_api.browsers import HEADERS, AllowedHosts
 from ml_api.services import Services, build_services
 from ml_api.settings import Settings
 
@@ -24,8 +28,27 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     app.extensions[EXTENSION] = services = services or build_services(settings)
     observe.register(app, services.metrics, services.spans, log_queries=settings.log_queries)
     problems.register(app)
+    _keep_other_sites_out(app, AllowedHosts.of(settings.host, settings.allowed_hosts))
     for blueprint in (search.blueprint, images.blueprint, status.blueprint, web.blueprint):
         app.register_blueprint(blueprint)
     example_id = next((entry.id for entry in services.store.entries()), None)
     openapi.register(app, example_id, settings.request_timeout_s)
     return app
+
+
+def _keep_other_sites_out(app: Flask, allowed: AllowedHosts) -> None:
+    """After `observe`, so that who is refused has an id and a line in the log."""
+
+    @app.before_request
+    def check_host() -> None:
+        allowed.check(request.environ)
+
+    @app.after_request
+    def protect(response: Response) -> Response:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        if response.location and isinstance(request.routing_exception, RequestRedirect):
+            # By path alone: the host of an absolute address is what the request claimed. Two slashes at the start would name one.
+            target = urlsplit(request.routing_exception.new_url)
+            response.location = urlunsplit(("", "", "/" + target.path.lstrip("/"), target.query, ""))
+        return response

@@ -5,7 +5,8 @@
     │   ├── InvalidQuery        ... a search text or parameter
     │   ├── InvalidImage        ... bytes that are not an image we can embed
     │   ├── TooLarge            ... more than a limit allows
-    │   └── UnsupportedMedia    ... in a content type we do not read
+    │   ├── UnsupportedMedia    ... in a content type we do not read
+    │   └── Misdirected         ... to a host name that is not ours
     ├── NotFound                no such image
     ├── Overloaded              the queue is full; try again later
     ├── Unavailable             a part we depend on does not answer; try again later
@@ -50,6 +51,10 @@ class TooLarge(InvalidInput):
 
 class UnsupportedMedia(InvalidInput):
     code = "unsupported-media-type"
+
+
+class Misdirected(InvalidInput):
+    code = "misdirected-request"
 
 
 class NotFound(MlApiError):

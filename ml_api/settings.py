@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from ml_api.browsers import listed
 from ml_api.errors import ConfigError
 
 PREFIX = "ML_API_"
@@ -93,6 +94,13 @@ class Settings(BaseModel):
     ] = 20
 
     host: Annotated[str, Field(min_length=1, description="Address to listen on.")] = "127.0.0.1"
+    allowed_hosts: Annotated[
+        str,
+        Field(
+            description="Names by which the service may be asked, beyond loopback's and `ML_API_HOST`, separated by commas; "
+            "`.example.org` for all below it, `*` for any. Other requests are answered with 421."
+        ),
+    ] = ""
     port: Annotated[int, Field(ge=1, le=65_535, description="Port of the API and the page.")] = 5000
     metrics_port: Annotated[int, Field(ge=1, le=65_535, description="Port of the Prometheus metrics, on the same address.")] = 9464
     threads: Annotated[int, Field(ge=1, le=256, description="Requests handled at once.")] = 32
@@ -142,6 +150,12 @@ class Settings(BaseModel):
         if value is not None and not value.expanduser().is_dir():
             raise ValueError(f"{value} is not a folder")
         return value.expanduser().resolve() if value is not None else None
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts_are_names(cls, value: str) -> str:
+        listed(value)
+        return value
 
     @field_validator("embedding_url")
     @classmethod

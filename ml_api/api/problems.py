@@ -6,7 +6,6 @@ from time import monotonic
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
-from werkzeug.wrappers import Response as BaseResponse
 
 from ml_api import errors, tracing
 from ml_api.api.schemas import Problem
@@ -25,6 +24,7 @@ STATUS: dict[type[MlApiError], int] = {
     errors.InvalidImage: 422,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
+    errors.Misdirected: 421,
     errors.NotFound: 404,
     errors.Overloaded: 503,
     errors.Unavailable: 503,
@@ -47,6 +47,7 @@ TITLES = {
     413: "Content Too Large",
     414: "URI Too Long",
     415: "Unsupported Media Type",
+    421: "Misdirected Request",
     422: "Unprocessable Content",
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
@@ -90,10 +91,8 @@ def _ours(error: MlApiError) -> Response:
     return problem(status, error.slug, error.detail)
 
 
-def _http(error: HTTPException) -> BaseResponse:
+def _http(error: HTTPException) -> Response:
     status = error.code or 500
-    if status in {301, 302, 307, 308}:
-        return error.get_response(request.environ)
     if status == 413:
         _count_rejected(errors.TooLarge)
         _drain()

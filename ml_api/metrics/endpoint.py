@@ -1,18 +1,58 @@
 """Where Prometheus asks: a port and a thread of its own, so that a service without a free thread can still be watched."""
 
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
+from threading import Thread
+from typing import TYPE_CHECKING
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
+
+from ml_api.browsers import HEADERS, AllowedHosts
+from ml_api.errors import InvalidInput, Misdirected
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 
 @contextmanager
-def endpoint(host: str, port: int, registry: CollectorRegistry) -> Iterator[None]:
+def endpoint(host: str, port: int, registry: CollectorRegistry, allowed: AllowedHosts) -> Iterator[None]:
     """Serve `registry` until the context ends, as OpenMetrics with exemplars to those who accept that. Raises OSError."""
-    server, thread = start_http_server(port, host, registry)
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    kind = _Server6 if ":" in host else ThreadingWSGIServer
+    with make_server(host, port, _guarded(make_wsgi_app(registry), allowed), kind, _SilentHandler) as server:
+        thread = Thread(target=server.serve_forever, name="metrics", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _guarded(app: "WSGIApplication", allowed: AllowedHosts) -> "WSGIApplication":
+    """Metrics name what is searched for and how often: no page of another site may read them."""
+
+    def guarded(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        try:
+            allowed.check(environ)
+        except InvalidInput as exc:
+            status = HTTPStatus.MISDIRECTED_REQUEST if isinstance(exc, Misdirected) else HTTPStatus.BAD_REQUEST
+            answer = f"{exc.detail}\n".encode()
+            headers = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(answer)), **HEADERS}
+            start_response(f"{status.value} {status.phrase}", list(headers.items()))
+            return [answer]
+        return app(environ, lambda status, headers, *error: start_response(status, [*headers, *HEADERS.items()], *error))
+
+    return guarded
+
+
+class _Server6(ThreadingWSGIServer):
+    address_family = socket.AF_INET6
+
+
+class _SilentHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's name
+        """Scrapes are no news."""

@@ -17,6 +17,7 @@ from gunicorn.glogging import Logger
 
 from ml_api.api.state import EXTENSION
 from ml_api.app import create_app
+from ml_api.browsers import AllowedHosts
 from ml_api.errors import ConfigError
 from ml_api.metrics.endpoint import endpoint
 from ml_api.services import Services
@@ -65,7 +66,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             raise AppImportError("\n".join(f"error: {problem}" for problem in exc.problems)) from exc
         services: Services = app.extensions[EXTENSION]
         self._services = services
-        metrics = endpoint(self.settings.host, self.settings.metrics_port, services.metrics.registry)
+        allowed = AllowedHosts.of(self.settings.host, self.settings.allowed_hosts)
+        metrics = endpoint(self.settings.host, self.settings.metrics_port, services.metrics.registry, allowed)
         services.background.enter_context(metrics)
         address = _address(self.settings, self.settings.port)
         _log.info("search page  http://%s/", address)

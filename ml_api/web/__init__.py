@@ -21,8 +21,6 @@ EXAMPLES = (
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; frame-ancestors 'none'; "
     "base-uri 'none'; form-action 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
 }
 PAGES = {"web.page", "flasgger.apidocs"}
 

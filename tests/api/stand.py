@@ -68,8 +68,9 @@ def write_corpus(root):
     return root
 
 
-def build_stand(root, thumbnail_dir, limits=LIMITS, **replaced):
+def build_stand(root, thumbnail_dir, limits=LIMITS, allowed_hosts="", **replaced):
     """The application over stand-ins; keyword arguments replace parts of its services. Close its services."""
     services = stand_in_services(root, thumbnail_dir, limits, **replaced)
-    app = create_app(load_settings({"ML_API_MAX_UPLOAD_BYTES": str(limits.max_bytes)}), services)
+    settings = load_settings({"ML_API_MAX_UPLOAD_BYTES": str(limits.max_bytes), "ML_API_ALLOWED_HOSTS": allowed_hosts})
+    app = create_app(settings, services)
     return Stand(app, app.test_client(), services, root)
