@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PORT ?= 5000
+PORT ?= 8420
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 MONITORING := prometheus prometheus-alertmanager prometheus-node-exporter
 # Progress for who watches a terminal, silence elsewhere.
@@ -29,9 +29,7 @@ demo monitor serve: export ML_API_REVISION ?= $(shell git rev-parse --short HEAD
 
 demo monitor: export ML_API_MODEL := demo/model
 demo monitor: export ML_API_CORPUS := data/demo/images
-demo monitor: export ML_API_MILVUS_URI := data/demo/milvus.db
-demo monitor: export ML_API_THUMBNAIL_DIR := data/demo/thumbnails
-demo monitor: export ML_API_SYNC_METRICS := data/demo/sync.prom
+demo monitor: export ML_API_DATA_DIR := data/demo
 demo monitor: $(VENV)/.installed
 	@$(BIN)/python -m demo.corpus $(ML_API_CORPUS)
 	@$(BIN)/python -m ml_api sync

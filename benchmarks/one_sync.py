@@ -16,7 +16,7 @@ from ml_api.settings import Settings
 
 def rate(images: Path, model: str) -> float:
     with tempfile.TemporaryDirectory(prefix="ml-api-benchmark-") as name:
-        settings = Settings(corpus=images, model=model, milvus_uri=f"{name}/milvus.db", sync_metrics=Path(name) / "sync.prom")
+        settings = Settings(corpus=images, model=model, data_dir=Path(name))
         with open_indexer(settings) as indexer:
             marks: list[tuple[float, int]] = []
             report = indexer.run(indexer.plan(), lambda current: marks.append((perf_counter(), current.done)))

@@ -81,7 +81,7 @@ def measure_memory(images: int, model: Path) -> Memory:
     with tempfile.TemporaryDirectory(prefix="ml-api-benchmark-") as name:
         folder = Path(name)
         write_corpus(folder / "images", images)
-        paths = {"corpus": folder / "images", "milvus_uri": folder / "milvus.db", "sync_metrics": folder / "sync.prom"}
+        paths = {"corpus": folder / "images", "data_dir": folder / "data"}
         settings = environment(model=model, log_level="warning", **paths)
         started = perf_counter()
         process = subprocess.Popen([sys.executable, "-m", "ml_api", "sync"], cwd=ROOT, env=settings)

@@ -49,7 +49,7 @@ def _passing_on(metrics: SyncMetrics, path: Path) -> Iterator[None]:
     try:
         metrics.save(path)
     except OSError as exc:
-        raise ConfigError(f"{environment_name('sync_metrics')}: cannot write {path}: {exc.strerror}") from exc
+        raise ConfigError(f"{environment_name('data_dir')}: cannot write {path}: {exc.strerror}") from exc
     with closing(Poll("sync-metrics", lambda: metrics.save(path), SAVE_EVERY_S)) as poll:
         try:
             yield

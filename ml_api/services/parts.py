@@ -23,7 +23,7 @@ def milvus_store(settings: Settings, metrics: Metrics) -> VectorStore:
     from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
 
     connection = Connection(
-        uri=settings.milvus_uri,
+        uri=settings.store_uri,
         token=settings.milvus_token.get_secret_value(),
         database=settings.milvus_database,
         tls_ca=settings.milvus_tls_ca,

@@ -88,7 +88,7 @@ def build_services(settings: Settings) -> Services:
             metrics=metrics,
             limits=limits,
             corpus=corpus,
-            thumbnails=Thumbnails(settings.thumbnail_dir, limits),
+            thumbnails=Thumbnails(settings.thumbnails, limits),
             embedder=embedder,
             store=store,
             searcher=Searcher(_remembering(embedder, settings, metrics), store, metrics),

@@ -6,7 +6,6 @@ whose data a second process destroys; scale out with replicas over a Milvus serv
 
 import logging
 import os
-import socket
 import sys
 from typing import Any
 
@@ -22,7 +21,7 @@ from ml_api.errors import ConfigError
 from ml_api.metrics.endpoint import endpoint
 from ml_api.services import Services
 from ml_api.serving.worker import SILENCE_S, Worker
-from ml_api.settings import Settings, environment_name
+from ml_api.settings import Settings
 
 BOOT_TIMEOUT_S = 600
 """Loading a big model from a slow disk takes minutes; a worker that needs longer is taken for dead."""
@@ -76,7 +75,6 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         return app
 
     def run(self) -> None:
-        _require_free_ports(self.settings)
         parent = os.getpid()
         try:
             Arbiter(self).run()
@@ -92,19 +90,6 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
 
 def _address(settings: Settings, port: int) -> str:
     return f"[{settings.host}]:{port}" if ":" in settings.host else f"{settings.host}:{port}"
-
-
-def _require_free_ports(settings: Settings) -> None:
-    """Raise ConfigError for a port that is taken, before anything slow begins."""
-    problems = []
-    for field, port in (("port", settings.port), ("metrics_port", settings.metrics_port)):
-        try:
-            family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-            socket.create_server((settings.host, port), family=family).close()
-        except OSError as exc:
-            problems.append(f"{environment_name(field)}: cannot listen on {_address(settings, port)}: {exc.strerror}")
-    if problems:
-        raise ConfigError(*problems)
 
 
 class _PropagatingLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types

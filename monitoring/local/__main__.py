@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ml_api.errors import ConfigError
-from ml_api.settings import Settings, load_settings
+from ml_api.settings import ENV_FILE, Settings, load_settings
 from monitoring.local.configuration import localised, notifying, write
 from monitoring.local.daemons import Daemon, MissingProgram, StartFailed, alertmanager, choose_port, node_exporter, prometheus
 from monitoring.local.notifications import Webhook, lines
@@ -28,7 +28,7 @@ def main() -> int:
     for number in ENDING:
         signal.signal(number, _end)
     try:
-        settings = load_settings()
+        settings = load_settings(env_file=ENV_FILE, command="serve")
         with ExitStack() as stack:
             _start(settings, stack)
             # From here on the service has the word: it prints its own addresses, and its end is ours.
@@ -56,8 +56,8 @@ def _start(settings: Settings, stack: ExitStack) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     port = choose_port(9090)
     targets = {"ml-api": f"{settings.host}:{settings.metrics_port}", "prometheus": f"127.0.0.1:{port}"}
-    if settings.milvus_uri.startswith("http"):
-        targets["milvus"] = f"{urlsplit(settings.milvus_uri).hostname}:{MILVUS_METRICS_PORT}"
+    if settings.store_uri.startswith("http"):
+        targets["milvus"] = f"{urlsplit(settings.store_uri).hostname}:{MILVUS_METRICS_PORT}"
     optional = {"alertmanager": _alertmanager, "node": _node_exporter}
     for job, make in optional.items():
         try:

@@ -35,7 +35,7 @@ class Stack:
         if missing:
             raise Failure(f"{' and '.join(missing)} not set: neither in .env nor in the environment")
         return cls(
-            api=Client(url["API"]),
+            api=Client(url["ML_API"]),
             grafana=Client(url["GRAFANA"], "admin", settings["GRAFANA_PASSWORD"]),
             kibana=Client(url["KIBANA"], "elastic", settings["ELASTIC_PASSWORD"]),
             request_id=f"smoke-{uuid4().hex}",
@@ -65,7 +65,7 @@ class Stack:
             raise NotYet(f"{service} answers {output[:200]!r}") from None
 
 
-_PORTS: Final = {"API": 5000, "GRAFANA": 3000, "KIBANA": 5601}
+_PORTS: Final = {"ML_API": 8420, "GRAFANA": 3000, "KIBANA": 5601}
 
 
 def _dotenv(path: Path) -> dict[str, str]:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -25,20 +26,25 @@ def free_port():
 def environment(**settings):
     """This process's environment without its ML_API_* variables, plus `settings` (without the prefix)."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ML_API_")}
-    return clean | {"HF_HUB_OFFLINE": "1"} | {f"ML_API_{name.upper()}": str(value) for name, value in settings.items()}
+    return (
+        clean
+        | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+        | {f"ML_API_{name.upper()}": str(value) for name, value in settings.items()}
+    )
 
 
 def run(*arguments, timeout=180, **settings):
-    """Run one command of the application to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "ml_api", *map(str, arguments)],
-        cwd=ROOT,
-        env=environment(**settings),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    """Run one command of the application to its end, in an empty folder: a `.env` of the checkout is not the tests' business."""
+    with tempfile.TemporaryDirectory() as folder:
+        return subprocess.run(
+            [sys.executable, "-m", "ml_api", *map(str, arguments)],
+            cwd=folder,
+            env=environment(**settings),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
 
 
 def children(pid):
@@ -56,12 +62,10 @@ class Server:
         self.settings = {
             "model": MODEL,
             "corpus": corpus,
-            "milvus_uri": folder / "milvus.db",
-            "thumbnail_dir": folder / "thumbnails",
-            "sync_metrics": folder / "sync.prom",
+            "data_dir": folder,
         } | settings
         self.log_path = folder / f"server-{self.port}.log"
-        self.cwd = ROOT
+        self.cwd = folder
         self.process = None
 
     def sync(self):
@@ -74,7 +78,7 @@ class Server:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "ml_api", "serve"],
                 cwd=self.cwd,
-                env=environment(port=self.port, metrics_port=self.metrics_port, **self.settings) | {"PYTHONPATH": str(ROOT)},
+                env=environment(port=self.port, metrics_port=self.metrics_port, **self.settings),
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

@@ -24,8 +24,7 @@ class Stack:
             corpus=corpus,
             port=free_port(),
             metrics_port=free_port(),
-            milvus_uri="vectors.db",
-            thumbnail_dir="thumbnails",
+            data_dir="kept",
         )
         with self.output.open("w") as output:
             self.process = subprocess.Popen(

@@ -172,9 +172,9 @@ def test_what_was_indexed_and_when_is_among_the_metrics(server):
     assert found["ml_api_ready", "model"] == found["ml_api_ready", "store"] == 1
 
 
-def test_a_file_for_metrics_that_cannot_be_written_is_named(demo_corpus, tmp_path, server):
+def test_a_sync_whose_metrics_cannot_be_written_names_the_folder(demo_corpus, tmp_path, server):
     (tmp_path / "file").write_text("")
-    settings = server.settings | {"milvus_uri": tmp_path / "m.db", "sync_metrics": tmp_path / "file" / "sync.prom"}
+    settings = server.settings | {"milvus_uri": tmp_path / "m.db", "data_dir": tmp_path / "file"}
     result = run("sync", **settings, port=free_port())
     assert result.returncode == 2
-    assert "ML_API_SYNC_METRICS" in result.stderr
+    assert "ML_API_DATA_DIR" in result.stderr

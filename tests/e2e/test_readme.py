@@ -13,7 +13,7 @@ EXAMPLES = re.search(r"## Use it\n\n```bash\n(.*?)```", (ROOT / "README.md").rea
 @pytest.mark.parametrize("example", EXAMPLES.strip().split("\n\n"), ids=lambda example: example.splitlines()[0].lstrip("# "))
 def test_an_example_works_as_it_stands(server, demo_corpus, tmp_path, example):
     here = (
-        example.replace("http://127.0.0.1:5000", server.url)
+        example.replace("http://127.0.0.1:8420", server.url)
         .replace("data/demo/images", str(demo_corpus))
         .replace("/tmp/thumbnail", f"{tmp_path}/thumbnail")
     )

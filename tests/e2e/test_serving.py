@@ -197,7 +197,7 @@ def test_a_second_process_on_an_embedded_store_is_refused(server):
 
 def test_a_port_that_is_taken_is_named_before_anything_is_loaded(server, tmp_path):
     started = time.monotonic()
-    settings = server.settings | {"milvus_uri": tmp_path / "other.db", "port": server.port, "metrics_port": server.metrics_port}
+    settings = server.settings | {"data_dir": tmp_path, "port": server.port, "metrics_port": server.metrics_port}
     assert_refused(run("serve", **settings), "ML_API_PORT", "ML_API_METRICS_PORT")
     assert time.monotonic() - started < 20
 
@@ -208,7 +208,7 @@ def test_a_model_that_cannot_be_had_names_the_ways_out(demo_corpus, tmp_path):
             command,
             model="clip-ViT-B-32",
             corpus=demo_corpus,
-            milvus_uri=tmp_path / "m.db",
+            data_dir=tmp_path,
             port=free_port(),
             metrics_port=free_port(),
         )
@@ -216,12 +216,12 @@ def test_a_model_that_cannot_be_had_names_the_ways_out(demo_corpus, tmp_path):
 
 
 def test_all_problems_of_a_configuration_are_reported_together():
-    result = run("serve", port="none", model="", corpsu="x", metric="EUCLID")
+    result = run("serve", port="none", corpsu="x", metric="EUCLID", metrics_port=free_port())
     assert_refused(result, "ML_API_PORT", "ML_API_CORPSU", "ML_API_METRIC")
 
 
 def test_serving_needs_a_corpus():
-    assert_refused(run("serve", model=MODEL), "ML_API_CORPUS")
+    assert_refused(run("serve", model=MODEL, port=free_port(), metrics_port=free_port()), "ML_API_CORPUS")
 
 
 def test_another_model_is_refused_for_vectors_that_are_there(server, demo_corpus, tmp_path):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ml_api.metrics import Metrics
 from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
-from tests.e2e.server_process import MODEL, ROOT, environment, run
+from tests.e2e.server_process import MODEL, environment, run
 
 IMAGES = 3000
 KILLS = 10
@@ -33,13 +33,13 @@ def corpus(tmp_path_factory):
 
 @pytest.mark.timeout(420)
 def test_ten_kills_lose_nothing_and_duplicate_nothing(corpus, tmp_path):
-    settings = {"model": MODEL, "corpus": corpus, "milvus_uri": tmp_path / "milvus.db", "sync_metrics": tmp_path / "sync.prom"}
+    settings = {"model": MODEL, "corpus": corpus, "data_dir": tmp_path}
     chance = random.Random(SEED)
     interrupted = 0
     for _ in range(KILLS):
         process = subprocess.Popen(
             [sys.executable, "-m", "ml_api", "sync"],
-            cwd=ROOT,
+            cwd=tmp_path,
             env=environment(**settings),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -54,7 +54,7 @@ def test_ten_kills_lose_nothing_and_duplicate_nothing(corpus, tmp_path):
     assert interrupted >= KILLS // 2, "the syncs ended before they could be killed: nothing was tested"
     last = run("sync", **settings)
     assert last.returncode == 0, last.stdout + last.stderr
-    assert stored(settings["milvus_uri"]) == in_folder(corpus)
+    assert stored(tmp_path / "milvus.db") == in_folder(corpus)
     again = run("sync", **settings)
     assert json.loads(again.stdout.splitlines()[-1])["ml_api.sync.unchanged"] == IMAGES
 

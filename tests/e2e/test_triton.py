@@ -64,8 +64,6 @@ def test_while_triton_is_away_the_service_says_so_and_comes_back_by_itself(serve
 
 
 def test_without_triton_nothing_starts(demo_corpus, tmp_path):
-    result = run(
-        "sync", model=MODEL, corpus=demo_corpus, milvus_uri=tmp_path / "milvus.db", embedding_url="triton://127.0.0.1:1/demo"
-    )
+    result = run("sync", model=MODEL, corpus=demo_corpus, data_dir=tmp_path, embedding_url="triton://127.0.0.1:1/demo")
     assert result.returncode == 2
     assert "127.0.0.1:1 cannot be reached" in result.stderr

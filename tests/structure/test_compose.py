@@ -118,7 +118,7 @@ def test_only_what_people_use_is_published_and_not_to_the_network():
 def test_a_mount_is_a_file_of_ours_a_named_volume_or_a_known_part_of_the_host(name):
     volumes = {**load(FILES[0])["volumes"], **load(FILES[1])["volumes"]}
     for mount in SERVICES[name].get("volumes", []):
-        source, rest = mount.replace("${CORPUS:-demo-corpus}", "demo-corpus").split(":", 1)
+        source, rest = mount.replace("${ML_API_CORPUS:-demo-corpus}", "demo-corpus").split(":", 1)
         if source.startswith("./"):
             assert (ROOT / source).exists(), f"{name} mounts {source}, which is not in the repository"
             assert rest.endswith(":ro")
@@ -158,7 +158,7 @@ def test_the_example_environment_shows_the_defaults():
     defaults = dict(re.findall(r"\$\{([A-Z_]+):-([^}]+)\}", "".join(path.read_text() for path in FILES)))
     shown = {name: value for name, value in example().items() if name in defaults}
     assert {name: value for name, value in shown.items() if value != defaults[name]} == {
-        "CORPUS": "/srv/pictures",
+        "ML_API_CORPUS": "/srv/pictures",
         "ML_API_MODEL": "clip-ViT-B-32",
     }
 

@@ -7,6 +7,7 @@ import pytest
 
 from ml_api import errors
 from ml_api.api import problems
+from ml_api.cli.exits import exits_table
 from ml_api.errors import MlApiError
 from ml_api.logs import fields_table
 from ml_api.metrics import Metrics, metrics_table
@@ -39,6 +40,11 @@ def test_every_error_has_its_own_code():
 @pytest.mark.parametrize("row", settings_table().splitlines())
 def test_every_setting_stands_in_the_introduction_as_the_code_has_it(row):
     assert row in (ROOT / "Introduction.md").read_text().splitlines(), "take the table from `python -m ml_api settings`"
+
+
+@pytest.mark.parametrize("row", exits_table().splitlines())
+def test_every_exit_code_stands_in_the_introduction_as_the_code_has_it(row):
+    assert row in (ROOT / "Introduction.md").read_text().splitlines(), "take the row from `ml_api/cli/exits.py`"
 
 
 @pytest.mark.parametrize("row", metrics_table().splitlines())

@@ -41,6 +41,7 @@ LAYERS = [
     {"web"},
     {"app"},
     {"serving"},
+    {"cli"},
     {"__main__"},
 ]
 """From the ground up. A module may import from layers below its own, and from its own room."""
@@ -71,6 +72,7 @@ ADAPTERS = {
     "prometheus_client": "metrics",
     "pynvml": "services",
     "opentelemetry": "spans",
+    "dotenv": "settings",
 }
 """Libraries that one room only may know."""
 

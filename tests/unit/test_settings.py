@@ -1,15 +1,25 @@
-"""Settings: read from the environment, all problems reported together."""
+"""Settings: options before the environment before a `.env` file; all problems together, by the names under which they came."""
+
+import os
+import re
+import socket
 
 import pytest
 
 from ml_api.errors import ConfigError
-from ml_api.settings import load_settings
+from ml_api.settings import Given, Settings, environment_name, load_settings, option_name
+
+
+def problems_of(*arguments, **keywords):
+    with pytest.raises(ConfigError) as caught:
+        load_settings(*arguments, **keywords)
+    return caught.value.problems
 
 
 def test_defaults_need_no_environment():
     settings = load_settings({})
     assert settings.model == "clip-ViT-B-32"
-    assert settings.port == 5000
+    assert settings.port == 8420
 
 
 def test_values_come_from_the_environment():
@@ -19,21 +29,118 @@ def test_values_come_from_the_environment():
 
 
 def test_an_empty_variable_counts_as_unset():
-    assert load_settings({"ML_API_PORT": " "}).port == 5000
+    assert load_settings({"ML_API_PORT": " "}).port == 8420
 
 
-def test_a_corpus_on_the_command_line_wins(tmp_path):
-    assert load_settings({"ML_API_CORPUS": "/"}, corpus=tmp_path).corpus == tmp_path
+def test_options_win_over_the_environment_and_that_over_a_file(tmp_path):
+    file = tmp_path / ".env"
+    file.write_text("# of Docker Compose, too\nML_API_PORT=1001\nML_API_THREADS=3\nML_API_HOST='0.0.0.0'\nGRAFANA_PASSWORD=x\n")
+    settings = load_settings(
+        {"ML_API_PORT": "1002", "ML_API_THREADS": "4", "ML_API_HOST": ""},
+        options={"port": Given("--port", "1003")},
+        env_file=file,
+    )
+    assert (settings.port, settings.threads, settings.host) == (1003, 4, "0.0.0.0")
+
+
+def test_a_file_that_is_not_there_is_none(tmp_path):
+    assert load_settings({}, env_file=tmp_path / ".env").port == 8420
+
+
+@pytest.mark.parametrize(
+    ("bytes_", "says"), [(b"ML_API_PORT=8\xff", "not UTF-8"), (b"ML_API_PROT=80", "ML_API_PROT in .*did you mean")]
+)
+def test_what_is_wrong_with_a_file_names_the_file(tmp_path, bytes_, says):
+    file = tmp_path / ".env"
+    file.write_bytes(bytes_)
+    [problem] = problems_of({}, env_file=file)
+    assert str(file) in problem
+    assert re.search(says, problem)
 
 
 def test_every_problem_is_reported_at_once():
-    with pytest.raises(ConfigError) as caught:
-        load_settings({"ML_API_PORT": "0", "ML_API_DEVICE": "tpu", "ML_API_CORPSE": "x"})
-    problems = "\n".join(caught.value.problems)
-    assert len(caught.value.problems) == 3
-    assert "ML_API_PORT" in problems
-    assert "'tpu'" in problems
-    assert "did you mean ML_API_CORPUS?" in problems
+    problems = problems_of({"ML_API_PORT": "0", "ML_API_DEVICE": "tpu", "ML_API_CORPSE": "x"}, problems=["--prot is not an option"])
+    assert len(problems) == 4
+    told = "\n".join(problems)
+    assert "--prot" in told
+    assert "ML_API_PORT" in told
+    assert "'tpu'" in told
+    assert "did you mean ML_API_CORPUS?" in told
+
+
+def test_a_problem_is_named_as_its_value_was_given(tmp_path):
+    file = tmp_path / ".env"
+    file.write_text("ML_API_THREADS=many\n")
+    problems = problems_of({"ML_API_DEVICE": "tpu"}, options={"corpus": Given("DIR", "README.txt")}, env_file=file)
+    assert [problem.partition(": ")[0] for problem in problems] == ["DIR", "ML_API_DEVICE", f"ML_API_THREADS in {file}"]
+
+
+def test_paths_keep_the_spelling_they_were_given_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "README.md").write_text("")
+    assert problems_of({"ML_API_CORPUS": "README.md"}) == ("ML_API_CORPUS: README.md is not a folder",)
+    assert problems_of({"ML_API_CORPUS": "Nowhere"}) == (
+        f"ML_API_CORPUS: Nowhere is not a folder: there is no {tmp_path / 'Nowhere'}",
+    )
+
+
+def test_a_tilde_is_the_home_folder_in_every_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "ca.pem").write_text("")
+    settings = load_settings(
+        {
+            "ML_API_CORPUS": "~",
+            "ML_API_MODEL": "~/clip",
+            "ML_API_DATA_DIR": "~/kept",
+            "ML_API_MILVUS_URI": "~/vectors.db",
+            "ML_API_MILVUS_TLS_CA": "~/ca.pem",
+        }
+    )
+    assert settings.corpus == tmp_path
+    assert settings.model == str(tmp_path / "clip")
+    assert settings.data_dir == tmp_path / "kept"
+    assert settings.store_uri == str(tmp_path / "vectors.db")
+    assert settings.milvus_tls_ca == tmp_path / "ca.pem"
+
+
+def test_a_home_folder_that_cannot_be_told_is_named():
+    [problem] = problems_of({"ML_API_DATA_DIR": "~nobody-of-this-name/data"})
+    assert "~nobody-of-this-name/data" in problem
+    assert "write the path out" in problem
+
+
+def test_data_lie_in_one_place_told_from_the_root(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings({})
+    assert settings.data_dir == tmp_path / "data"
+    assert settings.store_uri == str(tmp_path / "data" / "milvus.db")
+    assert settings.thumbnails == tmp_path / "data" / "thumbnails"
+    assert settings.sync_metrics == tmp_path / "data" / "sync.prom"
+
+
+@pytest.mark.parametrize("name", ["ML_API_THUMBNAIL_DIR", "ML_API_SYNC_METRICS"])
+def test_what_replaced_a_setting_is_told(name):
+    [problem] = problems_of({name: "somewhere"})
+    assert problem.startswith(f"{name} is no setting any more")
+    assert "ML_API_DATA_DIR" in problem
+
+
+def test_what_kubernetes_injects_for_services_of_our_name_is_passed_over():
+    injected = {
+        "ML_API_SERVICE_HOST": "10.0.0.7",
+        "ML_API_SERVICE_PORT": "80",
+        "ML_API_SERVICE_PORT_HTTP": "80",
+        "ML_API_PORT": "tcp://10.0.0.7:80",
+        "ML_API_PORT_80_TCP": "tcp://10.0.0.7:80",
+        "ML_API_PORT_80_TCP_PROTO": "tcp",
+        "ML_API_PORT_80_TCP_PORT": "80",
+        "ML_API_PORT_80_TCP_ADDR": "10.0.0.7",
+        "ML_API_METRICS_SERVICE_HOST": "10.0.0.8",
+        "ML_API_METRICS_PORT": "tcp://10.0.0.8:9464",
+        "ML_API_METRICS_PORT_9464_TCP_ADDR": "10.0.0.8",
+        "ML_API_GPU_PORT": "tcp://10.0.0.9:80",
+    }
+    assert load_settings(injected) == load_settings({})
 
 
 @pytest.mark.parametrize("uri", ["ftp://host", "http://", "data/milvus", "/srv/vectors/"])
@@ -55,16 +162,83 @@ def test_an_embedding_url_names_host_port_and_model(url):
         load_settings({"ML_API_EMBEDDING_URL": url})
 
 
-def test_a_missing_corpus_folder_is_named(tmp_path):
-    with pytest.raises(ConfigError, match="is not a folder"):
-        load_settings({"ML_API_CORPUS": str(tmp_path / "nowhere")})
-
-
 def test_secrets_are_not_quoted_back():
     settings = load_settings({"ML_API_MILVUS_TOKEN": "root:hunter2"})
     assert "hunter2" not in repr(settings)
+    [problem] = problems_of({"ML_API_MILVUS_URI": "ftp://root:hunter2@host"})
+    assert "hunter2" not in problem
+    assert "ftp://…@host" in problem
 
 
 def test_settings_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         load_settings({}).port = 1
+
+
+def test_a_name_is_a_variable_and_an_option():
+    assert environment_name("data_dir") == "ML_API_DATA_DIR"
+    assert option_name("data_dir") == "--data-dir"
+
+
+class TestWhatACommandNeeds:
+    """Checked with the values, so that all of it is told at once."""
+
+    @pytest.fixture
+    def given(self, tmp_path):
+        """Settings that `serve` can start with."""
+        (tmp_path / "images").mkdir()
+        ports = {}
+        for field in ("port", "metrics_port"):
+            with socket.create_server(("127.0.0.1", 0)) as probe:
+                ports[field] = probe.getsockname()[1]
+        values = {"corpus": tmp_path / "images", "data_dir": tmp_path / "data", **ports}
+        return {environment_name(field): str(value) for field, value in values.items()}
+
+    def test_nothing_is_wrong_with_what_works(self, given):
+        assert isinstance(load_settings(given, command="serve"), Settings)
+        assert isinstance(load_settings(given, command="sync"), Settings)
+
+    def test_ports_in_use_are_told_with_everything_else(self, given):
+        with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+            port, metrics_port = (taken.getsockname()[1] for taken in (one, other))
+            taken = {"ML_API_PORT": str(port), "ML_API_METRICS_PORT": str(metrics_port)}
+            problems = problems_of(given | taken | {"ML_API_DEVICE": "tpu", "ML_API_CORPUS": ""}, command="serve")
+        told = "\n".join(problems)
+        assert len(problems) == 4
+        assert f"ML_API_PORT: port {port} of 127.0.0.1 is in use, perhaps by another instance of this service" in told
+        assert f"ML_API_METRICS_PORT: port {metrics_port} of 127.0.0.1 is in use" in told
+        assert "choose another" in told
+        assert "--corpus or ML_API_CORPUS: name the folder of images" in told
+
+    def test_a_port_of_default_that_is_in_use_names_what_chooses_another(self, given):
+        del given["ML_API_PORT"]
+        try:
+            with socket.create_server(("127.0.0.1", 8420)):
+                [problem] = problems_of(given, command="serve")
+        except OSError:  # something else has it, which is as good
+            [problem] = problems_of(given, command="serve")
+        assert problem.startswith("--port or ML_API_PORT: port 8420")
+
+    def test_the_metrics_need_a_port_of_their_own(self, given):
+        [problem] = problems_of(given | {"ML_API_METRICS_PORT": given["ML_API_PORT"]}, command="serve")
+        assert problem.startswith("ML_API_METRICS_PORT")
+
+    def test_a_host_that_is_not_this_machine_is_named(self, given):
+        [problem] = problems_of(given | {"ML_API_HOST": "192.0.2.1"}, command="serve")
+        assert problem.startswith("ML_API_HOST: 192.0.2.1 is no address of this machine")
+
+    def test_a_sync_needs_no_port(self, given):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            load_settings(given | {"ML_API_PORT": str(taken.getsockname()[1])}, command="sync")
+
+    @pytest.mark.parametrize("command", ["serve", "sync"])
+    def test_data_below_a_file_are_refused(self, given, command, tmp_path):
+        (tmp_path / "file").write_text("")
+        [problem] = problems_of(given | {"ML_API_DATA_DIR": str(tmp_path / "file" / "data")}, command=command)
+        assert problem == f"ML_API_DATA_DIR: {tmp_path / 'file'} is not a folder (got '{tmp_path / 'file' / 'data'}')"
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+    def test_data_that_cannot_be_written_are_refused(self, given, tmp_path):
+        (tmp_path / "closed").mkdir(mode=0o500)
+        [problem] = problems_of(given | {"ML_API_DATA_DIR": str(tmp_path / "closed" / "data")}, command="serve")
+        assert "cannot be made, as" in problem

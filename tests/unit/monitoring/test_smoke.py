@@ -63,7 +63,7 @@ def smoke(world, folder, *arguments, **more):
     """The result of the program, and what the servers were asked."""
     world.docker(folder)
     with FakeServer(world.answer) as server:
-        ports = {f"{name}_PORT": str(server.port) for name in ("API", "GRAFANA", "KIBANA")}
+        ports = {f"{name}_PORT": str(server.port) for name in ("ML_API", "GRAFANA", "KIBANA")}
         passwords = {"GRAFANA_PASSWORD": "grafana-secret", "ELASTIC_PASSWORD": "elastic-secret"}
         result = subprocess.run(
             [sys.executable, "-m", "monitoring.smoke", "--timeout", "0.1", *arguments],

@@ -1,24 +1,24 @@
-"""Everything that can be configured, read once from `ML_API_*` environment variables and frozen.
+"""Every setting: typed, ranged and described here, frozen once read.
 
-Every field is typed, ranged and described here; the table in Introduction.md is generated from this file and checked by a test.
-All problems of a configuration are reported together, and a misspelt variable is a problem, not a silently ignored wish.
+The variables, the command line's options and the table in Introduction.md are made from this file; a test keeps them equal.
 """
 
-import difflib
-import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from ml_api.browsers import listed
-from ml_api.errors import ConfigError
+from ml_api.settings import conditions
 
 PREFIX = "ML_API_"
 
 MIB = 2**20
+
+FullPath = Annotated[Path, AfterValidator(conditions.full_path)]
+Folder = Annotated[Path, AfterValidator(conditions.folder)]
+File = Annotated[Path, AfterValidator(conditions.file)]
 
 
 class Settings(BaseModel):
@@ -26,7 +26,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    corpus: Annotated[Path | None, Field(description="Folder of images to sync and to serve. Needed by `serve`.")] = None
+    corpus: Annotated[Folder | None, Field(description="Folder of images to sync and to serve.")] = None
     model: Annotated[
         str,
         Field(
@@ -49,14 +49,18 @@ class Settings(BaseModel):
     milvus_uri: Annotated[
         str,
         Field(
-            min_length=1,
-            description="A local path ending in `.db` (Milvus Lite, embedded) or `http(s)://host:port` (a Milvus server).",
+            description="`http(s)://host:port` of a Milvus server, or a local path ending in `.db` (Milvus Lite, embedded); "
+            "empty for `milvus.db` in the data folder.",
         ),
-    ] = "data/milvus.db"
+    ] = ""
+    data_dir: Annotated[
+        FullPath,
+        Field(description="Folder of all that is kept: the embedded store, cached thumbnails, the metrics of syncs."),
+    ] = Path("data")
     milvus_token: Annotated[SecretStr, Field(description="Milvus token, `user:password` or an API key.")] = SecretStr("")
     milvus_database: Annotated[str, Field(pattern=r"^\w*$", description="Milvus database; empty for the default one.")] = ""
     milvus_tls_ca: Annotated[
-        Path | None, Field(description="CA certificate (PEM) to check an `https://` Milvus server against.")
+        File | None, Field(description="CA certificate (PEM) to check an `https://` Milvus server against.")
     ] = None
     milvus_tls_server_name: Annotated[
         str, Field(description="Name expected in the Milvus server's certificate, if it differs from the host's.")
@@ -101,7 +105,7 @@ class Settings(BaseModel):
             "`.example.org` for all below it, `*` for any. Other requests are answered with 421."
         ),
     ] = ""
-    port: Annotated[int, Field(ge=1, le=65_535, description="Port of the API and the page.")] = 5000
+    port: Annotated[int, Field(ge=1, le=65_535, description="Port of the API and the page.")] = 8420
     metrics_port: Annotated[int, Field(ge=1, le=65_535, description="Port of the Prometheus metrics, on the same address.")] = 9464
     threads: Annotated[int, Field(ge=1, le=256, description="Requests handled at once.")] = 32
     request_timeout_s: Annotated[
@@ -123,11 +127,6 @@ class Settings(BaseModel):
     text_cache: Annotated[
         int, Field(ge=0, le=1_000_000, description="Search texts whose vectors are remembered, about 3 KB each; 0 for none.")
     ] = 4096
-    thumbnail_dir: Annotated[Path, Field(description="Folder of cached thumbnails; safe to delete.")] = Path("data/thumbnails")
-
-    sync_metrics: Annotated[
-        Path, Field(description="File through which syncs, which come and go, pass their metrics to the service.")
-    ] = Path("data/sync.prom")
 
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="Least severe log record written.")] = (
         "info"
@@ -144,12 +143,32 @@ class Settings(BaseModel):
         ),
     ] = "unknown"
 
+    @property
+    def store_uri(self) -> str:
+        """Where the vectors are: a Milvus server's address, or the absolute path of the embedded store."""
+        return self.milvus_uri or str(self.data_dir / "milvus.db")
+
+    @property
+    def thumbnails(self) -> Path:
+        """Folder of cached thumbnails; safe to delete."""
+        return self.data_dir / "thumbnails"
+
+    @property
+    def sync_metrics(self) -> Path:
+        """File through which syncs, which come and go, pass their metrics to the service."""
+        return self.data_dir / "sync.prom"
+
     @field_validator("corpus")
     @classmethod
-    def _corpus_is_a_folder(cls, value: Path | None) -> Path | None:
-        if value is not None and not value.expanduser().is_dir():
-            raise ValueError(f"{value} is not a folder")
-        return value.expanduser().resolve() if value is not None else None
+    def _corpus_is_named(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is None and _command(info) in {"serve", "sync"}:
+            raise ValueError("name the folder of images")
+        return value
+
+    @field_validator("model")
+    @classmethod
+    def _model_may_be_at_home(cls, value: str) -> str:
+        return str(conditions.full_path(Path(value))) if value.startswith("~") else value
 
     @field_validator("allowed_hosts")
     @classmethod
@@ -170,73 +189,45 @@ class Settings(BaseModel):
         scheme, separator, rest = value.partition("://")
         if separator and (scheme not in {"http", "https"} or not rest):
             raise ValueError("must be http://host:port, https://host:port or a local path ending in .db")
-        if not separator and not value.endswith(".db"):
+        if separator or not value:
+            return value
+        if not value.endswith(".db"):
             raise ValueError("a local path must end in .db, such as data/milvus.db")
+        return str(conditions.full_path(Path(value)))
+
+    @field_validator("data_dir")
+    @classmethod
+    def _data_can_be_kept(cls, value: Path, info: ValidationInfo) -> Path:
+        embedded = not info.data.get("milvus_uri", "").startswith("http")
+        if _command(info) == "sync" or (_command(info) == "serve" and embedded):
+            conditions.require_writable(value)
         return value
 
-    @field_validator("milvus_tls_ca")
+    @field_validator("host")
     @classmethod
-    def _certificate_exists(cls, value: Path | None) -> Path | None:
-        if value is not None and not value.is_file():
-            raise ValueError(f"{value} is not a file")
+    def _host_is_an_address_of_this_machine(cls, value: str, info: ValidationInfo) -> str:
+        if _command(info) == "serve":
+            conditions.require_address(value)
         return value
+
+    @field_validator("port", "metrics_port")
+    @classmethod
+    def _port_is_free(cls, value: int, info: ValidationInfo) -> int:
+        if value == info.data.get("port"):
+            raise ValueError(f"{value} is the API's port too: the metrics need one of their own")
+        if _command(info) == "serve" and "host" in info.data:
+            conditions.require_free_port(info.data["host"], value)
+        return value
+
+
+def _command(info: ValidationInfo) -> str | None:
+    """What the settings are read for; what that needs of the machine is checked with the rest, so that all is told at once."""
+    return info.context.get("command") if info.context else None
 
 
 def environment_name(field: str) -> str:
     return PREFIX + field.upper()
 
 
-def settings_table() -> str:
-    """Every setting as a row of a Markdown table, in the order of this file: the one that Introduction.md shows."""
-    rows = ["| Variable | Default | Values | Meaning |", "|---|---|---|---|"]
-    for field, schema in Settings.model_json_schema()["properties"].items():
-        default = schema.get("default")
-        cells = (
-            f"`{environment_name(field)}`",
-            f"`{default}`" if default not in (None, "") else "",
-            _values(schema),
-            schema["description"],
-        )
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows)
-
-
-def _values(schema: dict[str, Any]) -> str:
-    if "enum" in schema:
-        return ", ".join(f"`{value}`" for value in schema["enum"])
-    least, above, most = (schema.get(bound) for bound in ("minimum", "exclusiveMinimum", "maximum"))
-    if most is None:
-        return "yes or no" if schema.get("type") == "boolean" else "text"
-    return f"{least:,} to {most:,}" if least is not None else f"over {above:,}, to {most:,}"
-
-
-def load_settings(environ: Mapping[str, str] | None = None, *, corpus: Path | None = None) -> Settings:
-    """Read the environment (`os.environ` unless given); a `corpus` named on the command line wins.
-
-    Raises ConfigError naming every problem at once. An empty variable counts as unset, as compose files and shells produce them so.
-    """
-    environ = os.environ if environ is None else environ
-    given = {name: value for name, value in environ.items() if name.startswith(PREFIX) and value.strip()}
-    known = {environment_name(field): field for field in Settings.model_fields}
-    problems = [_unknown(name, list(known)) for name in sorted(given.keys() - known.keys())]
-    values: dict[str, Any] = {known[name]: value for name, value in given.items() if name in known}
-    try:
-        settings = Settings(**(values | ({"corpus": corpus} if corpus else {})))
-    except ValidationError as exc:
-        problems += [_problem(error) for error in exc.errors()]
-        raise ConfigError(*problems) from None
-    if problems:
-        raise ConfigError(*problems)
-    return settings
-
-
-def _unknown(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else "")
-
-
-def _problem(error: Any) -> str:
-    name = environment_name(str(error["loc"][0]))
-    message = error["msg"].removeprefix("Value error, ")
-    given = "" if name == environment_name("milvus_token") else f" (got {str(error['input'])!r})"
-    return f"{name}: {message[0].lower()}{message[1:]}{given}"
+def option_name(field: str) -> str:
+    return "--" + field.replace("_", "-")

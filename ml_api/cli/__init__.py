@@ -1,0 +1,82 @@
+"""The command line: `serve`, `sync [DIR]`, `triton-repository DIR`, the tables of Introduction.md. `Exit` has its codes."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from ml_api import logs
+from ml_api.cli.exits import Exit
+from ml_api.cli.parsing import TABLES, Options, parse
+from ml_api.cores import configure_openmp, usable
+from ml_api.errors import ConfigError, MlApiError
+from ml_api.settings import ENV_FILE, Given, Settings, load_settings
+
+_log = logging.getLogger(__name__)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options, given, problems = parse(arguments)
+    if options.command in TABLES:
+        print(_table(options.command))  # noqa: T201 - this is what was asked for
+        return Exit.DONE
+    try:
+        return _run(options, given, problems)
+    except ConfigError as exc:
+        for problem in exc.problems:
+            print(f"error: {problem}", file=sys.stderr)  # noqa: T201 - a person started this, and waits for the reason
+        return Exit.MISCONFIGURED
+    except MlApiError as exc:
+        print(f"error: {exc.detail}", file=sys.stderr)  # noqa: T201 - as above
+        return Exit.FAILED
+
+
+def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit:
+    command = options.command if options.command in {"serve", "sync"} else None
+    settings = load_settings(options=given, env_file=ENV_FILE, command=command, problems=problems)
+    logs.configure(settings.log_level, settings.environment)
+    _configure_libraries()
+    match options.command:
+        case "serve":
+            return _serve(settings)
+        case "sync":
+            from ml_api.cli.sync import sync
+
+            return sync(settings, allow_empty=options.allow_empty)
+    return _write_triton_repository(settings, options.dir)
+
+
+def _configure_libraries() -> None:
+    """Before they are loaded: they read the environment then."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads and our fork deadlock
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it writes past our log, in a format of its own; its errors reach us anyway
+    configure_openmp(os.environ, usable())
+
+
+def _serve(settings: Settings) -> Exit:
+    from ml_api.serving import Server
+
+    Server(settings).run()
+    return Exit.DONE
+
+
+def _write_triton_repository(settings: Settings, folder: Path) -> Exit:
+    from ml_api.services import write_triton_repository
+
+    for model in write_triton_repository(settings, folder):
+        _log.info("wrote %s", model)
+    return Exit.DONE
+
+
+def _table(name: str) -> str:
+    """Each from where its rows are declared, which only the table wanted needs to be loaded for."""
+    match name:
+        case "metrics":
+            from ml_api.metrics import metrics_table
+
+            return metrics_table()
+        case "log-fields":
+            return logs.fields_table()
+    from ml_api.settings import settings_table
+
+    return settings_table()

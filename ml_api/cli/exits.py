@@ -1,0 +1,23 @@
+"""What the process's exit code says: the one place that tells. `--help` and Introduction.md show it."""
+
+from enum import IntEnum
+from typing import Self
+
+
+class Exit(IntEnum):
+    DONE = 0, "done; for `serve`: ended by a signal, as it should"
+    FAILED = 1, "a part failed while working; what was written until then is kept"
+    MISCONFIGURED = 2, "the settings or the command line cannot work; every problem is told, one a line, and nothing was begun"
+
+    meaning: str
+
+    def __new__(cls, code: int, meaning: str) -> Self:
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+
+def exits_table() -> str:
+    """The rows that Introduction.md shows."""
+    return "\n".join(["| Exit code | Meaning |", "|---|---|", *(f"| {code.value} | {code.meaning} |" for code in Exit)])

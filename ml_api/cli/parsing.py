@@ -1,0 +1,105 @@
+"""The command line's grammar. Every setting but secrets is an option, made from its declaration."""
+
+import argparse
+import difflib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ml_api import __version__
+from ml_api.cli.exits import Exit
+from ml_api.settings import Given, Settings, environment_name, option_name
+from ml_api.settings.loading import SECRETS
+from ml_api.settings.table import values_of
+
+TABLES = ("settings", "metrics", "log-fields")
+"""What Introduction.md shows, made from the code."""
+
+ORDER = """\
+Settings come from options, then from ML_API_* variables, then from those in a file .env in the working directory. Whoever may look
+at this machine's processes can read options, so what is secret is a variable only: """
+
+Options = argparse.Namespace
+
+
+def parse(arguments: Sequence[str] | None) -> tuple[Options, dict[str, Given], list[str]]:
+    """What is asked for, the settings given as options by field, and problems with what is no option. Exits for `--help`."""
+    parser = _parser()
+    options, unknown = parser.parse_known_args(arguments)
+    given = {field: Given(option_name(field), value) for field, value in vars(options).items() if field in Settings.model_fields}
+    if getattr(options, "folder", None) is not None:
+        given["corpus"] = Given("DIR", options.folder)
+    if unknown and options.command in TABLES:
+        parser.error(f"{options.command} takes no {unknown[0]}")
+    return options, given, _problems(unknown)
+
+
+def _problems(unknown: Sequence[str]) -> list[str]:
+    known = [option_name(field) for field in Settings.model_fields]
+    names = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+    problems = []
+    for name in names:
+        close = difflib.get_close_matches(name, known, n=1)
+        problems.append(f"{name} is not an option" + (f"; did you mean {close[0]}?" if close else ""))
+    return problems or [f"{word!r} is one argument too many" for word in unknown]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ml-api" if Path(sys.argv[0]).name == "ml-api" else "python -m ml_api",
+        description="Semantic image search. `serve --help` lists every setting.",
+        epilog="exit codes:\n" + "\n".join(f"  {code.value:<3} {code.meaning}" for code in Exit),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    settings = _settings_parser()
+
+    def command(name: str, does: str) -> argparse.ArgumentParser:
+        usage = f"{parser.prog} {name} [OPTION...]" + {"sync": " [DIR]", "triton-repository": " DIR"}.get(name, "")
+        return commands.add_parser(
+            name, usage=usage, help=does, description=does, epilog=settings.epilog, parents=[settings], allow_abbrev=False
+        )
+
+    command("serve", "serve the API and the page")
+    sync = command("sync", "make the index equal to a folder of images")
+    sync.add_argument("folder", metavar="DIR", nargs="?", help="the folder; that of the setting `corpus` if not given")
+    sync.add_argument("--allow-empty", action="store_true", help="let an empty folder empty the index")
+    repository = command("triton-repository", "write what a Triton server needs to run the model")
+    repository.add_argument("dir", type=Path, metavar="DIR", help="the model repository: the folder that Triton is started with")
+    for table in TABLES:
+        commands.add_parser(table, help=f"list all {table.replace('-', ' ')} as a Markdown table")
+    return parser
+
+
+def _settings_parser() -> argparse.ArgumentParser:
+    """Options only: whether a value will do is for Settings to say, which tells all problems at once."""
+    secrets = ", ".join(environment_name(field) for field in sorted(SECRETS))
+    parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS, epilog=f"{ORDER}{secrets}.")
+    group = parser.add_argument_group("settings")
+    for field, schema in Settings.model_json_schema()["properties"].items():
+        if field in SECRETS:
+            continue
+        on_or_off: dict[str, Any] = {"nargs": "?", "const": "yes"} if schema.get("type") == "boolean" else {}
+        group.add_argument(option_name(field), dest=field, metavar=_placeholder(schema), help=_help(schema), **on_or_off)
+    return parser
+
+
+def _help(schema: dict[str, Any]) -> str:
+    values, default = values_of(schema), schema.get("default")
+    told = [schema["description"]]
+    if "maximum" in schema:
+        told.append(f"{values[0].upper()}{values[1:]}.")
+    if default not in (None, ""):
+        told.append(f"Default: {'no' if default is False else default}.")
+    return " ".join(told).replace("`", "").replace("%", "%%")
+
+
+def _placeholder(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return "|".join(schema["enum"])
+    if any(part.get("format", "").endswith("path") for part in (schema, *schema.get("anyOf", ()))):
+        return "PATH"
+    return {"integer": "N", "number": "N", "boolean": "yes|no"}.get(schema.get("type", ""), "TEXT")

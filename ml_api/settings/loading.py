@@ -1,0 +1,114 @@
+"""Reading the settings: options of the command line, before `ML_API_*` variables, before those of a `.env` file.
+
+An empty value counts as unset, as compose files and shells produce them so. All problems are reported together, each by the name
+under which the value was given; a misspelt name is a problem, not a silently ignored wish.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import SecretStr, ValidationError
+
+from ml_api.errors import ConfigError
+from ml_api.settings.model import PREFIX, Settings, environment_name, option_name
+
+ENV_FILE = Path(".env")
+"""In the working directory: the file that Docker Compose reads, too."""
+
+REPLACED = {
+    "ML_API_THUMBNAIL_DIR": "thumbnails are kept in the folder `thumbnails` of ML_API_DATA_DIR",
+    "ML_API_SYNC_METRICS": "the metrics of syncs are kept in `sync.prom` in ML_API_DATA_DIR",
+}
+
+KUBERNETES_NAMES = re.compile(r"ML_API_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
+KUBERNETES_VALUE = re.compile(r"(tcp|udp|sctp)://.+")
+"""What Kubernetes injects into each container for a Service called `ml-api`: `ML_API_PORT=tcp://10.0.0.7:80` and its like
+(https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables)."""
+
+SECRETS = {field for field, declared in Settings.model_fields.items() if declared.annotation is SecretStr}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value, and the name under which who gave it knows it."""
+
+    name: str
+    value: str
+
+
+def load_settings(
+    environ: Mapping[str, str] | None = None,
+    *,
+    options: Mapping[str, Given] | None = None,
+    env_file: Path | None = None,
+    command: Literal["serve", "sync"] | None = None,
+    problems: Iterable[str] = (),
+) -> Settings:
+    """Read the environment (`os.environ` unless given); `options`, by field, win over it, and it over the `env_file`.
+
+    With a `command`, what that needs of the machine is checked, too: ports that are free, folders that can be written. Raises
+    ConfigError naming every problem at once, after those `problems` that were found before.
+    """
+    given: dict[str, Given] = {}
+    found = list(problems)
+    for layer in (_of_file(env_file, found), _of_environment(os.environ if environ is None else environ, found), options or {}):
+        given |= {field: value for field, value in layer.items() if value.value.strip()}
+    try:
+        settings = Settings.model_validate({field: value.value for field, value in given.items()}, context={"command": command})
+    except ValidationError as exc:
+        found += [_problem(error, given) for error in exc.errors()]
+    if found:
+        raise ConfigError(*found)
+    return settings
+
+
+def _of_file(path: Path | None, problems: list[str]) -> dict[str, Given]:
+    try:
+        variables = dotenv_values(path) if path and path.is_file() else {}
+    except (OSError, UnicodeDecodeError) as exc:
+        problems.append(f"{path} cannot be read: {getattr(exc, 'strerror', None) or 'it is not UTF-8'}")
+        return {}
+    return _named({name: value or "" for name, value in variables.items()}, f" in {path}", problems)
+
+
+def _of_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, Given]:
+    ours = {name: value for name, value in environ.items() if not _by_kubernetes(name, value)}
+    return _named(ours, "", problems)
+
+
+def _by_kubernetes(name: str, value: str) -> bool:
+    return bool(KUBERNETES_NAMES.fullmatch(name) or (name.endswith("_PORT") and KUBERNETES_VALUE.match(value)))
+
+
+def _named(variables: Mapping[str, str], where: str, problems: list[str]) -> dict[str, Given]:
+    """The settings among variables, by field; problems with names that are none."""
+    known = {environment_name(field): field for field in Settings.model_fields}
+    ours = {name: value for name, value in variables.items() if name.startswith(PREFIX) and value.strip()}
+    problems += [_unknown(name, where, list(known)) for name in sorted(ours.keys() - known.keys())]
+    return {known[name]: Given(name + where, value) for name, value in ours.items() if name in known}
+
+
+def _unknown(name: str, where: str, known: list[str]) -> str:
+    if name in REPLACED:
+        return f"{name}{where} is no setting any more: {REPLACED[name]}"
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"{name}{where} is not a setting" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def _problem(error: Any, given: Mapping[str, Given]) -> str:
+    field = str(error["loc"][0])
+    by_default = Given(f"{option_name(field)} or {environment_name(field)}", "")
+    name, value = (given.get(field) or by_default).name, str(error["input"])
+    message = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"][0].lower() + error["msg"][1:]
+    quoted = field not in SECRETS and field in given and value not in message
+    return f"{name}: {_without_password(message)}" + (f" (got {_without_password(value)!r})" if quoted else "")
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]+@", "//…@", text)

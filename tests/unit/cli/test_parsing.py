@@ -1,0 +1,80 @@
+"""The command line's grammar: every setting an option, and whatever is wrong told with the rest."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ml_api.cli import main
+from ml_api.cli.parsing import parse
+from ml_api.settings import Given, Settings, option_name
+from ml_api.settings.loading import SECRETS
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch, tmp_path):
+    """Without the settings, and away from the `.env`, of whoever runs the tests."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("ML_API_CORPUS", "ML_API_PORT", "ML_API_METRICS_PORT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("command", ["serve", "sync", "triton-repository"])
+def test_help_shows_every_setting_but_secrets(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        parse([command, "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    for field in Settings.model_fields:
+        assert (f"  {option_name(field)} " in shown) is (field not in SECRETS), field
+    assert "ML_API_MILVUS_TOKEN" in shown
+
+
+def test_options_are_settings_by_field():
+    _, given, problems = parse(["serve", "--port", "80", "--data-dir=kept", "--log-queries"])
+    assert given == {
+        "port": Given("--port", "80"),
+        "data_dir": Given("--data-dir", "kept"),
+        "log_queries": Given("--log-queries", "yes"),
+    }
+    assert not problems
+
+
+def test_a_folder_to_sync_is_the_corpus():
+    options, given, _ = parse(["sync", "pictures", "--allow-empty"])
+    assert given == {"corpus": Given("DIR", "pictures")}
+    assert options.allow_empty
+
+
+def test_a_misspelt_option_is_told_with_the_problems_of_settings(capsys):
+    assert main(["serve", "--prot", "80", "--corpus", "README.md", "--device", "tpu"]) == 2
+    told = capsys.readouterr().err
+    assert "--prot is not an option; did you mean --port?" in told
+    assert "--corpus: README.md is not a folder" in told
+    assert "--device: " in told
+
+
+def test_an_argument_too_many_is_told(capsys):
+    assert main(["sync", "one", "two"]) == 2
+    assert "'two' is one argument too many" in capsys.readouterr().err
+
+
+def test_an_option_is_not_guessed_from_its_beginning(capsys):
+    assert main(["serve", "--metrics", "80"]) == 2
+    assert "--metrics is not an option" in capsys.readouterr().err
+
+
+def test_exit_codes_are_shown(capsys):
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+    assert "exit codes:\n  0 " in capsys.readouterr().out
+
+
+def test_a_command_line_needs_nothing_heavy_to_be_read():
+    heavy = ("numpy", "torch", "flask", "pymilvus", "prometheus_client", "PIL")
+    code = f"import sys, ml_api.cli; ml_api.cli.parse(['serve']); print([name for name in {heavy} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout.strip() == "[]"
