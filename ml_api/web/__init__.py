@@ -27,9 +27,16 @@ PAGES = {"web.page", "flasgger.apidocs"}
 
 @blueprint.get("/")
 def page() -> Response:
-    model = services().embedder.model.name
-    examples = EXAMPLES if model.startswith(DEMO_MODELS) else ()
-    return make_response(render_template("index.html", model=model, examples=examples, max_bytes=services().limits.max_bytes))
+    embedder, limits = services().embedder, services().limits
+    return make_response(
+        render_template(
+            "index.html",
+            model=embedder.model.name,
+            examples=EXAMPLES if embedder.model.name.startswith(DEMO_MODELS) else (),
+            max_bytes=limits.max_bytes,
+            model_edge=embedder.image_edge_px,
+        )
+    )
 
 
 @blueprint.after_app_request

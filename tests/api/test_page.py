@@ -96,6 +96,11 @@ def test_the_page_knows_how_large_an_image_may_be(client):
     assert body["data-max-bytes"] == str(MAX_BYTES)
 
 
+def test_the_page_knows_how_large_the_model_sees_an_image(client, stand):
+    [body] = [given for tag, given in elements(client, "/").found if tag == "body"]
+    assert body["data-model-edge"] == str(stand.services.embedder.image_edge_px)
+
+
 def test_examples_are_given_for_the_demo_model_only(make_stand):
     assert "two dogs playing in the snow" not in make_stand().client.get("/").get_data(as_text=True)
     encoder = BatchingEncoder(FakeEncoder(name="demo model (small, on drawings)"), Metrics(), queue_limit=8)

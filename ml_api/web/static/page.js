@@ -32,7 +32,10 @@ class Page {
     onClose: () => this.#leaveDetail(),
     onStep: (by) => this.#step(by),
   });
-  #search = new Search(this.#results, Number(document.body.dataset.maxBytes));
+  #search = new Search(this.#results, {
+    maxBytes: Number(document.body.dataset.maxBytes),
+    modelEdge: Number(document.body.dataset.modelEdge),
+  });
 
   start() {
     document.addEventListener("click", (event) => this.#follow(event));

@@ -7,7 +7,7 @@
 
 /**
  * Either `text`, or `like` (the id of a stored image), or `upload`, whose `file` is gone after a reload.
- * @typedef {{text?: string, like?: string, upload?: string, file?: File}} Query
+ * @typedef {{text?: string, like?: string, upload?: string, file?: Blob}} Query
  */
 
 /** @typedef {{query: Query | null, image: string | null}} View `image` is the id of the one shown large */

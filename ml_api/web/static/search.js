@@ -2,6 +2,7 @@
 
 import { Failure, search, stats } from "./api.js";
 import { nameOf } from "./query.js";
+import { shrink } from "./shrink.js";
 
 /** @import { Answer, Image } from "./api.js" */
 /** @import { Query } from "./query.js" */
@@ -12,7 +13,7 @@ const REMEMBERED = 20;
 
 export class Search {
   #results;
-  #maxBytes;
+  #limits;
   /** @type {Map<string, Answer>} by query, so that going back shows what was there at once, with all its pages */
   #answers = new Map();
   #running = new AbortController();
@@ -22,11 +23,11 @@ export class Search {
 
   /**
    * @param {Results} results
-   * @param {number} maxBytes of an image; a server that refuses a larger body may hang up before it says why
+   * @param {{maxBytes: number, modelEdge: number}} limits of an image; a server that refuses a larger body may hang up before it says why
    */
-  constructor(results, maxBytes) {
+  constructor(results, limits) {
     this.#results = results;
-    this.#maxBytes = maxBytes;
+    this.#limits = limits;
   }
 
   /** @returns {Image[]} */
@@ -53,8 +54,7 @@ export class Search {
     }
     const waiting = setTimeout(() => this.#results.wait(), SKELETON_AFTER_MS);
     try {
-      this.#checkFile(query);
-      const answer = await search(query, 0, signal);
+      const answer = await search(await this.#sendable(query), 0, signal);
       if (answer.hits.length === 0) {
         throw await absence();
       }
@@ -78,7 +78,7 @@ export class Search {
     const { signal } = this.#running;
     this.#isLoadingMore = this.#results.isLoadingMore = true;
     try {
-      const page = await search(query, answer.next, signal);
+      const page = await search(await this.#sendable(query), answer.next, signal);
       const longer = { ...answer, hits: [...answer.hits, ...page.hits], next: page.next };
       this.#remember(query, longer);
       this.#results.append(page, summaryOf(query, longer));
@@ -111,16 +111,24 @@ export class Search {
     this.#results.show(answer, summaryOf(this.#query, answer));
   }
 
-  #checkFile({ upload, file }) {
-    if (upload && !file) {
+  /** The query with its file as it is sent. */
+  async #sendable(query) {
+    const { upload, file } = query;
+    if (!upload) {
+      return query;
+    }
+    if (!file) {
       throw new Failure("That image is no longer at hand", "An image from your device is kept only while this page is open. Choose it again.", {
         final: true,
       });
     }
-    if (file?.size > this.#maxBytes) {
-      const limit = `It has ${megabytes(file.size)}; at most ${megabytes(this.#maxBytes)} are accepted.`;
+    const { maxBytes, modelEdge } = this.#limits;
+    const sent = await shrink(file, modelEdge);
+    if (sent.size > maxBytes) {
+      const limit = `It has ${megabytes(sent.size)}; at most ${megabytes(maxBytes)} are accepted.`;
       throw new Failure("That image is too large", limit, { final: true });
     }
+    return { ...query, file: sent };
   }
 }
 

@@ -2,13 +2,15 @@
 
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from flask import Flask
+from flask import Flask, Request
+from multipart import MultipartParser
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, Response, expect
 from werkzeug.serving import make_server
@@ -54,18 +56,35 @@ class Server:
     url: str
     encoder: MoodyEncoder
     corpus: Path
+    received: list[bytes]
+    """The images that visitors sent."""
 
 
-def read_out(app: Flask) -> Callable[[dict, Callable], list[bytes]]:
+def read_out(app: WSGIApplication) -> WSGIApplication:
     """The application, whose answers are read to their end and closed before they are sent.
 
     Werkzeug's development server forgets to close an answer (and so its file) whose visitor hangs up while it is sent, as a browser
     does that leaves a page; gunicorn, which serves the real thing, does not.
     """
 
-    def answer(environ: dict, start_response: Callable) -> list[bytes]:
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
         with closing(app(environ, start_response)) as body:
             return [b"".join(body)]
+
+    return answer
+
+
+def listening_in(app: Flask, received: list[bytes]) -> WSGIApplication:
+    """The application, before which every image that comes in a form is kept."""
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        request = Request(environ)
+        if request.mimetype == "multipart/form-data":
+            body = request.get_data(cache=False)
+            boundary = request.mimetype_params["boundary"]
+            received.extend(part.raw for part in MultipartParser(io.BytesIO(body), boundary, spool_limit=2**24, memory_limit=2**24))
+            environ["wsgi.input"] = io.BytesIO(body)
+        return app.wsgi_app(environ, start_response)
 
     return answer
 
@@ -76,11 +95,12 @@ def serving(folder: Path) -> Iterator[Server]:
     encoder = MoodyEncoder()
     services = stand_in_services(folder, folder / ".thumbnails", ImageLimits(MAX_BYTES, 1_000_000, 20), encoder)
     app = create_app(load_settings({"ML_API_MAX_UPLOAD_BYTES": str(MAX_BYTES)}), services)
-    server = make_server("127.0.0.1", 0, read_out(app), threaded=True)
+    received: list[bytes] = []
+    server = make_server("127.0.0.1", 0, read_out(listening_in(app, received)), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield Server(f"http://127.0.0.1:{server.port}", encoder, folder)
+        yield Server(f"http://127.0.0.1:{server.port}", encoder, folder, received)
     finally:
         encoder.may_go_on.set()
         server.shutdown()

@@ -1,13 +1,21 @@
 """Searching with an image of the visitor's own: chosen, dropped, pasted."""
 
 import base64
+import io
+import os
+from functools import cache
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from ml_api.embedding.fake import COLOURS
 from tests.e2e.page.stage import MAX_BYTES, picture
 
+ORIENTATION = 0x0112
+WHITE = (255, 255, 255)
+GRAIN = 0.25
 GREEN = picture(COLOURS["green"])
 
 HELD_FILE = """base64 => {
@@ -98,3 +106,63 @@ def test_an_image_of_the_page_itself_dragged_about_does_not_search(visit):
     visit.page.dispatch_event(".hit img >> nth=0", "dragstart", {"dataTransfer": held})
     visit.page.dispatch_event("body", "dragover", {"dataTransfer": held})
     expect(visit.page.get_by_text("Drop it to find images like it")).to_be_hidden()
+
+
+@cache
+def photograph(orientation, size=(4032, 3024)):
+    """Twelve megapixels with grain, green on the left and white on the right, stored on its side."""
+    width, height = size
+    plain = Image.new("RGB", size, WHITE)
+    plain.paste(COLOURS["green"], (0, 0, width // 2, height))
+    image = Image.blend(plain, Image.frombytes("RGB", size, os.urandom(width * height * 3)), GRAIN)
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=80, exif=exif)
+    assert 3_000_000 < len(file.getvalue()) < 12_000_000
+    return file.getvalue()
+
+
+def mean_at(image, point, radius=40):
+    x, y = point
+    return np.asarray(image.crop((x - radius, y - radius, x + radius, y + radius))).mean(axis=(0, 1))
+
+
+def seen(colour):
+    """What grain leaves of a colour."""
+    return (1 - GRAIN) * np.asarray(colour) + GRAIN * 127.5
+
+
+@pytest.mark.parametrize(
+    ("orientation", "size", "green", "white"),
+    [(1, (683, 512), (170, 256), (512, 256)), (6, (512, 683), (256, 170), (256, 512)), (8, (512, 683), (256, 512), (256, 170))],
+)
+def test_a_photograph_of_twelve_megapixels_is_shrunk_upright_before_it_is_sent(visit, orientation, size, green, white):
+    visit.open()
+    choose(visit, photograph(orientation), "IMG_0001.jpg")
+    visit.expect_first("green")
+    sent = visit.server.received[-1]
+    assert len(sent) < MAX_BYTES
+    image = Image.open(io.BytesIO(sent)).convert("RGB")
+    assert image.size == size
+    assert image.getexif().get(ORIENTATION, 1) == 1
+    assert np.allclose(mean_at(image, green), seen(COLOURS["green"]), atol=6)
+    assert np.allclose(mean_at(image, white), seen(WHITE), atol=6)
+
+
+def test_what_is_transparent_is_white_as_on_the_server(visit):
+    noise = Image.frombytes("RGBA", (900, 900), os.urandom(900 * 900 * 4))
+    noise.putalpha(0)
+    file = io.BytesIO()
+    noise.save(file, "PNG")
+    visit.open()
+    choose(visit, file.getvalue())
+    expect(visit.hits.first).to_be_visible()
+    assert np.allclose(np.asarray(Image.open(io.BytesIO(visit.server.received[-1]))), 255, atol=1)
+
+
+def test_a_small_image_is_sent_as_it_is(visit):
+    visit.open()
+    choose(visit)
+    visit.expect_first("green")
+    assert visit.server.received[-1] == GREEN
