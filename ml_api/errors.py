@@ -11,8 +11,10 @@
     ├── Overloaded              the queue is full; try again later
     ├── Unavailable             a part we depend on does not answer; try again later
     │   ├── ModelUnavailable
-    │   └── StoreUnavailable
+    │   ├── StoreUnavailable
+    │   └── CorpusUnavailable
     ├── DeadlineExceeded        the answer would have come too late
+    ├── SyncRefused             a sync that looks like an accident, stopped before it changed anything
     └── ConfigError             the service cannot start as configured
 
 `code` is a stable slug that clients may switch on. `detail` is written for the person who gets it: what was wrong, and what
@@ -86,8 +88,16 @@ class StoreUnavailable(Unavailable):
         self.reason = reason
 
 
+class CorpusUnavailable(Unavailable):
+    code = "corpus-unavailable"
+
+
 class DeadlineExceeded(MlApiError):
     code = "deadline-exceeded"
+
+
+class SyncRefused(MlApiError):
+    code = "sync-refused"
 
 
 class ConfigError(MlApiError):

@@ -11,7 +11,7 @@ from ml_api.api.parsing import image_id_of, request_deadline
 from ml_api.api.schemas import JsonObject, StoredImage
 from ml_api.api.state import services
 from ml_api.deadline import Deadline
-from ml_api.errors import NotFound, Unavailable
+from ml_api.errors import CorpusUnavailable, NotFound
 from ml_api.records import ImageRecord
 
 blueprint = Blueprint("images", __name__, url_prefix="/v1/images")
@@ -81,10 +81,10 @@ def _stored(image_id: str, deadline: Deadline) -> ImageRecord:
 def _file(stored: ImageRecord) -> bytes:
     try:
         return services().corpus.read(stored.key, services().limits.max_bytes)
-    except (FileNotFoundError, NotFound) as exc:
+    except NotFound as exc:
         raise NotFound(f"the file of image {stored.id} is no longer in the corpus; the next sync will notice") from exc
-    except OSError as exc:  # a disk that fails, rights, too many open files: it may well be there
-        raise Unavailable(f"the file of image {stored.id} cannot be read now", code="corpus-unavailable") from exc
+    except CorpusUnavailable as exc:  # a disk that fails, rights, too many open files: it may well be there
+        raise CorpusUnavailable(f"the file of image {stored.id} cannot be read now") from exc
 
 
 def _cacheable(data: bytes, media_type: str, digest: str) -> Response:

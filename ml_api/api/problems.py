@@ -30,7 +30,9 @@ STATUS: dict[type[MlApiError], int] = {
     errors.Unavailable: 503,
     errors.ModelUnavailable: 503,
     errors.StoreUnavailable: 503,
+    errors.CorpusUnavailable: 503,
     errors.DeadlineExceeded: 504,
+    errors.SyncRefused: 409,
     errors.ConfigError: 500,
 }
 REASONS: dict[type[MlApiError], str] = {
@@ -44,6 +46,7 @@ TITLES = {
     400: "Bad Request",
     404: "Not Found",
     405: "Method Not Allowed",
+    409: "Conflict",
     413: "Content Too Large",
     414: "URI Too Long",
     415: "Unsupported Media Type",

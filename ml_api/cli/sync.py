@@ -26,6 +26,8 @@ def sync(settings: Settings, *, allow_empty: bool) -> Exit:
 
 
 def _tell(report: SyncReport) -> None:
+    for problem in report.coverage.problems():
+        _log.warning("not listed: %s; what is indexed of it stays", problem, extra=SYNC_LINE)
     for problem in report.problems:
         _log.warning("metadata: %s", problem, extra=SYNC_LINE)
     for failure in report.failures:

@@ -1,71 +1,62 @@
-"""A folder of images. Nothing outside it is ever listed or read, whatever keys and symbolic links say."""
+"""A folder of images. Unless links are to be followed, nothing outside it is listed or read, whatever keys and links say."""
 
-import os
-import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
-from ml_api.errors import ConfigError, NotFound, TooLarge
-
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
-)
-
-
-@dataclass(frozen=True, slots=True)
-class CorpusFile:
-    """One image file. `key` is its path below the root, with forward slashes."""
-
-    key: str
-    version: str
-    """Size and modification time: changes when the file does, and costs no read."""
+from ml_api.corpus.base import CorpusFile, Coverage, Metadata
+from ml_api.corpus.metadata import read_metadata
+from ml_api.corpus.walking import LEADS_NOWHERE, Walk
+from ml_api.errors import ConfigError, CorpusUnavailable, NotFound, TooLarge
 
 
 class FolderCorpus:
-    def __init__(self, root: Path) -> None:
+    """A Corpus in the folder `root`.
+
+    `ours` are folders that this application writes, never listed where they lie below the root. `ignore` are patterns in
+    .gitignore's syntax. With `follow_links` linked folders and files outside the root are part of the corpus: whoever may make
+    links in it then decides what is shown.
+    """
+
+    def __init__(self, root: Path, *, ours: Collection[Path] = (), ignore: Sequence[str] = (), follow_links: bool = False) -> None:
         if not root.is_dir():
             raise ConfigError(f"the corpus {root} is not a folder")
-        self.root = root.resolve()
+        self._root = root.resolve()
+        self._ours = [path.resolve() for path in ours]
+        self._ignore = tuple(ignore)
+        self._follow_links = follow_links
 
-    def list(self) -> Iterator[CorpusFile]:
-        """Every image file, hidden ones and those reached through links to the outside excepted, in the order of keys."""
-        yield from self._list(self.root, "")
+    @property
+    def location(self) -> str:
+        return str(self._root)
 
-    def _list(self, folder: Path, prefix: str) -> Iterator[CorpusFile]:
-        with os.scandir(folder) as found:
-            entries = sorted((entry for entry in found if not entry.name.startswith(".")), key=_sort_name)
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from self._list(Path(entry.path), f"{prefix}{entry.name}/")
-            elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and self._may_follow(entry):
-                try:
-                    status = entry.stat()
-                except FileNotFoundError:
-                    continue  # gone since it was listed: the next sync sees the same
-                if stat.S_ISREG(status.st_mode):
-                    yield CorpusFile(f"{prefix}{entry.name}", f"{status.st_size}-{status.st_mtime_ns}")
+    def list(self, coverage: Coverage | None = None) -> Iterator[CorpusFile]:
+        """As in Corpus; hidden names are never listed. Raises ConfigError if what to ignore cannot be told."""
+        coverage = Coverage() if coverage is None else coverage
+        return Walk(self._root, self._ignore, self._ours, coverage, follow_links=self._follow_links).files()
 
     def read(self, key: str, max_bytes: int) -> bytes:
-        """The file's bytes. Raises NotFound, TooLarge, or OSError where the file system fails."""
-        path = self.root / key
-        if not self._is_inside(path) or not path.is_file():
-            raise NotFound(f"the corpus holds no file {key!r}")
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
+        path = self._root / key
+        try:
+            if not self._may_read(key) or not path.is_file():
+                raise NotFound(f"the corpus holds no file {key!r}")
+            with path.open("rb") as file:
+                data = file.read(max_bytes + 1)
+        except OSError as exc:
+            if exc.errno in LEADS_NOWHERE:
+                raise NotFound(f"the corpus holds no file {key!r}") from exc
+            raise CorpusUnavailable(f"cannot be read: {exc.strerror}") from exc
         if len(data) > max_bytes:
             raise TooLarge(f"the file has more than {max_bytes} bytes, the largest allowed", code="image-too-large")
         return data
 
-    def _may_follow(self, entry: os.DirEntry[str]) -> bool:
-        return not entry.is_symlink() or self._is_inside(Path(entry.path))
+    def metadata(self) -> Metadata:
+        return read_metadata(self._root)
 
-    def _is_inside(self, path: Path) -> bool:
+    def _may_read(self, key: str) -> bool:
+        """Whether the key leads to something inside, by its parts if links are followed, else in truth."""
+        if self._follow_links:
+            return not key.startswith("/") and ".." not in PurePosixPath(key).parts
         try:
-            return path.resolve().is_relative_to(self.root)
-        except (OSError, ValueError, RuntimeError):  # a loop of links, a name with a NUL
+            return (self._root / key).resolve().is_relative_to(self._root)
+        except (ValueError, RuntimeError):  # a name with a NUL, a loop of links
             return False
-
-
-def _sort_name(entry: os.DirEntry[str]) -> str:
-    return f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ml_api.corpus.folder import CorpusFile, FolderCorpus
-from ml_api.corpus.metadata import Metadata, fingerprint, read_metadata
+from ml_api.corpus.base import Corpus, CorpusFile, Coverage, Metadata
+from ml_api.corpus.metadata import comparable, fingerprint
 from ml_api.errors import ConfigError, InvalidInput
 from ml_api.records import Entry
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.validation import plain_metadata
+
+EXAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,55 +26,77 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
+    location: str
     tasks: list[Task]
     removed: list[Entry]
     reusable: Mapping[str, Entry]
     """By digest: entries whose vectors stay as they are during this sync, so that equal bytes need no second embedding."""
     unchanged: int
+    unlisted: int
+    """Entries that stay though their files were not seen: a folder above them could not be listed."""
+    coverage: Coverage
     problems: tuple[str, ...]
 
     @property
     def total(self) -> int:
         """Files and entries that this sync accounts for."""
-        return len(self.tasks) + len(self.removed) + self.unchanged
+        return len(self.tasks) + len(self.removed) + self.unchanged + self.unlisted
 
 
-def make_plan(corpus: FolderCorpus, store: VectorStore, *, allow_empty: bool = False) -> Plan:
+def make_plan(corpus: Corpus, store: VectorStore, *, allow_empty: bool = False) -> Plan:
     """Compare. Raises ConfigError for an empty corpus over a filled store: more likely a lost mount than a wish.
 
     With `allow_empty` an empty corpus empties the store.
     """
-    metadata = read_metadata(corpus.root)
+    metadata, coverage = corpus.metadata(), Coverage()
     stored = {entry.key: entry for entry in store.entries()}
     problems = list(metadata.problems)
+    unmatched = set(metadata.by_key)
     tasks: list[Task] = []
     kept: list[Entry] = []
-    for file in corpus.list():
+    for file in corpus.list(coverage):
+        unmatched.discard(comparable(file.key))
         facts = _storable(file.key, metadata, problems)
-        version = _version(file, facts)
         entry = stored.pop(file.key, None)
-        if entry is not None and entry.version == version:
+        if entry is not None and _is_current(entry, file, facts, metadata):
             kept.append(entry)
         else:
-            tasks.append(Task(file.key, version, facts, entry))
-    if stored and not tasks and not kept and not allow_empty:
+            tasks.append(Task(file.key, _version(file, facts), facts, entry))
+    unlisted = [entry for entry in stored.values() if coverage.hides(entry.key)]
+    removed = [entry for entry in stored.values() if not coverage.hides(entry.key)]
+    if removed and not tasks and not kept and not unlisted and not allow_empty:
         raise ConfigError(
-            f"{corpus.root} holds no images, but {len(stored)} are indexed: is the folder mounted? "
+            f"{corpus.location} holds no images, but {len(stored)} are indexed: is the folder mounted? "
             "To empty the index on purpose, add --allow-empty"
         )
-    removed = list(stored.values())
-    reusable = {entry.digest: entry for entry in kept + removed}
-    return Plan(tasks, removed, reusable, len(kept), tuple(problems))
+    problems += _without_image([key for key in unmatched if not coverage.hides(key)], len(metadata.by_key))
+    reusable = {entry.digest: entry for entry in kept + unlisted + removed}
+    return Plan(corpus.location, tasks, removed, reusable, len(kept), len(unlisted), coverage, tuple(problems))
 
 
 def _storable(key: str, metadata: Metadata, problems: list[str]) -> Mapping[str, Any]:
     """The image's metadata as they can be stored; none, and a problem noted, if they cannot: the image itself is sound."""
     try:
-        return plain_metadata(key, metadata.by_key.get(key, {}))
+        return plain_metadata(key, metadata.by_key.get(comparable(key), {}))
     except InvalidInput as exc:
         problems.append(exc.detail)
         return {}
 
 
-def _version(file: CorpusFile, metadata: Mapping[str, Any]) -> str:
-    return "-".join(filter(None, (file.version, fingerprint(metadata))))
+def _is_current(entry: Entry, file: CorpusFile, facts: Mapping[str, Any], metadata: Metadata) -> bool:
+    """Whether what is stored shows the file as it is, with its metadata as far as those are known."""
+    if not facts and not metadata.complete:
+        return entry.version == file.version or entry.version.startswith(f"{file.version}-")
+    return entry.version == _version(file, facts)
+
+
+def _version(file: CorpusFile, facts: Mapping[str, Any]) -> str:
+    return "-".join(filter(None, (file.version, fingerprint(facts))))
+
+
+def _without_image(keys: list[str], total: int) -> list[str]:
+    """One line, however many: a column of the wrong names says so at a glance."""
+    if not keys:
+        return []
+    examples = ", ".join(map(repr, sorted(keys)[:EXAMPLES]))
+    return [f"{len(keys):,} of {total:,} keys are of no image here, such as {examples}"]

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ml_api import images
-from ml_api.corpus.folder import FolderCorpus
+from ml_api.corpus.base import Corpus
 from ml_api.embedding.base import Encoder, Prepared
-from ml_api.errors import InvalidInput, NotFound, Overloaded
+from ml_api.errors import CorpusUnavailable, InvalidInput, NotFound, Overloaded
 from ml_api.images import ImageLimits
 from ml_api.indexing.plan import Task
 from ml_api.records import Entry, ImageRecord, image_id
@@ -43,7 +43,7 @@ class Unusable:
 class FileReader:
     """`reusable` maps digests to entries whose vectors can be taken over. Used from several threads at once."""
 
-    def __init__(self, corpus: FolderCorpus, limits: ImageLimits, encoder: Encoder, reusable: Mapping[str, Entry]) -> None:
+    def __init__(self, corpus: Corpus, limits: ImageLimits, encoder: Encoder, reusable: Mapping[str, Entry]) -> None:
         self._corpus = corpus
         self._limits = limits
         self._encoder = encoder
@@ -59,10 +59,8 @@ class FileReader:
             return self._read(task)
         except (InvalidInput, NotFound) as exc:
             return Unusable(task, exc.detail, gone=True)
-        except Overloaded as exc:
+        except (CorpusUnavailable, Overloaded) as exc:
             return Unusable(task, exc.detail, gone=False)
-        except OSError as exc:
-            return Unusable(task, f"cannot be read: {exc.strerror}", gone=False)
 
     def _read(self, task: Task) -> Fresh | Known:
         data = self._corpus.read(task.key, self._limits.max_bytes)

@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from ml_api.corpus.base import Coverage
+
 
 class Outcome(StrEnum):
     ADDED = "added"
@@ -13,6 +15,8 @@ class Outcome(StrEnum):
     UNCHANGED = "unchanged"
     DUPLICATE = "duplicate"
     """A new file with the bytes of one that was indexed before: it took over its vector."""
+    UNLISTED = "unlisted"
+    """Indexed, and it stays: the folder where its file lies, or lay, could not be listed."""
     FAILED = "failed"
 
 
@@ -24,8 +28,10 @@ class Failure:
 
 @dataclass(slots=True)
 class SyncReport:
-    """Filled while the sync runs. `problems` are about the corpus as a whole, such as a broken metadata line."""
+    """Filled while the sync runs. `problems` are those of the metadata, such as a broken line."""
 
+    location: str
+    coverage: Coverage
     total: int = 0
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
@@ -46,7 +52,9 @@ class SyncReport:
 
     def summary(self) -> str:
         parts = [f"{self.outcomes[outcome]} {outcome}" for outcome in Outcome if self.outcomes[outcome]]
-        return ", ".join(parts) or "no images"
+        found = ", ".join(parts) or f"no images in {self.location}"
+        passed_over = self.coverage.summary()
+        return f"{found}; passed over: {passed_over}" if passed_over else found
 
     def log_fields(self) -> dict[str, int | float]:
         """The report as fields of one log line."""

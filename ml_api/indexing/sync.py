@@ -15,7 +15,7 @@ from itertools import islice
 
 import numpy as np
 
-from ml_api.corpus.folder import FolderCorpus
+from ml_api.corpus.base import Corpus
 from ml_api.embedding.base import Encoder
 from ml_api.images import ImageLimits
 from ml_api.indexing.passes import Embedded, Passes
@@ -41,7 +41,7 @@ class Indexer:
 
     def __init__(
         self,
-        corpus: FolderCorpus,
+        corpus: Corpus,
         store: VectorStore,
         load_encoder: Callable[[], Encoder],
         limits: ImageLimits,
@@ -64,8 +64,9 @@ class Indexer:
     def run(self, plan: Plan, progress: Progress = lambda _report: None) -> SyncReport:
         """Carry out `plan`, calling `progress` after every batch. Raises Unavailable; what was done until then stays done."""
         started = time.monotonic()
-        report = SyncReport(total=plan.total, problems=plan.problems)
+        report = SyncReport(plan.location, plan.coverage, total=plan.total, problems=plan.problems)
         report.count(Outcome.UNCHANGED, plan.unchanged)
+        report.count(Outcome.UNLISTED, plan.unlisted)
         account = _accounting(self._measured, progress)
         run = _Run(self._store, plan, report, account, self._measured)
         try:

@@ -61,6 +61,7 @@ FIELDS: Final[Mapping[str, tuple[Type, str]]] = {
     "ml_api.sync.removed": ("long", "Likewise"),
     "ml_api.sync.unchanged": ("long", "Likewise"),
     "ml_api.sync.duplicate": ("long", "Likewise"),
+    "ml_api.sync.unlisted": ("long", "Likewise"),
     "ml_api.sync.failed": ("long", "Likewise"),
     "ml_api.sync.seconds": ("float", "How long the sync took"),
 }

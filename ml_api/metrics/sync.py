@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from ml_api.metrics.catalogue import Catalogue
 
-OUTCOMES: Final = ("added", "replaced", "moved", "removed", "unchanged", "duplicate", "failed")
+OUTCOMES: Final = ("added", "replaced", "moved", "removed", "unchanged", "duplicate", "unlisted", "failed")
 STAGES: Final = ("plan", "read", "embed", "write", "remove")
 
 _log = logging.getLogger(__name__)

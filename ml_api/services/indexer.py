@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from ml_api.corpus.folder import FolderCorpus
 from ml_api.embedding.base import Encoder
 from ml_api.errors import ConfigError
 from ml_api.indexing.sync import Indexer
@@ -28,7 +27,7 @@ def open_indexer(settings: Settings) -> Iterator[Indexer]:
     from ml_api.embedding.batching import FittingEncoder
     from ml_api.embedding.pretrained import resolve
 
-    corpus = FolderCorpus(corpus_of(settings))
+    corpus = corpus_of(settings)
     metrics = Metrics()
     pretrained = resolve(settings.model)
     with closing(milvus_store(settings, metrics)) as store:

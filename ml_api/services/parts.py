@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ml_api.corpus.folder import FolderCorpus
 from ml_api.errors import ConfigError
 from ml_api.images import ImageLimits
 from ml_api.metrics import Metrics
@@ -9,10 +10,17 @@ from ml_api.settings import Settings, environment_name
 from ml_api.vectors.base import VectorStore
 
 
-def corpus_of(settings: Settings) -> Path:
+def corpus_of(settings: Settings) -> FolderCorpus:
+    """Raises ConfigError."""
     if settings.corpus is None:
         raise ConfigError(f"{environment_name('corpus')} is not set: name the folder of images")
-    return settings.corpus
+    embedded = [] if "://" in settings.store_uri else [Path(settings.store_uri)]
+    return FolderCorpus(
+        settings.corpus,
+        ours=[settings.thumbnails, *embedded],
+        ignore=[pattern for pattern in map(str.strip, settings.ignore.split(",")) if pattern],
+        follow_links=settings.follow_links,
+    )
 
 
 def limits_of(settings: Settings) -> ImageLimits:

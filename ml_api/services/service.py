@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 
 from ml_api import __version__, logs
-from ml_api.corpus.folder import FolderCorpus
+from ml_api.corpus.base import Corpus
 from ml_api.corpus.thumbnails import Thumbnails
 from ml_api.embedding.base import Embedder
 from ml_api.health import Health
@@ -40,7 +40,7 @@ class Services:
 
     metrics: Metrics
     limits: ImageLimits
-    corpus: FolderCorpus
+    corpus: Corpus
     thumbnails: Thumbnails
     embedder: Embedder
     store: VectorStore
@@ -66,7 +66,7 @@ def build_services(settings: Settings) -> Services:
     from ml_api.embedding.pretrained import resolve
     from ml_api.vectors.coalescing import CoalescingStore
 
-    corpus = FolderCorpus(corpus_of(settings))
+    corpus = corpus_of(settings)
     limits = limits_of(settings)
     with ExitStack() as background:
         metrics = background.enter_context(_metrics_of_service(settings))

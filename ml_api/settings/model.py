@@ -27,6 +27,20 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     corpus: Annotated[Folder | None, Field(description="Folder of images to sync and to serve.")] = None
+    ignore: Annotated[
+        str,
+        Field(
+            description="What of the corpus is not indexed: patterns in `.gitignore`'s syntax, separated by commas. "
+            "A file `.mlapiignore` in the folder adds its own."
+        ),
+    ] = ""
+    follow_links: Annotated[
+        bool,
+        Field(
+            description="Whether links in the corpus may lead out of it, to folders and files elsewhere: whoever may make links "
+            "there then decides what is shown."
+        ),
+    ] = False
     model: Annotated[
         str,
         Field(

@@ -1,7 +1,9 @@
 """A sync makes the store equal to the folder, whatever happened before and whatever lies in the folder."""
 
+import json
 import os
 import shutil
+import unicodedata
 
 import numpy as np
 import pytest
@@ -11,13 +13,14 @@ from ml_api import tracing
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.embedding.base import not_finite
 from ml_api.embedding.fake import FakeEncoder
-from ml_api.errors import ConfigError, StoreUnavailable
+from ml_api.errors import ConfigError, CorpusUnavailable, StoreUnavailable
 from ml_api.images import ImageLimits
 from ml_api.indexing.report import Outcome
 from ml_api.indexing.sync import BATCH, Indexer
 from ml_api.metrics import Metrics
 from ml_api.records import image_id
 from ml_api.vectors.memory import MemoryStore
+from tests.unprivileged import open_folder, without_privileges
 
 LIMITS = ImageLimits(100_000, 1_000_000, 20)
 
@@ -228,7 +231,7 @@ class UnreadableCorpus(FolderCorpus):
     """A folder on a disk that fails."""
 
     def read(self, key, max_bytes):
-        raise PermissionError(13, "Permission denied")
+        raise CorpusUnavailable("cannot be read: Input/output error")
 
 
 def test_a_file_that_cannot_be_read_keeps_what_is_stored(world):
@@ -237,8 +240,74 @@ def test_a_file_that_cannot_be_read_keeps_what_is_stored(world):
     os.utime(path, ns=(1, 1))
     world.corpus_class = UnreadableCorpus
     [failure] = world.sync().failures
-    assert failure.reason == "cannot be read: Permission denied"
+    assert failure.reason == "cannot be read: Input/output error"
     assert set(world.stored()) == {"a.png"}
+
+
+@pytest.fixture
+def shared_world():
+    with open_folder() as folder:
+        yield World(folder)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o444])
+def test_what_is_indexed_of_a_folder_that_cannot_be_listed_stays(shared_world, mode):
+    world = shared_world
+    for key in ("a.png", "locked/b.png", "locked/below/c.png", "gone.png"):
+        world.draw(key, (len(key), 30, 30))
+    world.sync()
+    (world.root / "gone.png").unlink()
+    world.draw("new.png", (1, 2, 3))
+    (world.root / "locked").chmod(mode)
+    with without_privileges():
+        report = world.sync()
+    assert report.outcomes == {Outcome.ADDED: 1, Outcome.REMOVED: 1, Outcome.UNCHANGED: 1, Outcome.UNLISTED: 2}
+    assert report.done == report.total == 5
+    assert [problem.partition(":")[2] for problem in report.coverage.problems()] == [" Permission denied"]
+    assert set(world.stored()) == {"a.png", "locked/b.png", "locked/below/c.png", "new.png"}
+    (world.root / "locked").chmod(0o755)
+    assert world.outcomes() == {"unchanged": 4}
+
+
+def test_an_unreadable_metadata_file_takes_no_metadata_away(shared_world):
+    world = shared_world
+    world.draw("a.png")
+    world.draw("b.png", (1, 2, 3))
+    (world.root / "metadata.csv").write_text("key,caption\na.png,kept\n")
+    world.sync()
+    (world.root / "metadata.csv").chmod(0)
+    with without_privileges():
+        report = world.sync()
+    assert report.outcomes == {Outcome.UNCHANGED: 2}
+    assert len(report.problems) == 1
+    assert world.store.get([image_id("a.png")])[image_id("a.png")].metadata == {"caption": "kept"}
+    (world.root / "metadata.csv").unlink()
+    assert world.outcomes() == {"replaced": 1, "unchanged": 1}
+
+
+def test_keys_of_metadata_match_in_whatever_form_the_file_system_has_them(world):
+    for form in ("NFC", "NFD"):
+        world.draw(f"{form}/{unicodedata.normalize(form, 'café')}.png", (len(form), 2, 3))
+    (world.root / "metadata.jsonl").write_text(
+        "".join(json.dumps({"key": f"{form}/café.png", "form": form}) + "\n" for form in ("NFC", "NFD"))
+    )
+    assert world.sync().problems == ()
+    records = world.store.get([entry.id for entry in world.store.entries()]).values()
+    assert sorted(record.metadata["form"] for record in records) == ["NFC", "NFD"]
+
+
+def test_keys_of_no_image_are_one_problem(world):
+    world.draw("a.png")
+    rows = "".join(f"{number}.png,x\n" for number in range(300))
+    (world.root / "metadata.csv").write_text(f"key,caption\na.png,x\n{rows}")
+    [problem] = world.sync().problems
+    assert problem == "300 of 301 keys are of no image here, such as '0.png', '1.png', '10.png'"
+
+
+def test_a_folder_without_images_is_named_with_what_was_seen(world):
+    for name in ("a.txt", "b.txt", "c.raw", ".hidden.png"):
+        (world.root / name).write_bytes(b"x")
+    assert world.sync().summary() == (f"no images in {world.root}; passed over: 3 with other endings (.txt 2, .raw 1), 1 hidden")
 
 
 def test_a_name_that_is_not_utf8_is_reported(world):

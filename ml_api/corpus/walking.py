@@ -1,0 +1,173 @@
+"""The walk over a folder: every file once, in the order of keys, whatever lies there and whatever the system refuses.
+
+A stack and not recursion, as folders may be nested deeper than Python's. No link leads out of the root unless links are followed,
+and then every folder outside is entered once: loops end, and links among links cannot multiply.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml_api.corpus.base import CorpusFile, Coverage, PassedOver
+from ml_api.corpus.ignoring import IgnoreRules, read_rules
+from ml_api.errors import CorpusUnavailable
+
+LEADS_NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+"""How the system says that a path ends at nothing: gone, or a link to nothing or to itself."""
+
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
+)
+METADATA_FILES = ("metadata.jsonl", "metadata.csv")
+
+Identity = tuple[int, int]
+"""Device and inode: the same for one folder by whatever path."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What one name in a folder stands for. A folder's key ends in a slash."""
+
+    key: str
+    path: str
+    folder: bool
+    link: bool
+
+
+class Walk:
+    """One listing of `root`, which is a real path. `ignore` are patterns, `ours` folders that this application writes."""
+
+    def __init__(self, root: Path, ignore: Sequence[str], ours: Iterable[Path], coverage: Coverage, *, follow_links: bool) -> None:
+        self._root = root
+        self._ignore = ignore
+        self._rules = IgnoreRules()
+        self._ours = {found for path in ours if not root.is_relative_to(path) and (found := _identity(path)) is not None}
+        self._our_paths = [path for path in ours if not root.is_relative_to(path)]
+        self._coverage = coverage
+        self._follow_links = follow_links
+        self._entered: set[Identity] = set()
+
+    def files(self) -> Iterator[CorpusFile]:
+        """Raises CorpusUnavailable if the root itself cannot be listed, ConfigError if what to ignore there cannot be told."""
+        entries = self._entries(str(self._root), "")
+        if (reason := self._coverage.unlisted.get("")) is not None:
+            raise CorpusUnavailable(f"the corpus {self._root} cannot be listed: {reason}")
+        self._rules = read_rules(self._root, self._ignore)
+        open_folders = [iter(entries)]
+        while open_folders:
+            entry = next(open_folders[-1], None)
+            if entry is None:
+                open_folders.pop()
+            elif entry.folder:
+                if self._enters(entry):
+                    open_folders.append(iter(self._entries(entry.path, entry.key)))
+            elif (file := self._file(entry)) is not None:
+                yield file
+
+    def _entries(self, folder: str, prefix: str) -> list[_Entry]:
+        """What is in a folder, hidden names excepted, in the order of keys; nothing if it cannot be listed."""
+        try:
+            with os.scandir(folder) as found:
+                listed = list(found)
+        except OSError as exc:
+            self._coverage.unlisted[prefix] = _reason(exc)
+            return []
+        visible = [entry for entry in listed if not entry.name.startswith(".")]
+        self._pass_over(PassedOver.HIDDEN, len(listed) - len(visible))
+        return sorted(filter(None, (self._entry(entry, prefix) for entry in visible)), key=lambda entry: entry.key)
+
+    def _entry(self, entry: os.DirEntry[str], prefix: str) -> _Entry | None:
+        key = f"{prefix}{entry.name}"
+        try:
+            link = entry.is_symlink()
+            folder = entry.is_dir(follow_symlinks=False)
+            if link:
+                folder = stat.S_ISDIR(entry.stat().st_mode)
+        except OSError as exc:
+            self._lost(key, exc, link=link)
+            return None
+        return _Entry(f"{key}/" if folder else key, entry.path, folder, link)
+
+    def _lost(self, key: str, exc: OSError, *, link: bool) -> None:
+        if exc.errno not in LEADS_NOWHERE:
+            self._coverage.unlisted[key] = _reason(exc)
+        elif link and self._follow_links and not _is_image(key):
+            # As a rule a folder on a disk that is not mounted now.
+            self._coverage.unlisted[f"{key}/"] = "the link leads nowhere"
+        elif link:
+            self._pass_over(PassedOver.LINK)
+        # else it is gone since its folder was listed: the next sync sees the same
+
+    def _enters(self, folder: _Entry) -> bool:
+        if self._rules.ignores(folder.key):
+            why: PassedOver | None = PassedOver.IGNORED
+        elif folder.link and not self._follow_links:
+            why = PassedOver.LINK
+        else:
+            why = self._ours_or_known(folder)
+        if why is not None:
+            self._pass_over(why)
+        return why is None
+
+    def _ours_or_known(self, folder: _Entry) -> PassedOver | None:
+        identity = _identity(Path(folder.path)) if self._ours or self._follow_links else None
+        if identity in self._ours:
+            return PassedOver.OURS
+        if not self._follow_links or identity is None:
+            return None
+        real = Path(os.path.realpath(folder.path))
+        if real != self._root / folder.key and (real.is_relative_to(self._root) or identity in self._entered):
+            return PassedOver.LINK  # it is listed where it lies, or was entered by another link
+        self._entered.add(identity)
+        return None
+
+    def _file(self, entry: _Entry) -> CorpusFile | None:
+        if not _is_image(entry.key):
+            if entry.key not in METADATA_FILES:
+                self._pass_over(PassedOver.OTHER_ENDING)
+                self._coverage.endings[Path(entry.key).suffix.lower()] += 1
+            return None
+        if self._rules.ignores(entry.key):
+            self._pass_over(PassedOver.IGNORED)
+            return None
+        try:
+            if entry.link and (why := self._why_not(os.path.realpath(entry.path, strict=True))):
+                self._pass_over(why)
+                return None
+            status = Path(entry.path).stat()
+        except OSError as exc:
+            self._lost(entry.key, exc, link=entry.link)
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            self._pass_over(PassedOver.SPECIAL)
+            return None
+        return CorpusFile(entry.key, f"{status.st_size}-{status.st_mtime_ns}")
+
+    def _why_not(self, target: str) -> PassedOver | None:
+        """What keeps a link to the file `target` out, if anything."""
+        if any(Path(target).is_relative_to(ours) for ours in self._our_paths):
+            return PassedOver.OURS
+        return None if self._follow_links or Path(target).is_relative_to(self._root) else PassedOver.LINK
+
+    def _pass_over(self, why: PassedOver, number: int = 1) -> None:
+        if number:
+            self._coverage.passed_over[why] += number
+
+
+def _is_image(key: str) -> bool:
+    return Path(key).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _identity(folder: Path) -> Identity | None:
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _reason(exc: OSError) -> str:
+    return exc.strerror or type(exc).__name__
