@@ -6,7 +6,7 @@ from flask import Flask, Response, request
 from werkzeug.routing import RequestRedirect
 
 from ml_api import web
-from ml_api.api import images, observe, openapi, problems, search, status
+from ml_api.api import address, compression, images, observe, openapi, problems, search, status
 from ml_api.api.parsing import REQUEST_TIMEOUT_S
 from ml_api.api.state import EXTENSION
 from ml_api.browsers import HEADERS, AllowedHosts
@@ -29,6 +29,8 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     observe.register(app, services.metrics, services.spans, log_queries=settings.log_queries)
     problems.register(app)
     _keep_other_sites_out(app, AllowedHosts.of(settings.host, settings.allowed_hosts))
+    address.register(app)
+    compression.register(app)
     for blueprint in (search.blueprint, images.blueprint, status.blueprint, web.blueprint):
         app.register_blueprint(blueprint)
     example_id = next((entry.id for entry in services.store.entries()), None)

@@ -14,7 +14,7 @@ from ml_api.search import Page, SearchResult
 
 
 def json_answer(body: BaseModel, status: int = 200) -> Response:
-    return Response(body.model_dump_json(by_alias=True), status, content_type="application/json")
+    return Response(body.model_dump_json(by_alias=True) + "\n", status, content_type="application/json")
 
 
 def search_answer(result: SearchResult, page: Page, model: str) -> Response:

@@ -12,6 +12,7 @@ from werkzeug.routing import Rule
 
 from ml_api import __version__
 from ml_api.api import problems, schemas
+from ml_api.api.address import PARAMETERS
 from ml_api.api.parsing import REQUEST_TIMEOUT
 from ml_api.api.schemas import JsonObject
 
@@ -69,8 +70,14 @@ def operation(  # noqa: PLR0913 - named after the fields of an OpenAPI operation
     spec: JsonObject = {"summary": summary, "description": description, "tags": [tag], "parameters": list(parameters)}
     if body is not None:
         spec["requestBody"] = {"required": True, "content": body}
-    decorate: Callable[[View], View] = swag_from(spec | {"responses": responses})
-    return decorate
+    names = frozenset(parameter["name"] for parameter in parameters if parameter.get("in") == "query")
+
+    def document(view: View) -> View:
+        documented: View = swag_from(spec | {"responses": responses})(view)
+        setattr(documented, PARAMETERS, names)
+        return documented
+
+    return document
 
 
 def query_parameters_of(model: type[BaseModel]) -> tuple[JsonObject, ...]:

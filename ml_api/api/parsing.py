@@ -26,6 +26,9 @@ REQUEST_TIMEOUT_S = "REQUEST_TIMEOUT_S"
 FILE_FIELD = "image"
 """Of a form."""
 
+_DATA_URI = re.compile(r"data:(image/[^;,]+|application/octet-stream|)(;[^;,]+)*;base64", re.ASCII | re.IGNORECASE)
+"""What comes before the comma (RFC 2397). Browsers say octet-stream of files they do not know, such as HEIC."""
+
 _SECONDS = re.compile(r"\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 """A number as JSON writes it, never `nan`, `inf` or `1_000`, which Python reads as well."""
 
@@ -45,8 +48,8 @@ def request_deadline() -> Deadline:
 
 
 def query_parameters(model: type[Model]) -> Model:
-    """The URL's query string as `model`."""
-    return _validated(model, _once_each(request.args.lists()), strict=False)
+    """The URL's query string, whose names `address` has checked, as `model`."""
+    return _validated(model, request.args.to_dict(), strict=False)
 
 
 def json_body(model: type[Model]) -> Model:
@@ -124,9 +127,10 @@ def _once_each(given: Iterable[tuple[str, list[str]]]) -> dict[str, str]:
 
 
 def _from_base64(text: str) -> bytes:
-    if text.startswith("data:"):
+    text = "".join(text.split())  # base64 is often broken into lines
+    if text[:5].lower() == "data:":
         header, comma, text = text.partition(",")
-        if not comma or not header.startswith("data:image/") or not header.endswith(";base64"):
+        if not comma or not _DATA_URI.fullmatch(header):
             raise InvalidInput("image: a data URI must read data:image/...;base64,...", code="invalid-base64")
     elif "://" in text[:20]:
         raise InvalidInput("image: URLs are not fetched; send the file itself, in base64", code="invalid-base64")

@@ -6,8 +6,10 @@ from time import monotonic
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
 
 from ml_api import errors, tracing
+from ml_api.api.address import without_slash
 from ml_api.api.schemas import Problem
 from ml_api.api.state import services
 from ml_api.errors import MlApiError
@@ -71,7 +73,7 @@ def problem(status: int, code: str, detail: str) -> Response:
         code=code,
         request_id=tracing.request_id(),
     )
-    response = Response(body.model_dump_json(), status, content_type=MEDIA_TYPE)
+    response = Response(body.model_dump_json() + "\n", status, content_type=MEDIA_TYPE)
     if status == 503:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response
@@ -94,8 +96,10 @@ def _ours(error: MlApiError) -> Response:
     return problem(status, error.slug, error.detail)
 
 
-def _http(error: HTTPException) -> Response:
+def _http(error: HTTPException) -> BaseResponse:
     status = error.code or 500
+    if status == 404 and (elsewhere := without_slash()):
+        return elsewhere
     if status == 413:
         _count_rejected(errors.TooLarge)
         _drain()

@@ -12,7 +12,7 @@ blueprint = Blueprint("status", __name__)
 
 
 @blueprint.get("/v1/model")
-@operation("Which model embeds", tag="service", answer=ModelAnswer)
+@operation("Which model embeds", tag="service", answer=ModelAnswer, fails=(400,))
 def model() -> Response:
     loaded = services().embedder.model
     return json_answer(
@@ -28,7 +28,7 @@ def stats() -> Response:
 
 
 @blueprint.get("/livez")
-@operation("Is the process alive", tag="service", answer=AliveAnswer)
+@operation("Is the process alive", tag="service", answer=AliveAnswer, fails=(400,))
 def alive() -> Response:
     return json_answer(AliveAnswer())
 
@@ -39,6 +39,7 @@ def alive() -> Response:
     tag="service",
     description="Runs a real embedding and a real search.",
     answer=ReadyAnswer,
+    fails=(400,),
     also={
         "503": {
             "description": "At least one part is not ready; `parts` says which and why.",

@@ -1,6 +1,7 @@
 """The pages for people: the search page and the frame of Swagger UI. Plain HTML, CSS and JavaScript over the public API."""
 
-from flask import Blueprint, Response, make_response, render_template, request
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
 
 from ml_api.api.state import services
 
@@ -37,6 +38,18 @@ def page() -> Response:
             model_edge=embedder.image_edge_px,
         )
     )
+
+
+@blueprint.get("/docs")
+def docs() -> BaseResponse:
+    """Where other services have it."""
+    return redirect(url_for("flasgger.apidocs"))
+
+
+@blueprint.get("/openapi.json")
+def document() -> BaseResponse:
+    """Where other services have it."""
+    return redirect(url_for("flasgger.apispec"))
 
 
 @blueprint.after_app_request

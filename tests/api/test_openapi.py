@@ -15,7 +15,9 @@ UNDOCUMENTED = {
     "/apidocs/index.html",
     "/apidocs/assets/<path:filename>",
     "/apispec.json",
+    "/docs",
     "/oauth2-redirect.html",
+    "/openapi.json",
 }
 """For browsers, not for programs."""
 
@@ -55,7 +57,7 @@ api = schemathesis.pytest.from_fixture("api_schema")
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_no_request_is_answered_in_a_way_that_the_document_does_not_describe(case):
     excluded = [checks.positive_data_acceptance] if case.path == "/v1/search/image" else []  # random bytes are no image
-    response = case.call()
+    response = case.call(headers={"Accept-Encoding": "identity"})  # it does not decompress what an application in its process sends
     if response.status_code == 504:
         assert "X-Request-Timeout" in case.headers
         excluded.append(checks.not_a_server_error)  # as asked for: a valid time may be a nanosecond

@@ -82,6 +82,24 @@ def test_an_image_can_come_as_a_form_field_a_body_or_in_json(client):
     assert all(answer == answers[0] for answer in answers)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "{lines}",
+        "data:image/png;base64,{lines}",
+        "data:application/octet-stream;base64,{one}",
+        "DATA:IMAGE/PNG;BASE64,{one}",
+        "data:image/png;name=a.png;base64,{one}",
+        "data:;base64,{one}",
+        " {one}\r\n",
+    ],
+)
+def test_base64_is_read_as_people_and_programs_write_it(client, written):
+    data = picture((35, 170, 70))
+    text = written.format(one=base64.b64encode(data).decode(), lines=base64.encodebytes(data).decode().replace("\n", "\r\n"))
+    assert found(client.post("/v1/search/image", json={"image": text}))[0] == "sub/green.png"
+
+
 def test_an_image_search_takes_limit_and_offset(client):
     data = picture((35, 170, 70))
     by_query = client.post("/v1/search/image?limit=1&offset=1", data=data, content_type="image/png")

@@ -1,0 +1,21 @@
+"""Text travels compressed to whom that suits: JSON, pages and their files; images are compressed by their own formats."""
+
+from flask import Flask, Response
+from flask_compress import Compress
+
+from ml_api.api.problems import MEDIA_TYPE
+
+TEXT = ("application/json", MEDIA_TYPE, "text/html", "text/css", "text/javascript", "image/svg+xml")
+
+
+def register(app: Flask) -> None:
+    app.config |= {"COMPRESS_MIMETYPES": TEXT, "COMPRESS_ALGORITHM": ("gzip",)}
+    Compress(app)
+
+    @app.after_request
+    def read_file(response: Response) -> Response:
+        """Flask-Compress, whose turn comes next, leaves a file open that it compresses piece by piece."""
+        if response.is_streamed and response.mimetype in TEXT:
+            response.direct_passthrough = False
+            response.make_sequence()
+        return response

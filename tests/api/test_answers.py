@@ -1,0 +1,93 @@
+"""What all answers have in common: an id, a line end, and as few bytes as may be."""
+
+import gzip
+import json
+
+import pytest
+
+ASKED = {
+    "search": ("GET", "/v1/search/text?q=red"),
+    "stats": ("GET", "/v1/stats"),
+    "head": ("HEAD", "/v1/stats"),
+    "options": ("OPTIONS", "/v1/search/text"),
+    "ready": ("GET", "/readyz"),
+    "alive": ("GET", "/livez"),
+    "document": ("GET", "/apispec.json"),
+    "page": ("GET", "/"),
+    "script": ("GET", "/static/page.js"),
+    "redirect": ("GET", "/v1/stats/"),
+    "redirect of werkzeug": ("GET", "/apidocs"),
+    "invalid": ("GET", "/v1/search/text?limit=0"),
+    "unknown parameter": ("GET", "/v1/stats?x=1"),
+    "not UTF-8": ("GET", "/v1/search/text?q=%E9"),
+    "no route": ("GET", "/nowhere"),
+    "wrong method": ("PATCH", "/v1/stats"),
+    "no image": ("GET", f"/v1/images/{'0' * 32}"),
+    "bad type": ("POST", "/v1/search/image"),
+}
+
+
+@pytest.mark.parametrize(("method", "address"), ASKED.values(), ids=ASKED)
+def test_every_answer_has_the_id_of_its_request(client, method, address):
+    with client.open(address, method=method, headers={"X-Request-ID": "mine-1"}) as response:
+        assert response.headers["X-Request-ID"] == "mine-1"
+    with client.open(address, method=method) as response:
+        assert len(response.headers["X-Request-ID"]) == 32
+
+
+def test_a_body_over_the_limit_is_refused_with_the_id(client):
+    response = client.post("/v1/search/image", data=b"x" * 1_000_000, content_type="image/png", headers={"X-Request-ID": "mine-2"})
+    assert (response.status_code, response.headers["X-Request-ID"]) == (413, "mine-2")
+
+
+@pytest.mark.parametrize("name", [name for name, (method, _) in ASKED.items() if method not in {"HEAD", "OPTIONS"}])
+def test_json_ends_with_a_line_end(client, name):
+    method, address = ASKED[name]
+    with client.open(address, method=method) as response:
+        if response.mimetype.endswith("json"):
+            assert response.data.endswith(b"}\n")
+            assert json.loads(response.data)
+
+
+COMPRESSED = {
+    "search": "/v1/search/text?q=red",
+    "document": "/apispec.json",
+    "page": "/",
+    "script": "/static/page.js",
+    "style": "/static/page.css",
+    "Swagger UI": "/apidocs/assets/swagger-ui-bundle.js",
+}
+
+
+def without_times(body):
+    return body.partition(b'"hits"')[2].partition(b'"timings_ms"')[0] or body
+
+
+@pytest.mark.parametrize("address", COMPRESSED.values(), ids=COMPRESSED)
+def test_text_is_compressed_for_who_reads_gzip(client, address):
+    with client.get(address) as response:
+        plain = response.data
+        assert "Content-Encoding" not in response.headers
+    with client.get(address, headers={"Accept-Encoding": "gzip, br"}) as response:
+        assert response.headers["Content-Encoding"] == "gzip"
+        assert "Accept-Encoding" in response.headers["Vary"]
+        assert len(response.data) < 0.7 * len(plain)
+        assert without_times(gzip.decompress(response.data)) == without_times(plain)
+
+
+@pytest.mark.parametrize("address", ["/static/page.js", "/apidocs/assets/swagger-ui-bundle.js"])
+def test_a_compressed_file_that_is_current_is_not_sent_again(client, address):
+    with client.get(address, headers={"Accept-Encoding": "gzip"}) as first:
+        etag = first.headers["ETag"]
+    with client.get(address, headers={"Accept-Encoding": "gzip", "If-None-Match": etag}) as second:
+        assert (second.status_code, second.data) == (304, b"")
+
+
+@pytest.mark.parametrize("part", ["content", "thumbnail"])
+def test_images_are_not_compressed_again(client, stand, part):
+    response = client.get(f"/v1/images/{stand.id('red.png')}/{part}", headers={"Accept-Encoding": "gzip"})
+    assert "Content-Encoding" not in response.headers
+
+
+def test_a_small_answer_is_not_worth_it(client):
+    assert "Content-Encoding" not in client.get("/livez", headers={"Accept-Encoding": "gzip"}).headers
