@@ -5,7 +5,6 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PORT ?= 8420
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 MONITORING := prometheus prometheus-alertmanager prometheus-node-exporter
 # Progress for who watches a terminal, silence elsewhere.
@@ -14,7 +13,7 @@ QUIET := $(if $(MAKE_TERMOUT),,--quiet)
 .PHONY: help demo monitor monitoring-programs serve sync test lint format bench bench-peers clean
 
 help:
-	@echo "make demo                      try it: draws 1,500 pictures, indexes them, serves on http://127.0.0.1:$(PORT)"
+	@echo "make demo                      try it: draws 1,500 pictures, indexes them, serves on http://127.0.0.1:8420, or the next free port"
 	@echo "make monitor                   the same, watched by a real Prometheus with its alerts"
 	@echo "make serve CORPUS=~/Pictures   your own pictures, with the model clip-ViT-B-32 (ML_API_MODEL for another)"
 	@echo "make sync CORPUS=~/Pictures    only index them"
@@ -24,19 +23,12 @@ help:
 
 # --- running ---------------------------------------------------------------------------------------------------------
 
-demo monitor serve: export ML_API_PORT := $(PORT)
+demo monitor serve: export ML_API_PORT := $(or $(PORT),$(ML_API_PORT))
 demo monitor serve: export ML_API_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
-demo monitor: export ML_API_MODEL := demo/model
-demo monitor: export ML_API_CORPUS := data/demo/images
-demo monitor: export ML_API_DATA_DIR := data/demo
 demo monitor: $(VENV)/.installed
-	@$(BIN)/python -m demo.corpus $(ML_API_CORPUS)
-	@$(BIN)/python -m ml_api sync
-	@exec $(BIN)/python -m $(SERVED_BY)
+	@exec $(BIN)/python -m demo $(if $(filter monitor,$@),--monitor)
 
-demo: SERVED_BY := ml_api serve
-monitor: SERVED_BY := monitoring.local
 monitor: monitoring-programs
 # Where they cannot be had, who needs them says so.
 monitoring-programs:

@@ -1,5 +1,6 @@
 """Everything a request can need."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -23,6 +24,9 @@ from ml_api.vectors.base import VectorStore
 
 LOOK_EVERY_S = 15.0
 """How often readiness and the collection are looked at for the metrics: as often as Prometheus usually asks."""
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ def build_services(settings: Settings) -> Services:
             costs = warm_up(encoder)
             undo.pop_all()
         embedder = BatchingEncoder(encoder, metrics, queue_limit=settings.queue_limit, costs=costs)
+        tell_what_is_there(settings, store.count())
         health = Health(embedder, store, settings.collection, metrics)
         background.enter_context(closing(Poll("health", health.look, LOOK_EVERY_S)))
         return Services(
@@ -97,6 +102,15 @@ def build_services(settings: Settings) -> Services:
             spans=spans,
             background=background.pop_all(),
         )
+
+
+def tell_what_is_there(settings: Settings, images: int) -> None:
+    """Where the data lie, and what is missing if they are empty."""
+    _log.info("data         %s, %d images of %s", settings.data_dir, images, settings.corpus)
+    if not images:
+        embedded = settings.store_uri.endswith(".db")
+        then = "stop this service, run it, and start again" if embedded else "run it now"
+        _log.warning("no image is indexed yet: `python -m ml_api sync`, with the same settings, does that; %s", then)
 
 
 @contextmanager

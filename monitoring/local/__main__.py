@@ -19,7 +19,6 @@ from monitoring.local.daemons import Daemon, MissingProgram, StartFailed, alertm
 from monitoring.local.notifications import Webhook, lines
 from monitoring.local.signals import ENDING, undisturbed
 
-FOLDER = Path("data/monitor")
 MILVUS_METRICS_PORT = 9091
 SERVICE_STOP_TIMEOUT_S = 60
 
@@ -53,7 +52,8 @@ def _end(*_: object) -> None:
 
 def _start(settings: Settings, stack: ExitStack) -> None:
     """Start what there is on this machine, Prometheus last, and say where it is."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    folder = settings.data_dir / "monitor"
+    folder.mkdir(parents=True, exist_ok=True)
     port = choose_port(9090)
     targets = {"ml-api": f"{settings.host}:{settings.metrics_port}", "prometheus": f"127.0.0.1:{port}"}
     if settings.store_uri.startswith("http"):
@@ -61,25 +61,25 @@ def _start(settings: Settings, stack: ExitStack) -> None:
     optional = {"alertmanager": _alertmanager, "node": _node_exporter}
     for job, make in optional.items():
         try:
-            daemon = stack.enter_context(make(stack))
+            daemon = stack.enter_context(make(stack, folder))
         except MissingProgram as exc:
             print(f"Without {job}: {exc}")
             continue
         targets[job] = daemon.url.removeprefix("http://")
         print(f"{job.capitalize():13} {daemon.url}")
-    daemon = stack.enter_context(prometheus(write(localised(targets), FOLDER / "prometheus.yml"), FOLDER, port))
-    print(f"Prometheus    {daemon.url}/targets, {daemon.url}/alerts; its data and logs are in {FOLDER}", flush=True)
+    daemon = stack.enter_context(prometheus(write(localised(targets), folder / "prometheus.yml"), folder, port))
+    print(f"Prometheus    {daemon.url}/targets, {daemon.url}/alerts; its data and logs are in {folder}", flush=True)
 
 
-def _alertmanager(stack: ExitStack) -> Daemon:
+def _alertmanager(stack: ExitStack, folder: Path) -> Daemon:
     webhook = os.environ.get("ALERT_WEBHOOK_URL") or stack.enter_context(Webhook(_print)).url
-    configuration = FOLDER / "alertmanager.yml"
+    configuration = folder / "alertmanager.yml"
     configuration.write_text(notifying(webhook))
-    return alertmanager(configuration, FOLDER, choose_port(9093))
+    return alertmanager(configuration, folder, choose_port(9093))
 
 
-def _node_exporter(_: ExitStack) -> Daemon:
-    return node_exporter(FOLDER, choose_port(9100))
+def _node_exporter(_: ExitStack, folder: Path) -> Daemon:
+    return node_exporter(folder, choose_port(9100))
 
 
 def _print(receiver: str, message: dict[str, object]) -> None:

@@ -220,6 +220,11 @@ def test_all_problems_of_a_configuration_are_reported_together():
     assert_refused(result, "ML_API_PORT", "ML_API_CORPSU", "ML_API_METRIC")
 
 
+def test_it_says_where_the_data_lie_and_how_much_is_there(server):
+    said = [line["message"] for line in server.log_lines()]
+    assert f"data         {server.settings['data_dir']}, 120 images of {server.settings['corpus']}" in said
+
+
 def test_serving_needs_a_corpus():
     assert_refused(run("serve", model=MODEL, port=free_port(), metrics_port=free_port()), "ML_API_CORPUS")
 

@@ -1,0 +1,105 @@
+"""`python -m demo`: draw the pictures, index them, serve them. `make demo` and `make monitor` start it.
+
+It steps aside for whatever runs already, another demo included: to ports that are free, and to a data folder of its own. It takes
+no settings of yours that choose a model, a store or a folder: those are for your own pictures.
+"""
+
+import argparse
+import fcntl
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from demo.corpus import COUNT, write_corpus
+from ml_api.settings import Settings, environment_name
+from ml_api.settings.conditions import require_free_port
+
+ROOT = Path(__file__).parents[1]
+MODEL = ROOT / "demo" / "model"
+KEPT = {"host", "port", "metrics_port", "device", "precision", "threads", "log_level", "log_queries", "revision"}
+"""Settings that a demo takes from the environment."""
+DEMOS = 10
+"""As many cannot meet on a port, even when they start at once: the second takes 8421, or 8431, or 8441, …"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m demo", description="Draw the demonstration corpus, index it, serve it.")
+    parser.add_argument("--monitor", action="store_true", help="with a real Prometheus and Alertmanager beside it")
+    parser.add_argument("--count", type=int, default=COUNT, help="how many pictures (default: %(default)s)")
+    parser.add_argument("--data", type=Path, default=ROOT / "data", metavar="DIR", help="where the demo's folder goes")
+    options = parser.parse_args()
+    try:
+        return _run(options.data.absolute(), options.count, ["monitoring.local"] if options.monitor else ["ml_api", "serve"])
+    except KeyboardInterrupt:
+        return 130
+    except OSError as exc:
+        print(f"error: {exc.filename or 'the demo'}: {exc.strerror}", file=sys.stderr)
+        return 1
+
+
+def _run(parent: Path, pictures: int, server: list[str]) -> int:
+    folder, number = claim(parent)
+    write_corpus(folder / "images", pictures)
+    os.chdir(folder)  # where there is no .env
+    ours = {"model": MODEL, "corpus": folder / "images", "data_dir": folder}
+    environment = _environment() | {environment_name(field): str(value) for field, value in ours.items()}
+    synced = subprocess.run([sys.executable, "-m", "ml_api", "sync"], env=environment, check=False).returncode
+    return synced or _become([sys.executable, "-m", *server], environment | _free_ports(environment, number))
+
+
+def _become(command: list[str], environment: dict[str, str]) -> NoReturn:
+    os.execve(command[0], command, environment)  # noqa: S606 - ours
+
+
+def claim(parent: Path) -> tuple[Path, int]:
+    """A data folder that is this process's until it ends, whatever program it becomes, and its number: `demo`, `demo-2`, …"""
+    for number in itertools.count(1):
+        folder = parent / ("demo" if number == 1 else f"demo-{number}")
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / ".demo.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            continue
+        os.set_inheritable(lock, True)  # noqa: FBT003 - os has no keyword for it
+        return folder, number
+    raise AssertionError
+
+
+def _environment() -> dict[str, str]:
+    kept = {environment_name(field) for field in KEPT}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ML_API_") or name in kept}
+    return environment | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), environment.get("PYTHONPATH"))))}
+
+
+def _free_ports(environment: dict[str, str], number: int) -> dict[str, str]:
+    """Variables for the ports that the environment does not choose: the usual ones, or others that are free, which is told."""
+    host = environment.get(environment_name("host")) or Settings.model_fields["host"].default
+    chosen = {}
+    for field in ("port", "metrics_port"):
+        if not environment.get(environment_name(field)):
+            usual = Settings.model_fields[field].default
+            port = _free_port(host, range(usual + number - 1, usual + 10 * DEMOS, DEMOS))
+            if port != usual:
+                print(f"port {usual} is in use: {port} is taken in its place", file=sys.stderr)
+            chosen[environment_name(field)] = str(port)
+    return chosen
+
+
+def _free_port(host: str, ports: range) -> int:
+    """The first if none is free: whatever needs it says what is wrong."""
+    for port in ports:
+        try:
+            require_free_port(host, port)
+        except ValueError:
+            continue
+        return port
+    return ports[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""What the service says of its data at the start."""
+
+import logging
+
+import pytest
+
+from ml_api.services.service import tell_what_is_there
+from ml_api.settings import load_settings
+
+
+@pytest.fixture
+def told(caplog, tmp_path):
+    caplog.set_level(logging.INFO, "ml_api")
+
+    def told(images, **variables):
+        caplog.clear()
+        tell_what_is_there(load_settings({"ML_API_CORPUS": str(tmp_path), "ML_API_DATA_DIR": "/srv/kept"} | variables), images)
+        return [(record.levelname, record.getMessage()) for record in caplog.records]
+
+    return told
+
+
+def test_the_folder_is_told_from_the_root_with_the_number_of_images(told, tmp_path):
+    assert told(1500) == [("INFO", f"data         /srv/kept, 1500 images of {tmp_path}")]
+
+
+@pytest.mark.parametrize(
+    ("uri", "step"), [("", "stop this service, run it, and start again"), ("http://milvus:19530", "run it now")]
+)
+def test_no_images_are_a_warning_with_the_next_step(told, uri, step):
+    _, (level, message) = told(0, ML_API_MILVUS_URI=uri)
+    assert level == "WARNING"
+    assert "python -m ml_api sync" in message
+    assert message.endswith(step)
