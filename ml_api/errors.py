@@ -5,6 +5,10 @@
     │   ├── InvalidQuery        ... a search text or parameter
     │   ├── InvalidImage        ... bytes that are not an image we can embed
     │   ├── TooLarge            ... more than a limit allows
+    │   │   ├── UriTooLong
+    │   │   └── HeadersTooLarge
+    │   ├── MalformedRequest    ... that is not HTTP
+    │   ├── RequestTimeout      ... too slowly
     │   ├── UnsupportedMedia    ... in a content type we do not read
     │   └── Misdirected         ... to a host name that is not ours
     ├── NotFound                no such image
@@ -49,6 +53,22 @@ class InvalidImage(InvalidInput):
 
 class TooLarge(InvalidInput):
     code = "too-large"
+
+
+class UriTooLong(TooLarge):
+    code = "uri-too-long"
+
+
+class HeadersTooLarge(TooLarge):
+    code = "headers-too-large"
+
+
+class MalformedRequest(InvalidInput):
+    code = "malformed-http"
+
+
+class RequestTimeout(InvalidInput):
+    code = "request-timeout"
 
 
 class UnsupportedMedia(InvalidInput):

@@ -5,7 +5,7 @@ from typing import Final
 from grafana.source.colours import BAD, QUANTILES, STATUS, WARN
 from grafana.source.dashboard import Dashboard, Section
 from grafana.source.panels import Column, Panel, Query, graph, heatmap, stat, table
-from grafana.source.promql import ROUTE, by_status, mean, quantile, quantiles, rate, share
+from grafana.source.promql import APP, ROUTE, by_status, mean, quantile, quantiles, rate, share
 
 DURATION: Final = "http_request_duration_seconds"
 COUNT: Final = f"{DURATION}_count"
@@ -138,6 +138,14 @@ TIME = Section(
                 "short",
                 Query(f"sum by (route) (http_requests_in_progress{{{ROUTE}}})", "{{route}}"),
             ),
+            graph(
+                "Where requests are",
+                "Being read, waiting for a thread, at work, being sent. Those that wait or are at work count towards the limit; "
+                "many that are read or sent are slow clients, who hold up nobody.",
+                "short",
+                Query(f"sum by (state) (ml_api_requests{{{APP}}})", "{{state}}"),
+                Query(f"sum(ml_api_requests_limit{{{APP}}})", "limit"),
+            ).coloured({"limit": BAD}),
         ],
     ],
     leads_to=["model", "store"],

@@ -1,8 +1,6 @@
 """The one table from errors to HTTP, and the only place where an answer to an error is written."""
 
 import logging
-from contextlib import suppress
-from time import monotonic
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
@@ -13,18 +11,23 @@ from ml_api.api.address import without_slash
 from ml_api.api.schemas import Problem
 from ml_api.api.state import services
 from ml_api.errors import MlApiError
+from ml_api.logs.repeats import Repeats
 from ml_api.settings import environment_name
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
-DRAIN_S = 5.0
-DRAIN_CHUNK_BYTES = 64 * 1024
+REFUSED = "ml_api.refused"
+"""Where in the WSGI environment the server leaves an error that it found before the application was asked."""
 
 STATUS: dict[type[MlApiError], int] = {
     errors.InvalidInput: 400,
     errors.InvalidQuery: 400,
     errors.InvalidImage: 422,
     errors.TooLarge: 413,
+    errors.UriTooLong: 414,
+    errors.HeadersTooLarge: 431,
+    errors.MalformedRequest: 400,
+    errors.RequestTimeout: 408,
     errors.UnsupportedMedia: 415,
     errors.Misdirected: 421,
     errors.NotFound: 404,
@@ -48,6 +51,7 @@ TITLES = {
     400: "Bad Request",
     404: "Not Found",
     405: "Method Not Allowed",
+    408: "Request Timeout",
     409: "Conflict",
     413: "Content Too Large",
     414: "URI Too Long",
@@ -80,20 +84,28 @@ def problem(status: int, code: str, detail: str) -> Response:
 
 
 def register(app: Flask) -> None:
-    app.register_error_handler(MlApiError, _ours)
+    outages = Repeats(_log)
+
+    @app.before_request
+    def refuse() -> None:
+        if refused := request.environ.get(REFUSED):
+            raise refused
+
+    @app.errorhandler(MlApiError)
+    def _ours(error: MlApiError) -> Response:
+        status = STATUS[type(error)]
+        if type(error) in REASONS:
+            _count_rejected(type(error))
+        if isinstance(error, errors.DeadlineExceeded):
+            _log.warning("%s: %s", error.slug, error.detail)  # perhaps a client's own haste, and it tells nothing where it happened
+        elif status == 503:
+            outages.tell(f"{error.slug}: {error.detail}", logging.ERROR, error)
+        elif status >= 500:
+            _log.error("%s: %s", error.slug, error.detail, exc_info=error)
+        return problem(status, error.slug, error.detail)
+
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unknown)
-
-
-def _ours(error: MlApiError) -> Response:
-    status = STATUS[type(error)]
-    if type(error) in REASONS:
-        _count_rejected(type(error))
-    if isinstance(error, errors.DeadlineExceeded):
-        _log.warning("%s: %s", error.slug, error.detail)  # perhaps a client's own haste, and it tells nothing where it happened
-    elif status >= 500:
-        _log.error("%s: %s", error.slug, error.detail, exc_info=error)
-    return problem(status, error.slug, error.detail)
 
 
 def _http(error: HTTPException) -> BaseResponse:
@@ -102,7 +114,6 @@ def _http(error: HTTPException) -> BaseResponse:
         return elsewhere
     if status == 413:
         _count_rejected(errors.TooLarge)
-        _drain()
     methods = ", ".join(sorted(getattr(error, "valid_methods", None) or []))
     response = problem(
         status, _HTTP_CODES.get(status, "bad-request" if status < 500 else "internal"), _detail(error, status, methods)
@@ -129,14 +140,6 @@ def _detail(error: HTTPException, status: int, methods: str) -> str:
 
 def _count_rejected(error: type[MlApiError]) -> None:
     services().metrics.http.rejected.labels(REASONS[error]).inc()
-
-
-def _drain() -> None:
-    """Read on and forget, for a while: a client that is still sending when the connection closes never sees the answer."""
-    deadline = monotonic() + DRAIN_S
-    with suppress(OSError):
-        while monotonic() < deadline and request.environ["wsgi.input"].read(DRAIN_CHUNK_BYTES):
-            pass
 
 
 def _unknown(error: Exception) -> Response:

@@ -2,8 +2,10 @@
 
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from ml_api import logs
 from ml_api.cli.exits import Exit
@@ -38,7 +40,7 @@ def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit
     _configure_libraries()
     match options.command:
         case "serve":
-            return _serve(settings)
+            _serve(settings)
         case "sync":
             from ml_api.cli.sync import sync
 
@@ -53,11 +55,12 @@ def _configure_libraries() -> None:
     configure_openmp(os.environ, usable())
 
 
-def _serve(settings: Settings) -> Exit:
-    from ml_api.serving import Server
+def _serve(settings: Settings) -> NoReturn:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(Exit.DONE))  # nothing is open yet, and the imports take a second
+    from ml_api.serving import Server, end
 
-    Server(settings).run()
-    return Exit.DONE
+    end(Server(settings).run())
 
 
 def _write_triton_repository(settings: Settings, folder: Path) -> Exit:

@@ -11,7 +11,7 @@ from ml_api.logs.formatting import EcsFormatter, TerminalFormatter, level_of
 
 __all__ = ["FIELDS", "EcsFormatter", "configure", "counting", "fields_table", "level_of"]
 
-OUR_LOGGERS = ("ml_api", "demo", "gunicorn")
+OUR_LOGGERS = ("ml_api", "demo", "_granian")
 """Loggers that follow the configured level; libraries are heard from warnings on."""
 
 

@@ -53,7 +53,7 @@ FIELDS: Final[Mapping[str, tuple[Type, str]]] = {
     "ml_api.query.length": ("long", "Characters of the search text"),
     "ml_api.query.hash": ("keyword", "Equal for equal search texts"),
     "ml_api.query.text": ("match_only_text", "The search text, if `ML_API_LOG_QUERIES` asks for it"),
-    "ml_api.refused": ("long", "Requests refused since the last such line, as more came than can be answered in time"),
+    "ml_api.times": ("long", "How often this happened since the last such line: what happens all the time is told once a second"),
     "ml_api.key": ("keyword", "Key of the image that the line is about"),
     "ml_api.sync.added": ("long", "Files of a sync, by what became of them"),
     "ml_api.sync.replaced": ("long", "Likewise"),

@@ -12,6 +12,8 @@ SIZES: Final = tuple(1024 * 4**power for power in range(9))
 
 REJECTIONS: Final = ("too_large", "bad_image", "queue_full", "deadline")
 
+STATES: Final = ("reading", "waiting", "working", "sending")
+
 
 class HttpMetrics:
     def __init__(self, catalogue: Catalogue) -> None:
@@ -20,6 +22,14 @@ class HttpMetrics:
             "Time to answer a request, by the rule of its route. Its exemplars are trace ids.",
             {"method": (), "route": (), "status": ()},
             buckets=DURATIONS,
+        )
+        self.requests = catalogue.gauge(
+            "ml_api_requests",
+            "Requests by where they are: their body is being read, they wait for a thread, are worked on, or their answer is sent.",
+            {"state": STATES},
+        )
+        self.requests_limit = catalogue.gauge(
+            "ml_api_requests_limit", "Requests that may wait or be worked on, all together; more are refused with 503."
         )
         self.in_progress = catalogue.gauge("http_requests_in_progress", "Requests being handled now.", {"route": ()})
         self.request_size = catalogue.histogram(

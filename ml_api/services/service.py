@@ -40,7 +40,7 @@ class StoreFacts:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything a request can need. Owns what it holds: `close` releases it, in the order of dependence."""
+    """Everything a request can need. Owns what it holds: `close` releases it."""
 
     metrics: Metrics
     limits: ImageLimits
@@ -57,8 +57,8 @@ class Services:
 
     def close(self) -> None:
         self.background.close()
+        self.store.close()  # first, as a model that hangs must not keep it from being closed
         self.embedder.close()
-        self.store.close()
 
 
 def build_services(settings: Settings) -> Services:

@@ -1,5 +1,5 @@
-"""The production server: gunicorn, and who is let in when more come than can be answered."""
+"""The production server: granian in one process, and who is let in when more come than can be answered."""
 
-from ml_api.serving.server import Server
+from ml_api.serving.server import Server, end
 
-__all__ = ["Server"]
+__all__ = ["Server", "end"]

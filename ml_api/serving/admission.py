@@ -33,16 +33,26 @@ class Admission:
 
     def __init__(self, limit: int, wait_s: float) -> None:
         """At most `limit` at once, and nobody who would have to wait longer than `wait_s` for those before."""
-        self._limit = limit
+        self.limit = limit
         self._wait_s = wait_s
         self._length = 0
         self._seconds = 0.0
         self._places = 0.0
         self._shortfall_s = 0.0
 
+    @property
+    def length(self) -> int:
+        """How many were let in and are not answered yet."""
+        return self._length
+
+    @property
+    def full(self) -> bool:
+        """Whether nobody would be let in now."""
+        return self._length > 0 and (self._length >= self.limit or self._longest_wait_s() > self._wait_s)
+
     def enter(self) -> Place | None:
         """A place, to be given back with `leave`; None if there is none to be had."""
-        if self._length and (self._length >= self._limit or self._longest_wait_s() > self._wait_s):
+        if self.full:
             return None
         self._length += 1
         return Place(self._length, self._expected_s(self._length))

@@ -1,108 +1,187 @@
-"""gunicorn with one worker and many threads, the application built after the fork.
+"""granian in this process: one event loop that reads and answers, and the application built beside it.
 
-One process owns the model, the metrics and the embedded store. More workers would each load a model and fight over Milvus Lite,
-whose data a second process destroys; scale out with replicas over a Milvus server instead.
+One process owns the model, the metrics and the embedded store, so a signal concerns nobody else, and who kills it kills all of it.
 """
 
+import asyncio
 import logging
+import multiprocessing
 import os
+import resource
+import signal
 import sys
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, NoReturn
 
-from gunicorn.app.base import BaseApplication
-from gunicorn.arbiter import Arbiter
-from gunicorn.errors import AppImportError
-from gunicorn.glogging import Logger
+from flask import Flask
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.embed import Server as Granian
 
 from ml_api.api.state import EXTENSION
 from ml_api.app import create_app
 from ml_api.browsers import AllowedHosts
-from ml_api.errors import ConfigError
 from ml_api.metrics.endpoint import endpoint
 from ml_api.services import Services
-from ml_api.serving.worker import SILENCE_S, Worker
+from ml_api.serving.admission import Admission
+from ml_api.serving.bodies import Bodies
+from ml_api.serving.door import HEADERS_BYTES, URI_BYTES, Door
 from ml_api.settings import Settings
 
-BOOT_TIMEOUT_S = 600
-"""Loading a big model from a slow disk takes minutes; a worker that needs longer is taken for dead."""
-SHUTDOWN_MARGIN_S = 5
+HEAD_TIMEOUT_S: Final = 20
+"""How long a connection may take for the head of its next request, or say nothing."""
+HEAD_BYTES: Final = 4 * (HEADERS_BYTES + URI_BYTES)
+"""Heads beyond this never reach us; granian refuses them with a bare status."""
+BACKLOG: Final = 1024
+MAX_CONNECTIONS: Final = 8192
+OWN_FILES: Final = 256
+"""Descriptors that are not for connections: files, the store, the libraries."""
+
+BUILD_GRACE_S: Final = 4.0
+"""How long a stop waits for what is just being loaded."""
+STOP_S: Final = 9.0
+"""How long a stop may take in all: Docker kills after ten."""
+DRAIN_S: Final = 6.0
+"""How long it waits for answers."""
+UNREAD_GRACE_S: Final = 2.0
+"""How long a stop waits for requests that have begun to arrive."""
+FLUSH_S: Final = 1.0
+"""How long a stop waits for clients to take their last answers."""
+_LOOK_S: Final = 0.02
+
+_IGNORED: Final = (signal.SIGHUP, signal.SIGTTIN)
+"""A terminal that goes away, and one that is asked for input, are no reason to stop."""
+_GRANIANS_LOG: Final = {"loggers": {"_granian": {"handlers": [], "propagate": True}}}
 
 _log = logging.getLogger(__name__)
 
 
-class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
-    """Runs the application until a signal ends it. `run` raises SystemExit."""
+class Server:
+    """Runs the application until SIGINT or SIGTERM."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self._services: Services | None = None
-        super().__init__()
+        self._settings = settings
 
-    def load_config(self) -> None:
-        settings = self.settings
-        for name, value in {
-            "bind": _address(settings, settings.port),
-            "workers": 1,
-            "worker_class": Worker,
-            "threads": settings.threads,
-            "preload_app": False,
-            "timeout": BOOT_TIMEOUT_S,
-            "graceful_timeout": int(settings.request_timeout_s) + SHUTDOWN_MARGIN_S,
-            "keepalive": 30,
-            "limit_request_line": 8190,
-            "control_socket_disable": True,
-            "logger_class": _PropagatingLogger,
-            "worker_exit": self._close,
-            "proc_name": "ml_api",
-        }.items():
-            self.cfg.set(name, value)
+    def run(self) -> int:
+        """The exit code: 0 if everybody was answered and everything closed. Raises ConfigError."""
+        connections = min(MAX_CONNECTIONS, _raise_file_limit() - OWN_FILES)
+        return asyncio.run(self._run(connections))
 
-    def load(self) -> Any:
-        """Build the application, in the worker."""
-        try:
-            app = create_app(self.settings)
-        except ConfigError as exc:
-            raise AppImportError("\n".join(f"error: {problem}" for problem in exc.problems)) from exc
+    async def _run(self, connections: int) -> int:
+        loop = asyncio.get_running_loop()
+        stopping: asyncio.Future[float] = loop.create_future()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, _note, stopping)
+        for number in _IGNORED:
+            signal.signal(number, signal.SIG_IGN)
+        building = loop.run_in_executor(ThreadPoolExecutor(1, "build"), self._build)
+        either: set[asyncio.Future[Any]] = {building, stopping}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not building.done():
+            _log.info("stopped while starting")
+            await asyncio.wait({building}, timeout=BUILD_GRACE_S)
+            if not building.done():
+                return 0  # nothing was served yet, and the store mends itself
+        app = building.result()
         services: Services = app.extensions[EXTENSION]
-        self._services = services
-        allowed = AllowedHosts.of(self.settings.host, self.settings.allowed_hosts)
-        metrics = endpoint(self.settings.host, self.settings.metrics_port, services.metrics.registry, allowed)
+        is_drained = stopping.done() or await self._serve(app, connections, stopping)
+        began = stopping.result() if stopping.done() else loop.time()
+        is_closed = await _close(services, began + STOP_S - loop.time())
+        return 0 if is_drained and is_closed else 1
+
+    async def _serve(self, app: Flask, connections: int, stopping: asyncio.Future[float]) -> bool:
+        """Whether everybody was answered when it stopped."""
+        settings = self._settings
+        admission = Admission(settings.threads + settings.queue_limit, settings.queue_wait_s)
+        door = Door(app, admission, Bodies(app.config["MAX_CONTENT_LENGTH"]), threads=settings.threads)
+        granian = self._granian(door, connections)
+        serving = asyncio.create_task(granian.serve())
+        self._tell_where()
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            _log.critical("the HTTP server ended by itself", exc_info=serving.exception())
+            return False
+        _log.info("stopping: %d requests are still being answered", door.unanswered)
+        granian.stop()  # type: ignore[no-untyped-call]  # granian leaves it untyped
+        return await _drain(door, serving)
+
+    def _granian(self, door: Door, connections: int) -> Granian:
+        return Granian(
+            door,
+            address=self._settings.host,
+            port=self._settings.port,
+            interface=Interfaces.ASGINL,
+            http=HTTPModes.http1,
+            websockets=False,
+            backlog=BACKLOG,
+            backpressure=connections,
+            http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT_S * 1000, max_buffer_size=HEAD_BYTES),
+            log_level=LogLevels.error,
+            log_dictconfig=_GRANIANS_LOG,
+        )
+
+    def _build(self) -> Flask:
+        settings = self._settings
+        app = create_app(settings)
+        services: Services = app.extensions[EXTENSION]
+        allowed = AllowedHosts.of(settings.host, settings.allowed_hosts)
+        metrics = endpoint(settings.host, settings.metrics_port, services.metrics.registry, allowed)
         services.background.enter_context(metrics)
-        address = _address(self.settings, self.settings.port)
-        _log.info("search page  http://%s/", address)
-        _log.info("API          http://%s/apidocs/", address)
-        _log.info("metrics      http://%s/metrics", _address(self.settings, self.settings.metrics_port))
         return app
 
-    def run(self) -> None:
-        parent = os.getpid()
-        try:
-            Arbiter(self).run()
-        except SystemExit as exc:  # the worker, a fork of this process, passes here too, and tells its parent by its own code
-            if exc.code == Arbiter.APP_LOAD_ERROR and os.getpid() == parent:
-                raise SystemExit(2) from None
-            raise
+    def _tell_where(self) -> None:
+        address = _address(self._settings, self._settings.port)
+        _log.info("search page  http://%s/", address)
+        _log.info("API          http://%s/apidocs/", address)
+        _log.info("metrics      http://%s/metrics", _address(self._settings, self._settings.metrics_port))
 
-    def _close(self, _arbiter: Any, _worker: Any) -> None:
-        if self._services is not None:
-            self._services.close()
+
+def _note(stopping: asyncio.Future[float]) -> None:
+    """When the first signal came."""
+    if not stopping.done():
+        stopping.set_result(asyncio.get_running_loop().time())
+
+
+async def _drain(door: Door, serving: "asyncio.Task[None]") -> bool:
+    """Wait for answers, and until they are on their way. Whether nobody is left without one."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while door.unanswered or (door.unread and loop.time() < began + UNREAD_GRACE_S):
+        if loop.time() > began + DRAIN_S:
+            _log.error("stopped with %d requests unanswered", door.unanswered)
+            return False
+        await asyncio.sleep(_LOOK_S)
+    await asyncio.wait({serving}, timeout=FLUSH_S)
+    return True
+
+
+async def _close(services: Services, timeout_s: float) -> bool:
+    closing = asyncio.get_running_loop().run_in_executor(ThreadPoolExecutor(1, "close"), services.close)
+    await asyncio.wait({closing}, timeout=timeout_s)
+    if not closing.done():
+        _log.error("not everything could be closed within %.1f s", timeout_s)
+        return False
+    closing.result()
+    return True
+
+
+def end(code: int) -> NoReturn:
+    """Leave at once, whatever a thread of a library still does: what had to be closed is closed."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for child in multiprocessing.active_children():
+        child.kill()
+    os._exit(code)
+
+
+def _raise_file_limit() -> int:
+    """A connection takes a descriptor, and 1,024, a usual default, are soon taken."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
 
 
 def _address(settings: Settings, port: int) -> str:
     return f"[{settings.host}]:{port}" if ":" in settings.host else f"{settings.host}:{port}"
-
-
-class _PropagatingLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
-    """Leaves formatting to the process's own JSON handler; access lines are written by the application."""
-
-    def setup(self, cfg: Any) -> None:  # noqa: ARG002 - gunicorn's signature
-        self.error_log.propagate = True
-        self.error_log.setLevel(logging.INFO)
-        self.access_log.propagate = False
-
-    def exception(self, msg: object, *args: object, **kwargs: Any) -> None:
-        """A client that falls silent in the middle of a request is no error of ours."""
-        if isinstance(sys.exc_info()[1], BlockingIOError):
-            self.error_log.info("gave up a client that was silent for %d s", SILENCE_S)
-        else:
-            super().exception(msg, *args, **kwargs)

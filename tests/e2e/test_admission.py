@@ -1,19 +1,19 @@
-"""The door of the real server: who comes on top of what it can do is told so at once, and nobody else suffers."""
+"""The door of the real server: who comes on top of what it can do is told so at once, and nobody who sends slowly holds it up."""
 
 import http.client
 import json
-import select
 import socket
+import threading
 import time
 from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
 from tests.e2e.server_process import Server
+from tests.e2e.test_serving import metrics_of
 
-PATIENCE_S = 20
-SOON_S = 8
-"""Less than a silent client is waited for."""
+PATIENCE_S = 30
+SLOW_CLIENTS = 200
 
 
 @pytest.fixture(scope="module")
@@ -34,142 +34,151 @@ def connect(server):
     return closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S))
 
 
-def begin(server, image):
-    """The connection of an upload that has begun and not ended, and has a place: with a thread if there is one, or waiting."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
-        connection.putrequest("POST", "/v1/search/image")
-        connection.putheader("Content-Type", "image/jpeg")
-        connection.putheader("Content-Length", str(len(image)))
-        connection.endheaders(image[:100])
-        _until_seen(server)
-        if not select.select([connection.sock], [], [], 0)[0]:
-            return connection
-        connection.close()  # refused: the request before has been answered, and is just about to leave its place
-    raise AssertionError("there is no place to be had")
-
-
-def _until_seen(server):
-    """Connections are looked at in the order in which they come, so whatever was sent before this answer has been seen."""
-    assert server.get("/livez")[0] == 200
-
-
-def refusals(server):
-    """As Prometheus sees them."""
-    with closing(http.client.HTTPConnection("127.0.0.1", server.metrics_port, timeout=PATIENCE_S)) as connection:
-        connection.request("GET", "/metrics")
-        lines = connection.getresponse().read().decode().splitlines()
-    counts = [float(line.split()[-1]) for line in lines if line.startswith('ml_api_rejected_total{reason="queue_full"}')]
-    return counts[0] if counts else 0.0
-
-
 def ask(connection, path):
     connection.request("GET", path)
     answer = connection.getresponse()
     return answer.status, answer.headers, answer.read()
 
 
+def until(condition, says):
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, says
+        time.sleep(0.01)
+
+
 @contextmanager
-def full(server, image):
-    """Inside, all places are taken; afterwards those who had them have their answers."""
-    with ExitStack() as stack:
-        uploads = [stack.enter_context(closing(begin(server, image))) for _ in range(2)]
+def crowd(server, image, clients=8):
+    """Inside, more ask than can be answered."""
+    enough = threading.Event()
+
+    def go_on():
+        while not enough.is_set():
+            status = server.post("/v1/search/image", image, "image/jpeg")[0]
+            assert status in {200, 503}
+
+    threads = [threading.Thread(target=go_on) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
         yield
-        for upload in uploads:
-            upload.send(image[100:])
-        for upload in uploads:
-            answer = upload.getresponse()
-            answer.read()
-            assert answer.status == 200
+    finally:
+        enough.set()
+        for thread in threads:
+            thread.join()
 
 
-def test_more_than_can_be_answered_are_refused_at_once_and_told_what_to_do(small, image):
-    with full(small, image), connect(small) as connection:
-        before = refusals(small)
-        status, headers, body = ask(connection, "/v1/search/text?q=dog")
-        assert (status, json.loads(body)["code"]) == (503, "overloaded")
-        assert headers["Content-Type"] == "application/problem+json"
-        assert int(headers["Retry-After"]) >= 1
-        assert refusals(small) == before + 1
+def refused(connection):
+    """A search that came on top of all others."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (answer := ask(connection, "/v1/search/text?q=dog"))[0] != 503:
+        assert time.monotonic() < deadline, "everybody is let in"
+    return answer
 
 
-def test_a_refused_search_may_try_again_on_its_connection(small, image):
+def test_more_than_can_be_answered_are_refused_told_and_may_try_again_on_their_connection(small, image):
     with connect(small) as connection:
-        with full(small, image):
-            assert [ask(connection, "/v1/search/text?q=dog")[0] for _ in range(3)] == [503] * 3
+        with crowd(small, image):
+            _, headers, body = refused(connection)
             kept = connection.sock
-        deadline = time.monotonic() + PATIENCE_S
-        while ask(connection, "/v1/search/text?q=dog")[0] != 200:
-            assert time.monotonic() < deadline, "the places are not given back"
+        assert ask(connection, "/v1/search/text?q=dog")[0] == 200
         assert connection.sock is kept
+    assert json.loads(body)["code"] == "overloaded"
+    assert json.loads(body)["request_id"] == headers["X-Request-ID"]
+    assert headers["Content-Type"] == "application/problem+json"
+    assert int(headers["Retry-After"]) >= 1
+
+
+def test_refusals_are_counted_by_route_and_told_in_the_log_once_a_second(small, image):
+    with connect(small) as connection, crowd(small, image):
+        refused(connection)
+    text = metrics_of(small)
+    assert 'http_request_duration_seconds_count{method="GET",route="/v1/search/text",status="503"}' in text
+    [total] = [line for line in text.splitlines() if line.startswith('ml_api_rejected_total{reason="queue_full"}')]
+
+    def told():
+        return [line for line in small.log_lines() if line["message"].startswith("refused")]
+
+    until(lambda: sum(line["ml_api.times"] for line in told()) == float(total.split()[-1]), "the log does not tell of all")
 
 
 def test_a_refused_upload_is_seen_by_its_sender(small, image):
-    with full(small, image):
-        status, headers, body = small.post("/v1/search/image", image + bytes(5_000_000), "image/jpeg")
-    assert (status, json.loads(body)["code"]) == (503, "overloaded")
-    assert headers["Connection"] == "close"
-
-
-def test_who_is_overloaded_is_alive_and_ready(small, image):
-    with full(small, image):
-        assert small.get("/livez")[0] == 200
-        assert small.get("/readyz")[0] == 200
-
-
-def test_refusals_are_counted_by_route_and_told_in_the_log(small, image):
-    with full(small, image), connect(small) as connection:
-        ask(connection, "/v1/search/text?q=dog")
-        ask(connection, "/no/such/path")
-        with closing(http.client.HTTPConnection("127.0.0.1", small.metrics_port, timeout=PATIENCE_S)) as metrics:
-            metrics.request("GET", "/metrics")
-            text = metrics.getresponse().read().decode()
-    assert 'http_request_duration_seconds_count{method="GET",route="/v1/search/text",status="503"}' in text
-    assert 'http_request_duration_seconds_count{method="GET",route="__unmatched__",status="503"}' in text
-    deadline = time.monotonic() + PATIENCE_S
-    while sum(line.get("ml_api.refused", 0) for line in small.log_lines()) < refusals(small):
-        assert time.monotonic() < deadline, "the log does not tell of all"
-
-
-def test_connections_that_say_nothing_take_no_place(small):
-    with ExitStack() as stack:
-        for _ in range(20):
-            stack.enter_context(socket.create_connection(("127.0.0.1", small.port), timeout=PATIENCE_S))
-        status, _, body = small.get("/v1/search/text?q=dog", timeout=PATIENCE_S)
-    assert status == 200, body
-
-
-def test_clients_that_hang_up_or_stay_on_hold_up_nobody(small, image):
-    """Who has its answer and is not wanted any more neither takes a place nor the time of the thread that serves all others."""
-    with ExitStack() as stack:
-        kept = [stack.enter_context(connect(small)) for _ in range(5)]
-        for connection in kept:
-            assert ask(connection, "/livez")[0] == 200
-        staying = [stack.enter_context(socket.create_connection(("127.0.0.1", small.port), timeout=PATIENCE_S)) for _ in range(5)]
-        for client in staying:
-            client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            assert client.recv(12) == b"HTTP/1.1 200"
-        stack.enter_context(closing(begin(small, image)))
-        for connection in kept:
-            connection.close()
-        started = time.monotonic()
-        stack.enter_context(closing(begin(small, image)))
-        assert time.monotonic() - started < SOON_S
-        with connect(small) as other:
-            assert ask(other, "/v1/stats")[0] == 503
-
-
-def test_a_client_that_falls_silent_is_given_up_and_its_place_with_it(small, image):
-    with closing(begin(small, image)) as silent, connect(small) as half_said, connect(small) as other:
-        half_said.connect()
-        half_said.sock.sendall(b"GET /v1/stats HTT")
-        _until_seen(small)
-        assert ask(other, "/v1/stats")[0] == 503
-        assert silent.getresponse().status == 400
-        assert half_said.sock.recv(1) == b""
-    with connect(small) as other:
+    with crowd(small, image):
         deadline = time.monotonic() + PATIENCE_S
-        while ask(other, "/v1/stats")[0] != 200:
-            assert time.monotonic() < deadline, "the places are not given back"
+        while (answer := small.post("/v1/search/image", image + bytes(5_000_000), "image/jpeg"))[0] != 503:
+            assert time.monotonic() < deadline, "everybody is let in"
+    assert json.loads(answer[2])["code"] == "overloaded"
+
+
+def half_head(server):
+    return socket_with(server, b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
+
+
+def half_body(server):
+    head = b"POST /v1/search/image HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\nContent-Length: 5000\r\n\r\n"
+    return socket_with(server, head + b"x" * 100)
+
+
+def silent(server):
+    return socket_with(server, b"")
+
+
+def deaf(server):
+    """Asks for much, and reads nothing."""
+    return socket_with(server, b"GET /v1/images?limit=100 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 20)
+
+
+def socket_with(server, data):
+    client = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S)
+    client.sendall(data)
+    return closing(client)
+
+
+@pytest.mark.parametrize("hostile", [half_head, half_body, silent, deaf])
+def test_two_hundred_clients_that_dawdle_hold_up_nobody(small, hostile):
+    with ExitStack() as stack, connect(small) as other:
+        for _ in range(SLOW_CLIENTS):
+            stack.enter_context(hostile(small))
+        for path in ("/livez", "/readyz", "/v1/search/text?q=dog"):
+            until(lambda path=path: ask(other, path)[0] == 200, f"{path} is not answered")
     assert "Traceback" not in small.log()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"zz\r\nabc\r\n0\r\n\r\n",
+        b"-3\r\nabc\r\n0\r\n\r\n",
+        b"3\r\nabcdef\r\n0\r\n\r\n",
+        b"3;\x00\r\nabcX\r\n",
+        b"ffffffffffffffffff\r\nabc",
+        b"3\r\nabc\r\n5\r\nab",
+    ],
+    ids=["no number", "negative", "longer than stated", "no line end", "overflow", "broken off"],
+)
+def test_malformed_chunks_are_a_400(small, body):
+    head = b"POST /v1/search/image HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket_with(small, head + body) as client:
+        client.shutdown(socket.SHUT_WR)
+        answer = client.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"x-request-id: " in answer.lower()
+    assert "Traceback" not in small.log()
+
+
+@pytest.mark.parametrize("expects", [b"", b"Expect: 100-continue\r\n"], ids=["plain", "expects 100"])
+def test_a_length_over_the_limit_is_refused_before_the_body_is_sent(small, expects):
+    head = b"POST /v1/search/image HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\nContent-Length: 60000000\r\n"
+    with socket_with(small, head + expects + b"\r\n") as client:
+        client.settimeout(PATIENCE_S)
+        answer = client.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_client_that_expects_100_is_told_to_go_on(small, image):
+    lines = ["POST /v1/search/image HTTP/1.1", "Host: 127.0.0.1", "Content-Type: image/jpeg", f"Content-Length: {len(image)}"]
+    head = "\r\n".join([*lines, "Expect: 100-continue", "", ""])
+    with socket_with(small, head.encode()) as client:
+        assert client.recv(65536).startswith(b"HTTP/1.1 100 ")
+        client.sendall(image)
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 ")

@@ -66,7 +66,7 @@ ADAPTERS = {
     "pymilvus": "vectors.milvus",
     "milvus_lite": "vectors.milvus",
     "grpc": "vectors.milvus",
-    "gunicorn": "serving",
+    "granian": "serving",
     "flasgger": "api",
     "pillow_heif": "images",
     "prometheus_client": "metrics",

@@ -64,7 +64,7 @@ def read_out(app: WSGIApplication) -> WSGIApplication:
     """The application, whose answers are read to their end and closed before they are sent.
 
     Werkzeug's development server forgets to close an answer (and so its file) whose visitor hangs up while it is sent, as a browser
-    does that leaves a page; gunicorn, which serves the real thing, does not.
+    does that leaves a page; the server of the real thing, does not.
     """
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:

@@ -1,0 +1,54 @@
+"""Lines that would come a thousand times a second, told at most once a second with how often.
+
+In an outage every request fails in the same way, and a line with a traceback for each of them fills a disk in an hour.
+"""
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import Final
+
+EVERY_S: Final = 1.0
+TIMES: Final = "ml_api.times"
+
+
+@dataclass(slots=True)
+class _Line:
+    level: int
+    times: int = 0
+
+
+class Repeats:
+    """The first of a kind is told at once, those that follow within a second together at its end. From any thread."""
+
+    def __init__(self, log: logging.Logger, every_s: float = EVERY_S) -> None:
+        self._log = log
+        self._every_s = every_s
+        self._lock = threading.Lock()
+        self._lines: dict[str, _Line] = {}
+        """Those told within the last second."""
+
+    def tell(self, message: str, level: int, error: BaseException | None = None) -> None:
+        """`error`, with its traceback, goes with the first line alone."""
+        with self._lock:
+            if line := self._lines.get(message):
+                line.times += 1
+                return
+            self._lines[message] = _Line(level)
+        self._log.log(level, "%s", message, extra={TIMES: 1}, exc_info=error)
+        self._start(message)
+
+    def _start(self, message: str) -> None:
+        timer = threading.Timer(self._every_s, self._sum_up, [message])
+        timer.daemon = True
+        timer.start()
+
+    def _sum_up(self, message: str) -> None:
+        with self._lock:
+            line = self._lines[message]
+            times, line.times = line.times, 0
+            if not times:
+                del self._lines[message]
+        if times:
+            self._log.log(line.level, "%s (%d times)", message, times, extra={TIMES: times})
+            self._start(message)

@@ -1,0 +1,185 @@
+"""Every request's way to the application: read, let in, worked on by a thread, answered.
+
+No thread and no place in the line is held by who sends or listens slowly. That is left to the event loop, which also says no.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from time import perf_counter
+from typing import Any, Final, Literal
+
+from flask import Flask
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from ml_api.api import observe
+from ml_api.api.problems import REFUSED, STATUS
+from ml_api.api.state import EXTENSION
+from ml_api.errors import HeadersTooLarge, MlApiError, Overloaded, RequestTimeout, UriTooLong
+from ml_api.logs.repeats import Repeats
+from ml_api.serving.admission import Admission
+from ml_api.serving.bodies import Bodies, Receive
+from ml_api.serving.refusing import Refusals
+from ml_api.serving.wsgi import Answer, call, environ_of
+
+LIVE: Final = "/livez"
+READY: Final = "/readyz"
+"""Always let in, by doors of their own: whoever is overloaded is alive, and must not be restarted for it."""
+READY_THREADS: Final = 2
+"""More than one, as callers of one look share it and those of the next come meanwhile."""
+FILE_THREADS: Final = 4
+"""For the pieces of long answers, which are read from disk."""
+URI_BYTES: Final = 8190
+HEADERS_BYTES: Final = 64 * 1024
+LISTEN_S: Final = 30.0
+"""Longest wait for a client to take the next piece of its answer."""
+
+State = Literal["reading", "waiting", "working", "sending"]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+_log = logging.getLogger(__name__)
+
+
+class Door:
+    """An ASGI application (https://asgi.readthedocs.io) around a WSGI one, whose requests bring their bodies in memory.
+
+    For one event loop. Only the application itself runs in threads.
+    """
+
+    def __init__(self, app: Flask, admission: Admission, bodies: Bodies, *, threads: int) -> None:
+        self._app = app
+        self._admission = admission
+        self._bodies = bodies
+        self._refusals = Refusals(app, Repeats(_log))
+        self._threads = ThreadPoolExecutor(threads, "request")
+        self._thread_count = threads
+        self._readiness = ThreadPoolExecutor(READY_THREADS, "ready")
+        self._files = ThreadPoolExecutor(FILE_THREADS, "file")
+        self._at: Counter[str] = Counter()
+        self._describe(app)
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        try:
+            answer, is_unread = await self._answer(scope, receive)
+            with self._in("sending"):
+                await _say(send, answer, close=is_unread)
+                await self._say_rest(send, answer)
+            if is_unread and answer.status != STATUS[RequestTimeout]:
+                await self._bodies.read_on(receive)
+        except TimeoutError:
+            _log.info("gave up a client that did not take its answer for %g s", LISTEN_S)
+            raise
+
+    @property
+    def unanswered(self) -> int:
+        """Requests that have been read and are not answered yet."""
+        return self._admission.length + self._at["sending"]
+
+    @property
+    def unread(self) -> int:
+        """Requests that are still on their way here."""
+        return self._at["reading"]
+
+    async def _answer(self, scope: dict[str, Any], receive: Receive) -> tuple[Answer, bool]:
+        """What to say, and whether there is a body that has not been read to its end."""
+        has_body = _has_body(scope)
+        if scope["path"] == LIVE:  # the application has nothing to wait for, so the loop can ask it itself
+            return self._call(scope, b"", perf_counter()), has_body
+        if scope["path"] == READY:
+            return await self._run(self._readiness, scope, b"", perf_counter()), has_body
+        try:
+            _check_head(scope)
+            self._bodies.check(_stated_bytes(scope))
+            if self._admission.full:
+                return self._overloaded(scope), has_body
+            body = await self._read(receive) if has_body else b""
+        except Overloaded:
+            return self._overloaded(scope), has_body
+        except (MlApiError, RequestEntityTooLarge) as refused:
+            return await self._run(self._readiness, scope, b"", perf_counter(), **{REFUSED: refused}), has_body
+        try:
+            return await self._work(scope, body), False
+        finally:
+            self._bodies.release(body)
+
+    async def _read(self, receive: Receive) -> bytes:
+        with self._in("reading"):
+            return await self._bodies.read(receive)
+
+    async def _work(self, scope: dict[str, Any], body: bytes) -> Answer:
+        place = self._admission.enter()
+        if place is None:
+            return self._overloaded(scope)
+        arrived = perf_counter()
+        try:
+            return await self._run(self._threads, scope, body, arrived)
+        finally:
+            self._admission.leave(place, perf_counter() - arrived)
+
+    async def _run(self, threads: Executor, scope: dict[str, Any], body: bytes, arrived: float, **more: object) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(threads, partial(self._call, scope, body, arrived, **more))
+
+    def _call(self, scope: dict[str, Any], body: bytes, arrived: float, **more: object) -> Answer:
+        observe.arrived.set(arrived)
+        return call(self._app, environ_of(scope, body, **more))
+
+    def _overloaded(self, scope: dict[str, Any]) -> Answer:
+        return self._refusals.overloaded(scope["method"], scope["path"], _header(scope, b"x-request-id"))
+
+    async def _say_rest(self, send: Send, answer: Answer) -> None:
+        if answer.pieces is None:
+            return
+        loop = asyncio.get_running_loop()
+        while piece := await loop.run_in_executor(self._files, answer.next_piece):
+            async with asyncio.timeout(LISTEN_S):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    @contextmanager
+    def _in(self, state: State) -> Iterator[None]:
+        self._at[state] += 1
+        try:
+            yield
+        finally:
+            self._at[state] -= 1
+
+    def _describe(self, app: Flask) -> None:
+        http = app.extensions[EXTENSION].metrics.http
+        line, at, threads = self._admission, self._at, self._thread_count
+        http.requests.labels("reading").set_function(lambda: at["reading"])
+        http.requests.labels("waiting").set_function(lambda: max(0, line.length - threads))
+        http.requests.labels("working").set_function(lambda: min(line.length, threads))
+        http.requests.labels("sending").set_function(lambda: at["sending"])
+        http.requests_limit.set(line.limit)
+
+
+async def _say(send: Send, answer: Answer, *, close: bool) -> None:
+    headers = [*answer.headers, (b"connection", b"close")] if close else answer.headers
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": answer.pieces is not None})
+
+
+def _header(scope: dict[str, Any], name: bytes) -> str | None:
+    return next((value.decode("latin-1") for given, value in scope["headers"] if given == name), None)
+
+
+def _has_body(scope: dict[str, Any]) -> bool:
+    return _stated_bytes(scope) > 0 or _header(scope, b"transfer-encoding") is not None
+
+
+def _stated_bytes(scope: dict[str, Any]) -> int:
+    """The server has checked that it is a number."""
+    return int(_header(scope, b"content-length") or 0)
+
+
+def _check_head(scope: dict[str, Any]) -> None:
+    if len(scope["raw_path"]) + len(scope["query_string"]) > URI_BYTES:
+        raise UriTooLong(f"the URL is longer than {URI_BYTES:,} bytes; send long texts with POST")
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADERS_BYTES:
+        raise HeadersTooLarge(f"the headers are larger than {HEADERS_BYTES:,} bytes")

@@ -1,0 +1,90 @@
+"""From an ASGI request whose body is in memory to a WSGI application (PEP 3333), and back."""
+
+import io
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+PIECE_BYTES: Final = 64 * 1024
+"""How much of a long answer is taken at once. A short one is sent whole, and its client listens without us."""
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the application says: how it begins, and the `pieces` that are still to come."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    pieces: Iterator[bytes] | None = None
+
+    def next_piece(self) -> bytes:
+        """b"" at the end."""
+        return next(self.pieces, b"") if self.pieces else b""
+
+
+def environ_of(scope: dict[str, Any], body: bytes, **more: object) -> dict[str, Any]:
+    """`body` in place of the server's stream, and `more` for the application."""
+    client, server = scope.get("client") or ("", 0), scope.get("server") or ("", 0)
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "SERVER_NAME": server[0],
+        "SERVER_PORT": str(server[1]),
+        "REMOTE_ADDR": client[0],
+        "REMOTE_PORT": str(client[1]),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.input_terminated": True,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        **more,
+    }
+    for name, value in scope["headers"]:
+        if b"_" in name:  # it would pass for the one with a hyphen, which a proxy may have checked
+            continue
+        key = name.decode("latin-1").upper().replace("-", "_")
+        key = key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
+        text = value.decode("latin-1")
+        environ[key] = f"{environ[key]}{';' if key == 'HTTP_COOKIE' else ','}{text}" if key in environ else text
+    return environ
+
+
+def call(app: Application, environ: dict[str, Any]) -> Answer:
+    """In any thread; so is `Answer.next_piece`, one at a time."""
+    begun: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> None:
+        begun[:] = [(status, headers)]
+
+    pieces = _pieces(app(environ, start_response))
+    first = next(pieces, b"")
+    [(status, headers)] = begun
+    encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    return Answer(int(status.split(" ", 1)[0]), encoded, first, pieces if len(first) >= PIECE_BYTES else None)
+
+
+def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Of PIECE_BYTES at least, but for the last one. Closes what the application returned."""
+    try:
+        gathered = bytearray()
+        for chunk in chunks:
+            gathered += chunk
+            if len(gathered) >= PIECE_BYTES:
+                yield bytes(gathered)
+                gathered.clear()
+        if gathered:
+            yield bytes(gathered)
+    finally:
+        if close := getattr(chunks, "close", None):
+            close()

@@ -1,0 +1,273 @@
+"""Every request's way to the application, over a stand-in for the HTTP server and an application that can be held up."""
+
+import asyncio
+import json
+import threading
+
+import pytest
+
+from ml_api.app import create_app
+from ml_api.images import ImageLimits
+from ml_api.serving.admission import Admission
+from ml_api.serving.bodies import Bodies
+from ml_api.serving.door import Door
+from ml_api.settings import load_settings
+from tests.stand_ins import stand_in_services
+
+PATIENCE_S = 20
+MAX_UPLOAD_BYTES = 30_000
+
+
+@pytest.fixture
+def app(tmp_path):
+    root = tmp_path / "images"
+    root.mkdir()
+    settings = load_settings({"ML_API_CORPUS": str(root), "ML_API_MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES)})
+    services = stand_in_services(root, tmp_path / "thumbnails", ImageLimits(MAX_UPLOAD_BYTES, 1_000_000, 20))
+    app = create_app(settings, services)
+    gate = app.extensions["gate"] = threading.Event()
+    app.add_url_rule("/held", "held", lambda: gate.wait(PATIENCE_S) and "let go")
+    app.add_url_rule("/long", "long", lambda: (bytes([number]) * 10_000 for number in range(50)))
+    yield app
+    gate.set()
+    services.close()
+
+
+def door_of(app, *, limit=2, threads=1, **patience):
+    return Door(app, Admission(limit, wait_s=60), Bodies(app.config["MAX_CONTENT_LENGTH"], **patience), threads=threads)
+
+
+class Client:
+    """One request: what it sends, in messages that may be late, and what it gets."""
+
+    def __init__(self, door, path, *parts, method="GET", headers=(), broken=False):
+        raw, _, query = path.partition("?")
+        names = [(name.encode(), value.encode()) for name, value in headers]
+        self.scope = {
+            "type": "http",
+            "method": method,
+            "scheme": "http",
+            "http_version": "1.1",
+            "path": raw,
+            "raw_path": raw.encode(),
+            "query_string": query.encode(),
+            "headers": [(b"host", b"127.0.0.1"), *names],
+            "client": ("127.0.0.1", 4711),
+            "server": ("127.0.0.1", 80),
+        }
+        self.messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+        if broken:
+            self.messages.append({"type": "http.disconnect"})
+        elif parts:
+            self.messages[-1]["more_body"] = False
+        self.unread = len(self.messages)
+        self.sent = []
+        self.task = asyncio.create_task(door(self.scope, self.receive, self.send))
+
+    async def receive(self):
+        if not self.messages:
+            await asyncio.Event().wait()  # for ever: a client that says no more
+        self.unread -= 1
+        return self.messages.pop(0) if self.messages[0]["type"] == "http.request" else self.messages[0]
+
+    async def send(self, message):
+        self.sent.append(message)
+
+    async def answer(self):
+        await asyncio.wait_for(self.task, PATIENCE_S)
+        return self
+
+    @property
+    def status(self):
+        return self.sent[0]["status"]
+
+    @property
+    def headers(self):
+        return {name.decode(): value.decode() for name, value in self.sent[0]["headers"]}
+
+    @property
+    def body(self):
+        return b"".join(message["body"] for message in self.sent[1:])
+
+    @property
+    def problem(self):
+        return json.loads(self.body)
+
+
+def run(scenario):
+    return asyncio.run(asyncio.wait_for(scenario, PATIENCE_S))
+
+
+async def until(condition):
+    while not condition():  # noqa: ASYNC110 - what is waited for happens in the code under test, which sets no event
+        await asyncio.sleep(0.001)
+
+
+async def fill(door, app, count=2):
+    """Requests that are let in and are not answered until the gate opens."""
+    held = [Client(door, "/held") for _ in range(count)]
+    await until(lambda: door.unanswered == count)
+    return held
+
+
+async def let_go(app, held):
+    app.extensions["gate"].set()
+    for client in held:
+        assert (await client.answer()).body == b"let go"
+
+
+def test_a_request_gets_the_applications_answer(app):
+    async def scenario():
+        return await Client(door_of(app), "/v1/model?x=%C3%A9", headers=[("x-request-id", "mine")]).answer()
+
+    client = run(scenario())
+    assert (client.status, client.headers["x-request-id"]) == (200, "mine")
+    assert client.problem["dim"] > 0
+
+
+def test_who_comes_on_top_is_refused_at_once_and_told_so(app):
+    async def scenario():
+        door = door_of(app)
+        held = await fill(door, app)
+        refused = await Client(door, "/v1/search/text?q=dog", headers=[("x-request-id", "found-again")]).answer()
+        odd = await Client(door, "/no/such/path").answer()
+        await let_go(app, held)
+        after = await Client(door, "/v1/stats").answer()
+        return refused, odd, after
+
+    refused, odd, after = run(scenario())
+    assert (refused.status, refused.headers["content-type"]) == (503, "application/problem+json")
+    assert refused.problem["code"] == "overloaded"
+    assert refused.problem["request_id"] == refused.headers["x-request-id"] == "found-again"
+    assert int(refused.headers["retry-after"]) >= 1
+    assert "connection" not in refused.headers, "a search without a body may try again on its connection"
+    assert len(odd.headers["x-request-id"]) == 32
+    assert after.status == 200
+    registry = app.extensions["ml_api"].metrics.registry
+    counted = [{"method": "GET", "route": route, "status": "503"} for route in ("/v1/search/text", "__unmatched__")]
+    assert [registry.get_sample_value("http_request_duration_seconds_count", labels) for labels in counted] == [1, 1]
+    assert registry.get_sample_value("ml_api_rejected_total", {"reason": "queue_full"}) == 2
+
+
+def test_who_is_overloaded_is_alive_and_ready(app):
+    async def scenario():
+        door = door_of(app)
+        held = await fill(door, app)
+        states = [(await Client(door, path).answer()).status for path in ("/livez", "/readyz")]
+        await let_go(app, held)
+        return states
+
+    assert run(scenario()) == [200, 200]
+
+
+def test_requests_are_told_by_where_they_are(app):
+    registry = app.extensions["ml_api"].metrics.registry
+
+    def told():
+        states = ("reading", "waiting", "working", "sending")
+        return [registry.get_sample_value("ml_api_requests", {"state": state}) for state in states]
+
+    async def scenario():
+        door = door_of(app, limit=5)
+        held = await fill(door, app, 3)
+        slow = Client(door, "/v1/search/image", method="POST", headers=[("content-length", "10")])
+        await until(lambda: door.unread == 1)
+        full = told()
+        slow.task.cancel()
+        await let_go(app, held)
+        return full
+
+    assert run(scenario()) == [1, 2, 1, 0]
+    assert told() == [0, 0, 0, 0]
+    assert registry.get_sample_value("ml_api_requests_limit") == 5
+
+
+def test_slow_uploads_take_no_place_and_no_thread(app):
+    async def scenario():
+        door = door_of(app)
+        slow = [Client(door, "/v1/search/image", method="POST", headers=[("content-length", "10")]) for _ in range(50)]
+        await until(lambda: door.unread == 50)
+        answered = await Client(door, "/v1/stats").answer()
+        for client in slow:
+            client.task.cancel()
+        return answered
+
+    assert run(scenario()).status == 200
+
+
+def test_a_body_arrives_as_it_was_sent(app):
+    data = bytes(range(256)) * 100
+
+    async def scenario():
+        parts = [data[at : at + 999] for at in range(0, len(data), 999)]
+        return await Client(
+            door_of(app),
+            "/v1/search/image",
+            *parts,
+            method="POST",
+            headers=[("content-type", "image/png"), ("transfer-encoding", "chunked")],
+        ).answer()
+
+    client = run(scenario())
+    assert (client.status, client.problem["code"]) == (422, "image-format")
+
+
+@pytest.mark.parametrize(
+    ("headers", "parts", "unread"),
+    [([("content-length", "60000000")], [b"x" * 100] * 10, 0), ([("transfer-encoding", "chunked")], [b"x" * 60_000] * 10, 0)],
+    ids=["stated", "chunked"],
+)
+def test_a_body_over_the_limit_is_refused_by_name_and_read_on(app, headers, parts, unread):
+    async def scenario():
+        return await Client(door_of(app), "/v1/search/image", *parts, method="POST", headers=headers).answer()
+
+    client = run(scenario())
+    assert (client.status, client.problem["code"], client.headers["connection"]) == (413, "too-large", "close")
+    assert "ML_API_MAX_UPLOAD_BYTES" in client.problem["detail"]
+    assert client.problem["request_id"] == client.headers["x-request-id"]
+    assert client.unread == unread
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "code"),
+    [
+        ("/v1/search/text?q=" + "x" * 10_000, [], 414, "uri-too-long"),
+        ("/v1/stats", [("x-long", "x" * 100_000)], 431, "headers-too-large"),
+    ],
+    ids=["URL", "headers"],
+)
+def test_a_head_over_the_limits_is_a_problem_with_an_id(app, path, headers, status, code):
+    async def scenario():
+        return await Client(door_of(app), path, headers=headers).answer()
+
+    client = run(scenario())
+    assert (client.status, client.problem["code"]) == (status, code)
+    assert client.problem["request_id"] == client.headers["x-request-id"]
+
+
+def test_a_body_that_breaks_off_or_is_malformed_is_a_400(app, caplog):
+    async def scenario():
+        headers = [("transfer-encoding", "chunked")]
+        return await Client(door_of(app), "/v1/search/image", b"abc", method="POST", headers=headers, broken=True).answer()
+
+    client = run(scenario())
+    assert (client.status, client.problem["code"]) == (400, "malformed-http")
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("limits", [{"silence_s": 0.01}, {"total_s": 0.01}], ids=["silence", "all of it"])
+def test_a_body_has_a_time_limit(app, limits):
+    async def scenario():
+        return await Client(door_of(app, **limits), "/v1/search/image", method="POST", headers=[("content-length", "10")]).answer()
+
+    client = run(scenario())
+    assert (client.status, client.problem["code"]) == (408, "request-timeout")
+
+
+def test_a_long_answer_comes_in_pieces_that_wait_for_their_reader(app):
+    async def scenario():
+        return await Client(door_of(app), "/long").answer()
+
+    client = run(scenario())
+    assert client.body == b"".join(bytes([number]) * 10_000 for number in range(50))
+    assert 2 < len(client.sent) < 12
