@@ -13,7 +13,7 @@ PDF = b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n"
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n(/etc/passwd) (r) file\nshowpage\n"
 TEXT = b"This is not an image at all, whatever its name says.\n"
 
-PLUGIN_NAMES = {"WebP": "WEBP", "HEIC": "HEIF"}
+PLUGIN_NAMES = {"WebP": "WEBP", "HEIC": "HEIF", "JPEG 2000": "JPEG2000"}
 
 
 def encoded(image: Image.Image, format_: str, **options: Any) -> bytes:
@@ -22,7 +22,11 @@ def encoded(image: Image.Image, format_: str, **options: Any) -> bytes:
         import pillow_heif
 
         pillow_heif.register_heif_opener(thumbnails=False)
+    if format_ == "PSD":
+        return psd(image)
     buffer = BytesIO()
+    if format_ == "ICO":
+        options = {"sizes": [image.size], **options}
     image.save(buffer, PLUGIN_NAMES.get(format_, format_), **options)
     return buffer.getvalue()
 
@@ -41,6 +45,14 @@ def png(width: int, height: int, *, bits: int = 1, colour_type: int = 0, rows: I
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def psd(image: Image.Image) -> bytes:
+    """The flattened picture of a Photoshop document without layers; the mode is L, RGB, RGBA or CMYK."""
+    mode, bands = {"L": 1, "RGB": 3, "RGBA": 3, "CMYK": 4}[image.mode], image.split()
+    header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, len(bands), image.height, image.width, 8, mode)
+    planes = b"".join(bytes(255 - value for value in band.tobytes()) if image.mode == "CMYK" else band.tobytes() for band in bands)
+    return header + bytes(12) + struct.pack(">H", 0) + planes
 
 
 def webp_bomb() -> bytes:

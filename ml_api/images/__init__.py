@@ -1,7 +1,19 @@
-"""The only door for image bytes: what passes `decode` is a small, safe RGB image; everything else is an InvalidInput."""
+"""The only door for image bytes: what passes `decode` is a small, safe RGB image; everything else is an InvalidImage."""
 
+from ml_api.images.decoders import versions
 from ml_api.images.decoding import DecodedImage, ImageLimits, decode
-from ml_api.images.formats import MEDIA_TYPES, identify
+from ml_api.images.formats import ACCEPTED, MEDIA_TYPES, SUFFIXES, identify
 from ml_api.images.thumbnails import THUMBNAIL_MEDIA_TYPE, thumbnail
 
-__all__ = ["MEDIA_TYPES", "THUMBNAIL_MEDIA_TYPE", "DecodedImage", "ImageLimits", "decode", "identify", "thumbnail"]
+__all__ = [
+    "ACCEPTED",
+    "MEDIA_TYPES",
+    "SUFFIXES",
+    "THUMBNAIL_MEDIA_TYPE",
+    "DecodedImage",
+    "ImageLimits",
+    "decode",
+    "identify",
+    "thumbnail",
+    "versions",
+]

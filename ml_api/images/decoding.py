@@ -3,12 +3,9 @@
 Whatever a decoder throws becomes InvalidImage with our own words: a foreign message may hold addresses and paths.
 """
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
-from io import BytesIO
 from threading import BoundedSemaphore
 from typing import Final
 
@@ -16,19 +13,14 @@ from PIL import Image
 
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidImage, MlApiError, Overloaded, TooLarge
-from ml_api.images import pixels
+from ml_api.images import decoders, pixels
 from ml_api.images.formats import require_format, webp_canvas
 
-_ORIENTATION_TAG: Final = 0x0112
-_OVERSAMPLING: Final = 2
-"""An image is reduced only while it keeps this many times the pixels wanted on each side."""
 _BIG_PIXELS: Final = 16_000_000
 _BIG_AT_ONCE: Final = 2
 """A PNG of 400 KB may hold 100 million pixels, and those cost 0.9 GB while alpha is laid on white. Bigger ones than
 _BIG_PIXELS take turns, so that it is this many times 0.9 GB, not as many as there are request threads."""
 _BIG_TIMEOUT_S: Final = 20.0
-_PLUGINS: Final = {"WebP": "WEBP", "HEIC": "HEIF"}
-"""What Pillow calls a format where it is not what people call it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +41,14 @@ class ImageLimits:
         """Raises InvalidImage: `image-too-many-pixels` or `image-too-elongated`."""
         if width * height > self.max_pixels:
             raise InvalidImage(
-                f"The image has {width:,} x {height:,} pixels; at most {self.max_pixels:,} in all are accepted.",
+                f"The image has {width:,} x {height:,} pixels; at most {self.max_pixels:,} in all are accepted "
+                "(ML_API_MAX_IMAGE_PIXELS).",
                 code="image-too-many-pixels",
             )
         if max(width, height) > self.max_aspect * min(width, height):
             raise InvalidImage(
                 f"The image is {width:,} x {height:,} pixels, too elongated; "
-                f"its longer side may be at most {self.max_aspect:g} times its shorter.",
+                f"its longer side may be at most {self.max_aspect:g} times its shorter (ML_API_MAX_IMAGE_ASPECT).",
                 code="image-too-elongated",
             )
 
@@ -105,70 +98,34 @@ def decode(data: bytes, limits: ImageLimits, *, for_edge_px: int | None = None, 
     name = require_format(data)
     if name == "WebP" and (canvas := webp_canvas(data)) is not None and min(canvas) > 0:
         limits.check_size(*canvas)
-    _prepare_pillow()
-    try:
-        return _decode(data, name, limits, for_edge_px, deadline)
-    except MlApiError:
-        raise
-    except Exception as exc:  # decoders raise a dozen unrelated types, down to SyntaxError and struct.error
-        raise _undecodable(name, exc) from exc
+    failure: Exception | None = None
+    for open_ in decoders.attempts(name, data, for_edge_px):
+        try:
+            return _decode(open_, name, limits, deadline)
+        except MlApiError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - decoders raise a dozen unrelated types, down to SyntaxError and struct.error
+            failure = failure or exc
+    raise _undecodable(name, failure) from failure
 
 
-def _decode(data: bytes, name: str, limits: ImageLimits, for_edge_px: int | None, deadline: Deadline | None) -> DecodedImage:
-    with Image.open(BytesIO(data), formats=(_PLUGINS.get(name, name),)) as opened:
-        width, height = opened.size
-        limits.check_size(width, height)
-        if name == "JPEG" and for_edge_px is not None:
-            opened.draft(None, (for_edge_px * _OVERSAMPLING,) * 2)
-        with limits.turn(*opened.size, deadline):
-            opened.load()
-            # Asked after load: the TIFF decoder turns pixels itself and then drops the tag.
-            orientation = _orientation(opened)
-            image = pixels.to_rgb(opened)
-            if name != "JPEG" and for_edge_px is not None:
-                image = _reduced(image, for_edge_px)
-    if image is opened:
-        image = image.copy()
+def _decode(open_: decoders.Open, name: str, limits: ImageLimits, deadline: Deadline | None) -> DecodedImage:
+    opened = open_()
+    width, height = opened.width, opened.height
+    limits.check_size(width, height)
+    with limits.turn(*(opened.decoded or (width, height)), deadline):
+        image = opened.rgb()
+    orientation = opened.orientation()
     if orientation in pixels.SIDEWAYS:
         width, height = height, width
-    image = pixels.upright(image, orientation)
+    upright = pixels.upright(image, orientation)
+    # Nothing of the file stays: neither its metadata, nor what Pillow's own classes of files hold.
+    image = upright if type(upright) is Image.Image else upright.copy()
     image.info = {}
     return DecodedImage(image, name, width, height)
 
 
-def _reduced(image: Image.Image, for_edge_px: int) -> Image.Image:
-    """By 2, 4 or 8, as the JPEG decoder does it, so that one picture has one vector in all formats. (Any whole factor would shift
-    the middle by up to half a reduced pixel: cosine to the full image 0.998 on average, with these 0.9992.)
-    """
-    room = min(image.size) // (for_edge_px * _OVERSAMPLING)
-    factor = next((scale for scale in (8, 4, 2) if room >= scale), 1)
-    return image.reduce(factor) if factor > 1 else image
-
-
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation; 1 (upright) where the metadata is damaged, as that says nothing of the pixels."""
-    try:
-        return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # noqa: BLE001 - the parser of this untrusted block raises as freely as the decoders
-        return 1
-
-
-def _undecodable(name: str, exc: Exception) -> InvalidImage:
+def _undecodable(name: str, exc: Exception | None) -> InvalidImage:
     if "truncated" in str(exc).lower():
         return InvalidImage(f"The {name} file ends before the image does; it may have been cut off.", code="image-truncated")
     return InvalidImage(f"The {name} file is damaged or cut off and cannot be decoded.", code="image-damaged")
-
-
-@cache
-def _prepare_pillow() -> None:
-    """Set up Pillow for the process at the first image, not at import.
-
-    Its own limit on pixels is switched off, as it only warns below twice its value; ImageLimits is checked instead.
-    """
-    import pillow_heif
-
-    Image.MAX_IMAGE_PIXELS = None
-    Image.init()
-    pillow_heif.register_heif_opener(thumbnails=False)
-    # Damaged metadata in a sound picture is nothing to report.
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")

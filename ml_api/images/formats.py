@@ -3,28 +3,43 @@
 The first bytes choose the one decoder that is tried, so that a file never reaches a decoder of a format outside this table.
 """
 
-import codecs
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from ml_api.errors import InvalidImage
+from ml_api.images.foreign import describe
 
-MEDIA_TYPES: Mapping[str, str] = MappingProxyType(
-    {
-        "JPEG": "image/jpeg",
-        "PNG": "image/png",
-        "WebP": "image/webp",
-        "GIF": "image/gif",
-        "BMP": "image/bmp",
-        "TIFF": "image/tiff",
-        "AVIF": "image/avif",
-        "HEIC": "image/heic",
-    }
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    name: str
+    media_type: str
+    suffixes: str
+    """What names of such files end with, lower case, without the dot."""
+
+
+_FORMATS = (
+    _Format("JPEG", "image/jpeg", "jpg jpeg jpe jfif jif mpo"),
+    _Format("PNG", "image/png", "png apng"),
+    _Format("WebP", "image/webp", "webp"),
+    _Format("GIF", "image/gif", "gif"),
+    _Format("BMP", "image/bmp", "bmp dib"),
+    _Format("TIFF", "image/tiff", "tif tiff"),
+    _Format("AVIF", "image/avif", "avif avifs"),
+    _Format("HEIC", "image/heic", "heic heics heif heifs hif"),
+    _Format("JPEG 2000", "image/jp2", "jp2 j2k j2c jpc jpf jpx jpm"),
+    _Format("PSD", "image/vnd.adobe.photoshop", "psd"),
+    _Format("ICO", "image/vnd.microsoft.icon", "ico"),
 )
+MEDIA_TYPES: Mapping[str, str] = MappingProxyType({format_.name: format_.media_type for format_ in _FORMATS})
 """Every accepted format and its media type."""
-
-_ACCEPTED = ", ".join(list(MEDIA_TYPES)[:-1]) + " and " + list(MEDIA_TYPES)[-1]
+SUFFIXES: Mapping[str, str] = MappingProxyType(
+    {f".{suffix}": format_.name for format_ in _FORMATS for suffix in format_.suffixes.split()}
+)
+"""What a file's name ends with (".jpg"), and the format it then should be of. Used to choose files, never to decode one."""
+ACCEPTED: Final = ", ".join(list(MEDIA_TYPES)[:-1]) + " and " + list(MEDIA_TYPES)[-1]
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -35,34 +50,23 @@ _SIGNATURES = (
     (b"MM\x00*", "TIFF"),
     (b"II+\x00", "TIFF"),
     (b"MM\x00+", "TIFF"),
+    (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"8BPS\x00\x01", "PSD"),
 )
+_CANON_RAW: Final = b"CR\x02"
 _BMP_HEADER_SIZES = frozenset({12, 40, 52, 56, 64, 108, 124})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
-
-_PEEK_BYTES: Final = 512
-_FOREIGN = (
-    (b"%PDF", "a PDF document"),
-    (b"%!PS", "a PostScript (EPS) file"),
-    (b"\xc5\xd0\xd3\xc6", "a PostScript (EPS) file"),
-    (b"8BPS", "a Photoshop document"),
-    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image"),
-    (b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
-    (b"\x00\x00\x00\x0cJXL ", "a JPEG XL image"),
-    (b"\xff\x0a", "a JPEG XL image"),
-    (b"\x00\x00\x01\x00", "an icon"),
-    (b"PK\x03\x04", "a ZIP archive"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"\x1aE\xdf\xa3", "a video"),
-    (b"\x00\x00\x00\x00", "a file of zeros"),
-)
 
 
 def identify(data: bytes) -> str | None:
     """The accepted format that `data` (a whole file or its first 64 bytes) begins as, a key of MEDIA_TYPES; None if none."""
     for signature, name in _SIGNATURES:
         if data.startswith(signature):
-            return name
+            return None if name == "TIFF" and data[8:11] == _CANON_RAW else name
+    if data[:4] == b"\x00\x00\x01\x00" and data[4:6] != b"\x00\x00" and data[9:10] == b"\x00":
+        return "ICO"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WebP"
     if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
@@ -74,7 +78,7 @@ def require_format(data: bytes) -> str:
     """As `identify`. Raises InvalidImage that says what the file looks like instead, and what is accepted."""
     name = identify(data)
     if name is None:
-        raise InvalidImage(f"The file looks like {_describe(data)}; accepted are {_ACCEPTED}.", code="image-format")
+        raise InvalidImage(f"The file looks like {describe(data)}; accepted are {ACCEPTED}.", code="image-format")
     return name
 
 
@@ -103,21 +107,3 @@ def _iso_media(data: bytes) -> str | None:
     if major in _AVIF_BRANDS or (major not in _HEIC_BRANDS - {b"mif1", b"msf1"} and brands & _AVIF_BRANDS):
         return "AVIF"
     return "HEIC" if major in _HEIC_BRANDS else None
-
-
-def _describe(data: bytes) -> str:
-    for signature, description in _FOREIGN:
-        if data.startswith(signature):
-            return description
-    if data[4:8] == b"ftyp":
-        return "a video"
-    try:  # incrementally, as the peek may end in the middle of a character
-        text = codecs.getincrementaldecoder("utf-8")().decode(data[:_PEEK_BYTES]).lower()
-    except UnicodeDecodeError:
-        return "no image that we know"
-    if "<svg" in text:
-        return "an SVG drawing"
-    if "<html" in text or "<!doctype html" in text:
-        return "an HTML page"
-    printable = all(character.isprintable() or character.isspace() for character in text)
-    return "text" if printable else "no image that we know"

@@ -1,10 +1,11 @@
 """From whatever a decoder yields (palettes, alpha, 16 bits, floats, CMYK) to 8-bit RGB as a person would see it on white."""
 
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageCms
 
 WHITE: Final = (255, 255, 255)
 _UPRIGHT: Final = {
@@ -20,21 +21,75 @@ _UPRIGHT: Final = {
 SIDEWAYS: Final = frozenset({5, 6, 7, 8})
 """Orientations that swap width and height."""
 
+Values = npt.NDArray[Any]
+_FULL_SCALES: Final = (255.0, 1023.0, 4095.0, 16_383.0, 65_535.0)
+"""What white is in 8, 10, 12, 14 and 16 bits."""
+_HIGHLIGHTS: Final = 16.0
+"""Floats up to this are scenes with highlights brighter than white (1); above, they count like integers."""
+
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode to RGB: alpha on white, 16-bit and float grey scaled, the rest as Pillow converts it."""
-    if image.mode.startswith("I;16"):
-        return _grey(np.right_shift(np.asarray(image), 8))
-    if image.mode in {"I", "F"}:
-        return _grey(_scaled(np.asarray(image)))
+    """Any mode of Pillow's to RGB: alpha on white, 16-bit and float grey scaled, the rest as Pillow converts it."""
+    if image.mode.startswith("I;16") or image.mode in {"I", "F"}:
+        return from_values(np.atleast_3d(np.asarray(image)))
+    if image.mode == "LAB":
+        return _from_lab(image)
     if image.has_transparency_data:
         return _on_white(image)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
+def from_values(values: Values, *, negative: bool = False) -> Image.Image:
+    """(height, width, bands) of any real type to RGB: the first of one or two bands as grey, of more the first three as colours.
+
+    `negative` tells that white is zero.
+    """
+    bands = values[..., 0] if values.shape[-1] < len(WHITE) else values[..., : len(WHITE)]
+    eight = bands if bands.dtype == np.uint8 else _scaled(bands)
+    if negative:
+        eight = 255 - eight
+    image = Image.fromarray(np.ascontiguousarray(eight))
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def from_inks(values: Values) -> Image.Image:
+    """(height, width, 4) of cyan, magenta, yellow and black, of full scale, to RGB, as Pillow converts inks."""
+    eight = values if values.dtype == np.uint8 else np.clip(values / (_full_scale(values.dtype) / 255), 0, 255).astype(np.uint8)
+    return Image.fromarray(np.ascontiguousarray(eight), "CMYK").convert("RGB")
+
+
+def over_white(values: Values, alpha: Values, *, premultiplied: bool = False) -> Values:
+    """(height, width, bands) seen through `alpha` (height, width), both of one type, which it returns: on white, inks on none."""
+    full = _full_scale(values.dtype)
+    inks = values.shape[-1] > len(WHITE)
+    opacity = (alpha / full)[..., np.newaxis]
+    through = values if premultiplied else values * opacity
+    seen = through if inks else through + full * (1.0 - opacity)
+    blended: Values = np.clip(np.rint(seen) if values.dtype.kind in "iu" else seen, 0, full).astype(values.dtype)
+    return blended
+
+
+def placed(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    """Only what is inside `box`, the rest white."""
+    canvas = Image.new("RGB", image.size, WHITE)
+    canvas.paste(image.crop(box), box)
+    return canvas
+
+
 def upright(image: Image.Image, orientation: int) -> Image.Image:
     turn = _UPRIGHT.get(orientation)
     return image if turn is None else image.transpose(turn)
+
+
+def _from_lab(image: Image.Image) -> Image.Image:
+    rgb = ImageCms.applyTransform(image, _lab_to_rgb())
+    assert rgb is not None, "it is, unless the image is to be changed in place"
+    return rgb
+
+
+@cache
+def _lab_to_rgb() -> ImageCms.ImageCmsTransform:
+    return ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -46,17 +101,26 @@ def _on_white(image: Image.Image) -> Image.Image:
     return canvas
 
 
-def _scaled(values: npt.NDArray[np.int32] | npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """32-bit grey says nowhere what white is: take the smallest common full scale (1 for floats, 8 bits, 16 bits) that holds
-    the brightest pixel, else that pixel. Not a stretch to the darkest and brightest, which would turn night into day.
+def _scaled(values: Values) -> npt.NDArray[np.uint8]:
+    """More than 8 bits say nowhere how many of them are used: white is the smallest common full scale that holds the brightest
+    value, else that value. Not a stretch to the darkest and brightest, which would turn night into day.
     """
     finite = np.nan_to_num(values.astype(np.float32, copy=False), nan=0.0, posinf=0.0, neginf=0.0)
-    brightest = float(finite.max(initial=0.0))
-    scales = (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0)
-    white = next((scale for scale in scales if brightest <= scale), brightest)
-    scaled: npt.NDArray[np.float32] = np.clip(finite * np.float32(255.0 / white), 0.0, 255.0)
-    return scaled
+    white = _white(values.dtype, float(finite.max(initial=0.0)))
+    eight: npt.NDArray[np.uint8] = np.ceil(np.clip(finite * np.float32(255.0 / white), 0.0, 255.0) - np.float32(0.5)).astype(
+        np.uint8
+    )
+    return eight
 
 
-def _grey(values: npt.NDArray[np.generic]) -> Image.Image:
-    return Image.fromarray(values.astype(np.uint8)).convert("RGB")
+def _full_scale(kind: np.dtype[Any]) -> float:
+    return float(np.iinfo(kind).max) if kind.kind in "iu" else 1.0
+
+
+def _white(kind: np.dtype[Any], brightest: float) -> float:
+    if kind.kind == "f" and brightest <= _HIGHLIGHTS:
+        return 1.0
+    scales: tuple[float, ...] = _FULL_SCALES
+    if kind.kind == "i" and kind.itemsize < 4:  # half of 8 or 16 bits with a sign are for the dark side
+        scales = tuple(sorted({*scales, float(np.iinfo(kind).max)}))
+    return next((scale for scale in scales if brightest <= scale), brightest)

@@ -14,6 +14,8 @@ from tests.hostile_images import encoded
 
 LIMITS = ImageLimits(max_bytes=2**20, max_pixels=10**6, max_aspect=20)
 LOSSY = {"JPEG", "AVIF", "HEIC", "WebP"}
+BIG = [format_ for format_ in MEDIA_TYPES if format_ != "ICO"]
+"""An icon has at most 256 pixels a side."""
 
 
 def scene() -> Image.Image:
@@ -96,7 +98,7 @@ def test_a_big_jpeg_is_decoded_no_larger_than_twice_the_edge_asked_for():
     assert decoded.image.size == (250, 200)
 
 
-@pytest.mark.parametrize("format_", MEDIA_TYPES)
+@pytest.mark.parametrize("format_", BIG)
 def test_reducing_keeps_the_picture_in_every_format(format_):
     image = scene().resize((640, 320), Image.Resampling.NEAREST)
 

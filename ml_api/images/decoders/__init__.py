@@ -1,0 +1,44 @@
+"""Which library decodes a file: a format has one, and a second where the first is known to refuse sound files.
+
+Pillow decodes what it decodes right. libvips decodes what Pillow gets wrong (TIFF) or keeps in memory whole (PNG, WebP).
+"""
+
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from typing import Final
+
+from ml_api.images.decoders import bitmap, tiff
+from ml_api.images.decoders.base import Opened
+from ml_api.images.decoders.pillow import open_with_pillow
+from ml_api.images.decoders.vips import complete, open_with_vips
+
+Open = Callable[[], Opened]
+
+_STREAMED: Final = frozenset({"PNG", "WebP"})
+_END_OF_IMAGE: Final = b"\xff\xd9"
+_AVIF_HEADER_BYTES: Final = 4096
+_PACKAGES: Final = ("pillow", "pillow-heif", "pyvips-binary", "tifffile")
+
+
+def attempts(name: str, data: bytes, edge_px: int | None) -> Iterator[Open]:
+    """How to open `data`, a file of the format `name` (a key of MEDIA_TYPES): the next way is tried where one fails."""
+    if name == "TIFF":
+        yield lambda: tiff.open_tiff(data, edge_px)
+    elif name in _STREAMED or (name == "AVIF" and b"clap" in data[:_AVIF_HEADER_BYTES]):  # Pillow shows what was cropped away
+        yield lambda: open_with_vips(name, data, edge_px)
+    else:
+        yield lambda: open_with_pillow(name, data, edge_px)
+    if name == "AVIF":  # libavif, in Pillow, asks for a size beside alpha that older encoders left out
+        yield lambda: open_with_vips(name, data, edge_px)
+    elif name == "BMP":
+        yield lambda: bitmap.open_masked(data, edge_px)
+    elif name == "JPEG" and not data.endswith(_END_OF_IMAGE):
+        # Sound but for its last two bytes? libvips tells, by the warning that pixels before them are missing.
+        yield lambda: open_with_pillow(name, complete(name, data + _END_OF_IMAGE), edge_px)
+    elif name == "JPEG" and edge_px is not None:  # lossless JPEGs cannot be decoded smaller
+        yield lambda: open_with_pillow(name, data, edge_px, scaled=False)
+
+
+def versions() -> str:
+    """The packages that decode and their versions: a file that one of them could not read may be read by another."""
+    return ", ".join(f"{package} {version(package)}" for package in _PACKAGES)

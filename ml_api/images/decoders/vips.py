@@ -1,0 +1,109 @@
+"""libvips: streams a file through a few rows of memory, and reads every kind of pixel as it is stored.
+
+Loaders are named, never guessed from the bytes, so that a file reaches no loader that we did not mean.
+"""
+
+import logging
+import os
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image
+
+from ml_api.images import pixels
+from ml_api.images.decoders.base import Opened, reduction
+
+_LOADERS: Final = {
+    "PNG": "pngload_buffer",
+    "WebP": "webpload_buffer",
+    "AVIF": "heifload_buffer",
+    "JPEG": "jpegload_buffer",
+    "TIFF": "tiffload_buffer",
+}
+_STRICT: Final = {"JPEG": "warning"}
+"""At what libvips gives up; `error` unless said. libjpeg only warns where data are missing, and fills up with grey."""
+_COLOURS: Final = {"b-w": 1, "grey16": 1, "cmyk": 4}
+_TYPES: Final = {
+    "uchar": "u1",
+    "char": "i1",
+    "ushort": "u2",
+    "short": "i2",
+    "uint": "u4",
+    "int": "i4",
+    "float": "f4",
+    "double": "f8",
+}
+_FULL_SCALE: Final = {"uchar": 255, "ushort": 65535, "char": 127, "short": 32767, "int": 2**31 - 1, "uint": 2**32 - 1}
+"""What is opaque, and white, in each type of libvips; 1 in the others, which are floats."""
+_NO_NUMBER: Final = 1e30
+"""Beyond are infinities and what rasters write for "no data"; comparisons with NaN are false, so it is caught, too."""
+
+
+def open_with_vips(name: str, data: bytes, edge_px: int | None) -> Opened:
+    """Alpha, if there is one, is the last band. Raises pyvips.Error."""
+    image = load(name, data)
+    colours = _COLOURS.get(image.interpretation, 3)
+    alpha = colours if image.bands > colours else None
+    return opened(image, colours, alpha, edge_px)
+
+
+def load(name: str, data: bytes) -> Any:
+    """The lazy image, its header read. Raises pyvips.Error."""
+    loader = getattr(_vips().Image, _LOADERS[name])
+    return loader(data, access="sequential", fail_on=_STRICT.get(name, "error"))
+
+
+def complete(name: str, data: bytes) -> bytes:
+    """`data`, if every pixel is in it. Raises pyvips.Error."""
+    load(name, data).avg()
+    return data
+
+
+def opened(image: Any, colours: int, alpha: int | None, edge_px: int | None, *, negative: bool = False) -> Opened:
+    """`colours` bands come first, `alpha` is the number of its band; `negative` tells that white is zero."""
+    orientation = image.get("orientation") if image.get_typeof("orientation") else 1
+    factor = reduction(image.width, image.height, edge_px)
+
+    def rgb() -> Image.Image:
+        flat = _on_white(image, colours, alpha)
+        if factor > 1:
+            flat = flat.shrink(factor, factor, ceil=True)
+        shape = (flat.height, flat.width, flat.bands)
+        values = np.frombuffer(flat.write_to_memory(), _TYPES[flat.format]).reshape(shape)
+        return pixels.from_inks(values) if image.interpretation == "cmyk" else pixels.from_values(values, negative=negative)
+
+    return Opened(image.width, image.height, rgb, lambda: orientation)
+
+
+def _on_white(image: Any, colours: int, alpha: int | None) -> Any:
+    flat = _colours(image, colours)
+    if flat.format in {"float", "double"}:
+        flat = (flat.abs() < _NO_NUMBER).ifthenelse(flat, 0)
+    if alpha is None or alpha >= image.bands:
+        return flat
+    opacity = image[alpha]
+    if image.interpretation == "labs":  # kept as the others in 16 bits with a sign; the colours have 8 by now
+        opacity = (opacity.copy(format="ushort") >> 8).cast("uchar")
+    white = _FULL_SCALE.get(flat.format, 1)
+    if flat.format in {"int", "uint"}:  # blending them overflows
+        flat, opacity, white = flat / white, opacity / white, 1
+    return flat.bandjoin(opacity).flatten(background=[0 if image.interpretation == "cmyk" else white], max_alpha=white)
+
+
+def _colours(image: Any, colours: int) -> Any:
+    if image.coding == "labq":
+        return image.colourspace("srgb")
+    flat = image.extract_band(0, n=colours) if image.bands > colours else image
+    return flat.copy(interpretation="labs").colourspace("srgb") if image.interpretation == "labs" else flat
+
+
+@cache
+def _vips() -> Any:
+    """The module pyvips, loaded at the first image and not at import: libvips then reads its settings from the environment."""
+    os.environ.setdefault("VIPS_CONCURRENCY", "1")  # requests are decoded side by side; threads within one would only take turns
+    import pyvips
+
+    pyvips.cache_set_max(0)  # nothing of a picture is kept for the next one
+    logging.getLogger("pyvips").setLevel(logging.CRITICAL)  # remarks on damaged files; what matters is raised
+    return pyvips
