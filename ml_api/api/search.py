@@ -61,7 +61,7 @@ def text_from_json() -> Response:
 @operation(
     "Find images that look like the one sent",
     tag="search",
-    description="JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC: as a form field, as the raw body, or as base64 in JSON. "
+    description=f"Formats: {images.ACCEPTED}. As a form field, as the raw body, or as base64 in JSON. "
     "`limit` and `offset` may also stand beside the image in the form or the JSON.",
     answer=SearchAnswer,
     parameters=(*query_parameters_of(PageParameters), TIMEOUT),

@@ -14,13 +14,11 @@ from pathlib import Path
 from ml_api.corpus.base import CorpusFile, Coverage, PassedOver
 from ml_api.corpus.ignoring import IgnoreRules, read_rules
 from ml_api.errors import CorpusUnavailable
+from ml_api.images import SUFFIXES
 
 LEADS_NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 """How the system says that a path ends at nothing: gone, or a link to nothing or to itself."""
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
-)
 METADATA_FILES = ("metadata.jsonl", "metadata.csv")
 
 Identity = tuple[int, int]
@@ -158,7 +156,7 @@ class Walk:
 
 
 def _is_image(key: str) -> bool:
-    return Path(key).suffix.lower() in IMAGE_SUFFIXES
+    return Path(key).suffix.lower() in SUFFIXES
 
 
 def _identity(folder: Path) -> Identity | None:

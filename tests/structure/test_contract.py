@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_api import errors
+from ml_api import errors, images
 from ml_api.api import problems
 from ml_api.cli.exits import exits_table
 from ml_api.errors import MlApiError
@@ -55,6 +55,11 @@ def test_every_metric_stands_in_the_introduction_as_the_code_has_it(row):
 @pytest.mark.parametrize("row", fields_table().splitlines())
 def test_every_log_field_stands_in_the_introduction_as_the_code_has_it(row):
     assert row in (ROOT / "Introduction.md").read_text().splitlines(), "take the table from `python -m ml_api log-fields`"
+
+
+def test_the_introduction_names_every_format_that_is_read():
+    introduction = (ROOT / "Introduction.md").read_text()
+    assert f"is indexed: {images.ACCEPTED}." in " ".join(introduction.split())
 
 
 def test_the_introduction_lists_no_metric_that_is_not_there():

@@ -6,6 +6,7 @@ import pytest
 
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.errors import ConfigError, NotFound, TooLarge
+from ml_api.images import SUFFIXES
 
 
 @pytest.fixture
@@ -29,6 +30,14 @@ def test_images_are_listed_in_the_order_of_their_keys(root):
     for key in ("b.jpg", "a/z.PNG", "a.webp", "a/b/c.heic"):
         write(root / key)
     assert keys(root) == sorted(["b.jpg", "a/z.PNG", "a.webp", "a/b/c.heic"])
+
+
+def test_files_of_every_format_that_is_read_are_listed(root):
+    names = [f"picture{suffix}" for suffix in SUFFIXES]
+    for name in names:
+        write(root / name)
+    assert {"picture.jp2", "picture.j2k", "picture.psd", "picture.ico", "picture.hif", "picture.mpo"} <= set(names)
+    assert keys(root) == sorted(names)
 
 
 def test_other_files_and_hidden_ones_are_not(root):
