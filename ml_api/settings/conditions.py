@@ -2,11 +2,15 @@
 
 import errno
 import os
+import shutil
 import socket
 import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+LEAST_FREE_BYTES = 2**20
+"""With less, an embedded store does not even open."""
 
 
 def full_path(path: Path) -> Path:
@@ -49,6 +53,9 @@ def require_writable(folder: Path) -> None:
     if not os.access(there, os.W_OK | os.X_OK):
         problem = "cannot be written" if there == folder else f"cannot be made, as {there} cannot be written"
         raise ValueError(f"{folder} {problem}")
+    disk = shutil.disk_usage(there)
+    if disk.free < LEAST_FREE_BYTES and disk.total:  # some network file systems tell nothing
+        raise ValueError(f"no space is left for {folder} ({disk.free // 1024} KB)")
 
 
 def _exists(path: Path) -> bool:
