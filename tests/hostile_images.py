@@ -83,6 +83,29 @@ def tiff_bomb() -> bytes:
     return data
 
 
+def psd_bomb() -> bytes:
+    data = psd(Image.new("RGB", (64, 64)))
+    return data[:14] + struct.pack(">II", 30_000, 30_000) + data[22:]
+
+
+def jpeg_2000_bomb() -> bytes:
+    """Both headers, of the file and of the codestream, claim 60,000 x 60,000."""
+    data = encoded(Image.new("RGB", (64, 64)), "JPEG 2000")
+    return data.replace(struct.pack(">II", 64, 64), struct.pack(">II", 60_000, 60_000))
+
+
+def icon(picture: bytes, edge: int, bits: int = 32) -> bytes:
+    """`picture`, a PNG or the bitmap that icons hold, as the only one of an icon that says it is `edge` pixels wide and high."""
+    return struct.pack("<HHHBBBBHHII", 0, 1, 1, edge % 256, edge % 256, 0, 0, 1, bits, len(picture), 22) + picture
+
+
+def icon_bomb(kind: str) -> bytes:
+    """An icon of 16 x 16 whose picture has 20,000 x 20,000."""
+    if kind == "png":
+        return icon(png(20_000, 20_000), 16)
+    return icon(struct.pack("<IiiHHIIiiII", 40, 20_000, 40_000, 1, 1, 0, 0, 0, 0, 0, 0) + bytes(1000), 16)
+
+
 def iso_bomb(format_: str) -> bytes:
     """AVIF or HEIC whose property `ispe` claims 60,000 x 60,000."""
     data = encoded(Image.new("RGB", (64, 64)), format_)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from typing import Final
 
-from ml_api.images.decoders import bitmap, tiff
+from ml_api.images.decoders import bitmap, icon, tiff
 from ml_api.images.decoders.base import Opened
 from ml_api.images.decoders.pillow import open_with_pillow
 from ml_api.images.decoders.vips import complete, open_with_vips
@@ -24,6 +24,8 @@ def attempts(name: str, data: bytes, edge_px: int | None) -> Iterator[Open]:
     """How to open `data`, a file of the format `name` (a key of MEDIA_TYPES): the next way is tried where one fails."""
     if name == "TIFF":
         yield lambda: tiff.open_tiff(data, edge_px)
+    elif name == "ICO":
+        yield lambda: icon.open_icon(data, edge_px)
     elif name in _STREAMED or (name == "AVIF" and b"clap" in data[:_AVIF_HEADER_BYTES]):  # Pillow shows what was cropped away
         yield lambda: open_with_vips(name, data, edge_px)
     else:
