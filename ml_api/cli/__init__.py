@@ -12,7 +12,11 @@ from ml_api.cli.exits import Exit
 from ml_api.cli.parsing import TABLES, Options, parse
 from ml_api.cores import configure_openmp, usable
 from ml_api.errors import ConfigError, MlApiError
+from ml_api.proxies import keep_this_machine_out
 from ml_api.settings import ENV_FILE, Given, Settings, load_settings
+
+PRIVATE = 0o077
+"""Records and previews are this user's alone, whatever of ours writes them. Not so a repository for Triton."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +42,8 @@ def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit
     settings = load_settings(options=given, env_file=ENV_FILE, command=command, problems=problems)
     logs.configure(settings.log_level, settings.environment)
     _configure_libraries()
+    if command:
+        os.umask(PRIVATE)
     match options.command:
         case "serve":
             _serve(settings)
@@ -53,6 +59,7 @@ def _configure_libraries() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads and our fork deadlock
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it writes past our log, in a format of its own; its errors reach us anyway
     configure_openmp(os.environ, usable())
+    keep_this_machine_out(os.environ)
 
 
 def _serve(settings: Settings) -> NoReturn:

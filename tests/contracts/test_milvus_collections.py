@@ -11,6 +11,7 @@ from pymilvus import MilvusClient
 
 from ml_api.errors import ConfigError
 from ml_api.metrics import Metrics
+from ml_api.proxies import keep_this_machine_out
 from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
 from ml_api.vectors.milvus.opening import Wanted
 from ml_api.vectors.milvus.schema import collection_schema
@@ -205,3 +206,14 @@ def test_a_folder_that_is_not_there_yet_is_made(tmp_path):
     store.ensure(MODEL, DIM)
     store.ping()
     store.close()
+
+
+@pytest.mark.parametrize("backend", REAL_BACKENDS)
+def test_a_dead_proxy_in_the_environment_is_not_asked(make_store, backend, milvus, monkeypatch):
+    with milvus(backend):  # a server is started before it sees the variables
+        pass
+    environ = dict.fromkeys(("http_proxy", "https_proxy", "grpc_proxy"), "http://127.0.0.1:9")
+    keep_this_machine_out(environ)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    filled(make_store, backend)

@@ -10,9 +10,15 @@ from ml_api.vectors.milvus.parameters import Connection
 RECONNECT_MS = 1000
 """gRPC's longest pause between attempts to reconnect, where it would take up to two minutes."""
 
-NO_KEEPALIVE = {"grpc.keepalive_time_ms": 2**31 - 1, "grpc.keepalive_permit_without_calls": 0}
-"""For Milvus Lite, whose server is in this process. pymilvus pings an idle connection every 10 s; that server takes more than two
-pings in five minutes for an attack ("too_many_pings"), closes the connection, and the first search after half a minute fails."""
+IN_THIS_PROCESS = {
+    "grpc.keepalive_time_ms": 2**31 - 1,
+    "grpc.keepalive_permit_without_calls": 0,
+    "grpc.client_idle_timeout_ms": 2**31 - 1,
+    "grpc.enable_http_proxy": 0,
+}
+"""For Milvus Lite. pymilvus pings an idle connection every 10 s; that server takes more than two pings in five minutes for an
+attack ("too_many_pings"), closes the connection, and the first search after half a minute fails. gRPC itself hangs up after half an
+hour and connects again, for which the socket's file must still be there: a cleaner of /tmp may not know what it is."""
 
 
 def connect(connection: Connection, uri: str, timeout_s: float) -> MilvusClient:
@@ -21,7 +27,7 @@ def connect(connection: Connection, uri: str, timeout_s: float) -> MilvusClient:
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
     grpc_options: dict[str, Any] = {"grpc.max_reconnect_backoff_ms": RECONNECT_MS}
     if connection.embedded:
-        grpc_options |= NO_KEEPALIVE
+        grpc_options |= IN_THIS_PROCESS
     options: dict[str, Any] = {"grpc_options": grpc_options}
     if connection.tls_ca is not None:
         options["server_pem_path"] = str(connection.tls_ca)

@@ -6,10 +6,9 @@
   moved from one to the other.
 - No write after one that failed: the log may end in half a record, behind which nothing is recovered, and the next flush that
   succeeds deletes the logs of the one that did not.
-- Nothing at all in a forked child, and nothing at its exit: the library's exit handler would flush and delete the parent's log.
+- Nothing at all in a forked child.
 """
 
-import fcntl
 import logging
 import os
 import time
@@ -18,11 +17,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
-from milvus_lite import server_manager_instance
+from milvus_lite import DataDirLockedError
 
 from ml_api.errors import ConfigError, StoreUnavailable
-from ml_api.vectors.milvus import forks
+from ml_api.vectors.milvus import forks, owning
 from ml_api.vectors.milvus.access import check_process
+from ml_api.vectors.milvus.lite import LiteServer
 from ml_api.vectors.milvus.locks import SharedLock
 
 FLUSH_ROWS = 1000
@@ -53,6 +53,7 @@ class EmbeddedAccess:
         self._clock = clock
         self._process = os.getpid()
         self._lock_file: int | None = None
+        self._server: LiteServer | None = None
         self._writer = Lock()
         self._readers = SharedLock()
         self._flush: Callable[[], None] = _nothing
@@ -62,16 +63,26 @@ class EmbeddedAccess:
         self._failure = ""
 
     def open(self) -> str:
-        """Raises ConfigError if the folder is in use, or no folder."""
+        """Raises ConfigError if the folder is in use, no folder, or cannot be written."""
         if self._path.is_file():
             raise ConfigError(
                 f"{self._path} is a file, perhaps of Milvus Lite 2; version 3 keeps a folder. Move it away and sync again"
             )
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock_file = _lock(self._path)
+        try:
+            owning.make_private(self._path)
+            self._lock_file = owning.lock(self._path)
+            self._server = LiteServer(self._path)
+            owning.write_holder(self._lock_file, self._server.folder)
+        except BaseException as exc:
+            self._let_go()
+            if isinstance(exc, DataDirLockedError):
+                raise ConfigError(f"{self._path} is in use by another program that opened it with Milvus Lite") from exc
+            if isinstance(exc, OSError):
+                raise ConfigError(f"the vector store cannot be kept in {self._path}: {exc.strerror}") from exc
+            raise
         self._process = os.getpid()
         forks.guard(self)
-        return str(self._path)
+        return self._server.uri
 
     def mend(self) -> bool:
         """Remove the index files. Milvus Lite writes them in place, so a crash leaves half of one, and then the collection does not
@@ -138,9 +149,7 @@ class EmbeddedAccess:
             return
         with suppress(StoreUnavailable), self._alone():
             disconnect()
-            server_manager_instance.release_server(str(self._path))
-            os.close(self._lock_file)
-            self._lock_file = None
+            self._let_go()
             forks.unguard(self)
 
     def pause_for_fork(self) -> bool:
@@ -153,8 +162,16 @@ class EmbeddedAccess:
     def abandon_in_child(self) -> None:
         """Let go of both locks, ours and the library's: the folder must not stay locked when the parent dies before the child."""
         self._lock_file = None
-        for lock in (_lock_path(self._path), self._path / LIBRARY_LOCK):
+        for lock in (owning.lock_path(self._path), self._path / LIBRARY_LOCK):
             forks.close_inherited(lock)
+
+    def _let_go(self) -> None:
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -198,7 +215,6 @@ class EmbeddedAccess:
 
     def _fail(self, what: str, exc: BaseException) -> None:
         self._failure = what
-        forks.forget_exit_handler()
         _log.critical("the vector store in %s takes no more calls until a restart: %s", self._path, what, exc_info=exc)
 
 
@@ -212,24 +228,3 @@ def _patient(reason: str, timeout_s: float) -> Iterator[None]:
 
 def _nothing() -> None:
     """Before it is connected there is nothing to flush."""
-
-
-def _lock_path(path: Path) -> Path:
-    return path.with_name(path.name + ".lock")
-
-
-def _lock(path: Path) -> int:
-    """A lock that the system takes back when the process dies, however it dies. The file says who holds it; it is never deleted."""
-    descriptor = os.open(_lock_path(path), os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-        os.close(descriptor)
-        raise ConfigError(
-            f"{path} is in use by process {holder}, and Milvus Lite serves one process only. Stop that process, or run a Milvus "
-            "server and set ML_API_MILVUS_URI=http://host:19530"
-        ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    return descriptor

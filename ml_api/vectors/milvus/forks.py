@@ -1,13 +1,10 @@
-"""Open Milvus Lite folders across `os.fork`: the child must touch none of them, not even by exiting."""
+"""Open Milvus Lite folders across `os.fork`: the child must touch none of them."""
 
-import atexit
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 from weakref import WeakSet
-
-from milvus_lite import server_manager_instance
 
 
 class Forkable(Protocol):
@@ -44,7 +41,6 @@ class _Guard:
         self._paused = []
 
     def _in_child(self) -> None:
-        forget_exit_handler()
         for access in list(self._open):
             access.abandon_in_child()
         self._open.clear()
@@ -64,8 +60,3 @@ def close_inherited(path: Path) -> None:
             with suppress(OSError):  # the descriptor of the listing itself is closed by now
                 if os.path.samestat(os.fstat(descriptor), wanted):
                     os.close(descriptor)
-
-
-def forget_exit_handler() -> None:
-    """Milvus Lite closes its folders at exit, which flushes what is in memory and deletes the log it came from."""
-    atexit.unregister(server_manager_instance.release_all)
