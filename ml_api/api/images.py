@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request
 
 from ml_api import images
 from ml_api.api.answers import stored_image
-from ml_api.api.openapi import IMAGE_ID, TIMEOUT, operation
+from ml_api.api.openapi import IMAGE_ID, LATE, NO_STORE, TIMEOUT, operation
 from ml_api.api.parsing import image_id_of, request_deadline
 from ml_api.api.schemas import JsonObject, StoredImage
 from ml_api.api.state import services
@@ -25,22 +25,26 @@ VERSION: JsonObject = {
 }
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 NOT_MODIFIED = {"304": {"description": "What the client holds (`If-None-Match`) is current."}}
+NOT_STORED = ("invalid-id", "invalid-query", "not-found", *NO_STORE, *LATE)
 A_YEAR_S = 31_536_000
 
 
 @blueprint.get("/<image_id>")
-@operation("Look up a stored image", tag="images", answer=StoredImage, parameters=(IMAGE_ID, TIMEOUT), fails=(400, 404, 503, 504))
+@operation(
+    "get_image", "Look up a stored image", tag="images", answer=StoredImage, parameters=(IMAGE_ID, TIMEOUT), fails=NOT_STORED
+)
 def record(image_id: str) -> Response:
     return stored_image(_stored(image_id, request_deadline()))
 
 
 @blueprint.get("/<image_id>/content")
 @operation(
+    "get_image_content",
     "Download the original file",
     tag="images",
     answer={"image/*": BINARY, "application/octet-stream": BINARY},
     parameters=(IMAGE_ID, VERSION, TIMEOUT),
-    fails=(400, 404, 413, 503, 504),
+    fails=(*NOT_STORED, "image-too-large"),
     also=NOT_MODIFIED,
 )
 def content(image_id: str) -> Response:
@@ -51,11 +55,12 @@ def content(image_id: str) -> Response:
 
 @blueprint.get("/<image_id>/thumbnail")
 @operation(
+    "get_image_thumbnail",
     "Show a small preview",
     tag="images",
-    answer={images.THUMBNAIL_MEDIA_TYPE: BINARY},
+    answer={images.THUMBNAIL_MEDIA_TYPE: BINARY, "application/octet-stream": BINARY},  # generated clients know files by the latter
     parameters=(IMAGE_ID, VERSION, TIMEOUT),
-    fails=(400, 404, 413, 422, 503, 504),
+    fails=(*NOT_STORED, "image-too-large", "image-format", "image-truncated"),
     also=NOT_MODIFIED,
 )
 def thumbnail(image_id: str) -> Response:

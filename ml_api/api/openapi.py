@@ -11,7 +11,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from werkzeug.routing import Rule
 
 from ml_api import __version__
-from ml_api.api import problems, schemas
+from ml_api.api import examples, problems, schemas
 from ml_api.api.address import PARAMETERS
 from ml_api.api.parsing import REQUEST_TIMEOUT
 from ml_api.api.schemas import JsonObject
@@ -44,12 +44,17 @@ PROBLEMS = {
     503: "The model or the store cannot answer now, or too many requests are waiting; try again after `Retry-After` seconds.",
     504: "The answer would have taken longer than the service, or `X-Request-Timeout`, allows.",
 }
+LATE = ("invalid-timeout", "deadline-exceeded")
+"""How what takes `TIMEOUT` fails."""
+NO_MODEL = ("overloaded", "model-unavailable")
+NO_STORE = ("store-unavailable",)
 IMAGE_ID: JsonObject = {"$ref": "#/components/parameters/image_id"}
 TIMEOUT: JsonObject = {"$ref": "#/components/parameters/request_timeout"}
 """For every view that asks `parsing.request_deadline`."""
 
 
-def operation(  # noqa: PLR0913 - named after the fields of an OpenAPI operation, each optional but three
+def operation(  # noqa: PLR0913 - named after the fields of an OpenAPI operation, each optional but four
+    name: str,
     summary: str,
     *,
     tag: str,
@@ -57,17 +62,24 @@ def operation(  # noqa: PLR0913 - named after the fields of an OpenAPI operation
     description: str = "",
     parameters: tuple[JsonObject, ...] = (),
     body: JsonObject | None = None,
-    fails: tuple[int, ...] = (),
+    fails: tuple[str, ...] = (),
     also: Mapping[str, JsonObject] | None = None,
 ) -> Callable[[View], View]:
-    """Document a view. `answer` is the model of its JSON, or the media types of its content; `fails` its error statuses.
+    """Document a view. `answer` is the model of its JSON, or the media types of its content; `fails` the codes of its errors.
+    Generated clients call their method by `name`.
 
     `also` adds answers that are neither: a 304, a 503 that is not a problem.
     """
     responses: JsonObject = {"200": {"description": "Success.", "content": _content(answer)}}
-    responses |= {str(status): _problem(status) for status in fails}
+    responses |= _problems(fails)
     responses |= also or {}
-    spec: JsonObject = {"summary": summary, "description": description, "tags": [tag], "parameters": list(parameters)}
+    spec: JsonObject = {
+        "operationId": name,
+        "summary": summary,
+        "description": description,
+        "tags": [tag],
+        "parameters": list(parameters),
+    }
     if body is not None:
         spec["requestBody"] = {"required": True, "content": body}
     names = frozenset(parameter["name"] for parameter in parameters if parameter.get("in") == "query")
@@ -91,7 +103,7 @@ def query_parameters_of(model: type[BaseModel]) -> tuple[JsonObject, ...]:
             "in": "query",
             "required": name in required,
             "description": field.pop("description", ""),
-            **({"example": examples[0]} if (examples := field.pop("examples", None)) else {}),
+            **({"example": given[0]} if (given := field.pop("examples", None)) else {}),
             "schema": field,
         }
         for name, field in fields
@@ -172,11 +184,18 @@ def _schemas() -> JsonObject:
 def _content(answer: type[BaseModel] | Mapping[str, Any]) -> JsonObject:
     if isinstance(answer, Mapping):
         return dict(answer)
-    return {"application/json": {"schema": ref(answer)}}
+    return {"application/json": {"schema": ref(answer), "example": examples.ANSWERS[answer]}}
 
 
-def _problem(status: int) -> JsonObject:
-    answer: JsonObject = {"description": PROBLEMS[status], "content": {problems.MEDIA_TYPE: {"schema": ref(schemas.Problem)}}}
-    if status == 503:
-        answer["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
-    return answer
+def _problems(codes: tuple[str, ...]) -> JsonObject:
+    """By status, an example for each code."""
+    answers: JsonObject = {}
+    for code in codes:
+        example = examples.problem(code)
+        status = str(example["status"])
+        content = {problems.MEDIA_TYPE: {"schema": ref(schemas.Problem), "examples": {}}}
+        answer = answers.setdefault(status, {"description": PROBLEMS[example["status"]], "content": content})
+        answer["content"][problems.MEDIA_TYPE]["examples"][code] = {"value": example}
+        if status == "503":
+            answer["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+    return answers

@@ -71,7 +71,7 @@ def image_query() -> tuple[bytes, PageParameters]:
     """What a search by image sends: the file, and which part of the ranking is wanted.
 
     The file is in a field of a form, in base64 in JSON, or is the body itself; `limit` and `offset` stand in the query string, or
-    beside the file.
+    beside the file in the form.
     """
     in_url = query_parameters(PageParameters)  # first, as it costs nothing
     match request.mimetype:
@@ -79,8 +79,7 @@ def image_query() -> tuple[bytes, PageParameters]:
             form = read_form(request)
             return _only_file(form), _page_of(in_url, _once_each(form.fields.items()))
         case "application/json":
-            query = json_body(ImageQuery)
-            return _from_base64(query.image), _page_of(in_url, query.model_dump(include={"limit", "offset"}, exclude_unset=True))
+            return _from_base64(json_body(ImageQuery).image), in_url
         case kind if kind.startswith("image/") or kind == "application/octet-stream":
             return request.get_data(cache=False), in_url
         case kind:
@@ -111,10 +110,10 @@ def _only_file(form: Form) -> bytes:
     return files[0]
 
 
-def _page_of(in_url: PageParameters, in_body: Mapping[str, Any]) -> PageParameters:
-    if twice := sorted(in_url.model_fields_set & in_body.keys()):
-        raise InvalidQuery(f"{', '.join(twice)}: was given in the URL and in the body; give it once")
-    return _validated(PageParameters, {**in_url.model_dump(exclude_unset=True), **in_body}, strict=False)
+def _page_of(in_url: PageParameters, in_form: Mapping[str, str]) -> PageParameters:
+    if twice := sorted(in_url.model_fields_set & in_form.keys()):
+        raise InvalidQuery(f"{', '.join(twice)}: was given in the URL and in the form; give it once")
+    return _validated(PageParameters, {**in_url.model_dump(exclude_unset=True), **in_form}, strict=False)
 
 
 def _once_each(given: Iterable[tuple[str, list[str]]]) -> dict[str, str]:

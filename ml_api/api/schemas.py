@@ -66,7 +66,7 @@ class TextQuery(PageParameters):
     ]
 
 
-class ImageQuery(PageParameters):
+class ImageQuery(_Request):
     image: Annotated[
         str,
         Field(

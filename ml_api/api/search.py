@@ -5,7 +5,7 @@ from flask import Blueprint, Response, g
 from ml_api import images
 from ml_api.api.answers import search_answer
 from ml_api.api.observe import note, note_query, stage
-from ml_api.api.openapi import IMAGE_ID, TIMEOUT, operation, query_parameters_of, ref
+from ml_api.api.openapi import IMAGE_ID, LATE, NO_MODEL, NO_STORE, TIMEOUT, operation, query_parameters_of, ref
 from ml_api.api.parsing import FILE_FIELD, image_id_of, image_query, json_body, query_parameters, request_deadline
 from ml_api.api.schemas import RED_SQUARE, ImageQuery, PageParameters, SearchAnswer, TextQuery
 from ml_api.api.state import services
@@ -22,18 +22,19 @@ IMAGE_BODY = {
             "required": [FILE_FIELD],
         }
     },
-    "image/*": FILE,
+    "application/octet-stream": FILE,
     "application/json": {"schema": ref(ImageQuery), "example": {"image": RED_SQUARE}},
 }
 
 
 @blueprint.get("/search/text")
 @operation(
+    "search_by_text",
     "Find images by a description",
     tag="search",
     answer=SearchAnswer,
     parameters=(*query_parameters_of(TextQuery), TIMEOUT),
-    fails=(400, 503, 504),
+    fails=("invalid-query", *NO_MODEL, *NO_STORE, *LATE),
 )
 def text() -> Response:
     return _by_text(query_parameters(TextQuery))
@@ -41,6 +42,7 @@ def text() -> Response:
 
 @blueprint.post("/search/text")
 @operation(
+    "search_by_text_in_json",
     "Find images by a description sent as JSON",
     tag="search",
     answer=SearchAnswer,
@@ -51,7 +53,7 @@ def text() -> Response:
             "example": {"q": "two dogs playing in the snow", "limit": 10},
         }
     },
-    fails=(400, 413, 415, 503, 504),
+    fails=("invalid-query", "invalid-json", "too-large", "unsupported-media-type", *NO_MODEL, *NO_STORE, *LATE),
 )
 def text_from_json() -> Response:
     return _by_text(json_body(TextQuery))
@@ -59,14 +61,19 @@ def text_from_json() -> Response:
 
 @blueprint.post("/search/image")
 @operation(
+    "search_by_image",
     "Find images that look like the one sent",
     tag="search",
-    description=f"Formats: {images.ACCEPTED}. As a form field, as the raw body, or as base64 in JSON. "
-    "`limit` and `offset` may also stand beside the image in the form or the JSON.",
+    description=f"Formats: {images.ACCEPTED}. As a form field, as the raw body (as `image/jpeg`, too), or as base64 in JSON. "
+    "`limit` and `offset` may also stand beside the image in the form.",
     answer=SearchAnswer,
     parameters=(*query_parameters_of(PageParameters), TIMEOUT),
     body=IMAGE_BODY,
-    fails=(400, 413, 415, 422, 503, 504),
+    fails=(
+        *("missing-image", "invalid-multipart", "invalid-base64", "invalid-json", "invalid-query", "too-large"),
+        *("unsupported-media-type", "image-format", "image-truncated"),
+        *(*NO_MODEL, *NO_STORE, *LATE),
+    ),
 )
 def image() -> Response:
     deadline = request_deadline()
@@ -80,11 +87,12 @@ def image() -> Response:
 
 @blueprint.get("/images/<image_id>/similar")
 @operation(
+    "find_similar",
     "Find more like a stored image",
     tag="search",
     answer=SearchAnswer,
     parameters=(IMAGE_ID, *query_parameters_of(PageParameters), TIMEOUT),
-    fails=(400, 404, 503, 504),
+    fails=("invalid-id", "invalid-query", "not-found", *NO_STORE, *LATE),
 )
 def similar(image_id: str) -> Response:
     page = _page("similar", query_parameters(PageParameters))

@@ -3,7 +3,8 @@
 from flask import Blueprint, Response
 
 from ml_api.api.answers import json_answer
-from ml_api.api.openapi import TIMEOUT, operation, ref
+from ml_api.api.examples import NOT_READY
+from ml_api.api.openapi import LATE, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import request_deadline
 from ml_api.api.schemas import AliveAnswer, ModelAnswer, ReadyAnswer, StatsAnswer
 from ml_api.api.state import services
@@ -12,7 +13,7 @@ blueprint = Blueprint("status", __name__)
 
 
 @blueprint.get("/v1/model")
-@operation("Which model embeds", tag="service", answer=ModelAnswer, fails=(400,))
+@operation("get_model", "Which model embeds", tag="service", answer=ModelAnswer, fails=("invalid-query",))
 def model() -> Response:
     loaded = services().embedder.model
     return json_answer(
@@ -21,29 +22,37 @@ def model() -> Response:
 
 
 @blueprint.get("/v1/stats")
-@operation("How much is stored, and how", tag="service", answer=StatsAnswer, parameters=(TIMEOUT,), fails=(400, 503, 504))
+@operation(
+    "get_stats",
+    "How much is stored, and how",
+    tag="service",
+    answer=StatsAnswer,
+    parameters=(TIMEOUT,),
+    fails=("invalid-query", *NO_STORE, *LATE),
+)
 def stats() -> Response:
     facts, count = services().facts, services().store.count(request_deadline())
     return json_answer(StatsAnswer(images=count, collection=facts.collection, backend=facts.backend, metric=facts.metric))
 
 
 @blueprint.get("/livez")
-@operation("Is the process alive", tag="service", answer=AliveAnswer, fails=(400,))
+@operation("get_liveness", "Is the process alive", tag="service", answer=AliveAnswer, fails=("invalid-query",))
 def alive() -> Response:
     return json_answer(AliveAnswer())
 
 
 @blueprint.get("/readyz")
 @operation(
+    "get_readiness",
     "Can it answer a search",
     tag="service",
     description="Runs a real embedding and a real search.",
     answer=ReadyAnswer,
-    fails=(400,),
+    fails=("invalid-query",),
     also={
         "503": {
             "description": "At least one part is not ready; `parts` says which and why.",
-            "content": {"application/json": {"schema": ref(ReadyAnswer)}},
+            "content": {"application/json": {"schema": ref(ReadyAnswer), "example": NOT_READY}},
         }
     },
 )

@@ -112,7 +112,7 @@ def example_body(document, media_type, body):
             return {"json": body.get("example") or schema_example(document, body["schema"])}
         case "multipart/form-data":
             return {"data": {"image": (io.BytesIO(picture()), "x.png")}}
-        case "image/*":
+        case "application/octet-stream":
             return {"data": picture(), "content_type": "image/png"}
         case _:
             return {}

@@ -9,11 +9,23 @@ function followDarkness() {
 
 darkness.addEventListener("change", followDarkness);
 followDarkness();
+
+/** Another content type begins with its own example; Swagger UI would show the fields of the form before as JSON, and send nothing. */
+function freshBody() {
+  const setRequestContentType = (original, { oas3Actions }) => (change) => {
+    const result = original(change);
+    oas3Actions.setRequestBodyValue({ value: undefined, pathMethod: change.pathMethod });
+    return result;
+  };
+  return { statePlugins: { oas3: { wrapActions: { setRequestContentType } } } };
+}
+
 globalThis.SwaggerUIBundle({
   domNode: place,
   url: place.dataset.spec,
   queryConfigEnabled: false, // a link must not be able to show another document under our name
   validatorUrl: null,
+  plugins: [freshBody],
   deepLinking: true,
   tryItOutEnabled: true,
   displayRequestDuration: true,

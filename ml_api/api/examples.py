@@ -1,0 +1,80 @@
+"""What the service answers, for its documentation: taken from the demo, and compared by a test with what is really answered."""
+
+from ml_api import images
+from ml_api.api import schemas
+from ml_api.api.problems import TITLES
+
+_ID = "f396cf4db01a74c74b657633feb25958"
+_VERSION = "d276df211381"
+_REQUEST_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+_IMAGE: schemas.JsonObject = {
+    "id": _ID,
+    "key": "snow/two-brown-dogs-0000.jpg",
+    "width": 256,
+    "height": 256,
+    "metadata": {"caption": "a couple of puppies that are brown on a snowy day"},
+    "links": {
+        "self": f"/v1/images/{_ID}",
+        "content": f"/v1/images/{_ID}/content?v={_VERSION}",
+        "thumbnail": f"/v1/images/{_ID}/thumbnail?v={_VERSION}",
+        "similar": f"/v1/images/{_ID}/similar",
+    },
+}
+ANSWERS: dict[type, schemas.JsonObject] = {
+    schemas.SearchAnswer: {
+        "query_id": _REQUEST_ID,
+        "model": "demo model (small CLIP trained on drawn scenes)",
+        "truncated": False,
+        "next": 1,
+        "hits": [{**_IMAGE, "score": 0.487948}],
+        "timings_ms": {"fetch": 0, "decode": 0, "prepare": 0.446, "queue": 0.262, "embed": 6.649, "search": 3.948, "total": 13.294},
+    },
+    schemas.StoredImage: {
+        **_IMAGE,
+        "digest": "d276df21138139b3d9bece2cfdfa998fc4ba433ec7e77cb2acc84a439410d84f",
+        "indexed_at": "2026-11-27T15:15:37.490+00:00",
+    },
+    schemas.ModelAnswer: {
+        "name": "demo model (small CLIP trained on drawn scenes)",
+        "revision": "ac71b59d217b",
+        "dim": 256,
+        "device": "cpu",
+        "precision": "bf16",
+    },
+    schemas.StatsAnswer: {"images": 1500, "collection": "images", "backend": "milvus-lite", "metric": "COSINE"},
+    schemas.AliveAnswer: {"status": "alive"},
+    schemas.ReadyAnswer: {"ready": True, "parts": {"model": "ok", "store": "ok"}},
+}
+NOT_READY: schemas.JsonObject = {"ready": False, "parts": {"model": "ok", "store": "the vector store is not open"}}
+
+PROBLEMS: dict[str, tuple[int, str]] = {
+    "invalid-query": (400, "limit: should be greater than or equal to 1 (got '0')"),
+    "invalid-json": (400, "the body is not valid JSON"),
+    "invalid-base64": (400, "image: URLs are not fetched; send the file itself, in base64"),
+    "invalid-multipart": (
+        400,
+        "the form is malformed or cut off; send multipart/form-data of at most 32 fields, whole to the last boundary",
+    ),
+    "missing-image": (400, "send exactly one file in the field 'image'; 0 came (fields sent: file)"),
+    "invalid-id": (400, "an image id is 32 lower-case hex digits, as in the hits of a search"),
+    "invalid-timeout": (400, "X-Request-Timeout: must be a number of seconds above 0 and at most 30 (got '0')"),
+    "not-found": (404, f"no image has the id {_ID}"),
+    "too-large": (413, "The image file has 20,971,521 bytes; at most 20,971,520 are accepted (ML_API_MAX_UPLOAD_BYTES)."),
+    "image-too-large": (413, "the file has more than 20971520 bytes, the largest allowed"),
+    "unsupported-media-type": (415, "the body is text/plain; send application/json"),
+    "image-format": (422, f"The file looks like text; accepted are {images.ACCEPTED}."),
+    "image-truncated": (422, "The JPEG file ends before the image does; it may have been cut off."),
+    "model-unavailable": (503, "The model is not running."),
+    "store-unavailable": (503, "the vector store is not open"),
+    "overloaded": (503, "64 inputs are already waiting for the model."),
+    "deadline-exceeded": (504, "the answer was not ready within 30 s"),
+}
+"""By code: the status and a detail."""
+
+
+def problem(code: str) -> schemas.JsonObject:
+    status, detail = PROBLEMS[code]
+    answer = schemas.Problem(
+        type="about:blank", title=TITLES[status], status=status, detail=detail, code=code, request_id=_REQUEST_ID
+    )
+    return answer.model_dump()

@@ -1,0 +1,150 @@
+"""The answers that the documentation shows are those that the service gives."""
+
+import io
+import re
+
+import pytest
+
+from ml_api.api import examples, openapi, schemas
+from ml_api.errors import Overloaded
+from ml_api.vectors.memory import MemoryStore
+from tests.api.stand import FORM_TYPE, MAX_BYTES, build_stand, form, picture, write_corpus
+
+SEARCH, IMAGE = "/v1/search/text?q=red", "/v1/search/image"
+
+
+class FullStore(MemoryStore):
+    def search(self, *args, **kwargs):
+        raise Overloaded("64 inputs are already waiting for the model.")
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("examples")
+    stand = build_stand(write_corpus(folder / "corpus"), folder / "thumbnails")
+    yield stand
+    stand.services.close()
+
+
+@pytest.fixture(scope="module")
+def document(stand):
+    return stand.client.get("/apispec.json").get_json()
+
+
+def shape(value):
+    """The names and types in a value; of a list, those of its first."""
+    if isinstance(value, dict):
+        return {name: shape(given) if name != "metadata" else dict for name, given in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])]
+    return float if isinstance(value, int | float) and not isinstance(value, bool) else type(value)
+
+
+@pytest.mark.parametrize(
+    ("model", "address"),
+    [
+        (schemas.SearchAnswer, f"{SEARCH}&limit=1"),
+        (schemas.StoredImage, "/v1/images/{id}"),
+        (schemas.ModelAnswer, "/v1/model"),
+        (schemas.StatsAnswer, "/v1/stats"),
+        (schemas.AliveAnswer, "/livez"),
+        (schemas.ReadyAnswer, "/readyz"),
+    ],
+)
+def test_an_example_of_an_answer_has_the_form_of_a_real_one(stand, model, address):
+    answered = stand.client.get(address.format(id=stand.id("red.png"))).get_json()
+    assert shape(examples.ANSWERS[model]) == shape(answered)
+
+
+def post(stand, data=b"", content_type="image/png"):
+    return stand.client.post(IMAGE, data=data, content_type=content_type)
+
+
+def grown(stand):
+    (stand.root / "red.png").write_bytes(b"x" * (MAX_BYTES + 1))
+    return stand.client.get(f"/v1/images/{stand.id('red.png')}/content")
+
+
+def closed(part):
+    def ask(stand):
+        getattr(stand.services, part).close()
+        return stand.client.get(SEARCH)
+
+    return ask
+
+
+PROVOKED = {
+    "invalid-query": lambda stand: stand.client.get(f"{SEARCH}&limit=0"),
+    "invalid-json": lambda stand: stand.client.post("/v1/search/text", data=b"{", content_type="application/json"),
+    "invalid-base64": lambda stand: stand.client.post(IMAGE, json={"image": "https://example.org/x.png"}),
+    "invalid-multipart": lambda stand: post(stand, form(picture())[:-8], FORM_TYPE),
+    "missing-image": lambda stand: stand.client.post(IMAGE, data={"file": (io.BytesIO(picture()), "x.png")}),
+    "invalid-id": lambda stand: stand.client.get("/v1/images/1"),
+    "invalid-timeout": lambda stand: stand.client.get(SEARCH, headers={"X-Request-Timeout": "0"}),
+    "not-found": lambda stand: stand.client.get("/v1/images/f396cf4db01a74c74b657633feb25958"),
+    "too-large": lambda stand: post(stand, b"x" * (MAX_BYTES + 1)),
+    "image-too-large": grown,
+    "unsupported-media-type": lambda stand: stand.client.post("/v1/search/text", data=b"red", content_type="text/plain"),
+    "image-format": lambda stand: post(stand, b"just text"),
+    "image-truncated": lambda stand: post(stand, (whole := picture(kind="JPEG", size=(200, 150)))[: len(whole) // 2]),
+    "model-unavailable": closed("embedder"),
+    "store-unavailable": closed("store"),
+    "deadline-exceeded": lambda stand: stand.client.get(SEARCH, headers={"X-Request-Timeout": "1e-9"}),
+}
+
+
+def in_general(detail):
+    """Without numbers, and without the list of formats, which grows."""
+    return re.sub(r"\d[\d,.e-]*", "#", re.sub("accepted are .*", "accepted are …", detail))
+
+
+@pytest.mark.parametrize("code", PROVOKED)
+def test_an_example_of_an_error_is_what_the_service_says(make_stand, code):
+    answered, shown = PROVOKED[code](make_stand()).get_json(), examples.problem(code)
+    assert {**answered, "detail": in_general(answered["detail"]), "request_id": ""} == {
+        **shown,
+        "detail": in_general(shown["detail"]),
+        "request_id": "",
+    }
+
+
+def test_the_example_of_overload_is_what_the_service_says(make_stand):
+    answered = make_stand(store=FullStore()).client.get(SEARCH).get_json()
+    assert {**answered, "request_id": ""} == {**examples.problem("overloaded"), "request_id": ""}
+
+
+def test_the_example_of_not_being_ready_is_what_the_service_says(make_stand):
+    stand = make_stand()
+    stand.services.store.close()
+    assert stand.client.get("/readyz").get_json() == examples.NOT_READY
+
+
+def test_every_error_that_is_shown_is_provoked_here():
+    assert set(examples.PROBLEMS) == {*PROVOKED, "overloaded"}
+    assert {status for status, _ in examples.PROBLEMS.values()} == set(openapi.PROBLEMS)
+
+
+def test_every_answer_in_the_document_has_an_example(document):
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                for media_type, content in answer.get("content", {}).items():
+                    if media_type.endswith("json"):
+                        assert content.get("example") or content.get("examples"), (path, status)
+
+
+def test_operations_are_called_by_what_they_do(document):
+    names = [operation["operationId"] for operations in document["paths"].values() for operation in operations.values()]
+    assert sorted(names) == [
+        "find_similar",
+        "get_image",
+        "get_image_content",
+        "get_image_thumbnail",
+        "get_liveness",
+        "get_model",
+        "get_readiness",
+        "get_stats",
+        "search_by_image",
+        "search_by_text",
+        "search_by_text_in_json",
+    ]
