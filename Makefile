@@ -39,7 +39,6 @@ serve: sync
 
 sync serve: export ML_API_CORPUS := $(or $(CORPUS),$(ML_API_CORPUS))
 sync: $(VENV)/.installed
-	@test -n "$(ML_API_CORPUS)" || { echo "error: name your folder of images: make $(MAKECMDGOALS) CORPUS=~/Pictures" >&2; exit 2; }
 	@$(BIN)/python -m ml_api sync
 
 # --- checking --------------------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """The real server, as a user starts it: `python -m ml_api` in a process of its own, on free ports, in a folder of its own."""
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -20,9 +22,11 @@ DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below those that systems give to outgoing connections: nothing takes it while a server loads its model."""
+    while True:
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", random.randint(10_000, 32_000)))
+            return probe.getsockname()[1]
 
 
 def environment(**settings):

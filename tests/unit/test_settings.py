@@ -1,6 +1,5 @@
 """Settings: options before the environment before a `.env` file; all problems together, by the names under which they came."""
 
-import os
 import re
 import socket
 
@@ -236,9 +235,3 @@ class TestWhatACommandNeeds:
         (tmp_path / "file").write_text("")
         [problem] = problems_of(given | {"ML_API_DATA_DIR": str(tmp_path / "file" / "data")}, command=command)
         assert problem == f"ML_API_DATA_DIR: {tmp_path / 'file'} is not a folder (got '{tmp_path / 'file' / 'data'}')"
-
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-    def test_data_that_cannot_be_written_are_refused(self, given, tmp_path):
-        (tmp_path / "closed").mkdir(mode=0o500)
-        [problem] = problems_of(given | {"ML_API_DATA_DIR": str(tmp_path / "closed" / "data")}, command="serve")
-        assert "cannot be made, as" in problem
