@@ -2,8 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from time import perf_counter
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 from flask import Flask, Response, current_app, g, request
 
 from ml_api import tracing
-from ml_api.api.state import services
 from ml_api.metrics import Metrics
 from ml_api.spans import Spans
 
@@ -77,17 +75,6 @@ def note_query(text: str) -> None:
         note({"ml_api.query.text": text})
 
 
-@contextmanager
-def stage(operation: str, name: str) -> Iterator[None]:
-    """Measure one stage of this request, whether it succeeds or raises."""
-    started = perf_counter()
-    try:
-        yield
-    finally:
-        g.stages_s[name] = seconds = perf_counter() - started
-        services().metrics.search.stage_duration.labels(operation, name).observe(seconds)
-
-
 def _route() -> str:
     return request.url_rule.rule if request.url_rule else UNMATCHED
 
@@ -112,6 +99,7 @@ def _access_line(route: str, status: int, seconds: float) -> dict[str, Any]:
         "user_agent.original": request.user_agent.string[:256],
         "ml_api.route": route,
         **{f"ml_api.stage_ms.{name}": round(seconds * 1000, 3) for name, seconds in g.stages_s.items()},
+        **({"ml_api.queue_ms": round(g.stages_s["queue"] * 1000, 3)} if "queue" in g.stages_s else {}),
         **g.noted,
         **({"client.ip": request.remote_addr.partition("%")[0]} if request.remote_addr else {}),  # a zone is no part of an address
     }

@@ -4,12 +4,12 @@ from flask import Blueprint, Response, g
 
 from ml_api import images
 from ml_api.api.answers import search_answer
-from ml_api.api.observe import note, note_query, stage
+from ml_api.api.observe import note, note_query
 from ml_api.api.openapi import IMAGE_ID, LATE, NO_MODEL, NO_STORE, TIMEOUT, operation, query_parameters_of, ref
 from ml_api.api.parsing import FILE_FIELD, image_id_of, image_query, json_body, query_parameters, request_deadline
 from ml_api.api.schemas import RED_SQUARE, ImageQuery, PageParameters, SearchAnswer, TextQuery
 from ml_api.api.state import services
-from ml_api.search import Page, SearchResult
+from ml_api.search import Operation, Page, SearchResult, Stages
 
 blueprint = Blueprint("search", __name__, url_prefix="/v1")
 
@@ -76,13 +76,13 @@ def text_from_json() -> Response:
     ),
 )
 def image() -> Response:
-    deadline = request_deadline()
-    with stage("image", "fetch"):
+    stages, deadline = _begin("image"), request_deadline()
+    with stages.stage("fetch"):
         data, wanted = image_query()
-    page = _page("image", wanted)
-    with stage("image", "decode"):
+    page = _page(wanted)
+    with stages.stage("decode"):
         decoded = images.decode(data, services().limits, for_edge_px=services().embedder.image_edge_px, deadline=deadline)
-    return _answer(services().searcher.by_image(decoded.image, page, deadline), page)
+    return _answer(services().searcher.by_image(decoded.image, page, deadline, stages), page, stages)
 
 
 @blueprint.get("/images/<image_id>/similar")
@@ -95,29 +95,33 @@ def image() -> Response:
     fails=("invalid-id", "invalid-query", "not-found", *NO_STORE, *LATE),
 )
 def similar(image_id: str) -> Response:
-    page = _page("similar", query_parameters(PageParameters))
-    return _answer(services().searcher.similar(image_id_of(image_id), page, request_deadline()), page)
+    stages, page = _begin("similar"), _page(query_parameters(PageParameters))
+    return _answer(services().searcher.similar(image_id_of(image_id), page, request_deadline(), stages), page, stages)
 
 
 def _by_text(query: TextQuery) -> Response:
-    page = _page("text", query)
+    stages, page = _begin("text"), _page(query)
     note_query(query.q)
-    return _answer(services().searcher.by_text(query.q, page, request_deadline()), page)
+    return _answer(services().searcher.by_text(query.q, page, request_deadline(), stages), page, stages)
 
 
-def _page(operation: str, wanted: PageParameters) -> Page:
-    modality = "text" if operation == "text" else "image"
-    note({"ml_api.operation": operation, "ml_api.modality": modality, "ml_api.limit": wanted.limit})
+def _begin(operation: Operation) -> Stages:
+    """Whatever becomes of this request, its line in the log says how long its stages took."""
+    note({"ml_api.operation": operation, "ml_api.modality": "text" if operation == "text" else "image"})
+    stages = services().searcher.stages(operation)
+    g.stages_s = stages.seconds
+    return stages
+
+
+def _page(wanted: PageParameters) -> Page:
+    note({"ml_api.limit": wanted.limit})
     return Page(wanted.limit, wanted.offset)
 
 
-def _answer(result: SearchResult, page: Page) -> Response:
+def _answer(result: SearchResult, page: Page, stages: Stages) -> Response:
     model = services().embedder.model.name
-    g.stages_s |= result.stages_s
     note({"ml_api.model": model, "ml_api.hits": len(result.hits), "ml_api.batch_size": result.batch_size})
-    if "queue" in result.stages_s:
-        note({"ml_api.queue_ms": round(result.stages_s["queue"] * 1000, 3)})
     if result.hits:
         note({"ml_api.top1_similarity": round(result.hits[0].score, 6)})
-    with stage(result.operation, "serialize"):
+    with stages.stage("serialize"):
         return search_answer(result, page, model)

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import re
+from functools import partial
 
 import pytest
 
@@ -262,6 +263,47 @@ def test_an_access_line_tells_all_about_a_search(stand, client, lines):
     }  # fmt: skip
     assert line["http.request.body.bytes"] == len(picture())
     assert line["trace.id"] == answer.headers["traceresponse"].split("-")[1]
+
+
+def text_search(stand):
+    return stand.client.get("/v1/search/text?q=red")
+
+
+def image_search(stand, data=None, content_type="image/png"):
+    return stand.client.post("/v1/search/image", data=picture() if data is None else data, content_type=content_type)
+
+
+def similar_search(stand):
+    return stand.client.get(f"/v1/images/{stand.id('red.png')}/similar")
+
+
+FAILURES = {
+    "a text, in the store": (text_search, "store", StoreUnavailable("gone"), 503, ["prepare", "queue", "embed", "search"]),
+    "a text, in the model": (text_search, "encoder", ModelUnavailable("gone"), 503, ["prepare", "queue"]),
+    "an image, in the store": (
+        image_search,
+        "store",
+        DeadlineExceeded("late"),
+        504,
+        ["fetch", "decode", "prepare", "queue", "embed", "search"],
+    ),
+    "an image, in the model": (image_search, "encoder", Overloaded("full"), 503, ["fetch", "decode", "prepare", "queue"]),
+    "a similar image": (similar_search, "store", StoreUnavailable("gone"), 503, ["search"]),
+    "what is no image": (partial(image_search, data=b"text"), None, None, 422, ["fetch", "decode"]),
+    "a bad form": (partial(image_search, content_type="text/plain"), None, None, 415, ["fetch"]),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
+def test_a_search_that_fails_tells_how_long_its_stages_took(broken, lines, failure):
+    ask, part, error, status, passed = failure
+    if part:
+        getattr(broken, part).error = error
+    samples, stages = Samples(broken), "ml_api_stage_duration_seconds_count"
+    assert ask(broken).status_code == status
+    [line] = [line for line in lines() if line["event.dataset"] == "ml_api.access"]
+    assert [name.rpartition(".")[2] for name in line if name.startswith("ml_api.stage_ms.")] == passed
+    assert samples.moved(stages) == {(stages, line["ml_api.operation"], stage): 1 for stage in passed}
 
 
 def test_no_line_of_ours_has_a_field_that_is_not_documented(broken, caplog):
