@@ -19,8 +19,22 @@ class Opened:
     rgb: Callable[[], Image.Image]
     orientation: Callable[[], int]
     """The EXIF orientation. Asked after `rgb()`: some decoders turn the pixels themselves and then say 1."""
+    memory_bytes: int
+    """About what `rgb()` allocates at its peak, rather too much than too little."""
     decoded: tuple[int, int] | None = None
     """Width and height of what is decoded, where a decoder can decode less than the whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """What the bands of a file mean."""
+
+    colours: int
+    """How many colours there are: they come first."""
+    alpha: int | None
+    """The number of the band that is alpha."""
+    negative: bool = False
+    """White is zero."""
 
 
 def reduction(width: int, height: int, edge_px: int | None) -> int:

@@ -21,6 +21,8 @@ _BITFIELDS: Final = frozenset({3, 6})
 _LONG_HEADER_BYTES: Final = 56
 """From here on, a mask for alpha follows those for red, green and blue."""
 _WITH_ALPHA: Final = 6
+_BYTES_A_PIXEL: Final = 40
+"""While bits become floats and floats bands."""
 
 
 def open_masked(data: bytes, edge_px: int | None) -> Opened:
@@ -40,7 +42,7 @@ def open_masked(data: bytes, edge_px: int | None) -> Opened:
             bands = pixels.over_white(bands, _band(words, masks[3]))
         return reduced(pixels.from_values(bands if height < 0 else bands[::-1]), edge_px)
 
-    return Opened(width, abs(height), rgb, lambda: 1)
+    return Opened(width, abs(height), rgb, lambda: 1, width * abs(height) * _BYTES_A_PIXEL)
 
 
 def _band(words: npt.NDArray[Any], mask: int) -> npt.NDArray[np.uint8]:

@@ -30,4 +30,5 @@ def open_icon(data: bytes, edge_px: int | None) -> Opened:
         return open_with_vips("PNG", picture, edge_px)
     _, width, height = _BITMAP.unpack_from(picture)
     alone = _DIRECTORY.pack(0, 1, 1) + _ENTRY.pack(*description, size, _DIRECTORY.size + _ENTRY.size) + picture
-    return Opened(width, abs(height) // 2, lambda: open_with_pillow("ICO", alone, edge_px).rgb(), lambda: 1)
+    rgb = lambda: open_with_pillow("ICO", alone, edge_px).rgb()  # noqa: E731 - one line, used in the next
+    return Opened(width, abs(height) // 2, rgb, lambda: 1, width * abs(height) * 8)

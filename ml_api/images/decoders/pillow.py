@@ -13,6 +13,8 @@ from ml_api.images.decoders.base import Opened, reduced, reduction
 _ORIENTATION_TAG: Final = 0x0112
 _PLUGINS: Final = {"HEIC": "HEIF", "JPEG 2000": "JPEG2000"}
 """What Pillow calls a format where it is not what people call it."""
+_CODEC_BYTES: Final = {"AVIF": 16, "HEIC": 16, "JPEG 2000": 32}
+"""What a pixel takes while these are decoded, the codec's own copies in."""
 
 
 def open_with_pillow(name: str, data: bytes, edge_px: int | None, *, scaled: bool = True) -> Opened:
@@ -31,7 +33,19 @@ def open_with_pillow(name: str, data: bytes, edge_px: int | None, *, scaled: boo
         whole = pixels.to_rgb(image) if drawn is None else pixels.placed(pixels.to_rgb(image), drawn)
         return whole if scaled else reduced(whole, edge_px)
 
-    return Opened(width, height, rgb, lambda: _orientation(image), image.size)
+    return Opened(width, height, rgb, lambda: _orientation(image), _memory_bytes(name, image, width * height), image.size)
+
+
+def _memory_bytes(name: str, image: Image.Image, whole: int) -> int:
+    """`image` may be decoded smaller than the `whole` number of its pixels. Pillow keeps every colour pixel in four bytes."""
+    count = image.width * image.height
+    if name in _CODEC_BYTES:
+        return count * _CODEC_BYTES[name]
+    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
+        return count * 24  # as it is, as float32 twice, as 8 bits, as RGB
+    coefficients = whole * 2 * len(image.getbands()) if image.info.get("progressive") else 0
+    copies = 3 if image.has_transparency_data else 1 if (name, image.mode) == ("JPEG", "RGB") else 2
+    return count * 4 * copies + coefficients
 
 
 def _frame(image: Image.Image) -> tuple[int, int, int, int] | None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ml_api.images import pixels
 from ml_api.images.decoders import vips
-from ml_api.images.decoders.base import Opened, reduced
+from ml_api.images.decoders.base import Bands, Opened, reduced
 from ml_api.images.decoders.pillow import open_with_pillow
 
 _COLOURS: Final = {0: 1, 1: 1, 2: 3, 3: 3, 4: 1, 5: 4, 6: 3, 8: 3}
@@ -46,13 +46,21 @@ def open_tiff(data: bytes, edge_px: int | None) -> Opened:
         colours = _COLOURS.get(int(page.photometric), page.samplesperpixel)
         alpha = next((colours + index for index, kind in enumerate(page.extrasamples) if kind in _ALPHA), None)
         if not _right_in_vips(page):
-            return _open_with_tifffile(page, edge_px, colours, alpha)
+            return _open_with_tifffile(page, Bands(colours, alpha, negative=int(page.photometric) == _WHITE_IS_ZERO), edge_px)
     plain_lab = (int(page.photometric), page.samplesperpixel, page.bitspersample) == _PLAIN_LAB
     if plain_lab or page.bitspersample not in _VIPS_BITS or int(page.compression) in _PILLOWS_COMPRESSIONS:
         return open_with_pillow("TIFF", data, edge_px)
     image = vips.load("TIFF", data)
     negative = int(page.photometric) == _WHITE_IS_ZERO and image.format not in _INVERTED
-    return vips.opened(image, colours, alpha, edge_px, negative=negative)
+    return vips.opened(image, Bands(colours, alpha, negative), edge_px, held=_held_pixels(page))
+
+
+def _held_pixels(page: Any) -> int:
+    """How many pixels lie in memory at once: a strip or a row of tiles, and the whole image twice where it has planes."""
+    if page.samplesperpixel > 1 and int(page.planarconfig) == _SEPARATE:
+        return int(page.imagewidth * page.imagelength) * 2
+    rows = page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength)
+    return int(page.imagewidth * rows)
 
 
 def _right_in_vips(page: Any) -> bool:
@@ -68,19 +76,19 @@ def _right_in_vips(page: Any) -> bool:
     return bits <= _FULL_WORD and not (_PREMULTIPLIED in page.extrasamples and (floats or bits == _FULL_WORD))
 
 
-def _open_with_tifffile(page: Any, edge_px: int | None, colours: int, alpha: int | None) -> Opened:
+def _open_with_tifffile(page: Any, bands: Bands, edge_px: int | None) -> Opened:
     tag = page.tags.get("Orientation")
     orientation = 1 if tag is None else int(tag.value)
-    inks, negative = int(page.photometric) == _INKS, int(page.photometric) == _WHITE_IS_ZERO
+    inks = int(page.photometric) == _INKS
 
     def rgb() -> Image.Image:
         separate = page.asarray(maxworkers=1, squeeze=False)[:, 0]  # planes, height, width, bands: either one plane or one band
-        bands = np.concatenate(separate, axis=-1)
-        values = bands[..., :colours]
-        if alpha is not None and alpha < bands.shape[-1]:
-            values = pixels.over_white(
-                values, bands[..., alpha], premultiplied=page.extrasamples[alpha - colours] == _PREMULTIPLIED
-            )
-        return reduced(pixels.from_inks(values) if inks else pixels.from_values(values, negative=negative), edge_px)
+        samples = np.concatenate(separate, axis=-1)
+        values = samples[..., : bands.colours]
+        if bands.alpha is not None and bands.alpha < samples.shape[-1]:
+            premultiplied = page.extrasamples[bands.alpha - bands.colours] == _PREMULTIPLIED
+            values = pixels.over_white(values, samples[..., bands.alpha], premultiplied=premultiplied)
+        return reduced(pixels.from_inks(values) if inks else pixels.from_values(values, negative=bands.negative), edge_px)
 
-    return Opened(page.imagewidth, page.imagelength, rgb, lambda: orientation)
+    count = page.imagewidth * page.imagelength * page.samplesperpixel
+    return Opened(page.imagewidth, page.imagelength, rgb, lambda: orientation, count * (page.bitspersample // 4 + 20))

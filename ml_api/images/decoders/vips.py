@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ml_api.images import pixels
-from ml_api.images.decoders.base import Opened, reduction
+from ml_api.images.decoders.base import Bands, Opened, reduction
 
 _LOADERS: Final = {
     "PNG": "pngload_buffer",
@@ -36,6 +36,11 @@ _TYPES: Final = {
 }
 _FULL_SCALE: Final = {"uchar": 255, "ushort": 65535, "char": 127, "short": 32767, "int": 2**31 - 1, "uint": 2**32 - 1}
 """What is opaque, and white, in each type of libvips; 1 in the others, which are floats."""
+_HELD_BYTES: Final = {"uchar": 3, "char": 3, "ushort": 5, "short": 5, "uint": 9, "int": 9, "float": 9, "double": 17}
+"""What a sample takes that is held in memory: the file's own and libvips's copy."""
+_COPIES: Final = {"AVIF": 4}
+_LINES_BYTES: Final = 64 * 2**20
+"""What streaming takes of a wide image."""
 _NO_NUMBER: Final = 1e30
 """Beyond are infinities and what rasters write for "no data"; comparisons with NaN are false, so it is caught, too."""
 
@@ -45,7 +50,9 @@ def open_with_vips(name: str, data: bytes, edge_px: int | None) -> Opened:
     image = load(name, data)
     colours = _COLOURS.get(image.interpretation, 3)
     alpha = colours if image.bands > colours else None
-    return opened(image, colours, alpha, edge_px)
+    whole = name != "PNG" or image.get_typeof("interlaced") != 0
+    held = image.width * image.height * _COPIES.get(name, 1) if whole else 0
+    return opened(image, Bands(colours, alpha), edge_px, held=held)
 
 
 def load(name: str, data: bytes) -> Any:
@@ -60,29 +67,32 @@ def complete(name: str, data: bytes) -> bytes:
     return data
 
 
-def opened(image: Any, colours: int, alpha: int | None, edge_px: int | None, *, negative: bool = False) -> Opened:
-    """`colours` bands come first, `alpha` is the number of its band; `negative` tells that white is zero."""
+def opened(image: Any, bands: Bands, edge_px: int | None, *, held: int) -> Opened:
+    """`held` is how many pixels the loader keeps in memory at once."""
     orientation = image.get("orientation") if image.get_typeof("orientation") else 1
     factor = reduction(image.width, image.height, edge_px)
 
     def rgb() -> Image.Image:
-        flat = _on_white(image, colours, alpha)
+        flat = _on_white(image, bands)
         if factor > 1:
             flat = flat.shrink(factor, factor, ceil=True)
         shape = (flat.height, flat.width, flat.bands)
         values = np.frombuffer(flat.write_to_memory(), _TYPES[flat.format]).reshape(shape)
-        return pixels.from_inks(values) if image.interpretation == "cmyk" else pixels.from_values(values, negative=negative)
+        return pixels.from_inks(values) if image.interpretation == "cmyk" else pixels.from_values(values, negative=bands.negative)
 
-    return Opened(image.width, image.height, rgb, lambda: orientation)
+    count, pixel_bytes = image.width * image.height, image.bands * _HELD_BYTES[image.format]
+    result_bytes = count // factor**2 * len(pixels.WHITE) * 5
+    lines_bytes = min(_LINES_BYTES, count * pixel_bytes)
+    return Opened(image.width, image.height, rgb, lambda: orientation, result_bytes + max(lines_bytes, held * pixel_bytes))
 
 
-def _on_white(image: Any, colours: int, alpha: int | None) -> Any:
-    flat = _colours(image, colours)
+def _on_white(image: Any, bands: Bands) -> Any:
+    flat = _colours(image, bands.colours)
     if flat.format in {"float", "double"}:
         flat = (flat.abs() < _NO_NUMBER).ifthenelse(flat, 0)
-    if alpha is None or alpha >= image.bands:
+    if bands.alpha is None or bands.alpha >= image.bands:
         return flat
-    opacity = image[alpha]
+    opacity = image[bands.alpha]
     if image.interpretation == "labs":  # kept as the others in 16 bits with a sign; the colours have 8 by now
         opacity = (opacity.copy(format="ushort") >> 8).cast("uchar")
     white = _FULL_SCALE.get(flat.format, 1)
