@@ -2,8 +2,10 @@
 
 import logging
 import os
+import re
 import signal
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,7 +15,7 @@ from ml_api.cli.parsing import TABLES, Options, parse
 from ml_api.cores import configure_openmp, usable
 from ml_api.errors import ConfigError, MlApiError
 from ml_api.proxies import keep_this_machine_out
-from ml_api.settings import ENV_FILE, Given, Settings, load_settings
+from ml_api.settings import ENV_FILE, Given, Settings, environment_name, load_settings
 
 PRIVATE = 0o077
 """Records and previews are this user's alone, whatever of ours writes them. Not so a repository for Triton."""
@@ -29,12 +31,19 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _run(options, given, problems)
     except ConfigError as exc:
-        for problem in exc.problems:
-            print(f"error: {problem}", file=sys.stderr)  # noqa: T201 - a person started this, and waits for the reason
+        _tell(exc.problems, given)
         return Exit.MISCONFIGURED
     except MlApiError as exc:
-        print(f"error: {exc.detail}", file=sys.stderr)  # noqa: T201 - as above
+        _tell([exc.detail], given)
         return Exit.FAILED
+
+
+def _tell(problems: Iterable[str], given: dict[str, Given]) -> None:
+    """By the names under which settings were given: who wrote `--model` is not told of ML_API_MODEL."""
+    for problem in problems:
+        for field, setting in given.items():
+            problem = re.sub(rf"\b{environment_name(field)}\b", setting.name, problem)  # noqa: PLW2901 - one setting after another
+        print(f"error: {problem}", file=sys.stderr)  # noqa: T201 - a person started this, and waits for the reason
 
 
 def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit:
@@ -51,7 +60,7 @@ def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit
             from ml_api.cli.sync import sync
 
             return sync(settings, allow_empty=options.allow_empty)
-    return _write_triton_repository(settings, options.dir)
+    return _write_triton_repository(settings, options.dir.expanduser())
 
 
 def _configure_libraries() -> None:

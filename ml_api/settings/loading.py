@@ -9,10 +9,12 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import SecretStr, ValidationError
 
 from ml_api.errors import ConfigError
@@ -70,11 +72,15 @@ def load_settings(
 
 def _of_file(path: Path | None, problems: list[str]) -> dict[str, Given]:
     try:
-        variables = dotenv_values(path) if path and path.is_file() else {}
+        text = path.read_text("utf-8-sig") if path and path.is_file() else ""
     except (OSError, UnicodeDecodeError) as exc:
         problems.append(f"{path} cannot be read: {getattr(exc, 'strerror', None) or 'it is not UTF-8'}")
         return {}
-    return _named({name: value or "" for name, value in variables.items()}, f" in {path}", problems)
+    broken = [binding.original.line for binding in parse_stream(StringIO(text)) if binding.error]
+    if broken:  # which python-dotenv would pass over with a warning; the line itself may hold a secret
+        problems.append(f"{path}: line {', '.join(map(str, broken))} is not NAME=value")
+        return {}
+    return _named({name: value or "" for name, value in dotenv_values(stream=StringIO(text)).items()}, f" in {path}", problems)
 
 
 def _of_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, Given]:

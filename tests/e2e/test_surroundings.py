@@ -59,6 +59,11 @@ def test_a_sync_needs_no_environment_and_keeps_its_data_where_it_was_started(pic
     assert {path.name for path in (tmp_path / "data").iterdir()} >= {"milvus.db", "sync.prom"}
 
 
+def test_what_is_found_out_later_is_told_by_the_name_it_was_given(pictures, tmp_path):
+    [problem] = errors(run([*COMMAND, "sync", "pictures", "--model", "./nowhere"], tmp_path))
+    assert problem == "--model: there is no directory ./nowhere"
+
+
 def test_a_file_in_the_working_directory_is_read(tmp_path):
     (tmp_path / ".env").write_text("ML_API_DEVICE=tpu\nGRAFANA_PASSWORD=secret\n")
     [problem] = errors(run([*COMMAND, "sync", "."], tmp_path))

@@ -42,12 +42,24 @@ def test_options_win_over_the_environment_and_that_over_a_file(tmp_path):
     assert (settings.port, settings.threads, settings.host) == (1003, 4, "0.0.0.0")
 
 
+def test_a_file_is_read_as_compose_and_editors_write_it(tmp_path):
+    file = tmp_path / ".env"
+    file.write_bytes(b'\xef\xbb\xbfML_API_PORT=80 # the usual\r\nexport ML_API_COLLECTION="pictures"\r\nML_API_HOST\r\n')
+    settings = load_settings({}, env_file=file)
+    assert (settings.port, settings.collection, settings.host) == (80, "pictures", "127.0.0.1")
+
+
 def test_a_file_that_is_not_there_is_none(tmp_path):
     assert load_settings({}, env_file=tmp_path / ".env").port == 8420
 
 
 @pytest.mark.parametrize(
-    ("bytes_", "says"), [(b"ML_API_PORT=8\xff", "not UTF-8"), (b"ML_API_PROT=80", "ML_API_PROT in .*did you mean")]
+    ("bytes_", "says"),
+    [
+        (b"ML_API_PORT=8\xff", "not UTF-8"),
+        (b"ML_API_PROT=80", "ML_API_PROT in .*did you mean"),
+        (b"A=1\nML_API_PORT 80\n", "line 2 is not NAME=value"),
+    ],
 )
 def test_what_is_wrong_with_a_file_names_the_file(tmp_path, bytes_, says):
     file = tmp_path / ".env"
