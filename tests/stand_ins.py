@@ -1,6 +1,7 @@
 """The services of the application over stand-ins: a model that knows colours, a store in memory, a folder that is indexed."""
 
 from ml_api.corpus.folder import FolderCorpus
+from ml_api.corpus.previews import Previews
 from ml_api.corpus.thumbnails import Thumbnails
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder
@@ -23,7 +24,7 @@ def stand_in_services(root, thumbnail_dir, limits, encoder=None, **replaced):
     parts = {
         "limits": limits,
         "corpus": corpus,
-        "thumbnails": Thumbnails(thumbnail_dir, limits),
+        "thumbnails": Thumbnails(Previews(thumbnail_dir, 2**20), limits),
         "embedder": BatchingEncoder(encoder, metrics, queue_limit=64),
         "facts": StoreFacts("images", "memory", "COSINE"),
     } | replaced

@@ -96,7 +96,6 @@ def _cacheable(data: bytes, media_type: str, digest: str) -> Response:
     """An image that browsers may cache, and must not take for a page or a script."""
     response = Response(data, content_type=media_type)
     response.set_etag(digest)
-    response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response.cache_control.private = True
     version = request.args.get("v", "")

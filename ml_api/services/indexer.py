@@ -12,7 +12,7 @@ from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncMetrics
 from ml_api.polling import Poll
 from ml_api.services.encoder import load_encoder
-from ml_api.services.parts import corpus_of, limits_of, milvus_store
+from ml_api.services.parts import corpus_of, limits_of, milvus_store, previews_of
 from ml_api.settings import Settings, environment_name
 
 SAVE_EVERY_S = 5.0
@@ -39,6 +39,8 @@ def open_indexer(settings: Settings) -> Iterator[Indexer]:
                 return FittingEncoder(loaded.enter_context(closing(load_encoder(settings, pretrained, metrics))))
 
             yield Indexer(corpus, store, load, limits_of(settings), metrics)
+            # Once it is done: pictures that were deleted are not to be seen in previews either.
+            previews_of(settings).prune(entry.digest for entry in store.entries())
 
 
 @contextmanager

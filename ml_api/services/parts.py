@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ml_api.corpus.folder import FolderCorpus
+from ml_api.corpus.previews import Previews
 from ml_api.errors import ConfigError
 from ml_api.images import ImageLimits
 from ml_api.metrics import Metrics
@@ -21,6 +22,10 @@ def corpus_of(settings: Settings) -> FolderCorpus:
         ignore=[pattern for pattern in map(str.strip, settings.ignore.split(",")) if pattern],
         follow_links=settings.follow_links,
     )
+
+
+def previews_of(settings: Settings) -> Previews:
+    return Previews(settings.thumbnails, settings.thumbnail_cache_bytes)
 
 
 def limits_of(settings: Settings) -> ImageLimits:

@@ -71,6 +71,14 @@ class Settings(BaseModel):
         FullPath,
         Field(description="Folder of all that is kept: the embedded store, cached thumbnails, the metrics of syncs."),
     ] = Path("data")
+    thumbnail_cache_bytes: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=2**40,
+            description="Most that cached thumbnails may take of the disk, in bytes (20 to 60 KB each); those longest unused go.",
+        ),
+    ] = 1024 * MIB
     milvus_token: Annotated[SecretStr, Field(description="Milvus token, `user:password` or an API key.")] = SecretStr("")
     milvus_database: Annotated[str, Field(pattern=r"^\w*$", description="Milvus database; empty for the default one.")] = ""
     milvus_tls_ca: Annotated[

@@ -1,5 +1,6 @@
 """On a machine that others use, too: what is stored is its owner's alone, and a proxy in the environment is not asked for it."""
 
+import hashlib
 import json
 import os
 import stat
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from ml_api.corpus.previews import Previews
 from ml_api.errors import ConfigError
 from ml_api.metrics import Metrics
 from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
 from tests.contracts.samples import DIM, MODEL
-from tests.e2e.server_process import ROOT, Server, children
+from tests.e2e.server_process import MODEL as SERVED_MODEL
+from tests.e2e.server_process import ROOT, Server, children, run
 
 NOBODY = 65534
 DEAD_PROXY = "http://127.0.0.1:9"
@@ -167,6 +170,21 @@ def test_all_that_is_stored_is_private(made_in):
     assert server.get(hit["links"]["thumbnail"])[0] == 200
     assert {path: oct(mode) for path, mode in modes(data).items() if mode & 0o077} == {}
     assert {"milvus.db", "thumbnails", "sync.prom"} <= {path.name for path in data.iterdir()}
+
+
+def test_a_sync_removes_previews_of_pictures_that_are_gone(tmp_path, demo_corpus):
+    corpus, data = tmp_path / "corpus", tmp_path / "data"
+    corpus.mkdir()
+    picture = corpus / "kept.jpg"
+    picture.write_bytes(next(demo_corpus.rglob("*.jpg")).read_bytes())
+    digest = hashlib.sha256(picture.read_bytes()).hexdigest()
+    previews = Previews(data / "thumbnails", 2**20)
+    for one in (digest, "ab" * 32):
+        previews.put(one, b"preview")
+    done = run("sync", corpus=corpus, data_dir=data, model=SERVED_MODEL)
+    assert done.returncode == 0, done.stderr
+    assert previews.get(digest) == b"preview"
+    assert previews.get("ab" * 32) is None
 
 
 def test_the_service_listens_on_its_two_ports_only(made_in):
