@@ -27,7 +27,9 @@ def parse(arguments: Sequence[str] | None) -> tuple[Options, dict[str, Given], l
     """What is asked for, the settings given as options by field, and problems with what is no option. Exits for `--help`."""
     parser = _parser()
     options, unknown = parser.parse_known_args(arguments)
-    given = {field: Given(option_name(field), value) for field, value in vars(options).items() if field in Settings.model_fields}
+    given = {
+        field: Given(option_name(field), str(value)) for field, value in vars(options).items() if field in Settings.model_fields
+    }
     if getattr(options, "folder", None) is not None:
         given["corpus"] = Given("DIR", options.folder)
     if unknown and options.command in TABLES:
@@ -82,8 +84,10 @@ def _settings_parser() -> argparse.ArgumentParser:
     for field, schema in Settings.model_json_schema()["properties"].items():
         if field in SECRETS:
             continue
-        on_or_off: dict[str, Any] = {"nargs": "?", "const": "yes"} if schema.get("type") == "boolean" else {}
-        group.add_argument(option_name(field), dest=field, metavar=_placeholder(schema), help=_help(schema), **on_or_off)
+        takes: dict[str, Any] = {"metavar": _placeholder(schema)}
+        if schema.get("type") == "boolean":  # as a flag: a value that may be left out would take the next argument
+            takes = {"action": argparse.BooleanOptionalAction}
+        group.add_argument(option_name(field), dest=field, help=_help(schema), **takes)
     return parser
 
 
@@ -102,4 +106,4 @@ def _placeholder(schema: dict[str, Any]) -> str:
         return "|".join(schema["enum"])
     if any(part.get("format", "").endswith("path") for part in (schema, *schema.get("anyOf", ()))):
         return "PATH"
-    return {"integer": "N", "number": "N", "boolean": "yes|no"}.get(schema.get("type", ""), "TEXT")
+    return {"integer": "N", "number": "N"}.get(schema.get("type", ""), "TEXT")

@@ -207,7 +207,7 @@ class Settings(BaseModel):
 
     @field_validator("milvus_uri")
     @classmethod
-    def _uri_is_a_path_or_http(cls, value: str) -> str:
+    def _uri_is_a_path_or_http(cls, value: str, info: ValidationInfo) -> str:
         scheme, separator, rest = value.partition("://")
         if separator and (scheme not in {"http", "https"} or not rest):
             raise ValueError("must be http://host:port, https://host:port or a local path ending in .db")
@@ -215,13 +215,17 @@ class Settings(BaseModel):
             return value
         if not value.endswith(".db"):
             raise ValueError("a local path must end in .db, such as data/milvus.db")
-        return str(conditions.full_path(Path(value)))
+        path = conditions.full_path(Path(value))
+        if _command(info):
+            conditions.require_writable(path.parent)
+        return str(path)
 
     @field_validator("data_dir")
     @classmethod
     def _data_can_be_kept(cls, value: Path, info: ValidationInfo) -> Path:
-        embedded = not info.data.get("milvus_uri", "").startswith("http")
-        if _command(info) == "sync" or (_command(info) == "serve" and embedded):
+        """Without a store in it, a service only keeps there what it can do without."""
+        holds_store = info.data.get("milvus_uri") == ""
+        if _command(info) == "sync" or (_command(info) == "serve" and holds_store):
             conditions.require_writable(value)
         return value
 

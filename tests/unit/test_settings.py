@@ -242,6 +242,13 @@ class TestWhatACommandNeeds:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             load_settings(given | {"ML_API_PORT": str(taken.getsockname()[1])}, command="sync")
 
+    def test_a_store_elsewhere_needs_its_own_place_and_a_service_no_other(self, given, tmp_path):
+        (tmp_path / "file").write_text("")
+        elsewhere = given | {"ML_API_DATA_DIR": str(tmp_path / "file" / "data"), "ML_API_MILVUS_URI": str(tmp_path / "store.db")}
+        assert load_settings(elsewhere, command="serve").store_uri == str(tmp_path / "store.db")
+        [problem] = problems_of(given | {"ML_API_MILVUS_URI": str(tmp_path / "file" / "store.db")}, command="serve")
+        assert problem.startswith(f"ML_API_MILVUS_URI: {tmp_path / 'file'} is not a folder")
+
     @pytest.mark.parametrize("command", ["serve", "sync"])
     def test_data_below_a_file_are_refused(self, given, command, tmp_path):
         (tmp_path / "file").write_text("")
