@@ -1,6 +1,9 @@
 """Whether the parts that a search needs work: tried for whoever asks, and in the background for the metrics."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import perf_counter
 from typing import Final
 
 import numpy as np
@@ -11,20 +14,31 @@ from ml_api.errors import MlApiError
 from ml_api.metrics import Metrics
 from ml_api.vectors.base import VectorStore
 
-TIMEOUT_S: Final = 5.0
-"""Longest wait for one part."""
+TIMEOUT_S: Final = 4.5
+"""Longest wait for all parts together: who asks is to be answered within five seconds."""
 
 
 class Health:
-    def __init__(self, embedder: Embedder, store: VectorStore, collection: str, metrics: Metrics) -> None:
+    """Looks at each part in a thread of its own. Whoever asks while a part is being looked at shares that look."""
+
+    def __init__(
+        self, embedder: Embedder, store: VectorStore, collection: str, metrics: Metrics, *, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self._embedder = embedder
         self._store = store
         self._collection = collection
         self._metrics = metrics
+        self._timeout_s = timeout_s
+        self._model = _Look("model", self._try_model, timeout_s)
+        self._stored = _Look("store", self._try_store, timeout_s)
 
     def readiness(self) -> dict[str, str]:
         """`ok` for each part that a search needs, or why it does not work. Runs a real embedding and a real search."""
-        states = {"model": _state(self._try_model), "store": _state(self._try_store)}
+        deadline = Deadline.within(self._timeout_s)
+        looks = (self._model, self._stored)
+        for look in looks:
+            look.begin()
+        states = {look.part: look.state(deadline) for look in looks}
         for part, state in states.items():
             self._metrics.process.ready.labels(part).set(state == "ok")
         return states
@@ -35,16 +49,53 @@ class Health:
         counted = _state(self._count)
         self._metrics.store.up.labels(self._collection).set(counted == "ok")
 
+    def close(self) -> None:
+        """A look that is under way is not waited for."""
+        self._model.close()
+        self._stored.close()
+
     def _try_model(self) -> None:
-        self._embedder.embed_one(self._embedder.prepare_text("ready?"), timeout_s=TIMEOUT_S)
+        self._embedder.embed_one(self._embedder.prepare_text("ready?"), timeout_s=self._timeout_s)
 
     def _try_store(self) -> None:
         self._store.ping()
         anything = np.eye(1, self._embedder.model.dim, dtype=np.float32)
-        self._store.search(anything, limit=1, deadline=Deadline.within(TIMEOUT_S))
+        self._store.search(anything, limit=1, deadline=Deadline.within(self._timeout_s))
 
     def _count(self) -> None:
-        self._metrics.store.entities.labels(self._collection).set(self._store.count(Deadline.within(TIMEOUT_S)))
+        self._metrics.store.entities.labels(self._collection).set(self._store.count(Deadline.within(self._timeout_s)))
+
+
+class _Look:
+    """At one part, at most one at a time."""
+
+    def __init__(self, part: str, attempt: Callable[[], None], timeout_s: float) -> None:
+        self.part = part
+        self._attempt = attempt
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, f"look-at-{part}")
+        self._now: Future[str] | None = None
+        self._since = 0.0
+
+    def begin(self) -> None:
+        with self._lock:
+            if self._now is None or self._now.done():
+                self._now, self._since = self._thread.submit(_state, self._attempt), perf_counter()
+
+    def state(self, deadline: Deadline) -> str:
+        """Of the look that was begun. One that takes longer than all of them may has failed already."""
+        with self._lock:
+            now, since = self._now, self._since
+        assert now is not None
+        until = min(deadline.at, since + self._timeout_s)
+        try:
+            return now.result(max(0.0, until - perf_counter()))
+        except TimeoutError:
+            return f"did not answer within {self._timeout_s:g} s"
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
 
 def _state(attempt: Callable[[], None]) -> str:

@@ -87,7 +87,7 @@ def build_services(settings: Settings) -> Services:
             undo.pop_all()
         embedder = BatchingEncoder(encoder, metrics, queue_limit=settings.queue_limit, costs=costs)
         tell_what_is_there(settings, store.count())
-        health = Health(embedder, store, settings.collection, metrics)
+        health = background.enter_context(closing(Health(embedder, store, settings.collection, metrics)))
         background.enter_context(closing(Poll("health", health.look, LOOK_EVERY_S)))
         return Services(
             metrics=metrics,

@@ -79,7 +79,8 @@ class Server:
         assert result.returncode == 0, result.stdout + result.stderr
         return result
 
-    def __enter__(self):
+    def start(self):
+        """Without waiting until it is ready."""
         with self.log_path.open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "ml_api", "serve"],
@@ -87,7 +88,11 @@ class Server:
                 env=environment(port=self.port, metrics_port=self.metrics_port, **self.settings),
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,  # a process group that tests can interrupt, as a terminal does
             )
+
+    def __enter__(self):
+        self.start()
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._is_ready():
             assert self.process.poll() is None, f"the server ended: {self.log()}"

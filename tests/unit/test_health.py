@@ -1,0 +1,77 @@
+"""Whether the parts work, for many who ask at once and for parts that never answer."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+
+from ml_api.embedding.batching import BatchingEncoder
+from ml_api.embedding.fake import FakeEncoder
+from ml_api.errors import StoreUnavailable
+from ml_api.health import Health
+from ml_api.metrics import Metrics
+from ml_api.vectors.memory import MemoryStore
+
+PATIENCE_S = 20
+SOON_S = 0.05
+
+
+class PausedStore(MemoryStore):
+    """Answers only when it is told to."""
+
+    def __init__(self):
+        super().__init__()
+        self.may_answer = threading.Event()
+        self.looks = 0
+
+    def ping(self):
+        self.looks += 1
+        self.may_answer.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def paused():
+    store = PausedStore()
+    yield store
+    store.may_answer.set()
+
+
+def health_of(store, timeout_s):
+    encoder = FakeEncoder()
+    store.ensure(encoder.model.model_id, encoder.model.dim)
+    metrics = Metrics()
+    return Health(BatchingEncoder(encoder, metrics, queue_limit=8), store, "images", metrics, timeout_s=timeout_s)
+
+
+def test_a_part_that_never_answers_is_said_to_be_down_in_time_and_the_other_is_not(paused):
+    with closing(health_of(paused, SOON_S)) as health:
+        assert health.readiness() == {"model": "ok", "store": "did not answer within 0.05 s"}
+
+
+def test_those_who_ask_meanwhile_share_one_look(paused):
+    with closing(health_of(paused, SOON_S)) as health, ThreadPoolExecutor(8) as callers:
+        states = list(callers.map(lambda _: health.readiness()["store"], range(32)))
+        assert states == ["did not answer within 0.05 s"] * 32
+        assert paused.looks == 1
+
+
+def test_a_part_that_is_back_is_ready_again(paused):
+    with closing(health_of(paused, SOON_S)) as health:
+        health.readiness()
+        paused.may_answer.set()
+        deadline = threading.Event()
+        for _ in range(1000):
+            if health.readiness()["store"] == "ok":
+                return
+            deadline.wait(0.01)
+    raise AssertionError("it is not said to be back")
+
+
+def test_a_part_that_fails_says_why():
+    class Broken(MemoryStore):
+        def ping(self):
+            raise StoreUnavailable("the vector store is away")
+
+    with closing(health_of(Broken(), PATIENCE_S)) as health:
+        assert health.readiness()["store"] == "the vector store is away"
