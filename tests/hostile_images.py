@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
@@ -47,12 +48,32 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
+PSD_MODES = {"L": 1, "RGB": 3, "RGBA": 3, "CMYK": 4, "LAB": 9}
+
+
+@dataclass(frozen=True, slots=True)
+class Photoshop:
+    """A Photoshop document; a negative number of `layers` makes its last channel transparency."""
+
+    mode: int
+    bits: int = 8
+    layers: int = 0
+    resources: bytes = b""
+
+    def file(self, planes: list[bytes], width: int, height: int) -> bytes:
+        """`planes` as the format has them: big-endian, inks inverted."""
+        header = struct.pack(">4sH6xHIIHHI", b"8BPS", 1, len(planes), height, width, self.bits, self.mode, 0)
+        layer_info = struct.pack(">IIh2x", 8, 4, self.layers)
+        return (
+            header + struct.pack(">I", len(self.resources)) + self.resources + layer_info + struct.pack(">H", 0) + b"".join(planes)
+        )
+
+
 def psd(image: Image.Image) -> bytes:
-    """The flattened picture of a Photoshop document without layers; the mode is L, RGB, RGBA or CMYK."""
-    mode, bands = {"L": 1, "RGB": 3, "RGBA": 3, "CMYK": 4}[image.mode], image.split()
-    header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, len(bands), image.height, image.width, 8, mode)
-    planes = b"".join(bytes(255 - value for value in band.tobytes()) if image.mode == "CMYK" else band.tobytes() for band in bands)
-    return header + bytes(12) + struct.pack(">H", 0) + planes
+    """A Photoshop document whose flattened picture is `image`."""
+    inverted = image.mode == "CMYK"
+    planes = [bytes(255 - value for value in band.tobytes()) if inverted else band.tobytes() for band in image.split()]
+    return Photoshop(PSD_MODES[image.mode]).file(planes, *image.size)
 
 
 def webp_bomb() -> bytes:

@@ -56,7 +56,7 @@ _WITHIN = (
 
 def describe(data: bytes) -> str:
     """With its article: "a PDF document"."""
-    for offset, signature, description in (*((0, *known) for known in _SIGNATURES), *_WITHIN):
+    for offset, signature, description in (*_WITHIN, *((0, *known) for known in _SIGNATURES)):
         if data.startswith(signature, offset):
             return description
     return _describe_text(data)

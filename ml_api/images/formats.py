@@ -78,8 +78,12 @@ def require_format(data: bytes) -> str:
     """As `identify`. Raises InvalidImage that says what the file looks like instead, and what is accepted."""
     name = identify(data)
     if name is None:
-        raise InvalidImage(f"The file looks like {describe(data)}; accepted are {ACCEPTED}.", code="image-format")
+        raise not_read(describe(data))
     return name
+
+
+def not_read(looks_like: str) -> InvalidImage:
+    return InvalidImage(f"The file looks like {looks_like}; accepted are {ACCEPTED}.", code="image-format")
 
 
 def webp_canvas(data: bytes) -> tuple[int, int] | None:

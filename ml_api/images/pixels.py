@@ -28,6 +28,10 @@ _HIGHLIGHTS: Final = 16.0
 """Floats up to this are scenes with highlights brighter than white (1); above, they count like integers."""
 
 
+_quiet: Final = np.errstate(all="ignore")
+"""Numbers that no picture holds (NaN, infinities, 1e300) become black or white without a remark."""
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """Any mode of Pillow's to RGB: alpha on white, 16-bit and float grey scaled, the rest as Pillow converts it."""
     if image.mode.startswith("I;16") or image.mode in {"I", "F"}:
@@ -39,6 +43,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
+@_quiet
 def from_values(values: Values, *, negative: bool = False) -> Image.Image:
     """(height, width, bands) of any real type to RGB: the first of one or two bands as grey, of more the first three as colours.
 
@@ -52,12 +57,14 @@ def from_values(values: Values, *, negative: bool = False) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
+@_quiet
 def from_inks(values: Values) -> Image.Image:
     """(height, width, 4) of cyan, magenta, yellow and black, of full scale, to RGB, as Pillow converts inks."""
     eight = values if values.dtype == np.uint8 else np.clip(values / (_full_scale(values.dtype) / 255), 0, 255).astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(eight), "CMYK").convert("RGB")
 
 
+@_quiet
 def over_white(values: Values, alpha: Values, *, premultiplied: bool = False) -> Values:
     """(height, width, bands) seen through `alpha` (height, width), both of one type, which it returns: on white, inks on none."""
     full = _full_scale(values.dtype)

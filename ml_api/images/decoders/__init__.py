@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from typing import Final
 
-from ml_api.images.decoders import bitmap, icon, tiff
+from ml_api.images.decoders import bitmap, icon, psd, tiff
 from ml_api.images.decoders.base import Opened
 from ml_api.images.decoders.pillow import open_with_pillow
 from ml_api.images.decoders.vips import complete, open_with_vips
@@ -26,6 +26,8 @@ def attempts(name: str, data: bytes, edge_px: int | None) -> Iterator[Open]:
         yield lambda: tiff.open_tiff(data, edge_px)
     elif name == "ICO":
         yield lambda: icon.open_icon(data, edge_px)
+    elif name == "PSD":
+        yield lambda: psd.open_psd(data, edge_px)
     elif name in _STREAMED or (name == "AVIF" and b"clap" in data[:_AVIF_HEADER_BYTES]):  # Pillow shows what was cropped away
         yield lambda: open_with_vips(name, data, edge_px)
     else:

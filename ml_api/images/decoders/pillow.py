@@ -18,9 +18,8 @@ _CODEC_BYTES: Final = {"AVIF": 16, "HEIC": 16, "JPEG 2000": 32}
 
 
 def open_with_pillow(name: str, data: bytes, edge_px: int | None, *, scaled: bool = True) -> Opened:
-    """`scaled` allows a JPEG to be decoded smaller than it is. Raises what Pillow raises, a dozen unrelated types."""
-    _prepare()
-    image = Image.open(BytesIO(data), formats=(_PLUGINS.get(name, name),))
+    """The first frame. `scaled` allows a JPEG to be decoded smaller than it is. Raises a dozen unrelated types, as Pillow does."""
+    image = image_of(name, data)
     width, height = image.size
     scaled = scaled and name == "JPEG"
     if scaled and (factor := reduction(width, height, edge_px)) > 1:
@@ -46,6 +45,12 @@ def _memory_bytes(name: str, image: Image.Image, whole: int) -> int:
     coefficients = whole * 2 * len(image.getbands()) if image.info.get("progressive") else 0
     copies = 3 if image.has_transparency_data else 1 if (name, image.mode) == ("JPEG", "RGB") else 2
     return count * 4 * copies + coefficients
+
+
+def image_of(name: str, data: bytes) -> Image.Image:
+    """The lazy image, its header read. Raises what Pillow raises."""
+    _prepare()
+    return Image.open(BytesIO(data), formats=(_PLUGINS.get(name, name),))
 
 
 def _frame(image: Image.Image) -> tuple[int, int, int, int] | None:

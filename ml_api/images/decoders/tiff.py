@@ -14,6 +14,7 @@ from ml_api.images import pixels
 from ml_api.images.decoders import vips
 from ml_api.images.decoders.base import Bands, Opened, reduced
 from ml_api.images.decoders.pillow import open_with_pillow
+from ml_api.images.formats import not_read
 
 _COLOURS: Final = {0: 1, 1: 1, 2: 3, 3: 3, 4: 1, 5: 4, 6: 3, 8: 3}
 """How many bands are colours, by PhotometricInterpretation; a palette's index comes as three. TIFF 6.0, section 8."""
@@ -29,6 +30,10 @@ _PILLOWS_COMPRESSIONS: Final = frozenset({50_000, 50_001})
 """Zstandard and WebP, which the libtiff within libvips's wheel was built without."""
 _FLOAT: Final = 3
 _SEPARATE: Final = 2
+_RAW: Final = frozenset({32_803, 34_892})
+"""A colour filter array, and linear raw: what a sensor saw, before it is a picture. DNG 1.7."""
+_MOST_BANDS: Final = 64
+"""A picture of 40 x 32 pixels may say that it has 32,000 bands, and take seconds."""
 _GREY_AND_ALPHA: Final = 2
 _HALF: Final = 16
 _FULL_WORD: Final = 32
@@ -43,6 +48,10 @@ def open_tiff(data: bytes, edge_px: int | None) -> Opened:
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # remarks on odd files; what matters is raised
     with tifffile.TiffFile(BytesIO(data)) as file:
         page = file.pages.first
+        if not (isinstance(page.imagewidth, int) and isinstance(page.imagelength, int)) or page.samplesperpixel > _MOST_BANDS:
+            raise ValueError("no picture")
+        if int(page.photometric) in _RAW:
+            raise not_read("a raw photograph (DNG)")
         colours = _COLOURS.get(int(page.photometric), page.samplesperpixel)
         alpha = next((colours + index for index, kind in enumerate(page.extrasamples) if kind in _ALPHA), None)
         if not _right_in_vips(page):
@@ -59,8 +68,9 @@ def _held_pixels(page: Any) -> int:
     """How many pixels lie in memory at once: a strip or a row of tiles, and the whole image twice where it has planes."""
     if page.samplesperpixel > 1 and int(page.planarconfig) == _SEPARATE:
         return int(page.imagewidth * page.imagelength) * 2
-    rows = page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength)
-    return int(page.imagewidth * rows)
+    if page.is_tiled:
+        return int(max(page.imagewidth, page.tilewidth) * page.tilelength)
+    return int(page.imagewidth * min(page.rowsperstrip, page.imagelength))
 
 
 def _right_in_vips(page: Any) -> bool:

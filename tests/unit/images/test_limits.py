@@ -1,11 +1,13 @@
 """Files made to hurt: they are refused from their header, in next to no time and memory."""
 
+import struct
 import threading
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from ml_api.errors import DeadlineExceeded, InvalidImage, InvalidInput, TooLarge
 from ml_api.images import MEDIA_TYPES, DecodedImage, ImageLimits, decode
 from tests import hostile_images
 from tests.hostile_images import encoded, png
+from tests.tiff_files import tiff
 
 LIMITS = ImageLimits(max_bytes=2**20, max_pixels=100_000_000, max_aspect=20)
 
@@ -81,6 +84,18 @@ def test_nobody_waits_for_a_turn_beyond_the_deadline():
         for timeout_s in (0, 0.01):
             with pytest.raises(DeadlineExceeded):
                 decode(png(5000, 5000), limits, deadline=Deadline.within(timeout_s))
+
+
+def test_a_small_picture_of_very_many_bands_is_refused():
+    data = tiff(np.zeros((3, 32, 40), "u1"), photometric="rgb", planarconfig="separate", tile=(16, 16))
+    old = struct.pack("<HHIHH", 277, 3, 1, 3, 0)  # SamplesPerPixel
+    assert old in data
+    started = time.process_time()
+
+    with pytest.raises(InvalidImage):
+        decode(data.replace(old, struct.pack("<HHIHH", 277, 3, 1, 65_535, 0)), LIMITS)
+
+    assert time.process_time() - started < 0.5
 
 
 def test_a_line_of_pixels_is_refused():

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ml_api.errors import InvalidImage
 from ml_api.images import ImageLimits, decode
 from tests.avif_boxes import cropped
-from tests.hostile_images import encoded, png
+from tests.hostile_images import Photoshop, encoded, png
 from tests.tiff_files import planes, tiff
 
 LIMITS = ImageLimits(max_bytes=2**24, max_pixels=10**6, max_aspect=20)
@@ -120,6 +121,36 @@ def test_a_photoshop_document_shows_its_flattened_picture():
     for mode in ("RGB", "L", "CMYK"):
         expected = np.asarray(image.convert(mode).convert("RGB")) / 255
         assert_shows(encoded(image.convert(mode), "PSD"), expected)
+
+
+@pytest.mark.parametrize(
+    ("mode", "bits", "kind"),
+    [(1, 8, "u1"), (3, 8, "u1"), (4, 8, "u1"), (1, 16, ">u2"), (3, 16, ">u2"), (4, 16, ">u2"), (1, 32, ">f4"), (3, 32, ">f4")],
+)
+def test_a_photoshop_document_of_any_depth(mode, bits, kind):
+    bands = {1: RGB[..., :1], 3: RGB, 4: np.dstack([RGB, RGB[..., 0] * 0.3])}[mode]
+    kept = 1 - bands if mode == 4 else bands
+    values = kept.astype(kind) if kind == ">f4" else np.round(kept * np.iinfo(kind).max).astype(kind)
+    data = Photoshop(mode, bits).file([plane.tobytes() for plane in planes(values)], 64, 48)
+
+    assert_shows(data, bands if mode != 4 else (1 - bands[..., :3]) * (1 - bands[..., 3:]), tolerance=2)
+
+
+@pytest.mark.parametrize(("layers", "shown"), [(0, RGB), (2, RGB), (-2, RGB * 0 + 1)])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_selection_kept_in_a_photoshop_document_hides_nothing_but_transparency_does(bits, layers, shown):
+    full, kind = (255, "u1") if bits == 8 else (65535, ">u2")
+    values = np.round(np.dstack([RGB, RGB[..., 0] * 0]) * full).astype(kind)
+
+    assert_shows(Photoshop(3, bits, layers).file([plane.tobytes() for plane in planes(values)], 64, 48), shown)
+
+
+def test_a_photoshop_document_without_its_flattened_picture_is_refused_and_not_shown_white():
+    info = struct.pack(">IB", 1, 0) + bytes(9)
+    resource = struct.pack(">4sH2xI", b"8BIM", 1057, len(info)) + info
+
+    with pytest.raises(InvalidImage, match="no flattened picture"):
+        decode(Photoshop(3, layers=1, resources=resource).file([b"\xff" * 64] * 3, 8, 8), LIMITS)
 
 
 def test_an_icon_shows_its_largest_picture_on_white():
