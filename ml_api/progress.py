@@ -4,7 +4,8 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import NoReturn
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -16,29 +17,49 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def show_progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Yields a function to call with the number of items done so far."""
+    """Yields a function to call with the number of items done so far.
+
+    Rate and time left count from the first call, and from what was done by then: what came before it, as loading a model, tells
+    nothing about the rest.
+    """
     if sys.stderr.isatty():
-        with logging_redirect_tqdm(), tqdm(total=total, desc=label, unit="img", dynamic_ncols=True) as bar:
-
-            def advance(done: int) -> None:
-                bar.update(done - bar.n)
-
-            yield advance
+        with ExitStack() as shown:
+            yield _Bar(label, total, shown)
     else:
         yield _Lines(label, total)
 
 
-class _Lines:
-    def __init__(self, label: str, total: int) -> None:
+class _Bar:
+    def __init__(self, label: str, total: int, shown: ExitStack) -> None:
         self._label = label
         self._total = total
-        self._started = self._logged = time.monotonic()
+        self._shown = shown
+        self._bar: tqdm[NoReturn] | None = None
 
     def __call__(self, done: int) -> None:
-        now = time.monotonic()
+        if self._bar is None:
+            self._shown.enter_context(logging_redirect_tqdm())
+            bar = tqdm(total=self._total, initial=done, desc=self._label, unit="img", dynamic_ncols=True)
+            self._bar = self._shown.enter_context(bar)
+        self._bar.update(done - self._bar.n)
+
+
+class _Lines:
+    def __init__(self, label: str, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._label = label
+        self._total = total
+        self._clock = clock
+        self._started: tuple[float, int] | None = None
+        self._logged = 0.0
+
+    def __call__(self, done: int) -> None:
+        now = self._clock()
+        if self._started is None:
+            self._started, self._logged = (now, done), now
         if now - self._logged < LOG_EVERY_S:
             return
         self._logged = now
-        rate = done / (now - self._started)
+        since, before = self._started
+        rate = (done - before) / (now - since)
         left_s = (self._total - done) / rate if rate else 0.0
         _log.info("%s: %d of %d, %.0f/s, %.0f s left", self._label, done, self._total, rate, left_s)

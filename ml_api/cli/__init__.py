@@ -1,5 +1,6 @@
 """The command line: `serve`, `sync [DIR]`, `triton-repository DIR`, the tables of Introduction.md. `Exit` has its codes."""
 
+import errno
 import logging
 import os
 import re
@@ -13,7 +14,7 @@ from ml_api import logs
 from ml_api.cli.exits import Exit
 from ml_api.cli.parsing import TABLES, Options, parse
 from ml_api.cores import configure_openmp, usable
-from ml_api.errors import ConfigError, MlApiError
+from ml_api.errors import ConfigError, MlApiError, SyncRefused
 from ml_api.proxies import keep_this_machine_out
 from ml_api.settings import ENV_FILE, Given, Settings, environment_name, load_settings
 
@@ -33,9 +34,23 @@ def main(arguments: list[str] | None = None) -> int:
     except ConfigError as exc:
         _tell(exc.problems, given)
         return Exit.MISCONFIGURED
+    except SyncRefused as exc:
+        _tell([exc.detail], given)
+        return Exit.REFUSED
     except MlApiError as exc:
         _tell([exc.detail], given)
         return Exit.FAILED
+    except OSError as exc:  # a folder that cannot be written, a full disk: nobody below could do better than say so
+        _log.debug("refused by the system", exc_info=True)
+        _tell([_refused(exc)], given)
+        return Exit.FAILED
+
+
+def _refused(exc: OSError) -> str:
+    what = (exc.strerror or str(exc) or type(exc).__name__).lower()
+    if exc.filename is None and exc.errno == errno.ENOSPC:
+        return f"{what}, most likely that of {environment_name('data_dir')}"
+    return f"{exc.filename}: {what}" if exc.filename is not None else what
 
 
 def _tell(problems: Iterable[str], given: dict[str, Given]) -> None:
@@ -58,8 +73,10 @@ def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit
             _serve(settings)
         case "sync":
             from ml_api.cli.sync import sync
+            from ml_api.indexing.guard import Consent
 
-            return sync(settings, allow_empty=options.allow_empty)
+            consent = Consent(options.allow_empty, options.allow_removals, options.replace)
+            return sync(settings, consent, retry_failed=options.retry_failed)
     return _write_triton_repository(settings, options.dir.expanduser())
 
 

@@ -8,6 +8,9 @@ class Exit(IntEnum):
     DONE = 0, "done; for `serve`: ended by a signal, as it should"
     FAILED = 1, "a part failed while working; what was written until then is kept"
     MISCONFIGURED = 2, "the settings or the command line cannot work; every problem is told, one a line, and nothing was begun"
+    REFUSED = 3, "`sync` only: it looked like an accident, and nothing was changed; the message says how to go on"
+    INTERRUPTED = 130, "`sync` only: stopped by Ctrl-C; what was indexed until then is kept, and running it again goes on"
+    TERMINATED = 143, "`sync` only: the same, by SIGTERM"
 
     meaning: str
 

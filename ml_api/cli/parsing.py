@@ -69,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     sync = command("sync", "make the index equal to a folder of images")
     sync.add_argument("folder", metavar="DIR", nargs="?", help="the folder; that of the setting `corpus` if not given")
     sync.add_argument("--allow-empty", action="store_true", help="let an empty folder empty the index")
+    sync.add_argument("--allow-removals", action="store_true", help="let more than a fifth of the index be removed")
+    sync.add_argument("--replace", action="store_true", help="index this folder in place of another that is indexed now")
+    sync.add_argument("--retry-failed", action="store_true", help="read files again that failed before and have not changed")
     repository = command("triton-repository", "write what a Triton server needs to run the model")
     repository.add_argument("dir", type=Path, metavar="DIR", help="the model repository: the folder that Triton is started with")
     for table in TABLES:

@@ -1,27 +1,41 @@
 """The command `sync`: makes the index equal to a folder, and tells what became of every file."""
 
 import logging
+import signal
+import sys
 
 from ml_api import tracing
 from ml_api.cli.exits import Exit
+from ml_api.indexing.guard import Consent
 from ml_api.indexing.report import SyncReport
 from ml_api.settings import Settings
+from ml_api.stopping import Stop
 
 SYNC_LINE = {"event.dataset": "ml_api.sync"}
 
 _log = logging.getLogger(__name__)
 
 
-def sync(settings: Settings, *, allow_empty: bool) -> Exit:
+def sync(settings: Settings, consent: Consent, *, retry_failed: bool) -> Exit:
     from ml_api.progress import show_progress
     from ml_api.services import open_indexer
 
-    with tracing.on_behalf_of([tracing.run_origin()]):
-        with open_indexer(settings) as indexer:
-            plan = indexer.plan(allow_empty=allow_empty)
-            with show_progress("indexing", plan.total) as progress:
-                report = indexer.run(plan, lambda current: progress(current.done))
-        _tell(report)
+    with Stop() as stop:
+        with tracing.on_behalf_of([tracing.run_origin()]):
+            with open_indexer(settings, retry_failed=retry_failed) as indexer:
+                plan = indexer.plan(consent)
+                with show_progress("indexing", plan.total) as progress:
+
+                    def advance(report: SyncReport) -> None:
+                        stop.gentle = True  # from the model's loading on there is a batch to end with
+                        stop.reached = f"after {report.done:,} of {report.total:,}"
+                        progress(report.done)
+
+                    report = indexer.run(plan, advance, lambda: stop.signal is not None)
+            _tell(report)
+        if report.stopped and stop.signal is not None:
+            print(stop.message, file=sys.stderr)  # noqa: T201 - a person stopped this, and waits for the answer
+            return Exit.INTERRUPTED if stop.signal == signal.SIGINT else Exit.TERMINATED
     return Exit.DONE
 
 
@@ -33,5 +47,6 @@ def _tell(report: SyncReport) -> None:
     for failure in report.failures:
         fields = {"event.action": "sync-failure", "event.outcome": "failure", "ml_api.key": failure.key}
         _log.warning("not indexed: %s: %s", failure.key, failure.reason, extra=SYNC_LINE | fields)
-    whole = {**SYNC_LINE, "event.action": "sync", "event.outcome": "success", **report.log_fields()}
-    _log.info("sync: %s in %.1f s", report.summary(), report.seconds, extra=whole)
+    outcome = "unknown" if report.stopped else "success"
+    whole = {**SYNC_LINE, "event.action": "sync", "event.outcome": outcome, **report.log_fields()}
+    _log.info("sync%s: %s in %.1f s", " stopped" if report.stopped else "", report.summary(), report.seconds, extra=whole)

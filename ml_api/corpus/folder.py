@@ -1,5 +1,6 @@
 """A folder of images. Unless links are to be followed, nothing outside it is listed or read, whatever keys and links say."""
 
+import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -27,7 +28,7 @@ class FolderCorpus:
 
     @property
     def location(self) -> str:
-        return str(self._root)
+        return os.fsencode(self._root).decode("utf-8", "backslashreplace")
 
     def list(self, coverage: Coverage | None = None) -> Iterator[CorpusFile]:
         """As in Corpus; hidden names are never listed. Raises ConfigError if what to ignore cannot be told."""

@@ -39,18 +39,21 @@ class Passes:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._threads.shutdown(cancel_futures=True)
 
-    def put(self, files: Sequence[Fresh]) -> Iterator[Embedded]:
-        """Embed `files`, when there is room; what had to come out for that. Raises ModelUnavailable."""
-        yield from self._out(self._encoder.concurrency - 1)
+    def submit(self, files: Sequence[Fresh]) -> list[Embedded]:
+        """Start to embed `files`, once there is room; what had to come out for that. Raises ModelUnavailable."""
+        done = self._out(self._encoder.concurrency - 1)
         self._under_way.append(self._threads.submit(copy_context().run, self._embed, files))
+        return done
 
-    def rest(self) -> Iterator[Embedded]:
+    def drain(self) -> list[Embedded]:
         """What is still under way. Raises ModelUnavailable."""
-        yield from self._out(0)
+        return self._out(0)
 
-    def _out(self, left: int) -> Iterator[Embedded]:
+    def _out(self, left: int) -> list[Embedded]:
+        done: list[Embedded] = []
         while len(self._under_way) > left:
-            yield from self._under_way.popleft().result()
+            done += self._under_way.popleft().result()
+        return done
 
     def _embed(self, files: Sequence[Fresh]) -> list[Embedded]:
         with self._measured.stage("embed"):

@@ -1,12 +1,14 @@
 """What a sync has to do, found by comparing file listings with stored entries. Reads no image and needs no model."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ml_api.corpus.base import Corpus, CorpusFile, Coverage, Metadata
 from ml_api.corpus.metadata import comparable, fingerprint
-from ml_api.errors import ConfigError, InvalidInput
+from ml_api.errors import InvalidInput
+from ml_api.indexing.failures import Failures
 from ml_api.records import Entry
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.validation import plain_metadata
@@ -22,12 +24,16 @@ class Task:
     version: str
     metadata: Mapping[str, Any]
     stored: Entry | None
+    file_version: str
+    """Without the metadata's part: that of the bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     location: str
     tasks: list[Task]
+    failed: list[tuple[Task, str]]
+    """Files that are known to fail, and why: nothing is to be read for them."""
     removed: list[Entry]
     reusable: Mapping[str, Entry]
     """By digest: entries whose vectors stay as they are during this sync, so that equal bytes need no second embedding."""
@@ -40,19 +46,39 @@ class Plan:
     @property
     def total(self) -> int:
         """Files and entries that this sync accounts for."""
-        return len(self.tasks) + len(self.removed) + self.unchanged + self.unlisted
+        return len(self.tasks) + len(self.failed) + len(self.removed) + self.unchanged + self.unlisted
+
+    @property
+    def found_nothing(self) -> bool:
+        return self.total == len(self.removed)
+
+    @property
+    def replaced(self) -> int:
+        """Images that are indexed and have to be read again."""
+        return sum(task.stored is not None for task in self.tasks)
+
+    @property
+    def indexed(self) -> int:
+        """Images that are in the index now."""
+        failed = sum(task.stored is not None for task, _ in self.failed)
+        return len(self.removed) + self.replaced + failed + self.unchanged + self.unlisted
+
+    @property
+    def moved(self) -> int:
+        """Removed ones that are most likely somewhere else now: a new file has their size and time, to the nanosecond."""
+        new = Counter(task.file_version for task in self.tasks if task.stored is None)
+        gone = Counter(version for entry in self.removed for version in _file_versions(entry) if version in new)
+        return (new & gone).total()
 
 
-def make_plan(corpus: Corpus, store: VectorStore, *, allow_empty: bool = False) -> Plan:
-    """Compare. Raises ConfigError for an empty corpus over a filled store: more likely a lost mount than a wish.
-
-    With `allow_empty` an empty corpus empties the store.
-    """
+def make_plan(corpus: Corpus, store: VectorStore, failures: Failures) -> Plan:
+    """Compare. `failures` lose what is no more."""
     metadata, coverage = corpus.metadata(), Coverage()
     stored = {entry.key: entry for entry in store.entries()}
     problems = list(metadata.problems)
     unmatched = set(metadata.by_key)
     tasks: list[Task] = []
+    failed: dict[str, tuple[Task, str]] = {}
     kept: list[Entry] = []
     for file in corpus.list(coverage):
         unmatched.discard(comparable(file.key))
@@ -60,18 +86,29 @@ def make_plan(corpus: Corpus, store: VectorStore, *, allow_empty: bool = False) 
         entry = stored.pop(file.key, None)
         if entry is not None and _is_current(entry, file, facts, metadata):
             kept.append(entry)
+            continue
+        task = Task(file.key, _version(file, facts), facts, entry, file.version)
+        reason = failures.reason(file.key, file.version)
+        if reason is None:
+            tasks.append(task)
         else:
-            tasks.append(Task(file.key, _version(file, facts), facts, entry))
+            failed[file.key] = task, reason
+    failures.keep(lambda key: key in failed or coverage.hides(key))
     unlisted = [entry for entry in stored.values() if coverage.hides(entry.key)]
     removed = [entry for entry in stored.values() if not coverage.hides(entry.key)]
-    if removed and not tasks and not kept and not unlisted and not allow_empty:
-        raise ConfigError(
-            f"{corpus.location} holds no images, but {len(stored)} are indexed: is the folder mounted? "
-            "To empty the index on purpose, add --allow-empty"
-        )
     problems += _without_image([key for key in unmatched if not coverage.hides(key)], len(metadata.by_key))
     reusable = {entry.digest: entry for entry in kept + unlisted + removed}
-    return Plan(corpus.location, tasks, removed, reusable, len(kept), len(unlisted), coverage, tuple(problems))
+    return Plan(
+        corpus.location,
+        tasks,
+        list(failed.values()),
+        removed,
+        reusable,
+        len(kept),
+        len(unlisted),
+        coverage,
+        tuple(problems),
+    )
 
 
 def _storable(key: str, metadata: Metadata, problems: list[str]) -> Mapping[str, Any]:
@@ -88,6 +125,11 @@ def _is_current(entry: Entry, file: CorpusFile, facts: Mapping[str, Any], metada
     if not facts and not metadata.complete:
         return entry.version == file.version or entry.version.startswith(f"{file.version}-")
     return entry.version == _version(file, facts)
+
+
+def _file_versions(entry: Entry) -> tuple[str, str]:
+    """What the file's own part of the version may be: all of it, or what stands before the metadata's fingerprint."""
+    return entry.version, entry.version.rpartition("-")[0]
 
 
 def _version(file: CorpusFile, facts: Mapping[str, Any]) -> str:

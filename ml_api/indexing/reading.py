@@ -33,11 +33,15 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """A file that cannot be indexed. `gone` tells that what is stored under its key shows bytes that no longer exist."""
+    """A file that cannot be indexed.
+
+    `gone` tells that what is stored under its key shows bytes that no longer exist, `lasting` that these will fail again.
+    """
 
     task: Task
     reason: str
     gone: bool
+    lasting: bool
 
 
 class FileReader:
@@ -54,13 +58,15 @@ class FileReader:
         try:
             task.key.encode()
         except UnicodeEncodeError:
-            return Unusable(task, "the file's name is not valid UTF-8; rename it", gone=False)
+            return Unusable(task, "the file's name is not valid UTF-8; rename it", gone=False, lasting=True)
         try:
             return self._read(task)
-        except (InvalidInput, NotFound) as exc:
-            return Unusable(task, exc.detail, gone=True)
+        except InvalidInput as exc:
+            return Unusable(task, exc.detail, gone=True, lasting=True)
+        except NotFound as exc:
+            return Unusable(task, exc.detail, gone=True, lasting=False)
         except (CorpusUnavailable, Overloaded) as exc:
-            return Unusable(task, exc.detail, gone=False)
+            return Unusable(task, exc.detail, gone=False, lasting=False)
 
     def _read(self, task: Task) -> Fresh | Known:
         data = self._corpus.read(task.key, self._limits.max_bytes)

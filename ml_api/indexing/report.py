@@ -37,6 +37,8 @@ class SyncReport:
     failures: list[Failure] = field(default_factory=list)
     problems: tuple[str, ...] = ()
     seconds: float = 0.0
+    stopped: bool = False
+    """Before everything was done, because it was told to."""
 
     def count(self, outcome: Outcome, number: int = 1) -> None:
         if number:

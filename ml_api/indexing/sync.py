@@ -6,7 +6,7 @@ at any point is completed by running it again.
 """
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextvars import copy_context
@@ -18,6 +18,10 @@ import numpy as np
 from ml_api.corpus.base import Corpus
 from ml_api.embedding.base import Encoder
 from ml_api.images import ImageLimits
+from ml_api.indexing import guard
+from ml_api.indexing.account import Account, Progress
+from ml_api.indexing.failures import Failures
+from ml_api.indexing.guard import Consent
 from ml_api.indexing.passes import Embedded, Passes
 from ml_api.indexing.plan import Plan, Task, make_plan
 from ml_api.indexing.reading import FileReader, Fresh, Known, Unusable
@@ -33,83 +37,83 @@ READERS = 2
 READ_AHEAD = 2 * BATCH
 REMOVE_AT_ONCE = 1000
 
-Progress = Callable[[SyncReport], None]
-
 
 class Indexer:
     """`load_encoder` is called only by a run that has something to read, so that an idle sync never waits for a model."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts between which a sync stands
         self,
         corpus: Corpus,
         store: VectorStore,
         load_encoder: Callable[[], Encoder],
         limits: ImageLimits,
         metrics: Metrics,
+        *,
+        failures: Failures | None = None,
     ) -> None:
+        """`failures` are those of earlier syncs; without, none is known."""
         self._corpus = corpus
         self._store = store
         self._load_encoder = load_encoder
         self._limits = limits
         self._measured = metrics.sync
+        self._failures = failures or Failures()
 
-    def plan(self, *, allow_empty: bool = False) -> Plan:
-        """What there is to do; see `make_plan`."""
+    def plan(self, consent: Consent = Consent()) -> Plan:  # noqa: B008 - frozen
+        """What there is to do. Raises SyncRefused if it looks like an accident that `consent` does not cover; see `guard.check`."""
         self._measured.begin()
         with self._measured.stage("plan"):
-            plan = make_plan(self._corpus, self._store, allow_empty=allow_empty)
+            plan = make_plan(self._corpus, self._store, self._failures)
+            guard.check(plan, self._store.source(), consent)
         self._measured.backlog.set(len(plan.tasks) + len(plan.removed))
         return plan
 
-    def run(self, plan: Plan, progress: Progress = lambda _report: None) -> SyncReport:
-        """Carry out `plan`, calling `progress` after every batch. Raises Unavailable; what was done until then stays done."""
+    def run(self, plan: Plan, progress: Progress = lambda _report: None, stop: Callable[[], bool] = lambda: False) -> SyncReport:
+        """Carry out `plan`, calling `progress` once the model is loaded and after every batch, until `stop` says so.
+
+        Raises Unavailable; what was done until then stays done.
+        """
         started = time.monotonic()
-        report = SyncReport(plan.location, plan.coverage, total=plan.total, problems=plan.problems)
-        report.count(Outcome.UNCHANGED, plan.unchanged)
-        report.count(Outcome.UNLISTED, plan.unlisted)
-        account = _accounting(self._measured, progress)
-        run = _Run(self._store, plan, report, account, self._measured)
+        account = Account(plan, self._failures, self._measured, progress)
+        run = _Run(self._store, plan, account, self._measured, stop)
         try:
+            if self._store.source() != plan.location:
+                self._store.set_source(plan.location)
+            run.leave_out_known(plan)
             if plan.tasks:
                 encoder = self._load_encoder()
+                account.tell()
                 run.index(FileReader(self._corpus, self._limits, encoder, plan.reusable), encoder)
-            run.remove()
+            account.report.stopped = stop()
+            if not account.report.stopped:
+                run.remove()
         finally:
-            account(report)
-        report.seconds = time.monotonic() - started
-        self._measured.succeeded()
-        return report
-
-
-def _accounting(measured: SyncMetrics, progress: Progress) -> Progress:
-    """`progress`, with what has been done since the last call counted."""
-    counted = Counter[Outcome]()
-
-    def account(report: SyncReport) -> None:
-        done = report.outcomes.copy()
-        for outcome, number in (done - counted).items():
-            measured.items.labels(outcome.value).inc(number)
-        counted.update(done - counted)
-        measured.backlog.set(report.total - done.total())
-        progress(report)
-
-    return account
+            account.tell()
+            self._failures.save()
+        account.report.seconds = time.monotonic() - started
+        if not account.report.stopped:
+            self._measured.succeeded()
+        return account.report
 
 
 class _Run:
     """One sync under way: what waits for a full batch, what is being written, what is to be removed at the end."""
 
-    def __init__(self, store: VectorStore, plan: Plan, report: SyncReport, progress: Progress, measured: SyncMetrics) -> None:
+    def __init__(self, store: VectorStore, plan: Plan, account: Account, measured: SyncMetrics, stop: Callable[[], bool]) -> None:
         self._store = store
         self._measured = measured
         self._tasks = plan.tasks
-        self._report = report
-        self._progress = progress
+        self._account = account
+        self._stop = stop
         self._removed = {entry.id for entry in plan.removed}
         self._gone: set[str] = set()
         self._fresh: list[Fresh] = []
         self._known: list[Known] = []
-        self._written: Future[None] | None = None
+        self._written: tuple[Future[None], list[Outcome]] | None = None
+
+    def leave_out_known(self, plan: Plan) -> None:
+        for task, reason in plan.failed:
+            self._leave_out(Unusable(task, reason, gone=True, lasting=True))
 
     def index(self, reader: FileReader, encoder: Encoder) -> None:
         def read(task: Task) -> Fresh | Known | Unusable:
@@ -123,15 +127,18 @@ class _Run:
         ):
             try:
                 for result in _ahead(readers, read, self._tasks):
+                    if self._stop():
+                        break
                     self._take(result)
                     if len(self._fresh) == BATCH:
                         self._embed(model, writer)
                     if len(self._known) == BATCH:
                         self._take_over(writer)
-                if self._fresh:
-                    self._embed(model, writer)
-                self._store_embedded(model.rest(), writer)
-                self._take_over(writer)
+                else:
+                    if self._fresh:
+                        self._embed(model, writer)
+                    self._store_embedded(model.drain(), writer)
+                    self._take_over(writer)
                 self._await_write()
             finally:
                 readers.shutdown(wait=False, cancel_futures=True)
@@ -142,8 +149,7 @@ class _Run:
             for ids in _batches(sorted(self._removed | self._gone), REMOVE_AT_ONCE):
                 self._store.delete(ids)
             self._store.flush()
-        self._report.count(Outcome.REMOVED, len(self._removed))
-        self._progress(self._report)
+        self._account.add([Outcome.REMOVED] * len(self._removed))
 
     def _take(self, result: Fresh | Known | Unusable) -> None:
         match result:
@@ -155,18 +161,18 @@ class _Run:
                 self._leave_out(result)
 
     def _leave_out(self, file: Unusable) -> None:
-        self._report.fail(file.task.key, file.reason)
+        self._account.fail(file)
         if file.gone and file.task.stored is not None:
             self._gone.add(file.task.stored.id)
 
     def _embed(self, model: Passes, writer: Executor) -> None:
         files, self._fresh = self._fresh, []
-        self._store_embedded(model.put(files), writer)
+        self._store_embedded(model.submit(files), writer)
 
     def _store_embedded(self, parts: Iterable[Embedded], writer: Executor) -> None:
         for part in parts:
             if part.vectors is None:
-                self._leave_out(Unusable(part.files[0].task, part.reason, gone=True))
+                self._leave_out(Unusable(part.files[0].task, part.reason, gone=True, lasting=True))
                 continue
             outcomes = [Outcome.ADDED if file.task.stored is None else Outcome.REPLACED for file in part.files]
             self._write(writer, [file.record for file in part.files], part.vectors, outcomes)
@@ -189,7 +195,7 @@ class _Run:
         if file.source.id in self._removed:
             self._removed.remove(file.source.id)
             self._gone.add(file.source.id)
-            self._report.total -= 1  # one file, though it was both a task and a removal
+            self._account.report.total -= 1  # one file, though it was both a task and a removal
             return Outcome.MOVED
         return Outcome.DUPLICATE
 
@@ -200,15 +206,14 @@ class _Run:
         def write() -> None:
             with self._measured.stage("write"):
                 self._store.upsert(records, vectors)
-            self._report.outcomes.update(outcomes)
-            self._progress(self._report)
 
-        self._written = writer.submit(copy_context().run, write)
+        self._written = writer.submit(copy_context().run, write), outcomes
 
     def _await_write(self) -> None:
         if self._written is not None:
-            self._written.result()
-            self._written = None
+            (written, outcomes), self._written = self._written, None
+            written.result()
+            self._account.add(outcomes)
 
 
 def _readdressed(source: ImageRecord, task: Task) -> ImageRecord:

@@ -26,7 +26,8 @@ def configure(level: str, environment: str, stream: TextIO | None = None) -> Non
     for name in OUR_LOGGERS:
         logging.getLogger(name).setLevel(level.upper())
     # Milvus Lite's server, in this process, logs a traceback for each call it lacks; pymilvus copes, failures reach us as errors.
-    logging.getLogger("grpc._server").setLevel(logging.CRITICAL)
+    for name in ("grpc._server", "milvus_lite"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.captureWarnings(capture=True)
 
 

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+from ml_api import __version__, images
 from ml_api.embedding.base import Encoder
 from ml_api.errors import ConfigError
+from ml_api.indexing.failures import Failures
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncMetrics
@@ -15,6 +17,9 @@ from ml_api.services.encoder import load_encoder
 from ml_api.services.parts import corpus_of, limits_of, milvus_store, previews_of
 from ml_api.settings import Settings, environment_name
 
+FAILURES = "sync-failures.json"
+"""In the data folder: what could not be indexed."""
+
 SAVE_EVERY_S = 5.0
 """How often a sync that is under way renews its metrics."""
 
@@ -22,8 +27,11 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def open_indexer(settings: Settings) -> Iterator[Indexer]:
-    """What a sync needs. The model is loaded only if there is something to embed. Raises ConfigError."""
+def open_indexer(settings: Settings, *, retry_failed: bool = False) -> Iterator[Indexer]:
+    """What a sync needs. The model is loaded only if there is something to embed. Raises ConfigError.
+
+    With `retry_failed` nothing is known of files that failed before.
+    """
     from ml_api.embedding.batching import FittingEncoder
     from ml_api.embedding.pretrained import resolve
 
@@ -38,7 +46,12 @@ def open_indexer(settings: Settings) -> Iterator[Indexer]:
             def load() -> Encoder:
                 return FittingEncoder(loaded.enter_context(closing(load_encoder(settings, pretrained, metrics))))
 
-            yield Indexer(corpus, store, load, limits_of(settings), metrics)
+            limits = limits_of(settings)
+            made_with = f"{corpus.location}, {limits}, {images.versions()}, {__version__}, {pretrained.model_id}"
+            failures = Failures(settings.data_dir / FAILURES, made_with)
+            if retry_failed:
+                failures.keep(lambda _key: False)
+            yield Indexer(corpus, store, load, limits, metrics, failures=failures)
             # Once it is done: pictures that were deleted are not to be seen in previews either.
             previews_of(settings).prune(entry.digest for entry in store.entries())
 

@@ -77,6 +77,14 @@ class VectorStore(Protocol):
 
     def count(self, deadline: Deadline | None = None) -> int: ...
 
+    def source(self) -> str:
+        """The location of the corpus whose images these are, as the last sync left it; empty if none did."""
+        ...
+
+    def set_source(self, location: str) -> None:
+        """Keep it with the vectors, for every process that opens them."""
+        ...
+
     def flush(self) -> None:
         """Make what was written quick to search. Never needed for correctness; upsert flushes by count and age itself."""
         ...

@@ -194,6 +194,12 @@ class CoalescingStore:
     def count(self, deadline: Deadline | None = None) -> int:
         return self._inner.count(deadline)
 
+    def source(self) -> str:
+        return self._inner.source()
+
+    def set_source(self, location: str) -> None:
+        self._inner.set_source(location)
+
     def flush(self) -> None:
         self._inner.flush()
 

@@ -25,6 +25,7 @@ class MemoryStore:
         self._model: tuple[str, int] | None = None
         self._records: dict[str, ImageRecord] = {}
         self._vectors: dict[str, npt.NDArray[np.float32]] = {}
+        self._source = ""
         self._open = False
 
     def ensure(self, model_id: str, dim: int) -> None:
@@ -86,6 +87,14 @@ class MemoryStore:
         _ = self._dim
         _require_time(deadline)
         return len(self._records)
+
+    def source(self) -> str:
+        _ = self._dim
+        return self._source
+
+    def set_source(self, location: str) -> None:
+        _ = self._dim
+        self._source = location
 
     def flush(self) -> None:
         _ = self._dim

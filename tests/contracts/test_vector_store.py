@@ -302,6 +302,25 @@ def test_writers_and_readers_in_many_threads_lose_nothing(store):
     assert store.count() == 600
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_where_the_images_come_from_is_kept_with_them(make_store, backend):
+    store = make_store(backend)
+    store.ensure(MODEL, DIM)
+    assert store.source() == ""
+    records, vectors = gallery(3)
+    store.upsert(records, vectors)
+    for location in ("/a", "/photos of 'Zoë' \\ \"2024\" 🐶"):
+        store.set_source(location)
+        assert store.source() == location
+    assert store.get([records[0].id]) == {records[0].id: records[0]}
+    if backend.startswith("milvus"):
+        store.close()
+        again = make_store(backend)
+        again.ensure(MODEL, DIM)
+        assert again.source() == location
+        assert again.count() == 3
+
+
 def test_ensuring_again_is_no_error(store):
     store.upsert([record("kept")], axis(0))
     store.ensure(MODEL, DIM)

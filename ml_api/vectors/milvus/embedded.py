@@ -22,6 +22,7 @@ from milvus_lite import DataDirLockedError
 from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.vectors.milvus import forks, owning
 from ml_api.vectors.milvus.access import check_process
+from ml_api.vectors.milvus.failures import NO_SPACE
 from ml_api.vectors.milvus.lite import LiteServer
 from ml_api.vectors.milvus.locks import SharedLock
 
@@ -215,7 +216,12 @@ class EmbeddedAccess:
 
     def _fail(self, what: str, exc: BaseException) -> None:
         self._failure = what
-        _log.critical("the vector store in %s takes no more calls until a restart: %s", self._path, what, exc_info=exc)
+        # A full disk needs no traceback to be understood.
+        full = NO_SPACE in str(exc.__cause__)
+        reason = f"{what}: {NO_SPACE}" if full else what
+        _log.critical(
+            "the vector store in %s takes no more calls until a restart: %s", self._path, reason, exc_info=None if full else exc
+        )
 
 
 @contextmanager

@@ -3,15 +3,23 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import perf_counter
 
 import grpc
 from pymilvus import MilvusException
 
+from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, StoreFailure, StoreUnavailable
 from ml_api.vectors.milvus.parameters import Connection
 
 CANNOT_CONNECT = 2
 """pymilvus's own `Status.CONNECT_FAILED`; every other code is Milvus's."""
+
+NO_SPACE = "No space left on device"
+"""The system's word for it, which Milvus Lite passes on with code 1, its code for everything."""
+
+CLOCK_TOLERANCE_S = 0.02
+"""gRPC counts time in milliseconds: a call that it cuts off at a deadline may fail a little before it."""
 
 
 @contextmanager
@@ -29,6 +37,17 @@ def translated(doing: str, timeout_s: float) -> Iterator[None]:
         raise StoreUnavailable(f"the vector store is closed ({doing})", reason="closed") from exc
 
 
+@contextmanager
+def cut_off_at(deadline: Deadline | None) -> Iterator[None]:
+    """A store that fails when the caller's time is up did not fail: it was cut off."""
+    try:
+        yield
+    except StoreUnavailable as exc:
+        if deadline is not None and perf_counter() >= deadline.at - CLOCK_TOLERANCE_S:
+            raise deadline.exceeded() from exc
+        raise
+
+
 def _reason(exc: Exception, timeout_s: float) -> tuple[StoreFailure, str]:
     """For metrics, and for people."""
     if getattr(exc, "code", None) == CANNOT_CONNECT and isinstance(exc.__cause__, grpc.RpcError):
@@ -37,14 +56,14 @@ def _reason(exc: Exception, timeout_s: float) -> tuple[StoreFailure, str]:
     match code:
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return "timeout", f"did not answer within {timeout_s:.3g} s"
-        case int(number) if number == CANNOT_CONNECT:
-            return "unreachable", "cannot be reached"
-        case grpc.StatusCode.UNAVAILABLE:
+        case _ if code in {CANNOT_CONNECT, grpc.StatusCode.UNAVAILABLE}:
             return "unreachable", "cannot be reached"
         case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.PERMISSION_DENIED:
             return "refused", "refuses our token"
         case grpc.StatusCode():
             return "failed", f"failed with gRPC status {code.name}"
+        case _ if NO_SPACE in str(exc):
+            return "failed", "has no space left on its disk"
         case _:
             return "failed", f"failed with Milvus error code {code}"
 

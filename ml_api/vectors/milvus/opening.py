@@ -18,6 +18,8 @@ MODEL = "ml_api.model_id"
 DIM = "ml_api.dim"
 METRIC = "ml_api.metric"
 INDEX = "ml_api.index"
+SOURCE = "ml_api.source"
+"""Set later than the others, which are fixed; both Milvus Lite and server 2.3.5 merge it with them."""
 
 
 @dataclass(frozen=True, slots=True)

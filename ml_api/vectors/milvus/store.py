@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,8 @@ from ml_api.records import Entry, Hit, ImageRecord, Vectors
 from ml_api.vectors.milvus import schema
 from ml_api.vectors.milvus.access import Access, ServerAccess
 from ml_api.vectors.milvus.connecting import connect
-from ml_api.vectors.milvus.failures import startup_failures, translated
-from ml_api.vectors.milvus.opening import Wanted, open_collection
+from ml_api.vectors.milvus.failures import cut_off_at, startup_failures, translated
+from ml_api.vectors.milvus.opening import SOURCE, Wanted, open_collection
 from ml_api.vectors.milvus.parameters import Connection, VectorIndex
 from ml_api.vectors.validation import check_records, check_vectors, check_window, distinct_ids
 
@@ -35,9 +34,6 @@ IDS_AT_ONCE = 256
 """Most records asked for by id in one message; each can carry 64 KB of metadata."""
 
 ENTRIES_AT_ONCE = 5000
-
-CLOCK_TOLERANCE_S = 0.02
-"""gRPC counts time in milliseconds: a call that it cuts off at a deadline may fail a little before it."""
 
 NO_IMAGE = "0" * schema.ID_CHARS
 
@@ -152,6 +148,17 @@ class MilvusStore:
         [row] = self._query("count", deadline, filter="", output_fields=["count(*)"], consistency_level="Strong")
         return int(row["count(*)"])
 
+    def source(self) -> str:
+        opened = self._open_now()
+        with self._call("source", self._access.reading(self._timeout_s), self._timeout_s):
+            found = opened.client.describe_collection(opened.collection, timeout=self._timeout_s)
+        return str((found.get("properties") or {}).get(SOURCE, ""))
+
+    def set_source(self, location: str) -> None:
+        opened = self._open_now()
+        with self._call("set_source", self._access.writing(0, 0), self._write_timeout_s):
+            opened.client.alter_collection_properties(opened.collection, {SOURCE: location}, timeout=self._write_timeout_s)
+
     def flush(self) -> None:
         self._open_now()
         self._access.flush()
@@ -199,7 +206,7 @@ class MilvusStore:
     ) -> Iterator[None]:
         """One call of pymilvus: measured, waiting its turn, its exceptions translated."""
         measured = self._metrics.store.call(self.backend, operation)
-        with measured, _cut_off_at(deadline), turn, translated(operation, timeout_s):
+        with measured, cut_off_at(deadline), turn, translated(operation, timeout_s):
             yield
 
     def _patience_s(self, deadline: Deadline | None) -> float:
@@ -235,17 +242,6 @@ def _access_to(connection: Connection, timeout_s: float) -> Access:
     from ml_api.vectors.milvus.embedded import EmbeddedAccess
 
     return EmbeddedAccess(connection.uri, timeout_s)
-
-
-@contextmanager
-def _cut_off_at(deadline: Deadline | None) -> Iterator[None]:
-    """A store that fails when the caller's time is up did not fail: it was cut off."""
-    try:
-        yield
-    except StoreUnavailable as exc:
-        if deadline is not None and perf_counter() >= deadline.at - CLOCK_TOLERANCE_S:
-            raise deadline.exceeded() from exc
-        raise
 
 
 def _among(ids: Sequence[str]) -> str:

@@ -13,8 +13,10 @@ from ml_api import tracing
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.embedding.base import not_finite
 from ml_api.embedding.fake import FakeEncoder
-from ml_api.errors import ConfigError, CorpusUnavailable, StoreUnavailable
+from ml_api.errors import CorpusUnavailable, StoreUnavailable, SyncRefused
 from ml_api.images import ImageLimits
+from ml_api.indexing.failures import Failures
+from ml_api.indexing.guard import Consent
 from ml_api.indexing.report import Outcome
 from ml_api.indexing.sync import BATCH, Indexer
 from ml_api.metrics import Metrics
@@ -59,12 +61,12 @@ class World:
     def indexer(self, load_encoder=None):
         return Indexer(self.corpus_class(self.root), self.store, load_encoder or (lambda: self.encoder), LIMITS, self.metrics)
 
-    def sync(self, **options):
+    def sync(self, **consent):
         indexer = self.indexer()
-        return indexer.run(indexer.plan(**options))
+        return indexer.run(indexer.plan(Consent(**consent)))
 
-    def outcomes(self, **options):
-        return {outcome.value: number for outcome, number in self.sync(**options).outcomes.items() if number}
+    def outcomes(self, **consent):
+        return {outcome.value: number for outcome, number in self.sync(**consent).outcomes.items() if number}
 
     def stored(self):
         return {entry.key: entry.digest for entry in self.store.entries()}
@@ -323,10 +325,247 @@ def test_an_empty_folder_does_not_empty_the_store_by_accident(world):
     shutil.copy(world.root.parent / "kept.png", world.root / "a.png")
     world.sync()
     (world.root / "a.png").unlink()
-    with pytest.raises(ConfigError, match="--allow-empty"):
+    with pytest.raises(SyncRefused, match="--allow-empty"):
         world.sync()
-    assert world.outcomes(allow_empty=True) == {"removed": 1}
+    assert world.outcomes(empty=True) == {"removed": 1}
     assert world.stored() == {}
+
+
+class Remembering(World):
+    """Between syncs what failed is kept in a file, as the command does it."""
+
+    made_with = "these limits"
+    model_loads = 0
+
+    def indexer(self, load_encoder=None):
+        def load():
+            self.model_loads += 1
+            return self.encoder
+
+        failures = Failures(self.root.parent / "data" / "failures.json", self.made_with)
+        return Indexer(self.corpus_class(self.root), self.store, load, LIMITS, self.metrics, failures=failures)
+
+
+@pytest.fixture
+def remembering(tmp_path):
+    (tmp_path / "corpus").mkdir()
+    return Remembering(tmp_path / "corpus")
+
+
+def broken_corpus(world):
+    world.draw("sound.png")
+    (world.root / "broken.jpg").write_bytes(b"not an image")
+    (world.root / os.fsdecode(b"caf\xe9.png")).write_bytes(b"x")
+    return world.sync()
+
+
+class NoReads(FolderCorpus):
+    def read(self, key, max_bytes):
+        raise AssertionError(f"{key} was read again")
+
+
+def test_a_file_that_failed_is_neither_read_again_nor_is_a_model_loaded_for_it(remembering):
+    first = broken_corpus(remembering)
+    remembering.corpus_class = NoReads
+    report = remembering.sync()
+    assert report.failures == first.failures
+    assert report.outcomes == {Outcome.UNCHANGED: 1, Outcome.FAILED: 2}
+    assert report.done == report.total == 3
+    assert remembering.model_loads == 1
+    remembering.sync()
+    assert remembering.model_loads == 1, "what is known has to stay known"
+
+
+def test_a_file_that_failed_is_read_again_once_it_changes(remembering):
+    broken_corpus(remembering)
+    remembering.draw("broken.jpg")
+    assert remembering.outcomes() == {"added": 1, "unchanged": 1, "failed": 1}
+    assert set(remembering.stored()) == {"sound.png", "broken.jpg"}
+    os.utime(remembering.root / "broken.jpg", ns=(1, 1))
+    assert remembering.outcomes() == {"unchanged": 2, "failed": 1}
+
+
+def test_a_file_that_failed_is_read_again_under_other_limits(remembering):
+    broken_corpus(remembering)
+    remembering.made_with = "other limits"
+    remembering.sync()
+    assert remembering.model_loads == 2
+
+
+def test_a_file_that_only_could_not_be_read_is_tried_again(remembering):
+    remembering.draw("a.png")
+    remembering.corpus_class = UnreadableCorpus
+    assert remembering.outcomes() == {"failed": 1}
+    remembering.corpus_class = FolderCorpus
+    assert remembering.outcomes() == {"added": 1}
+
+
+def test_what_is_stored_of_a_file_that_is_known_to_fail_goes(remembering):
+    """The store may be older than what is remembered: a backup that was put back."""
+    remembering.draw("a.png")
+    remembering.draw("b.png", (1, 2, 3))
+    before = remembering.store
+    remembering.sync()
+    records = before.get([image_id("a.png")])
+    vectors = before.vectors([image_id("a.png")])
+    (remembering.root / "a.png").write_bytes(b"broken now")
+    assert remembering.outcomes() == {"failed": 1, "unchanged": 1}
+    before.upsert(list(records.values()), np.stack(list(vectors.values())))
+    assert remembering.outcomes() == {"failed": 1, "unchanged": 1}
+    assert set(remembering.stored()) == {"b.png"}
+
+
+def test_failures_that_are_no_more_are_forgotten(remembering):
+    broken_corpus(remembering)
+    (remembering.root / "broken.jpg").unlink()
+    remembering.sync()
+    assert "broken.jpg" not in (remembering.root.parent / "data" / "failures.json").read_text()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"[]", b'{"made_with": "these limits", "failures": [1]}', b"\xff", b"[" * 100_000],
+    ids=["empty", "object", "list", "other types", "no text", "nested"],
+)
+def test_a_broken_memory_of_failures_only_costs_another_look(remembering, content):
+    path = remembering.root.parent / "data" / "failures.json"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    assert broken_corpus(remembering).outcomes[Outcome.FAILED] == 2
+    remembering.sync()
+    assert remembering.model_loads == 1
+
+
+class TestGuard:
+    @pytest.fixture
+    def filled(self, world):
+        for number in range(60):
+            world.draw(f"{number // 30}/{number:02}.png", (number, 1, 2))
+        world.sync()
+        return world
+
+    def lose(self, world, number):
+        for path in sorted(world.root.rglob("*.png"))[:number]:
+            path.unlink()
+
+    def test_removing_more_than_a_fifth_stops_with_the_plan_and_the_way_on(self, filled):
+        self.lose(filled, 30)
+        filled.draw("new.png", (1, 2, 3))
+        with pytest.raises(SyncRefused) as raised:
+            filled.sync()
+        assert "30 of the 60 images indexed are no longer in" in raised.value.detail
+        assert "(0/ 30)" in raised.value.detail
+        assert "add 1, remove 30, keep 30" in raised.value.detail
+        assert "--allow-removals" in raised.value.detail
+        assert len(filled.stored()) == 60
+        assert filled.outcomes(removals=True) == {"added": 1, "removed": 30, "unchanged": 30}
+
+    @pytest.mark.parametrize(("indexed", "lost", "stops"), [(60, 20, False), (60, 21, True), (150, 30, False), (150, 31, True)])
+    def test_a_few_and_a_fifth_may_go(self, world, indexed, lost, stops):
+        for number in range(indexed):
+            world.draw(f"{number:03}.png", (number, 1, 2))
+        world.sync()
+        self.lose(world, lost)
+        if stops:
+            with pytest.raises(SyncRefused):
+                world.sync()
+        else:
+            assert world.outcomes()["removed"] == lost
+
+    def test_a_folder_that_is_only_renamed_goes_on(self, filled):
+        (filled.root / "0").rename(filled.root / "2024")
+        assert filled.outcomes() == {"moved": 30, "unchanged": 30}
+
+    def test_another_folder_stops_with_the_plan_and_the_way_on(self, filled, tmp_path):
+        before, filled.root = filled.root, tmp_path / "other"
+        filled.draw("0/00.png", (9, 9, 9))
+        filled.draw("1.png", (9, 9, 9))
+        with pytest.raises(SyncRefused) as raised:
+            filled.sync(removals=True, empty=True)
+        assert f"the images of {before}, not of {filled.root}" in raised.value.detail
+        assert "add 1, read again 1, remove 59" in raised.value.detail
+        assert "--replace" in raised.value.detail
+        assert len(filled.stored()) == 60
+        assert filled.outcomes(replace=True) == {"added": 1, "replaced": 1, "removed": 59}
+        assert filled.outcomes() == {"unchanged": 2}, "this is the folder from now on"
+
+    def test_a_folder_that_was_moved_as_it_is_goes_on(self, filled, tmp_path):
+        filled.root = filled.root.rename(tmp_path / "moved")
+        assert filled.outcomes() == {"unchanged": 60}
+        assert filled.store.source() == str(filled.root)
+
+    def test_an_empty_folder_asks_for_a_word_of_its_own(self, filled):
+        shutil.rmtree(filled.root)
+        filled.root.mkdir()
+        (filled.root / "notes.txt").write_text("")
+        for consent in ({}, {"removals": True}, {"replace": True}):
+            with pytest.raises(SyncRefused, match=r"holds no images \(1 with other endings \(.txt 1\)\), but 60.*--allow-empty"):
+                filled.sync(**consent)
+        assert filled.outcomes(empty=True) == {"removed": 60}
+
+    def test_an_empty_folder_that_is_another_one_asks_for_both(self, filled, tmp_path):
+        filled.root = tmp_path / "other"
+        filled.root.mkdir()
+        with pytest.raises(SyncRefused, match="--replace"):
+            filled.sync(empty=True)
+        assert filled.outcomes(empty=True, replace=True) == {"removed": 60}
+
+    def test_a_first_sync_that_died_has_left_where_it_came_from(self, world, tmp_path):
+        for number in range(3 * BATCH):
+            world.draw(f"{number:03}.png", (number, 0, 0))
+        world.use(DyingStore())
+        with pytest.raises(StoreUnavailable):
+            world.sync()
+        world.root = tmp_path / "other"
+        world.draw("a.png")
+        with pytest.raises(SyncRefused, match="--replace"):
+            world.sync()
+
+
+def test_a_sync_that_is_told_to_stop_ends_with_what_is_written_and_goes_on_later(world):
+    for number in range(5 * BATCH):
+        world.draw(f"{number:03}.png", (number, 0, 0))
+    (world.root / "gone.png").write_bytes((world.root / "000.png").read_bytes())
+    indexer = world.indexer()
+    reached = []
+    report = indexer.run(
+        indexer.plan(), lambda report: reached.append(report.done), lambda: bool(reached) and reached[-1] >= 2 * BATCH
+    )
+    assert report.stopped
+    assert 2 * BATCH <= report.done < report.total == 5 * BATCH + 1
+    assert len(world.stored()) == report.done
+    value = world.metrics.sync.registry.get_sample_value
+    assert value("ml_api_sync_last_success_timestamp_seconds") == 0
+    assert value("ml_api_sync_backlog") == report.total - report.done
+    again = world.sync()
+    assert again.done == again.total == 5 * BATCH + 1
+    assert not again.stopped
+    assert len(world.stored()) == 5 * BATCH + 1
+
+
+def test_a_sync_that_is_told_to_stop_removes_nothing(world):
+    for number in range(10):
+        world.draw(f"{number}.png", (number, 0, 0))
+    world.sync()
+    (world.root / "0.png").unlink()
+    indexer = world.indexer()
+    assert indexer.run(indexer.plan(), stop=lambda: True).stopped
+    assert len(world.stored()) == 10
+
+
+def test_progress_begins_once_the_model_is_loaded_with_what_is_done_already(world):
+    world.draw("old.png")
+    world.sync()
+    world.draw("new.png", (1, 2, 3))
+    events = []
+
+    def load():
+        events.append("loaded")
+        return world.encoder
+
+    indexer = world.indexer(load)
+    indexer.run(indexer.plan(), lambda report: events.append(report.done))
+    assert events[:3] == ["loaded", 1, 2]
 
 
 def test_batches_are_full_but_for_the_last(world):

@@ -1,0 +1,41 @@
+"""A sync's report while it fills: counted for the metrics, shown to who watches, failures remembered. Used by one thread."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from ml_api.indexing.failures import Failures
+from ml_api.indexing.plan import Plan
+from ml_api.indexing.reading import Unusable
+from ml_api.indexing.report import Outcome, SyncReport
+from ml_api.metrics.sync import SyncMetrics
+
+Progress = Callable[[SyncReport], None]
+
+
+class Account:
+    def __init__(self, plan: Plan, failures: Failures, measured: SyncMetrics, progress: Progress) -> None:
+        self.report = SyncReport(plan.location, plan.coverage, total=plan.total, problems=plan.problems)
+        self.report.count(Outcome.UNCHANGED, plan.unchanged)
+        self.report.count(Outcome.UNLISTED, plan.unlisted)
+        self._failures = failures
+        self._measured = measured
+        self._progress = progress
+        self._counted = Counter[Outcome]()
+
+    def add(self, outcomes: Iterable[Outcome]) -> None:
+        self.report.outcomes.update(outcomes)
+        self.tell()
+
+    def fail(self, file: Unusable) -> None:
+        self.report.fail(file.task.key, file.reason)
+        if file.lasting:
+            self._failures.note(file.task.key, file.task.file_version, file.reason)
+
+    def tell(self) -> None:
+        """Count what has been done since the last time, and show it."""
+        new = self.report.outcomes - self._counted
+        for outcome, number in new.items():
+            self._measured.items.labels(outcome.value).inc(number)
+        self._counted.update(new)
+        self._measured.backlog.set(self.report.total - self.report.done)
+        self._progress(self.report)

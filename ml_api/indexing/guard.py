@@ -1,0 +1,62 @@
+"""Syncs that look like an accident stop before they change anything: a lost mount, the wrong folder.
+
+Each kind of accident has a word of its own, so that a word given once for good, in a job that runs every night, allows no other.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from ml_api.errors import SyncRefused
+from ml_api.indexing.plan import Plan
+
+FEW = 20
+"""As many images may go from an index of any size."""
+
+PARTS = 5
+"""... and one in so many from a larger one."""
+
+FOLDERS_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What may happen beyond the ordinary. `replace` allows removals, too: those of the other folder's images."""
+
+    empty: bool = False
+    removals: bool = False
+    replace: bool = False
+
+
+def check(plan: Plan, source: str, consent: Consent) -> None:
+    """Raises SyncRefused that tells the plan and how to go on. `source` is the corpus that was indexed before, if any."""
+    indexed = plan.indexed
+    if indexed and plan.found_nothing and not consent.empty:
+        seen = f" ({plan.coverage.summary()})" if plan.coverage.passed_over else ""
+        raise SyncRefused(
+            f"{plan.location} holds no images{seen}, but {indexed:,} are indexed: is the folder mounted? Nothing was changed. "
+            "To empty the index on purpose, add --allow-empty"
+        )
+    if source and source != plan.location and (plan.removed or plan.replaced) and not consent.replace:
+        raise SyncRefused(
+            f"the index holds the images of {source}, not of {plan.location}: the plan was to {_told(plan)}. "
+            "Nothing was changed. To index this folder in place of the other, add --replace; to keep both, name another collection"
+        )
+    lost = len(plan.removed) - plan.moved
+    if lost > max(FEW, indexed / PARTS) and not (consent.removals or consent.replace or plan.found_nothing):
+        raise SyncRefused(
+            f"{lost:,} of the {indexed:,} images indexed are no longer in {plan.location} ({_where(plan)}): is all of it mounted? "
+            f"The plan was to {_told(plan)}. Nothing was changed. To remove them on purpose, add --allow-removals"
+        )
+
+
+def _told(plan: Plan) -> str:
+    added = len(plan.tasks) - plan.replaced
+    steps = ((added, "add"), (plan.replaced, "read again"), (len(plan.removed), "remove"), (plan.unchanged, "keep"))
+    return ", ".join(f"{what} {number:,}" for number, what in steps if number)
+
+
+def _where(plan: Plan) -> str:
+    """The folders at the top that lost most."""
+    folders = Counter(entry.key.partition("/")[0] + "/" if "/" in entry.key else "at its top" for entry in plan.removed)
+    shown = [f"{folder} {number:,}" for folder, number in folders.most_common(FOLDERS_SHOWN)]
+    return ", ".join(shown) + (", …" if len(folders) > FOLDERS_SHOWN else "")

@@ -1,0 +1,184 @@
+"""The command `sync` as people run it: in hostile folders, on full disks, stopped at any moment. One line, the right exit code."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.e2e.server_process import MODEL, ROOT, environment, run
+from tests.unprivileged import AS_A_PERSON, open_folder
+
+
+def draw(path, seed):
+    """Noise, so that no two are alike and no file is small for its pixels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (96, 96, 3), dtype=np.uint8)).save(path)
+
+
+@contextmanager
+def started(folder, *arguments, **settings):
+    """The command without root's rights; whatever is left of it goes."""
+    process = subprocess.Popen(
+        [*AS_A_PERSON, sys.executable, "-m", "ml_api", "sync", *map(str, arguments)],
+        cwd=folder,
+        env=environment(**({"model": MODEL, "data_dir": folder / "data"} | settings)) | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_person_without_rights_syncs_a_hostile_folder():
+    """Root may read everything: what a person may not is only seen as one."""
+    with open_folder() as folder:
+        corpus = folder / "corpus"
+        for number, key in enumerate(
+            ("a/1.png", "locked/2.png", "unsearchable/3.png", "secret.png", "#recycle/4.png", "data/thumbnails/5.png")
+        ):
+            draw(corpus / key, number)
+        (corpus / "broken.jpg").write_bytes(b"\xff\xd8\xff not for long")
+        (corpus / "loop.png").symlink_to("loop.png")
+        (corpus / "metadata.csv").write_text('Key;caption\na/1.png;"one"\nsecret.png;"never closed\nnowhere.png;x\n')
+        (corpus / "metadata.jsonl").write_text("[" * 100_000 + "\n")
+        deep = corpus.joinpath(*["d"] * 400)
+        deep.mkdir(parents=True)
+        draw(deep / "deep.png", 99)
+        for name, mode in (("locked", 0), ("unsearchable", 0o444), ("secret.png", 0)):
+            (corpus / name).chmod(mode)
+        with started(folder, corpus, data_dir=corpus / "data") as process:
+            out, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (0, "")
+    told = [line["message"] for line in lines(out)]
+    assert "Traceback" not in out
+    assert any(told_line.startswith("not listed: locked/: Permission denied") for told_line in told)
+    assert any(told_line.startswith("not listed: unsearchable/3.png: Permission denied") for told_line in told)
+    assert "not indexed: secret.png: cannot be read: Permission denied" in told
+    assert any("metadata.jsonl, line 1: JSON nested too deeply" in told_line for told_line in told)
+    assert any("metadata.csv, line 3: not CSV" in told_line for told_line in told)
+    assert any("1 of 2 keys are of no image here, such as 'nowhere.png'" in told_line for told_line in told)
+    [report] = [line for line in lines(out) if line.get("event.action") == "sync"]
+    assert (report["ml_api.sync.added"], report["ml_api.sync.failed"]) == (2, 2)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+@pytest.mark.parametrize("size", ["4k", "100k"])
+def test_a_full_disk_is_called_by_its_name(tmp_path, size):
+    """While the store is opened, and while it is written."""
+    small = tmp_path / "data"
+    small.mkdir()
+    for number in range(100):
+        draw(tmp_path / "corpus" / f"{number}.png", number)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(small)], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip("this container may not mount a small disk")
+    try:
+        result = run("sync", tmp_path / "corpus", model=MODEL, data_dir=small)
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    assert result.returncode == 1
+    [error] = result.stderr.splitlines()
+    assert "no space left" in error
+    assert "Traceback" not in result.stdout
+
+
+def test_a_folder_that_cannot_be_written_is_one_line():
+    with open_folder() as folder:
+        draw(folder / "corpus" / "a.png", 1)
+        (folder / "data").mkdir(mode=0o555)
+        with started(folder, folder / "corpus") as process:
+            out, error = process.communicate(timeout=60)
+    assert process.returncode in {1, 2}
+    assert len(error.splitlines()) == 1
+    assert "data" in error
+    assert "Traceback" not in out + error
+
+
+def test_a_sync_that_looks_like_an_accident_ends_with_its_own_code(tmp_path):
+    settings = {"model": MODEL, "data_dir": tmp_path / "data"}
+    for number in range(30):
+        draw(tmp_path / "corpus" / f"{number}.png", number)
+    draw(tmp_path / "other" / "a.png", 1)
+    assert run("sync", tmp_path / "corpus", **settings).returncode == 0
+    for corpus, lost, way in ((tmp_path / "other", 0, "--replace"), (tmp_path / "corpus", 25, "--allow-removals")):
+        for path in list(corpus.glob("*.png"))[:lost]:
+            path.unlink()
+        refused = run("sync", corpus, **settings)
+        assert refused.returncode == 3
+        [error] = refused.stderr.splitlines()
+        assert error.startswith("error: ")
+        assert "Nothing was changed" in error
+        assert way in error
+    assert run("sync", tmp_path / "corpus", way, **settings).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    root = tmp_path_factory.mktemp("many") / "corpus"
+    draw(root / "0.png", 0)
+    for number in range(1, 6000):
+        shutil.copy(root / "0.png", root / f"{number}.png")
+        with (root / f"{number}.png").open("ab") as file:
+            file.write(number.to_bytes(4, "big"))  # behind the picture's end: other bytes, nothing else
+    return root
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_sync_that_is_stopped_says_how_far_it_came_and_goes_on(tmp_path, many, number, code):
+    with started(tmp_path, many) as process:
+        wait_for_backlog_below(tmp_path / "data" / "sync.prom", 6000)
+        process.send_signal(number)
+        out, error = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert "Traceback" not in out + error
+    [message] = error.splitlines()
+    done = int(message.removeprefix("stopped after ").partition(" ")[0].replace(",", ""))
+    assert message == f"stopped after {done:,} of 6,000; run it again to go on"
+    assert 0 < done < 6000
+    [report] = [line for line in lines(out) if line.get("event.action") == "sync"]
+    assert report["ml_api.sync.added"] == done
+    assert report["event.outcome"] == "unknown"
+
+
+def wait_for_backlog_below(metrics, total):
+    """Until the sync has written a batch, by what it tells the service."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        text = metrics.read_text() if metrics.exists() else ""
+        backlog = [float(line.split()[1]) for line in text.splitlines() if line.startswith("ml_api_sync_backlog ")]
+        if backlog and 0 < backlog[0] < total:
+            return
+        time.sleep(0.05)  # there is nothing to wait on but the file
+    pytest.fail("the sync wrote nothing")
+
+
+@pytest.mark.parametrize("after_s", [0.05, 0.3, 0.8, 1.5, 2.5])
+def test_a_sync_that_is_interrupted_while_it_starts_ends_at_once_without_a_traceback(tmp_path, many, after_s):
+    """At no moment in particular: while Python loads modules, the store opens, the model is loaded."""
+    with started(tmp_path, many) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(after_s)
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=20)
+    if after_s > 0.05:  # Python itself needs some 20 ms before a program can say anything
+        assert process.returncode == 130
+        assert "Traceback" not in out + error
+        assert error in {"", "stopped before anything was indexed; run it again to go on\n"}
+    else:
+        assert process.returncode in {130, -signal.SIGINT}
