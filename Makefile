@@ -44,7 +44,7 @@ sync: $(VENV)/.installed
 # --- checking --------------------------------------------------------------------------------------------------------
 
 test: lint $(VENV)/.milvus-server $(VENV)/.triton-server
-	@scripts/system-packages chromium $(MONITORING)
+	@scripts/system-packages chromium nginx-light $(MONITORING)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.installed-dev

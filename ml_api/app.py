@@ -10,6 +10,7 @@ from ml_api.api import address, compression, images, observe, openapi, problems,
 from ml_api.api.parsing import REQUEST_TIMEOUT_S
 from ml_api.api.state import EXTENSION
 from ml_api.browsers import HEADERS, AllowedHosts
+from ml_api.reverse_proxies import BehindProxies, networks
 from ml_api.services import Services, build_services
 from ml_api.settings import Settings
 
@@ -29,6 +30,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     observe.register(app, services.metrics, services.spans, log_queries=settings.log_queries)
     problems.register(app)
     _keep_other_sites_out(app, AllowedHosts.of(settings.host, settings.allowed_hosts))
+    app.wsgi_app = BehindProxies(app.wsgi_app, settings.root_path, networks(settings.trusted_proxies))  # type: ignore[method-assign]
     address.register(app)
     compression.register(app)
     for blueprint in (search.blueprint, images.blueprint, status.blueprint, web.blueprint):

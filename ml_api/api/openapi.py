@@ -44,6 +44,8 @@ PROBLEMS = {
     503: "The model or the store cannot answer now, or too many requests are waiting; try again after `Retry-After` seconds.",
     504: "The answer would have taken longer than the service, or `X-Request-Timeout`, allows.",
 }
+SERVERS = [{"url": "."}]
+"""Where the document itself is, under whichever path that may be."""
 LATE = ("invalid-timeout", "deadline-exceeded")
 """How what takes `TIMEOUT` fails."""
 NO_MODEL = ("overloaded", "model-unavailable")
@@ -134,7 +136,7 @@ def register(app: Flask, example_id: str | None, timeout_s: float) -> None:
     }
     parameters = {"image_id": _image_id(example_id), "request_timeout": _timeout(timeout_s)}
     components = {"schemas": _schemas(), "parameters": parameters}
-    Swagger(app, config=config, template={"info": _info(), "tags": TAGS, "components": components})
+    Swagger(app, config=config, template={"info": _info(), "servers": SERVERS, "tags": TAGS, "components": components})
 
 
 def _is_documented(rule: Rule) -> bool:

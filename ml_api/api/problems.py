@@ -126,7 +126,7 @@ def _http(error: HTTPException) -> BaseResponse:
 def _detail(error: HTTPException, status: int, methods: str) -> str:
     match status:
         case 404:
-            return f"no route answers {request.path}; /apidocs/ lists those that do"
+            return f"no route answers {request.path}; {request.root_path}/apidocs/ lists those that do"
         case 405:
             return f"{request.path} does not take {request.method}; it takes {methods}"
         case 413:

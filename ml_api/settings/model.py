@@ -3,14 +3,13 @@
 The variables, the command line's options and the table in Introduction.md are made from this file; a test keeps them equal.
 """
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
-from ml_api.browsers import listed
-from ml_api.settings import conditions
+from ml_api.reverse_proxies import root_path_of
+from ml_api.settings import addresses, conditions
 
 PREFIX = "ML_API_"
 
@@ -57,11 +56,13 @@ class Settings(BaseModel):
     ] = "auto"
     embedding_url: Annotated[
         str,
+        AfterValidator(addresses.triton_address),
         Field(description="A Triton server that runs the model, `triton://host:port/name`; empty to run it in this process."),
     ] = ""
 
     milvus_uri: Annotated[
         str,
+        AfterValidator(addresses.store_address),
         Field(
             description="`http(s)://host:port` of a Milvus server, or a local path ending in `.db` (Milvus Lite, embedded); "
             "empty for `milvus.db` in the data folder.",
@@ -122,9 +123,23 @@ class Settings(BaseModel):
     host: Annotated[str, Field(min_length=1, description="Address to listen on.")] = "127.0.0.1"
     allowed_hosts: Annotated[
         str,
+        AfterValidator(addresses.hosts),
         Field(
             description="Names by which the service may be asked, beyond loopback's and `ML_API_HOST`, separated by commas; "
             "`.example.org` for all below it, `*` for any. Other requests are answered with 421."
+        ),
+    ] = ""
+    root_path: Annotated[
+        str,
+        AfterValidator(root_path_of),
+        Field(description="Path below which a proxy serves this, such as `/photos`; the proxy may pass it on or take it away."),
+    ] = ""
+    trusted_proxies: Annotated[
+        str,
+        AfterValidator(addresses.proxies),
+        Field(
+            description="Addresses and networks of proxies whose `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` count, "
+            "separated by commas."
         ),
     ] = ""
     port: Annotated[int, Field(ge=1, le=65_535, description="Port of the API and the page.")] = 8420
@@ -192,33 +207,12 @@ class Settings(BaseModel):
     def _model_may_be_at_home(cls, value: str) -> str:
         return str(conditions.full_path(Path(value))) if value.startswith("~") else value
 
-    @field_validator("allowed_hosts")
-    @classmethod
-    def _hosts_are_names(cls, value: str) -> str:
-        listed(value)
-        return value
-
-    @field_validator("embedding_url")
-    @classmethod
-    def _embedding_url_names_a_model_on_triton(cls, value: str) -> str:
-        if value and not re.fullmatch(r"triton://(\[[\da-fA-F:.]+\]|[\w.-]+):\d{1,5}/[\w.-]+", value):
-            raise ValueError("must be triton://host:port/name, with Triton's gRPC port (8001 as a rule)")
-        return value
-
     @field_validator("milvus_uri")
     @classmethod
-    def _uri_is_a_path_or_http(cls, value: str, info: ValidationInfo) -> str:
-        scheme, separator, rest = value.partition("://")
-        if separator and (scheme not in {"http", "https"} or not rest):
-            raise ValueError("must be http://host:port, https://host:port or a local path ending in .db")
-        if separator or not value:
-            return value
-        if not value.endswith(".db"):
-            raise ValueError("a local path must end in .db, such as data/milvus.db")
-        path = conditions.full_path(Path(value))
-        if _command(info):
-            conditions.require_writable(path.parent)
-        return str(path)
+    def _store_can_be_kept(cls, value: str, info: ValidationInfo) -> str:
+        if _command(info) and value.endswith(".db"):
+            conditions.require_writable(Path(value).parent)
+        return value
 
     @field_validator("data_dir")
     @classmethod

@@ -90,11 +90,12 @@ def listening_in(app: Flask, received: list[bytes]) -> WSGIApplication:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Server]:
-    """The application in a thread, over all images below `folder`."""
+def serving(folder: Path, **settings: str) -> Iterator[Server]:
+    """The application in a thread, over all images below `folder`. `settings` are variables without their prefix."""
     encoder = MoodyEncoder()
     services = stand_in_services(folder, folder / ".thumbnails", ImageLimits(MAX_BYTES, 1_000_000, 20), encoder)
-    app = create_app(load_settings({"ML_API_MAX_UPLOAD_BYTES": str(MAX_BYTES)}), services)
+    given = {"max_upload_bytes": str(MAX_BYTES)} | settings
+    app = create_app(load_settings({f"ML_API_{name.upper()}": value for name, value in given.items()}), services)
     received: list[bytes] = []
     server = make_server("127.0.0.1", 0, read_out(listening_in(app, received)), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
