@@ -89,7 +89,7 @@ def main() -> None:
 
 @contextmanager
 def application(folder: Path, metrics: Metrics) -> Iterator[Flask]:
-    store = CoalescingStore(MemoryStore(), metrics, queue_limit=64, timeout_s=30)
+    store = CoalescingStore(MemoryStore(), metrics, timeout_s=30)
     limits = ImageLimits(2**20, 10**7, 20)
     services = stand_in_services(folder / "images", folder / "thumbnails", limits, metrics=metrics, store=store)
     try:

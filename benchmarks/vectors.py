@@ -23,7 +23,6 @@ SPREAD = 0.6
 SEED = 11
 AT_ONCE = 1000
 TIMEOUT_S = 300.0
-QUEUE_LIMIT = 256
 COLLECTION = "benchmark"
 
 
@@ -68,7 +67,7 @@ class Ours:
     def __init__(self, uri: str) -> None:
         metrics = Metrics()
         store = MilvusStore(Connection(uri), COLLECTION, VectorIndex(), metrics, TIMEOUT_S)
-        self._store = CoalescingStore(store, metrics, queue_limit=QUEUE_LIMIT, timeout_s=TIMEOUT_S)
+        self._store = CoalescingStore(store, metrics, timeout_s=TIMEOUT_S)
         self._store.ensure("benchmark@1", DIM)
 
     def fill(self, stored: list[ImageRecord], vectors: Vectors) -> None:

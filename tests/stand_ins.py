@@ -25,7 +25,7 @@ def stand_in_services(root, thumbnail_dir, limits, encoder=None, **replaced):
         "limits": limits,
         "corpus": corpus,
         "thumbnails": Thumbnails(Previews(thumbnail_dir, 2**20), limits),
-        "embedder": BatchingEncoder(encoder, metrics, queue_limit=64),
+        "embedder": BatchingEncoder(encoder, metrics),
         "facts": StoreFacts("images", "memory", "COSINE"),
     } | replaced
     return Services(

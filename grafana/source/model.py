@@ -102,11 +102,10 @@ WHERE = Section(
             ),
             graph(
                 "Queue",
-                "Inputs that wait for the model, and how many may: at the limit, requests are refused with 503.",
+                "Inputs that wait for the model.",
                 "short",
                 Query(f"sum by (modality) (ml_api_embed_queue_depth{{{APP}}})", "{{modality}}"),
-                Query(f"sum(max by (instance) (ml_api_embed_queue_limit{{{APP}}}))", "limit"),
-            ).coloured(MODALITIES | {"limit": BAD}),
+            ).coloured(MODALITIES),
         ],
     ],
     leads_to=["endpoints", "store"],

@@ -16,9 +16,6 @@ class EmbeddingMetrics:
     def __init__(self, catalogue: Catalogue) -> None:
         by_modality = {"modality": MODALITIES}
         self.queue_depth = catalogue.gauge("ml_api_embed_queue_depth", "Inputs waiting for the model.", by_modality)
-        self.queue_limit = catalogue.gauge(
-            "ml_api_embed_queue_limit", "Inputs that may wait for the model, of both modalities together.", by_modality
-        )
         self.batch_size = catalogue.histogram(
             "ml_api_embed_batch_size", "Inputs per forward pass.", by_modality, buckets=BATCH_SIZES
         )

@@ -77,7 +77,7 @@ def build_services(settings: Settings) -> Services:
         spans = background.enter_context(closing(Spans(os.environ, settings.environment))) if wanted(os.environ) else None
         pretrained = resolve(settings.model)
         milvus = milvus_store(settings, metrics)
-        store = CoalescingStore(milvus, metrics, queue_limit=settings.queue_limit, timeout_s=settings.request_timeout_s)
+        store = CoalescingStore(milvus, metrics, timeout_s=settings.request_timeout_s)
         store.ensure(pretrained.model_id, pretrained.dim)
         with ExitStack() as undo:
             undo.callback(store.close)
@@ -85,7 +85,7 @@ def build_services(settings: Settings) -> Services:
             undo.callback(encoder.close)
             costs = warm_up(encoder)
             undo.pop_all()
-        embedder = BatchingEncoder(encoder, metrics, queue_limit=settings.queue_limit, costs=costs)
+        embedder = BatchingEncoder(encoder, metrics, costs=costs)
         tell_what_is_there(settings, store.count())
         health = background.enter_context(closing(Health(embedder, store, settings.collection, metrics)))
         background.enter_context(closing(Poll("health", health.look, LOOK_EVERY_S)))

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ml_api import tracing
 from ml_api.deadline import Deadline
-from ml_api.errors import MlApiError, Overloaded
+from ml_api.errors import MlApiError
 from ml_api.metrics import Metrics
 from ml_api.records import Entry, Hit, ImageRecord, Vectors
 from ml_api.vectors.base import VectorStore
@@ -66,11 +66,10 @@ class _Waiting:
 class CoalescingStore:
     """A VectorStore over another one, which it owns. Searches of one vector share calls; everything else passes through."""
 
-    def __init__(self, inner: VectorStore, metrics: Metrics, *, queue_limit: int, timeout_s: float) -> None:
-        """`queue_limit` searches may wait; `timeout_s` is the deadline of those that bring none."""
+    def __init__(self, inner: VectorStore, metrics: Metrics, *, timeout_s: float) -> None:
+        """`timeout_s` is the deadline of searches that bring none. How many may wait is limited where requests are let in."""
         self._inner = inner
         self._metrics = metrics
-        self._queue_limit = queue_limit
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._joined = threading.Condition(self._lock)
@@ -90,7 +89,7 @@ class CoalescingStore:
             self._threads = self._threads or ThreadPoolExecutor(LANES, "search")
 
     def search(self, vectors: Vectors, limit: int, offset: int = 0, deadline: Deadline | None = None) -> list[list[Hit]]:
-        """As every VectorStore does it. Raises Overloaded if too many wait already."""
+        """As every VectorStore does it."""
         if len(vectors) != 1 or self._threads is None:
             return self._inner.search(vectors, limit, offset, deadline)
         check_vectors(vectors, self._dim)  # here, as what the store refuses it refuses to everybody in the call
@@ -116,8 +115,6 @@ class CoalescingStore:
             if page not in self._lanes:
                 self._lanes[page] = deque()
                 return None
-            if sum(map(len, self._lanes.values())) >= self._queue_limit:
-                raise Overloaded(f"{self._queue_limit} searches are already waiting for the vector store.")
             self._lanes[page].append(waiting)
             self._joined.notify_all()
             return waiting

@@ -65,7 +65,7 @@ class StuckEncoder(FakeEncoder):
 
 @pytest.fixture
 def watched(make_stand):
-    embedder = WatchedEmbedder(BatchingEncoder(FakeEncoder(), Metrics(), queue_limit=64))
+    embedder = WatchedEmbedder(BatchingEncoder(FakeEncoder(), Metrics()))
     return make_stand(store=WatchedStore(), embedder=embedder)
 
 
@@ -123,7 +123,7 @@ def test_haste_leaves_no_traceback_in_the_log(client, caplog):
 
 def test_a_client_leaves_a_busy_model_when_its_time_is_up(make_stand):
     stuck = StuckEncoder()
-    embedder = BatchingEncoder(stuck, Metrics(), queue_limit=64)
+    embedder = BatchingEncoder(stuck, Metrics())
     try:
         response = make_stand(embedder=embedder).client.get("/v1/search/text?q=red", headers=within("0.05"))
         assert_problem(response, 504, "deadline-exceeded")

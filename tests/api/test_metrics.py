@@ -74,7 +74,7 @@ class FailingStore(MemoryStore):
 def broken(make_stand):
     """A stand whose model and store can be made to fail."""
     metrics, encoder, store = Metrics(), FailingEncoder(), FailingStore()
-    stand = make_stand(metrics=metrics, embedder=BatchingEncoder(encoder, metrics, queue_limit=64), store=store)
+    stand = make_stand(metrics=metrics, embedder=BatchingEncoder(encoder, metrics), store=store)
     stand.encoder, stand.store = encoder, store
     return stand
 
@@ -132,11 +132,6 @@ def test_gauges_return_to_zero(stand, client):
     for family in stand.services.metrics.registry.collect():
         if family.name in {"http_requests_in_progress", "ml_api_embed_queue_depth"}:
             assert {sample.value for sample in family.samples} == {0}
-
-
-def test_the_queue_says_how_much_it_holds(stand):
-    value = stand.services.metrics.registry.get_sample_value
-    assert value("ml_api_embed_queue_limit", {"modality": "text"}) == 64
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_the_page_knows_how_large_the_model_sees_an_image(client, stand):
 
 def test_examples_are_given_for_the_demo_model_only(make_stand):
     assert "two dogs playing in the snow" not in make_stand().client.get("/").get_data(as_text=True)
-    encoder = BatchingEncoder(FakeEncoder(name="demo model (small, on drawings)"), Metrics(), queue_limit=8)
+    encoder = BatchingEncoder(FakeEncoder(name="demo model (small, on drawings)"), Metrics())
     assert "two dogs playing in the snow" in make_stand(embedder=encoder).client.get("/").get_data(as_text=True)
 
 

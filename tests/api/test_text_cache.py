@@ -10,7 +10,7 @@ from ml_api.metrics import Metrics
 
 @pytest.fixture
 def remembering(make_stand):
-    return make_stand(embedder=CachingEmbedder(BatchingEncoder(FakeEncoder(), Metrics(), queue_limit=64), Metrics(), entries=10))
+    return make_stand(embedder=CachingEmbedder(BatchingEncoder(FakeEncoder(), Metrics()), Metrics(), entries=10))
 
 
 @pytest.mark.parametrize("text", ["red", "red " * 200])

@@ -34,7 +34,7 @@ def store_on_server(milvus_server):
 
 
 def coalesced(metric="COSINE"):
-    return CoalescingStore(MemoryStore(metric), Metrics(), queue_limit=100, timeout_s=60)
+    return CoalescingStore(MemoryStore(metric), Metrics(), timeout_s=60)
 
 
 @pytest.fixture(params=BACKENDS)

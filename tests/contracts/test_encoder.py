@@ -124,7 +124,7 @@ def encoder(request):
     if "batching" not in request.param and "caching" not in request.param:
         yield FittingEncoder(inner) if "fitting" in request.param else inner
         return
-    embedder: Embedder = BatchingEncoder(KeptOpen(inner), Metrics(), queue_limit=1000, max_batch=3)
+    embedder: Embedder = BatchingEncoder(KeptOpen(inner), Metrics(), max_batch=3)
     if "caching" in request.param:
         embedder = CachingEmbedder(embedder, Metrics(), entries=3)
     one_by_one = OneByOne(embedder)

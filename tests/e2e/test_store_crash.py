@@ -263,7 +263,7 @@ def test_a_caller_leaves_a_hung_server_at_its_own_deadline(server):
     [stored], vectors = gallery(1)
     with store_on(server, timeout_s=30) as store:
         store.upsert([stored], vectors)
-        shared = CoalescingStore(store, Metrics(), queue_limit=10, timeout_s=30)
+        shared = CoalescingStore(store, Metrics(), timeout_s=30)
         shared.ensure(MODEL, DIM)
         server.pause()
         try:

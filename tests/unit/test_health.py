@@ -41,7 +41,7 @@ def health_of(store, timeout_s):
     encoder = FakeEncoder()
     store.ensure(encoder.model.model_id, encoder.model.dim)
     metrics = Metrics()
-    return Health(BatchingEncoder(encoder, metrics, queue_limit=8), store, "images", metrics, timeout_s=timeout_s)
+    return Health(BatchingEncoder(encoder, metrics), store, "images", metrics, timeout_s=timeout_s)
 
 
 def test_a_part_that_never_answers_is_said_to_be_down_in_time_and_the_other_is_not(paused):

@@ -1,7 +1,7 @@
 """The threads that own the model, as many as it has a use for.
 
-Each takes what is waiting of one modality, the oldest and its best company; for an idle one, one input alone is a batch. Full
-queues refuse at once, late inputs never reach the model, and whatever happens every caller gets an answer.
+Each takes what is waiting of one modality, the oldest and its best company; for an idle one, one input alone is a batch.
+How many may wait is limited where requests are let in. Late inputs never reach the model, and every caller gets an answer.
 The shape follows the queue of huggingface/text-embeddings-inference.
 """
 
@@ -37,24 +37,19 @@ class BatchingEncoder(Wrapper[Encoder]):
         inner: Encoder,
         metrics: Metrics,
         *,
-        queue_limit: int,
         max_batch: int = MAX_BATCH,
         costs: Mapping[Modality, PassCost] = TYPICAL,
     ) -> None:
         super().__init__(inner)
         self._metrics = metrics
-        self._queue = BatchQueue(
-            queue_limit, costs, lambda modality, depth: metrics.embedding.queue_depth.labels(modality).set(depth)
-        )
+        self._queue = BatchQueue(costs, lambda modality, depth: metrics.embedding.queue_depth.labels(modality).set(depth))
         self._ceilings: dict[Modality, Ceiling] = {"text": Ceiling(max_batch), "image": Ceiling(max_batch)}
-        for modality in self._ceilings:
-            metrics.embedding.queue_limit.labels(modality).set(queue_limit)
         self._threads = [threading.Thread(target=self._run, name="embed", daemon=True) for _ in range(inner.concurrency)]
         for thread in self._threads:
             thread.start()
 
     def embed_one(self, item: Prepared, timeout_s: float) -> Embedded:
-        """Raises Overloaded if too many wait already, DeadlineExceeded after `timeout_s`, ModelUnavailable if the model fails."""
+        """Raises DeadlineExceeded after `timeout_s`, ModelUnavailable if the model fails."""
         waiting = Waiting(item, perf_counter() + timeout_s)
         self._queue.put(waiting)
         try:

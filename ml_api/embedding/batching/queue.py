@@ -1,4 +1,4 @@
-"""What waits for the model: bounded, in order of arrival, taken in batches that waste little on padding and leave no taker idle.
+"""What waits for the model: in order of arrival, taken in batches that waste little on padding and leave no taker idle.
 
 The oldest input is in every batch that is taken, so nothing starves: an input with n older ones waits for n batches at most.
 """
@@ -15,7 +15,7 @@ from typing import Final
 from ml_api import tracing
 from ml_api.embedding.base import Embedded, Modality, Prepared
 from ml_api.embedding.batching.sizing import PassCost, units
-from ml_api.errors import ModelUnavailable, Overloaded
+from ml_api.errors import ModelUnavailable
 
 _LOOK_AHEAD: Final = 512
 """How many of the oldest are considered for a batch, so that choosing stays cheap however long the queue may get."""
@@ -43,8 +43,7 @@ class Waiting:
 class BatchQueue:
     """Filled by many threads, emptied by few. `on_depth` hears of every change, under the queue's lock."""
 
-    def __init__(self, limit: int, costs: Mapping[Modality, PassCost], on_depth: Callable[[Modality, int], None]) -> None:
-        self._limit = limit
+    def __init__(self, costs: Mapping[Modality, PassCost], on_depth: Callable[[Modality, int], None]) -> None:
         self._costs = costs
         self._on_depth = on_depth
         self._queues: dict[Modality, deque[Waiting]] = {"text": deque(), "image": deque()}
@@ -57,13 +56,11 @@ class BatchQueue:
         return self._closed
 
     def put(self, waiting: Waiting) -> None:
-        """Raises Overloaded if the queue is full, ModelUnavailable if it is closed."""
+        """Raises ModelUnavailable if it is closed."""
         modality = waiting.item.modality
         with self._changed:
             if self._closed:
                 raise ModelUnavailable("The model is not running.")
-            if sum(map(len, self._queues.values())) >= self._limit:
-                raise Overloaded(f"{self._limit} inputs are already waiting for the model.")
             self._queues[modality].append(waiting)
             self._on_depth(modality, len(self._queues[modality]))
             self._changed.notify_all()

@@ -16,7 +16,7 @@ from ml_api import tracing
 from ml_api.embedding.base import NOT_FINITE, Embedded, Prepared
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder
-from ml_api.errors import DeadlineExceeded, ModelUnavailable, Overloaded
+from ml_api.errors import DeadlineExceeded, ModelUnavailable
 from ml_api.logs import EcsFormatter
 from ml_api.metrics import Metrics
 from ml_api.records import Vectors
@@ -59,10 +59,10 @@ class GatedEncoder(FakeEncoder):
 class Queue:
     """A BatchingEncoder over a gated model, with callers in threads of their own."""
 
-    def __init__(self, queue_limit: int = 100, max_batch: int = 8, model: GatedEncoder | None = None) -> None:
+    def __init__(self, max_batch: int = 8, model: GatedEncoder | None = None) -> None:
         self.model = model or GatedEncoder()
         self.metrics = Metrics()
-        self.batching = BatchingEncoder(self.model, self.metrics, queue_limit=queue_limit, max_batch=max_batch)
+        self.batching = BatchingEncoder(self.model, self.metrics, max_batch=max_batch)
         self._pool = ThreadPoolExecutor(64)
 
     def send(self, token: int, modality: str = "text", timeout_s: float = PATIENCE_S) -> Future[Embedded]:
@@ -149,20 +149,8 @@ def test_a_stream_of_text_does_not_starve_an_image():
         assert [modality for modality, _ in queue.model.batches][:3] == ["text", "text", "image"]
 
 
-def test_a_full_queue_refuses_at_once():
-    with open_queue(queue_limit=2) as queue:
-        queue.hold()
-        waiting = [queue.send(2), queue.send(3, "image")]
-
-        with pytest.raises(Overloaded, match="2 inputs are already waiting"):
-            queue.batching.embed_one(Prepared("text", np.array([4])), PATIENCE_S)
-        queue.model.gate.set()
-        for answer in waiting:
-            answer.result(PATIENCE_S)
-
-
 def test_a_caller_that_gave_up_frees_its_place_and_never_reaches_the_model():
-    with open_queue(queue_limit=1) as queue:
+    with open_queue() as queue:
         queue.hold()
         with pytest.raises(DeadlineExceeded):
             queue.batching.embed_one(Prepared("text", np.array([2])), 0.01)
@@ -268,7 +256,7 @@ def test_a_model_that_answers_with_too_few_vectors_leaves_nobody_waiting():
         def embed(self, items: Sequence[Prepared]) -> Vectors:
             return np.zeros((0, self.model.dim), dtype=np.float32)
 
-    batching = BatchingEncoder(Short(), Metrics(), queue_limit=4)
+    batching = BatchingEncoder(Short(), Metrics())
     with pytest.raises(ModelUnavailable):
         batching.embed_one(Prepared("text", np.array([1])), PATIENCE_S)
     batching.ping()
@@ -300,7 +288,7 @@ def test_closing_does_not_wait_for_ever_for_a_stuck_model():
 
 
 def test_closing_twice_is_once():
-    batching = BatchingEncoder(FakeEncoder(), Metrics(), queue_limit=4)
+    batching = BatchingEncoder(FakeEncoder(), Metrics())
     batching.close()
     batching.close()
 
@@ -309,7 +297,7 @@ def test_closing_twice_is_once():
 
 
 def test_many_callers_each_get_their_own_vector():
-    with open_queue(queue_limit=1000, max_batch=7) as queue:
+    with open_queue(max_batch=7) as queue:
         with ThreadPoolExecutor(32) as callers:
             tokens = [number % queue.model.model.dim for number in range(600)]
             prepared = [Prepared("image" if token % 3 else "text", np.array([token])) for token in tokens]
@@ -322,7 +310,7 @@ def test_many_callers_each_get_their_own_vector():
 def test_a_model_that_has_a_use_for_it_takes_several_batches_at_once():
     model = GatedEncoder(concurrency=2)
     model.gate.clear()
-    batching = BatchingEncoder(model, Metrics(), queue_limit=10)
+    batching = BatchingEncoder(model, Metrics())
     try:
         with ThreadPoolExecutor(2) as pool:
             answers = []

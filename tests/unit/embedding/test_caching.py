@@ -37,7 +37,7 @@ class Bench:
     def __init__(self, entries):
         self.model = CountingEncoder()
         self.metrics = Metrics()
-        self.embedder = CachingEmbedder(BatchingEncoder(self.model, Metrics(), queue_limit=1000), self.metrics, entries=entries)
+        self.embedder = CachingEmbedder(BatchingEncoder(self.model, Metrics()), self.metrics, entries=entries)
 
     def embed(self, text):
         return self.embedder.embed_one(self.embedder.prepare_text(text), PATIENCE_S)

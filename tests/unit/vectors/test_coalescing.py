@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ml_api.deadline import Deadline
-from ml_api.errors import DeadlineExceeded, Overloaded, StoreUnavailable
+from ml_api.errors import DeadlineExceeded, StoreUnavailable
 from ml_api.metrics import Metrics
 from ml_api.vectors.coalescing import MAX_HITS, MAX_TOGETHER, CoalescingStore
 from ml_api.vectors.memory import MemoryStore
@@ -67,10 +67,10 @@ class WatchedStore(CoalescingStore):
 class Desk:
     """A CoalescingStore over a gated one, with callers in threads of their own."""
 
-    def __init__(self, queue_limit=1000):
+    def __init__(self):
         self.inner = GatedStore()
         self.metrics = Metrics()
-        self.store = WatchedStore(self.inner, self.metrics, queue_limit=queue_limit, timeout_s=PATIENCE_S)
+        self.store = WatchedStore(self.inner, self.metrics, timeout_s=PATIENCE_S)
         self.store.ensure(MODEL, DIM)
         self.inner.upsert(*gallery(50))
         self._pool = ThreadPoolExecutor(200)
@@ -241,20 +241,6 @@ def test_a_search_without_a_deadline_gets_that_of_the_store():
     with open_desk() as desk:
         desk.store.search(QUERIES[:1], 5)
         assert desk.inner.deadlines[0].timeout_s == PATIENCE_S
-
-
-def test_who_comes_when_too_many_wait_is_refused_at_once():
-    with open_desk(queue_limit=3) as desk:
-        desk.hold(0)
-        waiting = [desk.send(1), desk.send(2), desk.send(3, timeout_s=0.01)]
-        assert isinstance(waiting.pop().exception(PATIENCE_S), DeadlineExceeded)
-        waiting.append(desk.send(4))  # in the place of the one that left
-
-        with pytest.raises(Overloaded, match="3 searches are already waiting"):
-            desk.store.search(QUERIES[[5]], 5)
-        desk.inner.gate.set()
-        for answer in waiting:
-            answer.result(PATIENCE_S)
 
 
 def test_several_vectors_at_once_are_a_call_of_their_own():
