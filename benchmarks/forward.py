@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from benchmarks.measuring import rate_of
 from benchmarks.weights import MODULE, texts
-from ml_api.embedding.clip.precision import Precision, dtype
+from ml_api.embedding.clip.loading import dtype
+from ml_api.embedding.precision import Precision
 
 Modality = Literal["text", "image"]
 

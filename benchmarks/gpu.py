@@ -19,7 +19,7 @@ from benchmarks.results import bars, save, table
 from benchmarks.service import requests, running_service
 from benchmarks.sync import sync_rate
 from benchmarks.weights import VIT_B_32, VIT_L_14, Shape, random_clip
-from ml_api.embedding.clip.precision import Precision
+from ml_api.embedding.precision import Precision
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ from benchmarks.forward import Modality
 from benchmarks.load import get, post
 from benchmarks.photographs import photographs, write_corpus
 from benchmarks.weights import texts
-from ml_api.embedding.clip.precision import Precision
+from ml_api.embedding.precision import Precision
 from tests.e2e.server_process import Server
 
 CORPUS_IMAGES = 64

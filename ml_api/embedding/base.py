@@ -16,6 +16,7 @@ from ml_api.errors import ModelUnavailable
 from ml_api.records import ModelInfo, Vectors
 
 Modality = Literal["text", "image"]
+MODALITIES: Final[tuple[Modality, ...]] = ("text", "image")
 
 NOT_FINITE: Final = "model-not-finite"
 """Code of ModelUnavailable where the model makes NaN or infinity of an input: no vector to be compared or stored."""

@@ -1,7 +1,6 @@
 """The process itself: which build it is, whether it is ready, how much it logs."""
 
 import threading
-from collections.abc import Callable
 from typing import Final
 
 from prometheus_client.gc_collector import GCCollector
@@ -16,7 +15,6 @@ LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 class ProcessMetrics:
     def __init__(self, catalogue: Catalogue) -> None:
-        self._registry = catalogue.registry
         ProcessCollector(registry=catalogue.registry)
         PlatformCollector(registry=catalogue.registry)
         GCCollector(registry=catalogue.registry)
@@ -27,10 +25,6 @@ class ProcessMetrics:
         self.threads.set_function(threading.active_count)
         self.log_records = catalogue.counter("ml_api_log_records", "Log records written.", {"level": LEVELS})
         self.build_info = catalogue.info("ml_api_build", "What is running.", ("version", "revision"))
-
-    def watch_model(self, pid: Callable[[], int]) -> None:
-        """Tell of the model's process what is told of this one, as `ml_api_model_process_…`; `pid` is asked at each scrape."""
-        ProcessCollector(namespace="ml_api_model", pid=pid, registry=self._registry)
 
     def describe_build(self, version: str, revision: str) -> None:
         self.build_info.info({"version": version, "revision": revision})

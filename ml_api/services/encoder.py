@@ -1,4 +1,4 @@
-"""Which encoder: the model in this process, in one of its own, or on a Triton server."""
+"""Which encoder: by OpenVINO on a CPU, by torch on a GPU, or on a Triton server."""
 
 import logging
 from functools import partial
@@ -7,11 +7,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from ml_api.embedding.base import Encoder
-from ml_api.errors import ConfigError, ModelUnavailable
+from ml_api.errors import ConfigError
 from ml_api.metrics import Metrics
 from ml_api.settings import Settings
 
 if TYPE_CHECKING:
+    from ml_api.embedding.clip import Device
     from ml_api.embedding.pretrained import PretrainedModel
     from ml_api.embedding.triton.repository import InstanceKind
 
@@ -21,13 +22,15 @@ TRITON_KINDS: dict[str, "InstanceKind"] = {"auto": "KIND_AUTO", "cpu": "KIND_CPU
 _log = logging.getLogger(__name__)
 
 
-def load_encoder(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics, *, serving: bool = False) -> Encoder:
-    """For `serving`, beside requests, the model gets a process of its own; a sync has nothing that it would hold up."""
+def load_encoder(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Encoder:
+    """Raises ConfigError."""
     started = perf_counter()
     if settings.embedding_url:
         encoder = _on_triton(settings.embedding_url, pretrained)
+    elif _on_gpu(settings.device):
+        encoder = _by_torch(settings, pretrained, metrics)
     else:
-        encoder = (_in_child if serving else _in_process)(settings, pretrained, metrics)
+        encoder = _on_cpu(settings, pretrained, metrics)
     metrics.embedding.describe_model(encoder.model, perf_counter() - started)
     _log.info(
         "%s loaded on %s in %s, %.1f s", encoder.model.name, encoder.model.device, encoder.model.precision, perf_counter() - started
@@ -35,7 +38,36 @@ def load_encoder(settings: Settings, pretrained: "PretrainedModel", metrics: Met
     return encoder
 
 
-def _in_process(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Encoder:
+def _on_gpu(device: "Device") -> bool:
+    """Whether torch shall compute on a GPU. It is loaded, which takes seconds, only where the driver sees one."""
+    if device == "cpu" or (device == "auto" and not _driver_sees_one()):
+        return False
+    from ml_api.embedding.clip import device_for
+
+    return device_for(device) == "cuda"
+
+
+def _driver_sees_one() -> bool:
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        return bool(pynvml.nvmlDeviceGetCount())
+    except pynvml.NVMLError:
+        return False
+
+
+def _on_cpu(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Encoder:
+    from ml_api.embedding.openvino import ConvertedFiles, NotConverted, OpenVinoEncoder
+
+    try:
+        return OpenVinoEncoder(pretrained, ConvertedFiles(settings.converted_models), precision=settings.precision)
+    except NotConverted as exc:
+        _log.warning("%s is computed by torch, which is slower beside requests than OpenVINO: %s", pretrained.name, exc)
+        return _by_torch(settings, pretrained, metrics)
+
+
+def _by_torch(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Encoder:
     from ml_api.embedding.clip import ClipEncoder, memory
 
     encoder = ClipEncoder(pretrained, device=settings.device, precision=settings.precision)
@@ -44,23 +76,8 @@ def _in_process(settings: Settings, pretrained: "PretrainedModel", metrics: Metr
     return encoder
 
 
-def _in_child(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Encoder:
-    from ml_api.embedding.child import ChildEncoder, Load
-    from ml_api.embedding.clip import ClipPreparer
-    from ml_api.embedding.pretrained import resolve
-
-    load = Load(pretrained, settings.device, settings.precision, settings.log_level, settings.environment)
-    try:
-        encoder = ChildEncoder(partial(ClipPreparer.of, pretrained), load, partial(resolve, settings.model))
-    except ModelUnavailable as exc:
-        raise ConfigError(f"ML_API_MODEL: {exc.detail}") from exc
-    metrics.gpu.watch_torch(encoder.memory)
-    metrics.process.watch_model(lambda: encoder.pid)
-    return encoder
-
-
 def _on_triton(url: str, pretrained: "PretrainedModel") -> Encoder:
-    from ml_api.embedding.clip import ClipPreparer
+    from ml_api.embedding.clip import preprocessor_of
 
     try:
         from ml_api.embedding.triton.connection import Endpoint
@@ -70,16 +87,16 @@ def _on_triton(url: str, pretrained: "PretrainedModel") -> Encoder:
             "ML_API_EMBEDDING_URL: the package tritonclient is not installed: "
             "pip install -r requirements-triton.txt -c constraints.txt"
         ) from exc
-    return TritonEncoder(Endpoint.of(url), pretrained, ClipPreparer.of(pretrained))
+    return TritonEncoder(Endpoint.of(url), pretrained, preprocessor_of(pretrained))
 
 
 def write_triton_repository(settings: Settings, folder: Path) -> list[Path]:
     """What a Triton server needs to run the configured model; the folders of its two models. Raises ConfigError."""
-    from ml_api.embedding.clip import ClipPreparer
+    from ml_api.embedding.clip import preprocessor_of
     from ml_api.embedding.pretrained import resolve
     from ml_api.embedding.triton.repository import Served, write_repository
 
     name = settings.embedding_url.rpartition("/")[2] or TRITON_NAME
     pretrained = resolve(settings.model)
     served = Served(name, TRITON_KINDS[settings.device], settings.precision)
-    return write_repository(folder, pretrained, ClipPreparer.of(pretrained).image_edge_px, served)
+    return write_repository(folder, pretrained, preprocessor_of(pretrained).image_edge_px, served)

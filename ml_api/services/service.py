@@ -81,7 +81,7 @@ def build_services(settings: Settings) -> Services:
         store.ensure(pretrained.model_id, pretrained.dim)
         with ExitStack() as undo:
             undo.callback(store.close)
-            encoder = load_encoder(settings, pretrained, metrics, serving=True)
+            encoder = load_encoder(settings, pretrained, metrics)
             undo.callback(encoder.close)
             costs = warm_up(encoder)
             undo.pop_all()

@@ -70,7 +70,9 @@ class Settings(BaseModel):
     ] = ""
     data_dir: Annotated[
         FullPath,
-        Field(description="Folder of all that is kept: the embedded store, cached thumbnails, the metrics of syncs."),
+        Field(
+            description="Folder of all that is kept: the embedded store, cached thumbnails, converted models, the metrics of syncs."
+        ),
     ] = Path("data")
     thumbnail_cache_bytes: Annotated[
         int,
@@ -189,6 +191,11 @@ class Settings(BaseModel):
     def thumbnails(self) -> Path:
         """Folder of cached thumbnails; safe to delete."""
         return self.data_dir / "thumbnails"
+
+    @property
+    def converted_models(self) -> Path:
+        """Folder of the model's files as OpenVINO takes them, made at the first start; safe to delete."""
+        return self.data_dir / "models"
 
     @property
     def sync_metrics(self) -> Path:

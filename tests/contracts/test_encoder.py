@@ -10,8 +10,8 @@ from PIL import Image
 from ml_api.embedding.base import Embedder, Encoder, Prepared
 from ml_api.embedding.batching import BatchingEncoder, FittingEncoder
 from ml_api.embedding.caching import CachingEmbedder
-from ml_api.embedding.child import ChildEncoder, Load
 from ml_api.embedding.fake import FakeEncoder
+from ml_api.embedding.openvino import ConvertedFiles, OpenVinoEncoder
 from ml_api.embedding.triton.connection import Endpoint
 from ml_api.embedding.triton.encoder import TritonEncoder
 from ml_api.embedding.triton.repository import Served, write_repository
@@ -75,24 +75,19 @@ def clip(pretrained):
 
 
 @pytest.fixture(scope="module")
-def child(pretrained):
-    """The same model as `clip`, in a process of its own."""
-    from ml_api.embedding.clip import ClipPreparer
-
-    load = Load(pretrained, "cpu", "fp32", log_level="warning", environment="testing")
-    encoder = ChildEncoder(lambda: ClipPreparer.of(pretrained), load, lambda: pretrained)
-    yield encoder
-    encoder.close()
+def openvino(pretrained, tmp_path_factory):
+    """The same model as `clip`, converted."""
+    return OpenVinoEncoder(pretrained, ConvertedFiles(tmp_path_factory.mktemp("converted")), precision="fp32")
 
 
 @pytest.fixture(scope="module")
 def triton(pretrained, tmp_path_factory):
     """The same model as `clip`, on a real Triton server."""
     skip_without_triton()
-    from ml_api.embedding.clip import ClipPreparer
+    from ml_api.embedding.clip import preprocessor_of
 
     folder = tmp_path_factory.mktemp("triton")
-    preparer = ClipPreparer.of(pretrained)
+    preparer = preprocessor_of(pretrained)
     write_repository(folder / "models", pretrained, preparer.image_edge_px, Served("tiny", "KIND_AUTO", "fp32"))
     server = TritonServer(folder / "models", folder / "triton.log")
     try:
@@ -108,12 +103,12 @@ def triton(pretrained, tmp_path_factory):
     params=[
         "fake",
         "clip",
-        "child",
+        "openvino",
         "triton",
         "fitting over fake",
         "batching over fake",
         "batching over clip",
-        "batching over child",
+        "batching over openvino",
         "batching over triton",
         "caching over fake",
         "caching over clip",
@@ -239,8 +234,8 @@ def test_the_model_is_named_for_comparison(encoder):
     assert encoder.model.model_id == f"{encoder.model.name}@{encoder.model.revision}"
 
 
-@pytest.mark.parametrize("where", ["child", "triton"])
-def test_vectors_from_elsewhere_are_those_of_the_model_in_process(clip, where, request):
+@pytest.mark.parametrize("where", ["openvino", "triton"])
+def test_vectors_from_elsewhere_are_those_that_torch_computes_in_process(clip, where, request):
     there = request.getfixturevalue(where)
     items = [clip.prepare_text(text) for text in TEXTS]
     image = Image.new("RGB", (90, 50), "red")

@@ -14,6 +14,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from tests.converted_models import share_converted_models
+
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "demo" / "model"
 START_TIMEOUT_S = 120
@@ -31,6 +33,8 @@ def free_port():
 
 def environment(**settings):
     """This process's environment without its ML_API_* variables, plus `settings` (without the prefix)."""
+    if "data_dir" in settings:
+        share_converted_models(Path(settings["data_dir"]))
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ML_API_")}
     return (
         clean

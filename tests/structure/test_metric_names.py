@@ -21,10 +21,6 @@ FOREIGN = {
         "process_start_time_seconds",
         "python_gc_collections_total",
     },
-    "prometheus_client, of the model's process": {
-        "ml_api_model_process_cpu_seconds_total",
-        "ml_api_model_process_resident_memory_bytes",
-    },
     "node exporter": {
         "node_cpu_seconds_total",
         "node_disk_read_bytes_total",

@@ -53,12 +53,11 @@ def test_threads_hardly_spin_while_they_wait():
     assert (environ["OMP_WAIT_POLICY"], environ["GOMP_SPINCOUNT"]) == ("PASSIVE", "1000")
 
 
-@pytest.mark.parametrize(("cores", "threads"), [(1, "1"), (2, "1"), (3, "1"), (4, "2"), (9, "4")])
-def test_two_passes_share_the_cores(cores, threads):
+def test_a_pass_takes_all_cores():
     environ = {}
-    configure_openmp(environ, usable=cores)
+    configure_openmp(environ, usable=3)
 
-    assert environ["OMP_NUM_THREADS"] == threads
+    assert environ["OMP_NUM_THREADS"] == "3"
 
 
 def test_what_the_operator_has_set_stands():
@@ -80,4 +79,4 @@ def test_torch_hears_what_was_said_before_it_was_loaded():
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
 
-    assert ran.stdout.strip() == "1"
+    assert ran.stdout.strip() == "2"

@@ -1,17 +1,12 @@
-"""CLIP as an `Encoder`: features in the caller's thread, one forward pass for many."""
+"""CLIP computed by torch, as an `Encoder`: on GPUs, and on CPUs where a model cannot be converted for OpenVINO."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final, cast
 
-import numpy as np
-
-from ml_api.cores import usable
 from ml_api.embedding.base import Prepared, not_finite
-from ml_api.embedding.clip.loading import Device, device_for, load
-from ml_api.embedding.clip.precision import Precision, choose, hardware
-from ml_api.embedding.clip.preparing import ClipPreparer
-from ml_api.embedding.clip.threads import Threads
+from ml_api.embedding.clip.describing import describe
+from ml_api.embedding.clip.loading import Device, device_for, hardware, load
+from ml_api.embedding.precision import Precision, choose
 from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.embedding.wrapper import PreparedBy
 from ml_api.errors import ModelUnavailable
@@ -27,35 +22,27 @@ CPU_OUT_OF_MEMORY: Final = "can't allocate memory"
 class ClipEncoder(PreparedBy):
     """An `Encoder` over any CLIP that sentence-transformers loads."""
 
+    concurrency = 1
+
     def __init__(self, pretrained: PretrainedModel, *, device: Device = "auto", precision: Precision = "auto") -> None:
         """Load the weights. Raises ConfigError if the device is not there or cannot do this, or the model is not a CLIP."""
         self._device = device_for(device)
-        from ml_api.embedding.clip import packing  # it imports torch
-
-        on = hardware(self._device)
-        chosen = choose(precision, on)
-        self._model = load(pretrained, self._device, chosen)
-        if packing.pays(chosen, on):
-            packing.pack(self._model)
-        self._threads = Threads(usable()) if self._device == "cpu" else None
-        self._info = pretrained.info(str(self._model.device), chosen)
-        self._inputs = ClipPreparer(self._model[0].processor, self._model[0].model.config)
-        super().__init__(self._inputs)
+        chosen = choose(precision, hardware(self._device))
+        self.library = load(pretrained, self._device, chosen)
+        self._info = pretrained.info(str(self.library.device), chosen)
+        self.preprocessor = describe(self.library[0].processor, self.library[0].model.config)
+        super().__init__(self.preprocessor)
 
     @property
     def model(self) -> ModelInfo:
         return self._info
-
-    @property
-    def concurrency(self) -> int:
-        return self._threads.concurrency if self._threads else 1
 
     def embed(self, items: Sequence[Prepared]) -> Vectors:
         """Raises ModelUnavailable, with code `model-out-of-memory` where a smaller batch may still work."""
         import torch
 
         try:
-            with torch.inference_mode(), self._threads.for_a_pass(items[0].modality) if self._threads else nullcontext():
+            with torch.inference_mode():
                 return self._forward(items)
         except (torch.OutOfMemoryError, MemoryError) as exc:
             raise _out_of_memory() from exc
@@ -68,10 +55,10 @@ class ClipEncoder(PreparedBy):
         import torch
 
         modality = items[0].modality
-        features = self._inputs.pad(items) if modality == "text" else _stack(items)
-        on_device = {name: self._moved(tensor) for name, tensor in features.items()}
+        features = self.preprocessor.pad(items) if modality == "text" else self.preprocessor.stack(items)
+        on_device = {name: self._moved(torch.from_numpy(array)) for name, array in features.items()}
         # Normalised in float32: a norm in half precision is off in the third digit, and with it every score.
-        vectors = self._model.forward({**on_device, "modality": modality})["sentence_embedding"].float()
+        vectors = self.library.forward({**on_device, "modality": modality})["sentence_embedding"].float()
         norms = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
         if not bool(torch.isfinite(norms).all() & (norms > 0).all()):
             raise not_finite()
@@ -85,12 +72,6 @@ class ClipEncoder(PreparedBy):
         if self._device == "cpu":
             return tensor
         return tensor.pin_memory().to(self._device, non_blocking=True)
-
-
-def _stack(items: Sequence[Prepared]) -> "dict[str, torch.Tensor]":
-    import torch
-
-    return {"pixel_values": torch.from_numpy(np.stack([item.features for item in items]))}
 
 
 def _out_of_memory() -> ModelUnavailable:

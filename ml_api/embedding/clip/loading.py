@@ -1,13 +1,19 @@
 """From files to a model that is really the one they hold, on the device that was asked for."""
 
 import logging
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from ml_api.embedding.clip.precision import Precision, dtype
+from ml_api.embedding.precision import Hardware, Precision
 from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.errors import ConfigError
 
+if TYPE_CHECKING:
+    import torch
+
 Device = Literal["auto", "cpu", "cuda"]
+
+_BF16_INSTRUCTIONS: Final = ("avx512_bf16", "amx_bf16")
+"""Without one of them a CPU emulates bfloat16, more slowly than it computes float32."""
 
 
 def device_for(wanted: Device) -> Literal["cpu", "cuda"]:
@@ -18,6 +24,22 @@ def device_for(wanted: Device) -> Literal["cpu", "cuda"]:
     if wanted == "cuda" and not available:
         raise ConfigError("ML_API_DEVICE: there is no GPU that torch can use; set it to auto or cpu")
     return "cuda" if wanted == "cuda" or (wanted == "auto" and available) else "cpu"
+
+
+def hardware(device: str) -> Hardware:
+    """Ask torch, which asks the processor (or the emulated one that it was told to use)."""
+    import torch
+
+    if device == "cuda":
+        return Hardware("cuda", torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return Hardware("cpu", any(capabilities.get(name) for name in _BF16_INSTRUCTIONS))
+
+
+def dtype(precision: Precision) -> "torch.dtype":
+    import torch
+
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
 
 class _MissingWeights(logging.Handler):

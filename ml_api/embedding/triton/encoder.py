@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from ml_api.embedding.base import Modality, Prepared, Preparer
+from ml_api.embedding.base import MODALITIES, Modality, Prepared, Preparer
 from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.embedding.triton import wire
 from ml_api.embedding.triton.connection import Connection, Endpoint
@@ -32,7 +32,7 @@ class TritonEncoder(PreparedBy):
         self._connection = Connection(endpoint, timeout_s)
         self._model_id, self._dim = pretrained.model_id, pretrained.dim
         try:
-            self._max_batch: dict[Modality, int] = {modality: self._check(modality) for modality in wire.MODALITIES}
+            self._max_batch: dict[Modality, int] = {modality: self._check(modality) for modality in MODALITIES}
             about = self._try()
         except Unavailable as exc:
             self.close()

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from ml_api.embedding.base import Modality
+from ml_api.embedding.base import MODALITIES, Modality
 from ml_api.embedding.pretrained import FILES, PretrainedModel
 from ml_api.embedding.triton import wire
 from ml_api.errors import ConfigError
 
 PACKAGE: Final = Path(__file__).parents[2]
 CODE: Final = (
-    *("__init__.py", "cores.py", "errors.py", "records.py"),
-    *("embedding/__init__.py", "embedding/base.py", "embedding/pretrained.py", "embedding/wrapper.py", "embedding/clip"),
+    *("__init__.py", "errors.py", "records.py"),
+    *("embedding/__init__.py", "embedding/base.py", "embedding/precision.py", "embedding/pretrained.py", "embedding/wrapper.py"),
+    *("embedding/clip", "embedding/preprocessing"),
     *("embedding/triton/__init__.py", "embedding/triton/apart.py", "embedding/triton/wire.py"),
 )
 """What `serving` imports of this package, and what that imports. Kept complete by a test."""
@@ -39,7 +40,7 @@ class Served:
 
 def write_repository(folder: Path, pretrained: PretrainedModel, image_edge_px: int, served: Served) -> list[Path]:
     """Add the two models of `served` to `folder` and return their folders. Raises ConfigError if one is there already."""
-    targets = {modality: folder / wire.model_name(served.name, modality) for modality in wire.MODALITIES}
+    targets = {modality: folder / wire.model_name(served.name, modality) for modality in MODALITIES}
     for target in targets.values():
         if target.exists():
             raise ConfigError(f"{target} exists; remove it, or choose another folder, or another name in ML_API_EMBEDDING_URL")

@@ -14,7 +14,6 @@ from ml_api.embedding.base import Modality, Prepared
 Arrays = dict[str, npt.NDArray[np.int64] | npt.NDArray[np.float32]]
 """Tensors by name; the first dimension counts inputs."""
 
-MODALITIES: Final[tuple[Modality, ...]] = ("text", "image")
 INPUT_IDS: Final = "input_ids"
 """int64, (n, tokens)."""
 ATTENTION_MASK: Final = "attention_mask"

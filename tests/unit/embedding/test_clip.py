@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from PIL import Image
 from ml_api.embedding.base import Prepared
 from ml_api.embedding.clip import ClipEncoder
 from ml_api.embedding.clip.encoder import CPU_OUT_OF_MEMORY
-from ml_api.embedding.clip.threads import Threads
 from ml_api.embedding.pretrained import PretrainedModel, resolve
 from ml_api.errors import ConfigError, ModelUnavailable
 from tests.tiny_clip import CONTEXT_TOKENS, DIM, EDGE_PX, build_tiny_clip
@@ -115,7 +113,7 @@ def test_a_gpu_that_is_not_there_is_a_configuration_error(pretrained):
 def test_weights_that_give_no_finite_vector_are_an_unavailable_model(pretrained):
     broken = ClipEncoder(pretrained, device="cpu")
     with torch.no_grad():
-        broken._model[0].model.text_model.final_layer_norm.weight.fill_(float("nan"))
+        broken.library[0].model.text_model.final_layer_norm.weight.fill_(float("nan"))
 
     with pytest.raises(ModelUnavailable, match="not finite"):
         broken.embed([broken.prepare_text("cat")])
@@ -171,32 +169,3 @@ def test_nothing_but_the_encoder_itself_brings_torch_in():
     program = f"import sys, {modules}, ml_api.embedding.clip; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
-
-
-def test_images_alone_in_the_model_have_all_cores_anything_else_its_share():
-    torch.set_num_threads(2)
-    try:
-        threads = Threads(cores=4)
-        assert threads.concurrency == 2
-        with ThreadPoolExecutor(1) as other:
-            for _ in range(2):
-                with threads.for_a_pass("image"):
-                    assert torch.get_num_threads() == 4
-                    assert other.submit(threads_in_a_pass, threads, "image").result() == 2
-            assert other.submit(threads_in_a_pass, threads, "image").result() == 4
-            assert other.submit(threads_in_a_pass, threads, "text").result() == 2
-    finally:
-        torch.set_num_threads(1)
-
-
-def threads_in_a_pass(threads, modality):
-    with threads.for_a_pass(modality):
-        return torch.get_num_threads()
-
-
-def test_more_threads_than_cores_are_the_operators_choice():
-    torch.set_num_threads(2)
-    try:
-        assert Threads(cores=1).concurrency == 1
-    finally:
-        torch.set_num_threads(1)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from transformers import CLIPImageProcessorPil
 
-from ml_api.embedding.clip.pixels import Preprocessor
+from ml_api.embedding.clip.describing import pixels_of
 
 TOLERANCE = 1e-6
 """Rounding in float32; one step of 255 would be 0.015."""
@@ -19,7 +19,7 @@ def test_pixels_are_those_of_the_processor(size, crop):
     noise = np.random.default_rng(size[0]).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     image = Image.fromarray(noise)
 
-    ours = Preprocessor(processor)(image)
+    ours = pixels_of(processor)(image)
     theirs = processor(images=image, return_tensors="np")["pixel_values"][0]
 
     assert ours.shape == theirs.shape
@@ -34,12 +34,12 @@ def test_a_processor_that_does_anything_else_does_it_itself(change):
     image = Image.effect_noise((300, 200), 60).convert("RGB")
 
     theirs = processor(images=image, return_tensors="np")["pixel_values"][0]
-    np.testing.assert_array_equal(Preprocessor(processor)(image), theirs.astype(np.float32))
+    np.testing.assert_array_equal(pixels_of(processor)(image), theirs.astype(np.float32))
 
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("change", [{}, {"do_rescale": False}], ids=["CLIP's", "another"])
 def test_a_line_of_pixels_costs_no_more_than_a_square(change):
-    prepared = Preprocessor(CLIPImageProcessorPil(**change))(Image.new("RGB", (30_000, 1)))
+    prepared = pixels_of(CLIPImageProcessorPil(**change))(Image.new("RGB", (30_000, 1)))
 
     assert prepared.shape == (3, 224, 224)

@@ -5,17 +5,11 @@ Only time depends on it. Vectors of all precisions are comparable (cosine 0.9999
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Literal
 
 from ml_api.errors import ConfigError
 
-if TYPE_CHECKING:
-    import torch
-
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-
-_BF16_INSTRUCTIONS: Final = ("avx512_bf16", "amx_bf16")
-"""Without one of them a CPU emulates bfloat16, more slowly than it computes float32."""
 
 _log = logging.getLogger(__name__)
 
@@ -26,16 +20,6 @@ class Hardware:
 
     device: Literal["cpu", "cuda"]
     native_bf16: bool
-
-
-def hardware(device: str) -> Hardware:
-    """Ask torch, which asks the processor (or the emulated one that it was told to use)."""
-    import torch
-
-    if device == "cuda":
-        return Hardware("cuda", torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities()
-    return Hardware("cpu", any(capabilities.get(name) for name in _BF16_INSTRUCTIONS))
 
 
 def choose(wanted: Precision, on: Hardware) -> Precision:
@@ -49,9 +33,3 @@ def choose(wanted: Precision, on: Hardware) -> Precision:
     if on.native_bf16:
         return "bf16"
     return "fp16" if on.device == "cuda" else "fp32"
-
-
-def dtype(precision: Precision) -> "torch.dtype":
-    import torch
-
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]

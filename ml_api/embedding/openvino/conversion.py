@@ -1,0 +1,89 @@
+"""`python -m ml_api.embedding.openvino.conversion`: a model of the library's as OpenVINO's files, if its vectors stay the same.
+
+A program of its own, started by `openvino.files`: the only place that needs both torch and OpenVINO.
+"""
+
+import json
+import sys
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import openvino  # type: ignore[import-untyped]  # as in encoder
+from PIL import Image
+
+from ml_api.embedding.base import Modality, Prepared
+from ml_api.embedding.clip import ClipEncoder
+from ml_api.embedding.clip.tracing import towers
+from ml_api.embedding.openvino.encoder import compile_model
+from ml_api.embedding.openvino.files import Order, Outcome
+from ml_api.embedding.precision import Precision
+from ml_api.embedding.preprocessing import PixelRecipe
+from ml_api.embedding.pretrained import PretrainedModel
+from ml_api.errors import ConfigError, ModelUnavailable
+
+COSINE: Final = 0.999
+"""The least between a converted model's vectors and torch's in float32; bfloat16 gives 0.9999."""
+_TEXTS: Final = ("dog", "two dogs playing in the snow at night")
+"""Of two lengths, so that padding is compared, too."""
+
+
+def main() -> None:
+    order = Order(**json.load(sys.stdin))
+    try:
+        outcome = convert(order)
+    except ConfigError as exc:
+        outcome = Outcome(problems=exc.problems)
+    except ModelUnavailable as exc:
+        outcome = Outcome(reason=exc.detail)
+    print(json.dumps(asdict(outcome)))  # noqa: T201 - who started this reads it
+
+
+def convert(order: Order, least_cosine: float = COSINE) -> Outcome:
+    """Raises ConfigError for a model that cannot be loaded, ModelUnavailable for one that computes nothing finite."""
+    pretrained = PretrainedModel(order.name, Path(order.path), order.revision, order.dim)
+    torchs = ClipEncoder(pretrained, device="cpu", precision="fp32")
+    if not isinstance(torchs.preprocessor.pixels, PixelRecipe):
+        return Outcome(reason="its image processor is of an unknown kind")
+    target, probes = Path(order.target), _probes(torchs)
+    core = openvino.Core()
+    precision: Precision = "bf16" if order.stored == "fp16" else "fp32"
+    for modality, (module, example) in towers(torchs, probes).items():
+        converted = _converted(module, example)
+        cosine = _least_cosine(compile_model(core, converted, modality, precision), example, torchs.embed(probes[modality]))
+        if not cosine >= least_cosine:  # nor is NaN
+            return Outcome(reason=f"the converted model computes other vectors for {modality} (cosine {cosine:.4f})")
+        openvino.save_model(converted, target / f"{modality}.xml", compress_to_fp16=order.stored == "fp16")
+    torchs.preprocessor.save(target)
+    return Outcome()
+
+
+def _probes(encoder: ClipEncoder) -> dict[Modality, list[Prepared]]:
+    edge = encoder.image_edge_px
+    noise = np.random.default_rng(7).integers(0, 256, (edge, edge, 3), dtype=np.uint8)
+    pictures = [Image.fromarray(noise), Image.new("RGB", (edge, edge), "red")]
+    return {
+        "text": [encoder.prepare_text(text) for text in _TEXTS],
+        "image": [encoder.prepare_image(picture) for picture in pictures],
+    }
+
+
+def _converted(module: Any, example: dict[str, Any]) -> openvino.Model:
+    """With a free number of inputs, and for text a free number of tokens."""
+    free = {name: [-1, -1] if array.ndim == 2 else [-1, *array.shape[1:]] for name, array in example.items()}
+    with warnings.catch_warnings(action="ignore"):  # torch's: tracing is deprecated, and fixes branches
+        model = openvino.convert_model(module, example_input=example, input=free)
+    for tensor, name in zip(model.inputs, example, strict=True):
+        tensor.get_tensor().set_names({name})
+    return model
+
+
+def _least_cosine(model: Any, example: dict[str, Any], expected: Any) -> float:
+    vectors = model({name: array.numpy() for name, array in example.items()})[0]
+    return float(((vectors / np.linalg.norm(vectors, axis=1, keepdims=True)) * expected).sum(axis=1).min())
+
+
+if __name__ == "__main__":
+    main()

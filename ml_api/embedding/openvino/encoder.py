@@ -1,0 +1,144 @@
+"""The forward pass as an `Encoder`: features in the caller's thread, OpenVINO computes, and Python's lock is free meanwhile."""
+
+import logging
+import queue
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, cast
+
+import numpy as np
+import numpy.typing as npt
+import openvino  # type: ignore[import-untyped]  # shipped without a py.typed marker
+
+from ml_api.cores import usable
+from ml_api.embedding.base import MODALITIES, Modality, Prepared, not_finite
+from ml_api.embedding.openvino.files import ConvertedFiles, NotConverted, Stored
+from ml_api.embedding.precision import Hardware, Precision, choose
+from ml_api.embedding.preprocessing import Preprocessor
+from ml_api.embedding.pretrained import PretrainedModel
+from ml_api.embedding.wrapper import PreparedBy
+from ml_api.errors import ModelUnavailable
+from ml_api.records import ModelInfo, Vectors
+
+PASSES: Final = 2
+"""How many are under way at once: while one is between two parallel steps, or its vectors are handed out, the other computes."""
+SHAPES: Final = 256
+"""How many shapes of inputs a stream keeps its kernels for; texts come in some thousand, and each takes about 0.2 MB."""
+_OUT_OF_MEMORY: Final = ("bad_alloc", "allocate", "out of memory")
+"""How OpenVINO and oneDNN say it, in a plain RuntimeError."""
+
+_log = logging.getLogger(__name__)
+
+
+class OpenVinoEncoder(PreparedBy):
+    """An `Encoder` over a model's converted files."""
+
+    def __init__(self, pretrained: PretrainedModel, files: ConvertedFiles, *, precision: Precision = "auto") -> None:
+        """Raises ConfigError for a model or a precision that cannot be used, NotConverted for what only torch can compute."""
+        core = openvino.Core()
+        chosen = choose(precision, hardware(core))
+        stored: Stored = "fp16" if chosen == "bf16" else "fp32"
+        try:
+            models, self._inputs = _read(core, files.find(pretrained, stored), chosen)
+        except Unreadable as exc:
+            _log.warning("the converted files of %s are damaged and are made again: %s", pretrained.name, exc.__cause__)
+            files.discard(pretrained, stored)
+            models, self._inputs = _read(core, files.find(pretrained, stored), chosen)
+        super().__init__(self._inputs)
+        self._info = pretrained.info("cpu", chosen)
+        self._passes = {modality: _Requests(model) for modality, model in models.items()}
+
+    @property
+    def model(self) -> ModelInfo:
+        return self._info
+
+    @property
+    def concurrency(self) -> int:
+        return PASSES
+
+    def embed(self, items: Sequence[Prepared]) -> Vectors:
+        """Raises ModelUnavailable, with code `model-out-of-memory` where a smaller batch may still work."""
+        try:
+            arrays = self._arrays(items)
+            with self._passes[items[0].modality].one() as request:
+                vectors = request(arrays)
+        except MemoryError as exc:
+            raise _out_of_memory() from exc
+        except (RuntimeError, ValueError) as exc:  # what OpenVINO and numpy raise for inputs that they cannot take
+            if any(words in str(exc) for words in _OUT_OF_MEMORY):
+                raise _out_of_memory() from exc
+            raise ModelUnavailable("The model failed.") from exc
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if not (np.isfinite(norms).all() and (norms > 0).all()):
+            raise not_finite()
+        return cast("Vectors", vectors / norms)
+
+    def _arrays(self, items: Sequence[Prepared]) -> Mapping[str, npt.NDArray[Any]]:
+        """Raises ValueError for a token that the model does not know: OpenVINO would compute something of it."""
+        if items[0].modality == "image":
+            return self._inputs.stack(items)
+        arrays = self._inputs.pad(items)
+        ids = arrays["input_ids"]
+        if ids.min() < 0 or ids.max() >= self._inputs.tokenizer.vocabulary:
+            raise ValueError("no such token")
+        return arrays
+
+    def close(self) -> None:
+        pass  # the weights go when the last who holds them does
+
+
+def hardware(core: openvino.Core) -> Hardware:
+    """OpenVINO computes in bfloat16 of its own accord where the processor multiplies it."""
+    return Hardware("cpu", native_bf16=core.get_property("CPU", "INFERENCE_PRECISION_HINT") == openvino.Type.bf16)
+
+
+def compile_model(core: openvino.Core, model: Any, modality: Modality, precision: Precision) -> Any:
+    """`model` is one in memory, or the path of a `.xml`. An image's pass takes all cores; two passes over texts share them."""
+    cores = usable()
+    return core.compile_model(
+        model,
+        "CPU",
+        {
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+            "NUM_STREAMS": str(1 if modality == "image" else min(PASSES, cores)),
+            "INFERENCE_NUM_THREADS": str(cores),
+            # Bound to a core, a thread would wait for the request that is decoded there while another core is idle.
+            "ENABLE_CPU_PINNING": "NO",
+            "CPU_RUNTIME_CACHE_CAPACITY": str(SHAPES),
+        },
+    )
+
+
+class Unreadable(NotConverted):
+    """Converted files are there, and complete, but not what was written."""
+
+
+def _read(core: openvino.Core, folder: Path, precision: Precision) -> tuple[dict[Modality, Any], Preprocessor]:
+    try:
+        models = {modality: compile_model(core, str(folder / f"{modality}.xml"), modality, precision) for modality in MODALITIES}
+        return models, Preprocessor.read(folder)
+    except Exception as exc:  # whatever a damaged file makes of OpenVINO, tokenizers or json
+        raise Unreadable("its converted files cannot be read") from exc
+
+
+class _Requests:
+    """OpenVINO's requests of one model, each for one pass at a time: as many as are under way at once."""
+
+    def __init__(self, model: Any) -> None:
+        self._names = [tensor.any_name for tensor in model.inputs]
+        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for _ in range(PASSES):
+            self._idle.put(model.create_infer_request())
+
+    @contextmanager
+    def one(self) -> Iterator[Any]:
+        request = self._idle.get()
+        try:
+            yield lambda arrays: request.infer({name: arrays[name] for name in self._names}, share_inputs=True)[0]
+        finally:
+            self._idle.put(request)
+
+
+def _out_of_memory() -> ModelUnavailable:
+    return ModelUnavailable("The model ran out of memory.", code="model-out-of-memory")

@@ -1,0 +1,165 @@
+"""Converted models on disk: found, made by a process of their own where they are not, never half there.
+
+Converting takes torch, seconds, and memory for the weights several times over; all of that ends with the process that does it.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import Final, Literal
+
+from ml_api.embedding.base import MODALITIES
+from ml_api.embedding.pretrained import PretrainedModel
+from ml_api.errors import ConfigError
+
+Stored = Literal["fp32", "fp16"]
+"""Numbers in which weights lie on disk. float16 holds what bfloat16 can tell apart, in half of float32's space."""
+
+FORMAT: Final = 1
+"""Of a folder of converted files: another number makes them anew."""
+CONVERT_TIMEOUT_S: Final = 1800.0
+"""Longest that a conversion may take; a large model from a slow disk takes minutes."""
+_PROGRAM: Final = "ml_api.embedding.openvino.conversion"
+_ROOT: Final = Path(__file__).parents[3]
+"""Where Python finds this package, so that it finds the same one again."""
+_COMPLETE: Final = "complete.json"
+_LOCK: Final = "lock"
+
+_log = logging.getLogger(__name__)
+
+
+class NotConverted(Exception):
+    """The model cannot be converted, or what came out is not the same model; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the process that converts is told, as JSON on its standard input."""
+
+    name: str
+    path: str
+    revision: str
+    dim: int
+    stored: Stored
+    target: str
+    """An empty folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What it answers, as JSON on its standard output; all empty if the model was converted."""
+
+    problems: tuple[str, ...] = ()
+    """Of a ConfigError: the model cannot be used at all."""
+    reason: str = ""
+    """Why only torch can compute it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertedFiles:
+    """Of any number of models, in `folder`, which may be deleted at any time: they are made again."""
+
+    folder: Path
+
+    def find(self, pretrained: PretrainedModel, stored: Stored) -> Path:
+        """The folder of a model's converted files, which are made if need be. Raises ConfigError, NotConverted."""
+        wanted = self.folder / _name(pretrained, stored)
+        if not _is_complete(wanted):
+            with self._alone():
+                if not _is_complete(wanted):  # nobody else has made it meanwhile
+                    self._make(pretrained, stored, wanted)
+        return wanted
+
+    def discard(self, pretrained: PretrainedModel, stored: Stored) -> None:
+        """What cannot be read after all."""
+        shutil.rmtree(self.folder / _name(pretrained, stored), ignore_errors=True)
+
+    def _make(self, pretrained: PretrainedModel, stored: Stored, wanted: Path) -> None:
+        started = perf_counter()
+        _log.info("converting %s for OpenVINO; this is done once", pretrained.name)
+        for left in self.folder.glob(f"{wanted.name}*"):  # of one that was interrupted, or damaged
+            shutil.rmtree(left)
+        making = Path(tempfile.mkdtemp(prefix=f"{wanted.name}.", dir=self.folder))
+        try:
+            _convert(Order(pretrained.name, str(pretrained.path), pretrained.revision, pretrained.dim, stored, str(making)))
+            _seal(making)
+            making.rename(wanted)
+        except OSError as exc:
+            raise NotConverted(f"{self.folder} cannot be written ({exc.strerror})") from exc
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+        _log.info("converted in %.1f s", perf_counter() - started)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While a sync and a service start together, one converts and the other waits for it."""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = (self.folder / _LOCK).open("w")
+        except OSError as exc:
+            raise NotConverted(f"{self.folder} cannot be written ({exc.strerror})") from exc
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _name(pretrained: PretrainedModel, stored: Stored) -> str:
+    readable = re.sub(r"[^\w-]+", "-", pretrained.name)[:60].strip("-")
+    return f"{readable}-{pretrained.revision}-{stored}-{version('openvino')}-{FORMAT}"
+
+
+def _convert(order: Order) -> None:
+    command = [sys.executable, "-W", "ignore", "-m", _PROGRAM]
+    try:
+        ran = subprocess.run(  # noqa: S603 - this program itself
+            command,
+            cwd=_ROOT,
+            input=json.dumps(asdict(order)),
+            capture_output=True,
+            text=True,
+            timeout=CONVERT_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise NotConverted(f"the conversion took longer than {CONVERT_TIMEOUT_S:g} s") from exc
+    if ran.returncode:
+        said = ran.stderr.strip().splitlines()
+        raise NotConverted(f"the conversion ended with code {ran.returncode}: {said[-1] if said else 'it said nothing'}")
+    outcome = Outcome(**json.loads(ran.stdout.splitlines()[-1]))
+    if outcome.problems:
+        raise ConfigError(*outcome.problems)
+    if outcome.reason:
+        raise NotConverted(outcome.reason)
+
+
+def _seal(folder: Path) -> None:
+    """Write down what belongs to it, and bring all of it to the disk."""
+    (folder / _COMPLETE).write_text(json.dumps({file.name: file.stat().st_size for file in folder.iterdir()}), encoding="utf-8")
+    for file in folder.iterdir():
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _is_complete(folder: Path) -> bool:
+    try:
+        sizes = json.loads((folder / _COMPLETE).read_text(encoding="utf-8"))
+        return {f"{modality}.xml" for modality in MODALITIES} <= set(sizes) and all(
+            (folder / name).stat().st_size == size for name, size in sizes.items()
+        )
+    except (OSError, ValueError):
+        return False
