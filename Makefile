@@ -43,7 +43,7 @@ sync: $(VENV)/.installed
 
 # --- checking --------------------------------------------------------------------------------------------------------
 
-test: lint $(VENV)/.milvus-server $(VENV)/.triton-server
+test: lint $(VENV)/.milvus-server $(VENV)/.triton-server $(VENV)/.client-generator
 	@scripts/system-packages chromium nginx-light $(MONITORING)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
@@ -86,6 +86,11 @@ $(VENV)/.milvus-server: requirements-milvus-server.txt $(VENV)/.installed
 # The tests' Triton server: a wheel that runs with the system's Python only. Where it cannot, its tests say so and are skipped.
 $(VENV)/.triton-server: requirements-triton-server.txt scripts/triton-server $(VENV)/.installed
 	@scripts/triton-server $(BIN)/python $(VENV)/triton-server
+
+# What the tests make a client with, in a folder of its own: what it needs contradicts what other packages brought.
+$(VENV)/.client-generator: requirements-client-generator.txt $(VENV)/.installed
+	$(BIN)/python -m pip install $(QUIET) --upgrade --target $(VENV)/client-generator -r $<
+	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt requirements-otel.txt requirements-triton.txt $(VENV)/.installed
 	$(BIN)/python -m pip install $(QUIET) -r requirements-dev.txt -c constraints.txt
