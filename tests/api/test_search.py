@@ -5,8 +5,11 @@ import io
 import json
 
 import pytest
+from PIL import Image
 
+from ml_api.images import MEDIA_TYPES
 from tests.api.stand import COLOURS, picture
+from tests.hostile_images import encoded
 
 
 def found(response):
@@ -80,6 +83,17 @@ def test_an_image_can_come_as_a_form_field_a_body_or_in_json(client):
     answers = [found(response) for response in ways]
     assert answers[0][0] == "sub/green.png"
     assert all(answer == answers[0] for answer in answers)
+
+
+@pytest.mark.parametrize("format_", MEDIA_TYPES)
+def test_a_picture_finds_itself_in_every_format_and_every_way_in(client, format_):
+    data = encoded(Image.new("RGB", (64, 48), COLOURS["red.png"]), format_)
+
+    as_body = client.post("/v1/search/image", data=data, content_type=MEDIA_TYPES[format_])
+    as_form = client.post("/v1/search/image", data={"image": (io.BytesIO(data), "picture")})
+    as_json = client.post("/v1/search/image", json={"image": base64.b64encode(data).decode()})
+
+    assert [found(response)[0] for response in (as_body, as_form, as_json)] == ["red.png"] * 3
 
 
 @pytest.mark.parametrize(

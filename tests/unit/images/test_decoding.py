@@ -98,6 +98,18 @@ def test_a_big_jpeg_is_decoded_no_larger_than_twice_the_edge_asked_for():
     assert decoded.image.size == (250, 200)
 
 
+@pytest.mark.parametrize("upright", [False, True])
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "TIFF"])
+def test_a_panorama_of_twenty_to_one_is_read(format_, upright):
+    size = (600, 12_000) if upright else (12_000, 600)
+    limits = ImageLimits(max_bytes=2**25, max_pixels=10**7, max_aspect=20)
+
+    decoded = decode(encoded(Image.linear_gradient("L").resize(size).convert("RGB"), format_), limits, for_edge_px=128)
+
+    assert (decoded.width, decoded.height) == size
+    assert decoded.image.size == (size[0] // 2, size[1] // 2)
+
+
 @pytest.mark.parametrize("format_", BIG)
 def test_reducing_keeps_the_picture_in_every_format(format_):
     image = scene().resize((640, 320), Image.Resampling.NEAREST)
