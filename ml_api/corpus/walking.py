@@ -30,7 +30,7 @@ class _Entry:
     """What one name in a folder stands for. A folder's key ends in a slash."""
 
     key: str
-    path: str
+    found: os.DirEntry[str]
     folder: bool
     link: bool
 
@@ -61,7 +61,7 @@ class Walk:
                 open_folders.pop()
             elif entry.folder:
                 if self._enters(entry):
-                    open_folders.append(iter(self._entries(entry.path, entry.key)))
+                    open_folders.append(iter(self._entries(entry.found.path, entry.key)))
             elif (file := self._file(entry)) is not None:
                 yield file
 
@@ -87,7 +87,7 @@ class Walk:
         except OSError as exc:
             self._lost(key, exc, link=link)
             return None
-        return _Entry(f"{key}/" if folder else key, entry.path, folder, link)
+        return _Entry(f"{key}/" if folder else key, entry, folder, link)
 
     def _lost(self, key: str, exc: OSError, *, link: bool) -> None:
         if exc.errno not in LEADS_NOWHERE:
@@ -111,12 +111,12 @@ class Walk:
         return why is None
 
     def _ours_or_known(self, folder: _Entry) -> PassedOver | None:
-        identity = _identity(Path(folder.path)) if self._ours or self._follow_links else None
+        identity = _identity(Path(folder.found.path)) if self._ours or self._follow_links else None
         if identity in self._ours:
             return PassedOver.OURS
         if not self._follow_links or identity is None:
             return None
-        real = Path(os.path.realpath(folder.path))
+        real = Path(os.path.realpath(folder.found.path))
         if real != self._root / folder.key and (real.is_relative_to(self._root) or identity in self._entered):
             return PassedOver.LINK  # it is listed where it lies, or was entered by another link
         self._entered.add(identity)
@@ -132,10 +132,10 @@ class Walk:
             self._pass_over(PassedOver.IGNORED)
             return None
         try:
-            if entry.link and (why := self._why_not(os.path.realpath(entry.path, strict=True))):
+            if entry.link and (why := self._why_not(os.path.realpath(entry.found.path, strict=True))):
                 self._pass_over(why)
                 return None
-            status = Path(entry.path).stat()
+            status = entry.found.stat()
         except OSError as exc:
             self._lost(entry.key, exc, link=entry.link)
             return None
@@ -156,7 +156,8 @@ class Walk:
 
 
 def _is_image(key: str) -> bool:
-    return Path(key).suffix.lower() in SUFFIXES
+    _, dot, ending = key.rpartition(".")  # a Path for each file would double what a listing costs
+    return bool(dot) and f".{ending.lower()}" in SUFFIXES
 
 
 def _identity(folder: Path) -> Identity | None:

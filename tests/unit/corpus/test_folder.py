@@ -41,7 +41,7 @@ def test_files_of_every_format_that_is_read_are_listed(root):
 
 
 def test_other_files_and_hidden_ones_are_not(root):
-    for key in ("notes.txt", "metadata.jsonl", ".hidden.jpg", ".git/x.jpg", "noext", "a.jpg.part"):
+    for key in ("notes.txt", "metadata.jsonl", ".hidden.jpg", ".git/x.jpg", "noext", "a.jpg.part", "jpg", "a.b/png"):
         write(root / key)
     assert keys(root) == []
 
