@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import NoReturn
 
 from demo.corpus import COUNT, write_corpus
-from ml_api.settings import Settings, environment_name
+from ml_api.errors import ConfigError
+from ml_api.settings import Settings, environment_name, load_settings
 from ml_api.settings.conditions import require_free_port
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "demo" / "model"
 KEPT = {"host", "port", "metrics_port", "device", "precision", "threads", "log_level", "log_queries", "revision"}
 """Settings that a demo takes from the environment."""
+PORTS = ("port", "metrics_port")
 DEMOS = 10
 """As many cannot meet on a port, even when they start at once: the second takes 8421, or 8431, or 8441, …"""
 
@@ -35,6 +37,9 @@ def main() -> int:
         return _run(options.data.absolute(), options.count, ["monitoring.local"] if options.monitor else ["ml_api", "serve"])
     except KeyboardInterrupt:
         return 130
+    except ConfigError as exc:
+        print(*(f"error: {problem}" for problem in exc.problems), sep="\n", file=sys.stderr)
+        return 2
     except OSError as exc:
         print(f"error: {exc.filename or 'the demo'}: {exc.strerror}", file=sys.stderr)
         return 1
@@ -42,12 +47,26 @@ def main() -> int:
 
 def _run(parent: Path, pictures: int, server: list[str]) -> int:
     folder, number = claim(parent)
-    write_corpus(folder / "images", pictures)
-    os.chdir(folder)  # where there is no .env
-    ours = {"model": MODEL, "corpus": folder / "images", "data_dir": folder}
+    images = folder / "images"
+    images.mkdir(exist_ok=True)
+    ours = {"model": MODEL, "corpus": images, "data_dir": folder}
     environment = _environment() | {environment_name(field): str(value) for field, value in ours.items()}
+    load_settings(environment | _free_ports(environment, number), command="serve")  # before anything slow begins
+    write_corpus(images, pictures)
+    os.chdir(folder)  # where there is no .env
     synced = subprocess.run([sys.executable, "-m", "ml_api", "sync"], env=environment, check=False).returncode
-    return synced or _become([sys.executable, "-m", *server], environment | _free_ports(environment, number))
+    if synced:
+        return synced
+    ports = _free_ports(environment, number)
+    _tell(ports)
+    return _become([sys.executable, "-m", *server], environment | ports)
+
+
+def _tell(ports: dict[str, str]) -> None:
+    for field in PORTS:
+        usual = str(Settings.model_fields[field].default)
+        if (port := ports.get(environment_name(field), usual)) != usual:
+            print(f"port {usual} is in use: {port} is taken in its place", file=sys.stderr)
 
 
 def _become(command: list[str], environment: dict[str, str]) -> NoReturn:
@@ -77,16 +96,13 @@ def _environment() -> dict[str, str]:
 
 
 def _free_ports(environment: dict[str, str], number: int) -> dict[str, str]:
-    """Variables for the ports that the environment does not choose: the usual ones, or others that are free, which is told."""
+    """Variables for the ports that the environment does not choose: the usual ones, or others that are free."""
     host = environment.get(environment_name("host")) or Settings.model_fields["host"].default
     chosen = {}
-    for field in ("port", "metrics_port"):
+    for field in PORTS:
         if not environment.get(environment_name(field)):
             usual = Settings.model_fields[field].default
-            port = _free_port(host, range(usual + number - 1, usual + 10 * DEMOS, DEMOS))
-            if port != usual:
-                print(f"port {usual} is in use: {port} is taken in its place", file=sys.stderr)
-            chosen[environment_name(field)] = str(port)
+            chosen[environment_name(field)] = str(_free_port(host, range(usual + number - 1, usual + 10 * DEMOS, DEMOS)))
     return chosen
 
 

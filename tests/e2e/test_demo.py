@@ -4,13 +4,14 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
 
 import pytest
 
-from tests.e2e.server_process import ROOT, environment
+from tests.e2e.server_process import ROOT, environment, free_port
 from tests.prometheus_server import wait_until
 
 
@@ -71,6 +72,16 @@ def test_two_at_once_take_ports_and_folders_of_their_own(start, tmp_path):
         assert get(f"{url}/v1/stats")["images"] == 24
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["demo", "demo-2"]
     assert [demo.stop() for demo in demos] == [0, 0]
+
+
+def test_a_port_that_was_asked_for_is_not_replaced(start, tmp_path):
+    """And it is told before anything slow begins."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        demo = start(port=port, metrics_port=free_port())
+        assert demo.process.wait(60) == 2
+    assert demo.said().startswith(f"error: ML_API_PORT: port {port} of 127.0.0.1 is in use")
+    assert not list((tmp_path / "data" / "demo" / "images").iterdir())
 
 
 def test_a_file_in_the_place_of_its_folder_is_one_line(start, tmp_path):
