@@ -4,6 +4,7 @@
     ├── InvalidInput            the caller sent something that can never work
     │   ├── InvalidQuery        ... a search text or parameter
     │   ├── InvalidImage        ... bytes that are not an image we can embed
+    │   │   └── TooCostly       ... or one that takes too much time or memory to decode
     │   ├── TooLarge            ... more than a limit allows
     │   │   ├── UriTooLong
     │   │   └── HeadersTooLarge
@@ -49,6 +50,17 @@ class InvalidQuery(InvalidInput):
 
 class InvalidImage(InvalidInput):
     code = "invalid-image"
+
+
+class TooCostly(InvalidImage):
+    """`needed_bytes` of memory would decode it; 0 where that is not known, or where it is time that is lacking."""
+
+    code = "image-too-costly"
+
+    def __init__(self, detail: str, *, lacking: Literal["time", "memory"] = "memory", needed_bytes: int = 0) -> None:
+        super().__init__(f"{detail}; send a smaller or simpler one.")
+        self.lacking = lacking
+        self.needed_bytes = needed_bytes
 
 
 class TooLarge(InvalidInput):

@@ -6,6 +6,7 @@ from ml_api.corpus.thumbnails import Thumbnails
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder
 from ml_api.health import Health
+from ml_api.images import InlineDecoder
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.search import Searcher
@@ -19,12 +20,12 @@ def stand_in_services(root, thumbnail_dir, limits, encoder=None, **replaced):
     encoder, corpus = encoder or FakeEncoder(), FolderCorpus(root)
     store = replaced.setdefault("store", MemoryStore())
     store.ensure(encoder.model.model_id, encoder.model.dim)
-    indexer = Indexer(corpus, store, lambda: encoder, limits, metrics)
+    decoder = replaced.setdefault("decoder", InlineDecoder(limits))
+    indexer = Indexer(corpus, store, lambda: encoder, decoder, metrics)
     indexer.run(indexer.plan())
     parts = {
-        "limits": limits,
         "corpus": corpus,
-        "thumbnails": Thumbnails(Previews(thumbnail_dir, 2**20), limits),
+        "thumbnails": Thumbnails(Previews(thumbnail_dir, 2**20), decoder),
         "embedder": BatchingEncoder(encoder, metrics),
         "facts": StoreFacts("images", "memory", "COSINE"),
     } | replaced

@@ -179,8 +179,35 @@ SIZES = Section(
     leads_to=["infrastructure"],
 )
 
+DECODING = Section(
+    "Do images cost too much to decode?",
+    [
+        [
+            graph(
+                "Images not decoded",
+                "Images a second that took too much time or memory, made their decoder crash, or came while all were busy.",
+                "ops",
+                Query(rate("ml_api_decoding_refused_total", "reason"), "{{reason}}"),
+            ).stacked(),
+            graph(
+                "Decoding processes replaced",
+                "Stopped over an image, crashed, lost for no fault of an image's, or renewed after a big one, as is usual.",
+                "ops",
+                Query(rate("ml_api_decoding_processes_ended_total", "reason"), "{{reason}}"),
+            ).stacked(),
+            graph(
+                "Memory for decoding",
+                "What the images that are being decoded now may take together: at most ML_API_DECODE_MEMORY_BYTES.",
+                "bytes",
+                Query(f"sum(ml_api_decoding_memory_bytes{{{APP}}})", "allowed now"),
+            ),
+        ],
+    ],
+    leads_to=["infrastructure"],
+)
+
 DASHBOARD = Dashboard(
     "endpoints",
     "Which route is slow or failing, since when, and with which kind of error?",
-    [NOW, ERRORS, TIME, SIZES],
+    [NOW, ERRORS, TIME, SIZES, DECODING],
 )

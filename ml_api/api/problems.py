@@ -23,6 +23,7 @@ STATUS: dict[type[MlApiError], int] = {
     errors.InvalidInput: 400,
     errors.InvalidQuery: 400,
     errors.InvalidImage: 422,
+    errors.TooCostly: 422,
     errors.TooLarge: 413,
     errors.UriTooLong: 414,
     errors.HeadersTooLarge: 431,
@@ -43,6 +44,7 @@ STATUS: dict[type[MlApiError], int] = {
 REASONS: dict[type[MlApiError], str] = {
     errors.TooLarge: "too_large",
     errors.InvalidImage: "bad_image",
+    errors.TooCostly: "too_costly",
     errors.Overloaded: "queue_full",
     errors.DeadlineExceeded: "deadline",
 }

@@ -81,7 +81,7 @@ def image() -> Response:
         data, wanted = image_query()
     page = _page(wanted)
     with stages.stage("decode"):
-        decoded = images.decode(data, services().limits, for_edge_px=services().embedder.image_edge_px, deadline=deadline)
+        decoded = services().decoder.decode(data, services().embedder.image_edge_px, deadline)
     return _answer(services().searcher.by_image(decoded.image, page, deadline, stages), page, stages)
 
 

@@ -1,5 +1,6 @@
 """The only door for image bytes: what passes `decode` is a small, safe RGB image; everything else is an InvalidImage."""
 
+from ml_api.images.base import Decoder, InlineDecoder
 from ml_api.images.decoders import versions
 from ml_api.images.decoding import DecodedImage, ImageLimits, decode
 from ml_api.images.formats import ACCEPTED, MEDIA_TYPES, SUFFIXES, identify
@@ -11,7 +12,9 @@ __all__ = [
     "SUFFIXES",
     "THUMBNAIL_MEDIA_TYPE",
     "DecodedImage",
+    "Decoder",
     "ImageLimits",
+    "InlineDecoder",
     "decode",
     "identify",
     "thumbnail",

@@ -3,24 +3,13 @@
 Whatever a decoder throws becomes InvalidImage with our own words: a foreign message may hold addresses and paths.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from threading import BoundedSemaphore
-from typing import Final
+from dataclasses import dataclass
 
 from PIL import Image
 
-from ml_api.deadline import Deadline
-from ml_api.errors import InvalidImage, MlApiError, Overloaded, TooLarge
+from ml_api.errors import InvalidImage, MlApiError, TooCostly, TooLarge
 from ml_api.images import decoders, pixels
 from ml_api.images.formats import require_format, webp_canvas
-
-_BIG_PIXELS: Final = 16_000_000
-_BIG_AT_ONCE: Final = 2
-"""A PNG of 400 KB may hold 100 million pixels, and those cost 0.9 GB while alpha is laid on white. Bigger ones than
-_BIG_PIXELS take turns, so that it is this many times 0.9 GB, not as many as there are request threads."""
-_BIG_TIMEOUT_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +19,8 @@ class ImageLimits:
     max_bytes: int
     max_pixels: int
     max_aspect: float
-    _big: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(_BIG_AT_ONCE), repr=False, compare=False)
+    max_memory_bytes: int | None = None
+    """What may be allocated to decode it; None where nobody counts."""
 
     def check_bytes(self, size: int) -> None:
         """Raises TooLarge."""
@@ -52,21 +42,13 @@ class ImageLimits:
                 code="image-too-elongated",
             )
 
-    @contextmanager
-    def turn(self, width: int, height: int, deadline: Deadline | None = None) -> Iterator[None]:
-        """Wait for a place to decode that many pixels in. Raises Overloaded, DeadlineExceeded."""
-        if width * height <= _BIG_PIXELS:
-            yield
-            return
-        left_s = _BIG_TIMEOUT_S if deadline is None else deadline.left_s()
-        if not self._big.acquire(timeout=min(_BIG_TIMEOUT_S, left_s)):
-            if deadline is not None and deadline.passed:
-                raise deadline.exceeded()
-            raise Overloaded("Too many big images are being decoded; try again later, or send a smaller one.")
-        try:
-            yield
-        finally:
-            self._big.release()
+    def check_memory(self, needed: int) -> None:
+        """Raises TooCostly, which tells how many bytes are `needed`."""
+        if self.max_memory_bytes is not None and needed > self.max_memory_bytes:
+            raise TooCostly(
+                f"Decoding the image takes some {needed / 2**20:,.0f} MiB of memory, of {self.max_memory_bytes / 2**20:,.0f} MiB",
+                needed_bytes=needed,
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +64,14 @@ class DecodedImage:
     height: int
 
 
-def decode(data: bytes, limits: ImageLimits, *, for_edge_px: int | None = None, deadline: Deadline | None = None) -> DecodedImage:
+def decode(data: bytes, limits: ImageLimits, *, for_edge_px: int | None = None) -> DecodedImage:
     """The first frame of an image file, upright, on white, as RGB. Thread-safe.
 
     `for_edge_px` allows a big image to be reduced, with both sides at least twice that many pixels long: enough for an encoder or
     a thumbnail of that edge. A JPEG is then not even decoded in full (49 megapixels: 0.5 s, reduced 0.2 s).
 
     Raises TooLarge (file size), InvalidImage (`image-empty`, `image-format`, `image-too-many-pixels`, `image-too-elongated`,
-    `image-truncated`, `image-damaged`), Overloaded (too many big images at once) or, if it would wait for them longer than
-    `deadline`, DeadlineExceeded.
+    `image-truncated`, `image-damaged`) or TooCostly (memory).
     """
     if not data:
         raise InvalidImage("The image is empty.", code="image-empty")
@@ -101,20 +82,20 @@ def decode(data: bytes, limits: ImageLimits, *, for_edge_px: int | None = None, 
     failure: Exception | None = None
     for open_ in decoders.attempts(name, data, for_edge_px):
         try:
-            return _decode(open_, name, limits, deadline)
-        except MlApiError:
+            return _decode(open_, name, limits)
+        except (MlApiError, MemoryError):
             raise
         except Exception as exc:  # noqa: BLE001 - decoders raise a dozen unrelated types, down to SyntaxError and struct.error
             failure = failure or exc
     raise _undecodable(name, failure) from failure
 
 
-def _decode(open_: decoders.Open, name: str, limits: ImageLimits, deadline: Deadline | None) -> DecodedImage:
+def _decode(open_: decoders.Open, name: str, limits: ImageLimits) -> DecodedImage:
     opened = open_()
     width, height = opened.width, opened.height
     limits.check_size(width, height)
-    with limits.turn(*(opened.decoded or (width, height)), deadline):
-        image = opened.rgb()
+    limits.check_memory(opened.memory_bytes)
+    image = opened.rgb()
     orientation = opened.orientation()
     if orientation in pixels.SIDEWAYS:
         width, height = height, width
@@ -126,6 +107,8 @@ def _decode(open_: decoders.Open, name: str, limits: ImageLimits, deadline: Dead
 
 
 def _undecodable(name: str, exc: Exception | None) -> InvalidImage:
+    if "out of memory" in str(exc).lower():
+        return TooCostly(f"Decoding the {name} file takes more memory than is allowed")
     if "truncated" in str(exc).lower():
         return InvalidImage(f"The {name} file ends before the image does; it may have been cut off.", code="image-truncated")
     return InvalidImage(f"The {name} file is damaged or cut off and cannot be decoded.", code="image-damaged")

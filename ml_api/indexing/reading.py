@@ -5,11 +5,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ml_api import images
 from ml_api.corpus.base import Corpus
 from ml_api.embedding.base import Encoder, Prepared
 from ml_api.errors import CorpusUnavailable, InvalidInput, NotFound, Overloaded
-from ml_api.images import ImageLimits
+from ml_api.images import Decoder
 from ml_api.indexing.plan import Task
 from ml_api.records import Entry, ImageRecord, image_id
 
@@ -47,9 +46,9 @@ class Unusable:
 class FileReader:
     """`reusable` maps digests to entries whose vectors can be taken over. Used from several threads at once."""
 
-    def __init__(self, corpus: Corpus, limits: ImageLimits, encoder: Encoder, reusable: Mapping[str, Entry]) -> None:
+    def __init__(self, corpus: Corpus, decoder: Decoder, encoder: Encoder, reusable: Mapping[str, Entry]) -> None:
         self._corpus = corpus
-        self._limits = limits
+        self._decoder = decoder
         self._encoder = encoder
         self._reusable = reusable
 
@@ -69,13 +68,13 @@ class FileReader:
             return Unusable(task, exc.detail, gone=False, lasting=False)
 
     def _read(self, task: Task) -> Fresh | Known:
-        data = self._corpus.read(task.key, self._limits.max_bytes)
+        data = self._corpus.read(task.key, self._decoder.limits.max_bytes)
         digest = hashlib.sha256(data).hexdigest()
         if task.stored is not None and task.stored.digest == digest:
             return Known(task, task.stored)
         if (source := self._reusable.get(digest)) is not None:
             return Known(task, source)
-        decoded = images.decode(data, self._limits, for_edge_px=self._encoder.image_edge_px)
+        decoded = self._decoder.decode(data, self._encoder.image_edge_px)
         record = ImageRecord(
             id=image_id(task.key),
             key=task.key,

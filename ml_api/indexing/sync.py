@@ -17,7 +17,7 @@ import numpy as np
 
 from ml_api.corpus.base import Corpus
 from ml_api.embedding.base import Encoder
-from ml_api.images import ImageLimits
+from ml_api.images import Decoder
 from ml_api.indexing import guard
 from ml_api.indexing.account import Account, Progress
 from ml_api.indexing.failures import Failures
@@ -46,7 +46,7 @@ class Indexer:
         corpus: Corpus,
         store: VectorStore,
         load_encoder: Callable[[], Encoder],
-        limits: ImageLimits,
+        decoder: Decoder,
         metrics: Metrics,
         *,
         failures: Failures | None = None,
@@ -55,7 +55,7 @@ class Indexer:
         self._corpus = corpus
         self._store = store
         self._load_encoder = load_encoder
-        self._limits = limits
+        self._decoder = decoder
         self._measured = metrics.sync
         self._failures = failures or Failures()
 
@@ -83,7 +83,7 @@ class Indexer:
             if plan.tasks:
                 encoder = self._load_encoder()
                 account.tell()
-                run.index(FileReader(self._corpus, self._limits, encoder, plan.reusable), encoder)
+                run.index(FileReader(self._corpus, self._decoder, encoder, plan.reusable), encoder)
             account.report.stopped = stop()
             if not account.report.stopped:
                 run.remove()

@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from ml_api.metrics.catalogue import Catalogue
+from ml_api.metrics.decoding import DecodingMetrics
 from ml_api.metrics.embedding import EmbeddingMetrics
 from ml_api.metrics.gpu import GpuMetrics
 from ml_api.metrics.http import HttpMetrics
@@ -22,6 +23,7 @@ class Metrics:
         catalogue, of_syncs = Catalogue(self.registry), Catalogue(CollectorRegistry())
         self.http = HttpMetrics(catalogue)
         self.search = SearchMetrics(catalogue)
+        self.decoding = DecodingMetrics(catalogue)
         self.embedding = EmbeddingMetrics(catalogue)
         self.store = StoreMetrics(catalogue)
         self.process = ProcessMetrics(catalogue)

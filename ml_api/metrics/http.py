@@ -10,7 +10,7 @@ DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5, 10,
 SIZES: Final = tuple(1024 * 4**power for power in range(9))
 """1 KiB to 64 MiB."""
 
-REJECTIONS: Final = ("too_large", "bad_image", "queue_full", "deadline")
+REJECTIONS: Final = ("too_large", "bad_image", "too_costly", "queue_full", "deadline")
 
 STATES: Final = ("reading", "waiting", "working", "sending")
 

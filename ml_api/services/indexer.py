@@ -14,7 +14,7 @@ from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncMetrics
 from ml_api.polling import Poll
 from ml_api.services.encoder import load_encoder
-from ml_api.services.parts import corpus_of, limits_of, milvus_store, previews_of
+from ml_api.services.parts import corpus_of, decoder_of, milvus_store, previews_of
 from ml_api.settings import Settings, environment_name
 
 FAILURES = "sync-failures.json"
@@ -46,12 +46,13 @@ def open_indexer(settings: Settings, *, retry_failed: bool = False) -> Iterator[
             def load() -> Encoder:
                 return FittingEncoder(loaded.enter_context(closing(load_encoder(settings, pretrained, metrics))))
 
-            limits = limits_of(settings)
-            made_with = f"{corpus.location}, {limits}, {images.versions()}, {__version__}, {pretrained.model_id}"
+            decoder = loaded.enter_context(closing(decoder_of(settings, metrics)))
+            bounds = f"{decoder.limits}, {settings.decode_timeout_s} s, {settings.decode_memory_bytes} bytes"
+            made_with = f"{corpus.location}, {bounds}, {images.versions()}, {__version__}, {pretrained.model_id}"
             failures = Failures(settings.data_dir / FAILURES, made_with)
             if retry_failed:
                 failures.keep(lambda _key: False)
-            yield Indexer(corpus, store, load, limits, metrics, failures=failures)
+            yield Indexer(corpus, store, load, decoder, metrics, failures=failures)
             # Once it is done: pictures that were deleted are not to be seen in previews either.
             previews_of(settings).prune(entry.digest for entry in store.entries())
 

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from ml_api import cores
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.previews import Previews
 from ml_api.errors import ConfigError
-from ml_api.images import ImageLimits
+from ml_api.images import Decoder, ImageLimits
 from ml_api.metrics import Metrics
 from ml_api.settings import Settings, environment_name
 from ml_api.vectors.base import VectorStore
@@ -28,8 +29,13 @@ def previews_of(settings: Settings) -> Previews:
     return Previews(settings.thumbnails, settings.thumbnail_cache_bytes)
 
 
-def limits_of(settings: Settings) -> ImageLimits:
-    return ImageLimits(settings.max_upload_bytes, settings.max_image_pixels, settings.max_image_aspect)
+def decoder_of(settings: Settings, metrics: Metrics) -> Decoder:
+    """Close it."""
+    from ml_api.images.processes import Bounds, ProcessDecoder
+
+    limits = ImageLimits(settings.max_upload_bytes, settings.max_image_pixels, settings.max_image_aspect)
+    bounds = Bounds(max(2, cores.usable()), settings.decode_memory_bytes, settings.decode_timeout_s)
+    return ProcessDecoder(limits, bounds, metrics.decoding)
 
 
 def milvus_store(settings: Settings, metrics: Metrics) -> VectorStore:

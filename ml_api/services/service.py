@@ -11,13 +11,13 @@ from ml_api.corpus.base import Corpus
 from ml_api.corpus.thumbnails import Thumbnails
 from ml_api.embedding.base import Embedder
 from ml_api.health import Health
-from ml_api.images import ImageLimits
+from ml_api.images import Decoder, ImageLimits
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncFile
 from ml_api.polling import Poll
 from ml_api.search import Searcher
 from ml_api.services.encoder import load_encoder
-from ml_api.services.parts import corpus_of, limits_of, milvus_store, previews_of
+from ml_api.services.parts import corpus_of, decoder_of, milvus_store, previews_of
 from ml_api.settings import Settings
 from ml_api.spans import Spans, wanted
 from ml_api.vectors.base import VectorStore
@@ -43,7 +43,7 @@ class Services:
     """Everything a request can need. Owns what it holds: `close` releases it."""
 
     metrics: Metrics
-    limits: ImageLimits
+    decoder: Decoder
     corpus: Corpus
     thumbnails: Thumbnails
     embedder: Embedder
@@ -55,9 +55,14 @@ class Services:
     background: ExitStack = field(default_factory=ExitStack)
     """What runs beside requests, and ends before the parts it looks at."""
 
+    @property
+    def limits(self) -> ImageLimits:
+        return self.decoder.limits
+
     def close(self) -> None:
         self.background.close()
         self.store.close()  # first, as a model that hangs must not keep it from being closed
+        self.decoder.close()
         self.embedder.close()
 
 
@@ -71,7 +76,6 @@ def build_services(settings: Settings) -> Services:
     from ml_api.vectors.coalescing import CoalescingStore
 
     corpus = corpus_of(settings)
-    limits = limits_of(settings)
     with ExitStack() as background:
         metrics = background.enter_context(_metrics_of_service(settings))
         spans = background.enter_context(closing(Spans(os.environ, settings.environment))) if wanted(os.environ) else None
@@ -87,13 +91,14 @@ def build_services(settings: Settings) -> Services:
             undo.pop_all()
         embedder = BatchingEncoder(encoder, metrics, costs=costs)
         tell_what_is_there(settings, store.count())
+        decoder = decoder_of(settings, metrics)
         health = background.enter_context(closing(Health(embedder, store, settings.collection, metrics)))
         background.enter_context(closing(Poll("health", health.look, LOOK_EVERY_S)))
         return Services(
             metrics=metrics,
-            limits=limits,
+            decoder=decoder,
             corpus=corpus,
-            thumbnails=Thumbnails(previews_of(settings), limits),
+            thumbnails=Thumbnails(previews_of(settings), decoder),
             embedder=embedder,
             store=store,
             searcher=Searcher(_remembering(embedder, settings, metrics), store, metrics),

@@ -75,12 +75,7 @@ class Settings(BaseModel):
         ),
     ] = Path("data")
     thumbnail_cache_bytes: Annotated[
-        int,
-        Field(
-            ge=0,
-            le=2**40,
-            description="Most that cached thumbnails may take of the disk, in bytes (20 to 60 KB each); those longest unused go.",
-        ),
+        int, Field(ge=0, le=2**40, description="Disk for cached thumbnails, in bytes (20 to 60 KB each); those longest unused go.")
     ] = 1024 * MIB
     milvus_token: Annotated[SecretStr, Field(description="Milvus token, `user:password` or an API key.")] = SecretStr("")
     milvus_database: Annotated[str, Field(pattern=r"^\w*$", description="Milvus database; empty for the default one.")] = ""
@@ -114,13 +109,17 @@ class Settings(BaseModel):
 
     max_upload_bytes: Annotated[
         int, Field(ge=1024, le=1024 * MIB, description="Largest image file, in bytes, uploaded or in the corpus.")
-    ] = 20 * MIB
+    ] = 32 * MIB
     max_image_pixels: Annotated[int, Field(ge=1024, le=1_000_000_000, description="Largest image, in pixels (width x height).")] = (
-        100_000_000
+        128_000_000
     )
     max_image_aspect: Annotated[
         float, Field(ge=1, le=1000, description="Most elongated image: longer side divided by shorter.")
     ] = 20
+    decode_timeout_s: Annotated[float, Field(ge=0.5, le=600, description="Longest time to decode one image, in seconds.")] = 4
+    decode_memory_bytes: Annotated[
+        int, Field(ge=128 * MIB, le=1024 * 1024 * MIB, description="Memory for all images being decoded at once, in bytes.")
+    ] = 1024 * MIB
 
     host: Annotated[str, Field(min_length=1, description="Address to listen on.")] = "127.0.0.1"
     allowed_hosts: Annotated[
@@ -148,12 +147,10 @@ class Settings(BaseModel):
     metrics_port: Annotated[int, Field(ge=1, le=65_535, description="Port of the Prometheus metrics, on the same address.")] = 9464
     threads: Annotated[int, Field(ge=1, le=256, description="Requests handled at once.")] = 32
     request_timeout_s: Annotated[
-        float,
-        Field(gt=0, le=600, description="Longest time a request may take before it is answered with 504, in seconds."),
+        float, Field(gt=0, le=600, description="Longest time a request may take before it is answered with 504, in seconds.")
     ] = 30
     queue_limit: Annotated[
-        int,
-        Field(ge=1, le=100_000, description="Requests that may wait for their turn; more get a 503 at once."),
+        int, Field(ge=1, le=100_000, description="Requests that may wait for their turn; more get a 503 at once.")
     ] = 256
     queue_wait_s: Annotated[
         float,

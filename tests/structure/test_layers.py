@@ -15,6 +15,7 @@ LAYERS = [
     {"settings", "metrics", "logs", "images", "cores", "spans"},
     {
         "corpus",
+        "images.processes",
         "embedding",
         "embedding.base",
         "embedding.pretrained",
@@ -77,6 +78,7 @@ ADAPTERS = {
     "pillow_heif": "images.decoders",
     "pyvips": "images.decoders",
     "tifffile": "images.decoders",
+    "pebble": "images.processes",
     "prometheus_client": "metrics",
     "pynvml": "services",
     "opentelemetry": "spans",

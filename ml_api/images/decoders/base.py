@@ -21,8 +21,6 @@ class Opened:
     """The EXIF orientation. Asked after `rgb()`: some decoders turn the pixels themselves and then say 1."""
     memory_bytes: int
     """About what `rgb()` allocates at its peak, rather too much than too little."""
-    decoded: tuple[int, int] | None = None
-    """Width and height of what is decoded, where a decoder can decode less than the whole."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def open_with_pillow(name: str, data: bytes, edge_px: int | None, *, scaled: boo
         whole = pixels.to_rgb(image) if drawn is None else pixels.placed(pixels.to_rgb(image), drawn)
         return whole if scaled else reduced(whole, edge_px)
 
-    return Opened(width, height, rgb, lambda: _orientation(image), _memory_bytes(name, image, width * height), image.size)
+    return Opened(width, height, rgb, lambda: _orientation(image), _memory_bytes(name, image, width * height))
 
 
 def _memory_bytes(name: str, image: Image.Image, whole: int) -> int:

@@ -14,7 +14,7 @@ from ml_api.corpus.folder import FolderCorpus
 from ml_api.embedding.base import not_finite
 from ml_api.embedding.fake import FakeEncoder
 from ml_api.errors import CorpusUnavailable, StoreUnavailable, SyncRefused
-from ml_api.images import ImageLimits
+from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.guard import Consent
 from ml_api.indexing.report import Outcome
@@ -24,7 +24,7 @@ from ml_api.records import image_id
 from ml_api.vectors.memory import MemoryStore
 from tests.unprivileged import open_folder, without_privileges
 
-LIMITS = ImageLimits(100_000, 1_000_000, 20)
+DECODER = InlineDecoder(ImageLimits(100_000, 1_000_000, 20))
 
 
 class CountingEncoder(FakeEncoder):
@@ -59,7 +59,7 @@ class World:
         return path
 
     def indexer(self, load_encoder=None):
-        return Indexer(self.corpus_class(self.root), self.store, load_encoder or (lambda: self.encoder), LIMITS, self.metrics)
+        return Indexer(self.corpus_class(self.root), self.store, load_encoder or (lambda: self.encoder), DECODER, self.metrics)
 
     def sync(self, **consent):
         indexer = self.indexer()
@@ -343,7 +343,7 @@ class Remembering(World):
             return self.encoder
 
         failures = Failures(self.root.parent / "data" / "failures.json", self.made_with)
-        return Indexer(self.corpus_class(self.root), self.store, load, LIMITS, self.metrics, failures=failures)
+        return Indexer(self.corpus_class(self.root), self.store, load, DECODER, self.metrics, failures=failures)
 
 
 @pytest.fixture

@@ -1,0 +1,126 @@
+"""One decoding process, by pebble: a pool of one, so that what happens to it happens to nobody else."""
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from typing import Final
+
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
+
+from ml_api.images import worker
+from ml_api.images.handover import Handover
+from ml_api.images.worker import Order, Result
+
+START_TIMEOUT_S: Final = 30.0
+_SLOW: Final = 10
+"""Niceness: a ninth of the time that others get on a busy core."""
+_CPU_CLOCK: Final = 2
+"""CPUCLOCK_SCHED: with a process's number it makes the number of its clock, as clock_getcpuclockid(3) does."""
+_SERVED: Final = 5_000
+_RESIDENT_BYTES: Final = 200 * 2**20
+"""A process that has decoded so many images, or still holds so much after one, is replaced."""
+_PRELOADED: Final = ["pebble", "ml_api.images.worker"]
+
+
+class Lost(Exception):
+    """The process is gone, or cannot be started, for no fault of a file's."""
+
+
+class Crashed(Exception):
+    """The process ended while it decoded. `signal` is 0 if it ended of its own accord."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"A decoding process ended while it decoded, with {code}; another one is started.")
+        self.signal = max(0, -code)
+
+
+class _Killable(ForkServerProcess):
+    """A decoder does not hear a request to end, and has nothing to finish."""
+
+    def terminate(self) -> None:
+        self.kill()
+
+
+class _Context(ForkServerContext):
+    """Children are forked from a process that has imported what decoding needs and nothing else, and has one thread.
+
+    A fork of the service itself would copy locks that its other threads hold.
+    """
+
+    Process = _Killable
+
+
+class Child:
+    """Serves one caller at a time."""
+
+    def __init__(self) -> None:
+        """Raises Lost."""
+        get_context("forkserver").set_forkserver_preload(_PRELOADED)
+        self._handover = Handover()
+        self._pool = ProcessPool(1, initializer=worker.begin, initargs=(self._handover,), context=_Context())
+        self._served = 0
+        self.fate = ""
+        """Why it is not to be asked again; empty if it is."""
+        try:
+            self._pid = self._pool.schedule(os.getpid).result(START_TIMEOUT_S)
+        except (TimeoutError, OSError, RuntimeError) as exc:  # those of pebble are among them
+            self.close()
+            raise Lost(f"A decoding process could not be started: {exc}") from exc
+
+    def ask(self, order: Order, data: bytes) -> Callable[[float], Result]:
+        """What waits so many seconds for the result: raises TimeoutError, InvalidInput, Crashed, Lost."""
+        self._served += 1
+        self._used_before_s = self._clock_s()
+        try:
+            self._handover.put(data)
+            future = self._pool.schedule(worker.run, args=(order,))
+        except (OSError, RuntimeError) as exc:
+            self.fate = "lost"
+            raise Lost("A decoding process has ended; another one is started.") from exc
+        return lambda timeout_s: self._answer(future, timeout_s)
+
+    def take(self, result: Result) -> bytes:
+        """What it made, once."""
+        made = self._handover.take(result.size)
+        self._handover.shrink()
+        if self._served >= _SERVED or result.resident_bytes > _RESIDENT_BYTES:
+            self.fate = self.fate or "renewed"
+        return made
+
+    def used_s(self) -> float:
+        """For how long a core has worked on what it was asked."""
+        return self._clock_s() - self._used_before_s
+
+    def _clock_s(self) -> float:
+        try:
+            return time.clock_gettime(~self._pid << 3 | _CPU_CLOCK)
+        except (OSError, AttributeError):  # it is gone; or a system where only the wall's clock is known
+            return time.perf_counter()
+
+    def slow_down(self) -> None:
+        """Let everybody else go first from now on, which cannot be taken back."""
+        if not self.fate:
+            self.fate = "renewed"
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self._pid, _SLOW)
+
+    def close(self) -> None:
+        """Kill it, whatever it does, and wait until it is gone."""
+        self._pool.stop()  # type: ignore[no-untyped-call]  # pebble annotates most of what it has, not this
+        self._pool.join()
+        self._handover.close()
+
+    def _answer(self, future: "ProcessFuture[Result]", timeout_s: float) -> Result:
+        try:
+            return future.result(timeout_s)
+        except ProcessExpired as exc:
+            self.fate = "crashed"
+            raise Crashed(exc.exitcode) from exc
+        except (BrokenProcessPool, CancelledError) as exc:
+            self.fate = "lost"
+            raise Lost("A decoding process has ended; another one is started.") from exc

@@ -1,0 +1,121 @@
+"""What runs in a decoding process. It imports nothing but what decoding needs, and bounds itself before every image.
+
+The kernel holds the bounds: RLIMIT_DATA for memory, RLIMIT_CPU for time. The parent bounds the time on the clock.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Final
+
+from ml_api.errors import TooCostly
+from ml_api.images.decoding import ImageLimits, decode
+from ml_api.images.handover import Handover
+from ml_api.images.thumbnails import thumbnail
+
+OVERHEAD_BYTES: Final = 64 * 2**20
+"""Beyond an image's pixels: the file itself, a decoder's tables, and stacks of its threads."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+_TRIM_BYTES: Final = 64 * 2**20
+"""Freed memory that is kept for the next image. Without it each image is given new pages, which took a fifth of the time."""
+_MMAP_BYTES: Final = 32 * 2**20
+"""Bigger pieces go back to the system when they are freed. As much as glibc allows."""
+_PR_SET_PDEATHSIG: Final = 1
+_STATM: Final = Path("/proc/self/statm")
+_RESIDENT, _DATA = 1, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be made of the file in the handover."""
+
+    size: int
+    """Of the file, in bytes."""
+    limits: ImageLimits
+    """With the memory that may be allocated."""
+    edge_px: int
+    preview: bool
+    """Whether a thumbnail of that edge is wanted, or pixels for a model that sees it."""
+    cpu_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What lies in the handover now: `size` bytes of RGB pixels, or of a thumbnail."""
+
+    size: int
+    pixels: tuple[int, int]
+    """Width and height of what lies there."""
+    format: str
+    width: int
+    height: int
+    resident_bytes: int
+    """What this process still holds."""
+
+
+class _Process:
+    """What this process was given when it started: pebble hands its tasks to plain functions."""
+
+    handover: Handover
+
+
+def begin(handover: Handover) -> None:
+    """Once in each process, before its first image."""
+    _Process.handover = handover
+    # Whoever stops the service, by terminal or by control group, means the service, which still answers what was asked.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if hasattr(libc, "mallopt"):  # glibc
+            libc.mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
+            libc.mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)
+            libc.mallopt(_M_ARENA_MAX, 2)
+
+
+def run(order: Order) -> Result:
+    """Raises InvalidInput."""
+    try:
+        with bounded(order.cpu_s, (order.limits.max_memory_bytes or 0) + order.size):
+            return _made(order, _Process.handover)
+    except MemoryError:
+        pass  # until this block is left, the error holds all that was allocated: there may be no memory to say so
+    raise TooCostly("Decoding the image takes more memory than is allowed")
+
+
+@contextmanager
+def bounded(cpu_s: float, memory_bytes: int) -> Iterator[None]:
+    """Beyond what this process has used already: more memory raises MemoryError, or aborts; more time ends it by SIGXCPU."""
+    _, most_s = resource.getrlimit(resource.RLIMIT_CPU)
+    _, most_bytes = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_CPU, (ceil(time.process_time() + cpu_s), most_s))
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_DATA, (_memory(_DATA) + memory_bytes + OVERHEAD_BYTES, most_bytes))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CPU, (most_s, most_s))
+        resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, most_bytes))
+
+
+def _made(order: Order, handover: Handover) -> Result:
+    decoded = decode(handover.take(order.size), order.limits, for_edge_px=order.edge_px)
+    image = decoded.image
+    size = handover.put(thumbnail(image, order.edge_px) if order.preview else image.tobytes())
+    return Result(size, image.size, decoded.format, decoded.width, decoded.height, _memory(_RESIDENT))
+
+
+def _memory(column: int) -> int:
+    """A column of /proc/self/statm, in bytes; 0 where there is none."""
+    if sys.platform != "linux":
+        return 0
+    return int(_STATM.read_bytes().split()[column]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,315 @@
+"""Decoding in processes of their own: the same pictures, the same refusals, and bounds that hold."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from multiprocessing.forkserver import _forkserver
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml_api.deadline import Deadline
+from ml_api.errors import DeadlineExceeded, InvalidImage, InvalidInput, Overloaded, TooCostly
+from ml_api.images import MEDIA_TYPES, ImageLimits, InlineDecoder
+from ml_api.images.processes import Bounds, ProcessDecoder
+from ml_api.metrics import Metrics
+from tests import costly_images, hostile_images
+from tests.hostile_images import encoded
+
+LIMITS = ImageLimits(max_bytes=32 * 2**20, max_pixels=128_000_000, max_aspect=20)
+MIB = 2**20
+SMALL = encoded(Image.effect_noise((64, 48), 60).convert("RGB"), "PNG")
+
+
+def soon():
+    return Deadline.within(60)
+
+
+@contextmanager
+def decoding(processes=1, memory_bytes=1024 * MIB, time_s=20.0, metrics=None):
+    metrics = metrics or Metrics()
+    with closing(ProcessDecoder(LIMITS, Bounds(processes, memory_bytes, time_s), metrics.decoding)) as decoder:
+        yield decoder
+
+
+@pytest.fixture(scope="module")
+def decoder():
+    with decoding(2) as decoder:
+        yield decoder
+
+
+@pytest.fixture(scope="module")
+def parent(decoder):
+    """What forks the decoding processes."""
+    decoder.decode(SMALL, 224, soon())
+    return _forkserver._forkserver_pid
+
+
+@pytest.fixture
+def workers(parent):
+    """Tells the processes that decode for this test alone."""
+    before = children(parent)
+    return lambda: sorted(children(parent) - before)
+
+
+def children(parent):
+    return {int(pid) for path in Path(f"/proc/{parent}/task").glob("*/children") for pid in path.read_text().split()}
+
+
+def until(condition, timeout_s=20):
+    limit = time.monotonic() + timeout_s
+    while not (value := condition()):
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    return value
+
+
+def is_busy(pid):
+    """Whether it has computed for a while since it was looked at first."""
+    seconds = time.clock_gettime((~pid << 3) | 2)
+    return lambda: time.clock_gettime((~pid << 3) | 2) > seconds + 0.1
+
+
+@pytest.mark.parametrize("format_", MEDIA_TYPES)
+def test_the_picture_is_the_one_that_is_decoded_here(decoder, format_):
+    width, height = (200, 150) if format_ == "ICO" else (700, 500)
+    data = encoded(Image.effect_noise((width, height), 60).convert("RGB"), format_)
+    here = InlineDecoder(LIMITS)
+
+    ours, theirs = decoder.decode(data, 100, soon()), here.decode(data, 100)
+
+    assert (ours.format, ours.width, ours.height) == (theirs.format, width, height)
+    assert np.array_equal(np.asarray(ours.image), np.asarray(theirs.image))
+    assert decoder.thumbnail(data, 100, soon()) == here.thumbnail(data, 100)
+
+
+def test_photographs_of_phones_and_cameras_are_decoded(decoder):
+    """The largest sound ones: 108 megapixels of a phone, 24 MB of a camera."""
+    phone, camera = costly_images.photograph(12_000, 9_000, quality=80), costly_images.photograph(8192, 5464, quality=95, noise=60)
+    assert 22 * MIB < len(camera) < LIMITS.max_bytes
+    for data, size in ((phone, (12_000, 9_000)), (camera, (8192, 5464))):
+        decoded = decoder.decode(data, 224, soon())
+        assert (decoded.width, decoded.height) == size
+        assert min(decoded.image.size) >= 448
+
+
+@pytest.mark.parametrize("data", [b"", b"GIF89a", hostile_images.PDF, hostile_images.png(30_000, 1), SMALL[:200]])
+def test_what_is_refused_here_is_refused_there_in_the_same_words(decoder, data):
+    with pytest.raises(InvalidInput) as here:
+        InlineDecoder(LIMITS).decode(data, 224)
+    with pytest.raises(InvalidInput) as there:
+        decoder.decode(data, 224, soon())
+
+    assert type(there.value) is type(here.value)
+    assert (there.value.slug, there.value.detail) == (here.value.slug, here.value.detail)
+
+
+def test_a_decoder_that_does_not_end_is_ended():
+    """1 MB, on which it would spend 34 s."""
+    metrics = Metrics()
+    with decoding(time_s=1, metrics=metrics) as decoder:
+        decoder.decode(SMALL, 224, soon())
+        started = time.perf_counter()
+        with pytest.raises(TooCostly, match="more than 1 s") as caught:
+            decoder.decode(costly_images.empty_scans(), 224, soon())
+
+        assert caught.value.slug == "image-too-costly"
+        assert time.perf_counter() - started < 10
+        assert decoder.decode(SMALL, 224, soon()).width == 64
+    assert metrics.registry.get_sample_value("ml_api_decoding_refused_total", {"reason": "time"}) == 1
+    assert metrics.registry.get_sample_value("ml_api_decoding_processes_ended_total", {"reason": "stopped"}) == 1
+
+
+def test_a_sync_s_image_is_ended_after_its_time_on_a_core():
+    with decoding(time_s=1) as decoder, pytest.raises(TooCostly, match="more than 1 s"):
+        decoder.decode(costly_images.empty_scans(), 224)
+
+
+def test_nobody_waits_beyond_the_deadline():
+    with decoding() as decoder:
+        decoder.decode(SMALL, 224, soon())
+        with pytest.raises(DeadlineExceeded):
+            decoder.decode(costly_images.empty_scans(), 224, Deadline.within(0.5))
+
+
+def test_others_do_not_wait_for_one_that_takes_long(workers):
+    """Its fair share of the time is over once somebody waits."""
+    with decoding(time_s=4) as decoder, ThreadPoolExecutor(1) as beside:
+        decoder.decode(SMALL, 224, soon())
+        [pid] = workers()
+        busy = is_busy(pid)
+        costly = beside.submit(decoder.decode, costly_images.empty_scans(), 224, Deadline.within(600))
+        until(busy)
+        assert decoder.decode(SMALL, 224, soon()).width == 64
+        with pytest.raises(Overloaded, match="as others wait"):
+            costly.result(60)
+
+
+def test_memory_is_refused_from_the_header():
+    metrics = Metrics()
+    with decoding(memory_bytes=128 * MIB, metrics=metrics) as decoder:
+        with pytest.raises(TooCostly, match="of memory, of 128 MiB"):
+            decoder.decode(costly_images.empty_scans(), 224, soon())
+        assert metrics.registry.get_sample_value("ml_api_decoding_refused_total", {"reason": "memory"}) == 1
+        assert metrics.registry.get_sample_value("ml_api_decoding_processes_ended_total", {"reason": "crashed"}) == 0
+
+
+def test_an_image_that_takes_much_memory_is_decoded_in_it(decoder):
+    decoded = decoder.decode(costly_images.big_png(6000, 6000), 224, soon())
+
+    assert (decoded.width, decoded.height) == (6000, 6000)
+
+
+SWELLING = """
+from ml_api.images.worker import OVERHEAD_BYTES, bounded
+
+try:
+    with bounded(60, 2**24):
+        bytearray(OVERHEAD_BYTES)
+        bytearray(OVERHEAD_BYTES + 2**26)
+except MemoryError:
+    bytearray(OVERHEAD_BYTES + 2**24)
+    print("refused", flush=True)
+with bounded(0.1, 2**24):
+    while True:
+        pass
+"""
+
+
+def test_the_system_itself_bounds_memory_and_time_whatever_a_header_tells():
+    done = subprocess.run([sys.executable, "-c", SWELLING], capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.stdout == "refused\n", done.stderr
+    assert done.returncode == -signal.SIGXCPU
+
+
+def test_memory_is_given_back(workers):
+    with decoding() as decoder:
+        decoder.decode(costly_images.big_png(6000, 6000), 224, soon())
+        decoder.decode(SMALL, 224, soon())
+        [pid] = until(lambda: len(workers()) == 1 and workers())
+        held = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    assert held < 200 * MIB
+
+
+@pytest.mark.parametrize("how", [signal.SIGSEGV, signal.SIGABRT])
+def test_a_crash_is_that_file_s_alone(how, workers):
+    metrics = Metrics()
+    with decoding(metrics=metrics) as decoder, ThreadPoolExecutor(1) as beside:
+        decoder.decode(SMALL, 224, soon())
+        [pid] = workers()
+        busy = is_busy(pid)
+        costly = beside.submit(decoder.decode, costly_images.empty_scans(), 224, soon())
+        until(busy)
+        os.kill(pid, how)
+        with pytest.raises(InvalidImage) as caught:
+            costly.result(30)
+
+        assert caught.value.slug == ("image-damaged" if how == signal.SIGSEGV else "image-too-costly")
+        assert decoder.decode(SMALL, 224, soon()).width == 64
+    assert metrics.registry.get_sample_value("ml_api_decoding_processes_ended_total", {"reason": "crashed"}) == 1
+
+
+def test_a_process_that_is_killed_is_replaced_whether_it_works_or_not(workers):
+    with decoding() as decoder, ThreadPoolExecutor(1) as beside:
+        decoder.decode(SMALL, 224, soon())
+        os.kill(workers()[0], signal.SIGKILL)
+        until(lambda: not workers())
+        assert decoder.decode(SMALL, 224, soon()).width == 64
+
+        [pid] = until(lambda: len(workers()) == 1 and workers())
+        busy = is_busy(pid)
+        again = beside.submit(decoder.decode, costly_images.big_png(6000, 6000), 224, soon())
+        until(busy)
+        os.kill(pid, signal.SIGKILL)
+        assert again.result(60).width == 6000
+
+
+def test_signals_to_all_processes_of_the_service_leave_it_at_work(workers):
+    with decoding() as decoder:
+        decoder.decode(SMALL, 224, soon())
+        [pid] = workers()
+        os.kill(pid, signal.SIGINT)
+        os.kill(pid, signal.SIGTERM)
+
+        assert decoder.decode(SMALL, 224, soon()).width == 64
+        assert workers() == [pid]
+
+
+def test_many_threads_share_few_processes(workers):
+    data = [encoded(Image.new("RGB", (40 + number, 40)), "PNG") for number in range(60)]
+    with decoding(2) as decoder, ThreadPoolExecutor(16) as threads:
+        decoded = list(threads.map(lambda file: decoder.decode(file, 224, soon()), data))
+
+        assert [image.width for image in decoded] == list(range(40, 100))
+        assert len(workers()) <= 2
+
+
+def test_nothing_is_left_after_closing(workers):
+    before = threading.active_count()
+    with decoding(2) as decoder:
+        decoder.decode(SMALL, 224, soon())
+    decoder.close()
+
+    assert not workers()
+    assert threading.active_count() == before
+
+
+ABANDONED = """
+import os, signal, threading, time
+from pathlib import Path
+from ml_api.deadline import Deadline
+from ml_api.images import ImageLimits
+from ml_api.images.processes import Bounds, ProcessDecoder
+from ml_api.metrics import Metrics
+from multiprocessing.forkserver import _forkserver
+from tests import costly_images
+
+if __name__ == "__main__":
+    limits = ImageLimits(2**25, 128_000_000, 20)
+    decoder = ProcessDecoder(limits, Bounds(1, 2**30, 60), Metrics().decoding)
+    data = costly_images.empty_scans()
+    threading.Thread(target=decoder.decode, args=(data, 224, Deadline.within(600)), daemon=True).start()
+    parent = None
+    while not (found := parent and Path(f"/proc/{parent}/task/{parent}/children").read_text().split()):
+        time.sleep(0.01)
+        parent = _forkserver._forkserver_pid
+    print(parent, *found, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_no_process_outlives_the_service(tmp_path):
+    root = Path(__file__).parents[3]
+    script = tmp_path / "abandoned.py"
+    script.write_text(ABANDONED)
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+    for pid in done.stdout.split():
+        until(lambda pid=pid: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2], 10)
+
+
+def test_what_runs_in_the_processes_imports_no_more_than_it_needs():
+    known = (
+        "import sys, ml_api.images.worker; print(*(name for name in sys.modules if name.startswith(('ml_api', 'torch', 'flask'))))"
+    )
+    done = subprocess.run([sys.executable, "-c", known], capture_output=True, text=True, timeout=60, check=True)
+
+    rooms = {name.split(".")[1] for name in done.stdout.split() if "." in name}
+    assert rooms == {"deadline", "errors", "images"}
