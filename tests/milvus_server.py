@@ -42,8 +42,12 @@ class MilvusServer:
         self._ports = dict(zip((*PORTS, "etcd_peer", "health"), _free_ports(len(PORTS) + 2), strict=True))
 
     @property
+    def port(self) -> int:
+        return self._ports["proxy"]
+
+    @property
     def uri(self) -> str:
-        return f"http://127.0.0.1:{self._ports['proxy']}"
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def metrics_address(self) -> str:

@@ -9,6 +9,7 @@ from tests.e2e.server_process import Server
 from tests.milvus_server import MilvusServer
 from tests.prometheus_server import PrometheusServer, wait_until
 from tests.shortened_rules import shortened_rules
+from tests.slow_line import SlowLine
 
 FACTOR = 120
 """An hour becomes half a minute."""
@@ -30,8 +31,14 @@ def alertmanager(tmp_path):
 
 
 @pytest.fixture
-def service(demo_corpus, milvus, tmp_path):
-    with Server(tmp_path, demo_corpus, milvus_uri=milvus.uri) as service:
+def line(milvus):
+    with SlowLine(milvus.port) as line:
+        yield line
+
+
+@pytest.fixture
+def service(demo_corpus, line, tmp_path):
+    with Server(tmp_path, demo_corpus, milvus_uri=f"http://127.0.0.1:{line.port}") as service:
         yield service
 
 
@@ -54,7 +61,11 @@ def search(service):
     return service.get("/v1/search/text?q=a+red+boat&limit=1")[0]
 
 
-def test_a_dead_store_reaches_the_one_on_duty(service, milvus, alertmanager, prometheus):
+def firing(prometheus, name):
+    return prometheus.query(f'ALERTS{{alertname="{name}", alertstate="firing"}}')
+
+
+def test_faults_of_the_store_and_the_service_reach_the_one_on_duty(service, milvus, line, alertmanager, prometheus):
     assert search(service) == 200
     prometheus.wait_for_targets()
     wait_until(
@@ -63,9 +74,13 @@ def test_a_dead_store_reaches_the_one_on_duty(service, milvus, alertmanager, pro
     prometheus.wait_for('ALERTS{alertname="Watchdog", alertstate="firing"}')
     assert not prometheus.query('ALERTS{alertname!="Watchdog"}'), "something is wrong before anything went wrong"
 
+    line.delay_s = 0.2
+    wait_until(lambda: search(service) == 200 and firing(prometheus, "StoreLatencyGap"), 60, "a slow line is not told")
+    line.delay_s = 0.0
+
     milvus.kill()
-    expected, told = {"StoreDown", "SearchErrorBudgetBurn"}, {}
-    deadline = time.monotonic() + 40
+    expected, told = {"StoreDown", "StoreErrors", "SearchErrorBudgetBurn"}, {}
+    deadline = time.monotonic() + 60
     while not expected <= told.keys():
         assert time.monotonic() < deadline, f"told only of {sorted(told)}; {prometheus.query('ALERTS')}"
         assert search(service) == 503
@@ -77,3 +92,6 @@ def test_a_dead_store_reaches_the_one_on_duty(service, milvus, alertmanager, pro
     assert alert["annotations"]["runbook_url"] == "monitoring/runbooks/StoreDown.md"
     assert alert["annotations"]["summary"] == f"127.0.0.1:{service.metrics_port}: the vector store does not answer"
     assert told["SearchErrorBudgetBurn"][0] == "page"
+
+    service.stop()
+    prometheus.wait_for('ALERTS{alertname="TargetDown", alertstate="firing", job="ml-api"}')
