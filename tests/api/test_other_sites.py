@@ -2,7 +2,9 @@
 
 import pytest
 
+from ml_api.app import create_app
 from ml_api.browsers import HEADERS
+from ml_api.settings import load_settings
 from tests.api.stand import assert_problem
 
 ROUTES = [
@@ -41,6 +43,20 @@ def test_a_malformed_host_is_bad_input(client):
 def test_a_forwarded_host_from_anybody_has_no_effect(client):
     assert client.get("/v1/model", headers={"X-Forwarded-Host": "evil.example"}).status_code == 200
     assert client.get("/v1/model", headers={"Host": "evil.example", "X-Forwarded-Host": "localhost"}).status_code == 421
+
+
+def test_a_trusted_proxy_names_the_host_and_hides_none(stand):
+    """A rebound page's requests may come from the proxy's own machine, with X-Forwarded-Host of the page's making."""
+    settings = {"ML_API_TRUSTED_PROXIES": "127.0.0.1", "ML_API_ALLOWED_HOSTS": "photos.example.org"}
+    client = create_app(load_settings(settings), stand.services).test_client()
+    for host, forwarded, status in (
+        ("127.0.0.1:8420", "photos.example.org", 200),
+        ("photos.example.org", "photos.example.org", 200),
+        ("127.0.0.1:8420", "evil.example", 421),
+        ("evil.example:8420", "localhost", 421),
+    ):
+        response = client.get("/v1/model", headers={"Host": host, "X-Forwarded-Host": forwarded})
+        assert response.status_code == status, (host, forwarded)
 
 
 def test_names_with_an_underscore_work_throughout(make_stand):
