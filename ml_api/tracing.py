@@ -40,12 +40,16 @@ _current: ContextVar[tuple[Origin, ...]] = ContextVar("origins", default=())
 
 def request_origin(request_id: str | None, traceparent: str | None) -> Origin:
     """Of a request with these headers. What is missing or malformed is made anew."""
-    if not request_id or not _REQUEST_ID.fullmatch(request_id):
-        request_id = secrets.token_hex(16)
+    request_id = accepted_id(request_id)
     given = _TRACEPARENT.fullmatch(traceparent or "")
     if given is None or (given[1] == "00" and given[5]):  # later versions may append, the first may not
         return Origin(request_id, secrets.token_hex(16), secrets.token_hex(8), None, sampled=True)
     return Origin(request_id, given[2], secrets.token_hex(8), given[3], sampled=bool(int(given[4], 16) & 1))
+
+
+def accepted_id(request_id: str | None) -> str:
+    """A client's `X-Request-ID` as it came, or a new one where it is missing or malformed."""
+    return request_id if request_id and _REQUEST_ID.fullmatch(request_id) else secrets.token_hex(16)
 
 
 def run_origin() -> Origin:

@@ -5,7 +5,7 @@ They never reach the application: a service that is short of time must not spend
 
 import logging
 from functools import lru_cache
-from typing import Final
+from typing import Final, Protocol
 
 from flask import Flask
 from werkzeug.exceptions import HTTPException
@@ -28,6 +28,10 @@ _HEADERS: Final = [
 ]
 
 
+class _Observed(Protocol):
+    def observe(self, amount: float) -> None: ...
+
+
 class Refusals:
     """Writes them, counts them at once for the metrics, and from time to time tells the log of them."""
 
@@ -35,20 +39,24 @@ class Refusals:
         services: Services = app.extensions[EXTENSION]
         self._metrics = services.metrics
         self._routes = app.url_map.bind("")
-        self._route = lru_cache(256)(self._match)  # nearly all ask for the same few
+        self._durations = lru_cache(256)(self._find_durations)  # nearly all ask for the same few
+        self._rejected = self._metrics.http.rejected.labels(REASONS[Overloaded])
         self._repeats = repeats
         problem = Problem(type="about:blank", title=TITLES[503], status=503, detail=_DETAIL, code=Overloaded.code, request_id="%s")
         self._body = problem.model_dump_json()
 
     def overloaded(self, method: str, path: str, request_id: str | None) -> Answer:
         """For a request with this X-Request-ID, if it has one."""
-        request_id = tracing.request_origin(request_id, None).request_id
-        self._metrics.http.request_duration.labels(label_of_method(method), self._route(method, path), "503").observe(0.0)
-        self._metrics.http.rejected.labels(REASONS[Overloaded]).inc()
+        request_id = tracing.accepted_id(request_id)
+        self._durations(method, path).observe(0.0)
+        self._rejected.inc()
         self._repeats.tell("refused: more requests came than can be answered in time", logging.WARNING)
         body = (self._body % request_id).encode()
-        identified = (b"x-request-id", (request_id or "").encode())
+        identified = (b"x-request-id", request_id.encode())
         return Answer(503, [*_HEADERS, identified, (b"content-length", str(len(body)).encode())], body)
+
+    def _find_durations(self, method: str, path: str) -> _Observed:
+        return self._metrics.http.request_duration.labels(label_of_method(method), self._match(method, path), "503")
 
     def _match(self, method: str, path: str) -> str:
         try:
