@@ -20,6 +20,16 @@ FILES: Final = ("*.json", "*.txt", "*.model", _WEIGHTS)
 """Configuration, tokenizer and weights: what decides the vectors, and all that is downloaded."""
 _ABOUT: Final = "training.json"
 """May lie in a local model's directory and give it a `name`. Says how the model came to be, so it is no part of the revision."""
+_OF_THE_WHOLE: Final = ("modules.json", "config_sentence_transformers.json")
+_OF_A_MODULE: Final = (
+    *("config.json", "sentence_bert_config.json", "preprocessor_config.json", "processor_config.json"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "merges.txt", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model"),
+)
+"""What sentence-transformers and transformers read in a model's folder, beside its weights."""
+_TOKENIZERS: Final = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",), ("spiece.model",), ("tokenizer.model",))
+"""Files of which one set has to be there: without them transformers makes a tokenizer up, to which all texts are the same."""
+_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _REVISION_DIGITS: Final = 12
 
 
@@ -42,6 +52,10 @@ class PretrainedModel:
 
     def info(self, device: str, precision: str) -> ModelInfo:
         return ModelInfo(self.name, self.revision, self.dim, device, precision)
+
+    def files(self) -> list[Path]:
+        """Those that loading it reads, relative to `path`."""
+        return _loaded(self.path)
 
     @property
     def model_id(self) -> str:
@@ -111,7 +125,11 @@ def _unavailable(model: str, reason: str) -> str:
 
 def _is_complete(path: Path) -> bool:
     module = _clip_directory(path)
-    return (module / "config.json").is_file() and any(module.glob(_WEIGHTS))
+    return (module / "config.json").is_file() and any(module.glob(_WEIGHTS)) and _has_tokenizer(module)
+
+
+def _has_tokenizer(module: Path) -> bool:
+    return any(all((module / name).is_file() for name in names) for names in _TOKENIZERS)
 
 
 def _clip_directory(path: Path) -> Path:
@@ -124,6 +142,8 @@ def _dim(path: Path, model: str) -> int:
     module = _clip_directory(path)
     if not any(module.glob(_WEIGHTS)):
         raise ConfigError(f"ML_API_MODEL: {model} has no safetensors weights; other formats are not loaded")
+    if not _has_tokenizer(module):
+        raise ConfigError(f"ML_API_MODEL: {model} has no tokenizer (tokenizer.json, or vocab.json and merges.txt) in {module}")
     config = _read_json(module / "config.json")
     dim = config.get("projection_dim") if isinstance(config, dict) else None
     if not isinstance(dim, int) or "vision_config" not in config:
@@ -147,11 +167,27 @@ def _read_json(path: Path) -> Any:
 
 
 def _content_hash(directory: Path) -> str:
-    """Of what decides the vectors, by relative path, so that a copy in another place is the same model and a README is no part."""
+    """Of what decides the vectors, by relative path, so that a copy in another place is the same model and notes are no part."""
     total = hashlib.sha256()
-    files = {file for pattern in FILES for file in directory.rglob(pattern)}
-    for file in sorted(files - {directory / _ABOUT}):
-        with file.open("rb") as opened:
+    for file in _loaded(directory):
+        with (directory / file).open("rb") as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        total.update(f"{file.relative_to(directory).as_posix()}\0{digest}\n".encode())
+        total.update(f"{file.as_posix()}\0{digest}\n".encode())
     return total.hexdigest()[:_REVISION_DIGITS]
+
+
+def _loaded(directory: Path) -> list[Path]:
+    """The files that loading a model reads, relative to its directory; links are followed, as the libraries follow them."""
+    modules = _read_json(directory / "modules.json")
+    folders = [Path(str(module.get("path", ""))) for module in modules] if isinstance(modules, list) and modules else [Path()]
+    names = {Path(name) for name in _OF_THE_WHOLE}
+    names |= {folder / name for folder in folders for name in (*_OF_A_MODULE, *_weights(directory / folder))}
+    return sorted(name for name in names if (directory / name).is_file())
+
+
+def _weights(folder: Path) -> tuple[str, ...]:
+    """One file, or an index and the parts that it names."""
+    index = _read_json(folder / _INDEX)
+    if (folder / _SINGLE).is_file() or not isinstance(index, dict):
+        return (_SINGLE,)
+    return (_INDEX, *sorted(set(map(str, index.get("weight_map", {}).values()))))

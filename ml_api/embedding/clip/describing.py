@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TOLERANCE: Final = 1e-3
 """Of a normalised pixel; one step of 255 is 0.015."""
+_WORDS: Final = ("cat", "dog")
 _PROBES: Final = ((480, 360), (300, 400))
 """Sizes of the pictures on which a recipe is compared with the processor it stands for."""
 
@@ -28,6 +29,8 @@ def preprocessor_of(pretrained: PretrainedModel) -> Preprocessor:
         processor = processors.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         return describe(processor, config)
+    except ConfigError:
+        raise
     except Exception as exc:  # transformers and tokenizers read the model's files, and each raises errors of its own
         raise ConfigError(f"ML_API_MODEL: {pretrained.name} cannot be loaded ({type(exc).__name__}): {exc}") from exc
 
@@ -41,6 +44,8 @@ def describe(processor: Any, config: Any) -> Preprocessor:
         vocabulary=int(config.text_config.vocab_size),
         pad_id=int(tokenizer.pad_token_id),
     )
+    if len({text.prepare(word).features.tobytes() for word in _WORDS}) == 1:
+        raise ConfigError("ML_API_MODEL: the model's tokenizer reads all texts alike: its vocabulary is missing or empty")
     return Preprocessor(text, pixels_of(images), int(config.vision_config.image_size))
 
 

@@ -1,6 +1,8 @@
 """From files to a model that is really the one they hold, on the device that was asked for."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ml_api.embedding.precision import Hardware, Precision
@@ -58,16 +60,13 @@ def load(pretrained: PretrainedModel, device: str, precision: Precision) -> Any:
     from sentence_transformers import SentenceTransformer
 
     options: dict[str, Any] = {"use_safetensors": True, "dtype": dtype(precision), "attn_implementation": "sdpa"}
-    transformers_log, missing = _transformers_log(), _MissingWeights()
-    transformers_log.addHandler(missing)
     try:
-        model: Any = SentenceTransformer(
-            str(pretrained.path), device=device, local_files_only=True, trust_remote_code=False, model_kwargs=options
-        )
+        with _listening() as missing:
+            model: Any = SentenceTransformer(
+                str(pretrained.path), device=device, local_files_only=True, trust_remote_code=False, model_kwargs=options
+            )
     except Exception as exc:  # half a dozen libraries read the model's files, and each raises errors of its own
         raise ConfigError(f"ML_API_MODEL: {pretrained.name} cannot be loaded ({type(exc).__name__}): {exc}") from exc
-    finally:
-        transformers_log.removeHandler(missing)
     if missing.heard:
         raise ConfigError(f"ML_API_MODEL: {pretrained.name} lacks some of its weights; its vectors would be random")
     if not {"text", "image"} <= set(model.modalities) or model.get_embedding_dimension() != pretrained.dim:
@@ -75,11 +74,22 @@ def load(pretrained: PretrainedModel, device: str, precision: Precision) -> Any:
     return model.eval()
 
 
-def _transformers_log() -> logging.Logger:
-    """The library's logger, made to write where everything else does: by default it prints to stderr, with progress bars."""
+@contextmanager
+def _listening() -> Iterator[_MissingWeights]:
+    """To the library's logger, whatever TRANSFORMERS_VERBOSITY lets through, while it writes where everything else does: by default
+    it prints to stderr, with progress bars.
+    """
     from transformers.utils import logging as library
 
     library.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers ships it untyped
     library.disable_default_handler()
     library.enable_propagation()
-    return logging.getLogger("transformers")
+    log, missing = logging.getLogger("transformers"), _MissingWeights()
+    before = log.level
+    log.addHandler(missing)
+    log.setLevel(logging.WARNING)
+    try:
+        yield missing
+    finally:
+        log.setLevel(before)
+        log.removeHandler(missing)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from ml_api.embedding.base import MODALITIES, Modality
-from ml_api.embedding.pretrained import FILES, PretrainedModel
+from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.embedding.triton import wire
 from ml_api.errors import ConfigError
 
@@ -65,10 +65,10 @@ def _copy_code(version: Path) -> None:
 
 
 def _copy_weights(pretrained: PretrainedModel, version: Path) -> None:
-    for file in {file for pattern in FILES for file in pretrained.path.rglob(pattern)}:
-        target = version / wire.CLIP_FOLDER / file.relative_to(pretrained.path)
+    for file in pretrained.files():
+        target = version / wire.CLIP_FOLDER / file
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, target)  # also where the hub's cache has a link
+        shutil.copyfile(pretrained.path / file, target)  # also where the hub's cache has a link
 
 
 def config(modality: Modality, pretrained: PretrainedModel, image_edge_px: int, served: Served) -> str:

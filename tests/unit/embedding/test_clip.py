@@ -1,5 +1,7 @@
 """CLIP as served here equals CLIP as sentence-transformers computes it, minus the doors that user input could open."""
 
+import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -146,6 +148,19 @@ def test_damaged_weights_are_a_configuration_error(tmp_path):
         ClipEncoder(resolve(str(folder)), device="cpu")
 
 
+@pytest.fixture(params=[logging.WARNING, logging.ERROR, logging.CRITICAL], ids=logging.getLevelName)
+def verbosity(request):
+    """As TRANSFORMERS_VERBOSITY sets it when the library is imported."""
+    from transformers.utils import logging as library
+
+    before = library.get_verbosity()
+    library.set_verbosity(request.param)
+    yield request.param
+    assert library.get_verbosity() == request.param, "it is left as it was"
+    library.set_verbosity(before)
+
+
+@pytest.mark.usefixtures("verbosity")
 def test_weights_missing_from_the_file_are_not_made_up(tmp_path):
     from safetensors.torch import load_file, save_file
 
@@ -156,6 +171,23 @@ def test_weights_missing_from_the_file_are_not_made_up(tmp_path):
     save_file(tensors, weights, metadata={"format": "pt"})
 
     with pytest.raises(ConfigError, match="holey lacks some of its weights"):
+        ClipEncoder(resolve(str(folder)), device="cpu")
+
+
+def test_a_tokenizer_that_reads_all_texts_alike_is_refused(tmp_path):
+    """As transformers makes one up where a directory has none; here, where it holds a vocabulary of one word."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    folder = build_tiny_clip(tmp_path / "illiterate")
+    empty = Tokenizer(models.WordLevel({"<|endoftext|>": 0}, unk_token="<|endoftext|>"))
+    empty.pre_tokenizer = pre_tokenizers.Whitespace()
+    empty.save(str(folder / "0_CLIPModel" / "tokenizer.json"))
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 16, "pad_token": "<|endoftext|>"}
+    (folder / "0_CLIPModel" / "tokenizer_config.json").write_text(json.dumps(config))
+    for name in ("vocab.json", "merges.txt"):
+        (folder / "0_CLIPModel" / name).unlink()
+
+    with pytest.raises(ConfigError, match=r"reads all texts alike|cannot be loaded"):
         ClipEncoder(resolve(str(folder)), device="cpu")
 
 

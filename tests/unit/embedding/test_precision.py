@@ -100,9 +100,9 @@ def test_bfloat16_finds_the_pictures_that_float32_finds():
     for ours, theirs in zip(exact, fast, strict=True):
         assert (ours * theirs).sum(axis=1).min() > 0.9995
     assert len(texts) > 200
-    assert _overlap(_top_10(*exact), _top_10(*fast)) >= 0.99
+    assert _overlap(_top_10(*exact), _top_10(*fast)) >= 0.985
     # A corpus that was embedded in one precision is searched in another.
-    assert _overlap(_top_10(*exact), _top_10(fast[0], exact[1])) >= 0.99
+    assert _overlap(_top_10(*exact), _top_10(fast[0], exact[1])) >= 0.985
 
 
 def _embed(texts, pictures, precision):

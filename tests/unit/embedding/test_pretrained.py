@@ -73,6 +73,50 @@ def test_whatever_changes_vectors_changes_the_revision(tiny_clip, copy, name):
     assert resolve(str(copy)).revision != resolve(str(tiny_clip)).revision
 
 
+def test_what_is_not_loaded_is_no_part_of_the_revision(tiny_clip, copy):
+    (copy / "notes.txt").write_text("shopping")
+    (copy / "figures.json").write_text("[]")
+    (copy / "0_CLIPModel" / "onnx").mkdir()
+    (copy / "0_CLIPModel" / "onnx" / "config.json").write_text("{}")
+    (copy / "0_CLIPModel" / "backup.safetensors").write_bytes(b"old weights")
+    (copy / "model.safetensors").write_bytes(b"weights that no module names")
+
+    assert resolve(str(copy)).revision == resolve(str(tiny_clip)).revision
+
+
+@pytest.mark.parametrize("linked", ["0_CLIPModel", "0_CLIPModel/model.safetensors"])
+def test_what_is_loaded_through_a_link_is_part_of_the_revision(tiny_clip, copy, tmp_path, linked):
+    elsewhere = (copy / linked).rename(tmp_path / "elsewhere")
+    (copy / linked).symlink_to(elsewhere)
+    assert resolve(str(copy)).revision == resolve(str(tiny_clip)).revision
+
+    with (copy / "0_CLIPModel" / "model.safetensors").open("ab") as file:
+        file.write(b"\n")
+    assert resolve(str(copy)).revision != resolve(str(tiny_clip)).revision
+
+
+def test_weights_in_parts_are_those_that_their_index_names(copy):
+    module = copy / "0_CLIPModel"
+    (module / "model.safetensors").rename(module / "model-00001-of-00001.safetensors")
+    index = {"weight_map": {"text_projection.weight": "model-00001-of-00001.safetensors"}}
+    (module / "model.safetensors.index.json").write_text(json.dumps(index))
+    before = resolve(str(copy)).revision
+    (module / "model-00002-of-00002.safetensors").write_bytes(b"of another model")
+    assert resolve(str(copy)).revision == before
+
+    with (module / "model-00001-of-00001.safetensors").open("ab") as file:
+        file.write(b"\n")
+    assert resolve(str(copy)).revision != before
+
+
+@pytest.mark.parametrize("name", ["vocab.json", "merges.txt"])
+def test_a_model_without_its_tokenizer_is_refused(copy, name):
+    (copy / "0_CLIPModel" / name).unlink()
+
+    with pytest.raises(ConfigError, match=r"has no tokenizer \(tokenizer\.json, or vocab\.json and merges\.txt\)"):
+        resolve(str(copy))
+
+
 def test_a_model_with_its_files_at_the_top_is_found_too(tiny_clip, tmp_path):
     flat = Path(shutil.copytree(tiny_clip / "0_CLIPModel", tmp_path / "flat"))
 
@@ -132,15 +176,16 @@ def test_a_bare_name_is_downloaded_once_and_then_works_offline(tiny_clip, tmp_pa
     assert "0_CLIPModel/pytorch_model.bin" not in fetched
 
 
-def test_an_incomplete_cache_is_completed(tiny_clip, tmp_path):
+@pytest.mark.parametrize("name", ["model.safetensors", "vocab.json"])
+def test_an_incomplete_cache_is_completed(tiny_clip, tmp_path, name):
     with serve_hub(tiny_clip, REPOSITORY) as (address, _):
         resolve_elsewhere("tiny-clip", tmp_path / "home", address)
-        [weights] = (tmp_path / "home").rglob("snapshots/*/0_CLIPModel/model.safetensors")
-        weights.unlink()
+        [missing] = (tmp_path / "home").rglob(f"snapshots/*/0_CLIPModel/{name}")
+        missing.unlink()
         again = resolve_elsewhere("tiny-clip", tmp_path / "home", address)
 
     assert again.returncode == 0, again.stderr
-    assert weights.is_file()
+    assert missing.is_file()
 
 
 def test_a_hub_without_safetensors_downloads_nothing(tmp_path):
