@@ -6,6 +6,7 @@ from flask import Blueprint, Response, request
 
 from ml_api import images
 from ml_api.api.answers import stored_image
+from ml_api.api.observe import elsewhere
 from ml_api.api.openapi import IMAGE_ID, LATE, NO_STORE, TIMEOUT, operation
 from ml_api.api.parsing import image_id_of, request_deadline
 from ml_api.api.schemas import JsonObject, StoredImage
@@ -73,7 +74,9 @@ def thumbnail(image_id: str) -> Response:
         return _cacheable(cached, images.THUMBNAIL_MEDIA_TYPE, stored.digest)
     data = _file(stored)
     digest = hashlib.sha256(data).hexdigest()  # the file may have changed since it was indexed
-    return _cacheable(services().thumbnails.make(digest, data, deadline), images.THUMBNAIL_MEDIA_TYPE, digest)
+    with elsewhere():
+        preview = services().thumbnails.make(digest, data, deadline)
+    return _cacheable(preview, images.THUMBNAIL_MEDIA_TYPE, digest)
 
 
 def _stored(image_id: str, deadline: Deadline) -> ImageRecord:

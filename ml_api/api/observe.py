@@ -2,7 +2,8 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from time import perf_counter
 from typing import Any
@@ -20,6 +21,9 @@ SPAN_ATTRIBUTES = ("http.", "url.", "user_agent.", "ml_api.")
 
 arrived: ContextVar[float | None] = ContextVar("arrived", default=None)
 """When this thread's request came, on the clock of `perf_counter`, where the server knows: it may have waited for the thread."""
+
+ELSEWHERE = "ml_api.elsewhere_s"
+"""Where in a request's environ the server keeps the list of times that are not to count for those who come after."""
 
 _log = logging.getLogger("ml_api.access")
 
@@ -61,6 +65,16 @@ def register(app: Flask, metrics: Metrics, spans: Spans | None, *, log_queries: 
             attributes = {name: value for name, value in line.items() if name.startswith(SPAN_ATTRIBUTES)}
             spans.add(origin, line["event.action"], seconds, {"http.route": route, **attributes}, failed=status >= 500)
         tracing.end()
+
+
+@contextmanager
+def elsewhere() -> Iterator[None]:
+    """What happens here has a line of its own, with its own limits: others do not wait longer for it."""
+    started = perf_counter()
+    try:
+        yield
+    finally:
+        request.environ.get(ELSEWHERE, []).append(perf_counter() - started)
 
 
 def note(fields: Mapping[str, object]) -> None:

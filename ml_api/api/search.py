@@ -4,7 +4,7 @@ from flask import Blueprint, Response, g
 
 from ml_api import images
 from ml_api.api.answers import search_answer
-from ml_api.api.observe import note, note_query
+from ml_api.api.observe import elsewhere, note, note_query
 from ml_api.api.openapi import IMAGE_ID, LATE, NO_MODEL, NO_STORE, TIMEOUT, operation, query_parameters_of, ref
 from ml_api.api.parsing import FILE_FIELD, image_id_of, image_query, json_body, query_parameters, request_deadline
 from ml_api.api.schemas import RED_SQUARE, ImageQuery, PageParameters, SearchAnswer, TextQuery
@@ -80,7 +80,7 @@ def image() -> Response:
     with stages.stage("fetch"):
         data, wanted = image_query()
     page = _page(wanted)
-    with stages.stage("decode"):
+    with stages.stage("decode"), elsewhere():
         decoded = services().decoder.decode(data, services().embedder.image_edge_px, deadline)
     return _answer(services().searcher.by_image(decoded.image, page, deadline, stages), page, stages)
 

@@ -116,11 +116,11 @@ class Door:
         place = self._admission.enter()
         if place is None:
             return self._overloaded(scope)
-        arrived = perf_counter()
+        arrived, elsewhere = perf_counter(), list[float]()
         try:
-            return await self._run(self._threads, scope, body, arrived)
+            return await self._run(self._threads, scope, body, arrived, **{observe.ELSEWHERE: elsewhere})
         finally:
-            self._admission.leave(place, perf_counter() - arrived)
+            self._admission.leave(place, perf_counter() - arrived - sum(elsewhere))
 
     async def _run(self, threads: Executor, scope: dict[str, Any], body: bytes, arrived: float, **more: object) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(threads, partial(self._call, scope, body, arrived, **more))

@@ -1,0 +1,82 @@
+"""Files that cost their decoder more than there is: the real service answers them, and everybody else meanwhile."""
+
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests import costly_images
+from tests.e2e.server_process import ROOT, Server, children, run
+
+MIB = 2**20
+SLOW = {
+    "empty scans": costly_images.empty_scans,
+    "EXIF segments": costly_images.exif_segments,
+    "ends of lines": costly_images.bmp_ends_of_line,
+}
+"""Each would keep its decoder busy for 10 s to 150 s."""
+SOUND = {"strips": costly_images.tiff_strips, "profiles": costly_images.png_profiles, "PNG": costly_images.big_png}
+"""Libraries that stream have made short work of these."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("costly")
+    corpus = folder / "corpus"
+    corpus.mkdir()
+    (corpus / "photograph.jpg").write_bytes(costly_images.photograph(4000, 3000))
+    server = Server(folder, corpus)
+    server.sync()
+    with server:
+        yield server
+
+
+def resident(pid):
+    """Bytes that a process and all below it hold, what they share counted once for each."""
+    pages = sum(int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in [pid, *children(pid)])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_a_file_that_costs_too_much_is_told_so(server, name):
+    status, _, body = server.post("/v1/search/image", SLOW[name](), "application/octet-stream")
+
+    assert status == 422, body
+    assert b"image-too-costly" in body
+    assert b"4 s" in body
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_file_that_only_looks_costly_is_searched_with(server, name):
+    assert server.post("/v1/search/image", SOUND[name](), "application/octet-stream")[0] == 200
+
+
+def test_eight_at_once_hold_up_no_text_search(server):
+    with ThreadPoolExecutor(8) as senders:
+        files = [*SLOW.values(), *SLOW.values(), *list(SOUND.values())[:2]]
+        sent = [senders.submit(server.post, "/v1/search/image", file(), "application/octet-stream") for file in files]
+        texts = 0
+        while not all(answer.done() for answer in sent):
+            assert server.get("/v1/search/text?q=red")[0] == 200
+            assert resident(server.process.pid) < 2.5 * 2**30
+            texts += 1
+    assert texts > 8
+    assert {answer.result()[0] for answer in sent} <= {200, 422, 503}
+    assert server.post("/v1/search/image", costly_images.photograph(4000, 3000), "application/octet-stream")[0] == 200
+
+
+def test_a_sync_names_the_file_and_goes_on(tmp_path):
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "a-costly.jpg").write_bytes(costly_images.empty_scans())
+    shutil.copy(next((ROOT / "docs" / "images").glob("*.png")), corpus / "b-sound.png")
+    server = Server(tmp_path, corpus, decode_timeout_s=1)
+
+    done = run("sync", **server.settings)
+
+    told = done.stdout + done.stderr
+    assert "a-costly.jpg" in told
+    assert "takes more than 1 s" in told
+    assert "1 added" in told, told
