@@ -14,7 +14,7 @@ PDF = b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n"
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n(/etc/passwd) (r) file\nshowpage\n"
 TEXT = b"This is not an image at all, whatever its name says.\n"
 
-PLUGIN_NAMES = {"WebP": "WEBP", "HEIC": "HEIF", "JPEG 2000": "JPEG2000"}
+PLUGIN_NAMES = {"WebP": "WEBP", "HEIC": "HEIF", "JPEG 2000": "JPEG2000", "JPEG XL": "JXL"}
 
 
 def encoded(image: Image.Image, format_: str, **options: Any) -> bytes:
@@ -23,6 +23,8 @@ def encoded(image: Image.Image, format_: str, **options: Any) -> bytes:
         import pillow_heif
 
         pillow_heif.register_heif_opener(thumbnails=False)
+    if format_ == "JPEG XL":
+        import pillow_jxl  # noqa: F401 - registers itself
     if format_ == "PSD":
         return psd(image)
     buffer = BytesIO()
@@ -113,6 +115,11 @@ def jpeg_2000_bomb() -> bytes:
     """Both headers, of the file and of the codestream, claim 60,000 x 60,000."""
     data = encoded(Image.new("RGB", (64, 64)), "JPEG 2000")
     return data.replace(struct.pack(">II", 64, 64), struct.pack(">II", 60_000, 60_000))
+
+
+def jxl_bomb() -> bytes:
+    """42 bytes of codestream whose header claims 60,000 x 60,000: not small, 18 bits of height, ratio 1."""
+    return b"\xff\x0a" + (0 | 2 << 1 | 59_999 << 3 | 1 << 21).to_bytes(4, "little") + bytes(38)
 
 
 def icon(picture: bytes, edge: int, bits: int = 32) -> bytes:

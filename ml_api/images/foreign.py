@@ -10,8 +10,6 @@ _SIGNATURES = (
     (b"\xc5\xd0\xd3\xc6", "a PostScript (EPS) file"),
     (b"8BPS", "a large Photoshop document (PSB)"),
     (b"gimp xcf", "a GIMP document (XCF)"),
-    (b"\x00\x00\x00\x0cJXL ", "a JPEG XL image"),
-    (b"\xff\x0a", "a JPEG XL image"),
     (b"II\xbc\x01", "a JPEG XR image"),
     (b"II*\x00", "a Canon raw photograph (CR2)"),
     (b"IIU\x00", "a Panasonic raw photograph (RW2)"),

@@ -30,6 +30,7 @@ _FORMATS = (
     _Format("AVIF", "image/avif", "avif avifs"),
     _Format("HEIC", "image/heic", "heic heics heif heifs hif"),
     _Format("JPEG 2000", "image/jp2", "jp2 j2k j2c jpc jpf jpx jpm"),
+    _Format("JPEG XL", "image/jxl", "jxl"),
     _Format("PSD", "image/vnd.adobe.photoshop", "psd"),
     _Format("ICO", "image/vnd.microsoft.icon", "ico"),
 )
@@ -52,6 +53,8 @@ _SIGNATURES = (
     (b"MM\x00+", "TIFF"),
     (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG 2000"),
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
+    (b"\xff\x0a", "JPEG XL"),
     (b"8BPS\x00\x01", "PSD"),
 )
 _CANON_RAW: Final = b"CR\x02"

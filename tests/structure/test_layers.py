@@ -76,6 +76,7 @@ ADAPTERS = {
     "granian": "serving",
     "flasgger": "api",
     "pillow_heif": "images.decoders",
+    "pillow_jxl": "images.decoders",
     "pyvips": "images.decoders",
     "tifffile": "images.decoders",
     "pebble": "images.processes",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from typing import Final
 
-from ml_api.images.decoders import bitmap, icon, psd, tiff
+from ml_api.images.decoders import bitmap, icon, jxl, psd, tiff
 from ml_api.images.decoders.base import Opened
 from ml_api.images.decoders.pillow import open_with_pillow
 from ml_api.images.decoders.vips import complete, open_with_vips
@@ -17,7 +17,7 @@ Open = Callable[[], Opened]
 _STREAMED: Final = frozenset({"PNG", "WebP"})
 _END_OF_IMAGE: Final = b"\xff\xd9"
 _AVIF_HEADER_BYTES: Final = 4096
-_PACKAGES: Final = ("pillow", "pillow-heif", "pyvips-binary", "tifffile")
+_PACKAGES: Final = ("pillow", "pillow-heif", "pillow-jxl-plugin", "pyvips-binary", "tifffile")
 
 
 def attempts(name: str, data: bytes, edge_px: int | None) -> Iterator[Open]:
@@ -26,6 +26,8 @@ def attempts(name: str, data: bytes, edge_px: int | None) -> Iterator[Open]:
         yield lambda: tiff.open_tiff(data, edge_px)
     elif name == "ICO":
         yield lambda: icon.open_icon(data, edge_px)
+    elif name == "JPEG XL":
+        yield lambda: jxl.open_jxl(data, edge_px)
     elif name == "PSD":
         yield lambda: psd.open_psd(data, edge_px)
     elif name in _STREAMED or (name == "AVIF" and b"clap" in data[:_AVIF_HEADER_BYTES]):  # Pillow shows what was cropped away

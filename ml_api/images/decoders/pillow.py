@@ -32,7 +32,7 @@ def open_with_pillow(name: str, data: bytes, edge_px: int | None, *, scaled: boo
         whole = pixels.to_rgb(image) if drawn is None else pixels.placed(pixels.to_rgb(image), drawn)
         return whole if scaled else reduced(whole, edge_px)
 
-    return Opened(width, height, rgb, lambda: _orientation(image), _memory_bytes(name, image, width * height))
+    return Opened(width, height, rgb, lambda: orientation_of(image), _memory_bytes(name, image, width * height))
 
 
 def _memory_bytes(name: str, image: Image.Image, whole: int) -> int:
@@ -61,7 +61,7 @@ def _frame(image: Image.Image) -> tuple[int, int, int, int] | None:
     return None if extents == (0, 0, *image.size) else extents
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """The EXIF orientation; 1 (upright) where the metadata is damaged, as that says nothing of the pixels."""
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))

@@ -13,7 +13,7 @@ from ml_api.images import MEDIA_TYPES, ImageLimits, decode
 from tests.hostile_images import encoded
 
 LIMITS = ImageLimits(max_bytes=2**20, max_pixels=10**6, max_aspect=20)
-LOSSY = {"JPEG", "AVIF", "HEIC", "WebP"}
+LOSSY = {"JPEG", "AVIF", "HEIC", "WebP", "JPEG XL"}
 BIG = [format_ for format_ in MEDIA_TYPES if format_ != "ICO"]
 """An icon has at most 256 pixels a side."""
 

@@ -25,6 +25,7 @@ BOMBS = {
     "HEIC": hostile_images.iso_bomb("HEIC"),
     "AVIF": hostile_images.iso_bomb("AVIF"),
     "JPEG 2000": hostile_images.jpeg_2000_bomb(),
+    "JPEG XL": hostile_images.jxl_bomb(),
     "PSD": hostile_images.psd_bomb(),
     "ICO of a PNG": hostile_images.icon_bomb("png"),
     "ICO of a bitmap": hostile_images.icon_bomb("bitmap"),
