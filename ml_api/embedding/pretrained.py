@@ -145,10 +145,23 @@ def _dim(path: Path, model: str) -> int:
     if not _has_tokenizer(module):
         raise ConfigError(f"ML_API_MODEL: {model} has no tokenizer (tokenizer.json, or vocab.json and merges.txt) in {module}")
     config = _read_json(module / "config.json")
-    dim = config.get("projection_dim") if isinstance(config, dict) else None
-    if not isinstance(dim, int) or "vision_config" not in config:
+    dim = _width(config) if isinstance(config, dict) else None
+    if dim is None or "vision_config" not in config:
         raise ConfigError(f"ML_API_MODEL: {model} is not a CLIP: it does not embed both text and images into one space")
     return dim
+
+
+def _width(config: dict[str, Any]) -> int | None:
+    """Of the vectors: CLIP's `projection_dim`; SigLIP has none: the width of its text head or hidden layers (768 by default).
+
+    What loading finds is compared with it.
+    """
+    text = config.get("text_config")
+    if str(config.get("model_type", "")).startswith("siglip") and isinstance(text, dict):
+        dim = text.get("projection_size") or text.get("hidden_size", 768)
+    else:
+        dim = config.get("projection_dim")
+    return dim if isinstance(dim, int) else None
 
 
 def _own_name(directory: Path) -> str:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 TOLERANCE: Final = 1e-3
 """Of a normalised pixel; one step of 255 is 0.015."""
+_PADDED: Final = ("siglip", "siglip2")
+"""Kinds of models that were trained on texts padded to their full context, without a mask."""
 _WORDS: Final = ("cat", "dog")
 _PROBES: Final = ((480, 360), (300, 400))
 """Sizes of the pictures on which a recipe is compared with the processor it stands for."""
@@ -38,15 +40,24 @@ def preprocessor_of(pretrained: PretrainedModel) -> Preprocessor:
 def describe(processor: Any, config: Any) -> Preprocessor:
     """Of a processor (a tokenizer and an image processor) and the model's configuration, as transformers has them."""
     tokenizer, images = processor.tokenizer, processor.image_processor
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        raise ConfigError("ML_API_MODEL: the model's tokenizer is not of the fast kind; save it with a tokenizer.json")
+    max_tokens = min(tokenizer.model_max_length, config.text_config.max_position_embeddings)
     text = Tokenizer(
         tokenizer.backend_tokenizer.to_str(),
-        max_tokens=min(tokenizer.model_max_length, config.text_config.max_position_embeddings),
+        max_tokens=max_tokens,
         vocabulary=int(config.text_config.vocab_size),
         pad_id=int(tokenizer.pad_token_id),
+        pad_to=max_tokens if config.model_type in _PADDED else None,
     )
     if len({text.prepare(word).features.tobytes() for word in _WORDS}) == 1:
         raise ConfigError("ML_API_MODEL: the model's tokenizer reads all texts alike: its vocabulary is missing or empty")
-    return Preprocessor(text, pixels_of(images), int(config.vision_config.image_size))
+    pixels, edge = pixels_of(images), int(config.vision_config.image_size)
+    if pixels(Image.new("RGB", _PROBES[0])).shape != (3, edge, edge):
+        raise ConfigError(
+            f"ML_API_MODEL: the model does not see squares of {edge} px; models of variable resolution are not served"
+        )
+    return Preprocessor(text, pixels, edge)
 
 
 def pixels_of(images: Any) -> "Callable[[Image.Image], Pixels]":
@@ -57,7 +68,7 @@ def pixels_of(images: Any) -> "Callable[[Image.Image], Pixels]":
 
 def _recipe(images: Any) -> PixelRecipe | None:
     """None where it does anything else than CLIP's or SigLIP's processor does."""
-    size, crop = images.size or {}, getattr(images, "crop_size", None) or {}
+    size, crop = getattr(images, "size", None) or {}, getattr(images, "crop_size", None) or {}
     crops = bool(getattr(images, "do_center_crop", False))
     shortest, edge = size.get("shortest_edge"), crop.get("height") if crops else size.get("height")
     square = crop.get("width") == edge if crops else size.get("width") == edge

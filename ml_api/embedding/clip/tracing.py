@@ -21,9 +21,9 @@ def towers(
             super().__init__()
             self.model = model
 
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
-            features = {"input_ids": input_ids, "attention_mask": attention_mask, "modality": "text"}
-            return self.model.forward(features)["sentence_embedding"]
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Any:
+            masked = {} if attention_mask is None else {"attention_mask": attention_mask}
+            return self.model.forward({"input_ids": input_ids, **masked, "modality": "text"})["sentence_embedding"]
 
     class Image(torch.nn.Module):
         def __init__(self, model: Any) -> None:

@@ -14,7 +14,7 @@ from ml_api.embedding.base import Prepared
 from ml_api.errors import InvalidQuery
 
 TextArrays = dict[str, npt.NDArray[np.int64]]
-"""`input_ids` and `attention_mask`, each of shape (n, tokens)."""
+"""`input_ids` and, where padding is masked, `attention_mask`, each of shape (n, tokens)."""
 
 
 class Tokenizer:
@@ -26,7 +26,8 @@ class Tokenizer:
         """`definition` is the content of a `tokenizer.json`, `max_tokens` the model's context, special tokens included, and
         `vocabulary` how many tokens it knows.
 
-        With `pad_to` every text is padded to as many tokens, for models that were trained so; otherwise to the longest of a batch.
+        With `pad_to` every text is padded to as many tokens, which the model reads like others (no mask), for models that were
+        trained so; otherwise to the longest of a batch, and padding is masked.
         """
         self.definition = definition
         self.max_tokens = max_tokens
@@ -48,13 +49,16 @@ class Tokenizer:
             raise InvalidQuery("The text holds half a character (a lone surrogate) and is not valid Unicode.") from exc
         if all(encoding.special_tokens_mask):
             raise InvalidQuery("The text is empty; describe what the images should show.")
-        return Prepared("text", np.array(encoding.ids, dtype=np.int64), truncated=bool(encoding.overflowing))
+        features = np.array(encoding.ids, dtype=np.int64)
+        if self.pad_to is not None:
+            features = np.pad(features, (0, self.pad_to - len(features)), constant_values=self.pad_id)
+        return Prepared("text", features, truncated=bool(encoding.overflowing))
 
     def pad(self, items: Sequence[Prepared]) -> TextArrays:
-        """One row a text, no longer than the batch needs (or as long as the model was trained): the cost grows with it."""
-        ids = np.full((len(items), self.pad_to or max(len(item.features) for item in items)), self.pad_id, dtype=np.int64)
+        """One row a text, no longer than the batch needs: the cost grows with it."""
+        ids = np.full((len(items), max(len(item.features) for item in items)), self.pad_id, dtype=np.int64)
         mask = np.zeros_like(ids)
         for row, item in enumerate(items):
             ids[row, : len(item.features)] = item.features
             mask[row, : len(item.features)] = 1
-        return {"input_ids": ids, "attention_mask": mask}
+        return {"input_ids": ids, "attention_mask": mask} if self.pad_to is None else {"input_ids": ids}
