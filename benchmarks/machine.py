@@ -8,7 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-LIBRARIES = ("torch", "transformers", "sentence-transformers", "pymilvus", "milvus-lite", "flask", "granian", "numpy", "pillow")
+LIBRARIES = (
+    *("openvino", "torch", "transformers", "sentence-transformers", "numpy"),
+    *("pillow", "pyvips-binary", "pymilvus", "milvus-lite", "flask", "granian"),
+)
 FAST_BF16 = ("amx_bf16", "avx512_bf16")
 BUSY_LOAD = 0.3
 """Load average over which something else was running when a benchmark began."""
