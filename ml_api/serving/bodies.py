@@ -40,30 +40,31 @@ class Bodies:
 
     async def read(self, receive: Receive) -> bytes:
         """All of it; give it back with `release`. Raises as `check`, and Overloaded, RequestTimeout, MalformedRequest."""
-        parts: list[bytes] = []
+        body = bytearray()  # and no list of parts: whoever sends chunks of one byte decides how many there are
         try:
             async with asyncio.timeout(self._total_s):
-                while await self._read_part(receive, parts):
+                while await self._read_part(receive, body):
                     pass
         except TimeoutError:
-            self._buffered -= sum(map(len, parts))
+            self._buffered -= len(body)
             raise RequestTimeout(
                 f"the request body did not arrive: nothing for {self._silence_s:g} s, or not all of it within {self._total_s:g} s"
             ) from None
         except BaseException:
-            self._buffered -= sum(map(len, parts))
+            self._buffered -= len(body)
             raise
-        return b"".join(parts)
+        return bytes(body)
 
-    async def _read_part(self, receive: Receive, parts: list[bytes]) -> bool:
+    async def _read_part(self, receive: Receive, body: bytearray) -> bool:
         """Whether there is more to come."""
         async with asyncio.timeout(self._silence_s):
             message = await receive()
         if message["type"] == "http.disconnect":
             raise MalformedRequest("the request body broke off, or is not well-formed HTTP/1.1")
-        parts.append(message.get("body", b""))
-        self._buffered += len(parts[-1])
-        self.check(sum(map(len, parts)))
+        part: bytes = message.get("body", b"")
+        body += part
+        self._buffered += len(part)
+        self.check(len(body))
         if self._buffered > BUFFERED_BYTES:
             raise Overloaded("more is being uploaded than fits in memory; try again")
         return bool(message.get("more_body", False))

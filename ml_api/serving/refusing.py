@@ -43,7 +43,7 @@ class Refusals:
         self._rejected = self._metrics.http.rejected.labels(REASONS[Overloaded])
         self._repeats = repeats
         problem = Problem(type="about:blank", title=TITLES[503], status=503, detail=_DETAIL, code=Overloaded.code, request_id="%s")
-        self._body = problem.model_dump_json()
+        self._body = problem.model_dump_json() + "\n"
 
     def overloaded(self, method: str, path: str, request_id: str | None) -> Answer:
         """For a request with this X-Request-ID, if it has one."""

@@ -65,8 +65,8 @@ class Server:
 
     def run(self) -> int:
         """The exit code: 0 if everybody was answered and everything closed. Raises ConfigError."""
-        connections = min(MAX_CONNECTIONS, _raise_file_limit() - OWN_FILES)
-        return asyncio.run(self._run(connections))
+        files = _raise_file_limit(MAX_CONNECTIONS + OWN_FILES)
+        return asyncio.run(self._run(min(MAX_CONNECTIONS, max(files - OWN_FILES, files // 2))))
 
     async def _run(self, connections: int) -> int:
         loop = asyncio.get_running_loop()
@@ -176,11 +176,15 @@ def end(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _raise_file_limit() -> int:
-    """A connection takes a descriptor, and 1,024, a usual default, are soon taken."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return most
+def _raise_file_limit(wanted: int) -> int:
+    """How many descriptors there are: `wanted`, or what the system allows. A connection takes one, and 1,024, a usual default, are
+    soon taken. Not more than that: the hard limit may be infinite, which macOS refuses to take for the soft one.
+    """
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    if now != resource.RLIM_INFINITY and now < files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    return files
 
 
 def _address(settings: Settings, port: int) -> str:

@@ -141,6 +141,7 @@ def test_who_comes_on_top_is_refused_at_once_and_told_so(app):
     assert refused.problem["request_id"] == refused.headers["x-request-id"] == "found-again"
     assert int(refused.headers["retry-after"]) >= 1
     assert "connection" not in refused.headers, "a search without a body may try again on its connection"
+    assert refused.body.endswith(b"}\n"), "as every answer in JSON"
     assert len(odd.headers["x-request-id"]) == 32
     assert after.status == 200
     registry = app.extensions["ml_api"].metrics.registry
@@ -210,6 +211,21 @@ def test_a_body_arrives_as_it_was_sent(app):
 
     client = run(scenario())
     assert (client.status, client.problem["code"]) == (422, "image-format")
+
+
+def test_a_body_in_as_many_chunks_as_bytes_costs_no_more_for_each(app):
+    """The sum of all chunks at each of them would take minutes here, in which the event loop does nothing else."""
+    chunks = 100_000
+
+    async def scenario():
+        left = iter(range(chunks - 1, -1, -1))
+
+        async def receive():
+            return {"type": "http.request", "body": b"x", "more_body": next(left) > 0}
+
+        return await Bodies(chunks).read(receive)
+
+    assert run(scenario()) == b"x" * chunks
 
 
 @pytest.mark.parametrize(
