@@ -10,7 +10,7 @@ from ml_api.corpus.folder import FolderCorpus
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder
 from ml_api.errors import ModelUnavailable, StoreUnavailable
-from ml_api.images import ImageLimits
+from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.sync import Indexer
 from ml_api.logs.repeats import Repeats
 from ml_api.metrics import Metrics
@@ -217,7 +217,7 @@ class Syncs:
         metrics, encoder, store = Metrics(), FailingEncoder(), MemoryStore()
         encoder.error = ModelUnavailable("gone")
         store.ensure(encoder.model.model_id, encoder.model.dim)
-        indexer = Indexer(FolderCorpus(self._root), store, lambda: encoder, ImageLimits(10**6, 10**6, 20), metrics)
+        indexer = Indexer(FolderCorpus(self._root), store, lambda: encoder, InlineDecoder(ImageLimits(10**6, 10**6, 20)), metrics)
         with pytest.raises(ModelUnavailable):
             indexer.run(indexer.plan())
         metrics.sync.save(self._file)
