@@ -66,7 +66,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "image-truncated": (422, "The JPEG file ends before the image does; it may have been cut off."),
     "model-unavailable": (503, "The model is not running."),
     "store-unavailable": (503, "the vector store is not open"),
-    "overloaded": (503, "64 inputs are already waiting for the model."),
+    "overloaded": (503, "more requests are waiting than can be answered in time; try again"),
     "deadline-exceeded": (504, "the answer was not ready within 30 s"),
 }
 """By code: the status and a detail."""

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from ipaddress import ip_address
 from time import perf_counter
 from typing import Any
 
@@ -115,5 +116,14 @@ def _access_line(route: str, status: int, seconds: float) -> dict[str, Any]:
         **{f"ml_api.stage_ms.{name}": round(seconds * 1000, 3) for name, seconds in g.stages_s.items()},
         **({"ml_api.queue_ms": round(g.stages_s["queue"] * 1000, 3)} if "queue" in g.stages_s else {}),
         **g.noted,
-        **({"client.ip": request.remote_addr.partition("%")[0]} if request.remote_addr else {}),  # a zone is no part of an address
+        **_client(request.remote_addr or ""),
     }
+
+
+def _client(said: str) -> dict[str, str]:
+    """A field only if it is an address: what a proxy passes on may be `unknown`, or have a port, and the index refuses such a line."""
+    address = said.partition("%")[0]  # a zone is no part of it
+    try:
+        return {"client.ip": str(ip_address(address))}
+    except ValueError:
+        return {}

@@ -101,7 +101,7 @@ def register(app: Flask) -> None:
         if isinstance(error, errors.DeadlineExceeded):
             _log.warning("%s: %s", error.slug, error.detail)  # perhaps a client's own haste, and it tells nothing where it happened
         elif status == 503:
-            outages.tell(f"{error.slug}: {error.detail}", logging.ERROR, error)
+            outages.tell(error.slug, f"{error.slug}: {error.detail}", logging.ERROR, error)
         elif status >= 500:
             _log.error("%s: %s", error.slug, error.detail, exc_info=error)
         return problem(status, error.slug, error.detail)

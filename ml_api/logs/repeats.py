@@ -14,12 +14,14 @@ TIMES: Final = "ml_api.times"
 
 @dataclass(slots=True)
 class _Line:
+    message: str
+    """The last."""
     level: int
     times: int = 0
 
 
 class Repeats:
-    """The first of a kind is told at once, those that follow within a second together at its end. From any thread."""
+    """The first of a kind is told at once, those that follow within a second together at its end. Kinds are few. From any thread."""
 
     def __init__(self, log: logging.Logger, every_s: float = EVERY_S) -> None:
         self._log = log
@@ -28,27 +30,30 @@ class Repeats:
         self._lines: dict[str, _Line] = {}
         """Those told within the last second."""
 
-    def tell(self, message: str, level: int, error: BaseException | None = None) -> None:
-        """`error`, with its traceback, goes with the first line alone."""
+    def tell(self, kind: str, message: str, level: int, error: BaseException | None = None) -> None:
+        """What is of one `kind` counts together, whatever figures its messages hold. `error`, with its traceback, goes with the first
+        line alone.
+        """
         with self._lock:
-            if line := self._lines.get(message):
+            if line := self._lines.get(kind):
+                line.message = message
                 line.times += 1
                 return
-            self._lines[message] = _Line(level)
+            self._lines[kind] = _Line(message, level)
         self._log.log(level, "%s", message, extra={TIMES: 1}, exc_info=error)
-        self._start(message)
+        self._start(kind)
 
-    def _start(self, message: str) -> None:
-        timer = threading.Timer(self._every_s, self._sum_up, [message])
+    def _start(self, kind: str) -> None:
+        timer = threading.Timer(self._every_s, self._sum_up, [kind])
         timer.daemon = True
         timer.start()
 
-    def _sum_up(self, message: str) -> None:
+    def _sum_up(self, kind: str) -> None:
         with self._lock:
-            line = self._lines[message]
-            times, line.times = line.times, 0
+            line = self._lines[kind]
+            message, times, line.times = line.message, line.times, 0
             if not times:
-                del self._lines[message]
+                del self._lines[kind]
         if times:
             self._log.log(line.level, "%s (%d times)", message, times, extra={TIMES: times})
-            self._start(message)
+            self._start(kind)

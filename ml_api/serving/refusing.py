@@ -50,7 +50,7 @@ class Refusals:
         request_id = tracing.accepted_id(request_id)
         self._durations(method, path).observe(0.0)
         self._rejected.inc()
-        self._repeats.tell("refused: more requests came than can be answered in time", logging.WARNING)
+        self._repeats.tell(Overloaded.code, "refused: more requests came than can be answered in time", logging.WARNING)
         body = (self._body % request_id).encode()
         identified = (b"x-request-id", request_id.encode())
         return Answer(503, [*_HEADERS, identified, (b"content-length", str(len(body)).encode())], body)

@@ -1,21 +1,18 @@
 """The answers that the documentation shows are those that the service gives."""
 
 import io
+import json
+import logging
 import re
 
 import pytest
 
 from ml_api.api import examples, openapi, schemas
-from ml_api.errors import Overloaded
-from ml_api.vectors.memory import MemoryStore
+from ml_api.logs.repeats import Repeats
+from ml_api.serving.refusing import Refusals
 from tests.api.stand import FORM_TYPE, MAX_BYTES, build_stand, form, picture, write_corpus
 
 SEARCH, IMAGE = "/v1/search/text?q=red", "/v1/search/image"
-
-
-class FullStore(MemoryStore):
-    def search(self, *args, **kwargs):
-        raise Overloaded("64 inputs are already waiting for the model.")
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +106,8 @@ def test_an_example_of_an_error_is_what_the_service_says(make_stand, code):
 
 
 def test_the_example_of_overload_is_what_the_service_says(make_stand):
-    answered = make_stand(store=FullStore()).client.get(SEARCH).get_json()
+    refusals = Refusals(make_stand().client.application, Repeats(logging.getLogger("ml_api")))
+    answered = json.loads(refusals.overloaded("GET", SEARCH.partition("?")[0], None).body)
     assert {**answered, "request_id": ""} == {**examples.problem("overloaded"), "request_id": ""}
 
 

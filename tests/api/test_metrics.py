@@ -260,6 +260,17 @@ def test_an_access_line_tells_all_about_a_search(stand, client, lines):
     assert line["trace.id"] == answer.headers["traceresponse"].split("-")[1]
 
 
+@pytest.mark.parametrize(
+    ("peer", "told"),
+    [("192.0.2.7", "192.0.2.7"), ("fe80::1%eth0", "fe80::1"), ("192.0.2.7:4711", None), ("unknown", None), ("", None)],
+)
+def test_an_access_line_has_an_address_or_none(client, lines, peer, told):
+    """Some proxies write a port, or `unknown`, into X-Forwarded-For: the index refuses a line in which that is an address."""
+    client.get("/livez", environ_base={"REMOTE_ADDR": peer})
+    [line] = lines()
+    assert line.get("client.ip") == told
+
+
 def text_search(stand):
     return stand.client.get("/v1/search/text?q=red")
 

@@ -1,0 +1,57 @@
+"""Lines that would come all the time are told together: the first at once, the others with their number."""
+
+import logging
+import queue
+
+import pytest
+
+from ml_api.logs.repeats import TIMES, Repeats
+
+PATIENCE_S = 20
+
+
+class Lines(logging.Handler):
+    """Records as they come, from whatever thread."""
+
+    def __init__(self):
+        super().__init__()
+        self.records = queue.SimpleQueue()
+
+    def emit(self, record):
+        self.records.put((record.getMessage(), vars(record)[TIMES], bool(record.exc_info)))
+
+    def next(self):
+        return self.records.get(timeout=PATIENCE_S)
+
+
+@pytest.fixture
+def lines():
+    lines, log = Lines(), logging.getLogger("ml_api.tests.repeats")
+    log.addHandler(lines)
+    yield lines
+    log.removeHandler(lines)
+
+
+def tell(repeats, kind, *details):
+    for detail in details:
+        repeats.tell(kind, f"{kind}: {detail}", logging.WARNING, ValueError(detail))
+
+
+def test_the_first_of_a_kind_is_told_at_once_and_the_others_by_their_number(lines):
+    repeats = Repeats(logging.getLogger("ml_api.tests.repeats"), every_s=0.2)
+    tell(repeats, "store", "down", "down", "down")
+    assert lines.next() == ("store: down", 1, True)
+    assert lines.next() == ("store: down (2 times)", 2, False)
+
+
+def test_figures_in_a_message_make_no_other_kind_of_it(lines):
+    """As in "busy after 3.27 s": each would be a line with a traceback, and a thread."""
+    repeats = Repeats(logging.getLogger("ml_api.tests.repeats"), every_s=0.2)
+    tell(repeats, "store", *(f"busy after {number / 100} s" for number in range(1, 51)))
+    tell(repeats, "model", "gone")
+    told = [lines.next() for _ in range(3)]
+    assert told == [
+        ("store: busy after 0.01 s", 1, True),
+        ("model: gone", 1, True),
+        ("store: busy after 0.5 s (49 times)", 49, False),
+    ]
