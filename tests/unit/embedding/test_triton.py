@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tritonclient.utils import InferenceServerException
 
-from ml_api.embedding.base import Prepared
+from ml_api.embedding.base import MODALITIES, Prepared
 from ml_api.embedding.fake import FakeEncoder
 from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.embedding.triton import wire
@@ -41,7 +41,7 @@ def odd_server(tmp_path_factory):
     skip_without_triton()
     folder = tmp_path_factory.mktemp("odd")
     for name in ("odd", "silent"):
-        for modality in wire.MODALITIES:
+        for modality in MODALITIES:
             version = folder / "models" / wire.model_name(name, modality) / "1"
             version.mkdir(parents=True)
             (version / "model.py").write_text(MISBEHAVING.read_text())
