@@ -121,7 +121,7 @@ def _access_line(route: str, status: int, seconds: float) -> dict[str, Any]:
 
 
 def _client(said: str) -> dict[str, str]:
-    """A field only if it is an address: what a proxy passes on may be `unknown`, or have a port, and the index refuses such a line."""
+    """A field only if it is an address: a proxy may pass on `unknown`, or a port with it, and the index refuses such a line."""
     address = said.partition("%")[0]  # a zone is no part of it
     try:
         return {"client.ip": str(ip_address(address))}

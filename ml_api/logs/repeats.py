@@ -21,7 +21,7 @@ class _Line:
 
 
 class Repeats:
-    """The first of a kind is told at once, those that follow within a second together at its end. Kinds are few. From any thread."""
+    """The first of a kind, of which there are few, is told at once, those that follow within a second together. From any thread."""
 
     def __init__(self, log: logging.Logger, every_s: float = EVERY_S) -> None:
         self._log = log
@@ -31,8 +31,9 @@ class Repeats:
         """Those told within the last second."""
 
     def tell(self, kind: str, message: str, level: int, error: BaseException | None = None) -> None:
-        """What is of one `kind` counts together, whatever figures its messages hold. `error`, with its traceback, goes with the first
-        line alone.
+        """What is of one `kind` counts together, whatever figures its messages hold.
+
+        `error`, with its traceback, goes with the first line alone.
         """
         with self._lock:
             if line := self._lines.get(kind):
