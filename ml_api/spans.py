@@ -6,6 +6,7 @@ https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
 
 import time
 from collections.abc import Mapping
+from threading import Thread
 from typing import TYPE_CHECKING, Final
 
 from ml_api import __version__
@@ -15,7 +16,7 @@ from ml_api.tracing import Origin
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
 
-CLOSE_TIMEOUT_MS: Final = 5000
+CLOSE_TIMEOUT_S: Final = 1.0
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _PROTOCOL: Final = "http/protobuf"
@@ -77,6 +78,7 @@ class Spans:
         )
 
     def close(self) -> None:
-        """Send what is left, if the collector takes it soon."""
-        self._processor.force_flush(CLOSE_TIMEOUT_MS)
-        self._processor.shutdown()
+        """Send what is left, if the collector takes it soon: OpenTelemetry itself waits for one that hangs, whatever it is told."""
+        closing = Thread(target=self._processor.shutdown, name="spans-close", daemon=True)
+        closing.start()
+        closing.join(CLOSE_TIMEOUT_S)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ml_api import __version__, logs
 from ml_api.corpus.base import Corpus
@@ -22,9 +23,11 @@ from ml_api.settings import Settings
 from ml_api.spans import Spans, wanted
 from ml_api.vectors.base import VectorStore
 
+if TYPE_CHECKING:
+    from ml_api.embedding.pretrained import PretrainedModel
+
 LOOK_EVERY_S = 15.0
 """How often readiness and the collection are looked at for the metrics: as often as Prometheus usually asks."""
-
 
 _log = logging.getLogger(__name__)
 
@@ -60,10 +63,12 @@ class Services:
         return self.decoder.limits
 
     def close(self) -> None:
-        self.background.close()
-        self.store.close()  # first, as a model that hangs must not keep it from being closed
-        self.decoder.close()
-        self.embedder.close()
+        """All of it, whatever of it fails. The store comes before what may hang: a model, a collector of traces."""
+        with ExitStack() as last_first:
+            if self.spans is not None:
+                last_first.callback(self.spans.close)
+            for part in (self.embedder, self.decoder, self.store, self.background):
+                last_first.callback(part.close)
 
 
 def build_services(settings: Settings) -> Services:
@@ -71,30 +76,24 @@ def build_services(settings: Settings) -> Services:
 
     Call in the process that will serve: neither torch nor Milvus Lite survives a fork.
     """
-    from ml_api.embedding.batching import BatchingEncoder, warm_up
     from ml_api.embedding.pretrained import resolve
     from ml_api.vectors.coalescing import CoalescingStore
 
     corpus = corpus_of(settings)
-    with ExitStack() as background:
+    with ExitStack() as undo:
+        background = undo.enter_context(ExitStack())
         metrics = background.enter_context(_metrics_of_service(settings))
-        spans = background.enter_context(closing(Spans(os.environ, settings.environment))) if wanted(os.environ) else None
+        spans = undo.enter_context(closing(Spans(os.environ, settings.environment))) if wanted(os.environ) else None
         pretrained = resolve(settings.model)
         milvus = milvus_store(settings, metrics)
-        store = CoalescingStore(milvus, metrics, timeout_s=settings.request_timeout_s)
+        store = undo.enter_context(closing(CoalescingStore(milvus, metrics, timeout_s=settings.request_timeout_s)))
         store.ensure(pretrained.model_id, pretrained.dim)
-        with ExitStack() as undo:
-            undo.callback(store.close)
-            encoder = load_encoder(settings, pretrained, metrics)
-            undo.callback(encoder.close)
-            costs = warm_up(encoder)
-            undo.pop_all()
-        embedder = BatchingEncoder(encoder, metrics, costs=costs)
+        embedder = undo.enter_context(closing(_warm_embedder(settings, pretrained, metrics)))
+        decoder = undo.enter_context(closing(decoder_of(settings, metrics)))
         tell_what_is_there(settings, store.count())
-        decoder = decoder_of(settings, metrics)
         health = background.enter_context(closing(Health(embedder, store, settings.collection, metrics)))
         background.enter_context(closing(Poll("health", health.look, LOOK_EVERY_S)))
-        return Services(
+        services = Services(
             metrics=metrics,
             decoder=decoder,
             corpus=corpus,
@@ -105,8 +104,21 @@ def build_services(settings: Settings) -> Services:
             health=health,
             facts=StoreFacts(settings.collection, store.backend, settings.metric),
             spans=spans,
-            background=background.pop_all(),
+            background=background,
         )
+        undo.pop_all()
+    return services
+
+
+def _warm_embedder(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Embedder:
+    from ml_api.embedding.batching import BatchingEncoder, warm_up
+
+    encoder = load_encoder(settings, pretrained, metrics)
+    with ExitStack() as undo:
+        undo.callback(encoder.close)
+        costs = warm_up(encoder)
+        undo.pop_all()
+    return BatchingEncoder(encoder, metrics, costs=costs)
 
 
 def tell_what_is_there(settings: Settings, images: int) -> None:

@@ -11,6 +11,7 @@ import resource
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any, Final, NoReturn
 
 from flask import Flask
@@ -23,7 +24,7 @@ from ml_api.api.state import EXTENSION
 from ml_api.app import create_app
 from ml_api.browsers import AllowedHosts
 from ml_api.metrics.endpoint import endpoint
-from ml_api.services import Services
+from ml_api.services import Services, build_services
 from ml_api.serving.admission import Admission
 from ml_api.serving.bodies import Bodies
 from ml_api.serving.door import HEADERS_BYTES, URI_BYTES, Door
@@ -123,11 +124,14 @@ class Server:
 
     def _build(self) -> Flask:
         settings = self._settings
-        app = create_app(settings)
-        services: Services = app.extensions[EXTENSION]
-        allowed = AllowedHosts.of(settings.host, settings.allowed_hosts)
-        metrics = endpoint(settings.host, settings.metrics_port, services.metrics.registry, allowed)
-        services.background.enter_context(metrics)
+        with ExitStack() as undo:
+            services = build_services(settings)
+            undo.callback(services.close)
+            app = create_app(settings, services)
+            allowed = AllowedHosts.of(settings.host, settings.allowed_hosts)
+            metrics = endpoint(settings.host, settings.metrics_port, services.metrics.registry, allowed)
+            services.background.enter_context(metrics)
+            undo.pop_all()
         return app
 
     def _tell_where(self) -> None:
