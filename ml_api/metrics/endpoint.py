@@ -2,10 +2,10 @@
 
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -17,12 +17,18 @@ from ml_api.errors import InvalidInput, Misdirected
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+SILENCE_S: Final = 5.0
+"""How long a connection may say nothing: without a limit each that is left open holds a thread and a descriptor."""
+
 
 @contextmanager
-def endpoint(host: str, port: int, registry: CollectorRegistry, allowed: AllowedHosts) -> Iterator[None]:
+def endpoint(
+    host: str, port: int, registry: CollectorRegistry, allowed: AllowedHosts, *, silence_s: float = SILENCE_S
+) -> Iterator[None]:
     """Serve `registry` until the context ends, as OpenMetrics with exemplars to those who accept that. Raises OSError."""
     kind = _Server6 if ":" in host else ThreadingWSGIServer
-    with make_server(host, port, _guarded(make_wsgi_app(registry), allowed), kind, _SilentHandler) as server:
+    handler = type("_Handler", (_Handler,), {"timeout": silence_s})
+    with make_server(host, port, _guarded(make_wsgi_app(registry), allowed), kind, handler) as server:
         thread = Thread(target=server.serve_forever, name="metrics", daemon=True)
         thread.start()
         try:
@@ -53,6 +59,10 @@ class _Server6(ThreadingWSGIServer):
     address_family = socket.AF_INET6
 
 
-class _SilentHandler(WSGIRequestHandler):
+class _Handler(WSGIRequestHandler):
+    def handle(self) -> None:
+        with suppress(TimeoutError, ConnectionError):  # of whoever hangs up or falls silent there is nothing to tell
+            super().handle()
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's name
         """Scrapes are no news."""

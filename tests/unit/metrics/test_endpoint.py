@@ -15,7 +15,7 @@ def port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with endpoint("127.0.0.1", port, Metrics().registry, AllowedHosts.of("127.0.0.1", "ml_api")):
+    with endpoint("127.0.0.1", port, Metrics().registry, AllowedHosts.of("127.0.0.1", "ml_api"), silence_s=0.2):
         yield port
 
 
@@ -53,3 +53,9 @@ def test_others_get_a_reason_and_nothing_else(port, host, status):
 
 def test_the_reason_names_the_setting(port):
     assert "ML_API_ALLOWED_HOSTS" in ask(port, ["evil.example"])[1]
+
+
+def test_a_connection_that_says_nothing_is_hung_up_on(port, capsys):
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as silent:
+        assert silent.recv(1) == b""
+    assert capsys.readouterr() == ("", "")
