@@ -70,8 +70,6 @@ class _Process:
 def begin(handover: Handover) -> None:
     """Once in each process, before its first image."""
     _Process.handover = handover
-    # Whoever stops the service, by terminal or by control group, means the service, which still answers what was asked.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)

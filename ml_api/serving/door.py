@@ -74,7 +74,8 @@ class Door:
                 await self._bodies.read_on(receive)
         except TimeoutError:
             _log.info("gave up a client that did not take its answer for %g s", LISTEN_S)
-            raise
+        except asyncio.CancelledError:
+            pass  # the server ends, and this client has had its time; whatever is raised here granian logs with a traceback
 
     @property
     def unanswered(self) -> int:

@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any, Final, NoReturn
@@ -41,8 +42,8 @@ OWN_FILES: Final = 256
 
 BUILD_GRACE_S: Final = 4.0
 """How long a stop waits for what is just being loaded."""
-STOP_S: Final = 9.0
-"""How long a stop may take in all: Docker kills after ten."""
+STOP_S: Final = 8.0
+"""How long a stop may take in all, but for the processes' own ends on a busy machine: Docker kills after ten."""
 DRAIN_S: Final = 6.0
 """How long it waits for answers."""
 UNREAD_GRACE_S: Final = 2.0
@@ -61,8 +62,10 @@ _log = logging.getLogger(__name__)
 class Server:
     """Runs the application until SIGINT or SIGTERM."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, build: Callable[[Settings], Services] = build_services) -> None:
+        """`build` is called in a thread, while signals are heard already."""
         self._settings = settings
+        self._build_services = build
 
     def run(self) -> int:
         """The exit code: 0 if everybody was answered and everything closed. Raises ConfigError."""
@@ -125,7 +128,7 @@ class Server:
     def _build(self) -> Flask:
         settings = self._settings
         with ExitStack() as undo:
-            services = build_services(settings)
+            services = self._build_services(settings)
             undo.callback(services.close)
             app = create_app(settings, services)
             allowed = AllowedHosts.of(settings.host, settings.allowed_hosts)

@@ -66,6 +66,8 @@ def children(pid):
 class Server:
     """A serving process. Use as a context: it is ready inside, and gone after."""
 
+    program = ("ml_api", "serve")
+
     def __init__(self, folder, corpus, **settings):
         self.port, self.metrics_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -87,7 +89,7 @@ class Server:
         """Without waiting until it is ready."""
         with self.log_path.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ml_api", "serve"],
+                [sys.executable, "-m", *self.program],
                 cwd=self.cwd,
                 env=environment(port=self.port, metrics_port=self.metrics_port, **self.settings),
                 stdout=log,

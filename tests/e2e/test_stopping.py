@@ -1,18 +1,22 @@
 """The real process ends when it is told to, at any moment: everybody answered, the store closed, nothing left, no traceback."""
 
+import http.client
 import itertools
 import os
 import signal
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import URLError
 
 import pytest
 
+from tests import costly_images
+from tests.e2e.hung_service import HANG
 from tests.e2e.server_process import Server, children
 from tests.e2e.test_admission import half_body, half_head, silent
+from tests.e2e.test_serving import metrics_of, wait_until
 
 PATIENCE_S = 60
 SOON_S = 10
@@ -32,15 +36,28 @@ def server(folder, demo_corpus):
     return Server(folder, demo_corpus)
 
 
+@pytest.fixture(scope="module")
+def photograph():
+    """12 megapixels, as a phone takes them."""
+    data = costly_images.photograph(4000, 3000, noise=40)
+    assert len(data) > 3_000_000
+    return data
+
+
+def by_text(server):
+    number = itertools.count()
+    return lambda: server.get(f"/v1/search/text?q=dog+{next(number)}")
+
+
 @contextmanager
-def callers(server, count=16):
+def callers(search, count=16):
     """Search all the time until refused a connection; what they were told."""
-    answers, number = [], itertools.count()
+    answers = []
 
     def go_on():
         while True:
             try:
-                answers.append(server.get(f"/v1/search/text?q=dog+{next(number)}")[0])
+                answers.append(search()[0])
             except URLError as error:
                 if not isinstance(error.reason, ConnectionRefusedError):
                     answers.append(error)
@@ -61,8 +78,8 @@ def assert_ended_well(server, left):
     while any(Path(f"/proc/{pid}").exists() for pid in left):
         assert time.monotonic() - started < SOON_S, "something is left"
         time.sleep(0.01)
-    assert "Traceback" not in server.log()
-    assert "could be closed" not in server.log()
+    problems = [line for line in server.log_lines() if line["log.level"] not in {"debug", "info"}]
+    assert not problems
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGINT, signal.SIGTERM]], ids=["Ctrl-C", "SIGTERM"])
@@ -72,14 +89,33 @@ def test_under_load_with_half_sent_requests_open_all_are_answered(server, signal
             server.process.send_signal(ignored)
             assert server.get("/livez")[0] == 200
         left = children(server.process.pid)
-        with callers(server) as answers, half_head(server), half_body(server), silent(server):
-            while len(answers) < 50:
-                time.sleep(0.01)
-            for how in signals:
-                os.killpg(server.process.pid, how)  # as a terminal does it
-        assert_ended_well(server, left)
+        with half_head(server), half_body(server), silent(server):
+            with callers(by_text(server)) as answers:
+                wait_until(lambda: len(answers) >= 50)
+                for how in signals:
+                    os.killpg(server.process.pid, how)  # as a terminal does it
+            assert_ended_well(server, left)
     odd = [answer for answer in answers if answer != 200]
     assert not odd, f"somebody was not answered: {odd}"
+
+
+@pytest.mark.parametrize("answered", [0, 6], ids=["while decoding processes start", "while they decode"])
+def test_photographs_on_their_way_are_answered_though_their_decoders_hear_the_signals_too(server, photograph, answered):
+    with server:
+        with callers(lambda: server.post("/v1/search/image?limit=1", photograph, "image/jpeg"), 4) as answers:
+            wait_until(lambda: decodes(server) and len(answers) >= answered)
+            left = children(server.process.pid)
+            for how in (signal.SIGTERM, signal.SIGINT):
+                os.killpg(server.process.pid, how)
+        assert_ended_well(server, left)
+    assert len(answers) >= max(4, answered)
+    assert set(answers) == {200}
+
+
+def decodes(server):
+    """Whether decoding processes are started, by the name of what they import first."""
+    with suppress(FileNotFoundError):  # one that has just ended
+        return any("ml_api.images.worker" in Path(f"/proc/{pid}/cmdline").read_text() for pid in children(server.process.pid))
 
 
 @pytest.mark.parametrize("after_s", [1.5, 3.0])
@@ -89,3 +125,41 @@ def test_while_it_starts_it_ends_as_well(server, after_s):
     left = children(server.process.pid)
     server.process.send_signal(signal.SIGTERM)
     assert_ended_well(server, left)
+
+
+class HungServer(Server):
+    program = ("tests.e2e.hung_service",)
+
+
+def test_a_model_that_hangs_does_not_outlive_the_signal(demo_corpus, tmp_path):
+    server = HungServer(tmp_path, demo_corpus)
+    image = next(demo_corpus.rglob("*.jpg")).read_bytes()
+    with server:
+        assert server.post("/v1/search/image", image, "image/jpeg")[0] == 200
+        with hopeless(server, 4):
+            left = children(server.process.pid)
+            told = time.monotonic()
+            os.killpg(server.process.pid, signal.SIGTERM)
+            code = server.process.wait(PATIENCE_S)
+            assert code == 1, server.log()
+            while any(Path(f"/proc/{pid}").exists() for pid in left):
+                time.sleep(0.01)
+            assert time.monotonic() - told < SOON_S
+    assert "stopped with 4 requests unanswered" in [line["message"] for line in server.log_lines()]
+
+
+@contextmanager
+def hopeless(server, count):
+    """So many searches that the model never answers."""
+
+    def ask():
+        with suppress(OSError, http.client.HTTPException):
+            server.get(f"/v1/search/text?q={HANG}", timeout=PATIENCE_S)
+
+    threads = [threading.Thread(target=ask) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: f'ml_api_requests{{state="working"}} {count}.0' in metrics_of(server))
+    yield
+    for thread in threads:
+        thread.join(PATIENCE_S)

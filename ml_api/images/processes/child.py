@@ -1,17 +1,19 @@
 """One decoding process, by pebble: a pool of one, so that what happens to it happens to nobody else."""
 
 import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
-from multiprocessing import get_context
+from contextlib import contextmanager, suppress
+from multiprocessing import forkserver, get_context, resource_tracker
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Final
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
+from ml_api import stopping
 from ml_api.images import worker
 from ml_api.images.handover import Handover
 from ml_api.images.worker import Order, Result
@@ -55,6 +57,22 @@ class _Context(ForkServerContext):
     Process = _Killable
 
 
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Processes started here, also by threads started here, do not hear who stops the service, which still answers what was asked.
+
+    A terminal and systemd tell all processes. A mask holds from the first instant; what a process says to ignore, only once it has
+    imported what it needs.
+    """
+    resource_tracker.ensure_running()  # starts a process that looks after itself, and takes the mask back
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping.SIGNALS)
+    try:
+        forkserver.ensure_running()
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Child:
     """Serves one caller at a time."""
 
@@ -67,7 +85,8 @@ class Child:
         self.fate = ""
         """Why it is not to be asked again; empty if it is."""
         try:
-            self._pid = self._pool.schedule(os.getpid).result(START_TIMEOUT_S)
+            with _undisturbed():
+                self._pid = self._pool.schedule(os.getpid).result(START_TIMEOUT_S)
         except (TimeoutError, OSError, RuntimeError) as exc:  # those of pebble are among them
             self.close()
             raise Lost(f"A decoding process could not be started: {exc}") from exc

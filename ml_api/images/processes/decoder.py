@@ -74,6 +74,7 @@ class ProcessDecoder:
         metrics.memory.set_function(self._places.taken_bytes)
         self._lock = threading.Lock()
         self._idle: list[Child] = []
+        self._ending: set[threading.Thread] = set()
         self._closed = False
 
     def decode(self, data: bytes, for_edge_px: int, deadline: Deadline | None = None) -> DecodedImage:
@@ -88,8 +89,11 @@ class ProcessDecoder:
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
+            ending = [*self._ending]
         for child in idle:
             child.close()
+        for thread in ending:
+            thread.join()
 
     def _made(self, data: bytes, edge_px: int, deadline: Deadline | None, *, preview: bool) -> tuple[Result, bytes]:
         self.limits.check_bytes(len(data))
@@ -207,11 +211,15 @@ class ProcessDecoder:
                 self._idle.append(child)
                 self._places.give_back(turn)
                 return
+            thread = threading.Thread(target=self._end, args=(child, turn), name="decoding-end")
+            self._ending.add(thread)
+            thread.start()
         self._metrics.ended.labels(child.fate or "renewed").inc()
-        threading.Thread(target=self._end, args=(child, turn), name="decoding-end").start()
 
     def _end(self, child: Child, turn: Turn) -> None:
         try:
             child.close()
         finally:
             self._places.give_back(turn)
+            with self._lock:
+                self._ending.discard(threading.current_thread())

@@ -233,15 +233,29 @@ def test_a_process_that_is_killed_is_replaced_whether_it_works_or_not(workers):
         assert again.result(60).width == 6000
 
 
-def test_signals_to_all_processes_of_the_service_leave_it_at_work(workers):
+def test_signals_to_all_processes_of_the_service_leave_it_at_work(parent, workers):
     with decoding() as decoder:
         decoder.decode(SMALL, 224, soon())
         [pid] = workers()
-        os.kill(pid, signal.SIGINT)
-        os.kill(pid, signal.SIGTERM)
+        for told in (pid, parent):
+            os.kill(told, signal.SIGINT)
+            os.kill(told, signal.SIGTERM)
 
         assert decoder.decode(SMALL, 224, soon()).width == 64
         assert workers() == [pid]
+
+
+def test_processes_that_only_just_start_do_not_hear_them_either(tmp_path):
+    """Before they could say that they ignore them: what they import first takes a second."""
+    done = scripted(tmp_path, SIGNALLED)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "64\n", "")
+
+
+def test_the_process_that_starts_them_hears_signals_as_before():
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with decoding() as decoder:
+        decoder.decode(SMALL, 224, soon())
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 
 def test_many_threads_share_few_processes(workers):
@@ -262,6 +276,42 @@ def test_nothing_is_left_after_closing(workers):
     assert not workers()
     assert threading.active_count() == before
 
+
+SIGNALLED = """
+import io, os, signal, threading, time
+from pathlib import Path
+from PIL import Image
+from ml_api.deadline import Deadline
+from ml_api.images import ImageLimits
+from ml_api.images.processes import Bounds, ProcessDecoder
+from ml_api.metrics import Metrics
+
+def children(pid):
+    found = [int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
+    return found + [grandchild for child in found for grandchild in children(child)]
+
+def signal_all():
+    while not done.is_set():
+        for pid in children(os.getpid()):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                try:
+                    os.kill(pid, number)
+                except ProcessLookupError:
+                    pass
+        time.sleep(0.005)
+
+if __name__ == "__main__":
+    done = threading.Event()
+    teller = threading.Thread(target=signal_all)
+    teller.start()
+    file = io.BytesIO()
+    Image.new("RGB", (64, 48)).save(file, "PNG")
+    decoder = ProcessDecoder(ImageLimits(2**25, 128_000_000, 20), Bounds(1, 2**30, 60), Metrics().decoding)
+    print(decoder.decode(file.getvalue(), 224, Deadline.within(60)).width)
+    done.set()
+    teller.join()
+    decoder.close()
+"""
 
 ABANDONED = """
 import os, signal, threading, time
@@ -287,11 +337,11 @@ if __name__ == "__main__":
 """
 
 
-def test_no_process_outlives_the_service(tmp_path):
+def scripted(folder, text):
     root = Path(__file__).parents[3]
-    script = tmp_path / "abandoned.py"
-    script.write_text(ABANDONED)
-    done = subprocess.run(
+    script = folder / "script.py"
+    script.write_text(text)
+    return subprocess.run(
         [sys.executable, str(script)],
         env=os.environ | {"PYTHONPATH": str(root)},
         capture_output=True,
@@ -299,6 +349,10 @@ def test_no_process_outlives_the_service(tmp_path):
         timeout=60,
         check=False,
     )
+
+
+def test_no_process_outlives_the_service(tmp_path):
+    done = scripted(tmp_path, ABANDONED)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
     for pid in done.stdout.split():
