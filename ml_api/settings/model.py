@@ -44,7 +44,7 @@ class Settings(BaseModel):
         str,
         Field(
             min_length=1,
-            description="CLIP model: a sentence-transformers name on the hub (`clip-ViT-B-32`) or a local directory.",
+            description="Dual encoder: a sentence-transformers name on the hub (`clip-ViT-B-32`) or a local directory.",
         ),
     ] = "clip-ViT-B-32"
     device: Annotated[

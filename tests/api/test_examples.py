@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import re
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,11 @@ def shape(value):
 def test_an_example_of_an_answer_has_the_form_of_a_real_one(stand, model, address):
     answered = stand.client.get(address.format(id=stand.id("red.png"))).get_json()
     assert shape(examples.ANSWERS[model]) == shape(answered)
+
+
+def test_the_readme_shows_that_answer():
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    assert json.loads(re.search(r"```json\n(.*?)```", readme, re.DOTALL)[1]) == examples.ANSWERS[schemas.SearchAnswer]
 
 
 def post(stand, data=b"", content_type="image/png"):
