@@ -1,24 +1,10 @@
-"""How many cores this process may use, and how torch's threads, where it computes, behave beside requests'. Imports nothing heavy.
-
-OpenMP reads its environment once, when it is loaded, so this has to be said before torch is.
-"""
+"""How many cores this process may use."""
 
 import os
-from collections.abc import MutableMapping
 from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
-
-
-def configure_openmp(environ: MutableMapping[str, str], usable: int) -> None:
-    """For torch's passes on the `usable` cores; what the operator has set is left alone."""
-    # At the end of each parallel step its threads spin, waiting for the next: on a core that a request could decode an image on.
-    environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # A few microseconds of it are less than it takes to wake a thread.
-    environ.setdefault("GOMP_SPINCOUNT", "1000")
-    # Of its own it takes the host's cores and knows no quota: more threads than quota stall each other.
-    environ.setdefault("OMP_NUM_THREADS", str(usable))
 
 
 def usable() -> int:

@@ -13,9 +13,9 @@ from typing import NoReturn
 from ml_api import logs
 from ml_api.cli.exits import Exit
 from ml_api.cli.parsing import TABLES, Options, parse
-from ml_api.cores import configure_openmp, usable
+from ml_api.cores import usable
+from ml_api.environment import configure_libraries
 from ml_api.errors import ConfigError, MlApiError, SyncRefused
-from ml_api.proxies import keep_this_machine_out
 from ml_api.settings import ENV_FILE, Given, Settings, environment_name, load_settings
 
 PRIVATE = 0o077
@@ -65,7 +65,7 @@ def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit
     command = options.command if options.command in {"serve", "sync"} else None
     settings = load_settings(options=given, env_file=ENV_FILE, command=command, problems=problems)
     logs.configure(settings.log_level, settings.environment)
-    _configure_libraries()
+    configure_libraries(os.environ, usable())
     if command:
         os.umask(PRIVATE)
     match options.command:
@@ -78,14 +78,6 @@ def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit
             consent = Consent(options.allow_empty, options.allow_removals, options.replace)
             return sync(settings, consent, retry_failed=options.retry_failed)
     return _write_triton_repository(settings, options.dir.expanduser())
-
-
-def _configure_libraries() -> None:
-    """Before they are loaded: they read the environment then."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads and our fork deadlock
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it writes past our log, in a format of its own; its errors reach us anyway
-    configure_openmp(os.environ, usable())
-    keep_this_machine_out(os.environ)
 
 
 def _serve(settings: Settings) -> NoReturn:

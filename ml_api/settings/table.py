@@ -6,7 +6,7 @@ from ml_api.settings.model import Settings, environment_name
 
 
 def settings_table() -> str:
-    """Every setting as a row of a Markdown table, in the order of this file: the one that Introduction.md shows."""
+    """Every setting as a row of a Markdown table, in the order of their declaration: the one that Introduction.md shows."""
     rows = ["| Variable | Default | Values | Meaning |", "|---|---|---|---|"]
     for field, schema in Settings.model_json_schema()["properties"].items():
         default = schema.get("default")

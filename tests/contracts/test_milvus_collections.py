@@ -9,9 +9,9 @@ import pytest
 from milvus_lite import server_manager_instance
 from pymilvus import MilvusClient
 
+from ml_api.environment import keep_this_machine_out
 from ml_api.errors import ConfigError
 from ml_api.metrics import Metrics
-from ml_api.proxies import keep_this_machine_out
 from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
 from ml_api.vectors.milvus.opening import Wanted
 from ml_api.vectors.milvus.schema import collection_schema

@@ -1,12 +1,10 @@
-"""What OpenMP is told before torch loads, and where the number of cores comes from."""
+"""Where the number of cores comes from."""
 
-import subprocess
-import sys
 from math import inf
 
 import pytest
 
-from ml_api.cores import allowed, configure_openmp, usable
+from ml_api.cores import allowed, usable
 
 
 @pytest.fixture
@@ -46,37 +44,5 @@ def test_where_there_are_no_control_groups_there_is_no_quota(tmp_path):
     assert allowed(tmp_path, tmp_path / "missing") == inf
 
 
-def test_threads_hardly_spin_while_they_wait():
-    environ = {}
-    configure_openmp(environ, usable=8)
-
-    assert (environ["OMP_WAIT_POLICY"], environ["GOMP_SPINCOUNT"]) == ("PASSIVE", "1000")
-
-
-def test_a_pass_takes_all_cores():
-    environ = {}
-    configure_openmp(environ, usable=3)
-
-    assert environ["OMP_NUM_THREADS"] == "3"
-
-
-def test_what_the_operator_has_set_stands():
-    chosen = {"OMP_WAIT_POLICY": "ACTIVE", "OMP_NUM_THREADS": "6", "GOMP_SPINCOUNT": "5"}
-    environ = dict(chosen)
-    configure_openmp(environ, usable=2)
-
-    assert environ == chosen
-
-
 def test_there_is_at_least_one_core():
     assert usable() >= 1
-
-
-def test_torch_hears_what_was_said_before_it_was_loaded():
-    program = (
-        "import os; from ml_api.cores import configure_openmp; configure_openmp(os.environ, usable=2);"
-        "import torch; print(torch.get_num_threads())"
-    )
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
-
-    assert ran.stdout.strip() == "2"

@@ -15,7 +15,7 @@ def port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with endpoint("127.0.0.1", port, Metrics().registry, AllowedHosts.of("127.0.0.1", "ml_api"), silence_s=0.2):
+    with endpoint("127.0.0.1", port, Metrics().registry, AllowedHosts.of("127.0.0.1", "ml_api"), silence_s=1.0):
         yield port
 
 
