@@ -1,8 +1,7 @@
 """The services of the application over stand-ins: a model that knows colours, a store in memory, a folder that is indexed."""
 
 from ml_api.corpus.folder import FolderCorpus
-from ml_api.corpus.previews import Previews
-from ml_api.corpus.thumbnails import Thumbnails
+from ml_api.corpus.thumbnails import ThumbnailCache, Thumbnails
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder
 from ml_api.health import Health
@@ -25,7 +24,7 @@ def stand_in_services(root, thumbnail_dir, limits, encoder=None, **replaced):
     indexer.run(indexer.plan())
     parts = {
         "corpus": corpus,
-        "thumbnails": Thumbnails(Previews(thumbnail_dir, 2**20), decoder),
+        "thumbnails": Thumbnails(ThumbnailCache(thumbnail_dir, 2**20), decoder),
         "embedder": BatchingEncoder(encoder, metrics),
         "facts": StoreFacts("images", "memory", "COSINE"),
     } | replaced

@@ -5,9 +5,10 @@ Kept in a small file, written whole or not at all. Losing it costs another look 
 
 import json
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
+
+from ml_api.files import write_whole
 
 _log = logging.getLogger(__name__)
 
@@ -38,13 +39,10 @@ class Failures:
     def save(self) -> None:
         if self._path is None:
             return
-        new = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        content = {"made_with": self._made_with, "failures": self._known}
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            new.write_text(json.dumps({"made_with": self._made_with, "failures": self._known}))
-            new.replace(self._path)
+            write_whole(self._path, json.dumps(content).encode())
         except OSError as exc:
-            new.unlink(missing_ok=True)
             _log.warning("what failed cannot be remembered in %s: %s", self._path, exc.strerror)
 
 

@@ -14,7 +14,7 @@ from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncMetrics
 from ml_api.polling import Poll
 from ml_api.services.encoder import load_encoder
-from ml_api.services.parts import corpus_of, decoder_of, milvus_store, previews_of
+from ml_api.services.parts import corpus_of, decoder_of, milvus_store, thumbnail_cache_of
 from ml_api.settings import Settings, environment_name
 
 FAILURES = "sync-failures.json"
@@ -53,8 +53,8 @@ def open_indexer(settings: Settings, *, retry_failed: bool = False) -> Iterator[
             if retry_failed:
                 failures.keep(lambda _key: False)
             yield Indexer(corpus, store, load, decoder, metrics, failures=failures)
-            # Once it is done: pictures that were deleted are not to be seen in previews either.
-            previews_of(settings).prune(entry.digest for entry in store.entries())
+            # Once it is done: pictures that were deleted are not to be seen in thumbnails either.
+            thumbnail_cache_of(settings).prune(entry.digest for entry in store.entries())
 
 
 @contextmanager

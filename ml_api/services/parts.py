@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ml_api import cores
 from ml_api.corpus.folder import FolderCorpus
-from ml_api.corpus.previews import Previews
+from ml_api.corpus.thumbnails import ThumbnailCache
 from ml_api.errors import ConfigError
 from ml_api.images import Decoder, ImageLimits
 from ml_api.metrics import Metrics
@@ -25,8 +25,8 @@ def corpus_of(settings: Settings) -> FolderCorpus:
     )
 
 
-def previews_of(settings: Settings) -> Previews:
-    return Previews(settings.thumbnails, settings.thumbnail_cache_bytes)
+def thumbnail_cache_of(settings: Settings) -> ThumbnailCache:
+    return ThumbnailCache(settings.thumbnails, settings.thumbnail_cache_bytes)
 
 
 def decoder_of(settings: Settings, metrics: Metrics) -> Decoder:

@@ -18,7 +18,7 @@ from ml_api.metrics.sync import SyncFile
 from ml_api.polling import Poll
 from ml_api.search import Searcher
 from ml_api.services.encoder import load_encoder
-from ml_api.services.parts import corpus_of, decoder_of, milvus_store, previews_of
+from ml_api.services.parts import corpus_of, decoder_of, milvus_store, thumbnail_cache_of
 from ml_api.settings import Settings
 from ml_api.spans import Spans, wanted
 from ml_api.vectors.base import VectorStore
@@ -97,7 +97,7 @@ def build_services(settings: Settings) -> Services:
             metrics=metrics,
             decoder=decoder,
             corpus=corpus,
-            thumbnails=Thumbnails(previews_of(settings), decoder),
+            thumbnails=Thumbnails(thumbnail_cache_of(settings), decoder),
             embedder=embedder,
             store=store,
             searcher=Searcher(_remembering(embedder, settings, metrics), store, metrics),

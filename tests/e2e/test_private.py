@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_api.corpus.previews import Previews
+from ml_api.corpus.thumbnails import ThumbnailCache
 from ml_api.errors import ConfigError
 from ml_api.metrics import Metrics
 from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
@@ -178,13 +178,13 @@ def test_a_sync_removes_previews_of_pictures_that_are_gone(tmp_path, demo_corpus
     picture = corpus / "kept.jpg"
     picture.write_bytes(next(demo_corpus.rglob("*.jpg")).read_bytes())
     digest = hashlib.sha256(picture.read_bytes()).hexdigest()
-    previews = Previews(data / "thumbnails", 2**20)
+    thumbnails = ThumbnailCache(data / "thumbnails", 2**20)
     for one in (digest, "ab" * 32):
-        previews.put(one, b"preview")
+        thumbnails.put(one, b"preview")
     done = run("sync", corpus=corpus, data_dir=data, model=SERVED_MODEL)
     assert done.returncode == 0, done.stderr
-    assert previews.get(digest) == b"preview"
-    assert previews.get("ab" * 32) is None
+    assert thumbnails.get(digest) == b"preview"
+    assert thumbnails.get("ab" * 32) is None
 
 
 def test_the_service_listens_on_its_two_ports_only(made_in):

@@ -1,4 +1,4 @@
-"""Previews on disk: bounded, pruned, and without a trace of what could not be written."""
+"""ThumbnailCache on disk: bounded, pruned, and without a trace of what could not be written."""
 
 import logging
 import os
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from ml_api.corpus.previews import Previews
+from ml_api.corpus.thumbnails import ThumbnailCache
 
 SIZE = 30_000
 """Of a preview, as photographs make them."""
@@ -38,17 +38,17 @@ def digest_of(number):
     return f"{number:02x}" * 32
 
 
-def put(previews, clock, *numbers):
+def put(thumbnails, clock, *numbers):
     """A second passes after each, as files are told apart by it."""
     for number in numbers:
-        previews.put(digest_of(number), bytes([number]) * SIZE)
-        for path in previews._folder.glob(f"*/{digest_of(number)}*"):
+        thumbnails.put(digest_of(number), bytes([number]) * SIZE)
+        for path in thumbnails._folder.glob(f"*/{digest_of(number)}*"):
             os.utime(path, (clock.now, clock.now))
         clock.now += 1
 
 
-def kept(previews, numbers):
-    return [number for number in numbers if previews.get(digest_of(number)) == bytes([number]) * SIZE]
+def kept(thumbnails, numbers):
+    return [number for number in numbers if thumbnails.get(digest_of(number)) == bytes([number]) * SIZE]
 
 
 def files(folder):
@@ -67,47 +67,47 @@ def file_size_limit(size):
 
 
 def test_what_was_put_is_kept_across_processes(folder, clock):
-    put(Previews(folder, 10 * SIZE), clock, 1, 2)
-    assert kept(Previews(folder, 10 * SIZE), [1, 2, 3]) == [1, 2]
+    put(ThumbnailCache(folder, 10 * SIZE), clock, 1, 2)
+    assert kept(ThumbnailCache(folder, 10 * SIZE), [1, 2, 3]) == [1, 2]
 
 
 def test_it_never_outgrows_its_bound_and_the_longest_unused_go_first(folder, clock):
-    previews = Previews(folder, 10 * SIZE, clock)
+    thumbnails = ThumbnailCache(folder, 10 * SIZE, clock)
     for number in range(50):
-        put(previews, clock, number)
+        put(thumbnails, clock, number)
         assert sum(path.stat().st_size for path in files(folder)) <= 10 * SIZE
-    assert kept(previews, range(50)) == list(range(50))[-len(files(folder)) :]
+    assert kept(thumbnails, range(50)) == list(range(50))[-len(files(folder)) :]
     assert len(files(folder)) >= 9
 
 
 def test_what_is_read_stays(folder, clock):
-    previews = Previews(folder, 10 * SIZE, clock)
-    put(previews, clock, *range(9))
+    thumbnails = ThumbnailCache(folder, 10 * SIZE, clock)
+    put(thumbnails, clock, *range(9))
     clock.now += 4000
-    assert previews.get(digest_of(0)) is not None
-    put(previews, clock, *range(20, 26))
-    assert kept(previews, [0]) == [0]
-    assert kept(previews, range(1, 5)) == []
+    assert thumbnails.get(digest_of(0)) is not None
+    put(thumbnails, clock, *range(20, 26))
+    assert kept(thumbnails, [0]) == [0]
+    assert kept(thumbnails, range(1, 5)) == []
 
 
 def test_what_an_earlier_process_kept_counts(folder, clock):
-    put(Previews(folder, 100 * SIZE, clock), clock, *range(40))
-    put(Previews(folder, 10 * SIZE, clock), clock, 50)
+    put(ThumbnailCache(folder, 100 * SIZE, clock), clock, *range(40))
+    put(ThumbnailCache(folder, 10 * SIZE, clock), clock, 50)
     assert sum(path.stat().st_size for path in files(folder)) <= 10 * SIZE
 
 
 def test_no_room_at_all_keeps_nothing(folder, clock):
-    previews = Previews(folder, 0, clock)
-    put(previews, clock, 1)
+    thumbnails = ThumbnailCache(folder, 0, clock)
+    put(thumbnails, clock, 1)
     assert files(folder) == []
 
 
-def test_previews_of_pictures_that_are_gone_are_pruned(folder, clock):
-    previews = Previews(folder, 10 * SIZE, clock)
-    put(previews, clock, *range(5))
-    assert previews.prune(digest_of(number) for number in (1, 3, 77)) == 3
-    assert kept(previews, range(5)) == [1, 3]
-    assert previews.prune(digest_of(number) for number in (1, 3)) == 0
+def test_thumbnails_of_pictures_that_are_gone_are_pruned(folder, clock):
+    thumbnails = ThumbnailCache(folder, 10 * SIZE, clock)
+    put(thumbnails, clock, *range(5))
+    assert thumbnails.prune(digest_of(number) for number in (1, 3, 77)) == 3
+    assert kept(thumbnails, range(5)) == [1, 3]
+    assert thumbnails.prune(digest_of(number) for number in (1, 3)) == 0
 
 
 def test_where_nothing_is_kept_nobody_is_asked_for_digests(folder):
@@ -115,41 +115,41 @@ def test_where_nothing_is_kept_nobody_is_asked_for_digests(folder):
         pytest.fail("the whole index was read for nothing")
         yield ""
 
-    assert Previews(folder, SIZE).prune(digests()) == 0
+    assert ThumbnailCache(folder, SIZE).prune(digests()) == 0
 
 
 def test_what_a_killed_process_left_is_removed_and_what_is_being_written_is_not(folder, clock):
-    previews = Previews(folder, 10 * SIZE, clock)
-    put(previews, clock, 0xAB)
+    thumbnails = ThumbnailCache(folder, 10 * SIZE, clock)
+    put(thumbnails, clock, 0xAB)
     old, new = folder / "ab" / "tmpold00000", folder / "ab" / "tmpnew00000"
     for path, age_s in ((old, 7200), (new, 5)):
         path.touch()
         os.utime(path, (clock.now - age_s,) * 2)
-    previews.prune([digest_of(0xAB)])
+    thumbnails.prune([digest_of(0xAB)])
     assert files(folder) == sorted([next(folder.glob("ab/*.webp")), new])
 
 
 def test_a_file_that_lost_its_content_is_drawn_again(folder, clock):
-    previews = Previews(folder, 10 * SIZE, clock)
-    put(previews, clock, 1)
+    thumbnails = ThumbnailCache(folder, 10 * SIZE, clock)
+    put(thumbnails, clock, 1)
     files(folder)[0].write_bytes(b"")
-    assert previews.get(digest_of(1)) is None
+    assert thumbnails.get(digest_of(1)) is None
 
 
 def test_a_full_disk_leaves_no_file_and_one_line_in_ten_minutes(folder, clock, caplog):
-    previews = Previews(folder, 100 * SIZE, clock)
-    put(previews, clock, 99)
+    thumbnails = ThumbnailCache(folder, 100 * SIZE, clock)
+    put(thumbnails, clock, 99)
     with caplog.at_level(logging.WARNING), file_size_limit(SIZE // 2):
-        put(previews, clock, *range(30))
+        put(thumbnails, clock, *range(30))
         assert [record.getMessage() for record in caplog.records] == [
-            f"previews are drawn for each request, as they cannot be kept in {folder}: File too large"
+            f"thumbnails are drawn for each request, as they cannot be kept in {folder}: File too large"
         ]
         clock.now += 601
-        put(previews, clock, *range(30))
+        put(thumbnails, clock, *range(30))
         assert len(caplog.records) == 2
     assert [path.stat().st_size for path in files(folder)] == [SIZE]
-    put(previews, clock, 1)
-    assert kept(previews, [1, 99]) == [1, 99]
+    put(thumbnails, clock, 1)
+    assert kept(thumbnails, [1, 99]) == [1, 99]
 
 
 def test_a_file_system_without_space_leaves_no_file(tmp_path, clock, caplog):
@@ -159,8 +159,8 @@ def test_a_file_system_without_space_leaves_no_file(tmp_path, clock, caplog):
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], capture_output=True, check=False).returncode:
         pytest.skip("this user may not mount a file system; the test above limits the size of files")
     try:
-        previews = Previews(disk / "thumbnails", 100 * SIZE, clock)
-        put(previews, clock, *range(60))
+        thumbnails = ThumbnailCache(disk / "thumbnails", 100 * SIZE, clock)
+        put(thumbnails, clock, *range(60))
         held = files(disk / "thumbnails")
         assert 4 <= len(held) <= 8
         assert all(path.suffix == ".webp" and path.stat().st_size == SIZE for path in held)
@@ -171,24 +171,24 @@ def test_a_file_system_without_space_leaves_no_file(tmp_path, clock, caplog):
 
 def test_a_folder_that_cannot_be_made_costs_nothing_but_speed(tmp_path, clock):
     (tmp_path / "file").touch()
-    previews = Previews(tmp_path / "file" / "thumbnails", 10 * SIZE, clock)
-    put(previews, clock, 1)
-    assert previews.get(digest_of(1)) is None
-    assert previews.prune([]) == 0
+    thumbnails = ThumbnailCache(tmp_path / "file" / "thumbnails", 10 * SIZE, clock)
+    put(thumbnails, clock, 1)
+    assert thumbnails.get(digest_of(1)) is None
+    assert thumbnails.prune([]) == 0
 
 
 def test_many_threads_keep_the_bound(folder):
-    previews = Previews(folder, 20 * SIZE)
+    thumbnails = ThumbnailCache(folder, 20 * SIZE)
     start = threading.Barrier(8)
 
     def work(worker):
         start.wait()
         for number in range(worker, 200, 8):
-            previews.put(digest_of(number), bytes([number]) * SIZE)
-            previews.get(digest_of(number))
+            thumbnails.put(digest_of(number), bytes([number]) * SIZE)
+            thumbnails.get(digest_of(number))
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
-    previews.put(digest_of(201), bytes([201]) * SIZE)
+    thumbnails.put(digest_of(201), bytes([201]) * SIZE)
     assert sum(path.stat().st_size for path in files(folder)) <= 20 * SIZE
     assert not [path for path in files(folder) if path.suffix != ".webp"]
