@@ -30,7 +30,7 @@ def lengths(batch):
 
 
 def new_queue(*waiting):
-    queue = BatchQueue(1000, {"text": COST, "image": COST}, lambda _modality, _depth: None)
+    queue = BatchQueue({"text": COST, "image": COST}, lambda _modality, _depth: None)
     for one in waiting:
         queue.put(one)
     return queue

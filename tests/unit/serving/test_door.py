@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -95,7 +96,9 @@ class Client:
 
 
 def run(scenario):
-    return asyncio.run(asyncio.wait_for(scenario, PATIENCE_S))
+    """In a thread of its own: a browser's test before this one may have left an event loop running in pytest's."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, asyncio.wait_for(scenario, PATIENCE_S)).result()
 
 
 async def until(condition):
