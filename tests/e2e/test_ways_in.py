@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 
-LIMIT = 20 * 2**20
+from ml_api.settings import Settings
+
+LIMIT = Settings.model_fields["max_upload_bytes"].default
 
 
 @pytest.fixture(scope="module")
