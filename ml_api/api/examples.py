@@ -2,7 +2,7 @@
 
 from ml_api import images
 from ml_api.api import schemas
-from ml_api.api.problems import TITLES
+from ml_api.api.problems import body_of
 
 _ID = "f396cf4db01a74c74b657633feb25958"
 _VERSION = "d276df211381"
@@ -74,7 +74,4 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 
 def problem(code: str) -> schemas.JsonObject:
     status, detail = PROBLEMS[code]
-    answer = schemas.Problem(
-        type="about:blank", title=TITLES[status], status=status, detail=detail, code=code, request_id=_REQUEST_ID
-    )
-    return answer.model_dump()
+    return body_of(status, code, detail, _REQUEST_ID).model_dump()

@@ -70,15 +70,14 @@ _HTTP_CODES = {404: "no-such-route", 405: "method-not-allowed", 413: "too-large"
 _log = logging.getLogger(__name__)
 
 
-def problem(status: int, code: str, detail: str) -> Response:
-    body = Problem(
-        type="about:blank",
-        title=TITLES.get(status, "Error"),
-        status=status,
-        detail=detail,
-        code=code,
-        request_id=tracing.request_id(),
+def body_of(status: int, code: str, detail: str, request_id: str) -> Problem:
+    return Problem(
+        type="about:blank", title=TITLES.get(status, "Error"), status=status, detail=detail, code=code, request_id=request_id
     )
+
+
+def problem(status: int, code: str, detail: str) -> Response:
+    body = body_of(status, code, detail, tracing.request_id())
     response = Response(body.model_dump_json() + "\n", status, content_type=MEDIA_TYPE)
     if status == 503:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)

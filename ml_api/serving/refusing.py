@@ -12,8 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from ml_api import tracing
 from ml_api.api.observe import UNMATCHED, label_of_method
-from ml_api.api.problems import MEDIA_TYPE, REASONS, RETRY_AFTER_S, TITLES
-from ml_api.api.schemas import Problem
+from ml_api.api.problems import MEDIA_TYPE, REASONS, RETRY_AFTER_S, body_of
 from ml_api.api.state import EXTENSION
 from ml_api.browsers import HEADERS
 from ml_api.errors import Overloaded
@@ -42,8 +41,7 @@ class Refusals:
         self._durations = lru_cache(256)(self._find_durations)  # nearly all ask for the same few
         self._rejected = self._metrics.http.rejected.labels(REASONS[Overloaded])
         self._repeats = repeats
-        problem = Problem(type="about:blank", title=TITLES[503], status=503, detail=_DETAIL, code=Overloaded.code, request_id="%s")
-        self._body = problem.model_dump_json() + "\n"
+        self._body = body_of(503, Overloaded.code, _DETAIL, request_id="%s").model_dump_json() + "\n"
 
     def overloaded(self, method: str, path: str, request_id: str | None) -> Answer:
         """For a request with this X-Request-ID, if it has one."""

@@ -61,6 +61,12 @@ def test_its_requirements_are_those_of_the_files(wheel):
         assert listed == required(f"requirements-{extra}.txt")
 
 
+def test_its_command_is_quiet_on_ctrl_c_before_anything_else_is_imported(wheel):
+    with zipfile.ZipFile(wheel) as file:
+        [scripts] = [file.read(name).decode() for name in file.namelist() if name.endswith("entry_points.txt")]
+    assert "ml-api = ml_api.__main__:main" in scripts
+
+
 def test_installed_it_gives_the_command(wheel, tmp_path):
     """In an environment of its own, which sees the libraries of this one; started away from the checkout."""
     venv.create(tmp_path / "venv", with_pip=False, symlinks=True)

@@ -17,7 +17,7 @@ class Access(Protocol):
         """Take possession, and return the URI to connect to."""
         ...
 
-    def mend(self) -> bool:
+    def repair(self) -> bool:
         """Put right what a crash may have left, before the store is attached. Whether there was anything to try."""
         ...
 
@@ -64,7 +64,7 @@ class ServerAccess:
         self._process = os.getpid()
         return self._uri
 
-    def mend(self) -> bool:
+    def repair(self) -> bool:
         return False
 
     def attach(self, flush: Callable[[], None]) -> None:

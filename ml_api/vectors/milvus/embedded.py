@@ -85,7 +85,7 @@ class EmbeddedAccess:
         forks.guard(self)
         return self._server.uri
 
-    def mend(self) -> bool:
+    def repair(self) -> bool:
         """Remove the index files. Milvus Lite writes them in place, so a crash leaves half of one, and then the collection does not
         load; those that are missing it builds anew from the rows."""
         files = list(self._path.glob(_INDEX_FILES))

@@ -42,10 +42,10 @@ class Wanted:
         return f"{self.alias}_{fingerprint}"
 
 
-def open_collection(client: MilvusClient, wanted: Wanted, timeout_s: float, mend: Callable[[], bool]) -> str:
+def open_collection(client: MilvusClient, wanted: Wanted, timeout_s: float, repair: Callable[[], bool]) -> str:
     """The name of the collection behind the alias, loaded. Raises ConfigError if it holds something else than wanted.
 
-    If it does not load, `mend` may put right what it finds, and it is tried again.
+    If it does not load, `repair` may put right what it finds, and it is tried again.
 
     The name and not the alias is what the store goes on using: if the alias is moved to the collection of a new model, processes
     that embed with the old one must not search it.
@@ -58,7 +58,7 @@ def open_collection(client: MilvusClient, wanted: Wanted, timeout_s: float, mend
     try:
         client.load_collection(name, timeout=timeout_s)
     except MilvusException:
-        if not mend():
+        if not repair():
             raise
         client.load_collection(name, timeout=timeout_s)
     return name

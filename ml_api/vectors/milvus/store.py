@@ -181,7 +181,7 @@ class MilvusStore:
         try:
             with startup_failures(self._connection, timeout_s):
                 client = connect(self._connection, uri, self._timeout_s)
-                name = open_collection(client, wanted, timeout_s, self._access.mend)
+                name = open_collection(client, wanted, timeout_s, self._access.repair)
             self._access.attach(lambda: self._flush(client, name))
         except BaseException:
             # The folder of Milvus Lite must be free again for the next attempt.
