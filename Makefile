@@ -18,7 +18,7 @@ help:
 	@echo "make serve CORPUS=~/Pictures   your own pictures, with the model clip-ViT-B-32 (ML_API_MODEL for another)"
 	@echo "make sync CORPUS=~/Pictures    only index them"
 	@echo "make test                      all checks and tests"
-	@echo "make bench | bench-peers       speed and scale, half an hour on an idle machine | beside michaelfeil/infinity"
+	@echo "make bench | bench-peers       speed and scale, over half an hour on an idle machine | beside michaelfeil/infinity"
 	@echo "make lint | format | clean     checks without tests | rewrite to style | remove everything made here"
 
 # --- running ---------------------------------------------------------------------------------------------------------
