@@ -60,6 +60,8 @@ class Door:
         self._readiness = ThreadPoolExecutor(READY_THREADS, "ready")
         self._files = ThreadPoolExecutor(FILE_THREADS, "file")
         self._at: Counter[str] = Counter()
+        self.busy: Counter[int] = Counter()
+        """The ports of clients whose requests have been read and are not answered yet."""
         self._describe(app)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -67,7 +69,7 @@ class Door:
             return
         try:
             answer, is_unread = await self._answer(scope, receive)
-            with self._in("sending"):
+            with self._in("sending"), self._answering(scope):
                 await _say(send, answer, close=is_unread)
                 await self._say_rest(send, answer)
             if is_unread and answer.status != STATUS[RequestTimeout]:
@@ -124,7 +126,8 @@ class Door:
             self._admission.leave(place, perf_counter() - arrived - sum(elsewhere))
 
     async def _run(self, threads: Executor, scope: dict[str, Any], body: bytes, arrived: float, **more: object) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(threads, partial(self._call, scope, body, arrived, **more))
+        with self._answering(scope):
+            return await asyncio.get_running_loop().run_in_executor(threads, partial(self._call, scope, body, arrived, **more))
 
     def _call(self, scope: dict[str, Any], body: bytes, arrived: float, **more: object) -> Answer:
         observe.arrived.set(arrived)
@@ -149,6 +152,17 @@ class Door:
             yield
         finally:
             self._at[state] -= 1
+
+    @contextmanager
+    def _answering(self, scope: dict[str, Any]) -> Iterator[None]:
+        [_, port] = scope["client"]
+        self.busy[port] += 1
+        try:
+            yield
+        finally:
+            self.busy[port] -= 1
+            if not self.busy[port]:
+                del self.busy[port]
 
     def _describe(self, app: Flask) -> None:
         http = app.extensions[EXTENSION].metrics.http

@@ -28,6 +28,7 @@ from ml_api.metrics.endpoint import endpoint
 from ml_api.services import Services, build_services
 from ml_api.serving.admission import Admission
 from ml_api.serving.bodies import Bodies
+from ml_api.serving.crowding import Crowding
 from ml_api.serving.door import HEADERS_BYTES, URI_BYTES, Door
 from ml_api.settings import Settings
 
@@ -101,8 +102,10 @@ class Server:
         door = Door(app, admission, Bodies(app.config["MAX_CONTENT_LENGTH"]), threads=settings.threads)
         granian = self._granian(door, connections)
         serving = asyncio.create_task(granian.serve())
+        relieving = asyncio.create_task(Crowding(settings.port, connections, door.busy).relieve())
         self._tell_where()
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        relieving.cancel()
         if serving.done():
             _log.critical("the HTTP server ended by itself", exc_info=serving.exception())
             return False

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import resource
 import socket
 import threading
 import time
@@ -14,6 +15,7 @@ from tests.e2e.test_serving import metrics_of
 
 PATIENCE_S = 30
 SLOW_CLIENTS = 200
+DESCRIPTORS = 256
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +184,26 @@ def test_a_client_that_expects_100_is_told_to_go_on(small, image):
         assert client.recv(65536).startswith(b"HTTP/1.1 100 ")
         client.sendall(image)
         assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+class Cramped(Server):
+    """With few descriptors, half of which are for connections."""
+
+    def start(self):
+        super().start()
+        resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+
+
+def test_more_silent_clients_than_descriptors_keep_nobody_from_being_answered(demo_corpus, tmp_path):
+    """Health checks waited for 19 s, until the first of them had been silent for long enough."""
+    server = Cramped(tmp_path, demo_corpus)
+    server.sync()
+    with server, ExitStack() as stack:
+        for _ in range(DESCRIPTORS + 50):
+            stack.enter_context(silent(server))
+        started = time.monotonic()
+        assert server.get("/livez")[0] == 200
+        assert time.monotonic() - started < 1
+        assert server.get("/v1/search/text?q=dog")[0] == 200
+    assert any("idle connections" in line["message"] for line in server.log_lines())
+    assert "Traceback" not in server.log()

@@ -1,0 +1,133 @@
+"""Room for who comes next: when no more connections fit, those that have been idle for longest are closed.
+
+granian accepts as many as it is told to, and leaves all others waiting until one of those ends by itself: 1,100 that said nothing
+kept health checks waiting for 19 s. It has no way to close one, so that is done here, by the sockets of this process.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+import resource
+import socket
+import struct
+import sys
+from collections.abc import Container, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
+from time import perf_counter
+from typing import Final, Self
+
+from ml_api.logs.repeats import Repeats
+
+LOOK_S: Final = 0.1
+"""How often it is looked whether somebody waits to be accepted: one system call."""
+SHARE: Final = 16
+"""At least so small a part of all connections is closed at once, as looking at each takes some 10 µs."""
+LEAST_IDLE_MS: Final = 100
+"""A request may be on its way in a connection that is idle for less."""
+
+_INFO: Final = struct.Struct("B 23x I 16x I 4x I")
+"""Of `struct tcp_info` (linux/tcp.h): `state`, `unacked`, `last_data_sent` and `last_data_recv`, these in milliseconds."""
+_LISTENS: Final = 10
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Socket:
+    descriptor: int
+    listens: bool
+    waiting: int
+    """To be accepted, where it listens."""
+    idle_ms: int
+    """Since a byte came or went."""
+
+    @classmethod
+    def of(cls, descriptor: int, port: int) -> Self | None:
+        """None unless it is a TCP socket of this port."""
+        try:
+            with _borrowed(descriptor) as lent:
+                info = lent.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
+                if lent.getsockname()[1] != port:
+                    return None
+        except OSError:  # another kind of socket, a file, or nothing
+            return None
+        state, waiting, sent_ms, received_ms = _INFO.unpack(info)
+        return cls(descriptor, state == _LISTENS, waiting, min(sent_ms, received_ms))
+
+
+class Crowding:
+    """Of the connections that one port has accepted, at most `most`. Linux tells of them; elsewhere nothing is done."""
+
+    def __init__(self, port: int, most: int, busy: Container[int]) -> None:
+        """Whoever has a port in `busy` is being answered, and is left alone."""
+        self._port = port
+        self._most = most
+        self._busy = busy
+        self._repeats = Repeats(_log)
+        self._own = os.open(os.devnull, os.O_RDONLY)
+        """A descriptor to look at connections by, there also when no other is to be had."""
+
+    async def relieve(self) -> None:
+        """Until cancelled."""
+        if sys.platform != "linux":
+            return
+        listening, looks, pause_s = None, 0, LOOK_S
+        while True:
+            await asyncio.sleep(pause_s)
+            pause_s = LOOK_S
+            listening = listening and _Socket.of(listening.descriptor, self._port)
+            listening = listening or next((found for found in self._sockets() if found.listens), None)
+            looks = looks + 1 if listening and listening.waiting else 0
+            if listening and looks > 1:  # in between there was time to accept them, had there been room
+                began = perf_counter()
+                await asyncio.to_thread(self._close_idle, listening)
+                pause_s = max(LOOK_S, 4 * (perf_counter() - began))
+
+    def _close_idle(self, listening: _Socket) -> None:
+        connections = [found for found in self._sockets() if not found.listens]
+        if len(connections) < self._most and _descriptors_are_left():
+            return
+        idle = sorted((one for one in connections if one.idle_ms >= LEAST_IDLE_MS), key=lambda one: -one.idle_ms)
+        closable = (one for one in idle if self._close(one))
+        closed = len(list(islice(closable, max(listening.waiting, self._most // SHARE))))
+        os.dup2(listening.descriptor, self._own)  # lets go of the last one
+        told = f"closed {closed} idle connections, as {len(connections)} were open and more came"
+        self._repeats.tell("crowded", told, logging.WARNING)
+
+    def _close(self, connection: _Socket) -> bool:
+        """Whether it was idle still. By a descriptor of our own: the other may stand for something else at any moment."""
+        with suppress(OSError):
+            os.dup2(connection.descriptor, self._own)
+            now = _Socket.of(self._own, self._port)
+            if now and not now.listens and now.idle_ms >= connection.idle_ms:
+                with _borrowed(self._own) as own:
+                    if own.getpeername()[1] not in self._busy:
+                        own.shutdown(socket.SHUT_RDWR)
+                        return True
+        return False
+
+    def _sockets(self) -> Iterator[_Socket]:
+        """By trying all numbers, as a look into /proc takes a descriptor."""
+        for descriptor in range(resource.getrlimit(resource.RLIMIT_NOFILE)[0]):
+            if descriptor != self._own and (found := _Socket.of(descriptor, self._port)):
+                yield found
+
+
+@contextmanager
+def _borrowed(descriptor: int) -> Iterator[socket.socket]:
+    lent = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, descriptor)
+    try:
+        yield lent
+    finally:
+        lent.detach()
+
+
+def _descriptors_are_left() -> bool:
+    try:
+        os.close(os.dup(0))
+    except OSError as exc:
+        return exc.errno != errno.EMFILE
+    return True
