@@ -1,14 +1,12 @@
 """Every alert on what the service exports can fire: a fault in the application moves its metrics, and promtool asks the rules."""
 
 import logging
-import time
 from types import SimpleNamespace
 
 import pytest
 
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.embedding.batching import BatchingEncoder
-from ml_api.embedding.fake import FakeEncoder
 from ml_api.errors import ModelUnavailable, StoreUnavailable
 from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.sync import Indexer
@@ -19,6 +17,7 @@ from ml_api.serving.refusing import Refusals
 from ml_api.vectors.memory import MemoryStore
 from tests.api.stand import picture
 from tests.dashboards import rules
+from tests.failing import FailingEncoder, FailingStore
 from tests.recording import Recording
 
 HOUR = 60
@@ -37,35 +36,6 @@ ELSEWHERE = {
     "MemoryPressure": "the node exporter's; that the series exist is shown by tests/e2e/test_dashboards.py",
 }
 """Alerts whose metrics are not the application's, or need more than it."""
-
-
-class FailingEncoder(FakeEncoder):
-    error = None
-    spoiled = False
-
-    def embed(self, items):
-        if self.error is not None:
-            raise self.error
-        vectors = super().embed(items)
-        if self.spoiled:
-            vectors[0, 0] = float("nan")
-        return vectors
-
-
-class FailingStore(MemoryStore):
-    error = None
-    delay_s = 0.0
-
-    def search(self, *args, **kwargs):
-        time.sleep(self.delay_s)
-        if self.error is not None:
-            raise self.error
-        return super().search(*args, **kwargs)
-
-    def count(self, *args, **kwargs):
-        if self.error is not None:
-            raise self.error
-        return super().count(*args, **kwargs)
 
 
 class HotGpu:

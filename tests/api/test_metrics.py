@@ -9,12 +9,11 @@ from functools import partial
 import pytest
 
 from ml_api.embedding.batching import BatchingEncoder
-from ml_api.embedding.fake import FakeEncoder
 from ml_api.errors import DeadlineExceeded, ModelUnavailable, Overloaded, StoreUnavailable
 from ml_api.logs import FIELDS, EcsFormatter
 from ml_api.metrics import Metrics
-from ml_api.vectors.memory import MemoryStore
 from tests.api.stand import picture
+from tests.failing import FailingEncoder, FailingStore
 
 TIMES = 5
 DURATION = "http_request_duration_seconds_count"
@@ -44,30 +43,6 @@ class Samples:
             for (name, *labels), change in changes.items()
             if change and name in names
         }
-
-
-class FailingEncoder(FakeEncoder):
-    """Embeds as long as nothing is wrong with it."""
-
-    error = None
-    spoiled = False
-
-    def embed(self, items):
-        if self.error is not None:
-            raise self.error
-        vectors = super().embed(items)
-        if self.spoiled:
-            vectors[0, 0] = float("nan")
-        return vectors
-
-
-class FailingStore(MemoryStore):
-    error = None
-
-    def search(self, *args, **kwargs):
-        if self.error is not None:
-            raise self.error
-        return super().search(*args, **kwargs)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from tests.e2e.server_process import MODEL, ROOT, Server
+from tests.milvus_server import MilvusServer
 
 CORPUS_IMAGES = 120
 
@@ -31,3 +32,13 @@ def server(demo_corpus, tmp_path_factory):
     server.sync()
     with server:
         yield server
+
+
+@pytest.fixture
+def milvus(tmp_path):
+    """A real server of the test's own, which it may stop and kill."""
+    milvus = MilvusServer(tmp_path / "milvus")
+    (tmp_path / "milvus").mkdir()
+    milvus.start()
+    yield milvus
+    milvus.kill()

@@ -6,22 +6,12 @@ import pytest
 
 from tests.alertmanager_server import AlertmanagerServer
 from tests.e2e.server_process import Server
-from tests.milvus_server import MilvusServer
 from tests.prometheus_server import PrometheusServer, wait_until
 from tests.shortened_rules import shortened_rules
 from tests.slow_line import SlowLine
 
 FACTOR = 120
 """An hour becomes half a minute."""
-
-
-@pytest.fixture
-def milvus(tmp_path):
-    milvus = MilvusServer(tmp_path / "milvus")
-    (tmp_path / "milvus").mkdir()
-    milvus.start()
-    yield milvus
-    milvus.kill()
 
 
 @pytest.fixture

@@ -6,22 +6,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-import pytest
-
 from tests.e2e.server_process import Server
-from tests.milvus_server import MilvusServer
 
 OUTAGE_S = 4.0
 CALLERS = 8
-
-
-@pytest.fixture
-def milvus(tmp_path):
-    milvus = MilvusServer(tmp_path / "milvus")
-    (tmp_path / "milvus").mkdir()
-    milvus.start()
-    yield milvus
-    milvus.kill()
 
 
 def test_an_outage_is_told_once_a_second_and_a_hung_store_does_not_silence_health_checks(demo_corpus, milvus, tmp_path):
