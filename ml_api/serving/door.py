@@ -69,9 +69,10 @@ class Door:
             return
         try:
             answer, is_unread = await self._answer(scope, receive)
-            with self._in("sending"), self._answering(scope):
-                await _say(send, answer, close=is_unread)
-                await self._say_rest(send, answer)
+            await _say(send, answer, close=is_unread)
+            if answer.pieces is not None:
+                with self._in("sending"), self._answering(scope):
+                    await self._say_rest(send, answer.pieces)
             if is_unread and answer.status != STATUS[RequestTimeout]:
                 await self._bodies.read_on(receive)
         except TimeoutError:
@@ -91,16 +92,18 @@ class Door:
 
     async def _answer(self, scope: dict[str, Any], receive: Receive) -> tuple[Answer, bool]:
         """What to say, and whether there is a body that has not been read to its end."""
-        has_body = _has_body(scope)
+        headers = _first_of_each(scope)
+        stated_bytes = int(headers.get(b"content-length", 0))  # the server has checked that it is a number
+        has_body = stated_bytes > 0 or b"transfer-encoding" in headers
         if scope["path"] == LIVE:  # the application has nothing to wait for, so the loop can ask it itself
             return self._call(scope, b"", perf_counter()), has_body
         if scope["path"] == READY:
             return await self._run(self._readiness, scope, b"", perf_counter()), has_body
+        if self._admission.full:  # before all else, as there may be thousands of them a second
+            return self._overloaded(scope), has_body
         try:
             _check_head(scope)
-            self._bodies.check(_stated_bytes(scope))
-            if self._admission.full:
-                return self._overloaded(scope), has_body
+            self._bodies.check(stated_bytes)
             body = await self._read(receive) if has_body else b""
         except Overloaded:
             return self._overloaded(scope), has_body
@@ -134,13 +137,12 @@ class Door:
         return call(self._app, environ_of(scope, body, **more))
 
     def _overloaded(self, scope: dict[str, Any]) -> Answer:
-        return self._refusals.overloaded(scope["method"], scope["path"], _header(scope, b"x-request-id"))
+        request_id = _first_of_each(scope).get(b"x-request-id", b"").decode("latin-1")
+        return self._refusals.overloaded(scope["method"], scope["path"], request_id)
 
-    async def _say_rest(self, send: Send, answer: Answer) -> None:
-        if answer.pieces is None:
-            return
+    async def _say_rest(self, send: Send, pieces: Iterator[bytes]) -> None:
         loop = asyncio.get_running_loop()
-        while piece := await loop.run_in_executor(self._files, answer.next_piece):
+        while piece := await loop.run_in_executor(self._files, next, pieces, b""):
             async with asyncio.timeout(LISTEN_S):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -180,17 +182,9 @@ async def _say(send: Send, answer: Answer, *, close: bool) -> None:
     await send({"type": "http.response.body", "body": answer.body, "more_body": answer.pieces is not None})
 
 
-def _header(scope: dict[str, Any], name: bytes) -> str | None:
-    return next((value.decode("latin-1") for given, value in scope["headers"] if given == name), None)
-
-
-def _has_body(scope: dict[str, Any]) -> bool:
-    return _stated_bytes(scope) > 0 or _header(scope, b"transfer-encoding") is not None
-
-
-def _stated_bytes(scope: dict[str, Any]) -> int:
-    """The server has checked that it is a number."""
-    return int(_header(scope, b"content-length") or 0)
+def _first_of_each(scope: dict[str, Any]) -> dict[bytes, bytes]:
+    """The headers by name."""
+    return dict(reversed(scope["headers"]))
 
 
 def _check_head(scope: dict[str, Any]) -> None:

@@ -43,8 +43,8 @@ class Refusals:
         self._repeats = repeats
         self._body = body_of(503, Overloaded.code, _DETAIL, request_id="%s").model_dump_json() + "\n"
 
-    def overloaded(self, method: str, path: str, request_id: str | None) -> Answer:
-        """For a request with this X-Request-ID, if it has one."""
+    def overloaded(self, method: str, path: str, request_id: str) -> Answer:
+        """For a request with this X-Request-ID, empty if it has none."""
         request_id = tracing.accepted_id(request_id)
         self._durations(method, path).observe(0.0)
         self._rejected.inc()

@@ -22,10 +22,6 @@ class Answer:
     body: bytes
     pieces: Iterator[bytes] | None = None
 
-    def next_piece(self) -> bytes:
-        """b"" at the end."""
-        return next(self.pieces, b"") if self.pieces else b""
-
 
 def environ_of(scope: dict[str, Any], body: bytes, **more: object) -> dict[str, Any]:
     """`body` in place of the server's stream, and `more` for the application."""
@@ -61,7 +57,7 @@ def environ_of(scope: dict[str, Any], body: bytes, **more: object) -> dict[str, 
 
 
 def call(app: Application, environ: dict[str, Any]) -> Answer:
-    """In any thread; so is `Answer.next_piece`, one at a time."""
+    """In any thread; so are the pieces of the answer, one at a time."""
     begun: list[tuple[str, list[tuple[str, str]]]] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> None:
