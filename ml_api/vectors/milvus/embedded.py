@@ -64,14 +64,16 @@ class EmbeddedAccess:
         self._failure = ""
 
     def open(self) -> str:
-        """Raises ConfigError if the folder is in use, no folder, or cannot be written."""
+        """Raises ConfigError if the folder is in use, no folder, another user's, or cannot be written."""
         if self._path.is_file():
             raise ConfigError(
                 f"{self._path} is a file, perhaps of Milvus Lite 2; version 3 keeps a folder. Move it away and sync again"
             )
         try:
+            owning.require_same_user(self._path)
             owning.make_private(self._path)
             self._lock_file = owning.lock(self._path)
+            owning.require_access(self._path)
             self._server = LiteServer(self._path)
             owning.write_holder(self._lock_file, self._server.folder)
         except BaseException as exc:
@@ -79,7 +81,10 @@ class EmbeddedAccess:
             if isinstance(exc, DataDirLockedError):
                 raise ConfigError(f"{self._path} is in use by another program that opened it with Milvus Lite") from exc
             if isinstance(exc, OSError):
-                raise ConfigError(f"the vector store cannot be kept in {self._path}: {exc.strerror}") from exc
+                raise ConfigError(
+                    f"the vector store cannot be kept in {self._path}: {exc.strerror}; choose another ML_API_DATA_DIR, or "
+                    "ML_API_MILVUS_URI if that names it"
+                ) from exc
             raise
         self._process = os.getpid()
         forks.guard(self)

@@ -1,11 +1,78 @@
 """Who owns a Milvus Lite folder: one user, and one of that user's processes, which the file beside the folder names."""
 
 import fcntl
+import logging
 import os
+import pwd
+from collections.abc import Iterator
 from pathlib import Path
 
 from ml_api.errors import ConfigError
 from ml_api.vectors.milvus.lite import remove_left_behind
+
+_log = logging.getLogger(__name__)
+
+
+def require_same_user(path: Path) -> None:
+    """Raises ConfigError before anything is written that whoever keeps this store could not read.
+
+    Root may write anywhere, and what it writes is root's. A new store in another user's folder is allowed all the same: a container
+    may run as root over a volume that belongs to a user of the host.
+    """
+    _require_access(lock_path(path), path)
+    if os.geteuid() != 0:
+        return
+    if path.exists() and (owner := path.stat().st_uid):
+        name = _user(owner)
+        raise ConfigError(
+            f"{path} belongs to {name}, who could not read what root writes there: run this as that user (`sudo -u {name}`), "
+            f"or, if root is to keep it, `chown -R root {path} {lock_path(path)}`"
+        )
+    if not path.exists() and path.parent.exists() and (owner := path.parent.stat().st_uid):
+        name = _user(owner)
+        _log.warning(
+            "%s belongs to %s, and what is made there now will be root's: a service that runs as %s cannot read it "
+            "(run this with `sudo -u %s` then)",
+            *(path.parent, name, name, name),
+        )
+
+
+def require_access(path: Path) -> None:
+    """Raises ConfigError that names the first of the store's files that this user cannot read and write. With the lock held."""
+    for inside in _all(path):
+        _require_access(inside, path)
+
+
+def _all(path: Path) -> Iterator[Path]:
+    yield path
+    for folder, folders, files in os.walk(path):
+        yield from (Path(folder, name) for name in sorted(folders) + sorted(files))
+
+
+def _require_access(path: Path, store: Path) -> None:
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    wanted = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
+    if os.access(path, wanted, effective_ids=os.access in os.supports_effective_ids):
+        return
+    owner, me = _user(found.st_uid), _user(os.geteuid())
+    both = f"{store} {lock_path(store)}"
+    if found.st_uid == os.geteuid():
+        raise ConfigError(f"{path} may not be read and written by its own user {me}: `chmod -R u+rwX {both}` allows it")
+    raise ConfigError(
+        f"{path} belongs to {owner}, and {me} may not read and write it: give all to {me} (`sudo chown -R {me} {both}`), "
+        f"or run this as {owner}"
+    )
+
+
+def _user(number: int) -> str:
+    """Containers may have users without a name."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"#{number}"  # as sudo takes it
 
 
 def make_private(path: Path) -> None:
