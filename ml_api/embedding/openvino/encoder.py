@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 import numpy as np
 import numpy.typing as npt
 import openvino  # type: ignore[import-untyped]  # shipped without a py.typed marker
+from PIL import Image
 
 from ml_api.cores import usable
 from ml_api.embedding.base import MODALITIES, Modality, Prepared, not_finite
@@ -48,6 +49,7 @@ class OpenVinoEncoder(PreparedBy):
         super().__init__(self._inputs)
         self._info = pretrained.info("cpu", chosen)
         self._passes = {modality: _Requests(model) for modality, model in models.items()}
+        self._pass_once()
 
     @property
     def model(self) -> ModelInfo:
@@ -73,6 +75,15 @@ class OpenVinoEncoder(PreparedBy):
         if not (np.isfinite(norms).all() and (norms > 0).all()):
             raise not_finite()
         return cast("Vectors", vectors / norms)
+
+    def _pass_once(self) -> None:
+        """One pass of each kind while nobody else is here.
+
+        The bindings (2026.4) make tables at the first call, in C++ statics whose making lets Python's lock go: a second thread that
+        comes to them meanwhile waits for the static with the lock, which the first waits for, and the process stands still.
+        """
+        for item in (self.prepare_text("dog"), self.prepare_image(Image.new("RGB", (self.image_edge_px, self.image_edge_px)))):
+            self.embed([item])
 
     def _arrays(self, items: Sequence[Prepared]) -> Mapping[str, npt.NDArray[Any]]:
         """Raises ValueError for a token that the model does not know: OpenVINO would compute something of it."""

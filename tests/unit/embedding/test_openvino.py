@@ -37,6 +37,19 @@ encoder.embed([encoder.prepare_text("cat")])
 print([name for name in ("torch", "transformers", "sentence_transformers") if name in sys.modules])
 """
 
+TWO_AT_ONCE = """
+import sys, threading
+from pathlib import Path
+from ml_api.embedding.openvino import ConvertedFiles, OpenVinoEncoder
+from ml_api.embedding.pretrained import resolve
+encoder = OpenVinoEncoder(resolve(sys.argv[1]), ConvertedFiles(Path(sys.argv[2])), precision="fp32")
+item, start = encoder.prepare_text("cat"), threading.Barrier(4)
+threads = [threading.Thread(target=lambda: (start.wait(), encoder.embed([item]))) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print("done")
+"""
+
 
 @pytest.fixture(scope="module")
 def pretrained(tmp_path_factory):
@@ -100,6 +113,15 @@ def test_a_later_start_loads_neither_torch_nor_transformers(pretrained, encoder,
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
     assert result.stdout == "[]\n", result.stderr
+
+
+@pytest.mark.timeout(120)
+def test_two_threads_may_make_the_first_passes_at_once(pretrained, encoder, files):
+    """In fresh processes: in one where OpenVINO has computed before, nothing is left to be made at the first call."""
+    command = [sys.executable, "-c", TWO_AT_ONCE, str(pretrained.path), str(files.folder)]
+    for _ in range(3):
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+        assert result.stdout == "done\n", result.stderr
 
 
 def test_nobody_else_may_read_the_converted_files(encoder, files):
