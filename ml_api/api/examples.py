@@ -3,21 +3,24 @@
 from ml_api import images
 from ml_api.api import schemas
 from ml_api.api.problems import body_of
+from ml_api.records import image_id
 
-_ID = "f396cf4db01a74c74b657633feb25958"
+_KEY = "snow/two-brown-dogs-0000.jpg"
+DRAWN_ID = image_id(_KEY)
+"""Of the first picture that `demo` draws, whatever the size of its corpus."""
 _VERSION = "d276df211381"
 _REQUEST_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 _IMAGE: schemas.JsonObject = {
-    "id": _ID,
-    "key": "snow/two-brown-dogs-0000.jpg",
+    "id": DRAWN_ID,
+    "key": _KEY,
     "width": 256,
     "height": 256,
     "metadata": {"caption": "a couple of puppies that are brown on a snowy day"},
     "links": {
-        "self": f"/v1/images/{_ID}",
-        "content": f"/v1/images/{_ID}/content?v={_VERSION}",
-        "thumbnail": f"/v1/images/{_ID}/thumbnail?v={_VERSION}",
-        "similar": f"/v1/images/{_ID}/similar",
+        "self": f"/v1/images/{DRAWN_ID}",
+        "content": f"/v1/images/{DRAWN_ID}/content?v={_VERSION}",
+        "thumbnail": f"/v1/images/{DRAWN_ID}/thumbnail?v={_VERSION}",
+        "similar": f"/v1/images/{DRAWN_ID}/similar",
     },
 }
 ANSWERS: dict[type, schemas.JsonObject] = {
@@ -58,7 +61,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "missing-image": (400, "send exactly one file in the field 'image'; 0 came (fields sent: file)"),
     "invalid-id": (400, "an image id is 32 lower-case hex digits, as in the hits of a search"),
     "invalid-timeout": (400, "X-Request-Timeout: must be a number of seconds above 0 and at most 30 (got '0')"),
-    "not-found": (404, f"no image has the id {_ID}"),
+    "not-found": (404, f"no image has the id {DRAWN_ID}"),
     "too-large": (413, "The image file has 20,971,521 bytes; at most 20,971,520 are accepted (ML_API_MAX_UPLOAD_BYTES)."),
     "image-too-large": (413, "the file has more than 20971520 bytes, the largest allowed"),
     "unsupported-media-type": (415, "the body is text/plain; send application/json"),

@@ -1,6 +1,7 @@
 """The page as the server sends it: safe headers, nothing inline, nothing from elsewhere."""
 
 import re
+from contextlib import closing
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -8,10 +9,8 @@ from pathlib import Path
 import pytest
 
 from ml_api import web
-from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder
-from ml_api.metrics import Metrics
-from tests.api.stand import MAX_BYTES
+from tests.api.stand import MAX_BYTES, build_stand, picture, write_corpus
 
 PAGES = ["/", "/apidocs/"]
 SOURCES = sorted(file for file in Path(web.__file__).parent.rglob("*") if file.suffix in {".html", ".css", ".js", ".svg"})
@@ -101,10 +100,52 @@ def test_the_page_knows_how_large_the_model_sees_an_image(client, stand):
     assert body["data-model-edge"] == str(stand.services.embedder.image_edge_px)
 
 
-def test_examples_are_given_for_the_demo_model_only(make_stand):
-    assert "two dogs playing in the snow" not in make_stand().client.get("/").get_data(as_text=True)
-    encoder = BatchingEncoder(FakeEncoder(name="demo model (small, on drawings)"), Metrics())
-    assert "two dogs playing in the snow" in make_stand(embedder=encoder).client.get("/").get_data(as_text=True)
+DEMO_MODEL = "demo model (small, on drawings)"
+EXAMPLE = "two dogs playing in the snow"
+ONLY_DRAWN_SCENES = "This small model knows only drawn scenes."
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """What `demo` draws, cut down to one picture that is always there."""
+    root = tmp_path / "drawn"
+    (root / "snow").mkdir(parents=True)
+    (root / "snow" / "two-brown-dogs-0000.jpg").write_bytes(picture(kind="JPEG"))
+    (root / "metadata.jsonl").write_text('{"key": "snow/two-brown-dogs-0000.jpg", "facts": {"setting": "snow"}}\n')
+    return root
+
+
+def home(stand):
+    with closing(stand.services):
+        return stand.client.get("/").get_data(as_text=True)
+
+
+def test_examples_are_given_over_the_pictures_of_the_demo(drawn, tmp_path):
+    page = home(build_stand(drawn, tmp_path / "thumbnails", encoder=FakeEncoder(name=DEMO_MODEL)))
+    assert all(example in page for example in web.EXAMPLES)
+    assert ONLY_DRAWN_SCENES not in page
+
+
+def test_over_a_folder_of_ones_own_the_demo_model_says_what_it_knows(tmp_path):
+    root = write_corpus(tmp_path / "corpus")
+    page = home(build_stand(root, tmp_path / "thumbnails", encoder=FakeEncoder(name=DEMO_MODEL)))
+    assert EXAMPLE not in page
+    assert ONLY_DRAWN_SCENES in page
+    assert "ML_API_MODEL" in page
+
+
+def test_another_model_says_nothing_of_drawn_scenes(client):
+    page = client.get("/").get_data(as_text=True)
+    assert EXAMPLE not in page
+    assert ONLY_DRAWN_SCENES not in page
+
+
+def test_a_page_over_a_store_that_is_down_has_neither(make_stand):
+    stand = make_stand(encoder=FakeEncoder(name=DEMO_MODEL))
+    stand.services.store.close()
+    page = stand.client.get("/").get_data(as_text=True)
+    assert EXAMPLE not in page
+    assert ONLY_DRAWN_SCENES not in page
 
 
 def test_the_model_is_named(client):

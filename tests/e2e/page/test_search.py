@@ -1,6 +1,10 @@
 """Searching with words and with stored images."""
 
+import pytest
 from playwright.sync_api import expect
+
+from ml_api.embedding.fake import COLOURS
+from tests.e2e.page.stage import picture, serving, visiting
 
 
 def test_typing_a_query_shows_the_closest_images_first(visit):
@@ -48,11 +52,23 @@ def test_the_same_search_again_adds_nothing_to_the_history(visit):
     visit.expect_address("/")
 
 
-def test_an_example_searches(visit):
-    visit.open()
-    visit.page.get_by_role("link", name="a red car in the city").click()
-    visit.expect_address("/?q=a+red+car+in+the+city")
-    visit.expect_first("red")
+@pytest.fixture
+def visit_to_drawn(context, tmp_path):
+    """Over a picture that every corpus of the demo holds, and a red one."""
+    drawn = tmp_path / "snow" / "two-brown-dogs-0000.jpg"
+    drawn.parent.mkdir()
+    drawn.write_bytes(picture(COLOURS["blue"]))
+    (tmp_path / "red.png").write_bytes(picture(COLOURS["red"]))
+    (tmp_path / "metadata.jsonl").write_text('{"key": "snow/two-brown-dogs-0000.jpg", "facts": {"setting": "snow"}}\n')
+    with serving(tmp_path) as server, visiting(context, server) as visit:
+        yield visit
+
+
+def test_an_example_searches(visit_to_drawn):
+    visit_to_drawn.open()
+    visit_to_drawn.page.get_by_role("link", name="red mushrooms").click()
+    visit_to_drawn.expect_address("/?q=red+mushrooms")
+    visit_to_drawn.expect_first("red")
 
 
 def test_more_like_this_searches_with_a_stored_image(visit):
