@@ -70,6 +70,7 @@ class _Process:
 def begin(handover: Handover) -> None:
     """Once in each process, before its first image."""
     _Process.handover = handover
+    _silence()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
@@ -78,6 +79,14 @@ def begin(handover: Handover) -> None:
             libc.mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
             libc.mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)
             libc.mallopt(_M_ARENA_MAX, 2)
+
+
+def _silence() -> None:
+    """C libraries print remarks on damaged files, as many as a file has faults, into what is the service's log of JSON lines."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for output in (1, 2):
+        os.dup2(nowhere, output)
+    os.close(nowhere)
 
 
 def run(order: Order) -> Result:

@@ -84,12 +84,12 @@ def build_services(settings: Settings) -> Services:
         background = undo.enter_context(ExitStack())
         metrics = background.enter_context(_metrics_of_service(settings))
         spans = undo.enter_context(closing(Spans(os.environ, settings.environment))) if wanted(os.environ) else None
+        decoder = undo.enter_context(closing(decoder_of(settings, metrics)))  # early: its imports run beside the model's loading
         pretrained = resolve(settings.model)
         milvus = milvus_store(settings, metrics)
         store = undo.enter_context(closing(CoalescingStore(milvus, metrics, timeout_s=settings.request_timeout_s)))
         store.ensure(pretrained.model_id, pretrained.dim)
         embedder = undo.enter_context(closing(_warm_embedder(settings, pretrained, metrics)))
-        decoder = undo.enter_context(closing(decoder_of(settings, metrics)))
         tell_what_is_there(settings, store.count())
         health = background.enter_context(closing(Health(embedder, store, settings.collection, metrics)))
         background.enter_context(closing(Poll("health", health.look, LOOK_EVERY_S)))

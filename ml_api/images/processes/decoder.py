@@ -12,7 +12,7 @@ from PIL import Image
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidImage, MlApiError, Overloaded, TooCostly, Unavailable
 from ml_api.images.decoding import DecodedImage, ImageLimits
-from ml_api.images.processes.child import Child, Crashed, Lost
+from ml_api.images.processes.child import Child, Crashed, Lost, prepare
 from ml_api.images.processes.places import SMALL_BYTES, Places, Turn
 from ml_api.images.worker import Order, Result
 from ml_api.metrics.decoding import DecodingMetrics
@@ -64,7 +64,10 @@ class _Work:
 
 
 class ProcessDecoder:
-    """A `Decoder`. Processes are started when there is something to decode; the one used last is used first."""
+    """A `Decoder`. What forks the processes is started at once, and they when there is something to decode.
+
+    The one used last is used first.
+    """
 
     def __init__(self, limits: ImageLimits, bounds: Bounds, metrics: DecodingMetrics) -> None:
         self.limits = limits
@@ -76,6 +79,7 @@ class ProcessDecoder:
         self._idle: list[Child] = []
         self._ending: set[threading.Thread] = set()
         self._closed = False
+        prepare()
 
     def decode(self, data: bytes, for_edge_px: int, deadline: Deadline | None = None) -> DecodedImage:
         result, made = self._made(data, for_edge_px, deadline, preview=False)

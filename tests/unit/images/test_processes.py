@@ -258,6 +258,23 @@ def test_the_process_that_starts_them_hears_signals_as_before():
         assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 
+def test_libraries_remarks_on_damaged_files_do_not_reach_the_output_of_the_service(workers):
+    """C libraries write them to the descriptors, past every logger."""
+    with decoding() as decoder:
+        decoder.decode(SMALL, 224, soon())
+        [pid] = workers()
+
+        assert all(Path(f"/proc/{pid}/fd/{output}").readlink() == Path(os.devnull) for output in (1, 2))
+
+
+def test_what_forks_the_processes_is_there_before_the_first_image():
+    """So that the first search does not wait for its start, 0.3 to 1 s."""
+    script = "from tests.unit.images.test_processes import *\nwith decoding():\n    print(len(children(os.getpid())))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.stdout == "2\n", done.stderr  # and multiprocessing's tracker of resources
+
+
 def test_many_threads_share_few_processes(workers):
     data = [encoded(Image.new("RGB", (40 + number, 40)), "PNG") for number in range(60)]
     with decoding(2) as decoder, ThreadPoolExecutor(16) as threads:
