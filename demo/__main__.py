@@ -8,12 +8,14 @@ import argparse
 import fcntl
 import itertools
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import NoReturn
 
 from demo.corpus import COUNT, write_corpus
+from ml_api import logs
 from ml_api.errors import ConfigError
 from ml_api.settings import Settings, environment_name, load_settings
 from ml_api.settings.conditions import require_free_port
@@ -22,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "demo" / "model"
 KEPT = {"host", "port", "metrics_port", "device", "precision", "threads", "log_level", "log_queries", "revision"}
 """Settings that a demo takes from the environment."""
+LOCK = ".demo.lock"
 PORTS = ("port", "metrics_port")
 DEMOS = 10
 """As many cannot meet on a port, even when they start at once: the second takes 8421, or 8431, or 8441, …"""
@@ -46,19 +49,24 @@ def main() -> int:
 
 
 def _run(parent: Path, pictures: int, server: list[str]) -> int:
-    folder, number = claim(parent)
+    folder, number, lock = claim(parent)
+    if number > 1:
+        running = ", ".join(_running(parent, number))
+        print(f"a demo is running already{f' at {running}' if running else ''}; this one is made in {folder}", file=sys.stderr)
     images = folder / "images"
     images.mkdir(exist_ok=True)
     ours = {"model": MODEL, "corpus": images, "data_dir": folder}
     environment = _environment() | {environment_name(field): str(value) for field, value in ours.items()}
-    load_settings(environment | _free_ports(environment, number), command="serve")  # before anything slow begins
+    settings = load_settings(environment | _free_ports(environment, number), command="serve")  # before anything slow begins
+    logs.configure(settings.log_level, settings.environment)
     write_corpus(images, pictures)
     os.chdir(folder)  # where there is no .env
-    synced = subprocess.run([sys.executable, "-m", "ml_api", "sync"], env=environment, check=False).returncode
-    if synced:
+    if synced := _awaited([sys.executable, "-m", "ml_api", "sync"], environment):
         return synced
     ports = _free_ports(environment, number)
     _tell(ports)
+    port = ports.get(environment_name("port")) or environment[environment_name("port")]
+    os.pwrite(lock, f"http://{settings.host}:{port}/\n".encode(), 0)
     return _become([sys.executable, "-m", *server], environment | ports)
 
 
@@ -69,24 +77,61 @@ def _tell(ports: dict[str, str]) -> None:
             print(f"port {usual} is in use: {port} is taken in its place", file=sys.stderr)
 
 
+def _awaited(command: list[str], environment: dict[str, str]) -> int:
+    """Its exit code, or what a shell would give.
+
+    A signal is for the command to answer, in its own time: a terminal's Ctrl-C reaches it anyway, SIGTERM is passed on.
+    """
+    started: list[subprocess.Popen[bytes]] = []
+
+    def pass_on(number: int, _frame: object) -> None:
+        for process in started:
+            process.send_signal(number)
+
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, pass_on),
+    }
+    try:
+        started.append(subprocess.Popen(command, env=environment))  # noqa: S603 - ours
+        code = started[0].wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return code if code >= 0 else 128 - code
+
+
+def _running(parent: Path, number: int) -> list[str]:
+    """The addresses of the demos that are served from the folders before this one."""
+    locks = [_folder(parent, earlier) / LOCK for earlier in range(1, number)]
+    return [address for lock in locks if (address := lock.read_text().strip())]
+
+
 def _become(command: list[str], environment: dict[str, str]) -> NoReturn:
     os.execve(command[0], command, environment)  # noqa: S606 - ours
 
 
-def claim(parent: Path) -> tuple[Path, int]:
-    """A data folder that is this process's until it ends, whatever program it becomes, and its number: `demo`, `demo-2`, …"""
+def claim(parent: Path) -> tuple[Path, int, int]:
+    """A data folder that is this process's until it ends, whatever program it becomes; its number; the open file that locks it.
+
+    They are called `demo`, `demo-2`, … The file tells the address, once it is served."""
     for number in itertools.count(1):
-        folder = parent / ("demo" if number == 1 else f"demo-{number}")
+        folder = _folder(parent, number)
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / ".demo.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(lock)
             continue
         os.set_inheritable(lock, True)  # noqa: FBT003 - os has no keyword for it
-        return folder, number
+        os.ftruncate(lock, 0)
+        return folder, number, lock
     raise AssertionError
+
+
+def _folder(parent: Path, number: int) -> Path:
+    return parent / ("demo" if number == 1 else f"demo-{number}")
 
 
 def _environment() -> dict[str, str]:

@@ -5,6 +5,7 @@ A marker is written last of all and removed first of all, so a folder with a mar
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ from tqdm import tqdm
 from demo.captions import caption, everything_about, word
 from demo.scenes import Group, Scene, Stream, draw, imagine
 from demo.things import KINDS
+from ml_api import logs
 
 COUNT = 1500
 SEED = 7
@@ -28,6 +30,7 @@ METADATA = "metadata.jsonl"
 MARKER = ".corpus.json"
 # Below this many pictures a second process costs more to start than it saves.
 WORTH_A_SECOND_PROCESS = 100
+_log = logging.getLogger("demo.corpus")  # also where it is started as a program
 _NUMBERS = {1: "a", 2: "two", 3: "three"}
 # What the picture of the README shows must be there whatever the seed: two dogs in the snow, in each of these colours.
 _PROMISED_COLOURS = ("brown", "black", "white", "red", "blue", "yellow", "orange", "purple")
@@ -130,14 +133,14 @@ def _draw_one(job: tuple[Path, Picture]) -> None:
 
 
 def _report(done: Iterable[None], total: int) -> None:
-    """Follow the drawing: a bar for people, five JSON lines for a log."""
+    """Follow the drawing: a bar for people, five lines for a log."""
     if sys.stderr.isatty():
         for _ in tqdm(done, total=total, unit="picture", desc="drawing"):
             pass
         return
     for number, _ in enumerate(done, start=1):
         if number % max(1, total // 5) == 0:
-            print(json.dumps({"event": "drawing", "done": number, "total": total}), file=sys.stderr, flush=True)
+            _log.info("drawing: %s of %s pictures", f"{number:,}", f"{total:,}")
 
 
 def main() -> None:
@@ -147,6 +150,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=COUNT, help="how many pictures (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=SEED, help="which corpus (default: %(default)s)")
     options = parser.parse_args()
+    logs.configure("info", "development", sys.stderr)
     written = write_corpus(options.folder, options.count, options.seed)
     event = "corpus written" if written else "corpus already there"
     print(json.dumps({"event": event, "count": options.count, "seed": options.seed}))

@@ -49,4 +49,5 @@ def _tell(report: SyncReport) -> None:
         _log.warning("not indexed: %s: %s", failure.key, failure.reason, extra=SYNC_LINE | fields)
     outcome = "unknown" if report.stopped else "success"
     whole = {**SYNC_LINE, "event.action": "sync", "event.outcome": outcome, **report.log_fields()}
-    _log.info("sync%s: %s in %.1f s", " stopped" if report.stopped else "", report.summary(), report.seconds, extra=whole)
+    how = "stopped after" if report.stopped else "done in"
+    _log.info("sync %s %.1f s: %s", how, report.seconds, report.summary(), extra=whole)

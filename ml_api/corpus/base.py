@@ -28,6 +28,10 @@ class PassedOver(StrEnum):
     SPECIAL = "no regular files"
     OURS = "our own"
 
+    def of(self, number: int) -> str:
+        """As it reads behind a number."""
+        return {PassedOver.LINK: "link", PassedOver.SPECIAL: "no regular file"}.get(self, self.value) if number == 1 else self.value
+
 
 @dataclass(slots=True)
 class Coverage:
@@ -43,7 +47,13 @@ class Coverage:
 
     def summary(self) -> str:
         """What was passed over, counted by reason; empty if nothing was."""
-        return ", ".join(f"{number:,} {why}{self._endings(why)}" for why, number in self.passed_over.most_common())
+        return ", ".join(f"{number:,} {why.of(number)}{self._endings(why)}" for why, number in self.passed_over.most_common())
+
+    def unlisted_summary(self) -> str:
+        """What could not be looked at, counted; empty if nothing was."""
+        folders = sum(key.endswith("/") for key in self.unlisted)
+        counts = ((folders, "folder"), (len(self.unlisted) - folders, "file"))
+        return ", ".join(f"{number:,} {what}{'' if number == 1 else 's'}" for number, what in counts if number)
 
     def problems(self) -> Iterator[str]:
         """What could not be listed: one line for all that lie in one folder for one reason."""

@@ -57,6 +57,6 @@ def _told(plan: Plan) -> str:
 
 def _where(plan: Plan) -> str:
     """The folders at the top that lost most."""
-    folders = Counter(entry.key.partition("/")[0] + "/" if "/" in entry.key else "at its top" for entry in plan.removed)
+    folders = Counter(entry.key.partition("/")[0] + "/" if "/" in entry.key else "outside any folder" for entry in plan.removed)
     shown = [f"{folder} {number:,}" for folder, number in folders.most_common(FOLDERS_SHOWN)]
     return ", ".join(shown) + (", …" if len(folders) > FOLDERS_SHOWN else "")

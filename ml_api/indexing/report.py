@@ -54,9 +54,9 @@ class SyncReport:
 
     def summary(self) -> str:
         parts = [f"{self.outcomes[outcome]} {outcome}" for outcome in Outcome if self.outcomes[outcome]]
-        found = ", ".join(parts) or f"no images in {self.location}"
-        passed_over = self.coverage.summary()
-        return f"{found}; passed over: {passed_over}" if passed_over else found
+        found = ", ".join(parts) or ("nothing indexed" if self.total else f"no images in {self.location}")
+        left_out = (("passed over", self.coverage.summary()), ("not listed", self.coverage.unlisted_summary()))
+        return "; ".join([found, *(f"{what}: {which}" for what, which in left_out if which)])
 
     def log_fields(self) -> dict[str, int | float]:
         """The report as fields of one log line."""

@@ -109,7 +109,7 @@ class Server:
         if serving.done():
             _log.critical("the HTTP server ended by itself", exc_info=serving.exception())
             return False
-        _log.info("stopping: %d requests are still being answered", door.unanswered)
+        _log.info("stopping%s", f": {_requests(door.unanswered)} still being answered" if door.unanswered else "")
         granian.stop()  # type: ignore[no-untyped-call]  # granian leaves it untyped
         return await _drain(door, serving)
 
@@ -159,11 +159,15 @@ async def _drain(door: Door, serving: "asyncio.Task[None]") -> bool:
     began = loop.time()
     while door.unanswered or (door.unread and loop.time() < began + UNREAD_GRACE_S):
         if loop.time() > began + DRAIN_S:
-            _log.error("stopped with %d requests unanswered", door.unanswered)
+            _log.error("stopped with %s unanswered", _requests(door.unanswered))
             return False
         await asyncio.sleep(_LOOK_S)
     await asyncio.wait({serving}, timeout=FLUSH_S)
     return True
+
+
+def _requests(number: int) -> str:
+    return f"{number} request{'' if number == 1 else 's'}"
 
 
 async def _close(services: Services, timeout_s: float) -> bool:

@@ -11,20 +11,22 @@ import urllib.request
 
 import pytest
 
+from tests.converted_models import share_converted_models
 from tests.e2e.server_process import ROOT, environment, free_port
 from tests.prometheus_server import wait_until
 
 
 class Demo:
-    def __init__(self, data, output, **settings):
+    def __init__(self, data, output, count=24, **settings):
         self.output = output
         with output.open("w") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "demo", "--count", "24", "--data", str(data)],
+                [sys.executable, "-m", "demo", "--count", str(count), "--data", str(data)],
                 cwd=ROOT,
-                env=environment(**settings),
+                env=environment(**settings) | {"TMPDIR": str(data.parent)},
                 stdout=file,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     def said(self):
@@ -71,7 +73,39 @@ def test_two_at_once_take_ports_and_folders_of_their_own(start, tmp_path):
     for url in urls:
         assert get(f"{url}/v1/stats")["images"] == 24
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["demo", "demo-2"]
+    first, second = sorted(demos, key=lambda demo: "a demo is running already" in demo.said())
+    assert "already" not in first.said()
+    assert f"this one is made in {tmp_path / 'data' / 'demo-2'}" in second.said()
     assert [demo.stop() for demo in demos] == [0, 0]
+
+
+def test_ctrl_c_while_it_indexes_ends_all_of_it_with_one_line(start, tmp_path):
+    """A terminal tells every process of it."""
+    (tmp_path / "data" / "demo").mkdir(parents=True)
+    share_converted_models(tmp_path / "data" / "demo")
+    demo = start(count=200)
+    wait_until(lambda: " loaded on " in demo.said() or demo.process.poll() is not None, 120, "it never began to index")
+    os.killpg(demo.process.pid, signal.SIGINT)
+    assert demo.process.wait(30) == 130
+    said = demo.said()
+    assert re.search(r"^stopped after \d+ of 200; run it again to go on$", said, re.MULTILINE)
+    for wrong in ("Traceback", "could not be started", "no images in"):
+        assert wrong not in said
+    assert not list(tmp_path.glob("ml-api-*"))
+    drawn = [json.loads(line)["message"] for line in said.splitlines() if "drawing" in line]
+    assert drawn[-1] == "drawing: 200 of 200 pictures"
+    [closing] = [json.loads(line)["message"] for line in said.splitlines() if '"event.action": "sync"' in line]
+    assert re.match(r"sync stopped after [\d.]+ s: ", closing)
+
+
+def test_a_second_one_says_where_the_first_is_before_it_makes_its_own(start, tmp_path):
+    (tmp_path / "data" / "demo").mkdir(parents=True)
+    share_converted_models(tmp_path / "data" / "demo")
+    url = start().url()
+    second = start()
+    wait_until(second.said, 30, "it said nothing")
+    made_in = tmp_path / "data" / "demo-2"
+    assert second.said().splitlines()[0] == f"a demo is running already at {url}/; this one is made in {made_in}"
 
 
 def test_a_port_that_was_asked_for_is_not_replaced(start, tmp_path):

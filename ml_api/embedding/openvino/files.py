@@ -88,7 +88,7 @@ class ConvertedFiles:
 
     def _make(self, pretrained: PretrainedModel, stored: Stored, wanted: Path) -> None:
         started = perf_counter()
-        _log.info("converting %s for OpenVINO; this is done once", pretrained.name)
+        _log.info("converting %s for OpenVINO; this is done once, and may take a minute", pretrained.name)
         for left in self.folder.glob(f"{wanted.name}*"):  # of one that was interrupted, or damaged
             shutil.rmtree(left)
         making = Path(tempfile.mkdtemp(prefix=f"{wanted.name}.", dir=self.folder))

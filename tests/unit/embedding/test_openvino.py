@@ -164,7 +164,7 @@ def test_who_starts_together_converts_once(pretrained, tmp_path, caplog):
 
     assert found[0] == found[1]
     assert [record.getMessage() for record in caplog.records if "this is done once" in record.getMessage()] == [
-        "converting tiny for OpenVINO; this is done once"
+        "converting tiny for OpenVINO; this is done once, and may take a minute"
     ]
 
 

@@ -4,12 +4,14 @@ import json
 import os
 import shutil
 import unicodedata
+from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from ml_api import tracing
+from ml_api.corpus.base import Coverage, PassedOver
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.embedding.base import not_finite
 from ml_api.embedding.fake import FakeEncoder
@@ -17,7 +19,7 @@ from ml_api.errors import CorpusUnavailable, StoreUnavailable, SyncRefused
 from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.guard import Consent
-from ml_api.indexing.report import Outcome
+from ml_api.indexing.report import Outcome, SyncReport
 from ml_api.indexing.sync import BATCH, Indexer
 from ml_api.metrics import Metrics
 from ml_api.records import image_id
@@ -310,6 +312,18 @@ def test_a_folder_without_images_is_named_with_what_was_seen(world):
     for name in ("a.txt", "b.txt", "c.raw", ".hidden.png"):
         (world.root / name).write_bytes(b"x")
     assert world.sync().summary() == (f"no images in {world.root}; passed over: 3 with other endings (.txt 2, .raw 1), 1 hidden")
+
+
+def test_what_was_left_out_is_counted_in_plain_words(world):
+    coverage = Coverage(Counter({PassedOver.LINK: 1, PassedOver.SPECIAL: 2}), unlisted={"a/": "no", "b/": "no", "c.png": "no"})
+    report = SyncReport(str(world.root), coverage)
+    assert report.summary() == f"no images in {world.root}; passed over: 2 no regular files, 1 link; not listed: 2 folders, 1 file"
+
+
+def test_a_sync_that_is_stopped_before_its_first_batch_does_not_deny_that_there_are_images(world):
+    world.draw("a.png")
+    indexer = world.indexer()
+    assert indexer.run(indexer.plan(), stop=lambda: True).summary() == "nothing indexed"
 
 
 def test_a_name_that_is_not_utf8_is_reported(world):
