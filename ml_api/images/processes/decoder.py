@@ -25,6 +25,8 @@ _PATIENCE: Final = 15
 """Nobody waits for a sync: on a busy machine its images may take so many times their limit on the clock, though not of a core."""
 _MOST: Final = 0.9
 """Who was stopped after so much of the limit was too slow; who had less was stopped for others' sake."""
+_LEAST: Final = 0.25
+"""Who had a core for less of the limit was stopped for others' sake, too: a sound AVIF of 50 megapixels takes 0.7 s of one."""
 _OUT_OF_MEMORY: Final = {signal.SIGABRT, signal.SIGTRAP, signal.SIGKILL}
 """What ends a process whose libraries cannot allocate, or whose size the system does not bear."""
 
@@ -173,7 +175,8 @@ class ProcessDecoder:
 
     def _check_time(self, child: Child, turn: Turn, work: _Work) -> None:
         """Raises what an image is answered whose time is up, and gives its process up."""
-        ran_s, quick = work.ran_s(), child.used_s() < _QUICK_S
+        ran_s, used_s = work.ran_s(), child.used_s()
+        quick = used_s < _QUICK_S
         if not quick:
             child.slow_down()
         hurried = work.deadline is not None and not quick and ran_s >= self._places.share_s(turn)
@@ -182,7 +185,8 @@ class ProcessDecoder:
         child.fate = "stopped"
         if work.deadline is not None and work.deadline.passed:
             raise work.deadline.exceeded()
-        if ran_s < _MOST * self._bounds.time_s:
+        starved = work.deadline is not None and used_s < _LEAST * self._bounds.time_s
+        if starved or ran_s < _MOST * self._bounds.time_s:
             raise Overloaded(f"Decoding was stopped after {ran_s:.1f} s, as others wait; try again later, or send a smaller image.")
         raise self._too_slow()
 

@@ -152,6 +152,19 @@ def test_others_do_not_wait_for_one_that_takes_long(workers):
             costly.result(60)
 
 
+def test_an_image_that_hardly_had_a_core_is_not_called_too_costly(workers):
+    """The machine was busy with other things: the same file may be decoded in a moment."""
+    with decoding(time_s=2) as decoder, ThreadPoolExecutor(1) as beside:
+        decoder.decode(SMALL, 224, soon())
+        [pid] = workers()
+        busy = is_busy(pid)
+        starved = beside.submit(decoder.decode, costly_images.empty_scans(), 224, soon())
+        until(busy)
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(Overloaded, match="as others wait"):
+            starved.result(60)
+
+
 def test_memory_is_refused_from_the_header():
     metrics = Metrics()
     with decoding(memory_bytes=128 * MIB, metrics=metrics) as decoder:
