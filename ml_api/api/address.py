@@ -1,15 +1,20 @@
-"""The address of a request: its query string is UTF-8 and holds parameters of its route, each once; a slash too many redirects."""
+"""The address of a request: its query string is UTF-8, all in it is a parameter of its route; a slash too many redirects."""
 
+from collections.abc import Iterator
 from urllib.parse import quote, unquote_to_bytes
 
 from flask import Flask, current_app, redirect, request
+from pydantic import BaseModel
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as BaseResponse
 
+from ml_api.api.parsing import problems_of_values
 from ml_api.errors import InvalidQuery
 
 PARAMETERS = "query_parameters"
 """The attribute of a view that holds the names of its parameters; views without it, the pages, take any."""
+MODEL = "query_model"
+"""The attribute of a view that holds the model of its parameters, if they have one."""
 
 
 def register(app: Flask) -> None:
@@ -42,12 +47,23 @@ def _check_query() -> None:
     known = getattr(current_app.view_functions.get(request.endpoint or ""), PARAMETERS, None)
     if known is None or request.method == "OPTIONS":
         return
-    if unknown := sorted(request.args.keys() - known):
-        those = f"there are {', '.join(sorted(known))}" if known else "this route takes none"
-        raise InvalidQuery("; ".join(f"{name[:100]}: is not a parameter; {those}" for name in unknown[:10]))
-    for name, given in request.args.lists():
-        if len(given) > 1:
-            raise InvalidQuery(f"{name}: was given {len(given)} times; give it once")
+    model = getattr(current_app.view_functions[request.endpoint or ""], MODEL, None)
+    if problems := list(_problems(known, model)):
+        raise InvalidQuery("; ".join(problems))
+
+
+def _problems(known: frozenset[str], model: type[BaseModel] | None) -> Iterator[str]:
+    """All of them, so that one answer tells everything that has to change."""
+    those = f"there are {', '.join(sorted(known))}" if known else "this route takes none"
+    for name in sorted(request.args.keys() - known)[:10]:
+        yield f"{name[:100]}: is not a parameter; {those}"
+    given = {name: values for name, values in request.args.lists() if name in known}
+    repeated = {name: len(values) for name, values in given.items() if len(values) > 1}
+    for name, times in repeated.items():
+        yield f"{name}: was given {times} times; give it once"
+    if model is not None:
+        values = problems_of_values(model, {name: first for name, [first, *_] in given.items()})
+        yield from (problem for name, problem in values.items() if name not in repeated)
 
 
 def _is_utf8(query: bytes) -> bool:

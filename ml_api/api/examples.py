@@ -51,7 +51,7 @@ ANSWERS: dict[type, schemas.JsonObject] = {
 NOT_READY: schemas.JsonObject = {"ready": False, "parts": {"model": "ok", "store": "the vector store is not open"}}
 
 PROBLEMS: dict[str, tuple[int, str]] = {
-    "invalid-query": (400, "limit: should be greater than or equal to 1 (got '0')"),
+    "invalid-query": (400, "limit: must be a whole number from 1 to 100 (got '0')"),
     "invalid-json": (400, "the body is not valid JSON"),
     "invalid-base64": (400, "image: URLs are not fetched; send the file itself, in base64"),
     "invalid-multipart": (

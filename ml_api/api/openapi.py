@@ -12,7 +12,7 @@ from werkzeug.routing import Rule
 
 from ml_api import __version__
 from ml_api.api import examples, problems, schemas
-from ml_api.api.address import PARAMETERS
+from ml_api.api.address import MODEL, PARAMETERS
 from ml_api.api.parsing import REQUEST_TIMEOUT
 from ml_api.api.schemas import JsonObject
 
@@ -63,15 +63,17 @@ def operation(  # noqa: PLR0913 - named after the fields of an OpenAPI operation
     answer: type[BaseModel] | Mapping[str, Any],
     description: str = "",
     parameters: tuple[JsonObject, ...] = (),
+    query: type[BaseModel] | None = None,
     body: JsonObject | None = None,
     fails: tuple[str, ...] = (),
     also: Mapping[str, JsonObject] | None = None,
 ) -> Callable[[View], View]:
     """Document a view. `answer` is the model of its JSON, or the media types of its content; `fails` the codes of its errors.
-    Generated clients call their method by `name`.
+    Generated clients call their method by `name`. The fields of `query`, the model of the query string, are `parameters`, too.
 
     `also` adds answers that are neither: a 304, a 503 that is not a problem.
     """
+    parameters = (*(query_parameters_of(query) if query else ()), *parameters)
     responses: JsonObject = {"200": {"description": "Success.", "content": _content(answer)}}
     responses |= _problems(fails)
     responses |= also or {}
@@ -89,6 +91,7 @@ def operation(  # noqa: PLR0913 - named after the fields of an OpenAPI operation
     def document(view: View) -> View:
         documented: View = swag_from(spec | {"responses": responses})(view)
         setattr(documented, PARAMETERS, names)
+        setattr(documented, MODEL, query)
         return documented
 
     return document

@@ -15,6 +15,7 @@ from ml_api.api.schemas import ImageQuery, PageParameters
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidInput, InvalidQuery, UnsupportedMedia
 from ml_api.records import is_image_id
+from ml_api.wording import what_is_wrong
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -48,8 +49,17 @@ def request_deadline() -> Deadline:
 
 
 def query_parameters(model: type[Model]) -> Model:
-    """The URL's query string, whose names `address` has checked, as `model`."""
+    """The URL's query string, which `address` has checked, as `model`."""
     return _validated(model, request.args.to_dict(), strict=False)
+
+
+def problems_of_values(model: type[BaseModel], given: Mapping[str, str]) -> dict[str, str]:
+    """What is wrong with the values of a query string, by the name of the parameter."""
+    try:
+        model.model_validate(given)
+    except ValidationError as exc:
+        return {str(error["loc"][0]): _described(error, model) for error in exc.errors(include_url=False)}
+    return {}
 
 
 def json_body(model: type[Model]) -> Model:
@@ -144,8 +154,7 @@ def _validated(model: type[Model], values: Mapping[str, Any], *, strict: bool) -
     try:
         return model.model_validate(values, strict=strict)
     except ValidationError as exc:
-        details = [_described(error, model) for error in exc.errors(include_url=False)]
-        raise InvalidQuery("; ".join(details)) from None
+        raise InvalidQuery("; ".join(_described(error, model) for error in exc.errors(include_url=False))) from None
 
 
 def _described(error: Any, model: type[BaseModel]) -> str:
@@ -153,9 +162,8 @@ def _described(error: Any, model: type[BaseModel]) -> str:
     if error["type"] == "extra_forbidden":
         return f"{name}: is not a parameter; there are {', '.join(model.model_fields)}"
     if error["type"] == "missing":
-        return f"{name}: is missing"
-    message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{name}: {message}{_given(error['input'])}"
+        return f"{name}: {what_is_wrong(error, model)}"
+    return f"{name}: {what_is_wrong(error, model)}{_given(error['input'])}"
 
 
 def _given(value: Any) -> str:

@@ -5,7 +5,7 @@ from flask import Blueprint, Response, g
 from ml_api import images
 from ml_api.api.answers import search_answer
 from ml_api.api.observe import elsewhere, note, note_query
-from ml_api.api.openapi import IMAGE_ID, LATE, NO_MODEL, NO_STORE, TIMEOUT, operation, query_parameters_of, ref
+from ml_api.api.openapi import IMAGE_ID, LATE, NO_MODEL, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import FILE_FIELD, image_id_of, image_query, json_body, query_parameters, request_deadline
 from ml_api.api.schemas import RED_SQUARE, ImageQuery, PageParameters, SearchAnswer, TextQuery
 from ml_api.api.state import services
@@ -33,7 +33,8 @@ IMAGE_BODY = {
     "Find images by a description",
     tag="search",
     answer=SearchAnswer,
-    parameters=(*query_parameters_of(TextQuery), TIMEOUT),
+    query=TextQuery,
+    parameters=(TIMEOUT,),
     fails=("invalid-query", *NO_MODEL, *NO_STORE, *LATE),
 )
 def text() -> Response:
@@ -67,7 +68,8 @@ def text_from_json() -> Response:
     description=f"Formats: {images.ACCEPTED}. As a form field, as the raw body (as `image/jpeg`, too), or as base64 in JSON. "
     "`limit` and `offset` may also stand beside the image in the form.",
     answer=SearchAnswer,
-    parameters=(*query_parameters_of(PageParameters), TIMEOUT),
+    query=PageParameters,
+    parameters=(TIMEOUT,),
     body=IMAGE_BODY,
     fails=(
         *("missing-image", "invalid-multipart", "invalid-base64", "invalid-json", "invalid-query", "too-large"),
@@ -91,7 +93,8 @@ def image() -> Response:
     "Find more like a stored image",
     tag="search",
     answer=SearchAnswer,
-    parameters=(IMAGE_ID, *query_parameters_of(PageParameters), TIMEOUT),
+    query=PageParameters,
+    parameters=(IMAGE_ID, TIMEOUT),
     fails=("invalid-id", "invalid-query", "not-found", *NO_STORE, *LATE),
 )
 def similar(image_id: str) -> Response:

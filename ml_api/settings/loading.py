@@ -19,6 +19,7 @@ from pydantic import SecretStr, ValidationError
 
 from ml_api.errors import ConfigError
 from ml_api.settings.model import PREFIX, Settings, environment_name, option_name
+from ml_api.wording import what_is_wrong
 
 ENV_FILE = Path(".env")
 """In the working directory: the file that Docker Compose reads, too."""
@@ -111,7 +112,7 @@ def _problem(error: Any, given: Mapping[str, Given]) -> str:
     field = str(error["loc"][0])
     by_default = Given(f"{option_name(field)} or {environment_name(field)}", "")
     name, value = (given.get(field) or by_default).name, str(error["input"])
-    message = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"][0].lower() + error["msg"][1:]
+    message = what_is_wrong(error, Settings)
     quoted = field not in SECRETS and field in given and value not in message
     return f"{name}: {_without_password(message)}" + (f" (got {_without_password(value)!r})" if quoted else "")
 

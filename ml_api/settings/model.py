@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from ml_api.reverse_proxies import root_path_of
-from ml_api.settings import addresses, conditions
+from ml_api.settings import addresses, conditions, names
 
 PREFIX = "ML_API_"
 
@@ -78,7 +78,9 @@ class Settings(BaseModel):
         int, Field(ge=0, le=2**40, description="Disk for cached thumbnails, in bytes (20 to 60 KB each); those longest unused go.")
     ] = 1024 * MIB
     milvus_token: Annotated[SecretStr, Field(description="Milvus token, `user:password` or an API key.")] = SecretStr("")
-    milvus_database: Annotated[str, Field(pattern=r"^\w*$", description="Milvus database; empty for the default one.")] = ""
+    milvus_database: Annotated[
+        str, AfterValidator(names.database), Field(description="Milvus database; empty for the default one.")
+    ] = ""
     milvus_tls_ca: Annotated[
         File | None, Field(description="CA certificate (PEM) to check an `https://` Milvus server against.")
     ] = None
@@ -87,7 +89,8 @@ class Settings(BaseModel):
     ] = ""
     collection: Annotated[
         str,
-        Field(pattern=r"^[A-Za-z_]\w{0,99}$", description="Name (Milvus alias) of the collection that holds the vectors."),
+        AfterValidator(names.collection),
+        Field(description="Name (Milvus alias) of the collection that holds the vectors."),
     ] = "images"
     metric: Annotated[
         Literal["COSINE", "IP", "L2"], Field(description="Similarity of vectors, fixed when a collection is created.")
@@ -170,13 +173,13 @@ class Settings(BaseModel):
     log_queries: Annotated[bool, Field(description="Log search texts; otherwise only their length and a hash.")] = False
     environment: Annotated[
         str,
-        Field(pattern=r"^[\w.-]{1,64}$", description="Name of this deployment, on every log line (`service.environment`)."),
+        AfterValidator(names.label),
+        Field(description="Name of this deployment, on every log line (`service.environment`)."),
     ] = "development"
     revision: Annotated[
         str,
-        Field(
-            pattern=r"^[\w.-]{1,64}$", description="Commit that this was built from, for `ml_api_build_info`; images have it set."
-        ),
+        AfterValidator(names.label),
+        Field(description="Commit that this was built from, for `ml_api_build_info`; images have it set."),
     ] = "unknown"
 
     @property

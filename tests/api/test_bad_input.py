@@ -24,7 +24,7 @@ def still_works(client):
         ("", "q: is missing"),
         ("q=", "q: "),
         ("q=%20%09", "blank"),
-        ("q=" + "x" * 1001, "1000 characters"),
+        ("q=" + "x" * 1001, "at most 1,000 characters"),
         ("q=red&limit=0", "limit: "),
         ("q=red&limit=101", "limit: "),
         ("q=red&limit=ten", "'ten'"),
@@ -43,9 +43,41 @@ def test_a_bad_query_string(client, query, says):
 
 
 def test_every_problem_of_a_query_is_named_at_once(client):
-    detail = assert_problem(client.get("/v1/search/text?q=&limit=0"), 400, "invalid-query")["detail"]
-    assert "q: " in detail
-    assert "limit: " in detail
+    detail = assert_problem(client.get("/v1/search/text?q=&limit=abc&foo=1&offset=0&offset=1"), 400, "invalid-query")["detail"]
+    assert detail.split("; ") == [
+        "foo: is not a parameter",
+        "there are limit, offset, q",
+        "offset: was given 2 times",
+        "give it once",
+        "limit: must be a whole number from 1 to 100 (got 'abc')",
+        "q: must not be empty (got '')",
+    ]
+
+
+@pytest.mark.parametrize("path", ["/v1/search/image", f"/v1/images/{'0' * 32}/similar"])
+def test_every_problem_of_a_page_is_named_at_once(client, path):
+    response = client.open(f"{path}?limit=0&offset=x&foo=1", method="POST" if path.endswith("image") else "GET")
+    detail = assert_problem(response, 400, "invalid-query")["detail"]
+    assert all(f"{name}: " in detail for name in ("limit", "offset", "foo"))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({}, "q: is missing"),
+        ({"q": 3}, "q: must be a text (got 3)"),
+        ({"q": ""}, "q: must not be empty (got '')"),
+        ({"q": "x" * 1001}, "q: must have at most 1,000 characters (got 1001 characters)"),
+        ({"q": "red", "limit": 0}, "limit: must be a whole number from 1 to 100 (got 0)"),
+        ({"q": "red", "limit": True}, "limit: must be a whole number from 1 to 100 (got True)"),
+        ({"q": "red", "limit": 1.5}, "limit: must be a whole number from 1 to 100 (got 1.5)"),
+        ({"q": "red", "limit": 10**30}, f"limit: must be a whole number from 1 to 100 (got {10**30})"),
+        ({"q": "red", "offset": "ten"}, "offset: must be a whole number from 0 to 10,000 (got 'ten')"),
+        ({"q": "red", "filter": "x"}, "filter: is not a parameter; there are limit, offset, q"),
+    ],
+)
+def test_a_problem_with_json_says_what_would_be_right(client, given, says):
+    assert assert_problem(client.post("/v1/search/text", json=given), 400, "invalid-query")["detail"] == says
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,19 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "ml_api"
 
 LAYERS = [
-    {"ml_api", "errors", "records", "deadline", "tracing", "browsers", "environment", "files", "reverse_proxies", "stopping"},
+    {
+        "ml_api",
+        "errors",
+        "records",
+        "deadline",
+        "tracing",
+        "browsers",
+        "environment",
+        "files",
+        "reverse_proxies",
+        "stopping",
+        "wording",
+    },
     {"settings", "metrics", "logs", "images", "cores", "spans"},
     {
         "corpus",

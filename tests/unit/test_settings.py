@@ -79,6 +79,41 @@ def test_every_problem_is_reported_at_once():
     assert "did you mean ML_API_CORPUS?" in told
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("port", "65536", "must be a whole number from 1 to 65,535 (got '65536')"),
+        ("port", "http", "must be a whole number from 1 to 65,535 (got 'http')"),
+        ("max_image_aspect", "0.5", "must be a number from 1 to 1,000 (got '0.5')"),
+        ("request_timeout_s", "nan", "must be a number above 0 and at most 600 (got 'nan')"),
+        ("log_queries", "maybe", "must be true or false (got 'maybe')"),
+        ("device", "tpu", "must be 'auto', 'cpu' or 'cuda' (got 'tpu')"),
+        (
+            "collection",
+            "1st",
+            "must be a name of 1 to 100 letters (A-Z, a-z), digits and underscores that begins with no digit (got '1st')",
+        ),
+        (
+            "collection",
+            "b\u00fccher",
+            "must be a name of 1 to 100 letters (A-Z, a-z), digits and underscores that begins with no digit",
+        ),
+        ("milvus_database", "my-own", "must be a name of letters (A-Z, a-z), digits and underscores (got 'my-own')"),
+        ("environment", "a b", "must be 1 to 64 letters, digits, dots, hyphens and underscores (got 'a b')"),
+    ],
+)
+def test_a_problem_says_what_would_be_right(name, value, says):
+    [problem] = problems_of({environment_name(name): value})
+    assert problem.startswith(f"{environment_name(name)}: {says}")
+
+
+@pytest.mark.parametrize("value", ["!", "-1", "1e99", "x" * 200])
+def test_no_problem_is_told_in_the_words_of_a_library(value):
+    problems = problems_of({environment_name(field): value for field in Settings.model_fields}, command="serve")
+    assert len(problems) > 20
+    assert [problem for problem in problems if re.search(r"[Ii]nput|should|pattern|pars|[Ee]rrno", problem)] == []
+
+
 def test_a_problem_is_named_as_its_value_was_given(tmp_path):
     file = tmp_path / ".env"
     file.write_text("ML_API_THREADS=many\n")
