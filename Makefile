@@ -16,6 +16,7 @@ help:
 	@echo "make demo                      try it: draws 1,500 pictures, indexes them, serves on http://127.0.0.1:8420, or the next free port"
 	@echo "make monitor                   the same, watched by a real Prometheus with its alerts"
 	@echo "make serve CORPUS=~/Pictures   your own pictures, with the model clip-ViT-B-32 (ML_API_MODEL for another)"
+	@echo "  PORT=8420 METRICS_PORT=9464  where these three listen, if not there"
 	@echo "make sync CORPUS=~/Pictures    only index them"
 	@echo "make test                      all checks and tests"
 	@echo "make bench | bench-peers       speed and scale, over half an hour on an idle machine | beside michaelfeil/infinity"
@@ -24,6 +25,7 @@ help:
 # --- running ---------------------------------------------------------------------------------------------------------
 
 demo monitor serve: export ML_API_PORT := $(or $(PORT),$(ML_API_PORT))
+demo monitor serve: export ML_API_METRICS_PORT := $(or $(METRICS_PORT),$(ML_API_METRICS_PORT))
 demo monitor serve: export ML_API_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
 demo monitor: $(VENV)/.installed
@@ -34,7 +36,9 @@ monitor: monitoring-programs
 monitoring-programs:
 	-@scripts/system-packages $(MONITORING)
 
-serve: sync
+serve: $(VENV)/.installed
+	@$(BIN)/python -m ml_api.settings
+	@$(BIN)/python -m ml_api sync
 	@exec $(BIN)/python -m ml_api serve
 
 sync serve: export ML_API_CORPUS := $(or $(CORPUS),$(ML_API_CORPUS))

@@ -26,15 +26,25 @@ Options = argparse.Namespace
 def parse(arguments: Sequence[str] | None) -> tuple[Options, dict[str, Given], list[str]]:
     """What is asked for, the settings given as options by field, and problems with what is no option. Exits for `--help`."""
     parser = _parser()
+    arguments = sys.argv[1:] if arguments is None else arguments
     options, unknown = parser.parse_known_args(arguments)
     given = {
         field: Given(option_name(field), str(value)) for field, value in vars(options).items() if field in Settings.model_fields
     }
-    if getattr(options, "folder", None) is not None:
-        given["corpus"] = Given("DIR", options.folder)
+    folder = getattr(options, "folder", None)
+    if folder is not None and _belongs_to_unknown(folder, arguments, unknown):
+        folder = next((word for word in unknown if not word.startswith("-")), None)
+    if folder is not None:
+        given["corpus"] = Given("DIR", folder)
     if unknown and options.command in TABLES:
         parser.error(f"{options.command} takes no {unknown[0]}")
     return options, given, _problems(unknown)
+
+
+def _belongs_to_unknown(folder: str, arguments: Sequence[str], unknown: Sequence[str]) -> bool:
+    """Whether it is rather the value of an option that is none: `sync --dat x` has one mistake."""
+    before = arguments[arguments.index(folder) - 1]
+    return before in unknown and before.startswith("-") and "=" not in before
 
 
 def _problems(unknown: Sequence[str]) -> list[str]:

@@ -31,6 +31,8 @@ _TOKENIZERS: Final = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab
 """Files of which one set has to be there: without them transformers makes a tokenizer up, to which all texts are the same."""
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _REVISION_DIGITS: Final = 12
+_DEMO_MODEL: Final = Path(__file__).parents[2] / "demo" / "model"
+"""There in a checkout only, not where the package is installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ def resolve(model: str, *, hub_timeout_s: float = HUB_TIMEOUT_S) -> PretrainedMo
     if directory.is_dir():
         return PretrainedModel(_own_name(directory), directory.absolute(), _content_hash(directory), _dim(directory, model))
     looks_like_a_path = directory.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1
-    if looks_like_a_path or ("/" in model and directory.parent.is_dir()):
+    ours = directory.parts == _DEMO_MODEL.parts[-2:]  # from another working directory
+    if looks_like_a_path or ours or ("/" in model and directory.parent.is_dir()):
         raise ConfigError(f"ML_API_MODEL: there is no directory {model}")
     repository = model if "/" in model else f"{_ORGANISATION}/{model}"
     path = _cached(repository) or _download(repository, model, hub_timeout_s)
@@ -115,11 +118,11 @@ def _status(exc: Any) -> str:
 
 
 def _unavailable(model: str, reason: str) -> str:
+    small = f"; or use the small model that comes with this project: ML_API_MODEL={_DEMO_MODEL}" if _DEMO_MODEL.is_dir() else ""
     return (
         f"ML_API_MODEL: {model} is not a local directory, not in the Hugging Face cache, and {reason}. "
         "Ways out: give the path of a model directory; or fill the Hugging Face cache on a connected machine "
-        f"(`hf download {model if '/' in model else f'{_ORGANISATION}/{model}'}`) and set HF_HOME to its copy; "
-        "or use the small model that comes with this project: ML_API_MODEL=demo/model"
+        f"(`hf download {model if '/' in model else f'{_ORGANISATION}/{model}'}`) and set HF_HOME to its copy{small}"
     )
 
 

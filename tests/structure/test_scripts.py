@@ -1,6 +1,8 @@
 """The scripts that `make` sets up with, on machines that have less than it needs."""
 
 import os
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +39,26 @@ def new_venv(tmp_path, wanted):
         timeout=60,
         check=False,
     )
+
+
+def test_make_serve_tells_a_port_that_is_taken_by_its_own_name_before_it_indexes(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = subprocess.run(
+            [sys.executable, "-m", "ml_api.settings"],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(ROOT), "ML_API_PORT": str(port), "ML_API_METRICS_PORT": str(port), "ML_API_CORPUS": ""},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert result.returncode == 2
+    told = result.stderr.splitlines()
+    assert [line.partition(": ")[2].partition(":")[0] for line in told] == ["CORPUS", "PORT", "METRICS_PORT"]
+    assert f"port {port} of 127.0.0.1 is in use" in told[1]
+    recipe = (ROOT / "Makefile").read_text().partition("\nserve: ")[2].partition("\n\n")[0]
+    assert re.findall(r"-m (ml_api\S*(?: \w+)?)", recipe) == ["ml_api.settings", "ml_api sync", "ml_api serve"]
 
 
 def test_the_python_that_was_asked_for_is_taken(machine, tmp_path):

@@ -53,6 +53,13 @@ def test_a_flag_takes_no_argument_that_is_not_its_own():
     }
 
 
+def test_what_follows_a_misspelt_option_is_its_value_and_no_folder():
+    _, given, problems = parse(["sync", "--dat", "x"])
+    assert (given, problems) == ({}, ["--dat is not an option; did you mean --data-dir?"])
+    _, given, problems = parse(["sync", "--dat", "x", "pictures"])
+    assert (given, problems) == ({"corpus": Given("DIR", "pictures")}, ["--dat is not an option; did you mean --data-dir?"])
+
+
 def test_a_folder_to_sync_is_the_corpus():
     options, given, _ = parse(["sync", "pictures", "--allow-empty"])
     assert given == {"corpus": Given("DIR", "pictures")}

@@ -29,7 +29,7 @@ def copy(tiny_clip, tmp_path):
     return Path(shutil.copytree(tiny_clip, tmp_path / "copy"))
 
 
-def resolve_elsewhere(model: str, home: Path, endpoint: str) -> subprocess.CompletedProcess[str]:
+def resolve_elsewhere(model: str, home: Path, endpoint: str, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """`resolve` in a process of its own, as huggingface_hub reads its environment once."""
     program = (
         "import sys; from ml_api.embedding.pretrained import resolve; from ml_api.errors import ConfigError\n"
@@ -37,9 +37,9 @@ def resolve_elsewhere(model: str, home: Path, endpoint: str) -> subprocess.Compl
         "except ConfigError as exc: sys.exit('ConfigError: ' + str(exc))\n"
         "print(found.name, found.revision, found.dim, 'torch' in sys.modules)"
     )
-    environment = {"HF_HOME": str(home), "HF_ENDPOINT": endpoint, "PYTHONPATH": str(ROOT), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    environment = {"HF_HOME": str(home), "HF_ENDPOINT": endpoint, "PYTHONPATH": str(root), "HF_HUB_DISABLE_TELEMETRY": "1"}
     command = [sys.executable, "-W", "error", "-c", program, model]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_a_directory_is_called_by_its_name_and_known_by_its_content(tiny_clip):
@@ -204,6 +204,21 @@ def test_an_unknown_name_is_told_apart_from_a_hub_that_is_away(tiny_clip, tmp_pa
     assert "no such model, or it needs a login" in answer.stderr
 
 
+def test_an_installed_package_does_not_advise_a_model_that_is_not_there(tmp_path):
+    (tmp_path / "ml_api").symlink_to(ROOT / "ml_api")
+    answer = resolve_elsewhere("clip-ViT-B-32", tmp_path, "http://127.0.0.1:9", tmp_path)
+    assert answer.stderr.startswith("ConfigError: ML_API_MODEL: clip-ViT-B-32 is not a local directory")
+    assert "demo/model" not in answer.stderr
+
+
+def test_the_demo_model_from_another_folder_is_not_looked_up_on_the_hub(tmp_path, monkeypatch):
+    """Where no folder `demo` is: it is no name of an organisation's."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as refused:
+        resolve("demo/model")
+    assert refused.value.detail == "ML_API_MODEL: there is no directory demo/model"
+
+
 @pytest.mark.parametrize("hub", ["refuses connections", "never answers"])
 def test_without_a_hub_the_ways_out_are_named_within_seconds(tmp_path, hub):
     with socket.socket() as listener:
@@ -214,7 +229,11 @@ def test_without_a_hub_the_ways_out_are_named_within_seconds(tmp_path, hub):
         answer = resolve_elsewhere("clip-ViT-B-32", tmp_path, f"http://127.0.0.1:{listener.getsockname()[1]}")
 
     assert answer.stderr.startswith("ConfigError: ML_API_MODEL: clip-ViT-B-32 is not a local directory")
-    for way_out in ("path of a model directory", "hf download sentence-transformers/clip-ViT-B-32", "ML_API_MODEL=demo/model"):
+    for way_out in (
+        "path of a model directory",
+        "hf download sentence-transformers/clip-ViT-B-32",
+        f"ML_API_MODEL={ROOT / 'demo' / 'model'}",
+    ):
         assert way_out in answer.stderr
     assert "Traceback" not in answer.stderr
     assert time.monotonic() - started < 30
