@@ -24,6 +24,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     """The application. Without `services` it builds real ones: call in the process that serves. Raises ConfigError."""
     app = Flask("ml_api", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = int(settings.max_upload_bytes * JSON_OVERHEAD) + ENVELOPE_BYTES
+    app.config["APPLICATION_ROOT"] = settings.root_path or "/"
     app.config[REQUEST_TIMEOUT_S] = settings.request_timeout_s
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     app.extensions[EXTENSION] = services = services or build_services(settings)

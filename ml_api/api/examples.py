@@ -2,8 +2,10 @@
 
 from ml_api import images
 from ml_api.api import schemas
+from ml_api.api.form import MAX_PARTS
 from ml_api.api.problems import body_of
 from ml_api.records import image_id
+from ml_api.settings import Settings
 
 _KEY = "snow/two-brown-dogs-0000.jpg"
 DRAWN_ID = image_id(_KEY)
@@ -50,27 +52,40 @@ ANSWERS: dict[type, schemas.JsonObject] = {
 }
 NOT_READY: schemas.JsonObject = {"ready": False, "parts": {"model": "ok", "store": "the vector store is not open"}}
 
+_MAX_BYTES, _TIMEOUT_S, _DECODE_S = (
+    Settings.model_fields[name].default for name in ("max_upload_bytes", "request_timeout_s", "decode_timeout_s")
+)
 PROBLEMS: dict[str, tuple[int, str]] = {
-    "invalid-query": (400, "limit: must be a whole number from 1 to 100 (got '0')"),
+    "invalid-query": (400, f"limit: must be a whole number from 1 to {schemas.MAX_LIMIT} (got '0')"),
     "invalid-json": (400, "the body is not valid JSON"),
     "invalid-base64": (400, "image: URLs are not fetched; send the file itself, in base64"),
     "invalid-multipart": (
         400,
-        "the form is malformed or cut off; send multipart/form-data of at most 32 fields, whole to the last boundary",
+        f"the form is malformed or cut off; send multipart/form-data of at most {MAX_PARTS} fields, whole to the last boundary",
     ),
     "missing-image": (400, "send exactly one file in the field 'image'; 0 came (fields sent: file)"),
     "invalid-id": (400, "an image id is 32 lower-case hex digits, as in the hits of a search"),
-    "invalid-timeout": (400, "X-Request-Timeout: must be a number of seconds above 0 and at most 30 (got '0')"),
+    "invalid-timeout": (400, f"X-Request-Timeout: must be a number of seconds above 0 and at most {_TIMEOUT_S:g} (got '0')"),
     "not-found": (404, f"no image has the id {DRAWN_ID}"),
-    "too-large": (413, "The image file has 20,971,521 bytes; at most 20,971,520 are accepted (ML_API_MAX_UPLOAD_BYTES)."),
-    "image-too-large": (413, "the file has more than 20971520 bytes, the largest allowed"),
+    "too-large": (
+        413,
+        f"The image file has {_MAX_BYTES + 1:,} bytes; at most {_MAX_BYTES:,} are accepted (ML_API_MAX_UPLOAD_BYTES).",
+    ),
+    "image-too-large": (413, f"the file has more than {_MAX_BYTES:,} bytes, the largest allowed"),
     "unsupported-media-type": (415, "the body is text/plain; send application/json"),
     "image-format": (422, f"The file looks like text; accepted are {images.ACCEPTED}."),
     "image-truncated": (422, "The JPEG file ends before the image does; it may have been cut off."),
+    "image-too-costly": (422, f"Decoding the image takes more than {_DECODE_S:g} s; send a smaller or simpler one."),
+    "misdirected-request": (
+        421,
+        "this service does not answer to 'photos.example'; if that is its name, ML_API_ALLOWED_HOSTS must list it",
+    ),
+    "decoding-unavailable": (503, "No process can be started to decode the image in; try again later."),
+    "corpus-unavailable": (503, f"the file of image {DRAWN_ID} cannot be read now"),
     "model-unavailable": (503, "The model is not running."),
     "store-unavailable": (503, "the vector store is not open"),
     "overloaded": (503, "more requests are waiting than can be answered in time; try again"),
-    "deadline-exceeded": (504, "the answer was not ready within 30 s"),
+    "deadline-exceeded": (504, f"the answer was not ready within {_TIMEOUT_S:g} s"),
 }
 """By code: the status and a detail."""
 

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from ml_api import images
 from ml_api.api.answers import stored_image
 from ml_api.api.observe import elsewhere
-from ml_api.api.openapi import IMAGE_ID, LATE, NO_STORE, TIMEOUT, operation
+from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_STORE, TIMEOUT, operation
 from ml_api.api.parsing import image_id_of, request_deadline
 from ml_api.api.schemas import JsonObject, StoredImage
 from ml_api.api.state import services
@@ -27,6 +27,7 @@ VERSION: JsonObject = {
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 NOT_MODIFIED = {"304": {"description": "What the client holds (`If-None-Match`) is current."}}
 NOT_STORED = ("invalid-id", "invalid-query", "not-found", *NO_STORE, *LATE)
+NO_FILE = ("image-too-large", "corpus-unavailable")
 A_YEAR_S = 31_536_000
 
 
@@ -45,7 +46,7 @@ def record(image_id: str) -> Response:
     tag="images",
     answer={"image/*": BINARY, "application/octet-stream": BINARY},
     parameters=(IMAGE_ID, VERSION, TIMEOUT),
-    fails=(*NOT_STORED, "image-too-large"),
+    fails=(*NOT_STORED, *NO_FILE),
     also=NOT_MODIFIED,
 )
 def content(image_id: str) -> Response:
@@ -61,7 +62,7 @@ def content(image_id: str) -> Response:
     tag="images",
     answer={images.THUMBNAIL_MEDIA_TYPE: BINARY, "application/octet-stream": BINARY},  # generated clients know files by the latter
     parameters=(IMAGE_ID, VERSION, TIMEOUT),
-    fails=(*NOT_STORED, "image-too-large", "image-format", "image-truncated"),
+    fails=(*NOT_STORED, *NO_FILE, *NO_DECODING),
     also=NOT_MODIFIED,
 )
 def thumbnail(image_id: str) -> Response:

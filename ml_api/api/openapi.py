@@ -40,7 +40,8 @@ PROBLEMS = {
     404: "There is no such image.",
     413: "The body, or the image in it, is larger than allowed.",
     415: "The body comes in a content type that is not read.",
-    422: "The body is not an image that can be decoded.",
+    421: "`Host` is a name that `ML_API_ALLOWED_HOSTS` does not list.",
+    422: "The body is not an image that can be decoded, within the limits on time and memory.",
     503: "The model or the store cannot answer now, or too many requests are waiting; try again after `Retry-After` seconds.",
     504: "The answer would have taken longer than the service, or `X-Request-Timeout`, allows.",
 }
@@ -48,8 +49,11 @@ SERVERS = [{"url": "."}]
 """Where the document itself is, under whichever path that may be."""
 LATE = ("invalid-timeout", "deadline-exceeded")
 """How what takes `TIMEOUT` fails."""
+EVERYWHERE = ("misdirected-request",)
+"""How every route fails."""
 NO_MODEL = ("overloaded", "model-unavailable")
 NO_STORE = ("store-unavailable",)
+NO_DECODING = ("image-format", "image-truncated", "image-too-costly", "decoding-unavailable")
 IMAGE_ID: JsonObject = {"$ref": "#/components/parameters/image_id"}
 TIMEOUT: JsonObject = {"$ref": "#/components/parameters/request_timeout"}
 """For every view that asks `parsing.request_deadline`."""
@@ -75,7 +79,7 @@ def operation(  # noqa: PLR0913 - named after the fields of an OpenAPI operation
     """
     parameters = (*(query_parameters_of(query) if query else ()), *parameters)
     responses: JsonObject = {"200": {"description": "Success.", "content": _content(answer)}}
-    responses |= _problems(fails)
+    responses |= _problems((*fails, *EVERYWHERE))
     responses |= also or {}
     spec: JsonObject = {
         "operationId": name,

@@ -5,7 +5,7 @@ from flask import Blueprint, Response, g
 from ml_api import images
 from ml_api.api.answers import search_answer
 from ml_api.api.observe import elsewhere, note, note_query
-from ml_api.api.openapi import IMAGE_ID, LATE, NO_MODEL, NO_STORE, TIMEOUT, operation, ref
+from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_MODEL, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import FILE_FIELD, image_id_of, image_query, json_body, query_parameters, request_deadline
 from ml_api.api.schemas import RED_SQUARE, ImageQuery, PageParameters, SearchAnswer, TextQuery
 from ml_api.api.state import services
@@ -73,8 +73,8 @@ def text_from_json() -> Response:
     body=IMAGE_BODY,
     fails=(
         *("missing-image", "invalid-multipart", "invalid-base64", "invalid-json", "invalid-query", "too-large"),
-        *("unsupported-media-type", "image-format", "image-truncated"),
-        *(*NO_MODEL, *NO_STORE, *LATE),
+        "unsupported-media-type",
+        *(*NO_DECODING, *NO_MODEL, *NO_STORE, *LATE),
     ),
 )
 def image() -> Response:

@@ -47,7 +47,7 @@ class FolderCorpus:
                 raise NotFound(f"the corpus holds no file {key!r}") from exc
             raise CorpusUnavailable(f"cannot be read: {exc.strerror}") from exc
         if len(data) > max_bytes:
-            raise TooLarge(f"the file has more than {max_bytes} bytes, the largest allowed", code="image-too-large")
+            raise TooLarge(f"the file has more than {max_bytes:,} bytes, the largest allowed", code="image-too-large")
         return data
 
     def metadata(self) -> Metadata:

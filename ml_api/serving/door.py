@@ -50,15 +50,18 @@ class Door:
     For one event loop. Only the application itself runs in threads.
     """
 
-    def __init__(self, app: Flask, admission: Admission, bodies: Bodies, *, threads: int) -> None:
+    def __init__(self, app: Flask, admission: Admission, bodies: Bodies, *, threads: int, listen_s: float = LISTEN_S) -> None:
         self._app = app
         self._admission = admission
         self._bodies = bodies
         self._refusals = Refusals(app, Repeats(_log))
         self._threads = ThreadPoolExecutor(threads, "request")
         self._thread_count = threads
+        self._listen_s = listen_s
         self._readiness = ThreadPoolExecutor(READY_THREADS, "ready")
         self._files = ThreadPoolExecutor(FILE_THREADS, "file")
+        root = app.config["APPLICATION_ROOT"].rstrip("/")
+        self._live, self._ready = ({path, root + path} for path in (LIVE, READY))
         self._at: Counter[str] = Counter()
         self.busy: Counter[int] = Counter()
         """The ports of clients whose requests have been read and are not answered yet."""
@@ -76,7 +79,7 @@ class Door:
             if is_unread and answer.status != STATUS[RequestTimeout]:
                 await self._bodies.read_on(receive)
         except TimeoutError:
-            _log.info("gave up a client that did not take its answer for %g s", LISTEN_S)
+            _log.info("gave up a client that did not take its answer for %g s", self._listen_s)
         except asyncio.CancelledError:
             pass  # the server ends, and this client has had its time; whatever is raised here granian logs with a traceback
 
@@ -95,9 +98,9 @@ class Door:
         headers = _first_of_each(scope)
         stated_bytes = int(headers.get(b"content-length", 0))  # the server has checked that it is a number
         has_body = stated_bytes > 0 or b"transfer-encoding" in headers
-        if scope["path"] == LIVE:  # the application has nothing to wait for, so the loop can ask it itself
+        if scope["path"] in self._live:  # the application has nothing to wait for, so the loop can ask it itself
             return self._call(scope, b"", perf_counter()), has_body
-        if scope["path"] == READY:
+        if scope["path"] in self._ready:
             return await self._run(self._readiness, scope, b"", perf_counter()), has_body
         if self._admission.full:  # before all else, as there may be thousands of them a second
             return self._overloaded(scope), has_body
@@ -143,9 +146,10 @@ class Door:
     async def _say_rest(self, send: Send, pieces: Iterator[bytes]) -> None:
         loop = asyncio.get_running_loop()
         while piece := await loop.run_in_executor(self._files, next, pieces, b""):
-            async with asyncio.timeout(LISTEN_S):
+            async with asyncio.timeout(self._listen_s):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        async with asyncio.timeout(self._listen_s):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     @contextmanager
     def _in(self, state: State) -> Iterator[None]:

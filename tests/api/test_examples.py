@@ -4,14 +4,20 @@ import io
 import json
 import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ml_api.api import examples, openapi, schemas
+from ml_api.api.state import EXTENSION
+from ml_api.corpus.folder import FolderCorpus
+from ml_api.errors import CorpusUnavailable, TooCostly, Unavailable
+from ml_api.images import InlineDecoder
 from ml_api.logs.repeats import Repeats
 from ml_api.serving.refusing import Refusals
-from tests.api.stand import FORM_TYPE, MAX_BYTES, build_stand, form, picture, write_corpus
+from ml_api.settings import Settings
+from tests.api.stand import FORM_TYPE, LIMITS, MAX_BYTES, build_stand, form, picture, write_corpus
 
 SEARCH, IMAGE = "/v1/search/text?q=red", "/v1/search/image"
 
@@ -76,6 +82,33 @@ def closed(part):
     return ask
 
 
+class FailingDecoder(InlineDecoder):
+    def __init__(self, error):
+        super().__init__(LIMITS)
+        self.error = error
+
+    def decode(self, *_):
+        raise self.error
+
+
+class FailingCorpus(FolderCorpus):
+    def read(self, *_):
+        raise CorpusUnavailable("Input/output error")
+
+
+def undecodable(error):
+    def ask(stand):
+        stand.app.extensions[EXTENSION] = replace(stand.services, decoder=FailingDecoder(error))
+        return post(stand, picture())
+
+    return ask
+
+
+def unreadable(stand):
+    stand.app.extensions[EXTENSION] = replace(stand.services, corpus=FailingCorpus(stand.root))
+    return stand.client.get(f"/v1/images/{stand.id('red.png')}/content")
+
+
 PROVOKED = {
     "invalid-query": lambda stand: stand.client.get(f"{SEARCH}&limit=0"),
     "invalid-json": lambda stand: stand.client.post("/v1/search/text", data=b"{", content_type="application/json"),
@@ -90,6 +123,12 @@ PROVOKED = {
     "unsupported-media-type": lambda stand: stand.client.post("/v1/search/text", data=b"red", content_type="text/plain"),
     "image-format": lambda stand: post(stand, b"just text"),
     "image-truncated": lambda stand: post(stand, (whole := picture(kind="JPEG", size=(200, 150)))[: len(whole) // 2]),
+    "image-too-costly": undecodable(TooCostly("Decoding the image takes more than 4 s", lacking="time")),
+    "decoding-unavailable": undecodable(
+        Unavailable("No process can be started to decode the image in; try again later.", code="decoding-unavailable")
+    ),
+    "corpus-unavailable": unreadable,
+    "misdirected-request": lambda stand: stand.client.get(SEARCH, headers={"Host": "photos.example"}),
     "model-unavailable": closed("embedder"),
     "store-unavailable": closed("store"),
     "deadline-exceeded": lambda stand: stand.client.get(SEARCH, headers={"X-Request-Timeout": "1e-9"}),
@@ -98,7 +137,8 @@ PROVOKED = {
 
 def in_general(detail):
     """Without numbers, and without the list of formats, which grows."""
-    return re.sub(r"\d[\d,.e-]*", "#", re.sub("accepted are .*", "accepted are …", detail))
+    detail = re.sub("accepted are .*", "accepted are …", re.sub("[0-9a-f]{32}", "ID", detail))
+    return re.sub(r"\d[\d,.e-]*", "#", detail)
 
 
 @pytest.mark.parametrize("code", PROVOKED)
@@ -121,6 +161,25 @@ def test_the_example_of_not_being_ready_is_what_the_service_says(make_stand):
     stand = make_stand()
     stand.services.store.close()
     assert stand.client.get("/readyz").get_json() == examples.NOT_READY
+
+
+def test_limits_in_examples_are_those_that_are_shipped():
+    """As 20,971,520 bytes were not."""
+    assert "33,554,433 bytes; at most 33,554,432" in examples.PROBLEMS["too-large"][1]
+    assert Settings.model_fields["max_upload_bytes"].default == 33_554_432
+
+
+def test_every_route_documents_the_codes_of_its_own(document):
+    def codes(path, method="get"):
+        answers = document["paths"][path][method]["responses"].values()
+        return {
+            code for answer in answers for code in answer.get("content", {}).get("application/problem+json", {}).get("examples", ())
+        }
+
+    assert codes("/v1/search/image", "post") >= {"image-too-costly", "decoding-unavailable", "misdirected-request"}
+    assert codes("/v1/images/{image_id}/content") >= {"corpus-unavailable", "misdirected-request"}
+    assert codes("/v1/images/{image_id}/thumbnail") >= {"image-too-costly", "decoding-unavailable", "corpus-unavailable"}
+    assert "misdirected-request" in codes("/livez")
 
 
 def test_every_error_that_is_shown_is_provoked_here():

@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
@@ -11,7 +12,7 @@ from ml_api.app import create_app
 from ml_api.images import ImageLimits
 from ml_api.serving.admission import Admission
 from ml_api.serving.bodies import Bodies
-from ml_api.serving.door import Door
+from ml_api.serving.door import LISTEN_S, Door
 from ml_api.settings import load_settings
 from tests.stand_ins import stand_in_services
 
@@ -34,8 +35,9 @@ def app(tmp_path):
     services.close()
 
 
-def door_of(app, *, limit=2, threads=1, **patience):
-    return Door(app, Admission(limit, wait_s=60), Bodies(app.config["MAX_CONTENT_LENGTH"], **patience), threads=threads)
+def door_of(app, *, limit=2, threads=1, listen_s=LISTEN_S, **patience):
+    bodies = Bodies(app.config["MAX_CONTENT_LENGTH"], **patience)
+    return Door(app, Admission(limit, wait_s=60), bodies, threads=threads, listen_s=listen_s)
 
 
 class Client:
@@ -162,6 +164,39 @@ def test_who_is_overloaded_is_alive_and_ready(app):
         return states
 
     assert run(scenario()) == [200, 200]
+
+
+def test_health_is_told_below_the_root_path_too_when_the_line_is_full(tmp_path):
+    (tmp_path / "images").mkdir()
+    services = stand_in_services(tmp_path / "images", tmp_path / "thumbnails", ImageLimits(MAX_UPLOAD_BYTES, 1_000_000, 20))
+    app = create_app(load_settings({"ML_API_ROOT_PATH": "/photos"}), services)
+    gate = app.extensions["gate"] = threading.Event()
+    app.add_url_rule("/held", "held", lambda: gate.wait(PATIENCE_S) and "let go")
+
+    async def scenario():
+        door = door_of(app)
+        held = await fill(door, app)
+        paths = ("/photos/livez", "/photos/readyz", "/livez", "/readyz", "/photos/v1/stats")
+        states = [(await Client(door, path).answer()).status for path in paths]
+        await let_go(app, held)
+        return states
+
+    with closing(services):
+        assert run(scenario()) == [200, 200, 200, 200, 503]
+
+
+def test_who_does_not_take_the_end_of_a_long_answer_is_given_up(app):
+    async def stuck_at_the_end(message):
+        if message == {"type": "http.response.body", "body": b"", "more_body": False}:
+            await asyncio.Event().wait()
+
+    async def scenario():
+        door = door_of(app, listen_s=0.05)
+        scope = Client(door, "/livez").scope | {"path": "/long", "raw_path": b"/long"}
+        await asyncio.wait_for(door(scope, asyncio.Event().wait, stuck_at_the_end), PATIENCE_S)
+        return door.unanswered
+
+    assert run(scenario()) == 0
 
 
 def test_requests_are_told_by_where_they_are(app):
