@@ -36,7 +36,7 @@ def read_form(request: Request) -> Form:
     try:
         for part in MultipartParser(request.stream, boundary, part_limit=MAX_PARTS, spool_limit=inf, memory_limit=inf):
             if part.filename is None:
-                form.fields.setdefault(part.name, []).append(part.value)
+                form.fields.setdefault(part.name, []).append(part.raw.decode())  # whatever charset it names (RFC 7578, 5.1.2)
             else:
                 assert isinstance(part.file, BytesIO)  # nothing is spooled to the disk
                 form.files.setdefault(part.name, []).append(part.file.getvalue())  # shares the buffer, copies nothing
@@ -45,4 +45,6 @@ def read_form(request: Request) -> Form:
             f"the form is malformed or cut off; send multipart/form-data of at most {MAX_PARTS} fields, whole to the last boundary",
             code="invalid-multipart",
         ) from exc
+    if any("\0" in name for name in (*form.files, *form.fields)):
+        raise InvalidInput("the name of a field of the form holds a NUL character", code="invalid-multipart")
     return form

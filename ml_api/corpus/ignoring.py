@@ -3,6 +3,7 @@
 Source of the patterns' syntax: https://git-scm.com/docs/gitignore#_pattern_format
 """
 
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -55,6 +56,8 @@ def read_rules(root: Path, configured: Sequence[str]) -> IgnoreRules:
     """
     path = root / IGNORE_FILE
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a FIFO would be waited for, with the store held
+            raise ConfigError(f"{path} is not a file: remove it, or write one pattern a line into a file of that name")
         own = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
     except FileNotFoundError:
         own = []

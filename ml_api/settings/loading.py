@@ -81,7 +81,8 @@ def _of_file(path: Path | None, problems: list[str]) -> dict[str, Given]:
     if broken:  # which python-dotenv would pass over with a warning; the line itself may hold a secret
         problems.append(f"{path}: line {', '.join(map(str, broken))} is not NAME=value")
         return {}
-    return _named({name: value or "" for name, value in dotenv_values(stream=StringIO(text)).items()}, f" in {path}", problems)
+    given = dotenv_values(stream=StringIO(text), interpolate=False)  # a password may hold a `${`
+    return _named({name: value or "" for name, value in given.items()}, f" in {path}", problems)
 
 
 def _of_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, Given]:

@@ -106,6 +106,28 @@ def test_a_refusal_names_the_limit_and_its_setting(roomy, over):
     assert "ML_API_MAX_UPLOAD_BYTES" in detail
 
 
+def odd_field(header, value=b"2"):
+    return b"--%s\r\n%s\r\n\r\n%s\r\n" % (BOUNDARY, header, value)
+
+
+@pytest.mark.parametrize("charset", [b"foo", b"base64", b"undefined", b"utf-16", b'"a\0b"'])
+def test_a_fields_charset_is_passed_over_and_its_text_is_utf_8(client, charset):
+    header = b'Content-Disposition: form-data; name="limit"\r\nContent-Type: text/plain; charset=' + charset
+    response = client.post("/v1/search/image", data=odd_field(header) + form(picture()), content_type=FORM_TYPE)
+    assert len(response.get_json()["hits"]) == 2
+
+
+@pytest.mark.parametrize("name", [b'name="lim\0it"', b'name="ima\0ge"; filename="a.png"'])
+def test_a_name_with_a_nul_is_a_malformed_form(client, name):
+    body = odd_field(b"Content-Disposition: form-data; " + name) + form(picture())
+    assert_problem(client.post("/v1/search/image", data=body, content_type=FORM_TYPE), 400, "invalid-multipart")
+
+
+def test_a_field_that_is_not_utf_8_is_a_malformed_form(client):
+    body = odd_field(b'Content-Disposition: form-data; name="limit"', b"\xff") + form(picture())
+    assert_problem(client.post("/v1/search/image", data=body, content_type=FORM_TYPE), 400, "invalid-multipart")
+
+
 def test_limit_and_offset_in_a_form_count_like_those_in_the_url(client):
     in_url = client.post("/v1/search/image?limit=2&offset=1", data=form(picture()), content_type=FORM_TYPE)
     in_form = client.post(

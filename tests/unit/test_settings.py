@@ -49,6 +49,13 @@ def test_a_file_is_read_as_compose_and_editors_write_it(tmp_path):
     assert (settings.port, settings.collection, settings.host) == (80, "pictures", "127.0.0.1")
 
 
+@pytest.mark.parametrize("token", ["root:a${HOME}b", "root:a${NONE:-c}b", "root:$HOME"])
+def test_a_secret_in_a_file_is_taken_as_it_is_written(tmp_path, token):
+    file = tmp_path / ".env"
+    file.write_text(f"ML_API_MILVUS_TOKEN={token}\n")
+    assert load_settings({"HOME": "/nowhere"}, env_file=file).milvus_token.get_secret_value() == token
+
+
 def test_a_file_that_is_not_there_is_none(tmp_path):
     assert load_settings({}, env_file=tmp_path / ".env").port == 8420
 

@@ -186,6 +186,14 @@ def test_an_ignore_file_that_cannot_be_read_stops_the_listing(shared):
         listed(shared)
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")], ids=["FIFO", "folder", "device"])
+def test_an_ignore_file_that_is_none_is_refused_and_not_waited_for(root, make):
+    write(root / "a.jpg")
+    make(root / ".mlapiignore")
+    with pytest.raises(ConfigError, match="mlapiignore is not a file"):
+        listed(root)
+
+
 def test_a_pattern_that_is_none_is_named(root):
     with pytest.raises(ConfigError, match="gitignore's syntax"):
         listed(root, ignore=["!"])
