@@ -113,6 +113,12 @@ def big_png(width: int = 10_000, height: int = 10_000) -> bytes:
 
 
 @cache
+def interlaced_png(width: int = 10_000, height: int = 10_000) -> bytes:
+    """A header that promises 100 megapixels of 16 bits, interlaced: they would have to be held at once. Under 200 bytes."""
+    header = struct.pack(">IIBBBBB", width, height, 16, 6, 0, 0, 1)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(bytes(100))) + _chunk(b"IEND", b"")
+
+
 def big_avif(width: int = 9_900, height: int = 9_900) -> bytes:
     """4 KB that hold 98 megapixels."""
     return encoded(Image.new("L", (width, height), 128).convert("RGB"), "AVIF", speed=10, quality=1)

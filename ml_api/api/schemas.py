@@ -7,6 +7,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 MAX_LIMIT = 100
 MAX_OFFSET = 10_000
 MAX_QUERY_CHARS = 1000
+TEXT_BODY_BYTES = 64 * 1024
+"""Of a search by text as JSON: five times the longest text, each character of it escaped."""
 
 RED_SQUARE = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFUlEQVR42mM8oaHBgA0wMeAAg1MCAOA4ASjhBhuDAAAAAElFTkSuQmCC"

@@ -7,7 +7,7 @@ from ml_api.api.answers import search_answer
 from ml_api.api.observe import elsewhere, note, note_query
 from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_MODEL, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import FILE_FIELD, image_id_of, image_query, json_body, query_parameters, request_deadline
-from ml_api.api.schemas import RED_SQUARE, ImageQuery, PageParameters, SearchAnswer, TextQuery
+from ml_api.api.schemas import RED_SQUARE, TEXT_BODY_BYTES, ImageQuery, PageParameters, SearchAnswer, TextQuery
 from ml_api.api.state import services
 from ml_api.search import Operation, Page, SearchResult, Stages
 
@@ -57,7 +57,7 @@ def text() -> Response:
     fails=("invalid-query", "invalid-json", "too-large", "unsupported-media-type", *NO_MODEL, *NO_STORE, *LATE),
 )
 def text_from_json() -> Response:
-    return _by_text(json_body(TextQuery))
+    return _by_text(json_body(TextQuery, max_bytes=TEXT_BODY_BYTES))
 
 
 @blueprint.post("/search/image")

@@ -89,7 +89,7 @@ def test_a_problem_with_json_says_what_would_be_right(client, given, says):
         (b"null", "invalid-json"),
         (b'"red"', "invalid-json"),
         (b"\xff\xfe", "invalid-json"),
-        (b"[" * 100_000, "invalid-json"),
+        (b"[" * 60_000, "invalid-json"),
         (b"{}", "invalid-query"),
         (b'{"q": null}', "invalid-query"),
         (b'{"q": 3}', "invalid-query"),
@@ -223,3 +223,27 @@ def test_an_unknown_route_and_a_wrong_method(client):
     response = client.delete("/v1/search/text?q=x")
     assert_problem(response, 405, "method-not-allowed")
     assert set(response.headers["Allow"].split(", ")) >= {"GET", "POST"}
+
+
+def test_unknown_names_beyond_a_few_are_counted(client):
+    answer = client.post("/v1/search/text", json={"q": "red"} | {f"x{number}": 1 for number in range(20)})
+    body = assert_problem(answer, 400, "invalid-query")
+    assert body["detail"] == "x0, x1, x10, x11, x12 and 15 more: are not parameters; there are limit, offset, q"
+
+
+def test_a_text_search_of_megabytes_is_refused_before_it_is_parsed(client):
+    answer = client.post("/v1/search/text", data=b'{"q": "red", ' + b" " * 70_000 + b"}", content_type="application/json")
+    assert "65,536" in assert_problem(answer, 413, "too-large")["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{" + b",".join(b'"%x":1' % number for number in range(10_000)) + b"}",
+        b'{"image": [' + b"1," * 10_000 + b"1]}",
+    ],
+    ids=["names", "numbers"],
+)
+def test_a_json_body_of_many_values_is_no_image(client, body):
+    answer = client.post("/v1/search/image", data=body, content_type="application/json")
+    assert "image" in assert_problem(answer, 400, "invalid-json")["detail"]

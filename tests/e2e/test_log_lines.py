@@ -44,7 +44,7 @@ def ask_everything(server, picture):
     assert server.get("/v1/search/text")[0] == 400
     assert server.get("/no/such/%0Apath")[0] == 404
     assert server.post("/v1/search/image", b"no image", "image/png")[0] == 422
-    assert server.post("/v1/search/image", b"x" * 30_000_000, "image/png")[0] == 413
+    assert server.post("/v1/search/image", b"x" * 50_000_000, "image/png")[0] == 413
     assert server.post("/v1/search/image", b"x", "application/x-tar")[0] == 415
     assert server.open(urllib.request.Request(f"{server.url}/v1/stats", method="DELETE"))[0] == 405
     late = urllib.request.Request(f"{server.url}/v1/search/text?q=late", headers={"X-Request-Timeout": "0.000001"})

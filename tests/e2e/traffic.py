@@ -7,6 +7,8 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
+from tests.costly_images import interlaced_png
+
 CALLERS = 3
 BURST = 40
 """Requests at once, far more than a queue of one can hold."""
@@ -19,6 +21,7 @@ class Traffic:
     def __init__(self, server, image):
         self._server = server
         self._image = image.read_bytes()
+        self._costly = interlaced_png()
         hit = server.json("/v1/search/text?q=a+boat&limit=1")["hits"][0]
         self._similar, self._content = hit["links"]["similar"], hit["links"]["content"]
         _, headers, _ = server.get(self._content)
@@ -60,6 +63,7 @@ class Traffic:
         self._server.post("/v1/search/image", b"x" * 200_000, "image/png")
         self._server.post("/v1/search/image", b"text", "text/plain")
         self._server.post("/v1/search/image", self._image[:500], "image/jpeg")
+        self._server.post("/v1/search/image", self._costly, "image/png")
         text = urllib.parse.quote(f"too late {next(self._numbers)}")
         self._server.open(self._request(f"/v1/search/text?q={text}", {"X-Request-Timeout": "0.000001"}))
 
