@@ -21,19 +21,22 @@
  * @property {{total: number}} timings_ms
  */
 
+const OF_FILE = [413, 415, 422];
 const PAGE_SIZE = 24; // full rows of 2, 3, 4, 6 and 8
 
 export class Failure extends Error {
   /**
    * @param {string} title
    * @param {string} detail
-   * @param {{requestId?: string, final?: boolean}} [more] final: asking again would change nothing
+   * @param {{requestId?: string, final?: boolean, ofFile?: boolean}} [more] final: asking again would change nothing; ofFile:
+   *   another image would do
    */
-  constructor(title, detail, { requestId = "", final = false } = {}) {
+  constructor(title, detail, { requestId = "", final = false, ofFile = false } = {}) {
     super(detail);
     this.title = title;
     this.requestId = requestId;
     this.final = final;
+    this.ofFile = ofFile;
   }
 }
 
@@ -90,7 +93,8 @@ async function failureOf(response) {
   const requestId = response.headers.get("X-Request-ID") ?? "";
   const isProblem = response.headers.get("Content-Type")?.startsWith("application/problem+json");
   const detail = isProblem ? (await response.json()).detail : `The answer was ${response.status} ${response.statusText}.`;
-  return new Failure(titleOf(response.status), detail, { requestId, final: response.status < 500 });
+  const { status } = response;
+  return new Failure(titleOf(status), detail, { requestId, final: status < 500, ofFile: OF_FILE.includes(status) });
 }
 
 function titleOf(status) {

@@ -1,7 +1,7 @@
 /** One image, large, in a dialog: the browser keeps the focus inside and gives it back. */
 
 import { element } from "./element.js";
-import { captionOf } from "./results.js";
+import { captionOf, rounded } from "./results.js";
 
 /** @import { Image } from "./api.js" */
 
@@ -60,18 +60,49 @@ export class Detail {
   async #load(image) {
     const picture = this.#picture;
     picture.alt = captionOf(image);
-    picture.style.setProperty("--width", String(image.width));
-    picture.style.setProperty("--height", String(image.height));
+    this.#lay(image.width, image.height);
+    this.#offer("Open original");
     picture.src = image.links.thumbnail;
     const original = new Image();
     original.src = image.links.content;
     try {
       await original.decode();
     } catch {
-      return; // a TIFF or HEIC, which not every browser shows: the thumbnail stays
+      await this.#stayAtThumbnail(image); // a TIFF or HEIC, which not every browser shows
+      return;
     }
     if (picture.getAttribute("src") === image.links.thumbnail) {
       picture.src = original.src;
+    }
+  }
+
+  /** At its own size, as it is all there is to see; the original is for other programs. */
+  async #stayAtThumbnail({ key, links }) {
+    const picture = this.#picture;
+    await picture.decode().catch(() => undefined); // not there either, or another image has taken its place
+    if (picture.getAttribute("src") === links.thumbnail) {
+      this.#offer("Download original", key.split("/").at(-1));
+      if (picture.naturalWidth > 0) {
+        this.#lay(picture.naturalWidth, picture.naturalHeight);
+        picture.classList.add("preview");
+      }
+    }
+  }
+
+  /** @param {number} width of the picture, in pixels */
+  #lay(width, height) {
+    this.#picture.classList.remove("preview");
+    this.#picture.style.setProperty("--width", String(width));
+    this.#picture.style.setProperty("--height", String(height));
+  }
+
+  /** @param {string} [fileName] to download it under */
+  #offer(text, fileName) {
+    const link = this.#dialog.querySelector(".original");
+    link.textContent = text;
+    link.toggleAttribute("download", fileName !== undefined);
+    if (fileName !== undefined) {
+      link.download = fileName;
     }
   }
 }
@@ -83,8 +114,8 @@ export class Detail {
 function factsOf({ width, height, score, metadata }) {
   const { caption, ...others } = metadata;
   const facts = typeof caption === "string" ? others : metadata; // as a text it is the heading
-  const similarity = score === undefined ? [] : [["Similarity", score.toFixed(3)]];
-  return [["Size", `${width} × ${height}`], ...similarity, ...Object.entries(facts).flatMap(rowsOf)];
+  const similarity = score === undefined ? [] : [["Similarity", rounded(score, 3)]];
+  return [["Size", `${width} × ${height}`], ...similarity, ...Object.entries(facts).flatMap(rowsOf).map(([name, value]) => [wordsOf(name), value])];
 }
 
 /** Metadata is any JSON: objects become rows of dotted names, lists are written in one. */
@@ -99,6 +130,12 @@ function rowsOf([name, value]) {
     return Object.entries(value).flatMap(([inner, within]) => rowsOf([`${name}.${inner}`, within]));
   }
   return [[name, String(value)]];
+}
+
+/** "facts.main_colour" as people write it: "Facts: main colour". */
+function wordsOf(name) {
+  const words = name.replaceAll(".", ": ").replaceAll("_", " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function written(item) {

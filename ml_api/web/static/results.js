@@ -32,7 +32,7 @@ export class Results {
     this.#template = template;
     this.#addressOf = addressOf;
     this.#more.querySelector("button").addEventListener("click", onMore);
-    this.#notice.querySelector("button").addEventListener("click", () => this.#retry());
+    this.#notice.querySelector(".notice-retry").addEventListener("click", () => this.#retry());
   }
 
   /** Something is on its way. */
@@ -121,12 +121,13 @@ export class Results {
    * @param {Failure} failure
    * @param {() => void} retry
    */
-  #explain({ title, message, requestId, final }, retry) {
+  #explain({ title, message, requestId, final, ofFile }, retry) {
     this.#notice.querySelector("h2").textContent = title;
     this.#notice.querySelector(".notice-detail").textContent = message;
     this.#notice.querySelector(".notice-request").hidden = !requestId;
     this.#notice.querySelector("code").textContent = requestId;
-    this.#notice.querySelector("button").hidden = final;
+    this.#notice.querySelector(".notice-retry").hidden = final;
+    this.#notice.querySelector(".choose").hidden = !ofFile;
     this.#retry = retry;
     this.#notice.hidden = false;
   }
@@ -147,7 +148,7 @@ export class Results {
     tile.querySelector(".like").href = like;
     tile.querySelector(".like").dataset.id = image.id;
     tile.querySelector(".name").textContent = captionOf(image);
-    tile.querySelector(".score").textContent = image.score.toFixed(2);
+    tile.querySelector(".score").textContent = rounded(image.score, 2);
     return tile;
   }
 }
@@ -158,6 +159,16 @@ export class Results {
  */
 export function captionOf({ metadata, key }) {
   return typeof metadata.caption === "string" && metadata.caption.trim() ? metadata.caption : key;
+}
+
+/**
+ * A similarity, for people: nothing is as much as -0.00.
+ * @param {number} score
+ * @param {number} digits
+ */
+export function rounded(score, digits) {
+  const text = score.toFixed(digits);
+  return Number(text) === 0 ? text.replace("-", "") : text;
 }
 
 function skeleton() {

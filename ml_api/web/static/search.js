@@ -62,7 +62,7 @@ export class Search {
       this.#show(answer);
     } catch (failure) {
       if (!signal.aborted) {
-        this.#results.fail(failure, () => this.run(query));
+        this.#results.fail(named(failure, query), () => this.run(query));
       }
     } finally {
       clearTimeout(waiting);
@@ -120,16 +120,25 @@ export class Search {
     if (!file) {
       throw new Failure("That image is no longer at hand", "An image from your device is kept only while this page is open. Choose it again.", {
         final: true,
+        ofFile: true,
       });
     }
     const { maxBytes, modelEdge } = this.#limits;
     const sent = await shrink(file, modelEdge);
     if (sent.size > maxBytes) {
       const limit = `It has ${megabytes(sent.size)}; at most ${megabytes(maxBytes)} are accepted.`;
-      throw new Failure("That image is too large", limit, { final: true });
+      throw new Failure("That image is too large", limit, { final: true, ofFile: true });
     }
     return { ...query, file: sent };
   }
+}
+
+/** Which file it is that cannot be searched with. */
+function named(failure, { file }) {
+  if (failure.ofFile && file?.name) {
+    failure.message = `${file.name}: ${failure.message}`;
+  }
+  return failure;
 }
 
 /** Why nothing was found. */

@@ -2,9 +2,13 @@
 
 import re
 
+import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
+from ml_api.embedding.fake import COLOURS
 from ml_api.records import image_id
+from tests.e2e.page.stage import serving, visiting
 
 FIRST_RED = image_id("red/0.png")
 
@@ -18,12 +22,25 @@ def open_first_red(visit):
 def test_a_click_shows_the_image_and_all_that_is_known_of_it(visit):
     open_first_red(visit)
     expect(visit.dialog).to_have_accessible_name("the first red")
-    for fact in ("red/0.png", "80 \N{MULTIPLICATION SIGN} 60", "warm, plain", "place.room", "12"):
+    for fact in ("red/0.png", "80 \N{MULTIPLICATION SIGN} 60", "Tags", "warm, plain", "Place: room", "12"):
         expect(visit.dialog.get_by_text(fact, exact=True)).to_be_visible()
     content = re.compile(f"/v1/images/{FIRST_RED}/content")
     expect(visit.dialog.get_by_role("img", name="the first red")).to_have_attribute("src", content)
     expect(visit.dialog.get_by_role("link", name="Open original")).to_have_attribute("href", content)
     expect(visit.dialog.get_by_role("link", name="Record as JSON")).to_have_attribute("href", f"/v1/images/{FIRST_RED}")
+
+
+def test_a_format_that_browsers_do_not_show_stays_a_thumbnail_of_its_own_size(context, tmp_path):
+    Image.new("RGB", (600, 450), COLOURS["red"]).save(tmp_path / "scan.tif", compression="tiff_lzw")
+    with serving(tmp_path) as server, visiting(context, server) as visit:
+        visit.open("/?q=red")
+        visit.page.locator(".open").first.click()
+        link = visit.dialog.get_by_role("link", name="Download original")
+        expect(link).to_have_attribute("download", "scan.tif")
+        shown = visit.dialog.get_by_role("img", name="scan.tif")
+        natural = shown.evaluate("image => image.naturalWidth")
+        assert shown.bounding_box()["width"] == pytest.approx(natural, abs=1)
+        assert natural < 600
 
 
 def test_escape_closes_and_gives_the_focus_back(visit):

@@ -27,6 +27,7 @@ def test_a_request_that_can_never_work_is_not_offered_again(visit):
     expect(visit.page.get_by_role("alert")).to_contain_text("That search does not work")
     expect(visit.page.get_by_role("alert")).to_contain_text("at most 1,000 characters")
     expect(visit.page.get_by_role("button", name="Try again")).to_be_hidden()
+    expect(visit.page.get_by_role("button", name="Choose another image")).to_be_hidden()
 
 
 def test_a_server_that_does_not_answer_is_said_so(visit, context):

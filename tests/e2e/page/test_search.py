@@ -71,6 +71,18 @@ def test_an_example_searches(visit_to_drawn):
     visit_to_drawn.expect_first("red")
 
 
+def test_no_similarity_is_shown_as_less_than_nothing(visit):
+    visit.open()
+    assert visit.page.evaluate(
+        "import('/static/results.js').then(({ rounded }) => [-0.001, 0.001, -0.4, 1].map(n => rounded(n, 2)))"
+    ) == [
+        "0.00",
+        "0.00",
+        "-0.40",
+        "1.00",
+    ]
+
+
 def test_more_like_this_searches_with_a_stored_image(visit):
     visit.open("/?q=red")
     visit.hits.nth(1).hover()
