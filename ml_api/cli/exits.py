@@ -9,7 +9,7 @@ class Exit(IntEnum):
         0,
         "done, `sync` also if some files or folders could not be read or listed, which it tells; for `serve`: ended by a signal",
     )
-    FAILED = 1, "a part failed while working; what was written until then is kept"
+    FAILED = 1, "a part failed while working, for `sync` also the model for every image; what was written until then is kept"
     MISCONFIGURED = 2, "the settings or the command line cannot work; every problem is told, one a line, and nothing was begun"
     REFUSED = 3, "`sync` only: it looked like an accident, and nothing was changed; the message says how to go on"
     INTERRUPTED = 130, "`sync` only: stopped by Ctrl-C; what was indexed until then is kept, and running it again goes on"

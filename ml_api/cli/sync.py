@@ -6,6 +6,7 @@ import sys
 
 from ml_api import tracing
 from ml_api.cli.exits import Exit
+from ml_api.errors import ModelUnavailable
 from ml_api.indexing.guard import Consent
 from ml_api.indexing.report import SyncReport
 from ml_api.settings import Settings
@@ -36,6 +37,8 @@ def sync(settings: Settings, consent: Consent, *, retry_failed: bool) -> Exit:
         if report.stopped and stop.signal is not None:
             print(stop.message, file=sys.stderr)  # noqa: T201 - a person stopped this, and waits for the answer
             return Exit.INTERRUPTED if stop.signal == signal.SIGINT else Exit.TERMINATED
+    if report.model_failed:
+        raise ModelUnavailable(f"the model returned no finite vector for any of the {report.without_vector:,} images it was given")
     return Exit.DONE
 
 
@@ -47,7 +50,7 @@ def _tell(report: SyncReport) -> None:
     for failure in report.failures:
         fields = {"event.action": "sync-failure", "event.outcome": "failure", "ml_api.key": failure.key}
         _log.warning("not indexed: %s: %s", failure.key, failure.reason, extra=SYNC_LINE | fields)
-    outcome = "unknown" if report.stopped else "success"
+    outcome = "unknown" if report.stopped else "failure" if report.model_failed else "success"
     whole = {**SYNC_LINE, "event.action": "sync", "event.outcome": outcome, **report.log_fields()}
     how = "stopped after" if report.stopped else "done in"
     _log.info("sync %s %.1f s: %s", how, report.seconds, report.summary(), extra=whole)

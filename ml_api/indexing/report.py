@@ -36,6 +36,9 @@ class SyncReport:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
     problems: tuple[str, ...] = ()
+    embedded: int = 0
+    without_vector: int = 0
+    """Files of which the model made nothing: among those that failed."""
     seconds: float = 0.0
     stopped: bool = False
     """Before everything was done, because it was told to."""
@@ -51,6 +54,11 @@ class SyncReport:
     @property
     def done(self) -> int:
         return self.outcomes.total()
+
+    @property
+    def model_failed(self) -> bool:
+        """Whether it made a vector of none of the files that it was given, so that it is hardly they that are to blame."""
+        return self.without_vector > 0 and self.embedded == 0
 
     def summary(self) -> str:
         parts = [f"{self.outcomes[outcome]} {outcome}" for outcome in Outcome if self.outcomes[outcome]]

@@ -91,7 +91,7 @@ class Indexer:
             account.tell()
             self._failures.save()
         account.report.seconds = time.monotonic() - started
-        if not account.report.stopped:
+        if not account.report.stopped and not account.report.model_failed:
             self._measured.succeeded()
         return account.report
 
@@ -171,9 +171,11 @@ class _Run:
 
     def _store_embedded(self, parts: Iterable[Embedded], writer: Executor) -> None:
         for part in parts:
-            if part.vectors is None:
-                self._leave_out(Unusable(part.files[0].task, part.reason, gone=True, lasting=True))
+            if part.vectors is None:  # remembered it would stay out, though it may be the model that is broken
+                self._account.report.without_vector += 1
+                self._leave_out(Unusable(part.files[0].task, part.reason, gone=True, lasting=False))
                 continue
+            self._account.report.embedded += len(part.files)
             outcomes = [Outcome.ADDED if file.task.stored is None else Outcome.REPLACED for file in part.files]
             self._write(writer, [file.record for file in part.files], part.vectors, outcomes)
 

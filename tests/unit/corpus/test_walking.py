@@ -205,7 +205,7 @@ def test_what_is_passed_over_is_counted_by_reason(root, tmp_path):
     (root / "link.jpg").symlink_to(write(tmp_path / "secret.jpg"))
     os.mkfifo(root / "pipe.jpg")
     _, coverage = listed(root)
-    assert coverage.summary() == ("4 with other endings (.txt 2, .cr2 1, none 1), 1 hidden, 1 links, 1 no regular files, 1 ignored")
+    assert coverage.summary() == ("4 with other endings (.txt 2, .cr2 1, none 1), 1 hidden, 1 link, 1 no regular file, 1 ignored")
 
 
 @pytest.mark.parametrize("follow_links", [False, True])

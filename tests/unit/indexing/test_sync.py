@@ -406,6 +406,26 @@ def test_a_file_that_failed_is_read_again_under_other_limits(remembering):
     assert remembering.model_loads == 2
 
 
+def test_a_file_that_the_model_made_nothing_of_is_tried_again(remembering):
+    """Another sync's model may be sound: the file is not to blame."""
+    remembering.draw("white.png", (255, 255, 255))
+    remembering.encoder = Dazzled()
+    report = remembering.sync()
+    assert (report.outcomes, report.model_failed) == ({Outcome.FAILED: 1}, True)
+    value = remembering.metrics.sync.registry.get_sample_value
+    assert value("ml_api_sync_last_success_timestamp_seconds") == 0
+    remembering.encoder = CountingEncoder()
+    assert remembering.outcomes() == {"added": 1}
+    assert value("ml_api_sync_last_success_timestamp_seconds") > 0
+
+
+def test_a_model_that_makes_vectors_of_other_files_has_not_failed(remembering):
+    remembering.draw("white.png", (255, 255, 255))
+    remembering.draw("red.png")
+    remembering.encoder = Dazzled()
+    assert not remembering.sync().model_failed
+
+
 def test_a_file_that_only_could_not_be_read_is_tried_again(remembering):
     remembering.draw("a.png")
     remembering.corpus_class = UnreadableCorpus
