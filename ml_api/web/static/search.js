@@ -136,7 +136,7 @@ export class Search {
 /** Which file it is that cannot be searched with. */
 function named(failure, { file }) {
   if (failure.ofFile && file?.name) {
-    failure.message = `${file.name}: ${failure.message}`;
+    failure.message = `The file ${file.name}: ${failure.message}`; // the name is not first, as first letters are shown as capitals
   }
   return failure;
 }

@@ -91,14 +91,14 @@ def test_an_image_that_is_too_large_is_refused_before_it_is_sent(visit):
     choose(visit, b"\0" * (MAX_BYTES + 1))
     expect(visit.page.get_by_role("alert")).to_contain_text("That image is too large")
     expect(visit.page.get_by_role("alert")).to_contain_text("at most 0.1 MB are accepted")
-    expect(visit.page.get_by_role("alert")).to_contain_text("mine.png: ")
+    expect(visit.page.get_by_role("alert")).to_contain_text("The file mine.png: ")
 
 
 def test_a_file_that_is_no_image_is_refused_with_the_reason(visit):
     visit.open()
     choose(visit, b"GIF89a, or so it says", "fake.gif")
     expect(visit.page.get_by_role("alert")).to_contain_text("That file cannot be read as an image")
-    expect(visit.page.get_by_role("alert")).to_contain_text(re.compile("fake.gif: .*GIF"))
+    expect(visit.page.get_by_role("alert")).to_contain_text(re.compile("The file fake.gif: .*GIF"))
     with visit.page.expect_file_chooser() as choosing:
         visit.page.get_by_role("button", name="Choose another image").click()
     choosing.value.set_files({"name": "mine.png", "mimeType": "image/png", "buffer": GREEN})
