@@ -1,8 +1,10 @@
 """Bodies of requests, read before a thread or a place in the line is given to them: a client that sends slowly waits alone."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -14,24 +16,46 @@ SILENCE_S: Final = 10.0
 TOTAL_S: Final = 120.0
 """Longest time for all of a body: 12 MB over a line of 1 Mbit/s take 96 s."""
 BUFFERED_BYTES: Final = 256 * 2**20
-"""Of all bodies together, from their first byte until their requests are answered."""
+"""Of all bodies together but the small ones, from their first byte until their requests are answered.
+
+Beyond it that unfinished one goes which is slowest: which took its last SMALL_BYTES the longest time ago.
+"""
+SMALL_BYTES: Final = 64 * 1024
+"""Bodies up to this size are not counted, and so never refused for what others upload."""
 LINGER_S: Final = 5.0
 """How long a client may go on sending after its answer: hung up on at once, it would not see it (RFC 9112, section 9.6)."""
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
+@dataclass(eq=False, slots=True)
+class _Upload:
+    patience: asyncio.Timeout
+    body: bytearray = field(default_factory=bytearray)
+    """And no list of parts: whoever sends chunks of one byte decides how many there are."""
+    is_dropped: bool = False
+
+
 class Bodies:
     """Reads bodies of at most `max_bytes` each. For one event loop."""
 
     def __init__(
-        self, max_bytes: int, *, silence_s: float = SILENCE_S, total_s: float = TOTAL_S, linger_s: float = LINGER_S
+        self,
+        max_bytes: int,
+        *,
+        silence_s: float = SILENCE_S,
+        total_s: float = TOTAL_S,
+        linger_s: float = LINGER_S,
+        buffered_bytes: int = BUFFERED_BYTES,
     ) -> None:
         self._max_bytes = max_bytes
         self._silence_s = silence_s
         self._total_s = total_s
         self._linger_s = linger_s
+        self._buffered_bytes = buffered_bytes
         self._buffered = 0
+        self._unfinished: OrderedDict[_Upload, None] = OrderedDict()
+        """Those that count, the slowest first."""
 
     def check(self, stated_bytes: int) -> None:
         """Raises RequestEntityTooLarge for a length that need not be read to be refused."""
@@ -40,37 +64,58 @@ class Bodies:
 
     async def read(self, receive: Receive) -> bytes:
         """All of it; give it back with `release`. Raises as `check`, and Overloaded, RequestTimeout, MalformedRequest."""
-        body = bytearray()  # and no list of parts: whoever sends chunks of one byte decides how many there are
+        upload = _Upload(asyncio.timeout(self._total_s))
         try:
-            async with asyncio.timeout(self._total_s):
-                while await self._read_part(receive, body):
+            async with upload.patience:
+                while await self._read_part(receive, upload):
                     pass
         except TimeoutError:
-            self._buffered -= len(body)
+            self._give_up(upload)
+            if upload.is_dropped:
+                raise _no_room() from None
             raise RequestTimeout(
                 f"the request body did not arrive: nothing for {self._silence_s:g} s, or not all of it within {self._total_s:g} s"
             ) from None
         except BaseException:
-            self._buffered -= len(body)
+            self._give_up(upload)
             raise
-        return bytes(body)
+        self._unfinished.pop(upload, None)
+        return bytes(upload.body)
 
-    async def _read_part(self, receive: Receive, body: bytearray) -> bool:
+    async def _read_part(self, receive: Receive, upload: _Upload) -> bool:
         """Whether there is more to come."""
         async with asyncio.timeout(self._silence_s):
             message = await receive()
         if message["type"] == "http.disconnect":
             raise MalformedRequest("the request body broke off, or is not well-formed HTTP/1.1")
-        part: bytes = message.get("body", b"")
-        body += part
-        self._buffered += len(part)
-        self.check(len(body))
-        if self._buffered > BUFFERED_BYTES:
-            raise Overloaded("more is being uploaded than fits in memory; try again")
+        before = len(upload.body)
+        upload.body += message.get("body", b"")
+        size = len(upload.body)
+        self._buffered += _counted(size) - _counted(before)
+        self.check(size)
+        if size > SMALL_BYTES and (size // SMALL_BYTES > before // SMALL_BYTES or upload not in self._unfinished):
+            self._unfinished[upload] = None
+            self._unfinished.move_to_end(upload)
+        while self._buffered > self._buffered_bytes:
+            self._drop_slowest()
+        if upload.is_dropped:
+            raise _no_room()
         return bool(message.get("more_body", False))
 
+    def _drop_slowest(self) -> None:
+        upload, _ = self._unfinished.popitem(last=False)
+        upload.is_dropped = True
+        self._buffered -= len(upload.body)
+        if not upload.patience.expired():  # or it is about to wake up anyway
+            upload.patience.reschedule(0)  # its reader wakes up with a TimeoutError
+
+    def _give_up(self, upload: _Upload) -> None:
+        self._unfinished.pop(upload, None)
+        if not upload.is_dropped:
+            self._buffered -= _counted(len(upload.body))
+
     def release(self, body: bytes) -> None:
-        self._buffered -= len(body)
+        self._buffered -= _counted(len(body))
 
     async def read_on(self, receive: Receive) -> None:
         """Forget what a refused client is still sending, for a while."""
@@ -78,3 +123,11 @@ class Bodies:
             async with asyncio.timeout(self._linger_s):
                 while (await receive()).get("more_body", False):
                     pass
+
+
+def _counted(size: int) -> int:
+    return size if size > SMALL_BYTES else 0
+
+
+def _no_room() -> Overloaded:
+    return Overloaded("more is being uploaded than fits in memory; try again")
