@@ -86,6 +86,8 @@ class Bodies:
         """Whether there is more to come."""
         async with asyncio.timeout(self._silence_s):
             message = await receive()
+        if upload.is_dropped:  # by one whose part came in the same turn of the loop
+            raise _no_room()
         if message["type"] == "http.disconnect":
             raise MalformedRequest("the request body broke off, or is not well-formed HTTP/1.1")
         before = len(upload.body)

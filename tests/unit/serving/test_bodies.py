@@ -95,6 +95,20 @@ def test_the_one_that_goes_is_the_slowest_and_not_the_oldest():
     assert done == [False, False]
 
 
+def test_parts_that_come_in_one_turn_of_the_loop_are_counted_once():
+    """The second's part has arrived when the first's drops it."""
+
+    async def scenario():
+        bodies = Bodies(LARGE, buffered_bytes=4 * MIB)
+        for _ in range(5):
+            victim, other = await unfinished(bodies, 2, 2 * MIB)
+            await asyncio.gather(other.send(MIB), victim.send(MIB))
+            assert [type(one) for one in await end([other, victim])] == [asyncio.CancelledError, Overloaded]
+        return await body_of(bodies, 4 * MIB)
+
+    assert asyncio.run(scenario()) == 4 * MIB
+
+
 def test_a_body_that_has_arrived_is_never_dropped():
     async def scenario():
         bodies = Bodies(LARGE, buffered_bytes=4 * MIB)
