@@ -45,6 +45,24 @@ def exif_segments(kilobytes: int = 20 * 1024) -> bytes:
     return data[:2] + segment * (kilobytes * 1024 // len(segment)) + data[2:]
 
 
+@cache
+def separate_scans(width: int = 8000, height: int = 6000) -> bytes:
+    """A sequential JPEG of one colour with a scan for each component, as some scanners and editors write them: sound, 4 MB."""
+    dc = bytes([0, 1, 5, 1, 1, 1, 1, 1, 1, *bytes(7), *range(12)])
+    ac = bytes([0, 1, *bytes(14), 0])  # one code, of an early end
+    frame = struct.pack(">BHHB", 8, height, width, 3) + b"".join(bytes([component, 0x11, 0]) for component in (1, 2, 3))
+    bits = 4 * -(-width // 8) * -(-height // 8)
+    scans = [_segment(0xDA, bytes([1, component, 0, 0, 63, 0])) + bytes(-(-bits // 8)) for component in (1, 2, 3)]
+    tables = (
+        _segment(0xDB, b"\0" + b"\x10" * 64) + _segment(0xC0, frame) + _segment(0xC4, b"\0" + dc) + _segment(0xC4, b"\x10" + ac)
+    )
+    return b"\xff\xd8" + tables + b"".join(scans) + b"\xff\xd9"
+
+
+def _segment(marker: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
 def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 

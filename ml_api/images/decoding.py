@@ -4,12 +4,16 @@ Whatever a decoder throws becomes InvalidImage with our own words: a foreign mes
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from PIL import Image
 
 from ml_api.errors import InvalidImage, MlApiError, TooCostly, TooLarge
 from ml_api.images import decoders, pixels
 from ml_api.images.formats import require_format, webp_canvas
+
+_OUT_OF_MEMORY: Final = ("out of memory", "memory allocation", "insufficient memory", "enough memory")
+"""How libraries say so that raise no MemoryError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ def _decode(open_: decoders.Open, name: str, limits: ImageLimits) -> DecodedImag
 
 
 def _undecodable(name: str, exc: Exception | None) -> InvalidImage:
-    if "out of memory" in str(exc).lower():
+    if any(words in str(exc).lower() for words in _OUT_OF_MEMORY):
         return TooCostly(f"Decoding the {name} file takes more memory than is allowed")
     if "truncated" in str(exc).lower():
         return InvalidImage(f"The {name} file ends before the image does; it may have been cut off.", code="image-truncated")

@@ -13,6 +13,7 @@ from ml_api.images.decoders.base import Opened, reduced, reduction
 _ORIENTATION_TAG: Final = 0x0112
 _PLUGINS: Final = {"HEIC": "HEIF", "JPEG 2000": "JPEG2000"}
 """What Pillow calls a format where it is not what people call it."""
+_START_OF_SCAN: Final = b"\xff\xda"
 _CODEC_BYTES: Final = {"AVIF": 16, "HEIC": 16, "JPEG 2000": 32}
 """What a pixel takes while these are decoded, the codec's own copies in."""
 
@@ -32,19 +33,37 @@ def open_with_pillow(name: str, data: bytes, edge_px: int | None, *, scaled: boo
         whole = pixels.to_rgb(image) if drawn is None else pixels.placed(pixels.to_rgb(image), drawn)
         return whole if scaled else reduced(whole, edge_px)
 
-    return Opened(width, height, rgb, lambda: orientation_of(image), _memory_bytes(name, image, width * height))
+    return Opened(width, height, rgb, lambda: orientation_of(image), _memory_bytes(name, image, data, width * height))
 
 
-def _memory_bytes(name: str, image: Image.Image, whole: int) -> int:
+def _memory_bytes(name: str, image: Image.Image, data: bytes, whole: int) -> int:
     """`image` may be decoded smaller than the `whole` number of its pixels. Pillow keeps every colour pixel in four bytes."""
     count = image.width * image.height
     if name in _CODEC_BYTES:
         return count * _CODEC_BYTES[name]
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
         return count * 24  # as it is, as float32 twice, as 8 bits, as RGB
-    coefficients = whole * 2 * len(image.getbands()) if image.info.get("progressive") else 0
+    coefficients = whole * 2 * len(image.getbands()) if name == "JPEG" and _has_scans(image, data) else 0
     copies = 3 if image.has_transparency_data else 1 if (name, image.mode) == ("JPEG", "RGB") else 2
     return count * 4 * copies + coefficients
+
+
+def _has_scans(image: Image.Image, data: bytes) -> bool:
+    """Whether libjpeg keeps all coefficients of a JPEG: one scan does not hold all of their bits, or of the components."""
+    if image.info.get("progressive"):
+        return True
+    at = 2
+    while (marker := data[at : at + 2]) != _START_OF_SCAN:
+        if len(marker) < 2:
+            return False
+        # What is no segment is passed over byte by byte, as libjpeg does: filling 0xFF, and what is between two of them.
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big") if _is_segment(marker) else 1
+    return data[at + 4 : at + 5] != bytes([len(image.getbands())])
+
+
+def _is_segment(marker: bytes) -> bool:
+    """Whether a length follows (ITU T.81, B.1.1.4)."""
+    return marker[0] == 0xFF and marker[1] not in {0x00, 0x01, 0xFF} and not 0xD0 <= marker[1] <= 0xD9
 
 
 def image_of(name: str, data: bytes) -> Image.Image:

@@ -18,7 +18,6 @@ from ml_api.images import worker
 from ml_api.images.handover import Handover
 from ml_api.images.worker import Order, Result
 
-START_TIMEOUT_S: Final = 30.0
 _SLOW: Final = 10
 """Niceness: a ninth of the time that others get on a busy core."""
 _CPU_CLOCK: Final = 2
@@ -40,6 +39,8 @@ class Crashed(Exception):
     def __init__(self, code: int) -> None:
         super().__init__(f"A decoding process ended while it decoded, with {code}; another one is started.")
         self.signal = max(0, -code)
+        self.for_no_fault = code >= 0 or self.signal == signal.SIGKILL
+        """Decoders end their process by a signal, and not by SIGKILL. Its end is told as 255 when what forked it has ended."""
 
 
 class _Killable(ForkServerProcess):
@@ -84,8 +85,8 @@ def prepare() -> None:
 class Child:
     """Serves one caller at a time."""
 
-    def __init__(self) -> None:
-        """Raises Lost."""
+    def __init__(self, until: float) -> None:
+        """Wait for its start until then, on the clock of `perf_counter`. Raises Lost."""
         self._handover = Handover()
         self._pool = ProcessPool(1, initializer=worker.begin, initargs=(self._handover,), context=_Context())
         self._served = 0
@@ -93,10 +94,10 @@ class Child:
         """Why it is not to be asked again; empty if it is."""
         try:
             with _undisturbed():
-                self._pid = self._pool.schedule(os.getpid).result(START_TIMEOUT_S)
+                self._pid = self._pool.schedule(os.getpid).result(max(0.0, until - time.perf_counter()))
         except (TimeoutError, OSError, RuntimeError) as exc:  # those of pebble are among them
             self.close()
-            raise Lost(f"A decoding process could not be started: {exc}") from exc
+            raise Lost(f"A decoding process could not be started{f': {exc}' if str(exc) else ' in time'}.") from exc
 
     def ask(self, order: Order, data: bytes) -> Callable[[float], Result]:
         """What waits so many seconds for the result: raises TimeoutError, InvalidInput, Crashed, Lost."""

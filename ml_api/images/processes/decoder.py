@@ -23,10 +23,8 @@ _QUICK_S: Final = 0.25
 _LOOK_EVERY_S: Final = 0.1
 _PATIENCE: Final = 15
 """Nobody waits for a sync: on a busy machine its images may take so many times their limit on the clock, though not of a core."""
-_MOST: Final = 0.9
-"""Who was stopped after so much of the limit was too slow; who had less was stopped for others' sake."""
-_LEAST: Final = 0.25
-"""Who had a core for less of the limit was stopped for others' sake, too: a sound AVIF of 50 megapixels takes 0.7 s of one."""
+_OWN_SHARE: Final = 0.25
+"""Of the limit, on a core: a sound AVIF of 50 megapixels takes 0.7 s. Who had it may be stopped for others' sake, as too costly."""
 _OUT_OF_MEMORY: Final = {signal.SIGABRT, signal.SIGTRAP, signal.SIGKILL}
 """What ends a process whose libraries cannot allocate, or whose size the system does not bear."""
 
@@ -134,9 +132,11 @@ class ProcessDecoder:
                 return self._in_turn(turn, work)
             except Lost as exc:
                 _log.warning("%s", exc)
+                if perf_counter() >= work.until:
+                    raise self._too_busy(work) from exc
             except Crashed as exc:
                 _log.warning("%s", exc)
-                if last or exc.signal != signal.SIGKILL:
+                if last or not exc.for_no_fault:
                     raise self._blamed(exc) from exc
         raise Unavailable("No process can be started to decode the image in; try again later.", code="decoding-unavailable")
 
@@ -157,7 +157,7 @@ class ProcessDecoder:
         """Raises Lost, Crashed, and what the file is to blame for."""
         child = None
         try:
-            child = self._child()
+            child = self._child(work.until)
             result = self._awaited(child, turn, work)
             return result, child.take(result)
         finally:
@@ -176,19 +176,19 @@ class ProcessDecoder:
     def _check_time(self, child: Child, turn: Turn, work: _Work) -> None:
         """Raises what an image is answered whose time is up, and gives its process up."""
         ran_s, used_s = work.ran_s(), child.used_s()
-        quick = used_s < _QUICK_S
-        if not quick:
+        if used_s >= _QUICK_S:
             child.slow_down()
-        hurried = work.deadline is not None and not quick and ran_s >= self._places.share_s(turn)
+        # The system ends a sync's after the whole limit; before that, it is not to blame.
+        had_its_share = work.deadline is not None and used_s >= _OWN_SHARE * self._bounds.time_s
+        hurried = had_its_share and ran_s >= self._places.share_s(turn)
         if not hurried and perf_counter() < work.until:
             return
         child.fate = "stopped"
         if work.deadline is not None and work.deadline.passed:
             raise work.deadline.exceeded()
-        starved = work.deadline is not None and used_s < _LEAST * self._bounds.time_s
-        if starved or ran_s < _MOST * self._bounds.time_s:
-            raise Overloaded(f"Decoding was stopped after {ran_s:.1f} s, as others wait; try again later, or send a smaller image.")
-        raise self._too_slow()
+        if had_its_share:
+            raise self._too_slow()
+        raise self._too_busy(work)
 
     def _blamed(self, crash: Crashed) -> MlApiError:
         """What the file is told whose decoder crashed."""
@@ -199,15 +199,26 @@ class ProcessDecoder:
         self._metrics.refused.labels("crash").inc()
         return InvalidImage("The file makes its decoder crash; save the picture anew.", code="image-damaged")
 
-    def _too_slow(self) -> TooCostly:
-        return TooCostly(f"Decoding the image takes more than {self._bounds.time_s:g} s", lacking="time")
+    def _too_busy(self, work: _Work) -> MlApiError:
+        if work.deadline is not None and work.deadline.passed:
+            return work.deadline.exceeded()
+        return Overloaded(
+            f"The machine was too busy to decode the image in {work.ran_s():.1f} s; try again later, or send a smaller one."
+        )
 
-    def _child(self) -> Child:
+    def _too_slow(self) -> TooCostly:
+        most_s = self._bounds.time_s
+        return TooCostly(
+            f"Decoding the image takes more than {most_s:g} s, or {_OWN_SHARE * most_s:g} s of a core while others wait",
+            lacking="time",
+        )
+
+    def _child(self, until: float) -> Child:
         """Raises Lost."""
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        return Child()
+        return Child(until)
 
     def _done(self, child: Child | None, turn: Turn) -> None:
         """The place is free when its process is: at once, or when one that is not to be used again is gone."""
