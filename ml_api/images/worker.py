@@ -6,7 +6,6 @@ The kernel holds the bounds: RLIMIT_DATA for memory, RLIMIT_CPU for time. The pa
 import ctypes
 import os
 import resource
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from ml_api.errors import TooCostly
 from ml_api.images.decoding import ImageLimits, decode
 from ml_api.images.handover import Handover
 from ml_api.images.thumbnails import thumbnail
+from ml_api.processes import end_with_parent
 
 OVERHEAD_BYTES: Final = 64 * 2**20
 """Beyond an image's pixels: the file itself, a decoder's tables, and stacks of its threads."""
@@ -28,7 +28,6 @@ _TRIM_BYTES: Final = 64 * 2**20
 """Freed memory that is kept for the next image. Without it each image is given new pages, which took a fifth of the time."""
 _MMAP_BYTES: Final = 32 * 2**20
 """Bigger pieces go back to the system when they are freed. As much as glibc allows."""
-_PR_SET_PDEATHSIG: Final = 1
 _STATM: Final = Path("/proc/self/statm")
 _RESIDENT, _DATA = 1, 5
 
@@ -72,9 +71,9 @@ def begin(handover: Handover) -> None:
     _Process.handover = handover
     _silence()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    end_with_parent()
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if hasattr(libc, "mallopt"):  # glibc
             libc.mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
             libc.mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)

@@ -20,6 +20,7 @@ LAYERS = [
         "browsers",
         "environment",
         "files",
+        "processes",
         "reverse_proxies",
         "stopping",
         "wording",

@@ -23,6 +23,7 @@ from ml_api.embedding.precision import Precision
 from ml_api.embedding.preprocessing import PixelRecipe
 from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.errors import ConfigError, ModelUnavailable
+from ml_api.processes import end_with_parent
 
 COSINE: Final = 0.999
 """The least between a converted model's vectors and torch's in float32; bfloat16 gives 0.9999."""
@@ -31,6 +32,7 @@ _TEXTS: Final = ("dog", "two dogs playing in the snow at night")
 
 
 def main() -> None:
+    end_with_parent()  # the next start would delete the folder that an orphan still writes to
     order = Order(**json.load(sys.stdin))
     try:
         outcome = convert(order)

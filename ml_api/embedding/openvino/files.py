@@ -4,6 +4,7 @@ Converting takes torch, seconds, and memory for the weights several times over; 
 """
 
 import fcntl
+import hashlib
 import json
 import logging
 import os
@@ -17,8 +18,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from time import perf_counter
-from typing import Final, Literal
+from time import monotonic, perf_counter, sleep
+from typing import IO, Final, Literal
 
 from ml_api.embedding.base import MODALITIES
 from ml_api.embedding.pretrained import PretrainedModel
@@ -27,7 +28,7 @@ from ml_api.errors import ConfigError
 Stored = Literal["fp32", "fp16"]
 """Numbers in which weights lie on disk. float16 holds what bfloat16 can tell apart, in half of float32's space."""
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of a folder of converted files: another number makes them anew."""
 CONVERT_TIMEOUT_S: Final = 1800.0
 """Longest that a conversion may take; a large model from a slow disk takes minutes."""
@@ -36,6 +37,7 @@ _ROOT: Final = Path(__file__).parents[3]
 """Where Python finds this package, so that it finds the same one again."""
 _COMPLETE: Final = "complete.json"
 _LOCK: Final = "lock"
+_LOOK_EVERY_S: Final = 0.1
 
 _log = logging.getLogger(__name__)
 
@@ -89,17 +91,17 @@ class ConvertedFiles:
     def _make(self, pretrained: PretrainedModel, stored: Stored, wanted: Path) -> None:
         started = perf_counter()
         _log.info("converting %s for OpenVINO; this is done once, and may take a minute", pretrained.name)
-        for left in self.folder.glob(f"{wanted.name}*"):  # of one that was interrupted, or damaged
-            shutil.rmtree(left)
-        making = Path(tempfile.mkdtemp(prefix=f"{wanted.name}.", dir=self.folder))
         try:
-            _convert(Order(pretrained.name, str(pretrained.path), pretrained.revision, pretrained.dim, stored, str(making)))
-            _seal(making)
-            making.rename(wanted)
+            for left in self.folder.glob(f"{wanted.name}*"):  # of one that was interrupted, or damaged
+                shutil.rmtree(left)
+            with tempfile.TemporaryDirectory(prefix=f"{wanted.name}.", dir=self.folder) as made:
+                making = Path(made) / "model"
+                making.mkdir(mode=0o700)
+                _convert(Order(pretrained.name, str(pretrained.path), pretrained.revision, pretrained.dim, stored, str(making)))
+                _seal(making)
+                making.rename(wanted)
         except OSError as exc:
             raise NotConverted(f"{self.folder} cannot be written ({exc.strerror})") from exc
-        finally:
-            shutil.rmtree(making, ignore_errors=True)
         _log.info("converted in %.1f s", perf_counter() - started)
 
     @contextmanager
@@ -111,8 +113,25 @@ class ConvertedFiles:
         except OSError as exc:
             raise NotConverted(f"{self.folder} cannot be written ({exc.strerror})") from exc
         with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _lock(lock)
             yield
+
+
+def _lock(file: IO[str]) -> None:
+    """Raises NotConverted if whoever holds it does not come to an end."""
+    give_up_at = monotonic() + CONVERT_TIMEOUT_S
+    is_told = False
+    while monotonic() < give_up_at:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not is_told:
+                _log.info("another process converts a model; waiting for it")
+                is_told = True
+            sleep(_LOOK_EVERY_S)
+        else:
+            return
+    raise NotConverted(f"another process has held {file.name} for {CONVERT_TIMEOUT_S:g} s")
 
 
 def _name(pretrained: PretrainedModel, stored: Stored) -> str:
@@ -134,10 +153,11 @@ def _convert(order: Order) -> None:
         )
     except subprocess.TimeoutExpired as exc:
         raise NotConverted(f"the conversion took longer than {CONVERT_TIMEOUT_S:g} s") from exc
-    if ran.returncode:
+    answer = ran.stdout.splitlines()
+    if ran.returncode or not answer:
         said = ran.stderr.strip().splitlines()
         raise NotConverted(f"the conversion ended with code {ran.returncode}: {said[-1] if said else 'it said nothing'}")
-    outcome = Outcome(**json.loads(ran.stdout.splitlines()[-1]))
+    outcome = Outcome(**json.loads(answer[-1]))
     if outcome.problems:
         raise ConfigError(*outcome.problems)
     if outcome.reason:
@@ -146,7 +166,7 @@ def _convert(order: Order) -> None:
 
 def _seal(folder: Path) -> None:
     """Write down what belongs to it, and bring all of it to the disk."""
-    (folder / _COMPLETE).write_text(json.dumps({file.name: file.stat().st_size for file in folder.iterdir()}), encoding="utf-8")
+    (folder / _COMPLETE).write_text(json.dumps({file.name: _sha256(file) for file in folder.iterdir()}), encoding="utf-8")
     for file in folder.iterdir():
         descriptor = os.open(file, os.O_RDONLY)
         try:
@@ -156,10 +176,18 @@ def _seal(folder: Path) -> None:
 
 
 def _is_complete(folder: Path) -> bool:
+    """Whether all is there as it was written: weights of which some bits are others give vectors, only wrong ones."""
     try:
-        sizes = json.loads((folder / _COMPLETE).read_text(encoding="utf-8"))
-        return {f"{modality}.xml" for modality in MODALITIES} <= set(sizes) and all(
-            (folder / name).stat().st_size == size for name, size in sizes.items()
+        digests = json.loads((folder / _COMPLETE).read_text(encoding="utf-8"))
+        return (
+            isinstance(digests, dict)
+            and {f"{modality}.xml" for modality in MODALITIES} <= digests.keys()
+            and all(_sha256(folder / name) == digest for name, digest in digests.items())
         )
     except (OSError, ValueError):
         return False
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -143,7 +143,19 @@ def scramble(folder):
         path.write_bytes(b"?" * path.stat().st_size)
 
 
-@pytest.mark.parametrize("damage", [truncate, forget, scramble])
+def flip_bits(folder):
+    """Here and there: the vectors stay finite, or nearly all of them."""
+    path = folder / "text.bin"
+    weights = bytearray(path.read_bytes())
+    weights[::997] = bytes(byte ^ 0x5A for byte in weights[::997])
+    path.write_bytes(weights)
+
+
+def list_instead(folder):
+    (folder / "complete.json").write_text('["image.xml", "text.xml"]')
+
+
+@pytest.mark.parametrize("damage", [truncate, forget, scramble, flip_bits, list_instead])
 def test_files_that_are_half_there_are_made_again(pretrained, files, encoder, tmp_path, damage):
     expected = embed_texts(encoder)
     made = files.find(pretrained, "fp32")

@@ -444,4 +444,4 @@ def test_what_runs_in_the_processes_imports_no_more_than_it_needs():
     done = subprocess.run([sys.executable, "-c", known], capture_output=True, text=True, timeout=60, check=True)
 
     rooms = {name.split(".")[1] for name in done.stdout.split() if "." in name}
-    assert rooms == {"deadline", "errors", "images"}
+    assert rooms == {"deadline", "errors", "images", "processes"}

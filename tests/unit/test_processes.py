@@ -1,0 +1,27 @@
+"""Processes of ours do not outlive who started them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.prometheus_server import wait_until
+
+CHILD = "from ml_api.processes import end_with_parent; end_with_parent(); print('ready', flush=True); import time; time.sleep(120)"
+PARENT = f"""
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", {CHILD!r}], stdout=subprocess.PIPE, text=True)
+child.stdout.readline()
+print(child.pid, flush=True)
+child.wait()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+def test_a_process_ends_when_its_parent_is_killed():
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
+        child = int(parent.stdout.readline())
+        assert Path(f"/proc/{child}").exists()
+        parent.kill()
+    wait_until(lambda: not Path(f"/proc/{child}").exists(), 10, "the child is still there")
