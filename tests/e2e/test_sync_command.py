@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from tests.e2e.server_process import MODEL, ROOT, environment, run
+from tests.tiny_clip import build_tiny_clip
 from tests.unprivileged import AS_A_PERSON, open_folder
 
 
@@ -190,3 +192,17 @@ def wait_until_it_catches_signals(process):
             return
         time.sleep(0.005)  # there is nothing to wait on but the file
     pytest.fail("the command never began")
+
+
+def test_a_model_that_makes_nothing_of_any_image_is_a_failure_and_no_files_fault(tmp_path):
+    model = build_tiny_clip(tmp_path / "model")
+    [weights] = model.rglob("model.safetensors")
+    tensors = load_file(weights)
+    tensors["vision_model.post_layernorm.weight"].fill_(float("nan"))
+    save_file(tensors, weights, metadata={"format": "pt"})
+    for number in range(3):
+        draw(tmp_path / "corpus" / f"{number}.png", number)
+    done = run("sync", tmp_path / "corpus", model=model, data_dir=tmp_path / "data")
+    assert done.returncode == 1
+    assert done.stderr.endswith("error: the model returned no finite vector for any of the 3 images it was given\n")
+    assert json.loads((tmp_path / "data" / "sync-failures.json").read_text())["failures"] == {}
