@@ -202,9 +202,7 @@ class ProcessDecoder:
     def _too_busy(self, work: _Work) -> MlApiError:
         if work.deadline is not None and work.deadline.passed:
             return work.deadline.exceeded()
-        return Overloaded(
-            f"The machine was too busy to decode the image in {work.ran_s():.1f} s; try again later, or send a smaller one."
-        )
+        return Overloaded("The machine is too busy to decode the image; try again later, or send a smaller one.")
 
     def _too_slow(self) -> TooCostly:
         most_s = self._bounds.time_s
