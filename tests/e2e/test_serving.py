@@ -2,12 +2,14 @@
 
 import http.client
 import json
+import select
 import signal
 import socket
 import threading
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
@@ -122,6 +124,20 @@ def test_a_body_over_the_limit_is_refused_readably(server):
     assert status == 413
     assert json.loads(body)["code"] == "too-large"
     assert server.get("/livez")[0] == 200
+
+
+def test_large_bodies_without_an_end_keep_no_search_out(server):
+    """Eight that lack a byte each are all that fits."""
+    picture = server.get(server.json("/v1/search/text?q=red&limit=1")["hits"][0]["links"]["content"])[2]
+    head = b"POST /v1/search/image HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+    with ExitStack() as stack:
+        clients = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30)) for _ in range(8)]
+        for client in clients:
+            client.sendall(head % 2**25 + bytes(2**25 - 1))
+        statuses = [server.post("/v1/search/image", body, "image/jpeg")[0] for body in (picture, picture + bytes(12_000_000))]
+        answered, _, _ = select.select(clients, [], [], 10)
+        assert statuses == [200, 200]
+        assert [client.recv(4096).split()[1] for client in answered] == [b"503"]
 
 
 def test_clients_that_hang_up_harm_nobody(server):
