@@ -178,9 +178,8 @@ class ProcessDecoder:
         ran_s, used_s = work.ran_s(), child.used_s()
         if used_s >= _QUICK_S:
             child.slow_down()
-        # The system ends a sync's after the whole limit; before that, it is not to blame.
-        had_its_share = work.deadline is not None and used_s >= _OWN_SHARE * self._bounds.time_s
-        hurried = had_its_share and ran_s >= self._places.share_s(turn)
+        had_its_share = used_s >= _OWN_SHARE * self._bounds.time_s and (work.deadline is not None or ran_s >= self._bounds.time_s)
+        hurried = work.deadline is not None and had_its_share and ran_s >= self._places.share_s(turn)
         if not hurried and perf_counter() < work.until:
             return
         child.fate = "stopped"

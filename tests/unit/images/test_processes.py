@@ -126,12 +126,12 @@ def test_a_decoder_that_does_not_end_is_ended():
     """1 MB, on which it would spend 34 s."""
     metrics = Metrics()
     with decoding(time_s=1, metrics=metrics) as decoder:
-        decoder.decode(SMALL, 224, soon())
+        patiently(decoder, SMALL)
         with pytest.raises(TooCostly, match="more than 1 s") as caught:
             patiently(decoder, costly_images.empty_scans())
 
         assert caught.value.slug == "image-too-costly"
-        assert decoder.decode(SMALL, 224, soon()).width == 64
+        assert patiently(decoder, SMALL).width == 64
     assert metrics.registry.get_sample_value("ml_api_decoding_refused_total", {"reason": "time"}) == 1
     assert metrics.registry.get_sample_value("ml_api_decoding_processes_ended_total", {"reason": "stopped"}) >= 1
 
@@ -164,7 +164,6 @@ def test_others_do_not_wait_for_one_that_takes_long(workers):
 def test_costly_files_at_once_are_told_so_and_not_to_try_again():
     """Each was stopped for the others' sake, and its sender told to come again, which never ended."""
     with decoding(2, time_s=1) as decoder, ThreadPoolExecutor(8) as senders:
-        decoder.decode(SMALL, 224, soon())
         sent = [senders.submit(patiently, decoder, costly_images.empty_scans()) for _ in range(8)]
 
         assert {type(answer.exception(120)) for answer in sent} == {TooCostly}
