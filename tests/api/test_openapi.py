@@ -4,6 +4,7 @@ import io
 
 import pytest
 import schemathesis
+import schemathesis.specs.openapi.stateful.dependencies  # it would be compiled later, beside threads that compile: 3.11 fails then
 from hypothesis import HealthCheck, settings
 from schemathesis import checks
 

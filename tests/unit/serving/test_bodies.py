@@ -6,6 +6,7 @@ import pytest
 
 from ml_api.errors import MlApiError, Overloaded
 from ml_api.serving.bodies import BUFFERED_BYTES, SMALL_BYTES, Bodies
+from tests import event_loop
 
 MIB = 2**20
 LARGE = 32 * MIB
@@ -76,7 +77,7 @@ def test_large_bodies_without_an_end_keep_nobody_out():
         await end(held)
         return sizes, left
 
-    assert asyncio.run(scenario()) == ([330, 60_000, SMALL_BYTES, 12_000_000], [False] * 7)
+    assert event_loop.run(scenario()) == ([330, 60_000, SMALL_BYTES, 12_000_000], [False] * 7)
 
 
 def test_the_one_that_goes_is_the_slowest_and_not_the_oldest():
@@ -91,7 +92,7 @@ def test_the_one_that_goes_is_the_slowest_and_not_the_oldest():
             await dripping.size()
         return [upload.task.done() for upload in (oldest, newest)], await end([oldest, newest])
 
-    done, _ = asyncio.run(scenario())
+    done, _ = event_loop.run(scenario())
     assert done == [False, False]
 
 
@@ -106,7 +107,7 @@ def test_parts_that_come_in_one_turn_of_the_loop_are_counted_once():
             assert [type(one) for one in await end([other, victim])] == [asyncio.CancelledError, Overloaded]
         return await body_of(bodies, 4 * MIB)
 
-    assert asyncio.run(scenario()) == 4 * MIB
+    assert event_loop.run(scenario()) == 4 * MIB
 
 
 def test_a_body_that_has_arrived_is_never_dropped():
@@ -118,7 +119,7 @@ def test_a_body_that_has_arrived_is_never_dropped():
         bodies.release(bytes(3 * MIB))
         return await body_of(bodies, 4 * MIB)
 
-    assert asyncio.run(scenario()) == 4 * MIB
+    assert event_loop.run(scenario()) == 4 * MIB
 
 
 def test_whatever_becomes_of_bodies_the_budget_is_whole_in_the_end():
@@ -133,4 +134,4 @@ def test_whatever_becomes_of_bodies_the_budget_is_whole_in_the_end():
         held = await unfinished(bodies, 4, 2 * MIB)
         return [type(one) for one in await end(held)]
 
-    assert asyncio.run(scenario()) == [asyncio.CancelledError] * 4
+    assert event_loop.run(scenario()) == [asyncio.CancelledError] * 4

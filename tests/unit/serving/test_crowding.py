@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from ml_api.serving.crowding import Crowding
+from tests import event_loop
 
 PATIENCE_S = 20
 
@@ -56,7 +57,7 @@ def relieve(crowding, condition):
         finally:
             relieving.cancel()
 
-    asyncio.run(scenario())
+    event_loop.run(scenario())
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["IPv4", "IPv6"])

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -14,6 +13,7 @@ from ml_api.serving.admission import Admission
 from ml_api.serving.bodies import Bodies
 from ml_api.serving.door import LISTEN_S, Door
 from ml_api.settings import load_settings
+from tests import event_loop
 from tests.stand_ins import stand_in_services
 
 PATIENCE_S = 20
@@ -98,9 +98,7 @@ class Client:
 
 
 def run(scenario):
-    """In a thread of its own: a browser's test before this one may have left an event loop running in pytest's."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, asyncio.wait_for(scenario, PATIENCE_S)).result()
+    return event_loop.run(asyncio.wait_for(scenario, PATIENCE_S))
 
 
 async def until(condition):
