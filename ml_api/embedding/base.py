@@ -18,6 +18,8 @@ from ml_api.records import ModelInfo, Vectors
 Modality = Literal["text", "image"]
 MODALITIES: Final[tuple[Modality, ...]] = ("text", "image")
 
+OUT_OF_MEMORY: Final = "model-out-of-memory"
+"""Code of ModelUnavailable where a smaller batch may still work."""
 NOT_FINITE: Final = "model-not-finite"
 """Code of ModelUnavailable where the model makes NaN or infinity of an input: no vector to be compared or stored."""
 
@@ -100,6 +102,10 @@ class Embedder(Preparer, Protocol):
     def close(self) -> None:
         """Finish what is in the model, answer what waits, release everything. Safe to call twice."""
         ...
+
+
+def out_of_memory() -> ModelUnavailable:
+    return ModelUnavailable("The model ran out of memory.", code=OUT_OF_MEMORY)
 
 
 def not_finite() -> ModelUnavailable:

@@ -18,6 +18,7 @@ from ml_api.vectors.memory import MemoryStore
 from tests.api.stand import picture
 from tests.dashboards import rules
 from tests.failing import FailingEncoder, FailingStore
+from tests.gpus import TwoGpus
 from tests.recording import Recording
 
 HOUR = 60
@@ -38,33 +39,13 @@ ELSEWHERE = {
 """Alerts whose metrics are not the application's, or need more than it."""
 
 
-class HotGpu:
-    """NVIDIA's library, of one GPU that is full and hot."""
+class HotGpus(TwoGpus):
+    """They are full, and hot."""
 
-    class NVMLError(Exception):
-        pass
-
-    NVML_TEMPERATURE_GPU = 0
-
-    def nvmlInit(self):  # noqa: N802 - NVIDIA's names
-        pass
-
-    def nvmlDeviceGetCount(self):  # noqa: N802
-        return 1
-
-    def nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802
-        return index
-
-    def nvmlDeviceGetUtilizationRates(self, _gpu):  # noqa: N802
-        return SimpleNamespace(gpu=100)
-
-    def nvmlDeviceGetMemoryInfo(self, _gpu):  # noqa: N802
+    def nvmlDeviceGetMemoryInfo(self, gpu):  # noqa: N802 - NVIDIA's name
         return SimpleNamespace(used=2**34 - 2**28, total=2**34)
 
-    def nvmlDeviceGetPowerUsage(self, _gpu):  # noqa: N802
-        return 400_000
-
-    def nvmlDeviceGetTemperature(self, _gpu, _sensor):  # noqa: N802
+    def nvmlDeviceGetTemperature(self, gpu, sensor):  # noqa: N802
         return 89
 
 
@@ -153,7 +134,7 @@ def nothing_is_found(service, _folder):
 
 
 def a_gpu_is_full_and_hot(service, _folder):
-    service.services.metrics.gpu.watch(HotGpu())
+    service.services.metrics.gpu.watch(HotGpus())
     recording = record(service)
     recording.hold(15)
     return recording

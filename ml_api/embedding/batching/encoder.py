@@ -16,7 +16,7 @@ from typing import Final, cast
 import numpy as np
 
 from ml_api import tracing
-from ml_api.embedding.base import NOT_FINITE, Embedded, Encoder, Modality, Prepared, not_finite
+from ml_api.embedding.base import NOT_FINITE, OUT_OF_MEMORY, Embedded, Encoder, Modality, Prepared, not_finite
 from ml_api.embedding.batching.queue import BatchQueue, Waiting
 from ml_api.embedding.batching.sizing import MAX_BATCH, TYPICAL, Ceiling, PassCost
 from ml_api.embedding.wrapper import Wrapper
@@ -165,7 +165,7 @@ def _too_late(timeout_s: float) -> DeadlineExceeded:
 
 
 def _outcome(exc: Exception) -> str:
-    return "oom" if isinstance(exc, MlApiError) and exc.slug == "model-out-of-memory" else "error"
+    return "oom" if isinstance(exc, MlApiError) and exc.slug == OUT_OF_MEMORY else "error"
 
 
 def _translated(exc: Exception) -> MlApiError:

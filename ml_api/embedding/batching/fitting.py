@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ml_api.embedding.base import Encoder, Prepared
+from ml_api.embedding.base import OUT_OF_MEMORY, Encoder, Prepared
 from ml_api.embedding.batching.sizing import MAX_BATCH, Ceiling
 from ml_api.embedding.wrapper import Wrapper
 from ml_api.errors import ModelUnavailable
@@ -34,7 +34,7 @@ class FittingEncoder(Wrapper[Encoder]):
             try:
                 done.append(self._inner.embed(part))
             except ModelUnavailable as exc:
-                if len(part) == 1 or exc.slug != "model-out-of-memory":
+                if len(part) == 1 or exc.slug != OUT_OF_MEMORY:
                     raise
                 self._ceiling.ran_out(len(part))
                 _log.warning("out of memory on %d inputs; batches of %d from now on", len(part), self._ceiling.now)

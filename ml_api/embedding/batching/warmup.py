@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from ml_api.embedding.base import Encoder, Modality, Prepared
+from ml_api.embedding.base import OUT_OF_MEMORY, Encoder, Modality, Prepared
 from ml_api.embedding.batching.sizing import MAX_BATCH, PassCost, units
 from ml_api.errors import ModelUnavailable
 
@@ -59,7 +59,7 @@ def _measure(encoder: Encoder, batches: list[list[Prepared]], budget_s: float, c
         try:
             seconds = min(_time(encoder, batch, clock) for _ in range(_REPEATS))
         except ModelUnavailable as exc:
-            if len(batch) > 1 and exc.slug == "model-out-of-memory":
+            if len(batch) > 1 and exc.slug == OUT_OF_MEMORY:
                 return
             raise
         unit_s = min(unit_s, seconds / size)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, cast
 
-from ml_api.embedding.base import Prepared, not_finite
+from ml_api.embedding.base import Prepared, not_finite, out_of_memory
 from ml_api.embedding.clip.describing import describe
 from ml_api.embedding.clip.loading import Device, device_for, hardware, load
 from ml_api.embedding.precision import Precision, choose
@@ -45,10 +45,10 @@ class ClipEncoder(PreparedBy):
             with torch.inference_mode():
                 return self._forward(items)
         except (torch.OutOfMemoryError, MemoryError) as exc:
-            raise _out_of_memory() from exc
+            raise out_of_memory() from exc
         except (RuntimeError, ValueError, LookupError) as exc:  # what torch and transformers raise for inputs they cannot take
             if CPU_OUT_OF_MEMORY in str(exc):
-                raise _out_of_memory() from exc
+                raise out_of_memory() from exc
             raise ModelUnavailable("The model failed.") from exc
 
     def _forward(self, items: Sequence[Prepared]) -> Vectors:
@@ -72,7 +72,3 @@ class ClipEncoder(PreparedBy):
         if self._device == "cpu":
             return tensor
         return tensor.pin_memory().to(self._device, non_blocking=True)
-
-
-def _out_of_memory() -> ModelUnavailable:
-    return ModelUnavailable("The model ran out of memory.", code="model-out-of-memory")

@@ -13,7 +13,7 @@ import openvino  # type: ignore[import-untyped]  # shipped without a py.typed ma
 from PIL import Image
 
 from ml_api.cores import usable
-from ml_api.embedding.base import MODALITIES, Modality, Prepared, not_finite
+from ml_api.embedding.base import MODALITIES, Modality, Prepared, not_finite, out_of_memory
 from ml_api.embedding.openvino.files import ConvertedFiles, NotConverted, Stored
 from ml_api.embedding.precision import Hardware, Precision, choose
 from ml_api.embedding.preprocessing import Preprocessor
@@ -66,10 +66,10 @@ class OpenVinoEncoder(PreparedBy):
             with self._passes[items[0].modality].one() as request:
                 vectors = request(arrays)
         except MemoryError as exc:
-            raise _out_of_memory() from exc
+            raise out_of_memory() from exc
         except (RuntimeError, ValueError) as exc:  # what OpenVINO and numpy raise for inputs that they cannot take
             if any(words in str(exc) for words in _OUT_OF_MEMORY):
-                raise _out_of_memory() from exc
+                raise out_of_memory() from exc
             raise ModelUnavailable("The model failed.") from exc
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not (np.isfinite(norms).all() and (norms > 0).all()):
@@ -149,7 +149,3 @@ class _Requests:
             yield lambda arrays: request.infer({name: arrays[name] for name in self._names}, share_inputs=True)[0]
         finally:
             self._idle.put(request)
-
-
-def _out_of_memory() -> ModelUnavailable:
-    return ModelUnavailable("The model ran out of memory.", code="model-out-of-memory")

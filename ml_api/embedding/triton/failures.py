@@ -7,9 +7,9 @@ from typing import Final
 
 from tritonclient.utils import InferenceServerException
 
+from ml_api.embedding.base import OUT_OF_MEMORY
 from ml_api.errors import MlApiError, ModelUnavailable, Overloaded
 
-OUT_OF_MEMORY: Final = "model-out-of-memory"
 _OURS: Final = re.compile(r"(?:\[request id: \S*\] )?(model-[a-z-]+|wrong-model): (.*)", re.DOTALL)
 """What `serving` answers with: a code and a text of our own."""
 
