@@ -29,11 +29,11 @@ _PRELOADED: Final = ["pebble", "ml_api.images.worker", "pillow_heif"]
 """Not pyvips: libvips starts a thread, which a fork would not copy."""
 
 
-class Lost(Exception):
+class WorkerLost(Exception):
     """The process is gone, or cannot be started, for no fault of a file's."""
 
 
-class Crashed(Exception):
+class WorkerCrashed(Exception):
     """The process ended while it decoded. `signal` is 0 if it ended of its own accord."""
 
     def __init__(self, code: int) -> None:
@@ -86,29 +86,29 @@ class Child:
     """Serves one caller at a time."""
 
     def __init__(self, until: float) -> None:
-        """Wait for its start until then, on the clock of `perf_counter`. Raises Lost."""
+        """Wait for its start until then, on the clock of `perf_counter`. Raises WorkerLost."""
         self._handover = Handover()
         self._pool = ProcessPool(1, initializer=worker.begin, initargs=(self._handover,), context=_Context())
         self._served = 0
-        self.fate = ""
+        self.end_reason = ""
         """Why it is not to be asked again; empty if it is."""
         try:
             with _undisturbed():
                 self._pid = self._pool.schedule(os.getpid).result(max(0.0, until - time.perf_counter()))
         except (TimeoutError, OSError, RuntimeError) as exc:  # those of pebble are among them
             self.close()
-            raise Lost(f"A decoding process could not be started{f': {exc}' if str(exc) else ' in time'}.") from exc
+            raise WorkerLost(f"A decoding process could not be started{f': {exc}' if str(exc) else ' in time'}.") from exc
 
     def ask(self, order: Order, data: bytes) -> Callable[[float], Result]:
-        """What waits so many seconds for the result: raises TimeoutError, InvalidInput, Crashed, Lost."""
+        """What waits so many seconds for the result: raises TimeoutError, InvalidInput, WorkerCrashed, WorkerLost."""
         self._served += 1
         self._used_before_s = self._clock_s()
         try:
             self._handover.put(data)
             future = self._pool.schedule(worker.run, args=(order,))
         except (OSError, RuntimeError) as exc:
-            self.fate = "lost"
-            raise Lost("A decoding process has ended; another one is started.") from exc
+            self.end_reason = "lost"
+            raise WorkerLost("A decoding process has ended; another one is started.") from exc
         return lambda timeout_s: self._answer(future, timeout_s)
 
     def take(self, result: Result) -> bytes:
@@ -116,7 +116,7 @@ class Child:
         made = self._handover.take(result.size)
         self._handover.shrink()
         if self._served >= _SERVED or result.resident_bytes > _RESIDENT_BYTES:
-            self.fate = self.fate or "renewed"
+            self.end_reason = self.end_reason or "renewed"
         return made
 
     def used_s(self) -> float:
@@ -131,8 +131,8 @@ class Child:
 
     def slow_down(self) -> None:
         """Let everybody else go first from now on, which cannot be taken back."""
-        if not self.fate:
-            self.fate = "renewed"
+        if not self.end_reason:
+            self.end_reason = "renewed"
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, self._pid, _SLOW)
 
@@ -146,8 +146,8 @@ class Child:
         try:
             return future.result(timeout_s)
         except ProcessExpired as exc:
-            self.fate = "crashed"
-            raise Crashed(exc.exitcode) from exc
+            self.end_reason = "crashed"
+            raise WorkerCrashed(exc.exitcode) from exc
         except (BrokenProcessPool, CancelledError) as exc:
-            self.fate = "lost"
-            raise Lost("A decoding process has ended; another one is started.") from exc
+            self.end_reason = "lost"
+            raise WorkerLost("A decoding process has ended; another one is started.") from exc

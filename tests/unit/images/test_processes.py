@@ -19,7 +19,7 @@ from ml_api.deadline import Deadline
 from ml_api.errors import DeadlineExceeded, InvalidImage, InvalidInput, Overloaded, TooCostly
 from ml_api.images import MEDIA_TYPES, ImageLimits, InlineDecoder
 from ml_api.images.processes import Bounds, ProcessDecoder
-from ml_api.images.processes.child import Child, Lost
+from ml_api.images.processes.child import Child, WorkerLost
 from ml_api.metrics import Metrics
 from tests import costly_images, hostile_images
 from tests.hostile_images import encoded
@@ -181,7 +181,7 @@ def test_an_image_that_hardly_had_a_core_is_not_called_too_costly(workers):
 
 def test_a_process_is_not_waited_for_beyond_the_time_of_the_image():
     """30 s, whatever the limit was."""
-    with pytest.raises(Lost, match="could not be started in time"):
+    with pytest.raises(WorkerLost, match="could not be started in time"):
         Child(until=time.perf_counter())
     with decoding(time_s=0.0001) as decoder, pytest.raises(Overloaded):
         decoder.decode(SMALL, 224, soon())
