@@ -1,5 +1,7 @@
-"""Files that others read while they are written."""
+"""Files written whole or not at all, and what keeps a user from those that another one made."""
 
+import os
+import pwd
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -19,3 +21,29 @@ def write_whole(path: Path, data: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def access_problem(path: Path, *whole: Path) -> str:
+    """Why this user may not read and write `path`, and what gives them `whole`, of which it is a part; empty if they may."""
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    wanted = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
+    if os.access(path, wanted, effective_ids=os.access in os.supports_effective_ids):
+        return ""
+    owner, me, given = user_name(found.st_uid), user_name(os.geteuid()), " ".join(map(str, whole))
+    if found.st_uid == os.geteuid():
+        return f"{path} may not be read and written by its own user {me}: `chmod -R u+rwX {given}` allows it"
+    return (
+        f"{path} belongs to {owner}, and {me} may not read and write it: give all to {me} (`sudo chown -R {me} {given}`), "
+        f"or run this as {owner}"
+    )
+
+
+def user_name(number: int) -> str:
+    """Containers may have users without a name."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"#{number}"  # as sudo takes it

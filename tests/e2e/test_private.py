@@ -116,13 +116,21 @@ def test_a_killed_process_s_socket_is_removed_by_the_next(tmp_path):
     assert list(tmp_path.glob("**/milvus:0")) == []
 
 
-def test_what_is_no_socket_folder_is_left_alone_whatever_the_lock_file_says(tmp_path):
-    store, other = tmp_path / "vectors.db", tmp_path / "ml-api-mine"
-    other.mkdir()
-    (other / "picture.jpg").touch()
-    store.with_name("vectors.db.lock").write_text(f"1\n{other}\n")
-    assert count_in(store) == 0
-    assert (other / "picture.jpg").exists()
+def test_a_killed_process_s_socket_is_removed_by_the_next_of_any_store(tmp_path):
+    with holding(tmp_path / "vectors.db", TMPDIR=str(tmp_path)):
+        left = socket_of(tmp_path / "vectors.db").parent
+    assert left.is_dir(), "killed, it cannot have removed it"
+    with holding(tmp_path / "other.db", TMPDIR=str(tmp_path)):
+        assert not left.exists()
+
+
+def test_sockets_in_use_and_what_is_no_socket_folder_are_left_alone(tmp_path):
+    mine = tmp_path / "ml-api-milvus-mine"
+    mine.mkdir()
+    (mine / "picture.jpg").touch()
+    with holding(tmp_path / "vectors.db", TMPDIR=str(tmp_path)), holding(tmp_path / "other.db", TMPDIR=str(tmp_path)):
+        assert {socket_of(tmp_path / name).parent.parent for name in ("vectors.db", "other.db")} == {tmp_path}
+    assert (mine / "picture.jpg").exists()
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "a folder # with? %41"])

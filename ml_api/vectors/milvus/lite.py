@@ -4,6 +4,8 @@ It knows no passwords. On the TCP port of 127.0.0.1 that pymilvus would start it
 collections; on a socket in a folder of mode 0700 the system lets in its owner only, and no proxy of the environment stands between.
 """
 
+import fcntl
+import os
 import re
 import shutil
 import socket
@@ -16,7 +18,7 @@ from milvus_lite.adapter.grpc.server import start_server_in_thread
 
 from ml_api.errors import ConfigError
 
-PREFIX: Final = "ml-api-"
+PREFIX: Final = "ml-api-milvus-"
 _SOCKET: Final = "milvus"
 _STOP_S: Final = 2.0
 _PLAIN: Final = re.compile(r"[\w./-]+", re.ASCII)
@@ -27,12 +29,12 @@ class LiteServer:
     """Serves the Milvus Lite folder `path` at `uri` until it is stopped. Raises ConfigError without a place for its socket."""
 
     def __init__(self, path: Path) -> None:
-        self.folder = _private_folder()
+        self.folder, self._claim = _private_folder()
         try:
             # It listens at "{host}:{port}", so that the socket is called "milvus:0".
             self._server, self._database, _ = start_server_in_thread(str(path), host=f"unix:{self.folder / _SOCKET}", port=0)
         except BaseException:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._remove_folder()
             raise
 
     @property
@@ -43,32 +45,57 @@ class LiteServer:
         """Flushes. Nobody may call any more."""
         self._server.stop(grace=_STOP_S).wait()
         self._database.close()
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self._claim)
 
 
-def remove_left_behind(folder: Path) -> None:
-    """Of a process that was killed. Nothing but what may be such a folder is touched, whoever named it."""
-    if folder.name.startswith(PREFIX):
-        with suppress(OSError):
-            (folder / f"{_SOCKET}:0").unlink(missing_ok=True)
-            folder.rmdir()
-
-
-def _private_folder() -> Path:
-    """A new one (0700) in which a socket can be: not every file system takes them, and their paths have at most 107 bytes.
+def _private_folder() -> tuple[Path, int]:
+    """A new one (0700) in which a socket can be, and a descriptor that holds its lock: not every file system takes sockets, and
+    their paths have at most 107 bytes.
 
     So not beside the store, and `TMPDIR` where that is short enough.
     """
     for parent in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108 - mkdtemp is safe there
         if _PLAIN.fullmatch(parent):
             with suppress(OSError):
+                _remove_left_behind(Path(parent))
                 folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+                claim = _locked(folder, fcntl.LOCK_SH)  # or another process has just removed it: the next parent does
                 if _takes_sockets(folder):
-                    return folder
+                    return folder, claim
+                os.close(claim)
                 folder.rmdir()
     raise ConfigError(
         "the embedded store finds no folder for its socket: set TMPDIR to one that can be written and whose path is short"
     )
+
+
+def _remove_left_behind(parent: Path) -> None:
+    """Of processes that were killed, whose locks the system took back. Nothing but what may be such a folder is touched."""
+    for folder in parent.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            claim = _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                (folder / f"{_SOCKET}:0").unlink(missing_ok=True)
+                folder.rmdir()
+            finally:
+                os.close(claim)
+
+
+def _locked(folder: Path, how: int) -> int:
+    """A descriptor of a folder of this user's, locked as flock(2) says. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            raise PermissionError(folder)
+        fcntl.flock(descriptor, how)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _takes_sockets(folder: Path) -> bool:

@@ -3,12 +3,11 @@
 import fcntl
 import logging
 import os
-import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
 from ml_api.errors import ConfigError
-from ml_api.vectors.milvus.lite import remove_left_behind
+from ml_api.files import access_problem, user_name
 
 _log = logging.getLogger(__name__)
 
@@ -23,13 +22,13 @@ def require_same_user(path: Path) -> None:
     if os.geteuid() != 0:
         return
     if path.exists() and (owner := path.stat().st_uid):
-        name = _user(owner)
+        name = user_name(owner)
         raise ConfigError(
             f"{path} belongs to {name}, who could not read what root writes there: run this as that user (`sudo -u {name}`), "
             f"or, if root is to keep it, `chown -R root {path} {lock_path(path)}`"
         )
     if not path.exists() and path.parent.exists() and (owner := path.parent.stat().st_uid):
-        name = _user(owner)
+        name = user_name(owner)
         _log.warning(
             "%s belongs to %s, and what is made there now will be root's: a service that runs as %s cannot read it "
             "(run this with `sudo -u %s` then)",
@@ -50,29 +49,8 @@ def _all(path: Path) -> Iterator[Path]:
 
 
 def _require_access(path: Path, store: Path) -> None:
-    try:
-        found = path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    wanted = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
-    if os.access(path, wanted, effective_ids=os.access in os.supports_effective_ids):
-        return
-    owner, me = _user(found.st_uid), _user(os.geteuid())
-    both = f"{store} {lock_path(store)}"
-    if found.st_uid == os.geteuid():
-        raise ConfigError(f"{path} may not be read and written by its own user {me}: `chmod -R u+rwX {both}` allows it")
-    raise ConfigError(
-        f"{path} belongs to {owner}, and {me} may not read and write it: give all to {me} (`sudo chown -R {me} {both}`), "
-        f"or run this as {owner}"
-    )
-
-
-def _user(number: int) -> str:
-    """Containers may have users without a name."""
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return f"#{number}"  # as sudo takes it
+    if problem := access_problem(path, store, lock_path(store)):
+        raise ConfigError(problem)
 
 
 def make_private(path: Path) -> None:
@@ -90,7 +68,7 @@ def lock_path(path: Path) -> Path:
 def lock(path: Path) -> int:
     """A lock that the system takes back when the process dies, however it dies. The file says who holds it; it is never deleted."""
     descriptor = os.open(lock_path(path), os.O_RDWR | os.O_CREAT, 0o600)
-    holder, _, socket_folder = os.pread(descriptor, 1024, 0).decode(errors="replace").strip().partition("\n")
+    holder = os.pread(descriptor, 1024, 0).decode(errors="replace").partition("\n")[0].strip()
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -99,7 +77,6 @@ def lock(path: Path) -> int:
             f"{path} is in use by process {holder or '?'}, and Milvus Lite serves one process only. Stop that process, or run "
             "a Milvus server and set ML_API_MILVUS_URI=http://host:19530"
         ) from None
-    remove_left_behind(Path(socket_folder))
     write_holder(descriptor)
     return descriptor
 
