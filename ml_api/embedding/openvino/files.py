@@ -24,6 +24,7 @@ from typing import IO, Final, Literal
 from ml_api.embedding.base import MODALITIES
 from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.errors import ConfigError
+from ml_api.files import access_problem
 
 Stored = Literal["fp32", "fp16"]
 """Numbers in which weights lie on disk. float16 holds what bfloat16 can tell apart, in half of float32's space."""
@@ -101,7 +102,7 @@ class ConvertedFiles:
                 _seal(making)
                 making.rename(wanted)
         except OSError as exc:
-            raise NotConverted(f"{self.folder} cannot be written ({exc.strerror})") from exc
+            raise self._refused(exc) from exc
         _log.info("converted in %.1f s", perf_counter() - started)
 
     @contextmanager
@@ -111,10 +112,19 @@ class ConvertedFiles:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = (self.folder / _LOCK).open("w")
         except OSError as exc:
-            raise NotConverted(f"{self.folder} cannot be written ({exc.strerror})") from exc
+            raise self._refused(exc) from exc
         with lock:
             _lock(lock)
             yield
+
+    def _refused(self, exc: OSError) -> NotConverted:
+        """Most likely by what a sync that root ran left there."""
+        problem = f"{self.folder} cannot be written ({exc.strerror})"
+        if isinstance(exc, PermissionError):
+            inside = Path(exc.filename or self.folder)
+            paths = [self.folder, *([inside.parent, inside] if self.folder in inside.parents else [])]
+            problem = next(filter(None, (access_problem(path, self.folder) for path in paths)), problem)
+        return NotConverted(f"{problem}. That folder, in ML_API_DATA_DIR, may be deleted: it is made anew")
 
 
 def _lock(file: IO[str]) -> None:

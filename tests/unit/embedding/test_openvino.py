@@ -1,6 +1,7 @@
 """The converted model computes what the library does, is never half there, and where it cannot be had torch computes."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from ml_api.metrics import Metrics
 from ml_api.services.encoder import load_encoder
 from ml_api.settings import Settings
 from tests.tiny_clip import DIM, EDGE_PX, build_tiny_clip
+from tests.unprivileged import NOBODY, open_folder, without_privileges
 
 ROOT = Path(__file__).parents[3]
 TOLERANCE = 1e-5
@@ -211,6 +213,27 @@ def test_where_nothing_can_be_kept_torch_computes(pretrained, tmp_path, caplog):
 
     assert type(encoder).__name__ == "ClipEncoder"
     assert "cannot be written" in caplog.text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
+@pytest.mark.parametrize("left", ["models", "models/lock"])
+def test_what_root_left_is_named_with_its_owner_and_the_way_out(pretrained, left):
+    """It said "Permission denied", and no more."""
+    with open_folder() as folder:
+        models = folder / "models"
+        models.mkdir()
+        (models / "lock").touch()
+        for path in (models, models / "lock"):
+            os.chown(path, NOBODY, NOBODY)
+        os.chown(folder / left, 0, 0)
+        (folder / left).chmod(0o700)
+        with without_privileges(), pytest.raises(NotConverted) as refused:
+            ConvertedFiles(models).find(pretrained, "fp32")
+
+    assert str(refused.value) == (
+        f"{folder / left} belongs to root, and nobody may not read and write it: give all to nobody "
+        f"(`sudo chown -R nobody {models}`), or run this as root. That folder, in ML_API_DATA_DIR, may be deleted: it is made anew"
+    )
 
 
 def test_weights_missing_from_the_file_are_not_made_up(tmp_path):
