@@ -102,7 +102,7 @@ def _without_hooks(app: Flask) -> Flask:
     """Only what the views themselves need is left."""
 
     def begin() -> None:
-        g.started, g.noted, g.stages_s = perf_counter(), {}, {}
+        g.started, g.noted = perf_counter(), {}
 
     app.before_request_funcs = {None: [begin]}
     app.after_request_funcs = {}

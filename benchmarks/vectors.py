@@ -11,6 +11,7 @@ import numpy as np
 
 from ml_api.metrics import Metrics
 from ml_api.records import ImageRecord, Vectors, image_id
+from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.coalescing import CoalescingStore
 from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
 from ml_api.vectors.milvus.connecting import connect
@@ -76,7 +77,7 @@ class Ours:
         self._store.flush()
 
     def search(self, query: Vectors, limit: int) -> list[str]:
-        return [hit.record.id for hit in self._store.search(query, limit)[0]]
+        return [hit.record.id for hit in self._store.search(query, SearchOptions(limit))[0]]
 
     def close(self) -> None:
         self._store.close()

@@ -12,7 +12,7 @@ from ml_api.deadline import Deadline
 from ml_api.embedding.base import Embedder
 from ml_api.errors import MlApiError
 from ml_api.metrics import Metrics
-from ml_api.vectors.base import VectorStore
+from ml_api.vectors.base import SearchOptions, VectorStore
 
 TIMEOUT_S: Final = 4.5
 """Longest wait for all parts together: who asks is to be answered within five seconds."""
@@ -60,7 +60,7 @@ class Health:
     def _try_store(self) -> None:
         self._store.ping()
         anything = np.eye(1, self._embedder.model.dim, dtype=np.float32)
-        self._store.search(anything, limit=1, deadline=Deadline.within(self._timeout_s))
+        self._store.search(anything, SearchOptions(1), Deadline.within(self._timeout_s))
 
     def _count(self) -> None:
         self._metrics.store.entities.labels(self._collection).set(self._store.count(Deadline.within(self._timeout_s)))

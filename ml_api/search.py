@@ -1,52 +1,52 @@
 """From a query to hits: prepare, embed, find. Knows neither HTTP nor which model or store does the work."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
+from ml_api import stages
 from ml_api.deadline import Deadline
-from ml_api.embedding.base import Embedded, Embedder, Prepared
+from ml_api.embedding.base import Embedder, Modality, Prepared
 from ml_api.errors import MlApiError, NotFound
 from ml_api.metrics import Metrics
-from ml_api.metrics.search import SearchMetrics
-from ml_api.records import Hit, Vectors
-from ml_api.vectors.base import VectorStore
-
-Operation = Literal["text", "image", "similar"]
-Modality = Literal["text", "image"]
+from ml_api.records import Hit
+from ml_api.stages import Stage, stage
+from ml_api.vectors.base import SearchOptions, VectorStore
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """Which part of the ranking is wanted."""
+class TextTerm:
+    """Images that show what `text` describes."""
 
-    limit: int
-    offset: int = 0
+    text: str
 
 
-@dataclass(slots=True)
-class Stages:
-    """How long each stage of one search took, in seconds, also of one that fails; told to the metrics as they end."""
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageTerm:
+    """Images that look like this one: RGB, from `images.decode`. Two are equal if they are the same: pixels are not compared."""
 
-    operation: Operation
-    metrics: SearchMetrics
-    seconds: dict[str, float] = field(default_factory=dict)
+    image: Image.Image
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        started = perf_counter()
-        try:
-            yield
-        finally:
-            self.took(name, perf_counter() - started)
 
-    def took(self, name: str, seconds: float) -> None:
-        self.seconds[name] = seconds
-        self.metrics.stage_duration.labels(self.operation, name).observe(seconds)
+@dataclass(frozen=True, slots=True)
+class StoredTerm:
+    """Images that look like a stored one, which is left out."""
+
+    image_id: str
+
+
+Term = TextTerm | ImageTerm | StoredTerm
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is wanted. Hashable, as everything in it is."""
+
+    term: Term
+    options: SearchOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,59 +62,68 @@ class SearchResult:
     batch_size: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """Where a term lies among the vectors. `vector` has shape (dim,)."""
+
+    vector: npt.NDArray[np.float32]
+    modality: Modality
+    truncated: bool = False
+    batch_size: int = 0
+    itself: str = ""
+    """The id of the stored image that it is."""
+
+
 class Searcher:
     def __init__(self, embedder: Embedder, store: VectorStore, metrics: Metrics) -> None:
         self._embedder = embedder
         self._store = store
         self._metrics = metrics.search
 
-    def stages(self, operation: Operation) -> Stages:
-        """To be handed to one search, which fills it."""
-        return Stages(operation, self._metrics)
+    def search(self, query: Query, deadline: Deadline) -> SearchResult:
+        """Raises InvalidQuery, NotFound, Overloaded, Unavailable, DeadlineExceeded."""
+        options, point = query.options, self._point(query.term, deadline)
+        with stage(Stage.SEARCH):
+            ranked = self._ranked(point, options, deadline)
+        hits = ranked[: options.limit]
+        if options.offset == 0:  # a page after the last hit is empty however good the search was
+            self._metrics.found(point.modality, [hit.score for hit in hits])
+        return SearchResult(hits, len(ranked) > options.limit, point.truncated, point.batch_size)
 
-    def by_text(self, text: str, page: Page, deadline: Deadline, stages: Stages) -> SearchResult:
-        """Raises InvalidQuery, Overloaded, Unavailable, DeadlineExceeded."""
-        with stages.stage("prepare"):
-            prepared = self._embedder.prepare_text(text)
-        return self._nearest("text", prepared, page, deadline, stages)
+    def _point(self, term: Term, deadline: Deadline) -> _Point:
+        match term:
+            case TextTerm(text):
+                with stage(Stage.PREPARE):
+                    prepared = self._embedder.prepare_text(text)
+                return self._embedded(prepared, deadline)
+            case ImageTerm(image):
+                with stage(Stage.PREPARE):
+                    prepared = self._embedder.prepare_image(image)
+                return self._embedded(prepared, deadline)
+            case StoredTerm(image_id):
+                with stage(Stage.SEARCH):
+                    vector = self._store.vectors([image_id], deadline).get(image_id)
+                if vector is None:
+                    raise NotFound(f"no image has the id {image_id}")
+                return _Point(vector, "image", itself=image_id)
 
-    def by_image(self, image: Image.Image, page: Page, deadline: Deadline, stages: Stages) -> SearchResult:
-        """`image` is RGB, from `images.decode`. Raises as `by_text` does."""
-        with stages.stage("prepare"):
-            prepared = self._embedder.prepare_image(image)
-        return self._nearest("image", prepared, page, deadline, stages)
-
-    def similar(self, image_id: str, page: Page, deadline: Deadline, stages: Stages) -> SearchResult:
-        """More like a stored image, itself left out. Raises NotFound, and as `by_text` does."""
-        with stages.stage("search"):
-            vector = self._store.vectors([image_id], deadline).get(image_id)
-            if vector is None:
-                raise NotFound(f"no image has the id {image_id}")
-            [ranked] = self._store.search(vector[None, :], page.offset + page.limit + 2, deadline=deadline)
-        others = [hit for hit in ranked if hit.record.id != image_id][page.offset :]
-        return SearchResult(self._shown("image", others, page), len(others) > page.limit)
-
-    def _nearest(self, modality: Modality, prepared: Prepared, page: Page, deadline: Deadline, stages: Stages) -> SearchResult:
-        embedded = self._embedded(prepared, deadline, stages)
-        query: Vectors = embedded.vector[None, :]
-        with stages.stage("search"):
-            [ranked] = self._store.search(query, page.limit + 1, page.offset, deadline)
-        hits = self._shown(modality, ranked, page)
-        return SearchResult(hits, len(ranked) > page.limit, prepared.truncated, embedded.batch_size)
-
-    def _embedded(self, prepared: Prepared, deadline: Deadline, stages: Stages) -> Embedded:
+    def _embedded(self, prepared: Prepared, deadline: Deadline) -> _Point:
         started = perf_counter()
         try:
             embedded = self._embedder.embed_one(prepared, deadline.left_s())
         except MlApiError:
-            stages.took("queue", perf_counter() - started)  # no pass with it came to its end, so all of it was waiting
+            stages.took(Stage.QUEUE, perf_counter() - started)  # no pass with it came to its end, so all of it was waiting
             raise
-        stages.took("queue", embedded.queue_s)
-        stages.took("embed", embedded.embed_s)
-        return embedded
+        stages.took(Stage.QUEUE, embedded.queue_s)
+        stages.took(Stage.EMBED, embedded.embed_s)
+        return _Point(embedded.vector, prepared.modality, prepared.truncated, embedded.batch_size)
 
-    def _shown(self, modality: Modality, ranked: list[Hit], page: Page) -> list[Hit]:
-        hits = ranked[: page.limit]
-        if page.offset == 0:  # a page after the last hit is empty however good the search was
-            self._metrics.found(modality, [hit.score for hit in hits])
-        return hits
+    def _ranked(self, point: _Point, options: SearchOptions, deadline: Deadline) -> list[Hit]:
+        """The hits from `options.offset` on: one more than the limit, if there is one, to tell that the ranking goes on."""
+        vectors = point.vector[None, :]
+        if not point.itself:
+            [ranked] = self._store.search(vectors, replace(options, limit=options.limit + 1), deadline)
+            return ranked
+        # Images of the same content may come before it, so its place is known only from the ranking as a whole.
+        [ranked] = self._store.search(vectors, replace(options, limit=options.window + 2, offset=0), deadline)
+        return [hit for hit in ranked if hit.record.id != point.itself][options.offset :]

@@ -7,25 +7,26 @@ from time import perf_counter
 from flask import Response, g, url_for
 from pydantic import BaseModel
 
-from ml_api import tracing
+from ml_api import stages, tracing
 from ml_api.api.schemas import HitAnswer, ImageAnswer, Links, SearchAnswer, StoredImage, Timings
 from ml_api.records import Hit, ImageRecord
-from ml_api.search import Page, SearchResult
+from ml_api.search import SearchResult
+from ml_api.vectors.base import SearchOptions
 
 
 def json_answer(body: BaseModel, status: int = 200) -> Response:
     return Response(body.model_dump_json(by_alias=True) + "\n", status, content_type="application/json")
 
 
-def search_answer(result: SearchResult, page: Page, model: str) -> Response:
-    stages = {**g.stages_s, "total": perf_counter() - g.started}
+def search_answer(result: SearchResult, options: SearchOptions, model: str) -> Response:
+    seconds = {**stages.so_far(), "total": perf_counter() - g.started}
     body = SearchAnswer(
         query_id=tracing.request_id(),
         model=model,
         truncated=result.truncated,
-        next=page.offset + page.limit if result.more else None,
+        next=options.window if result.more else None,
         hits=[_hit(hit) for hit in result.hits],
-        timings_ms=Timings(**_milliseconds(stages)),
+        timings_ms=Timings(**_milliseconds(seconds)),
     )
     return json_answer(body)
 
@@ -65,5 +66,5 @@ def _links(record: ImageRecord) -> Links:
     )
 
 
-def _milliseconds(stages_s: Mapping[str, float]) -> dict[str, float]:
-    return {stage: round(seconds * 1000, 3) for stage, seconds in stages_s.items()}
+def _milliseconds(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(taken * 1000, 3) for name, taken in seconds.items()}

@@ -11,9 +11,10 @@ from typing import Any
 
 from flask import Flask, Response, current_app, g, request
 
-from ml_api import tracing
+from ml_api import stages, tracing
 from ml_api.metrics import Metrics
 from ml_api.spans import Spans
+from ml_api.stages import Stage
 
 UNMATCHED = "__unmatched__"
 LOG_QUERIES = "LOG_QUERIES"
@@ -36,7 +37,7 @@ def register(app: Flask, metrics: Metrics, spans: Spans | None, *, log_queries: 
     def begin() -> None:
         tracing.begin(tracing.request_origin(request.headers.get("X-Request-ID"), request.headers.get("traceparent")))
         g.started = arrived.get() or perf_counter()
-        g.noted, g.stages_s = {}, {}
+        g.noted = {}
         metrics.http.in_progress.labels(_route()).inc()
 
     @app.after_request
@@ -60,6 +61,9 @@ def register(app: Flask, metrics: Metrics, spans: Spans | None, *, log_queries: 
             metrics.http.request_size.labels(route).observe(request.content_length)
         metrics.http.response_size.labels(route).observe(g.get("sent_bytes", 0))
         line = _access_line(route, status, seconds)
+        if (timed := stages.end()) is not None:
+            metrics.search.took(timed)
+            line |= _stages_ms(timed.seconds)
         _log.info("%s %s %s", request.method, route, status, extra=line)
         if spans is not None:
             [origin] = tracing.origins()
@@ -113,11 +117,15 @@ def _access_line(route: str, status: int, seconds: float) -> dict[str, Any]:
         "url.path": request.path,
         "user_agent.original": request.user_agent.string[:256],
         "ml_api.route": route,
-        **{f"ml_api.stage_ms.{name}": round(seconds * 1000, 3) for name, seconds in g.stages_s.items()},
-        **({"ml_api.queue_ms": round(g.stages_s["queue"] * 1000, 3)} if "queue" in g.stages_s else {}),
         **g.noted,
         **_client(request.remote_addr or ""),
     }
+
+
+def _stages_ms(seconds: Mapping[Stage, float]) -> dict[str, float]:
+    took_ms = {stage: round(taken * 1000, 3) for stage, taken in seconds.items()}
+    queued = {"ml_api.queue_ms": took_ms[Stage.QUEUE]} if Stage.QUEUE in took_ms else {}
+    return {f"ml_api.stage_ms.{stage}": ms for stage, ms in took_ms.items()} | queued
 
 
 def _client(said: str) -> dict[str, str]:

@@ -1,15 +1,18 @@
 """Searching: by text, by an image sent along, by an image already stored."""
 
-from flask import Blueprint, Response, g
+from flask import Blueprint, Response
 
-from ml_api import images
+from ml_api import images, stages
 from ml_api.api.answers import search_answer
 from ml_api.api.observe import elsewhere, note, note_query
 from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_MODEL, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import FILE_FIELD, image_id_of, image_query, json_body, query_parameters, request_deadline
 from ml_api.api.schemas import RED_SQUARE, TEXT_BODY_BYTES, ImageQuery, PageParameters, SearchAnswer, TextQuery
 from ml_api.api.state import services
-from ml_api.search import Operation, Page, SearchResult, Stages
+from ml_api.deadline import Deadline
+from ml_api.search import ImageTerm, Query, StoredTerm, TextTerm
+from ml_api.stages import Operation, Stage, stage
+from ml_api.vectors.base import SearchOptions
 
 blueprint = Blueprint("search", __name__, url_prefix="/v1")
 
@@ -78,13 +81,14 @@ def text_from_json() -> Response:
     ),
 )
 def image() -> Response:
-    stages, deadline = _begin("image"), request_deadline()
-    with stages.stage("fetch"):
+    _begin(Operation.IMAGE)
+    deadline = request_deadline()
+    with stage(Stage.FETCH):
         data, wanted = image_query()
-    page = _page(wanted)
-    with stages.stage("decode"), elsewhere():
+    options = _options(wanted)
+    with stage(Stage.DECODE), elsewhere():
         decoded = services().decoder.decode(data, services().embedder.image_edge_px, deadline)
-    return _answer(services().searcher.by_image(decoded.image, page, deadline, stages), page, stages)
+    return _answer(Query(ImageTerm(decoded.image), options), deadline)
 
 
 @blueprint.get("/images/<image_id>/similar")
@@ -98,33 +102,33 @@ def image() -> Response:
     fails=("invalid-id", "invalid-query", "not-found", *NO_STORE, *LATE),
 )
 def similar(image_id: str) -> Response:
-    stages, page = _begin("similar"), _page(query_parameters(PageParameters))
-    return _answer(services().searcher.similar(image_id_of(image_id), page, request_deadline(), stages), page, stages)
+    _begin(Operation.SIMILAR)
+    options = _options(query_parameters(PageParameters))
+    return _answer(Query(StoredTerm(image_id_of(image_id)), options), request_deadline())
 
 
 def _by_text(query: TextQuery) -> Response:
-    stages, page = _begin("text"), _page(query)
+    _begin(Operation.TEXT)
+    options = _options(query)
     note_query(query.q)
-    return _answer(services().searcher.by_text(query.q, page, request_deadline(), stages), page, stages)
+    return _answer(Query(TextTerm(query.q), options), request_deadline())
 
 
-def _begin(operation: Operation) -> Stages:
-    """Whatever becomes of this request, its line in the log says how long its stages took."""
-    note({"ml_api.operation": operation, "ml_api.modality": "text" if operation == "text" else "image"})
-    stages = services().searcher.stages(operation)
-    g.stages_s = stages.seconds
-    return stages
+def _begin(operation: Operation) -> None:
+    """Whatever becomes of this request, its line in the log says what it was and how long its stages took."""
+    note({"ml_api.operation": operation, "ml_api.modality": "text" if operation is Operation.TEXT else "image"})
+    stages.begin(operation)
 
 
-def _page(wanted: PageParameters) -> Page:
+def _options(wanted: PageParameters) -> SearchOptions:
     note({"ml_api.limit": wanted.limit})
-    return Page(wanted.limit, wanted.offset)
+    return SearchOptions(wanted.limit, wanted.offset)
 
 
-def _answer(result: SearchResult, page: Page, stages: Stages) -> Response:
-    model = services().embedder.model.name
+def _answer(query: Query, deadline: Deadline) -> Response:
+    result, model = services().searcher.search(query, deadline), services().embedder.model.name
     note({"ml_api.model": model, "ml_api.hits": len(result.hits), "ml_api.batch_size": result.batch_size})
     if result.hits:
         note({"ml_api.top1_similarity": round(result.hits[0].score, 6)})
-    with stages.stage("serialize"):
-        return search_answer(result, page, model)
+    with stage(Stage.SERIALIZE):
+        return search_answer(result, query.options, model)

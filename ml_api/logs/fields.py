@@ -3,7 +3,19 @@
 from collections.abc import Mapping
 from typing import Final, Literal
 
+from ml_api.stages import Stage
+
 Type = Literal["date", "keyword", "wildcard", "match_only_text", "long", "float", "ip"]
+
+_STAGES: Final[Mapping[Stage, str]] = {
+    Stage.FETCH: "Reading the upload",
+    Stage.DECODE: "Decoding the image",
+    Stage.PREPARE: "Making features for the model",
+    Stage.QUEUE: "Wait for the model",
+    Stage.EMBED: "The model",
+    Stage.SEARCH: "The vector store",
+    Stage.SERIALIZE: "Writing the answer",
+}
 
 FIELDS: Final[Mapping[str, tuple[Type, str]]] = {
     "@timestamp": ("date", "When, in UTC, to the millisecond"),
@@ -42,13 +54,7 @@ FIELDS: Final[Mapping[str, tuple[Type, str]]] = {
     "ml_api.top1_similarity": ("float", "Score of the best of them"),
     "ml_api.batch_size": ("long", "Inputs that went through the model together with this one; 0 if its vector was known"),
     "ml_api.queue_ms": ("float", "Wait for the model"),
-    "ml_api.stage_ms.fetch": ("float", "Reading the upload"),
-    "ml_api.stage_ms.decode": ("float", "Decoding the image"),
-    "ml_api.stage_ms.prepare": ("float", "Making features for the model"),
-    "ml_api.stage_ms.queue": ("float", "Wait for the model"),
-    "ml_api.stage_ms.embed": ("float", "The model"),
-    "ml_api.stage_ms.search": ("float", "The vector store"),
-    "ml_api.stage_ms.serialize": ("float", "Writing the answer"),
+    **{f"ml_api.stage_ms.{stage}": ("float", meaning) for stage, meaning in _STAGES.items()},
     "ml_api.model": ("keyword", "Name of the model"),
     "ml_api.query.length": ("long", "Characters of the search text"),
     "ml_api.query.hash": ("keyword", "Equal for equal search texts"),

@@ -5,9 +5,8 @@ from typing import Final
 
 from ml_api.metrics.catalogue import Catalogue
 from ml_api.metrics.embedding import BATCH_SIZES, MODALITIES
+from ml_api.stages import Operation, Stage, Timed
 
-OPERATIONS: Final = ("text", "image", "similar")
-STAGES: Final = ("fetch", "decode", "prepare", "queue", "embed", "search", "serialize")
 SIMILARITIES: Final = tuple(step / 20 for step in range(21))
 HITS: Final = (0, 1, 2, 5, 10, 20, 50, 100)
 
@@ -17,7 +16,7 @@ class SearchMetrics:
         self.stage_duration = catalogue.histogram(
             "ml_api_stage_duration_seconds",
             "Time that a search spent in one stage.",
-            {"operation": OPERATIONS, "stage": STAGES},
+            {"operation": tuple(Operation), "stage": tuple(Stage)},
         )
         self.batch_size = catalogue.histogram(
             "ml_api_search_batch_size", "Searches that shared one call of the vector store.", buckets=BATCH_SIZES[:7]
@@ -34,6 +33,11 @@ class SearchMetrics:
             {"modality": MODALITIES},
             buckets=HITS,
         )
+
+    def took(self, search: Timed) -> None:
+        """A search that has ended, however it did."""
+        for stage, seconds in search.seconds.items():
+            self.stage_duration.labels(search.operation, stage).observe(seconds)
 
     def found(self, modality: str, scores: Sequence[float]) -> None:
         """`scores` of the hits on a search's first page, best first."""

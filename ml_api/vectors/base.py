@@ -1,6 +1,7 @@
 """The contract of a vector store, kept by every implementation and checked by one suite (`tests/contracts/`)."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
@@ -19,6 +20,28 @@ MAX_KEY_BYTES = 4096
 
 MAX_METADATA_BYTES = 65_536
 """Largest metadata of an image, in bytes of JSON; Milvus's own bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """What a search asks for beside its vector: the `limit` nearest, skipping the `offset` best.
+
+    Searches with equal options may share a call of the store. Raises ValueError if they ask for nothing, or past MAX_WINDOW.
+    """
+
+    limit: int
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        if self.limit < 1 or self.offset < 0 or self.window > MAX_WINDOW:
+            raise ValueError(
+                f"limit {self.limit} and offset {self.offset}: limit is at least 1, and offset + limit at most {MAX_WINDOW}"
+            )
+
+    @property
+    def window(self) -> int:
+        """How many of the nearest must be found."""
+        return self.offset + self.limit
 
 
 class VectorStore(Protocol):
@@ -55,11 +78,10 @@ class VectorStore(Protocol):
         """Remove; ids that are not stored are ignored."""
         ...
 
-    def search(self, vectors: Vectors, limit: int, offset: int = 0, deadline: Deadline | None = None) -> list[list[Hit]]:
-        """The `limit` nearest records to each row of `vectors` (n, dim), best first, skipping `offset`.
+    def search(self, vectors: Vectors, options: SearchOptions, deadline: Deadline | None = None) -> list[list[Hit]]:
+        """The records nearest to each row of `vectors` (n, dim), best first: the part of the ranking that `options` name.
 
-        A score is the cosine similarity (COSINE), the inner product (IP) or the negative squared distance (L2). Raises ValueError
-        if `offset + limit` is over MAX_WINDOW.
+        A score is the cosine similarity (COSINE), the inner product (IP) or the negative squared distance (L2).
         """
         ...
 

@@ -1,7 +1,7 @@
 """Searches that wait together travel together: one call of the store answers many callers, and nobody waits for company.
 
 A search that finds its lane idle goes at once, in its caller's own thread. Those that arrive while it is in the store go together
-in the next call, in a thread of ours, so that each can leave at its own deadline. A lane is for one page (limit and offset), and a
+in the next call, in a thread of ours, so that each can leave at its own deadline. A lane is for searches with equal options, and a
 call asks for exactly what each of its callers asked for: who asks for many hits slows nobody else, and an answer never depends on
 who else asked. Whatever happens to a call, each of its callers is told.
 """
@@ -22,8 +22,8 @@ from ml_api.deadline import Deadline
 from ml_api.errors import MlApiError
 from ml_api.metrics import Metrics
 from ml_api.records import Entry, Hit, ImageRecord, Vectors
-from ml_api.vectors.base import VectorStore
-from ml_api.vectors.validation import check_vectors, check_window
+from ml_api.vectors.base import SearchOptions, VectorStore
+from ml_api.vectors.validation import check_vectors
 
 MAX_TOGETHER: Final = 64
 """Most searches in one call."""
@@ -37,18 +37,7 @@ REJOIN_S: Final = 0.002
 otherwise always travel in two halves. A search that finds its lane idle never waits."""
 
 LANES: Final = 32
-"""Most shared calls at once, each for a page of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Page:
-    limit: int
-    offset: int
-
-    @property
-    def room(self) -> int:
-        """How many searches for this page fit in a call."""
-        return max(1, min(MAX_TOGETHER, MAX_HITS // self.limit))
+"""Most shared calls at once, each with options of its own."""
 
 
 @dataclass(slots=True, eq=False)
@@ -73,8 +62,8 @@ class CoalescingStore:
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._joined = threading.Condition(self._lock)
-        self._lanes: dict[_Page, deque[_Waiting]] = {}
-        """Who waits for each page that is being searched now; a page that is not here is idle."""
+        self._lanes: dict[SearchOptions, deque[_Waiting]] = {}
+        """Who waits, by what a call in the store asks for now. A lane that is not here is idle."""
         self._dim = 0
         self._threads: ThreadPoolExecutor | None = None
 
@@ -88,84 +77,83 @@ class CoalescingStore:
             self._dim = dim
             self._threads = self._threads or ThreadPoolExecutor(LANES, "search")
 
-    def search(self, vectors: Vectors, limit: int, offset: int = 0, deadline: Deadline | None = None) -> list[list[Hit]]:
+    def search(self, vectors: Vectors, options: SearchOptions, deadline: Deadline | None = None) -> list[list[Hit]]:
         """As every VectorStore does it."""
         if len(vectors) != 1 or self._threads is None:
-            return self._inner.search(vectors, limit, offset, deadline)
+            return self._inner.search(vectors, options, deadline)
         check_vectors(vectors, self._dim)  # here, as what the store refuses it refuses to everybody in the call
-        check_window(limit, offset)
-        page, deadline = _Page(limit, offset), deadline or Deadline.within(self._timeout_s)
-        waiting = self._join(page, _Waiting(vectors[0], deadline))
+        deadline = deadline or Deadline.within(self._timeout_s)
+        waiting = self._join(options, _Waiting(vectors[0], deadline))
         if waiting is None:
             try:
                 self._metrics.search.batch_size.observe(1)
-                return self._inner.search(vectors, limit, offset, deadline)
+                return self._inner.search(vectors, options, deadline)
             finally:
-                self._hand_over(page)
+                self._hand_over(options)
         try:
             return [waiting.answer.result(deadline.left_s())]
         except TimeoutError:
             raise deadline.exceeded() from None
         finally:
-            self._leave(page, waiting)
+            self._leave(options, waiting)
 
-    def _join(self, page: _Page, waiting: _Waiting) -> _Waiting | None:
-        """Wait in the lane of `page`. None if it was idle: then it is the caller's, until handed over."""
+    def _join(self, options: SearchOptions, waiting: _Waiting) -> _Waiting | None:
+        """Wait in the lane of `options`. None if it was idle: then it is the caller's, until handed over."""
         with self._lock:
-            if page not in self._lanes:
-                self._lanes[page] = deque()
+            if options not in self._lanes:
+                self._lanes[options] = deque()
                 return None
-            self._lanes[page].append(waiting)
+            self._lanes[options].append(waiting)
             self._joined.notify_all()
             return waiting
 
-    def _hand_over(self, page: _Page) -> None:
+    def _hand_over(self, options: SearchOptions) -> None:
         """Leave the lane to those who came meanwhile."""
         with self._lock:
-            if not self._lanes[page]:
-                del self._lanes[page]
+            if not self._lanes[options]:
+                del self._lanes[options]
                 return
             if self._threads is not None:
-                self._threads.submit(self._serve, page)
+                self._threads.submit(self._serve, options)
                 return
-        self._serve(page)  # closed meanwhile: the store tells them at once
+        self._serve(options)  # closed meanwhile: the store tells them at once
 
-    def _leave(self, page: _Page, waiting: _Waiting) -> None:
+    def _leave(self, options: SearchOptions, waiting: _Waiting) -> None:
         """Free the place of a caller that was not answered."""
         if waiting.answer.done() or not waiting.answer.cancel():
             return
         with self._lock:
-            if waiting in self._lanes.get(page, ()):
-                self._lanes[page].remove(waiting)
+            if waiting in self._lanes.get(options, ()):
+                self._lanes[options].remove(waiting)
 
-    def _serve(self, page: _Page) -> None:
-        """Call the store for `page` until nobody waits any more."""
+    def _serve(self, options: SearchOptions) -> None:
+        """Call the store for `options` until nobody waits any more."""
         before = 0
-        while together := self._next(page, before):
-            self._answer(page, together)
+        while together := self._next(options, before):
+            self._answer(options, together)
             before = len(together)
 
-    def _next(self, page: _Page, before: int) -> list[_Waiting]:
+    def _next(self, options: SearchOptions, before: int) -> list[_Waiting]:
         """Who goes in the next call, after one of `before` searches. If nobody does, the lane is idle from now on."""
         with self._lock:
-            lane, together = self._lanes[page], list[_Waiting]()
+            lane, together = self._lanes[options], list[_Waiting]()
             if before and lane:
                 self._joined.wait_for(lambda: len(lane) >= before, REJOIN_S)
-            while lane and len(together) < page.room:
+            while lane and len(together) < _room(options):
                 waiting = lane.popleft()
                 if waiting.claim():
                     together.append(waiting)
             if not together:
-                del self._lanes[page]
+                del self._lanes[options]
             return together
 
-    def _answer(self, page: _Page, together: Sequence[_Waiting]) -> None:
+    def _answer(self, options: SearchOptions, together: Sequence[_Waiting]) -> None:
         self._metrics.search.batch_size.observe(len(together))
         latest = max(waiting.deadline for waiting in together)
         try:
             vectors = np.stack([waiting.vector for waiting in together])
             with tracing.on_behalf_of(origin for waiting in together for origin in waiting.origins):
-                found = list(zip(together, self._inner.search(vectors, page.limit, page.offset, latest), strict=True))
+                found = list(zip(together, self._inner.search(vectors, options, latest), strict=True))
         except BaseException as exc:  # noqa: BLE001 - whatever it is, nobody may wait for an answer that does not come
             for waiting in together:
                 waiting.answer.set_exception(_own(exc))
@@ -210,6 +198,11 @@ class CoalescingStore:
         self._inner.close()
         if threads is not None:
             threads.shutdown()
+
+
+def _room(options: SearchOptions) -> int:
+    """How many searches with these options fit in a call."""
+    return max(1, min(MAX_TOGETHER, MAX_HITS // options.limit))
 
 
 def _own(exc: BaseException) -> BaseException:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.records import Entry, Hit, ImageRecord, Vectors
-from ml_api.vectors.base import Metric
-from ml_api.vectors.validation import check_records, check_vectors, check_window, distinct_ids
+from ml_api.vectors.base import Metric, SearchOptions
+from ml_api.vectors.validation import check_records, check_vectors, distinct_ids
 
 
 class MemoryStore:
@@ -50,16 +50,15 @@ class MemoryStore:
                 self._records.pop(image_id, None)
                 self._vectors.pop(image_id, None)
 
-    def search(self, vectors: Vectors, limit: int, offset: int = 0, deadline: Deadline | None = None) -> list[list[Hit]]:
+    def search(self, vectors: Vectors, options: SearchOptions, deadline: Deadline | None = None) -> list[list[Hit]]:
         check_vectors(vectors, self._dim)
-        check_window(limit, offset)
         _require_time(deadline)
         with self._lock:
             records = list(self._records.values())
             if not records:
                 return [[] for _ in vectors]
             scores = _scores(self._metric, vectors, np.stack(list(self._vectors.values())))
-        order = np.argsort(-scores, axis=1, kind="stable")[:, offset : offset + limit]
+        order = np.argsort(-scores, axis=1, kind="stable")[:, options.offset : options.window]
         return [[Hit(records[place], float(row[place])) for place in places] for row, places in zip(scores, order, strict=True)]
 
     def get(self, ids: Sequence[str], deadline: Deadline | None = None) -> dict[str, ImageRecord]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ml_api.errors import InvalidInput
 from ml_api.records import ImageRecord, Vectors, is_image_id
-from ml_api.vectors.base import MAX_KEY_BYTES, MAX_METADATA_BYTES, MAX_WINDOW
+from ml_api.vectors.base import MAX_KEY_BYTES, MAX_METADATA_BYTES
 
 MAX_VERSION_BYTES = 512
 DIGEST_CHARS = 64
@@ -28,11 +28,6 @@ def check_vectors(vectors: Vectors, dim: int) -> None:
         raise ValueError(f"vectors have shape {vectors.shape}, not (n, {dim})")
     if not np.isfinite(vectors).all():
         raise ValueError("vectors must be finite")
-
-
-def check_window(limit: int, offset: int) -> None:
-    if limit < 1 or offset < 0 or offset + limit > MAX_WINDOW:
-        raise ValueError(f"limit {limit} and offset {offset}: limit is at least 1, and offset + limit at most {MAX_WINDOW}")
 
 
 def check_records(records: Sequence[ImageRecord], vectors: Vectors, dim: int) -> list[Mapping[str, Any]]:

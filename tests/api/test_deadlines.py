@@ -28,9 +28,9 @@ class WatchedStore(MemoryStore):
         super().__init__()
         self.deadlines = []
 
-    def search(self, vectors, limit, offset=0, deadline=None):
+    def search(self, vectors, options, deadline=None):
         self.deadlines.append(deadline)
-        return super().search(vectors, limit, offset, deadline)
+        return super().search(vectors, options, deadline)
 
     def vectors(self, ids, deadline=None):
         self.deadlines.append(deadline)

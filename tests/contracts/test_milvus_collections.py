@@ -12,6 +12,7 @@ from pymilvus import MilvusClient
 from ml_api.environment import keep_this_machine_out
 from ml_api.errors import ConfigError
 from ml_api.metrics import Metrics
+from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
 from ml_api.vectors.milvus.opening import Wanted
 from ml_api.vectors.milvus.schema import collection_schema
@@ -74,7 +75,7 @@ def test_parameters_that_do_not_change_the_collection_may_change(make_store, bac
     filled(make_store, backend)
     store = make_store(backend, index=VectorIndex(hnsw_m=32, hnsw_ef=200))
     store.ensure(MODEL, DIM)
-    assert [hit.record.key for hit in store.search(axis(0), 5)[0]] == ["kept"]
+    assert [hit.record.key for hit in store.search(axis(0), SearchOptions(5))[0]] == ["kept"]
 
 
 @pytest.mark.parametrize("backend", REAL_BACKENDS)
@@ -122,7 +123,7 @@ def test_a_creation_that_was_interrupted_is_completed(make_store, milvus, backen
     filled(make_store, backend, collection=alias)
     store = make_store(backend, collection=alias)
     store.ensure(MODEL, DIM)
-    assert len(store.search(axis(0), 5)[0]) == 1
+    assert len(store.search(axis(0), SearchOptions(5))[0]) == 1
 
 
 def test_processes_that_open_at_the_same_time_all_succeed(milvus_server):
@@ -195,7 +196,7 @@ def reopen(make_store):
     """Open the store, search it, close it. How many rows it has."""
     store = make_store("milvus-lite")
     store.ensure(MODEL, DIM)
-    assert len(store.search(axis(0), limit=5)[0]) == 5
+    assert len(store.search(axis(0), SearchOptions(5))[0]) == 5
     count = store.count()
     store.close()
     return count

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ml_api.records import image_id
+from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.milvus import VectorIndex
 from tests.contracts.samples import record, unit_vectors
 
@@ -44,8 +45,8 @@ def test_an_exact_index_answers_as_the_oracle_does(make_store, backend, metric):
     queries = unit_vectors(10, seed=77, dim=DIM)
     assert store.count() == oracle.count()
     assert set(store.entries()) == set(oracle.entries())
-    for limit, offset in ((1, 0), (25, 0), (10, 13)):
-        for found, exact in zip(store.search(queries, limit, offset), oracle.search(queries, limit, offset), strict=True):
+    for options in (SearchOptions(1), SearchOptions(25), SearchOptions(10, 13)):
+        for found, exact in zip(store.search(queries, options), oracle.search(queries, options), strict=True):
             assert [hit.record for hit in found] == [hit.record for hit in exact]
             assert [hit.score for hit in found] == pytest.approx([hit.score for hit in exact], abs=1e-5)
 
@@ -62,7 +63,7 @@ def test_an_approximate_index_finds_nearly_all_of_it(make_store, backend, kind, 
         each.flush()
     queries = unit_vectors(20, seed=78, dim=DIM)
     for limit in (10, 100):
-        assert recall(store.search(queries, limit), oracle.search(queries, limit)) >= 0.95
+        assert recall(store.search(queries, SearchOptions(limit)), oracle.search(queries, SearchOptions(limit))) >= 0.95
 
 
 @pytest.mark.parametrize(
@@ -78,10 +79,10 @@ def test_a_deep_page_is_full_and_nearly_exact(make_store, backend, index):
         each.flush()
     # Milvus Lite builds indexes in the background: until then it answers exactly, so ask until it does so no more, or for a while.
     queries = unit_vectors(5, seed=79, dim=DIM)
-    exact = oracle.search(queries, 100, 400)
+    exact = oracle.search(queries, SearchOptions(100, 400))
     deadline = time.monotonic() + 1
     while time.monotonic() < deadline:
-        found = store.search(queries, 100, 400)
+        found = store.search(queries, SearchOptions(100, 400))
         assert all(len(hits) == 100 for hits in found)
         # Of vectors drawn at random IVF_FLAT may miss some, as its clusters mean nothing.
         assert index.kind == "IVF_FLAT" or recall(found, exact) >= 0.95

@@ -10,7 +10,7 @@ import pytest
 from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, DeadlineExceeded, InvalidInput, StoreUnavailable
 from ml_api.records import Entry, image_id
-from ml_api.vectors.base import MAX_KEY_BYTES, MAX_METADATA_BYTES, MAX_WINDOW
+from ml_api.vectors.base import MAX_KEY_BYTES, MAX_METADATA_BYTES, MAX_WINDOW, SearchOptions
 from tests.contracts.conftest import BACKENDS
 from tests.contracts.samples import DIM, MODEL, axis, gallery, record, unit_vectors
 
@@ -67,7 +67,7 @@ def test_the_nearest_comes_first_with_its_score(store):
     query = np.zeros((1, DIM), dtype=np.float32)
     query[0, :2] = (0.8, 0.6)
     store.upsert([record("x"), record("y"), record("z")], np.concatenate([axis(0), axis(1), axis(2)]))
-    [hits] = store.search(query, limit=3)
+    [hits] = store.search(query, SearchOptions(3))
     assert [hit.record.key for hit in hits] == ["x", "y", "z"]
     assert [hit.score for hit in hits] == pytest.approx([0.8, 0.6, 0.0], abs=1e-6)
 
@@ -75,23 +75,23 @@ def test_the_nearest_comes_first_with_its_score(store):
 def test_a_hit_carries_the_whole_record(store):
     stored = record("dogs/rex.jpg", metadata={"a": 1})
     store.upsert([stored], axis(0))
-    [[hit]] = store.search(axis(0), limit=5)
+    [[hit]] = store.search(axis(0), SearchOptions(5))
     assert hit.record == stored
 
 
 def test_each_query_of_a_call_gets_its_own_answer(store):
     records, vectors = gallery(50)
     store.upsert(records, vectors)
-    answers = store.search(vectors, limit=1)
+    answers = store.search(vectors, SearchOptions(1))
     assert [[hit.record.id for hit in hits] for hits in answers] == [[one.id] for one in records]
 
 
 def test_no_query_vectors_get_no_answers(store):
-    assert store.search(np.empty((0, DIM), dtype=np.float32), limit=3) == []
+    assert store.search(np.empty((0, DIM), dtype=np.float32), SearchOptions(3)) == []
 
 
 def test_an_empty_store_answers_with_no_hits(store):
-    assert store.search(unit_vectors(2), limit=3) == [[], []]
+    assert store.search(unit_vectors(2), SearchOptions(3)) == [[], []]
     assert store.count() == 0
     assert list(store.entries()) == []
 
@@ -99,23 +99,17 @@ def test_an_empty_store_answers_with_no_hits(store):
 def test_pages_of_a_search_continue_each_other(store):
     records, vectors = gallery(30)
     store.upsert(records, vectors)
-    [whole] = store.search(vectors[:1], limit=12)
-    [first] = store.search(vectors[:1], limit=5)
-    [rest] = store.search(vectors[:1], limit=7, offset=5)
+    [whole] = store.search(vectors[:1], SearchOptions(12))
+    [first] = store.search(vectors[:1], SearchOptions(5))
+    [rest] = store.search(vectors[:1], SearchOptions(7, 5))
     assert [hit.record.id for hit in first + rest] == [hit.record.id for hit in whole]
 
 
 def test_a_window_as_large_as_allowed_is_answered(store):
     records, vectors = gallery(10)
     store.upsert(records, vectors)
-    [hits] = store.search(vectors[:1], limit=MAX_WINDOW - 4, offset=4)
+    [hits] = store.search(vectors[:1], SearchOptions(MAX_WINDOW - 4, 4))
     assert len(hits) == 6
-
-
-@pytest.mark.parametrize(("limit", "offset"), [(MAX_WINDOW, 1), (MAX_WINDOW + 1, 0), (0, 0), (1, -1)])
-def test_a_window_that_cannot_be_is_refused(store, limit, offset):
-    with pytest.raises(ValueError, match="limit"):
-        store.search(axis(0), limit, offset)
 
 
 def test_upsert_replaces_the_record_and_its_vector(store):
@@ -125,7 +119,7 @@ def test_upsert_replaces_the_record_and_its_vector(store):
     assert store.get([changed.id]) == {changed.id: changed}
     np.testing.assert_array_equal(store.vectors([changed.id])[changed.id], axis(1)[0])
     assert store.count() == 1
-    [hits] = store.search(axis(0), limit=5)
+    [hits] = store.search(axis(0), SearchOptions(5))
     assert [hit.score for hit in hits] == pytest.approx([0], abs=1e-6)
 
 
@@ -143,7 +137,7 @@ def test_what_was_deleted_is_nowhere_to_be_found(store):
     gone, kept = records[:4], records[4:]
     store.delete([one.id for one in gone])
     assert store.get([one.id for one in records]).keys() == {one.id for one in kept}
-    assert {hit.record.id for hits in store.search(vectors, limit=10) for hit in hits} == {one.id for one in kept}
+    assert {hit.record.id for hits in store.search(vectors, SearchOptions(10)) for hit in hits} == {one.id for one in kept}
     assert {entry.id for entry in store.entries()} == {one.id for one in kept}
     assert store.count() == 6
 
@@ -188,7 +182,7 @@ def test_what_was_written_is_seen_before_and_after_a_flush(store):
     store.delete([records[0].id])
     for _ in range(2):
         assert store.count() == 59
-        [hits] = store.search(vectors[:1], limit=60)
+        [hits] = store.search(vectors[:1], SearchOptions(60))
         assert {hit.record.id for hit in hits} == {one.id for one in records[1:]}
         store.flush()
 
@@ -198,7 +192,7 @@ def test_any_text_can_be_a_key(store):
     vectors = unit_vectors(len(records))
     store.upsert([record("bystander"), *records], np.concatenate([-vectors[:1], vectors]))
     assert store.get([one.id for one in records]) == {one.id: one for one in records}
-    assert [hits[0].record for hits in store.search(vectors, limit=1)] == records
+    assert [hits[0].record for hits in store.search(vectors, SearchOptions(1))] == records
     assert {entry.key for entry in store.entries()} == {"bystander", *HOSTILE_KEYS}
     for one in records:
         store.delete([one.id])
@@ -230,7 +224,7 @@ def test_many_large_records_fit_in_one_call(store):
     store.upsert(records, vectors)
     assert store.count() == 600
     assert store.get([one.id for one in records]).keys() == {one.id for one in records}
-    [hits] = store.search(vectors[:1], limit=600)
+    [hits] = store.search(vectors[:1], SearchOptions(600))
     assert len(hits) == 600
 
 
@@ -259,7 +253,7 @@ def test_vectors_that_are_not_finite_are_refused(store, bad):
     with pytest.raises(ValueError, match="finite"):
         store.upsert([record("a"), record("b")], broken)
     with pytest.raises(ValueError, match="finite"):
-        store.search(broken, limit=1)
+        store.search(broken, SearchOptions(1))
     assert store.count() == 0
 
 
@@ -267,7 +261,7 @@ def test_vectors_of_another_shape_are_refused(store):
     with pytest.raises(ValueError, match="shape"):
         store.upsert([record("a")], unit_vectors(1, dim=DIM + 1))
     with pytest.raises(ValueError, match="shape"):
-        store.search(unit_vectors(1)[0], limit=1)
+        store.search(unit_vectors(1)[0], SearchOptions(1))
     with pytest.raises(ValueError, match="2 records with 1 vectors"):
         store.upsert([record("a"), record("b")], unit_vectors(1))
 
@@ -281,7 +275,7 @@ def test_writers_and_readers_in_many_threads_lose_nothing(store):
     def read():
         seen = 0
         while running.is_set():
-            assert all(len(hits) <= 5 for hits in store.search(vectors[:2], limit=5))
+            assert all(len(hits) <= 5 for hits in store.search(vectors[:2], SearchOptions(5)))
             counted = store.count()
             assert counted >= seen, "rows vanished"
             seen = counted
@@ -340,7 +334,7 @@ def test_a_store_that_is_not_open_says_so(make_store, backend):
         store.count,
         store.ping,
         store.flush,
-        lambda: store.search(axis(0), 1),
+        lambda: store.search(axis(0), SearchOptions(1)),
         lambda: store.get([]),
         lambda: next(store.entries()),
         lambda: store.upsert([record("a")], axis(0)),
@@ -374,7 +368,7 @@ def test_opening_from_many_threads_at_once_opens_once(make_store, backend):
 
 
 READS = {
-    "search": lambda store, deadline: store.search(axis(0), limit=1, deadline=deadline),
+    "search": lambda store, deadline: store.search(axis(0), SearchOptions(1), deadline=deadline),
     "get": lambda store, deadline: store.get([image_id("kept")], deadline),
     "vectors": lambda store, deadline: store.vectors([image_id("kept")], deadline),
     "count": lambda store, deadline: store.count(deadline),

@@ -17,6 +17,7 @@ from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, DeadlineExceeded, StoreUnavailable
 from ml_api.metrics import Metrics
 from ml_api.records import image_id
+from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.coalescing import CoalescingStore
 from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
 from tests.contracts.samples import DIM, MODEL, axis, gallery, unit_vectors
@@ -100,7 +101,7 @@ def test_no_acknowledged_write_is_lost_to_kill_9(folder):
             assert store.count() == len(ledger.stored)
             key = min(ledger.stored)
             batch, number = map(int, key.split()[1:])
-            [[hit]] = store.search(unit_vectors(40, seed=batch)[[number]], limit=1)
+            [[hit]] = store.search(unit_vectors(40, seed=batch)[[number]], SearchOptions(1))
             assert hit.score == pytest.approx(1)
 
 
@@ -212,7 +213,7 @@ def calls_of(store):
     return (
         store.ping,
         store.count,
-        lambda: store.search(axis(0), 1),
+        lambda: store.search(axis(0), SearchOptions(1)),
         lambda: store.get([one]),
         lambda: store.vectors([one]),
         lambda: list(store.entries()),
@@ -238,7 +239,7 @@ def test_a_server_that_dies_is_reported_at_once_and_used_again_when_it_is_back(m
         until_it_works(store.ping)
         assert until_it_works(store.count) == 300
         assert len(list(store.entries())) == 300
-        [[hit]] = store.search(vectors[:1], limit=1)
+        [[hit]] = store.search(vectors[:1], SearchOptions(1))
         assert hit.record == records[0]
         store.upsert(*gallery(301))
         assert store.count() == 301
@@ -268,11 +269,11 @@ def test_a_caller_leaves_a_hung_server_at_its_own_deadline(server):
         server.pause()
         try:
             for call in (
-                lambda deadline: store.search(vectors, 1, deadline=deadline),
+                lambda deadline: store.search(vectors, SearchOptions(1), deadline=deadline),
                 lambda deadline: store.get([stored.id], deadline),
                 lambda deadline: store.vectors([stored.id], deadline),
                 store.count,
-                lambda deadline: shared.search(vectors, 1, deadline=deadline),
+                lambda deadline: shared.search(vectors, SearchOptions(1), deadline=deadline),
             ):
                 started = time.monotonic()
                 with pytest.raises(DeadlineExceeded, match=r"within 0\.5 s"):
@@ -281,7 +282,7 @@ def test_a_caller_leaves_a_hung_server_at_its_own_deadline(server):
         finally:
             server.resume()
         assert until_it_works(store.count) == 1
-        assert shared.search(vectors, 1)[0][0].record == stored
+        assert shared.search(vectors, SearchOptions(1))[0][0].record == stored
 
 
 def test_a_hung_server_holds_no_thread_longer_than_the_timeout(server):
@@ -292,7 +293,7 @@ def test_a_hung_server_holds_no_thread_longer_than_the_timeout(server):
         while time.monotonic() < deadline:
             started = time.monotonic()
             with pytest.raises(StoreUnavailable) as raised:
-                store.search(axis(0), 1)
+                store.search(axis(0), SearchOptions(1))
             longest = max(longest, time.monotonic() - started)
             if "cannot be reached" in str(raised.value):
                 return longest

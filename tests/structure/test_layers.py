@@ -22,6 +22,7 @@ LAYERS = [
         "files",
         "processes",
         "reverse_proxies",
+        "stages",
         "stopping",
         "wording",
     },

@@ -16,13 +16,14 @@ from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.metrics import Metrics
 from ml_api.records import Entry, Hit, ImageRecord, Vectors
+from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.milvus import schema
 from ml_api.vectors.milvus.access import Access, ServerAccess
 from ml_api.vectors.milvus.connecting import connect
 from ml_api.vectors.milvus.failures import cut_off_at, startup_failures, translated
 from ml_api.vectors.milvus.opening import SOURCE, Wanted, open_collection
 from ml_api.vectors.milvus.parameters import Connection, VectorIndex
-from ml_api.vectors.validation import check_records, check_vectors, check_window, distinct_ids
+from ml_api.vectors.validation import check_records, check_vectors, distinct_ids
 
 OPEN_TIMEOUT_S = 120.0
 """Least patience with loading a collection: after a crash Milvus Lite replays its log, measured up to 29 s."""
@@ -93,10 +94,9 @@ class MilvusStore:
         if ids and not self._connection.embedded:
             self._see_deletes()
 
-    def search(self, vectors: Vectors, limit: int, offset: int = 0, deadline: Deadline | None = None) -> list[list[Hit]]:
+    def search(self, vectors: Vectors, options: SearchOptions, deadline: Deadline | None = None) -> list[list[Hit]]:
         opened = self._open_now()
         check_vectors(vectors, opened.model[1])
-        check_window(limit, offset)
         if not len(vectors):
             return []
         patience_s = self._patience_s(deadline)
@@ -105,9 +105,9 @@ class MilvusStore:
                 opened.collection,
                 data=list(np.asarray(vectors, dtype=np.float32)),
                 anns_field=schema.VECTOR,
-                limit=limit,
-                offset=offset,
-                search_params=self._index.search(offset + limit, embedded=self._connection.embedded),
+                limit=options.limit,
+                offset=options.offset,
+                search_params=self._index.search(options.window, embedded=self._connection.embedded),
                 output_fields=schema.RECORD_FIELDS,
                 consistency_level="Session",
                 timeout=self._patience_s(deadline),

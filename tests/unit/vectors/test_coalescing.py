@@ -10,6 +10,7 @@ import pytest
 from ml_api.deadline import Deadline
 from ml_api.errors import DeadlineExceeded, StoreUnavailable
 from ml_api.metrics import Metrics
+from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.coalescing import MAX_HITS, MAX_TOGETHER, CoalescingStore
 from ml_api.vectors.memory import MemoryStore
 from tests.contracts.samples import DIM, MODEL, gallery, unit_vectors
@@ -31,15 +32,15 @@ class GatedStore(MemoryStore):
         self.failure = None
         self.answers = None
 
-    def search(self, vectors, limit, offset=0, deadline=None):
-        self.calls.append((len(vectors), limit, offset))
+    def search(self, vectors, options, deadline=None):
+        self.calls.append((len(vectors), options.limit, options.offset))
         self.deadlines.append(deadline)
         gate = self.gate
         self.entered.release()
         assert gate.wait(PATIENCE_S)
         if self.failure is not None:
             raise self.failure
-        return super().search(vectors, limit, offset)[: self.answers]
+        return super().search(vectors, options)[: self.answers]
 
 
 def same(found, exact):
@@ -57,9 +58,9 @@ class WatchedStore(CoalescingStore):
         super().__init__(*args, **kwargs)
         self.joined = threading.Semaphore(0)
 
-    def _join(self, page, waiting):
+    def _join(self, options, waiting):
         try:
-            return super()._join(page, waiting)
+            return super()._join(options, waiting)
         finally:
             self.joined.release()
 
@@ -77,7 +78,7 @@ class Desk:
 
     def send(self, number, limit=5, offset=0, timeout_s=PATIENCE_S) -> Future:
         """Returns when the search has taken its place, so that the order of calls is the order of arrival."""
-        sent = self._pool.submit(self.store.search, QUERIES[[number]], limit, offset, Deadline.within(timeout_s))
+        sent = self._pool.submit(self.store.search, QUERIES[[number]], SearchOptions(limit, offset), Deadline.within(timeout_s))
         assert self.store.joined.acquire(timeout=PATIENCE_S)
         return sent
 
@@ -106,7 +107,7 @@ def open_desk(**options):
 def test_a_lone_search_goes_at_once():
     with open_desk() as desk:
         for number in range(3):
-            assert same(desk.store.search(QUERIES[[number]], 5, 2), MemoryStore.search(desk.inner, QUERIES[[number]], 5, 2))
+            assert same(desk.store.search(QUERIES[[number]], SearchOptions(5, 2)), MemoryStore.search(desk.inner, QUERIES[[number]], SearchOptions(5, 2)))
         assert desk.inner.calls == [(1, 5, 2)] * 3
 
 
@@ -116,7 +117,7 @@ def test_what_arrives_during_a_call_travels_together_in_the_next():
         desk.inner.gate.set()
 
         for number, answer in enumerate(sent):
-            assert same(answer.result(PATIENCE_S), MemoryStore.search(desk.inner, QUERIES[[number]], 5))
+            assert same(answer.result(PATIENCE_S), MemoryStore.search(desk.inner, QUERIES[[number]], SearchOptions(5)))
         assert desk.inner.calls == [(1, 5, 0), (39, 5, 0)]
         assert desk.metrics.registry.get_sample_value("ml_api_search_batch_size_count") == 2
         assert desk.metrics.registry.get_sample_value("ml_api_search_batch_size_sum") == 40
@@ -131,7 +132,7 @@ def test_every_page_is_searched_by_itself():
         desk.inner.gate.set()
 
         for (page, number), answer in sent.items():
-            assert same(answer.result(PATIENCE_S), MemoryStore.search(desk.inner, QUERIES[[number]], *page))
+            assert same(answer.result(PATIENCE_S), MemoryStore.search(desk.inner, QUERIES[[number]], SearchOptions(*page)))
         assert sorted(desk.inner.calls) == sorted((count, *page) for count in (1, 3) for page in pages)
 
 
@@ -164,7 +165,7 @@ def test_a_failure_reaches_every_caller_of_the_call_as_its_own():
         assert len({id(failure) for failure in failures}) == 8
         assert all(failure.__cause__ is desk.inner.failure for failure in failures)
         desk.inner.failure = None
-        assert len(desk.store.search(QUERIES[:1], 5)[0]) == 5
+        assert len(desk.store.search(QUERIES[:1], SearchOptions(5))[0]) == 5
 
 
 @pytest.mark.parametrize("failure", [KeyError("a bug"), SystemExit("the store took the thread with it")])
@@ -176,7 +177,7 @@ def test_whatever_happens_to_a_call_nobody_is_left_waiting(failure):
 
         assert [type(answer.exception(PATIENCE_S)) for answer in sent] == [type(failure)] * 3
         desk.inner.failure = None
-        assert len(desk.store.search(QUERIES[:1], 5)[0]) == 5
+        assert len(desk.store.search(QUERIES[:1], SearchOptions(5))[0]) == 5
 
 
 def test_a_store_that_answers_too_few_leaves_nobody_waiting():
@@ -194,7 +195,7 @@ def test_bad_vectors_and_windows_are_refused_before_they_join_others():
         held, innocent = desk.hold(0), desk.send(1)
         for vectors, limit in ((np.full((1, DIM), np.nan, dtype=np.float32), 5), (QUERIES[:1, :3], 5), (QUERIES[:1], 0)):
             with pytest.raises(ValueError, match=r"finite|shape|limit"):
-                desk.store.search(vectors, limit)
+                desk.store.search(vectors, SearchOptions(limit))
         desk.inner.gate.set()
 
         assert held.result(PATIENCE_S)
@@ -222,7 +223,7 @@ def test_a_caller_leaves_when_its_time_is_up_and_the_others_are_answered():
         assert isinstance(waiting[1].exception(PATIENCE_S), DeadlineExceeded)
         desk.inner.gate.set()
         for number in (1, 3):
-            assert same(waiting[number - 1].result(PATIENCE_S), MemoryStore.search(desk.inner, QUERIES[[number]], 5))
+            assert same(waiting[number - 1].result(PATIENCE_S), MemoryStore.search(desk.inner, QUERIES[[number]], SearchOptions(5)))
         assert desk.inner.calls == [(1, 5, 0), (2, 5, 0)]
 
 
@@ -239,14 +240,14 @@ def test_a_call_lasts_as_long_as_its_most_patient_caller():
 
 def test_a_search_without_a_deadline_gets_that_of_the_store():
     with open_desk() as desk:
-        desk.store.search(QUERIES[:1], 5)
+        desk.store.search(QUERIES[:1], SearchOptions(5))
         assert desk.inner.deadlines[0].timeout_s == PATIENCE_S
 
 
 def test_several_vectors_at_once_are_a_call_of_their_own():
     with open_desk() as desk:
-        assert same(desk.store.search(QUERIES[:3], 5), MemoryStore.search(desk.inner, QUERIES[:3], 5))
-        assert desk.store.search(QUERIES[:0], 5) == []
+        assert same(desk.store.search(QUERIES[:3], SearchOptions(5)), MemoryStore.search(desk.inner, QUERIES[:3], SearchOptions(5)))
+        assert desk.store.search(QUERIES[:0], SearchOptions(5)) == []
         assert desk.inner.calls == [(3, 5, 0), (0, 5, 0)]
 
 
@@ -261,15 +262,15 @@ def test_closing_answers_those_who_wait():
             failure = answer.exception(PATIENCE_S)
             assert failure is None or isinstance(failure, StoreUnavailable)
         with pytest.raises(StoreUnavailable, match="not open"):
-            desk.store.search(QUERIES[:1], 5)
+            desk.store.search(QUERIES[:1], SearchOptions(5))
 
 
 def test_many_callers_each_get_their_own_answer():
     with open_desk() as desk:
-        expected = {limit: MemoryStore.search(desk.inner, QUERIES, limit) for limit in (3, 7)}
+        expected = {limit: MemoryStore.search(desk.inner, QUERIES, SearchOptions(limit)) for limit in (3, 7)}
         with ThreadPoolExecutor(32) as callers:
             asked = [(number % len(QUERIES), (3, 7)[number % 2]) for number in range(2000)]
-            answers = list(callers.map(lambda one: desk.store.search(QUERIES[[one[0]]], one[1]), asked))
+            answers = list(callers.map(lambda one: desk.store.search(QUERIES[[one[0]]], SearchOptions(one[1])), asked))
 
         assert same([hits for [hits] in answers], [expected[limit][number] for number, limit in asked])
         assert desk.store._lanes == {}

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from ml_api.errors import InvalidInput
 from ml_api.records import is_image_id
+from ml_api.vectors.base import MAX_WINDOW, SearchOptions
 from ml_api.vectors.validation import check_records, distinct_ids
 from tests.contracts.samples import DIM, record, unit_vectors
 
@@ -13,6 +14,12 @@ from tests.contracts.samples import DIM, record, unit_vectors
 def test_nothing_but_32_hex_digits_passes_as_an_id(text):
     with pytest.raises(ValueError, match="32 hex digits"):
         distinct_ids([text])
+
+
+@pytest.mark.parametrize(("limit", "offset"), [(MAX_WINDOW, 1), (MAX_WINDOW + 1, 0), (0, 0), (1, -1)])
+def test_a_window_that_cannot_be_is_refused(limit, offset):
+    with pytest.raises(ValueError, match="limit"):
+        SearchOptions(limit, offset)
 
 
 @given(st.lists(st.text("0123456789abcdef", min_size=32, max_size=32), max_size=8))

@@ -1,0 +1,77 @@
+"""Where the time of a search goes: each stage is timed in the context of its request, whoever runs it, also where it fails.
+
+A view begins with the kind of search, and whatever it calls times its own part with `stage`; nothing is handed along. When the
+request ends, `api.observe` tells the log, the histogram and the span.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from enum import StrEnum
+from time import perf_counter
+
+
+class Operation(StrEnum):
+    """The kinds of search."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    SIMILAR = "similar"
+
+
+class Stage(StrEnum):
+    """In the order in which a search passes through them."""
+
+    FETCH = "fetch"
+    DECODE = "decode"
+    PREPARE = "prepare"
+    QUEUE = "queue"
+    EMBED = "embed"
+    SEARCH = "search"
+    SERIALIZE = "serialize"
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """One search. A stage that it enters twice counts with both times added up."""
+
+    operation: Operation
+    seconds: dict[Stage, float] = field(default_factory=dict)
+
+
+_current: ContextVar[Timed | None] = ContextVar("timed", default=None)
+
+
+def begin(operation: Operation) -> None:
+    """Time the stages of a search in this thread from now on, until `end`."""
+    _current.set(Timed(operation))
+
+
+def end() -> Timed | None:
+    """The search that this thread was timing, if any."""
+    timed = _current.get()
+    _current.set(None)
+    return timed
+
+
+def so_far() -> Mapping[Stage, float]:
+    """The seconds of each stage that the search in this thread has left."""
+    timed = _current.get()
+    return {} if timed is None else timed.seconds
+
+
+@contextmanager
+def stage(name: Stage) -> Iterator[None]:
+    started = perf_counter()
+    try:
+        yield
+    finally:
+        took(name, perf_counter() - started)
+
+
+def took(name: Stage, seconds: float) -> None:
+    """For what was timed elsewhere, as in the thread of a batch. Outside a search it counts for nobody."""
+    timed = _current.get()
+    if timed is not None:
+        timed.seconds[name] = timed.seconds.get(name, 0.0) + seconds
