@@ -13,8 +13,8 @@ from ml_api.metrics import Metrics
 from ml_api.records import ImageRecord, Vectors, image_id
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.coalescing import CoalescingStore
-from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
-from ml_api.vectors.milvus.connecting import connect
+from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
+from ml_api.vectors.milvus.connection import connect
 from ml_api.vectors.milvus.schema import RECORD_FIELDS, VECTOR, collection_schema, rows_of
 
 DIM = 512
@@ -67,7 +67,7 @@ class Ours:
 
     def __init__(self, uri: str) -> None:
         metrics = Metrics()
-        store = MilvusStore(Connection(uri), COLLECTION, VectorIndex(), metrics, TIMEOUT_S)
+        store = MilvusStore(MilvusEndpoint(uri), COLLECTION, VectorIndex(), metrics, TIMEOUT_S)
         self._store = CoalescingStore(store, metrics, timeout_s=TIMEOUT_S)
         self._store.ensure("benchmark@1", DIM)
 
@@ -91,12 +91,12 @@ class Bare:
 
     def __init__(self, uri: str) -> None:
         self._name = f"{COLLECTION}_bare"
-        self._client: Any = connect(Connection(uri), uri, TIMEOUT_S)
+        self._client: Any = connect(MilvusEndpoint(uri), uri, TIMEOUT_S)
         self._index = VectorIndex()
         params = self._client.prepare_index_params()
         params.add_index(VECTOR, index_type=self._index.kind, metric_type=self._index.metric, params={"params": self._index.build})
         self._client.create_collection(self._name, schema=collection_schema(DIM), index_params=params, timeout=TIMEOUT_S)
-        self._embedded = Connection(uri).embedded
+        self._embedded = MilvusEndpoint(uri).embedded
 
     def fill(self, stored: list[ImageRecord], vectors: Vectors) -> None:
         for some, part in _parts(stored, vectors):

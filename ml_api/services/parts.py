@@ -39,9 +39,9 @@ def decoder_of(settings: Settings, metrics: Metrics) -> Decoder:
 
 
 def milvus_store(settings: Settings, metrics: Metrics) -> VectorStore:
-    from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
+    from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
 
-    connection = Connection(
+    endpoint = MilvusEndpoint(
         uri=settings.store_uri,
         token=settings.milvus_token.get_secret_value(),
         database=settings.milvus_database,
@@ -57,4 +57,4 @@ def milvus_store(settings: Settings, metrics: Metrics) -> VectorStore:
         ivf_nlist=settings.ivf_nlist,
         ivf_nprobe=settings.ivf_nprobe,
     )
-    return MilvusStore(connection, settings.collection, index, metrics, settings.store_timeout_s)
+    return MilvusStore(endpoint, settings.collection, index, metrics, settings.store_timeout_s)

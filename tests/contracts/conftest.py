@@ -7,7 +7,7 @@ import pytest
 from ml_api.metrics import Metrics
 from ml_api.vectors.coalescing import CoalescingStore
 from ml_api.vectors.memory import MemoryStore
-from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
+from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
 from tests.contracts.samples import DIM, MODEL
 from tests.milvus_server import MilvusServer
 
@@ -27,7 +27,7 @@ def milvus_server(tmp_path_factory):
 @pytest.fixture(scope="module")
 def store_on_server(milvus_server):
     """One for all tests: a server takes seconds to load a collection."""
-    store = MilvusStore(Connection(milvus_server.uri), "contract", VectorIndex(), Metrics())
+    store = MilvusStore(MilvusEndpoint(milvus_server.uri), "contract", VectorIndex(), Metrics())
     store.ensure(MODEL, DIM)
     yield store
     store.close()
@@ -49,7 +49,7 @@ def store(request, tmp_path):
     elif request.param == "coalesced":
         fresh = coalesced()
     else:
-        fresh = MilvusStore(Connection(str(tmp_path / "vectors.db")), "contract", VectorIndex(), Metrics())
+        fresh = MilvusStore(MilvusEndpoint(str(tmp_path / "vectors.db")), "contract", VectorIndex(), Metrics())
     fresh.ensure(MODEL, DIM)
     yield fresh
     fresh.close()
@@ -69,7 +69,7 @@ def make_store(request, tmp_path):
             store = coalesced(index.metric)
         else:
             uri = str(tmp_path / "made.db") if backend == "milvus-lite" else request.getfixturevalue("milvus_server").uri
-            store = MilvusStore(Connection(uri), collection, index, Metrics(), **options)
+            store = MilvusStore(MilvusEndpoint(uri), collection, index, Metrics(), **options)
         made.append(store)
         return store
 

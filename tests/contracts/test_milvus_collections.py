@@ -13,8 +13,8 @@ from ml_api.environment import keep_this_machine_out
 from ml_api.errors import ConfigError
 from ml_api.metrics import Metrics
 from ml_api.vectors.base import SearchOptions
-from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
-from ml_api.vectors.milvus.opening import Wanted
+from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
+from ml_api.vectors.milvus.collection import CollectionSpec
 from ml_api.vectors.milvus.schema import collection_schema
 from tests.contracts.samples import DIM, MODEL, axis, record
 
@@ -117,7 +117,7 @@ def test_a_collection_that_somebody_else_made_is_left_alone(make_store, milvus, 
 @pytest.mark.parametrize("backend", REAL_BACKENDS)
 def test_a_creation_that_was_interrupted_is_completed(make_store, milvus, backend):
     alias = f"interrupted_{uuid.uuid4().hex[:8]}"
-    wanted = Wanted(alias, MODEL, DIM, VectorIndex())
+    wanted = CollectionSpec(alias, MODEL, DIM, VectorIndex())
     with milvus(backend) as client:
         client.create_collection(wanted.name, schema=collection_schema(DIM), properties=wanted.properties, timeout=10)
     filled(make_store, backend, collection=alias)
@@ -127,7 +127,7 @@ def test_a_creation_that_was_interrupted_is_completed(make_store, milvus, backen
 
 
 def test_processes_that_open_at_the_same_time_all_succeed(milvus_server):
-    stores = [MilvusStore(Connection(milvus_server.uri), "raced", VectorIndex(), Metrics()) for _ in range(6)]
+    stores = [MilvusStore(MilvusEndpoint(milvus_server.uri), "raced", VectorIndex(), Metrics()) for _ in range(6)]
     with ThreadPoolExecutor(len(stores)) as pool:
         for opened in [pool.submit(store.ensure, MODEL, DIM) for store in stores]:
             opened.result()
@@ -138,7 +138,7 @@ def test_processes_that_open_at_the_same_time_all_succeed(milvus_server):
 
 
 def test_of_processes_with_different_models_one_wins_and_the_others_are_told(milvus_server):
-    stores = [MilvusStore(Connection(milvus_server.uri), "contested", VectorIndex(), Metrics()) for _ in range(4)]
+    stores = [MilvusStore(MilvusEndpoint(milvus_server.uri), "contested", VectorIndex(), Metrics()) for _ in range(4)]
     with ThreadPoolExecutor(len(stores)) as pool:
         attempts = [pool.submit(store.ensure, f"model-{number}@1", DIM) for number, store in enumerate(stores)]
         failures = [attempt.exception() for attempt in attempts]
@@ -167,7 +167,7 @@ def test_a_store_keeps_its_collection_when_the_alias_moves_on(make_store, milvus
 @pytest.mark.parametrize("backend", REAL_BACKENDS)
 def test_a_database_that_does_not_exist_is_a_configuration_error(request, tmp_path, backend):
     uri = str(tmp_path / "made.db") if backend == "milvus-lite" else request.getfixturevalue("milvus_server").uri
-    store = MilvusStore(Connection(uri, database="nowhere"), "images", VectorIndex(), Metrics())
+    store = MilvusStore(MilvusEndpoint(uri, database="nowhere"), "images", VectorIndex(), Metrics())
     with pytest.raises(ConfigError, match=r"no database 'nowhere'.*ML_API_MILVUS_DATABASE"):
         store.ensure(MODEL, DIM)
 
@@ -203,7 +203,7 @@ def reopen(make_store):
 
 
 def test_a_folder_that_is_not_there_yet_is_made(tmp_path):
-    store = MilvusStore(Connection(str(tmp_path / "a" / "b" / "vectors.db")), "images", VectorIndex(), Metrics())
+    store = MilvusStore(MilvusEndpoint(str(tmp_path / "a" / "b" / "vectors.db")), "images", VectorIndex(), Metrics())
     store.ensure(MODEL, DIM)
     store.ping()
     store.close()

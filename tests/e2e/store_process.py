@@ -6,6 +6,7 @@ It says what it is about to do and what is done, one JSON line each: only what w
 import json
 import os
 import resource
+import subprocess
 import sys
 from collections.abc import Callable
 from itertools import count
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from ml_api.errors import MlApiError
 from ml_api.metrics import Metrics
-from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
+from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
 from tests.contracts.samples import DIM, MODEL, record, unit_vectors
 
 BATCH = 40
@@ -59,12 +60,10 @@ def fork_and_die(store: MilvusStore) -> None:
     os.kill(os.getpid(), 9)
 
 
-def die_before_the_child(store: MilvusStore) -> None:
-    """The child lives on, waiting for its input to end, after its parent was killed."""
+def outlived_by_a_program(store: MilvusStore) -> None:
+    """A program that was started here lives on, waiting for its input to end, after its parent was killed."""
     put(store, 0)
-    if os.fork() == 0:
-        sys.stdin.read()
-        sys.exit(0)
+    subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], close_fds=False)
     os.kill(os.getpid(), 9)
 
 
@@ -122,13 +121,13 @@ def refuse_everything(store: MilvusStore) -> None:
 
 PROGRAMS: dict[str, Callable[[MilvusStore], None]] = {
     program.__name__: program
-    for program in (write_forever, fork_and_die, die_before_the_child, hold, fail_to_flush, run_out_of_disk)
+    for program in (write_forever, fork_and_die, outlived_by_a_program, hold, fail_to_flush, run_out_of_disk)
 }
 
 
 def main() -> None:
     uri, program = sys.argv[1:]
-    store = MilvusStore(Connection(uri), "images", VectorIndex(), Metrics())
+    store = MilvusStore(MilvusEndpoint(uri), "images", VectorIndex(), Metrics())
     store.ensure(MODEL, DIM)
     PROGRAMS[program](store)
     store.close()

@@ -14,7 +14,7 @@ import pytest
 from ml_api.corpus.thumbnails import ThumbnailCache
 from ml_api.errors import ConfigError
 from ml_api.metrics import Metrics
-from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
+from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
 from tests.contracts.samples import DIM, MODEL
 from tests.e2e.server_process import MODEL as SERVED_MODEL
 from tests.e2e.server_process import ROOT, Server, children, run
@@ -50,7 +50,7 @@ def socket_of(store):
 
 
 def count_in(store):
-    with closing(MilvusStore(Connection(str(store)), "images", VectorIndex(), Metrics())) as reopened:
+    with closing(MilvusStore(MilvusEndpoint(str(store)), "images", VectorIndex(), Metrics())) as reopened:
         reopened.ensure(MODEL, DIM)
         return reopened.count()
 

@@ -19,7 +19,7 @@ from ml_api.metrics import Metrics
 from ml_api.records import image_id
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.coalescing import CoalescingStore
-from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
+from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
 from tests.contracts.samples import DIM, MODEL, axis, gallery, unit_vectors
 from tests.milvus_server import MilvusServer
 
@@ -55,7 +55,7 @@ def folder(tmp_path):
 
 @contextmanager
 def reopened(folder):
-    with closing(MilvusStore(Connection(folder), "images", VectorIndex(), Metrics())) as store:
+    with closing(MilvusStore(MilvusEndpoint(folder), "images", VectorIndex(), Metrics())) as store:
         store.ensure(MODEL, DIM)
         yield store
 
@@ -149,8 +149,8 @@ def test_a_second_process_is_told_who_has_the_folder(folder):
         assert store.count() == 40
 
 
-def test_a_child_that_outlives_its_parent_does_not_keep_the_folder(folder):
-    with store_process(folder, "die_before_the_child") as process:
+def test_a_program_that_outlives_its_parent_does_not_keep_the_folder(folder):
+    with store_process(folder, "outlived_by_a_program") as process:
         assert process.wait(timeout=30) == -signal.SIGKILL
         with reopened(folder) as store:
             assert store.count() == 40
@@ -194,7 +194,7 @@ def mortal_server(tmp_path):
 
 @contextmanager
 def store_on(server, timeout_s, metrics=None):
-    with closing(MilvusStore(Connection(server.uri), "images", VectorIndex(), metrics or Metrics(), timeout_s)) as store:
+    with closing(MilvusStore(MilvusEndpoint(server.uri), "images", VectorIndex(), metrics or Metrics(), timeout_s)) as store:
         store.ensure(MODEL, DIM)
         yield store
 
@@ -305,7 +305,7 @@ def test_a_hung_server_holds_no_thread_longer_than_the_timeout(server):
 
 
 def test_opening_a_server_that_is_not_there_names_its_address_without_its_password():
-    store = MilvusStore(Connection("http://user:secret@127.0.0.1:1"), "images", VectorIndex(), Metrics(), timeout_s=1)
+    store = MilvusStore(MilvusEndpoint("http://user:secret@127.0.0.1:1"), "images", VectorIndex(), Metrics(), timeout_s=1)
     with pytest.raises(StoreUnavailable, match=r"http://127\.0\.0\.1:1: the vector store cannot be reached") as raised:
         store.ensure(MODEL, DIM)
     assert "secret" not in str(raised.value)

@@ -7,7 +7,7 @@ import pytest
 
 from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.metrics import Metrics
-from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
+from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
 from tests.contracts.samples import DIM, MODEL, axis, record
 from tests.milvus_server import MilvusServer
 
@@ -50,8 +50,8 @@ def server(tmp_path_factory, trusted):
 
 def store_at(server, ca, token=TOKEN, server_name="milvus.test"):
     uri = server.uri.replace("http:", "https:")
-    connection = Connection(uri, token=token, tls_ca=ca, tls_server_name=server_name)
-    return MilvusStore(connection, "images", VectorIndex(), Metrics(), timeout_s=5)
+    endpoint = MilvusEndpoint(uri, token=token, tls_ca=ca, tls_server_name=server_name)
+    return MilvusStore(endpoint, "images", VectorIndex(), Metrics(), timeout_s=5)
 
 
 def test_the_right_certificate_and_token_get_in(server, trusted):

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ml_api.metrics import Metrics
-from ml_api.vectors.milvus import Connection, MilvusStore, VectorIndex
+from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
 from tests.e2e.server_process import MODEL, environment, run
 
 IMAGES = 3000
@@ -70,7 +70,7 @@ def stored(uri):
     from ml_api.embedding.pretrained import resolve
 
     model = resolve(str(MODEL))
-    store = MilvusStore(Connection(str(uri)), "images", VectorIndex(), Metrics())
+    store = MilvusStore(MilvusEndpoint(str(uri)), "images", VectorIndex(), Metrics())
     store.ensure(model.model_id, model.dim)
     try:
         rows = sorted((entry.key, entry.digest) for entry in store.entries())

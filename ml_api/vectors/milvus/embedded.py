@@ -6,7 +6,7 @@
   moved from one to the other.
 - No write after one that failed: the log may end in half a record, behind which nothing is recovered, and the next flush that
   succeeds deletes the logs of the one that did not.
-- Nothing at all in a forked child.
+- Nothing at all in a forked child. Programs that are started meanwhile inherit neither lock: both files are closed on exec.
 """
 
 import logging
@@ -20,7 +20,7 @@ from threading import Lock
 from milvus_lite import DataDirLockedError
 
 from ml_api.errors import ConfigError, StoreUnavailable
-from ml_api.vectors.milvus import forks, owning
+from ml_api.vectors.milvus import owning
 from ml_api.vectors.milvus.access import check_process
 from ml_api.vectors.milvus.failures import NO_SPACE
 from ml_api.vectors.milvus.lite import LiteServer
@@ -34,9 +34,6 @@ FLUSH_BYTES = 32 * 2**20
 
 FLUSH_AGE_S = 5.0
 """A search that finds rows unflushed for longer than this flushes first, for itself and those after it."""
-
-LIBRARY_LOCK = "LOCK"
-"""The file in the folder that Milvus Lite itself locks, without saying by whom."""
 
 _INDEX_FILES = "collections/*/partitions/*/indexes/*.idx"
 
@@ -87,7 +84,6 @@ class EmbeddedAccess:
                 ) from exc
             raise
         self._process = os.getpid()
-        forks.guard(self)
         return self._server.uri
 
     def repair(self) -> bool:
@@ -156,20 +152,6 @@ class EmbeddedAccess:
         with suppress(StoreUnavailable), self._alone():
             disconnect()
             self._let_go()
-            forks.unguard(self)
-
-    def pause_for_fork(self) -> bool:
-        """Keep writers out while the process forks: bytes in a write buffer would be written by parent and child."""
-        return self._writer.acquire(timeout=self._timeout_s)
-
-    def resume_after_fork(self) -> None:
-        self._writer.release()
-
-    def abandon_in_child(self) -> None:
-        """Let go of both locks, ours and the library's: the folder must not stay locked when the parent dies before the child."""
-        self._lock_file = None
-        for lock in (owning.lock_path(self._path), self._path / LIBRARY_LOCK):
-            forks.close_inherited(lock)
 
     def _let_go(self) -> None:
         if self._server is not None:

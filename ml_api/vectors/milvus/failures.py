@@ -10,7 +10,7 @@ from pymilvus import MilvusException
 
 from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, StoreFailure, StoreUnavailable
-from ml_api.vectors.milvus.parameters import Connection
+from ml_api.vectors.milvus.connection import MilvusEndpoint
 
 CANNOT_CONNECT = 2
 """pymilvus's own `Status.CONNECT_FAILED`; every other code is Milvus's."""
@@ -77,8 +77,8 @@ _NO_DATABASE = re.compile(r"database\W.*(not found|does not exist)")
 
 
 @contextmanager
-def startup_failures(connection: Connection, timeout_s: float) -> Iterator[None]:
-    """As `translated`, for the operator: names the server, and takes for ConfigError what only another setting can mend."""
+def startup_failures(endpoint: MilvusEndpoint, timeout_s: float) -> Iterator[None]:
+    """As `translated`, for the operator: names the server, and raises ConfigError for what only another setting can change."""
     try:
         with translated("opening the collection", timeout_s):
             yield
@@ -87,8 +87,8 @@ def startup_failures(connection: Connection, timeout_s: float) -> Iterator[None]
         code = getattr(cause, "code", None)
         if code == DATABASE_NOT_FOUND or _NO_DATABASE.search(str(cause)):
             raise ConfigError(
-                f"there is no database {connection.database!r} on {connection.address} (ML_API_MILVUS_DATABASE)"
+                f"there is no database {endpoint.database!r} on {endpoint.address} (ML_API_MILVUS_DATABASE)"
             ) from cause
         if code == BAD_TOKEN or unavailable.reason == "refused":
-            raise ConfigError(f"{connection.address} refuses the token in ML_API_MILVUS_TOKEN") from cause
-        raise StoreUnavailable(f"{connection.address}: {unavailable.detail}", reason=unavailable.reason) from cause
+            raise ConfigError(f"{endpoint.address} refuses the token in ML_API_MILVUS_TOKEN") from cause
+        raise StoreUnavailable(f"{endpoint.address}: {unavailable.detail}", reason=unavailable.reason) from cause

@@ -4,13 +4,10 @@ import json
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pymilvus import MilvusClient
 
 from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, StoreUnavailable
@@ -19,10 +16,10 @@ from ml_api.records import Entry, Hit, ImageRecord, Vectors
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.milvus import schema
 from ml_api.vectors.milvus.access import Access, ServerAccess
-from ml_api.vectors.milvus.connecting import connect
-from ml_api.vectors.milvus.failures import cut_off_at, startup_failures, translated
-from ml_api.vectors.milvus.opening import SOURCE, Wanted, open_collection
-from ml_api.vectors.milvus.parameters import Connection, VectorIndex
+from ml_api.vectors.milvus.collection import SOURCE, CollectionSpec, VectorIndex, open_collection
+from ml_api.vectors.milvus.connection import MilvusEndpoint, connect
+from ml_api.vectors.milvus.failures import startup_failures
+from ml_api.vectors.milvus.calls import OpenCollection
 from ml_api.vectors.validation import check_records, check_vectors, distinct_ids
 
 OPEN_TIMEOUT_S = 120.0
@@ -41,13 +38,6 @@ NO_IMAGE = "0" * schema.ID_CHARS
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    client: MilvusClient
-    collection: str
-    model: tuple[str, int]
-
-
 class MilvusStore:
     """A VectorStore on a Milvus server (from 2.3.5) or in a Milvus Lite folder.
 
@@ -56,17 +46,17 @@ class MilvusStore:
     """
 
     def __init__(
-        self, connection: Connection, collection: str, index: VectorIndex, metrics: Metrics, timeout_s: float = 10
+        self, endpoint: MilvusEndpoint, collection: str, index: VectorIndex, metrics: Metrics, timeout_s: float = 10
     ) -> None:
-        self._connection = connection
+        self._endpoint = endpoint
         self._alias = collection
         self._index = index
         self._metrics = metrics
         self._timeout_s = timeout_s
-        self._write_timeout_s = max(timeout_s, WRITE_TIMEOUT_S) if connection.embedded else timeout_s
+        self._write_timeout_s = max(timeout_s, WRITE_TIMEOUT_S) if endpoint.embedded else timeout_s
         self._opening = threading.Lock()
-        self._opened: _Opened | None = None
-        self._access: Access = _access_to(connection, timeout_s)
+        self._current: OpenCollection | None = None
+        self._access: Access = _access_to(endpoint, timeout_s)
 
     @property
     def backend(self) -> str:
@@ -74,43 +64,44 @@ class MilvusStore:
 
     def ensure(self, model_id: str, dim: int) -> None:
         with self._opening, self._metrics.store.call(self.backend, "ensure"):
-            if self._opened is None:
-                self._opened = self._open(Wanted(self._alias, model_id, dim, self._index))
-            elif self._opened.model != (model_id, dim):
-                raise ConfigError(f"the collection {self._alias!r} is open for the model {self._opened.model[0]}, not {model_id}")
+            if self._current is None:
+                self._current = self._open(CollectionSpec(self._alias, model_id, dim, self._index))
+            elif (self._current.model_id, self._current.dim) != (model_id, dim):
+                raise ConfigError(
+                    f"the collection {self._alias!r} is open for the model {self._current.model_id}, not {model_id}"
+                )
 
     def upsert(self, records: Sequence[ImageRecord], vectors: Vectors) -> None:
         opened = self._open_now()
-        metadata = check_records(records, vectors, opened.model[1])
+        metadata = check_records(records, vectors, opened.dim)
         for chunk, size in schema.chunks(schema.rows_of(records, metadata, vectors)):
-            with self._call("upsert", self._access.writing(len(chunk), size), self._write_timeout_s):
-                opened.client.upsert(opened.collection, chunk, timeout=self._write_timeout_s)
+            with opened.writing("upsert", len(chunk), size) as timeout_s:
+                opened.client.upsert(opened.collection, chunk, timeout=timeout_s)
 
     def delete(self, ids: Sequence[str]) -> None:
         opened = self._open_now()
         for some in _batches(distinct_ids(ids), schema.CHUNK_BYTES // 64):
-            with self._call("delete", self._access.writing(len(some), 64 * len(some)), self._write_timeout_s):
-                opened.client.delete(opened.collection, filter=_among(some), timeout=self._write_timeout_s)
-        if ids and not self._connection.embedded:
-            self._see_deletes()
+            with opened.writing("delete", len(some), 64 * len(some)) as timeout_s:
+                opened.client.delete(opened.collection, filter=_among(some), timeout=timeout_s)
+        if ids and not self._endpoint.embedded:
+            _see_deletes(opened)
 
     def search(self, vectors: Vectors, options: SearchOptions, deadline: Deadline | None = None) -> list[list[Hit]]:
         opened = self._open_now()
-        check_vectors(vectors, opened.model[1])
+        check_vectors(vectors, opened.dim)
         if not len(vectors):
             return []
-        patience_s = self._patience_s(deadline)
-        with self._call("search", self._access.searching(patience_s), patience_s, deadline):
+        with opened.searching("search", deadline) as timeout_s:
             found = opened.client.search(
                 opened.collection,
                 data=list(np.asarray(vectors, dtype=np.float32)),
                 anns_field=schema.VECTOR,
                 limit=options.limit,
                 offset=options.offset,
-                search_params=self._index.search(options.window, embedded=self._connection.embedded),
+                search_params=self._index.search(options.window, embedded=self._endpoint.embedded),
                 output_fields=schema.RECORD_FIELDS,
                 consistency_level="Session",
-                timeout=self._patience_s(deadline),
+                timeout=timeout_s,
             )
         return [[self._hit(hit) for hit in hits] for hits in found]
 
@@ -129,7 +120,7 @@ class MilvusStore:
         """
         last = ""
         while True:
-            page = self._query(
+            page = self._open_now().query(
                 "entries",
                 filter=f'id > "{last}"',
                 limit=ENTRIES_AT_ONCE,
@@ -145,19 +136,19 @@ class MilvusStore:
             last = max(row["id"] for row in page)
 
     def count(self, deadline: Deadline | None = None) -> int:
-        [row] = self._query("count", deadline, filter="", output_fields=["count(*)"], consistency_level="Strong")
+        [row] = self._open_now().query("count", deadline, filter="", output_fields=["count(*)"], consistency_level="Strong")
         return int(row["count(*)"])
 
     def source(self) -> str:
         opened = self._open_now()
-        with self._call("source", self._access.reading(self._timeout_s), self._timeout_s):
-            found = opened.client.describe_collection(opened.collection, timeout=self._timeout_s)
+        with opened.reading("source") as timeout_s:
+            found = opened.client.describe_collection(opened.collection, timeout=timeout_s)
         return str((found.get("properties") or {}).get(SOURCE, ""))
 
     def set_source(self, location: str) -> None:
         opened = self._open_now()
-        with self._call("set_source", self._access.writing(0, 0), self._write_timeout_s):
-            opened.client.alter_collection_properties(opened.collection, {SOURCE: location}, timeout=self._write_timeout_s)
+        with opened.writing("set_source") as timeout_s:
+            opened.client.alter_collection_properties(opened.collection, {SOURCE: location}, timeout=timeout_s)
 
     def flush(self) -> None:
         self._open_now()
@@ -166,82 +157,57 @@ class MilvusStore:
     def ping(self) -> None:
         """Look for an image that cannot be: as a search, it needs every part of the server."""
         self._access.check()
-        self._query("ping", filter=_among([NO_IMAGE]), output_fields=["id"], consistency_level="Session")
+        self._open_now().query("ping", filter=_among([NO_IMAGE]), output_fields=["id"], consistency_level="Session")
 
     def close(self) -> None:
         with self._opening:
-            opened, self._opened = self._opened, None
+            opened, self._current = self._current, None
             if opened is not None:
                 self._access.close(opened.client.close)
 
-    def _open(self, wanted: Wanted) -> _Opened:
+    def _open(self, spec: CollectionSpec) -> OpenCollection:
         timeout_s = max(self._timeout_s, OPEN_TIMEOUT_S)
         uri = self._access.open()
         client = None
         try:
-            with startup_failures(self._connection, timeout_s):
-                client = connect(self._connection, uri, self._timeout_s)
-                name = open_collection(client, wanted, timeout_s, self._access.repair)
-            self._access.attach(lambda: self._flush(client, name))
+            with startup_failures(self._endpoint, timeout_s):
+                client = connect(self._endpoint, uri, self._timeout_s)
+                name = open_collection(client, spec, timeout_s, self._access.repair)
+            opened = OpenCollection(
+                client, name, spec.model_id, spec.dim, self._access, self._metrics.store, self._timeout_s, self._write_timeout_s
+            )
+            self._access.attach(opened.flush)
         except BaseException:
             # The folder of Milvus Lite must be free again for the next attempt.
             self._access.close(client.close if client is not None else lambda: None)
             raise
-        _log.info("collection %s (%s) is open in %s", wanted.alias, name, self._connection.address)
-        return _Opened(client, name, (wanted.model_id, wanted.dim))
+        _log.info("collection %s (%s) is open in %s", spec.alias, name, self._endpoint.address)
+        return opened
 
-    def _flush(self, client: MilvusClient, name: str) -> None:
-        with self._metrics.store.call(self.backend, "flush"), translated("flush", self._write_timeout_s):
-            client.flush(name, timeout=max(self._timeout_s, WRITE_TIMEOUT_S))
-
-    def _open_now(self) -> _Opened:
-        opened = self._opened
+    def _open_now(self) -> OpenCollection:
+        opened = self._current
         if opened is None:
             raise StoreUnavailable("the vector store is not open", reason="closed")
         return opened
 
-    @contextmanager
-    def _call(
-        self, operation: str, turn: AbstractContextManager[None], timeout_s: float, deadline: Deadline | None = None
-    ) -> Iterator[None]:
-        """One call of pymilvus: measured, waiting its turn, its exceptions translated."""
-        measured = self._metrics.store.call(self.backend, operation)
-        with measured, cut_off_at(deadline), turn, translated(operation, timeout_s):
-            yield
-
-    def _patience_s(self, deadline: Deadline | None) -> float:
-        return self._timeout_s if deadline is None else min(self._timeout_s, deadline.left_s())
-
     def _rows(self, operation: str, ids: Sequence[str], fields: list[str], deadline: Deadline | None) -> Iterator[schema.Row]:
         self._open_now()
         for some in _batches(distinct_ids(ids), IDS_AT_ONCE):
-            yield from self._query(operation, deadline, filter=_among(some), output_fields=fields, consistency_level="Session")
-
-    def _see_deletes(self) -> None:
-        """Wait until the server shows them gone.
-
-        On a busy server 2.3.5 a Session read after a delete still saw the rows, 13 times of 60; after one Strong read it never did.
-        Upserts are seen at once.
-        """
-        self._query("settle", filter=_among([NO_IMAGE]), output_fields=["id"], consistency_level="Strong")
-
-    def _query(self, operation: str, deadline: Deadline | None = None, **what: Any) -> list[schema.Row]:
-        opened = self._open_now()
-        patience_s = self._patience_s(deadline)
-        with self._call(operation, self._access.reading(patience_s), patience_s, deadline):
-            return list(opened.client.query(opened.collection, timeout=self._patience_s(deadline), **what))
+            yield from self._open_now().query(
+                operation, deadline, filter=_among(some), output_fields=fields, consistency_level="Session"
+            )
 
     def _hit(self, hit: Any) -> Hit:
         distance = float(hit["distance"])
         return Hit(schema.record_of(hit["entity"]), -distance if self._index.metric == "L2" else distance)
 
 
-def _access_to(connection: Connection, timeout_s: float) -> Access:
-    if not connection.embedded:
-        return ServerAccess(connection.uri)
+def _access_to(endpoint: MilvusEndpoint, timeout_s: float) -> Access:
+    if not endpoint.embedded:
+        return ServerAccess(endpoint.uri)
     from ml_api.vectors.milvus.embedded import EmbeddedAccess
 
-    return EmbeddedAccess(connection.uri, timeout_s)
+    return EmbeddedAccess(endpoint.uri, timeout_s)
 
 
 def _among(ids: Sequence[str]) -> str:
@@ -251,3 +217,12 @@ def _among(ids: Sequence[str]) -> str:
 
 def _batches(ids: list[str], size: int) -> Iterator[list[str]]:
     return (ids[start : start + size] for start in range(0, len(ids), size))
+
+
+def _see_deletes(opened: OpenCollection) -> None:
+    """Wait until the server shows them gone.
+
+    On a busy server 2.3.5 a Session read after a delete still saw the rows, 13 times of 60; after one Strong read it never did.
+    Upserts are seen at once.
+    """
+    opened.query("settle", filter=_among([NO_IMAGE]), output_fields=["id"], consistency_level="Strong")

@@ -12,7 +12,7 @@ from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.vectors.milvus.embedded import FLUSH_BYTES, FLUSH_ROWS, EmbeddedAccess
 from ml_api.vectors.milvus.failures import startup_failures, translated
 from ml_api.vectors.milvus.locks import SharedLock
-from ml_api.vectors.milvus.parameters import Connection, VectorIndex
+from ml_api.vectors.milvus import MilvusEndpoint, VectorIndex
 from ml_api.vectors.milvus.schema import CHUNK_BYTES, chunks, rows_of
 from tests.contracts.samples import record, unit_vectors
 
@@ -196,9 +196,9 @@ def test_ivf_flat_never_looks_into_more_clusters_than_there_are():
 
 
 def test_neither_token_nor_password_is_shown():
-    connection = Connection("https://user:secret@milvus.example:19530", token="secret")
-    assert connection.address == "https://milvus.example:19530"
-    assert "token" not in repr(connection)
+    endpoint = MilvusEndpoint("https://user:secret@milvus.example:19530", token="secret")
+    assert endpoint.address == "https://milvus.example:19530"
+    assert "token" not in repr(endpoint)
 
 
 class Rpc(grpc.RpcError):
@@ -244,5 +244,5 @@ def test_a_mistake_of_ours_is_not_called_an_outage():
     ],
 )
 def test_what_only_a_setting_can_mend_is_a_configuration_error(error, words):
-    with pytest.raises(ConfigError, match=words), startup_failures(Connection("http://milvus:19530", "secret"), 7):
+    with pytest.raises(ConfigError, match=words), startup_failures(MilvusEndpoint("http://milvus:19530", "secret"), 7):
         raise error

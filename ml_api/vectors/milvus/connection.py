@@ -1,11 +1,12 @@
-"""A pymilvus client that fails at once and comes back by itself."""
+"""Where the vectors are kept, and a pymilvus client for it that fails at once and comes back by itself."""
 
 import logging
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from pymilvus import MilvusClient
-
-from ml_api.vectors.milvus.parameters import Connection
 
 RECONNECT_MS = 1000
 """gRPC's longest pause between attempts to reconnect, where it would take up to two minutes."""
@@ -21,22 +22,45 @@ attack ("too_many_pings"), closes the connection, and the first search after hal
 hour and connects again, for which the socket's file must still be there: a cleaner of /tmp may not know what it is."""
 
 
-def connect(connection: Connection, uri: str, timeout_s: float) -> MilvusClient:
+@dataclass(frozen=True, slots=True)
+class MilvusEndpoint:
+    """A Milvus server (`http(s)://host:port`) or a folder of Milvus Lite (a path ending in `.db`), and as whom to connect."""
+
+    uri: str
+    token: str = field(default="", repr=False)
+    database: str = ""
+    tls_ca: Path | None = None
+    tls_server_name: str = ""
+
+    @property
+    def embedded(self) -> bool:
+        return "://" not in self.uri
+
+    @property
+    def address(self) -> str:
+        """For messages: without the password that a URI can carry."""
+        if self.embedded:
+            return self.uri
+        parts = urlsplit(self.uri)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def connect(endpoint: MilvusEndpoint, uri: str, timeout_s: float) -> MilvusClient:
     """Raises what pymilvus raises."""
     # It logs every failure with a traceback, in a format of its own; what it raises is logged once, at the edge.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
     grpc_options: dict[str, Any] = {"grpc.max_reconnect_backoff_ms": RECONNECT_MS}
-    if connection.embedded:
+    if endpoint.embedded:
         grpc_options |= IN_THIS_PROCESS
     options: dict[str, Any] = {"grpc_options": grpc_options}
-    if connection.tls_ca is not None:
-        options["server_pem_path"] = str(connection.tls_ca)
-    if connection.tls_server_name:
-        options["server_name"] = connection.tls_server_name
+    if endpoint.tls_ca is not None:
+        options["server_pem_path"] = str(endpoint.tls_ca)
+    if endpoint.tls_server_name:
+        options["server_name"] = endpoint.tls_server_name
     client = MilvusClient(
         uri=uri,
-        token=connection.token,
-        db_name=connection.database,
+        token=endpoint.token,
+        db_name=endpoint.database,
         timeout=timeout_s,
         # A shared connection outlives its client, and is handed to whoever comes next at the same port.
         dedicated=True,

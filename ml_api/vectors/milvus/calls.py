@@ -1,0 +1,69 @@
+"""A collection that is open, and the way to call it: measured, in turn, bounded in time, with exceptions as ours."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pymilvus import MilvusClient
+
+from ml_api.deadline import Deadline
+from ml_api.metrics.store import StoreMetrics
+from ml_api.vectors.milvus.access import Access
+from ml_api.vectors.milvus.failures import cut_off_at, translated
+from ml_api.vectors.milvus.schema import Row
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCollection:
+    """Every call of pymilvus after opening goes through `reading`, `searching` or `writing`, which give the timeout to call with.
+
+    They raise StoreUnavailable, and DeadlineExceeded where the caller's time is up.
+    """
+
+    client: MilvusClient
+    collection: str
+    model_id: str
+    dim: int
+    access: Access
+    metrics: StoreMetrics
+    timeout_s: float
+    write_timeout_s: float
+
+    @contextmanager
+    def reading(self, operation: str, deadline: Deadline | None = None) -> Iterator[float]:
+        patience_s = self._patience_s(deadline)
+        with self._call(operation, self.access.reading(patience_s), patience_s, deadline):
+            yield self._patience_s(deadline)
+
+    @contextmanager
+    def searching(self, operation: str, deadline: Deadline | None = None) -> Iterator[float]:
+        patience_s = self._patience_s(deadline)
+        with self._call(operation, self.access.searching(patience_s), patience_s, deadline):
+            yield self._patience_s(deadline)
+
+    @contextmanager
+    def writing(self, operation: str, rows: int = 0, size: int = 0) -> Iterator[float]:
+        with self._call(operation, self.access.writing(rows, size), self.write_timeout_s):
+            yield self.write_timeout_s
+
+    def query(self, operation: str, deadline: Deadline | None = None, **what: Any) -> list[Row]:
+        with self.reading(operation, deadline) as timeout_s:
+            return list(self.client.query(self.collection, timeout=timeout_s, **what))
+
+    def flush(self) -> None:
+        """For Access alone, which knows when nobody else is inside."""
+        timeout_s = self.write_timeout_s
+        with self.metrics.call(self.access.backend, "flush"), translated("flush", timeout_s):
+            self.client.flush(self.collection, timeout=timeout_s)
+
+    @contextmanager
+    def _call(
+        self, operation: str, turn: AbstractContextManager[None], timeout_s: float, deadline: Deadline | None = None
+    ) -> Iterator[None]:
+        measured = self.metrics.call(self.access.backend, operation)
+        with measured, cut_off_at(deadline), turn, translated(operation, timeout_s):
+            yield
+
+    def _patience_s(self, deadline: Deadline | None) -> float:
+        return self.timeout_s if deadline is None else min(self.timeout_s, deadline.left_s())

@@ -1,0 +1,160 @@
+"""The collection and its index: found behind its alias or created, and made sure to be ours to use.
+
+Several processes may do this at once on a server: every step may find its work done by another.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pymilvus import MilvusClient, MilvusException
+
+from ml_api.errors import ConfigError
+from ml_api.vectors.base import Metric
+from ml_api.vectors.milvus.schema import VECTOR, collection_schema
+
+MODEL = "ml_api.model_id"
+DIM = "ml_api.dim"
+METRIC = "ml_api.metric"
+INDEX = "ml_api.index"
+SOURCE = "ml_api.source"
+"""Set later than the others, which are fixed; both Milvus Lite and server 2.3.5 merge it with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorIndex:
+    """The index and its parameters, named as Milvus does. Metric and kind are fixed when a collection is created."""
+
+    metric: Metric = "COSINE"
+    kind: Literal["HNSW", "IVF_FLAT", "FLAT"] = "HNSW"
+    hnsw_m: int = 16
+    hnsw_ef_construction: int = 200
+    hnsw_ef: int = 64
+    ivf_nlist: int = 1024
+    ivf_nprobe: int = 16
+
+    @property
+    def build(self) -> dict[str, int]:
+        match self.kind:
+            case "HNSW":
+                return {"M": self.hnsw_m, "efConstruction": self.hnsw_ef_construction}
+            case "IVF_FLAT":
+                return {"nlist": self.ivf_nlist}
+            case "FLAT":
+                return {}
+
+    def search(self, window: int, *, embedded: bool) -> dict[str, Any]:
+        """`window` is the number of nearest vectors wanted; HNSW must look at as many candidates at least.
+
+        So must IVF_FLAT on Milvus Lite, where a segment of a thousand rows can have as many clusters, of one row each.
+        """
+        params = {}
+        match self.kind:
+            case "HNSW":
+                params = {"ef": max(self.hnsw_ef, window)}
+            case "IVF_FLAT":
+                params = {"nprobe": min(max(self.ivf_nprobe, window if embedded else 0), self.ivf_nlist)}
+            case "FLAT":
+                pass
+        return {"metric_type": self.metric, "params": params}
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSpec:
+    """The collection that a store asks for. What it is made of stands in its properties: Milvus Lite drops descriptions."""
+
+    alias: str
+    model_id: str
+    dim: int
+    index: VectorIndex
+
+    @property
+    def properties(self) -> dict[str, str]:
+        return {MODEL: self.model_id, DIM: str(self.dim), METRIC: self.index.metric, INDEX: self.index.kind}
+
+    @property
+    def name(self) -> str:
+        """The same for everyone who wants the same, so that creating it twice is creating it once."""
+        fingerprint = hashlib.sha256(repr(sorted(self.properties.items())).encode()).hexdigest()[:12]
+        return f"{self.alias}_{fingerprint}"
+
+
+def open_collection(client: MilvusClient, spec: CollectionSpec, timeout_s: float, repair: Callable[[], bool]) -> str:
+    """The name of the collection behind the alias, loaded. Raises ConfigError if it holds something else than wanted.
+
+    If it does not load, `repair` may put right what it finds, and it is tried again.
+
+    The name and not the alias is what the store goes on using: if the alias is moved to the collection of a new model, processes
+    that embed with the old one must not search it.
+    """
+    if not client.has_collection(spec.alias, timeout=timeout_s):
+        _create(client, spec, timeout_s)
+    found = client.describe_collection(spec.alias, timeout=timeout_s)
+    _check(spec, found.get("properties") or {})
+    name = str(found["collection_name"])
+    try:
+        client.load_collection(name, timeout=timeout_s)
+    except MilvusException:
+        if not repair():
+            raise
+        client.load_collection(name, timeout=timeout_s)
+    return name
+
+
+def _create(client: MilvusClient, spec: CollectionSpec, timeout_s: float) -> None:
+    """Alias last: whoever finds the alias finds a complete collection."""
+    if not client.has_collection(spec.name, timeout=timeout_s):
+        _unless(
+            lambda: client.has_collection(spec.name, timeout=timeout_s),
+            lambda: client.create_collection(
+                spec.name,
+                schema=collection_schema(spec.dim),
+                properties=spec.properties,
+                # What pymilvus falls back to where it does not pass on the level asked for (it does not with `iterator`).
+                consistency_level="Strong",
+                timeout=timeout_s,
+            ),
+        )
+    if not client.list_indexes(spec.name, timeout=timeout_s):
+        params = client.prepare_index_params()
+        # `params` in `params`: pymilvus flattens one level, and Milvus Lite ignores what is flat. Servers accept both forms.
+        build = {"params": spec.index.build}
+        params.add_index(VECTOR, index_type=spec.index.kind, metric_type=spec.index.metric, params=build)
+        _unless(
+            lambda: bool(client.list_indexes(spec.name, timeout=timeout_s)),
+            lambda: client.create_index(spec.name, params, timeout=timeout_s),
+        )
+    _unless(
+        lambda: client.has_collection(spec.alias, timeout=timeout_s),
+        lambda: client.create_alias(spec.name, spec.alias, timeout=timeout_s),
+    )
+
+
+def _unless(done: Callable[[], bool], step: Callable[[], Any]) -> None:
+    """Take the step; that it failed does not matter if another process has done it meanwhile."""
+    try:
+        step()
+    except MilvusException:
+        if not done():
+            raise
+
+
+def _check(spec: CollectionSpec, properties: Mapping[str, str]) -> None:
+    if MODEL not in properties:
+        raise ConfigError(
+            f"the Milvus collection {spec.alias!r} was not made by this application; choose another name in ML_API_COLLECTION"
+        )
+    if (properties[MODEL], properties[DIM]) != (spec.model_id, str(spec.dim)):
+        raise ConfigError(
+            f"the collection {spec.alias!r} holds vectors of the model {properties[MODEL]} ({properties[DIM]} dimensions), but "
+            f"the configured model is {spec.model_id} ({spec.dim} dimensions), and vectors of different models cannot be "
+            "compared. Set ML_API_MODEL back to the old model, or choose another ML_API_COLLECTION and sync again"
+        )
+    for setting, key in (("ML_API_METRIC", METRIC), ("ML_API_INDEX", INDEX)):
+        if properties[key] != spec.properties[key]:
+            raise ConfigError(
+                f"the collection {spec.alias!r} was created with {properties[key]}, which cannot be changed to "
+                f"{spec.properties[key]}. Set {setting} back to {properties[key]}, or choose another ML_API_COLLECTION and sync "
+                "again"
+            )
