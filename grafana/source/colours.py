@@ -30,6 +30,7 @@ SYNC: Final[Colours] = {
     "removed": "purple",
     "unchanged": "text",
     "duplicate": "yellow",
+    "unlisted": WARN,
     "failed": BAD,
 }
 WINDOWS: Final[Colours] = {"5m": "yellow", "1h": WARN, "6h": BAD, "3d": "dark-red"}

@@ -12,6 +12,7 @@ from ml_api.api.schemas import Problem
 from ml_api.api.state import services
 from ml_api.errors import MlApiError
 from ml_api.logs.repeats import Repeats
+from ml_api.metrics.http import Rejection
 from ml_api.settings import environment_name
 
 MEDIA_TYPE = "application/problem+json"
@@ -41,12 +42,12 @@ STATUS: dict[type[MlApiError], int] = {
     errors.SyncRefused: 409,
     errors.ConfigError: 500,
 }
-REASONS: dict[type[MlApiError], str] = {
-    errors.TooLarge: "too_large",
-    errors.InvalidImage: "bad_image",
-    errors.TooCostly: "too_costly",
-    errors.Overloaded: "queue_full",
-    errors.DeadlineExceeded: "deadline",
+REASONS: dict[type[MlApiError], Rejection] = {
+    errors.TooLarge: Rejection.TOO_LARGE,
+    errors.InvalidImage: Rejection.BAD_IMAGE,
+    errors.TooCostly: Rejection.TOO_COSTLY,
+    errors.Overloaded: Rejection.QUEUE_FULL,
+    errors.DeadlineExceeded: Rejection.DEADLINE,
 }
 """What is counted as rejected, beyond its status."""
 TITLES = {

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.plan import Plan
 from ml_api.indexing.reading import Unusable
-from ml_api.indexing.report import Outcome, SyncReport
+from ml_api.indexing.report import SyncReport
 from ml_api.metrics.sync import SyncMetrics
+from ml_api.records import SyncOutcome
 
 Progress = Callable[[SyncReport], None]
 
@@ -15,14 +16,14 @@ Progress = Callable[[SyncReport], None]
 class Account:
     def __init__(self, plan: Plan, failures: Failures, measured: SyncMetrics, progress: Progress) -> None:
         self.report = SyncReport(plan.location, plan.coverage, total=plan.total, problems=plan.problems)
-        self.report.count(Outcome.UNCHANGED, plan.unchanged)
-        self.report.count(Outcome.UNLISTED, plan.unlisted)
+        self.report.count(SyncOutcome.UNCHANGED, plan.unchanged)
+        self.report.count(SyncOutcome.UNLISTED, plan.unlisted)
         self._failures = failures
         self._measured = measured
         self._progress = progress
-        self._counted = Counter[Outcome]()
+        self._counted = Counter[SyncOutcome]()
 
-    def add(self, outcomes: Iterable[Outcome]) -> None:
+    def add(self, outcomes: Iterable[SyncOutcome]) -> None:
         self.report.outcomes.update(outcomes)
         self.tell()
 

@@ -11,7 +11,7 @@ from typing import Self
 from ml_api.embedding.base import NOT_FINITE, Encoder
 from ml_api.errors import ModelUnavailable
 from ml_api.indexing.reading import Fresh
-from ml_api.metrics.sync import SyncMetrics
+from ml_api.metrics.sync import SyncMetrics, SyncStage
 from ml_api.records import Vectors
 
 
@@ -56,7 +56,7 @@ class Passes:
         return done
 
     def _embed(self, files: Sequence[Fresh]) -> list[Embedded]:
-        with self._measured.stage("embed"):
+        with self._measured.stage(SyncStage.EMBED):
             return list(_halved(self._encoder, files))
 
 

@@ -2,22 +2,9 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from ml_api.corpus.base import Coverage
-
-
-class Outcome(StrEnum):
-    ADDED = "added"
-    REPLACED = "replaced"
-    MOVED = "moved"
-    REMOVED = "removed"
-    UNCHANGED = "unchanged"
-    DUPLICATE = "duplicate"
-    """A new file with the bytes of one that was indexed before: it took over its vector."""
-    UNLISTED = "unlisted"
-    """Indexed, and it stays: the folder where its file lies, or lay, could not be listed."""
-    FAILED = "failed"
+from ml_api.records import SyncOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +20,7 @@ class SyncReport:
     location: str
     coverage: Coverage
     total: int = 0
-    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    outcomes: Counter[SyncOutcome] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
     problems: tuple[str, ...] = ()
     embedded: int = 0
@@ -43,13 +30,13 @@ class SyncReport:
     stopped: bool = False
     """Before everything was done, because it was told to."""
 
-    def count(self, outcome: Outcome, number: int = 1) -> None:
+    def count(self, outcome: SyncOutcome, number: int = 1) -> None:
         if number:
             self.outcomes[outcome] += number
 
     def fail(self, key: str, reason: str) -> None:
         self.failures.append(Failure(key, reason))
-        self.count(Outcome.FAILED)
+        self.count(SyncOutcome.FAILED)
 
     @property
     def done(self) -> int:
@@ -61,12 +48,12 @@ class SyncReport:
         return self.without_vector > 0 and self.embedded == 0
 
     def summary(self) -> str:
-        parts = [f"{self.outcomes[outcome]} {outcome}" for outcome in Outcome if self.outcomes[outcome]]
+        parts = [f"{self.outcomes[outcome]} {outcome}" for outcome in SyncOutcome if self.outcomes[outcome]]
         found = ", ".join(parts) or ("nothing indexed" if self.total else f"no images in {self.location}")
         left_out = (("passed over", self.coverage.summary()), ("not listed", self.coverage.unlisted_summary()))
         return "; ".join([found, *(f"{what}: {which}" for what, which in left_out if which)])
 
     def log_fields(self) -> dict[str, int | float]:
         """The report as fields of one log line."""
-        counts: dict[str, int | float] = {f"ml_api.sync.{outcome}": self.outcomes[outcome] for outcome in Outcome}
+        counts: dict[str, int | float] = {f"ml_api.sync.{outcome}": self.outcomes[outcome] for outcome in SyncOutcome}
         return counts | {"ml_api.sync.seconds": round(self.seconds, 3), "event.duration": int(self.seconds * 1e9)}

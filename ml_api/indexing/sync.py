@@ -25,10 +25,10 @@ from ml_api.indexing.guard import Consent
 from ml_api.indexing.passes import Embedded, Passes
 from ml_api.indexing.plan import Plan, Task, make_plan
 from ml_api.indexing.reading import FileReader, Fresh, Known, Unusable
-from ml_api.indexing.report import Outcome, SyncReport
+from ml_api.indexing.report import SyncReport
 from ml_api.metrics import Metrics
-from ml_api.metrics.sync import SyncMetrics
-from ml_api.records import ImageRecord, Vectors, image_id
+from ml_api.metrics.sync import SyncMetrics, SyncStage
+from ml_api.records import ImageRecord, SyncOutcome, Vectors, image_id
 from ml_api.vectors.base import VectorStore
 
 BATCH = 32
@@ -62,7 +62,7 @@ class Indexer:
     def plan(self, consent: Consent = Consent()) -> Plan:  # noqa: B008 - frozen
         """What there is to do. Raises SyncRefused if it looks like an accident that `consent` does not cover; see `guard.check`."""
         self._measured.begin()
-        with self._measured.stage("plan"):
+        with self._measured.stage(SyncStage.PLAN):
             plan = make_plan(self._corpus, self._store, self._failures)
             guard.check(plan, self._store.source(), consent)
         self._measured.backlog.set(len(plan.tasks) + len(plan.removed))
@@ -109,7 +109,7 @@ class _Run:
         self._gone: set[str] = set()
         self._fresh: list[Fresh] = []
         self._known: list[Known] = []
-        self._written: tuple[Future[None], list[Outcome]] | None = None
+        self._written: tuple[Future[None], list[SyncOutcome]] | None = None
 
     def leave_out_known(self, plan: Plan) -> None:
         for task, reason in plan.failed:
@@ -117,7 +117,7 @@ class _Run:
 
     def index(self, reader: FileReader, encoder: Encoder) -> None:
         def read(task: Task) -> Fresh | Known | Unusable:
-            with self._measured.stage("read"):
+            with self._measured.stage(SyncStage.READ):
                 return reader.read(task)
 
         with (
@@ -145,11 +145,11 @@ class _Run:
 
     def remove(self) -> None:
         """Last of all: until here every vector that a moved file takes over is still stored."""
-        with self._measured.stage("remove"):
+        with self._measured.stage(SyncStage.REMOVE):
             for ids in _batches(sorted(self._removed | self._gone), REMOVE_AT_ONCE):
                 self._store.delete(ids)
             self._store.flush()
-        self._account.add([Outcome.REMOVED] * len(self._removed))
+        self._account.add([SyncOutcome.REMOVED] * len(self._removed))
 
     def _take(self, result: Fresh | Known | Unusable) -> None:
         match result:
@@ -176,7 +176,7 @@ class _Run:
                 self._leave_out(Unusable(part.files[0].task, part.reason, gone=True, lasting=False))
                 continue
             self._account.report.embedded += len(part.files)
-            outcomes = [Outcome.ADDED if file.task.stored is None else Outcome.REPLACED for file in part.files]
+            outcomes = [SyncOutcome.ADDED if file.task.stored is None else SyncOutcome.REPLACED for file in part.files]
             self._write(writer, [file.record for file in part.files], part.vectors, outcomes)
 
     def _take_over(self, writer: Executor) -> None:
@@ -189,24 +189,24 @@ class _Run:
         self._write(writer, [_readdressed(records[file.source.id], file.task) for file in self._known], rows, outcomes)
         self._known = []
 
-    def _outcome(self, file: Known, source: ImageRecord) -> Outcome:
+    def _outcome(self, file: Known, source: ImageRecord) -> SyncOutcome:
         """Equal bytes under the same key are the same image; a removed entry's bytes under a new key have moved, once."""
         if file.task.stored is not None:
             same = file.source.id == file.task.stored.id and source.metadata == file.task.metadata
-            return Outcome.UNCHANGED if same else Outcome.REPLACED
+            return SyncOutcome.UNCHANGED if same else SyncOutcome.REPLACED
         if file.source.id in self._removed:
             self._removed.remove(file.source.id)
             self._gone.add(file.source.id)
             self._account.report.total -= 1  # one file, though it was both a task and a removal
-            return Outcome.MOVED
-        return Outcome.DUPLICATE
+            return SyncOutcome.MOVED
+        return SyncOutcome.DUPLICATE
 
-    def _write(self, writer: Executor, records: list[ImageRecord], vectors: Vectors, outcomes: list[Outcome]) -> None:
+    def _write(self, writer: Executor, records: list[ImageRecord], vectors: Vectors, outcomes: list[SyncOutcome]) -> None:
         """Start writing a batch, once the one before it is written: a failure shows before more work is done."""
         self._await_write()
 
         def write() -> None:
-            with self._measured.stage("write"):
+            with self._measured.stage(SyncStage.WRITE):
                 self._store.upsert(records, vectors)
 
         self._written = writer.submit(copy_context().run, write), outcomes

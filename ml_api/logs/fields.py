@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, Literal
 
+from ml_api.records import SyncOutcome
 from ml_api.stages import Stage
 
 Type = Literal["date", "keyword", "wildcard", "match_only_text", "long", "float", "ip"]
@@ -61,14 +62,7 @@ FIELDS: Final[Mapping[str, tuple[Type, str]]] = {
     "ml_api.query.text": ("match_only_text", "The search text, if `ML_API_LOG_QUERIES` asks for it"),
     "ml_api.times": ("long", "How often this happened since the last such line: what happens all the time is told once a second"),
     "ml_api.key": ("keyword", "Key of the image that the line is about"),
-    "ml_api.sync.added": ("long", "Files of a sync, by what became of them"),
-    "ml_api.sync.replaced": ("long", "Likewise"),
-    "ml_api.sync.moved": ("long", "Likewise"),
-    "ml_api.sync.removed": ("long", "Likewise"),
-    "ml_api.sync.unchanged": ("long", "Likewise"),
-    "ml_api.sync.duplicate": ("long", "Likewise"),
-    "ml_api.sync.unlisted": ("long", "Likewise"),
-    "ml_api.sync.failed": ("long", "Likewise"),
+    **{f"ml_api.sync.{outcome}": ("long", f"Files of a sync: {outcome}") for outcome in SyncOutcome},
     "ml_api.sync.seconds": ("float", "How long the sync took"),
 }
 """By name: type and meaning."""

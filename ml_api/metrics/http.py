@@ -1,5 +1,6 @@
 """Requests as clients see them: how many, how long, how large, and what was refused."""
 
+from enum import StrEnum
 from typing import Final
 
 from ml_api.metrics.catalogue import Catalogue
@@ -10,7 +11,14 @@ DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5, 10,
 SIZES: Final = tuple(1024 * 4**power for power in range(9))
 """1 KiB to 64 MiB."""
 
-REJECTIONS: Final = ("too_large", "bad_image", "too_costly", "queue_full", "deadline")
+
+class Rejection(StrEnum):
+    TOO_LARGE = "too_large"
+    BAD_IMAGE = "bad_image"
+    TOO_COSTLY = "too_costly"
+    QUEUE_FULL = "queue_full"
+    DEADLINE = "deadline"
+
 
 STATES: Final = ("reading", "waiting", "working", "sending")
 
@@ -39,5 +47,5 @@ class HttpMetrics:
             "http_response_size_bytes", "Size of the bodies of answers.", {"route": ()}, buckets=SIZES
         )
         self.rejected = catalogue.counter(
-            "ml_api_rejected", "Requests that were refused or given up, and why.", {"reason": REJECTIONS}
+            "ml_api_rejected", "Requests that were refused or given up, and why.", {"reason": tuple(Rejection)}
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from time import perf_counter
 from typing import get_args
 
@@ -9,12 +10,18 @@ from ml_api.errors import DeadlineExceeded, StoreFailure, StoreUnavailable
 from ml_api.metrics.catalogue import Catalogue
 
 
+class CallOutcome(StrEnum):
+    OK = "ok"
+    ERROR = "error"
+    DEADLINE = "deadline"
+
+
 class StoreMetrics:
     def __init__(self, catalogue: Catalogue) -> None:
         self.duration = catalogue.histogram(
             "ml_api_store_duration_seconds",
             "Time of one call of the vector store; `deadline` is a call that was cut off as its caller's time was up.",
-            {"backend": (), "operation": (), "outcome": ("ok", "error", "deadline")},
+            {"backend": (), "operation": (), "outcome": tuple(CallOutcome)},
         )
         self.errors = catalogue.counter(
             "ml_api_store_errors",
@@ -31,14 +38,14 @@ class StoreMetrics:
     @contextmanager
     def call(self, backend: str, operation: str) -> Iterator[None]:
         """Time one call of a vector store, whether it succeeds or raises."""
-        started, outcome = perf_counter(), "ok"
+        started, outcome = perf_counter(), CallOutcome.OK
         try:
             yield
         except DeadlineExceeded:
-            outcome = "deadline"
+            outcome = CallOutcome.DEADLINE
             raise
         except BaseException as exc:
-            outcome = "error"
+            outcome = CallOutcome.ERROR
             reason = exc.reason if isinstance(exc, StoreUnavailable) else "failed"
             self.errors.labels(backend, operation, reason).inc()
             raise

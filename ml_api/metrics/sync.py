@@ -8,18 +8,25 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
-from typing import Final
 
 from prometheus_client import Metric, write_to_textfile
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from ml_api.metrics.catalogue import Catalogue
+from ml_api.records import SyncOutcome
 
-OUTCOMES: Final = ("added", "replaced", "moved", "removed", "unchanged", "duplicate", "unlisted", "failed")
-STAGES: Final = ("plan", "read", "embed", "write", "remove")
+
+class SyncStage(StrEnum):
+    PLAN = "plan"
+    READ = "read"
+    EMBED = "embed"
+    WRITE = "write"
+    REMOVE = "remove"
+
 
 _log = logging.getLogger(__name__)
 
@@ -27,11 +34,11 @@ _log = logging.getLogger(__name__)
 class SyncMetrics:
     def __init__(self, catalogue: Catalogue) -> None:
         self.registry = catalogue.registry
-        self.items = catalogue.counter("ml_api_sync_items", "Files that syncs accounted for.", {"outcome": OUTCOMES})
+        self.items = catalogue.counter("ml_api_sync_items", "Files that syncs accounted for.", {"outcome": tuple(SyncOutcome)})
         self.stage_duration = catalogue.gauge(
             "ml_api_sync_stage_duration_seconds",
             "Time that the last sync spent in one stage, its threads added up; stages overlap.",
-            {"stage": STAGES},
+            {"stage": tuple(SyncStage)},
         )
         self.backlog = catalogue.gauge("ml_api_sync_backlog", "Files that the last sync found to do and has not done.")
         self.last_success = catalogue.gauge(
@@ -40,11 +47,11 @@ class SyncMetrics:
 
     def begin(self) -> None:
         """A new sync's stages have taken no time yet."""
-        for stage in STAGES:
+        for stage in SyncStage:
             self.stage_duration.labels(stage).set(0)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: SyncStage) -> Iterator[None]:
         """Add the time until the context ends. From any thread."""
         started = perf_counter()
         try:
@@ -61,7 +68,7 @@ class SyncMetrics:
         for family in SyncFile(path).collect():
             for sample in family.samples:
                 match sample.name:
-                    case "ml_api_sync_items_total" if sample.labels.get("outcome") in OUTCOMES:
+                    case "ml_api_sync_items_total" if sample.labels.get("outcome") in tuple(SyncOutcome):
                         self.items.labels(sample.labels["outcome"]).inc(sample.value)
                     case "ml_api_sync_last_success_timestamp_seconds":
                         self.last_success.set(sample.value)

@@ -7,6 +7,7 @@ import pytest
 from grafana.source import colours
 from ml_api import stages
 from ml_api.api.schemas import Timings
+from ml_api.records import SyncOutcome
 from ml_api.stages import Operation, Stage, stage
 
 
@@ -61,3 +62,7 @@ def test_an_answer_tells_every_stage_before_it_is_written():
 
 def test_the_dashboards_have_a_colour_for_every_stage():
     assert list(colours.STAGES) == list(Stage)
+
+
+def test_the_dashboards_have_a_colour_for_every_outcome():
+    assert list(colours.SYNC) == list(SyncOutcome)

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from ml_api.metrics import Metrics
-from ml_api.metrics.sync import SyncFile
+from ml_api.metrics.sync import SyncFile, SyncStage
 
 
 def served(path):
@@ -18,7 +18,7 @@ def test_the_service_serves_what_a_sync_has_left(tmp_path):
     measured = Metrics().sync
     measured.items.labels("added").inc(3)
     measured.backlog.set(7)
-    with measured.stage("embed"):
+    with measured.stage(SyncStage.EMBED):
         pass
     measured.save(path)
     registry = served(path)

@@ -19,10 +19,10 @@ from ml_api.errors import CorpusUnavailable, StoreUnavailable, SyncRefused
 from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.guard import Consent
-from ml_api.indexing.report import Outcome, SyncReport
+from ml_api.indexing.report import SyncReport
 from ml_api.indexing.sync import BATCH, Indexer
 from ml_api.metrics import Metrics
-from ml_api.records import image_id
+from ml_api.records import SyncOutcome, image_id
 from ml_api.vectors.memory import MemoryStore
 from tests.unprivileged import open_folder, without_privileges
 
@@ -98,7 +98,7 @@ def test_an_unchanged_corpus_needs_neither_reading_nor_a_model(world):
         raise AssertionError("an idle sync loaded the model")
 
     indexer = world.indexer(no_model)
-    assert indexer.run(indexer.plan()).outcomes == {Outcome.UNCHANGED: 1}
+    assert indexer.run(indexer.plan()).outcomes == {SyncOutcome.UNCHANGED: 1}
 
 
 def test_a_changed_file_is_replaced(world):
@@ -135,7 +135,7 @@ def test_metadata_that_cannot_be_stored_are_reported_and_the_image_is_indexed(wo
     world.draw("a.png")
     (world.root / "metadata.jsonl").write_text(f'{{"key": "a.png", "value": {value}}}\n')
     report = world.sync()
-    assert report.outcomes == {Outcome.ADDED: 1}
+    assert report.outcomes == {SyncOutcome.ADDED: 1}
     [problem] = report.problems
     assert "a.png" in problem
     assert world.store.get([image_id("a.png")])[image_id("a.png")].metadata == {}
@@ -157,7 +157,7 @@ def test_a_moved_file_takes_its_vector_along(world):
     world.sync()
     shutil.move(world.root / "old/a.png", world.root / "new.png")
     report = world.sync()
-    assert report.outcomes == {Outcome.MOVED: 1, Outcome.UNCHANGED: 1}
+    assert report.outcomes == {SyncOutcome.MOVED: 1, SyncOutcome.UNCHANGED: 1}
     assert report.done == report.total == 2
     assert world.encoder.batches == [2]
     assert set(world.stored()) == {"new.png", "b.png"}
@@ -193,7 +193,7 @@ def test_a_broken_file_is_reported_and_stops_nothing(world):
     (world.root / "empty.png").write_bytes(b"")
     (world.root / "huge.png").write_bytes(b"x" * 100_001)
     report = world.sync()
-    assert report.outcomes == {Outcome.ADDED: 1, Outcome.FAILED: 3}
+    assert report.outcomes == {SyncOutcome.ADDED: 1, SyncOutcome.FAILED: 3}
     reasons = {failure.key: failure.reason for failure in report.failures}
     assert set(reasons) == {"broken.jpg", "empty.png", "huge.png"}
     assert "100000" in reasons["huge.png"].replace(",", "")
@@ -265,7 +265,7 @@ def test_what_is_indexed_of_a_folder_that_cannot_be_listed_stays(shared_world, m
     (world.root / "locked").chmod(mode)
     with without_privileges():
         report = world.sync()
-    assert report.outcomes == {Outcome.ADDED: 1, Outcome.REMOVED: 1, Outcome.UNCHANGED: 1, Outcome.UNLISTED: 2}
+    assert report.outcomes == {SyncOutcome.ADDED: 1, SyncOutcome.REMOVED: 1, SyncOutcome.UNCHANGED: 1, SyncOutcome.UNLISTED: 2}
     assert report.done == report.total == 5
     assert [problem.partition(":")[2] for problem in report.coverage.problems()] == [" Permission denied"]
     assert set(world.stored()) == {"a.png", "locked/b.png", "locked/below/c.png", "new.png"}
@@ -282,7 +282,7 @@ def test_an_unreadable_metadata_file_takes_no_metadata_away(shared_world):
     (world.root / "metadata.csv").chmod(0)
     with without_privileges():
         report = world.sync()
-    assert report.outcomes == {Outcome.UNCHANGED: 2}
+    assert report.outcomes == {SyncOutcome.UNCHANGED: 2}
     assert len(report.problems) == 1
     assert world.store.get([image_id("a.png")])[image_id("a.png")].metadata == {"caption": "kept"}
     (world.root / "metadata.csv").unlink()
@@ -383,7 +383,7 @@ def test_a_file_that_failed_is_neither_read_again_nor_is_a_model_loaded_for_it(r
     remembering.corpus_class = NoReads
     report = remembering.sync()
     assert report.failures == first.failures
-    assert report.outcomes == {Outcome.UNCHANGED: 1, Outcome.FAILED: 2}
+    assert report.outcomes == {SyncOutcome.UNCHANGED: 1, SyncOutcome.FAILED: 2}
     assert report.done == report.total == 3
     assert remembering.model_loads == 1
     remembering.sync()
@@ -411,7 +411,7 @@ def test_a_file_that_the_model_made_nothing_of_is_tried_again(remembering):
     remembering.draw("white.png", (255, 255, 255))
     remembering.encoder = Dazzled()
     report = remembering.sync()
-    assert (report.outcomes, report.model_failed) == ({Outcome.FAILED: 1}, True)
+    assert (report.outcomes, report.model_failed) == ({SyncOutcome.FAILED: 1}, True)
     value = remembering.metrics.sync.registry.get_sample_value
     assert value("ml_api_sync_last_success_timestamp_seconds") == 0
     remembering.encoder = CountingEncoder()
@@ -465,7 +465,7 @@ def test_a_broken_memory_of_failures_only_costs_another_look(remembering, conten
     path = remembering.root.parent / "data" / "failures.json"
     path.parent.mkdir()
     path.write_bytes(content)
-    assert broken_corpus(remembering).outcomes[Outcome.FAILED] == 2
+    assert broken_corpus(remembering).outcomes[SyncOutcome.FAILED] == 2
     remembering.sync()
     assert remembering.model_loads == 1
 
