@@ -4,7 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import PurePosixPath
 from typing import Any, Protocol
+
+from ml_api.images import SUFFIXES
 
 ENDINGS_SHOWN = 5
 
@@ -44,6 +47,15 @@ class Coverage:
     passed_over: Counter[PassedOver] = field(default_factory=Counter)
     endings: Counter[str] = field(default_factory=Counter)
     unlisted: dict[str, str] = field(default_factory=dict)
+
+    def pass_over(self, why: PassedOver, number: int = 1) -> None:
+        if number:
+            self.passed_over[why] += number
+
+    def pass_over_ending(self, key: str) -> None:
+        """A file that is no image by its name."""
+        self.pass_over(PassedOver.OTHER_ENDING)
+        self.endings[PurePosixPath(key).suffix.lower()] += 1
 
     def summary(self) -> str:
         """What was passed over, counted by reason; empty if nothing was."""
@@ -111,6 +123,12 @@ class Corpus(Protocol):
     def metadata(self) -> Metadata:
         """Facts about the images; what is broken is reported in them and hides nothing else."""
         ...
+
+
+def is_image(key: str) -> bool:
+    """Whether a file may be an image, by its ending."""
+    _, dot, ending = key.rpartition(".")  # a Path for each file would double what a listing costs
+    return bool(dot) and f".{ending.lower()}" in SUFFIXES
 
 
 def _folders_above(key: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from ml_api.corpus.base import CorpusFile, Coverage, Metadata
 from ml_api.corpus.metadata import read_metadata
@@ -51,7 +52,14 @@ class FolderCorpus:
         return data
 
     def metadata(self) -> Metadata:
-        return read_metadata(self._root)
+        return read_metadata(self._open)
+
+    def _open(self, name: str) -> BinaryIO:
+        """A regular file of the root. Others, such as a FIFO, would be waited for."""
+        path = self._root / name
+        if not path.is_file():
+            raise FileNotFoundError(name)
+        return path.open("rb")
 
     def _may_read(self, key: str) -> bool:
         """Whether the key leads to something inside, by its parts if links are followed, else in truth."""

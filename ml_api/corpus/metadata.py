@@ -10,11 +10,13 @@ import io
 import json
 import unicodedata
 from collections import deque
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 from ml_api.corpus.base import Metadata
+
+METADATA_FILES = ("metadata.jsonl", "metadata.csv")
+"""In the root. What both say of an image is taken from the latter."""
 
 KEY = "key"
 """The field that names the image, in whatever case and between whatever spaces."""
@@ -31,18 +33,19 @@ Row = tuple[int, Mapping[str, Any] | None, str]
 """The line where it begins, and its fields; or none, and what is wrong with it."""
 
 
-def read_metadata(root: Path) -> Metadata:
-    """Read the metadata files of a corpus, if it has any."""
+def read_metadata(open_file: Callable[[str], BinaryIO]) -> Metadata:
+    """Read the metadata files of a corpus, if it has any. `open_file` opens a file of its root by name and raises OSError."""
     by_key: dict[str, Mapping[str, Any]] = {}
     problems: list[str] = []
     complete = True
-    for name, rows in (("metadata.jsonl", _jsonl_rows), ("metadata.csv", _csv_rows)):
+    for name, rows in zip(METADATA_FILES, (_jsonl_rows, _csv_rows), strict=True):
         try:
-            if (root / name).is_file():
-                with (root / name).open("rb") as file:
-                    found, broken = _read(name, rows(file))
-                by_key |= found
-                problems += broken
+            with open_file(name) as file:
+                found, broken = _read(name, rows(file))
+            by_key |= found
+            problems += broken
+        except FileNotFoundError:
+            continue
         except OSError as exc:
             complete = False
             problems.append(f"{name} cannot be read: {exc.strerror}; images keep the metadata that they have")

@@ -11,15 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml_api.corpus.base import CorpusFile, Coverage, PassedOver
+from ml_api.corpus.base import CorpusFile, Coverage, PassedOver, is_image
 from ml_api.corpus.ignoring import IgnoreRules, read_rules
+from ml_api.corpus.metadata import METADATA_FILES
 from ml_api.errors import CorpusUnavailable
-from ml_api.images import SUFFIXES
 
 LEADS_NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 """How the system says that a path ends at nothing: gone, or a link to nothing or to itself."""
-
-METADATA_FILES = ("metadata.jsonl", "metadata.csv")
 
 Identity = tuple[int, int]
 """Device and inode: the same for one folder by whatever path."""
@@ -74,7 +72,7 @@ class Walk:
             self._coverage.unlisted[prefix] = _reason(exc)
             return []
         visible = [entry for entry in listed if not entry.name.startswith(".")]
-        self._pass_over(PassedOver.HIDDEN, len(listed) - len(visible))
+        self._coverage.pass_over(PassedOver.HIDDEN, len(listed) - len(visible))
         return sorted(filter(None, (self._entry(entry, prefix) for entry in visible)), key=lambda entry: entry.key)
 
     def _entry(self, entry: os.DirEntry[str], prefix: str) -> _Entry | None:
@@ -92,11 +90,11 @@ class Walk:
     def _lost(self, key: str, exc: OSError, *, link: bool) -> None:
         if exc.errno not in LEADS_NOWHERE:
             self._coverage.unlisted[key] = _reason(exc)
-        elif link and self._follow_links and not _is_image(key):
+        elif link and self._follow_links and not is_image(key):
             # As a rule a folder on a disk that is not mounted now.
             self._coverage.unlisted[f"{key}/"] = "the link leads nowhere"
         elif link:
-            self._pass_over(PassedOver.LINK)
+            self._coverage.pass_over(PassedOver.LINK)
         # else it is gone since its folder was listed: the next sync sees the same
 
     def _enters(self, folder: _Entry) -> bool:
@@ -107,7 +105,7 @@ class Walk:
         else:
             why = self._ours_or_known(folder)
         if why is not None:
-            self._pass_over(why)
+            self._coverage.pass_over(why)
         return why is None
 
     def _ours_or_known(self, folder: _Entry) -> PassedOver | None:
@@ -123,24 +121,23 @@ class Walk:
         return None
 
     def _file(self, entry: _Entry) -> CorpusFile | None:
-        if not _is_image(entry.key):
+        if not is_image(entry.key):
             if entry.key not in METADATA_FILES:
-                self._pass_over(PassedOver.OTHER_ENDING)
-                self._coverage.endings[Path(entry.key).suffix.lower()] += 1
+                self._coverage.pass_over_ending(entry.key)
             return None
         if self._rules.ignores(entry.key):
-            self._pass_over(PassedOver.IGNORED)
+            self._coverage.pass_over(PassedOver.IGNORED)
             return None
         try:
             if entry.link and (why := self._why_not(os.path.realpath(entry.found.path, strict=True))):
-                self._pass_over(why)
+                self._coverage.pass_over(why)
                 return None
             status = entry.found.stat()
         except OSError as exc:
             self._lost(entry.key, exc, link=entry.link)
             return None
         if not stat.S_ISREG(status.st_mode):
-            self._pass_over(PassedOver.SPECIAL)
+            self._coverage.pass_over(PassedOver.SPECIAL)
             return None
         return CorpusFile(entry.key, f"{status.st_size}-{status.st_mtime_ns}")
 
@@ -149,15 +146,6 @@ class Walk:
         if any(Path(target).is_relative_to(ours) for ours in self._our_paths):
             return PassedOver.OURS
         return None if self._follow_links or Path(target).is_relative_to(self._root) else PassedOver.LINK
-
-    def _pass_over(self, why: PassedOver, number: int = 1) -> None:
-        if number:
-            self._coverage.passed_over[why] += number
-
-
-def _is_image(key: str) -> bool:
-    _, dot, ending = key.rpartition(".")  # a Path for each file would double what a listing costs
-    return bool(dot) and f".{ending.lower()}" in SUFFIXES
 
 
 def _identity(folder: Path) -> Identity | None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ml_api import cores
+from ml_api.corpus.base import Corpus
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.thumbnails import ThumbnailCache
 from ml_api.errors import ConfigError
@@ -12,7 +13,7 @@ from ml_api.settings import Settings, environment_name
 from ml_api.vectors.base import VectorStore
 
 
-def corpus_of(settings: Settings) -> FolderCorpus:
+def corpus_of(settings: Settings) -> Corpus:
     """Raises ConfigError."""
     if settings.corpus is None:
         raise ConfigError(f"{environment_name('corpus')} is not set: name the folder of images")

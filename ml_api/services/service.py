@@ -90,7 +90,7 @@ def build_services(settings: Settings) -> Services:
         store = undo.enter_context(closing(CoalescingStore(milvus, metrics, timeout_s=settings.request_timeout_s)))
         store.ensure(pretrained.model_id, pretrained.dim)
         embedder = undo.enter_context(closing(_warm_embedder(settings, pretrained, metrics)))
-        tell_what_is_there(settings, store.count())
+        tell_what_is_there(settings, corpus.location, store.count())
         health = background.enter_context(closing(Health(embedder, store, settings.collection, metrics)))
         background.enter_context(closing(Poll("health", health.look, LOOK_EVERY_S)))
         services = Services(
@@ -121,9 +121,9 @@ def _warm_embedder(settings: Settings, pretrained: "PretrainedModel", metrics: M
     return BatchingEncoder(encoder, metrics, costs=costs)
 
 
-def tell_what_is_there(settings: Settings, images: int) -> None:
+def tell_what_is_there(settings: Settings, corpus: str, images: int) -> None:
     """Where the data lie, and what is missing if they are empty."""
-    _log.info("data         %s, %d images of %s", settings.data_dir, images, settings.corpus)
+    _log.info("data         %s, %d images of %s", settings.data_dir, images, corpus)
     if not images:
         embedded = settings.store_uri.endswith(".db")
         then = "stop this service, run it, and start again" if embedded else "run it now"
