@@ -9,11 +9,10 @@ point to 127.0.0.1 a moment later ("DNS rebinding") may read everything. Its req
 import re
 import socket
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final, Self
 
+from ml_api.addresses import Address, address_of, entries
 from ml_api.errors import InvalidInput, Misdirected
 
 HEADERS: Final = {
@@ -39,7 +38,7 @@ class AllowedHosts:
     names: frozenset[str]
     domains: tuple[str, ...]
     """With their dot: everything below them."""
-    addresses: frozenset[IPv4Address | IPv6Address]
+    addresses: frozenset[Address]
     any_address: bool
     any_name: bool
 
@@ -84,11 +83,9 @@ class AllowedHosts:
             )
 
     def _has(self, name: str) -> bool:
-        try:
-            address = ip_address(name)
-        except ValueError:
+        address = address_of(name)
+        if address is None:
             return self.any_name or name in self.names or f".{name}".endswith(self.domains)
-        address = getattr(address, "ipv4_mapped", None) or address
         return self.any_address or address.is_loopback or address in self.addresses
 
 
@@ -97,16 +94,16 @@ def _own_names() -> list[str]:
     return [name, f"{name}.local"]
 
 
-def listed(more: str) -> list[str | IPv4Address | IPv6Address]:
+def listed(more: str) -> list[str | Address]:
     """What ML_API_ALLOWED_HOSTS lists. Raises ValueError."""
-    return [_parsed(entry) for entry in re.split(r"[,\s]+", more) if entry]
+    return [_parsed(entry) for entry in entries(more)]
 
 
-def _parsed(entry: str) -> str | IPv4Address | IPv6Address:
+def _parsed(entry: str) -> str | Address:
     if entry == ANY:
         return entry
-    with suppress(ValueError):
-        return ip_address(entry.removeprefix("[").removesuffix("]"))
+    if (address := address_of(entry.removeprefix("[").removesuffix("]"))) is not None:
+        return address
     try:
         name = (
             entry.removesuffix(".").encode("idna" if not entry.startswith(".") and "_" not in entry else "ascii").decode().lower()

@@ -7,11 +7,13 @@ came with the request counts never.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from werkzeug.middleware.proxy_fix import ProxyFix
+
+from ml_api.addresses import address_of, entries
 
 Network = IPv4Network | IPv6Network
 
@@ -43,20 +45,13 @@ class BehindProxies:
         return self.app(environ, start_response)
 
     def _is_trusted(self, peer: str) -> bool:
-        if not self.trusted:
-            return False
-        try:
-            address = ip_address(peer.partition("%")[0])
-        except ValueError:
-            return False
-        if isinstance(address, IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
-        return any(address in network for network in self.trusted)
+        address = address_of(peer) if self.trusted else None
+        return address is not None and any(address in network for network in self.trusted)
 
 
 def networks(listed: str) -> tuple[Network, ...]:
     """What ML_API_TRUSTED_PROXIES lists. Raises ValueError."""
-    return tuple(_network(entry) for entry in re.split(r"[,\s]+", listed) if entry)
+    return tuple(_network(entry) for entry in entries(listed))
 
 
 def root_path_of(written: str) -> str:

@@ -5,13 +5,13 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from ipaddress import ip_address
 from time import perf_counter
 from typing import Any
 
 from flask import Flask, Response, current_app, g, request
 
 from ml_api import stages, tracing
+from ml_api.addresses import address_of
 from ml_api.metrics import Metrics
 from ml_api.spans import Spans
 from ml_api.stages import Stage
@@ -130,8 +130,5 @@ def _stages_ms(seconds: Mapping[Stage, float]) -> dict[str, float]:
 
 def _client(said: str) -> dict[str, str]:
     """A field only if it is an address: a proxy may pass on `unknown`, or a port with it, and the index refuses such a line."""
-    address = said.partition("%")[0]  # a zone is no part of it
-    try:
-        return {"client.ip": str(ip_address(address))}
-    except ValueError:
-        return {}
+    address = address_of(said)
+    return {} if address is None else {"client.ip": str(address)}

@@ -29,3 +29,18 @@ def stand(make_stand):
 @pytest.fixture
 def client(stand):
     return stand.client
+
+
+@pytest.fixture(scope="module")
+def shared_stand(tmp_path_factory):
+    """One application for all tests of a module, which leave it as it is."""
+    folder = tmp_path_factory.mktemp("shared")
+    stand = build_stand(write_corpus(folder / "corpus"), folder / "thumbnails")
+    yield stand
+    stand.services.close()
+
+
+@pytest.fixture(scope="module")
+def document(shared_stand):
+    """Its OpenAPI document."""
+    return shared_stand.client.get("/apispec.json").get_json()

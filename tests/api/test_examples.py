@@ -17,22 +17,14 @@ from ml_api.images import InlineDecoder
 from ml_api.logs.repeats import Repeats
 from ml_api.serving.refusing import Refusals
 from ml_api.settings import Settings
-from tests.api.stand import FORM_TYPE, LIMITS, MAX_BYTES, build_stand, form, picture, write_corpus
+from tests.api.stand import FORM_TYPE, LIMITS, MAX_BYTES, form, picture
 
 SEARCH, IMAGE = "/v1/search/text?q=red", "/v1/search/image"
 
 
 @pytest.fixture(scope="module")
-def stand(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("examples")
-    stand = build_stand(write_corpus(folder / "corpus"), folder / "thumbnails")
-    yield stand
-    stand.services.close()
-
-
-@pytest.fixture(scope="module")
-def document(stand):
-    return stand.client.get("/apispec.json").get_json()
+def stand(shared_stand):
+    return shared_stand
 
 
 def shape(value):

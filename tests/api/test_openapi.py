@@ -8,7 +8,7 @@ import schemathesis.specs.openapi.stateful.dependencies  # it would be compiled 
 from hypothesis import HealthCheck, settings
 from schemathesis import checks
 
-from tests.api.stand import build_stand, picture, write_corpus
+from tests.api.stand import picture
 
 UNDOCUMENTED = {
     "/",
@@ -34,16 +34,8 @@ CHECKS = [
 
 
 @pytest.fixture(scope="module")
-def stand(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("openapi")
-    stand = build_stand(write_corpus(folder / "corpus"), folder / "thumbnails")
-    yield stand
-    stand.services.close()
-
-
-@pytest.fixture(scope="module")
-def document(stand):
-    return stand.client.get("/apispec.json").get_json()
+def stand(shared_stand):
+    return shared_stand
 
 
 @pytest.fixture(scope="module")

@@ -101,6 +101,12 @@ def test_listed_domains_addresses_and_names_in_other_scripts_are_answered():
             allowed.check(asked(host))
 
 
+def test_an_address_is_listed_in_any_of_its_spellings():
+    allowed = AllowedHosts.of("127.0.0.1", "::ffff:192.0.2.7")
+    for host in ("192.0.2.7", "[::ffff:192.0.2.7]"):
+        allowed.check(asked(host))
+
+
 def test_a_star_stands_for_every_name_and_address():
     allowed = AllowedHosts.of("127.0.0.1", "*")
     for host in ("anything.example", "192.0.2.8", "[2001:db8::7]"):

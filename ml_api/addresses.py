@@ -1,0 +1,22 @@
+"""IP addresses as clients, proxies and operators write them."""
+
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+Address = IPv4Address | IPv6Address
+
+
+def address_of(text: str) -> Address | None:
+    """None if it is no address. A zone (`%eth0`) is left out, and IPv4 within IPv6 (`::ffff:192.0.2.1`) is IPv4."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address):
+        return address.ipv4_mapped or IPv6Address(int(address))
+    return address
+
+
+def entries(text: str) -> list[str]:
+    """Of a setting that lists several, between commas or blanks."""
+    return [entry for entry in re.split(r"[,\s]+", text) if entry]
