@@ -1,6 +1,7 @@
 """The one table from errors to HTTP, and the only place where an answer to an error is written."""
 
 import logging
+from http import HTTPStatus
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
@@ -50,30 +51,21 @@ REASONS: dict[type[MlApiError], Rejection] = {
     errors.DeadlineExceeded: Rejection.DEADLINE,
 }
 """What is counted as rejected, beyond its status."""
-TITLES = {
-    400: "Bad Request",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    408: "Request Timeout",
-    409: "Conflict",
-    413: "Content Too Large",
-    414: "URI Too Long",
-    415: "Unsupported Media Type",
-    421: "Misdirected Request",
-    422: "Unprocessable Content",
-    431: "Request Header Fields Too Large",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-    504: "Gateway Timeout",
-}
-_HTTP_CODES = {404: "no-such-route", 405: "method-not-allowed", 413: "too-large", 415: "unsupported-media-type"}
+TITLES = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
+"""As RFC 9110 has them, where Python has older ones."""
+HTTP_CODES = {404: "no-such-route", 413: "too-large", 415: "unsupported-media-type"}
+"""Codes of the framework's own errors, where they are not called by their titles."""
 
 _log = logging.getLogger(__name__)
 
 
+def title_of(status: int) -> str:
+    return TITLES.get(status) or HTTPStatus(status).phrase
+
+
 def body_of(status: int, code: str, detail: str, request_id: str) -> Problem:
     return Problem(
-        type="about:blank", title=TITLES.get(status, "Error"), status=status, detail=detail, code=code, request_id=request_id
+        type="about:blank", title=title_of(status), status=status, detail=detail, code=code, request_id=request_id
     )
 
 
@@ -117,9 +109,9 @@ def _http(error: HTTPException) -> BaseResponse:
     if status == 413:
         _count_rejected(errors.TooLarge)
     methods = ", ".join(sorted(getattr(error, "valid_methods", None) or []))
-    response = problem(
-        status, _HTTP_CODES.get(status, "bad-request" if status < 500 else "internal"), _detail(error, status, methods)
-    )
+    code = HTTP_CODES.get(status) or (title_of(status).lower().replace(" ", "-") if status < 500 else "internal")
+    response = problem(status, code, _detail(error, status, methods))
+    response.headers.extend((name, value) for name, value in error.get_headers() if name not in {"Content-Type", "Allow"})
     if methods:
         response.headers["Allow"] = methods
     return response

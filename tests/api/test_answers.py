@@ -4,6 +4,10 @@ import gzip
 import json
 
 import pytest
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Unauthorized
+
+from tests.api.stand import assert_problem
 
 ASKED = {
     "search": ("GET", "/v1/search/text?q=red"),
@@ -91,3 +95,14 @@ def test_images_are_not_compressed_again(client, stand, part):
 
 def test_a_small_answer_is_not_worth_it(client):
     assert "Content-Encoding" not in client.get("/livez", headers={"Accept-Encoding": "gzip"}).headers
+
+
+def test_an_error_of_the_framework_keeps_what_its_headers_say(stand):
+    def locked():
+        raise Unauthorized("send a key", www_authenticate=WWWAuthenticate("bearer"))
+
+    stand.app.add_url_rule("/locked", view_func=locked)
+    response = stand.client.get("/locked")
+    assert assert_problem(response, 401, "unauthorized")["detail"] == "send a key"
+    assert response.headers.getlist("WWW-Authenticate") == ["Bearer"]
+    assert response.headers.getlist("Content-Type") == ["application/problem+json"]
