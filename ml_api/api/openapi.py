@@ -24,17 +24,6 @@ TAGS = [
     {"name": "images", "description": "Look at stored images."},
     {"name": "service", "description": "What is loaded, stored and ready."},
 ]
-REQUESTS = (schemas.TextQuery, schemas.ImageQuery)
-ANSWERS = (
-    schemas.SearchAnswer,
-    schemas.StoredImage,
-    schemas.ModelAnswer,
-    schemas.StatsAnswer,
-    schemas.AliveAnswer,
-    schemas.ReadyAnswer,
-    schemas.Problem,
-)
-
 PROBLEMS = {
     400: "The request is invalid; `detail` says which field and why.",
     404: "There is no such image.",
@@ -183,8 +172,8 @@ def _timeout(most_s: float) -> JsonObject:
 
 
 def _schemas() -> JsonObject:
-    described: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in REQUESTS]
-    described += [(model, "serialization") for model in ANSWERS]
+    described: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in schemas.REQUESTS]
+    described += [(model, "serialization") for model in schemas.ANSWERS]
     _, definitions = models_json_schema(described, ref_template=REF)
     found: JsonObject = definitions["$defs"]
     return found

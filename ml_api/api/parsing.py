@@ -102,7 +102,7 @@ def image_query() -> tuple[bytes, PageParameters]:
             form = read_form(request)
             return _only_file(form), _page_of(in_url, _once_each(form.fields.items()))
         case "application/json":
-            return _from_base64(json_body(ImageQuery).image), in_url
+            return bytes_of_base64(json_body(ImageQuery).image), in_url
         case kind if kind.startswith("image/") or kind == "application/octet-stream":
             return request.get_data(cache=False), in_url
         case kind:
@@ -148,7 +148,8 @@ def _once_each(given: Iterable[tuple[str, list[str]]]) -> dict[str, str]:
     return values
 
 
-def _from_base64(text: str) -> bytes:
+def bytes_of_base64(text: str) -> bytes:
+    """An image file within JSON, bare or as a data URI. Raises InvalidInput."""
     text = "".join(text.split())  # base64 is often broken into lines
     if text[:5].lower() == "data:":
         header, comma, text = text.partition(",")

@@ -166,3 +166,8 @@ class Problem(_Answer):
     detail: Annotated[str, Field(description="What was wrong, and what would be right.")]
     code: Annotated[str, Field(description="Stable slug to switch on.", examples=["invalid-query"])]
     request_id: str
+
+
+REQUESTS: tuple[type[_Request], ...] = (TextQuery, ImageQuery)
+ANSWERS: tuple[type[_Answer], ...] = (SearchAnswer, StoredImage, ModelAnswer, StatsAnswer, AliveAnswer, ReadyAnswer, Problem)
+"""What the OpenAPI document describes by name."""
