@@ -1,6 +1,5 @@
 """From the application's values to the JSON that clients see."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from time import perf_counter
 
@@ -19,14 +18,13 @@ def json_answer(body: BaseModel, status: int = 200) -> Response:
 
 
 def search_answer(result: SearchResult, options: SearchOptions, model: str) -> Response:
-    seconds = {**stages.so_far(), "total": perf_counter() - g.started}
     body = SearchAnswer(
         query_id=tracing.request_id(),
         model=model,
         truncated=result.truncated,
         next=options.window if result.more else None,
         hits=[_hit(hit) for hit in result.hits],
-        timings_ms=Timings(**_milliseconds(seconds)),
+        timings_ms=Timings(**{stage: _ms(taken) for stage, taken in stages.so_far().items()}, total=_ms(perf_counter() - g.started)),
     )
     return json_answer(body)
 
@@ -66,5 +64,5 @@ def _links(record: ImageRecord) -> Links:
     )
 
 
-def _milliseconds(seconds: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(taken * 1000, 3) for name, taken in seconds.items()}
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)
