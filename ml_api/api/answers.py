@@ -24,7 +24,9 @@ def search_answer(result: SearchResult, options: SearchOptions, model: str) -> R
         truncated=result.truncated,
         next=options.window if result.more else None,
         hits=[_hit(hit) for hit in result.hits],
-        timings_ms=Timings(**{stage: _ms(taken) for stage, taken in stages.so_far().items()}, total=_ms(perf_counter() - g.started)),
+        timings_ms=Timings(
+            **{stage: _ms(taken) for stage, taken in stages.so_far().items()}, total=_ms(perf_counter() - g.started)
+        ),
     )
     return json_answer(body)
 

@@ -64,9 +64,7 @@ def title_of(status: int) -> str:
 
 
 def body_of(status: int, code: str, detail: str, request_id: str) -> Problem:
-    return Problem(
-        type="about:blank", title=title_of(status), status=status, detail=detail, code=code, request_id=request_id
-    )
+    return Problem(type="about:blank", title=title_of(status), status=status, detail=detail, code=code, request_id=request_id)
 
 
 def problem(status: int, code: str, detail: str) -> Response:

@@ -154,7 +154,13 @@ def test_imports_point_downwards(module, path):
     for imported in own_imports(path):
         same_room = room(imported) == room(module)
         below = layer(imported) < layer(module)
-        ground = layer(imported) == layer(module) and imported in {"embedding.base", "vectors.base", "errors", "records", "addresses"}
+        ground = layer(imported) == layer(module) and imported in {
+            "embedding.base",
+            "vectors.base",
+            "errors",
+            "records",
+            "addresses",
+        }
         assert same_room or below or ground, f"{module} imports {imported} from its own or a higher layer"
 
 

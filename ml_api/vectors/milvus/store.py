@@ -16,10 +16,10 @@ from ml_api.records import Entry, Hit, ImageRecord, Vectors
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.milvus import schema
 from ml_api.vectors.milvus.access import Access, ServerAccess
+from ml_api.vectors.milvus.calls import OpenCollection
 from ml_api.vectors.milvus.collection import SOURCE, CollectionSpec, VectorIndex, open_collection
 from ml_api.vectors.milvus.connection import MilvusEndpoint, connect
 from ml_api.vectors.milvus.failures import startup_failures
-from ml_api.vectors.milvus.calls import OpenCollection
 from ml_api.vectors.validation import check_records, check_vectors, distinct_ids
 
 OPEN_TIMEOUT_S = 120.0
@@ -67,9 +67,7 @@ class MilvusStore:
             if self._current is None:
                 self._current = self._open(CollectionSpec(self._alias, model_id, dim, self._index))
             elif (self._current.model_id, self._current.dim) != (model_id, dim):
-                raise ConfigError(
-                    f"the collection {self._alias!r} is open for the model {self._current.model_id}, not {model_id}"
-                )
+                raise ConfigError(f"the collection {self._alias!r} is open for the model {self._current.model_id}, not {model_id}")
 
     def upsert(self, records: Sequence[ImageRecord], vectors: Vectors) -> None:
         opened = self._open_now()

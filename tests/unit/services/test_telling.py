@@ -14,7 +14,9 @@ def told(caplog, tmp_path):
 
     def told(images, **variables):
         caplog.clear()
-        tell_what_is_there(load_settings({"ML_API_CORPUS": str(tmp_path), "ML_API_DATA_DIR": "/srv/kept"} | variables), str(tmp_path), images)
+        tell_what_is_there(
+            load_settings({"ML_API_CORPUS": str(tmp_path), "ML_API_DATA_DIR": "/srv/kept"} | variables), str(tmp_path), images
+        )
         return [(record.levelname, record.getMessage()) for record in caplog.records]
 
     return told

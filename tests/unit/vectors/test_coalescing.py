@@ -107,7 +107,10 @@ def open_desk(**options):
 def test_a_lone_search_goes_at_once():
     with open_desk() as desk:
         for number in range(3):
-            assert same(desk.store.search(QUERIES[[number]], SearchOptions(5, 2)), MemoryStore.search(desk.inner, QUERIES[[number]], SearchOptions(5, 2)))
+            assert same(
+                desk.store.search(QUERIES[[number]], SearchOptions(5, 2)),
+                MemoryStore.search(desk.inner, QUERIES[[number]], SearchOptions(5, 2)),
+            )
         assert desk.inner.calls == [(1, 5, 2)] * 3
 
 

@@ -9,10 +9,10 @@ import pytest
 from pymilvus import MilvusException
 
 from ml_api.errors import ConfigError, StoreUnavailable
+from ml_api.vectors.milvus import MilvusEndpoint, VectorIndex
 from ml_api.vectors.milvus.embedded import FLUSH_BYTES, FLUSH_ROWS, EmbeddedAccess
 from ml_api.vectors.milvus.failures import startup_failures, translated
 from ml_api.vectors.milvus.locks import SharedLock
-from ml_api.vectors.milvus import MilvusEndpoint, VectorIndex
 from ml_api.vectors.milvus.schema import CHUNK_BYTES, chunks, rows_of
 from tests.contracts.samples import record, unit_vectors
 
