@@ -1,4 +1,4 @@
-# Two commands matter: `make demo` and `make test`. Both do all their set-up and repeat nothing that did not change.
+# The main targets are `make demo` and `make test`. Each does its whole set-up and repeats only what changed.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
@@ -7,20 +7,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 MONITORING := prometheus prometheus-alertmanager prometheus-node-exporter
-# Progress for who watches a terminal, silence elsewhere.
+# Progress bars on a terminal, silence elsewhere.
 QUIET := $(if $(MAKE_TERMOUT),,--quiet)
 
 .PHONY: help demo monitor monitoring-programs serve sync test lint format bench bench-peers clean
 
 help:
-	@echo "make demo                      try it: draws 1,500 pictures, indexes them, serves on http://127.0.0.1:8420, or the next free port"
-	@echo "make monitor                   the same, watched by a real Prometheus with its alerts"
-	@echo "make serve CORPUS=~/Pictures   your own pictures, with the model clip-ViT-B-32 (ML_API_MODEL for another)"
-	@echo "  PORT=8420 METRICS_PORT=9464  where these three listen, if not there"
-	@echo "make sync CORPUS=~/Pictures    only index them"
-	@echo "make test                      all checks and tests"
-	@echo "make bench | bench-peers       speed and scale, over half an hour on an idle machine | beside michaelfeil/infinity"
-	@echo "make lint | format | clean     checks without tests | rewrite to style | remove everything made here"
+	@echo "make demo                      draw and index 1,500 pictures, serve them on http://127.0.0.1:8420 or the next free port"
+	@echo "make monitor                   the same, monitored by Prometheus with its alerts"
+	@echo "make serve CORPUS=~/Pictures   index and serve your own pictures, with the model clip-ViT-B-32 (or ML_API_MODEL)"
+	@echo "  PORT=8420 METRICS_PORT=9464  ports of these three targets"
+	@echo "make sync CORPUS=~/Pictures    index only"
+	@echo "make test                      run all checks and tests"
+	@echo "make bench | bench-peers       measure speed and scale (over half an hour, idle machine) | compare with michaelfeil/infinity"
+	@echo "make lint | format | clean     run the checks without tests | format the code | remove everything that make created"
 
 # --- running ---------------------------------------------------------------------------------------------------------
 
@@ -32,7 +32,7 @@ demo monitor: $(VENV)/.installed
 	@exec $(BIN)/python -m demo $(if $(filter monitor,$@),--monitor)
 
 monitor: monitoring-programs
-# Where they cannot be had, who needs them says so.
+# A failed installation is not an error here: what needs a missing program reports it.
 monitoring-programs:
 	-@scripts/system-packages $(MONITORING)
 
@@ -82,16 +82,16 @@ $(VENV)/.installed: requirements.txt constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install $(QUIET) -r requirements.txt -c constraints.txt
 	@touch $@
 
-# The tests' Milvus server: a wheel, in a folder of its own, as the package in it is not meant for our import path.
+# The tests' Milvus server: a wheel in a folder of its own, because its package must not be on the import path.
 $(VENV)/.milvus-server: requirements-milvus-server.txt $(VENV)/.installed
 	$(BIN)/python -m pip install $(QUIET) --no-deps --upgrade --target $(VENV)/milvus-server -r requirements-milvus-server.txt
 	@touch $@
 
-# The tests' Triton server: a wheel that runs with the system's Python only. Where it cannot, its tests say so and are skipped.
+# The tests' Triton server: a wheel that runs with the system's Python only. Elsewhere its tests are skipped, with the reason.
 $(VENV)/.triton-server: requirements-triton-server.txt scripts/triton-server $(VENV)/.installed
 	@scripts/triton-server $(BIN)/python $(VENV)/triton-server
 
-# What the tests make a client with, in a folder of its own: what it needs contradicts what other packages brought.
+# The client generator of the tests, in a folder of its own: its requirements conflict with those of other packages.
 $(VENV)/.client-generator: requirements-client-generator.txt $(VENV)/.installed
 	$(BIN)/python -m pip install $(QUIET) --upgrade --target $(VENV)/client-generator -r $<
 	@touch $@
@@ -104,7 +104,7 @@ $(VENV)/.installed-bench: requirements-bench.txt $(VENV)/.installed-dev
 	$(BIN)/python -m pip install $(QUIET) -r requirements-bench.txt -c constraints.txt
 	@touch $@
 
-# The peer's pins are older than ours, so it has an environment of its own. Without torchvision, whose build may not match torch's.
+# The peer's pins are older, so it has an environment of its own. Without torchvision, whose build may not match torch's.
 $(PEERS)/.installed: benchmarks/requirements-peers.txt
 	@mkdir -p $(dir $(PEERS))
 	@scripts/new-venv $(PYTHON) $(PEERS)

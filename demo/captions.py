@@ -1,7 +1,7 @@
 """Words for scenes: what to claim about a picture, and how to say it.
 
-Wordings come in two sets that share their words and no sentence pattern: `TRAINING` is what the model learns from and what the
-corpus is captioned with, `HELD_OUT` is what it is judged on.
+Wordings come in two sets that share their words and no sentence pattern: the model learns from `TRAINING` and is judged on
+`HELD_OUT`. The corpus has plain sentences for captions, which people read and the model does not.
 """
 
 from collections.abc import Sequence
@@ -30,6 +30,7 @@ COUNT_WORDS: dict[int, tuple[str, ...]] = {
     2: ("two", "two", "a pair of", "a couple of", "2"),
     3: ("three", "three", "a trio of", "3"),
 }
+NUMBERS = {1: "a", 2: "two", 3: "three"}
 # Words that people add and that no picture contradicts.
 FLOURISHES = ("cute", "lovely", "pretty", "funny", "happy", "nice")
 _FLOURISHED = 0.06
@@ -160,10 +161,11 @@ def claim_about(scene: Scene, random: Random) -> Claim:
     return Claim((Mention(group.kind, colour, group.count if "count" in shape else None),), setting)
 
 
-def everything_about(scene: Scene) -> Claim:
-    """All the facts of `scene` that a single sentence can carry."""
-    mentions = tuple(Mention(group.kind, group.colour, group.count) for group in scene.groups)
-    return Claim(mentions, scene.setting, scene.relation)
+def sentence(scene: Scene) -> str:
+    """All the facts of `scene` in plain words: "two brown dogs in the snow"."""
+    things = (f"{NUMBERS[group.count]} {group.colour} {KINDS[group.kind].nouns[0][group.count > 1]}" for group in scene.groups)
+    joint = RELATION_WORDS[scene.relation][0] if scene.relation else "and"
+    return _tidy(f"{f' {joint} '.join(things)} {SETTINGS[scene.setting].phrases[0]}")
 
 
 def word(claim: Claim, random: Random, wordings: Wordings = TRAINING) -> str:

@@ -17,7 +17,7 @@ from random import Random
 
 from tqdm import tqdm
 
-from demo.captions import caption, everything_about, word
+from demo.captions import NUMBERS, sentence
 from demo.scenes import Group, Scene, Stream, draw, imagine
 from demo.things import KINDS
 from ml_api import logs
@@ -31,7 +31,6 @@ MARKER = ".corpus.json"
 # Below this many pictures a second process costs more to start than it saves.
 WORTH_A_SECOND_PROCESS = 100
 _log = logging.getLogger("demo.corpus")  # also where it is started as a program
-_NUMBERS = {1: "a", 2: "two", 3: "three"}
 # What the picture of the README shows must be there whatever the seed: two dogs in the snow, in each of these colours.
 _PROMISED_COLOURS = ("brown", "black", "white", "red", "blue", "yellow", "orange", "purple")
 
@@ -56,16 +55,11 @@ def plan(count: int, seed: int) -> list[Picture]:
         Scene((Group("dog", colour, 2),), "snow", None, 2 * random.getrandbits(30) + Stream.CORPUS) for colour in _PROMISED_COLOURS
     ]
     scenes = [*promised, *(imagine(random, Stream.CORPUS) for _ in range(count - len(promised)))][:count]
-    return [Picture(_key(scene, number), scene, _caption(scene, random)) for number, scene in enumerate(scenes)]
-
-
-def _caption(scene: Scene, random: Random) -> str:
-    """A whole sentence more often than not; otherwise anything people say, down to a single word."""
-    return word(everything_about(scene), random) if random.random() < 0.6 else caption(scene, random).text
+    return [Picture(_key(scene, number), scene, sentence(scene)) for number, scene in enumerate(scenes)]
 
 
 def _key(scene: Scene, number: int) -> str:
-    names = [f"{_NUMBERS[g.count]}-{g.colour}-{KINDS[g.kind].nouns[0][g.count > 1]}" for g in scene.groups]
+    names = [f"{NUMBERS[g.count]}-{g.colour}-{KINDS[g.kind].nouns[0][g.count > 1]}" for g in scene.groups]
     slug = f"-{scene.relation}-".join(names)
     return f"{scene.setting}/{slug.removeprefix('a-').replace('-a-', '-')}-{number:04d}.jpg"
 

@@ -1,9 +1,9 @@
-"""What keeps web pages of other sites away from a private collection: the names we answer to, and headers on every answer.
+"""Protection against web pages of other sites: the allowed host names, and security headers on every answer.
 
-Whoever visits a page lets it send requests from their own machine, behind every firewall. The browser keeps the answers from the
-page unless it takes both for one site, and it goes by the name alone: a page at `http://evil.example:8420/` whose name is made to
-point to 127.0.0.1 a moment later ("DNS rebinding") may read everything. Its requests still say `Host: evil.example`. An address in
-`Host` cannot be rebound: the page itself came from there.
+A web page can send requests from its visitor's machine, behind every firewall. The browser lets it read answers of its own origin
+only, and an origin is a name: a page at `http://evil.example:8420/` whose name resolves to 127.0.0.1 a moment later ("DNS
+rebinding") may read everything. Its requests still carry `Host: evil.example`. An address in `Host` cannot be rebound, since the
+page itself came from there.
 """
 
 import re
@@ -16,37 +16,37 @@ from ml_api.addresses import Address, address_of, entries
 from ml_api.errors import InvalidInput, Misdirected
 
 HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",  # a description that looks like a page is not run as one
-    "Cross-Origin-Resource-Policy": "same-origin",  # pages of others embed no picture of ours
-    "Referrer-Policy": "same-origin",  # addresses with search texts in them are told to nobody
+    "X-Content-Type-Options": "nosniff",  # metadata that looks like HTML is not rendered
+    "Cross-Origin-Resource-Policy": "same-origin",  # other origins cannot embed images
+    "Referrer-Policy": "same-origin",  # URLs with search texts are not sent to other sites
 }
-"""Belong on every answer."""
+"""Set on every answer."""
 
 ANY: Final = "*"
 
 _HOST = re.compile(
     r"(?:\[(?P<v6>[\da-f:.]+)\]|(?P<name>[a-z\d_](?:[a-z\d._-]{0,252}[a-z\d_])?)\.?)(?::\d{1,5})?", re.ASCII | re.IGNORECASE
 )
-"""RFC 9110's `Host`, of names as they are used: with the underscores of container networks."""
+"""`Host` of RFC 9110, and underscores, which container networks use."""
 _QUOTED_CHARS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class AllowedHosts:
-    """The names and addresses by which this service may be asked, whatever the port."""
+    """The names and addresses that the service answers to, on any port."""
 
     names: frozenset[str]
     domains: tuple[str, ...]
-    """With their dot: everything below them."""
+    """With a leading dot: all names below them."""
     addresses: frozenset[Address]
     any_address: bool
     any_name: bool
 
     @classmethod
     def of(cls, listen: str, more: str = "") -> Self:
-        """Loopback, what the service listens on, and `more` (as ML_API_ALLOWED_HOSTS is written; raises ValueError).
+        """Loopback, the address listened on, and `more` (a value of ML_API_ALLOWED_HOSTS; raises ValueError).
 
-        Who listens on all addresses (0.0.0.0, ::) is asked by each of them, and by the machine's own name.
+        Listening on all addresses (0.0.0.0, ::) allows every address and the machine's own name.
         """
         everywhere = listen in {"0.0.0.0", "::", ""}  # noqa: S104 - compared, not listened on
         wanted = listed(more)
@@ -60,16 +60,16 @@ class AllowedHosts:
         )
 
     def check(self, environ: Mapping[str, Any]) -> None:
-        """Of a WSGI request. Raises Misdirected, or InvalidInput if its `Host` is none.
+        """Check a WSGI request. Raises Misdirected, or InvalidInput if its `Host` is malformed.
 
-        Where a proxy's word is taken for `Host`, what the request said itself counts too: a rebound page can send
-        `X-Forwarded-Host` of its own through a browser on the proxy's machine.
+        If a trusted proxy sets the host, the request's own `Host` is checked, too: a rebound page can send an `X-Forwarded-Host`
+        of its own through a browser on the proxy's machine.
         """
         given = {said.get("HTTP_HOST") for said in (environ, environ.get("werkzeug.proxy_fix.orig") or environ)}
         for host in given:
             if host:
                 self._check(host)
-            elif environ.get("SERVER_PROTOCOL") != "HTTP/1.0":  # in which health checks ask, and no browser does
+            elif environ.get("SERVER_PROTOCOL") != "HTTP/1.0":  # health checks may use HTTP/1.0, browsers do not
                 raise InvalidInput("the request has no Host header", code="bad-host")
 
     def _check(self, host: str) -> None:
@@ -95,7 +95,7 @@ def _own_names() -> list[str]:
 
 
 def listed(more: str) -> list[str | Address]:
-    """What ML_API_ALLOWED_HOSTS lists. Raises ValueError."""
+    """The hosts in the value of ML_API_ALLOWED_HOSTS. Raises ValueError."""
     return [_parsed(entry) for entry in entries(more)]
 
 

@@ -1,4 +1,4 @@
-"""How many cores this process may use."""
+"""The number of cores that this process may use."""
 
 import os
 from pathlib import Path
@@ -8,13 +8,13 @@ _MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def usable() -> int:
-    """Cores' worth of time that this process has: at least one."""
+    """The number of whole cores, at least one."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, int(min(cores, allowed())))
 
 
 def allowed(root: Path = _CGROUPS, membership: Path = _MEMBERSHIP) -> float:
-    """Cores' worth of time that this process may use: a container's or a service's quota (cgroup v2), or infinity."""
+    """The CPU quota of the container or service (cgroup v2), in cores; infinity without one."""
     if not membership.is_file():
         return float("inf")
     own = next((line.removeprefix("0::/") for line in membership.read_text().splitlines() if line.startswith("0::/")), "")
@@ -23,7 +23,7 @@ def allowed(root: Path = _CGROUPS, membership: Path = _MEMBERSHIP) -> float:
 
 
 def _quota(folder: Path) -> float:
-    """What `cpu.max` says: microseconds of every period, or `max`."""
+    """The quota in `cpu.max`: microseconds in each period, or `max`."""
     try:
         used, period = (folder / "cpu.max").read_text().split()
     except (OSError, ValueError):

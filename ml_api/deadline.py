@@ -1,4 +1,4 @@
-"""By when an answer is wanted. Passed along with a request, so that every wait on its way knows how long it may still take."""
+"""The deadline of a request, passed along with it: every wait on its way is limited to the time left."""
 
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -8,16 +8,16 @@ from ml_api.errors import DeadlineExceeded
 
 @dataclass(frozen=True, slots=True, order=True)
 class Deadline:
-    """A moment; of two, the later is the greater."""
+    """A point in time; deadlines compare by it."""
 
     at: float
     """On the clock of `perf_counter`."""
     timeout_s: float = field(compare=False)
-    """How long it was away when it was set, for people."""
+    """The original timeout, for messages."""
 
     @classmethod
     def within(cls, timeout_s: float, since: float | None = None) -> "Deadline":
-        """So many seconds after `since`, a moment on the clock of `perf_counter`; after now if there is none."""
+        """`timeout_s` seconds after `since` (on the clock of `perf_counter`), by default after now."""
         return cls((perf_counter() if since is None else since) + timeout_s, timeout_s)
 
     @property
@@ -25,7 +25,7 @@ class Deadline:
         return perf_counter() >= self.at
 
     def left_s(self) -> float:
-        """How long one may still wait, always more than 0. Raises DeadlineExceeded if it has passed."""
+        """The time left in seconds, always more than 0. Raises DeadlineExceeded if it has passed."""
         left = self.at - perf_counter()
         if left <= 0:
             raise self.exceeded()

@@ -1,4 +1,4 @@
-"""What libraries read in the environment when they are loaded, said before they are. What the operator has set is left alone."""
+"""Environment variables of libraries, set before the libraries are loaded. Variables that the operator has set are kept."""
 
 from collections.abc import MutableMapping
 from typing import Final
@@ -7,27 +7,27 @@ THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
 
 
 def configure_libraries(environ: MutableMapping[str, str], usable_cores: int) -> None:
-    """For a process that computes, serves and calls stores."""
-    environ.setdefault("GRPC_VERBOSITY", "NONE")  # it writes past our log, in a format of its own; its errors reach us anyway
+    """For a process that runs the model, serves and calls stores."""
+    environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC writes to stderr in its own format; its errors are raised anyway
     configure_openmp(environ, usable_cores)
     keep_this_machine_out(environ)
 
 
 def configure_openmp(environ: MutableMapping[str, str], usable_cores: int) -> None:
-    """For torch's passes, where it computes, beside requests."""
-    # At the end of each parallel step its threads spin, waiting for the next: on a core that a request could decode an image on.
+    """For forward passes by PyTorch beside requests."""
+    # By default OpenMP's threads spin between parallel steps, on cores that requests need.
     environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # A few microseconds of it are less than it takes to wake a thread.
+    # Spinning for a few microseconds is cheaper than waking a thread.
     environ.setdefault("GOMP_SPINCOUNT", "1000")
-    # Of its own it takes the host's cores and knows no quota: more threads than quota stall each other.
+    # By default OpenMP uses all cores of the host, whatever the quota; more threads than quota stall each other.
     environ.setdefault("OMP_NUM_THREADS", str(usable_cores))
 
 
 def keep_this_machine_out(environ: MutableMapping[str, str]) -> None:
-    """Add loopback to `no_proxy`: of proxies (`http_proxy`, `https_proxy`, `grpc_proxy`, ...) this machine is not asked for.
+    """Add loopback to `no_proxy`, so that proxies (`http_proxy`, `https_proxy`, `grpc_proxy`, ...) are not used for this machine.
 
-    gRPC (Milvus, Triton), requests (OpenTelemetry, the hub) and urllib ask a proxy even for 127.0.0.1, which is
-    another machine there. gRPC knows the name in lower case only.
+    gRPC (Milvus, Triton), requests (OpenTelemetry, the hub) and urllib use a proxy even for 127.0.0.1, where it is another
+    machine. gRPC reads the variable in lower case only.
     """
     given = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     names = [name for name in (part.strip() for part in given.split(",")) if name]

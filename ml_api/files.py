@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and what keeps a user from those that another one made."""
+"""Atomic writing of files that other processes read, and the reason why a user cannot use another's files."""
 
 import os
 import pwd
@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final
 
 TEMPORARY: Final = "tmp"
-"""What the names of files begin with that are not whole yet: of a process that was killed, such a file is left."""
+"""Prefix of files that are being written; a killed process leaves such a file behind."""
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """All or nothing, for this user alone: a full disk keeps no beginning, not even an empty file. Raises OSError."""
+    """Write all of `data` or nothing, readable to this user only; a full disk leaves no partial file. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
     try:

@@ -1,4 +1,4 @@
-"""What a process that ours starts does about its end: nobody is left to stop it once its parent is gone."""
+"""Child processes end with their parent, since nothing else would stop them."""
 
 import ctypes
 import signal
@@ -9,9 +9,9 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 def end_with_parent() -> None:
-    """From now on the kernel kills this process when its parent ends, however it does (prctl(2); Linux only).
+    """Have the kernel kill this process when its parent ends in any way (prctl(2); Linux only).
 
-    The parent is the thread that started this process: it has to wait for it.
+    The parent is the thread that started this process, so that thread has to outlive it.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

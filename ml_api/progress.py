@@ -1,4 +1,4 @@
-"""How far a long step is: a bar with rate and time left on a terminal, a log line now and then elsewhere."""
+"""Progress of a long step: a bar with rate and time left on a terminal, a log line every few seconds elsewhere."""
 
 import logging
 import sys
@@ -19,8 +19,8 @@ _log = logging.getLogger(__name__)
 def show_progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """Yields a function to call with the number of items done so far.
 
-    Rate and time left count from the first call, and from what was done by then: what came before it, as loading a model, tells
-    nothing about the rest.
+    Rate and time left are measured from the first call on, since the time before it, such as loading a model, says nothing about
+    the rest.
     """
     if sys.stderr.isatty():
         with ExitStack() as shown:

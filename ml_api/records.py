@@ -1,4 +1,4 @@
-"""The few value types that cross module borders. All frozen: a record that changed is a new record."""
+"""The value types that cross module boundaries. All are frozen."""
 
 import hashlib
 import re
@@ -17,7 +17,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 
 def image_id(key: str) -> str:
-    """The primary key of the image called `key`: 32 hex digits, so it is safe in URLs and in Milvus expressions."""
+    """The primary key of the image with this key: 32 hex digits, safe in URLs and in Milvus expressions."""
     return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
@@ -27,19 +27,19 @@ def is_image_id(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a sync needs to know of a stored image to tell whether it changed."""
+    """The fields of a stored image by which a sync tells whether it changed."""
 
     id: str
     key: str
     version: str
-    """Tells a change without reading the file: size, modification time and metadata fingerprint."""
+    """Size, modification time and metadata fingerprint: tells a change without reading the file."""
     digest: str
-    """sha256 of the file's bytes, 64 hex digits."""
+    """SHA-256 of the file's bytes, 64 hex digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord(Entry):
-    """All that is stored of an image beside its vector. `width` and `height` are pixels as displayed (EXIF applied)."""
+    """Everything that is stored of an image except its vector. `width` and `height` are pixels as displayed (EXIF applied)."""
 
     width: int
     height: int
@@ -73,16 +73,16 @@ class SyncOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Which model makes the vectors. Two vectors may be compared only if their `model_id` is the same."""
+    """The model that computes the vectors. Only vectors with the same `model_id` can be compared."""
 
     name: str
-    """What people call it, as configured: `clip-ViT-B-32`, `demo model`."""
+    """The configured or published name: `clip-ViT-B-32`, `demo model`."""
     revision: str
     """Commit or content hash of the weights."""
     dim: int
     device: str
     precision: str
-    """`fp32`, `bf16` or `fp16`: how it is computed, no part of which model it is."""
+    """`fp32`, `bf16` or `fp16`; not part of the model's identity."""
 
     @property
     def model_id(self) -> str:

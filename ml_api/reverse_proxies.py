@@ -1,7 +1,7 @@
-"""Where a proxy serves this application: under which path, and what it says of the clients it speaks for.
+"""Operation behind a reverse proxy: the path under which it serves the application, and its `X-Forwarded-…` headers.
 
-Anybody can send `X-Forwarded-…` headers, so they count only from proxies that are trusted by their address. A `SCRIPT_NAME` that
-came with the request counts never.
+Any client can send these headers, so they are used only from proxies with a trusted address. A `SCRIPT_NAME` in the request is
+never used.
 """
 
 import re
@@ -22,7 +22,7 @@ _ROOT: Final = re.compile(r"(/[\w.~-]+)*", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class BehindProxies:
-    """WSGI middleware. `root_path` as from `root_path_of`; `trusted` are the networks that proxies ask from."""
+    """WSGI middleware. `root_path` as from `root_path_of`; `trusted` are the networks of proxies."""
 
     app: WSGIApplication
     root_path: str
@@ -35,7 +35,7 @@ class BehindProxies:
         return self._below_root(environ, start_response)
 
     def _below_root(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Whether the proxy takes the path away or leaves it."""
+        """Set SCRIPT_NAME and PATH_INFO, whether the proxy removes the path or passes it on."""
         said = environ["SCRIPT_NAME"].rstrip("/")
         root = said if said and _ROOT.fullmatch(said) else self.root_path
         path = environ.get("PATH_INFO", "")
@@ -50,7 +50,7 @@ class BehindProxies:
 
 
 def networks(listed: str) -> tuple[Network, ...]:
-    """What ML_API_TRUSTED_PROXIES lists. Raises ValueError."""
+    """The networks in the value of ML_API_TRUSTED_PROXIES. Raises ValueError."""
     return tuple(_network(entry) for entry in entries(listed))
 
 

@@ -1,7 +1,7 @@
-"""How a command ends that is told to, by Ctrl-C or SIGTERM: at any moment, with one line, without a traceback.
+"""Stopping a command by Ctrl-C or SIGTERM: at any moment, with one line, without a traceback.
 
-A handler that raises would do so anywhere, in the midst of a library's cleaning up, too. So a signal sets a flag while somebody
-looks at it, and otherwise ends the process at once: as `kill -9` does, which everything here has to bear anyway.
+A signal handler that raises could interrupt a library's cleanup anywhere. So a signal sets a flag while the command checks it, and
+otherwise ends the process at once, as `kill -9` does, which every part has to survive anyway.
 """
 
 import os
@@ -17,18 +17,18 @@ Handler = Callable[[int, FrameType | None], None]
 
 
 def leave_at_once() -> None:
-    """For the time in which modules are loaded: end without a word, with the exit code that shells give to the signal."""
+    """While modules are loaded: a signal ends the process silently, with the exit code that shells give it."""
     _handle(lambda number, _frame: os._exit(128 + number))
 
 
 class Stop:
-    """What tells a command to stop. While it is `gentle` the first signal is only noted in `signal`."""
+    """The request to stop a command. While `gentle` is true the first signal is only recorded in `signal`."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
         self.gentle = False
         self.reached = "before anything was indexed"
-        """How far the command has come, for the message."""
+        """The command's progress, for the message."""
 
     def __enter__(self) -> Self:
         _handle(self._on_signal)
@@ -45,12 +45,12 @@ class Stop:
         if self.gentle and self.signal is None:
             self.signal = number
             return
-        with suppress(OSError):  # not through sys.stderr: this may have interrupted it
+        with suppress(OSError):  # not through sys.stderr, which this may have interrupted
             os.write(2, f"{self.message}\n".encode())
         os._exit(128 + number)
 
 
 def _handle(handler: Handler) -> None:
     for number in SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` and a shell's background jobs have it
+        if signal.getsignal(number) is not signal.SIG_IGN:  # ignored under `nohup` and in a shell's background jobs
             signal.signal(number, handler)

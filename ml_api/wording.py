@@ -1,7 +1,7 @@
-"""What is wrong with a value, told to who wrote it: the one translation of pydantic's errors, for requests and for settings.
+"""Messages about invalid values: the one translation of pydantic's errors, for requests and for settings.
 
-Each says what would be right. For numbers that follows from the field's declaration rather than from the error: to pydantic 1.5,
-"ten" and 1e400 are three errors, and all want a whole number from 1 to 100.
+Each message says what would be valid. For numbers this follows from the field's declaration and not from the error: for pydantic
+1.5, "ten" and 1e400 are three kinds of errors, and all need "a whole number from 1 to 100".
 """
 
 from typing import Any

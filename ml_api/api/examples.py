@@ -17,7 +17,7 @@ _IMAGE: schemas.JsonObject = {
     "key": _KEY,
     "width": 256,
     "height": 256,
-    "metadata": {"caption": "a couple of puppies that are brown on a snowy day"},
+    "metadata": {"caption": "two brown dogs in the snow"},
     "links": {
         "self": f"/v1/images/{DRAWN_ID}",
         "content": f"/v1/images/{DRAWN_ID}/content?v={_VERSION}",

@@ -1,4 +1,4 @@
-"""The command line: `serve`, `sync [DIR]`, `triton-repository DIR`, the tables of Introduction.md. `Exit` has its codes."""
+"""The command line: `serve`, `sync [DIR]`, `triton-repository DIR`, the tables of docs/. `Exit` has its codes."""
 
 import errno
 import logging
@@ -19,7 +19,7 @@ from ml_api.errors import ConfigError, MlApiError, SyncRefused
 from ml_api.settings import ENV_FILE, Given, Settings, environment_name, load_settings
 
 PRIVATE = 0o077
-"""Records and previews are this user's alone, whatever of ours writes them. Not so a repository for Triton."""
+"""File mode mask of `serve` and `sync`: only their user can read what they write. A Triton repository is not private."""
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 def main(arguments: list[str] | None = None) -> int:
     options, given, problems = parse(arguments)
     if options.command in TABLES:
-        print(_table(options.command))  # noqa: T201 - this is what was asked for
+        print(_table(options.command))  # noqa: T201 - the output of the command
         return Exit.DONE
     try:
         return _run(options, given, problems)
@@ -40,8 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
     except MlApiError as exc:
         _tell([exc.detail], given)
         return Exit.FAILED
-    except OSError as exc:  # a folder that cannot be written, a full disk: nobody below could do better than say so
-        _log.debug("refused by the system", exc_info=True)
+    except OSError as exc:  # a folder that cannot be written, a full disk
+        _log.debug("refused by the operating system", exc_info=True)
         _tell([_refused(exc)], given)
         return Exit.FAILED
 
@@ -54,11 +54,11 @@ def _refused(exc: OSError) -> str:
 
 
 def _tell(problems: Iterable[str], given: dict[str, Given]) -> None:
-    """By the names under which settings were given: who wrote `--model` is not told of ML_API_MODEL."""
+    """Print the problems under the names by which settings were given: `--model` rather than ML_API_MODEL."""
     for problem in problems:
         for field, setting in given.items():
             problem = re.sub(rf"\b{environment_name(field)}\b", setting.name, problem)  # noqa: PLW2901 - one setting after another
-        print(f"error: {problem}", file=sys.stderr)  # noqa: T201 - a person started this, and waits for the reason
+        print(f"error: {problem}", file=sys.stderr)  # noqa: T201 - a message for the person who started the command
 
 
 def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit:
@@ -82,7 +82,7 @@ def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit
 
 def _serve(settings: Settings) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: os._exit(Exit.DONE))  # nothing is open yet, and the imports take a second
+        signal.signal(number, lambda *_: os._exit(Exit.DONE))  # nothing is open yet, and importing takes a second
     from ml_api.serving import Server, end
 
     end(Server(settings).run())
@@ -97,7 +97,7 @@ def _write_triton_repository(settings: Settings, folder: Path) -> Exit:
 
 
 def _table(name: str) -> str:
-    """Each from where its rows are declared, which only the table wanted needs to be loaded for."""
+    """Imports only the module that declares the rows of this table."""
     match name:
         case "metrics":
             from ml_api.metrics import metrics_table

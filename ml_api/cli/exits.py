@@ -1,4 +1,4 @@
-"""What the process's exit code says: the one place that tells. `--help` and Introduction.md show it."""
+"""The exit codes of the commands, declared once for the code, `--help` and docs/operations.md."""
 
 from enum import IntEnum
 from typing import Self
@@ -7,13 +7,13 @@ from typing import Self
 class Exit(IntEnum):
     DONE = (
         0,
-        "done, `sync` also if some files or folders could not be read or listed, which it tells; for `serve`: ended by a signal",
+        "success; `sync` also if some files or folders could not be read, which it reports; `serve`: stopped by a signal",
     )
-    FAILED = 1, "a part failed while working, for `sync` also the model for every image; what was written until then is kept"
-    MISCONFIGURED = 2, "the settings or the command line cannot work; every problem is told, one a line, and nothing was begun"
-    REFUSED = 3, "`sync` only: it looked like an accident, and nothing was changed; the message says how to go on"
-    INTERRUPTED = 130, "`sync` only: stopped by Ctrl-C; what was indexed until then is kept, and running it again goes on"
-    TERMINATED = 143, "`sync` only: the same, by SIGTERM"
+    FAILED = 1, "failure at run time, for `sync` also if the model failed for every image; what was written until then is kept"
+    MISCONFIGURED = 2, "invalid settings or command line; every problem is reported, one a line, and nothing was started"
+    REFUSED = 3, "`sync` only: refused because it looks like an accident; nothing was changed, and the message says how to continue"
+    INTERRUPTED = 130, "`sync` only: stopped by Ctrl-C; what was indexed until then is kept, and the next sync continues"
+    TERMINATED = 143, "`sync` only: stopped by SIGTERM; otherwise as 130"
 
     meaning: str
 
@@ -25,5 +25,5 @@ class Exit(IntEnum):
 
 
 def exits_table() -> str:
-    """The rows that Introduction.md shows."""
+    """The table in docs/operations.md."""
     return "\n".join(["| Exit code | Meaning |", "|---|---|", *(f"| {code.value} | {code.meaning} |" for code in Exit)])

@@ -1,4 +1,4 @@
-"""The command line's grammar. Every setting but secrets is an option, made from its declaration."""
+"""Parsing of the command line. Every setting except secrets is an option, generated from its declaration."""
 
 import argparse
 import difflib
@@ -14,17 +14,17 @@ from ml_api.settings.loading import SECRETS
 from ml_api.settings.table import values_of
 
 TABLES = ("settings", "metrics", "log-fields")
-"""What Introduction.md shows, made from the code."""
+"""The tables of docs/ that are made from the code."""
 
 ORDER = """\
-Settings come from options, then from ML_API_* variables, then from those in a file .env in the working directory. Whoever may look
-at this machine's processes can read options, so what is secret is a variable only: """
+Options override environment variables (ML_API_*), and these override the file .env in the working directory. Other users of this
+machine can read the options of a process, so secrets are variables only: """
 
 Options = argparse.Namespace
 
 
 def parse(arguments: Sequence[str] | None) -> tuple[Options, dict[str, Given], list[str]]:
-    """What is asked for, the settings given as options by field, and problems with what is no option. Exits for `--help`."""
+    """The options, the settings among them by field, and problems with unknown options. Exits for `--help`."""
     parser = _parser()
     arguments = sys.argv[1:] if arguments is None else arguments
     options, unknown = parser.parse_known_args(arguments)
@@ -42,7 +42,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Options, dict[str, Given], l
 
 
 def _belongs_to_unknown(folder: str, arguments: Sequence[str], unknown: Sequence[str]) -> bool:
-    """Whether it is rather the value of an option that is none: `sync --dat x` has one mistake."""
+    """Whether `folder` is the value of an unknown option: `sync --dat x` has one mistake, not two."""
     before = arguments[arguments.index(folder) - 1]
     return before in unknown and before.startswith("-") and "=" not in before
 
@@ -60,7 +60,7 @@ def _problems(unknown: Sequence[str]) -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ml-api" if Path(sys.argv[0]).name == "ml-api" else "python -m ml_api",
-        description="Semantic image search. `serve --help` lists every setting.",
+        description="Semantic image search. `serve --help` lists all settings.",
         epilog="exit codes:\n" + "\n".join(f"  {code.value:<3} {code.meaning}" for code in Exit),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -75,22 +75,22 @@ def _parser() -> argparse.ArgumentParser:
             name, usage=usage, help=does, description=does, epilog=settings.epilog, parents=[settings], allow_abbrev=False
         )
 
-    command("serve", "serve the API and the page")
+    command("serve", "serve the search page and the API")
     sync = command("sync", "make the index equal to a folder of images")
-    sync.add_argument("folder", metavar="DIR", nargs="?", help="the folder; that of the setting `corpus` if not given")
-    sync.add_argument("--allow-empty", action="store_true", help="let an empty folder empty the index")
-    sync.add_argument("--allow-removals", action="store_true", help="let more than a fifth of the index be removed")
-    sync.add_argument("--replace", action="store_true", help="index this folder in place of another that is indexed now")
-    sync.add_argument("--retry-failed", action="store_true", help="read files again that failed before and have not changed")
-    repository = command("triton-repository", "write what a Triton server needs to run the model")
-    repository.add_argument("dir", type=Path, metavar="DIR", help="the model repository: the folder that Triton is started with")
+    sync.add_argument("folder", metavar="DIR", nargs="?", help="the folder; default: the setting corpus")
+    sync.add_argument("--allow-empty", action="store_true", help="continue if the folder is empty, and empty the index")
+    sync.add_argument("--allow-removals", action="store_true", help="continue if more than a fifth of the index would be removed")
+    sync.add_argument("--replace", action="store_true", help="replace the indexed folder by this one")
+    sync.add_argument("--retry-failed", action="store_true", help="read unchanged files again that failed before")
+    repository = command("triton-repository", "write the model repository for a Triton server")
+    repository.add_argument("dir", type=Path, metavar="DIR", help="the folder that Triton is started with (--model-repository)")
     for table in TABLES:
         commands.add_parser(table, help=f"list all {table.replace('-', ' ')} as a Markdown table")
     return parser
 
 
 def _settings_parser() -> argparse.ArgumentParser:
-    """Options only: whether a value will do is for Settings to say, which tells all problems at once."""
+    """Options without validation: Settings validates the values and reports all problems at once."""
     secrets = ", ".join(environment_name(field) for field in sorted(SECRETS))
     parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS, epilog=f"{ORDER}{secrets}.")
     group = parser.add_argument_group("settings")

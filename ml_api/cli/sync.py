@@ -1,4 +1,4 @@
-"""The command `sync`: makes the index equal to a folder, and tells what became of every file."""
+"""The command `sync`: makes the index equal to a folder and reports the outcome of every file."""
 
 import logging
 import signal
@@ -28,14 +28,14 @@ def sync(settings: Settings, consent: Consent, *, retry_failed: bool) -> Exit:
                 with show_progress("indexing", plan.total) as progress:
 
                     def advance(report: SyncReport) -> None:
-                        stop.gentle = True  # from the model's loading on there is a batch to end with
+                        stop.gentle = True  # from now on there may be a batch to finish
                         stop.reached = f"after {report.done:,} of {report.total:,}"
                         progress(report.done)
 
                     report = indexer.run(plan, advance, lambda: stop.signal is not None)
             _tell(report)
         if report.stopped and stop.signal is not None:
-            print(stop.message, file=sys.stderr)  # noqa: T201 - a person stopped this, and waits for the answer
+            print(stop.message, file=sys.stderr)  # noqa: T201 - a message for the person who stopped the command
             return Exit.INTERRUPTED if stop.signal == signal.SIGINT else Exit.TERMINATED
     if report.model_failed:
         raise ModelUnavailable(f"the model returned no finite vector for any of the {report.without_vector:,} images it was given")

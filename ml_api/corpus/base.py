@@ -1,4 +1,4 @@
-"""The contract of a corpus: what it lists, what a listing leaves out, what it reads. It raises errors of `errors.py` only."""
+"""The contract of a corpus: listing, reading and metadata of images. It raises errors of `errors.py` only."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,11 +18,11 @@ class CorpusFile:
 
     key: str
     version: str
-    """Size and modification time: changes when the file does, and costs no read."""
+    """Size and modification time: tells a change without reading the file."""
 
 
 class PassedOver(StrEnum):
-    """Why something was not listed though it is there. A folder counts once, and nothing below it does."""
+    """Why an existing file or folder is not listed. A folder counts once, and nothing below it is counted."""
 
     OTHER_ENDING = "with other endings"
     HIDDEN = "hidden"
@@ -32,7 +32,7 @@ class PassedOver(StrEnum):
     OURS = "our own"
 
     def of(self, number: int) -> str:
-        """As it reads behind a number."""
+        """The words after a number: "1 link", "2 links"."""
         return {PassedOver.LINK: "link", PassedOver.SPECIAL: "no regular file"}.get(self, self.value) if number == 1 else self.value
 
 
@@ -40,8 +40,8 @@ class PassedOver(StrEnum):
 class Coverage:
     """What a listing left out; complete once the listing has been iterated.
 
-    `unlisted` maps the key of what could not be looked at to the reason; a folder's key ends in a slash. `endings` counts the
-    files that were passed over for theirs.
+    `unlisted` maps the key of each file or folder that could not be read to the reason; a folder's key ends in a slash.
+    `endings` counts the files that were passed over because of their file name extension.
     """
 
     passed_over: Counter[PassedOver] = field(default_factory=Counter)
@@ -58,17 +58,17 @@ class Coverage:
         self.endings[PurePosixPath(key).suffix.lower()] += 1
 
     def summary(self) -> str:
-        """What was passed over, counted by reason; empty if nothing was."""
+        """Numbers of files and folders passed over, by reason; empty if there are none."""
         return ", ".join(f"{number:,} {why.of(number)}{self._endings(why)}" for why, number in self.passed_over.most_common())
 
     def unlisted_summary(self) -> str:
-        """What could not be looked at, counted; empty if nothing was."""
+        """Numbers of files and folders that could not be read; empty if there are none."""
         folders = sum(key.endswith("/") for key in self.unlisted)
         counts = ((folders, "folder"), (len(self.unlisted) - folders, "file"))
         return ", ".join(f"{number:,} {what}{'' if number == 1 else 's'}" for number, what in counts if number)
 
     def problems(self) -> Iterator[str]:
-        """What could not be listed: one line for all that lie in one folder for one reason."""
+        """One line for all unlisted entries of a folder with the same reason."""
         together: dict[tuple[str, str], list[str]] = {}
         for key, reason in self.unlisted.items():
             together.setdefault((next(_folders_above(key.rstrip("/")), ""), reason), []).append(key)
@@ -83,7 +83,7 @@ class Coverage:
         return f" ({', '.join(shown)}{', …' if len(self.endings) > ENDINGS_SHOWN else ''})"
 
     def hides(self, key: str) -> bool:
-        """Whether the file may be there all the same: it, or a folder above it, could not be looked at."""
+        """Whether the file may exist although it was not listed: it, or a folder above it, could not be read."""
         if not self.unlisted:
             return False
         return key in self.unlisted or any(f"{folder}/" in self.unlisted for folder in _folders_above(key))
@@ -91,9 +91,9 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """`by_key` maps an image's key, in Unicode's form NFC, to its fields. `problems` says what could not be read, and where.
+    """`by_key` maps an image's key, in Unicode normalisation form NFC, to its fields. `problems` lists what could not be read.
 
-    If `complete` is false, a whole file of them could not be read: that an image has none here then says nothing.
+    If `complete` is false, a whole metadata file could not be read, so that a missing image may have metadata all the same.
     """
 
     by_key: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -106,22 +106,22 @@ class Corpus(Protocol):
 
     @property
     def location(self) -> str:
-        """Where it is, for people, and to tell it from another corpus."""
+        """The place of the corpus, for messages and to tell it from another corpus."""
         ...
 
     def list(self, coverage: Coverage | None = None) -> Iterator[CorpusFile]:
-        """Every image file, in the order of keys; `coverage` takes down what is left out.
+        """Every image file, in the order of keys; `coverage` records what is left out.
 
-        What cannot be listed leaves the rest as it is. Raises CorpusUnavailable only if the root itself cannot be listed.
+        A folder that cannot be listed does not affect the others. Raises CorpusUnavailable only if the root cannot be listed.
         """
         ...
 
     def read(self, key: str, max_bytes: int) -> bytes:
-        """The file's bytes. Raises NotFound, TooLarge, or CorpusUnavailable where it may be there but cannot be read."""
+        """The file's bytes. Raises NotFound, TooLarge, or CorpusUnavailable if it may exist but cannot be read."""
         ...
 
     def metadata(self) -> Metadata:
-        """Facts about the images; what is broken is reported in them and hides nothing else."""
+        """The images' metadata; broken lines are reported in it and do not affect the others."""
         ...
 
 

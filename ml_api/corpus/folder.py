@@ -1,4 +1,4 @@
-"""A folder of images. Unless links are to be followed, nothing outside it is listed or read, whatever keys and links say."""
+"""A folder of images. Unless links are followed, nothing outside it is listed or read, whatever keys and links say."""
 
 import os
 from collections.abc import Collection, Iterator, Sequence
@@ -14,9 +14,9 @@ from ml_api.errors import ConfigError, CorpusUnavailable, NotFound, TooLarge
 class FolderCorpus:
     """A Corpus in the folder `root`.
 
-    `ours` are folders that this application writes, never listed where they lie below the root. `ignore` are patterns in
-    .gitignore's syntax. With `follow_links` linked folders and files outside the root are part of the corpus: whoever may make
-    links in it then decides what is shown.
+    `ours` are folders that this application writes; they are never listed. `ignore` are patterns in .gitignore syntax. With
+    `follow_links`, linked folders and files outside the root belong to the corpus: whoever can create links in it decides what
+    is shown.
     """
 
     def __init__(self, root: Path, *, ours: Collection[Path] = (), ignore: Sequence[str] = (), follow_links: bool = False) -> None:
@@ -32,7 +32,7 @@ class FolderCorpus:
         return os.fsencode(self._root).decode("utf-8", "backslashreplace")
 
     def list(self, coverage: Coverage | None = None) -> Iterator[CorpusFile]:
-        """As in Corpus; hidden names are never listed. Raises ConfigError if what to ignore cannot be told."""
+        """As in Corpus; hidden names are never listed. Raises ConfigError if the ignore patterns cannot be read."""
         coverage = Coverage() if coverage is None else coverage
         return Walk(self._root, self._ignore, self._ours, coverage, follow_links=self._follow_links).files()
 
@@ -62,7 +62,7 @@ class FolderCorpus:
         return path.open("rb")
 
     def _may_read(self, key: str) -> bool:
-        """Whether the key leads to something inside, by its parts if links are followed, else in truth."""
+        """Whether the key stays inside the root: by its parts if links are followed, else with links resolved."""
         if self._follow_links:
             return not key.startswith("/") and ".." not in PurePosixPath(key).parts
         try:

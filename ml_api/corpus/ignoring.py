@@ -1,6 +1,6 @@
-"""What of a folder is no part of the corpus: what systems leave in shared folders, and what its owner names.
+"""Files and folders that do not belong to the corpus: system folders, and what ignore patterns match.
 
-Source of the patterns' syntax: https://git-scm.com/docs/gitignore#_pattern_format
+Syntax of the patterns: https://git-scm.com/docs/gitignore#_pattern_format
 """
 
 import stat
@@ -16,47 +16,47 @@ IGNORE_FILE = ".mlapiignore"
 SYSTEM_FOLDERS = frozenset(
     {
         "@eadir",  # Synology: thumbnails beside the photographs
-        "#recycle",  # Synology: its bin
+        "#recycle",  # Synology: recycle bin
         "#snapshot",
-        "@recycle",  # QNAP: its bin
+        "@recycle",  # QNAP: recycle bin
         "@recently-snapshot",
         "@tmp",
-        "$recycle.bin",  # Windows: its bin
+        "$recycle.bin",  # Windows: recycle bin
         "recycler",
         "system volume information",
         "__macosx",  # macOS: resource forks in ZIP archives
-        "lost+found",  # what fsck found; .Trash-1000 and .Trashes are hidden anyway
+        "lost+found",  # fragments that fsck found; .Trash-1000 and .Trashes are hidden anyway
         "lost.dir",  # Android: likewise
     }
 )
-"""Names in lower case. They hold what was deleted, copies of what is elsewhere, or thumbnails."""
+"""Names in lower case. They hold deleted files, copies, or thumbnails."""
 
 
 class IgnoreRules:
-    """The system's folders and `patterns`, of which the last that matches decides. Raises ConfigError for one that is none."""
+    """System folders and `patterns`; the last matching pattern decides. Raises ConfigError for an invalid pattern."""
 
     def __init__(self, patterns: Iterable[str] = ()) -> None:
         lines = list(patterns)
         try:
             self._own = GitIgnoreSpec.from_lines(lines) if lines else None
         except ValueError as exc:
-            raise ConfigError(f"a pattern of what to ignore is not in .gitignore's syntax: {exc}") from exc
+            raise ConfigError(f"an ignore pattern is not in .gitignore syntax: {exc}") from exc
 
     def ignores(self, key: str) -> bool:
-        """Whether the file, or the folder if `key` ends in a slash, is ignored. Nothing below an ignored folder need be asked."""
+        """Whether the file, or the folder if `key` ends in a slash, is ignored. Everything below an ignored folder is, too."""
         if key.endswith("/") and key[:-1].rpartition("/")[2].lower() in SYSTEM_FOLDERS:
             return True
         return self._own is not None and self._own.match_file(key)
 
 
 def read_rules(root: Path, configured: Sequence[str]) -> IgnoreRules:
-    """The `configured` patterns and those of the folder's own file. Raises ConfigError if that file cannot be read.
+    """The `configured` patterns and those of the file `.mlapiignore` in the folder.
 
-    It is no mere problem to report: what it names was meant to stay out of the index.
+    Raises ConfigError if that file cannot be read: without it, files would be indexed that must not be.
     """
     path = root / IGNORE_FILE
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a FIFO would be waited for, with the store held
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a FIFO would block while the store is locked
             raise ConfigError(f"{path} is not a file: remove it, or write one pattern a line into a file of that name")
         own = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
     except FileNotFoundError:

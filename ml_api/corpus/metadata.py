@@ -1,6 +1,6 @@
-"""Facts about images, kept beside them: `metadata.jsonl` or `metadata.csv` in the corpus root, joined by `key`.
+"""Metadata of images: `metadata.jsonl` or `metadata.csv` in the corpus root, joined by `key`.
 
-A row that is broken costs itself only: it is reported once, and reading goes on with the next line.
+A broken row is reported once, and reading continues with the next line.
 """
 
 import codecs
@@ -19,18 +19,18 @@ METADATA_FILES = ("metadata.jsonl", "metadata.csv")
 """In the root. What both say of an image is taken from the latter."""
 
 KEY = "key"
-"""The field that names the image, in whatever case and between whatever spaces."""
+"""The field with the image's key; its name is compared without case and surrounding spaces."""
 
 DELIMITERS = (",", ";", "\t", "|")
-"""Of CSV, as written by spreadsheets in one country or another."""
+"""CSV delimiters that spreadsheets write, depending on the locale."""
 
 PROBLEMS_SHOWN = 20
-"""Of one file; the others are counted."""
+"""Problems reported for one file; further ones are counted."""
 
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 Row = tuple[int, Mapping[str, Any] | None, str]
-"""The line where it begins, and its fields; or none, and what is wrong with it."""
+"""The number of its first line, and its fields; or None, and what is wrong with it."""
 
 
 def read_metadata(open_file: Callable[[str], BinaryIO]) -> Metadata:
@@ -48,17 +48,17 @@ def read_metadata(open_file: Callable[[str], BinaryIO]) -> Metadata:
             continue
         except OSError as exc:
             complete = False
-            problems.append(f"{name} cannot be read: {exc.strerror}; images keep the metadata that they have")
+            problems.append(f"{name} cannot be read: {exc.strerror}; images keep their present metadata")
     return Metadata(by_key, tuple(problems), complete)
 
 
 def comparable(key: str) -> str:
-    """The form in which keys are compared: one accented letter may be one character or two, as file systems have it."""
+    """The form in which keys are compared (NFC): file systems differ in how they store accents."""
     return unicodedata.normalize("NFC", key)
 
 
 def fingerprint(metadata: Mapping[str, Any]) -> str:
-    """Changes when the metadata does, so that a sync notices; empty for none."""
+    """A hash of the metadata, by which a sync notices changes; empty without metadata."""
     if not metadata:
         return ""
     return hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()[:16]
@@ -117,7 +117,7 @@ def _csv_rows(file: BinaryIO) -> Iterator[Row]:
 
 
 def _columns(header: str) -> tuple[str, list[str]]:
-    """The delimiter that makes `key` a column, and the names; if none does, that which makes most columns."""
+    """The delimiter that yields a column `key`, else the one that yields most columns, and the column names."""
     attempts = [(delimiter, _split(header, delimiter)) for delimiter in DELIMITERS]
     return max(attempts, key=lambda attempt: (any(map(_is_key, attempt[1])), len(attempt[1])))
 
@@ -130,9 +130,9 @@ def _split(line: str, delimiter: str) -> list[str]:
 
 
 def _records(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str] | None, str]]:
-    """Records after the header, each by itself: one that is broken ends with its first line, and the lines after it are read again.
+    """Records after the header, parsed one by one: a broken record ends with its first line, and its other lines are read again.
 
-    A quote that is never closed would take all that follows into one field.
+    Otherwise a quote that is never closed would swallow the rest of the file.
     """
     again: deque[str] = deque()
     number = 2
@@ -153,7 +153,7 @@ def _records(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[s
 
 
 def _feed(again: deque[str], lines: Iterator[str], taken: list[str]) -> Iterator[str]:
-    """What is to be read again, and then the rest, with a note of what was taken."""
+    """The lines to be read again, then the rest; appends each line to `taken`."""
     while True:
         line = again.popleft() if again else next(lines, None)
         if line is None:
@@ -163,9 +163,9 @@ def _feed(again: deque[str], lines: Iterator[str], taken: list[str]) -> Iterator
 
 
 def _lines(file: BinaryIO) -> Iterator[str]:
-    """Lines as text: UTF-16 if the file begins with its mark; else UTF-8, or Windows-1252 where a line is none.
+    """Decoded lines: UTF-16 if the file has its byte order mark, else UTF-8, or Windows-1252 for lines that are not UTF-8.
 
-    The first and the last are what spreadsheets write.
+    Spreadsheets write UTF-16 and Windows-1252.
     """
     mark = file.read(len(codecs.BOM_UTF8))
     file.seek(len(mark) if mark == codecs.BOM_UTF8 else 0)

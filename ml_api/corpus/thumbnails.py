@@ -1,7 +1,7 @@
-"""Thumbnails, made on demand and kept on disk: in bounds, the longest unused go first, those of lost pictures with the next sync.
+"""Thumbnails, made on demand and cached on disk up to a size, least recently used first out; syncs remove those of deleted images.
 
-The files are the only state, so that a sync may prune what a service keeps, and either may be killed at any moment. Whatever goes
-wrong costs speed, never an answer.
+The files are the only state, so that a sync can prune the cache of a running service and both can be killed at any moment.
+Failures of the cache cost speed, never an answer.
 """
 
 import logging
@@ -19,15 +19,15 @@ from ml_api.files import TEMPORARY, write_whole
 from ml_api.images import Decoder
 
 EDGE_PX: Final = 512
-"""Sharp at the 256 or so pixels of a grid's cell on a screen of double density."""
+"""Sharp in a grid cell of about 256 CSS pixels on a screen of double density."""
 
 _SUFFIX: Final = f"-{EDGE_PX}.webp"
 _LOW: Final = 0.9
-"""How full it is after making room: looking at every file is worth it once in a tenth of the whole."""
+"""Share that is kept when the cache is full, so that files are listed only once in a tenth of its size."""
 _TOUCH_EVERY_S: Final = 3600.0
-"""A read is noted in the file's time, as disks are mounted to forget reads; this often is enough to tell what is in use."""
+"""A read updates the file's modification time at most this often; most disks are mounted without access times."""
 _ABANDONED_S: Final = 3600.0
-"""No file takes this long to write: who began it was killed."""
+"""A temporary file of this age belongs to a process that was killed."""
 _COMPLAIN_EVERY_S: Final = 600.0
 
 _log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class _File:
 
 
 class Thumbnails:
-    """Of stored images, each under the digest of the file that it shows."""
+    """Thumbnails of stored images, by the digest of the image file."""
 
     def __init__(self, cache: "ThumbnailCache", decoder: Decoder) -> None:
         self._cache = cache
@@ -56,14 +56,14 @@ class Thumbnails:
         return self._cache.get(digest)
 
     def make(self, digest: str, data: bytes, deadline: Deadline | None = None) -> bytes:
-        """Draw and keep the thumbnail of the image file `data`, whose sha256 is `digest`. Raises as `Decoder.thumbnail` does."""
+        """Make and cache the thumbnail of the image file `data`, whose SHA-256 is `digest`. Raises as `Decoder.thumbnail` does."""
         thumbnail = self._decoder.thumbnail(data, EDGE_PX, deadline)
         self._cache.put(digest, thumbnail)
         return thumbnail
 
 
 class ThumbnailCache:
-    """At most `max_bytes` of thumbnails below `folder`, each under the digest of the file shown. Thread-safe; raises no OSError."""
+    """At most `max_bytes` of thumbnails below `folder`, by the digest of the image file. Thread-safe; raises no OSError."""
 
     def __init__(self, folder: Path, max_bytes: int, clock: Callable[[], float] = time.time) -> None:
         self._folder = folder
@@ -72,7 +72,7 @@ class ThumbnailCache:
         self._counting = Lock()
         self._making_room = Lock()
         self._held = max_bytes
-        """Bytes at most, as far as this process knows: it looks when it keeps its first, and whenever that would be too much."""
+        """Upper bound of the bytes held, as this process knows it; files are counted at the first `put` and when it is full."""
         self._silent_until = 0.0
 
     def get(self, digest: str) -> bytes | None:
@@ -84,7 +84,7 @@ class ThumbnailCache:
         with suppress(OSError):
             if self._clock() - path.stat().st_mtime > _TOUCH_EVERY_S:
                 os.utime(path, (self._clock(),) * 2)
-        return data or None  # a file that lost its content with the power
+        return data or None  # empty after a power failure
 
     def put(self, digest: str, data: bytes) -> None:
         try:
@@ -95,14 +95,14 @@ class ThumbnailCache:
         with self._counting:
             self._held += len(data)
             full = self._held > self._max_bytes
-        if full and self._making_room.acquire(blocking=False):  # one does it, beside those who go on
+        if full and self._making_room.acquire(blocking=False):  # one thread makes room, the others continue
             try:
                 self._make_room()
             finally:
                 self._making_room.release()
 
     def prune(self, digests: Iterable[str]) -> int:
-        """Remove the thumbnails whose digests are not among `digests`, which are not read where nothing is kept. How many went."""
+        """Remove the thumbnails whose digests are not in `digests`; returns their number. An empty cache reads no `digests`."""
         gone: dict[str, list[Path]] = {}
         for file in self._files():
             gone.setdefault(file.digest, []).append(file.path)
@@ -112,7 +112,7 @@ class ThumbnailCache:
         return sum(_remove(path) for paths in gone.values() for path in paths)
 
     def _make_room(self) -> None:
-        """Count anew; if it is too much, remove what was not used for longest. What is added meanwhile may count twice."""
+        """Count the files again and remove the least recently used if they are too many. Files added meanwhile may count twice."""
         before = self._held
         files = sorted(self._files(), key=lambda file: file.used, reverse=True)
         held = sum(file.size for file in files)
@@ -125,7 +125,7 @@ class ThumbnailCache:
             self._held += held - before
 
     def _files(self) -> Iterator[_File]:
-        """All thumbnails. What a process that died began to write is removed on the way."""
+        """All thumbnails. Removes temporary files of killed processes."""
         for path in self._folder.glob("??/*"):
             with suppress(OSError):  # another process may have removed it just now
                 status = path.stat()
@@ -138,14 +138,14 @@ class ThumbnailCache:
         return self._folder / digest[:2] / f"{digest}{_SUFFIX}"
 
     def _complain(self, exc: OSError) -> None:
-        """Now and then: a disk stays full for a while, and each picture would say so."""
+        """Log at most every ten minutes: while a disk is full, every thumbnail fails."""
         if self._clock() >= self._silent_until:
             self._silent_until = self._clock() + _COMPLAIN_EVERY_S
-            _log.warning("thumbnails are drawn for each request, as they cannot be kept in %s: %s", self._folder, exc.strerror)
+            _log.warning("thumbnails cannot be cached in %s and are made for each request: %s", self._folder, exc.strerror)
 
 
 def _remove(path: Path) -> bool:
-    """Whether it went now. One that cannot go is left for the next time."""
+    """Whether the file was removed. A failure is left for the next time."""
     try:
         path.unlink()
     except OSError:

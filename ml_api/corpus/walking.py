@@ -1,7 +1,7 @@
 """The walk over a folder: every file once, in the order of keys, whatever lies there and whatever the system refuses.
 
-A stack and not recursion, as folders may be nested deeper than Python's. No link leads out of the root unless links are followed,
-and then every folder outside is entered once: loops end, and links among links cannot multiply.
+It uses a stack, because folders may be nested deeper than Python's recursion limit. No link leads out of the root unless links are
+followed; then every folder outside is entered once, which ends loops.
 """
 
 import errno
@@ -17,15 +17,15 @@ from ml_api.corpus.metadata import METADATA_FILES
 from ml_api.errors import CorpusUnavailable
 
 LEADS_NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-"""How the system says that a path ends at nothing: gone, or a link to nothing or to itself."""
+"""Errors for a path without a file: deleted, or a link to nothing or to itself."""
 
 Identity = tuple[int, int]
-"""Device and inode: the same for one folder by whatever path."""
+"""Device and inode, which identify a folder independently of its path."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What one name in a folder stands for. A folder's key ends in a slash."""
+    """An entry of a folder. A folder's key ends in a slash."""
 
     key: str
     found: os.DirEntry[str]
@@ -34,7 +34,7 @@ class _Entry:
 
 
 class Walk:
-    """One listing of `root`, which is a real path. `ignore` are patterns, `ours` folders that this application writes."""
+    """One listing of `root`, a path without links. `ignore` are patterns, `ours` folders that this application writes."""
 
     def __init__(self, root: Path, ignore: Sequence[str], ours: Iterable[Path], coverage: Coverage, *, follow_links: bool) -> None:
         self._root = root
@@ -47,7 +47,7 @@ class Walk:
         self._entered: set[Identity] = set()
 
     def files(self) -> Iterator[CorpusFile]:
-        """Raises CorpusUnavailable if the root itself cannot be listed, ConfigError if what to ignore there cannot be told."""
+        """Raises CorpusUnavailable if the root cannot be listed, ConfigError if its ignore patterns cannot be read."""
         entries = self._entries(str(self._root), "")
         if (reason := self._coverage.unlisted.get("")) is not None:
             raise CorpusUnavailable(f"the corpus {self._root} cannot be listed: {reason}")
@@ -64,7 +64,7 @@ class Walk:
                 yield file
 
     def _entries(self, folder: str, prefix: str) -> list[_Entry]:
-        """What is in a folder, hidden names excepted, in the order of keys; nothing if it cannot be listed."""
+        """The entries of a folder except hidden ones, in the order of keys; none if it cannot be listed."""
         try:
             with os.scandir(folder) as found:
                 listed = list(found)
@@ -91,11 +91,11 @@ class Walk:
         if exc.errno not in LEADS_NOWHERE:
             self._coverage.unlisted[key] = _reason(exc)
         elif link and self._follow_links and not is_image(key):
-            # As a rule a folder on a disk that is not mounted now.
+            # Usually a folder on a disk that is not mounted now.
             self._coverage.unlisted[f"{key}/"] = "the link leads nowhere"
         elif link:
             self._coverage.pass_over(PassedOver.LINK)
-        # else it is gone since its folder was listed: the next sync sees the same
+        # otherwise it was deleted since its folder was listed, which the next sync notices
 
     def _enters(self, folder: _Entry) -> bool:
         if self._rules.ignores(folder.key):
@@ -116,7 +116,7 @@ class Walk:
             return None
         real = Path(os.path.realpath(folder.found.path))
         if real != self._root / folder.key and (real.is_relative_to(self._root) or identity in self._entered):
-            return PassedOver.LINK  # it is listed where it lies, or was entered by another link
+            return PassedOver.LINK  # listed at its own place, or entered through another link
         self._entered.add(identity)
         return None
 

@@ -1,4 +1,4 @@
-"""Bytes to a safe RGB image. Limits are checked in the header, before a decoder allocates a single pixel.
+"""From bytes to a safe RGB image. Limits are checked with the header, before a decoder allocates pixels.
 
 Whatever a decoder throws becomes InvalidImage with our own words: a foreign message may hold addresses and paths.
 """
@@ -24,7 +24,7 @@ class ImageLimits:
     max_pixels: int
     max_aspect: float
     max_memory_bytes: int | None = None
-    """What may be allocated to decode it; None where nobody counts."""
+    """The memory that decoding may allocate; None for no limit."""
 
     def check_bytes(self, size: int) -> None:
         """Raises TooLarge."""
@@ -57,10 +57,10 @@ class ImageLimits:
 
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
-    """An image ready to be embedded, and what its file was."""
+    """An image ready to be embedded, with facts about its file."""
 
     image: Image.Image
-    """RGB, upright, without metadata; smaller than `width` x `height` if it was reduced."""
+    """RGB, upright, without metadata; smaller than `width` x `height` if reduced."""
     format: str
     """A key of MEDIA_TYPES."""
     width: int
@@ -104,7 +104,7 @@ def _decode(open_: decoders.Open, name: str, limits: ImageLimits) -> DecodedImag
     if orientation in pixels.SIDEWAYS:
         width, height = height, width
     upright = pixels.upright(image, orientation)
-    # Nothing of the file stays: neither its metadata, nor what Pillow's own classes of files hold.
+    # Nothing of the file remains: neither metadata nor what Pillow's file classes hold.
     image = upright if type(upright) is Image.Image else upright.copy()
     image.info = {}
     return DecodedImage(image, name, width, height)

@@ -1,4 +1,4 @@
-"""What a file is that we do not read, told from its first bytes, so that a refusal can call it by its name."""
+"""Names of formats that are not read, recognised by the first bytes, for error messages."""
 
 import codecs
 from typing import Final
@@ -49,11 +49,11 @@ _WITHIN = (
     (8, b"WAVE", "a sound"),
     (128, b"DICM", "a DICOM image"),
 )
-"""Where a signature lies that is not at the beginning."""
+"""Signatures that are not at the beginning, with their offsets."""
 
 
 def describe(data: bytes) -> str:
-    """With its article: "a PDF document"."""
+    """The format with its article: "a PDF document"."""
     for offset, signature, description in (*_WITHIN, *((0, *known) for known in _SIGNATURES)):
         if data.startswith(signature, offset):
             return description
@@ -61,7 +61,7 @@ def describe(data: bytes) -> str:
 
 
 def _describe_text(data: bytes) -> str:
-    try:  # incrementally, as the peek may end in the middle of a character
+    try:  # incrementally, because the first bytes may end within a character
         text = codecs.getincrementaldecoder("utf-8")().decode(data[:_PEEK_BYTES]).lower()
     except UnicodeDecodeError:
         return "no image that we know"

@@ -1,6 +1,6 @@
-"""Which image formats are read, told from a file's first bytes; names and suffixes prove nothing.
+"""The accepted image formats, recognised by a file's first bytes; file names are not trusted.
 
-The first bytes choose the one decoder that is tried, so that a file never reaches a decoder of a format outside this table.
+The first bytes select the decoder, so that no file reaches a decoder of a format outside this table.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ class _Format:
     name: str
     media_type: str
     suffixes: str
-    """What names of such files end with, lower case, without the dot."""
+    """File name extensions, lower case, without the dot."""
 
 
 _FORMATS = (
@@ -39,7 +39,7 @@ MEDIA_TYPES: Mapping[str, str] = MappingProxyType({format_.name: format_.media_t
 SUFFIXES: Mapping[str, str] = MappingProxyType(
     {f".{suffix}": format_.name for format_ in _FORMATS for suffix in format_.suffixes.split()}
 )
-"""What a file's name ends with (".jpg"), and the format it then should be of. Used to choose files, never to decode one."""
+"""The format for each file name extension (".jpg"). Used to select files, never to decode one."""
 ACCEPTED: Final = ", ".join(list(MEDIA_TYPES)[:-1]) + " and " + list(MEDIA_TYPES)[-1]
 
 _SIGNATURES = (
@@ -64,7 +64,7 @@ _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", 
 
 
 def identify(data: bytes) -> str | None:
-    """The accepted format that `data` (a whole file or its first 64 bytes) begins as, a key of MEDIA_TYPES; None if none."""
+    """The accepted format of `data` (a whole file or its first 64 bytes), a key of MEDIA_TYPES; None for others."""
     for signature, name in _SIGNATURES:
         if data.startswith(signature):
             return None if name == "TIFF" and data[8:11] == _CANON_RAW else name
@@ -78,7 +78,7 @@ def identify(data: bytes) -> str | None:
 
 
 def require_format(data: bytes) -> str:
-    """As `identify`. Raises InvalidImage that says what the file looks like instead, and what is accepted."""
+    """As `identify`. Raises InvalidImage, which says what the file looks like and what is accepted."""
     name = identify(data)
     if name is None:
         raise not_read(describe(data))
@@ -90,7 +90,7 @@ def not_read(looks_like: str) -> InvalidImage:
 
 
 def webp_canvas(data: bytes) -> tuple[int, int] | None:
-    """Width and height in a WebP file's header. libwebp allocates the whole canvas when it opens a file, so it is asked first.
+    """Width and height in a WebP file's header, read first because libwebp allocates the whole canvas when it opens a file.
 
     Source: RFC 9649, sections 2.5 to 2.7.
     """
@@ -106,7 +106,7 @@ def webp_canvas(data: bytes) -> tuple[int, int] | None:
 
 
 def _iso_media(data: bytes) -> str | None:
-    """AVIF and HEIC are both ISO base media files; the brands in the first box tell them apart, and from video."""
+    """AVIF and HEIC are both ISO base media files; the brands in the first box distinguish them from each other and from video."""
     if data[4:8] != b"ftyp":
         return None
     end = min(int.from_bytes(data[:4], "big"), 64)

@@ -1,4 +1,4 @@
-"""From whatever a decoder yields (palettes, alpha, 16 bits, floats, CMYK) to 8-bit RGB as a person would see it on white."""
+"""Conversion of decoded pixels (palettes, alpha, 16 bits, floats, CMYK) to 8-bit RGB on white."""
 
 from functools import cache
 from typing import Any, Final
@@ -17,19 +17,19 @@ _UPRIGHT: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation (CIPA DC-008, tag 0x0112) to the turn that undoes it."""
+"""For each EXIF orientation (CIPA DC-008, tag 0x0112), the transposition that makes the image upright."""
 SIDEWAYS: Final = frozenset({5, 6, 7, 8})
 """Orientations that swap width and height."""
 
 Values = npt.NDArray[Any]
 _FULL_SCALES: Final = (255.0, 1023.0, 4095.0, 16_383.0, 65_535.0)
-"""What white is in 8, 10, 12, 14 and 16 bits."""
+"""The value of white in 8, 10, 12, 14 and 16 bits."""
 _HIGHLIGHTS: Final = 16.0
 """Floats up to this are scenes with highlights brighter than white (1); above, they count like integers."""
 
 
 _quiet: Final = np.errstate(all="ignore")
-"""Numbers that no picture holds (NaN, infinities, 1e300) become black or white without a remark."""
+"""Values outside the range of images (NaN, infinities, 1e300) become black or white without a warning."""
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -77,7 +77,7 @@ def over_white(values: Values, alpha: Values, *, premultiplied: bool = False) ->
 
 
 def placed(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
-    """Only what is inside `box`, the rest white."""
+    """The image inside `box`, the rest white."""
     canvas = Image.new("RGB", image.size, WHITE)
     canvas.paste(image.crop(box), box)
     return canvas

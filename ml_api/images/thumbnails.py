@@ -1,4 +1,4 @@
-"""Small previews, always encoded anew: nothing of the original file (place, camera, hidden payload) survives in them."""
+"""Thumbnails, always encoded anew: no metadata or hidden content of the original file survives in them."""
 
 from io import BytesIO
 from typing import Final
@@ -10,7 +10,7 @@ _QUALITY: Final = 80
 
 
 def thumbnail(image: Image.Image, edge_px: int) -> bytes:
-    """A WebP no longer than `edge_px` on its longer side, of an RGB image as `decode` gives it. Never enlarges."""
+    """A WebP whose longer side is at most `edge_px`, of an RGB image from `decode`. Never enlarges."""
     scale = min(1.0, edge_px / max(image.size))
     width, height = (max(1, round(side * scale)) for side in image.size)
     small = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)

@@ -1,4 +1,4 @@
-"""Logging: one record, one line, named after the Elastic Common Schema, carrying the ids of the requests it belongs to."""
+"""Logging: each record is one line, with names of the Elastic Common Schema and the ids of the requests it belongs to."""
 
 import logging
 import sys
@@ -12,11 +12,11 @@ from ml_api.logs.formatting import EcsFormatter, TerminalFormatter, level_of
 __all__ = ["FIELDS", "EcsFormatter", "configure", "counting", "fields_table", "level_of"]
 
 OUR_LOGGERS = ("ml_api", "demo", "_granian")
-"""Loggers that follow the configured level; libraries are heard from warnings on."""
+"""Loggers with the configured level; libraries log warnings and errors only."""
 
 
 def configure(level: str, environment: str, stream: TextIO | None = None) -> None:
-    """Send every logger of the process through one handler: JSON for machines, short lines where a person watches a terminal."""
+    """Send every logger of the process through one handler: short lines on a terminal, JSON elsewhere."""
     stream = stream or sys.stdout
     handler = logging.StreamHandler(stream)
     handler.setFormatter(TerminalFormatter() if stream.isatty() else EcsFormatter(environment))
@@ -25,7 +25,7 @@ def configure(level: str, environment: str, stream: TextIO | None = None) -> Non
     root.setLevel(logging.WARNING)
     for name in OUR_LOGGERS:
         logging.getLogger(name).setLevel(level.upper())
-    # Milvus Lite's server, in this process, logs a traceback for each call it lacks; pymilvus copes, failures reach us as errors.
+    # Milvus Lite's server logs a traceback for each call that it does not implement; pymilvus handles these, and failures raise.
     for name in ("grpc._server", "milvus_lite"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.captureWarnings(capture=True)

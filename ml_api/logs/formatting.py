@@ -1,4 +1,4 @@
-"""How a record becomes a line, and always one line: no client can forge a log record."""
+"""Formatting of log records, always as one line, so that no client can forge a record."""
 
 import logging
 import math
@@ -16,7 +16,7 @@ _CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F
 
 
 def level_of(record: logging.LogRecord) -> str:
-    """One of five, whatever numbers a library invents."""
+    """One of five level names, also for levels that libraries define."""
     for level in (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO):
         if record.levelno >= level:
             return logging.getLevelName(level).lower()
@@ -24,9 +24,9 @@ def level_of(record: logging.LogRecord) -> str:
 
 
 class EcsFormatter(JsonFormatter):
-    """Formats a record as one ECS object. Extra fields are given to the logger with their full dotted names.
+    """Formats a record as one ECS object. Extra fields are passed to the logger with their full dotted names.
 
-    Fields that are not in FIELDS, as libraries may add them, are left out: the index would refuse the line.
+    Fields that are not in FIELDS (libraries may add some) are left out, because the index would refuse the line.
     """
 
     def __init__(self, environment: str) -> None:
@@ -39,7 +39,7 @@ class EcsFormatter(JsonFormatter):
         }
 
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
-        """In place of python-json-logger's own choice of fields; writing the JSON stays with it."""
+        """Replaces python-json-logger's choice of fields; it still writes the JSON."""
         log_data |= {
             "@timestamp": _timestamp(record.created),
             "log.level": level_of(record),
@@ -56,7 +56,7 @@ class EcsFormatter(JsonFormatter):
 
 
 class TerminalFormatter(logging.Formatter):
-    """Short lines for people. Control characters, which could move the cursor or start a line, are spelt out; tracebacks stay."""
+    """Short lines for a terminal. Control characters, which could move the cursor, are escaped, except in tracebacks."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")
@@ -70,7 +70,7 @@ def _timestamp(seconds: float) -> str:
 
 
 def _origins() -> dict[str, Any]:
-    """Ids of the request that is being worked for; of several, lists of ids, which Elasticsearch finds by each of them."""
+    """Ids of the request that the work is for; lists of ids for several requests, which Elasticsearch matches by each id."""
     origins = tracing.origins()
     ids = {
         "http.request.id": [origin.request_id for origin in origins if origin.request_id],
@@ -93,7 +93,7 @@ def _error(record: logging.LogRecord, traceback: str) -> dict[str, str]:
 
 
 def _storable(value: Any) -> Any:
-    """Without what JSON or UTF-8 cannot say: half characters, as in names of files, and numbers that are none."""
+    """The value as JSON and UTF-8 can represent it: lone surrogates (from file names) escaped, NaN and infinity as null."""
     if isinstance(value, str):
         return value if value.isascii() else value.encode(errors="backslashreplace").decode()
     return None if isinstance(value, float) and not math.isfinite(value) else value

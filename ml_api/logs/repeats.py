@@ -1,6 +1,6 @@
-"""Lines that would come a thousand times a second, told at most once a second with how often.
+"""Rate limiting of repeated log lines: at most one a second, with the number of occurrences.
 
-In an outage every request fails in the same way, and a line with a traceback for each of them fills a disk in an hour.
+In an outage every request fails in the same way, and a traceback for each would fill a disk within an hour.
 """
 
 import logging
@@ -15,25 +15,25 @@ TIMES: Final = "ml_api.times"
 @dataclass(slots=True)
 class _Line:
     message: str
-    """The last."""
+    """The latest one."""
     level: int
     times: int = 0
 
 
 class Repeats:
-    """The first of a kind, of which there are few, is told at once, those that follow within a second together. From any thread."""
+    """Logs the first message of a kind at once and sums up those that follow within a second. There are few kinds. Thread-safe."""
 
     def __init__(self, log: logging.Logger, every_s: float = EVERY_S) -> None:
         self._log = log
         self._every_s = every_s
         self._lock = threading.Lock()
         self._lines: dict[str, _Line] = {}
-        """Those told within the last second."""
+        """Kinds logged within the last second."""
 
     def tell(self, kind: str, message: str, level: int, error: BaseException | None = None) -> None:
-        """What is of one `kind` counts together, whatever figures its messages hold.
+        """Messages of one `kind` are counted together, even if their texts differ.
 
-        `error`, with its traceback, goes with the first line alone.
+        `error`, with its traceback, is logged with the first line only.
         """
         with self._lock:
             if line := self._lines.get(kind):

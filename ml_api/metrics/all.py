@@ -33,6 +33,6 @@ class Metrics:
 
 
 def metrics_table() -> str:
-    """Every metric as a row of a Markdown table: the one that Introduction.md shows."""
+    """Every metric as a row of a Markdown table: the one in docs/metrics.md."""
     rows = ["| Metric | Type | Labels | Meaning |", "|---|---|---|---|"]
     return "\n".join(rows + [definition.row() for definition in Metrics().definitions])

@@ -1,4 +1,4 @@
-"""Decoding in processes of their own: what they hold, what was refused there, how often they are replaced."""
+"""Metrics of the decoding processes: memory, refusals, replacements."""
 
 from typing import Final
 
@@ -10,14 +10,14 @@ ENDS: Final = ("stopped", "crashed", "lost", "renewed")
 
 class DecodingMetrics:
     def __init__(self, catalogue: Catalogue) -> None:
-        self.memory = catalogue.gauge("ml_api_decoding_memory_bytes", "Memory that images being decoded now may take.")
+        self.memory = catalogue.gauge("ml_api_decoding_memory_bytes", "Memory reserved for images being decoded.")
         self.refused = catalogue.counter(
             "ml_api_decoding_refused",
-            "Images that were not decoded, as they took too much time or memory, made their decoder crash, or all were busy.",
+            "Images that were not decoded: over the limit on time or memory, decoder crashed, or all processes busy.",
             {"reason": REFUSALS},
         )
         self.ended = catalogue.counter(
             "ml_api_decoding_processes_ended",
-            "Decoding processes that were replaced: stopped over an image, crashed, lost for no fault of an image's, or renewed.",
+            "Decoding processes that were replaced: stopped at a limit, crashed on an image, lost for another reason, or renewed.",
             {"reason": ENDS},
         )

@@ -1,4 +1,4 @@
-"""The model: what waits for it, what it does, whether its numbers are sound."""
+"""Metrics of the model: queue, batches, soundness of its vectors."""
 
 from typing import Final
 
@@ -24,20 +24,20 @@ class EmbeddingMetrics:
         )
         self.items = catalogue.counter(
             "ml_api_embed_items",
-            "Inputs that waited for the model, and what became of them.",
+            "Inputs to the model, by outcome.",
             {"modality": MODALITIES, "outcome": ("ok", "error", "oom", "expired")},
         )
         self.norm = catalogue.histogram(
-            "ml_api_embedding_norm", "Length of the vectors that the model returned; 1 if all is well.", by_modality, buckets=NORMS
+            "ml_api_embedding_norm", "L2 norm of the vectors that the model returned; 1 for sound ones.", by_modality, buckets=NORMS
         )
         self.nonfinite = catalogue.counter(
-            "ml_api_embedding_nonfinite", "Inputs refused as the model made NaN or infinity of them.", by_modality
+            "ml_api_embedding_nonfinite", "Inputs for which the model returned NaN or infinity.", by_modality
         )
         self.text_cache_requests = catalogue.counter(
-            "ml_api_text_cache_requests", "Search texts whose vector was known or not.", {"result": ("hit", "miss")}
+            "ml_api_text_cache_requests", "Search texts looked up in the cache of vectors, by result.", {"result": ("hit", "miss")}
         )
         self.model_info = catalogue.info(
-            "ml_api_model", "The model that makes the vectors.", ("model", "revision", "dim", "device", "dtype")
+            "ml_api_model", "The model that computes the vectors.", ("model", "revision", "dim", "device", "dtype")
         )
         self.model_load_seconds = catalogue.gauge("ml_api_model_load_seconds", "Time to load the model.")
 

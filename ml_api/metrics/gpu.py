@@ -1,4 +1,4 @@
-"""GPUs, read at each scrape. Where there is none there are no series."""
+"""Metrics of GPUs, read at each scrape. Without a GPU there are no series."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -13,15 +13,15 @@ Reading = Callable[[Any, Any], float]
 
 READINGS: Final[Mapping[str, tuple[str, Reading]]] = {
     "ml_api_gpu_utilization_ratio": (
-        "Share of the time in which the GPU computed, 0 to 1.",
+        "Share of time in which the GPU was busy, 0 to 1.",
         lambda nvml, gpu: nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100,
     ),
     "ml_api_gpu_memory_used_bytes": (
-        "Memory of the GPU in use, by whatever process.",
+        "Memory of the GPU in use, by all processes.",
         lambda nvml, gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).used,
     ),
     "ml_api_gpu_memory_total_bytes": ("Memory of the GPU.", lambda nvml, gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).total),
-    "ml_api_gpu_power_watts": ("Power that the GPU draws.", lambda nvml, gpu: nvml.nvmlDeviceGetPowerUsage(gpu) / 1000),
+    "ml_api_gpu_power_watts": ("Power draw of the GPU.", lambda nvml, gpu: nvml.nvmlDeviceGetPowerUsage(gpu) / 1000),
     "ml_api_gpu_temperature_celsius": (
         "Temperature of the GPU.",
         lambda nvml, gpu: nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU),
@@ -40,10 +40,10 @@ class GpuMetrics:
         self._registry = catalogue.registry
         self._of_gpus = [catalogue.collected(name, said, {"gpu": ()}) for name, (said, _) in READINGS.items()]
         self._allocated = catalogue.collected(
-            "ml_api_torch_memory_allocated_bytes", "Memory of the device in torch's tensors.", {"device": ()}
+            "ml_api_torch_memory_allocated_bytes", "Memory of the device that torch has allocated for tensors.", {"device": ()}
         )
         self._reserved = catalogue.collected(
-            "ml_api_torch_memory_reserved_bytes", "Memory of the device that torch keeps for its tensors.", {"device": ()}
+            "ml_api_torch_memory_reserved_bytes", "Memory of the device that torch has reserved.", {"device": ()}
         )
 
     def watch(self, nvml: Any) -> None:

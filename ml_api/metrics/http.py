@@ -1,4 +1,4 @@
-"""Requests as clients see them: how many, how long, how large, and what was refused."""
+"""Metrics of HTTP requests: number, duration, size, rejections."""
 
 from enum import StrEnum
 from typing import Final
@@ -27,25 +27,21 @@ class HttpMetrics:
     def __init__(self, catalogue: Catalogue) -> None:
         self.request_duration = catalogue.histogram(
             "http_request_duration_seconds",
-            "Time to answer a request, by the rule of its route. Its exemplars are trace ids.",
+            "Time to answer a request. Exemplars are trace ids.",
             {"method": (), "route": (), "status": ()},
             buckets=DURATIONS,
         )
         self.requests = catalogue.gauge(
             "ml_api_requests",
-            "Requests by where they are: their body is being read, they wait for a thread, are worked on, or their answer is sent.",
+            "Requests by state: reading the body, waiting for a thread, working, sending the answer.",
             {"state": STATES},
         )
         self.requests_limit = catalogue.gauge(
-            "ml_api_requests_limit", "Requests that may wait or be worked on, all together; more are refused with 503."
+            "ml_api_requests_limit", "Largest number of requests waiting and working together; further ones are answered 503."
         )
-        self.in_progress = catalogue.gauge("http_requests_in_progress", "Requests being handled now.", {"route": ()})
-        self.request_size = catalogue.histogram(
-            "http_request_size_bytes", "Size of the bodies that requests brought.", {"route": ()}, buckets=SIZES
-        )
-        self.response_size = catalogue.histogram(
-            "http_response_size_bytes", "Size of the bodies of answers.", {"route": ()}, buckets=SIZES
-        )
+        self.in_progress = catalogue.gauge("http_requests_in_progress", "Requests in progress.", {"route": ()})
+        self.request_size = catalogue.histogram("http_request_size_bytes", "Size of request bodies.", {"route": ()}, buckets=SIZES)
+        self.response_size = catalogue.histogram("http_response_size_bytes", "Size of answer bodies.", {"route": ()}, buckets=SIZES)
         self.rejected = catalogue.counter(
-            "ml_api_rejected", "Requests that were refused or given up, and why.", {"reason": tuple(Rejection)}
+            "ml_api_rejected", "Requests rejected or abandoned, by reason.", {"reason": tuple(Rejection)}
         )

@@ -1,4 +1,4 @@
-"""The process itself: which build it is, whether it is ready, how much it logs."""
+"""Metrics of the process: build, readiness, threads, log records."""
 
 import threading
 from typing import Final
@@ -19,12 +19,12 @@ class ProcessMetrics:
         PlatformCollector(registry=catalogue.registry)
         GCCollector(registry=catalogue.registry)
         self.ready = catalogue.gauge(
-            "ml_api_ready", "1 if the part answered when it was last tried, by `/readyz` or in the background.", {"part": PARTS}
+            "ml_api_ready", "1 if the part passed its last check, by `/readyz` or in the background, else 0.", {"part": PARTS}
         )
         self.threads = catalogue.gauge("ml_api_threads", "Python threads of the process.")
         self.threads.set_function(threading.active_count)
         self.log_records = catalogue.counter("ml_api_log_records", "Log records written.", {"level": LEVELS})
-        self.build_info = catalogue.info("ml_api_build", "What is running.", ("version", "revision"))
+        self.build_info = catalogue.info("ml_api_build", "Version and commit of the running service.", ("version", "revision"))
 
     def describe_build(self, version: str, revision: str) -> None:
         self.build_info.info({"version": version, "revision": revision})

@@ -1,4 +1,4 @@
-"""Searches: where their time went, and what they found."""
+"""Metrics of searches: time of each stage, hits and scores."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -15,7 +15,7 @@ class SearchMetrics:
     def __init__(self, catalogue: Catalogue) -> None:
         self.stage_duration = catalogue.histogram(
             "ml_api_stage_duration_seconds",
-            "Time that a search spent in one stage.",
+            "Time of one stage of a search.",
             {"operation": tuple(Operation), "stage": tuple(Stage)},
         )
         self.batch_size = catalogue.histogram(
@@ -23,13 +23,13 @@ class SearchMetrics:
         )
         self.top1_similarity = catalogue.histogram(
             "ml_api_top1_similarity",
-            "Score of the best hit of a search's first page, by what was searched with.",
+            "Score of the best hit on the first page of a search, by modality of the query.",
             {"modality": MODALITIES},
             buckets=SIMILARITIES,
         )
         self.hits_returned = catalogue.histogram(
             "ml_api_hits_returned",
-            "Hits of a search's first page, by what was searched with.",
+            "Hits on the first page of a search, by modality of the query.",
             {"modality": MODALITIES},
             buckets=HITS,
         )

@@ -1,4 +1,4 @@
-"""The vector store, seen from here: every call, and what a look at it now and then finds."""
+"""Metrics of the vector store: every call, and periodic counts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,19 +20,19 @@ class StoreMetrics:
     def __init__(self, catalogue: Catalogue) -> None:
         self.duration = catalogue.histogram(
             "ml_api_store_duration_seconds",
-            "Time of one call of the vector store; `deadline` is a call that was cut off as its caller's time was up.",
+            "Time of one call of the vector store; `deadline` is a call that was cut off at its request's deadline.",
             {"backend": (), "operation": (), "outcome": tuple(CallOutcome)},
         )
         self.errors = catalogue.counter(
             "ml_api_store_errors",
-            "Calls of the vector store that failed, and why.",
+            "Failed calls of the vector store, by reason.",
             {"backend": (), "operation": (), "reason": get_args(StoreFailure)},
         )
         self.entities = catalogue.gauge(
             "ml_api_store_entities", "Images in the collection, counted in the background.", {"collection": ()}
         )
         self.up = catalogue.gauge(
-            "ml_api_store_up", "1 if the collection could be counted, 0 if not, looked at in the background.", {"collection": ()}
+            "ml_api_store_up", "1 if the last count of the collection, in the background, succeeded, else 0.", {"collection": ()}
         )
 
     @contextmanager

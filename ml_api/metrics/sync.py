@@ -34,15 +34,17 @@ _log = logging.getLogger(__name__)
 class SyncMetrics:
     def __init__(self, catalogue: Catalogue) -> None:
         self.registry = catalogue.registry
-        self.items = catalogue.counter("ml_api_sync_items", "Files that syncs accounted for.", {"outcome": tuple(SyncOutcome)})
+        self.items = catalogue.counter(
+            "ml_api_sync_items", "Files that syncs have processed, by outcome.", {"outcome": tuple(SyncOutcome)}
+        )
         self.stage_duration = catalogue.gauge(
             "ml_api_sync_stage_duration_seconds",
-            "Time that the last sync spent in one stage, its threads added up; stages overlap.",
+            "Time that the last sync spent in one stage, summed over its threads; stages overlap.",
             {"stage": tuple(SyncStage)},
         )
-        self.backlog = catalogue.gauge("ml_api_sync_backlog", "Files that the last sync found to do and has not done.")
+        self.backlog = catalogue.gauge("ml_api_sync_backlog", "Files that the last sync had to process and did not.")
         self.last_success = catalogue.gauge(
-            "ml_api_sync_last_success_timestamp_seconds", "When a sync last ended without an error; 0 if none has."
+            "ml_api_sync_last_success_timestamp_seconds", "Time of the last successful sync; 0 if there was none."
         )
 
     def begin(self) -> None:

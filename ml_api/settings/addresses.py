@@ -1,4 +1,4 @@
-"""How addresses are written in settings. Each check raises ValueError with a message for who wrote it."""
+"""Syntax of addresses in settings. Each check raises ValueError with a message for the user."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the machine must allow for a setting to work. Each check raises ValueError with a message for who started the command."""
+"""Checks of what a setting needs from the machine. Each raises ValueError with a message for the user."""
 
 import errno
 import os
@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 LEAST_FREE_BYTES = 2**20
-"""With less, an embedded store does not even open."""
+"""An embedded store needs at least this to open."""
 
 
 def full_path(path: Path) -> Path:
-    """`path` without `~` and from the root, so that it means the same wherever it is printed or used."""
+    """The absolute path, with `~` expanded."""
     try:
         return path.expanduser().absolute()
     except RuntimeError as exc:  # no HOME, or no such user
@@ -24,12 +24,12 @@ def full_path(path: Path) -> Path:
 
 
 def folder(path: Path) -> Path:
-    """The full path of a folder that is there, links followed."""
+    """The absolute path of an existing folder, with links resolved."""
     return _there(path, stat.S_ISDIR, "a folder").resolve()
 
 
 def file(path: Path) -> Path:
-    """The full path of a file that is there."""
+    """The absolute path of an existing file."""
     return _there(path, stat.S_ISREG, "a file")
 
 
@@ -46,7 +46,7 @@ def _there(path: Path, fits: Callable[[int], bool], what: str) -> Path:
 
 
 def require_writable(folder: Path) -> None:
-    """For a folder that may still have to be made."""
+    """Check that `folder` can be written, or created and written."""
     there = next(parent for parent in (folder, *folder.parents) if _exists(parent))
     if not there.is_dir():
         raise ValueError(f"{there} is not a folder")
@@ -54,14 +54,14 @@ def require_writable(folder: Path) -> None:
         problem = "cannot be written" if there == folder else f"cannot be made, as {there} cannot be written"
         raise ValueError(f"{folder} {problem}")
     disk = shutil.disk_usage(there)
-    if disk.free < LEAST_FREE_BYTES and disk.total:  # some network file systems tell nothing
+    if disk.free < LEAST_FREE_BYTES and disk.total:  # some network file systems report 0
         raise ValueError(f"no space is left for {folder} ({disk.free // 1024} KB)")
 
 
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # in a folder that may not be searched
+    except OSError:  # in a folder without search permission
         return False
 
 
@@ -81,11 +81,11 @@ def require_free_port(host: str, port: int) -> None:
             raise ValueError(f"port {port} of {host} is in use, {_holder(port)}; choose another") from exc
         if exc.errno == errno.EACCES:
             raise ValueError(f"port {port} may not be used without special rights; choose one from 1024 on") from exc
-        # What is wrong with the host itself is told of the host.
+        # Problems with the host itself are reported for the host.
 
 
 def _holder(port: int) -> str:
-    """Who may have it: this service once more, as a rule."""
+    """The likely holder of a port: usually another instance."""
     if sys.platform == "darwin":
         who = "the AirPlay receiver" if port in {5000, 7000} else "another instance of this service"
         return f"perhaps by {who} (`lsof -nP -iTCP:{port}` tells)"

@@ -1,4 +1,4 @@
-"""Reading the settings: options of the command line, before `ML_API_*` variables, before those of a `.env` file.
+"""Reading the settings: command line options override `ML_API_*` variables, which override a `.env` file.
 
 An empty value counts as unset, as compose files and shells produce them so. All problems are reported together, each by the name
 under which the value was given; a misspelt name is a problem, not a silently ignored wish.
@@ -22,7 +22,7 @@ from ml_api.settings.model import PREFIX, Settings, environment_name, option_nam
 from ml_api.wording import what_is_wrong
 
 ENV_FILE = Path(".env")
-"""In the working directory: the file that Docker Compose reads, too."""
+"""In the working directory; Docker Compose reads it, too."""
 
 REPLACED = {
     "ML_API_THUMBNAIL_DIR": "thumbnails are kept in the folder `thumbnails` of ML_API_DATA_DIR",
@@ -31,7 +31,7 @@ REPLACED = {
 
 KUBERNETES_NAMES = re.compile(r"ML_API_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 KUBERNETES_VALUE = re.compile(r"(tcp|udp|sctp)://.+")
-"""What Kubernetes injects into each container for a Service called `ml-api`: `ML_API_PORT=tcp://10.0.0.7:80` and its like
+"""Variables that Kubernetes injects for a Service called `ml-api`, such as `ML_API_PORT=tcp://10.0.0.7:80`
 (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables)."""
 
 SECRETS = {field for field, declared in Settings.model_fields.items() if declared.annotation is SecretStr}
@@ -39,7 +39,7 @@ SECRETS = {field for field, declared in Settings.model_fields.items() if declare
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A value, and the name under which who gave it knows it."""
+    """A value, and the name under which it was given."""
 
     name: str
     value: str
@@ -95,7 +95,7 @@ def _by_kubernetes(name: str, value: str) -> bool:
 
 
 def _named(variables: Mapping[str, str], where: str, problems: list[str]) -> dict[str, Given]:
-    """The settings among variables, by field; problems with names that are none."""
+    """The settings among the variables, by field, and problems with unknown names."""
     known = {environment_name(field): field for field in Settings.model_fields}
     ours = {name: value for name, value in variables.items() if name.startswith(PREFIX) and value.strip()}
     problems += [_unknown(name, where, list(known)) for name in sorted(ours.keys() - known.keys())]

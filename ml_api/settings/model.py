@@ -1,6 +1,7 @@
-"""Every setting: typed, ranged and described here, frozen once read.
+"""Every setting with its type, range, default and description, frozen once read.
 
-The variables, the command line's options and the table in Introduction.md are made from this file; a test keeps them equal.
+The environment variables, the command line's options and the table in docs/settings.md are derived from this file; a test keeps
+them equal.
 """
 
 from pathlib import Path
@@ -25,39 +26,38 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    corpus: Annotated[Folder | None, Field(description="Folder of images to sync and to serve.")] = None
+    corpus: Annotated[Folder | None, Field(description="Folder of images to index and to serve.")] = None
     ignore: Annotated[
         str,
         Field(
-            description="What of the corpus is not indexed: patterns in `.gitignore`'s syntax, separated by commas. "
-            "A file `.mlapiignore` in the folder adds its own."
+            description="Files that are not indexed: patterns in `.gitignore` syntax, separated by commas. "
+            "A file `.mlapiignore` in the corpus folder adds to them."
         ),
     ] = ""
     follow_links: Annotated[
         bool,
         Field(
-            description="Whether links in the corpus may lead out of it, to folders and files elsewhere: whoever may make links "
+            description="Whether symbolic links in the corpus may lead to folders and files outside it. Whoever can create links "
             "there then decides what is shown."
         ),
     ] = False
     model: Annotated[
         str,
         Field(
-            min_length=1,
-            description="Dual encoder: a sentence-transformers name on the hub (`clip-ViT-B-32`) or a local directory.",
+            min_length=1, description="Dual encoder: name of a model on the Hugging Face hub (`clip-ViT-B-32`) or local directory."
         ),
     ] = "clip-ViT-B-32"
     device: Annotated[
-        Literal["auto", "cpu", "cuda"], Field(description="Where the model runs; `auto` takes a GPU if there is one.")
+        Literal["auto", "cpu", "cuda"], Field(description="Device that the model runs on; `auto` uses a GPU if there is one.")
     ] = "auto"
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"],
-        Field(description="Numbers the model computes in; `auto` takes `bf16` where the hardware has it. Vectors stay comparable."),
+        Field(description="Number format of the forward pass; `auto` uses `bf16` if the hardware has it. Vectors stay comparable."),
     ] = "auto"
     embedding_url: Annotated[
         str,
         AfterValidator(addresses.triton_address),
-        Field(description="A Triton server that runs the model, `triton://host:port/name`; empty to run it in this process."),
+        Field(description="Triton server that runs the model, `triton://host:port/name`; empty to run it in this process."),
     ] = ""
 
     milvus_uri: Annotated[
@@ -70,19 +70,22 @@ class Settings(BaseModel):
     ] = ""
     data_dir: Annotated[
         FullPath,
-        Field(
-            description="Folder of all that is kept: the embedded store, cached thumbnails, converted models, the metrics of syncs."
-        ),
+        Field(description="Folder of all data: the embedded store, cached thumbnails, converted models, the metrics of syncs."),
     ] = Path("data")
     thumbnail_cache_bytes: Annotated[
-        int, Field(ge=0, le=2**40, description="Disk for cached thumbnails, in bytes (20 to 60 KB each); those longest unused go.")
+        int,
+        Field(
+            ge=0,
+            le=2**40,
+            description="Disk space for cached thumbnails, in bytes (20 to 60 KB each); least recently used go first.",
+        ),
     ] = 1024 * MIB
     milvus_token: Annotated[SecretStr, Field(description="Milvus token, `user:password` or an API key.")] = SecretStr("")
     milvus_database: Annotated[
         str, AfterValidator(names.database), Field(description="Milvus database; empty for the default one.")
     ] = ""
     milvus_tls_ca: Annotated[
-        File | None, Field(description="CA certificate (PEM) to check an `https://` Milvus server against.")
+        File | None, Field(description="CA certificate (PEM) that an `https://` Milvus server is verified with.")
     ] = None
     milvus_tls_server_name: Annotated[
         str, Field(description="Name expected in the Milvus server's certificate, if it differs from the host's.")
@@ -90,25 +93,23 @@ class Settings(BaseModel):
     collection: Annotated[
         str,
         AfterValidator(names.collection),
-        Field(description="Name (Milvus alias) of the collection that holds the vectors."),
+        Field(description="Name (Milvus alias) of the collection of vectors."),
     ] = "images"
     metric: Annotated[
-        Literal["COSINE", "IP", "L2"], Field(description="Similarity of vectors, fixed when a collection is created.")
+        Literal["COSINE", "IP", "L2"], Field(description="Similarity metric, fixed when a collection is created.")
     ] = "COSINE"
-    index: Annotated[
-        Literal["HNSW", "IVF_FLAT", "FLAT"], Field(description="Milvus index, fixed when a collection is created.")
-    ] = "HNSW"
+    index: Annotated[Literal["HNSW", "IVF_FLAT", "FLAT"], Field(description="Index type, fixed when a collection is created.")] = (
+        "HNSW"
+    )
     hnsw_m: Annotated[int, Field(ge=4, le=64, description="HNSW: links per node.")] = 16
     hnsw_ef_construction: Annotated[int, Field(ge=8, le=512, description="HNSW: candidates while building.")] = 200
     hnsw_ef: Annotated[
         int,
-        Field(ge=1, le=32_768, description="HNSW: candidates while searching; raised to the number of results wanted."),
+        Field(ge=1, le=32_768, description="HNSW: candidates while searching; at least the number of results requested."),
     ] = 64
     ivf_nlist: Annotated[int, Field(ge=1, le=65_536, description="IVF_FLAT: number of clusters.")] = 1024
     ivf_nprobe: Annotated[int, Field(ge=1, le=65_536, description="IVF_FLAT: clusters searched.")] = 16
-    store_timeout_s: Annotated[
-        float, Field(gt=0, le=600, description="Longest wait for one call of the vector store, in seconds.")
-    ] = 10
+    store_timeout_s: Annotated[float, Field(gt=0, le=600, description="Timeout of one call of the vector store, in seconds.")] = 10
 
     max_upload_bytes: Annotated[
         int, Field(ge=1024, le=1024 * MIB, description="Largest image file, in bytes, uploaded or in the corpus.")
@@ -117,11 +118,11 @@ class Settings(BaseModel):
         128_000_000
     )
     max_image_aspect: Annotated[
-        float, Field(ge=1, le=1000, description="Most elongated image: longer side divided by shorter.")
+        float, Field(ge=1, le=1000, description="Largest aspect ratio of an image: longer side divided by shorter side.")
     ] = 20
-    decode_timeout_s: Annotated[float, Field(ge=0.5, le=600, description="Longest time to decode one image, in seconds.")] = 4
+    decode_timeout_s: Annotated[float, Field(ge=0.5, le=600, description="Time limit for decoding one image, in seconds.")] = 4
     decode_memory_bytes: Annotated[
-        int, Field(ge=128 * MIB, le=1024 * 1024 * MIB, description="Memory for all images being decoded at once, in bytes.")
+        int, Field(ge=128 * MIB, le=1024 * 1024 * MIB, description="Memory limit for all images being decoded at once, in bytes.")
     ] = 1024 * MIB
 
     host: Annotated[str, Field(min_length=1, description="Address to listen on.")] = "127.0.0.1"
@@ -129,48 +130,47 @@ class Settings(BaseModel):
         str,
         AfterValidator(addresses.hosts),
         Field(
-            description="Names by which the service may be asked, beyond loopback's and `ML_API_HOST`, separated by commas; "
-            "`.example.org` for all below it, `*` for any. Other requests are answered with 421."
+            description="`Host` names that requests may use beyond `localhost` and `ML_API_HOST`, separated by commas; "
+            "`.example.org` for all names below it, `*` for any. Requests under other names are answered 421."
         ),
     ] = ""
     root_path: Annotated[
         str,
         AfterValidator(root_path_of),
-        Field(description="Path below which a proxy serves this, such as `/photos`; the proxy may pass it on or take it away."),
+        Field(description="Path under which a proxy serves this, such as `/photos`; the proxy may pass it on or remove it."),
     ] = ""
     trusted_proxies: Annotated[
         str,
         AfterValidator(addresses.proxies),
         Field(
-            description="Addresses and networks of proxies whose `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` count, "
+            description="Addresses and networks of proxies whose `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` are used, "
             "separated by commas."
         ),
     ] = ""
     port: Annotated[int, Field(ge=1, le=65_535, description="Port of the API and the page.")] = 8420
     metrics_port: Annotated[int, Field(ge=1, le=65_535, description="Port of the Prometheus metrics, on the same address.")] = 9464
-    threads: Annotated[int, Field(ge=1, le=256, description="Requests handled at once.")] = 32
+    threads: Annotated[int, Field(ge=1, le=256, description="Requests processed at once.")] = 32
     request_timeout_s: Annotated[
-        float, Field(gt=0, le=600, description="Longest time a request may take before it is answered with 504, in seconds.")
+        float, Field(gt=0, le=600, description="Time limit for answering a request, in seconds; a request over it is answered 504.")
     ] = 30
     queue_limit: Annotated[
-        int, Field(ge=1, le=100_000, description="Requests that may wait for their turn; more get a 503 at once.")
+        int, Field(ge=1, le=100_000, description="Requests that may wait for a thread; further ones are answered 503 at once.")
     ] = 256
     queue_wait_s: Annotated[
         float,
         Field(
-            gt=0,
-            le=600,
-            description="Longest expected wait for a request's turn, in seconds; those it is longer for get a 503 at once.",
+            gt=0, le=600, description="Longest expected wait for a thread, in seconds; requests over it are answered 503 at once."
         ),
     ] = 3
     text_cache: Annotated[
-        int, Field(ge=0, le=1_000_000, description="Search texts whose vectors are remembered, about 3 KB each; 0 for none.")
+        int,
+        Field(ge=0, le=1_000_000, description="Search texts whose vectors are cached, about 3 KB each; 0 disables the cache."),
     ] = 4096
 
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="Least severe log record written.")] = (
-        "info"
-    )
-    log_queries: Annotated[bool, Field(description="Log search texts; otherwise only their length and a hash.")] = False
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="Lowest level of log records that are written.")
+    ] = "info"
+    log_queries: Annotated[bool, Field(description="Log search texts; otherwise only their length and a hash are logged.")] = False
     environment: Annotated[
         str,
         AfterValidator(names.label),
@@ -179,12 +179,12 @@ class Settings(BaseModel):
     revision: Annotated[
         str,
         AfterValidator(names.label),
-        Field(description="Commit that this was built from, for `ml_api_build_info`; images have it set."),
+        Field(description="Commit of this build, for the metric `ml_api_build_info`; container images have it set."),
     ] = "unknown"
 
     @property
     def store_uri(self) -> str:
-        """Where the vectors are: a Milvus server's address, or the absolute path of the embedded store."""
+        """A Milvus server's address, or the absolute path of the embedded store."""
         return self.milvus_uri or str(self.data_dir / "milvus.db")
 
     @property
@@ -194,12 +194,12 @@ class Settings(BaseModel):
 
     @property
     def converted_models(self) -> Path:
-        """Folder of the model's files as OpenVINO takes them, made at the first start; safe to delete."""
+        """Folder of the model converted for OpenVINO, written at the first start; safe to delete."""
         return self.data_dir / "models"
 
     @property
     def sync_metrics(self) -> Path:
-        """File through which syncs, which come and go, pass their metrics to the service."""
+        """File through which syncs, which are processes of their own, pass their metrics to the service."""
         return self.data_dir / "sync.prom"
 
     @field_validator("corpus")
@@ -224,7 +224,7 @@ class Settings(BaseModel):
     @field_validator("data_dir")
     @classmethod
     def _data_can_be_kept(cls, value: Path, info: ValidationInfo) -> Path:
-        """Without a store in it, a service only keeps there what it can do without."""
+        """A service without an embedded store keeps only disposable files there, so that it need not be writable."""
         holds_store = info.data.get("milvus_uri") == ""
         if _command(info) == "sync" or (_command(info) == "serve" and holds_store):
             conditions.require_writable(value)
@@ -248,7 +248,7 @@ class Settings(BaseModel):
 
 
 def _command(info: ValidationInfo) -> str | None:
-    """What the settings are read for; what that needs of the machine is checked with the rest, so that all is told at once."""
+    """The command that the settings are read for. What it needs of the machine is checked here, so that one run reports all."""
     return info.context.get("command") if info.context else None
 
 

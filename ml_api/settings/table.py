@@ -1,4 +1,4 @@
-"""The table of all settings that Introduction.md shows, made from their declarations."""
+"""The table of all settings in docs/settings.md, made from their declarations."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from ml_api.settings.model import Settings, environment_name
 
 
 def settings_table() -> str:
-    """Every setting as a row of a Markdown table, in the order of their declaration: the one that Introduction.md shows."""
+    """Every setting as a row of a Markdown table, in the order of their declaration: the one in docs/settings.md."""
     rows = ["| Variable | Default | Values | Meaning |", "|---|---|---|---|"]
     for field, schema in Settings.model_json_schema()["properties"].items():
         default = schema.get("default")

@@ -1,4 +1,4 @@
-"""The pages for people: the search page and the frame of Swagger UI. Plain HTML, CSS and JavaScript over the public API."""
+"""The search page and the frame of Swagger UI: plain HTML, CSS and JavaScript over the public API."""
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
@@ -12,7 +12,7 @@ from ml_api.settings import environment_name
 blueprint = Blueprint("web", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
 
 DEMO_MODELS = "demo model"
-"""How the names of models trained by `demo` begin."""
+"""Prefix of the names of models trained by `demo`."""
 EXAMPLES = (
     "two dogs playing in the snow",
     "a train at night",
@@ -21,9 +21,9 @@ EXAMPLES = (
     "red mushrooms",
     "a boat at sea",
 )
-"""Worth asking a corpus drawn by `demo`, which holds true pictures for each; of other images nothing is known."""
+"""Suggested searches over a corpus drawn by `demo`, which has relevant pictures for each."""
 LOOK_S = 1.0
-"""Longest wait for the store to say whose images it holds: the page works without its examples."""
+"""Longest wait for the store to tell whether it holds the demo corpus; the page works without examples."""
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; frame-ancestors 'none'; "
@@ -50,7 +50,7 @@ def page() -> Response:
 
 
 def _is_drawn() -> bool | None:
-    """Whether the images are those that `demo` draws, told by one that each such corpus holds; None if the store is silent."""
+    """Whether the images are the demo's, by an image that every demo corpus has; None if the store does not answer."""
     try:
         found = services().store.get([DRAWN_ID], Deadline.within(LOOK_S)).get(DRAWN_ID)
     except MlApiError:
@@ -72,7 +72,7 @@ def document() -> BaseResponse:
 
 @blueprint.after_app_request
 def protect(response: Response) -> Response:
-    """Pages run their own scripts only. On every request of the application, as Swagger UI's page is flasgger's."""
+    """Pages run their own scripts only. Registered for the whole application, because flasgger serves Swagger UI's page."""
     if request.endpoint in PAGES:
         response.headers.update(HEADERS)
         response.cache_control.no_cache = True

@@ -1,5 +1,6 @@
 """The README's examples, run as they stand against a real server."""
 
+import json
 import re
 import subprocess
 
@@ -7,7 +8,9 @@ import pytest
 
 from tests.e2e.server_process import ROOT
 
-EXAMPLES = re.search(r"## Use it\n\n```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+README = (ROOT / "README.md").read_text()
+EXAMPLES = re.search(r"## Use it\n\n```bash\n(.*?)```", README, re.DOTALL)[1]
+ANSWER = json.loads(re.search(r"```json\n(.*?)```", README, re.DOTALL)[1])
 
 
 @pytest.mark.parametrize("example", EXAMPLES.strip().split("\n\n"), ids=lambda example: example.splitlines()[0].lstrip("# "))
@@ -26,3 +29,14 @@ def test_an_example_works_as_it_stands(server, demo_corpus, tmp_path, example):
 
 def test_there_are_at_least_five_examples():
     assert len(re.findall(r"^curl", EXAMPLES, re.MULTILINE)) >= 5
+
+
+def test_the_answer_shown_is_what_the_first_example_prints(server):
+    """Except for its id and times, and the last digits of the score, which depend on the machine."""
+    [address] = re.findall(r"^curl 'http://127.0.0.1:8420(/v1/search/text.*)&limit=3'$", EXAMPLES, re.MULTILINE)
+    printed = server.json(f"{address}&limit=1")
+    assert printed["timings_ms"].keys() == ANSWER["timings_ms"].keys()
+    [hit], [shown] = printed["hits"], ANSWER["hits"]
+    assert hit == shown | {"score": pytest.approx(shown["score"], abs=0.01)}
+    same = ("model", "truncated", "next")
+    assert [printed[name] for name in same] == [ANSWER[name] for name in same]

@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 
 from ml_api import errors, images
-from ml_api.api import problems
+from ml_api.api import examples, problems
 from ml_api.cli.exits import exits_table
 from ml_api.errors import MlApiError
 from ml_api.logs import fields_table
 from ml_api.metrics import Metrics, metrics_table
 from ml_api.settings import settings_table
 
-ROOT = Path(__file__).parents[2]
+DOCS = Path(__file__).parents[2] / "docs"
+NEVER_ANSWERED = {"invalid-input", "invalid-image", "unavailable", "sync-refused"}
+"""Codes of branches of the tree, whose leaves have their own, and of the command line."""
 
 
 def subclasses(cls):
@@ -38,32 +40,36 @@ def test_every_error_has_its_own_code():
 
 
 @pytest.mark.parametrize("row", settings_table().splitlines())
-def test_every_setting_stands_in_the_introduction_as_the_code_has_it(row):
-    assert row in (ROOT / "Introduction.md").read_text().splitlines(), "take the table from `python -m ml_api settings`"
+def test_every_setting_is_documented_as_the_code_has_it(row):
+    assert row in (DOCS / "settings.md").read_text().splitlines(), "take the table from `python -m ml_api settings`"
 
 
 @pytest.mark.parametrize("row", exits_table().splitlines())
-def test_every_exit_code_stands_in_the_introduction_as_the_code_has_it(row):
-    assert row in (ROOT / "Introduction.md").read_text().splitlines(), "take the row from `ml_api/cli/exits.py`"
+def test_every_exit_code_is_documented_as_the_code_has_it(row):
+    assert row in (DOCS / "operations.md").read_text().splitlines(), "take the row from `ml_api/cli/exits.py`"
 
 
 @pytest.mark.parametrize("row", metrics_table().splitlines())
-def test_every_metric_stands_in_the_introduction_as_the_code_has_it(row):
-    assert row in (ROOT / "Introduction.md").read_text().splitlines(), "take the table from `python -m ml_api metrics`"
+def test_every_metric_is_documented_as_the_code_has_it(row):
+    assert row in (DOCS / "metrics.md").read_text().splitlines(), "take the table from `python -m ml_api metrics`"
 
 
 @pytest.mark.parametrize("row", fields_table().splitlines())
-def test_every_log_field_stands_in_the_introduction_as_the_code_has_it(row):
-    assert row in (ROOT / "Introduction.md").read_text().splitlines(), "take the table from `python -m ml_api log-fields`"
+def test_every_log_field_is_documented_as_the_code_has_it(row):
+    assert row in (DOCS / "metrics.md").read_text().splitlines(), "take the table from `python -m ml_api log-fields`"
 
 
-def test_the_introduction_names_every_format_that_is_read():
-    introduction = (ROOT / "Introduction.md").read_text()
-    assert f"is indexed: {images.ACCEPTED}." in " ".join(introduction.split())
+@pytest.mark.parametrize("code", [*(error.code for error, status in problems.STATUS.items() if status != 500), *examples.PROBLEMS])
+def test_every_code_of_an_error_is_documented(code):
+    assert code in NEVER_ANSWERED or f"`{code}`" in (DOCS / "api.md").read_text()
 
 
-def test_the_introduction_lists_no_metric_that_is_not_there():
-    listed = re.findall(r"^\| `((?:http|ml_api)_\w+)` \|", (ROOT / "Introduction.md").read_text(), re.MULTILINE)
+def test_every_format_that_is_read_is_documented():
+    assert f"is indexed: {images.ACCEPTED}." in " ".join((DOCS / "images.md").read_text().split())
+
+
+def test_no_metric_is_documented_that_is_not_there():
+    listed = re.findall(r"^\| `((?:http|ml_api)_\w+)` \|", (DOCS / "metrics.md").read_text(), re.MULTILINE)
     assert listed == [definition.name for definition in Metrics().definitions]
 
 

@@ -1,6 +1,6 @@
-"""Which library decodes a file: a format has one, and a second where the first is known to refuse sound files.
+"""The decoder of each format, and a second one for formats whose first decoder refuses some valid files.
 
-Pillow decodes what it decodes right. libvips decodes what Pillow gets wrong (TIFF) or keeps in memory whole (PNG, WebP).
+Pillow decodes most formats. libvips decodes those that Pillow decodes wrongly (TIFF) or only as a whole in memory (PNG, WebP).
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ _PACKAGES: Final = ("pillow", "pillow-heif", "pillow-jxl-plugin", "pyvips-binary
 
 
 def attempts(name: str, data: bytes, edge_px: int | None) -> Iterator[Open]:
-    """How to open `data`, a file of the format `name` (a key of MEDIA_TYPES): the next way is tried where one fails."""
+    """Ways to open `data`, a file of the format `name` (a key of MEDIA_TYPES), to be tried in order."""
     if name == "TIFF":
         yield lambda: tiff.open_tiff(data, edge_px)
     elif name == "ICO":
@@ -30,21 +30,21 @@ def attempts(name: str, data: bytes, edge_px: int | None) -> Iterator[Open]:
         yield lambda: jxl.open_jxl(data, edge_px)
     elif name == "PSD":
         yield lambda: psd.open_psd(data, edge_px)
-    elif name in _STREAMED or (name == "AVIF" and b"clap" in data[:_AVIF_HEADER_BYTES]):  # Pillow shows what was cropped away
+    elif name in _STREAMED or (name == "AVIF" and b"clap" in data[:_AVIF_HEADER_BYTES]):  # Pillow ignores the crop
         yield lambda: open_with_vips(name, data, edge_px)
     else:
         yield lambda: open_with_pillow(name, data, edge_px)
-    if name == "AVIF":  # libavif, in Pillow, asks for a size beside alpha that older encoders left out
+    if name == "AVIF":  # libavif, in Pillow, requires a size property of the alpha image that older encoders omit
         yield lambda: open_with_vips(name, data, edge_px)
     elif name == "BMP":
         yield lambda: bitmap.open_masked(data, edge_px)
     elif name == "JPEG" and not data.endswith(_END_OF_IMAGE):
-        # Sound but for its last two bytes? libvips tells, by the warning that pixels before them are missing.
+        # Valid except for its last two bytes? libvips warns if pixels before them are missing.
         yield lambda: open_with_pillow(name, complete(name, data + _END_OF_IMAGE), edge_px)
-    elif name == "JPEG" and edge_px is not None:  # lossless JPEGs cannot be decoded smaller
+    elif name == "JPEG" and edge_px is not None:  # lossless JPEGs cannot be decoded at a reduced size
         yield lambda: open_with_pillow(name, data, edge_px, scaled=False)
 
 
 def versions() -> str:
-    """The packages that decode and their versions: a file that one of them could not read may be read by another."""
+    """The decoding packages with their versions: another version may read a file that one could not."""
     return ", ".join(f"{package} {version(package)}" for package in _PACKAGES)

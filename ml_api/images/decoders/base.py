@@ -1,4 +1,4 @@
-"""What a decoder gives back: an image whose header is read, and whose pixels are not yet."""
+"""The result of opening an image file: its header is read, its pixels are not decoded yet."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,38 +7,38 @@ from typing import Final
 from PIL import Image
 
 _OVERSAMPLING: Final = 2
-"""An image is reduced only while it keeps this many times the pixels wanted on each side."""
+"""A reduced image keeps at least this many times the requested pixels on each side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """`width` and `height` are the stored image's, `rgb()` decodes it: RGB on white, reduced if that was asked for."""
+    """`width` and `height` are those of the stored image; `rgb()` decodes it as RGB on white, reduced if requested."""
 
     width: int
     height: int
     rgb: Callable[[], Image.Image]
     orientation: Callable[[], int]
-    """The EXIF orientation. Asked after `rgb()`: some decoders turn the pixels themselves and then say 1."""
+    """The EXIF orientation, valid after `rgb()`: it is 1 if the decoder has rotated the pixels itself."""
     memory_bytes: int
-    """About what `rgb()` allocates at its peak, rather too much than too little."""
+    """Upper estimate of the memory that `rgb()` allocates at its peak."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """What the bands of a file mean."""
+    """The meaning of a file's bands."""
 
     colours: int
-    """How many colours there are: they come first."""
+    """The number of colour bands, which come first."""
     alpha: int | None
-    """The number of the band that is alpha."""
+    """The index of the alpha band."""
     negative: bool = False
     """White is zero."""
 
 
 def reduction(width: int, height: int, edge_px: int | None) -> int:
-    """By how much to reduce: 8, 4, 2 or not at all (1), as the JPEG decoder does it, so that one picture has one vector in all
-    formats. (Any whole factor would shift the middle by up to half a reduced pixel: cosine to the full image 0.998 on average,
-    with these 0.9992.)
+    """The reduction factor: 8, 4, 2 or 1, as the JPEG decoder has them, so that an image has the same vector in all formats.
+
+    Other factors would shift the image by up to half a reduced pixel (mean cosine to the full image 0.998; with these 0.9992).
     """
     if edge_px is None:
         return 1

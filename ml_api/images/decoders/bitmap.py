@@ -1,6 +1,6 @@
-"""Windows bitmaps of 16 or 32 bits whose colours lie where masks say; Pillow knows the common masks only.
+"""Windows bitmaps of 16 or 32 bits with colour masks; Pillow knows only the common masks.
 
-Source: Microsoft, BITMAPV5HEADER. Masks follow a header of 40 bytes, and lie at the same place within the longer ones.
+Source: Microsoft, BITMAPV5HEADER. Masks follow a header of 40 bytes, and are at the same offset within longer ones.
 """
 
 import struct
@@ -19,10 +19,10 @@ _HEADER_AT: Final = 10
 _MASKS_AT: Final = 54
 _BITFIELDS: Final = frozenset({3, 6})
 _LONG_HEADER_BYTES: Final = 56
-"""From here on, a mask for alpha follows those for red, green and blue."""
+"""Headers of at least this size have an alpha mask after those for red, green and blue."""
 _WITH_ALPHA: Final = 6
 _BYTES_A_PIXEL: Final = 40
-"""While bits become floats and floats bands."""
+"""Peak memory while bits are converted to floats and floats to bands."""
 
 
 def open_masked(data: bytes, edge_px: int | None) -> Opened:
@@ -46,7 +46,7 @@ def open_masked(data: bytes, edge_px: int | None) -> Opened:
 
 
 def _band(words: npt.NDArray[Any], mask: int) -> npt.NDArray[np.uint8]:
-    """The bits under `mask`, stretched to 8."""
+    """The bits under `mask`, scaled to 8 bits."""
     if mask == 0:
         return np.zeros(words.shape, np.uint8)
     band: npt.NDArray[np.uint8] = np.rint((words & mask) * (255.0 / mask)).astype(np.uint8)

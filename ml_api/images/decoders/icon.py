@@ -1,6 +1,6 @@
-"""Icons: a directory of pictures, each a PNG or half a Windows bitmap. The largest is shown; of equal ones, that with most bits.
+"""Icons: a directory of images, each a PNG or a Windows bitmap without its file header. The largest is used, with most bits.
 
-Pillow decodes a picture as soon as it opens an icon, however large it is, and so is given one picture whose size is known.
+Pillow decodes an image as soon as it opens an icon, however large it is, so it is given one image of known size.
 Source: Microsoft, "Icons" (Win32), ICONDIR and ICONDIRENTRY.
 """
 

@@ -1,4 +1,4 @@
-"""JPEG XL by pillow-jxl-plugin, which decodes a file on opening it: so its size is read here before.
+"""JPEG XL by pillow-jxl-plugin, which decodes a file when it opens it, so the size is read from the header here first.
 
 Source: ISO/IEC 18181-1 (codestream: SizeHeader, ImageMetadata), 18181-2 (boxes).
 """
@@ -13,14 +13,14 @@ from ml_api.images.decoders.pillow import image_of, orientation_of
 
 _CODESTREAM: Final = b"\xff\x0a"
 _BOXES: Final = {b"jxlc": 0, b"jxlp": 4}
-"""Boxes that hold the codestream, and what they put before it."""
+"""Boxes with the codestream, and the number of bytes before it."""
 _SIZE_BITS: Final = (9, 13, 18, 30)
 _RATIOS: Final = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _BYTES_A_PIXEL: Final = 24
 
 
 class _Bits:
-    """Fields of a codestream, the lowest bit first."""
+    """Fields of a codestream, least significant bit first."""
 
     def __init__(self, data: bytes) -> None:
         self._left = int.from_bytes(data, "little")
@@ -37,7 +37,7 @@ def open_jxl(data: bytes, edge_px: int | None) -> Opened:
 
     JpegXLImagePlugin.DECODE_THREADS = 0  # requests are decoded side by side; threads within one would only take turns
     width, height, orientation = _header(_codestream(data))
-    recompressed = b"jbrd" in data  # a JPEG: it comes back as it was, to be turned by its own metadata
+    recompressed = b"jbrd" in data  # a JPEG, which is restored as it was, with its own orientation
     if not recompressed and orientation in pixels.SIDEWAYS:
         width, height = height, width
     turns: list[int] = []
@@ -54,7 +54,7 @@ def open_jxl(data: bytes, edge_px: int | None) -> Opened:
 
 
 def _codestream(data: bytes) -> bytes:
-    """Its first bytes."""
+    """The first bytes of the codestream."""
     if data.startswith(_CODESTREAM):
         return data[2:32]
     start = 0

@@ -12,19 +12,19 @@ from ml_api.images.decoders.base import Opened, reduced, reduction
 
 _ORIENTATION_TAG: Final = 0x0112
 _PLUGINS: Final = {"HEIC": "HEIF", "JPEG 2000": "JPEG2000"}
-"""What Pillow calls a format where it is not what people call it."""
+"""Pillow's names of formats where they differ."""
 _START_OF_SCAN: Final = b"\xff\xda"
 _CODEC_BYTES: Final = {"AVIF": 16, "HEIC": 16, "JPEG 2000": 32}
-"""What a pixel takes while these are decoded, the codec's own copies in."""
+"""Bytes for each pixel while these formats are decoded, including the codec's copies."""
 
 
 def open_with_pillow(name: str, data: bytes, edge_px: int | None, *, scaled: bool = True) -> Opened:
-    """The first frame. `scaled` allows a JPEG to be decoded smaller than it is. Raises a dozen unrelated types, as Pillow does."""
+    """The first frame. `scaled` allows decoding a JPEG at a reduced size. Raises many unrelated types, as Pillow does."""
     image = image_of(name, data)
     width, height = image.size
     scaled = scaled and name == "JPEG"
     if scaled and (factor := reduction(width, height, edge_px)) > 1:
-        # Not even decoded in full: 49 megapixels take 0.2 s instead of 0.5 s.
+        # Decoding at a reduced size: 49 megapixels take 0.2 s instead of 0.5 s.
         image.draft(None, (width // factor, height // factor))
 
     def rgb() -> Image.Image:
@@ -37,7 +37,7 @@ def open_with_pillow(name: str, data: bytes, edge_px: int | None, *, scaled: boo
 
 
 def _memory_bytes(name: str, image: Image.Image, data: bytes, whole: int) -> int:
-    """`image` may be decoded smaller than the `whole` number of its pixels. Pillow keeps every colour pixel in four bytes."""
+    """`image` may be reduced; `whole` is the full number of pixels. Pillow keeps each colour pixel in four bytes."""
     count = image.width * image.height
     if name in _CODEC_BYTES:
         return count * _CODEC_BYTES[name]
@@ -49,20 +49,20 @@ def _memory_bytes(name: str, image: Image.Image, data: bytes, whole: int) -> int
 
 
 def _has_scans(image: Image.Image, data: bytes) -> bool:
-    """Whether libjpeg keeps all coefficients of a JPEG: one scan does not hold all of their bits, or of the components."""
+    """Whether libjpeg keeps all coefficients of a JPEG in memory: it is progressive or has a scan for each component."""
     if image.info.get("progressive"):
         return True
     at = 2
     while (marker := data[at : at + 2]) != _START_OF_SCAN:
         if len(marker) < 2:
             return False
-        # What is no segment is passed over byte by byte, as libjpeg does: filling 0xFF, and what is between two of them.
+        # Bytes that are no segment are skipped one by one, as libjpeg does: 0xFF fill bytes and bytes between segments.
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big") if _is_segment(marker) else 1
     return data[at + 4 : at + 5] != bytes([len(image.getbands())])
 
 
 def _is_segment(marker: bytes) -> bool:
-    """Whether a length follows (ITU T.81, B.1.1.4)."""
+    """Whether the marker has a length field (ITU T.81, B.1.1.4)."""
     return marker[0] == 0xFF and marker[1] not in {0x00, 0x01, 0xFF} and not 0xD0 <= marker[1] <= 0xD9
 
 
@@ -73,7 +73,7 @@ def image_of(name: str, data: bytes) -> Image.Image:
 
 
 def _frame(image: Image.Image) -> tuple[int, int, int, int] | None:
-    """Where on its canvas a GIF's first frame lies; None if it covers it. The rest is transparent, which Pillow makes black."""
+    """The box of a GIF's first frame on its canvas; None if it covers it. The rest is transparent, which Pillow makes black."""
     if not isinstance(image, ImageFile.ImageFile) or not image.tile or image.tile[0].extents is None:
         return None
     extents = image.tile[0].extents
@@ -81,7 +81,7 @@ def _frame(image: Image.Image) -> tuple[int, int, int, int] | None:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """The EXIF orientation; 1 (upright) where the metadata is damaged, as that says nothing of the pixels."""
+    """The EXIF orientation; 1 (upright) if the metadata is damaged, which says nothing about the pixels."""
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:  # noqa: BLE001 - the parser of this untrusted block raises as freely as the decoders
@@ -99,5 +99,5 @@ def _prepare() -> None:
     Image.MAX_IMAGE_PIXELS = None
     Image.init()
     pillow_heif.register_heif_opener(thumbnails=False)
-    # Damaged metadata in a sound picture is nothing to report.
+    # Damaged metadata in a valid image is not worth a warning.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")

@@ -1,6 +1,6 @@
-"""Photoshop documents: the flattened picture that lies behind the layers, if it was saved.
+"""Photoshop documents: the flattened image, if it was saved beside the layers.
 
-Pillow decodes 8 bits a sample. Deeper ones are read as 8 bits, two or four of them a sample, and put together here.
+Pillow decodes 8 bits for each sample. Deeper samples are read as two or four 8-bit ones and put together here.
 Source: Adobe Photoshop File Formats Specification.
 """
 
@@ -39,7 +39,7 @@ def open_psd(data: bytes, edge_px: int | None) -> Opened:
 
     def rgb() -> Image.Image:
         image.load()
-        shown = image if transparent or image.mode != "RGBA" else image.convert("RGB")  # else a selection that was kept
+        shown = image if transparent or image.mode != "RGBA" else image.convert("RGB")  # else a saved selection
         return reduced(pixels.to_rgb(shown) if bits not in _DEPTHS else _deep(shown, _DEPTHS[bits]), edge_px)
 
     return Opened(
@@ -48,7 +48,7 @@ def open_psd(data: bytes, edge_px: int | None) -> Opened:
 
 
 def _deep(image: Image.Image, kind: str) -> Image.Image:
-    """`image` has the bytes of a sample side by side, the most significant first."""
+    """`image` has the bytes of each sample side by side, most significant first."""
     planes = [np.ascontiguousarray(np.asarray(band)).view(kind) for band in image.split()]
     samples = np.dstack([plane.astype(plane.dtype.newbyteorder("=")) for plane in planes])
     if image.mode == "CMYK":
@@ -57,7 +57,7 @@ def _deep(image: Image.Image, kind: str) -> Image.Image:
 
 
 def _last_channel_is_transparency(data: bytes) -> bool:
-    """So it is where the number of layers is negative; otherwise a channel beyond the colours is a selection that was kept."""
+    """True if the number of layers is negative; otherwise a channel beyond the colours is a saved selection."""
     position = _HEADER.size
     for _ in range(2):  # colour mode data, resources
         position += 4 + int.from_bytes(data[position : position + 4], "big")

@@ -1,6 +1,6 @@
-"""TIFF: tifffile reads the header, libvips the pixels, where it reads them right; tifffile and Pillow read the rest.
+"""TIFF: tifffile reads the header, libvips the pixels if it reads them correctly; tifffile and Pillow read the rest.
 
-The header is needed for what libvips does not tell, too: whether a band beyond the colours is alpha, or something else.
+The header also tells whether a band beyond the colours is alpha, which libvips does not.
 """
 
 import logging
@@ -17,23 +17,23 @@ from ml_api.images.decoders.pillow import open_with_pillow
 from ml_api.images.formats import not_read
 
 _COLOURS: Final = {0: 1, 1: 1, 2: 3, 3: 3, 4: 1, 5: 4, 6: 3, 8: 3}
-"""How many bands are colours, by PhotometricInterpretation; a palette's index comes as three. TIFF 6.0, section 8."""
+"""Number of colour bands by PhotometricInterpretation; a palette yields three. TIFF 6.0, section 8."""
 _WHITE_IS_ZERO: Final = 0
 _INKS: Final = 5
 _ALPHA: Final = frozenset({1, 2})
 """Values of ExtraSamples that mean alpha (premultiplied, straight). 0 is "unspecified": Photoshop's channels, infrared."""
 _PREMULTIPLIED: Final = 1
 _INVERTED: Final = frozenset({"uchar", "ushort", "uint"})
-"""Types of which libvips inverts pictures whose white is zero."""
+"""Types for which libvips inverts images with white as zero."""
 _VIPS_BITS: Final = frozenset({1, 2, 4, 8, 16, 32})
 _PILLOWS_COMPRESSIONS: Final = frozenset({50_000, 50_001})
-"""Zstandard and WebP, which the libtiff within libvips's wheel was built without."""
+"""Zstandard and WebP, which the libtiff in libvips's wheel lacks."""
 _FLOAT: Final = 3
 _SEPARATE: Final = 2
 _RAW: Final = frozenset({32_803, 34_892})
-"""A colour filter array, and linear raw: what a sensor saw, before it is a picture. DNG 1.7."""
+"""Colour filter array and linear raw: sensor data that are not developed. DNG 1.7."""
 _MOST_BANDS: Final = 64
-"""A picture of 40 x 32 pixels may say that it has 32,000 bands, and take seconds."""
+"""An image of 40 x 32 pixels may declare 32,000 bands and take seconds."""
 _GREY_AND_ALPHA: Final = 2
 _HALF: Final = 16
 _FULL_WORD: Final = 32
@@ -45,7 +45,7 @@ def open_tiff(data: bytes, edge_px: int | None) -> Opened:
     """The first page. Raises what the three libraries raise."""
     import tifffile  # 40 ms
 
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # remarks on odd files; what matters is raised
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # warnings about unusual files; errors are raised
     with tifffile.TiffFile(BytesIO(data)) as file:
         page = file.pages.first
         if not (isinstance(page.imagewidth, int) and isinstance(page.imagelength, int)) or page.samplesperpixel > _MOST_BANDS:
@@ -65,7 +65,7 @@ def open_tiff(data: bytes, edge_px: int | None) -> Opened:
 
 
 def _held_pixels(page: Any) -> int:
-    """How many pixels lie in memory at once: a strip or a row of tiles, and the whole image twice where it has planes."""
+    """Number of pixels in memory at once: a strip or a row of tiles; the whole image twice if it has planes."""
     if page.samplesperpixel > 1 and int(page.planarconfig) == _SEPARATE:
         return int(page.imagewidth * page.imagelength) * 2
     if page.is_tiled:
@@ -74,7 +74,7 @@ def _held_pixels(page: Any) -> int:
 
 
 def _right_in_vips(page: Any) -> bool:
-    """False for what libvips 8.18 refuses (64 bits, planes in tiles) or reads as something else, as the tests' matrix found."""
+    """False for files that libvips 8.18 refuses (64 bits, planes in tiles) or decodes wrongly, as the tests' matrix found."""
     floats = int(page.sampleformat) == _FLOAT
     bits, bands = page.bitspersample, page.samplesperpixel
     if (

@@ -1,6 +1,6 @@
-"""libvips: streams a file through a few rows of memory, and reads every kind of pixel as it is stored.
+"""libvips: streams a file through a few rows of memory and reads every pixel type as it is stored.
 
-Loaders are named, never guessed from the bytes, so that a file reaches no loader that we did not mean.
+Loaders are named and not guessed from the bytes, so that a file reaches no other loader.
 """
 
 import logging
@@ -22,7 +22,7 @@ _LOADERS: Final = {
     "TIFF": "tiffload_buffer",
 }
 _STRICT: Final = {"JPEG": "warning"}
-"""At what libvips gives up; `error` unless said. libjpeg only warns where data are missing, and fills up with grey."""
+"""The level at which libvips fails, by default `error`. libjpeg only warns about missing data, and fills them with grey."""
 _COLOURS: Final = {"b-w": 1, "grey16": 1, "cmyk": 4}
 _TYPES: Final = {
     "uchar": "u1",
@@ -35,14 +35,14 @@ _TYPES: Final = {
     "double": "f8",
 }
 _FULL_SCALE: Final = {"uchar": 255, "ushort": 65535, "char": 127, "short": 32767, "int": 2**31 - 1, "uint": 2**32 - 1}
-"""What is opaque, and white, in each type of libvips; 1 in the others, which are floats."""
+"""The value of opaque and of white in each integer type of libvips; it is 1 in floats."""
 _HELD_BYTES: Final = {"uchar": 3, "char": 3, "ushort": 5, "short": 5, "uint": 9, "int": 9, "float": 9, "double": 17}
-"""What a sample takes that is held in memory: the file's own and libvips's copy."""
+"""Bytes in memory for each sample: the file's and libvips's copy."""
 _COPIES: Final = {"AVIF": 4}
 _LINES_BYTES: Final = 64 * 2**20
-"""What streaming takes of a wide image."""
+"""Memory for streaming a wide image."""
 _NO_NUMBER: Final = 1e30
-"""Beyond are infinities and what rasters write for "no data"; comparisons with NaN are false, so it is caught, too."""
+"""Larger values are infinities or "no data" of rasters; NaN fails the comparison, too."""
 
 
 def open_with_vips(name: str, data: bytes, edge_px: int | None) -> Opened:
@@ -68,7 +68,7 @@ def complete(name: str, data: bytes) -> bytes:
 
 
 def opened(image: Any, bands: Bands, edge_px: int | None, *, held: int) -> Opened:
-    """`held` is how many pixels the loader keeps in memory at once."""
+    """`held` is the number of pixels that the loader keeps in memory at once."""
     orientation = image.get("orientation") if image.get_typeof("orientation") else 1
     factor = reduction(image.width, image.height, edge_px)
 
@@ -93,7 +93,7 @@ def _on_white(image: Any, bands: Bands) -> Any:
     if bands.alpha is None or bands.alpha >= image.bands:
         return flat
     opacity = image[bands.alpha]
-    if image.interpretation == "labs":  # kept as the others in 16 bits with a sign; the colours have 8 by now
+    if image.interpretation == "labs":  # stored in signed 16 bits; the colours have 8 bits by now
         opacity = (opacity.copy(format="ushort") >> 8).cast("uchar")
     white = _FULL_SCALE.get(flat.format, 1)
     if flat.format in {"int", "uint"}:  # blending them overflows
@@ -111,9 +111,9 @@ def _colours(image: Any, colours: int) -> Any:
 @cache
 def _vips() -> Any:
     """The module pyvips, loaded at the first image and not at import: libvips then reads its settings from the environment."""
-    os.environ.setdefault("VIPS_CONCURRENCY", "1")  # requests are decoded side by side; threads within one would only take turns
+    os.environ.setdefault("VIPS_CONCURRENCY", "1")  # concurrent requests use all cores already; threads in each only add overhead
     import pyvips
 
-    pyvips.cache_set_max(0)  # nothing of a picture is kept for the next one
-    logging.getLogger("pyvips").setLevel(logging.CRITICAL)  # remarks on damaged files; what matters is raised
+    pyvips.cache_set_max(0)  # nothing of an image is kept for the next one
+    logging.getLogger("pyvips").setLevel(logging.CRITICAL)  # warnings about damaged files; errors are raised
     return pyvips

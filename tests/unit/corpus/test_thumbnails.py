@@ -142,7 +142,7 @@ def test_a_full_disk_leaves_no_file_and_one_line_in_ten_minutes(folder, clock, c
     with caplog.at_level(logging.WARNING), file_size_limit(SIZE // 2):
         put(thumbnails, clock, *range(30))
         assert [record.getMessage() for record in caplog.records] == [
-            f"thumbnails are drawn for each request, as they cannot be kept in {folder}: File too large"
+            f"thumbnails cannot be cached in {folder} and are made for each request: File too large"
         ]
         clock.now += 601
         put(thumbnails, clock, *range(30))

@@ -195,7 +195,7 @@ def test_an_ignore_file_that_is_none_is_refused_and_not_waited_for(root, make):
 
 
 def test_a_pattern_that_is_none_is_named(root):
-    with pytest.raises(ConfigError, match="gitignore's syntax"):
+    with pytest.raises(ConfigError, match="gitignore syntax"):
         listed(root, ignore=["!"])
 
 

@@ -1,0 +1,107 @@
+"""Record the README's pictures of the search page: `make demo`, then `.venv/bin/python scripts/record_page.py [URL]`.
+
+Needs the program chromium, and Playwright from requirements-dev.txt. Writes docs/images/page.png and docs/images/search.webp.
+"""  # noqa: INP001 - a program, in no package
+
+import argparse
+import base64
+import io
+import json
+import shutil
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, expect, sync_playwright
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+SIZE = {"width": 1280, "height": 800}
+ANIMATION_WIDTH = 880
+TEXT = "two dogs playing in the snow"
+DROPPED = "a train at night"
+"""Its best hit is the image that is dropped on the page."""
+HOLD = """base64 => {
+    const bytes = Uint8Array.from(atob(base64), letter => letter.charCodeAt(0));
+    const held = new DataTransfer();
+    held.items.add(new File([bytes], "picture.jpg", {type: "image/jpeg"}));
+    return held;
+}"""
+
+
+class Film:
+    """Frames of the page, each with the milliseconds that it stays."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._frames: list[tuple[Image.Image, int]] = []
+
+    def take(self, milliseconds: int) -> None:
+        shot = Image.open(io.BytesIO(self._page.screenshot(animations="disabled"))).convert("RGB")
+        height = round(shot.height * ANIMATION_WIDTH / shot.width)
+        self._frames.append((shot.resize((ANIMATION_WIDTH, height), Image.Resampling.LANCZOS), milliseconds))
+
+    def save(self, path: Path) -> None:
+        (first, _), *rest = self._frames
+        durations = [milliseconds for _, milliseconds in self._frames]
+        others = [frame for frame, _ in rest]
+        first.save(path, save_all=True, append_images=others, duration=durations, loop=0, quality=70, method=6)
+
+
+def search(page: Page, film: Film) -> None:
+    """Type the text, as a visitor does, and let the results appear."""
+    box = page.get_by_role("searchbox")
+    box.click()
+    film.take(800)
+    for end in range(2, len(TEXT) + 2, 2):
+        box.fill(TEXT[:end])
+        film.take(90)
+    film.take(300)
+    box.press("Enter")
+    settle(page, "closest to")
+    film.take(2500)
+
+
+def drop(page: Page, film: Film, picture: bytes) -> None:
+    held = page.evaluate_handle(HOLD, base64.b64encode(picture).decode())
+    page.dispatch_event("body", "dragover", {"dataTransfer": held})
+    film.take(1300)
+    page.dispatch_event("body", "drop", {"dataTransfer": held})
+    expect(page.get_by_alt_text("Searching with picture.jpg")).to_be_visible()
+    settle(page, "most like this one")
+    film.take(3000)
+
+
+def settle(page: Page, found: str) -> None:
+    """Until the results are there, with their thumbnails."""
+    expect(page.get_by_role("status")).to_contain_text(found)
+    page.wait_for_function("[...document.querySelectorAll('.hit img')].slice(0, 8).every(image => image.complete)")
+
+
+def best_hit(url: str, text: str) -> bytes:
+    page = urllib.parse.quote(text)
+    with urllib.request.urlopen(f"{url}/v1/search/text?limit=1&q={page}", timeout=30) as answer:  # noqa: S310 - the given address
+        [hit] = json.load(answer)["hits"]
+    with urllib.request.urlopen(url + hit["links"]["content"], timeout=30) as answer:  # noqa: S310 - likewise
+        return bytes(answer.read())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Record the README's pictures of the search page, over a running demo.")
+    parser.add_argument("url", nargs="?", default="http://127.0.0.1:8420", metavar="URL", help="default: %(default)s")
+    url = parser.parse_args().url.rstrip("/")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport=SIZE, color_scheme="light")
+        page.goto(url)
+        film = Film(page)
+        film.take(1000)
+        search(page, film)
+        page.screenshot(path=IMAGES / "page.png")
+        drop(page, film, best_hit(url, DROPPED))
+        film.save(IMAGES / "search.webp")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
