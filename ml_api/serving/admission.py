@@ -1,7 +1,7 @@
 """Whether one more request can be answered soon, decided before any work is spent on it.
 
-Under more load than it can carry, a service that lets everybody in answers everybody late, and those who gave up as well. Here the
-line is only as long as it can be served in time; who comes on top is told so at once.
+Under more load than it can carry, a service that queues every request answers every request late, also those whose clients gave up.
+Here the queue is only as long as can be served in time; requests over that are refused at once.
 """
 
 from dataclasses import dataclass
@@ -14,60 +14,60 @@ _CAUTION: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Of one request in the line."""
+class Permit:
+    """Of one admitted request."""
 
-    number: int
-    """When it came, itself included."""
+    position: int
+    """In the queue when it was admitted: 1 if it was alone."""
     expected_s: float
-    """How long its answer was thought to take."""
+    """Estimate, at that time, of how long its answer takes."""
 
 
 class Admission:
-    """The requests that were let in and are not answered yet. For one thread.
+    """The queue of requests that were admitted and are not answered yet. For one thread.
 
-    What a place in the line costs is learnt from those who left it: one who was the n-th and took t seconds says t / n. Batching,
-    slow images and a busy machine are all in it, without a word about their causes. How far such estimates fell short is kept in
-    reserve, as TCP does for its timeouts (RFC 6298). An empty line always lets in.
+    The cost of a position in the queue is learnt from answered requests: the n-th that took t seconds stands for t / n. So
+    batching, slow images and a busy machine all count, whatever their causes. How far such estimates fell short is kept in reserve,
+    as TCP does for its timeouts (RFC 6298). An empty queue always admits.
     """
 
     def __init__(self, limit: int, wait_s: float) -> None:
-        """At most `limit` at once, and nobody who would have to wait longer than `wait_s` for those before."""
+        """At most `limit` requests at once, and none that would wait longer than `wait_s` for those before it."""
         self.limit = limit
         self._wait_s = wait_s
         self._length = 0
         self._seconds = 0.0
-        self._places = 0.0
+        self._positions = 0.0
         self._shortfall_s = 0.0
 
     @property
     def length(self) -> int:
-        """How many were let in and are not answered yet."""
+        """How many were admitted and are not answered yet."""
         return self._length
 
     @property
     def full(self) -> bool:
-        """Whether nobody would be let in now."""
+        """Whether no request would be admitted now."""
         return self._length > 0 and (self._length >= self.limit or self._longest_wait_s() > self._wait_s)
 
-    def enter(self) -> Place | None:
-        """A place, to be given back with `leave`; None if there is none to be had."""
+    def acquire(self) -> Permit | None:
+        """A permit, to be given back with `release`; None if the queue is full."""
         if self.full:
             return None
         self._length += 1
-        return Place(self._length, self._expected_s(self._length))
+        return Permit(self._length, self._expected_s(self._length))
 
-    def leave(self, place: Place, seconds: float) -> None:
+    def release(self, permit: Permit, seconds: float) -> None:
         """After `seconds` of waiting and work, without those that its client took to send and to listen."""
-        if self._places:
-            self._shortfall_s = _MEMORY * self._shortfall_s + (1 - _MEMORY) * max(0.0, seconds - place.expected_s)
+        if self._positions:
+            self._shortfall_s = _MEMORY * self._shortfall_s + (1 - _MEMORY) * max(0.0, seconds - permit.expected_s)
         self._length -= 1
         self._seconds = _MEMORY * self._seconds + seconds
-        self._places = _MEMORY * self._places + place.number
+        self._positions = _MEMORY * self._positions + permit.position
 
     def _longest_wait_s(self) -> float:
         """For those in the line now, nearly always."""
         return self._expected_s(self._length) + _CAUTION * self._shortfall_s
 
-    def _expected_s(self, places: int) -> float:
-        return places * self._seconds / self._places if self._places else 0.0
+    def _expected_s(self, positions: int) -> float:
+        return positions * self._seconds / self._positions if self._positions else 0.0

@@ -1,6 +1,6 @@
-"""Every request's way to the application: read, let in, worked on by a thread, answered.
+"""Every request's way to the application: its body is read, it is admitted, a thread works on it, its answer is sent.
 
-No thread and no place in the line is held by who sends or listens slowly. That is left to the event loop, which also says no.
+Clients that send or read slowly hold no thread and no permit: the event loop reads and sends. The loop also writes refusals.
 """
 
 import asyncio
@@ -28,11 +28,14 @@ from ml_api.serving.wsgi import Answer, call, environ_of
 
 LIVE: Final = "/livez"
 READY: Final = "/readyz"
-"""Always let in, by doors of their own: whoever is overloaded is alive, and must not be restarted for it."""
+"""Always answered, also when the queue is full: an overloaded service is alive, and must not be restarted for it."""
 READY_THREADS: Final = 2
 """More than one, as callers of one look share it and those of the next come meanwhile."""
 FILE_THREADS: Final = 4
 """For the pieces of long answers, which are read from disk."""
+STATIC_THREADS: Final = 1
+"""For the pages' own files, which wait for nothing. In the threads of searches, 64 clients that asked for them as fast as they
+could made a search take eight times as long: each takes 1.5 ms of Python's lock, and so many threads are in its queue."""
 URI_BYTES: Final = 8190
 HEADERS_BYTES: Final = 64 * 1024
 LISTEN_S: Final = 30.0
@@ -44,8 +47,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 _log = logging.getLogger(__name__)
 
 
-class Door:
-    """An ASGI application (https://asgi.readthedocs.io) around a WSGI one, whose requests bring their bodies in memory.
+class Gateway:
+    """An ASGI application (https://asgi.readthedocs.io) around a WSGI one, whose requests have their bodies in memory.
 
     For one event loop. Only the application itself runs in threads.
     """
@@ -60,8 +63,10 @@ class Door:
         self._listen_s = listen_s
         self._readiness = ThreadPoolExecutor(READY_THREADS, "ready")
         self._files = ThreadPoolExecutor(FILE_THREADS, "file")
+        self._statics = ThreadPoolExecutor(STATIC_THREADS, "static")
         root = app.config["APPLICATION_ROOT"].rstrip("/")
         self._live, self._ready = ({path, root + path} for path in (LIVE, READY))
+        self._static_folders = tuple({start + folder for folder in _static_folders(app) for start in ("", root)})
         self._at: Counter[str] = Counter()
         self.busy: Counter[int] = Counter()
         """The ports of clients whose requests have been read and are not answered yet."""
@@ -122,14 +127,15 @@ class Door:
             return await self._bodies.read(receive)
 
     async def _work(self, scope: dict[str, Any], body: bytes) -> Answer:
-        place = self._admission.enter()
-        if place is None:
+        permit = self._admission.acquire()
+        if permit is None:
             return self._overloaded(scope)
         arrived, elsewhere = perf_counter(), list[float]()
         try:
-            return await self._run(self._threads, scope, body, arrived, **{observe.ELSEWHERE: elsewhere})
+            threads = self._statics if scope["path"].startswith(self._static_folders) else self._threads
+            return await self._run(threads, scope, body, arrived, **{observe.ELSEWHERE: elsewhere})
         finally:
-            self._admission.leave(place, perf_counter() - arrived - sum(elsewhere))
+            self._admission.release(permit, perf_counter() - arrived - sum(elsewhere))
 
     async def _run(self, threads: Executor, scope: dict[str, Any], body: bytes, arrived: float, **more: object) -> Answer:
         with self._answering(scope):
@@ -184,6 +190,11 @@ async def _say(send: Send, answer: Answer, *, close: bool) -> None:
     headers = [*answer.headers, (b"connection", b"close")] if close else answer.headers
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body, "more_body": answer.pieces is not None})
+
+
+def _static_folders(app: Flask) -> set[str]:
+    """What the paths of static files begin with."""
+    return {rule.rule.partition("<")[0] for rule in app.url_map.iter_rules() if rule.endpoint.split(".")[-1] == "static"}
 
 
 def _first_of_each(scope: dict[str, Any]) -> dict[bytes, bytes]:

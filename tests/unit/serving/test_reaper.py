@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from ml_api.serving.crowding import Crowding
+from ml_api.serving.reaper import ConnectionReaper
 from tests import event_loop
 
 PATIENCE_S = 20
@@ -45,11 +45,11 @@ def stack():
         yield stack
 
 
-def relieve(crowding, condition):
+def relieve(reaper, condition):
     """Until it holds, or in vain."""
 
     async def scenario():
-        relieving = asyncio.create_task(crowding.relieve())
+        relieving = asyncio.create_task(reaper.relieve())
         try:
             async with asyncio.timeout(PATIENCE_S):
                 while not condition():  # noqa: ASYNC110 - what is waited for happens in the kernel
@@ -67,14 +67,14 @@ def test_the_one_that_was_idle_for_longest_makes_room(stack, family):
         select.select([], [], [], 0.001)
     for client in server.clients[:1] + server.clients[2:]:
         client.sendall(b"x")
-    relieve(Crowding(server.port, 4, {}), server.closed)
+    relieve(ConnectionReaper(server.port, 4, {}), server.closed)
     assert server.closed() == [1]
 
 
 def test_who_is_being_answered_keeps_the_connection(stack):
     server = Listening(stack, 4)
     busy = {client.getsockname()[1] for client in server.clients[:3]}
-    relieve(Crowding(server.port, 4, busy), server.closed)
+    relieve(ConnectionReaper(server.port, 4, busy), server.closed)
     assert server.closed() == [3]
 
 
@@ -82,13 +82,13 @@ def test_nobody_goes_while_there_is_room(stack):
     """Who waits to be accepted waits for a busy machine then."""
     server = Listening(stack, 4)
     looks = iter(range(60))
-    relieve(Crowding(server.port, 5, {}), lambda: next(looks) > 50)
+    relieve(ConnectionReaper(server.port, 5, {}), lambda: next(looks) > 50)
     assert not server.closed()
 
 
 def test_there_is_no_room_without_descriptors_either(stack):
     server = Listening(stack, 4)
-    crowding = Crowding(server.port, 1000, {})
+    reaper = ConnectionReaper(server.port, 1000, {})
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     taken = []
     try:
@@ -99,7 +99,7 @@ def test_there_is_no_room_without_descriptors_either(stack):
                 take_all(stack, taken)
             return server.closed()
 
-        relieve(crowding, is_relieved)
+        relieve(reaper, is_relieved)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert server.closed()

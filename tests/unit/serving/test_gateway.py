@@ -11,7 +11,7 @@ from ml_api.app import create_app
 from ml_api.images import ImageLimits
 from ml_api.serving.admission import Admission
 from ml_api.serving.bodies import Bodies
-from ml_api.serving.door import LISTEN_S, Door
+from ml_api.serving.gateway import LISTEN_S, Gateway
 from ml_api.settings import load_settings
 from tests import event_loop
 from tests.stand_ins import stand_in_services
@@ -35,15 +35,15 @@ def app(tmp_path):
     services.close()
 
 
-def door_of(app, *, limit=2, threads=1, listen_s=LISTEN_S, **patience):
+def gateway_of(app, *, limit=2, threads=1, listen_s=LISTEN_S, **patience):
     bodies = Bodies(app.config["MAX_CONTENT_LENGTH"], **patience)
-    return Door(app, Admission(limit, wait_s=60), bodies, threads=threads, listen_s=listen_s)
+    return Gateway(app, Admission(limit, wait_s=60), bodies, threads=threads, listen_s=listen_s)
 
 
 class Client:
     """One request: what it sends, in messages that may be late, and what it gets."""
 
-    def __init__(self, door, path, *parts, method="GET", headers=(), broken=False):
+    def __init__(self, gateway, path, *parts, method="GET", headers=(), broken=False):
         raw, _, query = path.partition("?")
         names = [(name.encode(), value.encode()) for name, value in headers]
         self.scope = {
@@ -65,7 +65,7 @@ class Client:
             self.messages[-1]["more_body"] = False
         self.unread = len(self.messages)
         self.sent = []
-        self.task = asyncio.create_task(door(self.scope, self.receive, self.send))
+        self.task = asyncio.create_task(gateway(self.scope, self.receive, self.send))
 
     async def receive(self):
         if not self.messages:
@@ -106,10 +106,10 @@ async def until(condition):
         await asyncio.sleep(0.001)
 
 
-async def fill(door, app, count=2):
+async def fill(gateway, app, count=2):
     """Requests that are let in and are not answered until the gate opens."""
-    held = [Client(door, "/held") for _ in range(count)]
-    await until(lambda: door.unanswered == count)
+    held = [Client(gateway, "/held") for _ in range(count)]
+    await until(lambda: gateway.unanswered == count)
     return held
 
 
@@ -121,7 +121,7 @@ async def let_go(app, held):
 
 def test_a_request_gets_the_applications_answer(app):
     async def scenario():
-        return await Client(door_of(app), "/v1/model", headers=[("x-request-id", "mine")]).answer()
+        return await Client(gateway_of(app), "/v1/model", headers=[("x-request-id", "mine")]).answer()
 
     client = run(scenario())
     assert (client.status, client.headers["x-request-id"]) == (200, "mine")
@@ -130,12 +130,12 @@ def test_a_request_gets_the_applications_answer(app):
 
 def test_who_comes_on_top_is_refused_at_once_and_told_so(app):
     async def scenario():
-        door = door_of(app)
-        held = await fill(door, app)
-        refused = await Client(door, "/v1/search/text?q=dog", headers=[("x-request-id", "found-again")]).answer()
-        odd = await Client(door, "/no/such/path").answer()
+        gateway = gateway_of(app)
+        held = await fill(gateway, app)
+        refused = await Client(gateway, "/v1/search/text?q=dog", headers=[("x-request-id", "found-again")]).answer()
+        odd = await Client(gateway, "/no/such/path").answer()
         await let_go(app, held)
-        after = await Client(door, "/v1/stats").answer()
+        after = await Client(gateway, "/v1/stats").answer()
         return refused, odd, after
 
     refused, odd, after = run(scenario())
@@ -155,9 +155,9 @@ def test_who_comes_on_top_is_refused_at_once_and_told_so(app):
 
 def test_who_is_overloaded_is_alive_and_ready(app):
     async def scenario():
-        door = door_of(app)
-        held = await fill(door, app)
-        states = [(await Client(door, path).answer()).status for path in ("/livez", "/readyz")]
+        gateway = gateway_of(app)
+        held = await fill(gateway, app)
+        states = [(await Client(gateway, path).answer()).status for path in ("/livez", "/readyz")]
         await let_go(app, held)
         return states
 
@@ -172,15 +172,32 @@ def test_health_is_told_below_the_root_path_too_when_the_line_is_full(tmp_path):
     app.add_url_rule("/held", "held", lambda: gate.wait(PATIENCE_S) and "let go")
 
     async def scenario():
-        door = door_of(app)
-        held = await fill(door, app)
+        gateway = gateway_of(app)
+        held = await fill(gateway, app)
         paths = ("/photos/livez", "/photos/readyz", "/livez", "/readyz", "/photos/v1/stats")
-        states = [(await Client(door, path).answer()).status for path in paths]
+        states = [(await Client(gateway, path).answer()).status for path in paths]
         await let_go(app, held)
         return states
 
     with closing(services):
         assert run(scenario()) == [200, 200, 200, 200, 503]
+
+
+def test_the_pages_files_and_searches_hold_each_other_up_in_no_thread(app):
+    """The gate holds one of each; a second one of the other kind is answered meanwhile."""
+    app.add_url_rule("/static/held", "held_file", lambda: app.extensions["gate"].wait(PATIENCE_S) and "let go")
+
+    async def scenario(held, other):
+        gateway = gateway_of(app, limit=8)
+        blocked = [Client(gateway, held) for _ in range(2)]
+        answered = await Client(gateway, other).answer()
+        is_held = not any(client.task.done() for client in blocked)
+        await let_go(app, blocked)
+        return answered.status, is_held
+
+    assert run(scenario("/static/held", "/v1/model")) == (200, True)
+    app.extensions["gate"].clear()
+    assert run(scenario("/held", "/static/page.js")) == (200, True)
 
 
 def test_who_does_not_take_the_end_of_a_long_answer_is_given_up(app):
@@ -189,10 +206,10 @@ def test_who_does_not_take_the_end_of_a_long_answer_is_given_up(app):
             await asyncio.Event().wait()
 
     async def scenario():
-        door = door_of(app, listen_s=0.05)
-        scope = Client(door, "/livez").scope | {"path": "/long", "raw_path": b"/long"}
-        await asyncio.wait_for(door(scope, asyncio.Event().wait, stuck_at_the_end), PATIENCE_S)
-        return door.unanswered
+        gateway = gateway_of(app, listen_s=0.05)
+        scope = Client(gateway, "/livez").scope | {"path": "/long", "raw_path": b"/long"}
+        await asyncio.wait_for(gateway(scope, asyncio.Event().wait, stuck_at_the_end), PATIENCE_S)
+        return gateway.unanswered
 
     assert run(scenario()) == 0
 
@@ -205,10 +222,10 @@ def test_requests_are_told_by_where_they_are(app):
         return [registry.get_sample_value("ml_api_requests", {"state": state}) for state in states]
 
     async def scenario():
-        door = door_of(app, limit=5)
-        held = await fill(door, app, 3)
-        slow = Client(door, "/v1/search/image", method="POST", headers=[("content-length", "10")])
-        await until(lambda: door.unread == 1)
+        gateway = gateway_of(app, limit=5)
+        held = await fill(gateway, app, 3)
+        slow = Client(gateway, "/v1/search/image", method="POST", headers=[("content-length", "10")])
+        await until(lambda: gateway.unread == 1)
         full = told()
         slow.task.cancel()
         await let_go(app, held)
@@ -221,10 +238,10 @@ def test_requests_are_told_by_where_they_are(app):
 
 def test_slow_uploads_take_no_place_and_no_thread(app):
     async def scenario():
-        door = door_of(app)
-        slow = [Client(door, "/v1/search/image", method="POST", headers=[("content-length", "10")]) for _ in range(50)]
-        await until(lambda: door.unread == 50)
-        answered = await Client(door, "/v1/stats").answer()
+        gateway = gateway_of(app)
+        slow = [Client(gateway, "/v1/search/image", method="POST", headers=[("content-length", "10")]) for _ in range(50)]
+        await until(lambda: gateway.unread == 50)
+        answered = await Client(gateway, "/v1/stats").answer()
         for client in slow:
             client.task.cancel()
         return answered
@@ -238,7 +255,7 @@ def test_a_body_arrives_as_it_was_sent(app):
     async def scenario():
         parts = [data[at : at + 999] for at in range(0, len(data), 999)]
         return await Client(
-            door_of(app),
+            gateway_of(app),
             "/v1/search/image",
             *parts,
             method="POST",
@@ -271,7 +288,7 @@ def test_a_body_in_as_many_chunks_as_bytes_costs_no_more_for_each(app):
 )
 def test_a_body_over_the_limit_is_refused_by_name_and_read_on(app, headers, parts, unread):
     async def scenario():
-        return await Client(door_of(app), "/v1/search/image", *parts, method="POST", headers=headers).answer()
+        return await Client(gateway_of(app), "/v1/search/image", *parts, method="POST", headers=headers).answer()
 
     client = run(scenario())
     assert (client.status, client.problem["code"], client.headers["connection"]) == (413, "too-large", "close")
@@ -290,7 +307,7 @@ def test_a_body_over_the_limit_is_refused_by_name_and_read_on(app, headers, part
 )
 def test_a_head_over_the_limits_is_a_problem_with_an_id(app, path, headers, status, code):
     async def scenario():
-        return await Client(door_of(app), path, headers=headers).answer()
+        return await Client(gateway_of(app), path, headers=headers).answer()
 
     client = run(scenario())
     assert (client.status, client.problem["code"]) == (status, code)
@@ -300,7 +317,7 @@ def test_a_head_over_the_limits_is_a_problem_with_an_id(app, path, headers, stat
 def test_a_body_that_breaks_off_or_is_malformed_is_a_400(app, caplog):
     async def scenario():
         headers = [("transfer-encoding", "chunked")]
-        return await Client(door_of(app), "/v1/search/image", b"abc", method="POST", headers=headers, broken=True).answer()
+        return await Client(gateway_of(app), "/v1/search/image", b"abc", method="POST", headers=headers, broken=True).answer()
 
     client = run(scenario())
     assert (client.status, client.problem["code"]) == (400, "malformed-http")
@@ -310,7 +327,9 @@ def test_a_body_that_breaks_off_or_is_malformed_is_a_400(app, caplog):
 @pytest.mark.parametrize("limits", [{"silence_s": 0.01}, {"total_s": 0.01}], ids=["silence", "all of it"])
 def test_a_body_has_a_time_limit(app, limits):
     async def scenario():
-        return await Client(door_of(app, **limits), "/v1/search/image", method="POST", headers=[("content-length", "10")]).answer()
+        return await Client(
+            gateway_of(app, **limits), "/v1/search/image", method="POST", headers=[("content-length", "10")]
+        ).answer()
 
     client = run(scenario())
     assert (client.status, client.problem["code"]) == (408, "request-timeout")
@@ -318,7 +337,7 @@ def test_a_body_has_a_time_limit(app, limits):
 
 def test_a_long_answer_comes_in_pieces_that_wait_for_their_reader(app):
     async def scenario():
-        return await Client(door_of(app), "/long").answer()
+        return await Client(gateway_of(app), "/long").answer()
 
     client = run(scenario())
     assert client.body == b"".join(bytes([number]) * 10_000 for number in range(50))

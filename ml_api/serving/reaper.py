@@ -58,7 +58,7 @@ class _Socket:
         return cls(descriptor, state == _LISTENS, waiting, min(sent_ms, received_ms))
 
 
-class Crowding:
+class ConnectionReaper:
     """Of the connections that one port has accepted, at most `most`. Linux tells of them; elsewhere nothing is done."""
 
     def __init__(self, port: int, most: int, busy: Container[int]) -> None:

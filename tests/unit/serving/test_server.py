@@ -1,0 +1,23 @@
+"""What the server does around the application."""
+
+import gc
+from contextlib import closing
+
+from ml_api.images import ImageLimits
+from ml_api.serving.server import Server
+from ml_api.settings import load_settings
+from tests.e2e.server_process import free_port
+from tests.stand_ins import stand_in_services
+
+
+def test_the_garbage_collector_passes_over_what_is_there_when_serving_begins(tmp_path):
+    """Else it stops everything for a tenth of a second and more, time and again."""
+    services = stand_in_services(tmp_path, tmp_path / "thumbnails", ImageLimits(30_000, 1_000_000, 20))
+    settings = load_settings({"ML_API_METRICS_PORT": str(free_port())})
+    before = gc.get_freeze_count()
+    with closing(services):
+        try:
+            Server(settings, lambda _settings: services)._build()
+            assert gc.get_freeze_count() > before + 10_000
+        finally:
+            gc.unfreeze()
