@@ -1,7 +1,7 @@
-"""Where the time of a search goes: each stage is timed in the context of its request, whoever runs it, also where it fails.
+"""How long each stage of a search took, measured in the context of its request, also if the search failed.
 
-A view begins with the kind of search, and whatever it calls times its own part with `stage`; nothing is handed along. When the
-request ends, `api.observe` tells the log, the histogram and the span.
+A view calls `begin`, and the code that it calls times its own part with `stage`; nothing is passed as an argument. When the request
+ends, `api.observe` writes the times to the log line, the histogram and the span.
 """
 
 from collections.abc import Iterator, Mapping

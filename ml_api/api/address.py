@@ -1,4 +1,4 @@
-"""The address of a request: its query string is UTF-8, all in it is a parameter of its route; a slash too many redirects."""
+"""The URL of a request: its query string must be UTF-8 and hold parameters of its route only; a trailing slash is redirected."""
 
 from collections.abc import Iterator
 from urllib.parse import quote, unquote_to_bytes
@@ -12,7 +12,7 @@ from ml_api.api.parsing import problems_of_values
 from ml_api.errors import InvalidQuery
 
 PARAMETERS = "query_parameters"
-"""The attribute of a view that holds the names of its parameters; views without it, the pages, take any."""
+"""The attribute of a view that holds the names of its parameters. Views without it (the pages) accept any."""
 MODEL = "query_model"
 """The attribute of a view that holds the model of its parameters, if they have one."""
 
@@ -22,7 +22,7 @@ def register(app: Flask) -> None:
 
 
 def without_slash() -> BaseResponse | None:
-    """A redirect to where this address leads without the slashes at its end, if it then leads anywhere; the body comes along."""
+    """A redirect (308, so that clients repeat the body) to the URL without its trailing slashes, if that is a route."""
     bare = "/" + request.path.strip("/")  # two slashes at the start of a Location would name a host
     if not request.path.endswith("/"):
         return None
@@ -31,7 +31,7 @@ def without_slash() -> BaseResponse | None:
         assert adapter is not None  # there is one for every request
         adapter.match(bare)
     except MethodNotAllowed:
-        pass  # it leads to who knows which methods there are
+        pass  # it is a route: it answers 405 with the methods that it has
     except HTTPException:
         return None
     query = request.query_string.decode()

@@ -1,4 +1,4 @@
-"""Text travels compressed to whom that suits: JSON, pages and their files; images are compressed by their own formats."""
+"""Gzip for text (JSON, pages and their files) if the client accepts it. Images are compressed by their own formats."""
 
 from flask import Flask, Response
 from flask_compress import Compress

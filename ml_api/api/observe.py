@@ -1,4 +1,4 @@
-"""What every request gets whatever it asks for: an id and a trace, a line in the log, its time in the metrics."""
+"""What is recorded of every request: its id and trace, a line in the access log, metrics, and a span if spans are exported."""
 
 import hashlib
 import logging
@@ -25,7 +25,7 @@ arrived: ContextVar[float | None] = ContextVar("arrived", default=None)
 """When this thread's request came, on the clock of `perf_counter`, where the server knows: it may have waited for the thread."""
 
 ELSEWHERE = "ml_api.elsewhere_s"
-"""Where in a request's environ the server keeps the list of times that are not to count for those who come after."""
+"""Where in a request's environ the server keeps the times that its estimate of waiting must leave out."""
 
 _log = logging.getLogger("ml_api.access")
 
@@ -74,7 +74,7 @@ def register(app: Flask, metrics: Metrics, spans: Spans | None, *, log_queries: 
 
 @contextmanager
 def elsewhere() -> Iterator[None]:
-    """What happens here has a line of its own, with its own limits: others do not wait longer for it."""
+    """For decoding, which has processes and a queue of its own: this time says nothing about how long other requests will wait."""
     started = perf_counter()
     try:
         yield
@@ -88,7 +88,7 @@ def note(fields: Mapping[str, object]) -> None:
 
 
 def note_query(text: str) -> None:
-    """Put a search text on the access line: in full only where that was asked for, else so that equal texts can be counted."""
+    """Put a search text on the access line: length and hash, which tells equal texts; its words only if configured."""
     note({"ml_api.query.length": len(text), "ml_api.query.hash": hashlib.sha256(text.encode()).hexdigest()[:16]})
     if current_app.config[LOG_QUERIES]:
         note({"ml_api.query.text": text})

@@ -1,4 +1,4 @@
-"""How views reach the services: through the application they belong to, never through a global."""
+"""The services of the application that a request belongs to. There is no global."""
 
 from flask import current_app
 

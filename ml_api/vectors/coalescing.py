@@ -1,9 +1,9 @@
-"""Searches that wait together travel together: one call of the store answers many callers, and nobody waits for company.
+"""Searches that arrive while the store is busy share its next call; a search that finds it idle is sent at once.
 
-A search that finds its lane idle goes at once, in its caller's own thread. Those that arrive while it is in the store go together
-in the next call, in a thread of ours, so that each can leave at its own deadline. A lane is for searches with equal options, and a
-call asks for exactly what each of its callers asked for: who asks for many hits slows nobody else, and an answer never depends on
-who else asked. Whatever happens to a call, each of its callers is told.
+A lone search runs in its caller's own thread. A shared call runs in a thread of ours, so that each of its callers can leave at its
+own deadline. Only searches with equal options share a call (a lane), and the call asks for exactly what each of them asked for: a
+search for many hits slows no other lane, and an answer never depends on who else asked. A call that fails raises in each of its
+callers.
 """
 
 import copy
@@ -48,7 +48,7 @@ class _Waiting:
     answer: Future[list[Hit]] = field(default_factory=Future)
 
     def claim(self) -> bool:
-        """Whether to search for this: its caller still waits and can still be answered in time."""
+        """Take it out of the queue for a call. False if its caller has left or its deadline has passed."""
         return not self.deadline.passed and self.answer.set_running_or_notify_cancel()
 
 
@@ -63,7 +63,7 @@ class CoalescingStore:
         self._lock = threading.Lock()
         self._joined = threading.Condition(self._lock)
         self._lanes: dict[SearchOptions, deque[_Waiting]] = {}
-        """Who waits, by what a call in the store asks for now. A lane that is not here is idle."""
+        """The searches that wait, by the options of the call that is in the store now. A lane that is not here is idle."""
         self._dim = 0
         self._threads: ThreadPoolExecutor | None = None
 
@@ -98,7 +98,7 @@ class CoalescingStore:
             self._leave(options, waiting)
 
     def _join(self, options: SearchOptions, waiting: _Waiting) -> _Waiting | None:
-        """Wait in the lane of `options`. None if it was idle: then it is the caller's, until handed over."""
+        """Queue in the lane of `options`. None if the lane was idle: the caller searches by itself, then calls `_hand_over`."""
         with self._lock:
             if options not in self._lanes:
                 self._lanes[options] = deque()
@@ -108,7 +108,7 @@ class CoalescingStore:
             return waiting
 
     def _hand_over(self, options: SearchOptions) -> None:
-        """Leave the lane to those who came meanwhile."""
+        """Serve those who queued meanwhile, or mark the lane as idle."""
         with self._lock:
             if not self._lanes[options]:
                 del self._lanes[options]
@@ -119,7 +119,7 @@ class CoalescingStore:
         self._serve(options)  # closed meanwhile: the store tells them at once
 
     def _leave(self, options: SearchOptions, waiting: _Waiting) -> None:
-        """Free the place of a caller that was not answered."""
+        """Remove a caller that gave up from its lane."""
         if waiting.answer.done() or not waiting.answer.cancel():
             return
         with self._lock:
@@ -127,14 +127,14 @@ class CoalescingStore:
                 self._lanes[options].remove(waiting)
 
     def _serve(self, options: SearchOptions) -> None:
-        """Call the store for `options` until nobody waits any more."""
+        """Call the store until nobody waits in this lane."""
         before = 0
         while together := self._next(options, before):
             self._answer(options, together)
             before = len(together)
 
     def _next(self, options: SearchOptions, before: int) -> list[_Waiting]:
-        """Who goes in the next call, after one of `before` searches. If nobody does, the lane is idle from now on."""
+        """The searches of the next call, after one of `before` searches. If there are none, the lane is idle from now on."""
         with self._lock:
             lane, together = self._lanes[options], list[_Waiting]()
             if before and lane:
@@ -192,7 +192,7 @@ class CoalescingStore:
         self._inner.ping()
 
     def close(self) -> None:
-        """Close the inner store, which answers those who still wait that it is closed."""
+        """Close the inner store, so that searches that still wait raise StoreUnavailable."""
         with self._lock:
             threads, self._threads = self._threads, None
         self._inner.close()

@@ -1,4 +1,4 @@
-"""Who may call Milvus when. A server takes care of itself; Milvus Lite needs `embedded.EmbeddedAccess`."""
+"""When Milvus may be called: a server at any time, Milvus Lite by the rules of `embedded.EmbeddedAccess`."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -9,24 +9,24 @@ from ml_api.errors import StoreUnavailable
 
 
 class Access(Protocol):
-    """Around every call of the store, `reading` or `writing`. They raise StoreUnavailable if the call must not be made."""
+    """Each call of the store is made within `reading`, `searching` or `writing`, which raise StoreUnavailable if it must not be."""
 
     backend: str
 
     def open(self) -> str:
-        """Take possession, and return the URI to connect to."""
+        """Lock what has to be locked, and return the URI to connect to."""
         ...
 
     def repair(self) -> bool:
-        """Put right what a crash may have left, before the store is attached. Whether there was anything to try."""
+        """Remove what a crash may have left half written, before the store is attached. False if there was nothing to remove."""
         ...
 
     def attach(self, flush: Callable[[], None]) -> None:
-        """Give the way to flush, once connected."""
+        """Called once connected, with the function that flushes."""
         ...
 
     def reading(self, timeout_s: float) -> AbstractContextManager[None]:
-        """`timeout_s` is how long to wait for one's turn."""
+        """`timeout_s` is how long to wait for other calls to end."""
         ...
 
     def searching(self, timeout_s: float) -> AbstractContextManager[None]:
@@ -44,14 +44,14 @@ class Access(Protocol):
         ...
 
     def close(self, disconnect: Callable[[], None]) -> None:
-        """Let go, with `disconnect` called when nobody is inside any more."""
+        """Unlock. `disconnect` is called when no call is being made any more."""
         ...
 
 
 class ServerAccess:
-    """Everybody may call at any time, in the process that connected: gRPC does not survive a fork.
+    """Calls may be made at any time, by the process that connected: gRPC does not survive a fork.
 
-    Never flushes. A server's log is durable, it indexes by itself, and a segment sealed early stays small and slow.
+    It never flushes. A server's log is durable, it indexes by itself, and a segment sealed early stays small and slow.
     """
 
     backend = "milvus"

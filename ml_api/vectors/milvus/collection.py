@@ -75,7 +75,7 @@ class CollectionSpec:
 
     @property
     def name(self) -> str:
-        """The same for everyone who wants the same, so that creating it twice is creating it once."""
+        """Made from the properties, so that processes that create the same collection at once create one."""
         fingerprint = hashlib.sha256(repr(sorted(self.properties.items())).encode()).hexdigest()[:12]
         return f"{self.alias}_{fingerprint}"
 
@@ -103,7 +103,7 @@ def open_collection(client: MilvusClient, spec: CollectionSpec, timeout_s: float
 
 
 def _create(client: MilvusClient, spec: CollectionSpec, timeout_s: float) -> None:
-    """Alias last: whoever finds the alias finds a complete collection."""
+    """The alias is made last, so that it never leads to an incomplete collection."""
     if not client.has_collection(spec.name, timeout=timeout_s):
         _unless(
             lambda: client.has_collection(spec.name, timeout=timeout_s),

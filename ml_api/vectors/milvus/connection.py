@@ -24,7 +24,7 @@ hour and connects again, for which the socket's file must still be there: a clea
 
 @dataclass(frozen=True, slots=True)
 class MilvusEndpoint:
-    """A Milvus server (`http(s)://host:port`) or a folder of Milvus Lite (a path ending in `.db`), and as whom to connect."""
+    """A Milvus server (`http(s)://host:port`) with its credentials, or a folder of Milvus Lite (a path ending in `.db`)."""
 
     uri: str
     token: str = field(default="", repr=False)

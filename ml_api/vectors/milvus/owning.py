@@ -1,4 +1,4 @@
-"""Who owns a Milvus Lite folder: one user, and one of that user's processes, which the file beside the folder names."""
+"""Ownership of a Milvus Lite folder: one user, and one process of that user, named by a lock file beside the folder."""
 
 import fcntl
 import logging
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 def require_same_user(path: Path) -> None:
-    """Raises ConfigError before anything is written that whoever keeps this store could not read.
+    """Raises ConfigError before anything is written that the owner of this store could not read.
 
     Root may write anywhere, and what it writes is root's. A new store in another user's folder is allowed all the same: a container
     may run as root over a volume that belongs to a user of the host.
@@ -66,7 +66,7 @@ def lock_path(path: Path) -> Path:
 
 
 def lock(path: Path) -> int:
-    """A lock that the system takes back when the process dies, however it dies. The file says who holds it; it is never deleted."""
+    """Take the lock, which the system releases when the process dies. The file names the holder; it is never deleted."""
     descriptor = os.open(lock_path(path), os.O_RDWR | os.O_CREAT, 0o600)
     holder = os.pread(descriptor, 1024, 0).decode(errors="replace").partition("\n")[0].strip()
     try:
