@@ -45,13 +45,14 @@ class Film:
         (first, _), *rest = self._frames
         durations = [milliseconds for _, milliseconds in self._frames]
         others = [frame for frame, _ in rest]
-        first.save(path, save_all=True, append_images=others, duration=durations, loop=0, quality=70, method=6)
+        first.save(path, save_all=True, append_images=others, duration=durations, loop=0, quality=80, method=6)
 
 
 def search(page: Page, film: Film) -> None:
     """Type the text, as a visitor does, and let the results appear."""
     box = page.get_by_role("searchbox")
     box.click()
+    page.mouse.move(0, 0)  # a picture under the mouse shows its button
     film.take(800)
     for end in range(2, len(TEXT) + 2, 2):
         box.fill(TEXT[:end])
@@ -92,7 +93,7 @@ def main() -> None:
     url = parser.parse_args().url.rstrip("/")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page(viewport=SIZE, color_scheme="light")
+        page = browser.new_page(viewport=SIZE, color_scheme="light", bypass_csp=True)
         page.goto(url)
         film = Film(page)
         film.take(1000)

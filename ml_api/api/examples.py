@@ -17,7 +17,10 @@ _IMAGE: schemas.JsonObject = {
     "key": _KEY,
     "width": 256,
     "height": 256,
-    "metadata": {"caption": "two brown dogs in the snow"},
+    "metadata": {
+        "caption": "two brown dogs in the snow",
+        "facts": {"kinds": ["dog"], "colours": ["brown"], "counts": [2], "setting": "snow", "relation": None},
+    },
     "links": {
         "self": f"/v1/images/{DRAWN_ID}",
         "content": f"/v1/images/{DRAWN_ID}/content?v={_VERSION}",
@@ -31,7 +34,7 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "model": "demo model (small CLIP trained on drawn scenes)",
         "truncated": False,
         "next": 1,
-        "hits": [{**_IMAGE, "score": 0.487948}],
+        "hits": [{**_IMAGE, "score": 0.485519}],
         "timings_ms": {"fetch": 0, "decode": 0, "prepare": 0.446, "queue": 0.262, "embed": 6.649, "search": 3.948, "total": 13.294},
     },
     schemas.StoredImage: {
