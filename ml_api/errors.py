@@ -16,6 +16,8 @@
     ├── Overloaded              the queue is full; try again later
     ├── Unavailable             a part we depend on does not answer; try again later
     │   ├── ModelUnavailable
+    │   │   ├── ModelOutOfMemory    ... for so many inputs at once; fewer may fit
+    │   │   └── NonFiniteVector     ... for this input, of which the model makes NaN or infinity
     │   ├── StoreUnavailable
     │   └── CorpusUnavailable
     ├── DeadlineExceeded        the answer would have come too late
@@ -105,6 +107,22 @@ class Unavailable(MlApiError):
 
 class ModelUnavailable(Unavailable):
     code = "model-unavailable"
+
+
+class ModelOutOfMemory(ModelUnavailable):
+    code = "model-out-of-memory"
+
+    def __init__(self, detail: str = "The model ran out of memory.") -> None:
+        super().__init__(detail)
+
+
+class NonFiniteVector(ModelUnavailable):
+    """No vector to be compared or stored."""
+
+    code = "model-not-finite"
+
+    def __init__(self, detail: str = "The model returned a vector that is not finite.") -> None:
+        super().__init__(detail)
 
 
 StoreFailure = Literal["timeout", "unreachable", "refused", "closed", "failed"]

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from ml_api.deadline import Deadline
-from ml_api.embedding.base import Embedder
+from ml_api.embedding.base import Embedder, Preprocessor
 from ml_api.errors import MlApiError
 from ml_api.metrics import Metrics
 from ml_api.vectors.base import SearchOptions, VectorStore
@@ -21,9 +21,17 @@ TIMEOUT_S: Final = 4.5
 class Health:
     """Looks at each part in a thread of its own. Whoever asks while a part is being looked at shares that look."""
 
-    def __init__(
-        self, embedder: Embedder, store: VectorStore, collection: str, metrics: Metrics, *, timeout_s: float = TIMEOUT_S
+    def __init__(  # noqa: PLR0913 - the parts that a search needs, and where to tell of them
+        self,
+        preprocessor: Preprocessor,
+        embedder: Embedder,
+        store: VectorStore,
+        collection: str,
+        metrics: Metrics,
+        *,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
+        self._preprocessor = preprocessor
         self._embedder = embedder
         self._store = store
         self._collection = collection
@@ -55,7 +63,7 @@ class Health:
         self._stored.close()
 
     def _try_model(self) -> None:
-        self._embedder.embed_one(self._embedder.prepare_text("ready?"), timeout_s=self._timeout_s)
+        self._embedder.embed_one(self._preprocessor.prepare_text("ready?"), timeout_s=self._timeout_s)
 
     def _try_store(self) -> None:
         self._store.ping()

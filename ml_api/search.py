@@ -5,12 +5,12 @@ from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from ml_api import stages
 from ml_api.deadline import Deadline
-from ml_api.embedding.base import Embedder, Modality, Prepared
+from ml_api.embedding.base import Embedder, Modality, Prepared, Preprocessor
 from ml_api.errors import MlApiError, NotFound
+from ml_api.images import RgbPixels
 from ml_api.metrics import Metrics
 from ml_api.records import Hit
 from ml_api.stages import Stage, stage
@@ -26,9 +26,12 @@ class TextTerm:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageTerm:
-    """Images that look like this one: RGB, from `images.decode`. Two are equal if they are the same: pixels are not compared."""
+    """Images that look like this one: what the preprocessor's `fit` made of it, from a `Decoder`.
 
-    image: Image.Image
+    Two are equal if they are the same: pixels are not compared.
+    """
+
+    pixels: RgbPixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ class _Point:
 
 
 class Searcher:
-    def __init__(self, embedder: Embedder, store: VectorStore, metrics: Metrics) -> None:
+    def __init__(self, preprocessor: Preprocessor, embedder: Embedder, store: VectorStore, metrics: Metrics) -> None:
+        self._preprocessor = preprocessor
         self._embedder = embedder
         self._store = store
         self._metrics = metrics.search
@@ -94,11 +98,11 @@ class Searcher:
         match term:
             case TextTerm(text):
                 with stage(Stage.PREPARE):
-                    prepared = self._embedder.prepare_text(text)
+                    prepared = self._preprocessor.prepare_text(text)
                 return self._embedded(prepared, deadline)
-            case ImageTerm(image):
+            case ImageTerm(pixels):
                 with stage(Stage.PREPARE):
-                    prepared = self._embedder.prepare_image(image)
+                    prepared = self._preprocessor.prepare_image(pixels)
                 return self._embedded(prepared, deadline)
             case StoredTerm(image_id):
                 with stage(Stage.SEARCH):

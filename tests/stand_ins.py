@@ -3,7 +3,7 @@
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.thumbnails import ThumbnailCache, Thumbnails
 from ml_api.embedding.batching import BatchingEncoder
-from ml_api.embedding.fake import FakeEncoder
+from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.health import Health
 from ml_api.images import InlineDecoder
 from ml_api.indexing.sync import Indexer
@@ -20,7 +20,8 @@ def stand_in_services(root, thumbnail_dir, limits, encoder=None, **replaced):
     store = replaced.setdefault("store", MemoryStore())
     store.ensure(encoder.model.model_id, encoder.model.dim)
     decoder = replaced.setdefault("decoder", InlineDecoder(limits))
-    indexer = Indexer(corpus, store, lambda: encoder, decoder, metrics)
+    preprocessor = replaced.setdefault("preprocessor", FakePreprocessor())
+    indexer = Indexer(corpus, store, lambda: (preprocessor, encoder), decoder, metrics)
     indexer.run(indexer.plan())
     parts = {
         "corpus": corpus,
@@ -30,6 +31,6 @@ def stand_in_services(root, thumbnail_dir, limits, encoder=None, **replaced):
     } | replaced
     return Services(
         **parts,
-        searcher=Searcher(parts["embedder"], store, metrics),
-        health=Health(parts["embedder"], store, "images", metrics),
+        searcher=Searcher(preprocessor, parts["embedder"], store, metrics),
+        health=Health(preprocessor, parts["embedder"], store, "images", metrics),
     )

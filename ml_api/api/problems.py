@@ -37,6 +37,8 @@ STATUS: dict[type[MlApiError], int] = {
     errors.Overloaded: 503,
     errors.Unavailable: 503,
     errors.ModelUnavailable: 503,
+    errors.ModelOutOfMemory: 503,
+    errors.NonFiniteVector: 503,
     errors.StoreUnavailable: 503,
     errors.CorpusUnavailable: 503,
     errors.DeadlineExceeded: 504,

@@ -87,8 +87,8 @@ def image() -> Response:
         data, wanted = image_query()
     options = _options(wanted)
     with stage(Stage.DECODE), elsewhere():
-        decoded = services().decoder.decode(data, services().embedder.image_edge_px, deadline)
-    return _answer(Query(ImageTerm(decoded.image), options), deadline)
+        decoded = services().decoder.decode(data, services().preprocessor.fit, deadline)
+    return _answer(Query(ImageTerm(decoded.pixels), options), deadline)
 
 
 @blueprint.get("/images/<image_id>/similar")

@@ -1,7 +1,7 @@
-"""The contract of an encoder: preprocessing in the caller's thread, one forward pass for many.
+"""The contracts of embedding: preprocessing in the caller's thread, and beside it one forward pass for many.
 
-Splitting `prepare` from `embed` lets request threads tokenise and resize side by side while a single thread owns the model, and
-keeps poison input out of everybody else's batch: what cannot be prepared never joins one.
+They are two parts, so that request threads tokenise and normalise side by side while a single thread owns the model, that batches
+and remembered vectors are about the pass alone, and that what cannot be prepared never joins anybody else's batch.
 """
 
 from collections.abc import Sequence
@@ -10,18 +10,12 @@ from typing import Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from ml_api.errors import ModelUnavailable
+from ml_api.images.fit import Fit, RgbPixels
 from ml_api.records import ModelInfo, Vectors
 
 Modality = Literal["text", "image"]
 MODALITIES: Final[tuple[Modality, ...]] = ("text", "image")
-
-OUT_OF_MEMORY: Final = "model-out-of-memory"
-"""Code of ModelUnavailable where a smaller batch may still work."""
-NOT_FINITE: Final = "model-not-finite"
-"""Code of ModelUnavailable where the model makes NaN or infinity of an input: no vector to be compared or stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +31,25 @@ class Prepared:
     """Whether text was cut to the model's context length."""
 
 
-class Preparer(Protocol):
+class Preprocessor(Protocol):
     """The part before the forward pass, which needs no weights. Every method may be called from any thread."""
 
     @property
-    def image_edge_px(self) -> int:
-        """Edge of the square the model sees; a big image may be decoded at reduced scale for it."""
+    def fit(self) -> Fit:
+        """What the model sees of a picture. Applied where the picture is decoded."""
         ...
 
     def prepare_text(self, text: str) -> Prepared:
         """Tokenise. `text` is only ever text: nothing is fetched or opened, special tokens in it have no power."""
         ...
 
-    def prepare_image(self, image: Image.Image) -> Prepared:
-        """Resize, crop and normalise an RGB image as the model's own processor does."""
+    def prepare_image(self, pixels: RgbPixels) -> Prepared:
+        """Normalise what `fit` made of a picture as the model's own processor does."""
         ...
 
 
-class Encoder(Preparer, Protocol):
-    """Embeds text and images into one space. Every method may be called from any thread."""
+class Encoder(Protocol):
+    """The forward pass: embeds text and images into one space. Every method may be called from any thread."""
 
     @property
     def model(self) -> ModelInfo: ...
@@ -66,7 +60,10 @@ class Encoder(Preparer, Protocol):
         ...
 
     def embed(self, items: Sequence[Prepared]) -> Vectors:
-        """One forward pass over at least one item, all of one modality. Raises ModelUnavailable, with code NOT_FINITE for NaN."""
+        """One forward pass over at least one item, all of one modality.
+
+        Raises ModelOutOfMemory, NonFiniteVector, ModelUnavailable for any other failure.
+        """
         ...
 
     def close(self) -> None:
@@ -85,7 +82,7 @@ class Embedded:
     """Inputs of its pass, this one included; 0 if it needed none."""
 
 
-class Embedder(Preparer, Protocol):
+class Embedder(Protocol):
     """An encoder shared by many callers: each brings one input, however they are batched. `BatchingEncoder` is one."""
 
     @property
@@ -102,11 +99,3 @@ class Embedder(Preparer, Protocol):
     def close(self) -> None:
         """Finish what is in the model, answer what waits, release everything. Safe to call twice."""
         ...
-
-
-def out_of_memory() -> ModelUnavailable:
-    return ModelUnavailable("The model ran out of memory.", code=OUT_OF_MEMORY)
-
-
-def not_finite() -> ModelUnavailable:
-    return ModelUnavailable("The model returned a vector that is not finite.", code=NOT_FINITE)

@@ -12,20 +12,24 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_api.embedding.base import Embedded, Embedder, Prepared
-from ml_api.embedding.wrapper import Wrapper
 from ml_api.metrics import Metrics
+from ml_api.records import ModelInfo
 
 
-class CachingEmbedder(Wrapper[Embedder]):
-    """An Embedder over another one. Images go straight through: hardly anybody sends the same one twice."""
+class CachingEmbedder:
+    """An `Embedder` over another one, which it owns. Images go straight through: hardly anybody sends the same one twice."""
 
     def __init__(self, inner: Embedder, metrics: Metrics, *, entries: int) -> None:
         """Keeps the `entries` texts (at least 1) that were asked for last, each with a vector and at most 77 token ids or so."""
-        super().__init__(inner)
+        self._inner = inner
         self._metrics = metrics
         self._entries = entries
         self._lock = threading.Lock()
         self._vectors: OrderedDict[bytes, npt.NDArray[np.float32]] = OrderedDict()
+
+    @property
+    def model(self) -> ModelInfo:
+        return self._inner.model
 
     def embed_one(self, item: Prepared, timeout_s: float) -> Embedded:
         """As every Embedder does it; a text that is known took no time."""
@@ -58,3 +62,6 @@ class CachingEmbedder(Wrapper[Embedder]):
 
     def ping(self) -> None:
         self._inner.ping()
+
+    def close(self) -> None:
+        self._inner.close()

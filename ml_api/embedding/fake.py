@@ -1,4 +1,7 @@
-"""A deterministic stand-in for CLIP without weights: colour words lie near pictures of that colour, equal words near each other."""
+"""A deterministic stand-in for CLIP without weights: colour words lie near pictures of that colour, equal words near each other.
+
+In its two parts, a preprocessor and an encoder.
+"""
 
 import hashlib
 import re
@@ -11,6 +14,7 @@ from PIL import Image
 
 from ml_api.embedding.base import Prepared
 from ml_api.errors import InvalidQuery
+from ml_api.images.fit import RgbPixels, Square
 from ml_api.records import ModelInfo, Vectors
 
 COLOURS: Final = {
@@ -36,6 +40,26 @@ _EDGE_PX: Final = 16
 _MAX_WORDS: Final = 75
 
 
+class FakePreprocessor:
+    """A `Preprocessor`."""
+
+    fit = Square(_EDGE_PX, None, Image.Resampling.BOX)
+
+    def prepare_text(self, text: str) -> Prepared:
+        """Raises InvalidQuery, as CLIP does, for blank text and lone surrogates."""
+        if not text.strip():
+            raise InvalidQuery("The text is empty; describe what the images should show.")
+        try:
+            text.encode()
+        except UnicodeEncodeError as exc:
+            raise InvalidQuery("The text holds half a character (a lone surrogate) and is not valid Unicode.") from exc
+        words = [_word_id(word) for word in re.findall(r"\w+", text.lower()) or [text]]
+        return Prepared("text", np.array(words[:_MAX_WORDS], dtype=np.int64), truncated=len(words) > _MAX_WORDS)
+
+    def prepare_image(self, pixels: RgbPixels) -> Prepared:
+        return Prepared("image", np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32))
+
+
 class FakeEncoder:
     """An `Encoder`. Thread-safe, as it holds no state."""
 
@@ -49,25 +73,6 @@ class FakeEncoder:
     @property
     def concurrency(self) -> int:
         return 1
-
-    @property
-    def image_edge_px(self) -> int:
-        return _EDGE_PX
-
-    def prepare_text(self, text: str) -> Prepared:
-        """Raises InvalidQuery, as CLIP does, for blank text and lone surrogates."""
-        if not text.strip():
-            raise InvalidQuery("The text is empty; describe what the images should show.")
-        try:
-            text.encode()
-        except UnicodeEncodeError as exc:
-            raise InvalidQuery("The text holds half a character (a lone surrogate) and is not valid Unicode.") from exc
-        words = [_word_id(word) for word in re.findall(r"\w+", text.lower()) or [text]]
-        return Prepared("text", np.array(words[:_MAX_WORDS], dtype=np.int64), truncated=len(words) > _MAX_WORDS)
-
-    def prepare_image(self, image: Image.Image) -> Prepared:
-        pixels = np.asarray(image.resize((_EDGE_PX, _EDGE_PX), Image.Resampling.BOX), dtype=np.float32)
-        return Prepared("image", np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
     def embed(self, items: Sequence[Prepared]) -> Vectors:
         embed_one = _text_vector if items[0].modality == "text" else _image_vector

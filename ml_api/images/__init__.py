@@ -1,8 +1,9 @@
 """The only door for image bytes: what passes `decode` is a small, safe RGB image; everything else is an InvalidImage."""
 
-from ml_api.images.base import Decoder, InlineDecoder
+from ml_api.images.base import Decoder, FittedImage, InlineDecoder
 from ml_api.images.decoders import versions
 from ml_api.images.decoding import DecodedImage, ImageLimits, decode
+from ml_api.images.fit import Fit, Reduced, RgbPixels, Square
 from ml_api.images.formats import ACCEPTED, MEDIA_TYPES, SUFFIXES, identify
 from ml_api.images.thumbnails import THUMBNAIL_MEDIA_TYPE, thumbnail
 
@@ -13,8 +14,13 @@ __all__ = [
     "THUMBNAIL_MEDIA_TYPE",
     "DecodedImage",
     "Decoder",
+    "Fit",
+    "FittedImage",
     "ImageLimits",
     "InlineDecoder",
+    "Reduced",
+    "RgbPixels",
+    "Square",
     "decode",
     "identify",
     "thumbnail",

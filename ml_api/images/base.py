@@ -1,10 +1,25 @@
 """The contract of a decoder: image bytes of strangers in, a small safe picture out, within bounds of time and memory."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from ml_api.deadline import Deadline
-from ml_api.images.decoding import DecodedImage, ImageLimits, decode
+from ml_api.images.decoding import ImageLimits, decode
+from ml_api.images.fit import Fit, RgbPixels
 from ml_api.images.thumbnails import thumbnail
+
+
+@dataclass(frozen=True, slots=True)
+class FittedImage:
+    """What a model sees of an image, and what its file was."""
+
+    pixels: RgbPixels
+    """As the `Fit` that was asked for makes them, upright, on white."""
+    format: str
+    """A key of MEDIA_TYPES."""
+    width: int
+    """Pixels of the whole image as displayed, EXIF orientation applied."""
+    height: int
 
 
 class Decoder(Protocol):
@@ -13,14 +28,16 @@ class Decoder(Protocol):
     @property
     def limits(self) -> ImageLimits: ...
 
-    def decode(self, data: bytes, for_edge_px: int, deadline: Deadline | None = None) -> DecodedImage:
-        """As `images.decode`. Raises InvalidInput for what the file is, TooCostly if decoding it takes too much time or memory,
-        Overloaded, Unavailable, DeadlineExceeded.
+    def decode(self, data: bytes, fit: Fit, deadline: Deadline | None = None) -> FittedImage:
+        """`fit` of what `images.decode` gives for it.
+
+        Raises InvalidInput for what the file is, TooCostly if decoding it takes too much time or memory, Overloaded, Unavailable,
+        DeadlineExceeded.
         """
         ...
 
     def thumbnail(self, data: bytes, edge_px: int, deadline: Deadline | None = None) -> bytes:
-        """As `images.thumbnail` of the decoded image. Raises as `decode` does."""
+        """`images.thumbnail` of the decoded image. Raises as `decode` does."""
         ...
 
     def close(self) -> None:
@@ -34,11 +51,12 @@ class InlineDecoder:
     def __init__(self, limits: ImageLimits) -> None:
         self.limits = limits
 
-    def decode(self, data: bytes, for_edge_px: int, deadline: Deadline | None = None) -> DecodedImage:  # noqa: ARG002 - nobody waits
-        return decode(data, self.limits, for_edge_px=for_edge_px)
+    def decode(self, data: bytes, fit: Fit, deadline: Deadline | None = None) -> FittedImage:  # noqa: ARG002 - nobody waits
+        decoded = decode(data, self.limits, for_edge_px=fit.edge_px)
+        return FittedImage(fit.apply(decoded.image), decoded.format, decoded.width, decoded.height)
 
-    def thumbnail(self, data: bytes, edge_px: int, deadline: Deadline | None = None) -> bytes:
-        return thumbnail(self.decode(data, edge_px, deadline).image, edge_px)
+    def thumbnail(self, data: bytes, edge_px: int, deadline: Deadline | None = None) -> bytes:  # noqa: ARG002 - as above
+        return thumbnail(decode(data, self.limits, for_edge_px=edge_px).image, edge_px)
 
     def close(self) -> None:
         pass

@@ -17,6 +17,7 @@ from typing import Final
 
 from ml_api.errors import TooCostly
 from ml_api.images.decoding import ImageLimits, decode
+from ml_api.images.fit import Fit
 from ml_api.images.handover import Handover
 from ml_api.images.thumbnails import thumbnail
 from ml_api.processes import end_with_parent
@@ -41,18 +42,18 @@ class Order:
     limits: ImageLimits
     """With the memory that may be allocated."""
     edge_px: int
-    preview: bool
-    """Whether a thumbnail of that edge is wanted, or pixels for a model that sees it."""
+    fit: Fit | None
+    """What a model sees of the picture; None for a thumbnail of that edge."""
     cpu_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What lies in the handover now: `size` bytes of RGB pixels, or of a thumbnail."""
+    """What lies in the handover now: `size` bytes of pixels, or of a thumbnail."""
 
     size: int
-    pixels: tuple[int, int]
-    """Width and height of what lies there."""
+    shape: tuple[int, ...]
+    """Of the pixels: (height, width, 3); of a thumbnail ()."""
     format: str
     width: int
     height: int
@@ -115,9 +116,14 @@ def bounded(cpu_s: float, memory_bytes: int) -> Iterator[None]:
 
 def _made(order: Order, handover: Handover) -> Result:
     decoded = decode(handover.take(order.size), order.limits, for_edge_px=order.edge_px)
-    image = decoded.image
-    size = handover.put(thumbnail(image, order.edge_px) if order.preview else image.tobytes())
-    return Result(size, image.size, decoded.format, decoded.width, decoded.height, _memory(_RESIDENT))
+    made: bytes | memoryview
+    shape: tuple[int, ...] = ()
+    if order.fit is None:
+        made = thumbnail(decoded.image, order.edge_px)
+    else:
+        pixels = order.fit.apply(decoded.image)
+        made, shape = pixels.data.cast("B"), pixels.shape
+    return Result(handover.put(made), shape, decoded.format, decoded.width, decoded.height, _memory(_RESIDENT))
 
 
 def _memory(column: int) -> int:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from ml_api.embedding.base import NOT_FINITE, Encoder
-from ml_api.errors import ModelUnavailable
+from ml_api.embedding.base import Encoder
+from ml_api.embedding.batching import MAX_BATCH
+from ml_api.embedding.splitting import Ceiling, Parts
+from ml_api.errors import ModelOutOfMemory, NonFiniteVector
 from ml_api.indexing.reading import Fresh
 from ml_api.metrics.sync import SyncMetrics, SyncStage
 from ml_api.records import Vectors
@@ -30,6 +32,7 @@ class Passes:
     def __init__(self, encoder: Encoder, measured: SyncMetrics) -> None:
         self._encoder = encoder
         self._measured = measured
+        self._ceiling = Ceiling(MAX_BATCH)
         self._threads = ThreadPoolExecutor(encoder.concurrency, "sync-embed")
         self._under_way: deque[Future[list[Embedded]]] = deque()
 
@@ -57,19 +60,20 @@ class Passes:
 
     def _embed(self, files: Sequence[Fresh]) -> list[Embedded]:
         with self._measured.stage(SyncStage.EMBED):
-            return list(_halved(self._encoder, files))
+            return list(self._in_parts(files))
 
-
-def _halved(encoder: Encoder, files: Sequence[Fresh]) -> Iterator[Embedded]:
-    """All of `files` at once, or in halves until a culprit is alone. Raises ModelUnavailable for what is no file's fault."""
-    try:
-        yield Embedded(files, encoder.embed([file.prepared for file in files]))
-    except ModelUnavailable as exc:
-        if exc.slug != NOT_FINITE:
-            raise
-        middle = len(files) // 2
-        if middle:
-            yield from _halved(encoder, files[:middle])
-            yield from _halved(encoder, files[middle:])
-        else:
-            yield Embedded(files, None, exc.detail)
+    def _in_parts(self, files: Sequence[Fresh]) -> Iterator[Embedded]:
+        """All of `files` at once, or in parts that fit, and halved until a culprit is alone. Raises what is no file's fault."""
+        parts = Parts(files, self._ceiling)
+        for part in parts:
+            try:
+                vectors = self._encoder.embed([file.prepared for file in part])
+            except ModelOutOfMemory as exc:
+                if not parts.split(part, exc):
+                    raise
+            except NonFiniteVector as exc:
+                if not parts.split(part, exc):
+                    yield Embedded(part, None, exc.detail)
+            else:
+                self._ceiling.fitted(len(part))
+                yield Embedded(part, vectors)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ml_api.corpus.base import Corpus
-from ml_api.embedding.base import Encoder, Prepared
+from ml_api.embedding.base import Prepared, Preprocessor
 from ml_api.errors import CorpusUnavailable, InvalidInput, NotFound, Overloaded
 from ml_api.images import Decoder
 from ml_api.indexing.plan import Task
@@ -46,10 +46,10 @@ class Unusable:
 class FileReader:
     """`reusable` maps digests to entries whose vectors can be taken over. Used from several threads at once."""
 
-    def __init__(self, corpus: Corpus, decoder: Decoder, encoder: Encoder, reusable: Mapping[str, Entry]) -> None:
+    def __init__(self, corpus: Corpus, decoder: Decoder, preprocessor: Preprocessor, reusable: Mapping[str, Entry]) -> None:
         self._corpus = corpus
         self._decoder = decoder
-        self._encoder = encoder
+        self._preprocessor = preprocessor
         self._reusable = reusable
 
     def read(self, task: Task) -> Fresh | Known | Unusable:
@@ -74,7 +74,7 @@ class FileReader:
             return Known(task, task.stored)
         if (source := self._reusable.get(digest)) is not None:
             return Known(task, source)
-        decoded = self._decoder.decode(data, self._encoder.image_edge_px)
+        decoded = self._decoder.decode(data, self._preprocessor.fit)
         record = ImageRecord(
             id=image_id(task.key),
             key=task.key,
@@ -85,4 +85,4 @@ class FileReader:
             indexed_at=time.time(),
             metadata=task.metadata,
         )
-        return Fresh(task, record, self._encoder.prepare_image(decoded.image))
+        return Fresh(task, record, self._preprocessor.prepare_image(decoded.pixels))

@@ -16,7 +16,7 @@ from itertools import islice
 import numpy as np
 
 from ml_api.corpus.base import Corpus
-from ml_api.embedding.base import Encoder
+from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.images import Decoder
 from ml_api.indexing import guard
 from ml_api.indexing.account import Account, Progress
@@ -39,13 +39,13 @@ REMOVE_AT_ONCE = 1000
 
 
 class Indexer:
-    """`load_encoder` is called only by a run that has something to read, so that an idle sync never waits for a model."""
+    """`load_model` is called only by a run that has something to read, so that an idle sync never waits for a model."""
 
     def __init__(  # noqa: PLR0913 - the parts between which a sync stands
         self,
         corpus: Corpus,
         store: VectorStore,
-        load_encoder: Callable[[], Encoder],
+        load_model: Callable[[], tuple[Preprocessor, Encoder]],
         decoder: Decoder,
         metrics: Metrics,
         *,
@@ -54,7 +54,7 @@ class Indexer:
         """`failures` are those of earlier syncs; without, none is known."""
         self._corpus = corpus
         self._store = store
-        self._load_encoder = load_encoder
+        self._load_model = load_model
         self._decoder = decoder
         self._measured = metrics.sync
         self._failures = failures or Failures()
@@ -81,9 +81,9 @@ class Indexer:
                 self._store.set_source(plan.location)
             run.leave_out_known(plan)
             if plan.tasks:
-                encoder = self._load_encoder()
+                preprocessor, encoder = self._load_model()
                 account.tell()
-                run.index(FileReader(self._corpus, self._decoder, encoder, plan.reusable), encoder)
+                run.index(FileReader(self._corpus, self._decoder, preprocessor, plan.reusable), encoder)
             account.report.stopped = stop()
             if not account.report.stopped:
                 run.remove()

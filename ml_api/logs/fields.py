@@ -10,7 +10,7 @@ Type = Literal["date", "keyword", "wildcard", "match_only_text", "long", "float"
 
 _STAGES: Final[Mapping[Stage, str]] = {
     Stage.FETCH: "Time of reading the upload",
-    Stage.DECODE: "Time of decoding the image",
+    Stage.DECODE: "Time of decoding the image and scaling it for the model",
     Stage.PREPARE: "Time of preprocessing (tokenising, resizing)",
     Stage.QUEUE: "Time of waiting for the model",
     Stage.EMBED: "Time of the forward pass",

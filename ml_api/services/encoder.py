@@ -1,4 +1,4 @@
-"""Which encoder: by OpenVINO on a CPU, by torch on a GPU, or on a Triton server."""
+"""Which model: by OpenVINO on a CPU, by torch on a GPU, or on a Triton server."""
 
 import logging
 from functools import partial
@@ -6,7 +6,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from ml_api.embedding.base import Encoder
+from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.errors import ConfigError
 from ml_api.metrics import Metrics
 from ml_api.settings import Settings
@@ -19,23 +19,25 @@ if TYPE_CHECKING:
 TRITON_NAME = "clip"
 TRITON_KINDS: dict[str, "InstanceKind"] = {"auto": "KIND_AUTO", "cpu": "KIND_CPU", "cuda": "KIND_GPU"}
 
+Model = tuple[Preprocessor, Encoder]
+"""What is done in the caller's thread, and the forward pass. The encoder is to be closed."""
+
 _log = logging.getLogger(__name__)
 
 
-def load_encoder(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Encoder:
+def load_model(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Model:
     """Raises ConfigError."""
     started = perf_counter()
     if settings.embedding_url:
-        encoder = _on_triton(settings.embedding_url, pretrained)
+        model = _on_triton(settings.embedding_url, pretrained)
     elif _on_gpu(settings.device):
-        encoder = _by_torch(settings, pretrained, metrics)
+        model = _by_torch(settings, pretrained, metrics)
     else:
-        encoder = _on_cpu(settings, pretrained, metrics)
-    metrics.embedding.describe_model(encoder.model, perf_counter() - started)
-    _log.info(
-        "%s loaded on %s in %s, %.1f s", encoder.model.name, encoder.model.device, encoder.model.precision, perf_counter() - started
-    )
-    return encoder
+        model = _on_cpu(settings, pretrained, metrics)
+    info = model[1].model
+    metrics.embedding.describe_model(info, perf_counter() - started)
+    _log.info("%s loaded on %s in %s, %.1f s", info.name, info.device, info.precision, perf_counter() - started)
+    return model
 
 
 def _on_gpu(device: "Device") -> bool:
@@ -57,26 +59,27 @@ def _driver_sees_one() -> bool:
         return False
 
 
-def _on_cpu(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Encoder:
+def _on_cpu(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Model:
     from ml_api.embedding.openvino import ConvertedFiles, NotConverted, OpenVinoEncoder
 
     try:
-        return OpenVinoEncoder(pretrained, ConvertedFiles(settings.converted_models), precision=settings.precision)
+        encoder = OpenVinoEncoder(pretrained, ConvertedFiles(settings.converted_models), precision=settings.precision)
     except NotConverted as exc:
         _log.warning("%s is computed by torch, which is slower beside requests than OpenVINO: %s", pretrained.name, exc)
         return _by_torch(settings, pretrained, metrics)
+    return encoder.preprocessor, encoder
 
 
-def _by_torch(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Encoder:
+def _by_torch(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Model:
     from ml_api.embedding.clip import ClipEncoder, memory
 
     encoder = ClipEncoder(pretrained, device=settings.device, precision=settings.precision)
     if encoder.model.device.startswith("cuda"):
         metrics.gpu.watch_torch(partial(memory, encoder.model.device))
-    return encoder
+    return encoder.preprocessor, encoder
 
 
-def _on_triton(url: str, pretrained: "PretrainedModel") -> Encoder:
+def _on_triton(url: str, pretrained: "PretrainedModel") -> Model:
     from ml_api.embedding.clip import preprocessor_of
 
     try:
@@ -87,7 +90,8 @@ def _on_triton(url: str, pretrained: "PretrainedModel") -> Encoder:
             "ML_API_EMBEDDING_URL: the package tritonclient is not installed: "
             "pip install -r requirements-triton.txt -c constraints.txt"
         ) from exc
-    return TritonEncoder(Endpoint.of(url), pretrained, preprocessor_of(pretrained))
+    preprocessor = preprocessor_of(pretrained)
+    return preprocessor, TritonEncoder(Endpoint.of(url), pretrained, preprocessor)
 
 
 def write_triton_repository(settings: Settings, folder: Path) -> list[Path]:
@@ -99,4 +103,4 @@ def write_triton_repository(settings: Settings, folder: Path) -> list[Path]:
     name = settings.embedding_url.rpartition("/")[2] or TRITON_NAME
     pretrained = resolve(settings.model)
     served = Served(name, TRITON_KINDS[settings.device], settings.precision)
-    return write_repository(folder, pretrained, preprocessor_of(pretrained).image_edge_px, served)
+    return write_repository(folder, pretrained, preprocessor_of(pretrained).fit.edge_px, served)

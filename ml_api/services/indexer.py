@@ -6,14 +6,14 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from ml_api import __version__, images
-from ml_api.embedding.base import Encoder
+from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.errors import ConfigError
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncMetrics
 from ml_api.polling import Poll
-from ml_api.services.encoder import load_encoder
+from ml_api.services.encoder import load_model
 from ml_api.services.parts import corpus_of, decoder_of, milvus_store, thumbnail_cache_of
 from ml_api.settings import Settings, environment_name
 
@@ -32,7 +32,6 @@ def open_indexer(settings: Settings, *, retry_failed: bool = False) -> Iterator[
 
     With `retry_failed` nothing is known of files that failed before.
     """
-    from ml_api.embedding.batching import FittingEncoder
     from ml_api.embedding.pretrained import resolve
 
     corpus = corpus_of(settings)
@@ -43,8 +42,9 @@ def open_indexer(settings: Settings, *, retry_failed: bool = False) -> Iterator[
         # Once the store is ours: another sync may be writing there until then.
         with _passing_on(metrics.sync, settings.sync_metrics), ExitStack() as loaded:
 
-            def load() -> Encoder:
-                return FittingEncoder(loaded.enter_context(closing(load_encoder(settings, pretrained, metrics))))
+            def load() -> tuple[Preprocessor, Encoder]:
+                preprocessor, encoder = load_model(settings, pretrained, metrics)
+                return preprocessor, loaded.enter_context(closing(encoder))
 
             decoder = loaded.enter_context(closing(decoder_of(settings, metrics)))
             bounds = f"{decoder.limits}, {settings.decode_timeout_s} s, {settings.decode_memory_bytes} bytes"

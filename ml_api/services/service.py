@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from ml_api import __version__, logs
 from ml_api.corpus.base import Corpus
 from ml_api.corpus.thumbnails import Thumbnails
-from ml_api.embedding.base import Embedder
+from ml_api.embedding.base import Embedder, Preprocessor
 from ml_api.health import Health
 from ml_api.images import Decoder, ImageLimits
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncFile
 from ml_api.polling import Poll
 from ml_api.search import Searcher
-from ml_api.services.encoder import load_encoder
+from ml_api.services.encoder import load_model
 from ml_api.services.parts import corpus_of, decoder_of, milvus_store, thumbnail_cache_of
 from ml_api.settings import Settings
 from ml_api.spans import Spans, wanted
@@ -49,6 +49,7 @@ class Services:
     decoder: Decoder
     corpus: Corpus
     thumbnails: Thumbnails
+    preprocessor: Preprocessor
     embedder: Embedder
     store: VectorStore
     searcher: Searcher
@@ -89,18 +90,20 @@ def build_services(settings: Settings) -> Services:
         milvus = milvus_store(settings, metrics)
         store = undo.enter_context(closing(CoalescingStore(milvus, metrics, timeout_s=settings.request_timeout_s)))
         store.ensure(pretrained.model_id, pretrained.dim)
-        embedder = undo.enter_context(closing(_warm_embedder(settings, pretrained, metrics)))
+        preprocessor, embedder = _warm_model(settings, pretrained, metrics)
+        undo.callback(embedder.close)
         tell_what_is_there(settings, corpus.location, store.count())
-        health = background.enter_context(closing(Health(embedder, store, settings.collection, metrics)))
+        health = background.enter_context(closing(Health(preprocessor, embedder, store, settings.collection, metrics)))
         background.enter_context(closing(Poll("health", health.look, LOOK_EVERY_S)))
         services = Services(
             metrics=metrics,
             decoder=decoder,
             corpus=corpus,
             thumbnails=Thumbnails(thumbnail_cache_of(settings), decoder),
+            preprocessor=preprocessor,
             embedder=embedder,
             store=store,
-            searcher=Searcher(_remembering(embedder, settings, metrics), store, metrics),
+            searcher=Searcher(preprocessor, _remembering(embedder, settings, metrics), store, metrics),
             health=health,
             facts=StoreFacts(settings.collection, store.backend, settings.metric),
             spans=spans,
@@ -110,15 +113,15 @@ def build_services(settings: Settings) -> Services:
     return services
 
 
-def _warm_embedder(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Embedder:
+def _warm_model(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> tuple[Preprocessor, Embedder]:
     from ml_api.embedding.batching import BatchingEncoder, warm_up
 
-    encoder = load_encoder(settings, pretrained, metrics)
+    preprocessor, encoder = load_model(settings, pretrained, metrics)
     with ExitStack() as undo:
         undo.callback(encoder.close)
-        costs = warm_up(encoder)
+        costs = warm_up(preprocessor, encoder)
         undo.pop_all()
-    return BatchingEncoder(encoder, metrics, costs=costs)
+    return preprocessor, BatchingEncoder(encoder, metrics, costs=costs)
 
 
 def tell_what_is_there(settings: Settings, corpus: str, images: int) -> None:

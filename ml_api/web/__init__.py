@@ -44,7 +44,7 @@ def page() -> Response:
             model_setting=environment_name("model"),
             is_out_of_place=is_drawn is False and embedder.model.name.startswith(DEMO_MODELS),
             max_bytes=limits.max_bytes,
-            model_edge=embedder.image_edge_px,
+            model_edge=services().preprocessor.fit.edge_px,
         )
     )
 

@@ -7,7 +7,8 @@ import pytest
 
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.embedding.batching import BatchingEncoder
-from ml_api.errors import ModelUnavailable, StoreUnavailable
+from ml_api.embedding.fake import FakePreprocessor
+from ml_api.errors import ModelOutOfMemory, ModelUnavailable, StoreUnavailable
 from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.sync import Indexer
 from ml_api.logs.repeats import Repeats
@@ -103,7 +104,7 @@ def vectors_are_not_finite(service, _folder):
 def memory_of_the_model_is_used_up(service, _folder):
     recording = record(service)
     recording.hold(15)
-    service.encoder.error = ModelUnavailable("full", code="model-out-of-memory")
+    service.encoder.error = ModelOutOfMemory("full")
     recording.repeat(lambda: search(service), 2)
     return recording
 
@@ -168,7 +169,13 @@ class Syncs:
         metrics, encoder, store = Metrics(), FailingEncoder(), MemoryStore()
         encoder.error = ModelUnavailable("gone")
         store.ensure(encoder.model.model_id, encoder.model.dim)
-        indexer = Indexer(FolderCorpus(self._root), store, lambda: encoder, InlineDecoder(ImageLimits(10**6, 10**6, 20)), metrics)
+        indexer = Indexer(
+            FolderCorpus(self._root),
+            store,
+            lambda: (FakePreprocessor(), encoder),
+            InlineDecoder(ImageLimits(10**6, 10**6, 20)),
+            metrics,
+        )
         with pytest.raises(ModelUnavailable):
             indexer.run(indexer.plan())
         metrics.sync.save(self._file)

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from ml_api.embedding.batching import BatchingEncoder
-from ml_api.errors import DeadlineExceeded, ModelUnavailable, Overloaded, StoreUnavailable
+from ml_api.errors import DeadlineExceeded, ModelOutOfMemory, ModelUnavailable, Overloaded, StoreUnavailable
 from ml_api.logs import FIELDS, EcsFormatter
 from ml_api.metrics import Metrics
 from tests.api.stand import picture
@@ -129,7 +129,7 @@ def test_what_a_client_did_wrong_is_counted_by_reason(stand, client, send, reaso
     ("error", "status", "rejected", "outcome"),
     [
         (KeyError("odd"), 503, {}, "error"),
-        (ModelUnavailable("out of memory", code="model-out-of-memory"), 503, {}, "oom"),
+        (ModelOutOfMemory("out of memory"), 503, {}, "oom"),
         (DeadlineExceeded("late"), 504, {("ml_api_rejected_total", "deadline"): TIMES}, "error"),
         (Overloaded("full"), 503, {("ml_api_rejected_total", "queue_full"): TIMES}, "error"),
     ],

@@ -97,7 +97,7 @@ def test_the_page_knows_how_large_an_image_may_be(client):
 
 def test_the_page_knows_how_large_the_model_sees_an_image(client, stand):
     [body] = [given for tag, given in elements(client, "/").found if tag == "body"]
-    assert body["data-model-edge"] == str(stand.services.embedder.image_edge_px)
+    assert body["data-model-edge"] == str(stand.services.preprocessor.fit.edge_px)
 
 
 DEMO_MODEL = "demo model (small, on drawings)"

@@ -74,13 +74,7 @@ class FailingEmbedder:
 
     def __init__(self, inner, error):
         self.inner, self.error = inner, error
-        self.model, self.image_edge_px = inner.model, inner.image_edge_px
-        self.prepare_text, self.prepare_image, self.ping, self.close = (
-            inner.prepare_text,
-            inner.prepare_image,
-            inner.ping,
-            inner.close,
-        )
+        self.model, self.ping, self.close = inner.model, inner.ping, inner.close
 
     def embed_one(self, item, timeout_s):
         raise self.error

@@ -10,6 +10,7 @@ from ml_api.embedding.openvino import ConvertedFiles, OpenVinoEncoder
 from ml_api.embedding.pretrained import resolve
 from ml_api.errors import InvalidQuery
 from tests.dual_encoders import EDGE_PX, KINDS
+from tests.prepared import prepared_image
 
 TOLERANCE = 1e-5
 TEXTS = ["a red cat", "dog", "two dogs in the snow", "A Photo of the blue dog"]
@@ -53,29 +54,31 @@ def reference(kind, pretrained):
 
 
 def test_texts_are_the_librarys(encoder, reference):
-    np.testing.assert_allclose(encoder.embed([encoder.prepare_text(text) for text in TEXTS]), reference(TEXTS), atol=TOLERANCE)
+    np.testing.assert_allclose(
+        encoder.embed([encoder.preprocessor.prepare_text(text) for text in TEXTS]), reference(TEXTS), atol=TOLERANCE
+    )
 
 
 def test_images_are_the_librarys(encoder, reference):
     images = [Image.effect_noise(size, 60).convert("RGB") for size in SIZES]
 
-    ours = encoder.embed([encoder.prepare_image(image) for image in images])
+    ours = encoder.embed([prepared_image(encoder.preprocessor, image) for image in images])
     np.testing.assert_allclose(ours, np.concatenate([reference([image]) for image in images]), atol=TOLERANCE)
 
 
 def test_a_vector_does_not_depend_on_its_company(encoder):
-    items = [encoder.prepare_text(text) for text in TEXTS]
+    items = [encoder.preprocessor.prepare_text(text) for text in TEXTS]
 
     np.testing.assert_allclose(encoder.embed(items), np.concatenate([encoder.embed([item]) for item in items]), atol=TOLERANCE)
 
 
 def test_what_is_too_long_is_cut_and_what_is_empty_refused(encoder):
-    assert encoder.prepare_text("red cat " * 80).truncated
-    assert not encoder.prepare_text("red cat").truncated
+    assert encoder.preprocessor.prepare_text("red cat " * 80).truncated
+    assert not encoder.preprocessor.prepare_text("red cat").truncated
     with pytest.raises(InvalidQuery, match="empty"):
-        encoder.prepare_text(" ")
+        encoder.preprocessor.prepare_text(" ")
 
 
 def test_images_are_as_large_as_it_says(encoder):
-    assert encoder.prepare_image(Image.new("RGB", (90, 50))).features.shape == (3, EDGE_PX, EDGE_PX)
-    assert encoder.image_edge_px == EDGE_PX
+    assert prepared_image(encoder.preprocessor, Image.new("RGB", (90, 50))).features.shape == (3, EDGE_PX, EDGE_PX)
+    assert encoder.preprocessor.fit.edge_px == EDGE_PX

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ml_api import logs
 from ml_api.embedding.base import Prepared
-from ml_api.embedding.fake import FakeEncoder
+from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.images import ImageLimits
 from ml_api.images.processes import Bounds, ProcessDecoder
 from ml_api.metrics import Metrics
@@ -19,16 +19,10 @@ HANG = "hang"
 
 
 class HangingEncoder(FakeEncoder):
-    def __init__(self) -> None:
-        super().__init__()
-        self._hangs = False
-
-    def prepare_text(self, text: str) -> Prepared:
-        self._hangs = self._hangs or text == HANG
-        return super().prepare_text(text)
+    _first_of_hang = FakePreprocessor().prepare_text(HANG).features[0]
 
     def embed(self, items: Sequence[Prepared]) -> Vectors:
-        if self._hangs:
+        if any(item.features.flat[0] == self._first_of_hang for item in items):
             threading.Event().wait()
         return super().embed(items)
 

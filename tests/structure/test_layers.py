@@ -36,7 +36,7 @@ LAYERS = [
         "embedding.pretrained",
         "embedding.precision",
         "embedding.preprocessing",
-        "embedding.wrapper",
+        "embedding.splitting",
         "vectors",
         "vectors.base",
         "vectors.validation",

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from ml_api.embedding.batching import BatchingEncoder
-from ml_api.embedding.fake import FakeEncoder
+from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import StoreUnavailable
 from ml_api.health import Health
 from ml_api.metrics import Metrics
@@ -41,7 +41,7 @@ def health_of(store, timeout_s):
     encoder = FakeEncoder()
     store.ensure(encoder.model.model_id, encoder.model.dim)
     metrics = Metrics()
-    return Health(BatchingEncoder(encoder, metrics), store, "images", metrics, timeout_s=timeout_s)
+    return Health(FakePreprocessor(), BatchingEncoder(encoder, metrics), store, "images", metrics, timeout_s=timeout_s)
 
 
 def test_a_part_that_never_answers_is_said_to_be_down_in_time_and_the_other_is_not(paused):

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from ml_api.deadline import Deadline
 from ml_api.embedding.batching import BatchingEncoder
-from ml_api.embedding.fake import FakeEncoder
+from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import NotFound
 from ml_api.metrics import Metrics
 from ml_api.records import image_id
@@ -21,13 +20,13 @@ NAMES = ("a", "b", "c", "d", "e")
 @pytest.fixture
 def searcher():
     """Over NAMES, each farther from the text "red" than the one before."""
-    metrics, encoder, store = Metrics(), FakeEncoder(), MemoryStore()
+    metrics, preprocessor, encoder, store = Metrics(), FakePreprocessor(), FakeEncoder(), MemoryStore()
     store.ensure(encoder.model.model_id, encoder.model.dim)
-    towards, away = encoder.embed([encoder.prepare_text("red"), encoder.prepare_text("blue")])
+    towards, away = encoder.embed([preprocessor.prepare_text("red"), preprocessor.prepare_text("blue")])
     mixed = np.stack([(1 - share) * towards + share * away for share in np.linspace(0.1, 0.5, len(NAMES))])
     store.upsert([record(name) for name in NAMES], mixed / np.linalg.norm(mixed, axis=1, keepdims=True))
     embedder = BatchingEncoder(encoder, metrics)
-    yield Searcher(embedder, store, metrics)
+    yield Searcher(preprocessor, embedder, store, metrics)
     embedder.close()
 
 
@@ -43,7 +42,7 @@ def test_queries_are_equal_if_they_ask_for_the_same():
 
 
 def test_an_image_is_equal_to_itself_alone():
-    one, other = (ImageTerm(Image.new("RGB", (8, 8))) for _ in range(2))
+    one, other = (ImageTerm(np.zeros((8, 8, 3), dtype=np.uint8)) for _ in range(2))
     assert len({Query(term, SearchOptions(10)) for term in (one, one, other)}) == 2
 
 

@@ -16,21 +16,21 @@ from typing import Final, cast
 import numpy as np
 
 from ml_api import tracing
-from ml_api.embedding.base import NOT_FINITE, OUT_OF_MEMORY, Embedded, Encoder, Modality, Prepared, not_finite
+from ml_api.embedding.base import Embedded, Encoder, Modality, Prepared
 from ml_api.embedding.batching.queue import BatchQueue, Waiting
-from ml_api.embedding.batching.sizing import MAX_BATCH, TYPICAL, Ceiling, PassCost
-from ml_api.embedding.wrapper import Wrapper
-from ml_api.errors import DeadlineExceeded, MlApiError, ModelUnavailable
+from ml_api.embedding.batching.sizing import MAX_BATCH, TYPICAL, PassCost
+from ml_api.embedding.splitting import Ceiling, Parts
+from ml_api.errors import DeadlineExceeded, MlApiError, ModelOutOfMemory, ModelUnavailable, NonFiniteVector
 from ml_api.metrics import Metrics
-from ml_api.records import Vectors
+from ml_api.records import ModelInfo, Vectors
 
 CLOSE_TIMEOUT_S: Final = 10.0
 
 _log = logging.getLogger(__name__)
 
 
-class BatchingEncoder(Wrapper[Encoder]):
-    """An `Embedder` over any `Encoder`. Start it in the process that will serve: threads do not survive a fork."""
+class BatchingEncoder:
+    """An `Embedder` over any `Encoder`, which it owns. Start it in the process that will serve: threads do not survive a fork."""
 
     def __init__(
         self,
@@ -40,13 +40,17 @@ class BatchingEncoder(Wrapper[Encoder]):
         max_batch: int = MAX_BATCH,
         costs: Mapping[Modality, PassCost] = TYPICAL,
     ) -> None:
-        super().__init__(inner)
+        self._inner = inner
         self._metrics = metrics
         self._queue = BatchQueue(costs, lambda modality, depth: metrics.embedding.queue_depth.labels(modality).set(depth))
         self._ceilings: dict[Modality, Ceiling] = {"text": Ceiling(max_batch), "image": Ceiling(max_batch)}
         self._threads = [threading.Thread(target=self._run, name="embed", daemon=True) for _ in range(inner.concurrency)]
         for thread in self._threads:
             thread.start()
+
+    @property
+    def model(self) -> ModelInfo:
+        return self._inner.model
 
     def embed_one(self, item: Prepared, timeout_s: float) -> Embedded:
         """Raises DeadlineExceeded after `timeout_s`, ModelUnavailable if the model fails."""
@@ -72,7 +76,7 @@ class BatchingEncoder(Wrapper[Encoder]):
         deadline = perf_counter() + timeout_s
         for thread in self._threads:
             thread.join(max(0.0, deadline - perf_counter()))
-        super().close()
+        self._inner.close()
 
     def _run(self) -> None:
         batch: list[Waiting] = []
@@ -87,55 +91,42 @@ class BatchingEncoder(Wrapper[Encoder]):
     def _embed(self, batch: list[Waiting]) -> None:
         """Answer everybody in `batch`. One that fails is halved until the culprit is alone, so that only its sender suffers."""
         modality = batch[0].item.modality
-        ceiling = self._ceilings[modality]
-        parts = [batch]
-        while parts:
-            part = self._in_time(parts.pop(), modality)
-            if len(part) > ceiling.now or (part and not self._pass_for(part, modality, ceiling) and len(part) > 1):
-                middle = len(part) // 2
-                parts += [part[middle:], part[:middle]]
+        parts = Parts(batch, self._ceilings[modality])
+        for part in parts:
+            if in_time := self._in_time(part, modality):
+                with tracing.on_behalf_of(origin for waiting in in_time for origin in waiting.origins):
+                    self._try(in_time, modality, parts)
 
-    def _pass_for(self, batch: Sequence[Waiting], modality: Modality, ceiling: Ceiling) -> bool:
-        """As `_pass`, with whatever is logged meanwhile carrying the ids of everybody in the batch."""
-        with tracing.on_behalf_of(origin for waiting in batch for origin in waiting.origins):
-            return self._pass(batch, modality, ceiling)
-
-    def _pass(self, batch: Sequence[Waiting], modality: Modality, ceiling: Ceiling) -> bool:
-        """Whether the model took it. A single input that it did not take is answered, too.
-
-        By returning, not from where the exception is caught, are smaller ones tried: its traceback holds the failed pass's memory.
-        """
+    def _try(self, part: Sequence[Waiting], modality: Modality, parts: Parts[Waiting]) -> None:
+        """Answer for `part`, or split it. Whatever is logged meanwhile carries the ids of everybody in it."""
         started = perf_counter()
         try:
-            vectors = self._inner.embed([waiting.item for waiting in batch])
-            answers = list(zip(batch, vectors, _lengths(vectors), strict=True))
+            vectors = self._inner.embed([waiting.item for waiting in part])
+            answers = list(zip(part, vectors, _lengths(vectors), strict=True))
         except Exception as exc:  # noqa: BLE001 - the thread that owns the model outlives any input
-            self._failed(batch, modality, ceiling, exc)
-            return False
+            self._failed(part, modality, parts, exc)
+            return
         embed_s = perf_counter() - started
-        ceiling.fitted(len(batch))
+        self._ceilings[modality].fitted(len(part))
         measured = self._metrics.embedding
-        measured.items.labels(modality, "ok").inc(len(batch))
-        measured.batch_size.labels(modality).observe(len(batch))
+        measured.items.labels(modality, "ok").inc(len(part))
+        measured.batch_size.labels(modality).observe(len(part))
         measured.batch_duration.labels(modality).observe(embed_s)
         for waiting, vector, length in answers:
             measured.norm.labels(modality).observe(length)
-            waiting.answer.set_result(Embedded(vector, started - waiting.since, embed_s, len(batch)))
-        return True
+            waiting.answer.set_result(Embedded(vector, started - waiting.since, embed_s, len(part)))
 
-    def _failed(self, batch: Sequence[Waiting], modality: Modality, ceiling: Ceiling, exc: Exception) -> None:
+    def _failed(self, part: Sequence[Waiting], modality: Modality, parts: Parts[Waiting], exc: Exception) -> None:
         """Answer for a single input; of several, say so: those that pass on their own tell nobody."""
-        outcome = _outcome(exc)
-        if len(batch) == 1:
-            self._metrics.embedding.items.labels(modality, outcome).inc()
-            if isinstance(exc, MlApiError) and exc.slug == NOT_FINITE:
-                self._metrics.embedding.nonfinite.labels(modality).inc()
-            batch[0].answer.set_exception(_translated(exc))
-        elif outcome == "oom":
-            ceiling.ran_out(len(batch))
-            _log.warning("out of memory on %d inputs; batches of %d from now on", len(batch), ceiling.now)
-        else:
-            _log.warning("the model failed on %d inputs together; trying them in halves", len(batch), exc_info=exc)
+        out_of_memory = isinstance(exc, ModelOutOfMemory)
+        if parts.split(part, exc):
+            if not out_of_memory:
+                _log.warning("the model failed on %d inputs together; trying them in halves", len(part), exc_info=exc)
+            return
+        self._metrics.embedding.items.labels(modality, "oom" if out_of_memory else "error").inc()
+        if isinstance(exc, NonFiniteVector):
+            self._metrics.embedding.nonfinite.labels(modality).inc()
+        part[0].answer.set_exception(_translated(exc))
 
     def _in_time(self, batch: Sequence[Waiting], modality: Modality) -> list[Waiting]:
         """Without those whose time ran out while their batch was failing: their callers are gone, or about to go."""
@@ -147,10 +138,10 @@ class BatchingEncoder(Wrapper[Encoder]):
 
 
 def _lengths(vectors: Vectors) -> list[float]:
-    """Of each row. Raises ModelUnavailable unless all are finite, whatever the encoder itself looked at."""
+    """Of each row. Raises NonFiniteVector unless all are finite, whatever the encoder itself looked at."""
     lengths = np.linalg.norm(vectors, axis=1)
     if not np.isfinite(lengths).all():
-        raise not_finite()
+        raise NonFiniteVector
     return cast("list[float]", lengths.tolist())
 
 
@@ -162,10 +153,6 @@ def _refuse(waiting: Iterable[Waiting]) -> None:
 
 def _too_late(timeout_s: float) -> DeadlineExceeded:
     return DeadlineExceeded(f"The model was too busy to answer within {timeout_s:g} s.")
-
-
-def _outcome(exc: Exception) -> str:
-    return "oom" if isinstance(exc, MlApiError) and exc.slug == OUT_OF_MEMORY else "error"
 
 
 def _translated(exc: Exception) -> MlApiError:

@@ -1,4 +1,4 @@
-"""How many inputs a forward pass should hold, by what it costs, and how many it can hold, by what memory allows."""
+"""How many inputs a forward pass should hold, by what it costs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +10,6 @@ from ml_api.embedding.base import Modality, Prepared
 MAX_BATCH: Final = 64
 _OVERHEAD: Final = 0.05
 """Share of a pass that may be its fixed cost. A larger batch would gain less than this, and everybody in it would wait longer."""
-_PATIENCE: Final = 100
-"""Passes at the ceiling that have to fit before it rises by one again: an hour of trouble must not come back every second."""
 
 
 def units(item: Prepared) -> int:
@@ -38,29 +36,3 @@ class PassCost:
 
 TYPICAL: Final[Mapping[Modality, PassCost]] = {"text": PassCost(0.008, 0.00025), "image": PassCost(0.016, 0.029)}
 """ViT-B/32 in bfloat16 on two cores, for whoever has not measured (see `warm_up`)."""
-
-
-class Ceiling:
-    """The most inputs that fit into memory in one pass: halved when it runs out, and let up slowly.
-
-    Threads may share it: a count that one loses to another only lets it up later.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._fitted = 0
-        self.now = most
-
-    def ran_out(self, size: int) -> None:
-        """A batch of `size` did not fit."""
-        self.now = max(1, min(self.now, size // 2))
-        self._fitted = 0
-
-    def fitted(self, size: int) -> None:
-        """A batch of `size` did fit. Only those that reach the ceiling say anything about it."""
-        if size < self.now or self.now == self._most:
-            return
-        self._fitted += 1
-        if self._fitted >= _PATIENCE:
-            self.now += 1
-            self._fitted = 0

@@ -11,11 +11,10 @@ from time import perf_counter
 from typing import Final
 
 import numpy as np
-from PIL import Image
 
-from ml_api.embedding.base import OUT_OF_MEMORY, Encoder, Modality, Prepared
+from ml_api.embedding.base import Encoder, Modality, Prepared, Preprocessor
 from ml_api.embedding.batching.sizing import MAX_BATCH, PassCost, units
-from ml_api.errors import ModelUnavailable
+from ml_api.errors import ModelOutOfMemory
 
 WARM_UP_S: Final = 5.0
 _SIZES: Final = (1, 4, 16, MAX_BATCH)
@@ -30,11 +29,13 @@ _log = logging.getLogger(__name__)
 Clock = Callable[[], float]
 
 
-def warm_up(encoder: Encoder, *, budget_s: float = WARM_UP_S, clock: Clock = perf_counter) -> dict[Modality, PassCost]:
+def warm_up(
+    preprocessor: Preprocessor, encoder: Encoder, *, budget_s: float = WARM_UP_S, clock: Clock = perf_counter
+) -> dict[Modality, PassCost]:
     """Embed small batches, then larger ones, as far as the time allows: at least one of each modality. Raises ModelUnavailable."""
-    edge = encoder.image_edge_px
-    texts = [encoder.prepare_text(text) for text in _TEXTS]
-    image = encoder.prepare_image(Image.new("RGB", (edge, edge)))
+    edge = preprocessor.fit.edge_px
+    texts = [preprocessor.prepare_text(text) for text in _TEXTS]
+    image = preprocessor.prepare_image(np.zeros((edge, edge, 3), dtype=np.uint8))
     passes: dict[Modality, list[list[Prepared]]] = {
         "text": [[text] * size for size in _SIZES for text in texts],
         "image": [[image] * size for size in _SIZES],
@@ -58,8 +59,8 @@ def _measure(encoder: Encoder, batches: list[list[Prepared]], budget_s: float, c
             continue
         try:
             seconds = min(_time(encoder, batch, clock) for _ in range(_REPEATS))
-        except ModelUnavailable as exc:
-            if len(batch) > 1 and exc.slug == OUT_OF_MEMORY:
+        except ModelOutOfMemory:
+            if len(batch) > 1:
                 return
             raise
         unit_s = min(unit_s, seconds / size)

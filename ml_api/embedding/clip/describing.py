@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 from PIL import Image
 
-from ml_api.embedding.preprocessing import PixelRecipe, Pixels, Preprocessor, Tokenizer
-from ml_api.embedding.preprocessing.pixels import middle
+from ml_api.embedding.preprocessing import Normalisation, Pixels, PretrainedPreprocessor, Tokenizer
 from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.errors import ConfigError
+from ml_api.images.fit import Fit, Reduced, RgbPixels, Square
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    Normalise = Callable[[RgbPixels], Pixels]
 
 TOLERANCE: Final = 1e-3
 """Of a normalised pixel; one step of 255 is 0.015."""
@@ -19,10 +21,10 @@ _PADDED: Final = ("siglip", "siglip2")
 """Kinds of models that were trained on texts padded to their full context, without a mask."""
 _WORDS: Final = ("cat", "dog")
 _PROBES: Final = ((480, 360), (300, 400))
-"""Sizes of the pictures on which a recipe is compared with the processor it stands for."""
+"""Sizes of the pictures on which a description is compared with the processor that it stands for."""
 
 
-def preprocessor_of(pretrained: PretrainedModel) -> Preprocessor:
+def preprocessor_of(pretrained: PretrainedModel) -> PretrainedPreprocessor:
     """Without loading the weights. Raises ConfigError for a model whose files cannot be read."""
     from transformers import AutoConfig, AutoProcessor
 
@@ -37,7 +39,7 @@ def preprocessor_of(pretrained: PretrainedModel) -> Preprocessor:
         raise ConfigError(f"ML_API_MODEL: {pretrained.name} cannot be loaded ({type(exc).__name__}): {exc}") from exc
 
 
-def describe(processor: Any, config: Any) -> Preprocessor:
+def describe(processor: Any, config: Any) -> PretrainedPreprocessor:
     """Of a processor (a tokenizer and an image processor) and the model's configuration, as transformers has them."""
     tokenizer, images = processor.tokenizer, processor.image_processor
     if not hasattr(tokenizer, "backend_tokenizer"):
@@ -52,21 +54,27 @@ def describe(processor: Any, config: Any) -> Preprocessor:
     )
     if len({text.prepare(word).features.tobytes() for word in _WORDS}) == 1:
         raise ConfigError("ML_API_MODEL: the model's tokenizer reads all texts alike: its vocabulary is missing or empty")
-    pixels, edge = pixels_of(images), int(config.vision_config.image_size)
-    if pixels(Image.new("RGB", _PROBES[0])).shape != (3, edge, edge):
+    edge = int(config.vision_config.image_size)
+    fit, normalise = pixels_of(images, edge)
+    if normalise(fit.apply(Image.new("RGB", _PROBES[0]))).shape != (3, edge, edge):
         raise ConfigError(
             f"ML_API_MODEL: the model does not see squares of {edge} px; models of variable resolution are not served"
         )
-    return Preprocessor(text, pixels, edge)
+    return PretrainedPreprocessor(text, fit, normalise)
 
 
-def pixels_of(images: Any) -> "Callable[[Image.Image], Pixels]":
-    """A PixelRecipe if one was found that makes the same pixels as the image processor, else what asks the processor itself."""
-    recipe = _recipe(images)
-    return recipe if recipe and all(_same(recipe, images, size) for size in _PROBES) else _by_the_library(images)
+def pixels_of(images: Any, edge_px: int) -> "tuple[Fit, Normalise]":
+    """Of an image processor, of a model that sees squares of `edge_px`.
+
+    Values if some were found that make the same pixels as the processor does, else what asks the processor itself.
+    """
+    described = _described(images)
+    if described and all(_same(*described, images, size) for size in _PROBES):
+        return described
+    return Reduced(edge_px), _by_the_library(images)
 
 
-def _recipe(images: Any) -> PixelRecipe | None:
+def _described(images: Any) -> tuple[Square, Normalisation] | None:
     """None where it does anything else than CLIP's or SigLIP's processor does."""
     size, crop = getattr(images, "size", None) or {}, getattr(images, "crop_size", None) or {}
     crops = bool(getattr(images, "do_center_crop", False))
@@ -76,25 +84,20 @@ def _recipe(images: Any) -> PixelRecipe | None:
         return None
     if crops and not (shortest and edge <= shortest):
         return None
-    return PixelRecipe(
-        edge_px=int(edge),
-        shortest_px=int(shortest) if crops and shortest else None,
-        resample=int(images.resample),
-        rescale=float(images.rescale_factor),
-        mean=tuple(map(float, images.image_mean)),
-        std=tuple(map(float, images.image_std)),
-    )
+    fit = Square(int(edge), int(shortest) if crops and shortest else None, int(images.resample))
+    mean, std = (tuple(map(float, values)) for values in (images.image_mean, images.image_std))
+    return fit, Normalisation(float(images.rescale_factor), mean, std)
 
 
-def _same(recipe: PixelRecipe, images: Any, size: tuple[int, int]) -> bool:
+def _same(fit: Square, normalise: Normalisation, images: Any, size: tuple[int, int]) -> bool:
     noise = np.random.default_rng(7).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    ours, theirs = recipe(Image.fromarray(noise)), _by_the_library(images)(Image.fromarray(noise))
+    ours, theirs = normalise(fit.apply(Image.fromarray(noise))), _by_the_library(images)(noise)
     return ours.shape == theirs.shape and bool(np.abs(ours - theirs).max() <= TOLERANCE)
 
 
-def _by_the_library(images: Any) -> "Callable[[Image.Image], Pixels]":
-    def pixels(image: Image.Image) -> Pixels:
-        processed = images(images=middle(image), return_tensors="np")
+def _by_the_library(images: Any) -> "Normalise":
+    def normalise(pixels: RgbPixels) -> Pixels:
+        processed = images(images=Image.fromarray(pixels), return_tensors="np")
         return np.ascontiguousarray(processed["pixel_values"][0], dtype=np.float32)
 
-    return pixels
+    return normalise

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, cast
 
-from ml_api.embedding.base import Prepared, not_finite, out_of_memory
+from ml_api.embedding.base import Prepared
 from ml_api.embedding.clip.describing import describe
 from ml_api.embedding.clip.loading import Device, device_for, hardware, load
 from ml_api.embedding.precision import Precision, choose
+from ml_api.embedding.preprocessing import stack
 from ml_api.embedding.pretrained import PretrainedModel
-from ml_api.embedding.wrapper import PreparedBy
-from ml_api.errors import ModelUnavailable
+from ml_api.errors import ModelOutOfMemory, ModelUnavailable, NonFiniteVector
 from ml_api.records import ModelInfo, Vectors
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ CPU_OUT_OF_MEMORY: Final = "can't allocate memory"
 """How torch's CPU allocator says it, in a plain RuntimeError."""
 
 
-class ClipEncoder(PreparedBy):
+class ClipEncoder:
     """An `Encoder` over any CLIP that sentence-transformers loads."""
 
     concurrency = 1
@@ -31,37 +31,36 @@ class ClipEncoder(PreparedBy):
         self.library = load(pretrained, self._device, chosen)
         self._info = pretrained.info(str(self.library.device), chosen)
         self.preprocessor = describe(self.library[0].processor, self.library[0].model.config)
-        super().__init__(self.preprocessor)
 
     @property
     def model(self) -> ModelInfo:
         return self._info
 
     def embed(self, items: Sequence[Prepared]) -> Vectors:
-        """Raises ModelUnavailable, with code `model-out-of-memory` where a smaller batch may still work."""
+        """Raises ModelOutOfMemory, NonFiniteVector, ModelUnavailable."""
         import torch
 
         try:
             with torch.inference_mode():
                 return self._forward(items)
         except (torch.OutOfMemoryError, MemoryError) as exc:
-            raise out_of_memory() from exc
+            raise ModelOutOfMemory from exc
         except (RuntimeError, ValueError, LookupError) as exc:  # what torch and transformers raise for inputs they cannot take
             if CPU_OUT_OF_MEMORY in str(exc):
-                raise out_of_memory() from exc
+                raise ModelOutOfMemory from exc
             raise ModelUnavailable("The model failed.") from exc
 
     def _forward(self, items: Sequence[Prepared]) -> Vectors:
         import torch
 
         modality = items[0].modality
-        features = self.preprocessor.pad(items) if modality == "text" else self.preprocessor.stack(items)
+        features = self.preprocessor.tokenizer.pad(items) if modality == "text" else stack(items)
         on_device = {name: self._moved(torch.from_numpy(array)) for name, array in features.items()}
         # Normalised in float32: a norm in half precision is off in the third digit, and with it every score.
         vectors = self.library.forward({**on_device, "modality": modality})["sentence_embedding"].float()
         norms = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
         if not bool(torch.isfinite(norms).all() & (norms > 0).all()):
-            raise not_finite()
+            raise NonFiniteVector
         return cast("Vectors", (vectors / norms).cpu().numpy())
 
     def close(self) -> None:

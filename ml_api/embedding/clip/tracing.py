@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from ml_api.embedding.base import Modality, Prepared
+from ml_api.embedding.preprocessing import stack
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +34,6 @@ def towers(
         def forward(self, pixel_values: torch.Tensor) -> Any:
             return self.model.forward({"pixel_values": pixel_values, "modality": "image"})["sentence_embedding"]
 
-    inputs = encoder.preprocessor
-    arrays: dict[Modality, Any] = {"text": inputs.pad(probes["text"]), "image": inputs.stack(probes["image"])}
+    arrays: dict[Modality, Any] = {"text": encoder.preprocessor.tokenizer.pad(probes["text"]), "image": stack(probes["image"])}
     examples = {modality: {name: torch.from_numpy(array) for name, array in named.items()} for modality, named in arrays.items()}
     return {"text": (Text(encoder.library), examples["text"]), "image": (Image(encoder.library), examples["image"])}

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import numpy as np
 import openvino  # type: ignore[import-untyped]  # as in encoder
-from PIL import Image
 
 from ml_api.embedding.base import Modality, Prepared
 from ml_api.embedding.clip import ClipEncoder
@@ -20,7 +19,6 @@ from ml_api.embedding.clip.tracing import towers
 from ml_api.embedding.openvino.encoder import compile_model
 from ml_api.embedding.openvino.files import Order, Outcome
 from ml_api.embedding.precision import Precision
-from ml_api.embedding.preprocessing import PixelRecipe
 from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.errors import ConfigError, ModelUnavailable
 from ml_api.processes import end_with_parent
@@ -47,7 +45,7 @@ def convert(order: Order, least_cosine: float = COSINE) -> Outcome:
     """Raises ConfigError for a model that cannot be loaded, ModelUnavailable for one that computes nothing finite."""
     pretrained = PretrainedModel(order.name, Path(order.path), order.revision, order.dim)
     torchs = ClipEncoder(pretrained, device="cpu", precision="fp32")
-    if not isinstance(torchs.preprocessor.pixels, PixelRecipe):
+    if not torchs.preprocessor.can_be_saved:
         return Outcome(reason="its image processor is of an unknown kind")
     target, probes = Path(order.target), _probes(torchs)
     core = openvino.Core()
@@ -63,12 +61,13 @@ def convert(order: Order, least_cosine: float = COSINE) -> Outcome:
 
 
 def _probes(encoder: ClipEncoder) -> dict[Modality, list[Prepared]]:
-    edge = encoder.image_edge_px
+    preprocessor = encoder.preprocessor
+    edge = preprocessor.fit.edge_px
     noise = np.random.default_rng(7).integers(0, 256, (edge, edge, 3), dtype=np.uint8)
-    pictures = [Image.fromarray(noise), Image.new("RGB", (edge, edge), "red")]
+    red = np.full_like(noise, (255, 0, 0))
     return {
-        "text": [encoder.prepare_text(text) for text in _TEXTS],
-        "image": [encoder.prepare_image(picture) for picture in pictures],
+        "text": [preprocessor.prepare_text(text) for text in _TEXTS],
+        "image": [preprocessor.prepare_image(picture) for picture in (noise, red)],
     }
 
 

@@ -10,16 +10,14 @@ from typing import Any, Final, cast
 import numpy as np
 import numpy.typing as npt
 import openvino  # type: ignore[import-untyped]  # shipped without a py.typed marker
-from PIL import Image
 
 from ml_api.cores import usable
-from ml_api.embedding.base import MODALITIES, Modality, Prepared, not_finite, out_of_memory
+from ml_api.embedding.base import MODALITIES, Modality, Prepared
 from ml_api.embedding.openvino.files import ConvertedFiles, NotConverted, Stored
 from ml_api.embedding.precision import Hardware, Precision, choose
-from ml_api.embedding.preprocessing import Preprocessor
+from ml_api.embedding.preprocessing import PretrainedPreprocessor, stack
 from ml_api.embedding.pretrained import PretrainedModel
-from ml_api.embedding.wrapper import PreparedBy
-from ml_api.errors import ModelUnavailable
+from ml_api.errors import ModelOutOfMemory, ModelUnavailable, NonFiniteVector
 from ml_api.records import ModelInfo, Vectors
 
 PASSES: Final = 2
@@ -32,7 +30,7 @@ _OUT_OF_MEMORY: Final = ("bad_alloc", "allocate", "out of memory")
 _log = logging.getLogger(__name__)
 
 
-class OpenVinoEncoder(PreparedBy):
+class OpenVinoEncoder:
     """An `Encoder` over a model's converted files."""
 
     def __init__(self, pretrained: PretrainedModel, files: ConvertedFiles, *, precision: Precision = "auto") -> None:
@@ -41,12 +39,11 @@ class OpenVinoEncoder(PreparedBy):
         chosen = choose(precision, hardware(core))
         stored: Stored = "fp16" if chosen == "bf16" else "fp32"
         try:
-            models, self._inputs = _read(core, files.find(pretrained, stored), chosen)
+            models, self.preprocessor = _read(core, files.find(pretrained, stored), chosen)
         except Unreadable as exc:
             _log.warning("the converted files of %s are damaged and are made again: %s", pretrained.name, exc.__cause__)
             files.discard(pretrained, stored)
-            models, self._inputs = _read(core, files.find(pretrained, stored), chosen)
-        super().__init__(self._inputs)
+            models, self.preprocessor = _read(core, files.find(pretrained, stored), chosen)
         self._info = pretrained.info("cpu", chosen)
         self._passes = {modality: _Requests(model) for modality, model in models.items()}
         self._pass_once()
@@ -60,20 +57,20 @@ class OpenVinoEncoder(PreparedBy):
         return PASSES
 
     def embed(self, items: Sequence[Prepared]) -> Vectors:
-        """Raises ModelUnavailable, with code `model-out-of-memory` where a smaller batch may still work."""
+        """Raises ModelOutOfMemory, NonFiniteVector, ModelUnavailable."""
         try:
             arrays = self._arrays(items)
             with self._passes[items[0].modality].one() as request:
                 vectors = request(arrays)
         except MemoryError as exc:
-            raise out_of_memory() from exc
+            raise ModelOutOfMemory from exc
         except (RuntimeError, ValueError) as exc:  # what OpenVINO and numpy raise for inputs that they cannot take
             if any(words in str(exc) for words in _OUT_OF_MEMORY):
-                raise out_of_memory() from exc
+                raise ModelOutOfMemory from exc
             raise ModelUnavailable("The model failed.") from exc
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not (np.isfinite(norms).all() and (norms > 0).all()):
-            raise not_finite()
+            raise NonFiniteVector
         return cast("Vectors", vectors / norms)
 
     def _pass_once(self) -> None:
@@ -82,16 +79,18 @@ class OpenVinoEncoder(PreparedBy):
         The bindings (2026.4) make tables at the first call, in C++ statics whose making lets Python's lock go: a second thread that
         comes to them meanwhile waits for the static with the lock, which the first waits for, and the process stands still.
         """
-        for item in (self.prepare_text("dog"), self.prepare_image(Image.new("RGB", (self.image_edge_px, self.image_edge_px)))):
+        edge = self.preprocessor.fit.edge_px
+        blank = np.zeros((edge, edge, 3), dtype=np.uint8)
+        for item in (self.preprocessor.prepare_text("dog"), self.preprocessor.prepare_image(blank)):
             self.embed([item])
 
     def _arrays(self, items: Sequence[Prepared]) -> Mapping[str, npt.NDArray[Any]]:
         """Raises ValueError for a token that the model does not know: OpenVINO would compute something of it."""
         if items[0].modality == "image":
-            return self._inputs.stack(items)
-        arrays = self._inputs.pad(items)
+            return stack(items)
+        arrays = self.preprocessor.tokenizer.pad(items)
         ids = arrays["input_ids"]
-        if ids.min() < 0 or ids.max() >= self._inputs.tokenizer.vocabulary:
+        if ids.min() < 0 or ids.max() >= self.preprocessor.tokenizer.vocabulary:
             raise ValueError("no such token")
         return arrays
 
@@ -125,10 +124,10 @@ class Unreadable(NotConverted):
     """Converted files are there, and complete, but not what was written."""
 
 
-def _read(core: openvino.Core, folder: Path, precision: Precision) -> tuple[dict[Modality, Any], Preprocessor]:
+def _read(core: openvino.Core, folder: Path, precision: Precision) -> tuple[dict[Modality, Any], PretrainedPreprocessor]:
     try:
         models = {modality: compile_model(core, str(folder / f"{modality}.xml"), modality, precision) for modality in MODALITIES}
-        return models, Preprocessor.read(folder)
+        return models, PretrainedPreprocessor.read(folder)
     except Exception as exc:  # whatever a damaged file makes of OpenVINO, tokenizers or json
         raise Unreadable("its converted files cannot be read") from exc
 

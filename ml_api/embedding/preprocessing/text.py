@@ -55,10 +55,16 @@ class Tokenizer:
         return Prepared("text", features, truncated=bool(encoding.overflowing))
 
     def pad(self, items: Sequence[Prepared]) -> TextArrays:
-        """One row a text, no longer than the batch needs: the cost grows with it."""
-        ids = np.full((len(items), max(len(item.features) for item in items)), self.pad_id, dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for row, item in enumerate(items):
-            ids[row, : len(item.features)] = item.features
-            mask[row, : len(item.features)] = 1
-        return {"input_ids": ids, "attention_mask": mask} if self.pad_to is None else {"input_ids": ids}
+        """Texts as the model takes them."""
+        arrays = pad(items, self.pad_id)
+        return arrays if self.pad_to is None else {"input_ids": arrays["input_ids"]}
+
+
+def pad(items: Sequence[Prepared], pad_id: int = 0) -> TextArrays:
+    """One row a text, no longer than the batch needs: the cost grows with it."""
+    ids = np.full((len(items), max(len(item.features) for item in items)), pad_id, dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for row, item in enumerate(items):
+        ids[row, : len(item.features)] = item.features
+        mask[row, : len(item.features)] = 1
+    return {"input_ids": ids, "attention_mask": mask}

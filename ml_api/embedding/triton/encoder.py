@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
-from PIL import Image
 
-from ml_api.embedding.base import MODALITIES, Modality, Prepared, Preparer
+from ml_api.embedding.base import MODALITIES, Modality, Prepared, Preprocessor
 from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.embedding.triton import wire
 from ml_api.embedding.triton.connection import Connection, Endpoint
-from ml_api.embedding.wrapper import PreparedBy
 from ml_api.errors import ConfigError, ModelUnavailable, Unavailable
 from ml_api.records import ModelInfo, Vectors
 
@@ -20,20 +18,19 @@ _CONCURRENCY: Final = 4
 """So that Triton has the next batch while it computes one, and something to batch dynamically."""
 
 
-class TritonEncoder(PreparedBy):
+class TritonEncoder:
     """An `Encoder`. Vectors of another model than `pretrained` never come back, whatever the server loads later."""
 
     def __init__(
-        self, endpoint: Endpoint, pretrained: PretrainedModel, preparer: Preparer, *, timeout_s: float = wire.TIMEOUT_S
+        self, endpoint: Endpoint, pretrained: PretrainedModel, preprocessor: Preprocessor, *, timeout_s: float = wire.TIMEOUT_S
     ) -> None:
         """Connect, compare the models, and embed something. Raises ConfigError that names the ways out."""
-        super().__init__(preparer)
         self._endpoint = endpoint
         self._connection = Connection(endpoint, timeout_s)
         self._model_id, self._dim = pretrained.model_id, pretrained.dim
         try:
             self._max_batch: dict[Modality, int] = {modality: self._check(modality) for modality in MODALITIES}
-            about = self._try()
+            about = self._try(preprocessor)
         except Unavailable as exc:
             self.close()
             raise ConfigError(f"ML_API_EMBEDDING_URL: {exc.detail} Start Triton with this model, or name another address") from exc
@@ -56,10 +53,10 @@ class TritonEncoder(PreparedBy):
             )
         return max(1, int(config.max_batch_size))
 
-    def _try(self) -> dict[str, str]:
+    def _try(self, preprocessor: Preprocessor) -> dict[str, str]:
         """What the server says about itself, having embedded one input of each kind."""
-        edge = self.image_edge_px
-        for item in (self.prepare_text("ready?"), self.prepare_image(Image.new("RGB", (edge, edge)))):
+        edge = preprocessor.fit.edge_px
+        for item in (preprocessor.prepare_text("ready?"), preprocessor.prepare_image(np.zeros((edge, edge, 3), dtype=np.uint8))):
             outputs = self._connection.infer([item], self._model_id, wire.EMBEDDING, wire.ABOUT)
             self._checked(outputs[wire.EMBEDDING], 1)
         about: dict[str, str] = json.loads(outputs[wire.ABOUT].tobytes())

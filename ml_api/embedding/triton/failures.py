@@ -7,11 +7,13 @@ from typing import Final
 
 from tritonclient.utils import InferenceServerException
 
-from ml_api.embedding.base import OUT_OF_MEMORY
-from ml_api.errors import MlApiError, ModelUnavailable, Overloaded
+from ml_api.errors import MlApiError, ModelOutOfMemory, ModelUnavailable, NonFiniteVector, Overloaded
 
 _OURS: Final = re.compile(r"(?:\[request id: \S*\] )?(model-[a-z-]+|wrong-model): (.*)", re.DOTALL)
 """What `serving` answers with: a code and a text of our own."""
+_BY_CODE: Final[dict[str, type[ModelOutOfMemory | NonFiniteVector]]] = {
+    kind.code: kind for kind in (ModelOutOfMemory, NonFiniteVector)
+}
 
 
 @contextmanager
@@ -31,9 +33,9 @@ def _error(exc: InferenceServerException, triton: str, timeout_s: float) -> MlAp
     status, message = str(exc.status()).removeprefix("StatusCode."), str(exc.message())
     if ours := _OURS.match(message):
         code, text = ours.groups()
-        return ModelUnavailable(f"{triton}: {text}", code=OUT_OF_MEMORY if code == OUT_OF_MEMORY else None)
+        return _BY_CODE.get(code, ModelUnavailable)(f"{triton}: {text}")
     if "out of memory" in message.lower():  # as torch and TensorRT say it
-        return ModelUnavailable(f"{triton} ran out of memory.", code=OUT_OF_MEMORY)
+        return ModelOutOfMemory(f"{triton} ran out of memory.")
     if "maximum queue size" in message:
         return Overloaded(f"{triton} has too many requests waiting.")
     return ModelUnavailable(f"{triton} {_what(status, message, timeout_s)}.")

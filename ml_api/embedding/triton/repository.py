@@ -17,9 +17,10 @@ from ml_api.errors import ConfigError
 PACKAGE: Final = Path(__file__).parents[2]
 CODE: Final = (
     *("__init__.py", "errors.py", "records.py"),
-    *("embedding/__init__.py", "embedding/base.py", "embedding/precision.py", "embedding/pretrained.py", "embedding/wrapper.py"),
+    *("embedding/__init__.py", "embedding/base.py", "embedding/precision.py", "embedding/pretrained.py", "embedding/splitting.py"),
     *("embedding/clip", "embedding/preprocessing"),
     *("embedding/triton/__init__.py", "embedding/triton/apart.py", "embedding/triton/wire.py"),
+    "images/fit.py",  # alone: the package around it imports every decoder
 )
 """What `serving` imports of this package, and what that imports. Kept complete by a test."""
 SERVING: Final = PACKAGE / "embedding/triton/serving.py"

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_api.embedding.base import Modality, Prepared
+from ml_api.embedding.preprocessing import pad, stack
 
 Arrays = dict[str, npt.NDArray[np.int64] | npt.NDArray[np.float32]]
 """Tensors by name; the first dimension counts inputs."""
@@ -41,14 +42,7 @@ def model_name(name: str, modality: Modality) -> str:
 
 def to_arrays(items: Sequence[Prepared]) -> Arrays:
     """At least one item, all of one modality."""
-    if items[0].modality == "image":
-        return {PIXEL_VALUES: np.stack([np.asarray(item.features, dtype=np.float32) for item in items])}
-    ids = np.zeros((len(items), max(len(item.features) for item in items)), dtype=np.int64)
-    mask = np.zeros_like(ids)
-    for row, item in enumerate(items):
-        ids[row, : len(item.features)] = item.features
-        mask[row, : len(item.features)] = 1
-    return {INPUT_IDS: ids, ATTENTION_MASK: mask}
+    return {**stack(items)} if items[0].modality == "image" else {**pad(items)}
 
 
 def to_items(arrays: Mapping[str, npt.NDArray[np.int64] | npt.NDArray[np.float32]]) -> list[Prepared]:

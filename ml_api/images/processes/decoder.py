@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Final
 
-from PIL import Image
+import numpy as np
 
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidImage, MlApiError, Overloaded, TooCostly, Unavailable
-from ml_api.images.decoding import DecodedImage, ImageLimits
+from ml_api.images.base import FittedImage
+from ml_api.images.decoding import ImageLimits
+from ml_api.images.fit import Fit
 from ml_api.images.processes.child import Child, WorkerCrashed, WorkerLost, prepare
 from ml_api.images.processes.job import Job
 from ml_api.images.processes.slots import SMALL_BYTES, Slot, Slots
@@ -62,13 +64,13 @@ class ProcessDecoder:
         self._closed = False
         prepare()
 
-    def decode(self, data: bytes, for_edge_px: int, deadline: Deadline | None = None) -> DecodedImage:
-        result, made = self._made(data, for_edge_px, deadline, preview=False)
-        image = Image.frombuffer("RGB", result.pixels, made, "raw", "RGB", 0, 1)
-        return DecodedImage(image, result.format, result.width, result.height)
+    def decode(self, data: bytes, fit: Fit, deadline: Deadline | None = None) -> FittedImage:
+        result, made = self._made(data, fit.edge_px, deadline, fit)
+        pixels = np.frombuffer(made, np.uint8).reshape(result.shape)
+        return FittedImage(pixels, result.format, result.width, result.height)
 
     def thumbnail(self, data: bytes, edge_px: int, deadline: Deadline | None = None) -> bytes:
-        return self._made(data, edge_px, deadline, preview=True)[1]
+        return self._made(data, edge_px, deadline)[1]
 
     def close(self) -> None:
         with self._lock:
@@ -80,9 +82,9 @@ class ProcessDecoder:
         for thread in ending:
             thread.join()
 
-    def _made(self, data: bytes, edge_px: int, deadline: Deadline | None, *, preview: bool) -> tuple[Result, bytes]:
+    def _made(self, data: bytes, edge_px: int, deadline: Deadline | None, fit: Fit | None = None) -> tuple[Result, bytes]:
         self.limits.check_bytes(len(data))
-        order = Order(len(data), replace(self.limits, max_memory_bytes=SMALL_BYTES), edge_px, preview, self._bounds.time_s)
+        order = Order(len(data), replace(self.limits, max_memory_bytes=SMALL_BYTES), edge_px, fit, self._bounds.time_s)
         try:
             return self._in_small_or_big(Job(data, order, deadline))
         except TooCostly as exc:

@@ -50,8 +50,8 @@ def shared_server(tmp_path_factory):
 @pytest.fixture
 def server(shared_server):
     yield shared_server
-    shared_server.encoder.is_broken = False
-    shared_server.encoder.may_go_on.clear()
+    shared_server.model.is_broken = False
+    shared_server.model.may_go_on.clear()
 
 
 @pytest.fixture(scope="session")

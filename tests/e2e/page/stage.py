@@ -17,7 +17,7 @@ from werkzeug.serving import make_server
 
 from ml_api.app import create_app
 from ml_api.embedding.base import Prepared
-from ml_api.embedding.fake import FakeEncoder
+from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import ModelUnavailable
 from ml_api.images import ImageLimits
 from ml_api.settings import load_settings
@@ -35,11 +35,10 @@ def picture(colour: tuple[int, int, int], size: tuple[int, int] = (80, 60)) -> b
     return file.getvalue()
 
 
-class MoodyEncoder(FakeEncoder):
-    """Fails and dawdles when asked to."""
+class MoodyPreprocessor(FakePreprocessor):
+    """Fails and dawdles when asked to, in the model's name."""
 
     def __init__(self) -> None:
-        super().__init__(name="demo model")
         self.is_broken = False
         self.may_go_on = threading.Event()
 
@@ -54,7 +53,7 @@ class MoodyEncoder(FakeEncoder):
 @dataclass
 class Server:
     url: str
-    encoder: MoodyEncoder
+    model: MoodyPreprocessor
     corpus: Path
     received: list[bytes]
     """The images that visitors sent."""
@@ -92,8 +91,8 @@ def listening_in(app: Flask, received: list[bytes]) -> WSGIApplication:
 @contextmanager
 def serving(folder: Path, **settings: str) -> Iterator[Server]:
     """The application in a thread, over all images below `folder`. `settings` are variables without their prefix."""
-    encoder = MoodyEncoder()
-    services = stand_in_services(folder, folder / ".thumbnails", ImageLimits(MAX_BYTES, 1_000_000, 20), encoder)
+    model, limits = MoodyPreprocessor(), ImageLimits(MAX_BYTES, 1_000_000, 20)
+    services = stand_in_services(folder, folder / ".thumbnails", limits, FakeEncoder(name="demo model"), preprocessor=model)
     given = {"max_upload_bytes": str(MAX_BYTES)} | settings
     app = create_app(load_settings({f"ML_API_{name.upper()}": value for name, value in given.items()}), services)
     received: list[bytes] = []
@@ -101,9 +100,9 @@ def serving(folder: Path, **settings: str) -> Iterator[Server]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield Server(f"http://127.0.0.1:{server.port}", encoder, folder, received)
+        yield Server(f"http://127.0.0.1:{server.port}", model, folder, received)
     finally:
-        encoder.may_go_on.set()
+        model.may_go_on.set()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -8,7 +8,7 @@ from tests.e2e.page.stage import picture, serving, visiting
 
 
 def test_an_error_shows_its_reason_and_the_request_id_and_can_be_tried_again(visit):
-    visit.server.encoder.is_broken = True
+    visit.server.model.is_broken = True
     visit.open()
     with visit.page.expect_response("**/v1/search/text*") as answer:
         visit.search("red")
@@ -16,7 +16,7 @@ def test_an_error_shows_its_reason_and_the_request_id_and_can_be_tried_again(vis
     expect(alert).to_contain_text("The search is not available right now")
     expect(alert).to_contain_text("the model is having a rest")
     expect(alert).to_contain_text(f"Request {answer.value.headers['x-request-id']}")
-    visit.server.encoder.is_broken = False
+    visit.server.model.is_broken = False
     alert.get_by_role("button", name="Try again").click()
     visit.expect_first("red")
     expect(alert).to_be_hidden()

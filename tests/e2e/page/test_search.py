@@ -126,7 +126,7 @@ def test_a_slow_search_shows_that_it_runs_and_gives_way_to_a_newer_one(visit):
     with visit.page.expect_event("requestfailed", lambda request: "slow" in request.url):
         visit.search("blue")
     visit.expect_first("blue")
-    visit.server.encoder.may_go_on.set()
+    visit.server.model.may_go_on.set()
     expect(visit.page.locator(".skeleton")).to_have_count(0)
     visit.expect_first("blue")
 

@@ -9,7 +9,7 @@ import pytest
 
 from ml_api.embedding.base import Prepared
 from ml_api.embedding.batching.queue import BatchQueue, Waiting, choose
-from ml_api.embedding.batching.sizing import MAX_BATCH, Ceiling, PassCost, units
+from ml_api.embedding.batching.sizing import MAX_BATCH, PassCost, units
 
 COST = PassCost(fixed_s=0.010, per_unit_s=0.001)
 """A pass by itself costs as much as ten tokens."""
@@ -125,26 +125,3 @@ def test_a_long_queue_is_considered_from_its_old_end():
     while len(taken) < len(waiting):
         taken += queue.take(EVERYTHING)
     assert taken == waiting
-
-
-def test_the_ceiling_falls_at_once_and_rises_slowly():
-    ceiling = Ceiling(64)
-    ceiling.ran_out(40)
-    assert ceiling.now == 20
-
-    for _ in range(99):
-        ceiling.fitted(20)
-    ceiling.fitted(19)  # says nothing about 20
-    assert ceiling.now == 20
-    ceiling.fitted(20)
-    assert ceiling.now == 21
-
-
-def test_the_ceiling_never_falls_below_one_nor_rises_above_its_beginning():
-    ceiling = Ceiling(2)
-    ceiling.ran_out(1)
-    assert ceiling.now == 1
-
-    for _ in range(1000):
-        ceiling.fitted(ceiling.now)
-    assert ceiling.now == 2

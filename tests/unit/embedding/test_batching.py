@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from ml_api import tracing
-from ml_api.embedding.base import NOT_FINITE, Embedded, Prepared
+from ml_api.embedding.base import Embedded, Prepared
 from ml_api.embedding.batching import BatchingEncoder
-from ml_api.embedding.fake import FakeEncoder
-from ml_api.errors import DeadlineExceeded, ModelUnavailable
+from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
+from ml_api.errors import DeadlineExceeded, ModelOutOfMemory, ModelUnavailable, NonFiniteVector
 from ml_api.logs import EcsFormatter
 from ml_api.metrics import Metrics
 from ml_api.records import Vectors
@@ -47,7 +47,7 @@ class GatedEncoder(FakeEncoder):
         self.entered.release()
         assert self.gate.wait(PATIENCE_S)
         if len(items) > self.fits:
-            raise ModelUnavailable("The model ran out of memory.", code="model-out-of-memory")
+            raise ModelOutOfMemory
         for token in tokens:
             if token in self.poison:
                 raise self.poison[token]
@@ -196,7 +196,7 @@ def test_only_the_sender_of_a_poisonous_input_gets_the_error(poisoned):
 
 def test_running_out_of_memory_is_counted_apart():
     with open_queue() as queue:
-        queue.model.poison = {2: ModelUnavailable("The model ran out of memory.", code="model-out-of-memory")}
+        queue.model.poison = {2: ModelOutOfMemory()}
 
         with pytest.raises(ModelUnavailable, match="memory"):
             queue.batching.embed_one(Prepared("text", np.array([2])), PATIENCE_S)
@@ -293,7 +293,7 @@ def test_closing_twice_is_once():
     batching.close()
 
     with pytest.raises(ModelUnavailable):
-        batching.embed_one(batching.prepare_text("late"), PATIENCE_S)
+        batching.embed_one(FakePreprocessor().prepare_text("late"), PATIENCE_S)
 
 
 def test_many_callers_each_get_their_own_vector():
@@ -324,9 +324,7 @@ def test_a_model_that_has_a_use_for_it_takes_several_batches_at_once():
         batching.close()
 
 
-@pytest.mark.parametrize(
-    "error", [ValueError("poison"), ModelUnavailable("no memory", code="model-out-of-memory")], ids=["poison", "out of memory"]
-)
+@pytest.mark.parametrize("error", [ValueError("poison"), ModelOutOfMemory("no memory")], ids=["poison", "out of memory"])
 def test_a_batch_that_fails_is_logged_with_the_ids_of_its_requests(error):
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
@@ -339,7 +337,7 @@ def test_a_batch_that_fails_is_logged_with_the_ids_of_its_requests(error):
             with tracing.on_behalf_of([tracing.request_origin(f"request-{token}", None)]):
                 sent = queue.send(token)
         queue.model.gate.set()
-        assert type(sent.exception(PATIENCE_S)) is ModelUnavailable
+        assert isinstance(sent.exception(PATIENCE_S), ModelUnavailable)
     logging.getLogger("ml_api").removeHandler(handler)
     [line] = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert line["http.request.id"] == ["request-2", "request-3"]
@@ -358,7 +356,7 @@ def test_a_vector_that_is_not_finite_is_its_senders_alone():
         queue.hold()
         sent = [queue.send(token) for token in (2, 3, 4)]
         queue.model.gate.set()
-        assert sent[1].exception(PATIENCE_S).slug == NOT_FINITE
+        assert type(sent[1].exception(PATIENCE_S)) is NonFiniteVector
         assert all(one.result(PATIENCE_S).batch_size in {1, 2} for one in (sent[0], sent[2]))
         assert queue.sample("ml_api_embedding_nonfinite_total", modality="text") == 1
         assert queue.outcomes("error") == 1

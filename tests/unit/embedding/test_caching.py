@@ -9,11 +9,13 @@ from PIL import Image
 
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.caching import CachingEmbedder
-from ml_api.embedding.fake import FakeEncoder
+from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import DeadlineExceeded, ModelUnavailable
 from ml_api.metrics import Metrics
+from tests.prepared import prepared_image
 
 PATIENCE_S = 30.0
+PREPROCESSOR = FakePreprocessor()
 
 
 class CountingEncoder(FakeEncoder):
@@ -40,7 +42,7 @@ class Bench:
         self.embedder = CachingEmbedder(BatchingEncoder(self.model, Metrics()), self.metrics, entries=entries)
 
     def embed(self, text):
-        return self.embedder.embed_one(self.embedder.prepare_text(text), PATIENCE_S)
+        return self.embedder.embed_one(PREPROCESSOR.prepare_text(text), PATIENCE_S)
 
     def requests(self, result):
         return self.metrics.registry.get_sample_value("ml_api_text_cache_requests_total", {"result": result}) or 0
@@ -86,8 +88,8 @@ def test_a_text_that_was_cut_says_so_every_time():
         for _ in range(2):
             for text in (fits, cut):
                 bench.embed(text)
-            assert bench.embedder.prepare_text(cut).truncated
-            assert not bench.embedder.prepare_text(fits).truncated
+            assert PREPROCESSOR.prepare_text(cut).truncated
+            assert not PREPROCESSOR.prepare_text(fits).truncated
         assert bench.model.embedded["text"] == 1, "the model reads the same of both"
 
 
@@ -102,7 +104,7 @@ def test_the_text_that_was_not_asked_for_longest_is_forgotten():
 
 def test_images_are_not_remembered():
     with open_bench() as bench:
-        prepared = bench.embedder.prepare_image(Image.new("RGB", (20, 20), "red"))
+        prepared = prepared_image(PREPROCESSOR, Image.new("RGB", (20, 20), "red"))
         for _ in range(3):
             bench.embedder.embed_one(prepared, PATIENCE_S)
 
@@ -131,15 +133,15 @@ def test_what_is_remembered_cannot_be_changed_by_who_got_it():
 def test_only_a_text_that_is_not_known_needs_time():
     with open_bench() as bench:
         bench.embed("red")
-        bench.embedder.embed_one(bench.embedder.prepare_text("red"), timeout_s=1e-9)
+        bench.embedder.embed_one(PREPROCESSOR.prepare_text("red"), timeout_s=1e-9)
         with pytest.raises(DeadlineExceeded):
-            bench.embedder.embed_one(bench.embedder.prepare_text("blue"), timeout_s=1e-9)
+            bench.embedder.embed_one(PREPROCESSOR.prepare_text("blue"), timeout_s=1e-9)
 
 
 def test_many_callers_each_get_the_vector_of_their_text():
     with open_bench(entries=7) as bench:
         texts = [f"red {number}" for number in range(20)]
-        expected = bench.model.embed([bench.model.prepare_text(text) for text in texts])
+        expected = bench.model.embed([PREPROCESSOR.prepare_text(text) for text in texts])
         with ThreadPoolExecutor(16) as callers:
             answers = list(callers.map(lambda number: bench.embed(texts[number % 20]), range(1000)))
 

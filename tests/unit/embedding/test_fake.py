@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml_api.embedding.fake import COLOURS, FakeEncoder
+from ml_api.embedding.fake import COLOURS, FakeEncoder, FakePreprocessor
+from tests.prepared import prepared_image
+
+PREPROCESSOR = FakePreprocessor()
 
 
 def similarity(text: str, image: Image.Image) -> float:
     encoder = FakeEncoder()
-    [words] = encoder.embed([encoder.prepare_text(text)])
-    [pixels] = encoder.embed([encoder.prepare_image(image)])
+    [words] = encoder.embed([PREPROCESSOR.prepare_text(text)])
+    [pixels] = encoder.embed([prepared_image(PREPROCESSOR, image)])
     return float(words @ pixels)
 
 
@@ -24,7 +27,7 @@ def test_a_colour_finds_the_picture_of_that_colour_first(colour):
 def test_pictures_alike_are_near_and_yet_not_the_same():
     encoder = FakeEncoder()
     red, reddish, blue = (
-        encoder.embed([encoder.prepare_image(Image.new("RGB", (9, 9), rgb))])[0] for rgb in ("#dc1e1e", "#cc2828", "#2846d2")
+        encoder.embed([prepared_image(PREPROCESSOR, Image.new("RGB", (9, 9), rgb))])[0] for rgb in ("#dc1e1e", "#cc2828", "#2846d2")
     )
 
     assert red @ reddish > 0.98 > red @ blue
@@ -33,6 +36,6 @@ def test_pictures_alike_are_near_and_yet_not_the_same():
 
 def test_texts_that_share_words_are_nearer_than_texts_that_do_not():
     encoder = FakeEncoder()
-    dog, dogs, boat = encoder.embed([encoder.prepare_text(text) for text in ("a dog in snow", "Snow: a DOG", "sailing boat")])
+    dog, dogs, boat = encoder.embed([PREPROCESSOR.prepare_text(text) for text in ("a dog in snow", "Snow: a DOG", "sailing boat")])
 
     assert dog @ dogs > dog @ boat

@@ -15,6 +15,7 @@ from ml_api.embedding.precision import Hardware, choose
 from ml_api.embedding.pretrained import resolve
 from ml_api.errors import ConfigError
 from tests.converted_models import SHARED
+from tests.prepared import prepared_image
 from tests.tiny_clip import build_tiny_clip
 
 CPU, CPU_BF16 = Hardware("cpu", native_bf16=False), Hardware("cpu", native_bf16=True)
@@ -76,7 +77,7 @@ def test_precision_is_no_part_of_the_models_identity(tiny):
 
 def test_vectors_of_any_precision_are_float32_of_length_one(tiny):
     encoder = ClipEncoder(tiny, device="cpu", precision="bf16")
-    vectors = encoder.embed([encoder.prepare_text(text) for text in ("cat", "two dogs", "a red cat in the snow")])
+    vectors = encoder.embed([encoder.preprocessor.prepare_text(text) for text in ("cat", "two dogs", "a red cat in the snow")])
 
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
@@ -84,7 +85,9 @@ def test_vectors_of_any_precision_are_float32_of_length_one(tiny):
 
 def test_company_hardly_moves_a_vector_of_fewer_bits(tiny):
     encoder = ClipEncoder(tiny, device="cpu", precision="bf16")
-    items = [encoder.prepare_text(text) for text in ("cat", "two dogs in the snow", "a red cat", "photo of the blue dog")]
+    items = [
+        encoder.preprocessor.prepare_text(text) for text in ("cat", "two dogs in the snow", "a red cat", "photo of the blue dog")
+    ]
 
     together = encoder.embed(items)
     alone = np.concatenate([encoder.embed([item]) for item in items])
@@ -107,7 +110,10 @@ def test_bfloat16_finds_the_pictures_that_float32_finds():
 
 def _embed(texts, pictures, precision):
     encoder = OpenVinoEncoder(resolve(str(MODEL_DIR)), SHARED, precision=precision)
-    texts, images = [encoder.prepare_text(text) for text in texts], [encoder.prepare_image(picture) for picture in pictures]
+    texts, images = (
+        [encoder.preprocessor.prepare_text(text) for text in texts],
+        [prepared_image(encoder.preprocessor, picture) for picture in pictures],
+    )
     return [
         np.concatenate([encoder.embed(items[start : start + BATCH]) for start in range(0, len(items), BATCH)])
         for items in (texts, images)

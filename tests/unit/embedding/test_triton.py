@@ -12,7 +12,7 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from ml_api.embedding.base import MODALITIES, Prepared
-from ml_api.embedding.fake import FakeEncoder
+from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.embedding.triton import wire
 from ml_api.embedding.triton.apart import embed_apart
@@ -24,7 +24,7 @@ from ml_api.errors import ConfigError, ModelUnavailable, Overloaded
 from tests.tiny_clip import build_tiny_clip
 from tests.triton_server import TritonServer, skip_without_triton
 
-EDGE_PX = FakeEncoder().image_edge_px
+EDGE_PX = FakePreprocessor.fit.edge_px
 ODD = PretrainedModel("odd", Path("nowhere"), "1", dim=4)
 MISBEHAVING = Path(__file__).parent / "triton_misbehaving.py"
 GOOD, NOT_A_NUMBER, LONG, TOO_MANY, NO_MEMORY, RAISES = range(100, 106)
@@ -63,7 +63,7 @@ def connect(odd_server):
     made = []
 
     def make(name="odd", pretrained=ODD, address=odd_server.address, **options):
-        made.append(TritonEncoder(Endpoint(address, name), pretrained, FakeEncoder(), **options))
+        made.append(TritonEncoder(Endpoint(address, name), pretrained, FakePreprocessor(), **options))
         return made[-1]
 
     yield make

@@ -8,8 +8,8 @@ import pytest
 from ml_api.embedding.base import Prepared
 from ml_api.embedding.batching import MAX_BATCH, warm_up
 from ml_api.embedding.batching.sizing import units
-from ml_api.embedding.fake import FakeEncoder
-from ml_api.errors import ModelUnavailable
+from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
+from ml_api.errors import ModelOutOfMemory, ModelUnavailable
 from ml_api.records import Vectors
 
 
@@ -29,7 +29,7 @@ class CostlyEncoder(FakeEncoder):
 
     def embed(self, items: Sequence[Prepared]) -> Vectors:
         if len(items) > self._fits:
-            raise ModelUnavailable("The model ran out of memory.", code="model-out-of-memory")
+            raise ModelOutOfMemory
         self.now += self._fixed_s + self._unit_s[items[0].modality] * len(items) * units(items[0]) + (not self.batches)
         self.batches.append((items[0].modality, len(items), units(items[0])))
         return np.zeros((len(items), self.model.dim), dtype=np.float32)
@@ -38,7 +38,7 @@ class CostlyEncoder(FakeEncoder):
 def test_the_cost_of_a_pass_is_measured_after_the_cold_one():
     encoder = CostlyEncoder()
 
-    costs = warm_up(encoder, budget_s=60, clock=encoder.clock)
+    costs = warm_up(FakePreprocessor(), encoder, budget_s=60, clock=encoder.clock)
 
     assert costs["text"].fixed_s == pytest.approx(0.01)
     assert costs["text"].per_unit_s == pytest.approx(0.0005)
@@ -49,7 +49,7 @@ def test_the_cost_of_a_pass_is_measured_after_the_cold_one():
 def test_short_long_single_and_full_batches_go_through_before_the_first_request():
     encoder = CostlyEncoder()
 
-    warm_up(encoder, budget_s=60, clock=encoder.clock)
+    warm_up(FakePreprocessor(), encoder, budget_s=60, clock=encoder.clock)
 
     longest = max(length for _, _, length in encoder.batches)
     assert {("text", 1, 1), ("text", MAX_BATCH, longest), ("image", 1, 1), ("image", MAX_BATCH, 1)} <= set(encoder.batches)
@@ -59,7 +59,7 @@ def test_short_long_single_and_full_batches_go_through_before_the_first_request(
 def test_a_slow_model_is_warmed_up_in_bounded_time(image_s):
     encoder = CostlyEncoder(image_s=image_s)
 
-    costs = warm_up(encoder, budget_s=5, clock=encoder.clock)
+    costs = warm_up(FakePreprocessor(), encoder, budget_s=5, clock=encoder.clock)
 
     assert encoder.now < max(6.5, 2 * image_s + 3)
     assert costs["image"].best_batch(1) == pytest.approx(4 if image_s < 1 else 1)
@@ -68,7 +68,7 @@ def test_a_slow_model_is_warmed_up_in_bounded_time(image_s):
 def test_an_accelerator_whose_units_cost_nothing_gets_full_batches():
     encoder = CostlyEncoder(text_s=0, image_s=0)
 
-    costs = warm_up(encoder, clock=encoder.clock)
+    costs = warm_up(FakePreprocessor(), encoder, clock=encoder.clock)
 
     assert costs["text"].best_batch(77) == costs["image"].best_batch(1) == MAX_BATCH
 
@@ -76,11 +76,11 @@ def test_an_accelerator_whose_units_cost_nothing_gets_full_batches():
 def test_batches_beyond_memory_end_the_warm_up_quietly():
     encoder = CostlyEncoder(fits=4)
 
-    costs = warm_up(encoder, clock=encoder.clock)
+    costs = warm_up(FakePreprocessor(), encoder, clock=encoder.clock)
 
     assert costs["image"].per_unit_s == pytest.approx(0.05)
 
 
 def test_a_model_that_cannot_hold_one_input_is_unavailable():
     with pytest.raises(ModelUnavailable, match="memory"):
-        warm_up(CostlyEncoder(fits=0), clock=lambda: 0.0)
+        warm_up(FakePreprocessor(), CostlyEncoder(fits=0), clock=lambda: 0.0)

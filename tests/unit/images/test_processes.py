@@ -17,7 +17,7 @@ from PIL import Image
 
 from ml_api.deadline import Deadline
 from ml_api.errors import DeadlineExceeded, InvalidImage, InvalidInput, Overloaded, TooCostly
-from ml_api.images import MEDIA_TYPES, ImageLimits, InlineDecoder
+from ml_api.images import MEDIA_TYPES, ImageLimits, InlineDecoder, Reduced, Square, decode
 from ml_api.images.processes import Bounds, ProcessDecoder
 from ml_api.images.processes.child import Child, WorkerLost
 from ml_api.metrics import Metrics
@@ -26,6 +26,7 @@ from tests.hostile_images import encoded
 
 LIMITS = ImageLimits(max_bytes=32 * 2**20, max_pixels=128_000_000, max_aspect=20)
 MIB = 2**20
+FIT = Square(224, 224, Image.Resampling.BICUBIC)
 SMALL = encoded(Image.effect_noise((64, 48), 60).convert("RGB"), "PNG")
 
 
@@ -49,7 +50,7 @@ def decoder():
 @pytest.fixture
 def parent(decoder):
     """What forks the decoding processes."""
-    decoder.decode(SMALL, 224, soon())
+    decoder.decode(SMALL, FIT, soon())
     return _forkserver._forkserver_pid
 
 
@@ -77,7 +78,7 @@ def patiently(decoder, data):
 
     def asked():
         with suppress(Overloaded):
-            return decoder.decode(data, 224, soon())
+            return decoder.decode(data, FIT, soon())
 
     return until(asked, 120)
 
@@ -88,16 +89,18 @@ def is_busy(pid):
     return lambda: time.clock_gettime((~pid << 3) | 2) > seconds + 0.1
 
 
+@pytest.mark.parametrize("fit", [Square(100, 110, Image.Resampling.BICUBIC), Reduced(100)], ids=["square", "reduced"])
 @pytest.mark.parametrize("format_", MEDIA_TYPES)
-def test_the_picture_is_the_one_that_is_decoded_here(decoder, format_):
+def test_the_picture_is_the_one_that_is_decoded_here(decoder, format_, fit):
     width, height = (200, 150) if format_ == "ICO" else (700, 500)
     data = encoded(Image.effect_noise((width, height), 60).convert("RGB"), format_)
     here = InlineDecoder(LIMITS)
 
-    ours, theirs = decoder.decode(data, 100, soon()), here.decode(data, 100)
+    ours, theirs = decoder.decode(data, fit, soon()), here.decode(data, fit)
 
     assert (ours.format, ours.width, ours.height) == (theirs.format, width, height)
-    assert np.array_equal(np.asarray(ours.image), np.asarray(theirs.image))
+    assert np.array_equal(ours.pixels, theirs.pixels)
+    assert np.array_equal(ours.pixels, fit.apply(decode(data, LIMITS, for_edge_px=100).image))
     assert decoder.thumbnail(data, 100, soon()) == here.thumbnail(data, 100)
 
 
@@ -106,17 +109,17 @@ def test_photographs_of_phones_and_cameras_are_decoded(decoder):
     phone, camera = costly_images.photograph(12_000, 9_000, quality=80), costly_images.photograph(8192, 5464, quality=95, noise=60)
     assert 22 * MIB < len(camera) < LIMITS.max_bytes
     for data, size in ((phone, (12_000, 9_000)), (camera, (8192, 5464))):
-        decoded = decoder.decode(data, 224, soon())
+        decoded = decoder.decode(data, Reduced(224), soon())
         assert (decoded.width, decoded.height) == size
-        assert min(decoded.image.size) >= 448
+        assert min(decoded.pixels.shape[:2]) >= 448
 
 
 @pytest.mark.parametrize("data", [b"", b"GIF89a", hostile_images.PDF, hostile_images.png(30_000, 1), SMALL[:200]])
 def test_what_is_refused_here_is_refused_there_in_the_same_words(decoder, data):
     with pytest.raises(InvalidInput) as here:
-        InlineDecoder(LIMITS).decode(data, 224)
+        InlineDecoder(LIMITS).decode(data, FIT)
     with pytest.raises(InvalidInput) as there:
-        decoder.decode(data, 224, soon())
+        decoder.decode(data, FIT, soon())
 
     assert type(there.value) is type(here.value)
     assert (there.value.slug, there.value.detail) == (here.value.slug, here.value.detail)
@@ -138,23 +141,23 @@ def test_a_decoder_that_does_not_end_is_ended():
 
 def test_a_sync_s_image_is_ended_after_its_time_on_a_core():
     with decoding(time_s=1) as decoder, pytest.raises(TooCostly, match="more than 1 s"):
-        decoder.decode(costly_images.empty_scans(), 224)
+        decoder.decode(costly_images.empty_scans(), FIT)
 
 
 def test_nobody_waits_beyond_the_deadline():
     with decoding() as decoder:
-        decoder.decode(SMALL, 224, soon())
+        decoder.decode(SMALL, FIT, soon())
         with pytest.raises(DeadlineExceeded):
-            decoder.decode(costly_images.empty_scans(), 224, Deadline.within(0.5))
+            decoder.decode(costly_images.empty_scans(), FIT, Deadline.within(0.5))
 
 
 def test_others_do_not_wait_for_one_that_takes_long(workers):
     """Its fair share of the time is over once somebody waits."""
     with decoding(time_s=4) as decoder, ThreadPoolExecutor(1) as beside:
-        decoder.decode(SMALL, 224, soon())
+        decoder.decode(SMALL, FIT, soon())
         [pid] = workers()
         busy = is_busy(pid)
-        costly = beside.submit(decoder.decode, costly_images.empty_scans(), 224, Deadline.within(600))
+        costly = beside.submit(decoder.decode, costly_images.empty_scans(), FIT, Deadline.within(600))
         until(busy)
         assert patiently(decoder, SMALL).width == 64
         with pytest.raises((TooCostly, Overloaded)):
@@ -176,7 +179,7 @@ def test_an_image_that_hardly_had_a_core_is_not_called_too_costly(workers):
         [pid] = workers()
         os.kill(pid, signal.SIGSTOP)
         with pytest.raises(Overloaded, match="too busy"):
-            decoder.decode(costly_images.empty_scans(), 224, soon())
+            decoder.decode(costly_images.empty_scans(), FIT, soon())
 
 
 def test_a_process_is_not_waited_for_beyond_the_time_of_the_image():
@@ -184,16 +187,16 @@ def test_a_process_is_not_waited_for_beyond_the_time_of_the_image():
     with pytest.raises(WorkerLost, match="could not be started in time"):
         Child(until=time.perf_counter())
     with decoding(time_s=0.0001) as decoder, pytest.raises(Overloaded):
-        decoder.decode(SMALL, 224, soon())
+        decoder.decode(SMALL, FIT, soon())
 
 
 def test_a_file_is_not_blamed_for_the_end_of_what_forks_the_processes(parent, workers):
     """Its exit code is then told as 255, by nobody."""
     with decoding() as decoder, ThreadPoolExecutor(1) as beside:
-        decoder.decode(SMALL, 224, soon())
+        decoder.decode(SMALL, FIT, soon())
         [pid] = workers()
         busy = is_busy(pid)
-        sent = beside.submit(decoder.decode, costly_images.big_png(6000, 6000), 224, soon())
+        sent = beside.submit(decoder.decode, costly_images.big_png(6000, 6000), FIT, soon())
         until(busy)
         os.kill(parent, signal.SIGKILL)
         assert sent.result(60).width == 6000
@@ -203,13 +206,13 @@ def test_memory_is_refused_from_the_header():
     metrics = Metrics()
     with decoding(memory_bytes=128 * MIB, metrics=metrics) as decoder:
         with pytest.raises(TooCostly, match="of memory, of 128 MiB"):
-            decoder.decode(costly_images.empty_scans(), 224, soon())
+            decoder.decode(costly_images.empty_scans(), FIT, soon())
         assert metrics.registry.get_sample_value("ml_api_decoding_refused_total", {"reason": "memory"}) == 1
         assert metrics.registry.get_sample_value("ml_api_decoding_processes_ended_total", {"reason": "crashed"}) == 0
 
 
 def test_an_image_that_takes_much_memory_is_decoded_in_it(decoder):
-    decoded = decoder.decode(costly_images.big_png(6000, 6000), 224, soon())
+    decoded = decoder.decode(costly_images.big_png(6000, 6000), FIT, soon())
 
     assert (decoded.width, decoded.height) == (6000, 6000)
 
@@ -217,14 +220,14 @@ def test_an_image_that_takes_much_memory_is_decoded_in_it(decoder):
 @pytest.mark.parametrize("size", [(8000, 6000), (12_000, 9_000)])
 def test_a_jpeg_with_a_scan_for_each_component_is_decoded(decoder, size):
     """48 and 108 megapixels: libjpeg keeps all coefficients of it, which were not counted, and it was refused as damaged."""
-    decoded = decoder.decode(costly_images.separate_scans(*size), 224, soon())
+    decoded = decoder.decode(costly_images.separate_scans(*size), FIT, soon())
 
     assert (decoded.width, decoded.height) == size
 
 
 def test_memory_that_coefficients_take_is_refused_from_the_header():
     with decoding(memory_bytes=128 * MIB) as decoder, pytest.raises(TooCostly, match="of memory, of 128 MiB"):
-        decoder.decode(costly_images.separate_scans(), 224, soon())
+        decoder.decode(costly_images.separate_scans(), FIT, soon())
 
 
 SWELLING = """
@@ -252,8 +255,8 @@ def test_the_system_itself_bounds_memory_and_time_whatever_a_header_tells():
 
 def test_memory_is_given_back(workers):
     with decoding() as decoder:
-        decoder.decode(costly_images.big_png(6000, 6000), 224, soon())
-        decoder.decode(SMALL, 224, soon())
+        decoder.decode(costly_images.big_png(6000, 6000), FIT, soon())
+        decoder.decode(SMALL, FIT, soon())
         [pid] = until(lambda: len(workers()) == 1 and workers())
         held = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -264,30 +267,30 @@ def test_memory_is_given_back(workers):
 def test_a_crash_is_that_file_s_alone(how, workers):
     metrics = Metrics()
     with decoding(metrics=metrics) as decoder, ThreadPoolExecutor(1) as beside:
-        decoder.decode(SMALL, 224, soon())
+        decoder.decode(SMALL, FIT, soon())
         [pid] = workers()
         busy = is_busy(pid)
-        costly = beside.submit(decoder.decode, costly_images.empty_scans(), 224, soon())
+        costly = beside.submit(decoder.decode, costly_images.empty_scans(), FIT, soon())
         until(busy)
         os.kill(pid, how)
         with pytest.raises(InvalidImage) as caught:
             costly.result(30)
 
         assert caught.value.slug == ("image-damaged" if how == signal.SIGSEGV else "image-too-costly")
-        assert decoder.decode(SMALL, 224, soon()).width == 64
+        assert decoder.decode(SMALL, FIT, soon()).width == 64
     assert metrics.registry.get_sample_value("ml_api_decoding_processes_ended_total", {"reason": "crashed"}) == 1
 
 
 def test_a_process_that_is_killed_is_replaced_whether_it_works_or_not(workers):
     with decoding() as decoder, ThreadPoolExecutor(1) as beside:
-        decoder.decode(SMALL, 224, soon())
+        decoder.decode(SMALL, FIT, soon())
         os.kill(workers()[0], signal.SIGKILL)
         until(lambda: not workers())
-        assert decoder.decode(SMALL, 224, soon()).width == 64
+        assert decoder.decode(SMALL, FIT, soon()).width == 64
 
         [pid] = until(lambda: len(workers()) == 1 and workers())
         busy = is_busy(pid)
-        again = beside.submit(decoder.decode, costly_images.big_png(6000, 6000), 224, soon())
+        again = beside.submit(decoder.decode, costly_images.big_png(6000, 6000), FIT, soon())
         until(busy)
         os.kill(pid, signal.SIGKILL)
         assert again.result(60).width == 6000
@@ -295,13 +298,13 @@ def test_a_process_that_is_killed_is_replaced_whether_it_works_or_not(workers):
 
 def test_signals_to_all_processes_of_the_service_leave_it_at_work(parent, workers):
     with decoding() as decoder:
-        decoder.decode(SMALL, 224, soon())
+        decoder.decode(SMALL, FIT, soon())
         [pid] = workers()
         for told in (pid, parent):
             os.kill(told, signal.SIGINT)
             os.kill(told, signal.SIGTERM)
 
-        assert decoder.decode(SMALL, 224, soon()).width == 64
+        assert decoder.decode(SMALL, FIT, soon()).width == 64
         assert workers() == [pid]
 
 
@@ -314,14 +317,14 @@ def test_processes_that_only_just_start_do_not_hear_them_either(tmp_path):
 def test_the_process_that_starts_them_hears_signals_as_before():
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     with decoding() as decoder:
-        decoder.decode(SMALL, 224, soon())
+        decoder.decode(SMALL, FIT, soon())
         assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 
 def test_libraries_remarks_on_damaged_files_do_not_reach_the_output_of_the_service(workers):
     """C libraries write them to the descriptors, past every logger."""
     with decoding() as decoder:
-        decoder.decode(SMALL, 224, soon())
+        decoder.decode(SMALL, FIT, soon())
         [pid] = workers()
 
         assert all(Path(f"/proc/{pid}/fd/{output}").readlink() == Path(os.devnull) for output in (1, 2))
@@ -338,7 +341,7 @@ def test_what_forks_the_processes_is_there_before_the_first_image():
 def test_many_threads_share_few_processes(workers):
     data = [encoded(Image.new("RGB", (40 + number, 40)), "PNG") for number in range(60)]
     with decoding(2) as decoder, ThreadPoolExecutor(16) as threads:
-        decoded = list(threads.map(lambda file: decoder.decode(file, 224, soon()), data))
+        decoded = list(threads.map(lambda file: decoder.decode(file, FIT, soon()), data))
 
         assert [image.width for image in decoded] == list(range(40, 100))
         assert len(workers()) <= 2
@@ -347,7 +350,7 @@ def test_many_threads_share_few_processes(workers):
 def test_nothing_is_left_after_closing(workers):
     before = threading.active_count()
     with decoding(2) as decoder:
-        decoder.decode(SMALL, 224, soon())
+        decoder.decode(SMALL, FIT, soon())
     decoder.close()
 
     assert not workers()
@@ -359,7 +362,7 @@ import io, os, signal, threading, time
 from pathlib import Path
 from PIL import Image
 from ml_api.deadline import Deadline
-from ml_api.images import ImageLimits
+from ml_api.images import ImageLimits, Reduced
 from ml_api.images.processes import Bounds, ProcessDecoder
 from ml_api.metrics import Metrics
 
@@ -384,7 +387,7 @@ if __name__ == "__main__":
     file = io.BytesIO()
     Image.new("RGB", (64, 48)).save(file, "PNG")
     decoder = ProcessDecoder(ImageLimits(2**25, 128_000_000, 20), Bounds(1, 2**30, 60), Metrics().decoding)
-    print(decoder.decode(file.getvalue(), 224, Deadline.within(60)).width)
+    print(decoder.decode(file.getvalue(), Reduced(224), Deadline.within(60)).width)
     done.set()
     teller.join()
     decoder.close()
@@ -394,7 +397,7 @@ ABANDONED = """
 import os, signal, threading, time
 from pathlib import Path
 from ml_api.deadline import Deadline
-from ml_api.images import ImageLimits
+from ml_api.images import ImageLimits, Reduced
 from ml_api.images.processes import Bounds, ProcessDecoder
 from ml_api.metrics import Metrics
 from multiprocessing.forkserver import _forkserver
@@ -404,7 +407,7 @@ if __name__ == "__main__":
     limits = ImageLimits(2**25, 128_000_000, 20)
     decoder = ProcessDecoder(limits, Bounds(1, 2**30, 60), Metrics().decoding)
     data = costly_images.empty_scans()
-    threading.Thread(target=decoder.decode, args=(data, 224, Deadline.within(600)), daemon=True).start()
+    threading.Thread(target=decoder.decode, args=(data, Reduced(224), Deadline.within(600)), daemon=True).start()
     parent = None
     while not (found := parent and Path(f"/proc/{parent}/task/{parent}/children").read_text().split()):
         time.sleep(0.01)

@@ -13,9 +13,8 @@ from PIL import Image
 from ml_api import tracing
 from ml_api.corpus.base import Coverage, PassedOver
 from ml_api.corpus.folder import FolderCorpus
-from ml_api.embedding.base import not_finite
-from ml_api.embedding.fake import FakeEncoder
-from ml_api.errors import CorpusUnavailable, StoreUnavailable, SyncRefused
+from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
+from ml_api.errors import CorpusUnavailable, ModelOutOfMemory, NonFiniteVector, StoreUnavailable, SyncRefused
 from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.guard import Consent
@@ -60,8 +59,11 @@ class World:
         Image.new("RGB", size, colour).save(path)
         return path
 
-    def indexer(self, load_encoder=None):
-        return Indexer(self.corpus_class(self.root), self.store, load_encoder or (lambda: self.encoder), DECODER, self.metrics)
+    def model(self):
+        return FakePreprocessor(), self.encoder
+
+    def indexer(self, load_model=None):
+        return Indexer(self.corpus_class(self.root), self.store, load_model or self.model, DECODER, self.metrics)
 
     def sync(self, **consent):
         indexer = self.indexer()
@@ -213,8 +215,39 @@ class Dazzled(CountingEncoder):
 
     def embed(self, items):
         if any(np.all(item.features > 254) for item in items):
-            raise not_finite()
+            raise NonFiniteVector
         return super().embed(items)
+
+
+class SmallMemory(CountingEncoder):
+    """Has room for `fits` images at once."""
+
+    def __init__(self, fits):
+        super().__init__()
+        self._fits = fits
+
+    def embed(self, items):
+        vectors = super().embed(items)
+        if len(items) > self._fits:
+            raise ModelOutOfMemory
+        return vectors
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_embedded_in_parts(world):
+    world.encoder = SmallMemory(fits=2)
+    for number in range(7):
+        world.draw(f"{number}.png", (200, 10 * number, 30))
+
+    assert world.outcomes() == {"added": 7}
+    assert world.encoder.batches == [7, 3, 1, 1, 1, 1, 1, 1, 1]
+
+
+def test_a_model_without_memory_for_a_single_image_ends_the_sync(world):
+    world.encoder = SmallMemory(fits=0)
+    world.draw("a.png")
+
+    with pytest.raises(ModelOutOfMemory):
+        world.sync()
 
 
 def test_an_image_that_the_model_makes_nothing_of_is_reported_and_stops_nothing(world):
@@ -351,10 +384,10 @@ class Remembering(World):
     made_with = "these limits"
     model_loads = 0
 
-    def indexer(self, load_encoder=None):
+    def indexer(self, load_model=None):
         def load():
             self.model_loads += 1
-            return self.encoder
+            return self.model()
 
         failures = Failures(self.root.parent / "data" / "failures.json", self.made_with)
         return Indexer(self.corpus_class(self.root), self.store, load, DECODER, self.metrics, failures=failures)
@@ -595,7 +628,7 @@ def test_progress_begins_once_the_model_is_loaded_with_what_is_done_already(worl
 
     def load():
         events.append("loaded")
-        return world.encoder
+        return world.model()
 
     indexer = world.indexer(load)
     indexer.run(indexer.plan(), lambda report: events.append(report.done))

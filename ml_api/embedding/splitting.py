@@ -1,0 +1,73 @@
+"""A batch that the model fails on is tried again in parts: one bad input, or too little memory, costs time and not answers."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Final, Generic, TypeVar
+
+from ml_api.errors import ModelOutOfMemory
+
+_PATIENCE: Final = 100
+"""Passes at the ceiling that have to fit before it rises by one again: an hour of trouble must not come back every second."""
+
+Item = TypeVar("Item")
+
+_log = logging.getLogger(__name__)
+
+
+class Ceiling:
+    """The most inputs that fit into memory in one pass: halved when it runs out, and let up slowly.
+
+    Threads may share it: a count that one loses to another only lets it up later.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._fitted = 0
+        self.now = most
+
+    def ran_out(self, size: int) -> None:
+        """A batch of `size` did not fit."""
+        self.now = max(1, min(self.now, size // 2))
+        self._fitted = 0
+
+    def fitted(self, size: int) -> None:
+        """A batch of `size` did fit. Only those that reach the ceiling say anything about it."""
+        if size < self.now or self.now == self._most:
+            return
+        self._fitted += 1
+        if self._fitted >= _PATIENCE:
+            self.now += 1
+            self._fitted = 0
+
+
+class Parts(Generic[Item]):
+    """Iterates over a batch in order, in parts that fit below `ceiling`; a part that is split comes again in halves.
+
+    Split it where its exception is caught, and go on: the next part comes when that is left, as a traceback holds the failed pass's
+    memory.
+    """
+
+    def __init__(self, batch: Sequence[Item], ceiling: Ceiling | None = None) -> None:
+        self._ceiling = ceiling or Ceiling(len(batch))
+        self._left = [batch]
+
+    def __iter__(self) -> Iterator[Sequence[Item]]:
+        while self._left:
+            part = self._left.pop()
+            if len(part) > self._ceiling.now:
+                self._put_back(part, self._ceiling.now)
+            elif part:
+                yield part
+
+    def split(self, part: Sequence[Item], error: Exception) -> bool:
+        """Whether `part`, on which the model failed, comes again in halves: not if it is a single item."""
+        if len(part) == 1:
+            return False
+        if isinstance(error, ModelOutOfMemory):
+            self._ceiling.ran_out(len(part))
+            _log.warning("out of memory on %d inputs; batches of %d from now on", len(part), self._ceiling.now)
+        self._put_back(part, len(part) // 2)
+        return True
+
+    def _put_back(self, part: Sequence[Item], first: int) -> None:
+        self._left += [part[first:], part[:first]]

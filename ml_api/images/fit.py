@@ -1,0 +1,78 @@
+"""How a picture becomes what a model sees, as values that travel to the process that decodes it.
+
+There only: a photograph's pixels are moved between processes as the 0.15 MB of a square of 224 pixels, not as the 0.5 to 2.4 MB
+that it is decoded to. Imports nothing else of this package, as models on other servers are described by it, too.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+RgbPixels = npt.NDArray[np.uint8]
+"""Shape (height, width, 3)."""
+
+_MAX_ASPECT: Final = 4
+"""A processor scales the *shorter* side to its edge and then cuts the middle out: a 30,000 x 1 image would become
+224 x 6.7 million pixels (46 s, 15 GB). Cutting the middle at 4:1 first gives the same square at a bounded cost."""
+
+
+class Fit(Protocol):
+    """Frozen and picklable."""
+
+    @property
+    def edge_px(self) -> int:
+        """Edge of the square that the model sees. A picture may be decoded smaller, with both sides at least twice as long."""
+        ...
+
+    def apply(self, image: Image.Image) -> RgbPixels:
+        """Of an RGB image. The result is contiguous."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """CLIP's: scale the shorter side to `shortest_px`, cut the middle square of `edge_px` out.
+
+    SigLIP's, with `shortest_px` None: scale to the square, whatever the shape was.
+    """
+
+    edge_px: int
+    shortest_px: int | None
+    resample: int
+    """Of `PIL.Image.Resampling`."""
+
+    def apply(self, image: Image.Image) -> RgbPixels:
+        resample = Image.Resampling(self.resample)
+        if self.shortest_px is None:
+            return np.asarray(image.resize((self.edge_px, self.edge_px), resample))
+        image = _middle(image)
+        # The whole is scaled, not only the square: Pillow's `box` would save a quarter of it at 4:3, but may resample in another
+        # order, and be off by several steps of 255 where the processor is exact.
+        shorter = min(image.size)
+        width, height = (self.shortest_px if side == shorter else int(self.shortest_px * side / shorter) for side in image.size)
+        left, top = (width - self.edge_px) // 2, (height - self.edge_px) // 2
+        square = image.resize((width, height), resample).crop((left, top, left + self.edge_px, top + self.edge_px))
+        return np.asarray(square)
+
+
+@dataclass(frozen=True, slots=True)
+class Reduced:
+    """For a model whose own processor makes the square: as it was decoded, but for the ends of what is very long."""
+
+    edge_px: int
+
+    def apply(self, image: Image.Image) -> RgbPixels:
+        return np.asarray(_middle(image))
+
+
+def _middle(image: Image.Image) -> Image.Image:
+    """The middle of an image, at most _MAX_ASPECT times as long as wide."""
+    width, height = image.size
+    new_width, new_height = min(width, _MAX_ASPECT * height), min(height, _MAX_ASPECT * width)
+    if (new_width, new_height) == (width, height):
+        return image
+    left, top = (width - new_width) // 2, (height - new_height) // 2
+    return image.crop((left, top, left + new_width, top + new_height))
