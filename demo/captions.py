@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 
 from demo.backdrops import SETTINGS
-from demo.claims import Claim, Mention
+from demo.relevance import Claim, Mention
 from demo.scenes import Scene
 from demo.things import KINDS
 

@@ -66,7 +66,7 @@ def _key(scene: Scene, number: int) -> str:
 
 def version() -> str:
     """A digest of the code that decides the corpus, so that a changed drawing is never taken for an old one."""
-    names = "backdrops captions claims corpus creatures garden household journeys palette pen scenes things"
+    names = "backdrops captions corpus creatures garden household palette pen relevance scenes things vehicles"
     here = Path(__file__).parent
     return sha256(b"".join((here / f"{name}.py").read_bytes() for name in names.split())).hexdigest()[:16]
 

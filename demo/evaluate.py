@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from demo.claims import claim_codes, scene_codes, truth
 from demo.clip import MODEL_DIR
 from demo.corpus import read_corpus, write_corpus
 from demo.queries import SHOWCASE, SHOWCASE_CLAIM, SORTS, Query, judged_queries
+from demo.relevance import claim_codes, scene_codes, truth
 from demo.scenes import Scene
 
 TARGETS: dict[str, float] = {

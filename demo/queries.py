@@ -7,8 +7,8 @@ import numpy as np
 
 from demo.backdrops import SETTINGS
 from demo.captions import HELD_OUT, word
-from demo.claims import Claim, Mention, claim_codes, scene_codes, truth
 from demo.palette import PAINTS
+from demo.relevance import Claim, Mention, claim_codes, scene_codes, truth
 from demo.scenes import MAX_COUNT, Scene
 from demo.things import KINDS
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from PIL import Image, ImageChops, ImageFilter
 
-from demo import creatures, garden, household, journeys
+from demo import creatures, garden, household, vehicles
 from demo.palette import CREAM, PAINTS
 from demo.pen import Pen
 
@@ -40,12 +40,12 @@ _CATALOGUE = (
     _kind(garden.mushroom, "mushroom/mushrooms", "toadstool/toadstools"),
     _kind(garden.apple, "apple/apples", "fruit/fruits"),
     _kind(garden.star, "star/stars", "smiling star/smiling stars", airy=True),
-    _kind(journeys.car, "car/cars", "automobile/automobiles", "motorcar/motorcars"),
-    _kind(journeys.train, "train/trains", "locomotive/locomotives", "steam engine/steam engines"),
-    _kind(journeys.boat, "boat/boats", "sailboat/sailboats", "ship/ships"),
-    _kind(journeys.rocket, "rocket/rockets", "spaceship/spaceships", airy=True),
-    _kind(journeys.balloon, "balloon/balloons", "toy balloon/toy balloons", airy=True),
-    _kind(journeys.kite, "kite/kites", "paper kite/paper kites", airy=True),
+    _kind(vehicles.car, "car/cars", "automobile/automobiles", "motorcar/motorcars"),
+    _kind(vehicles.train, "train/trains", "locomotive/locomotives", "steam engine/steam engines"),
+    _kind(vehicles.boat, "boat/boats", "sailboat/sailboats", "ship/ships"),
+    _kind(vehicles.rocket, "rocket/rockets", "spaceship/spaceships", airy=True),
+    _kind(vehicles.balloon, "balloon/balloons", "toy balloon/toy balloons", airy=True),
+    _kind(vehicles.kite, "kite/kites", "paper kite/paper kites", airy=True),
     _kind(household.cup, "cup/cups", "mug/mugs", "teacup/teacups"),
     _kind(household.hat, "hat/hats", "top hat/top hats"),
     _kind(household.umbrella, "umbrella/umbrellas", "parasol/parasols", airy=True),

@@ -13,9 +13,9 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from demo.captions import caption, muffled
-from demo.claims import claim_codes, scene_codes, truth
 from demo.clip import IMAGE_PIXELS, MEAN, MODEL_DIR, MODEL_NAME, STD, VISION_WIDTH, new_model, new_tokenizer, save
 from demo.pool import ScenePool, open_pool
+from demo.relevance import claim_codes, scene_codes, truth
 from demo.scenes import Stream
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Trainer:
     def __init__(self, recipe: Recipe, tokenizer: "CLIPTokenizer", pool: ScenePool) -> None:
         import torch
 
-        from demo.lessons import FactHeads, PatchHeads
+        from demo.losses import FactHeads, PatchHeads
 
         torch.manual_seed(recipe.seed)
         self.recipe, self.tokenizer, self.pool = recipe, tokenizer, pool
@@ -111,7 +111,7 @@ class Trainer:
     def _loss(self) -> tuple["torch.Tensor", dict[str, float]]:
         import torch
 
-        from demo.lessons import contrast, image_vectors, text_vectors
+        from demo.losses import contrast, image_vectors, text_vectors
 
         chosen = self._random.sample(range(len(self.pool.scenes)), self.recipe.batch_scenes)
         scenes = [self.pool.scenes[i] for i in chosen]

@@ -3,11 +3,11 @@
 import { findImage, stats } from "./api.js";
 import { Box } from "./box.js";
 import { Detail } from "./detail.js";
-import { takeFiles } from "./intake.js";
 import { listenToKeys } from "./keyboard.js";
 import { addressOf, nameOf, uploadOf, viewAt } from "./query.js";
 import { captionOf, Results } from "./results.js";
 import { Search } from "./search.js";
+import { takeFiles } from "./upload.js";
 
 /** @import { Query, View } from "./query.js" */
 

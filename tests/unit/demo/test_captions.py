@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from demo.captions import HELD_OUT, TRAINING, Wordings, caption, muffled, sentence, vocabulary, word
-from demo.claims import Claim, Mention, claim_codes, scene_codes, truth
+from demo.relevance import Claim, Mention, claim_codes, scene_codes, truth
 from demo.scenes import Group, Scene, Stream, imagine
 
 TWO_DOGS = Scene((Group("dog", "red", 2),), "snow", None, 0)

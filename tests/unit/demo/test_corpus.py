@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from demo.claims import Claim, Mention
 from demo.corpus import COUNT, MARKER, METADATA, SEED, plan, read_corpus, version, write_corpus
 from demo.pool import draw_chunk
 from demo.queries import FEWEST_TRUE, SHOWCASE_CLAIM, SORTS, judged_queries
+from demo.relevance import Claim, Mention
 from demo.train import Recipe
 
 FEW = 12

@@ -7,11 +7,11 @@ from urllib.parse import unquote_plus
 import numpy as np
 import pytest
 
-from demo.claims import Claim, Mention
 from demo.clip import MODEL_DIR
 from demo.corpus import COUNT, PIXELS, SEED, plan
 from demo.evaluate import embed
 from demo.queries import SHOWCASE, SHOWCASE_CLAIM
+from demo.relevance import Claim, Mention
 from demo.scenes import draw
 from ml_api import web
 from ml_api.api import openapi, schemas

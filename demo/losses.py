@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from demo.backdrops import SETTINGS
-from demo.claims import Codes
 from demo.palette import PAINTS
+from demo.relevance import Codes
 from demo.scenes import MAX_COUNT
 from demo.things import KINDS
 
