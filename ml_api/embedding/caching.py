@@ -6,10 +6,10 @@ with its model, so the model needs no place in the key.
 """
 
 import threading
-from collections import OrderedDict
 
 import numpy as np
 import numpy.typing as npt
+from cachetools import LRUCache
 
 from ml_api.embedding.base import Embedded, Embedder, Prepared
 from ml_api.metrics import Metrics
@@ -23,9 +23,9 @@ class CachingEmbedder:
         """Keeps the `entries` texts (at least 1) that were asked for last, each with a vector and at most 77 token ids or so."""
         self._inner = inner
         self._metrics = metrics
-        self._entries = entries
+        self._vectors: LRUCache[bytes, npt.NDArray[np.float32]] = LRUCache(entries)
         self._lock = threading.Lock()
-        self._vectors: OrderedDict[bytes, npt.NDArray[np.float32]] = OrderedDict()
+        """Of the cache, which is not for threads: reading it changes the order."""
 
     @property
     def model(self) -> ModelInfo:
@@ -36,29 +36,17 @@ class CachingEmbedder:
         if item.modality != "text":
             return self._inner.embed_one(item, timeout_s)
         tokens = item.features.tobytes()
-        known = self._recall(tokens)
+        with self._lock:
+            known = self._vectors.get(tokens)
         self._metrics.embedding.text_cache_requests.labels("miss" if known is None else "hit").inc()
         if known is not None:
             return Embedded(known, queue_s=0.0, embed_s=0.0, batch_size=0)
         embedded = self._inner.embed_one(item, timeout_s)
-        self._keep(tokens, embedded.vector)
-        return embedded
-
-    def _recall(self, tokens: bytes) -> npt.NDArray[np.float32] | None:
-        with self._lock:
-            known = self._vectors.get(tokens)
-            if known is not None:
-                self._vectors.move_to_end(tokens)
-            return known
-
-    def _keep(self, tokens: bytes, vector: npt.NDArray[np.float32]) -> None:
-        own = vector.copy()  # a row of a batch would keep the whole batch in memory
+        own = embedded.vector.copy()  # a row of a batch would keep the whole batch in memory
         own.setflags(write=False)  # it will be handed to many
         with self._lock:
             self._vectors[tokens] = own
-            self._vectors.move_to_end(tokens)
-            if len(self._vectors) > self._entries:
-                self._vectors.popitem(last=False)
+        return embedded
 
     def ping(self) -> None:
         self._inner.ping()

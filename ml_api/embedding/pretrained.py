@@ -93,9 +93,9 @@ def _cached(repository: str) -> Path | None:
 
 
 def _download(repository: str, model: str, timeout_s: float) -> Path:
-    import httpx2
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import httpx  # under this name whatever its HTTP client is called: kept for who catches its errors
 
     try:
         # Asked first, as snapshot_download waits without limit for a hub that accepts the connection and then says nothing.
@@ -105,7 +105,7 @@ def _download(repository: str, model: str, timeout_s: float) -> Path:
         path = Path(snapshot_download(repository, allow_patterns=list(FILES), etag_timeout=timeout_s))
     except HfHubHTTPError as exc:
         raise ConfigError(_unavailable(model, f"the hub refuses {repository}: {_status(exc)}")) from exc
-    except (httpx2.HTTPError, OSError, ValueError) as exc:  # huggingface_hub lets its HTTP client's errors through
+    except (httpx.HTTPError, OSError, ValueError) as exc:  # huggingface_hub lets its HTTP client's errors through
         raise ConfigError(_unavailable(model, f"the hub cannot be reached ({type(exc).__name__})")) from exc
     if not _is_complete(path):
         raise ConfigError(_unavailable(model, f"the download of {repository} is incomplete"))
