@@ -31,7 +31,7 @@ from ml_api.metrics.endpoint import endpoint
 from ml_api.settings import load_settings
 from ml_api.vectors.coalescing import CoalescingStore
 from ml_api.vectors.memory import MemoryStore
-from tests.e2e.server_process import free_port
+from monitoring.local.launcher import free_port
 from tests.stand_ins import stand_in_services
 
 if TYPE_CHECKING:

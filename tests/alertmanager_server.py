@@ -7,7 +7,8 @@ import urllib.request
 import yaml
 
 from monitoring.local.configuration import notifying, write
-from monitoring.local.daemons import alertmanager, choose_port
+from monitoring.local.daemons import alertmanager
+from monitoring.local.launcher import free_port
 from monitoring.local.notifications import Webhook
 
 
@@ -20,7 +21,7 @@ class AlertmanagerServer:
         configuration = yaml.safe_load(notifying(self._webhook.url))
         for route in (configuration["route"], *configuration["route"]["routes"]):
             route |= {"group_wait": "0s", "group_interval": "1s"}
-        self.daemon = alertmanager(write(configuration, folder / "alertmanager.yml"), folder, choose_port())
+        self.daemon = alertmanager(write(configuration, folder / "alertmanager.yml"), folder, free_port())
 
     def __enter__(self):
         self._webhook.__enter__()

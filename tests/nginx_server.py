@@ -2,15 +2,14 @@
 
 import os
 import shutil
-import socket
-import subprocess
-import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-START_TIMEOUT_S = 20
+from monitoring.local.launcher import ServerProcess, listens
+
 CONFIGURATION = """\
 daemon off;
 master_process off;
@@ -41,23 +40,6 @@ def nginx(folder: Path, port: int, locations: str):
         pytest.fail("these tests need the program nginx (Debian package: nginx-light)", pytrace=False)
     configuration = folder / "nginx.conf"
     configuration.write_text(CONFIGURATION.format(folder=folder, port=port, locations=locations))
-    process = subprocess.Popen([program, "-c", str(configuration), "-p", str(folder), "-e", str(folder / "error.log")])
-    try:
-        _wait_for(port, process, folder)
+    log = folder / "error.log"
+    with ServerProcess([program, "-c", configuration, "-p", folder, "-e", log], partial(listens, port), log=log):
         yield
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _wait_for(port, process, folder):
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            assert process.poll() is None, (folder / "error.log").read_text()
-            assert time.monotonic() < deadline, "nginx does not answer"
-            time.sleep(0.05)
-        else:
-            return

@@ -11,7 +11,8 @@ import urllib.parse
 import urllib.request
 
 from monitoring.local.configuration import localised, write
-from monitoring.local.daemons import choose_port, find, prometheus
+from monitoring.local.daemons import find, prometheus
+from monitoring.local.launcher import free_port
 
 
 class Prometheus:
@@ -61,7 +62,7 @@ class PrometheusServer(Prometheus):
     """
 
     def __init__(self, folder, targets, *, interval="1s", changes=lambda configuration: None):
-        port = choose_port()
+        port = free_port()
         configuration = localised({"prometheus": f"127.0.0.1:{port}"} | dict(targets))
         configuration["global"] |= {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval}
         for job in configuration["scrape_configs"]:

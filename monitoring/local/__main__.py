@@ -5,22 +5,19 @@ Settings are the service's own (ML_API_*). ALERT_WEBHOOK_URL takes the alerts el
 
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from ml_api.errors import ConfigError
 from ml_api.settings import ENV_FILE, Settings, load_settings
 from monitoring.local.configuration import localised, notifying, write
-from monitoring.local.daemons import Daemon, MissingProgram, StartFailed, alertmanager, choose_port, node_exporter, prometheus
+from monitoring.local.daemons import Daemon, MissingProgram, alertmanager, node_exporter, prometheus
+from monitoring.local.launcher import ENDING, ServerProcess, StartFailed, free_port
 from monitoring.local.notifications import Webhook, lines
-from monitoring.local.signals import ENDING, undisturbed
 
 MILVUS_METRICS_PORT = 9091
-SERVICE_STOP_TIMEOUT_S = 60
 
 
 def main() -> int:
@@ -31,7 +28,10 @@ def main() -> int:
         with ExitStack() as stack:
             _start(settings, stack)
             # From here on the service has the word: it prints its own addresses, and its end is ours.
-            return stack.enter_context(_service()).wait()
+            service = ServerProcess([sys.executable, "-m", "ml_api", "serve"])
+            stack.callback(service.stop)
+            service.launch()
+            return service.process.wait()
     except ConfigError as exc:
         for problem in exc.problems:
             print(f"error: {problem}", file=sys.stderr)
@@ -54,7 +54,7 @@ def _start(settings: Settings, stack: ExitStack) -> None:
     """Start what there is on this machine, Prometheus last, and say where it is."""
     folder = settings.data_dir / "monitor"
     folder.mkdir(parents=True, exist_ok=True)
-    port = choose_port(9090)
+    port = free_port(9090)
     targets = {"ml-api": f"{settings.host}:{settings.metrics_port}", "prometheus": f"127.0.0.1:{port}"}
     if settings.store_uri.startswith("http"):
         targets["milvus"] = f"{urlsplit(settings.store_uri).hostname}:{MILVUS_METRICS_PORT}"
@@ -75,34 +75,16 @@ def _alertmanager(stack: ExitStack, folder: Path) -> Daemon:
     webhook = os.environ.get("ALERT_WEBHOOK_URL") or stack.enter_context(Webhook(_print)).url
     configuration = folder / "alertmanager.yml"
     configuration.write_text(notifying(webhook))
-    return alertmanager(configuration, folder, choose_port(9093))
+    return alertmanager(configuration, folder, free_port(9093))
 
 
 def _node_exporter(_: ExitStack, folder: Path) -> Daemon:
-    return node_exporter(folder, choose_port(9100))
+    return node_exporter(folder, free_port(9100))
 
 
 def _print(receiver: str, message: dict[str, object]) -> None:
     for line in lines(receiver, message):
         print(line, flush=True)
-
-
-@contextmanager
-def _service() -> Iterator[subprocess.Popen[bytes]]:
-    """The service as a child; told to end cleanly, and waited for, when this ends."""
-    process = None
-    try:
-        with undisturbed():
-            process = subprocess.Popen([sys.executable, "-m", "ml_api", "serve"], start_new_session=True)
-        yield process
-    finally:
-        if process is not None:
-            process.terminate()
-            try:
-                process.wait(SERVICE_STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 if __name__ == "__main__":

@@ -1,34 +1,21 @@
 """The real server, as a user starts it: `python -m ml_api` in a process of its own, on free ports, in a folder of its own."""
 
-import contextlib
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
 
+from monitoring.local.launcher import DIRECTLY, ServerProcess, answers, free_ports
 from tests.converted_models import share_converted_models
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "demo" / "model"
-START_TIMEOUT_S = 120
-DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""Whatever proxy the environment names."""
-
-
-def free_port():
-    """Below those that systems give to outgoing connections: nothing takes it while a server loads its model."""
-    while True:
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", random.randint(10_000, 32_000)))
-            return probe.getsockname()[1]
 
 
 def environment(**settings):
@@ -63,64 +50,40 @@ def children(pid):
     return found + [grandchild for child in found for grandchild in children(child)]
 
 
-class Server:
+class Server(ServerProcess):
     """A serving process. Use as a context: it is ready inside, and gone after."""
 
     program = ("ml_api", "serve")
 
     def __init__(self, folder, corpus, **settings):
-        self.port, self.metrics_port = free_port(), free_port()
+        self.port, self.metrics_port = free_ports(2)
         self.url = f"http://127.0.0.1:{self.port}"
         self.settings = {
             "model": MODEL,
             "corpus": corpus,
             "data_dir": folder,
         } | settings
-        self.log_path = folder / f"server-{self.port}.log"
-        self.cwd = folder
-        self.process = None
+        super().__init__(
+            [sys.executable, "-m", *self.program],
+            partial(answers, f"{self.url}/readyz"),
+            log=folder / f"server-{self.port}.log",
+            cwd=folder,
+        )
 
     def sync(self):
         result = run("sync", **self.settings)
         assert result.returncode == 0, result.stdout + result.stderr
         return result
 
-    def start(self):
-        """Without waiting until it is ready."""
-        with self.log_path.open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *self.program],
-                cwd=self.cwd,
-                env=environment(port=self.port, metrics_port=self.metrics_port, **self.settings),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # a process group that tests can interrupt, as a terminal does
-            )
-
-    def __enter__(self):
-        self.start()
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not self._is_ready():
-            assert self.process.poll() is None, f"the server ended: {self.log()}"
-            assert time.monotonic() < deadline, f"the server is not ready: {self.log()}"
-            time.sleep(0.1)
-        return self
-
-    def __exit__(self, *exc):
-        self.stop()
+    def launch(self):
+        self._env = environment(port=self.port, metrics_port=self.metrics_port, **self.settings)
+        super().launch()
 
     def stop(self, how=signal.SIGTERM):
-        """Send a signal and wait. Returns the exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        try:
-            return self.process.wait(60)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise
-
-    def log(self):
-        return self.log_path.read_text()
+        """Fails if it has to be killed."""
+        code = super().stop(how)
+        assert code != -signal.SIGKILL, f"it did not stop: {self.log()}"
+        return code
 
     def log_lines(self):
         return [json.loads(line) for line in self.log().splitlines()]
@@ -144,9 +107,3 @@ class Server:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.headers, error.read()
-
-    def _is_ready(self):
-        try:
-            return self.get("/readyz")[0] == 200
-        except OSError:
-            return False

@@ -189,8 +189,8 @@ def test_a_client_that_expects_100_is_told_to_go_on(small, image):
 class Cramped(Server):
     """With few descriptors, half of which are for connections."""
 
-    def start(self):
-        super().start()
+    def launch(self):
+        super().launch()
         resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
 
 

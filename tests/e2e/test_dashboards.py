@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from monitoring.local.daemons import choose_port, node_exporter
+from monitoring.local.daemons import node_exporter
+from monitoring.local.launcher import free_port
 from tests.dashboards import expressions, names, substituted
 from tests.e2e.server_process import Server, run
 from tests.e2e.traffic import Traffic
@@ -39,7 +40,7 @@ def watched(demo_corpus, tmp_path_factory):
     shutil.copytree(demo_corpus, corpus)
     milvus = MilvusServer(folder / "milvus")
     service = Server(folder, corpus, milvus_uri=milvus.uri, queue_limit=1, max_upload_bytes=100_000)
-    node = node_exporter(folder, choose_port())
+    node = node_exporter(folder, free_port())
     targets = {
         "ml-api": f"127.0.0.1:{service.metrics_port}",
         "milvus": milvus.metrics_address,

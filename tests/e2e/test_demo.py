@@ -5,46 +5,30 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import urllib.request
 
 import pytest
 
+from monitoring.local.launcher import ServerProcess, free_port
 from tests.converted_models import share_converted_models
-from tests.e2e.server_process import ROOT, environment, free_port
+from tests.e2e.server_process import ROOT, environment
 from tests.prometheus_server import wait_until
 
 
-class Demo:
+class Demo(ServerProcess):
     def __init__(self, data, output, count=24, **settings):
-        self.output = output
-        with output.open("w") as file:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "demo", "--count", str(count), "--data", str(data)],
-                cwd=ROOT,
-                env=environment(**settings) | {"TMPDIR": str(data.parent)},
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def said(self):
-        return self.output.read_text()
+        command = [sys.executable, "-m", "demo", "--count", str(count), "--data", data]
+        super().__init__(command, log=output, cwd=ROOT, env=environment(**settings) | {"TMPDIR": str(data.parent)})
 
     def url(self):
         """As soon as it is there."""
 
         def told():
-            assert self.process.poll() is None, self.said()
-            return re.search(r"search page +(http://[\d.:]+)/", self.said())
+            assert self.process.poll() is None, self.log()
+            return re.search(r"search page +(http://[\d.:]+)/", self.log())
 
-        return wait_until(told, 240, f"no address in {self.output}")[1]
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return wait_until(told, 240, f"no address in {self.log_path}")[1]
 
 
 @pytest.fixture
@@ -53,6 +37,7 @@ def start(tmp_path):
 
     def start(**settings):
         started.append(Demo(tmp_path / "data", tmp_path / f"output-{len(started)}.txt", **settings))
+        started[-1].launch()
         return started[-1]
 
     yield start
@@ -73,9 +58,9 @@ def test_two_at_once_take_ports_and_folders_of_their_own(start, tmp_path):
     for url in urls:
         assert get(f"{url}/v1/stats")["images"] == 24
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["demo", "demo-2"]
-    first, second = sorted(demos, key=lambda demo: "a demo is running already" in demo.said())
-    assert "already" not in first.said()
-    assert f"this one is made in {tmp_path / 'data' / 'demo-2'}" in second.said()
+    first, second = sorted(demos, key=lambda demo: "a demo is running already" in demo.log())
+    assert "already" not in first.log()
+    assert f"this one is made in {tmp_path / 'data' / 'demo-2'}" in second.log()
     assert [demo.stop() for demo in demos] == [0, 0]
 
 
@@ -84,10 +69,10 @@ def test_ctrl_c_while_it_indexes_ends_all_of_it_with_one_line(start, tmp_path):
     (tmp_path / "data" / "demo").mkdir(parents=True)
     share_converted_models(tmp_path / "data" / "demo")
     demo = start(count=200)
-    wait_until(lambda: " loaded on " in demo.said() or demo.process.poll() is not None, 120, "it never began to index")
+    wait_until(lambda: " loaded on " in demo.log() or demo.process.poll() is not None, 120, "it never began to index")
     os.killpg(demo.process.pid, signal.SIGINT)
     assert demo.process.wait(30) == 130
-    said = demo.said()
+    said = demo.log()
     assert re.search(r"^stopped after \d+ of 200; run it again to go on$", said, re.MULTILINE)
     for wrong in ("Traceback", "could not be started", "no images in"):
         assert wrong not in said
@@ -103,9 +88,9 @@ def test_a_second_one_says_where_the_first_is_before_it_makes_its_own(start, tmp
     share_converted_models(tmp_path / "data" / "demo")
     url = start().url()
     second = start()
-    wait_until(second.said, 30, "it said nothing")
+    wait_until(second.log, 30, "it said nothing")
     made_in = tmp_path / "data" / "demo-2"
-    assert second.said().splitlines()[0] == f"a demo is running already at {url}/; this one is made in {made_in}"
+    assert second.log().splitlines()[0] == f"a demo is running already at {url}/; this one is made in {made_in}"
 
 
 def test_a_port_that_was_asked_for_is_not_replaced(start, tmp_path):
@@ -114,7 +99,7 @@ def test_a_port_that_was_asked_for_is_not_replaced(start, tmp_path):
         port = taken.getsockname()[1]
         demo = start(port=port, metrics_port=free_port())
         assert demo.process.wait(60) == 2
-    assert demo.said().startswith(f"error: ML_API_PORT: port {port} of 127.0.0.1 is in use")
+    assert demo.log().startswith(f"error: ML_API_PORT: port {port} of 127.0.0.1 is in use")
     assert not list((tmp_path / "data" / "demo" / "images").iterdir())
 
 
@@ -122,4 +107,4 @@ def test_a_file_in_the_place_of_its_folder_is_one_line(start, tmp_path):
     (tmp_path / "data").write_text("")
     demo = start()
     assert demo.process.wait(60) == 1
-    assert demo.said() == f"error: {tmp_path / 'data' / 'demo'}: {os.strerror(20)}\n"
+    assert demo.log() == f"error: {tmp_path / 'data' / 'demo'}: {os.strerror(20)}\n"

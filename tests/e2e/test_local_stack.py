@@ -4,51 +4,38 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.server_process import MODEL, ROOT, children, environment, free_port
+from monitoring.local.launcher import ServerProcess, free_ports
+from tests.e2e.server_process import MODEL, children, environment
 from tests.prometheus_server import Prometheus, wait_until
 
 
-class Stack:
+class Stack(ServerProcess):
     """The launcher, in a folder of its own."""
 
     def __init__(self, folder, corpus, path=None):
-        self.output = folder / "output.txt"
-        settings = environment(
-            model=MODEL,
-            corpus=corpus,
-            port=free_port(),
-            metrics_port=free_port(),
-            data_dir="kept",
+        port, metrics_port = free_ports(2)
+        settings = environment(model=MODEL, corpus=corpus, port=port, metrics_port=metrics_port, data_dir="kept")
+        super().__init__(
+            [sys.executable, "-m", "monitoring.local"],
+            log=folder / "output.txt",
+            cwd=folder,
+            env=settings | {"PATH": path or os.environ["PATH"]},
         )
-        with self.output.open("w") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "monitoring.local"],
-                cwd=folder,
-                env=settings | {"PYTHONPATH": str(ROOT), "PATH": path or os.environ["PATH"]},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
 
     def says(self, pattern):
         """The match of a pattern, as soon as it is printed."""
 
         def printed():
-            found = re.search(pattern, self.output.read_text())
-            assert found or self.process.poll() is None, self.output.read_text()
+            found = re.search(pattern, self.log())
+            assert found or self.process.poll() is None, self.log()
             return found
 
         return wait_until(printed, 60, f"nothing printed like {pattern}")
-
-    def stop(self, how=signal.SIGINT):
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        return self.process.wait(60)
 
 
 @pytest.fixture
@@ -57,6 +44,7 @@ def start(demo_corpus, tmp_path):
 
     def start(path=None):
         started.append(Stack(tmp_path, demo_corpus, path))
+        started[-1].launch()
         return started[-1]
 
     yield start
@@ -74,7 +62,7 @@ def test_everything_is_watched_and_nothing_stays(start):
     assert len(prometheus.api("alertmanagers")["activeAlertmanagers"]) == 1
     processes = children(stack.process.pid)
     assert len(processes) >= 4
-    assert stack.stop() == 0
+    assert stack.stop(signal.SIGINT) == 0
     # The decoder's end when they notice that the service has.
     wait_until(lambda: not [pid for pid in processes if Path(f"/proc/{pid}").exists()], 5, "processes are left")
 
@@ -93,4 +81,4 @@ def test_what_is_missing_is_named_and_the_rest_started(start, tmp_path):
 def test_without_prometheus_it_names_the_package(start, tmp_path):
     stack = start(path=str(tmp_path))
     assert stack.process.wait(60) == 2
-    assert "error: the program prometheus is missing; it comes with Debian's package prometheus\n" in stack.output.read_text()
+    assert "error: the program prometheus is missing; it comes with Debian's package prometheus\n" in stack.log()

@@ -18,8 +18,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from ml_api.logs import FIELDS
+from monitoring.local.launcher import free_port
 from tests.costly_images import empty_scans
-from tests.e2e.server_process import free_port, run
+from tests.e2e.server_process import run
 
 PATIENCE_S = 20
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"

@@ -13,7 +13,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.e2e.server_process import MODEL, Server, free_port, run
+from monitoring.local.launcher import free_port
+from tests.e2e.server_process import MODEL, Server, run
 
 
 def test_the_main_job_works(server):

@@ -120,7 +120,7 @@ def decodes(server):
 
 @pytest.mark.parametrize("after_s", [1.5, 3.0])
 def test_while_it_starts_it_ends_as_well(server, after_s):
-    server.start()
+    server.launch()
     time.sleep(after_s)  # no wait for something: the moment is what is tried
     left = children(server.process.pid)
     server.process.send_signal(signal.SIGTERM)

@@ -8,7 +8,8 @@ import sys
 import pytest
 from PIL import Image
 
-from tests.e2e.server_process import MODEL, ROOT, free_port
+from monitoring.local.launcher import free_port
+from tests.e2e.server_process import MODEL, ROOT
 
 COMMAND = [sys.executable, "-m", "ml_api"]
 

@@ -7,7 +7,8 @@ import pytest
 
 from ml_api.logs.fields import FIELDS
 from ml_api.metrics import Metrics
-from monitoring.local.daemons import choose_port, node_exporter
+from monitoring.local.daemons import node_exporter
+from monitoring.local.launcher import free_port
 from tests.dashboards import ROOT, names, rules
 from tests.prometheus_server import PrometheusServer
 
@@ -35,7 +36,7 @@ def told(prometheus, tmp_path_factory):
     series = {definition.name + suffix for definition in metrics.definitions for suffix in SUFFIXES.get(definition.kind, ("",))}
     series |= {sample.name for family in metrics.registry.collect() for sample in family.samples}
     series |= {rule["record"] for rule in rules() if "record" in rule}
-    with node_exporter(tmp_path_factory.mktemp("node-exporter"), choose_port()) as exporter:
+    with node_exporter(tmp_path_factory.mktemp("node-exporter"), free_port()) as exporter:
         for url in (exporter.url, prometheus.url):
             with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
                 series |= set(re.findall(r"^([a-zA-Z_:][\w:]*)", answer.read().decode(), re.MULTILINE))

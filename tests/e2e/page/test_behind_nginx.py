@@ -11,10 +11,10 @@ import pytest
 from playwright.sync_api import expect
 
 from ml_api.embedding.fake import COLOURS
+from monitoring.local.launcher import free_port
 from tests.e2e.page.stage import PER_COLOUR, SHOWN, picture, serving, visiting
 from tests.e2e.page.test_apidocs import first_folder, opened
 from tests.e2e.page.test_own_image import choose
-from tests.e2e.server_process import free_port
 from tests.nginx_server import nginx
 
 FORWARDED = """

@@ -1,0 +1,79 @@
+"""Servers are started, waited for and ended as whoever starts them expects."""
+
+import signal
+import socket
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from monitoring.local.launcher import ServerProcess, StartFailed, answers, free_port, free_ports, listens
+
+WITH_A_CHILD = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+print(child.pid, flush=True)
+child.wait()
+"""
+
+
+@pytest.fixture
+def server(tmp_path):
+    port = free_port()
+    command = [sys.executable, "-u", "-m", "http.server", "--bind", "127.0.0.1", "--directory", tmp_path, str(port)]
+    server = ServerProcess(command, partial(answers, f"http://127.0.0.1:{port}/"), log=tmp_path / "log.txt")
+    server.port = port
+    yield server
+    server.kill()
+
+
+def test_it_is_ready_inside_and_gone_after(server):
+    with server:
+        assert listens(server.port)
+        assert "GET / HTTP/1.1" in server.log()
+    assert server.process.returncode == -signal.SIGTERM
+    assert not listens(server.port)
+
+
+def test_it_starts_again_on_its_port_and_goes_on_in_its_log(server):
+    for _ in range(2):
+        server.start()
+        server.kill()
+    assert server.log().count("Serving HTTP") == 2
+
+
+def test_one_that_ends_is_told_with_its_last_words(tmp_path):
+    server = ServerProcess([sys.executable, "-c", "raise SystemExit('no disk')"], lambda: False, log=tmp_path / "log.txt")
+    with pytest.raises(StartFailed, match="did not start; end of its log:\nno disk"):
+        server.start()
+    assert server.process.returncode == 1
+
+
+def test_what_it_started_is_killed_with_it(tmp_path):
+    log = tmp_path / "log.txt"
+    server = ServerProcess([sys.executable, "-c", WITH_A_CHILD], lambda: log.read_text().endswith("\n"), log=log)
+    server.start()
+    child = int(server.log())
+    server.kill()
+    status = Path(f"/proc/{child}/stat")
+    assert not status.exists() or status.read_text().split()[2] in "ZX"
+
+
+def test_stopping_one_that_never_ran_is_nothing():
+    assert ServerProcess(["nothing"]).stop() is None
+
+
+def test_ports_differ_and_the_usual_one_is_taken_where_it_is_free():
+    assert len(set(free_ports(20))) == 20
+    usual = free_port()
+    assert free_port(usual) == usual
+    with socket.create_server(("127.0.0.1", usual)):
+        assert free_port(usual) != usual
+
+
+def test_an_answer_is_a_success(server):
+    with server:
+        assert answers(f"http://127.0.0.1:{server.port}/log.txt")
+        assert not answers(f"http://127.0.0.1:{server.port}/nothing")
+    assert not answers(f"http://127.0.0.1:{server.port}/log.txt")
