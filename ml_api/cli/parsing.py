@@ -11,7 +11,7 @@ from ml_api import __version__
 from ml_api.cli.exits import Exit
 from ml_api.settings import Given, Settings, environment_name, option_name
 from ml_api.settings.loading import SECRETS
-from ml_api.settings.table import values_of
+from ml_api.settings.reference import values_of
 
 TABLES = ("settings", "metrics", "log-fields")
 """The tables of docs/ that are made from the code."""

@@ -12,7 +12,7 @@ from ml_api.indexing.failures import Failures
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncMetrics
-from ml_api.polling import Poll
+from ml_api.periodic import PeriodicTask
 from ml_api.services.encoder import load_model
 from ml_api.services.parts import corpus_of, decoder_of, milvus_store, thumbnail_cache_of
 from ml_api.settings import Settings, environment_name
@@ -65,11 +65,11 @@ def _passing_on(metrics: SyncMetrics, path: Path) -> Iterator[None]:
         metrics.save(path)
     except OSError as exc:
         raise ConfigError(f"{environment_name('data_dir')}: cannot write {path}: {exc.strerror}") from exc
-    with closing(Poll("sync-metrics", lambda: metrics.save(path), SAVE_EVERY_S)) as poll:
+    with closing(PeriodicTask("sync-metrics", lambda: metrics.save(path), SAVE_EVERY_S)) as task:
         try:
             yield
         finally:
-            poll.close()
+            task.close()
             try:
                 metrics.save(path)
             except OSError as exc:

@@ -15,7 +15,7 @@ from ml_api.health import Health
 from ml_api.images import Decoder, ImageLimits
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncFile
-from ml_api.polling import Poll
+from ml_api.periodic import PeriodicTask
 from ml_api.search import Searcher
 from ml_api.services.encoder import load_model
 from ml_api.services.parts import corpus_of, decoder_of, milvus_store, thumbnail_cache_of
@@ -94,7 +94,7 @@ def build_services(settings: Settings) -> Services:
         undo.callback(embedder.close)
         tell_what_is_there(settings, corpus.location, store.count())
         health = background.enter_context(closing(Health(preprocessor, embedder, store, settings.collection, metrics)))
-        background.enter_context(closing(Poll("health", health.look, LOOK_EVERY_S)))
+        background.enter_context(closing(PeriodicTask("health", health.look, LOOK_EVERY_S)))
         services = Services(
             metrics=metrics,
             decoder=decoder,

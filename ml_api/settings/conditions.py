@@ -1,48 +1,70 @@
-"""Checks of what a setting needs from the machine. Each raises ValueError with a message for the user."""
+"""Checks of what a command needs from the machine: writable folders, free ports.
+
+Each raises ValueError with a message for the user.
+"""
 
 import errno
 import os
 import shutil
 import socket
-import stat
 import sys
-from collections.abc import Callable
 from pathlib import Path
+
+from pydantic import ValidationInfo, field_validator
+
+from ml_api.settings.model import Settings
 
 LEAST_FREE_BYTES = 2**20
 """An embedded store needs at least this to open."""
 
 
-def full_path(path: Path) -> Path:
-    """The absolute path, with `~` expanded."""
-    try:
-        return path.expanduser().absolute()
-    except RuntimeError as exc:  # no HOME, or no such user
-        raise ValueError(f"{path}: whose home folder `~` is cannot be told; write the path out") from exc
-    except OSError as exc:
-        raise ValueError(f"{path}: the working directory is gone; write the path out") from exc
+class SettingsOfCommand(Settings):
+    """Settings with which a command can run here. The validation's context names it: `{"command": "serve"}` or `"sync"`.
+
+    The checks belong to single fields, so that one run reports every problem.
+    """
+
+    @field_validator("corpus")
+    @classmethod
+    def _corpus_is_named(cls, value: Path | None) -> Path | None:
+        if value is None:
+            raise ValueError("name the folder of images")
+        return value
+
+    @field_validator("milvus_uri")
+    @classmethod
+    def _store_can_be_kept(cls, value: str) -> str:
+        if value.endswith(".db"):
+            require_writable(Path(value).parent)
+        return value
+
+    @field_validator("data_dir")
+    @classmethod
+    def _data_can_be_kept(cls, value: Path, info: ValidationInfo) -> Path:
+        """A service without an embedded store keeps only disposable files there, so that it need not be writable."""
+        holds_store = info.data.get("milvus_uri") == ""
+        if holds_store or not _serves(info):
+            require_writable(value)
+        return value
+
+    @field_validator("host")
+    @classmethod
+    def _host_is_an_address_of_this_machine(cls, value: str, info: ValidationInfo) -> str:
+        if _serves(info):
+            require_address(value)
+        return value
+
+    @field_validator("port", "metrics_port")
+    @classmethod
+    def _port_is_free(cls, value: int, info: ValidationInfo) -> int:
+        if _serves(info) and "host" in info.data:
+            require_free_port(info.data["host"], value)
+        return value
 
 
-def folder(path: Path) -> Path:
-    """The absolute path of an existing folder, with links resolved."""
-    return _there(path, stat.S_ISDIR, "a folder").resolve()
-
-
-def file(path: Path) -> Path:
-    """The absolute path of an existing file."""
-    return _there(path, stat.S_ISREG, "a file")
-
-
-def _there(path: Path, fits: Callable[[int], bool], what: str) -> Path:
-    full = full_path(path)
-    try:
-        if fits(full.stat().st_mode):
-            return full
-    except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(f"{path} is not {what}: there is no {full}") from None
-    except OSError as exc:
-        raise ValueError(f"{path} cannot be looked at: {exc.strerror}") from exc
-    raise ValueError(f"{path} is not {what}")
+def _serves(info: ValidationInfo) -> bool:
+    assert info.context is not None, "which command?"
+    return bool(info.context["command"] == "serve")
 
 
 def require_writable(folder: Path) -> None:

@@ -18,7 +18,9 @@ from dotenv.parser import parse_stream
 from pydantic import SecretStr, ValidationError
 
 from ml_api.errors import ConfigError
-from ml_api.settings.model import PREFIX, Settings, environment_name, option_name
+from ml_api.settings.conditions import SettingsOfCommand
+from ml_api.settings.model import Settings
+from ml_api.settings.reference import PREFIX, environment_name, option_name
 from ml_api.wording import what_is_wrong
 
 ENV_FILE = Path(".env")
@@ -62,8 +64,9 @@ def load_settings(
     found = list(problems)
     for layer in (_of_file(env_file, found), _of_environment(os.environ if environ is None else environ, found), options or {}):
         given |= {field: value for field, value in layer.items() if value.value.strip()}
+    kind = SettingsOfCommand if command else Settings
     try:
-        settings = Settings.model_validate({field: value.value for field, value in given.items()}, context={"command": command})
+        settings = kind.model_validate({field: value.value for field, value in given.items()}, context={"command": command})
     except ValidationError as exc:
         found += [_problem(error, given) for error in exc.errors()]
     if found:

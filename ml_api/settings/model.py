@@ -10,15 +10,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from ml_api.reverse_proxies import root_path_of
-from ml_api.settings import addresses, conditions, names
-
-PREFIX = "ML_API_"
+from ml_api.settings import values
 
 MIB = 2**20
 
-FullPath = Annotated[Path, AfterValidator(conditions.full_path)]
-Folder = Annotated[Path, AfterValidator(conditions.folder)]
-File = Annotated[Path, AfterValidator(conditions.file)]
+FullPath = Annotated[Path, AfterValidator(values.full_path)]
+Folder = Annotated[Path, AfterValidator(values.folder)]
+File = Annotated[Path, AfterValidator(values.file)]
 
 
 class Settings(BaseModel):
@@ -56,13 +54,13 @@ class Settings(BaseModel):
     ] = "auto"
     embedding_url: Annotated[
         str,
-        AfterValidator(addresses.triton_address),
+        AfterValidator(values.triton_address),
         Field(description="Triton server that runs the model, `triton://host:port/name`; empty to run it in this process."),
     ] = ""
 
     milvus_uri: Annotated[
         str,
-        AfterValidator(addresses.store_address),
+        AfterValidator(values.store_address),
         Field(
             description="`http(s)://host:port` of a Milvus server, or a local path ending in `.db` (Milvus Lite, embedded); "
             "empty for `milvus.db` in the data folder.",
@@ -82,7 +80,7 @@ class Settings(BaseModel):
     ] = 1024 * MIB
     milvus_token: Annotated[SecretStr, Field(description="Milvus token, `user:password` or an API key.")] = SecretStr("")
     milvus_database: Annotated[
-        str, AfterValidator(names.database), Field(description="Milvus database; empty for the default one.")
+        str, AfterValidator(values.database), Field(description="Milvus database; empty for the default one.")
     ] = ""
     milvus_tls_ca: Annotated[
         File | None, Field(description="CA certificate (PEM) that an `https://` Milvus server is verified with.")
@@ -92,7 +90,7 @@ class Settings(BaseModel):
     ] = ""
     collection: Annotated[
         str,
-        AfterValidator(names.collection),
+        AfterValidator(values.collection),
         Field(description="Name (Milvus alias) of the collection of vectors."),
     ] = "images"
     metric: Annotated[
@@ -128,7 +126,7 @@ class Settings(BaseModel):
     host: Annotated[str, Field(min_length=1, description="Address to listen on.")] = "127.0.0.1"
     allowed_hosts: Annotated[
         str,
-        AfterValidator(addresses.hosts),
+        AfterValidator(values.hosts),
         Field(
             description="`Host` names that requests may use beyond `localhost` and `ML_API_HOST`, separated by commas; "
             "`.example.org` for all names below it, `*` for any. Requests under other names are answered 421."
@@ -141,7 +139,7 @@ class Settings(BaseModel):
     ] = ""
     trusted_proxies: Annotated[
         str,
-        AfterValidator(addresses.proxies),
+        AfterValidator(values.proxies),
         Field(
             description="Addresses and networks of proxies whose `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` are used, "
             "separated by commas."
@@ -173,12 +171,12 @@ class Settings(BaseModel):
     log_queries: Annotated[bool, Field(description="Log search texts; otherwise only their length and a hash are logged.")] = False
     environment: Annotated[
         str,
-        AfterValidator(names.label),
+        AfterValidator(values.label),
         Field(description="Name of this deployment, on every log line (`service.environment`)."),
     ] = "development"
     revision: Annotated[
         str,
-        AfterValidator(names.label),
+        AfterValidator(values.label),
         Field(description="Commit of this build, for the metric `ml_api_build_info`; container images have it set."),
     ] = "unknown"
 
@@ -202,59 +200,14 @@ class Settings(BaseModel):
         """File through which syncs, which are processes of their own, pass their metrics to the service."""
         return self.data_dir / "sync.prom"
 
-    @field_validator("corpus")
-    @classmethod
-    def _corpus_is_named(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        if value is None and _command(info) in {"serve", "sync"}:
-            raise ValueError("name the folder of images")
-        return value
-
     @field_validator("model")
     @classmethod
     def _model_may_be_at_home(cls, value: str) -> str:
-        return str(conditions.full_path(Path(value))) if value.startswith("~") else value
+        return str(values.full_path(Path(value))) if value.startswith("~") else value
 
-    @field_validator("milvus_uri")
+    @field_validator("metrics_port")
     @classmethod
-    def _store_can_be_kept(cls, value: str, info: ValidationInfo) -> str:
-        if _command(info) and value.endswith(".db"):
-            conditions.require_writable(Path(value).parent)
-        return value
-
-    @field_validator("data_dir")
-    @classmethod
-    def _data_can_be_kept(cls, value: Path, info: ValidationInfo) -> Path:
-        """A service without an embedded store keeps only disposable files there, so that it need not be writable."""
-        holds_store = info.data.get("milvus_uri") == ""
-        if _command(info) == "sync" or (_command(info) == "serve" and holds_store):
-            conditions.require_writable(value)
-        return value
-
-    @field_validator("host")
-    @classmethod
-    def _host_is_an_address_of_this_machine(cls, value: str, info: ValidationInfo) -> str:
-        if _command(info) == "serve":
-            conditions.require_address(value)
-        return value
-
-    @field_validator("port", "metrics_port")
-    @classmethod
-    def _port_is_free(cls, value: int, info: ValidationInfo) -> int:
+    def _metrics_have_a_port_of_their_own(cls, value: int, info: ValidationInfo) -> int:
         if value == info.data.get("port"):
             raise ValueError(f"{value} is the API's port too: the metrics need one of their own")
-        if _command(info) == "serve" and "host" in info.data:
-            conditions.require_free_port(info.data["host"], value)
         return value
-
-
-def _command(info: ValidationInfo) -> str | None:
-    """The command that the settings are read for. What it needs of the machine is checked here, so that one run reports all."""
-    return info.context.get("command") if info.context else None
-
-
-def environment_name(field: str) -> str:
-    return PREFIX + field.upper()
-
-
-def option_name(field: str) -> str:
-    return "--" + field.replace("_", "-")

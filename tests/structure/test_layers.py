@@ -41,7 +41,7 @@ LAYERS = [
         "vectors.base",
         "vectors.validation",
         "progress",
-        "polling",
+        "periodic",
     },
     {
         "embedding.clip",

@@ -1,8 +1,18 @@
-"""The table of all settings in docs/settings.md, made from their declarations."""
+"""The names of settings as environment variables and options, and the table of all settings in docs/settings.md."""
 
-from typing import Any
+from typing import Any, Final
 
-from ml_api.settings.model import Settings, environment_name
+from ml_api.settings.model import Settings
+
+PREFIX: Final = "ML_API_"
+
+
+def environment_name(field: str) -> str:
+    return PREFIX + field.upper()
+
+
+def option_name(field: str) -> str:
+    return "--" + field.replace("_", "-")
 
 
 def settings_table() -> str:

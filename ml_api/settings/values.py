@@ -1,0 +1,88 @@
+"""Syntax of values in settings, and the existence of paths. Each check raises ValueError with a message for the user."""
+
+import re
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from ml_api.browsers import listed
+from ml_api.reverse_proxies import networks
+
+
+def collection(value: str) -> str:
+    """A valid Milvus alias, short enough that the collection's name, which is longer, is valid, too."""
+    if not re.fullmatch(r"[A-Za-z_]\w{0,99}", value, re.ASCII):
+        raise ValueError("must be a name of 1 to 100 letters (A-Z, a-z), digits and underscores that begins with no digit")
+    return value
+
+
+def database(value: str) -> str:
+    if not re.fullmatch(r"\w*", value, re.ASCII):
+        raise ValueError("must be a name of letters (A-Z, a-z), digits and underscores")
+    return value
+
+
+def label(value: str) -> str:
+    """The name of a deployment or a build."""
+    if not re.fullmatch(r"[\w.-]{1,64}", value):
+        raise ValueError("must be 1 to 64 letters, digits, dots, hyphens and underscores")
+    return value
+
+
+def hosts(value: str) -> str:
+    listed(value)
+    return value
+
+
+def proxies(value: str) -> str:
+    networks(value)
+    return value
+
+
+def triton_address(value: str) -> str:
+    if value and not re.fullmatch(r"triton://(\[[\da-fA-F:.]+\]|[\w.-]+):\d{1,5}/[\w.-]+", value):
+        raise ValueError("must be triton://host:port/name, with Triton's gRPC port (8001 as a rule)")
+    return value
+
+
+def store_address(value: str) -> str:
+    scheme, separator, rest = value.partition("://")
+    if separator and (scheme not in {"http", "https"} or not rest):
+        raise ValueError("must be http://host:port, https://host:port or a local path ending in .db")
+    if separator or not value:
+        return value
+    if not value.endswith(".db"):
+        raise ValueError("a local path must end in .db, such as data/milvus.db")
+    return str(full_path(Path(value)))
+
+
+def full_path(path: Path) -> Path:
+    """The absolute path, with `~` expanded."""
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError as exc:  # no HOME, or no such user
+        raise ValueError(f"{path}: whose home folder `~` is cannot be told; write the path out") from exc
+    except OSError as exc:
+        raise ValueError(f"{path}: the working directory is gone; write the path out") from exc
+
+
+def folder(path: Path) -> Path:
+    """The absolute path of an existing folder, with links resolved."""
+    return _there(path, stat.S_ISDIR, "a folder").resolve()
+
+
+def file(path: Path) -> Path:
+    """The absolute path of an existing file."""
+    return _there(path, stat.S_ISREG, "a file")
+
+
+def _there(path: Path, fits: Callable[[int], bool], what: str) -> Path:
+    full = full_path(path)
+    try:
+        if fits(full.stat().st_mode):
+            return full
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(f"{path} is not {what}: there is no {full}") from None
+    except OSError as exc:
+        raise ValueError(f"{path} cannot be looked at: {exc.strerror}") from exc
+    raise ValueError(f"{path} is not {what}")
