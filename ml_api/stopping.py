@@ -1,4 +1,4 @@
-"""Stopping a command by Ctrl-C or SIGTERM: at any moment, with one line, without a traceback.
+"""How processes end: a command by Ctrl-C or SIGTERM, at any moment, with one line, without a traceback; a child with its parent.
 
 A signal handler that raises could interrupt a library's cleanup anywhere. So a signal sets a flag while the command checks it, and
 otherwise ends the process at once, as `kill -9` does, which every part has to survive anyway.
@@ -6,14 +6,27 @@ otherwise ends the process at once, as `kill -9` does, which every part has to s
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
-from typing import Self
+from typing import Final, Self
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_PR_SET_PDEATHSIG: Final = 1
 
 Handler = Callable[[int, FrameType | None], None]
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends in any way (prctl(2); Linux only).
+
+    The parent is the thread that started this process, so that thread has to outlive it.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def leave_at_once() -> None:

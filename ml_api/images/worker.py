@@ -20,7 +20,7 @@ from ml_api.images.decoding import ImageLimits, decode
 from ml_api.images.fit import Fit
 from ml_api.images.handover import Handover
 from ml_api.images.thumbnails import thumbnail
-from ml_api.processes import end_with_parent
+from ml_api.stopping import end_with_parent
 
 OVERHEAD_BYTES: Final = 64 * 2**20
 """Beyond an image's pixels: the file itself, a decoder's tables, and stacks of its threads."""

@@ -3,6 +3,39 @@
 Labels are bounded whatever clients send: routes are labelled by their rule, never by raw paths, texts or ids.
 """
 
-from ml_api.metrics.all import Metrics, metrics_table
+from prometheus_client import CollectorRegistry, disable_created_metrics
 
-__all__ = ["Metrics", "metrics_table"]
+from ml_api.metrics.catalogue import Catalogue
+from ml_api.metrics.decoding import DecodingMetrics
+from ml_api.metrics.embedding import EmbeddingMetrics
+from ml_api.metrics.gpu import GpuMetrics
+from ml_api.metrics.http import HttpMetrics
+from ml_api.metrics.process import ProcessMetrics
+from ml_api.metrics.search import SearchMetrics
+from ml_api.metrics.store import StoreMetrics
+from ml_api.metrics.sync import SyncMetrics
+
+
+class Metrics:
+    """One instance per process; tests make their own, so that nothing is shared between them."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        # Timestamps beside every counter and histogram: more series, and nobody asks for them.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = registry or CollectorRegistry()
+        catalogue, of_syncs = Catalogue(self.registry), Catalogue(CollectorRegistry())
+        self.http = HttpMetrics(catalogue)
+        self.search = SearchMetrics(catalogue)
+        self.decoding = DecodingMetrics(catalogue)
+        self.embedding = EmbeddingMetrics(catalogue)
+        self.store = StoreMetrics(catalogue)
+        self.process = ProcessMetrics(catalogue)
+        self.gpu = GpuMetrics(catalogue)
+        self.sync = SyncMetrics(of_syncs)
+        self.definitions = tuple(catalogue.definitions + of_syncs.definitions)
+
+
+def metrics_table() -> str:
+    """Every metric as a row of a Markdown table: the one in docs/metrics.md."""
+    rows = ["| Metric | Type | Labels | Meaning |", "|---|---|---|---|"]
+    return "\n".join(rows + [definition.row() for definition in Metrics().definitions])

@@ -21,7 +21,6 @@ LAYERS = [
         "browsers",
         "environment",
         "files",
-        "processes",
         "reverse_proxies",
         "stages",
         "stopping",

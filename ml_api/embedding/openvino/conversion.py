@@ -21,7 +21,7 @@ from ml_api.embedding.openvino.files import Order, Outcome
 from ml_api.embedding.precision import Precision
 from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.errors import ConfigError, ModelUnavailable
-from ml_api.processes import end_with_parent
+from ml_api.stopping import end_with_parent
 
 COSINE: Final = 0.999
 """The least between a converted model's vectors and torch's in float32; bfloat16 gives 0.9999."""

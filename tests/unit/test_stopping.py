@@ -8,7 +8,7 @@ import pytest
 
 from tests.prometheus_server import wait_until
 
-CHILD = "from ml_api.processes import end_with_parent; end_with_parent(); print('ready', flush=True); import time; time.sleep(120)"
+CHILD = "from ml_api.stopping import end_with_parent; end_with_parent(); print('ready', flush=True); import time; time.sleep(120)"
 PARENT = f"""
 import subprocess, sys
 child = subprocess.Popen([sys.executable, "-c", {CHILD!r}], stdout=subprocess.PIPE, text=True)
