@@ -1,14 +1,13 @@
 """Spans of the real server arrive at a collector that speaks OTLP."""
 
-import contextlib
 import gzip
 import queue
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.request import Request
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from pytest_httpserver import HTTPServer
+from werkzeug import Response
 
 from tests.e2e.server_process import Server
 
@@ -16,46 +15,34 @@ PATIENCE_S = 20
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
-@contextlib.contextmanager
-def collector():
-    """Its address, and what was posted there."""
-    posted = queue.Queue()
+class Collector(HTTPServer):
+    """Use as a context; `posted` is a queue of what came."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            body = gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body
-            posted.put((self.path, ExportTraceServiceRequest.FromString(body)))
-            self.send_response(200)
-            self.end_headers()
+    def __init__(self):
+        super().__init__(host="127.0.0.1", threaded=True)
+        self.posted = queue.Queue()
+        self.expect_request("/v1/traces", method="POST").respond_with_handler(self._keep)
 
-        def log_message(self, *args):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", posted
-        finally:
-            server.shutdown()
-            thread.join()
+    def _keep(self, request):
+        body = request.get_data()
+        body = gzip.decompress(body) if request.headers.get("Content-Encoding") == "gzip" else body
+        self.posted.put(ExportTraceServiceRequest.FromString(body))
+        return Response(status=200)
 
 
 @pytest.fixture
 def traced(demo_corpus, tmp_path, monkeypatch):
-    with collector() as (address, posted):
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+    with Collector() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.port}")
         monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
         with Server(tmp_path, demo_corpus) as server:
-            yield server, posted
+            yield server, collector.posted
 
 
 def spans(posted):
     """As they come in, with what sent them."""
     while True:
-        path, request = posted.get(timeout=PATIENCE_S)
-        assert path == "/v1/traces"
+        request = posted.get(timeout=PATIENCE_S)
         for resource in request.resource_spans:
             service = {attribute.key: attribute.value.string_value for attribute in resource.resource.attributes}
             for scope in resource.scope_spans:

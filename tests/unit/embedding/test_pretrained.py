@@ -12,7 +12,7 @@ import pytest
 
 from ml_api.embedding.pretrained import resolve
 from ml_api.errors import ConfigError
-from tests.fake_hub import COMMIT, serve_hub
+from tests.fake_hub import COMMIT, FakeHub
 from tests.tiny_clip import DIM, build_tiny_clip
 
 ROOT = Path(__file__).parents[3]
@@ -166,23 +166,23 @@ def test_a_name_that_cannot_be_one_is_refused():
 def test_a_bare_name_is_downloaded_once_and_then_works_offline(tiny_clip, tmp_path):
     published = Path(shutil.copytree(tiny_clip, tmp_path / "published"))
     (published / "0_CLIPModel" / "pytorch_model.bin").write_bytes(b"a pickle")
-    with serve_hub(published, REPOSITORY) as (address, fetched):
-        first = resolve_elsewhere("tiny-clip", tmp_path / "home", address)
-    again = resolve_elsewhere("tiny-clip", tmp_path / "home", address)
+    with FakeHub(published, REPOSITORY) as hub:
+        first = resolve_elsewhere("tiny-clip", tmp_path / "home", hub.url)
+    again = resolve_elsewhere("tiny-clip", tmp_path / "home", hub.url)
 
     assert first.stdout == f"tiny-clip {COMMIT[:12]} {DIM} False\n", first.stderr
     assert again.stdout == first.stdout, again.stderr
-    assert "0_CLIPModel/model.safetensors" in fetched
-    assert "0_CLIPModel/pytorch_model.bin" not in fetched
+    assert "0_CLIPModel/model.safetensors" in hub.fetched
+    assert "0_CLIPModel/pytorch_model.bin" not in hub.fetched
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "vocab.json"])
 def test_an_incomplete_cache_is_completed(tiny_clip, tmp_path, name):
-    with serve_hub(tiny_clip, REPOSITORY) as (address, _):
-        resolve_elsewhere("tiny-clip", tmp_path / "home", address)
+    with FakeHub(tiny_clip, REPOSITORY) as hub:
+        resolve_elsewhere("tiny-clip", tmp_path / "home", hub.url)
         [missing] = (tmp_path / "home").rglob(f"snapshots/*/0_CLIPModel/{name}")
         missing.unlink()
-        again = resolve_elsewhere("tiny-clip", tmp_path / "home", address)
+        again = resolve_elsewhere("tiny-clip", tmp_path / "home", hub.url)
 
     assert again.returncode == 0, again.stderr
     assert missing.is_file()
@@ -190,16 +190,16 @@ def test_an_incomplete_cache_is_completed(tiny_clip, tmp_path, name):
 
 def test_a_hub_without_safetensors_downloads_nothing(tmp_path):
     pickled = build_tiny_clip(tmp_path / "pickled", safetensors=False)
-    with serve_hub(pickled, REPOSITORY) as (address, fetched):
-        answer = resolve_elsewhere("tiny-clip", tmp_path / "home", address)
+    with FakeHub(pickled, REPOSITORY) as hub:
+        answer = resolve_elsewhere("tiny-clip", tmp_path / "home", hub.url)
 
     assert "no safetensors weights on the hub" in answer.stderr
-    assert fetched == []
+    assert hub.fetched == []
 
 
 def test_an_unknown_name_is_told_apart_from_a_hub_that_is_away(tiny_clip, tmp_path):
-    with serve_hub(tiny_clip, REPOSITORY) as (address, _):
-        answer = resolve_elsewhere("clip-ViT-B-99", tmp_path / "home", address)
+    with FakeHub(tiny_clip, REPOSITORY) as hub:
+        answer = resolve_elsewhere("clip-ViT-B-99", tmp_path / "home", hub.url)
 
     assert "no such model, or it needs a login" in answer.stderr
 

@@ -37,10 +37,11 @@ class Keeping:
             return 200, {}
         if asked.method == "GET":
             return (200, self.kept[asked.path]) if asked.path in self.kept else (404, {})
-        path = f"{VIEW}/{asked.body['data_view']['id']}" if asked.path == VIEW else asked.path
+        body = asked.get_json(silent=True)
+        path = f"{VIEW}/{body['data_view']['id']}" if asked.path == VIEW else asked.path
         if asked.method == "PUT" and path == STREAM and path in self.kept:
             return 400, {"error": "resource_already_exists_exception"}
-        self.kept[path] = asked.body
+        self.kept[path] = body
         return 200, {}
 
 
@@ -100,7 +101,7 @@ def test_the_template_stands_before_the_data_stream_is_made(server):
 def test_elasticsearch_can_be_set_up_again(server, keeping):
     done("elasticsearch", server.url)
     before = dict(keeping.kept)
-    server.asked.clear()
+    server.clear_log()
     done("elasticsearch", server.url)
     assert ("PUT", STREAM) not in server.changes()
     assert {path: keeping.kept[path] for path in before} == before
