@@ -82,9 +82,7 @@ def test_a_service_that_runs_is_checked_limited_restarted_and_its_log_rotated(na
     service = SERVICES[name]
     assert service["deploy"]["resources"]["limits"]["memory"]
     assert {"max-size", "max-file"} <= service["logging"]["options"].keys()
-    assert service["restart"] == {"elasticsearch-setup": "on-failure:3", "kibana-setup": "on-failure:3"}.get(
-        name, "no" if name in ONE_SHOTS else "unless-stopped"
-    )
+    assert service["restart"] in ({"no", "on-failure:3"} if name in ONE_SHOTS else {"unless-stopped"})
     if name not in ONE_SHOTS | {"api", "api-gpu"}:  # the API's stands in its image
         assert service["healthcheck"]["test"][0].startswith("CMD")
 
@@ -168,23 +166,18 @@ def test_every_variable_of_the_api_is_a_setting():
     given = {name for service in SERVICES.values() for name in service.get("environment", {}) if name.startswith("ML_API_")}
     in_image = set(re.findall(r"\b(ML_API_[A-Z_]+)=", (ROOT / "ml_api" / "Dockerfile").read_text()))
     in_example = {name for name in example() if name.startswith("ML_API_")}
+    assert given
     assert given | in_image | in_example <= known
-    assert {"ML_API_MODEL", "ML_API_MILVUS_URI", "ML_API_HOST", "ML_API_CORPUS"} <= given | in_image
 
 
-def test_profiles_choose_one_api():
-    assert {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service} == {
-        "api": ["cpu"],
-        "api-gpu": ["gpu"],
-        "dcgm-exporter": ["gpu"],
-        "sync": ["tools"],
-        "draw-demo": ["tools"],
-        "triton": ["triton"],
-        "triton-gpu": ["triton-gpu"],
-        "triton-repository": ["triton", "triton-gpu"],
-    }
-    for name in ("api", "triton"):
-        assert SERVICES[f"{name}-gpu"]["networks"]["default"]["aliases"] == [name]
+def test_a_gpu_s_service_takes_the_place_of_a_cpu_s():
+    """Under its name, and never beside it: they would take turns."""
+    everywhere = {profile for service in SERVICES.values() for profile in service.get("profiles", [])}
+    for name, service in SERVICES.items():
+        if name.endswith("-gpu"):
+            replaced = name.removesuffix("-gpu")
+            assert replaced in service["networks"]["default"]["aliases"]
+            assert not {*service.get("profiles", everywhere)} & {*SERVICES[replaced].get("profiles", everywhere)}
 
 
 def test_setup_programs_are_modules_of_this_repository():
