@@ -1,6 +1,7 @@
 """One span for each request, sent to an OpenTelemetry collector where OpenTelemetry's own variables ask for it; off otherwise.
 
-Ids come from `tracing`, which log lines and exemplars need without OpenTelemetry, too: here they are only passed on.
+OpenTelemetry's tracer makes them, samples them and holds them to its limits, as its variables say. Ids come from `tracing`: log
+lines and exemplars need them without OpenTelemetry, too.
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """
 
@@ -9,12 +10,13 @@ from collections.abc import Mapping
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 
-from ml_api import __version__
+from ml_api import __version__, tracing
 from ml_api.errors import ConfigError
 from ml_api.tracing import Origin
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import SpanProcessor
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 CLOSE_TIMEOUT_S: Final = 1.0
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -44,41 +46,65 @@ class Spans:
         try:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
             from opentelemetry.sdk.resources import Resource
+            from opentelemetry.sdk.trace import TracerProvider
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
         except ImportError as exc:
             raise ConfigError("OTEL_* asks for traces; that needs `pip install -r requirements-otel.txt`") from exc
-        self._resource = Resource.create(
+        resource = Resource.create(
             {
                 "service.name": environ.get("OTEL_SERVICE_NAME") or "ml_api",
                 "service.version": __version__,
                 "deployment.environment.name": environment,
             }
         )
-        self._processor: SpanProcessor = BatchSpanProcessor(OTLPSpanExporter())
+        self._provider = TracerProvider(resource=resource, id_generator=_ids_of_origins(), shutdown_on_exit=False)
+        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._tracer = self._provider.get_tracer("ml_api", __version__)
 
     def add(self, origin: Origin, name: str, seconds: float, attributes: Mapping[str, str | int | float], *, failed: bool) -> None:
         """A request that has just been answered. Not sent where its caller does not record the trace."""
-        from opentelemetry.sdk.trace import ReadableSpan
-        from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+        from opentelemetry.trace import SpanKind, Status, StatusCode
 
-        trace_id, flags = int(origin.trace_id, 16), TraceFlags(TraceFlags.SAMPLED if origin.sampled else TraceFlags.DEFAULT)
         ended = time.time_ns()
-        self._processor.on_end(
-            ReadableSpan(
-                name,
-                SpanContext(trace_id, int(origin.span_id, 16), is_remote=False, trace_flags=flags),
-                SpanContext(trace_id, int(origin.parent_id, 16), is_remote=True, trace_flags=flags) if origin.parent_id else None,
-                self._resource,
-                attributes,
-                kind=SpanKind.SERVER,
-                status=Status(StatusCode.ERROR if failed else StatusCode.UNSET),
-                start_time=ended - int(seconds * 1e9),
-                end_time=ended,
+        with tracing.on_behalf_of([origin]):
+            span = self._tracer.start_span(
+                name, _parent(origin), SpanKind.SERVER, attributes, start_time=ended - int(seconds * 1e9)
             )
-        )
+        if failed:
+            span.set_status(Status(StatusCode.ERROR))
+        span.end(ended)
 
     def close(self) -> None:
         """Send what is left, if the collector takes it soon: OpenTelemetry itself waits for one that hangs, whatever it is told."""
-        closing = Thread(target=self._processor.shutdown, name="spans-close", daemon=True)
+        closing = Thread(target=self._provider.shutdown, name="spans-close", daemon=True)
         closing.start()
         closing.join(CLOSE_TIMEOUT_S)
+
+
+def _parent(origin: Origin) -> "Context":
+    """The caller's span, if it sent one."""
+    from opentelemetry.context import Context
+    from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+
+    if origin.parent_id is None:
+        return Context()
+    flags = TraceFlags(TraceFlags.SAMPLED if origin.sampled else TraceFlags.DEFAULT)
+    caller = SpanContext(int(origin.trace_id, 16), int(origin.parent_id, 16), is_remote=True, trace_flags=flags)
+    return set_span_in_context(NonRecordingSpan(caller), Context())
+
+
+def _ids_of_origins() -> "IdGenerator":
+    """A span has the ids under which its request is known already: to its caller, in the log, in exemplars."""
+    from opentelemetry.sdk.trace.id_generator import IdGenerator
+
+    class IdsOfOrigins(IdGenerator):
+        def generate_trace_id(self) -> int:
+            return int(tracing.origins()[0].trace_id, 16)
+
+        def generate_span_id(self) -> int:
+            return int(tracing.origins()[0].span_id, 16)
+
+        def is_trace_id_random(self) -> bool:
+            return True
+
+    return IdsOfOrigins()
