@@ -51,10 +51,15 @@ test: lint $(VENV)/.milvus-server $(VENV)/.triton-server $(VENV)/.client-generat
 	@scripts/system-packages chromium nginx-light $(MONITORING)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
+# What is imported there stands in the requirements of users; tests and benchmarks have more (tests/structure/test_requirements.py).
+IMPORTING := ml_api demo grafana monitoring
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/deptry $(IMPORTING)
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix

@@ -1,0 +1,27 @@
+"""What is imported stands in the requirements, and what stands there is imported."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DEPTRY = Path(sys.executable).parent / "deptry"
+
+
+def deptry(*arguments):
+    return subprocess.run([DEPTRY, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_requirements_and_imports_of_what_users_run_agree():
+    result = deptry("ml_api", "demo", "grafana", "monitoring")
+    assert result.returncode == 0, result.stderr
+
+
+def pins(name):
+    lines = (line.partition("#")[0].strip() for line in (ROOT / name).read_text().splitlines())
+    return [line.partition("==")[0] for line in lines if "==" in line]
+
+
+def test_a_version_is_pinned_in_one_place():
+    names = [name for file in [*ROOT.glob("requirements*.txt"), ROOT / "constraints.txt"] for name in pins(file.name)]
+    assert sorted(names) == sorted(set(names))
