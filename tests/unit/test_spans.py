@@ -4,11 +4,16 @@ import subprocess
 import sys
 
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
+from ml_api import tracing
 from ml_api.errors import ConfigError
-from ml_api.spans import wanted
+from ml_api.spans import Spans, wanted
+from tests.otlp_collector import Collector
 
 ENDPOINT = "http://collector:4318"
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+RECORDED, NOT_RECORDED = f"00-{TRACE}-{PARENT}-01", f"00-{TRACE}-{PARENT}-00"
 
 
 @pytest.mark.parametrize(
@@ -51,3 +56,45 @@ except ConfigError as exc:
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert "requirements-otel.txt" in result.stdout
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """What a collector gets of requests with these `traceparent` headers, beside their origins."""
+
+    def send(*traceparents, failed=False, **variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        origins = [tracing.request_origin(None, traceparent) for traceparent in traceparents]
+        with Collector() as collector:
+            monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+            spans = Spans({}, "testing")
+            for origin in origins:
+                spans.add(origin, "GET /v1/search/text", 0.25, {"http.route": "/v1/search/text"}, failed=failed)
+            spans.close()
+        return origins, [span for _, span in iter(lambda: None if collector.spans.empty() else collector.spans.get(), None)]
+
+    return send
+
+
+def test_a_span_has_the_ids_that_its_caller_and_the_log_were_told(sent):
+    (began, continued), (root, child) = sent(None, RECORDED)
+    assert (root.trace_id.hex(), root.span_id.hex(), root.parent_span_id) == (began.trace_id, began.span_id, b"")
+    assert (child.trace_id.hex(), child.span_id.hex(), child.parent_span_id.hex()) == (TRACE, continued.span_id, PARENT)
+    assert child.end_time_unix_nano - child.start_time_unix_nano == 250_000_000
+
+
+def test_what_a_caller_does_not_record_is_not_sent(sent):
+    assert sent(NOT_RECORDED)[1] == []
+
+
+def test_a_request_that_failed_is_told_as_such(sent):
+    for failed, code in ((True, Status.STATUS_CODE_ERROR), (False, Status.STATUS_CODE_UNSET)):
+        _, [span] = sent(None, failed=failed)
+        assert span.status.code == code
+
+
+def test_opentelemetry_s_own_variables_bound_what_is_sent(sent):
+    _, [span] = sent(None, OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT="3")
+    assert span.attributes[0].value.string_value == "/v1"
+    assert sent(None, OTEL_TRACES_SAMPLER="always_off")[1] == []
