@@ -95,7 +95,7 @@ def _cached(repository: str) -> Path | None:
 def _download(repository: str, model: str, timeout_s: float) -> Path:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
-    from huggingface_hub.utils import httpx  # under this name whatever its HTTP client is called: kept for who catches its errors
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # its HTTP client, exported for who catches its errors
 
     try:
         # Asked first, as snapshot_download waits without limit for a hub that accepts the connection and then says nothing.

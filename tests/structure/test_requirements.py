@@ -17,6 +17,22 @@ def test_requirements_and_imports_of_what_users_run_agree():
     assert result.returncode == 0, result.stderr
 
 
+def test_what_tests_and_benchmarks_import_is_required(tmp_path):
+    """Not the other way round: nobody imports a linter."""
+    (tmp_path / "deptry.toml").touch()  # in place of pyproject.toml, from which deptry would take users' requirements
+    result = deptry(
+        *("tests", "benchmarks", "--exclude", "__pycache__", "--config", str(tmp_path / "deptry.toml")),
+        *("--requirements-files", "requirements-dev.txt,requirements-bench.txt", "--ignore", "DEP002"),
+        *(
+            word
+            for name in ("ml_api", "demo", "grafana", "monitoring", "tests", "benchmarks")
+            for word in ("--known-first-party", name)
+        ),
+        *("--per-rule-ignores", "DEP001=triton_python_backend_utils|image_search"),
+    )
+    assert result.returncode == 0, result.stderr
+
+
 def pins(name):
     lines = (line.partition("#")[0].strip() for line in (ROOT / name).read_text().splitlines())
     return [line.partition("==")[0] for line in lines if "==" in line]
