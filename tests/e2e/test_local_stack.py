@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from monitoring.local.launcher import ServerProcess, free_ports
+from tests.converted_models import share_converted_models
 from tests.e2e.server_process import MODEL, children, environment
 from tests.prometheus_server import Prometheus, wait_until
 
@@ -19,6 +20,8 @@ class Stack(ServerProcess):
 
     def __init__(self, folder, corpus, path=None):
         port, metrics_port = free_ports(2)
+        (folder / "kept").mkdir()
+        share_converted_models(folder / "kept")
         settings = environment(model=MODEL, corpus=corpus, port=port, metrics_port=metrics_port, data_dir="kept")
         super().__init__(
             [sys.executable, "-m", "monitoring.local"],
