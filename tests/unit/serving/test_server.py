@@ -6,7 +6,7 @@ from contextlib import closing
 from ml_api.images import ImageLimits
 from ml_api.serving.server import Server
 from ml_api.settings import load_settings
-from tests.e2e.server_process import free_port
+from monitoring.local.launcher import free_port
 from tests.stand_ins import stand_in_services
 
 
