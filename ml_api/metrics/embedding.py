@@ -1,5 +1,6 @@
 """Metrics of the model: queue, batches, soundness of its vectors."""
 
+from enum import StrEnum
 from typing import Final
 
 from ml_api.metrics.catalogue import SECONDS, Catalogue
@@ -10,6 +11,14 @@ BATCH_SIZES: Final = tuple(2**power for power in range(9))
 BATCH_SECONDS: Final = SECONDS[1:]
 NORMS: Final = (0.5, 0.9, 0.99, 0.999, 1.001, 1.01, 1.1, 2)
 """Vectors are normalised: what is not within 0.001 of 1 is broken."""
+
+
+class InputOutcome(StrEnum):
+    OK = "ok"
+    ERROR = "error"
+    OUT_OF_MEMORY = "oom"
+    EXPIRED = "expired"
+    """Its time was up before the model had it."""
 
 
 class EmbeddingMetrics:
@@ -25,7 +34,7 @@ class EmbeddingMetrics:
         self.items = catalogue.counter(
             "ml_api_embed_items",
             "Inputs to the model, by outcome.",
-            {"modality": MODALITIES, "outcome": ("ok", "error", "oom", "expired")},
+            {"modality": MODALITIES, "outcome": tuple(InputOutcome)},
         )
         self.norm = catalogue.histogram(
             "ml_api_embedding_norm", "L2 norm of the vectors that the model returned; 1 for sound ones.", by_modality, buckets=NORMS

@@ -2,7 +2,12 @@
 
 import pytest
 
+from grafana.source import colours
 from ml_api.metrics import Metrics
+from ml_api.metrics.embedding import InputOutcome
+from ml_api.metrics.store import CallOutcome
+from ml_api.records import SyncOutcome
+from ml_api.stages import Stage
 from tests.dashboards import expressions, names, rules, substituted
 
 FOREIGN = {
@@ -81,3 +86,9 @@ def test_no_foreign_metric_is_listed_in_vain():
 
 def test_every_recorded_series_is_read():
     assert RECORDED <= READ_BY_PANELS | READ_BY_RULES
+
+
+def test_the_dashboards_have_a_colour_for_every_stage_and_outcome():
+    assert list(colours.STAGES) == list(Stage)
+    assert list(colours.SYNC) == list(SyncOutcome)
+    assert set(colours.OUTCOMES) == {*InputOutcome, *CallOutcome}

@@ -4,10 +4,8 @@ import threading
 
 import pytest
 
-from grafana.source import colours
 from ml_api import stages
 from ml_api.api.schemas import Timings
-from ml_api.records import SyncOutcome
 from ml_api.stages import Operation, Stage, stage
 
 
@@ -58,11 +56,3 @@ def test_the_searches_of_other_threads_are_theirs():
 
 def test_an_answer_tells_every_stage_before_it_is_written():
     assert list(Timings.model_fields) == [name for name in Stage if name is not Stage.SERIALIZE] + ["total"]
-
-
-def test_the_dashboards_have_a_colour_for_every_stage():
-    assert list(colours.STAGES) == list(Stage)
-
-
-def test_the_dashboards_have_a_colour_for_every_outcome():
-    assert list(colours.SYNC) == list(SyncOutcome)

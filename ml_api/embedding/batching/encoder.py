@@ -22,6 +22,7 @@ from ml_api.embedding.batching.sizing import MAX_BATCH, TYPICAL, PassCost
 from ml_api.embedding.splitting import Ceiling, Parts
 from ml_api.errors import DeadlineExceeded, MlApiError, ModelOutOfMemory, ModelUnavailable, NonFiniteVector
 from ml_api.metrics import Metrics
+from ml_api.metrics.embedding import InputOutcome
 from ml_api.records import ModelInfo, Vectors
 
 CLOSE_TIMEOUT_S: Final = 10.0
@@ -61,7 +62,7 @@ class BatchingEncoder:
         except TimeoutError as exc:
             # If its batch is already in the model, its vector is thrown away.
             if waiting.answer.cancel():
-                self._metrics.embedding.items.labels(item.modality, "expired").inc()
+                self._metrics.embedding.items.labels(item.modality, InputOutcome.EXPIRED).inc()
             self._queue.withdraw(waiting)
             raise _too_late(timeout_s) from exc
 
@@ -109,7 +110,7 @@ class BatchingEncoder:
         embed_s = perf_counter() - started
         self._ceilings[modality].fitted(len(part))
         measured = self._metrics.embedding
-        measured.items.labels(modality, "ok").inc(len(part))
+        measured.items.labels(modality, InputOutcome.OK).inc(len(part))
         measured.batch_size.labels(modality).observe(len(part))
         measured.batch_duration.labels(modality).observe(embed_s)
         for waiting, vector, length in answers:
@@ -123,7 +124,7 @@ class BatchingEncoder:
             if not out_of_memory:
                 _log.warning("the model failed on %d inputs together; trying them in halves", len(part), exc_info=exc)
             return
-        self._metrics.embedding.items.labels(modality, "oom" if out_of_memory else "error").inc()
+        self._metrics.embedding.items.labels(modality, InputOutcome.OUT_OF_MEMORY if out_of_memory else InputOutcome.ERROR).inc()
         if isinstance(exc, NonFiniteVector):
             self._metrics.embedding.nonfinite.labels(modality).inc()
         part[0].answer.set_exception(_translated(exc))
@@ -132,7 +133,7 @@ class BatchingEncoder:
         """Without those whose time ran out while their batch was failing: their callers are gone, or about to go."""
         late = [waiting for waiting in batch if waiting.late()]
         for waiting in late:
-            self._metrics.embedding.items.labels(modality, "expired").inc()
+            self._metrics.embedding.items.labels(modality, InputOutcome.EXPIRED).inc()
             waiting.answer.set_exception(_too_late(waiting.deadline - waiting.since))
         return [waiting for waiting in batch if waiting not in late]
 
