@@ -1,4 +1,4 @@
-"""The production server: granian in one process, and who is let in when more come than can be answered."""
+"""The production server: granian in one process, admission control, and limits on slow clients."""
 
 from ml_api.serving.server import Server, end
 

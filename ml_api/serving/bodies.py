@@ -1,4 +1,4 @@
-"""Bodies of requests, read before a thread or a place in the line is given to them: a client that sends slowly waits alone."""
+"""Request bodies, read before the request takes a thread or a permit, so that a slow client delays only itself."""
 
 import asyncio
 from collections import OrderedDict
@@ -12,18 +12,18 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from ml_api.errors import MalformedRequest, Overloaded, RequestTimeout
 
 SILENCE_S: Final = 10.0
-"""Longest wait for the next bytes of a body."""
+"""Longest pause within a body."""
 TOTAL_S: Final = 120.0
 """Longest time for all of a body: 12 MB over a line of 1 Mbit/s take 96 s."""
 BUFFERED_BYTES: Final = 256 * 2**20
-"""Of all bodies together but the small ones, from their first byte until their requests are answered.
+"""Limit for all bodies together except small ones, from their first byte until their requests are answered.
 
-Beyond it that unfinished one goes which is slowest: which took its last SMALL_BYTES the longest time ago.
+Beyond it the slowest unfinished body is dropped: the one that received its last SMALL_BYTES the longest time ago.
 """
 SMALL_BYTES: Final = 64 * 1024
-"""Bodies up to this size are not counted, and so never refused for what others upload."""
+"""Bodies up to this size are not counted, so that other uploads never cause their refusal."""
 LINGER_S: Final = 5.0
-"""How long a client may go on sending after its answer: hung up on at once, it would not see it (RFC 9112, section 9.6)."""
+"""Time to read on after an early answer: if the connection were closed at once, the client would not see it (RFC 9112, 9.6)."""
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -32,7 +32,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 class _Upload:
     patience: asyncio.Timeout
     body: bytearray = field(default_factory=bytearray)
-    """And no list of parts: whoever sends chunks of one byte decides how many there are."""
+    """Not a list of parts, whose number a client with chunks of one byte would decide."""
     is_dropped: bool = False
 
 
@@ -55,15 +55,15 @@ class Bodies:
         self._buffered_bytes = buffered_bytes
         self._buffered = 0
         self._unfinished: OrderedDict[_Upload, None] = OrderedDict()
-        """Those that count, the slowest first."""
+        """Counted unfinished bodies, the slowest first."""
 
     def check(self, stated_bytes: int) -> None:
-        """Raises RequestEntityTooLarge for a length that need not be read to be refused."""
+        """Raises RequestEntityTooLarge for a declared length over the limit."""
         if stated_bytes > self._max_bytes:
             raise RequestEntityTooLarge
 
     async def read(self, receive: Receive) -> bytes:
-        """All of it; give it back with `release`. Raises as `check`, and Overloaded, RequestTimeout, MalformedRequest."""
+        """The whole body, to be returned with `release`. Raises as `check`, and Overloaded, RequestTimeout, MalformedRequest."""
         upload = _Upload(asyncio.timeout(self._total_s))
         try:
             async with upload.patience:
@@ -83,10 +83,10 @@ class Bodies:
         return bytes(upload.body)
 
     async def _read_part(self, receive: Receive, upload: _Upload) -> bool:
-        """Whether there is more to come."""
+        """Whether more parts follow."""
         async with asyncio.timeout(self._silence_s):
             message = await receive()
-        if upload.is_dropped:  # by one whose part came in the same turn of the loop
+        if upload.is_dropped:  # by another body's part in the same turn of the event loop
             raise _no_room()
         if message["type"] == "http.disconnect":
             raise MalformedRequest("the request body broke off, or is not well-formed HTTP/1.1")
@@ -108,7 +108,7 @@ class Bodies:
         upload, _ = self._unfinished.popitem(last=False)
         upload.is_dropped = True
         self._buffered -= len(upload.body)
-        if not upload.patience.expired():  # or it is about to wake up anyway
+        if not upload.patience.expired():  # otherwise it wakes up anyway
             upload.patience.reschedule(0)  # its reader wakes up with a TimeoutError
 
     def _give_up(self, upload: _Upload) -> None:
@@ -120,7 +120,7 @@ class Bodies:
         self._buffered -= _counted(len(body))
 
     async def read_on(self, receive: Receive) -> None:
-        """Forget what a refused client is still sending, for a while."""
+        """Read and discard what a refused client still sends, for at most `linger_s`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._linger_s):
                 while (await receive()).get("more_body", False):
@@ -132,4 +132,4 @@ def _counted(size: int) -> int:
 
 
 def _no_room() -> Overloaded:
-    return Overloaded("more is being uploaded than fits in memory; try again")
+    return Overloaded("too many uploads are in progress to be held in memory; try again")

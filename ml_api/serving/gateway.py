@@ -1,6 +1,6 @@
-"""Every request's way to the application: its body is read, it is admitted, a thread works on it, its answer is sent.
+"""The ASGI application around Flask: reads the body, admits the request, runs it in a thread, sends the answer.
 
-Clients that send or read slowly hold no thread and no permit: the event loop reads and sends. The loop also writes refusals.
+Clients that send or read slowly hold no thread and no permit, because the event loop reads and sends. It also answers refusals.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ from ml_api.serving.wsgi import Answer, call, environ_of
 
 LIVE: Final = "/livez"
 READY: Final = "/readyz"
-"""Always answered, also when the queue is full: an overloaded service is alive, and must not be restarted for it."""
+"""Always answered, even if the queue is full: an overloaded service is alive and must not be restarted."""
 READY_THREADS: Final = 2
-"""More than one, as callers of one look share it and those of the next come meanwhile."""
+"""More than one, because callers of the next check arrive while the current one runs."""
 FILE_THREADS: Final = 4
-"""For the pieces of long answers, which are read from disk."""
+"""Threads for the pieces of long answers, which are read from disk."""
 STATIC_THREADS: Final = 1
-"""For the pages' own files, which wait for nothing. In the threads of searches, 64 clients that asked for them as fast as they
-could made a search take eight times as long: each takes 1.5 ms of Python's lock, and so many threads are in its queue."""
+"""Threads for static files. In the request threads, 64 clients that requested static files as fast as possible made a search take
+eight times as long: each file holds Python's global interpreter lock for 1.5 ms, and many threads wait for it."""
 URI_BYTES: Final = 8190
 HEADERS_BYTES: Final = 64 * 1024
 LISTEN_S: Final = 30.0
@@ -48,9 +48,9 @@ _log = logging.getLogger(__name__)
 
 
 class Gateway:
-    """An ASGI application (https://asgi.readthedocs.io) around a WSGI one, whose requests have their bodies in memory.
+    """An ASGI application (https://asgi.readthedocs.io) around a WSGI one; request bodies are in memory.
 
-    For one event loop. Only the application itself runs in threads.
+    For one event loop. Only the WSGI application runs in threads.
     """
 
     def __init__(self, app: Flask, admission: Admission, bodies: Bodies, *, threads: int, listen_s: float = LISTEN_S) -> None:
@@ -69,7 +69,7 @@ class Gateway:
         self._static_folders = tuple({start + folder for folder in _static_folders(app) for start in ("", root)})
         self._at: Counter[str] = Counter()
         self.busy: Counter[int] = Counter()
-        """The ports of clients whose requests have been read and are not answered yet."""
+        """Client ports of requests that have been read and are not answered yet."""
         self._describe(app)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -84,9 +84,9 @@ class Gateway:
             if is_unread and answer.status != STATUS[RequestTimeout]:
                 await self._bodies.read_on(receive)
         except TimeoutError:
-            _log.info("gave up a client that did not take its answer for %g s", self._listen_s)
+            _log.info("a client did not receive its answer for %g s; the connection is closed", self._listen_s)
         except asyncio.CancelledError:
-            pass  # the server ends, and this client has had its time; whatever is raised here granian logs with a traceback
+            pass  # the server stops; granian would log an exception with a traceback
 
     @property
     def unanswered(self) -> int:
@@ -95,19 +95,19 @@ class Gateway:
 
     @property
     def unread(self) -> int:
-        """Requests that are still on their way here."""
+        """Requests whose bodies are still being read."""
         return self._at["reading"]
 
     async def _answer(self, scope: dict[str, Any], receive: Receive) -> tuple[Answer, bool]:
-        """What to say, and whether there is a body that has not been read to its end."""
+        """The answer, and whether a part of the body has not been read."""
         headers = _first_of_each(scope)
         stated_bytes = int(headers.get(b"content-length", 0))  # the server has checked that it is a number
         has_body = stated_bytes > 0 or b"transfer-encoding" in headers
-        if scope["path"] in self._live:  # the application has nothing to wait for, so the loop can ask it itself
+        if scope["path"] in self._live:  # answered without waiting, so the event loop can call it
             return self._call(scope, b"", perf_counter()), has_body
         if scope["path"] in self._ready:
             return await self._run(self._readiness, scope, b"", perf_counter()), has_body
-        if self._admission.full:  # before all else, as there may be thousands of them a second
+        if self._admission.full:  # first of all, since there may be thousands a second
             return self._overloaded(scope), has_body
         try:
             _check_head(scope)
@@ -193,12 +193,12 @@ async def _say(send: Send, answer: Answer, *, close: bool) -> None:
 
 
 def _static_folders(app: Flask) -> set[str]:
-    """What the paths of static files begin with."""
+    """Path prefixes of static files."""
     return {rule.rule.partition("<")[0] for rule in app.url_map.iter_rules() if rule.endpoint.split(".")[-1] == "static"}
 
 
 def _first_of_each(scope: dict[str, Any]) -> dict[bytes, bytes]:
-    """The headers by name."""
+    """The first header of each name."""
     return dict(reversed(scope["headers"]))
 
 

@@ -1,7 +1,7 @@
-"""Room for who comes next: when no more connections fit, those that have been idle for longest are closed.
+"""Closes the longest idle connections when no further ones can be accepted.
 
-granian accepts as many as it is told to, and leaves all others waiting until one of those ends by itself: 1,100 that said nothing
-kept health checks waiting for 19 s. It has no way to close one, so that is done here, by the sockets of this process.
+granian accepts a fixed number of connections and lets others wait until one of them ends: 1,100 silent ones delayed health checks
+by 19 s. It cannot close connections, so this module closes them through the sockets of the process.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ from typing import Final, Self
 from ml_api.logs.repeats import Repeats
 
 LOOK_S: Final = 0.1
-"""How often it is looked whether somebody waits to be accepted: one system call."""
+"""Interval of the check for connections that wait to be accepted, which is one system call."""
 SHARE: Final = 16
-"""At least so small a part of all connections is closed at once, as looking at each takes some 10 µs."""
+"""At least this part of all connections is closed at once, because examining each takes some 10 µs."""
 LEAST_IDLE_MS: Final = 100
-"""A request may be on its way in a connection that is idle for less."""
+"""Shorter idle times may be a request in transit."""
 
 _INFO: Final = struct.Struct("B 23x I 16x I 4x I")
-"""Of `struct tcp_info` (linux/tcp.h): `state`, `unacked`, `last_data_sent` and `last_data_recv`, these in milliseconds."""
+"""Fields of `struct tcp_info` (linux/tcp.h): `state`, `unacked`, `last_data_sent` and `last_data_recv` in milliseconds."""
 _LISTENS: Final = 10
 
 _log = logging.getLogger(__name__)
@@ -40,38 +40,38 @@ class _Socket:
     descriptor: int
     listens: bool
     waiting: int
-    """To be accepted, where it listens."""
+    """Connections to be accepted, if it listens."""
     idle_ms: int
-    """Since a byte came or went."""
+    """Time since a byte was received or sent."""
 
     @classmethod
     def of(cls, descriptor: int, port: int) -> Self | None:
-        """None unless it is a TCP socket of this port."""
+        """The socket, or None if it is not a TCP socket of this port."""
         try:
             with _borrowed(descriptor) as lent:
                 info = lent.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
                 if lent.getsockname()[1] != port:
                     return None
-        except OSError:  # another kind of socket, a file, or nothing
+        except OSError:  # another kind of socket, a file, or unused
             return None
         state, waiting, sent_ms, received_ms = _INFO.unpack(info)
         return cls(descriptor, state == _LISTENS, waiting, min(sent_ms, received_ms))
 
 
 class ConnectionReaper:
-    """Of the connections that one port has accepted, at most `most`. Linux tells of them; elsewhere nothing is done."""
+    """Watches the connections that one port has accepted, at most `most`. On Linux only; elsewhere it does nothing."""
 
     def __init__(self, port: int, most: int, busy: Container[int]) -> None:
-        """Whoever has a port in `busy` is being answered, and is left alone."""
+        """Connections with a client port in `busy` are being answered and stay open."""
         self._port = port
         self._most = most
         self._busy = busy
         self._repeats = Repeats(_log)
         self._own = os.open(os.devnull, os.O_RDONLY)
-        """A descriptor to look at connections by, there also when no other is to be had."""
+        """A reserved descriptor for examining connections, even if all others are in use."""
 
     async def relieve(self) -> None:
-        """Until cancelled."""
+        """Runs until cancelled."""
         if sys.platform != "linux":
             return
         listening, looks, pause_s = None, 0, LOOK_S
@@ -81,7 +81,7 @@ class ConnectionReaper:
             listening = listening and _Socket.of(listening.descriptor, self._port)
             listening = listening or next((found for found in self._sockets() if found.listens), None)
             looks = looks + 1 if listening and listening.waiting else 0
-            if listening and looks > 1:  # in between there was time to accept them, had there been room
+            if listening and looks > 1:  # they would have been accepted since the last check if there were room
                 began = perf_counter()
                 await asyncio.to_thread(self._close_idle, listening)
                 pause_s = max(LOOK_S, 4 * (perf_counter() - began))
@@ -93,12 +93,12 @@ class ConnectionReaper:
         idle = sorted((one for one in connections if one.idle_ms >= LEAST_IDLE_MS), key=lambda one: -one.idle_ms)
         closable = (one for one in idle if self._close(one))
         closed = len(list(islice(closable, max(listening.waiting, self._most // SHARE))))
-        os.dup2(listening.descriptor, self._own)  # lets go of the last one
-        told = f"closed {closed} idle connections, as {len(connections)} were open and more came"
+        os.dup2(listening.descriptor, self._own)  # releases the last connection
+        told = f"closed {closed} idle connections: {len(connections)} were open and more waited"
         self._repeats.tell("crowded", told, logging.WARNING)
 
     def _close(self, connection: _Socket) -> bool:
-        """Whether it was idle still. By a descriptor of our own: the other may stand for something else at any moment."""
+        """Close it if it is still idle. It is duplicated first, because its descriptor may be reused at any moment."""
         with suppress(OSError):
             os.dup2(connection.descriptor, self._own)
             now = _Socket.of(self._own, self._port)
@@ -110,7 +110,7 @@ class ConnectionReaper:
         return False
 
     def _sockets(self) -> Iterator[_Socket]:
-        """By trying all numbers, as a look into /proc takes a descriptor."""
+        """All sockets of the port. All numbers are tried, because listing /proc needs a descriptor."""
         for descriptor in range(resource.getrlimit(resource.RLIMIT_NOFILE)[0]):
             if descriptor != self._own and (found := _Socket.of(descriptor, self._port)):
                 yield found

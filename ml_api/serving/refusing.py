@@ -1,6 +1,6 @@
-"""Answers to those who come on top of what can be done, and how they are counted.
+"""503 answers to requests over capacity, with their metrics and log lines.
 
-They never reach the application: a service that is short of time must not spend it on saying so.
+They are written without calling the application, because an overloaded service must not spend time on refusals.
 """
 
 import logging
@@ -32,23 +32,23 @@ class _Observed(Protocol):
 
 
 class Refusals:
-    """Writes them, counts them at once for the metrics, and from time to time tells the log of them."""
+    """Writes the answers, counts each in the metrics, and logs them at most once a second."""
 
     def __init__(self, app: Flask, repeats: Repeats) -> None:
         services: Services = app.extensions[EXTENSION]
         self._metrics = services.metrics
         self._routes = app.url_map.bind("")
-        self._durations = lru_cache(256)(self._find_durations)  # nearly all ask for the same few
+        self._durations = lru_cache(256)(self._find_durations)  # nearly all requests are for a few routes
         self._rejected = self._metrics.http.rejected.labels(REASONS[Overloaded])
         self._repeats = repeats
         self._body = body_of(503, Overloaded.code, _DETAIL, request_id="%s").model_dump_json() + "\n"
 
     def overloaded(self, method: str, path: str, request_id: str) -> Answer:
-        """For a request with this X-Request-ID, empty if it has none."""
+        """The answer to a request. `request_id` is its X-Request-ID, or empty."""
         request_id = tracing.accepted_id(request_id)
         self._durations(method, path).observe(0.0)
         self._rejected.inc()
-        self._repeats.tell(Overloaded.code, "refused: more requests came than can be answered in time", logging.WARNING)
+        self._repeats.tell(Overloaded.code, "refused: more requests than can be answered in time", logging.WARNING)
         body = (self._body % request_id).encode()
         identified = (b"x-request-id", request_id.encode())
         return Answer(503, [*_HEADERS, identified, (b"content-length", str(len(body)).encode())], body)

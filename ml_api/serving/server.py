@@ -1,6 +1,6 @@
-"""granian in this process: one event loop that reads and answers, and the application built beside it.
+"""granian in this process: one event loop that reads and answers, and the application, which is built in a thread beside it.
 
-One process owns the model, the metrics and the embedded store, so a signal concerns nobody else, and who kills it kills all of it.
+One process owns the model, the metrics and the embedded store, so that signals concern one process only.
 """
 
 import asyncio
@@ -34,28 +34,28 @@ from ml_api.serving.reaper import ConnectionReaper
 from ml_api.settings import Settings
 
 HEAD_TIMEOUT_S: Final = 20
-"""How long a connection may take for the head of its next request, or say nothing."""
+"""Time limit for the head of a connection's next request, idle time included."""
 HEAD_BYTES: Final = 4 * (HEADERS_BYTES + URI_BYTES)
-"""Heads beyond this never reach us; granian refuses them with a bare status."""
+"""granian refuses larger heads with a bare status."""
 BACKLOG: Final = 1024
 MAX_CONNECTIONS: Final = 8192
 OWN_FILES: Final = 256
-"""Descriptors that are not for connections: files, the store, the libraries."""
+"""Descriptors reserved for files, the store and libraries."""
 
 BUILD_GRACE_S: Final = 4.0
-"""How long a stop waits for what is just being loaded."""
+"""How long a stop waits for the application that is being built."""
 STOP_S: Final = 8.0
-"""How long a stop may take in all, but for the processes' own ends on a busy machine: Docker kills after ten."""
+"""Time limit of a stop, without the ends of processes on a busy machine; Docker kills after ten seconds."""
 DRAIN_S: Final = 6.0
-"""How long it waits for answers."""
+"""How long a stop waits for answers."""
 UNREAD_GRACE_S: Final = 2.0
-"""How long a stop waits for requests that have begun to arrive."""
+"""How long a stop waits for requests that are being read."""
 FLUSH_S: Final = 1.0
-"""How long a stop waits for clients to take their last answers."""
+"""How long a stop waits for clients to receive their last answers."""
 _LOOK_S: Final = 0.02
 
 _IGNORED: Final = (signal.SIGHUP, signal.SIGTTIN)
-"""A terminal that goes away, and one that is asked for input, are no reason to stop."""
+"""A closed terminal, or a background process that reads from it, is no reason to stop."""
 _GRANIANS_LOG: Final = {"loggers": {"_granian": {"handlers": [], "propagate": True}}}
 
 _log = logging.getLogger(__name__)
@@ -65,12 +65,12 @@ class Server:
     """Runs the application until SIGINT or SIGTERM."""
 
     def __init__(self, settings: Settings, build: Callable[[Settings], Services] = build_services) -> None:
-        """`build` is called in a thread, while signals are heard already."""
+        """`build` is called in a thread; signals are handled meanwhile."""
         self._settings = settings
         self._build_services = build
 
     def run(self) -> int:
-        """The exit code: 0 if everybody was answered and everything closed. Raises ConfigError."""
+        """Returns the exit code: 0 if every request was answered and everything closed. Raises ConfigError."""
         files = _raise_file_limit(MAX_CONNECTIONS + OWN_FILES)
         return asyncio.run(self._run(min(MAX_CONNECTIONS, max(files - OWN_FILES, files // 2))))
 
@@ -88,7 +88,7 @@ class Server:
             _log.info("stopped while starting")
             await asyncio.wait({building}, timeout=BUILD_GRACE_S)
             if not building.done():
-                return 0  # nothing was served yet, and the store mends itself
+                return 0  # nothing was served yet, and the store recovers
         app = building.result()
         services: Services = app.extensions[EXTENSION]
         is_drained = stopping.done() or await self._serve(app, connections, stopping)
@@ -97,7 +97,7 @@ class Server:
         return 0 if is_drained and is_closed else 1
 
     async def _serve(self, app: Flask, connections: int, stopping: asyncio.Future[float]) -> bool:
-        """Whether everybody was answered when it stopped."""
+        """Serve until stopped; returns whether every request was answered."""
         settings = self._settings
         admission = Admission(settings.threads + settings.queue_limit, settings.queue_wait_s)
         gateway = Gateway(app, admission, Bodies(app.config["MAX_CONTENT_LENGTH"]), threads=settings.threads)
@@ -150,22 +150,22 @@ class Server:
 
 
 def _spare_the_collector() -> None:
-    """Python's garbage collector looks no more at what is there now: 150,000 objects of libraries, which stay.
+    """Exclude the existing objects from garbage collection: 150,000 objects of libraries, which stay.
 
-    Under load it went through all of them every five seconds, 0.13 s and more in which no thread could do anything.
+    Under load they were traversed every five seconds, which stopped all threads for 0.13 s and more.
     """
     gc.collect()
     gc.freeze()
 
 
 def _note(stopping: asyncio.Future[float]) -> None:
-    """When the first signal came."""
+    """Record the time of the first signal."""
     if not stopping.done():
         stopping.set_result(asyncio.get_running_loop().time())
 
 
 async def _drain(gateway: Gateway, serving: "asyncio.Task[None]") -> bool:
-    """Wait for answers, and until they are on their way. Whether nobody is left without one."""
+    """Wait until requests are answered and the answers are sent; returns whether all were."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     while gateway.unanswered or (gateway.unread and loop.time() < began + UNREAD_GRACE_S):
@@ -192,7 +192,7 @@ async def _close(services: Services, timeout_s: float) -> bool:
 
 
 def end(code: int) -> NoReturn:
-    """Leave at once, whatever a thread of a library still does: what had to be closed is closed."""
+    """Exit at once, whatever library threads still do: everything that needs closing is closed."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -202,8 +202,8 @@ def end(code: int) -> NoReturn:
 
 
 def _raise_file_limit(wanted: int) -> int:
-    """How many descriptors there are: `wanted`, or what the system allows. A connection takes one, and 1,024, a usual default, are
-    soon taken. Not more than that: the hard limit may be infinite, which macOS refuses to take for the soft one.
+    """Raise the soft limit on descriptors to `wanted`, or what the system allows, and return it. The usual default of 1,024 is too
+    few for connections. It is not raised to the hard limit, which may be infinite, as macOS does not accept.
     """
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = wanted if most == resource.RLIM_INFINITY else min(wanted, most)

@@ -1,4 +1,4 @@
-"""From an ASGI request whose body is in memory to a WSGI application (PEP 3333), and back."""
+"""Translation from an ASGI request with its body in memory to a WSGI application (PEP 3333), and back."""
 
 import io
 import sys
@@ -8,14 +8,14 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 PIECE_BYTES: Final = 64 * 1024
-"""How much of a long answer is taken at once. A short one is sent whole, and its client listens without us."""
+"""Size of the pieces of a long answer. Shorter answers are handed to granian whole."""
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the application says: how it begins, and the `pieces` that are still to come."""
+    """An answer of the application: its beginning, and the `pieces` that follow."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -24,14 +24,14 @@ class Answer:
 
 
 def environ_of(scope: dict[str, Any], body: bytes, **more: object) -> dict[str, Any]:
-    """`body` in place of the server's stream, and `more` for the application."""
+    """The WSGI environment, with `body` as input, and `more` for the application."""
     client, server = scope.get("client") or ("", 0), scope.get("server") or ("", 0)
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
         "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "SERVER_PROTOCOL": "HTTP/1.0" if scope["http_version"] == "1" else f"HTTP/{scope['http_version']}",  # granian's short form
+        "SERVER_PROTOCOL": "HTTP/1.0" if scope["http_version"] == "1" else f"HTTP/{scope['http_version']}",  # granian writes "1"
         "SERVER_NAME": server[0],
         "SERVER_PORT": str(server[1]),
         "REMOTE_ADDR": client[0],
@@ -47,7 +47,7 @@ def environ_of(scope: dict[str, Any], body: bytes, **more: object) -> dict[str, 
         **more,
     }
     for name, value in scope["headers"]:
-        if b"_" in name:  # it would pass for the one with a hyphen, which a proxy may have checked
+        if b"_" in name:  # it would be read as the header with a hyphen, which a proxy may have checked
             continue
         key = name.decode("latin-1").upper().replace("-", "_")
         key = key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
@@ -57,7 +57,7 @@ def environ_of(scope: dict[str, Any], body: bytes, **more: object) -> dict[str, 
 
 
 def call(app: Application, environ: dict[str, Any]) -> Answer:
-    """In any thread; so are the pieces of the answer, one at a time."""
+    """Call the application, in any thread. The pieces may be read in other threads, one at a time."""
     begun: list[tuple[str, list[tuple[str, str]]]] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> None:
@@ -71,7 +71,7 @@ def call(app: Application, environ: dict[str, Any]) -> Answer:
 
 
 def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Of PIECE_BYTES at least, but for the last one. Closes what the application returned."""
+    """Pieces of at least PIECE_BYTES, except the last. Closes the application's iterable."""
     try:
         gathered = bytearray()
         for chunk in chunks:
