@@ -132,4 +132,4 @@ def _counted(size: int) -> int:
 
 
 def _no_room() -> Overloaded:
-    return Overloaded("too many uploads are in progress to be held in memory; try again")
+    return Overloaded("more is being uploaded than fits in memory; try again")
