@@ -15,9 +15,9 @@ from ml_api.services import Services, build_services
 from ml_api.settings import Settings
 
 JSON_OVERHEAD = 4 / 3
-"""Base64 makes three bytes four."""
+"""Base64 encodes three bytes as four."""
 ENVELOPE_BYTES = 64 * 1024
-"""Room for what surrounds an image in a body: multipart headers, JSON syntax."""
+"""Allowance for multipart headers and JSON syntax around an image."""
 
 
 def create_app(settings: Settings, services: Services | None = None) -> Flask:
@@ -42,7 +42,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
 
 
 def _keep_other_sites_out(app: Flask, allowed: AllowedHosts) -> None:
-    """After `observe`, so that who is refused has an id and a line in the log."""
+    """Registered after `observe`, so that refused requests have an id and a log line."""
 
     @app.before_request
     def check_host() -> None:
@@ -53,7 +53,7 @@ def _keep_other_sites_out(app: Flask, allowed: AllowedHosts) -> None:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         if response.location and isinstance(request.routing_exception, RequestRedirect):
-            # By path alone: the host of an absolute address is what the request claimed. Two slashes at the start would name one.
+            # A path only, because the host of an absolute URL would be the claimed one. Two slashes at the start would name a host.
             target = urlsplit(request.routing_exception.new_url)
             response.location = urlunsplit(("", "", "/" + target.path.lstrip("/"), target.query, ""))
         return response

@@ -1,4 +1,4 @@
-"""Whether the parts that a search needs work: tried for whoever asks, and in the background for the metrics."""
+"""Health checks of the model and the store, for `/readyz` and, in the background, for the metrics."""
 
 import threading
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from ml_api.metrics import Metrics
 from ml_api.vectors.base import SearchOptions, VectorStore
 
 TIMEOUT_S: Final = 4.5
-"""Longest wait for all parts together: who asks is to be answered within five seconds."""
+"""Time limit for all parts together, so that `/readyz` is answered within five seconds."""
 
 
 class Health:
-    """Looks at each part in a thread of its own. Whoever asks while a part is being looked at shares that look."""
+    """Checks each part in a thread of its own. Simultaneous callers share one check."""
 
     def __init__(  # noqa: PLR0913 - the parts that a search needs, and where to tell of them
         self,
@@ -41,7 +41,7 @@ class Health:
         self._stored = _Look("store", self._try_store, timeout_s)
 
     def readiness(self) -> dict[str, str]:
-        """`ok` for each part that a search needs, or why it does not work. Runs a real embedding and a real search."""
+        """For each part, `ok` or why it does not work. Runs a real embedding and a real search."""
         deadline = Deadline.within(self._timeout_s)
         looks = (self._model, self._stored)
         for look in looks:
@@ -52,13 +52,13 @@ class Health:
         return states
 
     def look(self) -> None:
-        """Renew what the metrics say of readiness and of the collection."""
+        """Update the metrics of readiness and of the collection."""
         self.readiness()
         counted = _state(self._count)
         self._metrics.store.up.labels(self._collection).set(counted == "ok")
 
     def close(self) -> None:
-        """A look that is under way is not waited for."""
+        """A running check is not waited for."""
         self._model.close()
         self._stored.close()
 
@@ -75,7 +75,7 @@ class Health:
 
 
 class _Look:
-    """At one part, at most one at a time."""
+    """The check of one part, at most one at a time."""
 
     def __init__(self, part: str, attempt: Callable[[], None], timeout_s: float) -> None:
         self.part = part
@@ -92,7 +92,7 @@ class _Look:
                 self._now, self._since = self._thread.submit(_state, self._attempt), perf_counter()
 
     def state(self, deadline: Deadline) -> str:
-        """Of the look that was begun. One that takes longer than all of them may has failed already."""
+        """The result of the check that was begun; a check over its time limit has failed."""
         with self._lock:
             now, since = self._now, self._since
         assert now is not None

@@ -1,4 +1,4 @@
-"""A sync's report while it fills: counted for the metrics, shown to who watches, failures remembered. Used by one thread."""
+"""A sync's report while it is filled: metrics, progress, stored failures. For one thread."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -33,7 +33,7 @@ class Account:
             self._failures.note(file.task.key, file.task.file_version, file.reason)
 
     def tell(self) -> None:
-        """Count what has been done since the last time, and show it."""
+        """Count what was done since the last call, and report progress."""
         new = self.report.outcomes - self._counted
         for outcome, number in new.items():
             self._measured.items.labels(outcome.value).inc(number)

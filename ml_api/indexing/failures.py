@@ -1,4 +1,4 @@
-"""What could not be indexed, remembered between syncs: the same bytes under the same limits fail again.
+"""Files that could not be indexed, stored between syncs: the same bytes under the same limits fail again.
 
 Kept in a small file, written whole or not at all. Losing it costs another look at those files, and nothing else.
 """
@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 class Failures:
-    """By key: the file's version and why it failed. `made_with` says under what limits and decoders; under others none is known.
+    """By key, the file's version and why it failed. They hold for the limits and decoders in `made_with` only.
 
     Without a `path` they are forgotten with the process.
     """
@@ -25,7 +25,7 @@ class Failures:
         self._known: dict[str, tuple[str, str]] = _read(path, made_with) if path is not None else {}
 
     def reason(self, key: str, version: str) -> str | None:
-        """Why this version of the file cannot be indexed, if that is known."""
+        """The stored reason why this version of the file cannot be indexed, if any."""
         known = self._known.get(key)
         return known[1] if known is not None and known[0] == version else None
 
@@ -33,7 +33,7 @@ class Failures:
         self._known[key] = (version, reason)
 
     def keep(self, still: Callable[[str], bool]) -> None:
-        """Forget the files that are no more."""
+        """Forget files that no longer exist."""
         self._known = {key: known for key, known in self._known.items() if still(key)}
 
     def save(self) -> None:

@@ -1,6 +1,6 @@
-"""Syncs that look like an accident stop before they change anything: a lost mount, the wrong folder.
+"""Stops syncs that look like an accident (a lost mount, the wrong folder) before they change anything.
 
-Each kind of accident has a word of its own, so that a word given once for good, in a job that runs every night, allows no other.
+Each kind of accident has an option of its own, so that an option in a nightly job permits nothing else.
 """
 
 from collections import Counter
@@ -10,17 +10,17 @@ from ml_api.errors import SyncRefused
 from ml_api.indexing.plan import Plan
 
 FEW = 20
-"""As many images may go from an index of any size."""
+"""This many images may be removed from an index of any size."""
 
 PARTS = 5
-"""... and one in so many from a larger one."""
+"""From a larger index, one in this many may be removed."""
 
 FOLDERS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """What may happen beyond the ordinary. `replace` allows removals, too: those of the other folder's images."""
+    """The permitted accidents. `replace` includes the removal of the other folder's images."""
 
     empty: bool = False
     removals: bool = False
@@ -28,7 +28,7 @@ class Consent:
 
 
 def check(plan: Plan, source: str, consent: Consent) -> None:
-    """Raises SyncRefused that tells the plan and how to go on. `source` is the corpus that was indexed before, if any."""
+    """Raises SyncRefused with the plan and the option to continue. `source` is the corpus that was indexed before, if any."""
     indexed = plan.indexed
     if indexed and plan.found_nothing and not consent.empty:
         seen = f" ({plan.coverage.summary()})" if plan.coverage.passed_over else ""
@@ -56,7 +56,7 @@ def _told(plan: Plan) -> str:
 
 
 def _where(plan: Plan) -> str:
-    """The folders at the top that lost most."""
+    """The top-level folders with most removals."""
     folders = Counter(entry.key.partition("/")[0] + "/" if "/" in entry.key else "outside any folder" for entry in plan.removed)
     shown = [f"{folder} {number:,}" for folder, number in folders.most_common(FOLDERS_SHOWN)]
     return ", ".join(shown) + (", …" if len(folders) > FOLDERS_SHOWN else "")

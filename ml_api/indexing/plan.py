@@ -1,4 +1,4 @@
-"""What a sync has to do, found by comparing file listings with stored entries. Reads no image and needs no model."""
+"""The plan of a sync: compares file listings with stored entries. Reads no image and needs no model."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -18,14 +18,14 @@ EXAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One file to read, and what is stored under its key, if anything."""
+    """A file to read, and the entry stored under its key, if any."""
 
     key: str
     version: str
     metadata: Mapping[str, Any]
     stored: Entry | None
     file_version: str
-    """Without the metadata's part: that of the bytes."""
+    """The version of the bytes, without the metadata's part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +33,19 @@ class Plan:
     location: str
     tasks: list[Task]
     failed: list[tuple[Task, str]]
-    """Files that are known to fail, and why: nothing is to be read for them."""
+    """Files that are known to fail, with the reasons; they are not read."""
     removed: list[Entry]
     reusable: Mapping[str, Entry]
-    """By digest: entries whose vectors stay as they are during this sync, so that equal bytes need no second embedding."""
+    """By digest, entries whose vectors this sync does not change, so that equal bytes need no second embedding."""
     unchanged: int
     unlisted: int
-    """Entries that stay though their files were not seen: a folder above them could not be listed."""
+    """Entries that stay although their files were not listed, because a folder above them could not be."""
     coverage: Coverage
     problems: tuple[str, ...]
 
     @property
     def total(self) -> int:
-        """Files and entries that this sync accounts for."""
+        """The number of files and entries of this sync."""
         return len(self.tasks) + len(self.failed) + len(self.removed) + self.unchanged + self.unlisted
 
     @property
@@ -54,25 +54,25 @@ class Plan:
 
     @property
     def replaced(self) -> int:
-        """Images that are indexed and have to be read again."""
+        """The number of indexed images that have to be read again."""
         return sum(task.stored is not None for task in self.tasks)
 
     @property
     def indexed(self) -> int:
-        """Images that are in the index now."""
+        """The number of images in the index."""
         failed = sum(task.stored is not None for task, _ in self.failed)
         return len(self.removed) + self.replaced + failed + self.unchanged + self.unlisted
 
     @property
     def moved(self) -> int:
-        """Removed ones that are most likely somewhere else now: a new file has their size and time, to the nanosecond."""
+        """The number of removed images that were probably moved: a new file has their size and time, to the nanosecond."""
         new = Counter(task.file_version for task in self.tasks if task.stored is None)
         gone = Counter(version for entry in self.removed for version in _file_versions(entry) if version in new)
         return (new & gone).total()
 
 
 def make_plan(corpus: Corpus, store: VectorStore, failures: Failures) -> Plan:
-    """Compare. `failures` lose what is no more."""
+    """Compare. Removes files that no longer exist from `failures`."""
     metadata, coverage = corpus.metadata(), Coverage()
     stored = {entry.key: entry for entry in store.entries()}
     problems = list(metadata.problems)
@@ -112,7 +112,7 @@ def make_plan(corpus: Corpus, store: VectorStore, failures: Failures) -> Plan:
 
 
 def _storable(key: str, metadata: Metadata, problems: list[str]) -> Mapping[str, Any]:
-    """The image's metadata as they can be stored; none, and a problem noted, if they cannot: the image itself is sound."""
+    """The image's metadata as stored; empty, with a problem recorded, if it cannot be stored. The image is indexed anyway."""
     try:
         return plain_metadata(key, metadata.by_key.get(comparable(key), {}))
     except InvalidInput as exc:
@@ -121,14 +121,14 @@ def _storable(key: str, metadata: Metadata, problems: list[str]) -> Mapping[str,
 
 
 def _is_current(entry: Entry, file: CorpusFile, facts: Mapping[str, Any], metadata: Metadata) -> bool:
-    """Whether what is stored shows the file as it is, with its metadata as far as those are known."""
+    """Whether the stored entry matches the file, and its metadata as far as that is known."""
     if not facts and not metadata.complete:
         return entry.version == file.version or entry.version.startswith(f"{file.version}-")
     return entry.version == _version(file, facts)
 
 
 def _file_versions(entry: Entry) -> tuple[str, str]:
-    """What the file's own part of the version may be: all of it, or what stands before the metadata's fingerprint."""
+    """Possible versions of the bytes: the whole version, or the part before the metadata's fingerprint."""
     return entry.version, entry.version.rpartition("-")[0]
 
 
@@ -137,7 +137,7 @@ def _version(file: CorpusFile, facts: Mapping[str, Any]) -> str:
 
 
 def _without_image(keys: list[str], total: int) -> list[str]:
-    """One line, however many: a column of the wrong names says so at a glance."""
+    """One line for any number, so that a column of wrong names is obvious."""
     if not keys:
         return []
     examples = ", ".join(map(repr, sorted(keys)[:EXAMPLES]))

@@ -15,7 +15,7 @@ class Failure:
 
 @dataclass(slots=True)
 class SyncReport:
-    """Filled while the sync runs. `problems` are those of the metadata, such as a broken line."""
+    """The report, filled while the sync runs. `problems` are those of the metadata, such as a broken line."""
 
     location: str
     coverage: Coverage
@@ -25,10 +25,10 @@ class SyncReport:
     problems: tuple[str, ...] = ()
     embedded: int = 0
     without_vector: int = 0
-    """Files of which the model made nothing: among those that failed."""
+    """The number of failed files for which the model returned no finite vector."""
     seconds: float = 0.0
     stopped: bool = False
-    """Before everything was done, because it was told to."""
+    """Whether it was stopped before everything was done."""
 
     def count(self, outcome: SyncOutcome, number: int = 1) -> None:
         if number:
@@ -44,7 +44,7 @@ class SyncReport:
 
     @property
     def model_failed(self) -> bool:
-        """Whether it made a vector of none of the files that it was given, so that it is hardly they that are to blame."""
+        """Whether the model returned no finite vector for any file, which points to the model and not to the files."""
         return self.without_vector > 0 and self.embedded == 0
 
     def summary(self) -> str:

@@ -18,10 +18,10 @@ from ml_api.services.parts import corpus_of, decoder_of, milvus_store, thumbnail
 from ml_api.settings import Settings, environment_name
 
 FAILURES = "sync-failures.json"
-"""In the data folder: what could not be indexed."""
+"""The file with stored failures, in the data folder."""
 
 SAVE_EVERY_S = 5.0
-"""How often a sync that is under way renews its metrics."""
+"""Interval at which a running sync writes its metrics."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def open_indexer(settings: Settings, *, retry_failed: bool = False) -> Iterator[
     pretrained = resolve(settings.model)
     with closing(milvus_store(settings, metrics)) as store:
         store.ensure(pretrained.model_id, pretrained.dim)
-        # Once the store is ours: another sync may be writing there until then.
+        # Only when the store is locked: another sync may be writing there until then.
         with _passing_on(metrics.sync, settings.sync_metrics), ExitStack() as loaded:
 
             def load() -> tuple[Preprocessor, Encoder]:
@@ -53,13 +53,13 @@ def open_indexer(settings: Settings, *, retry_failed: bool = False) -> Iterator[
             if retry_failed:
                 failures.keep(lambda _key: False)
             yield Indexer(corpus, store, load, decoder, metrics, failures=failures)
-            # Once it is done: pictures that were deleted are not to be seen in thumbnails either.
+            # At the end: thumbnails of deleted images are removed, too.
             thumbnail_cache_of(settings).prune(entry.digest for entry in store.entries())
 
 
 @contextmanager
 def _passing_on(metrics: SyncMetrics, path: Path) -> Iterator[None]:
-    """Leave the metrics of a sync where the service finds them. Raises ConfigError if they cannot be left there."""
+    """Write the metrics of a sync to the file that the service exports. Raises ConfigError if that fails."""
     metrics.restore(path)
     try:
         metrics.save(path)

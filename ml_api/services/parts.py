@@ -1,4 +1,4 @@
-"""Parts that the service and a sync both need, each made from its settings."""
+"""Parts that both the service and a sync need, each built from its settings."""
 
 from pathlib import Path
 

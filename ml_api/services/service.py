@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from ml_api.embedding.pretrained import PretrainedModel
 
 LOOK_EVERY_S = 15.0
-"""How often readiness and the collection are looked at for the metrics: as often as Prometheus usually asks."""
+"""Interval of the background health check: the usual scrape interval of Prometheus."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class StoreFacts:
-    """How the vectors are kept, for people to read."""
+    """Facts about the collection, for `/v1/stats`."""
 
     collection: str
     backend: str
@@ -57,14 +57,14 @@ class Services:
     facts: StoreFacts
     spans: Spans | None = None
     background: ExitStack = field(default_factory=ExitStack)
-    """What runs beside requests, and ends before the parts it looks at."""
+    """Background tasks, which end before the parts that they use."""
 
     @property
     def limits(self) -> ImageLimits:
         return self.decoder.limits
 
     def close(self) -> None:
-        """All of it, whatever of it fails. The store comes before what may hang: a model, a collector of traces."""
+        """Close all parts, even if some fail. The store is closed before parts that may hang: the model, the trace exporter."""
         with ExitStack() as last_first:
             if self.spans is not None:
                 last_first.callback(self.spans.close)
@@ -85,7 +85,7 @@ def build_services(settings: Settings) -> Services:
         background = undo.enter_context(ExitStack())
         metrics = background.enter_context(_metrics_of_service(settings))
         spans = undo.enter_context(closing(Spans(os.environ, settings.environment))) if wanted(os.environ) else None
-        decoder = undo.enter_context(closing(decoder_of(settings, metrics)))  # early: its imports run beside the model's loading
+        decoder = undo.enter_context(closing(decoder_of(settings, metrics)))  # early: it imports while the model is loaded
         pretrained = resolve(settings.model)
         milvus = milvus_store(settings, metrics)
         store = undo.enter_context(closing(CoalescingStore(milvus, metrics, timeout_s=settings.request_timeout_s)))
@@ -125,7 +125,7 @@ def _warm_model(settings: Settings, pretrained: "PretrainedModel", metrics: Metr
 
 
 def tell_what_is_there(settings: Settings, corpus: str, images: int) -> None:
-    """Where the data lie, and what is missing if they are empty."""
+    """Log where the data lie, and the next step if the index is empty."""
     _log.info("data         %s, %d images of %s", settings.data_dir, images, corpus)
     if not images:
         embedded = settings.store_uri.endswith(".db")
@@ -135,7 +135,7 @@ def tell_what_is_there(settings: Settings, corpus: str, images: int) -> None:
 
 @contextmanager
 def _metrics_of_service(settings: Settings) -> Iterator[Metrics]:
-    """With all that is not measured where it happens: the build, the log, GPUs, and syncs, which are other processes."""
+    """Metrics that are not measured where they occur: the build, log records, GPUs, and syncs, which are other processes."""
     import pynvml
 
     metrics = Metrics()
@@ -147,7 +147,7 @@ def _metrics_of_service(settings: Settings) -> Iterator[Metrics]:
 
 
 def _remembering(embedder: Embedder, settings: Settings, metrics: Metrics) -> Embedder:
-    """For searches only: readiness asks the model itself."""
+    """The cache for searches; readiness uses the model itself."""
     from ml_api.embedding.caching import CachingEmbedder
 
     return CachingEmbedder(embedder, metrics, entries=settings.text_cache) if settings.text_cache else embedder
