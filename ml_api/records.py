@@ -4,7 +4,6 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -54,21 +53,6 @@ class Hit:
 
     record: ImageRecord
     score: float
-
-
-class SyncOutcome(StrEnum):
-    """What became of a file in a sync."""
-
-    ADDED = "added"
-    REPLACED = "replaced"
-    MOVED = "moved"
-    REMOVED = "removed"
-    UNCHANGED = "unchanged"
-    DUPLICATE = "duplicate"
-    """A new file with the bytes of one that was indexed before: it took over its vector."""
-    UNLISTED = "unlisted"
-    """Indexed, and it stays: the folder where its file lies, or lay, could not be listed."""
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)

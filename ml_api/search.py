@@ -13,8 +13,9 @@ from ml_api.errors import MlApiError, NotFound
 from ml_api.images import RgbPixels
 from ml_api.metrics import Metrics
 from ml_api.records import Hit
-from ml_api.stages import Stage, stage
+from ml_api.stages import stage
 from ml_api.vectors.base import SearchOptions, VectorStore
+from ml_api.vocabulary import Stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,28 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from enum import StrEnum
 from time import perf_counter
 
-
-class Operation(StrEnum):
-    """The kinds of search."""
-
-    TEXT = "text"
-    IMAGE = "image"
-    SIMILAR = "similar"
-
-
-class Stage(StrEnum):
-    """In the order in which a search passes through them."""
-
-    FETCH = "fetch"
-    DECODE = "decode"
-    PREPARE = "prepare"
-    QUEUE = "queue"
-    EMBED = "embed"
-    SEARCH = "search"
-    SERIALIZE = "serialize"
+from ml_api.vocabulary import Operation, Stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from ml_api import stages, tracing
 from ml_api.addresses import address_of
 from ml_api.metrics import Metrics
 from ml_api.spans import Spans
-from ml_api.stages import Stage
+from ml_api.vocabulary import Stage
 
 UNMATCHED = "__unmatched__"
 LOG_QUERIES = "LOG_QUERIES"

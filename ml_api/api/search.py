@@ -11,8 +11,9 @@ from ml_api.api.schemas import RED_SQUARE, TEXT_BODY_BYTES, ImageQuery, PagePara
 from ml_api.api.state import services
 from ml_api.deadline import Deadline
 from ml_api.search import ImageTerm, Query, StoredTerm, TextTerm
-from ml_api.stages import Operation, Stage, stage
+from ml_api.stages import stage
 from ml_api.vectors.base import SearchOptions
+from ml_api.vocabulary import Operation, Stage
 
 blueprint = Blueprint("search", __name__, url_prefix="/v1")
 

@@ -8,7 +8,7 @@ from ml_api.indexing.plan import Plan
 from ml_api.indexing.reading import Unusable
 from ml_api.indexing.report import SyncReport
 from ml_api.metrics.sync import SyncMetrics
-from ml_api.records import SyncOutcome
+from ml_api.vocabulary import SyncOutcome
 
 Progress = Callable[[SyncReport], None]
 

@@ -13,8 +13,9 @@ from ml_api.embedding.batching import MAX_BATCH
 from ml_api.embedding.splitting import Ceiling, Parts
 from ml_api.errors import ModelOutOfMemory, NonFiniteVector
 from ml_api.indexing.reading import Fresh
-from ml_api.metrics.sync import SyncMetrics, SyncStage
+from ml_api.metrics.sync import SyncMetrics
 from ml_api.records import Vectors
+from ml_api.vocabulary import SyncStage
 
 
 @dataclass(frozen=True, slots=True)

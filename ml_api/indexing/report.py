@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ml_api.corpus.base import Coverage
-from ml_api.records import SyncOutcome
+from ml_api.vocabulary import SyncOutcome
 
 
 @dataclass(frozen=True, slots=True)

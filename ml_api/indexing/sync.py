@@ -27,9 +27,10 @@ from ml_api.indexing.plan import Plan, Task, make_plan
 from ml_api.indexing.reading import FileReader, Fresh, Known, Unusable
 from ml_api.indexing.report import SyncReport
 from ml_api.metrics import Metrics
-from ml_api.metrics.sync import SyncMetrics, SyncStage
-from ml_api.records import ImageRecord, SyncOutcome, Vectors, image_id
+from ml_api.metrics.sync import SyncMetrics
+from ml_api.records import ImageRecord, Vectors, image_id
 from ml_api.vectors.base import VectorStore
+from ml_api.vocabulary import SyncOutcome, SyncStage
 
 BATCH = 32
 READERS = 2

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from ml_api.records import SyncOutcome
-from ml_api.stages import Stage
+from ml_api.vocabulary import Stage, SyncOutcome
 
 Type = Literal["date", "keyword", "wildcard", "match_only_text", "long", "float", "ip"]
 

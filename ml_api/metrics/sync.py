@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
 
@@ -17,16 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from ml_api.metrics.catalogue import Catalogue
-from ml_api.records import SyncOutcome
-
-
-class SyncStage(StrEnum):
-    PLAN = "plan"
-    READ = "read"
-    EMBED = "embed"
-    WRITE = "write"
-    REMOVE = "remove"
-
+from ml_api.vocabulary import SyncOutcome, SyncStage
 
 _log = logging.getLogger(__name__)
 

@@ -6,8 +6,7 @@ from grafana.source import colours
 from ml_api.metrics import Metrics
 from ml_api.metrics.embedding import InputOutcome
 from ml_api.metrics.store import CallOutcome
-from ml_api.records import SyncOutcome
-from ml_api.stages import Stage
+from ml_api.vocabulary import Stage, SyncOutcome
 from tests.dashboards import expressions, names, rules, substituted
 
 FOREIGN = {

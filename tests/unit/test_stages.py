@@ -6,7 +6,8 @@ import pytest
 
 from ml_api import stages
 from ml_api.api.schemas import Timings
-from ml_api.stages import Operation, Stage, stage
+from ml_api.stages import stage
+from ml_api.vocabulary import Operation, Stage
 
 
 @pytest.fixture(autouse=True)

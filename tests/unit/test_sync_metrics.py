@@ -4,7 +4,8 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from ml_api.metrics import Metrics
-from ml_api.metrics.sync import SyncFile, SyncStage
+from ml_api.metrics.sync import SyncFile
+from ml_api.vocabulary import SyncStage
 
 
 def served(path):

@@ -21,8 +21,9 @@ from ml_api.indexing.guard import Consent
 from ml_api.indexing.report import SyncReport
 from ml_api.indexing.sync import BATCH, Indexer
 from ml_api.metrics import Metrics
-from ml_api.records import SyncOutcome, image_id
+from ml_api.records import image_id
 from ml_api.vectors.memory import MemoryStore
+from ml_api.vocabulary import SyncOutcome
 from tests.unprivileged import open_folder, without_privileges
 
 DECODER = InlineDecoder(ImageLimits(100_000, 1_000_000, 20))

@@ -1,0 +1,46 @@
+"""The words that metrics, log lines and dashboards share, each declared once. Imports nothing: the command line reads them."""
+
+from enum import StrEnum
+
+
+class Operation(StrEnum):
+    """The kinds of search."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    SIMILAR = "similar"
+
+
+class Stage(StrEnum):
+    """Of a search, in the order in which it passes through them."""
+
+    FETCH = "fetch"
+    DECODE = "decode"
+    PREPARE = "prepare"
+    QUEUE = "queue"
+    EMBED = "embed"
+    SEARCH = "search"
+    SERIALIZE = "serialize"
+
+
+class SyncStage(StrEnum):
+    PLAN = "plan"
+    READ = "read"
+    EMBED = "embed"
+    WRITE = "write"
+    REMOVE = "remove"
+
+
+class SyncOutcome(StrEnum):
+    """What became of a file in a sync."""
+
+    ADDED = "added"
+    REPLACED = "replaced"
+    MOVED = "moved"
+    REMOVED = "removed"
+    UNCHANGED = "unchanged"
+    DUPLICATE = "duplicate"
+    """A new file with the bytes of one that was indexed before: it took over its vector."""
+    UNLISTED = "unlisted"
+    """Indexed, and it stays: the folder where its file lies, or lay, could not be listed."""
+    FAILED = "failed"
