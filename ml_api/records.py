@@ -67,6 +67,9 @@ class ModelInfo:
     device: str
     precision: str
     """`fp32`, `bf16` or `fp16`; not part of the model's identity."""
+    text_model: str = ""
+    """Name and revision of the text encoder beside it, which embeds texts in its place; empty if there is none. Not part of the
+    model's identity either, as the stored vectors are of images."""
 
     @property
     def model_id(self) -> str:

@@ -1,5 +1,6 @@
 """Tiny dual encoders of random weights, of each kind that sentence-transformers loads, in the layouts of their hubs."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,21 +22,59 @@ _PIXELS = {
 }
 
 
-def build_flat_clip(folder: Path) -> Path:
-    """As OpenCLIP's exports lie on the hub: transformers' files at the top, nothing of sentence-transformers."""
+def build_open_clip(folder: Path) -> Path:
+    """As OpenCLIP's exports lie on the hub: transformers' files at the top, beside OpenCLIP's own; another activation."""
     made = build_tiny_clip(folder.with_name(f"{folder.name}-made"))
-    return Path(shutil.copytree(made / "0_CLIPModel", folder))
+    shutil.copytree(made / "0_CLIPModel", folder)
+    config = json.loads((folder / "config.json").read_text())
+    for tower in ("text_config", "vision_config"):
+        config[tower]["hidden_act"] = "gelu"
+    write_json(folder / "config.json", config)
+    write_json(folder / "open_clip_config.json", {"model_cfg": {"embed_dim": config["projection_dim"]}})
+    for name in ("open_clip_model.safetensors", "open_clip_pytorch_model.bin"):
+        (folder / name).write_bytes(b"OpenCLIP's own weights")
+    return folder
+
+
+def build_saved_again(folder: Path) -> Path:
+    """As sentence-transformers writes today what it loaded from the older form."""
+    from sentence_transformers import SentenceTransformer
+
+    made = build_tiny_clip(folder.with_name(f"{folder.name}-made"))
+    SentenceTransformer(str(made), device="cpu", local_files_only=True).save(str(folder), create_model_card=False)
+    return folder
+
+
+def build_converted(folder: Path) -> Path:
+    """As transformers writes a CLIP today, whatever it was converted from: its processor and tokenizer in forms of its own."""
+    from transformers import CLIPModel, CLIPProcessor
+
+    made = build_tiny_clip(folder.with_name(f"{folder.name}-made")) / "0_CLIPModel"
+    for part in (CLIPModel, CLIPProcessor):
+        loaded: Any = part.from_pretrained(made, local_files_only=True)
+        loaded.save_pretrained(folder)
+    return folder
 
 
 def build_siglip(folder: Path) -> Path:
-    """As SigLIP and SigLIP 2 of fixed resolution lie on the hub."""
-    import torch
-    from transformers import SiglipConfig, SiglipModel
-
+    """As SigLIP lies on the hub."""
     folder.mkdir()
     special = ("<pad>", "<eos>", "<unk>")
     _write_words(folder, special, "$A <eos>", 64, ["input_ids"])
-    text = {"vocab_size": len(special) + len(WORDS), "max_position_embeddings": 64, "projection_size": 16}
+    return _write_siglip(folder, len(special) + len(WORDS))
+
+
+def build_siglip2(folder: Path) -> Path:
+    """As SigLIP 2 of fixed resolution lies on the hub: a SigLIP that reads with Gemma's tokenizer."""
+    folder.mkdir()
+    return _write_siglip(folder, _write_gemma(folder))
+
+
+def _write_siglip(folder: Path, vocabulary: int) -> Path:
+    import torch
+    from transformers import SiglipConfig, SiglipModel
+
+    text = {"vocab_size": vocabulary, "max_position_embeddings": 64, "projection_size": 16}
     ends = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1}
     torch.manual_seed(7)
     SiglipModel(
@@ -71,6 +110,25 @@ def build_chinese_clip(folder: Path) -> Path:
     return folder
 
 
+def _write_gemma(folder: Path) -> int:
+    """Letters, and bytes for what is none of them. How many tokens."""
+    from tokenizers import Tokenizer, models, normalizers, processors
+
+    special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
+    tokens = [*special, *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *sorted(set("".join(WORDS)))]
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    tokenizer: Any = Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A <eos>", special_tokens=[("<eos>", 1)])
+    tokenizer.add_special_tokens(special)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    names = {f"{token.strip('<>')}_token": token for token in special}
+    kind = {"tokenizer_class": "GemmaTokenizer", "padding_side": "right", "model_max_length": 64}
+    inputs = {"model_input_names": ["input_ids"], "add_bos_token": False, "add_eos_token": True}
+    write_json(folder / "tokenizer_config.json", names | kind | inputs)
+    return len(tokens)
+
+
 def _write_words(folder: Path, special: tuple[str, ...], template: str, context: int, names: list[str]) -> None:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
@@ -86,7 +144,10 @@ def _write_words(folder: Path, special: tuple[str, ...], template: str, context:
 
 KINDS: dict[str, Callable[[Path], Path]] = {
     "CLIP of sentence-transformers": build_tiny_clip,
-    "CLIP with its files at the top": build_flat_clip,
+    "CLIP, saved again by sentence-transformers": build_saved_again,
+    "CLIP, converted by transformers": build_converted,
+    "OpenCLIP, exported": build_open_clip,
     "SigLIP": build_siglip,
+    "SigLIP 2": build_siglip2,
     "Chinese-CLIP": build_chinese_clip,
 }

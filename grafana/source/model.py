@@ -28,6 +28,7 @@ WHICH = Section(
                     Column("dim", "Dimensions"),
                     Column("device", "Device"),
                     Column("dtype", "Precision"),
+                    Column("text_model", "Texts by"),
                 ],
             ).low(),
         ],

@@ -48,6 +48,7 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "dim": 256,
         "device": "cpu",
         "precision": "bf16",
+        "text_model": None,
     },
     schemas.StatsAnswer: {"images": 1500, "collection": "images", "backend": "milvus-lite", "metric": "COSINE"},
     schemas.AliveAnswer: {"status": "alive"},

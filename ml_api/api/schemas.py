@@ -124,7 +124,7 @@ class Timings(_Answer):
 
 class SearchAnswer(_Answer):
     query_id: Annotated[str, Field(description="Id of this request, as in the X-Request-ID header and in the logs.")]
-    model: Annotated[str, Field(description="Name of the model that embedded the query.")]
+    model: Annotated[str, Field(description="Name of the model whose vectors were searched, as in `/v1/model`.")]
     truncated: Annotated[bool, Field(description="Whether the text was longer than the model reads.")]
     next: Annotated[int | None, Field(description="`offset` of the next page; null on the last one.")]
     hits: list[HitAnswer]
@@ -137,6 +137,9 @@ class ModelAnswer(_Answer):
     dim: int
     device: str
     precision: str
+    text_model: Annotated[
+        str | None, Field(description="Name and revision of the model that embeds texts, if that is another one.")
+    ]
 
 
 class StatsAnswer(_Answer):

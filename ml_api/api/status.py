@@ -17,7 +17,14 @@ blueprint = Blueprint("status", __name__)
 def model() -> Response:
     loaded = services().embedder.model
     return json_answer(
-        ModelAnswer(name=loaded.name, revision=loaded.revision, dim=loaded.dim, device=loaded.device, precision=loaded.precision)
+        ModelAnswer(
+            name=loaded.name,
+            revision=loaded.revision,
+            dim=loaded.dim,
+            device=loaded.device,
+            precision=loaded.precision,
+            text_model=loaded.text_model or None,
+        )
     )
 
 

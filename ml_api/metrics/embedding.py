@@ -46,7 +46,7 @@ class EmbeddingMetrics:
             "ml_api_text_cache_requests", "Search texts looked up in the cache of vectors, by result.", {"result": ("hit", "miss")}
         )
         self.model_info = catalogue.info(
-            "ml_api_model", "The model that computes the vectors.", ("model", "revision", "dim", "device", "dtype")
+            "ml_api_model", "The model that computes the vectors.", ("model", "revision", "dim", "device", "dtype", "text_model")
         )
         self.model_load_seconds = catalogue.gauge("ml_api_model_load_seconds", "Time to load the model.")
 
@@ -59,5 +59,6 @@ class EmbeddingMetrics:
                 "dim": str(model.dim),
                 "device": model.device,
                 "dtype": model.precision,
+                "text_model": model.text_model,
             }
         )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TRITON_NAME = "clip"
 TRITON_KINDS: dict[str, "InstanceKind"] = {"auto": "KIND_AUTO", "cpu": "KIND_CPU", "cuda": "KIND_GPU"}
+_NOT_ON_TRITON = "cannot run on a Triton server; leave ML_API_TEXT_MODEL or ML_API_EMBEDDING_URL empty"
 
 Model = tuple[Preprocessor, Encoder]
 """What is done in the caller's thread, and the forward pass. The encoder is to be closed."""
@@ -34,9 +35,10 @@ def load_model(settings: Settings, pretrained: "PretrainedModel", metrics: Metri
         model = _by_torch(settings, pretrained, metrics)
     else:
         model = _on_cpu(settings, pretrained, metrics)
-    info = model[1].model
-    metrics.embedding.describe_model(info, perf_counter() - started)
-    _log.info("%s loaded on %s in %s, %.1f s", info.name, info.device, info.precision, perf_counter() - started)
+    info, seconds = model[1].model, perf_counter() - started
+    metrics.embedding.describe_model(info, seconds)
+    texts = f", texts by {info.text_model}" if info.text_model else ""
+    _log.info("%s loaded on %s in %s, %.1f s%s", info.name, info.device, info.precision, seconds, texts)
     return model
 
 
@@ -80,6 +82,8 @@ def _by_torch(settings: Settings, pretrained: "PretrainedModel", metrics: Metric
 
 
 def _on_triton(url: str, pretrained: "PretrainedModel") -> Model:
+    if pretrained.text:
+        raise pretrained.text.refused(_NOT_ON_TRITON)
     from ml_api.embedding.clip import preprocessor_of
 
     try:
@@ -101,6 +105,8 @@ def write_triton_repository(settings: Settings, folder: Path) -> list[Path]:
     from ml_api.embedding.triton.repository import Served, write_repository
 
     name = settings.embedding_url.rpartition("/")[2] or TRITON_NAME
-    pretrained = resolve(settings.model)
+    pretrained = resolve(settings.model, settings.text_model)
+    if pretrained.text:
+        raise pretrained.text.refused(_NOT_ON_TRITON)
     served = Served(name, TRITON_KINDS[settings.device], settings.precision)
     return write_repository(folder, pretrained, preprocessor_of(pretrained).fit.edge_px, served)

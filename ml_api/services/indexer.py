@@ -36,7 +36,7 @@ def open_indexer(settings: Settings, *, retry_failed: bool = False) -> Iterator[
 
     corpus = corpus_of(settings)
     metrics = Metrics()
-    pretrained = resolve(settings.model)
+    pretrained = resolve(settings.model)  # images alone are embedded here, so no text encoder is needed
     with closing(milvus_store(settings, metrics)) as store:
         store.ensure(pretrained.model_id, pretrained.dim)
         # Only when the store is locked: another sync may be writing there until then.

@@ -86,7 +86,7 @@ def build_services(settings: Settings) -> Services:
         metrics = background.enter_context(_metrics_of_service(settings))
         spans = undo.enter_context(closing(Spans(os.environ, settings.environment))) if wanted(os.environ) else None
         decoder = undo.enter_context(closing(decoder_of(settings, metrics)))  # early: it imports while the model is loaded
-        pretrained = resolve(settings.model)
+        pretrained = resolve(settings.model, settings.text_model)
         milvus = milvus_store(settings, metrics)
         store = undo.enter_context(closing(CoalescingStore(milvus, metrics, timeout_s=settings.request_timeout_s)))
         store.ensure(pretrained.model_id, pretrained.dim)

@@ -40,11 +40,11 @@ class Settings(BaseModel):
         ),
     ] = False
     model: Annotated[
-        str,
-        Field(
-            min_length=1, description="Dual encoder: name of a model on the Hugging Face hub (`clip-ViT-B-32`) or local directory."
-        ),
+        str, Field(min_length=1, description="Dual encoder: a name on the Hugging Face hub (`clip-ViT-B-32`) or a local directory.")
     ] = "clip-ViT-B-32"
+    text_model: Annotated[
+        str, Field(description="Text encoder for the vector space of `ML_API_MODEL`, such as `clip-ViT-B-32-multilingual-v1`.")
+    ] = ""
     device: Annotated[
         Literal["auto", "cpu", "cuda"], Field(description="Device that the model runs on; `auto` uses a GPU if there is one.")
     ] = "auto"
@@ -200,7 +200,7 @@ class Settings(BaseModel):
         """File through which syncs, which are processes of their own, pass their metrics to the service."""
         return self.data_dir / "sync.prom"
 
-    @field_validator("model")
+    @field_validator("model", "text_model")
     @classmethod
     def _model_may_be_at_home(cls, value: str) -> str:
         return str(values.full_path(Path(value))) if value.startswith("~") else value

@@ -43,7 +43,7 @@ def reference(kind, pretrained):
 
     def embed(inputs):
         features = model.preprocess(inputs)
-        if kind == "SigLIP" and isinstance(inputs[0], str):
+        if kind.startswith("SigLIP") and isinstance(inputs[0], str):
             tokens = model[0].processor.tokenizer(inputs, padding="max_length", max_length=64, truncation=True, return_tensors="pt")
             features["input_ids"] = tokens["input_ids"]
         with torch.inference_mode():

@@ -35,7 +35,8 @@ def test_finding_a_model_needs_only_the_files_copied_for_it(tmp_path):
     for source in copied:
         target = tmp_path / source
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / source, target)
+        copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
+        copy(ROOT / source, target)
     code = f"import sys; from ml_api.embedding.pretrained import resolve; print(resolve({str(ROOT / 'demo/model')!r}).name)"
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert "demo model" in result.stdout, result.stderr

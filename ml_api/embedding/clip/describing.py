@@ -19,7 +19,11 @@ TOLERANCE: Final = 1e-3
 """Of a normalised pixel; one step of 255 is 0.015."""
 _PADDED: Final = ("siglip", "siglip2")
 """Kinds of models that were trained on texts padded to their full context, without a mask."""
-_WORDS: Final = ("cat", "dog")
+_WORDS: Final = ("cat", "dog", "кот", "пёс", "قطة", "كلب", "猫", "犬")
+_TEXTS: Final = ("dog", "Two dogs, playing in the snow!", "two dogs playing in the snow " * 400)
+"""On which a text encoder's tokenizer is compared with what the library makes of them; the last is more than any context holds."""
+_MOST_TOKENS: Final = 4096
+"""Of a text encoder that sets no limit; no text that a client may send has as many."""
 _PROBES: Final = ((480, 360), (300, 400))
 """Sizes of the pictures on which a description is compared with the processor that it stands for."""
 
@@ -32,34 +36,55 @@ def preprocessor_of(pretrained: PretrainedModel) -> PretrainedPreprocessor:
     try:
         processor = processors.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        return describe(processor, config)
+        return describe(pretrained, processor, config)
     except ConfigError:
         raise
     except Exception as exc:  # transformers and tokenizers read the model's files, and each raises errors of its own
-        raise ConfigError(f"ML_API_MODEL: {pretrained.name} cannot be loaded ({type(exc).__name__}): {exc}") from exc
+        raise pretrained.refused(f"cannot be loaded ({type(exc).__name__}): {exc}") from exc
 
 
-def describe(processor: Any, config: Any) -> PretrainedPreprocessor:
-    """Of a processor (a tokenizer and an image processor) and the model's configuration, as transformers has them."""
-    tokenizer, images = processor.tokenizer, processor.image_processor
+def tokenizer_of(library: Any, pretrained: PretrainedModel) -> Tokenizer:
+    """Of a text encoder, as sentence-transformers has loaded it. Raises ConfigError for one that prepares texts in another way."""
+    tokenizer, config = library[0].tokenizer, library[0].model.config
+    text = _tokenizer(pretrained, tokenizer, config.vocab_size, min(tokenizer.model_max_length, _MOST_TOKENS))
+    for probe in _TEXTS:
+        if library.preprocess([probe])["input_ids"][0].tolist() != text.prepare(probe).features.tolist():
+            raise pretrained.refused("prepares texts in a way of its own, which is not supported")
+    return text
+
+
+def _tokenizer(
+    pretrained: PretrainedModel, tokenizer: Any, vocabulary: int, max_tokens: int, *, is_padded: bool = False
+) -> Tokenizer:
     if not hasattr(tokenizer, "backend_tokenizer"):
-        raise ConfigError("ML_API_MODEL: the model's tokenizer is not of the fast kind; save it with a tokenizer.json")
-    max_tokens = min(tokenizer.model_max_length, config.text_config.max_position_embeddings)
+        raise pretrained.refused("has a tokenizer that is not of the fast kind; save it with a tokenizer.json")
+    if tokenizer.pad_token_id is None:
+        raise pretrained.refused("has a tokenizer without a token for padding, so texts cannot share a pass")
     text = Tokenizer(
         tokenizer.backend_tokenizer.to_str(),
         max_tokens=max_tokens,
-        vocabulary=int(config.text_config.vocab_size),
+        vocabulary=int(vocabulary),
         pad_id=int(tokenizer.pad_token_id),
-        pad_to=max_tokens if config.model_type in _PADDED else None,
+        pad_to=max_tokens if is_padded else None,
     )
     if len({text.prepare(word).features.tobytes() for word in _WORDS}) == 1:
-        raise ConfigError("ML_API_MODEL: the model's tokenizer reads all texts alike: its vocabulary is missing or empty")
+        raise pretrained.refused("has a tokenizer that reads all texts alike: its vocabulary is missing or empty")
+    return text
+
+
+def describe(pretrained: PretrainedModel, processor: Any, config: Any, reader: Tokenizer | None = None) -> PretrainedPreprocessor:
+    """Of a processor (a tokenizer and an image processor) and the model's configuration, as transformers has them.
+
+    With a `reader`, the tokenizer of the text encoder beside it, that takes the place of the model's own.
+    """
+    tokenizer, images = processor.tokenizer, processor.image_processor
+    max_tokens = min(tokenizer.model_max_length, config.text_config.max_position_embeddings)
+    is_padded = config.model_type in _PADDED
+    text = reader or _tokenizer(pretrained, tokenizer, config.text_config.vocab_size, max_tokens, is_padded=is_padded)
     edge = int(config.vision_config.image_size)
     fit, normalise = pixels_of(images, edge)
     if normalise(fit.apply(Image.new("RGB", _PROBES[0]))).shape != (3, edge, edge):
-        raise ConfigError(
-            f"ML_API_MODEL: the model does not see squares of {edge} px; models of variable resolution are not served"
-        )
+        raise pretrained.refused(f"does not see squares of {edge} px; models of variable resolution are not served")
     return PretrainedPreprocessor(text, fit, normalise)
 
 

@@ -1,10 +1,10 @@
 """CLIP computed by torch, as an `Encoder`: on GPUs, and on CPUs where a model cannot be converted for OpenVINO."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from ml_api.embedding.base import Prepared
-from ml_api.embedding.clip.describing import describe
+from ml_api.embedding.base import Modality, Prepared
+from ml_api.embedding.clip.describing import describe, tokenizer_of
 from ml_api.embedding.clip.loading import Device, device_for, hardware, load
 from ml_api.embedding.precision import Precision, choose
 from ml_api.embedding.preprocessing import stack
@@ -20,7 +20,7 @@ CPU_OUT_OF_MEMORY: Final = "can't allocate memory"
 
 
 class ClipEncoder:
-    """An `Encoder` over any CLIP that sentence-transformers loads."""
+    """An `Encoder` over any CLIP that sentence-transformers loads, and perhaps a text encoder of the same space beside it."""
 
     concurrency = 1
 
@@ -30,7 +30,12 @@ class ClipEncoder:
         chosen = choose(precision, hardware(self._device))
         self.library = load(pretrained, self._device, chosen)
         self._info = pretrained.info(str(self.library.device), chosen)
-        self.preprocessor = describe(self.library[0].processor, self.library[0].model.config)
+        reader = None
+        self._texts = self.library
+        if pretrained.text is not None:
+            self._texts = load(pretrained.text, self._device, chosen)
+            reader = tokenizer_of(self._texts, pretrained.text)
+        self.preprocessor = describe(pretrained, self.library[0].processor, self.library[0].model.config, reader)
 
     @property
     def model(self) -> ModelInfo:
@@ -57,11 +62,15 @@ class ClipEncoder:
         features = self.preprocessor.tokenizer.pad(items) if modality == "text" else stack(items)
         on_device = {name: self._moved(torch.from_numpy(array)) for name, array in features.items()}
         # Normalised in float32: a norm in half precision is off in the third digit, and with it every score.
-        vectors = self.library.forward({**on_device, "modality": modality})["sentence_embedding"].float()
+        vectors = self.tower(modality).forward({**on_device, "modality": modality})["sentence_embedding"].float()
         norms = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
         if not bool(torch.isfinite(norms).all() & (norms > 0).all()):
             raise NonFiniteVector
         return cast("Vectors", (vectors / norms).cpu().numpy())
+
+    def tower(self, modality: Modality) -> Any:
+        """The library's model that embeds it."""
+        return self._texts if modality == "text" else self.library
 
     def close(self) -> None:
         pass  # the weights go when the last who holds them does

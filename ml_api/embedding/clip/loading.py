@@ -1,12 +1,14 @@
 """From files to a model that is really the one they hold, on the device that was asked for."""
 
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from ml_api.embedding.base import MODALITIES, Modality
 from ml_api.embedding.precision import Hardware, Precision
-from ml_api.embedding.pretrained import PretrainedModel
+from ml_api.embedding.pretrained import Kind, PretrainedModel
 from ml_api.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -14,8 +16,17 @@ if TYPE_CHECKING:
 
 Device = Literal["auto", "cpu", "cuda"]
 
+_EMBEDS: Final[Mapping[Kind, tuple[Modality, ...]]] = {"dual": MODALITIES, "text": ("text",)}
+_NOT_OF_THIS_KIND: Final[Mapping[Kind, str]] = {
+    "dual": "is not a CLIP: it does not embed both text and images into one space",
+    "text": "does not make the vectors that its configuration promises",
+}
+
 _BF16_INSTRUCTIONS: Final = ("avx512_bf16", "amx_bf16")
 """Without one of them a CPU emulates bfloat16, more slowly than it computes float32."""
+_MISSING: Final = re.compile(r"^(\S+) *\| *(?:\x1b\[\d+m)?MISSING", re.MULTILINE)
+_UNUSED: Final = "pooler."
+"""What the weights of BERT's own pooler are called. Text encoders leave them out: they pool the tokens in a module of theirs."""
 
 
 def device_for(wanted: Device) -> Literal["cpu", "cuda"]:
@@ -45,14 +56,19 @@ def dtype(precision: Precision) -> "torch.dtype":
 
 
 class _MissingWeights(logging.Handler):
-    """Hears transformers say that weights are missing from the file: it makes some up at random, and only warns."""
+    """Hears transformers say that weights are missing from the file: it makes some up at random, and only warns.
+
+    It says so in a table of names and what is wrong with them.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.heard = False
+        self.names: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.heard = self.heard or "MISSING" in record.getMessage()
+        message = record.getMessage()
+        if "MISSING" in message:
+            self.names |= set(_MISSING.findall(message)) or {message}
 
 
 def load(pretrained: PretrainedModel, device: str, precision: Precision) -> Any:
@@ -66,11 +82,14 @@ def load(pretrained: PretrainedModel, device: str, precision: Precision) -> Any:
                 str(pretrained.path), device=device, local_files_only=True, trust_remote_code=False, model_kwargs=options
             )
     except Exception as exc:  # half a dozen libraries read the model's files, and each raises errors of its own
-        raise ConfigError(f"ML_API_MODEL: {pretrained.name} cannot be loaded ({type(exc).__name__}): {exc}") from exc
-    if missing.heard:
-        raise ConfigError(f"ML_API_MODEL: {pretrained.name} lacks some of its weights; its vectors would be random")
-    if not {"text", "image"} <= set(model.modalities) or model.get_embedding_dimension() != pretrained.dim:
-        raise ConfigError(f"ML_API_MODEL: {pretrained.name} is not a CLIP: it does not embed both text and images into one space")
+        raise pretrained.refused(f"cannot be loaded ({type(exc).__name__}): {exc}") from exc
+    is_text = pretrained.kind == "text"
+    if [name for name in missing.names if not (is_text and name.startswith(_UNUSED))]:
+        raise pretrained.refused("lacks some of its weights; its vectors would be random")
+    if not set(_EMBEDS[pretrained.kind]) <= set(model.modalities) or model.get_embedding_dimension() != pretrained.dim:
+        raise pretrained.refused(_NOT_OF_THIS_KIND[pretrained.kind])
+    if model.prompts.get(model.default_prompt_name):
+        raise pretrained.refused("puts a prompt of its own before every text, which is not supported")
     return model.eval()
 
 

@@ -36,4 +36,4 @@ def towers(
 
     arrays: dict[Modality, Any] = {"text": encoder.preprocessor.tokenizer.pad(probes["text"]), "image": stack(probes["image"])}
     examples = {modality: {name: torch.from_numpy(array) for name, array in named.items()} for modality, named in arrays.items()}
-    return {"text": (Text(encoder.library), examples["text"]), "image": (Image(encoder.library), examples["image"])}
+    return {"text": (Text(encoder.tower("text")), examples["text"]), "image": (Image(encoder.tower("image")), examples["image"])}

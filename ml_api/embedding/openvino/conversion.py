@@ -3,11 +3,8 @@
 A program of its own, started by `openvino.files`: the only place that needs both torch and OpenVINO.
 """
 
-import json
 import sys
 import warnings
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -17,9 +14,8 @@ from ml_api.embedding.base import Modality, Prepared
 from ml_api.embedding.clip import ClipEncoder
 from ml_api.embedding.clip.tracing import towers
 from ml_api.embedding.openvino.encoder import compile_model
-from ml_api.embedding.openvino.files import Order, Outcome
+from ml_api.embedding.openvino.files import ORDERS, OUTCOMES, Order, Outcome, converted
 from ml_api.embedding.precision import Precision
-from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.errors import ConfigError, ModelUnavailable
 from ml_api.stopping import end_with_parent
 
@@ -31,31 +27,31 @@ _TEXTS: Final = ("dog", "two dogs playing in the snow at night")
 
 def main() -> None:
     end_with_parent()  # the next start would delete the folder that an orphan still writes to
-    order = Order(**json.load(sys.stdin))
+    order = ORDERS.validate_json(sys.stdin.read())
     try:
         outcome = convert(order)
     except ConfigError as exc:
         outcome = Outcome(problems=exc.problems)
     except ModelUnavailable as exc:
         outcome = Outcome(reason=exc.detail)
-    print(json.dumps(asdict(outcome)))  # noqa: T201 - who started this reads it
+    print(OUTCOMES.dump_json(outcome).decode())  # noqa: T201 - who started this reads it
 
 
 def convert(order: Order, least_cosine: float = COSINE) -> Outcome:
     """Raises ConfigError for a model that cannot be loaded, ModelUnavailable for one that computes nothing finite."""
-    pretrained = PretrainedModel(order.name, Path(order.path), order.revision, order.dim)
-    torchs = ClipEncoder(pretrained, device="cpu", precision="fp32")
+    torchs = ClipEncoder(order.pretrained, device="cpu", precision="fp32")
     if not torchs.preprocessor.can_be_saved:
         return Outcome(reason="its image processor is of an unknown kind")
-    target, probes = Path(order.target), _probes(torchs)
-    core = openvino.Core()
+    target, probes, core = order.target, _probes(torchs), openvino.Core()
     precision: Precision = "bf16" if order.stored == "fp16" else "fp32"
-    for modality, (module, example) in towers(torchs, probes).items():
-        converted = _converted(module, example)
-        cosine = _least_cosine(compile_model(core, converted, modality, precision), example, torchs.embed(probes[modality]))
+    made = towers(torchs, probes)
+    for modality in converted(order.pretrained):
+        module, example = made[modality]
+        model = _traced(module, example)
+        cosine = _least_cosine(compile_model(core, model, modality, precision), example, torchs.embed(probes[modality]))
         if not cosine >= least_cosine:  # nor is NaN
             return Outcome(reason=f"the converted model computes other vectors for {modality} (cosine {cosine:.4f})")
-        openvino.save_model(converted, target / f"{modality}.xml", compress_to_fp16=order.stored == "fp16")
+        openvino.save_model(model, target / f"{modality}.xml", compress_to_fp16=order.stored == "fp16")
     torchs.preprocessor.save(target)
     return Outcome()
 
@@ -71,7 +67,7 @@ def _probes(encoder: ClipEncoder) -> dict[Modality, list[Prepared]]:
     }
 
 
-def _converted(module: Any, example: dict[str, Any]) -> openvino.Model:
+def _traced(module: Any, example: dict[str, Any]) -> openvino.Model:
     """With a free number of inputs, and for text a free number of tokens."""
     free = {name: [-1, -1] if array.ndim == 2 else [-1, *array.shape[1:]] for name, array in example.items()}
     with warnings.catch_warnings(action="ignore"):  # torch's: tracing is deprecated, and fixes branches

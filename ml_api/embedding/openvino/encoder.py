@@ -4,6 +4,7 @@ import logging
 import queue
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import openvino  # type: ignore[import-untyped]  # shipped without a py.typed marker
 
 from ml_api.cores import usable
-from ml_api.embedding.base import MODALITIES, Modality, Prepared
+from ml_api.embedding.base import Modality, Prepared
 from ml_api.embedding.openvino.files import ConvertedFiles, NotConverted, Stored
 from ml_api.embedding.precision import Hardware, Precision, choose
 from ml_api.embedding.preprocessing import PretrainedPreprocessor, stack
@@ -39,11 +40,11 @@ class OpenVinoEncoder:
         chosen = choose(precision, hardware(core))
         stored: Stored = "fp16" if chosen == "bf16" else "fp32"
         try:
-            models, self.preprocessor = _read(core, files.find(pretrained, stored), chosen)
+            models, self.preprocessor = _read(core, _folders(pretrained, files, stored), chosen)
         except Unreadable as exc:
             _log.warning("the converted files of %s are damaged and are made again: %s", pretrained.name, exc.__cause__)
             files.discard(pretrained, stored)
-            models, self.preprocessor = _read(core, files.find(pretrained, stored), chosen)
+            models, self.preprocessor = _read(core, _folders(pretrained, files, stored), chosen)
         self._info = pretrained.info("cpu", chosen)
         self._passes = {modality: _Requests(model) for modality, model in models.items()}
         self._pass_once()
@@ -124,10 +125,21 @@ class Unreadable(NotConverted):
     """Converted files are there, and complete, but not what was written."""
 
 
-def _read(core: openvino.Core, folder: Path, precision: Precision) -> tuple[dict[Modality, Any], PretrainedPreprocessor]:
+def _folders(pretrained: PretrainedModel, files: ConvertedFiles, stored: Stored) -> dict[Modality, Path]:
+    """Where the files of each modality lie: the model's own, but for texts those of the text encoder beside it."""
+    own = files.find(replace(pretrained, text=None), stored)
+    return {"text": files.find(pretrained, stored) if pretrained.text else own, "image": own}
+
+
+def _read(
+    core: openvino.Core, folders: dict[Modality, Path], precision: Precision
+) -> tuple[dict[Modality, Any], PretrainedPreprocessor]:
     try:
-        models = {modality: compile_model(core, str(folder / f"{modality}.xml"), modality, precision) for modality in MODALITIES}
-        return models, PretrainedPreprocessor.read(folder)
+        models = {
+            modality: compile_model(core, str(folder / f"{modality}.xml"), modality, precision)
+            for modality, folder in folders.items()
+        }
+        return models, PretrainedPreprocessor.read(folders["text"])
     except Exception as exc:  # whatever a damaged file makes of OpenVINO, tokenizers or json
         raise Unreadable("its converted files cannot be read") from exc
 

@@ -15,13 +15,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
 from typing import IO, Final, Literal
 
-from ml_api.embedding.base import MODALITIES
+from pydantic import TypeAdapter
+
+from ml_api.embedding.base import MODALITIES, Modality
 from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.errors import ConfigError
 from ml_api.files import access_problem
@@ -51,12 +53,9 @@ class NotConverted(Exception):
 class Order:
     """What the process that converts is told, as JSON on its standard input."""
 
-    name: str
-    path: str
-    revision: str
-    dim: int
+    pretrained: PretrainedModel
     stored: Stored
-    target: str
+    target: Path
     """An empty folder."""
 
 
@@ -70,6 +69,11 @@ class Outcome:
     """Why only torch can compute it."""
 
 
+ORDERS: Final = TypeAdapter(Order)
+OUTCOMES: Final = TypeAdapter(Outcome)
+"""To JSON and back."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConvertedFiles:
     """Of any number of models, in `folder`, which may be deleted at any time: they are made again."""
@@ -77,28 +81,34 @@ class ConvertedFiles:
     folder: Path
 
     def find(self, pretrained: PretrainedModel, stored: Stored) -> Path:
-        """The folder of a model's converted files, which are made if need be. Raises ConfigError, NotConverted."""
-        wanted = self.folder / _name(pretrained, stored)
-        if not _is_complete(wanted):
+        """The folder of a model's converted files, which are made if need be. Raises ConfigError, NotConverted.
+
+        With a text encoder beside the model the folder holds that one alone, and what prepares inputs for both: images are
+        embedded by the files of the model without it.
+        """
+        wanted, modalities = self.folder / _name(pretrained, stored), converted(pretrained)
+        if not _is_complete(wanted, modalities):
             with self._alone():
-                if not _is_complete(wanted):  # nobody else has made it meanwhile
+                if not _is_complete(wanted, modalities):  # nobody else has made it meanwhile
                     self._make(pretrained, stored, wanted)
         return wanted
 
     def discard(self, pretrained: PretrainedModel, stored: Stored) -> None:
-        """What cannot be read after all."""
-        shutil.rmtree(self.folder / _name(pretrained, stored), ignore_errors=True)
+        """What cannot be read after all, also of the model without the text encoder beside it."""
+        for model in (pretrained, replace(pretrained, text=None)):
+            shutil.rmtree(self.folder / _name(model, stored), ignore_errors=True)
 
     def _make(self, pretrained: PretrainedModel, stored: Stored, wanted: Path) -> None:
         started = perf_counter()
-        _log.info("converting %s for OpenVINO; this is done once, and may take a minute", pretrained.name)
+        name = (pretrained.text or pretrained).name
+        _log.info("converting %s for OpenVINO; this is done once, and may take a minute", name)
         try:
             for left in self.folder.glob(f"{wanted.name}*"):  # of one that was interrupted, or damaged
                 shutil.rmtree(left)
             with tempfile.TemporaryDirectory(prefix=f"{wanted.name}.", dir=self.folder) as made:
                 making = Path(made) / "model"
                 making.mkdir(mode=0o700)
-                _convert(Order(pretrained.name, str(pretrained.path), pretrained.revision, pretrained.dim, stored, str(making)))
+                _convert(Order(pretrained, stored, making))
                 _seal(making)
                 making.rename(wanted)
         except OSError as exc:
@@ -144,9 +154,19 @@ def _lock(file: IO[str]) -> None:
     raise NotConverted(f"another process has held {file.name} for {CONVERT_TIMEOUT_S:g} s")
 
 
+def converted(pretrained: PretrainedModel) -> tuple[Modality, ...]:
+    """Of which modalities the folder of `pretrained` holds the files."""
+    return MODALITIES if pretrained.text is None else ("text",)
+
+
 def _name(pretrained: PretrainedModel, stored: Stored) -> str:
-    readable = re.sub(r"[^\w-]+", "-", pretrained.name)[:60].strip("-")
-    return f"{readable}-{pretrained.revision}-{stored}-{version('openvino')}-{FORMAT}"
+    models = [pretrained, pretrained.text] if pretrained.text else [pretrained]
+    named = "-".join(f"{_readable(model.name)}-{model.revision}" for model in models)
+    return f"{named}-{stored}-{version('openvino')}-{FORMAT}"
+
+
+def _readable(name: str) -> str:
+    return re.sub(r"[^\w-]+", "-", name)[:60].strip("-")
 
 
 def _convert(order: Order) -> None:
@@ -155,9 +175,8 @@ def _convert(order: Order) -> None:
         ran = subprocess.run(  # noqa: S603 - this program itself
             command,
             cwd=_ROOT,
-            input=json.dumps(asdict(order)),
+            input=ORDERS.dump_json(order),
             capture_output=True,
-            text=True,
             timeout=CONVERT_TIMEOUT_S,
             check=False,
         )
@@ -165,9 +184,9 @@ def _convert(order: Order) -> None:
         raise NotConverted(f"the conversion took longer than {CONVERT_TIMEOUT_S:g} s") from exc
     answer = ran.stdout.splitlines()
     if ran.returncode or not answer:
-        said = ran.stderr.strip().splitlines()
+        said = ran.stderr.decode(errors="replace").strip().splitlines()
         raise NotConverted(f"the conversion ended with code {ran.returncode}: {said[-1] if said else 'it said nothing'}")
-    outcome = Outcome(**json.loads(answer[-1]))
+    outcome = OUTCOMES.validate_json(answer[-1])
     if outcome.problems:
         raise ConfigError(*outcome.problems)
     if outcome.reason:
@@ -185,13 +204,13 @@ def _seal(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _is_complete(folder: Path) -> bool:
+def _is_complete(folder: Path, modalities: tuple[Modality, ...]) -> bool:
     """Whether all is there as it was written: weights of which some bits are others give vectors, only wrong ones."""
     try:
         digests = json.loads((folder / _COMPLETE).read_text(encoding="utf-8"))
         return (
             isinstance(digests, dict)
-            and {f"{modality}.xml" for modality in MODALITIES} <= digests.keys()
+            and {f"{modality}.xml" for modality in modalities} <= digests.keys()
             and all(_sha256(folder / name) == digest for name, digest in digests.items())
         )
     except (OSError, ValueError):

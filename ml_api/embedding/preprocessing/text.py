@@ -47,7 +47,7 @@ class Tokenizer:
             encoding = self._backend.encode(text)
         except (TypeError, UnicodeEncodeError) as exc:
             raise InvalidQuery("The text holds half a character (a lone surrogate) and is not valid Unicode.") from exc
-        if all(encoding.special_tokens_mask):
+        if not text.strip() or all(encoding.special_tokens_mask):  # to some tokenizers a blank is a token
             raise InvalidQuery("The text is empty; describe what the images should show.")
         features = np.array(encoding.ids, dtype=np.int64)
         if self.pad_to is not None:

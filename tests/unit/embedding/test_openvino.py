@@ -184,9 +184,9 @@ def test_who_starts_together_converts_once(pretrained, tmp_path, caplog):
 
 
 def test_a_conversion_that_computes_other_vectors_is_not_taken(pretrained, tmp_path):
-    order = Order(pretrained.name, str(pretrained.path), pretrained.revision, pretrained.dim, "fp32", str(tmp_path))
-
-    assert "computes other vectors for text (cosine 1.0000)" in convert(order, least_cosine=1.1).reason
+    assert (
+        "computes other vectors for text (cosine 1.0000)" in convert(Order(pretrained, "fp32", tmp_path), least_cosine=1.1).reason
+    )
     assert not list(tmp_path.iterdir())
 
 

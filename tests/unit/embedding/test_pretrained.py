@@ -13,6 +13,7 @@ import pytest
 from ml_api.embedding.pretrained import resolve
 from ml_api.errors import ConfigError
 from tests.fake_hub import COMMIT, FakeHub
+from tests.text_encoders import build_distilbert
 from tests.tiny_clip import DIM, build_tiny_clip
 
 ROOT = Path(__file__).parents[3]
@@ -29,16 +30,18 @@ def copy(tiny_clip, tmp_path):
     return Path(shutil.copytree(tiny_clip, tmp_path / "copy"))
 
 
-def resolve_elsewhere(model: str, home: Path, endpoint: str, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def resolve_elsewhere(
+    model: str, home: Path, endpoint: str, root: Path = ROOT, *, text_model: str = ""
+) -> subprocess.CompletedProcess[str]:
     """`resolve` in a process of its own, as huggingface_hub reads its environment once."""
     program = (
         "import sys; from ml_api.embedding.pretrained import resolve; from ml_api.errors import ConfigError\n"
-        "try: found = resolve(sys.argv[1], hub_timeout_s=1)\n"
+        "try: found = resolve(sys.argv[1], sys.argv[2], hub_timeout_s=1)\n"
         "except ConfigError as exc: sys.exit('ConfigError: ' + str(exc))\n"
-        "print(found.name, found.revision, found.dim, 'torch' in sys.modules)"
+        "print(found.name, found.revision, found.dim, 'torch' in sys.modules, *([found.text.model_id] if found.text else []))"
     )
     environment = {"HF_HOME": str(home), "HF_ENDPOINT": endpoint, "PYTHONPATH": str(root), "HF_HUB_DISABLE_TELEMETRY": "1"}
-    command = [sys.executable, "-W", "error", "-c", program, model]
+    command = [sys.executable, "-W", "error", "-c", program, model, text_model]
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -237,3 +240,134 @@ def test_without_a_hub_the_ways_out_are_named_within_seconds(tmp_path, hub):
         assert way_out in answer.stderr
     assert "Traceback" not in answer.stderr
     assert time.monotonic() - started < 30
+
+
+@pytest.fixture
+def text_encoder(tmp_path):
+    return build_distilbert(tmp_path / "multilingual")
+
+
+def test_a_text_encoder_beside_a_model_changes_how_texts_are_read_and_not_what_is_stored(tiny_clip, text_encoder):
+    pair = resolve(str(tiny_clip), str(text_encoder))
+
+    assert (pair.text.name, pair.text.path, pair.text.dim) == ("multilingual", text_encoder, DIM)
+    assert pair.model_id == resolve(str(tiny_clip)).model_id
+    assert pair.info("cpu", "fp32").text_model == f"multilingual@{pair.text.revision}"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "2_Dense/model.safetensors", "1_Pooling/config.json", "vocab.txt"])
+def test_whatever_changes_a_text_encoders_vectors_changes_its_revision(tiny_clip, text_encoder, tmp_path, name):
+    before = resolve(str(tiny_clip), str(text_encoder)).text.revision
+    changed = (text_encoder / name).rename(tmp_path / "elsewhere")  # and is reached through a link
+    (text_encoder / name).symlink_to(changed)
+    assert resolve(str(tiny_clip), str(text_encoder)).text.revision == before
+
+    with changed.open("ab") as file:
+        file.write(b"\n")
+    assert resolve(str(tiny_clip), str(text_encoder)).text.revision != before
+
+
+def remove_projection(folder):
+    (folder / "2_Dense" / "model.safetensors").rename(folder / "2_Dense" / "pytorch_model.bin")
+
+
+def remove_vocabulary(folder):
+    (folder / "vocab.txt").unlink()
+
+
+def remove_weights(folder):
+    (folder / "model.safetensors").unlink()
+
+
+def remove_modules(folder):
+    (folder / "modules.json").unlink()
+
+
+def list_modules(folder, *kinds):
+    listed = json.loads((folder / "modules.json").read_text())
+    (folder / "modules.json").write_text(json.dumps([module for module in listed if module["type"].endswith(kinds)]))
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (remove_projection, "has no safetensors weights in .*2_Dense; other formats are not loaded"),
+        (remove_weights, "has no safetensors weights in .*; other formats are not loaded"),
+        (remove_vocabulary, "has no tokenizer"),
+        (remove_modules, r"is no model of sentence-transformers: no modules\.json"),
+        (lambda folder: list_modules(folder, "Transformer"), "does not pool its tokens into one vector"),
+        (lambda folder: list_modules(folder, "Dense"), "begins with Dense"),
+    ],
+    ids=["pickled projection", "no weights", "no tokenizer", "no modules", "no pooling", "no transformer"],
+)
+def test_a_text_encoder_that_is_not_whole_is_refused_by_the_name_of_its_setting(tiny_clip, text_encoder, damage, words):
+    damage(text_encoder)
+
+    with pytest.raises(ConfigError, match=rf"^ML_API_TEXT_MODEL: {text_encoder} {words}"):
+        resolve(str(tiny_clip), str(text_encoder))
+
+
+def test_a_text_encoder_of_another_width_is_refused(tiny_clip, tmp_path):
+    wide = build_distilbert(tmp_path / "wide", dim=32)
+
+    with pytest.raises(ConfigError) as refused:
+        resolve(str(tiny_clip), str(wide))
+    assert refused.value.detail == (
+        f"ML_API_TEXT_MODEL: wide makes vectors of 32 numbers, and tiny clip, the model in ML_API_MODEL, of {DIM}: "
+        "a text encoder has to be one that was trained for that model's space"
+    )
+
+
+def test_each_model_is_told_where_it_belongs(tiny_clip, text_encoder):
+    with pytest.raises(ConfigError, match=r"^ML_API_TEXT_MODEL: .* embeds images, too; such a model goes into ML_API_MODEL"):
+        resolve(str(tiny_clip), str(tiny_clip))
+    with pytest.raises(ConfigError, match=r"^ML_API_MODEL: .* is not a CLIP.* A text encoder goes into ML_API_TEXT_MODEL"):
+        resolve(str(text_encoder))
+
+
+@pytest.mark.parametrize(
+    ("pooling", "width"),
+    [
+        ({"word_embedding_dimension": 16, "pooling_mode_cls_token": True, "pooling_mode_max_tokens": True}, 32),
+        ({"word_embedding_dimension": 16, "pooling_mode_mean_tokens": True}, 16),
+        ({"embedding_dimension": 16, "pooling_mode": "cls"}, 16),
+        ({"embedding_dimension": 16, "pooling_mode": ["cls", "mean", "max"]}, 48),
+    ],
+)
+def test_how_wide_pooled_vectors_are_is_read_in_every_form_of_its_configuration(tiny_clip, text_encoder, pooling, width):
+    list_modules(text_encoder, "Transformer", "Pooling")
+    (text_encoder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+
+    with pytest.raises(ConfigError, match=f"makes vectors of {width} numbers"):
+        resolve(str(tiny_clip), str(text_encoder))
+
+
+def test_a_text_encoder_is_downloaded_once_and_then_works_offline(tiny_clip, text_encoder, tmp_path):
+    (text_encoder / "2_Dense" / "pytorch_model.bin").write_bytes(b"a pickle")
+    with FakeHub(text_encoder, "sentence-transformers/multilingual") as hub:
+        first = resolve_elsewhere(str(tiny_clip), tmp_path / "home", hub.url, text_model="multilingual")
+    again = resolve_elsewhere(str(tiny_clip), tmp_path / "home", hub.url, text_model="multilingual")
+
+    assert first.stdout == f"tiny clip {resolve(str(tiny_clip)).revision} {DIM} False multilingual@{COMMIT[:12]}\n", first.stderr
+    assert again.stdout == first.stdout, again.stderr
+    assert "2_Dense/model.safetensors" in hub.fetched
+    assert "2_Dense/pytorch_model.bin" not in hub.fetched
+
+
+def test_a_cached_text_encoder_without_its_projection_is_completed(tiny_clip, text_encoder, tmp_path):
+    with FakeHub(text_encoder, "sentence-transformers/multilingual") as hub:
+        resolve_elsewhere(str(tiny_clip), tmp_path / "home", hub.url, text_model="multilingual")
+        [missing] = (tmp_path / "home").rglob("snapshots/*/2_Dense/model.safetensors")
+        missing.unlink()
+        again = resolve_elsewhere(str(tiny_clip), tmp_path / "home", hub.url, text_model="multilingual")
+
+    assert again.returncode == 0, again.stderr
+    assert missing.is_file()
+
+
+def test_without_a_hub_a_text_encoders_ways_out_are_named(tiny_clip, tmp_path):
+    answer = resolve_elsewhere(str(tiny_clip), tmp_path, "http://127.0.0.1:9", text_model="clip-ViT-B-32-multilingual-v1")
+
+    assert answer.stderr.startswith("ConfigError: ML_API_TEXT_MODEL: clip-ViT-B-32-multilingual-v1 is not a local directory")
+    assert "hf download sentence-transformers/clip-ViT-B-32-multilingual-v1" in answer.stderr
+    assert "demo" not in answer.stderr

@@ -1,0 +1,171 @@
+"""What lies in a model's directory: its modules, its tokenizer and weights, how wide its vectors are, what tells it from others.
+
+Only safetensors weights count, as the older formats run code when they are loaded.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+FILES: Final = ("*.json", "*.txt", "*.model", "*.safetensors")
+"""Configuration, tokenizer and weights: what decides the vectors, and all that is downloaded."""
+REVISION_DIGITS: Final = 12
+_ABOUT: Final = "training.json"
+"""May lie in a local model's directory and give it a `name`. Says how the model came to be, so it is no part of the revision."""
+_MODULES: Final = "modules.json"
+_OF_THE_WHOLE: Final = (_MODULES, "config_sentence_transformers.json")
+_KINDS: Final = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+_OF_A_MODULE: Final = (
+    *("config.json", "preprocessor_config.json", "processor_config.json", *(f"sentence_{kind}_config.json" for kind in _KINDS)),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "merges.txt", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model"),
+)
+"""What sentence-transformers and transformers read in a model's folder, beside its weights."""
+_TOKENIZERS: Final = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",), ("spiece.model",), ("tokenizer.model",))
+"""Files of which one set has to be there: without them transformers makes a tokenizer up, to which all texts are the same."""
+_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_WITHOUT_WEIGHTS: Final = ("Pooling", "Normalize", "Dropout")
+"""Modules of sentence-transformers that have nothing but a configuration, if that."""
+_POOLING_MODES: Final = "pooling_mode_"
+"""What the names begin with by which older models say how they pool, each true or false."""
+
+
+class Unusable(Exception):
+    """Says why a directory holds no model to be served; goes on where the model's name ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One step of a model's, as `modules.json` lists them."""
+
+    kind: str
+    """The name of its class in sentence-transformers."""
+    folder: Path
+    """Relative to the model's."""
+
+
+def modules(path: Path) -> list[Module]:
+    """One, at the top, for a model of transformers that says nothing of sentence-transformers."""
+    listed = _read_json(path / _MODULES)
+    if not isinstance(listed, list) or not listed:
+        return [Module("Transformer", Path())]
+    return [Module(str(module.get("type", "")).rpartition(".")[2], Path(str(module.get("path", "")))) for module in listed]
+
+
+def transformer(path: Path) -> Path:
+    """Where the transformer lies: the first of the modules, which older models keep in a folder of its own."""
+    return path / modules(path)[0].folder
+
+
+def lacking(path: Path) -> str:
+    """What is missing that loading would need, or would make up; empty if nothing is. Raises Unusable."""
+    first = transformer(path)
+    if not (first / "config.json").is_file():
+        return f"no config.json in {first}"
+    if not any(all((first / name).is_file() for name in names) for names in _TOKENIZERS):
+        return f"no tokenizer (tokenizer.json, or vocab.json and merges.txt) in {first}"
+    for module in modules(path):
+        held = path / module.folder
+        if module.kind not in _WITHOUT_WEIGHTS and not all((held / name).is_file() for name in _weights(held)):
+            return f"no safetensors weights in {held}; other formats are not loaded"
+    return ""
+
+
+def dual_encoder_dim(path: Path) -> int:
+    """Raises Unusable for a model that does not embed both text and images into one space."""
+    config = _config(transformer(path))
+    dim = _projection(config)
+    if dim is None or "vision_config" not in config:
+        raise Unusable(
+            "is not a CLIP: it does not embed both text and images into one space. "
+            "A text encoder goes into ML_API_TEXT_MODEL, beside the image model in ML_API_MODEL"
+        )
+    return dim
+
+
+def _projection(config: dict[str, Any]) -> int | None:
+    """CLIP's `projection_dim`; SigLIP has none: the width of its text head or hidden layers (768 by default).
+
+    What loading finds is compared with it.
+    """
+    text = config.get("text_config")
+    if str(config.get("model_type", "")).startswith("siglip") and isinstance(text, dict):
+        dim = text.get("projection_size") or text.get("hidden_size", 768)
+    else:
+        dim = config.get("projection_dim")
+    return dim if isinstance(dim, int) else None
+
+
+def text_encoder_dim(path: Path) -> int:
+    """Raises Unusable for anything but a transformer and what pools and projects its tokens into one vector."""
+    if not (path / _MODULES).is_file():
+        raise Unusable(f"is no model of sentence-transformers: no {_MODULES} says how its tokens become one vector")
+    first, *others = modules(path)
+    if first.kind == "CLIPModel" or "vision_config" in _config(path / first.folder):
+        raise Unusable("embeds images, too; such a model goes into ML_API_MODEL")
+    if first.kind != "Transformer":
+        raise Unusable(f"begins with {first.kind}; text encoders are served that begin with a Transformer")
+    widths = (_output(module.kind, _config(path / module.folder)) for module in reversed(others))
+    dim = next((width for width in widths if width is not None), None)
+    if dim is None:
+        raise Unusable("does not pool its tokens into one vector: it has neither Pooling nor Dense")
+    return dim
+
+
+def _output(kind: str, config: dict[str, Any]) -> int | None:
+    """How wide the vectors are that a module makes; None for one that leaves them as wide as they were."""
+    if kind == "Dense":
+        return int(config.get("out_features", 0))
+    if kind == "Pooling":
+        modes = config.get("pooling_mode") or [name for name in config if name.startswith(_POOLING_MODES) and config[name]]
+        width = config.get("embedding_dimension") or config.get("word_embedding_dimension", 0)
+        return int(width) * (max(1, len(modes)) if isinstance(modes, list) else 1)
+    return None
+
+
+def own_name(path: Path) -> str:
+    about = _read_json(path / _ABOUT)
+    name = about.get("name") if isinstance(about, dict) else None
+    return name if isinstance(name, str) and name else path.resolve().name
+
+
+def content_hash(path: Path) -> str:
+    """Of what decides the vectors, by relative path, so that a copy in another place is the same model and notes are no part."""
+    total = hashlib.sha256()
+    for file in loaded(path):
+        with (path / file).open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        total.update(f"{file.as_posix()}\0{digest}\n".encode())
+    return total.hexdigest()[:REVISION_DIGITS]
+
+
+def loaded(path: Path) -> list[Path]:
+    """The files that loading a model reads, relative to its directory; links are followed, as the libraries follow them."""
+    names = {Path(name) for name in _OF_THE_WHOLE}
+    for module in modules(path):
+        names |= {module.folder / name for name in (*_OF_A_MODULE, *_weights(path / module.folder))}
+    return sorted(name for name in names if (path / name).is_file())
+
+
+def _weights(folder: Path) -> tuple[str, ...]:
+    """One file, or an index and the parts that it names."""
+    index = _read_json(folder / _INDEX)
+    if (folder / _SINGLE).is_file() or not isinstance(index, dict):
+        return (_SINGLE,)
+    return (_INDEX, *sorted(set(map(str, index.get("weight_map", {}).values()))))
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    config = _read_json(folder / "config.json")
+    return config if isinstance(config, dict) else {}
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as exc:
+        raise Unusable(f"cannot be read: {path} is not valid JSON") from exc

@@ -1,0 +1,52 @@
+"""A model on this disk, known well enough to compare it with a collection without loading it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from ml_api.embedding.pretrained import folder
+from ml_api.errors import ConfigError
+from ml_api.records import ModelInfo
+
+Kind = Literal["dual", "text"]
+"""A dual encoder embeds text and images; a text encoder embeds text into the space of a dual encoder's images."""
+SETTINGS: Final[Mapping[Kind, str]] = {"dual": "ML_API_MODEL", "text": "ML_API_TEXT_MODEL"}
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainedModel:
+    """A dual encoder, perhaps with a text encoder beside it; or that text encoder."""
+
+    name: str
+    """What people call it: the configured hub name, the name a local model gives itself, or its directory's name."""
+    path: Path
+    """A directory that sentence-transformers can load, whatever the working directory."""
+    revision: str
+    """The hub's commit, or for a local directory a hash of its weights, configuration and tokenizer."""
+    dim: int
+    kind: Kind = "dual"
+    text: "PretrainedModel | None" = None
+    """Another model that embeds the texts, in place of this one's own text encoder."""
+
+    @property
+    def transformer(self) -> Path:
+        """The directory of the configuration, the tokenizer and the weights, in the form that transformers loads."""
+        return folder.transformer(self.path)
+
+    def files(self) -> list[Path]:
+        """Those that loading it reads, relative to `path`; without those of `text`."""
+        return folder.loaded(self.path)
+
+    @property
+    def model_id(self) -> str:
+        """Of what makes the vectors that are stored: those of images, so `text` is no part of it."""
+        return self.info("", "").model_id
+
+    def info(self, device: str, precision: str) -> ModelInfo:
+        text_model = self.text.model_id if self.text else ""
+        return ModelInfo(self.name, self.revision, self.dim, device, precision, text_model)
+
+    def refused(self, problem: str) -> ConfigError:
+        """`problem` goes on where the model's name ends: "lacks some of its weights"."""
+        return ConfigError(f"{SETTINGS[self.kind]}: {self.name} {problem}")
