@@ -5,12 +5,12 @@ import hashlib
 from flask import Blueprint, Response, request
 
 from ml_api import images
+from ml_api.api import services
 from ml_api.api.answers import stored_image
 from ml_api.api.observe import elsewhere
 from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_STORE, TIMEOUT, operation
 from ml_api.api.parsing import image_id_of, request_deadline
 from ml_api.api.schemas import JsonObject, StoredImage
-from ml_api.api.state import services
 from ml_api.deadline import Deadline
 from ml_api.errors import CorpusUnavailable, NotFound
 from ml_api.records import ImageRecord

@@ -3,12 +3,12 @@
 from flask import Blueprint, Response
 
 from ml_api import images, stages
+from ml_api.api import services
 from ml_api.api.answers import search_answer
 from ml_api.api.observe import elsewhere, note, note_query
 from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_MODEL, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import FILE_FIELD, image_id_of, image_query, json_body, query_parameters, request_deadline
 from ml_api.api.schemas import RED_SQUARE, TEXT_BODY_BYTES, ImageQuery, PageParameters, SearchAnswer, TextQuery
-from ml_api.api.state import services
 from ml_api.deadline import Deadline
 from ml_api.search import ImageTerm, Query, StoredTerm, TextTerm
 from ml_api.stages import stage

@@ -2,12 +2,12 @@
 
 from flask import Blueprint, Response
 
+from ml_api.api import services
 from ml_api.api.answers import json_answer
 from ml_api.api.examples import NOT_READY
 from ml_api.api.openapi import LATE, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import request_deadline
 from ml_api.api.schemas import AliveAnswer, ModelAnswer, ReadyAnswer, StatsAnswer
-from ml_api.api.state import services
 
 blueprint = Blueprint("status", __name__)
 

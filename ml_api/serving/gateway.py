@@ -16,9 +16,8 @@ from typing import Any, Final, Literal
 from flask import Flask
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from ml_api.api import observe
+from ml_api.api import EXTENSION, observe
 from ml_api.api.problems import REFUSED, STATUS
-from ml_api.api.state import EXTENSION
 from ml_api.errors import HeadersTooLarge, MlApiError, Overloaded, RequestTimeout, UriTooLong
 from ml_api.logs.repeats import Repeats
 from ml_api.serving.admission import Admission

@@ -11,9 +11,9 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException
 
 from ml_api import tracing
+from ml_api.api import EXTENSION
 from ml_api.api.observe import UNMATCHED, label_of_method
 from ml_api.api.problems import MEDIA_TYPE, REASONS, RETRY_AFTER_S, body_of
-from ml_api.api.state import EXTENSION
 from ml_api.browsers import HEADERS
 from ml_api.errors import Overloaded
 from ml_api.logs.repeats import Repeats

@@ -22,7 +22,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server as Granian
 
-from ml_api.api.state import EXTENSION
+from ml_api.api import EXTENSION
 from ml_api.app import create_app
 from ml_api.browsers import AllowedHosts
 from ml_api.metrics.endpoint import endpoint

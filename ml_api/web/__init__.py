@@ -3,8 +3,8 @@
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
+from ml_api.api import services
 from ml_api.api.examples import DRAWN_ID
-from ml_api.api.state import services
 from ml_api.deadline import Deadline
 from ml_api.errors import MlApiError
 from ml_api.settings import environment_name

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_api.api import examples, openapi, schemas
-from ml_api.api.state import EXTENSION
+from ml_api.api import EXTENSION, examples, openapi, schemas
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.errors import CorpusUnavailable, TooCostly, Unavailable
 from ml_api.images import InlineDecoder
