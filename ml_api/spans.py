@@ -75,7 +75,7 @@ class Spans:
         span.end(ended)
 
     def close(self) -> None:
-        """Send what is left, if the collector takes it soon: OpenTelemetry itself waits for one that hangs, whatever it is told."""
+        """Send the remaining spans within a time limit, since OpenTelemetry itself waits for a collector that hangs."""
         closing = Thread(target=self._provider.shutdown, name="spans-close", daemon=True)
         closing.start()
         closing.join(CLOSE_TIMEOUT_S)

@@ -141,7 +141,7 @@ TIME = Section(
             graph(
                 "Where requests are",
                 "Being read, waiting for a thread, at work, being sent. Those that wait or are at work count towards the limit; "
-                "many that are read or sent are slow clients, who hold up nobody.",
+                "many being read or sent are slow clients, which delay nobody else.",
                 "short",
                 Query(f"sum by (state) (ml_api_requests{{{APP}}})", "{{state}}"),
                 Query(f"sum(ml_api_requests_limit{{{APP}}})", "limit"),

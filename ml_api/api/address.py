@@ -41,9 +41,7 @@ def without_slash() -> BaseResponse | None:
 
 def _check_query() -> None:
     if not _is_utf8(request.query_string):
-        raise InvalidQuery(
-            "the address is not UTF-8, so its characters cannot be told; encode it, as `curl -G --data-urlencode 'q=…' URL` does"
-        )
+        raise InvalidQuery("the query string is not UTF-8; percent-encode it, as `curl -G --data-urlencode 'q=…' URL` does")
     known = getattr(current_app.view_functions.get(request.endpoint or ""), PARAMETERS, None)
     if known is None or request.method == "OPTIONS":
         return
@@ -53,7 +51,7 @@ def _check_query() -> None:
 
 
 def _problems(known: frozenset[str], model: type[BaseModel] | None) -> Iterator[str]:
-    """All of them, so that one answer tells everything that has to change."""
+    """All of them, so that one answer names everything that has to change."""
     those = f"there are {', '.join(sorted(known))}" if known else "this route takes none"
     for name in sorted(request.args.keys() - known)[:10]:
         yield f"{name[:100]}: is not a parameter; {those}"

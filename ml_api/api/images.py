@@ -21,7 +21,7 @@ VERSION: JsonObject = {
     "name": "v",
     "in": "query",
     "required": False,
-    "description": "First digits of the file's digest, as in links; with it the answer may be cached for good.",
+    "description": "First digits of the file's digest, as in links; with it the answer may be cached for a year.",
     "schema": {"type": "string"},
 }
 BINARY = {"schema": {"type": "string", "format": "binary"}}

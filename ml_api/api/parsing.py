@@ -34,7 +34,7 @@ _JSON_PUNCTUATION = (b'"', b",", b"[", b"{")
 _MOST_JSON_PUNCTUATION = 1000
 """More than this of it is no object with an image in base64, which has none. Counting 40 MB takes 20 ms, parsing them seconds."""
 _NAMED = 5
-"""So many unknown names are told, and the others counted."""
+"""Number of unknown names that are listed; further ones are counted."""
 
 _SECONDS = re.compile(r"\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 """A number as JSON writes it, never `nan`, `inf` or `1_000`, which Python reads as well."""
@@ -164,7 +164,7 @@ def bytes_of_base64(text: str) -> bytes:
 
 
 def _validated(model: type[Model], values: Mapping[str, Any], *, strict: bool) -> Model:
-    """`strict` tells JSON's own types apart; in a query string everything is text, and "10" is a number."""
+    """`strict` distinguishes JSON's types; in a query string everything is text, and "10" is a number."""
     unknown = sorted(values.keys() - model.model_fields.keys())
     problems = [_unknown(unknown, model)] if unknown else []
     try:

@@ -91,7 +91,7 @@ def register(app: Flask) -> None:
         if type(error) in REASONS:
             _count_rejected(type(error))
         if isinstance(error, errors.DeadlineExceeded):
-            _log.warning("%s: %s", error.slug, error.detail)  # perhaps a client's own haste, and it tells nothing where it happened
+            _log.warning("%s: %s", error.slug, error.detail)  # possibly the client's own timeout; a traceback would not help
         elif status == 503:
             outages.tell(error.slug, f"{error.slug}: {error.detail}", logging.ERROR, error)
         elif status >= 500:

@@ -47,7 +47,7 @@ class ImageLimits:
             )
 
     def check_memory(self, needed: int) -> None:
-        """Raises TooCostly, which tells how many bytes are `needed`."""
+        """Raises TooCostly with the number of bytes `needed`."""
         if self.max_memory_bytes is not None and needed > self.max_memory_bytes:
             raise TooCostly(
                 f"Decoding the image takes some {needed / 2**20:,.0f} MiB of memory, of {self.max_memory_bytes / 2**20:,.0f} MiB",

@@ -23,7 +23,7 @@ class Handover:
         return _received, (DupFd(self._descriptor),)
 
     def put(self, data: bytes | memoryview) -> int:
-        """Write `data` over what is there; how many bytes they are. Raises OSError."""
+        """Write `data` from the beginning; returns its length. Raises OSError."""
         view, done = memoryview(data), 0
         while done < len(view):
             done += os.pwrite(self._descriptor, view[done:], done)

@@ -47,7 +47,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 def from_values(values: Values, *, negative: bool = False) -> Image.Image:
     """(height, width, bands) of any real type to RGB: the first of one or two bands as grey, of more the first three as colours.
 
-    `negative` tells that white is zero.
+    `negative` means that white is zero.
     """
     bands = values[..., 0] if values.shape[-1] < len(WHITE) else values[..., : len(WHITE)]
     eight = bands if bands.dtype == np.uint8 else _scaled(bands)

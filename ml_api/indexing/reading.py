@@ -34,7 +34,7 @@ class Known:
 class Unusable:
     """A file that cannot be indexed.
 
-    `gone` tells that what is stored under its key shows bytes that no longer exist, `lasting` that these will fail again.
+    `gone` means that the entry stored under its key shows bytes that no longer exist, `lasting` that these bytes fail again.
     """
 
     task: Task

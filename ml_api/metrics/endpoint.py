@@ -25,7 +25,7 @@ SILENCE_S: Final = 5.0
 def endpoint(
     host: str, port: int, registry: CollectorRegistry, allowed: AllowedHosts, *, silence_s: float = SILENCE_S
 ) -> Iterator[None]:
-    """Serve `registry` until the context ends, as OpenMetrics with exemplars to those who accept that. Raises OSError."""
+    """Serve `registry` until the context ends, as OpenMetrics with exemplars if the client accepts it. Raises OSError."""
     kind = _Server6 if ":" in host else ThreadingWSGIServer
     handler = type("_Handler", (_Handler,), {"timeout": silence_s})
     with make_server(host, port, _guarded(make_wsgi_app(registry), allowed), kind, handler) as server:
@@ -61,7 +61,7 @@ class _Server6(ThreadingWSGIServer):
 
 class _Handler(WSGIRequestHandler):
     def handle(self) -> None:
-        with suppress(TimeoutError, ConnectionError):  # of whoever hangs up or falls silent there is nothing to tell
+        with suppress(TimeoutError, ConnectionError):  # a client that disconnects or stays silent is not worth a log line
             super().handle()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's name

@@ -27,7 +27,7 @@ READINGS: Final[Mapping[str, tuple[str, Reading]]] = {
         lambda nvml, gpu: nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU),
     ),
 }
-"""What NVIDIA's management library tells of a GPU. Its name, help, and how to read it."""
+"""Readings of NVIDIA's management library: metric name, help, and how to read it."""
 
 TorchMemory = Callable[[], Mapping[str, tuple[int, int]]]
 """For each device: bytes of its tensors, and bytes that torch keeps for them."""

@@ -68,7 +68,7 @@ class SyncMetrics:
                         self.backlog.set(sample.value)
 
     def save(self, path: Path) -> None:
-        """Whole or not at all: who reads the file meanwhile finds the one before. Raises OSError."""
+        """Write the file atomically. Raises OSError."""
         path.parent.mkdir(parents=True, exist_ok=True)
         write_to_textfile(str(path), self.registry)
 

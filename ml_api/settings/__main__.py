@@ -1,6 +1,6 @@
 """`python -m ml_api.settings`: whether `serve` could start, which `make serve` asks before it indexes for minutes.
 
-Problems are told by make's own names for settings: PORT=, METRICS_PORT=, CORPUS=.
+Problems are reported under make's names for settings: PORT=, METRICS_PORT=, CORPUS=.
 """
 
 import re
@@ -16,7 +16,7 @@ def main() -> int:
     try:
         load_settings(env_file=ENV_FILE, command="serve")
     except ConfigError as exc:
-        print(*(f"error: {_by_make(problem)}" for problem in exc.problems), sep="\n", file=sys.stderr)  # noqa: T201 - who started make waits for it
+        print(*(f"error: {_by_make(problem)}" for problem in exc.problems), sep="\n", file=sys.stderr)  # noqa: T201 - a message for the user
         return 2
     return 0
 

@@ -61,9 +61,9 @@ def full_path(path: Path) -> Path:
     try:
         return path.expanduser().absolute()
     except RuntimeError as exc:  # no HOME, or no such user
-        raise ValueError(f"{path}: whose home folder `~` is cannot be told; write the path out") from exc
+        raise ValueError(f"{path}: `~` cannot be expanded; write the full path") from exc
     except OSError as exc:
-        raise ValueError(f"{path}: the working directory is gone; write the path out") from exc
+        raise ValueError(f"{path}: the working directory no longer exists; write the full path") from exc
 
 
 def folder(path: Path) -> Path:

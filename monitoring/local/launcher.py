@@ -91,7 +91,7 @@ def undisturbed() -> Iterator[None]:
 class ServerProcess:
     """One server. Use as a context: it is ready inside, and gone after. It can be started again after its end.
 
-    It is the leader of a process group, so that a terminal's Ctrl-C reaches only who started it, who then stops it in order.
+    It leads a process group of its own, so that a terminal's Ctrl-C reaches only its parent, which then stops it in order.
     """
 
     def __init__(

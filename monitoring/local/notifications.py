@@ -1,4 +1,4 @@
-"""Where the local Alertmanager sends alerts: each becomes a line for whoever watches."""
+"""The webhook of the local Alertmanager, which prints each alert as a line."""
 
 import json
 import threading

@@ -91,7 +91,7 @@ def test_a_working_directory_that_is_gone_is_told(pictures, tmp_path):
     gone.mkdir()
     leave = f"rmdir {shlex.quote(str(gone))} && exec {shlex.join(COMMAND)} sync {shlex.quote(str(pictures))}"
     [problem] = errors(run(["/bin/sh", "-c", leave], gone))
-    assert problem == "--data-dir or ML_API_DATA_DIR: data: the working directory is gone; write the path out"
+    assert problem == "--data-dir or ML_API_DATA_DIR: data: the working directory no longer exists; write the full path"
 
 
 @pytest.mark.parametrize("command", [["sync"], ["serve", "--corpus"]], ids=["sync", "serve"])

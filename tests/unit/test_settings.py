@@ -159,7 +159,7 @@ def test_a_tilde_is_the_home_folder_in_every_path(tmp_path, monkeypatch):
 def test_a_home_folder_that_cannot_be_told_is_named():
     [problem] = problems_of({"ML_API_DATA_DIR": "~nobody-of-this-name/data"})
     assert "~nobody-of-this-name/data" in problem
-    assert "write the path out" in problem
+    assert "write the full path" in problem
 
 
 def test_data_lie_in_one_place_told_from_the_root(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ calls       an open collection, each call of which is measured, in turn and boun
 connection  where to connect and as whom, and a client that comes back by itself
 collection  its index, and finding or creating it and checking that it is ours
 schema      the collection's fields, and records as rows
-access      who may call when: nothing to mind on a server, a great deal on Milvus Lite
+access      concurrency of calls: unrestricted on a server, restricted on Milvus Lite
 embedded    what Milvus Lite needs of its callers: one process, single writer, flushing
 locks       readers beside each other, a writer alone
 owning      one owner of its folder: modes, lock file

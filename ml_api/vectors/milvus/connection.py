@@ -62,7 +62,7 @@ def connect(endpoint: MilvusEndpoint, uri: str, timeout_s: float) -> MilvusClien
         token=endpoint.token,
         db_name=endpoint.database,
         timeout=timeout_s,
-        # A shared connection outlives its client, and is handed to whoever comes next at the same port.
+        # A shared connection outlives its client, and the next client at the same port would get it.
         dedicated=True,
         **options,
     )

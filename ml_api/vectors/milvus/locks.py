@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class SharedLock:
-    """Whoever waits to be alone goes before newcomers, so that a stream of sharers cannot keep it out."""
+    """A shared lock in which waiting exclusive holders have priority, so that a stream of shared holders cannot starve them."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
