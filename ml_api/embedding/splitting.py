@@ -4,7 +4,11 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Final, Generic, TypeVar
 
-from ml_api.errors import ModelOutOfMemory
+import numpy as np
+
+from ml_api.embedding.base import Encoder, Prepared
+from ml_api.errors import MlApiError, ModelOutOfMemory
+from ml_api.records import Vectors
 
 _PATIENCE: Final = 100
 """Passes at the ceiling that have to fit before it rises by one again: an hour of trouble must not come back every second."""
@@ -71,3 +75,18 @@ class Parts(Generic[Item]):
 
     def _put_back(self, part: Sequence[Item], first: int) -> None:
         self._left += [part[first:], part[:first]]
+
+
+def embed_apart(encoder: Encoder, batches: Sequence[Sequence[Prepared]]) -> list[Vectors | MlApiError]:
+    """Several callers' inputs in one pass; if it fails, by halves, so that one bad input costs others time, not their answers."""
+    outcomes: list[Vectors | MlApiError] = []
+    parts = Parts(batches)
+    for part in parts:
+        try:
+            vectors = encoder.embed([item for batch in part for item in batch])
+        except MlApiError as exc:
+            if not parts.split(part, exc):
+                outcomes.append(exc)
+        else:
+            outcomes += np.split(vectors, np.cumsum([len(batch) for batch in part])[:-1])
+    return outcomes

@@ -20,9 +20,9 @@ from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.images import Decoder
 from ml_api.indexing import guard
 from ml_api.indexing.account import Account, Progress
+from ml_api.indexing.embedding import EmbeddedFiles, FileEmbedder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.guard import Consent
-from ml_api.indexing.passes import Embedded, Passes
 from ml_api.indexing.plan import Plan, Task, make_plan
 from ml_api.indexing.reading import FileReader, Fresh, Known, Unusable
 from ml_api.indexing.report import SyncReport
@@ -123,7 +123,7 @@ class _Run:
 
         with (
             ThreadPoolExecutor(READERS, "sync-read") as readers,
-            Passes(encoder, self._measured) as model,
+            FileEmbedder(encoder, self._measured) as model,
             ThreadPoolExecutor(1, "sync-write") as writer,
         ):
             try:
@@ -166,11 +166,11 @@ class _Run:
         if file.gone and file.task.stored is not None:
             self._gone.add(file.task.stored.id)
 
-    def _embed(self, model: Passes, writer: Executor) -> None:
+    def _embed(self, model: FileEmbedder, writer: Executor) -> None:
         files, self._fresh = self._fresh, []
         self._store_embedded(model.submit(files), writer)
 
-    def _store_embedded(self, parts: Iterable[Embedded], writer: Executor) -> None:
+    def _store_embedded(self, parts: Iterable[EmbeddedFiles], writer: Executor) -> None:
         for part in parts:
             if part.vectors is None:  # remembered it would stay out, though it may be the model that is broken
                 self._account.report.without_vector += 1

@@ -17,8 +17,8 @@ import numpy as np
 
 from ml_api import tracing
 from ml_api.embedding.base import Embedded, Encoder, Modality, Prepared
+from ml_api.embedding.batching.costs import MAX_BATCH, TYPICAL, PassCost
 from ml_api.embedding.batching.queue import BatchQueue, Waiting
-from ml_api.embedding.batching.sizing import MAX_BATCH, TYPICAL, PassCost
 from ml_api.embedding.splitting import Ceiling, Parts
 from ml_api.errors import DeadlineExceeded, MlApiError, ModelOutOfMemory, ModelUnavailable, NonFiniteVector
 from ml_api.metrics import Metrics

@@ -14,7 +14,7 @@ from typing import Final
 
 from ml_api import tracing
 from ml_api.embedding.base import Embedded, Modality, Prepared
-from ml_api.embedding.batching.sizing import PassCost, units
+from ml_api.embedding.batching.costs import PassCost, units
 from ml_api.errors import ModelUnavailable
 
 _LOOK_AHEAD: Final = 512

@@ -2,7 +2,6 @@
 
 from ml_api.embedding.clip.describing import preprocessor_of
 from ml_api.embedding.clip.encoder import ClipEncoder
-from ml_api.embedding.clip.loading import Device, device_for
-from ml_api.embedding.clip.memory import memory
+from ml_api.embedding.clip.loading import Device, device_for, memory
 
 __all__ = ["ClipEncoder", "Device", "device_for", "memory", "preprocessor_of"]

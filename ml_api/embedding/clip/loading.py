@@ -55,6 +55,13 @@ def dtype(precision: Precision) -> "torch.dtype":
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
 
+def memory(device: str) -> dict[str, tuple[int, int]]:
+    """Bytes in tensors on `device`, and bytes that torch keeps for them."""
+    import torch
+
+    return {device: (torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device))}
+
+
 class _MissingWeights(logging.Handler):
     """Hears transformers say that weights are missing from the file: it makes some up at random, and only warns.
 

@@ -12,7 +12,7 @@ import openvino  # type: ignore[import-untyped]  # as in encoder
 
 from ml_api.embedding.base import Modality, Prepared
 from ml_api.embedding.clip import ClipEncoder
-from ml_api.embedding.clip.tracing import towers
+from ml_api.embedding.clip.encoder import towers
 from ml_api.embedding.openvino.encoder import compile_model
 from ml_api.embedding.openvino.files import ORDERS, OUTCOMES, Order, Outcome, converted
 from ml_api.embedding.precision import Precision

@@ -19,7 +19,7 @@ CODE: Final = (
     *("__init__.py", "errors.py", "records.py"),
     *("embedding/__init__.py", "embedding/base.py", "embedding/precision.py", "embedding/splitting.py"),
     *("embedding/clip", "embedding/preprocessing", "embedding/pretrained"),
-    *("embedding/triton/__init__.py", "embedding/triton/apart.py", "embedding/triton/wire.py"),
+    *("embedding/triton/__init__.py", "embedding/triton/wire.py"),
     "images/fit.py",  # alone: the package around it imports every decoder
 )
 """What `serving` imports of this package, and what that imports. Kept complete by a test."""

@@ -13,8 +13,8 @@ import numpy as np
 import triton_python_backend_utils as backend
 
 from ml_api.embedding.base import Encoder, Prepared
+from ml_api.embedding.splitting import embed_apart
 from ml_api.embedding.triton import wire
-from ml_api.embedding.triton.apart import embed_apart
 from ml_api.errors import MlApiError
 from ml_api.records import Vectors
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ml_api.embedding.base import Prepared
+from ml_api.embedding.batching.costs import MAX_BATCH, PassCost, units
 from ml_api.embedding.batching.queue import BatchQueue, Waiting, choose
-from ml_api.embedding.batching.sizing import MAX_BATCH, PassCost, units
 
 COST = PassCost(fixed_s=0.010, per_unit_s=0.001)
 """A pass by itself costs as much as ten tokens."""

@@ -14,11 +14,10 @@ from tritonclient.utils import InferenceServerException
 from ml_api.embedding.base import MODALITIES, Prepared
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.embedding.pretrained import PretrainedModel
+from ml_api.embedding.splitting import embed_apart
 from ml_api.embedding.triton import wire
-from ml_api.embedding.triton.apart import embed_apart
-from ml_api.embedding.triton.connection import Endpoint
+from ml_api.embedding.triton.connection import Endpoint, translated
 from ml_api.embedding.triton.encoder import TritonEncoder
-from ml_api.embedding.triton.failures import translated
 from ml_api.embedding.triton.repository import CODE, PACKAGE, SERVING, Served, config, write_repository
 from ml_api.errors import ConfigError, ModelUnavailable, Overloaded
 from tests.tiny_clip import build_tiny_clip

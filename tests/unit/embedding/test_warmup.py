@@ -7,7 +7,7 @@ import pytest
 
 from ml_api.embedding.base import Prepared
 from ml_api.embedding.batching import MAX_BATCH, warm_up
-from ml_api.embedding.batching.sizing import units
+from ml_api.embedding.batching.costs import units
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import ModelOutOfMemory, ModelUnavailable
 from ml_api.records import Vectors

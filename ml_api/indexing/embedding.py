@@ -19,7 +19,7 @@ from ml_api.vocabulary import SyncStage
 
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
+class EmbeddedFiles:
     """Files and their vectors; or, with none, a single file that the model makes no vector of, and why."""
 
     files: Sequence[Fresh]
@@ -27,7 +27,7 @@ class Embedded:
     reason: str = ""
 
 
-class Passes:
+class FileEmbedder:
     """A context: what is in the model at its end is waited for."""
 
     def __init__(self, encoder: Encoder, measured: SyncMetrics) -> None:
@@ -35,7 +35,7 @@ class Passes:
         self._measured = measured
         self._ceiling = Ceiling(MAX_BATCH)
         self._threads = ThreadPoolExecutor(encoder.concurrency, "sync-embed")
-        self._under_way: deque[Future[list[Embedded]]] = deque()
+        self._under_way: deque[Future[list[EmbeddedFiles]]] = deque()
 
     def __enter__(self) -> Self:
         return self
@@ -43,27 +43,27 @@ class Passes:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._threads.shutdown(cancel_futures=True)
 
-    def submit(self, files: Sequence[Fresh]) -> list[Embedded]:
+    def submit(self, files: Sequence[Fresh]) -> list[EmbeddedFiles]:
         """Start to embed `files`, once there is room; what had to come out for that. Raises ModelUnavailable."""
         done = self._out(self._encoder.concurrency - 1)
         self._under_way.append(self._threads.submit(copy_context().run, self._embed, files))
         return done
 
-    def drain(self) -> list[Embedded]:
+    def drain(self) -> list[EmbeddedFiles]:
         """What is still under way. Raises ModelUnavailable."""
         return self._out(0)
 
-    def _out(self, left: int) -> list[Embedded]:
-        done: list[Embedded] = []
+    def _out(self, left: int) -> list[EmbeddedFiles]:
+        done: list[EmbeddedFiles] = []
         while len(self._under_way) > left:
             done += self._under_way.popleft().result()
         return done
 
-    def _embed(self, files: Sequence[Fresh]) -> list[Embedded]:
+    def _embed(self, files: Sequence[Fresh]) -> list[EmbeddedFiles]:
         with self._measured.stage(SyncStage.EMBED):
             return list(self._in_parts(files))
 
-    def _in_parts(self, files: Sequence[Fresh]) -> Iterator[Embedded]:
+    def _in_parts(self, files: Sequence[Fresh]) -> Iterator[EmbeddedFiles]:
         """All of `files` at once, or in parts that fit, and halved until a culprit is alone. Raises what is no file's fault."""
         parts = Parts(files, self._ceiling)
         for part in parts:
@@ -74,7 +74,7 @@ class Passes:
                     raise
             except NonFiniteVector as exc:
                 if not parts.split(part, exc):
-                    yield Embedded(part, None, exc.detail)
+                    yield EmbeddedFiles(part, None, exc.detail)
             else:
                 self._ceiling.fitted(len(part))
-                yield Embedded(part, vectors)
+                yield EmbeddedFiles(part, vectors)
