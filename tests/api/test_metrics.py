@@ -45,11 +45,24 @@ class Samples:
         }
 
 
+class KeptSpans:
+    """In place of a collector of traces."""
+
+    def __init__(self):
+        self.attributes = []
+
+    def add(self, _origin, _name, _seconds, attributes, *, failed):
+        self.attributes.append(attributes)
+
+    def close(self):
+        pass
+
+
 @pytest.fixture
 def broken(make_stand):
     """A stand whose model and store can be made to fail."""
     metrics, encoder, store = Metrics(), FailingEncoder(), FailingStore()
-    stand = make_stand(metrics=metrics, embedder=BatchingEncoder(encoder, metrics), store=store)
+    stand = make_stand(metrics=metrics, embedder=BatchingEncoder(encoder, metrics), store=store, spans=KeptSpans())
     stand.encoder, stand.store = encoder, store
     return stand
 
@@ -285,6 +298,10 @@ def test_a_search_that_fails_tells_how_long_its_stages_took(broken, lines, failu
     [line] = [line for line in lines() if line["event.dataset"] == "ml_api.access"]
     assert [name.rpartition(".")[2] for name in line if name.startswith("ml_api.stage_ms.")] == passed
     assert samples.moved(stages) == {(stages, line["ml_api.operation"], stage): 1 for stage in passed}
+    [span] = broken.services.spans.attributes
+    assert {name: value for name, value in span.items() if "stage_ms" in name} == {
+        f"ml_api.stage_ms.{stage}": line[f"ml_api.stage_ms.{stage}"] for stage in passed
+    }
 
 
 def test_no_line_of_ours_has_a_field_that_is_not_documented(broken, caplog):
