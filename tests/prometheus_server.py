@@ -5,7 +5,6 @@
 
 import json
 import subprocess
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -13,6 +12,7 @@ import urllib.request
 from monitoring.local.configuration import localised, write
 from monitoring.local.daemons import find, prometheus
 from monitoring.local.launcher import free_port
+from tests.waiting import wait_until
 
 
 class Prometheus:
@@ -78,15 +78,6 @@ class PrometheusServer(Prometheus):
 
     def __exit__(self, *exc):
         self.daemon.stop()
-
-
-def wait_until(condition, timeout_s, otherwise):
-    """What `condition` gives as soon as that is true; it is asked every 50 ms."""
-    deadline = time.monotonic() + timeout_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"{otherwise} after {timeout_s} s"
-        time.sleep(0.05)
-    return found
 
 
 def promtool(*arguments, **options):

@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.server_process import Server
 from tests.e2e.test_serving import metrics_of
+from tests.waiting import wait_until
 
 PATIENCE_S = 30
 SLOW_CLIENTS = 200
@@ -42,13 +43,6 @@ def ask(connection, path):
     return answer.status, answer.headers, answer.read()
 
 
-def until(condition, says):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, says
-        time.sleep(0.01)
-
-
 @contextmanager
 def crowd(server, image, clients=8):
     """Inside, more ask than can be answered."""
@@ -72,10 +66,12 @@ def crowd(server, image, clients=8):
 
 def refused(connection):
     """A search that came on top of all others."""
-    deadline = time.monotonic() + PATIENCE_S
-    while (answer := ask(connection, "/v1/search/text?q=dog"))[0] != 503:
-        assert time.monotonic() < deadline, "everybody is let in"
-    return answer
+
+    def refusal():
+        answer = ask(connection, "/v1/search/text?q=dog")
+        return answer[0] == 503 and answer
+
+    return wait_until(refusal, PATIENCE_S, "everybody is let in")
 
 
 def test_more_than_can_be_answered_are_refused_told_and_may_try_again_on_their_connection(small, image):
@@ -101,7 +97,9 @@ def test_refusals_are_counted_by_route_and_told_in_the_log_once_a_second(small, 
     def told():
         return [line for line in small.log_lines() if line["message"].startswith("refused")]
 
-    until(lambda: sum(line["ml_api.times"] for line in told()) == float(total.split()[-1]), "the log does not tell of all")
+    wait_until(
+        lambda: sum(line["ml_api.times"] for line in told()) == float(total.split()[-1]), PATIENCE_S, "not all are in the log"
+    )
 
 
 def test_a_refused_upload_is_seen_by_its_sender(small, image):
@@ -142,7 +140,7 @@ def test_two_hundred_clients_that_dawdle_hold_up_nobody(small, hostile):
         for _ in range(SLOW_CLIENTS):
             stack.enter_context(hostile(small))
         for path in ("/livez", "/readyz", "/v1/search/text?q=dog"):
-            until(lambda path=path: ask(other, path)[0] == 200, f"{path} is not answered")
+            wait_until(lambda path=path: ask(other, path)[0] == 200, PATIENCE_S, f"{path} is not answered")
     assert "Traceback" not in small.log()
 
 

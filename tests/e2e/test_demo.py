@@ -13,7 +13,7 @@ import pytest
 from monitoring.local.launcher import ServerProcess, free_port
 from tests.converted_models import share_converted_models
 from tests.e2e.server_process import ROOT, environment
-from tests.prometheus_server import wait_until
+from tests.waiting import wait_until
 
 
 class Demo(ServerProcess):

@@ -6,9 +6,10 @@ import pytest
 
 from tests.alertmanager_server import AlertmanagerServer
 from tests.e2e.server_process import Server
-from tests.prometheus_server import PrometheusServer, wait_until
+from tests.prometheus_server import PrometheusServer
 from tests.shortened_rules import shortened_rules
 from tests.slow_line import SlowLine
+from tests.waiting import wait_until
 
 FACTOR = 120
 """An hour becomes half a minute."""

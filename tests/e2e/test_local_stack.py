@@ -12,7 +12,8 @@ import pytest
 from monitoring.local.launcher import ServerProcess, free_ports
 from tests.converted_models import share_converted_models
 from tests.e2e.server_process import MODEL, children, environment
-from tests.prometheus_server import Prometheus, wait_until
+from tests.prometheus_server import Prometheus
+from tests.waiting import wait_until
 
 
 class Stack(ServerProcess):

@@ -15,6 +15,7 @@ import pytest
 
 from monitoring.local.launcher import free_port
 from tests.e2e.server_process import MODEL, Server, run
+from tests.waiting import wait_until
 
 
 def test_the_main_job_works(server):
@@ -191,13 +192,6 @@ def test_shutdown_finishes_what_is_in_flight(server, demo_corpus, tmp_path):
             assert own.stop() == 0
             assert time.monotonic() - stopping < 20, "an idle connection holds up the end"
     assert "Traceback" not in own.log()
-
-
-def wait_until(condition, timeout_s=30):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def assert_refused(result, *says):

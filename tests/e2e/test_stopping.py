@@ -16,7 +16,8 @@ from tests import costly_images
 from tests.e2e.hung_service import HANG
 from tests.e2e.server_process import Server, children
 from tests.e2e.test_admission import half_body, half_head, silent
-from tests.e2e.test_serving import metrics_of, wait_until
+from tests.e2e.test_serving import metrics_of
+from tests.waiting import wait_until
 
 PATIENCE_S = 60
 SOON_S = 10

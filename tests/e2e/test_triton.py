@@ -1,12 +1,12 @@
 """The service with its model on a real Triton server: the main job, and what people see while that server is away."""
 
 import json
-import time
 
 import pytest
 
 from tests.e2e.server_process import MODEL, Server, run
 from tests.triton_server import TritonServer, skip_without_triton
+from tests.waiting import wait_until
 
 PATIENCE_S = 60
 
@@ -56,10 +56,7 @@ def test_while_triton_is_away_the_service_says_so_and_comes_back_by_itself(serve
         assert served.get("/livez")[0] == 200
     finally:
         triton.start()
-    deadline = time.monotonic() + PATIENCE_S
-    while served.get("/readyz")[0] != 200:
-        assert time.monotonic() < deadline, served.get("/readyz")
-        time.sleep(0.05)
+    wait_until(lambda: served.get("/readyz")[0] == 200, PATIENCE_S, "it is not ready again")
     assert served.json("/v1/search/text?q=a+dog&limit=1")["hits"]
 
 

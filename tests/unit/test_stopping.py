@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.prometheus_server import wait_until
+from tests.waiting import wait_until
 
 CHILD = "from ml_api.stopping import end_with_parent; end_with_parent(); print('ready', flush=True); import time; time.sleep(120)"
 PARENT = f"""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from monitoring.local.launcher import ServerProcess, StartFailed, answers, free_port, free_ports, listens
-from tests.prometheus_server import wait_until
+from tests.waiting import wait_until
 
 WITH_A_CHILD = """
 import subprocess, sys
