@@ -83,7 +83,7 @@ $(VENV)/bin/python:
 	@scripts/new-venv $(PYTHON) $(VENV)
 
 $(VENV)/.installed: requirements.txt constraints.txt | $(VENV)/bin/python
-	@echo "installing requirements (a minute or so; longer where torch comes with CUDA)"
+	@echo "installing requirements, which takes some minutes (longer with the CUDA build of PyTorch)"
 	$(BIN)/python -m pip install $(QUIET) -r requirements.txt -c constraints.txt
 	@touch $@
 
