@@ -9,11 +9,11 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from math import ceil
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ml_api.errors import TooCostly
 from ml_api.images.decoding import ImageLimits, decode
@@ -22,6 +22,9 @@ from ml_api.images.handover import Handover
 from ml_api.images.thumbnails import thumbnail
 from ml_api.stopping import end_with_parent
 
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
 OVERHEAD_BYTES: Final = 64 * 2**20
 """Beyond an image's pixels: the file itself, a decoder's tables, and stacks of its threads."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -29,7 +32,6 @@ _TRIM_BYTES: Final = 64 * 2**20
 """Freed memory that is kept for the next image. Without it each image is given new pages, which took a fifth of the time."""
 _MMAP_BYTES: Final = 32 * 2**20
 """Bigger pieces go back to the system when they are freed. As much as glibc allows."""
-_STATM: Final = Path("/proc/self/statm")
 _RESIDENT, _DATA = 1, 5
 
 
@@ -61,15 +63,26 @@ class Result:
     """What this process still holds."""
 
 
-class _Process:
-    """What this process was given when it started: pebble hands its tasks to plain functions."""
+def serve(handover: Handover, orders: "Connection") -> None:
+    """What a decoding process does: it says that it is ready, and answers orders until nobody can send one any more.
 
-    handover: Handover
+    The answer is a `Result`, or the exception to be raised.
+    """
+    _begin()
+    with suppress(EOFError, BrokenPipeError):
+        orders.send(None)
+        while True:
+            orders.send(_answer(orders.recv(), handover))
 
 
-def begin(handover: Handover) -> None:
-    """Once in each process, before its first image."""
-    _Process.handover = handover
+def _answer(order: Order, handover: Handover) -> Result | Exception:
+    try:
+        return run(order, handover)
+    except Exception as exc:  # noqa: BLE001 - it is raised where the order came from
+        return exc
+
+
+def _begin() -> None:
     _silence()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     end_with_parent()
@@ -89,11 +102,11 @@ def _silence() -> None:
     os.close(nowhere)
 
 
-def run(order: Order) -> Result:
+def run(order: Order, handover: Handover) -> Result:
     """Raises InvalidInput."""
     try:
         with bounded(order.cpu_s, (order.limits.max_memory_bytes or 0) + order.size):
-            return _made(order, _Process.handover)
+            return _made(order, handover)
     except MemoryError:
         pass  # until this block is left, the error holds all that was allocated: there may be no memory to say so
     raise TooCostly("Decoding the image takes more memory than is allowed")
@@ -130,4 +143,10 @@ def _memory(column: int) -> int:
     """A column of /proc/self/statm, in bytes; 0 where there is none."""
     if sys.platform != "linux":
         return 0
-    return int(_STATM.read_bytes().split()[column]) * os.sysconf("SC_PAGE_SIZE")
+    return int(os.pread(_statm(), 256, 0).split()[column]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@cache
+def _statm() -> int:
+    """Kept open: it is read twice an image, and opening it takes longer than reading."""
+    return os.open("/proc/self/statm", os.O_RDONLY)

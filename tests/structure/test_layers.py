@@ -29,7 +29,6 @@ ADAPTERS = {
     "pillow_jxl": "images.decoders",
     "pyvips": "images.decoders",
     "tifffile": "images.decoders",
-    "pebble": "images.processes",
     "prometheus_client": "metrics",
     "pynvml": "services",
     "opentelemetry": "spans",

@@ -1,17 +1,13 @@
-"""One decoding process, by pebble: a pool of one, so that what happens to it happens to nobody else."""
+"""One decoding process, which nobody else shares: orders and answers through a pipe, files and pixels through a `Handover`."""
 
+import atexit
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from multiprocessing import forkserver, get_context, resource_tracker
-from multiprocessing.context import ForkServerContext, ForkServerProcess
-from typing import Final
-
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
+from typing import Final, cast
 
 from ml_api import stopping
 from ml_api.images import worker
@@ -22,10 +18,12 @@ _SLOW: Final = 10
 """Niceness: a ninth of the time that others get on a busy core."""
 _CPU_CLOCK: Final = 2
 """CPUCLOCK_SCHED: with a process's number it makes the number of its clock, as clock_getcpuclockid(3) does."""
+_END_S: Final = 5.0
+"""Longest wait for the exit code of a process that has closed its pipe."""
 _SERVED: Final = 5_000
 _RESIDENT_BYTES: Final = 200 * 2**20
 """A process that has decoded so many images, or still holds so much after one, is replaced."""
-_PRELOADED: Final = ["pebble", "ml_api.images.worker", "pillow_heif"]
+_PRELOADED: Final = ["ml_api.images.worker", "pillow_heif"]
 """Not pyvips: libvips starts a thread, which a fork would not copy."""
 
 
@@ -43,25 +41,12 @@ class WorkerCrashed(Exception):
         """Decoders end their process by a signal, and not by SIGKILL. Its end is told as 255 when what forked it has ended."""
 
 
-class _Killable(ForkServerProcess):
-    """A decoder does not hear a request to end, and has nothing to finish."""
-
-    def terminate(self) -> None:
-        self.kill()
-
-
-class _Context(ForkServerContext):
-    """Children are forked from a process that has imported what decoding needs and nothing else, and has one thread.
-
-    A fork of the service itself would copy locks that its other threads hold.
-    """
-
-    Process = _Killable
-
-
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Processes started here, also by threads started here, do not hear who stops the service, which still answers what was asked.
+    """Processes started here do not hear who stops the service, which still answers what was asked.
+
+    They are forked from a process that has imported what decoding needs and nothing else, and has one thread: a fork of the service
+    itself would copy locks that its other threads hold.
 
     A terminal and systemd tell all processes. A mask holds from the first instant; what a process says to ignore, only once it has
     imported what it needs.
@@ -88,14 +73,18 @@ class Child:
     def __init__(self, until: float) -> None:
         """Wait for its start until then, on the clock of `perf_counter`. Raises WorkerLost."""
         self._handover = Handover()
-        self._pool = ProcessPool(1, initializer=worker.begin, initargs=(self._handover,), context=_Context())
+        self._pipe, theirs = get_context("forkserver").Pipe()
+        self._process = get_context("forkserver").Process(target=worker.serve, args=(self._handover, theirs), name="decoding")
+        atexit.register(self._process.kill)  # before multiprocessing waits for it to end of its own accord
         self._served = 0
         self.end_reason = ""
         """Why it is not to be asked again; empty if it is."""
         try:
-            with _undisturbed():
-                self._pid = self._pool.schedule(os.getpid).result(max(0.0, until - time.perf_counter()))
-        except (TimeoutError, OSError, RuntimeError) as exc:  # those of pebble are among them
+            with closing(theirs), _undisturbed():
+                self._process.start()
+            self._pid = self._process.pid or 0
+            self._receive(until - time.perf_counter())
+        except (EOFError, OSError) as exc:  # TimeoutError is one
             self.close()
             raise WorkerLost(f"A decoding process could not be started{f': {exc}' if str(exc) else ' in time'}.") from exc
 
@@ -105,11 +94,10 @@ class Child:
         self._used_before_s = self._clock_s()
         try:
             self._handover.put(data)
-            future = self._pool.schedule(worker.run, args=(order,))
-        except (OSError, RuntimeError) as exc:
-            self.end_reason = "lost"
-            raise WorkerLost("A decoding process has ended; another one is started.") from exc
-        return lambda timeout_s: self._answer(future, timeout_s)
+            self._pipe.send(order)
+        except OSError as exc:
+            raise self._lost() from exc
+        return self._answer
 
     def take(self, result: Result) -> bytes:
         """What it made, once."""
@@ -138,16 +126,32 @@ class Child:
 
     def close(self) -> None:
         """Kill it, whatever it does, and wait until it is gone."""
-        self._pool.stop()  # type: ignore[no-untyped-call]  # pebble annotates most of what it has, not this
-        self._pool.join()
+        atexit.unregister(self._process.kill)
+        if self._process.pid is not None:
+            self._process.kill()
+            self._process.join()
+        self._pipe.close()
         self._handover.close()
 
-    def _answer(self, future: "ProcessFuture[Result]", timeout_s: float) -> Result:
+    def _answer(self, timeout_s: float) -> Result:
         try:
-            return future.result(timeout_s)
-        except ProcessExpired as exc:
+            answer = self._receive(timeout_s)
+        except (EOFError, ConnectionError) as exc:
+            self._process.join(_END_S)
+            if self._process.exitcode is None:
+                raise self._lost() from exc
             self.end_reason = "crashed"
-            raise WorkerCrashed(exc.exitcode) from exc
-        except (BrokenProcessPool, CancelledError) as exc:
-            self.end_reason = "lost"
-            raise WorkerLost("A decoding process has ended; another one is started.") from exc
+            raise WorkerCrashed(self._process.exitcode) from exc
+        if isinstance(answer, Exception):
+            raise answer
+        return cast("Result", answer)
+
+    def _receive(self, timeout_s: float) -> object:
+        """Raises TimeoutError, and EOFError or ConnectionError of a process that has ended."""
+        if not self._pipe.poll(max(0.0, timeout_s)):
+            raise TimeoutError
+        return self._pipe.recv()
+
+    def _lost(self) -> WorkerLost:
+        self.end_reason = "lost"
+        return WorkerLost("A decoding process has ended; another one is started.")

@@ -439,6 +439,31 @@ def test_no_process_outlives_the_service(tmp_path):
         until(lambda pid=pid: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2], 10)
 
 
+UNCLOSED = """
+import os
+from multiprocessing.forkserver import _forkserver
+from pathlib import Path
+from tests.unit.images.test_processes import FIT, LIMITS, SMALL, soon
+from ml_api.images.processes import Bounds, ProcessDecoder
+from ml_api.metrics import Metrics
+
+if __name__ == "__main__":
+    decoder = ProcessDecoder(LIMITS, Bounds(1, 2**30, 60), Metrics().decoding)
+    decoder.decode(SMALL, FIT, soon())
+    parent = _forkserver._forkserver_pid
+    print(Path(f"/proc/{parent}/task/{parent}/children").read_text(), flush=True)
+"""
+
+
+def test_a_program_that_does_not_close_its_decoder_ends_all_the_same(tmp_path):
+    """Nothing tells a process to end that does not hear signals, and Python waits for it at its exit."""
+    done = scripted(tmp_path, UNCLOSED)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    [pid] = done.stdout.split()
+    until(lambda: not Path(f"/proc/{pid}").exists(), 10)
+
+
 def test_what_runs_in_the_processes_imports_no_more_than_it_needs():
     known = (
         "import sys, ml_api.images.worker; print(*(name for name in sys.modules if name.startswith(('ml_api', 'torch', 'flask'))))"
@@ -446,4 +471,4 @@ def test_what_runs_in_the_processes_imports_no_more_than_it_needs():
     done = subprocess.run([sys.executable, "-c", known], capture_output=True, text=True, timeout=60, check=True)
 
     rooms = {name.split(".")[1] for name in done.stdout.split() if "." in name}
-    assert rooms == {"deadline", "errors", "images", "processes"}
+    assert rooms == {"deadline", "errors", "images", "stopping"}
