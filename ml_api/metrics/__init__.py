@@ -6,11 +6,10 @@ Labels are bounded whatever clients send: routes are labelled by their rule, nev
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from ml_api.metrics.catalogue import Catalogue
-from ml_api.metrics.decoding import DecodingMetrics
 from ml_api.metrics.embedding import EmbeddingMetrics
 from ml_api.metrics.gpu import GpuMetrics
 from ml_api.metrics.http import HttpMetrics
-from ml_api.metrics.process import ProcessMetrics
+from ml_api.metrics.process import DecodingMetrics, ProcessMetrics
 from ml_api.metrics.search import SearchMetrics
 from ml_api.metrics.store import StoreMetrics
 from ml_api.metrics.sync import SyncMetrics

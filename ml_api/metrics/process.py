@@ -1,4 +1,4 @@
-"""Metrics of the process: build, readiness, threads, log records."""
+"""Metrics of the service's process (build, readiness, threads, log records) and of its decoding processes."""
 
 import threading
 from typing import Final
@@ -11,6 +11,8 @@ from ml_api.metrics.catalogue import Catalogue
 
 PARTS: Final = ("model", "store")
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+REFUSALS: Final = ("time", "memory", "crash", "busy")
+ENDS: Final = ("stopped", "crashed", "lost", "renewed")
 
 
 class ProcessMetrics:
@@ -31,3 +33,18 @@ class ProcessMetrics:
 
     def count_log(self, level: str) -> None:
         self.log_records.labels(level).inc()
+
+
+class DecodingMetrics:
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.memory = catalogue.gauge("ml_api_decoding_memory_bytes", "Memory reserved for images being decoded.")
+        self.refused = catalogue.counter(
+            "ml_api_decoding_refused",
+            "Images that were not decoded: over the limit on time or memory, decoder crashed, or all processes busy.",
+            {"reason": REFUSALS},
+        )
+        self.ended = catalogue.counter(
+            "ml_api_decoding_processes_ended",
+            "Decoding processes that were replaced: stopped at a limit, crashed on an image, lost for another reason, or renewed.",
+            {"reason": ENDS},
+        )

@@ -18,7 +18,7 @@ from ml_api.images.processes.child import Child, WorkerCrashed, WorkerLost, prep
 from ml_api.images.processes.job import Job
 from ml_api.images.processes.slots import SMALL_BYTES, Slot, Slots
 from ml_api.images.worker import Order, Result
-from ml_api.metrics.decoding import DecodingMetrics
+from ml_api.metrics.process import DecodingMetrics
 
 MOST_PROCESSES: Final = 8
 _QUICK_S: Final = 0.25
