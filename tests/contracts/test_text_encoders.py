@@ -1,4 +1,13 @@
-"""A text encoder beside an image model: each modality's vectors are those that the library computes with that modality's model."""
+"""A text encoder beside an image model: each modality's vectors are those that the library computes with that modality's model.
+
+What is told of its converted files stands here, too, as they take seconds to make.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +21,18 @@ from tests.prepared import prepared_image
 from tests.text_encoders import KINDS, MAX_TOKENS, TEXTS
 from tests.tiny_clip import DIM, build_tiny_clip
 
+ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-5
 SIZES = [(32, 32), (100, 75), (640, 427)]
+START = """
+import sys
+from pathlib import Path
+from ml_api.embedding.openvino import ConvertedFiles, OpenVinoEncoder
+from ml_api.embedding.pretrained import resolve
+encoder = OpenVinoEncoder(resolve(sys.argv[1], sys.argv[2]), ConvertedFiles(Path(sys.argv[3])), precision="fp32")
+encoder.embed([encoder.preprocessor.prepare_text("雪の中の犬")])
+print([name for name in ("torch", "transformers", "sentence_transformers") if name in sys.modules])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +99,37 @@ def test_the_text_encoder_is_told_and_no_part_of_what_a_collection_is_compared_w
     assert encoder.model.text_model == f"tiny-text@{pretrained.text.revision}"
     assert encoder.model.model_id == resolve(str(image_model)).model_id
     assert encoder.model.dim == DIM
+
+
+@pytest.fixture(scope="module")
+def pair(image_model, tmp_path_factory):
+    return resolve(str(image_model), str(KINDS["DistilBERT, mean"](tmp_path_factory.mktemp("text") / "tiny-text")))
+
+
+def test_a_later_start_loads_neither_torch_nor_transformers(pair, files):
+    files.find(pair, "fp32")
+    command = [sys.executable, "-c", START, str(pair.path), str(pair.text.path), str(files.folder)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+    assert result.stdout == "[]\n", result.stderr
+
+
+def test_images_are_embedded_by_the_files_of_the_image_model_alone(pair, image_model, files):
+    both, alone = files.find(pair, "fp32"), files.find(resolve(str(image_model)), "fp32")
+
+    held = {"complete.json", "preprocessing.json", "text.bin", "text.xml", "tokenizer.json"}
+    assert {path.name for path in both.iterdir()} == held
+    assert {path.name for path in alone.iterdir()} == held | {"image.bin", "image.xml"}
+    assert {pair.revision, pair.text.revision} <= set(both.name.split("-"))
+
+
+def test_damaged_files_of_a_text_encoder_are_made_again_and_no_others(pair, image_model, files, tmp_path, caplog):
+    caplog.set_level("INFO")
+    both, alone = files.find(pair, "fp32"), files.find(resolve(str(image_model)), "fp32")
+    copied, _ = (Path(shutil.copytree(folder, tmp_path / folder.name)) for folder in (both, alone))
+    (copied / "text.bin").write_bytes((copied / "text.bin").read_bytes()[:-100])
+    caplog.clear()
+
+    again = OpenVinoEncoder(pair, ConvertedFiles(tmp_path), precision="fp32")
+    np.testing.assert_allclose(embed_texts(again), embed_texts(OpenVinoEncoder(pair, files, precision="fp32")), atol=TOLERANCE)
+    assert re.findall(r"converting (\S+) for OpenVINO", caplog.text) == ["tiny-text"]

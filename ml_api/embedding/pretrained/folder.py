@@ -28,6 +28,7 @@ _TOKENIZERS: Final = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _WITHOUT_WEIGHTS: Final = ("Pooling", "Normalize", "Dropout")
 """Modules of sentence-transformers that have nothing but a configuration, if that."""
+_TORCHS: Final = "torch."
 _POOLING_MODES: Final = "pooling_mode_"
 """What the names begin with by which older models say how they pool, each true or false."""
 
@@ -107,6 +108,10 @@ def text_encoder_dim(path: Path) -> int:
         raise Unusable("embeds images, too; such a model goes into ML_API_MODEL")
     if first.kind != "Transformer":
         raise Unusable(f"begins with {first.kind}; text encoders are served that begin with a Transformer")
+    for module in others:
+        activation = str(_config(path / module.folder).get("activation_function", _TORCHS))
+        if not activation.startswith(_TORCHS):  # the library would take tanh instead, with no more than a warning
+            raise Unusable(f"asks for the activation {activation} in {module.folder}: code of its own, which is not loaded")
     widths = (_output(module.kind, _config(path / module.folder)) for module in reversed(others))
     dim = next((width for width in widths if width is not None), None)
     if dim is None:

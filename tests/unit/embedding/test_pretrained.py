@@ -283,6 +283,11 @@ def remove_modules(folder):
     (folder / "modules.json").unlink()
 
 
+def change_activation(folder):
+    config = folder / "2_Dense" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"activation_function": "their.own.Swish"}))
+
+
 def list_modules(folder, *kinds):
     listed = json.loads((folder / "modules.json").read_text())
     (folder / "modules.json").write_text(json.dumps([module for module in listed if module["type"].endswith(kinds)]))
@@ -297,8 +302,9 @@ def list_modules(folder, *kinds):
         (remove_modules, r"is no model of sentence-transformers: no modules\.json"),
         (lambda folder: list_modules(folder, "Transformer"), "does not pool its tokens into one vector"),
         (lambda folder: list_modules(folder, "Dense"), "begins with Dense"),
+        (change_activation, r"asks for the activation their\.own\.Swish in 2_Dense"),
     ],
-    ids=["pickled projection", "no weights", "no tokenizer", "no modules", "no pooling", "no transformer"],
+    ids=["pickled projection", "no weights", "no tokenizer", "no modules", "no pooling", "no transformer", "foreign code"],
 )
 def test_a_text_encoder_that_is_not_whole_is_refused_by_the_name_of_its_setting(tiny_clip, text_encoder, damage, words):
     damage(text_encoder)

@@ -1,17 +1,13 @@
-"""A text encoder beside the model: what is refused before it would embed wrongly, and which converted files belong to which."""
+"""A text encoder beside the model: what is refused before it would embed wrongly, and who does not take it."""
 
 import json
-import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ml_api.embedding.clip import ClipEncoder
-from ml_api.embedding.openvino import ConvertedFiles, OpenVinoEncoder
 from ml_api.embedding.pretrained import resolve
 from ml_api.errors import ConfigError
 from ml_api.metrics import Metrics
@@ -20,17 +16,6 @@ from ml_api.services.encoder import load_model
 from ml_api.settings import Settings
 from tests.text_encoders import TEXTS, build_distilbert, build_xlm_roberta
 from tests.tiny_clip import build_tiny_clip
-
-ROOT = Path(__file__).parents[3]
-START = """
-import sys
-from pathlib import Path
-from ml_api.embedding.openvino import ConvertedFiles, OpenVinoEncoder
-from ml_api.embedding.pretrained import resolve
-encoder = OpenVinoEncoder(resolve(sys.argv[1], sys.argv[2]), ConvertedFiles(Path(sys.argv[3])), precision="fp32")
-encoder.embed([encoder.preprocessor.prepare_text("雪の中の犬")])
-print([name for name in ("torch", "transformers", "sentence_transformers") if name in sys.modules])
-"""
 
 
 @pytest.fixture(scope="module")
@@ -41,15 +26,6 @@ def image_model(tmp_path_factory):
 @pytest.fixture
 def text_model(tmp_path):
     return build_distilbert(tmp_path / "multilingual")
-
-
-@pytest.fixture(scope="module")
-def converted(image_model, tmp_path_factory):
-    """A pair, its files, and what it makes of texts."""
-    folder = tmp_path_factory.mktemp("pair")
-    pair = resolve(str(image_model), str(build_distilbert(folder / "multilingual")))
-    files = ConvertedFiles(folder / "models")
-    return pair, files, embed(OpenVinoEncoder(pair, files, precision="fp32"))
 
 
 def embed(encoder):
@@ -121,54 +97,6 @@ def test_lower_case_is_what_the_model_says(image_model, text_model):
 
     upper, lower = (encoder.preprocessor.prepare_text(text).features.tolist() for text in ("DOGS", "dogs"))
     assert upper == lower
-
-
-def test_a_later_start_loads_neither_torch_nor_transformers(image_model, converted):
-    pair, files, _ = converted
-    command = [sys.executable, "-c", START, str(image_model), str(pair.text.path), str(files.folder)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-
-    assert result.stdout == "[]\n", result.stderr
-
-
-def test_images_are_embedded_by_the_files_of_the_model_alone(image_model, converted):
-    pair, files, _ = converted
-    both, alone = files.find(pair, "fp32"), files.find(resolve(str(image_model)), "fp32")
-
-    assert sorted(path.name for path in both.iterdir()) == [
-        "complete.json",
-        "preprocessing.json",
-        "text.bin",
-        "text.xml",
-        "tokenizer.json",
-    ]
-    assert (alone / "image.xml").is_file()
-    assert {pair.revision, pair.text.revision} <= set(both.name.split("-"))
-    assert sorted(path.name for path in files.folder.iterdir()) == sorted([both.name, alone.name, "lock"])
-
-
-def test_another_text_encoder_converts_itself_alone(converted, image_model, tmp_path, caplog):
-    _, files, before = converted
-    caplog.set_level("INFO")
-    other = resolve(str(image_model), str(build_distilbert(tmp_path / "other", seed=8)))
-    after = embed(OpenVinoEncoder(other, files, precision="fp32"))
-
-    assert not np.allclose(before, after)
-    assert re.findall(r"converting (\S+) for OpenVINO", caplog.text) == ["other"]
-    shutil.rmtree(files.find(other, "fp32"))
-
-
-@pytest.mark.parametrize("name", ["text.bin", "tokenizer.json"])
-def test_damaged_files_of_a_text_encoder_are_made_again(converted, tmp_path, name):
-    pair, files, expected = converted
-    for folder in files.folder.iterdir():
-        if folder.is_dir():
-            shutil.copytree(folder, tmp_path / folder.name)
-    damaged = tmp_path / files.find(pair, "fp32").name / name
-    damaged.write_bytes(damaged.read_bytes()[:-100])
-
-    again = OpenVinoEncoder(pair, ConvertedFiles(tmp_path), precision="fp32")
-    np.testing.assert_allclose(embed(again), expected, atol=1e-5)
 
 
 def settings_for(folder, image_model, text_model, **others):
