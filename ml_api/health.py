@@ -37,21 +37,21 @@ class Health:
         self._collection = collection
         self._metrics = metrics
         self._timeout_s = timeout_s
-        self._model = _Look("model", self._try_model, timeout_s)
-        self._stored = _Look("store", self._try_store, timeout_s)
+        self._model = _Check("model", self._try_model, timeout_s)
+        self._stored = _Check("store", self._try_store, timeout_s)
 
     def readiness(self) -> dict[str, str]:
         """For each part, `ok` or why it does not work. Runs a real embedding and a real search."""
         deadline = Deadline.within(self._timeout_s)
-        looks = (self._model, self._stored)
-        for look in looks:
-            look.begin()
-        states = {look.part: look.state(deadline) for look in looks}
+        checks = (self._model, self._stored)
+        for check in checks:
+            check.begin()
+        states = {check.part: check.state(deadline) for check in checks}
         for part, state in states.items():
             self._metrics.process.ready.labels(part).set(state == "ok")
         return states
 
-    def look(self) -> None:
+    def update_metrics(self) -> None:
         """Update the metrics of readiness and of the collection."""
         self.readiness()
         counted = _state(self._count)
@@ -74,7 +74,7 @@ class Health:
         self._metrics.store.entities.labels(self._collection).set(self._store.count(Deadline.within(self._timeout_s)))
 
 
-class _Look:
+class _Check:
     """The check of one part, at most one at a time."""
 
     def __init__(self, part: str, attempt: Callable[[], None], timeout_s: float) -> None:
@@ -82,7 +82,7 @@ class _Look:
         self._attempt = attempt
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
-        self._thread = ThreadPoolExecutor(1, f"look-at-{part}")
+        self._thread = ThreadPoolExecutor(1, f"check-{part}")
         self._now: Future[str] | None = None
         self._since = 0.0
 

@@ -26,7 +26,7 @@ from ml_api.vectors.base import VectorStore
 if TYPE_CHECKING:
     from ml_api.embedding.pretrained import PretrainedModel
 
-LOOK_EVERY_S = 15.0
+HEALTH_CHECK_EVERY_S = 15.0
 """Interval of the background health check: the usual scrape interval of Prometheus."""
 
 _log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def build_services(settings: Settings) -> Services:
         undo.callback(embedder.close)
         tell_what_is_there(settings, corpus.location, store.count())
         health = background.enter_context(closing(Health(preprocessor, embedder, store, settings.collection, metrics)))
-        background.enter_context(closing(PeriodicTask("health", health.look, LOOK_EVERY_S)))
+        background.enter_context(closing(PeriodicTask("health", health.update_metrics, HEALTH_CHECK_EVERY_S)))
         services = Services(
             metrics=metrics,
             decoder=decoder,

@@ -57,7 +57,7 @@ def service(make_stand):
     stand = make_stand(metrics=metrics, embedder=BatchingEncoder(encoder, metrics), store=store)
     metrics.embedding.describe_model(encoder.model, 0.0)
     stand.encoder, stand.store = encoder, store
-    stand.services.health.look()
+    stand.services.health.update_metrics()
     return stand
 
 
@@ -76,7 +76,7 @@ def empty(service):
 
 def model_does_not_answer(service, _folder):
     service.encoder.error = ModelUnavailable("gone")
-    service.services.health.look()
+    service.services.health.update_metrics()
     recording = record(service)
     recording.hold(10)
     return recording
@@ -113,7 +113,7 @@ def store_does_not_answer(service, _folder):
     recording = record(service)
     recording.hold(5)
     service.store.error = StoreUnavailable("gone")
-    service.services.health.look()
+    service.services.health.update_metrics()
     recording.hold(5)
     return recording
 

@@ -192,7 +192,7 @@ def test_an_empty_answer_counts_as_one_without_hits_unless_it_is_a_later_page(ma
 def test_readiness_and_the_collection_are_seen_in_the_metrics(broken):
     value = broken.services.metrics.registry.get_sample_value
     assert value("ml_api_ready", {"part": "model"}) == 0  # until it has been tried
-    broken.services.health.look()
+    broken.services.health.update_metrics()
     assert value("ml_api_ready", {"part": "model"}) == 1
     assert value("ml_api_ready", {"part": "store"}) == 1
     assert value("ml_api_store_up", {"collection": "images"}) == 1
@@ -201,7 +201,7 @@ def test_readiness_and_the_collection_are_seen_in_the_metrics(broken):
     broken.client.get("/readyz")
     assert value("ml_api_ready", {"part": "store"}) == 0
     broken.services.store.close()
-    broken.services.health.look()
+    broken.services.health.update_metrics()
     assert value("ml_api_store_up", {"collection": "images"}) == 0
     assert value("ml_api_store_entities", {"collection": "images"}) == 4  # as many as when it was last seen
 

@@ -23,10 +23,10 @@ class PausedStore(MemoryStore):
     def __init__(self):
         super().__init__()
         self.may_answer = threading.Event()
-        self.looks = 0
+        self.checks = 0
 
     def ping(self):
-        self.looks += 1
+        self.checks += 1
         self.may_answer.wait(PATIENCE_S)
 
 
@@ -49,11 +49,11 @@ def test_a_part_that_never_answers_is_said_to_be_down_in_time_and_the_other_is_n
         assert health.readiness() == {"model": "ok", "store": "did not answer within 0.05 s"}
 
 
-def test_those_who_ask_meanwhile_share_one_look(paused):
+def test_those_who_ask_meanwhile_share_one_check(paused):
     with closing(health_of(paused, SOON_S)) as health, ThreadPoolExecutor(8) as callers:
         states = list(callers.map(lambda _: health.readiness()["store"], range(32)))
         assert states == ["did not answer within 0.05 s"] * 32
-        assert paused.looks == 1
+        assert paused.checks == 1
 
 
 def test_a_part_that_is_back_is_ready_again(paused):
