@@ -8,7 +8,7 @@ from werkzeug.routing import RequestRedirect
 
 from ml_api import web
 from ml_api.api import EXTENSION, address, images, observe, openapi, problems, search, status
-from ml_api.api.parsing import REQUEST_TIMEOUT_S
+from ml_api.api.parsing import REQUEST_TIMEOUT_S, BufferedRequest
 from ml_api.api.problems import MEDIA_TYPE
 from ml_api.browsers import HEADERS, AllowedHosts
 from ml_api.reverse_proxies import BehindProxies, networks
@@ -28,6 +28,7 @@ GZIP_LEVEL = 3
 def create_app(settings: Settings, services: Services | None = None) -> Flask:
     """The application. Without `services` it builds real ones: call in the process that serves. Raises ConfigError."""
     app = Flask("ml_api", static_folder=None, template_folder=None)
+    app.request_class = BufferedRequest
     app.config["MAX_CONTENT_LENGTH"] = int(settings.max_upload_bytes * JSON_OVERHEAD) + ENVELOPE_BYTES
     app.config["APPLICATION_ROOT"] = settings.root_path or "/"
     app.config[REQUEST_TIMEOUT_S] = settings.request_timeout_s

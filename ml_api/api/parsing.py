@@ -4,11 +4,13 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from io import BytesIO
+from typing import IO, Any, TypeVar
 
-from flask import current_app, g, request
+from flask import Request, current_app, g, request
 from pydantic import BaseModel, ValidationError
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+from werkzeug.utils import cached_property
 
 from ml_api.api.form import Form, read_form
 from ml_api.api.schemas import ImageQuery, PageParameters
@@ -57,6 +59,22 @@ def request_deadline() -> Deadline:
 def query_parameters(model: type[Model]) -> Model:
     """The URL's query string, which `address` has checked, as `model`."""
     return _validated(model, request.args.to_dict(), strict=False)
+
+
+class BufferedRequest(Request):
+    """A request whose body is in memory already is not copied: through werkzeug's stream that counts, 20 MB take 28 ms of Python's
+    lock, in which nobody else is answered.
+    """
+
+    @cached_property
+    def stream(self) -> IO[bytes]:
+        """Raises RequestEntityTooLarge."""
+        body = self.environ["wsgi.input"]
+        if not isinstance(body, BytesIO):
+            return super().stream
+        if self.max_content_length is not None and body.getbuffer().nbytes > self.max_content_length:
+            raise RequestEntityTooLarge
+        return body
 
 
 def problems_of_values(model: type[BaseModel], given: Mapping[str, str]) -> dict[str, str]:

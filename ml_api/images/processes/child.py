@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from multiprocessing import forkserver, get_context, resource_tracker
+from pathlib import Path
 from typing import Final, cast
 
 from ml_api import stopping
@@ -15,7 +16,7 @@ from ml_api.images.handover import Handover
 from ml_api.images.worker import Order, Result
 
 _SLOW: Final = 10
-"""Niceness: a ninth of the time that others get on a busy core."""
+"""Niceness: a ninth of the time that others get on a busy core, and who wakes up does not wait for it to finish its slice."""
 _CPU_CLOCK: Final = 2
 """CPUCLOCK_SCHED: with a process's number it makes the number of its clock, as clock_getcpuclockid(3) does."""
 _END_S: Final = 5.0
@@ -118,11 +119,16 @@ class Child:
             return time.perf_counter()
 
     def slow_down(self) -> None:
-        """Let everybody else go first from now on, which cannot be taken back."""
-        if not self.end_reason:
-            self.end_reason = "renewed"
+        """Let everybody else go first from now on, which cannot be taken back.
+
+        Each of its threads, as often as this is called: on Linux niceness is a thread's, and libraries decode in threads of their
+        own.
+        """
+        self.end_reason = self.end_reason or "renewed"
+        threads = [int(thread.name) for thread in Path(f"/proc/{self._pid}/task").glob("*")]
+        for number in threads or [self._pid]:
             with suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, self._pid, _SLOW)
+                os.setpriority(os.PRIO_PROCESS, number, _SLOW)
 
     def close(self) -> None:
         """Kill it, whatever it does, and wait until it is gone."""

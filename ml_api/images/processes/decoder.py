@@ -22,8 +22,10 @@ from ml_api.metrics.process import DecodingMetrics
 
 MOST_PROCESSES: Final = 8
 _QUICK_S: Final = 0.25
-"""Of a core: photographs are decoded by then. What takes longer goes on behind all else that the machine has to do."""
-_LOOK_EVERY_S: Final = 0.1
+_QUICK_BESIDE_OTHERS_S: Final = 0.1
+"""Of a core: photographs are decoded by then, most of them also by the second, which counts while other images wait. What takes
+longer goes on behind all else that the machine has to do."""
+_LOOK_EVERY_S: Final = 0.05
 _OUT_OF_MEMORY: Final = {signal.SIGABRT, signal.SIGTRAP, signal.SIGKILL}
 """What ends a process whose libraries cannot allocate, or whose size the system does not bear."""
 
@@ -146,20 +148,18 @@ class ProcessDecoder:
 
     def _awaited(self, child: Child, slot: Slot, job: Job) -> Result:
         pending = child.ask(job.order, job.data)
-        look_s = _QUICK_S
         while True:
             try:
-                return pending(max(0.0, min(look_s, job.until - perf_counter())))
+                return pending(max(0.0, min(_LOOK_EVERY_S, job.until - perf_counter())))
             except TimeoutError:
                 self._check_time(child, slot, job)
-            look_s = _LOOK_EVERY_S
 
     def _check_time(self, child: Child, slot: Slot, job: Job) -> None:
-        used_s = child.used_s()
-        if used_s >= _QUICK_S:
+        used_s, share_s = child.used_s(), self._slots.share_s(slot)
+        if used_s >= (_QUICK_S if share_s >= self._bounds.time_s else _QUICK_BESIDE_OTHERS_S):
             child.slow_down()
         try:
-            job.check_time(used_s, self._slots.share_s(slot))
+            job.check_time(used_s, share_s)
         except MlApiError:
             child.end_reason = "stopped"
             raise

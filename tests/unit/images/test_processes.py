@@ -172,6 +172,30 @@ def test_costly_files_at_once_are_told_so_and_not_to_try_again():
         assert {type(answer.exception(120)) for answer in sent} == {TooCostly}
 
 
+@pytest.mark.parametrize("make", [costly_images.empty_scans, costly_images.big_png], ids=["by Pillow", "by a thread of libvips"])
+def test_what_takes_long_lets_everybody_else_go_first_with_all_its_threads(workers, make):
+    """Only the main one did, and libvips decodes in another."""
+    with decoding() as decoder, ThreadPoolExecutor(1) as beside:
+        decoder.decode(SMALL, FIT, soon())
+        [pid] = workers()
+        beside.submit(decoder.decode, make(), FIT, soon())
+        until(lambda: niceness(pid) == {10})
+        os.kill(pid, signal.SIGSEGV)
+
+
+def niceness(pid):
+    """Of all its threads; of none if one has just ended."""
+    with suppress(ProcessLookupError):
+        return {os.getpriority(os.PRIO_PROCESS, int(thread.name)) for thread in Path(f"/proc/{pid}/task").iterdir()}
+
+
+def test_a_photograph_keeps_its_process_at_the_usual_priority(workers):
+    with decoding() as decoder:
+        decoder.decode(costly_images.photograph(500, 375), FIT, soon())
+        [pid] = workers()
+        assert niceness(pid) == {0}
+
+
 def test_an_image_that_hardly_had_a_core_is_not_called_too_costly(workers):
     """The machine was busy with other things: the same file may be decoded in a moment."""
     with decoding(time_s=1) as decoder:
