@@ -81,7 +81,9 @@ def describe(pretrained: PretrainedModel, processor: Any, config: Any, reader: T
     max_tokens = min(tokenizer.model_max_length, config.text_config.max_position_embeddings)
     is_padded = config.model_type in _PADDED
     text = reader or _tokenizer(pretrained, tokenizer, config.text_config.vocab_size, max_tokens, is_padded=is_padded)
-    edge = int(config.vision_config.image_size)
+    edge = getattr(config.vision_config, "image_size", None)
+    if not isinstance(edge, int):
+        raise pretrained.refused("does not say of what edge the squares are that it sees; others are not served")
     fit, normalise = pixels_of(images, edge)
     if normalise(fit.apply(Image.new("RGB", _PROBES[0]))).shape != (3, edge, edge):
         raise pretrained.refused(f"does not see squares of {edge} px; models of variable resolution are not served")

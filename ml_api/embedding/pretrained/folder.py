@@ -28,6 +28,8 @@ _TOKENIZERS: Final = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _WITHOUT_WEIGHTS: Final = ("Pooling", "Normalize", "Dropout")
 """Modules of sentence-transformers that have nothing but a configuration, if that."""
+_NAFLEX: Final = "siglip2"
+"""What SigLIP 2 of variable resolution calls itself; that of fixed resolution is a `siglip`."""
 _TORCHS: Final = "torch."
 _POOLING_MODES: Final = "pooling_mode_"
 """What the names begin with by which older models say how they pool, each true or false."""
@@ -77,6 +79,8 @@ def lacking(path: Path) -> str:
 def dual_encoder_dim(path: Path) -> int:
     """Raises Unusable for a model that does not embed both text and images into one space."""
     config = _config(transformer(path))
+    if config.get("model_type") == _NAFLEX:
+        raise Unusable("sees images in their own resolution (NaFlex), which is not supported; use a model of fixed resolution")
     dim = _projection(config)
     if dim is None or "vision_config" not in config:
         raise Unusable(

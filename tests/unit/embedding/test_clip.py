@@ -1,5 +1,6 @@
 """CLIP as served here equals CLIP as sentence-transformers computes it, minus the doors that user input could open."""
 
+import copy
 import json
 import logging
 import subprocess
@@ -13,6 +14,7 @@ from PIL import Image
 
 from ml_api.embedding.base import Prepared
 from ml_api.embedding.clip import ClipEncoder
+from ml_api.embedding.clip.describing import describe
 from ml_api.embedding.clip.encoder import CPU_OUT_OF_MEMORY
 from ml_api.embedding.pretrained import PretrainedModel, resolve
 from ml_api.errors import ConfigError, ModelOutOfMemory, ModelUnavailable, NonFiniteVector
@@ -191,6 +193,16 @@ def test_a_tokenizer_that_reads_all_texts_alike_is_refused(tmp_path):
 
     with pytest.raises(ConfigError, match=r"reads all texts alike|cannot be loaded"):
         ClipEncoder(resolve(str(folder)), device="cpu")
+
+
+@pytest.mark.parametrize(("edge", "words"), [([32, 48], "does not say of what edge"), (40, "does not see squares of 40 px")])
+def test_a_model_that_does_not_see_squares_of_one_edge_is_refused(pretrained, edge, words):
+    library = ClipEncoder(pretrained, device="cpu").library[0]
+    config = copy.deepcopy(library.model.config)
+    config.vision_config.image_size = edge
+
+    with pytest.raises(ConfigError, match=f"^ML_API_MODEL: tiny {words}"):
+        describe(pretrained, library.processor, config)
 
 
 def test_a_model_without_eyes_is_not_a_clip(pretrained):

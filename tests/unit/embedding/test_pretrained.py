@@ -140,6 +140,14 @@ def test_a_text_only_model_is_not_a_clip(copy):
         resolve(str(copy))
 
 
+def test_a_model_that_sees_images_in_their_own_resolution_is_refused_before_it_is_loaded(copy):
+    config = {"model_type": "siglip2", "text_config": {"hidden_size": 24}, "vision_config": {"num_patches": 256}}
+    (copy / "0_CLIPModel" / "config.json").write_text(json.dumps(config))
+
+    with pytest.raises(ConfigError, match=r"sees images in their own resolution \(NaFlex\), which is not supported"):
+        resolve(str(copy))
+
+
 def test_a_damaged_configuration_is_named(copy):
     (copy / "modules.json").write_text("{")
 
