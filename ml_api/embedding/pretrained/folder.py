@@ -17,8 +17,10 @@ _ABOUT: Final = "training.json"
 _MODULES: Final = "modules.json"
 _OF_THE_WHOLE: Final = (_MODULES, "config_sentence_transformers.json")
 _KINDS: Final = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+_PROCESSORS: Final = ("preprocessor_config.json", "processor_config.json")
+"""Of which one has to be there where images are embedded: the older form, and the one in which transformers writes it today."""
 _OF_A_MODULE: Final = (
-    *("config.json", "preprocessor_config.json", "processor_config.json", *(f"sentence_{kind}_config.json" for kind in _KINDS)),
+    *("config.json", *_PROCESSORS, *(f"sentence_{kind}_config.json" for kind in _KINDS)),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model"),
 )
@@ -69,6 +71,8 @@ def lacking(path: Path) -> str:
         return f"no config.json in {first}"
     if not any(all((first / name).is_file() for name in names) for names in _TOKENIZERS):
         return f"no tokenizer (tokenizer.json, or vocab.json and merges.txt) in {first}"
+    if "vision_config" in _config(first) and not any((first / name).is_file() for name in _PROCESSORS):
+        return f"no image processor ({_PROCESSORS[0]}) in {first}"
     for module in modules(path):
         held = path / module.folder
         if module.kind not in _WITHOUT_WEIGHTS and not all((held / name).is_file() for name in _weights(held)):

@@ -187,7 +187,14 @@ def test_a_bare_name_is_downloaded_once_and_then_works_offline(tiny_clip, tmp_pa
     assert "0_CLIPModel/pytorch_model.bin" not in hub.fetched
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "vocab.json"])
+def test_a_model_without_its_image_processor_is_refused(copy):
+    (copy / "0_CLIPModel" / "preprocessor_config.json").unlink()
+
+    with pytest.raises(ConfigError, match=r"has no image processor \(preprocessor_config\.json\)"):
+        resolve(str(copy))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "vocab.json", "preprocessor_config.json"])
 def test_an_incomplete_cache_is_completed(tiny_clip, tmp_path, name):
     with FakeHub(tiny_clip, REPOSITORY) as hub:
         resolve_elsewhere("tiny-clip", tmp_path / "home", hub.url)
