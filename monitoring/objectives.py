@@ -70,7 +70,7 @@ OBJECTIVES: Final = (
     Objective(
         name="latency",
         budget=0.05,
-        # Of those that were answered; what was not is the other objective's.
+        # Only answered searches; availability counts the others.
         events=f'sum by (job) (increase(http_request_duration_seconds_count{{{SEARCH}, status!~"5.."}}[$window]))',
         bad=f"""
             sum by (job) (increase(http_request_duration_seconds_count{{{SEARCH}, status!~"5.."}}[$window]))
@@ -158,8 +158,8 @@ def _alert(objective: Objective, burn: Burn) -> dict[str, Any]:
         "labels": {"severity": burn.severity, "kind": "symptom", "window": burn.window},
         "annotations": {
             "summary": f"{{{{ $labels.job }}}}: {objective.summary}",
-            "description": f"{{{{ $value | humanizePercentage }}}} of the last {burn.window} is bad; {objective.budget:.1%} may be."
-            f" The budget of 30 days is being spent more than {burn.rate:g} times too fast.",
+            "description": f"{{{{ $value | humanizePercentage }}}} of the last {burn.window} was bad; the objective allows"
+            f" {objective.budget:.1%}. The error budget of 30 days burns more than {burn.rate:g} times too fast.",
             "runbook_url": f"monitoring/runbooks/{objective.alert}.md",
             "dashboard_url": f"/d/{objective.dashboard}",
         },

@@ -17,40 +17,38 @@ ETA: Final = f"({BACKLOG} == 0) or {BACKLOG} / ({WORKED} > 0)"
 """Files left over files a second; without files left it is 0, whatever the pace."""
 
 NOW = Section(
-    "Is the index in step with the folder?",
+    "Is the index up to date with the folder?",
     [
         [
             IMAGES,
-            stat(
-                "Backlog", "Files that the last sync found to do and has not done.", "short", Query(BACKLOG), {0: "green", 1: WARN}
-            ),
+            stat("Backlog", "Files that the last sync had to process and did not.", "short", Query(BACKLOG), {0: "green", 1: WARN}),
             stat(
                 "Time left",
-                "The backlog over the pace of the last 15 minutes. Nothing while nothing is being done.",
+                "The backlog divided by the rate of the last 15 minutes. Empty while no files are processed.",
                 "s",
                 Query(ETA),
                 {0: "green", 900: WARN, 3600: BAD},
             ),
             stat(
                 "Age",
-                "Time since a sync ended without an error. Objective: under 15 minutes while there is a backlog.",
+                "Time since the last successful sync. Objective: under 15 minutes while there is a backlog.",
                 "s",
                 Query(f"time() - {LAST_SUCCESS}"),
                 {0: "green", 900: WARN},
             ),
             stat(
                 "Failed",
-                "Files that could not be indexed in the range shown. The sync's log names each with its reason.",
+                "Files that could not be indexed in the selected time range. The sync's log names each with its reason.",
                 "short",
                 Query(increase(ITEMS, where=f'{APP},outcome="failed"')),
                 {0: "green", 0.5: WARN},
             ).set(decimals=0),
         ],
         [
-            graph("Backlog", "Files to do. It should fall to 0.", "short", Query(BACKLOG, "files")),
+            graph("Backlog", "Files to process. It should fall to 0.", "short", Query(BACKLOG, "files")),
             graph(
                 "Age of the last success",
-                "A sawtooth is regular syncs; a slope is none.",
+                "A sawtooth means regular syncs; a slope means none.",
                 "s",
                 Query(f"time() - {LAST_SUCCESS}", "age"),
             ).limited({900: WARN}),
@@ -66,7 +64,7 @@ WORK = Section(
         [
             graph(
                 "Files by outcome",
-                "Files a second that syncs accounted for.",
+                "Files that syncs process a second, by outcome.",
                 "ops",
                 Query(rate(ITEMS, "outcome"), "{{outcome}}"),
             )
@@ -80,7 +78,7 @@ WORK = Section(
             ).coloured(SYNC),
             graph(
                 "Stages of the last sync",
-                "Time in each stage, its threads added up: the largest is what to make faster. Stages overlap.",
+                "Time in each stage, summed over threads: the largest is the bottleneck. Stages overlap.",
                 "s",
                 Query(f"max by (stage) (ml_api_sync_stage_duration_seconds{{{APP}}})", "{{stage}}"),
             ),
@@ -91,6 +89,6 @@ WORK = Section(
 
 DASHBOARD = Dashboard(
     "corpus",
-    "Is the index in step with the folder; if not, when will it be, and what failed?",
+    "Is the index up to date with the folder; if not, when will it be, and what failed?",
     [NOW, WORK],
 )

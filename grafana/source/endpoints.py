@@ -56,14 +56,14 @@ NOW = Section(
                 Query(failed()),
                 {0: "green", 0.005: WARN, 0.05: BAD},
             ),
-            stat("Refused", "Share of the answers that are 4xx: what clients did wrong.", "percentunit", Query(refused())),
+            stat("Refused", "Share of the answers that are 4xx: errors of clients.", "percentunit", Query(refused())),
             P95,
-            stat("In flight", "Requests that are being handled.", "short", Query(f"sum(http_requests_in_progress{{{ROUTE}}})")),
+            stat("In flight", "Requests in progress.", "short", Query(f"sum(http_requests_in_progress{{{ROUTE}}})")),
         ],
         [
             table(
                 "Routes",
-                "Every route beside the others. A route's errors and durations are empty while nobody asks for it.",
+                "All routes. Errors and durations of a route are empty while it has no requests.",
                 "none",
                 [
                     Query(rate(COUNT, "route", ROUTE)),
@@ -104,7 +104,7 @@ ERRORS = Section(
             ).limited({0.005: BAD}),
             graph(
                 "Rejections by reason",
-                "What 4xx and 503 are made of: requests a second that were refused or given up, of all routes together.",
+                "The causes of 4xx and 503: requests a second that were rejected or abandoned, all routes together.",
                 "reqps",
                 Query(rate("ml_api_rejected_total", "reason"), "{{reason}}"),
             ).stacked(),
@@ -120,7 +120,7 @@ TIME = Section(
             DURATIONS,
             heatmap(
                 "Spread of durations",
-                "Requests a second by how long they took. Two bands are two kinds of request; a band that climbs is a queue.",
+                "Requests a second by duration. Two bands are two kinds of requests; a rising band is a queue.",
                 "s",
                 Query(rate(f"{DURATION}_bucket", "le", ROUTE), "{{le}}", exemplars=True),
             ),
@@ -134,13 +134,13 @@ TIME = Section(
             ),
             graph(
                 "In flight by route",
-                "Requests that are being handled. One that stays up while the rate does not is waiting for something.",
+                "Requests in progress. A value that stays high at a low rate means that requests wait for something.",
                 "short",
                 Query(f"sum by (route) (http_requests_in_progress{{{ROUTE}}})", "{{route}}"),
             ),
             graph(
                 "Where requests are",
-                "Being read, waiting for a thread, at work, being sent. Those that wait or are at work count towards the limit; "
+                "Being read, waiting for a thread, working, being sent. Waiting and working requests count towards the limit; "
                 "many being read or sent are slow clients, which delay nobody else.",
                 "short",
                 Query(f"sum by (state) (ml_api_requests{{{APP}}})", "{{state}}"),
@@ -157,13 +157,13 @@ SIZES = Section(
         [
             graph(
                 "Size of uploads",
-                "Mean size of the bodies that requests brought, by route.",
+                "Mean size of request bodies, by route.",
                 "bytes",
                 Query(mean("http_request_size_bytes", "route", ROUTE), "{{route}}"),
             ),
             graph(
                 "Size of answers",
-                "Mean size of the bodies of answers, by route.",
+                "Mean size of answer bodies, by route.",
                 "bytes",
                 Query(mean("http_response_size_bytes", "route", ROUTE), "{{route}}"),
             ),
@@ -185,19 +185,19 @@ DECODING = Section(
         [
             graph(
                 "Images not decoded",
-                "Images a second that took too much time or memory, made their decoder crash, or came while all were busy.",
+                "Images a second that exceeded a limit on time or memory, crashed their decoder, or found all processes busy.",
                 "ops",
                 Query(rate("ml_api_decoding_refused_total", "reason"), "{{reason}}"),
             ).stacked(),
             graph(
                 "Decoding processes replaced",
-                "Stopped over an image, crashed, lost for no fault of an image's, or renewed after a big one, as is usual.",
+                "Stopped at a limit, crashed on an image, lost for another reason, or renewed after a large image, which is usual.",
                 "ops",
                 Query(rate("ml_api_decoding_processes_ended_total", "reason"), "{{reason}}"),
             ).stacked(),
             graph(
                 "Memory for decoding",
-                "What the images that are being decoded now may take together: at most ML_API_DECODE_MEMORY_BYTES.",
+                "Memory reserved for the images being decoded: at most ML_API_DECODE_MEMORY_BYTES.",
                 "bytes",
                 Query(f"sum(ml_api_decoding_memory_bytes{{{APP}}})", "allowed now"),
             ),

@@ -11,20 +11,20 @@ GPU = Section(
         [
             graph(
                 "GPU at work",
-                "Share of the time in which the GPU computed.",
+                "Share of time in which the GPU was busy.",
                 "percentunit",
                 Query(f"ml_api_gpu_utilization_ratio{{{APP}}}", "{{instance}} GPU {{gpu}}"),
             ).set(max=1),
             graph(
                 "GPU memory",
-                "Memory in use by whatever process, and what there is.",
+                "Memory in use by all processes, and total memory.",
                 "bytes",
                 Query(f"ml_api_gpu_memory_used_bytes{{{APP}}}", "{{instance}} GPU {{gpu}} used"),
                 Query(f"ml_api_gpu_memory_total_bytes{{{APP}}}", "{{instance}} GPU {{gpu}} total"),
             ),
             graph(
                 "Memory of torch",
-                "What its tensors take, and what torch keeps for them.",
+                "Memory allocated for tensors, and memory reserved by torch.",
                 "bytes",
                 Query(f"ml_api_torch_memory_allocated_bytes{{{APP}}}", "{{instance}} {{device}} allocated"),
                 Query(f"ml_api_torch_memory_reserved_bytes{{{APP}}}", "{{instance}} {{device}} reserved"),
@@ -33,19 +33,19 @@ GPU = Section(
         [
             graph(
                 "GPU power",
-                "What the GPU draws.",
+                "Power draw of the GPU.",
                 "watt",
                 Query(f"ml_api_gpu_power_watts{{{APP}}}", "{{instance}} GPU {{gpu}}"),
             ),
             graph(
                 "GPU temperature",
-                "Above some 85 °C a GPU slows itself down.",
+                "Above some 85 °C a GPU throttles itself.",
                 "celsius",
                 Query(f"ml_api_gpu_temperature_celsius{{{APP}}}", "{{instance}} GPU {{gpu}}"),
             ).limited({85: WARN, 90: BAD}),
             graph(
                 "GPU at work, by DCGM",
-                "The same from NVIDIA's own exporter, with what other processes do.",
+                "The same from NVIDIA's exporter, for all processes.",
                 "percentunit",
                 Query("DCGM_FI_DEV_GPU_UTIL / 100", "GPU {{gpu}}"),
             ).set(max=1),

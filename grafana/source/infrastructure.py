@@ -20,26 +20,24 @@ NOW = Section(
     "Is the machine the bottleneck?",
     [
         [
-            stat(
-                "CPU", "Share of all cores at work.", "percentunit", Query(f"max({CPU_USED})"), {0: "green", 0.8: WARN, 0.95: BAD}
-            ),
+            stat("CPU", "Share of all cores in use.", "percentunit", Query(f"max({CPU_USED})"), {0: "green", 0.8: WARN, 0.95: BAD}),
             stat(
                 "Memory",
-                "Share in use, caches not counted.",
+                "Share in use, without caches.",
                 "percentunit",
                 Query(f"max({MEMORY_USED})"),
                 {0: "green", 0.8: WARN, 0.9: BAD},
             ),
             stat(
                 "Disk",
-                "Share in use of the fullest disk.",
+                "Used share of the fullest disk.",
                 "percentunit",
                 Query(f"max({DISK_USED})"),
                 {0: "green", 0.8: WARN, 0.9: BAD},
             ),
             stat(
                 "Disk left tomorrow",
-                "Free space of the disk that fills fastest, a day ahead by the trend of 6 hours. At 0 it will be full.",
+                "Predicted free space, in a day, of the disk that fills fastest, by the trend of 6 hours. At 0 it will be full.",
                 "bytes",
                 Query(f"min(clamp_min({FREE_TOMORROW}, 0))"),
                 {0: BAD, 1e9: WARN, 1e10: "green"},
@@ -47,7 +45,7 @@ NOW = Section(
             stat("Process memory", "Memory of the service.", "bytes", Query(f"max(process_resident_memory_bytes{{{APP}}})")),
             stat(
                 "Files and sockets",
-                "Share of the descriptors the service may open.",
+                "Share of the descriptors that the service may open.",
                 "percentunit",
                 Query(f"max(process_open_fds{{{APP}}} / process_max_fds{{{APP}}})"),
                 {0: "green", 0.7: WARN, 0.9: BAD},
@@ -63,13 +61,13 @@ HOST = Section(
         [
             graph(
                 "CPU by kind of work",
-                "Cores at work. `iowait` is waiting for disks, `steal` other guests of the same host.",
+                "Cores in use. `iowait` is time waiting for disks, `steal` time taken by other guests of the host.",
                 "short",
                 Query('sum by (mode) (rate(node_cpu_seconds_total{mode!="idle"}[$__rate_interval]))', "{{mode}}"),
             ).stacked(),
             graph(
                 "Memory",
-                "What programs could still have, and what there is.",
+                "Available and total memory.",
                 "bytes",
                 Query("node_memory_MemAvailable_bytes", "{{instance}} available"),
                 Query("node_memory_MemTotal_bytes", "{{instance}} total"),
@@ -97,7 +95,7 @@ HOST = Section(
             .limited({0.9: BAD}),
             graph(
                 "Disk space in a day",
-                "Free space a day ahead, by the trend of 6 hours. Below 0: full before tomorrow.",
+                "Predicted free space in a day, by the trend of 6 hours. Below 0 it will be full.",
                 "bytes",
                 Query(FREE_TOMORROW, "{{instance}} {{mountpoint}}"),
             ).set(min=None),
@@ -125,7 +123,7 @@ PROCESS = Section(
             ),
             graph(
                 "Memory",
-                "Resident memory. A slope under steady load is a leak.",
+                "Resident memory. A slope under steady load indicates a leak.",
                 "bytes",
                 Query(f"process_resident_memory_bytes{{{APP}}}", "{{instance}}"),
             ),
@@ -134,14 +132,14 @@ PROCESS = Section(
         [
             graph(
                 "Open files and sockets",
-                "Descriptors. A slope under steady load is a leak.",
+                "Descriptors. A slope under steady load indicates a leak.",
                 "short",
                 Query(f"process_open_fds{{{APP}}}", "{{instance}} open"),
                 Query(f"process_max_fds{{{APP}}}", "{{instance}} limit"),
             ),
             graph(
                 "Garbage collections",
-                "Runs a second of Python's collector, by generation. The third is the one that takes time.",
+                "Runs a second of Python's garbage collector, by generation. Only the third takes long.",
                 "ops",
                 Query(
                     f"sum by (generation) (rate(python_gc_collections_total{{{APP}}}[$__rate_interval]))",
@@ -150,7 +148,7 @@ PROCESS = Section(
             ),
             graph(
                 "Age of the process",
-                "Time since the start. A sawtooth is a process that keeps restarting.",
+                "Time since the start. A sawtooth means that the process keeps restarting.",
                 "s",
                 Query(f"time() - process_start_time_seconds{{{APP}}}", "{{instance}}"),
             ),
@@ -171,7 +169,7 @@ CONTAINER = Section(
             ),
             graph(
                 "Memory by container",
-                "What the kernel cannot take back. At a container's limit, it is killed.",
+                "Memory that the kernel cannot reclaim. A container at its limit is killed.",
                 "bytes",
                 Query(f"sum by (name) (container_memory_working_set_bytes{{{CONTAINERS}}})", "{{name}}"),
             ),
@@ -188,6 +186,6 @@ CONTAINER = Section(
 
 DASHBOARD = Dashboard(
     "infrastructure",
-    "Is the machine, the process or a container short of something?",
+    "Does the machine, the process or a container lack resources?",
     [NOW, HOST, PROCESS, GPU, CONTAINER],
 )

@@ -18,7 +18,7 @@ WHICH = Section(
         [
             table(
                 "Model",
-                "What is loaded. Vectors of two models cannot be compared: all instances should show the same.",
+                "The loaded model. Vectors of two models cannot be compared, so all instances should show the same.",
                 "none",
                 [Query(f"ml_api_model_info{{{APP}}}")],
                 [
@@ -35,13 +35,13 @@ WHICH = Section(
         [
             stat(
                 "Embedded",
-                "Texts and images a second that the model made vectors of.",
+                "Texts and images embedded a second.",
                 "ops",
                 Query(rate("ml_api_embed_items_total", where=f'{APP},outcome="ok"')),
             ),
             stat(
                 "Lost",
-                "Share of the inputs that got no vector: failed, out of memory, or given up while waiting.",
+                "Share of the inputs without a vector: failed, out of memory, or abandoned while waiting.",
                 "percentunit",
                 Query(
                     share(
@@ -53,7 +53,7 @@ WHICH = Section(
             ),
             stat(
                 "Cache hits",
-                "Share of the search texts whose vector was remembered, and so cost the model nothing.",
+                "Share of the search texts whose vector was in the cache.",
                 "percentunit",
                 Query(
                     share(
@@ -64,7 +64,7 @@ WHICH = Section(
             ),
             stat(
                 "Loading",
-                "How long the model took to load: the cold start.",
+                "Time to load the model at the start.",
                 "s",
                 Query(f"max(ml_api_model_load_seconds{{{APP}}})"),
             ),
@@ -79,7 +79,7 @@ WHERE = Section(
         [
             graph(
                 "A search, stage by stage",
-                "Mean time of a search in each stage, one on the other: the height is the mean search. "
+                "Mean time of a search in each stage, stacked: the height is the mean duration of a search. "
                 "`queue` is waiting for the model, `search` waiting for the vector store.",
                 "s",
                 Query(f"{rate(f'{STAGE}_sum', 'stage')} / on () group_left () {SEARCHES}", "{{stage}}"),
@@ -118,7 +118,7 @@ BATCHES = Section(
         [
             graph(
                 "Mean batch",
-                "Inputs in a forward pass. Under load it grows; near 1 under load, batching does nothing.",
+                "Inputs in a forward pass. It grows under load; if it stays near 1, batching has no effect.",
                 "short",
                 Query(mean("ml_api_embed_batch_size", "modality"), "{{modality}}"),
             ).coloured(MODALITIES),
@@ -130,7 +130,7 @@ BATCHES = Section(
             ).coloured(MODALITIES),
             graph(
                 "Items by outcome",
-                "Inputs a second, and what became of them. `expired` gave up while waiting.",
+                "Inputs a second, by outcome. `expired` were abandoned while waiting.",
                 "ops",
                 Query(rate("ml_api_embed_items_total", "outcome"), "{{outcome}}"),
             )
@@ -138,7 +138,7 @@ BATCHES = Section(
             .coloured(OUTCOMES),
             graph(
                 "Remembered texts",
-                "Search texts a second whose vector was known, or not.",
+                "Search texts a second whose vector was in the cache, or not.",
                 "ops",
                 Query(rate("ml_api_text_cache_requests_total", "result"), "{{result}}"),
             )
@@ -155,13 +155,13 @@ QUALITY = Section(
         [
             heatmap(
                 "Similarity of the best hit",
-                "Searches a second by the score of their best hit. A band that sinks: other questions, images, or another model.",
+                "Searches a second by the score of their best hit. A falling band means other queries, images, or another model.",
                 "none",
                 Query(rate("ml_api_top1_similarity_bucket", "le"), "{{le}}"),
             ),
             graph(
                 "Similarity of the best hit, quantiles",
-                "Half of the searches find nothing nearer than p50; 5 % not even p5.",
+                "The best hit of half of the searches scores below p50, of 5 % below p5.",
                 "none",
                 Query(quantile(0.05, "ml_api_top1_similarity"), "p5"),
                 Query(quantile(0.5, "ml_api_top1_similarity"), "p50"),
@@ -169,7 +169,7 @@ QUALITY = Section(
             ).coloured(QUANTILES | {"p5": "light-purple"}),
             graph(
                 "Searches without hits",
-                "Share of the searches that found nothing at all.",
+                "Share of the searches without hits.",
                 "percentunit",
                 Query(
                     share(rate(f"{HITS}_bucket", "modality", f'{APP},le="0.0"'), rate(f"{HITS}_count", "modality")), "{{modality}}"
@@ -179,13 +179,13 @@ QUALITY = Section(
         [
             graph(
                 "Length of vectors",
-                "The model's vectors have length 1. Anything else is a broken model or broken numbers.",
+                "L2 norm of the vectors, which should be 1. Other values indicate a broken model or arithmetic.",
                 "none",
                 *quantiles("ml_api_embedding_norm"),
             ).coloured(QUANTILES),
             graph(
                 "Vectors that are no numbers",
-                "Inputs a second that the model made NaN or infinity of. Any is too many.",
+                "Inputs a second for which the model returned NaN or infinity. It should be 0.",
                 "ops",
                 Query(rate("ml_api_embedding_nonfinite_total", "modality"), "{{modality}}"),
             )

@@ -11,26 +11,26 @@ SCRAPE: Final = ("scrape_duration_seconds", "scrape_samples_scraped", "scrape_se
 RULE_FAILURES: Final = "prometheus_rule_evaluation_failures_total"
 
 NOW = Section(
-    "Can the other dashboards be believed?",
+    "Can the other dashboards be trusted?",
     [
         [
             stat(
                 "Targets down",
-                "Targets that do not answer their scrapes.",
+                "Targets that do not answer scrapes.",
                 "short",
                 Query("count(up == 0) or vector(0)"),
                 {0: "green", 1: BAD},
             ),
             stat(
                 "Rule failures",
-                "Evaluations of rules that failed in the last hour: recorded values missing, alerts blind.",
+                "Failed rule evaluations in the last hour: recorded values are missing, and alerts cannot fire.",
                 "short",
                 Query(f"sum(increase({RULE_FAILURES}[1h]))"),
                 {0: "green", 0.5: BAD},
             ).set(decimals=0),
             stat(
                 "Slowest scrape",
-                "Of all targets. A scrape of the service should take under 50 ms.",
+                "The slowest of all targets. A scrape of the service should take under 50 ms.",
                 "s",
                 Query("max(scrape_duration_seconds)"),
                 {0: "green", 1: WARN, 5: BAD},
@@ -38,17 +38,17 @@ NOW = Section(
             stat("Series", "Series that Prometheus holds in memory.", "short", Query("sum(prometheus_tsdb_head_series)")),
             stat(
                 "Alerts not delivered",
-                "Notifications in the last hour that Prometheus could not hand to Alertmanager.",
+                "Notifications in the last hour that Prometheus could not deliver to Alertmanager.",
                 "short",
                 Query("sum(increase(prometheus_notifications_dropped_total[1h]))"),
                 {0: "green", 0.5: BAD},
             ).set(decimals=0),
         ],
         [
-            states("Targets", "Which targets answered their scrapes, and when.", Query("up", "{{job}} {{instance}}")),
+            states("Targets", "Whether each target answered scrapes, over time.", Query("up", "{{job}} {{instance}}")),
             table(
                 "Scrapes",
-                "The last scrape of each target.",
+                "Duration of each target's last scrape.",
                 "none",
                 [Query(f"max by (job, instance) ({told})") for told in SCRAPE],
                 [
@@ -72,7 +72,7 @@ SCRAPES = Section(
             graph("Scrape time", "By target.", "s", Query("scrape_duration_seconds", "{{job}} {{instance}}")),
             graph(
                 "Series by target",
-                "Samples in a scrape. A slope is a label that takes ever new values.",
+                "Samples in a scrape. A slope indicates a label with ever new values.",
                 "short",
                 Query("scrape_samples_scraped", "{{job}} {{instance}}"),
             ),
@@ -89,13 +89,13 @@ SCRAPES = Section(
             ),
             graph(
                 "Time of rules",
-                "How long the last evaluation of each group took.",
+                "Duration of each group's last evaluation.",
                 "s",
                 Query("prometheus_rule_group_last_duration_seconds", "{{rule_group}}"),
             ),
             graph(
                 "Log records of the service",
-                "Records a second by level: beside Kibana's count, they tell whether logs get lost on the way.",
+                "Records a second by level. Compared with Kibana's count, they show whether log lines get lost.",
                 "ops",
                 Query(rate("ml_api_log_records_total", "level"), "{{level}}"),
             )

@@ -7,13 +7,13 @@ from grafana.source.panels import Column, Query, states, table, text
 from grafana.source.promql import APP
 
 PROMISES = Section(
-    "Do we keep our promises?",
+    "Are the objectives met?",
     [
         [
             BUDGET_LEFT,
             table(
                 "Firing alerts",
-                "What is wrong now. Each alert's runbook says what to do. `Watchdog` always fires: it shows that alerting works.",
+                "Alerts that fire now. Each has a runbook. `Watchdog` always fires, which shows that alerting works.",
                 "none",
                 [Query('sum by (alertname, severity, instance) (ALERTS{alertstate="firing"})')],
                 [Column("alertname", "Alert"), Column("severity", "Severity"), Column("instance", "Instance")],
@@ -44,12 +44,12 @@ RUNNING = Section(
         [
             text(
                 "Version",
-                "Of the service.",
+                "Version and commit of the service.",
                 Query(f"max by (version, revision) (ml_api_build_info{{{APP}}})", "{{version}} ({{revision}})"),
             ),
             text(
                 "Model",
-                "What makes the vectors, and where it runs.",
+                "The model, and the device that it runs on.",
                 Query(f"max by (model, device, dtype) (ml_api_model_info{{{APP}}})", "{{model}} on {{device}}, {{dtype}}"),
             ),
             store.IMAGES,
@@ -57,7 +57,7 @@ RUNNING = Section(
         [
             states(
                 "Ready",
-                "Whether each part answered when it was last tried.",
+                "Whether each part passed its last health check.",
                 Query(f"ml_api_ready{{{APP}}}", "{{instance}} {{part}}"),
             ),
         ],
@@ -67,6 +67,6 @@ RUNNING = Section(
 
 DASHBOARD = Dashboard(
     "overview",
-    "Are users served as promised? If not: what is wrong, since when, and where to look next?",
+    "Are the objectives met? If not: what is wrong, since when, and where to look next?",
     [PROMISES, USERS, RUNNING],
 )

@@ -18,7 +18,7 @@ def milvus_p95(metric: str, where: str = "") -> str:
     return f"histogram_quantile(0.95, sum by (le) (rate({metric}_bucket{{{where}}}[$__rate_interval]))) / 1000"
 
 
-IMAGES: Final = stat("Images", "Images that can be found.", "short", Query(f"max(ml_api_store_entities{{{APP}}})"))
+IMAGES: Final = stat("Images", "Images in the collection.", "short", Query(f"max(ml_api_store_entities{{{APP}}})"))
 
 NOW = Section(
     "Does the store answer, and fast enough?",
@@ -42,7 +42,7 @@ NOW = Section(
             ),
             states(
                 "Answers",
-                "Whether the collection could be counted, now and before.",
+                "Whether the collection could be counted, over time.",
                 Query(f"ml_api_store_up{{{APP}}}", "{{instance}}"),
             ),
         ],
@@ -56,7 +56,7 @@ NOW = Section(
             ).coloured(SIDES),
             heatmap(
                 "Spread of searches",
-                "Searches of the store a second, by how long they took.",
+                "Searches of the store a second, by duration.",
                 "s",
                 Query(rate(f"{CALLS}_bucket", "le", SEARCHES), "{{le}}"),
             ),
@@ -66,7 +66,7 @@ NOW = Section(
 )
 
 CLIENT = Section(
-    "What do we ask of it?",
+    "Which calls does the service make?",
     [
         [
             graph(
@@ -80,7 +80,7 @@ CLIENT = Section(
             ),
             graph(
                 "Searches in one call",
-                "Searches that wait for the store share its next call: their mean number. 1 is a store that keeps up.",
+                "Mean number of searches in one call: waiting searches share the next call. 1 means that the store keeps up.",
                 "short",
                 Query(mean("ml_api_search_batch_size"), "searches"),
             ),
@@ -88,7 +88,7 @@ CLIENT = Section(
         [
             graph(
                 "Calls by outcome",
-                "Calls a second. `deadline` was cut off as its caller's time was up.",
+                "Calls a second. `deadline` calls were cut off at their request's deadline.",
                 "ops",
                 Query(rate(f"{CALLS}_count", "outcome"), "{{outcome}}"),
             )
@@ -96,7 +96,7 @@ CLIENT = Section(
             .coloured(OUTCOMES),
             graph(
                 "Errors by reason",
-                "Calls a second that failed, by what was wrong and in which operation.",
+                "Failed calls a second, by reason and operation.",
                 "ops",
                 Query(
                     or_zero(rate("ml_api_store_errors_total", "operation, reason"), rate(f"{CALLS}_count"), "reason"),
@@ -120,7 +120,7 @@ SERVER = Section(
         [
             graph(
                 "Requests to Milvus",
-                "Requests a second by what they ask for, of all clients.",
+                "Requests a second by type, from all clients.",
                 "ops",
                 Query(
                     'sum by (function_name) (rate(milvus_proxy_req_count{status="total"}[$__rate_interval]))', "{{function_name}}"
@@ -128,7 +128,7 @@ SERVER = Section(
             ).stacked(),
             graph(
                 "Failed in Milvus",
-                "Requests a second that Milvus did not answer with success.",
+                "Requests a second that failed in Milvus.",
                 "ops",
                 Query(
                     'sum by (function_name) (rate(milvus_proxy_req_count{status="total"}[$__rate_interval])) '
@@ -138,7 +138,7 @@ SERVER = Section(
             ),
             graph(
                 "Rate limits",
-                "Requests a second that Milvus put off as a quota was reached. Old servers (2.3.5) do not count them.",
+                "Requests a second that Milvus throttled because of a quota. Old servers (2.3.5) do not count them.",
                 "ops",
                 Query(
                     or_zero(rate("milvus_proxy_rate_limit_req_count", "msg_type", 'status="fail"'), MILVUS_CALLS, "msg_type"),
@@ -183,6 +183,6 @@ SERVER = Section(
 
 DASHBOARD = Dashboard(
     "store",
-    "Is the vector store fast, complete and without errors, and is slowness its own or on the way?",
+    "Is the vector store fast, complete and without errors, and is slowness its own or the network's?",
     [NOW, CLIENT, SERVER],
 )
