@@ -104,13 +104,17 @@ def test_under_load_with_half_sent_requests_open_all_are_answered(server, signal
 def test_photographs_on_their_way_are_answered_though_their_decoders_hear_the_signals_too(server, photograph, answered):
     with server:
         with callers(lambda: server.post("/v1/search/image?limit=1", photograph, "image/jpeg"), 4) as answers:
-            wait_until(lambda: decodes(server) and len(answers) >= answered)
+            wait_until(lambda: decodes(server) and len(answers) >= answered and in_flight(server) == 4)
             left = children(server.process.pid)
             for how in (signal.SIGTERM, signal.SIGINT):
                 os.killpg(server.process.pid, how)
         assert_ended_well(server, left)
     assert len(answers) >= max(4, answered)
     assert set(answers) == {200}
+
+
+def in_flight(server):
+    return sum(float(line.split()[1]) for line in metrics_of(server).splitlines() if line.startswith("ml_api_requests{"))
 
 
 def decodes(server):
