@@ -3,9 +3,8 @@
 from ml_api.images.base import Decoder, FittedImage, InlineDecoder
 from ml_api.images.decoders import versions
 from ml_api.images.decoding import DecodedImage, ImageLimits, decode
-from ml_api.images.fit import Fit, Reduced, RgbPixels, Square
+from ml_api.images.fit import THUMBNAIL_MEDIA_TYPE, Fit, Reduced, RgbPixels, Square, thumbnail
 from ml_api.images.formats import ACCEPTED, MEDIA_TYPES, SUFFIXES, identify
-from ml_api.images.thumbnails import THUMBNAIL_MEDIA_TYPE, thumbnail
 
 __all__ = [
     "ACCEPTED",

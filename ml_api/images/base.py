@@ -5,8 +5,7 @@ from typing import Protocol
 
 from ml_api.deadline import Deadline
 from ml_api.images.decoding import ImageLimits, decode
-from ml_api.images.fit import Fit, RgbPixels
-from ml_api.images.thumbnails import thumbnail
+from ml_api.images.fit import Fit, RgbPixels, thumbnail
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,19 @@
-"""How a picture becomes what a model sees, as values that travel to the process that decodes it.
+"""What is made of a decoded picture: what a model sees, as a value that travels to the process that decodes, and thumbnails.
 
-There only: a photograph's pixels are moved between processes as the 0.15 MB of a square of 224 pixels, not as the 0.5 to 2.4 MB
-that it is decoded to. Imports nothing else of this package, as models on other servers are described by it, too.
+A photograph's pixels then cross between processes as the 0.15 MB of a square of 224 pixels, not as the 0.5 to 2.4 MB that it is
+decoded to. Imports nothing else of this package, as Triton's side uses these values without the decoders.
 """
 
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+THUMBNAIL_MEDIA_TYPE: Final = "image/webp"
+_QUALITY: Final = 80
 
 RgbPixels = npt.NDArray[np.uint8]
 """Shape (height, width, 3)."""
@@ -76,3 +80,16 @@ def _middle(image: Image.Image) -> Image.Image:
         return image
     left, top = (width - new_width) // 2, (height - new_height) // 2
     return image.crop((left, top, left + new_width, top + new_height))
+
+
+def thumbnail(image: Image.Image, edge_px: int) -> bytes:
+    """A WebP whose longer side is at most `edge_px`, of an RGB image from `decode`. Never enlarges.
+
+    Encoded anew: no metadata or hidden content of the original file survives.
+    """
+    scale = min(1.0, edge_px / max(image.size))
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    small = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    encoded = BytesIO()
+    small.save(encoded, "WEBP", quality=_QUALITY, method=4, exif=b"", icc_profile=b"", xmp=b"")
+    return encoded.getvalue()

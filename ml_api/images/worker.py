@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from ml_api.errors import TooCostly
 from ml_api.images.decoding import ImageLimits, decode
-from ml_api.images.fit import Fit
+from ml_api.images.fit import Fit, thumbnail
 from ml_api.images.handover import Handover
-from ml_api.images.thumbnails import thumbnail
 from ml_api.stopping import end_with_parent
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ PACKAGE: Final = Path(__file__).parents[2]
 CODE: Final = (
     *("__init__.py", "errors.py", "records.py"),
     *("embedding/__init__.py", "embedding/base.py", "embedding/precision.py", "embedding/splitting.py"),
-    *("embedding/clip", "embedding/preprocessing", "embedding/pretrained"),
+    *("embedding/clip", "embedding/preprocessing.py", "embedding/pretrained"),
     *("embedding/triton/__init__.py", "embedding/triton/wire.py"),
     "images/fit.py",  # alone: the package around it imports every decoder
 )
