@@ -14,8 +14,9 @@ from ml_api.records import ImageRecord
 from ml_api.search import SearchResult
 from ml_api.vectors.base import SearchOptions
 
-_ANY_ID: Final = "any-image-id"
-_ANY_VERSION: Final = "any-version"
+_ANY_ID: Final = "@id"
+_ANY_VERSION: Final = "@version"
+"""Placeholders in links: `@` is never in a root path (`reverse_proxies`), and is not quoted in a URL."""
 _VERSION_DIGITS: Final = 12
 
 

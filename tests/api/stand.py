@@ -68,9 +68,12 @@ def write_corpus(root):
     return root
 
 
-def build_stand(root, thumbnail_dir, limits=LIMITS, allowed_hosts="", **replaced):
+def build_stand(root, thumbnail_dir, limits=LIMITS, allowed_hosts="", root_path="", **replaced):
     """The application over stand-ins; keyword arguments replace parts of its services. Close its services."""
     services = stand_in_services(root, thumbnail_dir, limits, **replaced)
-    settings = load_settings({"ML_API_MAX_UPLOAD_BYTES": str(limits.max_bytes), "ML_API_ALLOWED_HOSTS": allowed_hosts})
+    limit = str(limits.max_bytes)
+    settings = load_settings(
+        {"ML_API_MAX_UPLOAD_BYTES": limit, "ML_API_ALLOWED_HOSTS": allowed_hosts, "ML_API_ROOT_PATH": root_path}
+    )
     app = create_app(settings, services)
     return Stand(app, app.test_client(), services, root)

@@ -39,6 +39,16 @@ def test_an_answer_has_the_documented_form(client, stand):
         assert client.get(link).status_code == 200
 
 
+@pytest.mark.parametrize("root", ["/any-image-id", "/id/version", "/photos/any-version"])
+def test_links_are_below_any_root_path(make_stand, root):
+    stand = make_stand(root_path=root)
+    [hit] = stand.client.get("/v1/search/text?q=red&limit=1").get_json()["hits"]
+    image = f"{root}/v1/images/{stand.id('red.png')}"
+    links = {name: link.partition("?")[0] for name, link in hit["links"].items()}
+    ends = {"self": "", "content": "/content", "thumbnail": "/thumbnail", "similar": "/similar"}
+    assert links == {name: image + end for name, end in ends.items()}
+
+
 def test_hits_come_best_first(client):
     scores = [hit["score"] for hit in client.get("/v1/search/text?q=red").get_json()["hits"]]
     assert scores == sorted(scores, reverse=True)
