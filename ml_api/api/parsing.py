@@ -2,14 +2,16 @@
 
 import base64
 import binascii
+import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from io import BytesIO
 from typing import IO, Any, TypeVar
 
 from flask import Request, current_app, g, request
 from pydantic import BaseModel, ValidationError
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.utils import cached_property
 
 from ml_api.api.form import Form, read_form
@@ -100,8 +102,8 @@ def json_body(model: type[Model], *, max_bytes: int | None = None) -> Model:
             f"the body holds far more than an object of {', '.join(model.model_fields)} does; send that alone", code="invalid-json"
         )
     try:
-        value = request.get_json()
-    except (BadRequest, UnicodeDecodeError, RecursionError) as exc:
+        value = json.loads(data, object_pairs_hook=_no_name_twice)
+    except (ValueError, RecursionError) as exc:
         raise InvalidInput("the body is not valid JSON", code="invalid-json") from exc
     if not isinstance(value, dict):
         raise InvalidInput("the body is JSON, but not an object", code="invalid-json")
@@ -166,6 +168,14 @@ def _once_each(given: Iterable[tuple[str, list[str]]]) -> dict[str, str]:
     return values
 
 
+def _no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Python would take the last of several values, and other readers the first (RFC 8259, 4)."""
+    for name, times in Counter(name for name, _ in pairs).items():
+        if times > 1:
+            raise InvalidQuery(f"{_legible(name)}: was given {times} times; give it once")
+    return dict(pairs)
+
+
 def bytes_of_base64(text: str) -> bytes:
     """An image file within JSON, bare or as a data URI. Raises InvalidInput."""
     text = "".join(text.split())  # base64 is often broken into lines
@@ -196,12 +206,17 @@ def _validated(model: type[Model], values: Mapping[str, Any], *, strict: bool) -
 
 def _unknown(names: list[str], model: type[BaseModel]) -> str:
     """pydantic would make an error of each: of a million names, ten seconds and thirty megabytes."""
-    told = ", ".join(name[:100] for name in names[:_NAMED])
+    told = ", ".join(map(_legible, names[:_NAMED]))
     known = ", ".join(model.model_fields)
     if len(names) == 1:
         return f"{told}: is not a parameter; there are {known}"
     more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     return f"{told}{more}: are not parameters; there are {known}"
+
+
+def _legible(name: str) -> str:
+    """JSON names can hold lone surrogates, which an answer in UTF-8 cannot."""
+    return name[:100].encode("utf-8", "backslashreplace").decode()
 
 
 def _described(error: Any, model: type[BaseModel]) -> str:

@@ -101,11 +101,26 @@ def test_a_problem_with_json_says_what_would_be_right(client, given, says):
         (b'{"q": "red", "limit": true}', "invalid-query"),
         (b'{"q": "red", "limit": 99999999999999999999999999}', "invalid-query"),
         (b'{"q": "red", "filter": "id != 0"}', "invalid-query"),
+        (b'{"q": "red", "q": "blue"}', "invalid-query"),
+        (b'{"q": "red", "\\ud800": 1}', "invalid-query"),
+        (b'{"\\ud800": 1, "\\ud800": 2}', "invalid-query"),
         (LONE_SURROGATE, "invalid-query"),
     ],
 )
 def test_a_bad_json_body(client, body, code):
     assert_problem(client.post("/v1/search/text", data=body, content_type="application/json"), 400, code)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b'{"q": "red", "q": "blue"}', "q: was given 2 times; give it once"),
+        (b'{"q": "red", "\\ud800": 1}', "\\ud800: is not a parameter; there are limit, offset, q"),
+    ],
+)
+def test_json_names_are_told_as_they_came(client, body, says):
+    response = client.post("/v1/search/text", data=body, content_type="application/json")
+    assert assert_problem(response, 400, "invalid-query")["detail"] == says
 
 
 def test_ten_thousand_characters_are_too_many(client):
