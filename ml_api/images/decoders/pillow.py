@@ -1,6 +1,7 @@
 """Pillow, and pillow-heif for HEIC: the decoder of most formats."""
 
 import warnings
+from collections.abc import Iterator
 from functools import cache
 from io import BytesIO
 from typing import Final
@@ -14,8 +15,12 @@ _ORIENTATION_TAG: Final = 0x0112
 _PLUGINS: Final = {"HEIC": "HEIF", "JPEG 2000": "JPEG2000"}
 """Pillow's names of formats where they differ."""
 _START_OF_SCAN: Final = b"\xff\xda"
-_CODEC_BYTES: Final = {"AVIF": 16, "HEIC": 16, "JPEG 2000": 32}
-"""Bytes for each pixel while these formats are decoded, including the codec's copies."""
+_CODEC_BYTES: Final = {"HEIC": 16, "JPEG 2000": 32}
+"""What a pixel takes while these are decoded, the codec's own copies in."""
+_AV1_CONFIGURATION: Final = b"av1C"
+_AVIF_HEADER_BYTES: Final = 4096
+_ALPHA: Final = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha"
+_TILED: Final = b"grid"
 
 
 def open_with_pillow(name: str, data: bytes, edge_px: int | None, *, scaled: bool = True) -> Opened:
@@ -39,6 +44,8 @@ def open_with_pillow(name: str, data: bytes, edge_px: int | None, *, scaled: boo
 def _memory_bytes(name: str, image: Image.Image, data: bytes, whole: int) -> int:
     """`image` may be reduced; `whole` is the full number of pixels. Pillow keeps each colour pixel in four bytes."""
     count = image.width * image.height
+    if name == "AVIF":
+        return int(count * _avif_bytes(data))
     if name in _CODEC_BYTES:
         return count * _CODEC_BYTES[name]
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
@@ -46,6 +53,33 @@ def _memory_bytes(name: str, image: Image.Image, data: bytes, whole: int) -> int
     coefficients = whole * 2 * len(image.getbands()) if name == "JPEG" and _has_scans(image, data) else 0
     copies = 3 if image.has_transparency_data else 1 if (name, image.mode) == ("JPEG", "RGB") else 2
     return count * 4 * copies + coefficients
+
+
+def _avif_bytes(data: bytes) -> float:
+    """What a pixel of an AVIF takes: its planes, its colours twice (libavif's, Pillow's copy of them) or once beside the image.
+
+    The planes are told by the AV1 configurations (AV1-ISOBMFF, 2.3.3), which for a picture in 4:2:0 make two thirds of a pixel in
+    4:4:4: 98 megapixels of the former fit into 1 GiB. Files that lie are held by the limit of the process.
+    """
+    header = data[:_AVIF_HEADER_BYTES]
+    planes = max((_av1_planes(header[at + 6]) for at in _found(header, _AV1_CONFIGURATION) if at + 6 < len(header)), default=6.0)
+    copies = 2 if _TILED in header else 1
+    alpha = 4 if _ALPHA in header else 0
+    return 8 + planes * copies + alpha
+
+
+def _av1_planes(flags: int) -> float:
+    """Bytes of all planes, for each pixel: of tier, high bit depth, twelve bits, monochrome, and halved across and down."""
+    deep, grey, across, down = (bool(flags & bit) for bit in (0x40, 0x10, 0x08, 0x04))
+    chroma = 0.0 if grey else 2.0 / ((1 + across) * (1 + down))
+    return (1 + chroma) * (1 + deep)
+
+
+def _found(data: bytes, wanted: bytes) -> Iterator[int]:
+    at = data.find(wanted)
+    while at >= 0:
+        yield at
+        at = data.find(wanted, at + 1)
 
 
 def _has_scans(image: Image.Image, data: bytes) -> bool:

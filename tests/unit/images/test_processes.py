@@ -241,6 +241,13 @@ def test_an_image_that_takes_much_memory_is_decoded_in_it(decoder):
     assert (decoded.width, decoded.height) == (6000, 6000)
 
 
+def test_an_avif_of_98_megapixels_is_decoded_within_a_gibibyte(decoder):
+    """It was refused: all AVIFs were counted as if their colours had full resolution and more than 8 bits."""
+    decoded = patiently(decoder, costly_images.big_avif())
+
+    assert (decoded.width, decoded.height) == (9_900, 9_900)
+
+
 @pytest.mark.parametrize("size", [(8000, 6000), (12_000, 9_000)])
 def test_a_jpeg_with_a_scan_for_each_component_is_decoded(decoder, size):
     """48 and 108 megapixels: libjpeg keeps all coefficients of it, which were not counted, and it was refused as damaged."""
