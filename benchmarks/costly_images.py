@@ -5,12 +5,15 @@ square that a model sees in the caller's thread, without bounds, and in decoding
 """
 
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle, islice
+from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
@@ -26,10 +29,14 @@ from ml_api import cores
 from ml_api.images import Decoder, ImageLimits, InlineDecoder, Square
 from ml_api.images.processes import Bounds, ProcessDecoder
 from ml_api.metrics import Metrics
+from monitoring.local.launcher import DIRECTLY
 from tests.costly_images import COSTLY, photograph
 from tests.e2e.server_process import MODEL, children
 
 if TYPE_CHECKING:
+    from multiprocessing.queues import SimpleQueue
+    from multiprocessing.synchronize import Event
+
     from matplotlib.axes import Axes
 
 OTHERS: Final = 4
@@ -64,7 +71,7 @@ class Row:
     """Statuses of those who sent the files, and how many."""
     slowest_answer_s: float
     memory_mb: float
-    """At its peak, of all processes together; what they share counts once."""
+    """At its peak, of all processes together, without the programs themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,24 +122,48 @@ def beside(server: Any, name: str, files: Sequence[bytes]) -> Row:
 
 @contextmanager
 def _sending(server: Any, files: Sequence[bytes]) -> Iterator[list[tuple[int, float]]]:
-    """Each of `files` again and again until the context ends: what was answered, and after how many seconds."""
-    answers: list[tuple[int, float]] = []
-    over = threading.Event()
+    """Each of `files` again and again until the context ends: what was answered, and after how many seconds.
 
-    def send(data: bytes) -> None:
+    From a process of its own: threads here would keep Python's lock from the clients whose waits are measured.
+    """
+    answers: list[tuple[int, float]] = []
+    context = get_context("spawn")
+    over, answered = context.Event(), context.SimpleQueue()
+    sender = context.Process(target=_send, args=(server.url, files, over, answered))
+    sender.start()
+    answered.get()  # it has begun
+    try:
+        yield answers
+    finally:
+        over.set()
+        answers += answered.get()
+        sender.join()
+
+
+def _send(url: str, files: Sequence[bytes], over: "Event", answered: "SimpleQueue[list[tuple[int, float]]]") -> None:
+    def send(data: bytes) -> list[tuple[int, float]]:
+        answers = []
         while not over.is_set():
             started = perf_counter()
-            status, _, _ = server.post("/v1/search/image", data, "application/octet-stream")
+            status = _status(url, data)
             answers.append((status, perf_counter() - started))
+        return answers
 
     with ThreadPoolExecutor(len(files)) as senders:
         sent = [senders.submit(send, data) for data in files]
-        try:
-            yield answers
-        finally:
-            over.set()
-    for each in sent:
-        each.result()
+        answered.put([])
+        answered.put([answer for each in sent for answer in each.result()])
+
+
+def _status(url: str, data: bytes) -> int:
+    headers = {"Content-Type": "application/octet-stream"}
+    request = urllib.request.Request(f"{url}/v1/search/image", data, headers)  # noqa: S310 - http
+    try:
+        with DIRECTLY.open(request, timeout=60) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
 
 
 @contextmanager
@@ -154,11 +185,12 @@ def _memory(pid: int) -> Iterator[list[int]]:
 
 
 def _held(pid: int) -> int:
+    """What a process holds of its own, by the kernel's counters: to walk through its pages would disturb the measurement."""
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:  # it ended
         return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("RssAnon:", "RssShmem:")))
 
 
 def throughput(name: str, data: bytes) -> DecodingRow:
