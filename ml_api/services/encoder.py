@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 TRITON_NAME = "clip"
 TRITON_KINDS: dict[str, "InstanceKind"] = {"auto": "KIND_AUTO", "cpu": "KIND_CPU", "cuda": "KIND_GPU"}
-_NOT_ON_TRITON = "cannot run on a Triton server; leave ML_API_TEXT_MODEL or ML_API_EMBEDDING_URL empty"
-
 Model = tuple[Preprocessor, Encoder]
 """What is done in the caller's thread, and the forward pass. The encoder is to be closed."""
 
@@ -82,8 +80,6 @@ def _by_torch(settings: Settings, pretrained: "PretrainedModel", metrics: Metric
 
 
 def _on_triton(url: str, pretrained: "PretrainedModel") -> Model:
-    if pretrained.text:
-        raise pretrained.text.refused(_NOT_ON_TRITON)
     from ml_api.embedding.clip import preprocessor_of
 
     try:
@@ -106,7 +102,5 @@ def write_triton_repository(settings: Settings, folder: Path) -> list[Path]:
 
     name = settings.embedding_url.rpartition("/")[2] or TRITON_NAME
     pretrained = resolve(settings.model, settings.text_model)
-    if pretrained.text:
-        raise pretrained.text.refused(_NOT_ON_TRITON)
     served = Served(name, TRITON_KINDS[settings.device], settings.precision)
     return write_repository(folder, pretrained, preprocessor_of(pretrained).fit.edge_px, served)

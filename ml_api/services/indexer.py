@@ -36,7 +36,8 @@ def open_indexer(settings: Settings, *, retry_failed: bool = False) -> Iterator[
 
     corpus = corpus_of(settings)
     metrics = Metrics()
-    pretrained = resolve(settings.model)  # images alone are embedded here, so no text encoder is needed
+    # Images alone are embedded here: a text encoder is named only so that a Triton server that has it is recognised.
+    pretrained = resolve(settings.model, settings.text_model if settings.embedding_url else "")
     with closing(milvus_store(settings, metrics)) as store:
         store.ensure(pretrained.model_id, pretrained.dim)
         # Only when the store is locked: another sync may be writing there until then.

@@ -7,19 +7,24 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ml_api.embedding.clip import ClipEncoder
+from ml_api.embedding.clip import ClipEncoder, preprocessor_of
 from ml_api.embedding.openvino import ConvertedFiles, OpenVinoEncoder
 from ml_api.embedding.pretrained import resolve
-from ml_api.errors import InvalidQuery
+from ml_api.embedding.triton.connection import Endpoint
+from ml_api.embedding.triton.encoder import TritonEncoder
+from ml_api.embedding.triton.repository import Served, write_repository
+from ml_api.errors import ConfigError, InvalidQuery
 from tests.prepared import prepared_image
 from tests.text_encoders import KINDS, MAX_TOKENS, TEXTS
 from tests.tiny_clip import DIM, build_tiny_clip
+from tests.triton_server import TritonServer, skip_without_triton
 
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-5
@@ -133,3 +138,23 @@ def test_damaged_files_of_a_text_encoder_are_made_again_and_no_others(pair, imag
     again = OpenVinoEncoder(pair, ConvertedFiles(tmp_path), precision="fp32")
     np.testing.assert_allclose(embed_texts(again), embed_texts(OpenVinoEncoder(pair, files, precision="fp32")), atol=TOLERANCE)
     assert re.findall(r"converting (\S+) for OpenVINO", caplog.text) == ["tiny-text"]
+
+
+def test_a_triton_server_computes_the_same(pair, image_model, files, tmp_path):
+    skip_without_triton()
+    preprocessor = preprocessor_of(pair)
+    write_repository(tmp_path / "models", pair, preprocessor.fit.edge_px, Served("pair", "KIND_AUTO", "fp32"))
+    server = TritonServer(tmp_path / "models", tmp_path / "triton.log")
+    try:
+        server.start()
+        with closing(TritonEncoder(Endpoint(server.address, "pair"), pair, preprocessor)) as encoder:
+            items = [preprocessor.prepare_text(text) for text in TEXTS]
+            image = prepared_image(preprocessor, Image.effect_noise((100, 75), 60).convert("RGB"))
+            ours = OpenVinoEncoder(pair, files, precision="fp32")
+            np.testing.assert_allclose(encoder.embed(items), ours.embed(items), atol=TOLERANCE)
+            np.testing.assert_allclose(encoder.embed([image]), ours.embed([image]), atol=TOLERANCE)
+            assert encoder.model.text_model == pair.text.model_id
+        with pytest.raises(ConfigError, match=f"is {pair.text.model_id}, but ML_API_MODEL is {pair.model_id}"):
+            TritonEncoder(Endpoint(server.address, "pair"), resolve(str(image_model)), preprocessor)
+    finally:
+        server.kill()

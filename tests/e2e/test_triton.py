@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from ml_api.embedding.pretrained import resolve
 from tests.e2e.server_process import MODEL, Server, run
+from tests.text_encoders import build_distilbert
 from tests.triton_server import TritonServer, skip_without_triton
 from tests.waiting import wait_until
 
@@ -12,10 +14,17 @@ PATIENCE_S = 60
 
 
 @pytest.fixture(scope="module")
-def triton(tmp_path_factory):
+def text_model(tmp_path_factory):
+    """Of random weights, beside the demo model: without one the suites of the encoder ask a server."""
+    return build_distilbert(tmp_path_factory.mktemp("text") / "multilingual", dim=resolve(str(MODEL)).dim)
+
+
+@pytest.fixture(scope="module")
+def triton(tmp_path_factory, text_model):
     skip_without_triton()
     folder = tmp_path_factory.mktemp("triton")
-    result = run("triton-repository", folder / "models", model=MODEL, precision="fp32", embedding_url="triton://anywhere:8001/demo")
+    models = {"model": MODEL, "text_model": text_model}
+    result = run("triton-repository", folder / "models", precision="fp32", embedding_url="triton://anywhere:8001/demo", **models)
     assert result.returncode == 0, result.stderr
     server = TritonServer(folder / "models", folder / "triton.log")
     try:
@@ -26,8 +35,9 @@ def triton(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def served(triton, demo_corpus, tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("server"), demo_corpus, embedding_url=f"triton://{triton.address}/demo", text_cache=0)
+def served(triton, demo_corpus, text_model, tmp_path_factory):
+    where = {"embedding_url": f"triton://{triton.address}/demo", "text_model": text_model}
+    server = Server(tmp_path_factory.mktemp("server"), demo_corpus, text_cache=0, **where)
     server.sync()
     with server:
         yield server
@@ -39,7 +49,9 @@ def test_the_main_job_works_with_the_model_on_triton(served):
     hit = answer["hits"][0]
     found = json.loads(served.post("/v1/search/image?limit=1", served.get(hit["links"]["content"])[2], "image/jpeg")[2])
     assert found["hits"][0]["id"] == hit["id"], "an image does not find itself"
-    assert (served.json("/v1/model")["device"], served.json("/v1/model")["precision"]) == ("cpu", "fp32")
+    model = served.json("/v1/model")
+    assert (model["device"], model["precision"]) == ("cpu", "fp32")
+    assert model["text_model"].startswith("multilingual@")
 
 
 def test_while_triton_is_away_the_service_says_so_and_comes_back_by_itself(served, triton):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 from PIL import Image
 
+from ml_api.embedding.clip.loading import load
 from ml_api.embedding.preprocessing import Normalisation, Pixels, PretrainedPreprocessor, Tokenizer
 from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.errors import ConfigError
@@ -29,14 +30,18 @@ _PROBES: Final = ((480, 360), (300, 400))
 
 
 def preprocessor_of(pretrained: PretrainedModel) -> PretrainedPreprocessor:
-    """Without loading the weights. Raises ConfigError for a model whose files cannot be read."""
+    """Without loading the weights, but for those of a text encoder beside the model: what prepares its texts is asked of the whole.
+
+    Raises ConfigError for a model whose files cannot be read.
+    """
     from transformers import AutoConfig, AutoProcessor
 
     folder, processors = str(pretrained.transformer), cast("Any", AutoProcessor)  # transformers ships it untyped
     try:
         processor = processors.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        return describe(pretrained, processor, config)
+        reader = tokenizer_of(load(pretrained.text, "cpu", "fp32"), pretrained.text) if pretrained.text else None
+        return describe(pretrained, processor, config, reader)
     except ConfigError:
         raise
     except Exception as exc:  # transformers and tokenizers read the model's files, and each raises errors of its own

@@ -47,6 +47,11 @@ class PretrainedModel:
         text_model = self.text.model_id if self.text else ""
         return ModelInfo(self.name, self.revision, self.dim, device, precision, text_model)
 
+    @property
+    def setting(self) -> str:
+        """The one that names it."""
+        return SETTINGS[self.kind]
+
     def refused(self, problem: str) -> ConfigError:
         """`problem` goes on where the model's name ends: "lacks some of its weights"."""
-        return ConfigError(f"{SETTINGS[self.kind]}: {self.name} {problem}")
+        return ConfigError(f"{self.setting}: {self.name} {problem}")

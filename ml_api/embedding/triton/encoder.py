@@ -27,7 +27,8 @@ class TritonEncoder:
         """Connect, compare the models, and embed something. Raises ConfigError that names the ways out."""
         self._endpoint = endpoint
         self._connection = Connection(endpoint, timeout_s)
-        self._model_id, self._dim = pretrained.model_id, pretrained.dim
+        self._models = {modality: wire.embeds(pretrained, modality) for modality in MODALITIES}
+        self._dim = pretrained.dim
         try:
             self._max_batch: dict[Modality, int] = {modality: self._check(modality) for modality in MODALITIES}
             about = self._try(preprocessor)
@@ -46,10 +47,12 @@ class TritonEncoder:
         served = config.parameters[wire.MODEL_ID].string_value if wire.MODEL_ID in config.parameters else None
         if served is None:
             raise ConfigError(f"{where} does not say what it is; serve one written by `python -m ml_api triton-repository DIR`")
-        if served != self._model_id:
+        wanted = self._models[modality]
+        if served != wanted.model_id:
             raise ConfigError(
-                f"{where} is {served}, but ML_API_MODEL is {self._model_id}, and vectors of different models cannot be compared. "
-                "Set ML_API_MODEL to the model that is served, or serve this one: `python -m ml_api triton-repository DIR`"
+                f"{where} is {served}, but {wanted.setting} is {wanted.model_id}, "
+                "and vectors of different models cannot be compared. "
+                f"Set {wanted.setting} to the model that is served, or serve this one: `python -m ml_api triton-repository DIR`"
             )
         return max(1, int(config.max_batch_size))
 
@@ -57,7 +60,7 @@ class TritonEncoder:
         """What the server says about itself, having embedded one input of each kind."""
         edge = preprocessor.fit.edge_px
         for item in (preprocessor.prepare_text("ready?"), preprocessor.prepare_image(np.zeros((edge, edge, 3), dtype=np.uint8))):
-            outputs = self._connection.infer([item], self._model_id, wire.EMBEDDING, wire.ABOUT)
+            outputs = self._connection.infer([item], self._models[item.modality].model_id, wire.EMBEDDING, wire.ABOUT)
             self._checked(outputs[wire.EMBEDDING], 1)
         about: dict[str, str] = json.loads(outputs[wire.ABOUT].tobytes())
         return about
@@ -77,7 +80,8 @@ class TritonEncoder:
         return np.concatenate([self._pass(items[start : start + most]) for start in range(0, len(items), most)])
 
     def _pass(self, items: Sequence[Prepared]) -> Vectors:
-        return self._checked(self._connection.infer(items, self._model_id, wire.EMBEDDING)[wire.EMBEDDING], len(items))
+        model_id = self._models[items[0].modality].model_id
+        return self._checked(self._connection.infer(items, model_id, wire.EMBEDDING)[wire.EMBEDDING], len(items))
 
     def _checked(self, vectors: Any, count: int) -> Vectors:
         if vectors is None or vectors.shape != (count, self._dim) or vectors.dtype != np.float32:

@@ -48,7 +48,9 @@ def write_repository(folder: Path, pretrained: PretrainedModel, image_edge_px: i
     for modality, target in targets.items():
         version = target / "1"
         _copy_code(version)
-        _copy_weights(pretrained, version)
+        _copy_weights(pretrained, version / wire.CLIP_FOLDER)
+        if pretrained.text and modality == "text":
+            _copy_weights(pretrained.text, version / wire.TEXT_FOLDER)
         # Last: a folder without it is no model to Triton, so one that polls never loads half of one.
         (target / "config.pbtxt").write_text(config(modality, pretrained, image_edge_px, served), encoding="utf-8")
     return list(targets.values())
@@ -65,9 +67,9 @@ def _copy_code(version: Path) -> None:
     shutil.copyfile(SERVING, version / "model.py")
 
 
-def _copy_weights(pretrained: PretrainedModel, version: Path) -> None:
+def _copy_weights(pretrained: PretrainedModel, folder: Path) -> None:
     for file in pretrained.files():
-        target = version / wire.CLIP_FOLDER / file
+        target = folder / file
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(pretrained.path / file, target)  # also where the hub's cache has a link
 
@@ -103,6 +105,6 @@ dynamic_batching {{
     max_queue_size: {QUEUE_LIMIT}
   }}
 }}
-parameters {{ key: "{wire.MODEL_ID}" value {{ string_value: {json.dumps(pretrained.model_id)} }} }}
+parameters {{ key: "{wire.MODEL_ID}" value {{ string_value: {json.dumps(wire.embeds(pretrained, modality).model_id)} }} }}
 parameters {{ key: "precision" value {{ string_value: "{served.precision}" }} }}
 """

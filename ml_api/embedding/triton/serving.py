@@ -35,7 +35,9 @@ class TritonPythonModel:
         self._inputs = [tensor["name"] for tensor in config["input"]]
         self._model_id = parameters[wire.MODEL_ID]
         name, _, revision = self._model_id.rpartition("@")
-        pretrained = PretrainedModel(name, Path(__file__).parent / wire.CLIP_FOLDER, revision, int(embedding["dims"][0]))
+        here, dim = Path(__file__).parent, int(embedding["dims"][0])
+        text = PretrainedModel(name, here / wire.TEXT_FOLDER, revision, dim, "text")
+        pretrained = PretrainedModel(name, here / wire.CLIP_FOLDER, revision, dim, text=text if text.path.is_dir() else None)
         on_gpu = args["model_instance_kind"] == "GPU"
         if on_gpu:  # Triton makes an instance for each
             torch.cuda.set_device(int(args["model_instance_device_id"]))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ml_api.embedding.base import Modality, Prepared
 from ml_api.embedding.preprocessing import pad, stack
+from ml_api.embedding.pretrained import PretrainedModel
 
 Arrays = dict[str, npt.NDArray[np.int64] | npt.NDArray[np.float32]]
 """Tensors by name; the first dimension counts inputs."""
@@ -30,6 +31,8 @@ MODEL_ID: Final = "model_id"
 """A parameter of the server's model, and of every request: vectors of another model than the caller's would be silent nonsense."""
 CLIP_FOLDER: Final = "clip"
 """Where the model's files lie in the repository, beside the code."""
+TEXT_FOLDER: Final = "text"
+"""Where those of the text encoder lie that embeds texts in its place, if there is one; in `NAME_text` only."""
 MAX_BATCH: Final = 64
 """The most inputs of one pass, in the repository as it is written."""
 TIMEOUT_S: Final = 60.0
@@ -38,6 +41,11 @@ TIMEOUT_S: Final = 60.0
 
 def model_name(name: str, modality: Modality) -> str:
     return f"{name}_{modality}"
+
+
+def embeds(pretrained: PretrainedModel, modality: Modality) -> PretrainedModel:
+    """The model that embeds it, whose id the server's model and every request name."""
+    return pretrained.text if pretrained.text and modality == "text" else pretrained
 
 
 def to_arrays(items: Sequence[Prepared]) -> Arrays:

@@ -1,4 +1,4 @@
-"""A text encoder beside the model: what is refused before it would embed wrongly, and who does not take it."""
+"""A text encoder beside the model: what is refused before it would embed wrongly, and who computes it elsewhere."""
 
 import json
 import shutil
@@ -120,13 +120,11 @@ def labels(model):
     return {"revision": model.revision, "dim": str(model.dim), "device": model.device, "dtype": model.precision}
 
 
-def test_a_triton_server_does_not_take_it(image_model, text_model, tmp_path):
-    settings = settings_for(tmp_path, image_model, text_model, embedding_url="triton://127.0.0.1:1/clip")
+def test_a_triton_repository_holds_it_where_texts_are_embedded(image_model, text_model, tmp_path):
+    texts, images = write_triton_repository(settings_for(tmp_path, image_model, text_model), tmp_path / "repository")
     pair = resolve(str(image_model), str(text_model))
 
-    for start in (
-        lambda: load_model(settings, pair, Metrics()),
-        lambda: write_triton_repository(settings, tmp_path / "repository"),
-    ):
-        with pytest.raises(ConfigError, match=r"^ML_API_TEXT_MODEL: multilingual cannot run on a Triton server"):
-            start()
+    assert {path.name for path in (texts / "1").iterdir() if path.is_dir()} == {"clip", "ml_api", "text"}
+    assert {path.name for path in (images / "1").iterdir() if path.is_dir()} == {"clip", "ml_api"}
+    assert f'"{pair.text.model_id}"' in (texts / "config.pbtxt").read_text()
+    assert f'"{pair.model_id}"' in (images / "config.pbtxt").read_text()
