@@ -56,6 +56,8 @@ def modules(path: Path) -> list[Module]:
     listed = _read_json(path / _MODULES)
     if not isinstance(listed, list) or not listed:
         return [Module("Transformer", Path())]
+    if not all(isinstance(module, dict) for module in listed):
+        raise Unusable(f"cannot be read: {path / _MODULES} is not a list of modules")
     return [Module(str(module.get("type", "")).rpartition(".")[2], Path(str(module.get("path", "")))) for module in listed]
 
 
@@ -130,12 +132,20 @@ def text_encoder_dim(path: Path) -> int:
 def _output(kind: str, config: dict[str, Any]) -> int | None:
     """How wide the vectors are that a module makes; None for one that leaves them as wide as they were."""
     if kind == "Dense":
-        return int(config.get("out_features", 0))
+        return _width(kind, config.get("out_features"))
     if kind == "Pooling":
         modes = config.get("pooling_mode") or [name for name in config if name.startswith(_POOLING_MODES) and config[name]]
-        width = config.get("embedding_dimension") or config.get("word_embedding_dimension", 0)
-        return int(width) * (max(1, len(modes)) if isinstance(modes, list) else 1)
+        width = _width(kind, config.get("embedding_dimension") or config.get("word_embedding_dimension"))
+        return width * (max(1, len(modes)) if isinstance(modes, list) else 1)
     return None
+
+
+def _width(kind: str, configured: object) -> int:
+    if not isinstance(configured, int) or configured < 1:
+        raise Unusable(
+            f"does not say how wide its vectors are: the configuration of its {kind} has {configured!r} instead of a number"
+        )
+    return configured
 
 
 def own_name(path: Path) -> str:
@@ -165,9 +175,10 @@ def loaded(path: Path) -> list[Path]:
 def _weights(folder: Path) -> tuple[str, ...]:
     """One file, or an index and the parts that it names."""
     index = _read_json(folder / _INDEX)
-    if (folder / _SINGLE).is_file() or not isinstance(index, dict):
+    parts = index.get("weight_map") if isinstance(index, dict) else None
+    if (folder / _SINGLE).is_file() or not isinstance(parts, dict):
         return (_SINGLE,)
-    return (_INDEX, *sorted(set(map(str, index.get("weight_map", {}).values()))))
+    return (_INDEX, *sorted(set(map(str, parts.values()))))
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -182,3 +193,5 @@ def _read_json(path: Path) -> Any:
         return None
     except ValueError as exc:
         raise Unusable(f"cannot be read: {path} is not valid JSON") from exc
+    except OSError as exc:
+        raise Unusable(f"cannot be read: {path}: {exc.strerror}") from exc

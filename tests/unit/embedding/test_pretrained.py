@@ -155,6 +155,31 @@ def test_a_damaged_configuration_is_named(copy):
         resolve(str(copy))
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("modules.json", "[1]", r"cannot be read: .*modules\.json is not a list of modules"),
+        ("0_CLIPModel/model.safetensors.index.json", "[]", "has no safetensors weights in .*0_CLIPModel"),
+        ("0_CLIPModel/model.safetensors.index.json", '{"weight_map": [1]}', "has no safetensors weights in .*0_CLIPModel"),
+        ("0_CLIPModel/model.safetensors.index.json", "{}", "has no safetensors weights in .*0_CLIPModel"),
+    ],
+)
+def test_a_configuration_of_another_form_is_named(copy, name, content, words):
+    (copy / "0_CLIPModel" / "model.safetensors").unlink()
+    (copy / name).write_text(content)
+
+    with pytest.raises(ConfigError, match=rf"^ML_API_MODEL: {copy} {words}"):
+        resolve(str(copy))
+
+
+def test_a_configuration_that_cannot_be_opened_is_named(copy):
+    (copy / "modules.json").unlink()
+    (copy / "modules.json").mkdir()
+
+    with pytest.raises(ConfigError, match=r"^ML_API_MODEL: .* cannot be read: .*modules\.json: Is a directory"):
+        resolve(str(copy))
+
+
 @pytest.mark.parametrize("path", ["/nowhere/model", "./nowhere", "~/nowhere", "a/b/c"])
 def test_a_path_that_does_not_exist_is_not_looked_up_on_the_hub(path):
     with pytest.raises(ConfigError, match="there is no directory"):
@@ -360,6 +385,15 @@ def test_how_wide_pooled_vectors_are_is_read_in_every_form_of_its_configuration(
     (text_encoder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
 
     with pytest.raises(ConfigError, match=f"makes vectors of {width} numbers"):
+        resolve(str(tiny_clip), str(text_encoder))
+
+
+@pytest.mark.parametrize("width", ["256", None, 0])
+def test_a_width_that_is_no_number_is_told(tiny_clip, text_encoder, width):
+    list_modules(text_encoder, "Transformer", "Pooling")
+    (text_encoder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": width}))
+
+    with pytest.raises(ConfigError, match="does not say how wide its vectors are: the configuration of its Pooling has"):
         resolve(str(tiny_clip), str(text_encoder))
 
 
