@@ -153,7 +153,7 @@ def _refuse(waiting: Iterable[Waiting]) -> None:
 
 
 def _too_late(timeout_s: float) -> DeadlineExceeded:
-    return DeadlineExceeded(f"The model was too busy to answer within {timeout_s:g} s.")
+    return DeadlineExceeded(f"The model was too busy to answer within the {timeout_s:.3g} s that were left.")
 
 
 def _translated(exc: Exception) -> MlApiError:

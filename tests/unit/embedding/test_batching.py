@@ -152,8 +152,8 @@ def test_a_stream_of_text_does_not_starve_an_image():
 def test_a_caller_that_gave_up_frees_its_place_and_never_reaches_the_model():
     with open_queue() as queue:
         queue.hold()
-        with pytest.raises(DeadlineExceeded):
-            queue.batching.embed_one(Prepared("text", np.array([2])), 0.01)
+        with pytest.raises(DeadlineExceeded, match=r"^The model was too busy to answer within the 0\.00988 s that were left\.$"):
+            queue.batching.embed_one(Prepared("text", np.array([2])), 0.0098765)
 
         assert queue.depth("text") == 0
         follower = queue.send(3)
