@@ -66,12 +66,16 @@ def _passing_on(metrics: SyncMetrics, path: Path) -> Iterator[None]:
         metrics.save(path)
     except OSError as exc:
         raise ConfigError(f"{environment_name('data_dir')}: cannot write {path}: {exc.strerror}") from exc
-    with closing(PeriodicTask("sync-metrics", lambda: metrics.save(path), SAVE_EVERY_S)) as task:
+
+    def save() -> None:
+        try:
+            metrics.save(path)
+        except OSError as exc:
+            _log.warning("the metrics of this sync cannot be written to %s: %s", path, exc.strerror)
+
+    with closing(PeriodicTask("sync-metrics", save, SAVE_EVERY_S)) as task:
         try:
             yield
         finally:
             task.close()
-            try:
-                metrics.save(path)
-            except OSError as exc:
-                _log.warning("the metrics of this sync cannot be written to %s: %s", path, exc.strerror)
+            save()

@@ -3,6 +3,7 @@
 A program of its own, started by `openvino.files`: the only place that needs both torch and OpenVINO.
 """
 
+import shutil
 import sys
 import warnings
 from typing import Any, Final
@@ -51,7 +52,11 @@ def convert(order: Order, least_cosine: float = COSINE) -> Outcome:
         cosine = _least_cosine(compile_model(core, model, modality, precision), example, torchs.embed(probes[modality]))
         if not cosine >= least_cosine:  # nor is NaN
             return Outcome(reason=f"the converted model computes other vectors for {modality} (cosine {cosine:.4f})")
-        openvino.save_model(model, target / f"{modality}.xml", compress_to_fp16=order.stored == "fp16")
+        try:
+            openvino.save_model(model, target / f"{modality}.xml", compress_to_fp16=order.stored == "fp16")
+        except RuntimeError as exc:  # of a C++ stream, which does not tell why
+            free_mib = shutil.disk_usage(target).free / 2**20
+            return Outcome(reason=f"its files cannot be written, {free_mib:,.1f} MiB are free on the disk ({exc})")
     torchs.preprocessor.save(target)
     return Outcome()
 

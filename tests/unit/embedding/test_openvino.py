@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -214,6 +215,18 @@ def test_where_nothing_can_be_kept_torch_computes(pretrained, tmp_path, caplog):
 
     assert type(encoder).__name__ == "ClipEncoder"
     assert "cannot be written" in caplog.text
+
+
+def test_a_full_disk_is_told(pretrained, tmp_path):
+    """It said "basic_ios::clear: iostream error"."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        outcome = convert(Order(pretrained, "fp32", tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "its files cannot be written" in outcome.reason
+    assert "MiB are free on the disk" in outcome.reason
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
