@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from typing import IO, Any, TypeVar
 
 from flask import Request, current_app, g, request
@@ -74,7 +74,9 @@ class BufferedRequest(Request):
         body = self.environ["wsgi.input"]
         if not isinstance(body, BytesIO):
             return super().stream
-        if self.max_content_length is not None and body.getbuffer().nbytes > self.max_content_length:
+        size = body.seek(0, SEEK_END)  # getbuffer() would copy bytes that others refer to
+        body.seek(0)
+        if self.max_content_length is not None and size > self.max_content_length:
             raise RequestEntityTooLarge
         return body
 

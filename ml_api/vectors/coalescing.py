@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -110,13 +111,16 @@ class CoalescingStore:
     def _hand_over(self, options: SearchOptions) -> None:
         """Serve those who queued meanwhile, or mark the lane as idle."""
         with self._lock:
-            if not self._lanes[options]:
-                del self._lanes[options]
+            if not self._lanes.get(options):
+                self._lanes.pop(options, None)
                 return
             if self._threads is not None:
-                self._threads.submit(self._serve, options)
-                return
-        self._serve(options)  # closed meanwhile: the store tells them at once
+                # Without a new thread, those who wait are served here. The pool keeps the job all the same, for a thread that it
+                # may have: a lane can be served twice at once, and be gone for the second.
+                with suppress(RuntimeError):
+                    self._threads.submit(self._serve, options)
+                    return
+        self._serve(options)  # if closed meanwhile, the store tells them at once
 
     def _leave(self, options: SearchOptions, waiting: _Waiting) -> None:
         """Remove a caller that gave up from its lane."""
@@ -136,14 +140,14 @@ class CoalescingStore:
     def _next(self, options: SearchOptions, before: int) -> list[_Waiting]:
         """The searches of the next call, after one of `before` searches. If there are none, the lane is idle from now on."""
         with self._lock:
-            lane, together = self._lanes[options], list[_Waiting]()
+            lane, together = self._lanes.get(options, deque[_Waiting]()), list[_Waiting]()
             if before and lane:
                 self._joined.wait_for(lambda: len(lane) >= before, REJOIN_S)
             while lane and len(together) < _room(options):
                 waiting = lane.popleft()
                 if waiting.claim():
                     together.append(waiting)
-            if not together:
+            if not together and self._lanes.get(options) is lane:
                 del self._lanes[options]
             return together
 

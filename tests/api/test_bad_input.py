@@ -6,6 +6,7 @@ import struct
 import zlib
 
 import pytest
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from ml_api.api.parsing import BufferedRequest
 from tests.api.stand import FORM_TYPE, assert_problem, form, picture
@@ -272,5 +273,14 @@ def test_a_body_that_is_in_memory_is_not_copied():
     request = BufferedRequest(
         {"REQUEST_METHOD": "POST", "CONTENT_LENGTH": "100000", "wsgi.input": held, "wsgi.input_terminated": True}
     )
+    request.max_content_length = 10**6
 
     assert request.get_data(cache=False) is body
+
+
+def test_a_body_that_is_in_memory_is_limited():
+    request = BufferedRequest({"REQUEST_METHOD": "POST", "wsgi.input": io.BytesIO(bytes(11)), "wsgi.input_terminated": True})
+    request.max_content_length = 10
+
+    with pytest.raises(RequestEntityTooLarge):
+        request.get_data()

@@ -126,6 +126,28 @@ def test_what_arrives_during_a_call_travels_together_in_the_next():
         assert desk.metrics.registry.get_sample_value("ml_api_search_batch_size_sum") == 40
 
 
+def test_without_threads_a_caller_serves_those_who_waited_for_it(monkeypatch):
+    start = threading.Thread.start
+
+    def refuse(thread):
+        if thread.name.startswith("search_"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with open_desk() as desk:
+        sent = [desk.hold(0), desk.send(1), desk.send(2)]
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        desk.inner.gate.set()
+        for number, answer in enumerate(sent):
+            assert same(answer.result(PATIENCE_S), MemoryStore.search(desk.inner, QUERIES[[number]], SearchOptions(5)))
+        monkeypatch.undo()
+
+        # The lane is free, also once the pool has threads again, which find a job that is done already.
+        sent = [desk.hold(3), desk.send(4)]
+        desk.inner.gate.set()
+        assert all(answer.result(PATIENCE_S) for answer in sent)
+
+
 def test_every_page_is_searched_by_itself():
     with open_desk() as desk:
         pages = [(5, 0), (5, 10), (40, 0)]
