@@ -5,11 +5,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-DEPTRY = Path(sys.executable).parent / "deptry"
+DEPTRY = (sys.executable, "-m", "deptry")
+"""The program beside Python names the folder into which it was installed, and fails once that has moved."""
 
 
 def deptry(*arguments):
-    return subprocess.run([DEPTRY, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([*DEPTRY, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_requirements_and_imports_of_what_users_run_agree():
