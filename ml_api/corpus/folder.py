@@ -1,11 +1,13 @@
 """A folder of images. Unless links are followed, nothing outside it is listed or read, whatever keys and links say."""
 
+import errno
 import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from ml_api.corpus.base import CorpusFile, Coverage, Metadata
+from ml_api.corpus.ignoring import LEADS_OUT
 from ml_api.corpus.metadata import read_metadata
 from ml_api.corpus.walking import LEADS_NOWHERE, Walk
 from ml_api.errors import ConfigError, CorpusUnavailable, NotFound, TooLarge
@@ -55,10 +57,12 @@ class FolderCorpus:
         return read_metadata(self._open)
 
     def _open(self, name: str) -> BinaryIO:
-        """A regular file of the root. Others, such as a FIFO, would be waited for."""
+        """A regular file of the root. Others, such as a FIFO, would be waited for. Raises OSError."""
         path = self._root / name
         if not path.is_file():
             raise FileNotFoundError(name)
+        if not self._may_read(name):
+            raise PermissionError(errno.EPERM, LEADS_OUT)
         return path.open("rb")
 
     def _may_read(self, key: str) -> bool:

@@ -13,6 +13,8 @@ from ml_api.errors import ConfigError
 
 IGNORE_FILE = ".mlapiignore"
 
+LEADS_OUT = "it is a link that leads out of the corpus, and ML_API_FOLLOW_LINKS is off"
+
 SYSTEM_FOLDERS = frozenset(
     {
         "@eadir",  # Synology: thumbnails beside the photographs
@@ -49,8 +51,8 @@ class IgnoreRules:
         return self._own is not None and self._own.match_file(key)
 
 
-def read_rules(root: Path, configured: Sequence[str]) -> IgnoreRules:
-    """The `configured` patterns and those of the file `.mlapiignore` in the folder.
+def read_rules(root: Path, configured: Sequence[str], *, follow_links: bool) -> IgnoreRules:
+    """The `configured` patterns and those of the file `.mlapiignore` in the folder, a path without links.
 
     Raises ConfigError if that file cannot be read: without it, files would be indexed that must not be.
     """
@@ -58,6 +60,8 @@ def read_rules(root: Path, configured: Sequence[str]) -> IgnoreRules:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # reading a FIFO would block while the store is locked
             raise ConfigError(f"{path} is not a file: remove it, or write one pattern a line into a file of that name")
+        if not follow_links and not path.resolve().is_relative_to(root):
+            raise ConfigError(f"{path} cannot be read: {LEADS_OUT}")
         own = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
     except FileNotFoundError:
         own = []

@@ -51,7 +51,7 @@ class Walk:
         entries = self._entries(str(self._root), "")
         if (reason := self._coverage.unlisted.get("")) is not None:
             raise CorpusUnavailable(f"the corpus {self._root} cannot be listed: {reason}")
-        self._rules = read_rules(self._root, self._ignore)
+        self._rules = read_rules(self._root, self._ignore, follow_links=self._follow_links)
         open_folders = [iter(entries)]
         while open_folders:
             entry = next(open_folders[-1], None)

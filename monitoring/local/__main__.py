@@ -14,20 +14,20 @@ from ml_api.errors import ConfigError
 from ml_api.settings import ENV_FILE, Settings, load_settings
 from monitoring.local.configuration import localised, notifying, write
 from monitoring.local.daemons import Daemon, MissingProgram, alertmanager, node_exporter, prometheus
-from monitoring.local.launcher import ENDING, ServerProcess, StartFailed, free_port
+from monitoring.local.launcher import ENDING, ServerProcess, StartFailed, free_port, heeded
 from monitoring.local.notifications import Webhook, lines
 
 MILVUS_METRICS_PORT = 9091
 
 
 def main() -> int:
-    for number in ENDING:
+    for number in heeded():
         signal.signal(number, _end)
     try:
         settings = load_settings(env_file=ENV_FILE, command="serve")
         with ExitStack() as stack:
             _start(settings, stack)
-            # From here on the service has the word: it prints its own addresses, and its end is ours.
+            # The service prints its own addresses; when it ends, so does this program.
             service = ServerProcess([sys.executable, "-m", "ml_api", "serve"])
             stack.callback(service.stop)
             service.launch()

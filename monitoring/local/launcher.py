@@ -16,7 +16,8 @@ from types import TracebackType
 from typing import Final, Self
 
 HOST: Final = "127.0.0.1"
-ENDING: Final = (signal.SIGINT, signal.SIGTERM)
+ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""They ask for the end. The last comes when the terminal is closed."""
 START_TIMEOUT_S: Final = 180.0
 STOP_TIMEOUT_S: Final = 60.0
 DIRECTLY: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -71,6 +72,12 @@ def listens(port: int) -> bool:
     return True
 
 
+def heeded() -> list[signal.Signals]:
+    """Those of ENDING that end this process: under nohup, not SIGHUP. A shell lets its background jobs ignore SIGINT, but whoever
+    sends it to one of them by its number means it."""
+    return [number for number in ENDING if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN]
+
+
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Signals that ask for the end are heeded only afterwards: in the middle of starting a child they would leave it behind.
@@ -78,14 +85,14 @@ def undisturbed() -> Iterator[None]:
     In the main thread.
     """
     came: list[int] = []
-    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in ENDING}
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in heeded()}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    for late in came:
-        signal.raise_signal(late)
+        for late in came:
+            signal.raise_signal(late)
 
 
 class ServerProcess:
@@ -131,7 +138,9 @@ class ServerProcess:
             self.launch()
             self._wait_until_ready()
         except BaseException:  # a Ctrl-C among them
-            self.stop()
+            if self._runs:
+                self.stop()
+                self._signal(signal.SIGKILL)  # what it started may outlive it
             raise
 
     def launch(self) -> None:

@@ -75,6 +75,21 @@ def test_links_to_the_outside_are_neither_listed_nor_read(root, tmp_path):
         FolderCorpus(root).read("folder/secret.jpg", 100)
 
 
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])
+def test_metadata_outside_is_read_only_if_links_are_followed(root, tmp_path, name):
+    rows = {"metadata.csv": b"key,caption\na.jpg,secret\n", "metadata.jsonl": b'{"key": "a.jpg", "caption": "secret"}\n'}
+    (root / name).symlink_to(write(tmp_path / "outside", rows[name]))
+
+    found = FolderCorpus(root).metadata()
+    assert (found.by_key, found.complete) == ({}, False)
+    assert f"{name} cannot be read: it is a link that leads out" in found.problems[0]
+    assert FolderCorpus(root, follow_links=True).metadata().by_key == {"a.jpg": {"caption": "secret"}}
+
+    (root / name).unlink()
+    (root / name).symlink_to(write(root / "sub" / "inside", rows[name]))
+    assert FolderCorpus(root).metadata().by_key == {"a.jpg": {"caption": "secret"}}
+
+
 def test_a_link_inside_the_corpus_is_listed(root):
     write(root / "a.jpg")
     (root / "b.jpg").symlink_to(root / "a.jpg")

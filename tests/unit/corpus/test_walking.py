@@ -194,6 +194,15 @@ def test_an_ignore_file_that_is_none_is_refused_and_not_waited_for(root, make):
         listed(root)
 
 
+def test_an_ignore_file_outside_is_read_only_if_links_are_followed(root, tmp_path):
+    write(root / "a.jpg")
+    (tmp_path / "patterns").write_text("a.jpg\n")
+    (root / ".mlapiignore").symlink_to(tmp_path / "patterns")
+    with pytest.raises(ConfigError, match="leads out of the corpus"):
+        listed(root)
+    assert listed(root, follow_links=True)[0] == []
+
+
 def test_a_pattern_that_is_none_is_named(root):
     with pytest.raises(ConfigError, match="gitignore syntax"):
         listed(root, ignore=["!"])

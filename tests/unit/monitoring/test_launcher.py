@@ -3,12 +3,13 @@
 import signal
 import socket
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from monitoring.local.launcher import ServerProcess, StartFailed, answers, free_port, free_ports, listens
+from monitoring.local.launcher import ENDING, ServerProcess, StartFailed, answers, free_port, free_ports, listens, undisturbed
 from tests.waiting import wait_until
 
 WITH_A_CHILD = """
@@ -58,6 +59,40 @@ def test_what_it_started_is_killed_with_it(tmp_path):
     child = int(server.log())
     server.kill()
     wait_until(lambda: not Path(f"/proc/{child}").exists(), 10, "the child is still there")
+
+
+def test_what_one_started_that_ended_too_early_is_killed(tmp_path):
+    code = WITH_A_CHILD.replace("child.wait()", "")
+    server = ServerProcess([sys.executable, "-c", code], lambda: False, log=tmp_path / "log.txt")
+    with pytest.raises(StartFailed):
+        server.start()
+    child = int(server.log().split()[0])
+    wait_until(lambda: not Path(f"/proc/{child}").exists(), 10, "the child is still there")
+
+
+@pytest.fixture
+def handlers():
+    before = {number: signal.getsignal(number) for number in ENDING}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_during_a_start_that_fails_is_heeded_after(handlers, number):
+    came = []
+    signal.signal(number, lambda number, _: came.append(number))
+    with suppress(FileNotFoundError), undisturbed():
+        signal.raise_signal(number)
+        assert came == []
+        raise FileNotFoundError
+    assert came == [number]
+
+
+def test_a_signal_that_is_ignored_stays_so(handlers):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with undisturbed():
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 def test_stopping_one_that_never_ran_is_nothing():
