@@ -154,12 +154,14 @@ class EmbeddedAccess:
             self._let_go()
 
     def _let_go(self) -> None:
-        if self._server is not None:
-            self._server.stop()
-            self._server = None
-        if self._lock_file is not None:
-            os.close(self._lock_file)
-            self._lock_file = None
+        server, self._server = self._server, None
+        lock_file, self._lock_file = self._lock_file, None
+        try:
+            if server is not None:
+                server.stop()
+        finally:
+            if lock_file is not None:
+                os.close(lock_file)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -43,9 +43,11 @@ class LiteServer:
 
     def stop(self) -> None:
         """Flushes. Nobody may call any more."""
-        self._server.stop(grace=_STOP_S).wait()
-        self._database.close()
-        self._remove_folder()
+        try:
+            self._server.stop(grace=_STOP_S).wait()
+            self._database.close()  # raises if the disk is full
+        finally:
+            self._remove_folder()
 
     def _remove_folder(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

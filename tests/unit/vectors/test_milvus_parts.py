@@ -1,5 +1,6 @@
 """The parts of MilvusStore that need no Milvus."""
 
+import errno
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -134,6 +135,26 @@ def test_after_a_failed_flush_all_is_refused(access, flushes):
         access.flush()
     with pytest.raises(StoreUnavailable, match="needs a restart"):
         access.check()
+
+
+def test_a_store_whose_last_flush_fails_keeps_neither_its_socket_nor_its_lock(tmp_path, monkeypatch):
+    access = EmbeddedAccess(str(tmp_path / "full.db"), timeout_s=0.2)
+    access.open()
+    server = access._server
+    close = server._database.close
+
+    def fail():
+        close()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(server._database, "close", fail)
+    with pytest.raises(OSError, match="No space"):
+        access.close(lambda: None)
+    assert not server.folder.exists()
+
+    again = EmbeddedAccess(str(tmp_path / "full.db"), timeout_s=0.2)
+    again.open()
+    again.close(lambda: None)
 
 
 def test_who_waits_to_be_alone_goes_before_newcomers():
