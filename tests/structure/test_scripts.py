@@ -73,7 +73,15 @@ def test_a_newer_one_is_taken_for_one_that_is_too_old_and_told(machine, tmp_path
     machine("python3.12", new_enough=True)
     result = new_venv(tmp_path, "python3")
     assert result.returncode == 0, result.stderr
-    assert result.stdout == "python3 is too old or not there: python3.12 is taken in its place\n"
+    assert result.stdout == "python3 is not one of 3.11 to 3.13, or not there: python3.12 is taken in its place\n"
+
+
+@pytest.mark.parametrize(("version", "fits"), [((3, 10, 9), False), ((3, 11, 0), True), ((3, 13, 9), True), ((3, 14, 0), False)])
+def test_the_versions_that_fit_are_those_that_are_named(version, fits):
+    [condition] = re.findall(r"sys\.exit\((.*)\)'", (ROOT / "scripts" / "new-venv").read_text())
+    code = f"import sys; sys.version_info = {version}; sys.exit({condition})"
+    assert (subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0) is fits
+    assert 'requires-python = ">=3.11,<3.14"' in (ROOT / "pyproject.toml").read_text()
 
 
 def test_what_is_there_and_what_is_needed_is_told(machine, tmp_path):
