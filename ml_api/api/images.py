@@ -68,7 +68,10 @@ def content(image_id: str) -> Response:
 def thumbnail(image_id: str) -> Response:
     deadline = request_deadline()
     stored = _stored(image_id, deadline)
-    if request.if_none_match.contains_weak(stored.digest):  # nothing to read: the digest says what the client holds
+    # If-Match is judged first (RFC 9110, 13.2.2), and with it the answer may need the image.
+    if (
+        request.if_none_match.contains_weak(stored.digest) and not request.if_match
+    ):  # nothing to read: the digest says what the client holds
         return _cacheable(b"", images.THUMBNAIL_MEDIA_TYPE, stored.digest)
     cached = services().thumbnails.cached(stored.digest)
     if cached is not None:

@@ -68,6 +68,12 @@ def test_a_thumbnail_that_the_client_holds_is_neither_drawn_nor_read(client, sta
     assert "immutable" in response.headers["Cache-Control"]
 
 
+def test_an_answer_of_200_has_the_thumbnail_whatever_is_asked(client, red):
+    held = f'"{red["digest"]}"'
+    response = client.get(red["links"]["thumbnail"], headers={"If-None-Match": held, "If-Match": held})
+    assert response.data or response.status_code == 304
+
+
 def test_a_thumbnail_that_the_client_does_not_hold_is_sent(client, red):
     response = client.get(red["links"]["thumbnail"], headers={"If-None-Match": f'"{"0" * 64}"'})
     assert response.status_code == 200
