@@ -32,31 +32,29 @@ def wanted(environ: Mapping[str, str]) -> bool:
     if exporter not in {"", "otlp"}:
         raise ConfigError(f"OTEL_TRACES_EXPORTER: spans are sent with otlp only (got {exporter!r})")
     asked = exporter == "otlp" or any(environ.get(name) for name in _ENDPOINTS)
-    protocol = next((environ[name] for name in _PROTOCOLS if environ.get(name)), _PROTOCOL)
-    if asked and protocol != _PROTOCOL:
-        raise ConfigError(f"OTEL_EXPORTER_OTLP_PROTOCOL: spans are sent as {_PROTOCOL} only (got {protocol!r})")
+    name = next(filter(environ.get, _PROTOCOLS), None)  # the first that is set decides
+    if asked and name is not None and environ[name] != _PROTOCOL:
+        raise ConfigError(f"{name}: spans are sent as {_PROTOCOL} only (got {environ[name]!r})")
     return asked
 
 
 class Spans:
     """Sends spans in a thread of its own, dropping them where the collector does not keep up. Owns that thread: close it."""
 
-    def __init__(self, environ: Mapping[str, str], environment: str) -> None:
-        """Raises ConfigError if OpenTelemetry is not installed."""
+    def __init__(self, environment: str) -> None:
+        """OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES replace what is said of this service here.
+
+        Raises ConfigError if OpenTelemetry is not installed.
+        """
         try:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-            from opentelemetry.sdk.resources import Resource
+            from opentelemetry.sdk.resources import OTELResourceDetector, Resource
             from opentelemetry.sdk.trace import TracerProvider
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
         except ImportError as exc:
             raise ConfigError("OTEL_* asks for traces; that needs `pip install -r requirements-otel.txt`") from exc
-        resource = Resource.create(
-            {
-                "service.name": environ.get("OTEL_SERVICE_NAME") or "ml_api",
-                "service.version": __version__,
-                "deployment.environment.name": environment,
-            }
-        )
+        ours = {"service.name": "ml_api", "service.version": __version__, "deployment.environment.name": environment}
+        resource = Resource.create(ours | dict(OTELResourceDetector().detect().attributes))
         self._provider = TracerProvider(resource=resource, id_generator=_ids_of_origins(), shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("ml_api", __version__)

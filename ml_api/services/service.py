@@ -84,7 +84,7 @@ def build_services(settings: Settings) -> Services:
     with ExitStack() as undo:
         background = undo.enter_context(ExitStack())
         metrics = background.enter_context(_metrics_of_service(settings))
-        spans = undo.enter_context(closing(Spans(os.environ, settings.environment))) if wanted(os.environ) else None
+        spans = undo.enter_context(closing(Spans(settings.environment))) if wanted(os.environ) else None
         decoder = undo.enter_context(closing(decoder_of(settings, metrics)))  # early: it imports while the model is loaded
         pretrained = resolve(settings.model, settings.text_model)
         milvus = milvus_store(settings, metrics)

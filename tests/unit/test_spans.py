@@ -6,7 +6,7 @@ import sys
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
-from ml_api import tracing
+from ml_api import __version__, tracing
 from ml_api.errors import ConfigError
 from ml_api.spans import Spans, wanted
 from tests.otlp_collector import Collector
@@ -43,6 +43,12 @@ def test_what_is_not_offered_is_refused_at_the_start(environ):
         wanted(environ)
 
 
+@pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"])
+def test_the_variable_that_is_wrong_is_named(name):
+    with pytest.raises(ConfigError, match=f"^{name}: .*grpc"):
+        wanted({"OTEL_TRACES_EXPORTER": "otlp", name: "grpc"})
+
+
 def test_a_missing_library_is_named_with_the_file_that_brings_it():
     code = """
 import sys
@@ -50,7 +56,7 @@ sys.modules["opentelemetry"] = None
 from ml_api.errors import ConfigError
 from ml_api.spans import Spans
 try:
-    Spans({}, "testing")
+    Spans("testing")
 except ConfigError as exc:
     print(exc.detail)
 """
@@ -68,13 +74,30 @@ def sent(monkeypatch):
         origins = [tracing.request_origin(None, traceparent) for traceparent in traceparents]
         with Collector() as collector:
             monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
-            spans = Spans({}, "testing")
+            spans = Spans("testing")
             for origin in origins:
                 spans.add(origin, "GET /v1/search/text", 0.25, {"http.route": "/v1/search/text"}, failed=failed)
             spans.close()
-        return origins, [span for _, span in iter(lambda: None if collector.spans.empty() else collector.spans.get(), None)]
+        return origins, [span for _, span in _kept(collector)]
 
     return send
+
+
+def _kept(collector):
+    return iter(lambda: None if collector.spans.empty() else collector.spans.get(), None)
+
+
+def test_the_environment_says_last_who_sends(monkeypatch):
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "search")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=no,deployment.environment.name=berlin,host.name=here")
+    with Collector() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        spans = Spans("testing")
+        spans.add(tracing.request_origin(None, None), "GET /livez", 0.001, {}, failed=False)
+        spans.close()
+        [(sender, _)] = _kept(collector)
+    told = {"service.name": "search", "service.version": __version__, "deployment.environment.name": "berlin", "host.name": "here"}
+    assert told.items() <= sender.items()
 
 
 def test_a_span_has_the_ids_that_its_caller_and_the_log_were_told(sent):

@@ -45,7 +45,7 @@ def test_a_collector_that_hangs_is_not_waited_for(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as collector:  # it takes connections and says nothing
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.getsockname()[1]}")
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "60")
-        spans = Spans({}, "testing")
+        spans = Spans("testing")
         spans.add(request_origin(None, None), "GET /livez", 0.001, {}, failed=False)
         closing = threading.Thread(target=spans.close)
         closing.start()
