@@ -1,12 +1,14 @@
 """One decoding process, which nobody else shares: orders and answers through a pipe, files and pixels through a `Handover`."""
 
 import atexit
+import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
-from multiprocessing import forkserver, get_context, resource_tracker
+from contextlib import ExitStack, closing, contextmanager, suppress
+from multiprocessing import connection, forkserver, get_context, resource_tracker
 from pathlib import Path
 from typing import Final, cast
 
@@ -20,12 +22,17 @@ _SLOW: Final = 10
 _CPU_CLOCK: Final = 2
 """CPUCLOCK_SCHED: with a process's number it makes the number of its clock, as clock_getcpuclockid(3) does."""
 _END_S: Final = 5.0
-"""Longest wait for the exit code of a process that has closed its pipe."""
+"""Longest wait for the end of a process that was killed or has closed its pipe, and for its exit code."""
 _SERVED: Final = 5_000
 _RESIDENT_BYTES: Final = 200 * 2**20
 """A process that has decoded so many images, or still holds so much after one, is replaced."""
 _PRELOADED: Final = ["ml_api.images.worker", "pillow_heif"]
 """Not pyvips: libvips starts a thread, which a fork would not copy."""
+
+_log = logging.getLogger(__name__)
+_multiprocessing = threading.Lock()
+"""Held while a process is started or its exit code is read: each start reads the exit codes of all processes that have ended,
+a code can be read once only, and a second reader takes it for 255."""
 
 
 class WorkerLost(Exception):
@@ -62,6 +69,17 @@ def _undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+@contextmanager
+def _alone(until: float) -> Iterator[None]:
+    """Raises TimeoutError if others use `multiprocessing` until then, on the clock of `perf_counter`."""
+    if not _multiprocessing.acquire(timeout=max(0.0, until - time.perf_counter())):
+        raise TimeoutError
+    try:
+        yield
+    finally:
+        _multiprocessing.release()
+
+
 def prepare() -> None:
     """Start what forks the processes, which imports what decoding needs (0.3 s) while the caller goes on."""
     with _undisturbed():
@@ -72,27 +90,42 @@ class Child:
     """Serves one caller at a time."""
 
     def __init__(self, until: float) -> None:
-        """Wait for its start until then, on the clock of `perf_counter`. Raises WorkerLost."""
-        self._handover = Handover()
-        self._pipe, theirs = get_context("forkserver").Pipe()
-        self._process = get_context("forkserver").Process(target=worker.serve, args=(self._handover, theirs), name="decoding")
-        atexit.register(self._process.kill)  # before multiprocessing waits for it to end of its own accord
+        """Wait for its start until then, on the clock of `perf_counter`. Raises WorkerLost.
+
+        The answer of the fork server itself, its process number, is waited for without a limit: should the fork server hang, the
+        one caller that asked it waits on, and all others are told in time.
+        """
         self._served = 0
         self.end_reason = ""
         """Why it is not to be asked again; empty if it is."""
+        self._held = ExitStack()
         try:
-            with closing(theirs), _undisturbed():
-                self._process.start()
-            self._pid = self._process.pid or 0
+            self._start(until)
             self._receive(until - time.perf_counter())
         except (EOFError, OSError) as exc:  # TimeoutError is one
             self.close()
             raise WorkerLost(f"A decoding process could not be started{f': {exc}' if str(exc) else ' in time'}.") from exc
 
+    def _start(self, until: float) -> None:
+        """Raises EOFError, OSError; what was opened by then is closed by `close`."""
+        context = get_context("forkserver")
+        self._handover = self._held.enter_context(closing(Handover()))
+        self._pipe, theirs = context.Pipe()
+        self._held.enter_context(self._pipe)
+        with theirs, _alone(until), _undisturbed():
+            self._process = context.Process(target=worker.serve, args=(self._handover, theirs), name="decoding")
+            self._process.start()
+        self._held.callback(self._end)
+        self._pid = self._process.pid or 0
+        atexit.register(self._kill)  # before multiprocessing waits for it to end of its own accord
+
     def ask(self, order: Order, data: bytes) -> Callable[[float], Result]:
-        """What waits so many seconds for the result: raises TimeoutError, InvalidInput, WorkerCrashed, WorkerLost."""
+        """Returns a function that waits so many seconds for the result.
+
+        That raises TimeoutError, InvalidInput, WorkerCrashed, WorkerLost; `ask` itself raises WorkerLost.
+        """
         self._served += 1
-        self._used_before_s = self._clock_s()
+        self._asked, self._core_before_s, self._used_s = time.perf_counter(), self._core_s(), 0.0
         try:
             self._handover.put(data)
             self._pipe.send(order)
@@ -110,13 +143,19 @@ class Child:
 
     def used_s(self) -> float:
         """For how long a core has worked on what it was asked."""
-        return self._clock_s() - self._used_before_s
+        if self._core_before_s is None:  # a system where only the wall's clock is known
+            return time.perf_counter() - self._asked
+        now_s = self._core_s()
+        if now_s is not None:
+            self._used_s = now_s - self._core_before_s
+        return self._used_s
 
-    def _clock_s(self) -> float:
+    def _core_s(self) -> float | None:
+        """None if it has ended, and on systems that do not tell."""
         try:
             return time.clock_gettime(~self._pid << 3 | _CPU_CLOCK)
-        except (OSError, AttributeError):  # it is gone; or a system where only the wall's clock is known
-            return time.perf_counter()
+        except (OSError, AttributeError):
+            return None
 
     def slow_down(self) -> None:
         """Let everybody else go first from now on, which cannot be taken back.
@@ -125,29 +164,50 @@ class Child:
         own.
         """
         self.end_reason = self.end_reason or "renewed"
-        threads = [int(thread.name) for thread in Path(f"/proc/{self._pid}/task").glob("*")]
-        for number in threads or [self._pid]:
+        threads = [self._pid]
+        with suppress(OSError):  # it has ended; or a system that has no /proc
+            threads = [int(thread.name) for thread in Path(f"/proc/{self._pid}/task").iterdir()]
+        for number in threads:
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, number, _SLOW)
 
     def close(self) -> None:
-        """Kill it, whatever it does, and wait until it is gone."""
-        atexit.unregister(self._process.kill)
-        if self._process.pid is not None:
+        """Kill it, whatever it does, and wait until it is gone, though no longer than 5 s."""
+        self._held.close()
+
+    def _end(self) -> None:
+        atexit.unregister(self._kill)
+        self._kill()
+        if self._exit_code() is None:
+            _log.warning("The decoding process %d has not ended %g s after it was killed; it is left behind.", self._pid, _END_S)
+
+    def _kill(self) -> None:
+        """Only while it runs: once it has ended, its number may be another process's."""
+        if not self._has_ended(0):
             self._process.kill()
-            self._process.join()
-        self._pipe.close()
-        self._handover.close()
+
+    def _has_ended(self, timeout_s: float) -> bool:
+        return bool(connection.wait([self._process.sentinel], timeout_s))
+
+    def _exit_code(self) -> int | None:
+        """None if it has not ended in time, or others use `multiprocessing` until then."""
+        until = time.perf_counter() + _END_S
+        if not self._has_ended(_END_S):
+            return None
+        with suppress(TimeoutError), _alone(until):
+            self._process.join(0)
+            return self._process.exitcode
+        return None
 
     def _answer(self, timeout_s: float) -> Result:
         try:
             answer = self._receive(timeout_s)
         except (EOFError, ConnectionError) as exc:
-            self._process.join(_END_S)
-            if self._process.exitcode is None:
+            code = self._exit_code()
+            if code is None:
                 raise self._lost() from exc
             self.end_reason = "crashed"
-            raise WorkerCrashed(self._process.exitcode) from exc
+            raise WorkerCrashed(code) from exc
         if isinstance(answer, Exception):
             raise answer
         return cast("Result", answer)

@@ -1,6 +1,8 @@
 """Decoding in processes of their own: the same pictures, the same refusals, and bounds that hold."""
 
+import gc
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -8,6 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from multiprocessing import forkserver
 from multiprocessing.forkserver import _forkserver
 from pathlib import Path
 
@@ -19,10 +22,12 @@ from ml_api.deadline import Deadline
 from ml_api.errors import DeadlineExceeded, InvalidImage, InvalidInput, Overloaded, TooCostly
 from ml_api.images import MEDIA_TYPES, ImageLimits, InlineDecoder, Reduced, Square, decode
 from ml_api.images.processes import Bounds, ProcessDecoder
-from ml_api.images.processes.child import Child, WorkerLost
+from ml_api.images.processes.child import Child, WorkerCrashed, WorkerLost
+from ml_api.images.worker import Order
 from ml_api.metrics import Metrics
 from tests import costly_images, hostile_images
 from tests.hostile_images import encoded
+from tests.waiting import wait_until
 
 LIMITS = ImageLimits(max_bytes=32 * 2**20, max_pixels=128_000_000, max_aspect=20)
 MIB = 2**20
@@ -65,14 +70,6 @@ def children(parent):
     return {int(pid) for path in Path(f"/proc/{parent}/task").glob("*/children") for pid in path.read_text().split()}
 
 
-def until(condition, timeout_s=20):
-    limit = time.monotonic() + timeout_s
-    while not (value := condition()):
-        assert time.monotonic() < limit
-        time.sleep(0.01)
-    return value
-
-
 def patiently(decoder, data):
     """As a client that asks again as long as it is told to."""
 
@@ -80,7 +77,7 @@ def patiently(decoder, data):
         with suppress(Overloaded):
             return decoder.decode(data, FIT, soon())
 
-    return until(asked, 120)
+    return wait_until(asked, 120)
 
 
 def is_busy(pid):
@@ -158,7 +155,7 @@ def test_others_do_not_wait_for_one_that_takes_long(workers):
         [pid] = workers()
         busy = is_busy(pid)
         costly = beside.submit(decoder.decode, costly_images.empty_scans(), FIT, Deadline.within(600))
-        until(busy)
+        wait_until(busy)
         assert patiently(decoder, SMALL).width == 64
         with pytest.raises((TooCostly, Overloaded)):
             costly.result(60)
@@ -179,7 +176,7 @@ def test_what_takes_long_lets_everybody_else_go_first_with_all_its_threads(worke
         decoder.decode(SMALL, FIT, soon())
         [pid] = workers()
         beside.submit(decoder.decode, make(), FIT, soon())
-        until(lambda: niceness(pid) == {10})
+        wait_until(lambda: niceness(pid) == {10})
         os.kill(pid, signal.SIGSEGV)
 
 
@@ -214,6 +211,107 @@ def test_a_process_is_not_waited_for_beyond_the_time_of_the_image():
         decoder.decode(SMALL, FIT, soon())
 
 
+@contextmanager
+def asked_child(data=SMALL):
+    """A process that decodes `data`, and what waits for the result."""
+    with closing(Child(until=time.perf_counter() + 20)) as child:
+        yield child, child.ask(Order(len(data), LIMITS, 224, FIT, 20.0), data)
+
+
+def test_the_number_of_a_process_that_has_ended_is_not_killed(workers, monkeypatch):
+    """It may be another process's: what forks them has taken it back at once."""
+    killed = []
+    with asked_child() as (_, _):
+        [pid] = workers()
+        os.kill(pid, signal.SIGSEGV)
+        wait_until(lambda: not workers())
+        monkeypatch.setattr(os, "kill", lambda *told: killed.append(told))
+
+    assert not killed
+
+
+def test_a_process_that_has_ended_used_no_more_of_a_core_than_before(workers):
+    """Two clocks were subtracted, which made it days: a file was called too costly whose process somebody had killed."""
+    with asked_child(costly_images.empty_scans()) as (child, _):
+        [pid] = workers()
+        wait_until(lambda: child.used_s() > 0)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not workers())
+
+        assert 0 < child.used_s() < 20
+        child.slow_down()
+
+
+def test_how_a_process_ended_is_known_while_others_are_started(workers, monkeypatch):
+    """Each start reads the exit codes of all that have ended; who read one second took it for 255, and blamed nobody."""
+    read = forkserver.read_signed
+
+    def read_later(descriptor):
+        if threading.current_thread() is threading.main_thread():
+            time.sleep(0.05)  # so that others come between
+        return read(descriptor)
+
+    monkeypatch.setattr(forkserver, "read_signed", read_later)
+    over = threading.Event()
+
+    def start_others():
+        while not over.is_set():
+            Child(until=time.perf_counter() + 20).close()
+
+    with ThreadPoolExecutor(3) as threads:
+        others = [threads.submit(start_others) for _ in range(3)]
+        try:
+            for _ in range(5):
+                with asked_child(costly_images.empty_scans()) as (child, answer):
+                    os.kill(child._pid, signal.SIGSEGV)
+                    with pytest.raises(WorkerCrashed) as caught:
+                        answer(20)
+                    assert caught.value.signal == signal.SIGSEGV
+        finally:
+            over.set()
+        for other in others:
+            other.result(20)
+
+
+def test_only_one_waits_for_a_fork_server_that_hangs(parent):
+    os.kill(parent, signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            starts = [threads.submit(Child, time.perf_counter() + 0.2) for _ in range(2)]
+            wait_until(lambda: any(start.done() for start in starts))
+            [told] = [start for start in starts if start.done()]
+            with pytest.raises(WorkerLost, match="in time"):
+                told.result()
+            os.kill(parent, signal.SIGCONT)
+    finally:
+        os.kill(parent, signal.SIGCONT)
+    [hung] = [start for start in starts if start is not told]
+    with suppress(WorkerLost):
+        hung.result().close()
+
+
+def open_descriptors():
+    gc.collect()  # an ended process's are closed with its object
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize("free", range(3))
+def test_a_process_that_lacks_descriptors_is_not_started_and_leaves_none_open(parent, free):
+    """It raised OSError, which nobody expects, and left its file in memory open."""
+    held = open_descriptors()
+    lowest = os.dup(0)
+    os.close(lowest)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + free, before[1]))
+    try:
+        with pytest.raises(WorkerLost, match="Too many open files"):
+            Child(until=time.perf_counter() + 20)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    assert open_descriptors() == held
+
+
 def test_a_file_is_not_blamed_for_the_end_of_what_forks_the_processes(parent, workers):
     """Its exit code is then told as 255, by nobody."""
     with decoding() as decoder, ThreadPoolExecutor(1) as beside:
@@ -221,7 +319,7 @@ def test_a_file_is_not_blamed_for_the_end_of_what_forks_the_processes(parent, wo
         [pid] = workers()
         busy = is_busy(pid)
         sent = beside.submit(decoder.decode, costly_images.big_png(6000, 6000), FIT, soon())
-        until(busy)
+        wait_until(busy)
         os.kill(parent, signal.SIGKILL)
         assert sent.result(60).width == 6000
 
@@ -288,7 +386,7 @@ def test_memory_is_given_back(workers):
     with decoding() as decoder:
         decoder.decode(costly_images.big_png(6000, 6000), FIT, soon())
         decoder.decode(SMALL, FIT, soon())
-        [pid] = until(lambda: len(workers()) == 1 and workers())
+        [pid] = wait_until(lambda: len(workers()) == 1 and workers())
         held = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     assert held < 200 * MIB
@@ -302,7 +400,7 @@ def test_a_crash_is_that_file_s_alone(how, workers):
         [pid] = workers()
         busy = is_busy(pid)
         costly = beside.submit(decoder.decode, costly_images.empty_scans(), FIT, soon())
-        until(busy)
+        wait_until(busy)
         os.kill(pid, how)
         with pytest.raises(InvalidImage) as caught:
             costly.result(30)
@@ -316,13 +414,13 @@ def test_a_process_that_is_killed_is_replaced_whether_it_works_or_not(workers):
     with decoding() as decoder, ThreadPoolExecutor(1) as beside:
         decoder.decode(SMALL, FIT, soon())
         os.kill(workers()[0], signal.SIGKILL)
-        until(lambda: not workers())
+        wait_until(lambda: not workers())
         assert decoder.decode(SMALL, FIT, soon()).width == 64
 
-        [pid] = until(lambda: len(workers()) == 1 and workers())
+        [pid] = wait_until(lambda: len(workers()) == 1 and workers())
         busy = is_busy(pid)
         again = beside.submit(decoder.decode, costly_images.big_png(6000, 6000), FIT, soon())
-        until(busy)
+        wait_until(busy)
         os.kill(pid, signal.SIGKILL)
         assert again.result(60).width == 6000
 
@@ -467,7 +565,7 @@ def test_no_process_outlives_the_service(tmp_path):
     assert done.returncode == -signal.SIGKILL, done.stderr
 
     for pid in done.stdout.split():
-        until(lambda pid=pid: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2], 10)
+        wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2], 10)
 
 
 UNCLOSED = """
@@ -492,7 +590,7 @@ def test_a_program_that_does_not_close_its_decoder_ends_all_the_same(tmp_path):
 
     assert (done.returncode, done.stderr) == (0, "")
     [pid] = done.stdout.split()
-    until(lambda: not Path(f"/proc/{pid}").exists(), 10)
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), 10)
 
 
 def test_what_runs_in_the_processes_imports_no_more_than_it_needs():
