@@ -34,7 +34,7 @@ from tests.costly_images import COSTLY, photograph
 from tests.e2e.server_process import MODEL, children
 
 if TYPE_CHECKING:
-    from multiprocessing.queues import SimpleQueue
+    from multiprocessing.queues import Queue
     from multiprocessing.synchronize import Event
 
     from matplotlib.axes import Axes
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 OTHERS: Final = 4
 SECONDS: Final = 8.0
 AT_ONCE: Final = 8
+LONGEST_ANSWER_S: Final = 60.0
+NOT_ANSWERED: Final = 0
 SAMPLE_S: Final = 0.05
 FIT: Final = Square(224, 224, Image.Resampling.BICUBIC)
 """CLIP's."""
@@ -128,19 +130,19 @@ def _sending(server: Any, files: Sequence[bytes]) -> Iterator[list[tuple[int, fl
     """
     answers: list[tuple[int, float]] = []
     context = get_context("spawn")
-    over, answered = context.Event(), context.SimpleQueue()
-    sender = context.Process(target=_send, args=(server.url, files, over, answered))
+    over, answered = context.Event(), context.Queue()
+    sender = context.Process(target=_send, args=(server.url, files, over, answered), daemon=True)
     sender.start()
-    answered.get()  # it has begun
+    answered.get(timeout=LONGEST_ANSWER_S)  # it has begun
     try:
         yield answers
     finally:
         over.set()
-        answers += answered.get()
+        answers += answered.get(timeout=2 * LONGEST_ANSWER_S)
         sender.join()
 
 
-def _send(url: str, files: Sequence[bytes], over: "Event", answered: "SimpleQueue[list[tuple[int, float]]]") -> None:
+def _send(url: str, files: Sequence[bytes], over: "Event", answered: "Queue[list[tuple[int, float]]]") -> None:
     def send(data: bytes) -> list[tuple[int, float]]:
         answers = []
         while not over.is_set():
@@ -159,11 +161,13 @@ def _status(url: str, data: bytes) -> int:
     headers = {"Content-Type": "application/octet-stream"}
     request = urllib.request.Request(f"{url}/v1/search/image", data, headers)  # noqa: S310 - http
     try:
-        with DIRECTLY.open(request, timeout=60) as response:
+        with DIRECTLY.open(request, timeout=LONGEST_ANSWER_S) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         with error:
             return error.code
+    except OSError:  # URLError is one; a connection that was reset, or no answer in time
+        return NOT_ANSWERED
 
 
 @contextmanager

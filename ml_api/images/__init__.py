@@ -1,4 +1,4 @@
-"""The only door for image bytes: what passes `decode` is a small, safe RGB image; everything else is an InvalidImage."""
+"""Every image file is decoded here: `decode` returns a small RGB image, or raises InvalidImage for a file that it cannot accept."""
 
 from ml_api.images.base import Decoder, FittedImage, InlineDecoder
 from ml_api.images.decoders import versions

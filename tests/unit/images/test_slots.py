@@ -7,6 +7,7 @@ import pytest
 
 from ml_api.errors import Overloaded
 from ml_api.images.processes.slots import SMALL_BYTES, Slots
+from tests.waiting import wait_until
 
 MIB = 2**20
 
@@ -30,8 +31,7 @@ def waiting(slots, entered, name, size=MIB, *, background=False):
     before = len(slots._waiting)
     thread = threading.Thread(target=wait)
     thread.start()
-    while len(slots._waiting) == before:
-        pass
+    wait_until(lambda: len(slots._waiting) > before)
     return thread
 
 
