@@ -118,4 +118,4 @@ $(PEERS)/.installed: benchmarks/requirements-peers.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) data .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache/benchmarks .cache/peers benchmarks/results
+	rm -rf $(VENV) data .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache/benchmarks .cache/peers .cache/tests benchmarks/results

@@ -1,4 +1,4 @@
-"""Something done now and then in a thread of its own, as long as its owner lives."""
+"""Runs a task repeatedly in a thread of its own."""
 
 import logging
 import threading

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as BaseResponse
 
-from ml_api.api.parsing import problems_of_values
+from ml_api.api.parsing import problems_of_values, unknown_parameters
 from ml_api.errors import InvalidQuery
 
 PARAMETERS = "query_parameters"
@@ -52,9 +52,8 @@ def _check_query() -> None:
 
 def _problems(known: frozenset[str], model: type[BaseModel] | None) -> Iterator[str]:
     """All of them, so that one answer names everything that has to change."""
-    those = f"there are {', '.join(sorted(known))}" if known else "this route takes none"
     for name in sorted(request.args.keys() - known)[:10]:
-        yield f"{name[:100]}: is not a parameter; {those}"
+        yield unknown_parameters([name], sorted(known))
     given = {name: values for name, values in request.args.lists() if name in known}
     repeated = {name: len(values) for name, values in given.items() if len(values) > 1}
     for name, times in repeated.items():

@@ -5,7 +5,7 @@ import binascii
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from io import SEEK_END, BytesIO
 from typing import IO, Any, TypeVar
 
@@ -151,7 +151,7 @@ def _only_file(form: Form) -> bytes:
         )
     if unknown := sorted({*form.files, *form.fields} - {FILE_FIELD, *PageParameters.model_fields}):
         known = ", ".join((FILE_FIELD, *PageParameters.model_fields))
-        raise InvalidQuery(f"{', '.join(unknown)[:200]}: is not a field of this form; there are {known}")
+        raise InvalidQuery(f"{', '.join(unknown)[:200]}: is not a field of this form; the fields are {known}")
     return files[0]
 
 
@@ -196,7 +196,7 @@ def bytes_of_base64(text: str) -> bytes:
 def _validated(model: type[Model], values: Mapping[str, Any], *, strict: bool) -> Model:
     """`strict` distinguishes JSON's types; in a query string everything is text, and "10" is a number."""
     unknown = sorted(values.keys() - model.model_fields.keys())
-    problems = [_unknown(unknown, model)] if unknown else []
+    problems = [unknown_parameters(unknown, model.model_fields)] if unknown else []
     try:
         validated = model.model_validate({name: values[name] for name in values.keys() & model.model_fields.keys()}, strict=strict)
     except ValidationError as exc:
@@ -206,14 +206,13 @@ def _validated(model: type[Model], values: Mapping[str, Any], *, strict: bool) -
     return validated
 
 
-def _unknown(names: list[str], model: type[BaseModel]) -> str:
-    """pydantic would make an error of each: of a million names, ten seconds and thirty megabytes."""
+def unknown_parameters(names: Sequence[str], known: Iterable[str]) -> str:
+    """One sentence for all names: pydantic would make an error of each: of a million names, ten seconds and thirty megabytes."""
     told = ", ".join(map(_legible, names[:_NAMED]))
-    known = ", ".join(model.model_fields)
-    if len(names) == 1:
-        return f"{told}: is not a parameter; there are {known}"
     more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return f"{told}{more}: are not parameters; there are {known}"
+    wrong = "is not a parameter" if len(names) == 1 else "are not parameters"
+    right = ", ".join(known)
+    return f"{told}{more}: {wrong}; " + (f"the parameters are {right}" if right else "this route takes none")
 
 
 def _legible(name: str) -> str:
@@ -224,7 +223,7 @@ def _legible(name: str) -> str:
 def _described(error: Any, model: type[BaseModel]) -> str:
     name = ".".join(str(part) for part in error["loc"])[:100]
     if error["type"] == "extra_forbidden":
-        return _unknown([name], model)
+        return unknown_parameters([name], model.model_fields)
     if error["type"] == "missing":
         return f"{name}: {what_is_wrong(error, model)}"
     return f"{name}: {what_is_wrong(error, model)}{_given(error['input'])}"

@@ -60,13 +60,13 @@ def _is_drawn() -> bool | None:
 
 @blueprint.get("/docs")
 def docs() -> BaseResponse:
-    """Where other services have it."""
+    """Redirects the usual path to Swagger UI."""
     return redirect(url_for("flasgger.apidocs"))
 
 
 @blueprint.get("/openapi.json")
 def document() -> BaseResponse:
-    """Where other services have it."""
+    """Redirects the usual path to the OpenAPI document."""
     return redirect(url_for("flasgger.apispec"))
 
 

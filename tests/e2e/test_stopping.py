@@ -147,8 +147,7 @@ def test_a_model_that_hangs_does_not_outlive_the_signal(demo_corpus, tmp_path):
             os.killpg(server.process.pid, signal.SIGTERM)
             code = server.process.wait(PATIENCE_S)
             assert code == 1, server.log()
-            while any(Path(f"/proc/{pid}").exists() for pid in left):
-                time.sleep(0.01)
+            wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), PATIENCE_S, "its children are still there")
             assert time.monotonic() - told < SOON_S
     assert "stopped with 4 requests unanswered" in [line["message"] for line in server.log_lines()]
 

@@ -1,7 +1,6 @@
 """Which inputs go through the model together: the oldest always, and company that wastes little on padding."""
 
 import random
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 from ml_api.embedding.base import Prepared
 from ml_api.embedding.batching.costs import MAX_BATCH, PassCost, units
 from ml_api.embedding.batching.queue import BatchQueue, Waiting, choose
+from tests.waiting import wait_until
 
 COST = PassCost(fixed_s=0.010, per_unit_s=0.001)
 """A pass by itself costs as much as ten tokens."""
@@ -56,8 +56,7 @@ def test_those_who_wait_for_inputs_share_them():
     queue = new_queue()
     with ThreadPoolExecutor(3) as pool:
         takers = [pool.submit(queue.take, EVERYTHING) for _ in range(3)]
-        while queue._idle < 3:
-            time.sleep(0.001)
+        wait_until(lambda: queue._idle == 3)
         with queue._changed:  # as if all came in the same moment
             for _ in range(8):
                 queue.put(text(7))
