@@ -18,15 +18,18 @@ _PR_SET_PDEATHSIG: Final = 1
 Handler = Callable[[int, FrameType | None], None]
 
 
-def end_with_parent() -> None:
+def end_with_parent(parent: int | None = None) -> None:
     """Have the kernel kill this process when its parent ends in any way (prctl(2); Linux only).
 
-    The parent is the thread that started this process, so that thread has to outlive it.
+    The parent is the thread that started this process, so that thread has to outlive it. With the number of the parent's process, a
+    parent that has ended already ends this process, too.
     """
     if sys.platform == "linux":
         import ctypes
 
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent is not None and os.getppid() != parent:
+        sys.exit(1)
 
 
 def leave_at_once() -> None:

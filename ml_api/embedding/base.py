@@ -62,7 +62,8 @@ class Encoder(Protocol):
     def embed(self, items: Sequence[Prepared]) -> Vectors:
         """One forward pass over at least one item, all of one modality.
 
-        Raises ModelOutOfMemory, NonFiniteVector, ModelUnavailable for any other failure.
+        Raises ModelOutOfMemory, NonFiniteVector, Overloaded if it is computed by a server whose queue is full, and ModelUnavailable
+        for any other failure.
         """
         ...
 
@@ -89,7 +90,7 @@ class Embedder(Protocol):
     def model(self) -> ModelInfo: ...
 
     def embed_one(self, item: Prepared, timeout_s: float) -> Embedded:
-        """Raises Overloaded if too many wait already, DeadlineExceeded after `timeout_s`, ModelUnavailable if the model fails."""
+        """Raises DeadlineExceeded after `timeout_s`, and as `Encoder.embed` does."""
         ...
 
     def ping(self) -> None:

@@ -20,7 +20,7 @@ class CachingEmbedder:
     """An `Embedder` over another one, which it owns. Images go straight through: hardly anybody sends the same one twice."""
 
     def __init__(self, inner: Embedder, metrics: Metrics, *, entries: int) -> None:
-        """Keeps the `entries` texts (at least 1) that were asked for last, each with a vector and at most 77 token ids or so."""
+        """Keeps the `entries` texts (at least 1) that were asked for last, each with a vector and its token ids."""
         self._inner = inner
         self._metrics = metrics
         self._vectors: LRUCache[bytes, npt.NDArray[np.float32]] = LRUCache(entries)

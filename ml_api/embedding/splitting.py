@@ -47,8 +47,7 @@ class Ceiling:
 class Parts(Generic[Item]):
     """Iterates over a batch in order, in parts that fit below `ceiling`; a part that is split comes again in halves.
 
-    Split it where its exception is caught, and go on: the next part comes when that is left, as a traceback holds the failed pass's
-    memory.
+    Call `split` in the `except` block, and iterate on after it: until the block ends, the traceback holds the failed pass's memory.
     """
 
     def __init__(self, batch: Sequence[Item], ceiling: Ceiling | None = None) -> None:
@@ -69,7 +68,7 @@ class Parts(Generic[Item]):
             return False
         if isinstance(error, ModelOutOfMemory):
             self._ceiling.ran_out(len(part))
-            _log.warning("out of memory on %d inputs; batches of %d from now on", len(part), self._ceiling.now)
+            _log.warning("out of memory on a batch of %d; trying %d at once", len(part), self._ceiling.now)
         self._put_back(part, len(part) // 2)
         return True
 

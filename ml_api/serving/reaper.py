@@ -67,8 +67,10 @@ class ConnectionReaper:
         self._most = most
         self._busy = busy
         self._repeats = Repeats(_log)
-        self._own = os.open(os.devnull, os.O_RDONLY)
-        """A reserved descriptor for examining connections, even if all others are in use."""
+        self._nothing = os.open(os.devnull, os.O_RDONLY)
+        self._own = os.dup(self._nothing)
+        """A reserved descriptor for examining connections, even if all others are in use. Both stay open as long as the process: a
+        thread may still use them when nobody watches any more."""
 
     async def relieve(self) -> None:
         """Runs until cancelled."""
@@ -93,7 +95,7 @@ class ConnectionReaper:
         idle = sorted((one for one in connections if one.idle_ms >= LEAST_IDLE_MS), key=lambda one: -one.idle_ms)
         closable = (one for one in idle if self._close(one))
         closed = len(list(islice(closable, max(listening.waiting, self._most // SHARE))))
-        os.dup2(listening.descriptor, self._own)  # releases the last connection
+        os.dup2(self._nothing, self._own)  # releases the last connection
         told = f"closed {closed} idle connections: {len(connections)} were open and more waited"
         self._repeats.tell("crowded", told, logging.WARNING)
 

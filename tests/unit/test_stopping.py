@@ -18,6 +18,12 @@ child.wait()
 """
 
 
+def test_a_process_whose_parent_has_ended_already_ends_too():
+    alone = "import os; from ml_api.stopping import end_with_parent; end_with_parent(os.getppid() + 1); print('goes on')"
+    ran = subprocess.run([sys.executable, "-c", alone], stdout=subprocess.PIPE, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (1, "")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
 def test_a_process_ends_when_its_parent_is_killed():
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:

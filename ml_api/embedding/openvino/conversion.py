@@ -27,7 +27,7 @@ _TEXTS: Final = ("dog", "two dogs playing in the snow at night")
 
 
 def main() -> None:
-    end_with_parent()  # the next start would delete the folder that an orphan still writes to
+    end_with_parent(int(sys.argv[1]))  # the next start would delete the folder that an orphan still writes to
     order = ORDERS.validate_json(sys.stdin.read())
     try:
         outcome = convert(order)
@@ -48,15 +48,16 @@ def convert(order: Order, least_cosine: float = COSINE) -> Outcome:
     made = towers(torchs, probes)
     for modality in converted(order.pretrained):
         module, example = made[modality]
-        model = _traced(module, example)
-        cosine = _least_cosine(compile_model(core, model, modality, precision), example, torchs.embed(probes[modality]))
-        if not cosine >= least_cosine:  # nor is NaN
-            return Outcome(reason=f"the converted model computes other vectors for {modality} (cosine {cosine:.4f})")
+        path = target / f"{modality}.xml"
         try:
-            openvino.save_model(model, target / f"{modality}.xml", compress_to_fp16=order.stored == "fp16")
+            openvino.save_model(_traced(module, example), path, compress_to_fp16=order.stored == "fp16")
         except RuntimeError as exc:  # of a C++ stream, which does not tell why
             free_mib = shutil.disk_usage(target).free / 2**20
             return Outcome(reason=f"its files cannot be written, {free_mib:,.1f} MiB are free on the disk ({exc})")
+        # As it will be served: from the file, whose float16 might not hold every weight.
+        cosine = _least_cosine(compile_model(core, str(path), modality, precision), example, torchs.embed(probes[modality]))
+        if not cosine >= least_cosine:  # nor is NaN
+            return Outcome(reason=f"the converted model computes other vectors for {modality} (cosine {cosine:.4f})")
     torchs.preprocessor.save(target)
     return Outcome()
 

@@ -29,7 +29,8 @@ from ml_api.errors import ConfigError
 from ml_api.files import access_problem
 
 Stored = Literal["fp32", "fp16"]
-"""Numbers in which weights lie on disk. float16 holds what bfloat16 can tell apart, in half of float32's space."""
+"""Numbers in which weights lie on disk. float16 tells more apart than bfloat16, in half of float32's space; that its range holds a
+model's weights is checked when it is converted."""
 
 FORMAT: Final = 2
 """Of a folder of converted files: another number makes them anew."""
@@ -170,7 +171,7 @@ def _readable(name: str) -> str:
 
 
 def _convert(order: Order) -> None:
-    command = [sys.executable, "-W", "ignore", "-m", _PROGRAM]
+    command = [sys.executable, "-W", "ignore", "-m", _PROGRAM, str(os.getpid())]
     try:
         ran = subprocess.run(  # noqa: S603 - this program itself
             command,

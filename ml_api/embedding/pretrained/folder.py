@@ -58,7 +58,7 @@ def modules(path: Path) -> list[Module]:
         return [Module("Transformer", Path())]
     if not all(isinstance(module, dict) for module in listed):
         raise Unusable(f"cannot be read: {path / _MODULES} is not a list of modules")
-    return [Module(str(module.get("type", "")).rpartition(".")[2], Path(str(module.get("path", "")))) for module in listed]
+    return [Module(str(module.get("type", "")).rpartition(".")[2], _within(path, module.get("path", ""))) for module in listed]
 
 
 def transformer(path: Path) -> Path:
@@ -178,7 +178,15 @@ def _weights(folder: Path) -> tuple[str, ...]:
     parts = index.get("weight_map") if isinstance(index, dict) else None
     if (folder / _SINGLE).is_file() or not isinstance(parts, dict):
         return (_SINGLE,)
-    return (_INDEX, *sorted(set(map(str, parts.values()))))
+    return (_INDEX, *sorted({str(_within(folder, name)) for name in parts.values()}))
+
+
+def _within(folder: Path, name: object) -> Path:
+    """A relative path that a model's own file names. Raises Unusable for one that leads out of the model."""
+    path = Path(str(name))
+    if path.is_absolute() or ".." in path.parts:
+        raise Unusable(f"cannot be read: a file in {folder} names {path}, which is outside of it")
+    return path
 
 
 def _config(folder: Path) -> dict[str, Any]:

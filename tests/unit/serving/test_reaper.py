@@ -78,6 +78,15 @@ def test_who_is_being_answered_keeps_the_connection(stack):
     assert server.closed() == [3]
 
 
+def test_it_keeps_no_socket(stack):
+    """A copy of the listening one would go on accepting after a stop."""
+    server = Listening(stack, 4)
+    relieve(ConnectionReaper(server.port, 4, {}), server.closed)
+    server.socket.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", server.port), PATIENCE_S).close()
+
+
 def test_nobody_goes_while_there_is_room(stack):
     """Who waits to be accepted waits for a busy machine then."""
     server = Listening(stack, 4)
