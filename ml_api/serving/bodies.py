@@ -22,6 +22,9 @@ Beyond it the slowest unfinished body is dropped: the one that received its last
 """
 SMALL_BYTES: Final = 64 * 1024
 """Bodies up to this size are not counted, so that other uploads never cause their refusal."""
+DISCARDED_BYTES: Final = 2**20
+DISCARD_S: Final = 0.2
+"""A refused body up to this size that arrives within this time is read before the answer, which costs half of reading it after."""
 LINGER_S: Final = 5.0
 """Time to read on after an early answer: if the connection were closed at once, the client would not see it (RFC 9112, 9.6)."""
 
@@ -118,6 +121,16 @@ class Bodies:
 
     def release(self, body: bytes) -> None:
         self._buffered -= _counted(len(body))
+
+    async def discard(self, receive: Receive) -> bool:
+        """Read a body that nobody wants, for DISCARD_S at most. Whether that was its end."""
+        try:
+            async with asyncio.timeout(DISCARD_S):
+                while (message := await receive()).get("more_body", False):
+                    pass
+        except TimeoutError:
+            return False
+        return bool(message["type"] == "http.request")
 
     async def read_on(self, receive: Receive) -> None:
         """Read and discard what a refused client still sends, for at most `linger_s`."""

@@ -21,7 +21,7 @@ from ml_api.api.problems import REFUSED, STATUS
 from ml_api.errors import HeadersTooLarge, MlApiError, Overloaded, RequestTimeout, UriTooLong
 from ml_api.logs.repeats import Repeats
 from ml_api.serving.admission import Admission
-from ml_api.serving.bodies import Bodies, Receive
+from ml_api.serving.bodies import DISCARDED_BYTES, Bodies, Receive
 from ml_api.serving.refusing import Refusals
 from ml_api.serving.wsgi import Answer, call, environ_of
 
@@ -107,7 +107,10 @@ class Gateway:
         if scope["path"] in self._ready:
             return await self._run(self._readiness, scope, b"", perf_counter()), has_body
         if self._admission.full:  # first of all, since there may be thousands a second
-            return self._overloaded(scope), has_body
+            # One that asks before it sends (Expect: 100-continue) is told before it does.
+            is_small = has_body and 0 < stated_bytes <= DISCARDED_BYTES and b"expect" not in headers
+            is_read = is_small and await self._bodies.discard(receive)
+            return self._overloaded(scope), has_body and not is_read
         try:
             _check_head(scope)
             self._bodies.check(stated_bytes)

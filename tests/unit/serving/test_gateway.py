@@ -282,6 +282,43 @@ def test_a_body_in_as_many_chunks_as_bytes_costs_no_more_for_each(app):
 
 
 @pytest.mark.parametrize(
+    ("headers", "connection"),
+    [
+        ([("content-length", "20")], None),
+        ([("content-length", "20"), ("expect", "100-continue")], "close"),
+        ([("content-length", "2000000")], "close"),
+    ],
+    ids=["small", "asks first", "large"],
+)
+def test_over_capacity_a_small_body_is_read_and_its_connection_stays(app, headers, connection):
+    """It costs half of answering first, reading then, and a new connection for the next try."""
+
+    async def scenario():
+        gateway = gateway_of(app)
+        held = await fill(gateway, app)
+        refused = await Client(gateway, "/v1/search/image", b"x" * 10, b"x" * 10, method="POST", headers=headers).answer()
+        await let_go(app, held)
+        return refused
+
+    refused = run(scenario())
+    assert (refused.status, refused.unread, refused.headers.get("connection")) == (503, 0, connection)
+
+
+def test_over_capacity_a_body_that_is_late_is_not_waited_for(app):
+    async def scenario():
+        gateway = gateway_of(app)
+        held = await fill(gateway, app)
+        slow = Client(gateway, "/v1/search/image", method="POST", headers=[("content-length", "20")])
+        await until(lambda: slow.sent)
+        slow.task.cancel()
+        await let_go(app, held)
+        return slow
+
+    refused = run(scenario())
+    assert (refused.status, refused.headers["connection"]) == (503, "close")
+
+
+@pytest.mark.parametrize(
     ("headers", "parts", "unread"),
     [([("content-length", "60000000")], [b"x" * 100] * 10, 0), ([("transfer-encoding", "chunked")], [b"x" * 60_000] * 10, 0)],
     ids=["stated", "chunked"],
