@@ -3,7 +3,6 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -122,22 +121,24 @@ class Bodies:
     def release(self, body: bytes) -> None:
         self._buffered -= _counted(len(body))
 
-    async def discard(self, receive: Receive) -> bool:
-        """Read a body that nobody wants, for DISCARD_S at most. Whether that was its end."""
-        try:
-            async with asyncio.timeout(DISCARD_S):
-                while (message := await receive()).get("more_body", False):
-                    pass
-        except TimeoutError:
-            return False
-        return bool(message["type"] == "http.request")
+    async def read_before(self, receive: Receive) -> bool:
+        """Read and discard the body of a request before it is refused, for at most DISCARD_S. Whether all of it came."""
+        return await _discarded(receive, DISCARD_S)
 
     async def read_on(self, receive: Receive) -> None:
         """Read and discard what a refused client still sends, for at most `linger_s`."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._linger_s):
-                while (await receive()).get("more_body", False):
-                    pass
+        await _discarded(receive, self._linger_s)
+
+
+async def _discarded(receive: Receive, within_s: float) -> bool:
+    """Whether the end of the body came within that time."""
+    try:
+        async with asyncio.timeout(within_s):
+            while (message := await receive()).get("more_body", False):
+                pass
+    except TimeoutError:
+        return False
+    return bool(message["type"] == "http.request")
 
 
 def _counted(size: int) -> int:

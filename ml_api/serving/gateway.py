@@ -41,6 +41,7 @@ LISTEN_S: Final = 30.0
 """Longest wait for a client to take the next piece of its answer."""
 
 State = Literal["reading", "waiting", "working", "sending"]
+Headers = dict[bytes, bytes]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
@@ -108,19 +109,19 @@ class Gateway:
             return await self._run(self._readiness, scope, b"", perf_counter()), has_body
         if self._admission.full:  # first of all, since there may be thousands a second
             # One that asks before it sends (Expect: 100-continue) is told before it does.
-            is_small = has_body and 0 < stated_bytes <= DISCARDED_BYTES and b"expect" not in headers
-            is_read = is_small and await self._bodies.discard(receive)
-            return self._overloaded(scope), has_body and not is_read
+            is_small = 0 < stated_bytes <= DISCARDED_BYTES and b"expect" not in headers
+            is_read = is_small and await self._bodies.read_before(receive)
+            return self._overloaded(scope, headers), has_body and not is_read
         try:
             _check_head(scope)
             self._bodies.check(stated_bytes)
             body = await self._read(receive) if has_body else b""
         except Overloaded:
-            return self._overloaded(scope), has_body
+            return self._overloaded(scope, headers), has_body
         except (MlApiError, RequestEntityTooLarge) as refused:
             return await self._run(self._readiness, scope, b"", perf_counter(), **{REFUSED: refused}), has_body
         try:
-            return await self._work(scope, body), False
+            return await self._work(scope, headers, body), False
         finally:
             self._bodies.release(body)
 
@@ -128,10 +129,10 @@ class Gateway:
         with self._in("reading"):
             return await self._bodies.read(receive)
 
-    async def _work(self, scope: dict[str, Any], body: bytes) -> Answer:
+    async def _work(self, scope: dict[str, Any], headers: Headers, body: bytes) -> Answer:
         permit = self._admission.acquire()
         if permit is None:
-            return self._overloaded(scope)
+            return self._overloaded(scope, headers)
         arrived, elsewhere = perf_counter(), list[float]()
         try:
             threads = self._statics if scope["path"].startswith(self._static_folders) else self._threads
@@ -147,8 +148,8 @@ class Gateway:
         observe.arrived.set(arrived)
         return call(self._app, environ_of(scope, body, **more))
 
-    def _overloaded(self, scope: dict[str, Any]) -> Answer:
-        request_id = _first_of_each(scope).get(b"x-request-id", b"").decode("latin-1")
+    def _overloaded(self, scope: dict[str, Any], headers: Headers) -> Answer:
+        request_id = headers.get(b"x-request-id", b"").decode("latin-1")
         return self._refusals.overloaded(scope["method"], scope["path"], request_id)
 
     async def _say_rest(self, send: Send, pieces: Iterator[bytes]) -> None:
@@ -199,7 +200,7 @@ def _static_folders(app: Flask) -> set[str]:
     return {rule.rule.partition("<")[0] for rule in app.url_map.iter_rules() if rule.endpoint.split(".")[-1] == "static"}
 
 
-def _first_of_each(scope: dict[str, Any]) -> dict[bytes, bytes]:
+def _first_of_each(scope: dict[str, Any]) -> Headers:
     """The first header of each name."""
     return dict(reversed(scope["headers"]))
 

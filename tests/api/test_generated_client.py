@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from werkzeug.serving import make_server
 
-from tests.api.stand import build_stand, picture, write_corpus
+from tests.api.stand import picture
 
 GENERATOR = Path(sys.prefix) / "client-generator"
 USE = """
@@ -56,17 +56,9 @@ def run(folder, *arguments):
     )
 
 
-@pytest.fixture(scope="module")
-def stand(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("client")
-    stand = build_stand(write_corpus(folder / "corpus"), folder / "thumbnails")
-    yield stand
-    stand.services.close()
-
-
 @pytest.fixture
-def address(stand):
-    server = make_server("127.0.0.1", 0, stand.app, threaded=True)
+def address(shared_stand):
+    server = make_server("127.0.0.1", 0, shared_stand.app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.port}"
@@ -75,9 +67,9 @@ def address(stand):
     server.server_close()
 
 
-def test_a_client_is_made_without_a_warning_and_works(stand, address, tmp_path):
+def test_a_client_is_made_without_a_warning_and_works(shared_stand, address, tmp_path):
     assert GENERATOR.is_dir(), "make test installs openapi-python-client into .venv/client-generator"
-    (tmp_path / "openapi.json").write_text(stand.client.get("/apispec.json").get_data(as_text=True))
+    (tmp_path / "openapi.json").write_text(shared_stand.client.get("/apispec.json").get_data(as_text=True))
     made = run(
         tmp_path,
         *("-m", "openapi_python_client", "generate", "--path", "openapi.json", "--output-path", "image_search", "--meta", "none"),
