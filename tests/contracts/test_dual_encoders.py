@@ -6,9 +6,10 @@ import torch
 from PIL import Image
 
 from ml_api.embedding.clip import ClipEncoder
-from ml_api.embedding.openvino import ConvertedFiles, OpenVinoEncoder
+from ml_api.embedding.openvino import OpenVinoEncoder
 from ml_api.embedding.pretrained import resolve
 from ml_api.errors import InvalidQuery
+from tests.converted_models import converted_here
 from tests.dual_encoders import EDGE_PX, KINDS
 from tests.prepared import prepared_image
 
@@ -31,7 +32,7 @@ def pretrained(kind, tmp_path_factory):
 def encoder(request, pretrained, tmp_path_factory):
     if request.param == "torch":
         return ClipEncoder(pretrained, device="cpu", precision="fp32")
-    return OpenVinoEncoder(pretrained, ConvertedFiles(tmp_path_factory.mktemp("converted")), precision="fp32")
+    return OpenVinoEncoder(pretrained, converted_here(tmp_path_factory.mktemp("converted")), precision="fp32")
 
 
 @pytest.fixture(scope="module")

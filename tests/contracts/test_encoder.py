@@ -11,13 +11,14 @@ from ml_api.embedding.base import Embedder, Encoder, Prepared, Preprocessor
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.caching import CachingEmbedder
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
-from ml_api.embedding.openvino import ConvertedFiles, OpenVinoEncoder
+from ml_api.embedding.openvino import OpenVinoEncoder
 from ml_api.embedding.triton.connection import Endpoint
 from ml_api.embedding.triton.encoder import TritonEncoder
 from ml_api.embedding.triton.repository import Served, write_repository
 from ml_api.errors import InvalidQuery, ModelUnavailable
 from ml_api.metrics import Metrics
 from ml_api.records import Vectors
+from tests.converted_models import converted_here
 from tests.prepared import prepared_image
 from tests.tiny_clip import build_tiny_clip
 from tests.triton_server import TritonServer, skip_without_triton
@@ -72,7 +73,7 @@ def clip(pretrained):
 @pytest.fixture(scope="module")
 def openvino(pretrained, tmp_path_factory):
     """The same model as `clip`, converted."""
-    return OpenVinoEncoder(pretrained, ConvertedFiles(tmp_path_factory.mktemp("converted")), precision="fp32")
+    return OpenVinoEncoder(pretrained, converted_here(tmp_path_factory.mktemp("converted")), precision="fp32")
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,13 @@ import pytest
 from PIL import Image
 
 from ml_api.embedding.clip import ClipEncoder, preprocessor_of
-from ml_api.embedding.openvino import ConvertedFiles, OpenVinoEncoder
+from ml_api.embedding.openvino import OpenVinoEncoder
 from ml_api.embedding.pretrained import resolve
 from ml_api.embedding.triton.connection import Endpoint
 from ml_api.embedding.triton.encoder import TritonEncoder
 from ml_api.embedding.triton.repository import Served, write_repository
 from ml_api.errors import ConfigError, InvalidQuery
+from tests.converted_models import converted_here
 from tests.prepared import prepared_image
 from tests.text_encoders import KINDS, MAX_TOKENS, TEXTS
 from tests.tiny_clip import DIM, build_tiny_clip
@@ -48,7 +49,7 @@ def image_model(tmp_path_factory):
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """Shared by all kinds: the image model is converted once."""
-    return ConvertedFiles(tmp_path_factory.mktemp("converted"))
+    return converted_here(tmp_path_factory.mktemp("converted"))
 
 
 @pytest.fixture(scope="module", params=list(KINDS), ids=str)
@@ -135,7 +136,7 @@ def test_damaged_files_of_a_text_encoder_are_made_again_and_no_others(pair, imag
     (copied / "text.bin").write_bytes((copied / "text.bin").read_bytes()[:-100])
     caplog.clear()
 
-    again = OpenVinoEncoder(pair, ConvertedFiles(tmp_path), precision="fp32")
+    again = OpenVinoEncoder(pair, converted_here(tmp_path), precision="fp32")
     np.testing.assert_allclose(embed_texts(again), embed_texts(OpenVinoEncoder(pair, files, precision="fp32")), atol=TOLERANCE)
     assert re.findall(r"converting (\S+) for OpenVINO", caplog.text) == ["tiny-text"]
 

@@ -28,14 +28,18 @@ _TEXTS: Final = ("dog", "two dogs playing in the snow at night")
 
 def main() -> None:
     end_with_parent(int(sys.argv[1]))  # the next start would delete the folder that an orphan still writes to
-    order = ORDERS.validate_json(sys.stdin.read())
-    try:
-        outcome = convert(order)
-    except ConfigError as exc:
-        outcome = Outcome(problems=exc.problems)
-    except ModelUnavailable as exc:
-        outcome = Outcome(reason=exc.detail)
+    outcome = attempt(ORDERS.validate_json(sys.stdin.read()))
     print(OUTCOMES.dump_json(outcome).decode())  # noqa: T201 - who started this reads it
+
+
+def attempt(order: Order) -> Outcome:
+    """Convert, and say what came of it."""
+    try:
+        return convert(order)
+    except ConfigError as exc:
+        return Outcome(problems=exc.problems)
+    except ModelUnavailable as exc:
+        return Outcome(reason=exc.detail)
 
 
 def convert(order: Order, least_cosine: float = COSINE) -> Outcome:
@@ -55,7 +59,7 @@ def convert(order: Order, least_cosine: float = COSINE) -> Outcome:
             free_mib = shutil.disk_usage(target).free / 2**20
             return Outcome(reason=f"its files cannot be written, {free_mib:,.1f} MiB are free on the disk ({exc})")
         # As it will be served: from the file, whose float16 might not hold every weight.
-        cosine = _least_cosine(compile_model(core, str(path), modality, precision), example, torchs.embed(probes[modality]))
+        cosine = _least_cosine(compile_model(core, str(path), precision), example, torchs.embed(probes[modality]))
         if not cosine >= least_cosine:  # nor is NaN
             return Outcome(reason=f"the converted model computes other vectors for {modality} (cosine {cosine:.4f})")
     torchs.preprocessor.save(target)

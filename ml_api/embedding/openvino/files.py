@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -75,11 +75,34 @@ OUTCOMES: Final = TypeAdapter(Outcome)
 """To JSON and back."""
 
 
+def convert_apart(order: Order) -> Outcome:
+    """In a process of its own: torch, and what it takes of memory, goes with it. Raises NotConverted."""
+    command = [sys.executable, "-W", "ignore", "-m", _PROGRAM, str(os.getpid())]
+    try:
+        ran = subprocess.run(  # noqa: S603 - this program itself
+            command,
+            cwd=_ROOT,
+            input=ORDERS.dump_json(order),
+            capture_output=True,
+            timeout=CONVERT_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise NotConverted(f"the conversion took longer than {CONVERT_TIMEOUT_S:g} s") from exc
+    answer = ran.stdout.splitlines()
+    if ran.returncode or not answer:
+        said = ran.stderr.decode(errors="replace").strip().splitlines()
+        raise NotConverted(f"the conversion ended with code {ran.returncode}: {said[-1] if said else 'it said nothing'}")
+    return OUTCOMES.validate_json(answer[-1])
+
+
 @dataclass(frozen=True, slots=True)
 class ConvertedFiles:
     """Of any number of models, in `folder`, which may be deleted at any time: they are made again."""
 
     folder: Path
+    convert: Callable[[Order], Outcome] = convert_apart
+    """Raises NotConverted."""
 
     def find(self, pretrained: PretrainedModel, stored: Stored) -> Path:
         """The folder of a model's converted files, which are made if need be. Raises ConfigError, NotConverted.
@@ -109,7 +132,11 @@ class ConvertedFiles:
             with tempfile.TemporaryDirectory(prefix=f"{wanted.name}.", dir=self.folder) as made:
                 making = Path(made) / "model"
                 making.mkdir(mode=0o700)
-                _convert(Order(pretrained, stored, making))
+                outcome = self.convert(Order(pretrained, stored, making))
+                if outcome.problems:
+                    raise ConfigError(*outcome.problems)
+                if outcome.reason:
+                    raise NotConverted(outcome.reason)
                 _seal(making)
                 making.rename(wanted)
         except OSError as exc:
@@ -168,30 +195,6 @@ def _name(pretrained: PretrainedModel, stored: Stored) -> str:
 
 def _readable(name: str) -> str:
     return re.sub(r"[^\w-]+", "-", name)[:60].strip("-")
-
-
-def _convert(order: Order) -> None:
-    command = [sys.executable, "-W", "ignore", "-m", _PROGRAM, str(os.getpid())]
-    try:
-        ran = subprocess.run(  # noqa: S603 - this program itself
-            command,
-            cwd=_ROOT,
-            input=ORDERS.dump_json(order),
-            capture_output=True,
-            timeout=CONVERT_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as exc:
-        raise NotConverted(f"the conversion took longer than {CONVERT_TIMEOUT_S:g} s") from exc
-    answer = ran.stdout.splitlines()
-    if ran.returncode or not answer:
-        said = ran.stderr.decode(errors="replace").strip().splitlines()
-        raise NotConverted(f"the conversion ended with code {ran.returncode}: {said[-1] if said else 'it said nothing'}")
-    outcome = OUTCOMES.validate_json(answer[-1])
-    if outcome.problems:
-        raise ConfigError(*outcome.problems)
-    if outcome.reason:
-        raise NotConverted(outcome.reason)
 
 
 def _seal(folder: Path) -> None:

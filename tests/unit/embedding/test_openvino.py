@@ -23,6 +23,7 @@ from ml_api.errors import ConfigError, ModelOutOfMemory, ModelUnavailable, NonFi
 from ml_api.metrics import Metrics
 from ml_api.services.encoder import load_model
 from ml_api.settings import Settings
+from tests.converted_models import converted_here
 from tests.prepared import prepared_image
 from tests.tiny_clip import DIM, EDGE_PX, build_tiny_clip
 from tests.unprivileged import NOBODY, open_folder, without_privileges
@@ -167,7 +168,7 @@ def test_files_that_are_half_there_are_made_again(pretrained, files, encoder, tm
     damage(first)
     (tmp_path / f"{first.name}.interrupted").mkdir()  # as a conversion that was killed leaves it
 
-    again = OpenVinoEncoder(pretrained, ConvertedFiles(tmp_path), precision="fp32")
+    again = OpenVinoEncoder(pretrained, converted_here(tmp_path), precision="fp32")
 
     np.testing.assert_allclose(embed_texts(again), expected, atol=TOLERANCE)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([first.name, "lock"])
@@ -176,7 +177,7 @@ def test_files_that_are_half_there_are_made_again(pretrained, files, encoder, tm
 def test_who_starts_together_converts_once(pretrained, tmp_path, caplog):
     caplog.set_level("INFO")
     with ThreadPoolExecutor(2) as starts:
-        found = list(starts.map(lambda _: ConvertedFiles(tmp_path).find(pretrained, "fp32"), range(2)))
+        found = list(starts.map(lambda _: converted_here(tmp_path).find(pretrained, "fp32"), range(2)))
 
     assert found[0] == found[1]
     assert [record.getMessage() for record in caplog.records if "this is done once" in record.getMessage()] == [
@@ -260,7 +261,7 @@ def test_weights_missing_from_the_file_are_not_made_up(tmp_path):
     save_file(tensors, weights, metadata={"format": "pt"})
 
     with pytest.raises(ConfigError, match="holey lacks some of its weights"):
-        OpenVinoEncoder(resolve(str(folder)), ConvertedFiles(tmp_path / "models"), precision="fp32")
+        OpenVinoEncoder(resolve(str(folder)), converted_here(tmp_path / "models"), precision="fp32")
 
 
 def test_weights_that_give_no_finite_vector_are_not_converted(tmp_path):
@@ -272,7 +273,7 @@ def test_weights_that_give_no_finite_vector_are_not_converted(tmp_path):
     save_file(tensors, weights, metadata={"format": "pt"})
 
     with pytest.raises(NotConverted, match="not finite"):
-        OpenVinoEncoder(resolve(str(folder)), ConvertedFiles(tmp_path / "models"), precision="fp32")
+        OpenVinoEncoder(resolve(str(folder)), converted_here(tmp_path / "models"), precision="fp32")
 
 
 def test_an_input_without_a_finite_vector_is_told_apart(encoder):
