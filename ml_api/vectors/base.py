@@ -97,6 +97,13 @@ class VectorStore(Protocol):
         """Every stored image, in no particular order, without loading them all at once."""
         ...
 
+    def scan(self, after: str = "") -> Iterator[tuple[list[ImageRecord], Vectors]]:
+        """Every record with its vector, in the order of ids, in batches; only those whose id follows `after`.
+
+        What is written meanwhile may or may not appear; nothing appears twice.
+        """
+        ...
+
     def count(self, deadline: Deadline | None = None) -> int: ...
 
     def source(self) -> str:

@@ -180,6 +180,9 @@ class CoalescingStore:
     def entries(self) -> Iterator[Entry]:
         return self._inner.entries()
 
+    def scan(self, after: str = "") -> Iterator[tuple[list[ImageRecord], Vectors]]:
+        return self._inner.scan(after)
+
     def count(self, deadline: Deadline | None = None) -> int:
         return self._inner.count(deadline)
 

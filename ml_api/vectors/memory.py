@@ -13,6 +13,8 @@ from ml_api.records import Entry, Hit, ImageRecord, Vectors
 from ml_api.vectors.base import Metric, SearchOptions
 from ml_api.vectors.validation import check_records, check_vectors, distinct_ids
 
+SCANNED_AT_ONCE = 1000
+
 
 class MemoryStore:
     """A VectorStore that compares a query with every vector it holds."""
@@ -81,6 +83,15 @@ class MemoryStore:
             records = list(self._records.values())
         for record in records:
             yield Entry(record.id, record.key, record.version, record.digest)
+
+    def scan(self, after: str = "") -> Iterator[tuple[list[ImageRecord], Vectors]]:
+        _ = self._dim
+        with self._lock:
+            ids = sorted(image_id for image_id in self._records if image_id > after)
+            rows = [(self._records[image_id], self._vectors[image_id]) for image_id in ids]
+        for start in range(0, len(rows), SCANNED_AT_ONCE):
+            some = rows[start : start + SCANNED_AT_ONCE]
+            yield [record for record, _ in some], np.stack([vector for _, vector in some])
 
     def count(self, deadline: Deadline | None = None) -> int:
         _ = self._dim

@@ -142,6 +142,33 @@ def test_what_was_deleted_is_nowhere_to_be_found(store):
     assert store.count() == 6
 
 
+def test_a_scan_shows_every_record_with_its_vector_in_the_order_of_ids(store):
+    records, vectors = gallery(60)
+    records[7] = replace(records[7], metadata={"tags": ["ü", None], "deep": {"n": 1.5}})
+    store.upsert(records, vectors)
+    given = {one.id: (one, vector) for one, vector in zip(records, vectors, strict=True)}
+    seen = [(one, vector) for some, rows in store.scan() for one, vector in zip(some, rows, strict=True)]
+    assert [one for one, _ in seen] == [given[image_id][0] for image_id in sorted(given)]
+    for one, vector in seen:
+        assert vector.dtype == np.float32
+        np.testing.assert_array_equal(vector, given[one.id][1])
+
+
+def test_a_scan_goes_on_behind_an_id(store):
+    records, vectors = gallery(20)
+    store.upsert(records, vectors)
+    ids = sorted(one.id for one in records)
+    assert [one.id for some, _ in store.scan(ids[11]) for one in some] == ids[12:]
+    assert list(store.scan(ids[-1])) == []
+
+
+def test_a_scan_takes_more_records_than_a_page_holds(store):
+    records, vectors = gallery(1100)
+    store.upsert(records, vectors)
+    seen = [one.id for some, _ in store.scan() for one in some]
+    assert seen == sorted(one.id for one in records)
+
+
 def test_deletes_are_seen_at_once_every_time(store):
     records, vectors = gallery(6)
     for _ in range(6):

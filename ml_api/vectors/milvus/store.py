@@ -33,6 +33,12 @@ IDS_AT_ONCE = 256
 
 ENTRIES_AT_ONCE = 5000
 
+SCANNED_AT_ONCE = 512
+"""Most whole records in one message of a server: with the longest keys and the largest metadata they fill half of it."""
+
+SCANNED_EMBEDDED = 5000
+"""Milvus Lite looks at every row for each page, so that its pages are large; its messages may be, too."""
+
 NO_IMAGE = "0" * schema.ID_CHARS
 
 _log = logging.getLogger(__name__)
@@ -112,26 +118,14 @@ class MilvusStore:
         return {row["id"]: schema.vector_of(row) for row in rows}
 
     def entries(self) -> Iterator[Entry]:
-        """In the order of ids, page by page: what is written meanwhile may or may not appear, nothing appears twice.
-
-        By hand and not with pymilvus's iterator, which makes a call without a timeout.
-        """
-        last = ""
-        while True:
-            page = self._open_now().query(
-                "entries",
-                filter=f'id > "{last}"',
-                limit=ENTRIES_AT_ONCE,
-                output_fields=schema.ENTRY_FIELDS,
-                consistency_level="Strong",
-                # Both words for "the smallest ids first", of newer servers and of 2.3.
-                iterator="True",
-                reduce_stop_for_best="True",
-            )
+        for page in self._pages("entries", schema.ENTRY_FIELDS, ENTRIES_AT_ONCE):
             yield from map(schema.entry_of, page)
-            if not page:
-                return
-            last = max(row["id"] for row in page)
+
+    def scan(self, after: str = "") -> Iterator[tuple[list[ImageRecord], Vectors]]:
+        at_once = SCANNED_EMBEDDED if self._endpoint.embedded else SCANNED_AT_ONCE
+        for page in self._pages("scan", [*schema.RECORD_FIELDS, schema.VECTOR], at_once, after):
+            page.sort(key=lambda row: str(row["id"]))
+            yield [schema.record_of(row) for row in page], np.stack([schema.vector_of(row) for row in page])
 
     def count(self, deadline: Deadline | None = None) -> int:
         [row] = self._open_now().query("count", deadline, filter="", output_fields=["count(*)"], consistency_level="Strong")
@@ -187,6 +181,27 @@ class MilvusStore:
         if opened is None:
             raise StoreUnavailable("the vector store is not open", reason="closed")
         return opened
+
+    def _pages(self, operation: str, fields: list[str], at_once: int, after: str = "") -> Iterator[list[schema.Row]]:
+        """All rows in the order of ids: what is written meanwhile may or may not appear, nothing appears twice.
+
+        By hand and not with pymilvus's iterator, which makes a call without a timeout.
+        """
+        while True:
+            page = self._open_now().query(
+                operation,
+                filter=f'id > "{after}"',
+                limit=at_once,
+                output_fields=fields,
+                consistency_level="Strong",
+                # Both words for "the smallest ids first", of newer servers and of 2.3.
+                iterator="True",
+                reduce_stop_for_best="True",
+            )
+            if not page:
+                return
+            yield page
+            after = max(row["id"] for row in page)
 
     def _rows(self, operation: str, ids: Sequence[str], fields: list[str], deadline: Deadline | None) -> Iterator[schema.Row]:
         self._open_now()
