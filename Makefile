@@ -48,7 +48,7 @@ sync: $(VENV)/.installed
 # --- checking --------------------------------------------------------------------------------------------------------
 
 test: lint $(VENV)/.milvus-server $(VENV)/.triton-server $(VENV)/.client-generator
-	@scripts/system-packages chromium nginx-light $(MONITORING)
+	@scripts/system-packages chromium nginx-light postgresql $(MONITORING)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # What is imported there stands in the requirements of users; tests and benchmarks have more (tests/structure/test_requirements.py).
@@ -101,7 +101,7 @@ $(VENV)/.client-generator: requirements-client-generator.txt $(VENV)/.installed
 	$(BIN)/python -m pip install $(QUIET) --upgrade --target $(VENV)/client-generator -r $<
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt requirements-otel.txt requirements-triton.txt $(VENV)/.installed
+$(VENV)/.installed-dev: requirements-dev.txt requirements-otel.txt requirements-postgresql.txt requirements-triton.txt $(VENV)/.installed
 	$(BIN)/python -m pip install $(QUIET) -r requirements-dev.txt -c constraints.txt
 	@touch $@
 

@@ -19,6 +19,7 @@
     │   │   ├── ModelOutOfMemory    ... for so many inputs at once; fewer may fit
     │   │   └── NonFiniteVector     ... for this input, of which the model makes NaN or infinity
     │   ├── StoreUnavailable
+    │   ├── DatabaseUnavailable
     │   └── CorpusUnavailable
     ├── DeadlineExceeded        the answer would have come too late
     ├── SyncRefused             a sync that looks like an accident, stopped before it changed anything
@@ -136,6 +137,10 @@ class StoreUnavailable(Unavailable):
     def __init__(self, detail: str, *, reason: StoreFailure = "failed", code: str | None = None) -> None:
         super().__init__(detail, code=code)
         self.reason = reason
+
+
+class DatabaseUnavailable(Unavailable):
+    code = "database-unavailable"
 
 
 class CorpusUnavailable(Unavailable):

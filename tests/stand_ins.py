@@ -2,6 +2,7 @@
 
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.thumbnails import ThumbnailCache, Thumbnails
+from ml_api.database import Database
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.health import Health
@@ -24,6 +25,7 @@ def stand_in_services(root, thumbnail_dir, limits, encoder=None, **replaced):
     indexer = Indexer(corpus, store, lambda: (preprocessor, encoder), decoder, metrics)
     indexer.run(indexer.plan())
     parts = {
+        "database": Database.open(str(thumbnail_dir.with_name("ml_api.sqlite3"))),
         "corpus": corpus,
         "thumbnails": Thumbnails(ThumbnailCache(thumbnail_dir, 2**20), decoder),
         "embedder": BatchingEncoder(encoder, metrics),

@@ -41,6 +41,7 @@ STATUS: dict[type[MlApiError], int] = {
     errors.NonFiniteVector: 503,
     errors.StoreUnavailable: 503,
     errors.CorpusUnavailable: 503,
+    errors.DatabaseUnavailable: 503,
     errors.DeadlineExceeded: 504,
     errors.SyncRefused: 409,
     errors.ConfigError: 500,

@@ -6,6 +6,7 @@ from ml_api import cores
 from ml_api.corpus.base import Corpus
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.thumbnails import ThumbnailCache
+from ml_api.database import Database
 from ml_api.errors import ConfigError
 from ml_api.images import Decoder, ImageLimits
 from ml_api.metrics import Metrics
@@ -24,6 +25,11 @@ def corpus_of(settings: Settings) -> Corpus:
         ignore=[pattern for pattern in map(str.strip, settings.ignore.split(",")) if pattern],
         follow_links=settings.follow_links,
     )
+
+
+def database_of(settings: Settings) -> Database:
+    """Close it. Raises ConfigError."""
+    return Database.open(settings.database_address)
 
 
 def thumbnail_cache_of(settings: Settings) -> ThumbnailCache:

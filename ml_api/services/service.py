@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ml_api import __version__, logs
 from ml_api.corpus.base import Corpus
 from ml_api.corpus.thumbnails import Thumbnails
+from ml_api.database import Database
 from ml_api.embedding.base import Embedder, Preprocessor
 from ml_api.health import Health
 from ml_api.images import Decoder, ImageLimits
@@ -18,7 +19,7 @@ from ml_api.metrics.sync import SyncFile
 from ml_api.periodic import PeriodicTask
 from ml_api.search import Searcher
 from ml_api.services.encoder import load_model
-from ml_api.services.parts import corpus_of, decoder_of, milvus_store, thumbnail_cache_of
+from ml_api.services.parts import corpus_of, database_of, decoder_of, milvus_store, thumbnail_cache_of
 from ml_api.settings import Settings
 from ml_api.spans import Spans, wanted
 from ml_api.vectors.base import VectorStore
@@ -47,6 +48,7 @@ class Services:
 
     metrics: Metrics
     decoder: Decoder
+    database: Database
     corpus: Corpus
     thumbnails: Thumbnails
     preprocessor: Preprocessor
@@ -68,7 +70,7 @@ class Services:
         with ExitStack() as last_first:
             if self.spans is not None:
                 last_first.callback(self.spans.close)
-            for part in (self.embedder, self.decoder, self.store, self.background):
+            for part in (self.embedder, self.decoder, self.database, self.store, self.background):
                 last_first.callback(part.close)
 
 
@@ -86,6 +88,7 @@ def build_services(settings: Settings) -> Services:
         metrics = background.enter_context(_metrics_of_service(settings))
         spans = undo.enter_context(closing(Spans(settings.environment))) if wanted(os.environ) else None
         decoder = undo.enter_context(closing(decoder_of(settings, metrics)))  # early: it imports while the model is loaded
+        database = undo.enter_context(closing(database_of(settings)))
         pretrained = resolve(settings.model, settings.text_model)
         milvus = milvus_store(settings, metrics)
         store = undo.enter_context(closing(CoalescingStore(milvus, metrics, timeout_s=settings.request_timeout_s)))
@@ -98,6 +101,7 @@ def build_services(settings: Settings) -> Services:
         services = Services(
             metrics=metrics,
             decoder=decoder,
+            database=database,
             corpus=corpus,
             thumbnails=Thumbnails(thumbnail_cache_of(settings), decoder),
             preprocessor=preprocessor,

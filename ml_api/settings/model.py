@@ -68,8 +68,18 @@ class Settings(BaseModel):
     ] = ""
     data_dir: Annotated[
         FullPath,
-        Field(description="Folder of all data: the embedded store, cached thumbnails, converted models, the metrics of syncs."),
+        Field(
+            description="Folder of all data: the embedded store, the database, cached thumbnails, converted models, "
+            "the metrics of syncs."
+        ),
     ] = Path("data")
+    database_url: Annotated[
+        SecretStr,
+        Field(
+            description="PostgreSQL database for the service's own state (jobs, keys), `postgresql://user:password@host/name`; "
+            "empty for a SQLite file in the data folder."
+        ),
+    ] = SecretStr("")
     thumbnail_cache_bytes: Annotated[
         int,
         Field(
@@ -184,6 +194,11 @@ class Settings(BaseModel):
     def store_uri(self) -> str:
         """A Milvus server's address, or the absolute path of the embedded store."""
         return self.milvus_uri or str(self.data_dir / "milvus.db")
+
+    @property
+    def database_address(self) -> str:
+        """A database's URL, with its password, or the path of a SQLite file."""
+        return self.database_url.get_secret_value() or str(self.data_dir / "ml_api.sqlite3")
 
     @property
     def thumbnails(self) -> Path:

@@ -4,12 +4,14 @@ import uuid
 
 import pytest
 
+from ml_api.database import Database
 from ml_api.metrics import Metrics
 from ml_api.vectors.coalescing import CoalescingStore
 from ml_api.vectors.memory import MemoryStore
 from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
 from tests.contracts.samples import DIM, MODEL
 from tests.milvus_server import MilvusServer
+from tests.postgresql_server import PostgresServer
 
 BACKENDS = ("memory", "coalesced", "milvus-lite", "milvus")
 """`coalesced` is a CoalescingStore over a MemoryStore."""
@@ -76,3 +78,24 @@ def make_store(request, tmp_path):
     yield make
     for store in made:
         store.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server():
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request, tmp_path):
+    """Of a database that holds nothing yet."""
+    if request.param == "sqlite":
+        return str(tmp_path / "state.sqlite3")
+    return request.getfixturevalue("postgresql_server").new_database()
+
+
+@pytest.fixture
+def database(database_url):
+    opened = Database.open(database_url)
+    yield opened
+    opened.close()

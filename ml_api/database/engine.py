@@ -1,0 +1,193 @@
+"""The connection to the database: transactions, timeouts, migrations, and the translation of its errors."""
+
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
+
+from ml_api.errors import ConfigError, DatabaseUnavailable
+
+TIMEOUT_S: Final = 5
+"""For a connection, for another's transaction to end, and for one statement."""
+POOL: Final = 8
+"""Connections at most; requests use one for milliseconds."""
+_MIGRATING: Final = 0x6D6C_6170_69
+"""Key of PostgreSQL's advisory lock while one process migrates and the others wait."""
+_BEGIN: Final = "ml_api_begin"
+"""Execution option of a connection: the statement that begins its transactions on SQLite."""
+
+_log = logging.getLogger(__name__)
+
+
+class Database:
+    """Opened, migrated, ready. May be used from any thread; not across a fork."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Use `open`."""
+        self._engine = engine
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """`url` is SQLAlchemy's, or the path of a SQLite file. Creates what is missing, and migrates what is older.
+
+        Raises ConfigError, also for a database that a newer version of this program has written.
+        """
+        engine = _engine(url)
+        try:
+            _migrate(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(engine)
+
+    @property
+    def location(self) -> str:
+        """For messages; without the password."""
+        return _shown(self._engine.url)
+
+    @property
+    def backend(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._engine.dialect.name
+
+    def read(self) -> AbstractContextManager[Session]:
+        """A transaction that only reads. Raises DatabaseUnavailable."""
+        return self._transaction("BEGIN")
+
+    def write(self) -> AbstractContextManager[Session]:
+        """A transaction, durable when the context ends, undone if it ends in an error. Raises DatabaseUnavailable.
+
+        On SQLite writers wait for each other from the start: one that began to read would fail when it came to write.
+        """
+        return self._transaction("BEGIN IMMEDIATE")
+
+    def ping(self) -> None:
+        """Raise DatabaseUnavailable if it does not answer."""
+        with self.read() as session:
+            session.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Safe to call twice."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self, begin: Literal["BEGIN", "BEGIN IMMEDIATE"]) -> Iterator[Session]:
+        with (
+            translated(self.location),
+            self._engine.connect().execution_options(**{_BEGIN: begin}) as connection,
+            Session(connection, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+
+@contextmanager
+def translated(location: str) -> Iterator[None]:
+    """Raises DatabaseUnavailable for what the database or its driver raises; a violated constraint is the caller's to handle."""
+    try:
+        yield
+    except DBAPIError as exc:
+        if type(exc).__name__ == "IntegrityError":
+            raise
+        raise DatabaseUnavailable(f"The database {location} does not answer ({_first_line(exc.orig)}).") from exc
+    except PoolTimeoutError as exc:
+        raise DatabaseUnavailable(f"All {POOL} connections of the database {location} are in use.") from exc
+
+
+def _engine(url: str) -> Engine:
+    """Raises ConfigError."""
+    if "://" not in url:
+        return _sqlite(Path(url))
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            return _sqlite(Path(parsed.database or ""))
+        if parsed.get_backend_name() != "postgresql":
+            raise ConfigError(f"ML_API_DATABASE_URL: {_shown(parsed)} is neither a SQLite nor a PostgreSQL database")
+        return create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_size=POOL,
+            max_overflow=0,
+            pool_timeout=TIMEOUT_S,
+            pool_pre_ping=True,
+            connect_args={
+                "connect_timeout": TIMEOUT_S,
+                "options": f"-c statement_timeout={TIMEOUT_S}s -c lock_timeout={TIMEOUT_S}s",
+            },
+        )
+    except (ArgumentError, NoSuchModuleError) as exc:
+        raise ConfigError("ML_API_DATABASE_URL is no address of a database, such as postgresql://user:password@host/name") from exc
+    except ModuleNotFoundError as exc:
+        raise ConfigError("PostgreSQL needs a driver: `pip install -r requirements-postgresql.txt`") from exc
+
+
+def _sqlite(path: Path) -> Engine:
+    """Raises ConfigError."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # private: keys' hashes lie here
+    except OSError as exc:
+        raise ConfigError(f"the database {path} cannot be opened: {exc.strerror}") from exc
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        pool_size=POOL,
+        max_overflow=0,
+        pool_timeout=TIMEOUT_S,
+        connect_args={"timeout": TIMEOUT_S, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # else sqlite3 begins transactions of its own accord, and too late
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN IMMEDIATE"))
+
+    return engine
+
+
+def _migrate(engine: Engine) -> None:
+    """One process at a time. Raises ConfigError."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    script = ScriptDirectory.from_config(config)
+    try:
+        with engine.connect() as connection, connection.begin():
+            if engine.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATING})
+            found = MigrationContext.configure(connection).get_current_revision()
+            if found is not None and found not in {revision.revision for revision in script.walk_revisions()}:
+                raise ConfigError(
+                    f"the database {_shown(engine.url)} was written by a newer version of this program (revision {found}; this one "
+                    f"knows up to {script.get_current_head()}): install that version, or name another database"
+                )
+            if found != script.get_current_head():
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+                _log.info("database     %s, at revision %s", _shown(engine.url), script.get_current_head())
+    except DBAPIError as exc:
+        raise ConfigError(f"the database {_shown(engine.url)} cannot be used: {_first_line(exc.orig)}") from exc
+
+
+def _shown(url: URL) -> str:
+    return url.database or "" if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+
+
+def _first_line(exc: BaseException | None) -> str:
+    return next(iter(str(exc).splitlines()), type(exc).__name__)

@@ -1,0 +1,85 @@
+"""The tables of the service's own database, as `migrations` leave them (a test compares the two).
+
+Times are seconds since the epoch, UTC, as everywhere in this application.
+"""
+
+from typing import Any, ClassVar
+
+from sqlalchemy import JSON, Double, ForeignKey, Index, MetaData, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Json = JSON().with_variant(JSONB(), "postgresql")
+
+
+class Table(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar = {dict[str, Any]: Json, float: Double()}
+
+
+class JobRow(Table):
+    """One sync, wanted, running or over."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    corpus: Mapped[str]
+    """Location of the corpus; of one corpus one job is active at a time."""
+    state: Mapped[str]
+    """`queued`, `running`, `succeeded`, `failed`, `refused` or `stopped`."""
+    options: Mapped[dict[str, Any]]
+    requested_at: Mapped[float]
+    started_at: Mapped[float | None]
+    ended_at: Mapped[float | None]
+    seen_at: Mapped[float]
+    """When its owner last said that it is alive; a job whose owner is silent for long is taken over."""
+    owner: Mapped[str] = mapped_column(default="")
+    stop_wanted: Mapped[bool] = mapped_column(default=False)
+    done: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int] = mapped_column(default=0)
+    report: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    error: Mapped[str] = mapped_column(default="")
+
+    __table_args__ = (
+        Index(
+            "ux_jobs_active",
+            "corpus",
+            unique=True,
+            sqlite_where=text("state IN ('queued', 'running')"),
+            postgresql_where=text("state IN ('queued', 'running')"),
+        ),
+    )
+
+
+class JobFileRow(Table):
+    """A file of a job's report that was not simply unchanged."""
+
+    __tablename__ = "job_files"
+
+    job: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str]
+    outcome: Mapped[str]
+    code: Mapped[str] = mapped_column(default="")
+    """Stable slug of the reason; empty where nothing went wrong."""
+    reason: Mapped[str] = mapped_column(default="")
+
+
+class FailureRow(Table):
+    """A file that could not be indexed: not read again until it, the limits or the decoders change."""
+
+    __tablename__ = "failures"
+
+    corpus: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[str]
+    made_with: Mapped[str]
+    code: Mapped[str]
+    reason: Mapped[str]

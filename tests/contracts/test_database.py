@@ -1,0 +1,172 @@
+"""The service's own database, on SQLite and on PostgreSQL."""
+
+import os
+import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import IntegrityError
+
+import ml_api.database
+from ml_api.database import Database
+from ml_api.database.tables import FailureRow, Table
+from ml_api.errors import ConfigError, DatabaseUnavailable
+
+MIGRATIONS = Path(ml_api.database.__file__).with_name("migrations")
+
+
+def failure(key):
+    return FailureRow(corpus="/photos", key=key, version="1", made_with="x", code="image-damaged", reason="broken")
+
+
+def count(database):
+    with database.read() as session:
+        return session.scalar(select(func.count()).select_from(FailureRow))
+
+
+def test_what_was_written_is_there_after_it_is_opened_again(database_url):
+    first = Database.open(database_url)
+    with first.write() as session:
+        session.add(failure("a.jpg"))
+    first.close()
+
+    again = Database.open(database_url)
+
+    with again.read() as session:
+        assert session.scalar(select(FailureRow.reason)) == "broken"
+    again.close()
+
+
+def test_a_transaction_that_fails_leaves_nothing(database):
+    def fail_late():
+        with database.write() as session:
+            session.add(failure("a.jpg"))
+            session.flush()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_late()
+    assert count(database) == 0
+
+
+def test_a_violated_constraint_is_the_callers(database):
+    with database.write() as session:
+        session.add(failure("a.jpg"))
+    with pytest.raises(IntegrityError), database.write() as session:
+        session.add(failure("a.jpg"))
+
+
+def test_who_reads_first_and_then_writes_loses_nothing_beside_others(database):
+    def add(number):
+        with database.write() as session:
+            known = session.scalar(select(func.count()).select_from(FailureRow))
+            session.add(failure(f"{number}-{known}.jpg"))
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(add, range(64)))
+    assert count(database) == 64
+
+
+def test_a_reader_does_not_wait_for_a_writer(database):
+    with database.write() as session:
+        session.add(failure("a.jpg"))
+        session.flush()
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(count, database).result(3) == 0
+
+
+def test_the_tables_are_what_the_migrations_make(database):
+    with database.read() as session:
+        context = MigrationContext.configure(session.connection())
+        assert compare_metadata(context, Table.metadata) == []
+
+
+def test_several_processes_may_open_a_new_database_at_once(database_url):
+    barrier = threading.Barrier(4)
+
+    def open_one(_):
+        barrier.wait()
+        Database.open(database_url).close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(open_one, range(4)))
+
+
+def test_a_database_of_a_newer_version_is_refused_by_name(database_url):
+    database = Database.open(database_url)
+    with database.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    location = database.location
+    database.close()
+
+    with pytest.raises(ConfigError) as refused:
+        Database.open(database_url)
+
+    assert f"the database {location} was written by a newer version of this program (revision 9999" in str(refused.value)
+
+
+def test_there_is_one_line_of_migrations():
+    assert len(ScriptDirectory(str(MIGRATIONS)).get_heads()) == 1
+
+
+def test_a_sqlite_file_is_private(tmp_path):
+    Database.open(str(tmp_path / "data" / "state.sqlite3")).close()
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "data" / "state.sqlite3").stat().st_mode) == 0o600
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path):
+    path = tmp_path / "state.sqlite3"
+    path.write_text("not a database, though it has some length" * 100)
+    with pytest.raises(ConfigError, match=r"state\.sqlite3 cannot be used: file is not a database"):
+        Database.open(str(path))
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql://root:secret@host/name", "mysql://root:***@host/name is neither a SQLite nor a PostgreSQL database"),
+        ("nonsense://", "nonsense:// is neither"),
+        ("postgresql://user:secret@127.0.0.1:1/name", r"postgresql\+psycopg://user:\*\*\*@127.0.0.1:1/name cannot be used"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_named_without_its_password(url, said):
+    with pytest.raises(ConfigError, match=said.replace("***", r"\*\*\*") if "\\" not in said else said) as refused:
+        Database.open(url)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_server_that_dies_is_unavailable_and_comes_back_by_itself(postgresql_server):
+    database = Database.open(postgresql_server.new_database())
+    postgresql_server.stop()
+    try:
+        with pytest.raises(DatabaseUnavailable, match="does not answer"):
+            count(database)
+    finally:
+        postgresql_server.start()
+    assert count(database) == 0
+    database.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+def test_a_full_disk_loses_nothing_and_is_named(tmp_path):
+    import subprocess
+
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=False, capture_output=True).returncode:
+        pytest.skip("this machine does not let root mount")
+    try:
+        database = Database.open(str(disk / "state.sqlite3"))
+        with pytest.raises(DatabaseUnavailable, match="disk is full"), database.write() as session:
+            session.add_all(failure(f"{number}.jpg" + "x" * 1000) for number in range(2000))
+        assert count(database) == 0
+        database.close()
+    finally:
+        subprocess.run(["umount", disk], check=True)
