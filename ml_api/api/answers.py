@@ -1,6 +1,6 @@
 """From the application's values to the JSON that clients see."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Final
@@ -9,7 +9,7 @@ from flask import Response, g, url_for
 from pydantic import BaseModel
 
 from ml_api import stages, tracing
-from ml_api.api.schemas import HitAnswer, Links, SearchAnswer, StoredImage, Timings
+from ml_api.api.schemas import HitAnswer, Links, ListAnswer, SearchAnswer, StoredImage, Timings
 from ml_api.records import ImageRecord
 from ml_api.search import SearchResult
 from ml_api.vectors.base import SearchOptions
@@ -40,12 +40,21 @@ def search_answer(result: SearchResult, options: SearchOptions, model: str) -> R
 
 
 def stored_image(record: ImageRecord) -> Response:
-    body = StoredImage(
-        **_shown(record, _linking()),
+    return json_answer(_stored(record, _linking()))
+
+
+def stored_images(records: Iterable[ImageRecord], following: str | None) -> Response:
+    """One page of the listing; `following` is the cursor of the next one, if there is one."""
+    links_to = _linking()
+    return json_answer(ListAnswer(images=[_stored(record, links_to) for record in records], next=following))
+
+
+def _stored(record: ImageRecord, links_to: Callable[[ImageRecord], Links]) -> StoredImage:
+    return StoredImage(
+        **_shown(record, links_to),
         digest=record.digest,
         indexed_at=datetime.fromtimestamp(record.indexed_at, UTC).isoformat(timespec="milliseconds"),
     )
-    return json_answer(body)
 
 
 def _shown(record: ImageRecord, links_to: Callable[[ImageRecord], Links]) -> dict[str, Any]:

@@ -28,6 +28,11 @@ _IMAGE: schemas.JsonObject = {
         "similar": f"/v1/images/{DRAWN_ID}/similar",
     },
 }
+_STORED: schemas.JsonObject = {
+    **_IMAGE,
+    "digest": "d276df21138139b3d9bece2cfdfa998fc4ba433ec7e77cb2acc84a439410d84f",
+    "indexed_at": "2026-11-27T15:15:37.490+00:00",
+}
 ANSWERS: dict[type, schemas.JsonObject] = {
     schemas.SearchAnswer: {
         "query_id": _REQUEST_ID,
@@ -37,11 +42,8 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "hits": [{**_IMAGE, "score": 0.485519}],
         "timings_ms": {"fetch": 0, "decode": 0, "prepare": 0.446, "queue": 0.262, "embed": 6.649, "search": 3.948, "total": 13.294},
     },
-    schemas.StoredImage: {
-        **_IMAGE,
-        "digest": "d276df21138139b3d9bece2cfdfa998fc4ba433ec7e77cb2acc84a439410d84f",
-        "indexed_at": "2026-11-27T15:15:37.490+00:00",
-    },
+    schemas.StoredImage: _STORED,
+    schemas.ListAnswer: {"images": [_STORED], "next": DRAWN_ID},
     schemas.ModelAnswer: {
         "name": "demo model (small CLIP trained on drawn scenes)",
         "revision": "ac71b59d217b",

@@ -6,14 +6,15 @@ from flask import Blueprint, Response, request
 
 from ml_api import images
 from ml_api.api import services
-from ml_api.api.answers import stored_image
+from ml_api.api.answers import stored_image, stored_images
 from ml_api.api.observe import elsewhere
 from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_STORE, TIMEOUT, operation
-from ml_api.api.parsing import image_id_of, request_deadline
-from ml_api.api.schemas import JsonObject, StoredImage
+from ml_api.api.parsing import image_id_of, query_parameters, request_deadline
+from ml_api.api.schemas import JsonObject, ListAnswer, ListParameters, StoredImage
+from ml_api.corpus.metadata import comparable
 from ml_api.deadline import Deadline
 from ml_api.errors import CorpusUnavailable, NotFound
-from ml_api.records import ImageRecord
+from ml_api.records import Entry, ImageRecord
 
 blueprint = Blueprint("images", __name__, url_prefix="/v1/images")
 
@@ -29,6 +30,45 @@ NOT_MODIFIED = {"304": {"description": "What the client holds (`If-None-Match`) 
 NOT_STORED = ("invalid-id", "invalid-query", "not-found", *NO_STORE, *LATE)
 NO_FILE = ("image-too-large", "corpus-unavailable")
 A_YEAR_S = 31_536_000
+SCANNED = 10_000
+"""Entries whose keys one request of the listing compares with a prefix."""
+
+
+@blueprint.get("")
+@operation(
+    "list_images",
+    "List the stored images",
+    tag="images",
+    description="Page by page, in the order of ids: with `next` as the `cursor` of the following request, until `next` is null. "
+    "Every image that is stored all the while comes exactly once, whatever is added and removed meanwhile.",
+    answer=ListAnswer,
+    query=ListParameters,
+    parameters=(TIMEOUT,),
+    fails=("invalid-query", *NO_STORE, *LATE),
+)
+def listing() -> Response:
+    wanted, deadline = query_parameters(ListParameters), request_deadline()
+    entries, following = _page(wanted, deadline)
+    stored = services().store.get([entry.id for entry in entries], deadline)
+    return stored_images((stored[entry.id] for entry in entries if entry.id in stored), following)
+
+
+def _page(wanted: ListParameters, deadline: Deadline) -> tuple[list[Entry], str | None]:
+    """The images of a page, and the cursor of the next.
+
+    Keys are compared here and not by the store, as no text of a client's becomes part of an expression. So that a rare prefix
+    holds no thread for long, the search for it ends after SCANNED entries, and the next request continues there.
+    """
+    prefix, after, found = comparable(wanted.prefix), wanted.cursor or "", list[Entry]()
+    at_once = SCANNED if prefix else wanted.limit + 1
+    page = services().store.page(after, at_once, deadline)
+    for entry in page:
+        if len(found) == wanted.limit:
+            return found, after
+        after = entry.id
+        if comparable(entry.key).startswith(prefix):
+            found.append(entry)
+    return found, after if len(page) == at_once else None
 
 
 @blueprint.get("/<image_id>")

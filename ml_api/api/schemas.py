@@ -4,8 +4,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from ml_api.records import is_image_id
+from ml_api.vectors.base import MAX_KEY_BYTES
+
 MAX_LIMIT = 100
 MAX_OFFSET = 10_000
+MAX_LISTED = 1000
+"""Images in one answer of the listing."""
 MAX_QUERY_CHARS = 1000
 TEXT_BODY_BYTES = 64 * 1024
 """Of a search by text as JSON: five times the longest text, each character of it escaped."""
@@ -16,6 +21,8 @@ RED_SQUARE = (
 """An image small enough to stand in the documentation."""
 
 JsonObject = dict[str, Any]
+
+ID_PATTERN = "^[0-9a-f]{32}$"
 
 
 def _encodable(text: str) -> str:
@@ -33,6 +40,12 @@ def _not_blank(text: str) -> str:
 def _whole(number: Any) -> Any:
     """JSON has one kind of number: 10.0 is the integer 10."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _cursor(text: str) -> str:
+    if not is_image_id(text):
+        raise ValueError("must be the `next` of an answer before, as it stands there")
+    return text
 
 
 class _Request(BaseModel):
@@ -79,6 +92,24 @@ class ImageQuery(_Request):
     ]
 
 
+class ListParameters(_Request):
+    limit: Annotated[
+        int,
+        Field(ge=1, le=MAX_LISTED, description="How many images to return at most.", examples=[10]),
+        BeforeValidator(_whole),
+    ] = 100
+    cursor: Annotated[
+        str | None,
+        Field(description="Where to continue: `next` of the answer before.", json_schema_extra={"pattern": ID_PATTERN}),
+        AfterValidator(lambda text: text if text is None else _cursor(text)),
+    ] = None
+    prefix: Annotated[
+        str,
+        Field(max_length=MAX_KEY_BYTES, description="Beginning of the keys, such as a folder: `dogs/`."),
+        AfterValidator(_encodable),
+    ] = ""
+
+
 class _Answer(BaseModel):
     """What we send."""
 
@@ -93,7 +124,7 @@ class Links(_Answer):
 
 
 class ImageAnswer(_Answer):
-    id: Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="Stable id, derived from the key.")]
+    id: Annotated[str, Field(pattern=ID_PATTERN, description="Stable id, derived from the key.")]
     key: Annotated[str, Field(description="Path of the file below the corpus root.")]
     width: Annotated[int, Field(description="Pixels, as displayed.")]
     height: Annotated[int, Field(description="Pixels, as displayed.")]
@@ -108,6 +139,13 @@ class StoredImage(ImageAnswer):
 
 class HitAnswer(ImageAnswer):
     score: Annotated[float, Field(description="Similarity in the collection's metric; higher is closer.")]
+
+
+class ListAnswer(_Answer):
+    images: Annotated[
+        list[StoredImage], Field(description="In the order of ids. With `prefix` there may be fewer than `limit`, or none.")
+    ]
+    next: Annotated[str | None, Field(description="`cursor` of the next page; null on the last one.")]
 
 
 class Timings(_Answer):
@@ -172,5 +210,14 @@ class Problem(_Answer):
 
 
 REQUESTS: tuple[type[_Request], ...] = (TextQuery, ImageQuery)
-ANSWERS: tuple[type[_Answer], ...] = (SearchAnswer, StoredImage, ModelAnswer, StatsAnswer, AliveAnswer, ReadyAnswer, Problem)
+ANSWERS: tuple[type[_Answer], ...] = (
+    SearchAnswer,
+    StoredImage,
+    ListAnswer,
+    ModelAnswer,
+    StatsAnswer,
+    AliveAnswer,
+    ReadyAnswer,
+    Problem,
+)
 """What the OpenAPI document describes by name."""

@@ -93,8 +93,15 @@ class VectorStore(Protocol):
         """The stored vectors (dim,) by id; ids that are not stored are absent."""
         ...
 
-    def entries(self) -> Iterator[Entry]:
-        """Every stored image, in no particular order, without loading them all at once."""
+    def entries(self, after: str = "", until: str = "") -> Iterator[Entry]:
+        """The stored images with ids above `after` and up to `until` ("" is no bound), in the order of ids, page by page.
+
+        An image that is stored all the while appears exactly once; one that comes or goes meanwhile may appear or not.
+        """
+        ...
+
+    def page(self, after: str, limit: int, deadline: Deadline | None = None) -> list[Entry]:
+        """The `limit` (1 to MAX_WINDOW) images with the smallest ids above `after`, in the order of ids; fewer only at the end."""
         ...
 
     def scan(self, after: str = "") -> Iterator[tuple[list[ImageRecord], Vectors]]:

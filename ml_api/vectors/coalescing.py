@@ -177,8 +177,11 @@ class CoalescingStore:
     def vectors(self, ids: Sequence[str], deadline: Deadline | None = None) -> dict[str, npt.NDArray[np.float32]]:
         return self._inner.vectors(ids, deadline)
 
-    def entries(self) -> Iterator[Entry]:
-        return self._inner.entries()
+    def entries(self, after: str = "", until: str = "") -> Iterator[Entry]:
+        return self._inner.entries(after, until)
+
+    def page(self, after: str, limit: int, deadline: Deadline | None = None) -> list[Entry]:
+        return self._inner.page(after, limit, deadline)
 
     def scan(self, after: str = "") -> Iterator[tuple[list[ImageRecord], Vectors]]:
         return self._inner.scan(after)

@@ -11,7 +11,7 @@ from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.records import Entry, Hit, ImageRecord, Vectors
 from ml_api.vectors.base import Metric, SearchOptions
-from ml_api.vectors.validation import check_records, check_vectors, distinct_ids
+from ml_api.vectors.validation import check_bounds, check_page, check_records, check_vectors, distinct_ids
 
 SCANNED_AT_ONCE = 1000
 
@@ -77,12 +77,20 @@ class MemoryStore:
         with self._lock:
             return {image_id: self._vectors[image_id].copy() for image_id in distinct if image_id in self._vectors}
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self, after: str = "", until: str = "") -> Iterator[Entry]:
+        yield from self._between(after, until)
+
+    def page(self, after: str, limit: int, deadline: Deadline | None = None) -> list[Entry]:
+        check_page(limit)
+        _require_time(deadline)
+        return self._between(after, "")[:limit]
+
+    def _between(self, after: str, until: str) -> list[Entry]:
         _ = self._dim
+        check_bounds(after, until)
         with self._lock:
-            records = list(self._records.values())
-        for record in records:
-            yield Entry(record.id, record.key, record.version, record.digest)
+            records = [record for id_, record in self._records.items() if after < id_ and (id_ <= until or not until)]
+        return [Entry(one.id, one.key, one.version, one.digest) for one in sorted(records, key=lambda record: record.id)]
 
     def scan(self, after: str = "") -> Iterator[tuple[list[ImageRecord], Vectors]]:
         _ = self._dim

@@ -8,7 +8,7 @@ import numpy as np
 
 from ml_api.errors import InvalidInput
 from ml_api.records import ImageRecord, Vectors, is_image_id
-from ml_api.vectors.base import MAX_KEY_BYTES, MAX_METADATA_BYTES
+from ml_api.vectors.base import MAX_KEY_BYTES, MAX_METADATA_BYTES, MAX_WINDOW
 
 MAX_VERSION_BYTES = 512
 DIGEST_CHARS = 64
@@ -20,6 +20,16 @@ def distinct_ids(ids: Sequence[str]) -> list[str]:
         if not is_image_id(text):
             raise ValueError(f"{text!r} is not an image id (32 hex digits)")
     return list(dict.fromkeys(ids))
+
+
+def check_bounds(after: str, until: str) -> None:
+    """Bounds of a range of ids, each of which may be empty. Raises ValueError, for the reason of `distinct_ids`."""
+    distinct_ids([bound for bound in (after, until) if bound])
+
+
+def check_page(limit: int) -> None:
+    if not 1 <= limit <= MAX_WINDOW:
+        raise ValueError(f"a page of {limit} images: at least 1, and at most {MAX_WINDOW}")
 
 
 def check_vectors(vectors: Vectors, dim: int) -> None:

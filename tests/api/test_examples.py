@@ -40,6 +40,7 @@ def shape(value):
     [
         (schemas.SearchAnswer, f"{SEARCH}&limit=1"),
         (schemas.StoredImage, "/v1/images/{id}"),
+        (schemas.ListAnswer, "/v1/images?limit=1"),
         (schemas.ModelAnswer, "/v1/model"),
         (schemas.StatsAnswer, "/v1/stats"),
         (schemas.AliveAnswer, "/livez"),
@@ -198,6 +199,7 @@ def test_operations_are_called_by_what_they_do(document):
         "get_model",
         "get_readiness",
         "get_stats",
+        "list_images",
         "search_by_image",
         "search_by_text",
         "search_by_text_in_json",

@@ -201,6 +201,55 @@ def test_entries_name_every_image_once(store):
     assert set(entries) == {Entry(one.id, one.key, one.version, one.digest) for one in records}
 
 
+def test_entries_come_in_the_order_of_ids_between_two_bounds(store):
+    records, vectors = gallery(300)
+    store.upsert(records, vectors)
+    ids = sorted(one.id for one in records)
+    assert [entry.id for entry in store.entries()] == ids
+    assert [entry.id for entry in store.entries(ids[99])] == ids[100:]
+    assert [entry.id for entry in store.entries(until=ids[99])] == ids[:100]
+    assert [entry.id for entry in store.entries(ids[99], ids[199])] == ids[100:200]
+    assert [entry.id for entry in store.entries("7" + "f" * 31)] == [one for one in ids if one[0] in "89abcdef"]
+    assert list(store.entries(ids[-1])) == []
+
+
+def test_pages_name_every_image_once_though_others_come_and_go(store):
+    records, vectors = gallery(120)
+    store.upsert(records, vectors)
+    staying, seen, after = {one.id for one in records[20:]}, [], ""
+    while page := store.page(after, 7):
+        seen += [entry.id for entry in page]
+        after = page[-1].id
+        if len(seen) == 35:
+            store.delete([one.id for one in records[:20]])
+            store.upsert([replace(one, version="v2") for one in records[20:60]], vectors[20:60])
+            store.upsert([record(f"new {number}") for number in range(30)], unit_vectors(30, seed=5))
+    assert seen == sorted(set(seen))
+    assert staying <= set(seen)
+
+
+def test_a_page_ends_with_the_images(store):
+    assert store.page("", 5) == []
+    records, vectors = gallery(6)
+    store.upsert(records, vectors)
+    entries = list(store.entries())
+    assert store.page("", 6) == store.page("", MAX_WINDOW) == entries
+    assert store.page(entries[3].id, 5) == entries[4:]
+
+
+@pytest.mark.parametrize("hostile", [text for text in HOSTILE_IDS if text])
+def test_a_bound_that_is_no_id_never_reaches_the_store(store, hostile):
+    for call in (lambda: store.page(hostile, 5), lambda: list(store.entries(hostile)), lambda: list(store.entries("", hostile))):
+        with pytest.raises(ValueError, match="not an image id"):
+            call()
+
+
+@pytest.mark.parametrize("limit", [0, -1, MAX_WINDOW + 1])
+def test_a_page_has_a_size_that_the_store_can_give(store, limit):
+    with pytest.raises(ValueError, match="a page of"):
+        store.page("", limit)
+
+
 def test_what_was_written_is_seen_before_and_after_a_flush(store):
     records, vectors = gallery(60)
     store.upsert(records[:30], vectors[:30])
@@ -364,6 +413,7 @@ def test_a_store_that_is_not_open_says_so(make_store, backend):
         lambda: store.search(axis(0), SearchOptions(1)),
         lambda: store.get([]),
         lambda: next(store.entries()),
+        lambda: store.page("", 1),
         lambda: store.upsert([record("a")], axis(0)),
     ):
         with pytest.raises(StoreUnavailable, match="not open"):
@@ -399,6 +449,7 @@ READS = {
     "get": lambda store, deadline: store.get([image_id("kept")], deadline),
     "vectors": lambda store, deadline: store.vectors([image_id("kept")], deadline),
     "count": lambda store, deadline: store.count(deadline),
+    "page": lambda store, deadline: store.page("", 1, deadline),
 }
 
 

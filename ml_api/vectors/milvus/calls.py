@@ -51,6 +51,26 @@ class OpenCollection:
         with self.reading(operation, deadline) as timeout_s:
             return list(self.client.query(self.collection, timeout=timeout_s, **what))
 
+    def page(  # noqa: PLR0913 - what a page is
+        self, operation: str, fields: list[str], limit: int, after: str, *, until: str = "", deadline: Deadline | None = None
+    ) -> list[Row]:
+        """The `limit` rows with the smallest ids above `after`, in the order of ids. Both bounds were checked to be hex, or empty.
+
+        By hand and not with pymilvus's iterator, which makes a call without a timeout.
+        """
+        rows = self.query(
+            operation,
+            deadline,
+            filter=f'id > "{after}"' + (f' and id <= "{until}"' if until else ""),
+            limit=limit,
+            output_fields=fields,
+            consistency_level="Strong",
+            # Both words for "the smallest ids first", of newer servers and of 2.3.
+            iterator="True",
+            reduce_stop_for_best="True",
+        )
+        return sorted(rows, key=lambda row: str(row["id"]))
+
     def flush(self) -> None:
         """For Access alone, which knows when nobody else is inside."""
         timeout_s = self.write_timeout_s

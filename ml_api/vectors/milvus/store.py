@@ -20,7 +20,7 @@ from ml_api.vectors.milvus.calls import OpenCollection
 from ml_api.vectors.milvus.collection import SOURCE, CollectionSpec, VectorIndex, open_collection
 from ml_api.vectors.milvus.connection import MilvusEndpoint, connect
 from ml_api.vectors.milvus.failures import startup_failures
-from ml_api.vectors.validation import check_records, check_vectors, distinct_ids
+from ml_api.vectors.validation import check_bounds, check_page, check_records, check_vectors, distinct_ids
 
 OPEN_TIMEOUT_S = 120.0
 """Least patience with loading a collection: after a crash Milvus Lite replays its log, measured up to 29 s."""
@@ -117,14 +117,20 @@ class MilvusStore:
         rows = self._rows("vectors", ids, ["id", schema.VECTOR], deadline)
         return {row["id"]: schema.vector_of(row) for row in rows}
 
-    def entries(self) -> Iterator[Entry]:
-        for page in self._pages("entries", schema.ENTRY_FIELDS, ENTRIES_AT_ONCE):
+    def entries(self, after: str = "", until: str = "") -> Iterator[Entry]:
+        check_bounds(after, until)
+        for page in self._pages("entries", schema.ENTRY_FIELDS, ENTRIES_AT_ONCE, after, until):
             yield from map(schema.entry_of, page)
 
+    def page(self, after: str, limit: int, deadline: Deadline | None = None) -> list[Entry]:
+        check_page(limit)
+        check_bounds(after, "")
+        return list(map(schema.entry_of, self._open_now().page("page", schema.ENTRY_FIELDS, limit, after, deadline=deadline)))
+
     def scan(self, after: str = "") -> Iterator[tuple[list[ImageRecord], Vectors]]:
+        check_bounds(after, "")
         at_once = SCANNED_EMBEDDED if self._endpoint.embedded else SCANNED_AT_ONCE
         for page in self._pages("scan", [*schema.RECORD_FIELDS, schema.VECTOR], at_once, after):
-            page.sort(key=lambda row: str(row["id"]))
             yield [schema.record_of(row) for row in page], np.stack([schema.vector_of(row) for row in page])
 
     def count(self, deadline: Deadline | None = None) -> int:
@@ -182,26 +188,13 @@ class MilvusStore:
             raise StoreUnavailable("the vector store is not open", reason="closed")
         return opened
 
-    def _pages(self, operation: str, fields: list[str], at_once: int, after: str = "") -> Iterator[list[schema.Row]]:
-        """All rows in the order of ids: what is written meanwhile may or may not appear, nothing appears twice.
-
-        By hand and not with pymilvus's iterator, which makes a call without a timeout.
-        """
-        while True:
-            page = self._open_now().query(
-                operation,
-                filter=f'id > "{after}"',
-                limit=at_once,
-                output_fields=fields,
-                consistency_level="Strong",
-                # Both words for "the smallest ids first", of newer servers and of 2.3.
-                iterator="True",
-                reduce_stop_for_best="True",
-            )
-            if not page:
-                return
+    def _pages(
+        self, operation: str, fields: list[str], at_once: int, after: str = "", until: str = ""
+    ) -> Iterator[list[schema.Row]]:
+        """All rows in the order of ids: what is written meanwhile may or may not appear, nothing appears twice."""
+        while page := self._open_now().page(operation, fields, at_once, after, until=until):
             yield page
-            after = max(row["id"] for row in page)
+            after = str(page[-1]["id"])
 
     def _rows(self, operation: str, ids: Sequence[str], fields: list[str], deadline: Deadline | None) -> Iterator[schema.Row]:
         self._open_now()
