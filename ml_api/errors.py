@@ -3,6 +3,7 @@
     MlApiError
     ├── InvalidInput            the caller sent something that can never work
     │   ├── InvalidQuery        ... a search text or parameter
+    │   ├── InvalidKey          ... a key under which no corpus keeps an image
     │   ├── InvalidImage        ... bytes that are not an image we can embed
     │   │   └── TooCostly       ... or one that takes too much time or memory to decode
     │   ├── TooLarge            ... more than a limit allows
@@ -13,6 +14,8 @@
     │   ├── UnsupportedMedia    ... in a content type we do not read
     │   └── Misdirected         ... to a host name that is not ours
     ├── NotFound                no such image
+    ├── CorpusReadOnly          images are looked at here, never written or deleted
+    ├── InsufficientStorage     no room is left to write what was sent
     ├── Overloaded              the queue is full; try again later
     ├── Unavailable             a part we depend on does not answer; try again later
     │   ├── ModelUnavailable
@@ -49,6 +52,10 @@ class InvalidInput(MlApiError):
 
 class InvalidQuery(InvalidInput):
     code = "invalid-query"
+
+
+class InvalidKey(InvalidInput):
+    code = "invalid-key"
 
 
 class InvalidImage(InvalidInput):
@@ -96,6 +103,14 @@ class Misdirected(InvalidInput):
 
 class NotFound(MlApiError):
     code = "not-found"
+
+
+class CorpusReadOnly(MlApiError):
+    code = "corpus-read-only"
+
+
+class InsufficientStorage(MlApiError):
+    code = "insufficient-storage"
 
 
 class Overloaded(MlApiError):

@@ -24,6 +24,7 @@ REFUSED = "ml_api.refused"
 STATUS: dict[type[MlApiError], int] = {
     errors.InvalidInput: 400,
     errors.InvalidQuery: 400,
+    errors.InvalidKey: 400,
     errors.InvalidImage: 422,
     errors.TooCostly: 422,
     errors.TooLarge: 413,
@@ -34,6 +35,8 @@ STATUS: dict[type[MlApiError], int] = {
     errors.UnsupportedMedia: 415,
     errors.Misdirected: 421,
     errors.NotFound: 404,
+    errors.CorpusReadOnly: 403,
+    errors.InsufficientStorage: 507,
     errors.Overloaded: 503,
     errors.Unavailable: 503,
     errors.ModelUnavailable: 503,
@@ -93,7 +96,7 @@ def register(app: Flask) -> None:
             _count_rejected(type(error))
         if isinstance(error, errors.DeadlineExceeded):
             _log.warning("%s: %s", error.slug, error.detail)  # possibly the client's own timeout; a traceback would not help
-        elif status == 503:
+        elif status in {503, 507}:  # as long as the outage, or the full disk, lasts, for every request
             outages.tell(error.slug, f"{error.slug}: {error.detail}", logging.ERROR, error)
         elif status >= 500:
             _log.error("%s: %s", error.slug, error.detail, exc_info=error)

@@ -1,4 +1,4 @@
-"""The contract of a corpus: listing, reading and metadata of images. It raises errors of `errors.py` only."""
+"""The contract of a corpus: listing, reading, writing and metadata of images. It raises errors of `errors.py` only."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
+from ml_api.deadline import Deadline
 from ml_api.images import SUFFIXES
 
 ENDINGS_SHOWN = 5
@@ -18,7 +19,7 @@ class CorpusFile:
 
     key: str
     version: str
-    """Size and modification time: tells a change without reading the file."""
+    """Size and modification time of a file, ETag of an object: tells a change without reading the bytes."""
 
 
 class PassedOver(StrEnum):
@@ -109,15 +110,49 @@ class Corpus(Protocol):
         """The place of the corpus, for messages and to tell it from another corpus."""
         ...
 
-    def list(self, coverage: Coverage | None = None) -> Iterator[CorpusFile]:
-        """Every image file, in the order of keys; `coverage` records what is left out.
+    @property
+    def writable(self) -> bool:
+        """False if it is known that `write` and `delete` would raise CorpusReadOnly; asks nobody outside this machine."""
+        ...
+
+    def list(self, coverage: Coverage | None = None, prefix: str = "") -> Iterator[CorpusFile]:
+        """Every image file whose key begins with `prefix`, in the order of keys; `coverage` records what is left out.
 
         A folder that cannot be listed does not affect the others. Raises CorpusUnavailable only if the root cannot be listed.
         """
         ...
 
-    def read(self, key: str, max_bytes: int) -> bytes:
-        """The file's bytes. Raises NotFound, TooLarge, or CorpusUnavailable if it may exist but cannot be read."""
+    def version(self, key: str) -> str:
+        """The version that a listing would give for this key. Raises NotFound if it would not list it, or CorpusUnavailable.
+
+        Who stores what was read asks for the version before reading: a file that changes in between then counts as changed.
+        """
+        ...
+
+    def read(self, key: str, max_bytes: int, deadline: Deadline | None = None) -> bytes:
+        """The file's bytes.
+
+        Raises NotFound, TooLarge, DeadlineExceeded, or CorpusUnavailable if it may exist but cannot be read.
+        """
+        ...
+
+    def write(self, key: str, data: bytes) -> str:
+        """Write a file, or replace it, and return its version. Readers see the old bytes or all the new ones, whatever dies when.
+
+        Once it has returned, the file is durable. Raises InvalidKey, with the rule, for keys under which a listing would not show
+        the file; CorpusReadOnly; InsufficientStorage, with nothing written; CorpusUnavailable, after which it may be written.
+        """
+        ...
+
+    def delete(self, key: str) -> None:
+        """Delete a file. Raises InvalidKey, NotFound, CorpusReadOnly or CorpusUnavailable."""
+        ...
+
+    def key_of(self, place: str) -> str | None:
+        """The key of what a notification names: `bucket/object` or a URL for a bucket, a path or `file://` for a folder.
+
+        None for places outside the corpus. Whether the corpus lists the key is for `version` to say.
+        """
         ...
 
     def metadata(self) -> Metadata:

@@ -2,56 +2,102 @@
 
 import errno
 import os
+import stat
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
+from urllib.parse import unquote, urlsplit
 
 from ml_api.corpus.base import CorpusFile, Coverage, Metadata
-from ml_api.corpus.ignoring import LEADS_OUT
+from ml_api.corpus.ignoring import LEADS_OUT, Patterns, read_rules
+from ml_api.corpus.keys import Selection, no_path
 from ml_api.corpus.metadata import read_metadata
-from ml_api.corpus.walking import LEADS_NOWHERE, Walk
-from ml_api.errors import ConfigError, CorpusUnavailable, NotFound, TooLarge
+from ml_api.corpus.walking import LEADS_NOWHERE, Walk, identity_of
+from ml_api.corpus.writing import FolderWriter, version_of
+from ml_api.deadline import Deadline
+from ml_api.errors import ConfigError, CorpusUnavailable, MlApiError, NotFound, TooLarge
 
 
 class FolderCorpus:
     """A Corpus in the folder `root`.
 
-    `ours` are folders that this application writes; they are never listed. `ignore` are patterns in .gitignore syntax. With
-    `follow_links`, linked folders and files outside the root belong to the corpus: whoever can create links in it decides what
-    is shown.
+    `ours` are folders that this application writes; they are never listed. `ignore` and `include` are patterns in .gitignore
+    syntax. With `follow_links`, linked folders and files outside the root belong to the corpus: whoever can create links in it
+    decides what is shown.
     """
 
-    def __init__(self, root: Path, *, ours: Collection[Path] = (), ignore: Sequence[str] = (), follow_links: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        ours: Collection[Path] = (),
+        ignore: Sequence[str] = (),
+        include: Sequence[str] = (),
+        follow_links: bool = False,
+    ) -> None:
         if not root.is_dir():
             raise ConfigError(f"the corpus {root} is not a folder")
+        self._given = root.absolute()
         self._root = root.resolve()
-        self._ours = [path.resolve() for path in ours]
-        self._ignore = tuple(ignore)
+        self._ours = [path for path in (path.resolve() for path in ours) if not self._root.is_relative_to(path)]
+        self._patterns = Patterns(tuple(ignore), tuple(include))
         self._follow_links = follow_links
+        self._writer = FolderWriter(self._root, self._is_ours, follow_links=follow_links)
 
     @property
     def location(self) -> str:
         return os.fsencode(self._root).decode("utf-8", "backslashreplace")
 
-    def list(self, coverage: Coverage | None = None) -> Iterator[CorpusFile]:
+    @property
+    def writable(self) -> bool:
+        return os.access(self._root, os.W_OK | os.X_OK)
+
+    def list(self, coverage: Coverage | None = None, prefix: str = "") -> Iterator[CorpusFile]:
         """As in Corpus; hidden names are never listed. Raises ConfigError if the ignore patterns cannot be read."""
         coverage = Coverage() if coverage is None else coverage
-        return Walk(self._root, self._ignore, self._ours, coverage, follow_links=self._follow_links).files()
+        return Walk(self._root, self._patterns, self._ours, coverage, follow_links=self._follow_links).files(prefix)
 
-    def read(self, key: str, max_bytes: int) -> bytes:
+    def version(self, key: str) -> str:
+        try:
+            if no_path(key) or self._selection().passed_over(key) or not self._may_read(key) or not self._enters_folder_of(key):
+                raise _no_file(key)
+            status = (self._root / key).stat()
+        except OSError as exc:
+            raise _unreadable(key, exc) from exc
+        if not stat.S_ISREG(status.st_mode):
+            raise _no_file(key)
+        return version_of(status)
+
+    def read(self, key: str, max_bytes: int, deadline: Deadline | None = None) -> bytes:  # noqa: ARG002 - disks know none
         path = self._root / key
         try:
             if not self._may_read(key) or not path.is_file():
-                raise NotFound(f"the corpus holds no file {key!r}")
+                raise _no_file(key)
             with path.open("rb") as file:
                 data = file.read(max_bytes + 1)
         except OSError as exc:
-            if exc.errno in LEADS_NOWHERE:
-                raise NotFound(f"the corpus holds no file {key!r}") from exc
-            raise CorpusUnavailable(f"cannot be read: {exc.strerror}") from exc
+            raise _unreadable(key, exc) from exc
         if len(data) > max_bytes:
             raise TooLarge(f"the file has more than {max_bytes:,} bytes, the largest allowed", code="image-too-large")
         return data
+
+    def write(self, key: str, data: bytes) -> str:
+        self._selection().require_new(key)
+        return self._writer.write(key, data)
+
+    def delete(self, key: str) -> None:
+        self._selection().require(key)
+        try:
+            self._writer.delete(key)
+        except FileNotFoundError as exc:
+            raise _no_file(key) from exc
+
+    def key_of(self, place: str) -> str | None:
+        path = Path(unquote(urlsplit(place).path) if place.startswith("file://") else place)
+        for root in (self._root, self._given):  # a notification names the folder as it was given, or with links resolved
+            if path.is_relative_to(root) and not no_path(key := path.relative_to(root).as_posix()):
+                return key
+        return None
 
     def metadata(self) -> Metadata:
         return read_metadata(self._open)
@@ -65,6 +111,24 @@ class FolderCorpus:
             raise PermissionError(errno.EPERM, LEADS_OUT)
         return path.open("rb")
 
+    def _selection(self) -> Selection:
+        return Selection(read_rules(self._root, self._patterns, follow_links=self._follow_links))
+
+    def _enters_folder_of(self, key: str) -> bool:
+        """Whether a walk enters every folder above the file, and the file itself is no link into our own folders."""
+        folder = self._root
+        for name in key.split("/")[:-1]:
+            folder /= name
+            if folder.is_symlink() and (not self._follow_links or Path(os.path.realpath(folder)).is_relative_to(self._root)):
+                return False
+            if self._is_ours(folder.stat()):
+                return False
+        target = Path(os.path.realpath(self._root / key, strict=True))
+        return not any(target.is_relative_to(ours) for ours in self._ours)
+
+    def _is_ours(self, folder: os.stat_result) -> bool:
+        return (folder.st_dev, folder.st_ino) in map(identity_of, self._ours)
+
     def _may_read(self, key: str) -> bool:
         """Whether the key stays inside the root: by its parts if links are followed, else with links resolved."""
         if self._follow_links:
@@ -73,3 +137,11 @@ class FolderCorpus:
             return (self._root / key).resolve().is_relative_to(self._root)
         except (ValueError, RuntimeError):  # a name with a NUL, a loop of links
             return False
+
+
+def _no_file(key: str) -> NotFound:
+    return NotFound(f"the corpus holds no file {key!r}")
+
+
+def _unreadable(key: str, exc: OSError) -> MlApiError:
+    return _no_file(key) if exc.errno in LEADS_NOWHERE else CorpusUnavailable(f"cannot be read: {exc.strerror}")

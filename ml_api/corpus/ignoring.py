@@ -4,7 +4,8 @@ Syntax of the patterns: https://git-scm.com/docs/gitignore#_pattern_format
 """
 
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
@@ -34,25 +35,41 @@ SYSTEM_FOLDERS = frozenset(
 """Names in lower case. They hold deleted files, copies, or thumbnails."""
 
 
-class IgnoreRules:
-    """System folders and `patterns`; the last matching pattern decides. Raises ConfigError for an invalid pattern."""
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """Patterns in .gitignore syntax: of files and folders that are left out, and, if there are any, of the only files listed."""
 
-    def __init__(self, patterns: Iterable[str] = ()) -> None:
-        lines = list(patterns)
-        try:
-            self._own = GitIgnoreSpec.from_lines(lines) if lines else None
-        except ValueError as exc:
-            raise ConfigError(f"an ignore pattern is not in .gitignore syntax: {exc}") from exc
+    ignore: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+
+
+class IgnoreRules:
+    """System folders and patterns; the last matching pattern decides. Raises ConfigError for an invalid pattern."""
+
+    def __init__(self, ignore: Iterable[str] = (), include: Iterable[str] = ()) -> None:
+        self._ignored = _spec(ignore)
+        self._included = _spec(include)
 
     def ignores(self, key: str) -> bool:
         """Whether the file, or the folder if `key` ends in a slash, is ignored. Everything below an ignored folder is, too."""
-        if key.endswith("/") and key[:-1].rpartition("/")[2].lower() in SYSTEM_FOLDERS:
+        folder = key.endswith("/")
+        if folder and key[:-1].rpartition("/")[2].lower() in SYSTEM_FOLDERS:
             return True
-        return self._own is not None and self._own.match_file(key)
+        if self._ignored is not None and self._ignored.match_file(key):
+            return True
+        return not folder and self._included is not None and not self._included.match_file(key)
 
 
-def read_rules(root: Path, configured: Sequence[str], *, follow_links: bool) -> IgnoreRules:
-    """The `configured` patterns and those of the file `.mlapiignore` in the folder, a path without links.
+def _spec(patterns: Iterable[str]) -> GitIgnoreSpec | None:
+    lines = list(patterns)
+    try:
+        return GitIgnoreSpec.from_lines(lines) if lines else None
+    except ValueError as exc:
+        raise ConfigError(f"a pattern is not in .gitignore syntax: {exc}") from exc
+
+
+def read_rules(root: Path, patterns: Patterns, *, follow_links: bool) -> IgnoreRules:
+    """The `patterns` that are configured, and those of the file `.mlapiignore` in the folder, a path without links.
 
     Raises ConfigError if that file cannot be read: without it, files would be indexed that must not be.
     """
@@ -67,4 +84,4 @@ def read_rules(root: Path, configured: Sequence[str], *, follow_links: bool) -> 
         own = []
     except OSError as exc:
         raise ConfigError(f"{path} cannot be read: {exc.strerror}") from exc
-    return IgnoreRules([*configured, *own])
+    return IgnoreRules([*patterns.ignore, *own], patterns.include)

@@ -7,13 +7,16 @@ followed; then every folder outside is entered once, which ends loops.
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ml_api.corpus.base import CorpusFile, Coverage, PassedOver, is_image
-from ml_api.corpus.ignoring import IgnoreRules, read_rules
+from ml_api.corpus.ignoring import IgnoreRules, Patterns, read_rules
 from ml_api.corpus.metadata import METADATA_FILES
+from ml_api.corpus.writing import ABANDONED_S, UNFINISHED, version_of
 from ml_api.errors import CorpusUnavailable
 
 LEADS_NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
@@ -34,24 +37,29 @@ class _Entry:
 
 
 class Walk:
-    """One listing of `root`, a path without links. `ignore` are patterns, `ours` folders that this application writes."""
+    """One listing of the files below `root`, a path without links. `ours` are folders that this application writes."""
 
-    def __init__(self, root: Path, ignore: Sequence[str], ours: Iterable[Path], coverage: Coverage, *, follow_links: bool) -> None:
+    def __init__(self, root: Path, patterns: Patterns, ours: Sequence[Path], coverage: Coverage, *, follow_links: bool) -> None:
         self._root = root
-        self._ignore = ignore
+        self._patterns = patterns
         self._rules = IgnoreRules()
-        self._ours = {found for path in ours if not root.is_relative_to(path) and (found := _identity(path)) is not None}
-        self._our_paths = [path for path in ours if not root.is_relative_to(path)]
+        self._our_paths = ours
+        self._ours = {found for path in ours if (found := identity_of(path)) is not None}
         self._coverage = coverage
         self._follow_links = follow_links
+        self._prefix = ""
         self._entered: set[Identity] = set()
 
-    def files(self) -> Iterator[CorpusFile]:
-        """Raises CorpusUnavailable if the root cannot be listed, ConfigError if its ignore patterns cannot be read."""
+    def files(self, prefix: str = "") -> Iterator[CorpusFile]:
+        """The files whose keys begin with `prefix`.
+
+        Raises CorpusUnavailable if the root cannot be listed, ConfigError if its ignore patterns cannot be read.
+        """
+        self._prefix = prefix
         entries = self._entries(str(self._root), "")
         if (reason := self._coverage.unlisted.get("")) is not None:
             raise CorpusUnavailable(f"the corpus {self._root} cannot be listed: {reason}")
-        self._rules = read_rules(self._root, self._ignore, follow_links=self._follow_links)
+        self._rules = read_rules(self._root, self._patterns, follow_links=self._follow_links)
         open_folders = [iter(entries)]
         while open_folders:
             entry = next(open_folders[-1], None)
@@ -71,9 +79,14 @@ class Walk:
         except OSError as exc:
             self._coverage.unlisted[prefix] = _reason(exc)
             return []
-        visible = [entry for entry in listed if not entry.name.startswith(".")]
-        self._coverage.pass_over(PassedOver.HIDDEN, len(listed) - len(visible))
+        wanted = [entry for entry in listed if self._may_hold(f"{prefix}{entry.name}") and not _being_written(entry)]
+        visible = [entry for entry in wanted if not entry.name.startswith(".")]
+        self._coverage.pass_over(PassedOver.HIDDEN, len(wanted) - len(visible))
         return sorted(filter(None, (self._entry(entry, prefix) for entry in visible)), key=lambda entry: entry.key)
+
+    def _may_hold(self, key: str) -> bool:
+        """Whether the file or folder is, or may hold, what the listing is limited to."""
+        return key.startswith(self._prefix) or self._prefix.startswith(f"{key}/")
 
     def _entry(self, entry: os.DirEntry[str], prefix: str) -> _Entry | None:
         key = f"{prefix}{entry.name}"
@@ -109,7 +122,7 @@ class Walk:
         return why is None
 
     def _ours_or_known(self, folder: _Entry) -> PassedOver | None:
-        identity = _identity(Path(folder.found.path)) if self._ours or self._follow_links else None
+        identity = identity_of(Path(folder.found.path)) if self._ours or self._follow_links else None
         if identity in self._ours:
             return PassedOver.OURS
         if not self._follow_links or identity is None:
@@ -139,7 +152,7 @@ class Walk:
         if not stat.S_ISREG(status.st_mode):
             self._coverage.pass_over(PassedOver.SPECIAL)
             return None
-        return CorpusFile(entry.key, f"{status.st_size}-{status.st_mtime_ns}")
+        return CorpusFile(entry.key, version_of(status))
 
     def _why_not(self, target: str) -> PassedOver | None:
         """What keeps a link to the file `target` out, if anything."""
@@ -148,7 +161,17 @@ class Walk:
         return None if self._follow_links or Path(target).is_relative_to(self._root) else PassedOver.LINK
 
 
-def _identity(folder: Path) -> Identity | None:
+def _being_written(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a file that is being written. Removes those of killed processes."""
+    if not entry.name.startswith(UNFINISHED):
+        return False
+    with suppress(OSError):
+        if time.time() - entry.stat(follow_symlinks=False).st_mtime > ABANDONED_S:
+            Path(entry.path).unlink()
+    return True
+
+
+def identity_of(folder: Path) -> Identity | None:
     try:
         status = folder.stat()
     except OSError:

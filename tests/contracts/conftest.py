@@ -1,4 +1,4 @@
-"""Every implementation of the VectorStore contract, each as a fresh and empty store."""
+"""Every implementation of the contracts of stores and corpora, each fresh and empty."""
 
 import uuid
 
@@ -9,6 +9,7 @@ from ml_api.metrics import Metrics
 from ml_api.vectors.coalescing import CoalescingStore
 from ml_api.vectors.memory import MemoryStore
 from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
+from tests.contracts.corpora import FolderPlace
 from tests.contracts.samples import DIM, MODEL
 from tests.milvus_server import MilvusServer
 from tests.postgresql_server import PostgresServer
@@ -99,3 +100,8 @@ def database(database_url):
     opened = Database.open(database_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(params=["folder"])
+def place(request, tmp_path):
+    return FolderPlace(tmp_path / "corpus")

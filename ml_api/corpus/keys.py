@@ -1,0 +1,103 @@
+"""Keys: paths below the root of a corpus, with forward slashes. Which ones an image may have, and which ones a listing shows."""
+
+from collections.abc import Iterator
+
+from ml_api.corpus.base import PassedOver, is_image
+from ml_api.corpus.ignoring import IgnoreRules
+from ml_api.errors import InvalidKey
+
+MAX_KEY_BYTES = 1024
+"""In UTF-8. Buckets take no longer ones (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html)."""
+
+SHOWN_CHARACTERS = 80
+
+
+def no_path(key: str) -> str:
+    """Why no file in a folder can have this key; empty if one can. Object stores take keys of any form."""
+    if not key:
+        return "it is empty"
+    if "\0" in key:
+        return "it has a NUL character"
+    if key.startswith("/"):
+        return "it begins with a slash; it is relative to the corpus"
+    parts = key.split("/")
+    if "" in parts:
+        return "it has an empty part: a slash at the end, or two in a row"
+    if "." in parts or ".." in parts:
+        return "it has a part '.' or '..'"
+    return ""
+
+
+class Selection:
+    """Which keys belong to the corpus, judged by the key alone: no hidden names, no ignored ones, endings of images."""
+
+    def __init__(self, rules: IgnoreRules) -> None:
+        self._rules = rules
+        self._clear = ""
+        """The folder that was found to be part of the corpus last: most keys lie in the same folder as the one before."""
+
+    def passed_over(self, key: str) -> tuple[PassedOver, str] | None:
+        """Why a listing leaves out the file with this key, and the key of the file or folder (with a slash) that decides it."""
+        for folder in self._folders_to_judge(key):
+            if _name(folder).startswith("."):
+                return PassedOver.HIDDEN, folder
+            if self._rules.ignores(folder):
+                return PassedOver.IGNORED, folder
+        self._clear = key[: key.rfind("/") + 1]
+        if _name(key).startswith("."):
+            return PassedOver.HIDDEN, key
+        if not is_image(key):
+            return PassedOver.OTHER_ENDING, key
+        return (PassedOver.IGNORED, key) if self._rules.ignores(key) else None
+
+    def require(self, key: str) -> None:
+        """Raises InvalidKey, naming the rule, if the corpus lists no file with this key."""
+        _refuse(key, no_path(key) or self._why_not_listed(key))
+
+    def require_new(self, key: str) -> None:
+        """As `require`; also for keys that are listed where there are, and that nobody should make."""
+        _refuse(key, _unwise(key))
+        self.require(key)
+
+    def _folders_to_judge(self, key: str) -> Iterator[str]:
+        clear = self._clear  # once: other threads judge keys meanwhile
+        if key.rfind("/") + 1 == len(clear) and key.startswith(clear):
+            return
+        end = key.find("/")
+        while end >= 0:
+            yield key[: end + 1]
+            end = key.find("/", end + 1)
+
+    def _why_not_listed(self, key: str) -> str:
+        if (found := self.passed_over(key)) is None:
+            return ""
+        why, place = found
+        match why:
+            case PassedOver.HIDDEN:
+                return f"the name {_name(place)!r} begins with a dot, and hidden files are not listed"
+            case PassedOver.OTHER_ENDING:
+                return "its ending is not that of an image"
+        return f"{place!r} is ignored here (ML_API_IGNORE, ML_API_INCLUDE, .mlapiignore and folders of systems)"
+
+
+def _refuse(key: str, problem: str) -> None:
+    if problem:
+        shown = key[:SHOWN_CHARACTERS] + ("…" if len(key) > SHOWN_CHARACTERS else "")
+        raise InvalidKey(f"no image can have the key {shown!r}: {problem}")
+
+
+def _unwise(key: str) -> str:
+    """Why no image should be written under this key; empty if it may."""
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        return "it is not valid Unicode"
+    if size > MAX_KEY_BYTES:
+        return f"it has {size:,} bytes; at most {MAX_KEY_BYTES:,} are allowed"
+    if any(ord(character) < 32 or ord(character) == 127 for character in key):
+        return "it has a control character, such as NUL or a line break"
+    return ""
+
+
+def _name(key: str) -> str:
+    return key.rstrip("/").rpartition("/")[2]
