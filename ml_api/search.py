@@ -8,14 +8,14 @@ import numpy.typing as npt
 
 from ml_api import stages
 from ml_api.deadline import Deadline
-from ml_api.embedding.base import Embedder, Modality, Prepared, Preprocessor
+from ml_api.embedding.base import Embedder, Prepared, Preprocessor
 from ml_api.errors import MlApiError, NotFound
 from ml_api.images import RgbPixels
 from ml_api.metrics import Metrics
 from ml_api.records import Hit
 from ml_api.stages import stage
 from ml_api.vectors.base import SearchOptions, VectorStore
-from ml_api.vocabulary import Stage
+from ml_api.vocabulary import Modality, Stage
 
 
 @dataclass(frozen=True, slots=True)

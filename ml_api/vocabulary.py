@@ -1,6 +1,11 @@
 """The words that metrics, log lines and dashboards share, each declared once. Imports nothing: the command line reads them."""
 
 from enum import StrEnum
+from typing import Final, Literal
+
+Modality = Literal["text", "image"]
+"""The kinds of inputs that a model embeds."""
+MODALITIES: Final[tuple[Modality, ...]] = ("text", "image")
 
 
 class Operation(StrEnum):

@@ -6,16 +6,14 @@ and remembered vectors are about the pass alone, and that what cannot be prepare
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ml_api.images.fit import Fit, RgbPixels
 from ml_api.records import ModelInfo, Vectors
-
-Modality = Literal["text", "image"]
-MODALITIES: Final[tuple[Modality, ...]] = ("text", "image")
+from ml_api.vocabulary import Modality
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,11 @@ class Repeats:
     def _start(self, kind: str) -> None:
         timer = threading.Timer(self._every_s, self._sum_up, [kind])
         timer.daemon = True
-        timer.start()
+        try:
+            timer.start()
+        except RuntimeError:  # no more threads are to be had, or the interpreter ends: the next line of this kind is a first one
+            with self._lock:
+                del self._lines[kind]
 
     def _sum_up(self, kind: str) -> None:
         with self._lock:

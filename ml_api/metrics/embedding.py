@@ -5,8 +5,8 @@ from typing import Final
 
 from ml_api.metrics.catalogue import SECONDS, Catalogue
 from ml_api.records import ModelInfo
+from ml_api.vocabulary import MODALITIES
 
-MODALITIES: Final = ("text", "image")
 BATCH_SIZES: Final = tuple(2**power for power in range(9))
 BATCH_SECONDS: Final = SECONDS[1:]
 NORMS: Final = (0.5, 0.9, 0.99, 0.999, 1.001, 1.01, 1.1, 2)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from ml_api.metrics.catalogue import Catalogue
-from ml_api.metrics.embedding import BATCH_SIZES, MODALITIES
+from ml_api.metrics.embedding import BATCH_SIZES
 from ml_api.stages import Timed
-from ml_api.vocabulary import Operation, Stage
+from ml_api.vocabulary import MODALITIES, Operation, Stage
 
 SIMILARITIES: Final = tuple(step / 20 for step in range(21))
 HITS: Final = (0, 1, 2, 5, 10, 20, 50, 100)

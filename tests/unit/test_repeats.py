@@ -55,3 +55,16 @@ def test_figures_in_a_message_make_no_other_kind_of_it(lines):
         ("model: gone", 1, True),
         ("store: busy after 0.5 s (49 times)", 49, False),
     ]
+
+
+def test_where_no_thread_is_to_be_had_the_next_line_is_a_first_one_again(lines, monkeypatch):
+    def refuse(_timer):
+        raise RuntimeError("can't start new thread")
+
+    repeats = Repeats(logging.getLogger("ml_api.tests.repeats"), every_s=60)
+    with monkeypatch.context() as machine:
+        machine.setattr("threading.Timer.start", refuse)
+        tell(repeats, "store", "down")
+    tell(repeats, "store", "down still")
+
+    assert [lines.next() for _ in range(2)] == [("store: down", 1, True), ("store: down still", 1, True)]

@@ -13,8 +13,9 @@ from typing import Final
 
 import numpy as np
 
-from ml_api.embedding.base import Encoder, Modality, Prepared, Preprocessor
+from ml_api.embedding.base import Encoder, Prepared, Preprocessor
 from ml_api.errors import ModelOutOfMemory
+from ml_api.vocabulary import Modality
 
 MAX_BATCH: Final = 64
 _OVERHEAD: Final = 0.05

@@ -16,7 +16,7 @@ from typing import Final, cast
 import numpy as np
 
 from ml_api import tracing
-from ml_api.embedding.base import Embedded, Encoder, Modality, Prepared
+from ml_api.embedding.base import Embedded, Encoder, Prepared
 from ml_api.embedding.batching.costs import MAX_BATCH, TYPICAL, PassCost
 from ml_api.embedding.batching.queue import BatchQueue, Waiting
 from ml_api.embedding.splitting import Ceiling, Parts
@@ -24,6 +24,7 @@ from ml_api.errors import DeadlineExceeded, MlApiError, ModelOutOfMemory, ModelU
 from ml_api.metrics import Metrics
 from ml_api.metrics.embedding import InputOutcome
 from ml_api.records import ModelInfo, Vectors
+from ml_api.vocabulary import Modality
 
 CLOSE_TIMEOUT_S: Final = 10.0
 

@@ -13,9 +13,10 @@ from time import perf_counter
 from typing import Final
 
 from ml_api import tracing
-from ml_api.embedding.base import Embedded, Modality, Prepared
+from ml_api.embedding.base import Embedded, Prepared
 from ml_api.embedding.batching.costs import PassCost, units
 from ml_api.errors import ModelUnavailable
+from ml_api.vocabulary import Modality
 
 _LOOK_AHEAD: Final = 512
 """How many of the oldest are considered for a batch, so that choosing stays cheap however long the queue may get."""

@@ -1,5 +1,7 @@
 """From the library's processor to ours: what it does to text and images, said in a form that needs neither it nor torch."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
@@ -37,14 +39,21 @@ def preprocessor_of(pretrained: PretrainedModel) -> PretrainedPreprocessor:
     from transformers import AutoConfig, AutoProcessor
 
     folder, processors = str(pretrained.transformer), cast("Any", AutoProcessor)  # transformers ships it untyped
-    try:
+    with _refusing(pretrained):
         processor = processors.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         reader = tokenizer_of(load(pretrained.text, "cpu", "fp32"), pretrained.text) if pretrained.text else None
         return describe(pretrained, processor, config, reader)
+
+
+@contextmanager
+def _refusing(pretrained: PretrainedModel) -> Iterator[None]:
+    """Raises ConfigError for whatever transformers and tokenizers raise of a model's files: each has errors of its own."""
+    try:
+        yield
     except ConfigError:
         raise
-    except Exception as exc:  # transformers and tokenizers read the model's files, and each raises errors of its own
+    except Exception as exc:
         raise pretrained.refused(f"cannot be loaded ({type(exc).__name__}): {exc}") from exc
 
 
@@ -80,8 +89,13 @@ def _tokenizer(
 def describe(pretrained: PretrainedModel, processor: Any, config: Any, reader: Tokenizer | None = None) -> PretrainedPreprocessor:
     """Of a processor (a tokenizer and an image processor) and the model's configuration, as transformers has them.
 
-    With a `reader`, the tokenizer of the text encoder beside it, that takes the place of the model's own.
+    With a `reader`, the tokenizer of the text encoder beside it, that takes the place of the model's own. Raises ConfigError.
     """
+    with _refusing(pretrained):
+        return _describe(pretrained, processor, config, reader)
+
+
+def _describe(pretrained: PretrainedModel, processor: Any, config: Any, reader: Tokenizer | None) -> PretrainedPreprocessor:
     tokenizer, images = processor.tokenizer, processor.image_processor
     max_tokens = min(tokenizer.model_max_length, config.text_config.max_position_embeddings)
     is_padded = config.model_type in _PADDED

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from ml_api.embedding.base import Modality, Prepared
+from ml_api.embedding.base import Prepared
 from ml_api.embedding.clip.describing import describe, tokenizer_of
 from ml_api.embedding.clip.loading import Device, device_for, hardware, load
 from ml_api.embedding.precision import Precision, choose
@@ -11,6 +11,7 @@ from ml_api.embedding.preprocessing import stack
 from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.errors import ModelOutOfMemory, ModelUnavailable, NonFiniteVector
 from ml_api.records import ModelInfo, Vectors
+from ml_api.vocabulary import Modality
 
 if TYPE_CHECKING:
     import torch

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from ml_api.embedding.base import MODALITIES, Modality
 from ml_api.embedding.precision import Hardware, Precision
 from ml_api.embedding.pretrained import Kind, PretrainedModel
 from ml_api.errors import ConfigError
+from ml_api.vocabulary import MODALITIES, Modality
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import openvino  # type: ignore[import-untyped]  # as in encoder
 
-from ml_api.embedding.base import Modality, Prepared
+from ml_api.embedding.base import Prepared
 from ml_api.embedding.clip import ClipEncoder
 from ml_api.embedding.clip.encoder import towers
 from ml_api.embedding.openvino.encoder import compile_model
@@ -19,6 +19,7 @@ from ml_api.embedding.openvino.files import ORDERS, OUTCOMES, Order, Outcome, co
 from ml_api.embedding.precision import Precision
 from ml_api.errors import ConfigError, ModelUnavailable
 from ml_api.stopping import end_with_parent
+from ml_api.vocabulary import Modality
 
 COSINE: Final = 0.999
 """The least between a converted model's vectors and torch's in float32; bfloat16 gives 0.9999."""

@@ -13,13 +13,14 @@ import numpy.typing as npt
 import openvino  # type: ignore[import-untyped]  # shipped without a py.typed marker
 
 from ml_api.cores import usable
-from ml_api.embedding.base import Modality, Prepared
+from ml_api.embedding.base import Prepared
 from ml_api.embedding.openvino.files import ConvertedFiles, NotConverted, Stored
 from ml_api.embedding.precision import Hardware, Precision, choose
 from ml_api.embedding.preprocessing import PretrainedPreprocessor, stack
 from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.errors import ModelOutOfMemory, ModelUnavailable, NonFiniteVector
 from ml_api.records import ModelInfo, Vectors
+from ml_api.vocabulary import Modality
 
 PASSES: Final = 2
 """How many are under way at once: while one is between two parallel steps, or its vectors are handed out, the other computes."""

@@ -23,10 +23,10 @@ from typing import IO, Final, Literal
 
 from pydantic import TypeAdapter
 
-from ml_api.embedding.base import MODALITIES, Modality
 from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.errors import ConfigError
 from ml_api.files import access_problem
+from ml_api.vocabulary import MODALITIES, Modality
 
 Stored = Literal["fp32", "fp16"]
 """Numbers in which weights lie on disk. float16 tells more apart than bfloat16, in half of float32's space; that its range holds a

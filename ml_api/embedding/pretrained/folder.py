@@ -25,7 +25,10 @@ _OF_A_MODULE: Final = (
     *("vocab.json", "merges.txt", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model"),
 )
 """What sentence-transformers and transformers read in a model's folder, beside its weights."""
-_TOKENIZERS: Final = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",), ("spiece.model",), ("tokenizer.model",))
+_TOKENIZERS: Final = (
+    *(("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",)),
+    *(("spiece.model",), ("sentencepiece.bpe.model",), ("tokenizer.model",)),
+)
 """Files of which one set has to be there: without them transformers makes a tokenizer up, to which all texts are the same."""
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _WITHOUT_WEIGHTS: Final = ("Pooling", "Normalize", "Dropout")

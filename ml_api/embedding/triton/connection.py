@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput, InferResult, service_pb2
 from tritonclient.utils import InferenceServerException
 
-from ml_api.embedding.base import Modality, Prepared
+from ml_api.embedding.base import Prepared
 from ml_api.embedding.triton import wire
 from ml_api.errors import MlApiError, ModelOutOfMemory, ModelUnavailable, NonFiniteVector, Overloaded
+from ml_api.vocabulary import Modality
 
 HANDSHAKE_TIMEOUT_S: Final = 5.0
 CHANNEL: Final = [

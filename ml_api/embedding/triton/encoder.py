@@ -6,12 +6,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from ml_api.embedding.base import MODALITIES, Modality, Prepared, Preprocessor
+from ml_api.embedding.base import Prepared, Preprocessor
 from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.embedding.triton import wire
 from ml_api.embedding.triton.connection import Connection, Endpoint
 from ml_api.errors import ConfigError, ModelUnavailable, Unavailable
 from ml_api.records import ModelInfo, Vectors
+from ml_api.vocabulary import MODALITIES, Modality
 
 NORM_TOLERANCE: Final = 1e-3
 _CONCURRENCY: Final = 4

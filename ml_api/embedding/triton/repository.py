@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from ml_api.embedding.base import MODALITIES, Modality
 from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.embedding.triton import wire
 from ml_api.errors import ConfigError
+from ml_api.vocabulary import MODALITIES, Modality
 
 PACKAGE: Final = Path(__file__).parents[2]
 CODE: Final = (

@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from ml_api.embedding.base import Modality, Prepared
+from ml_api.embedding.base import Prepared
 from ml_api.embedding.preprocessing import pad, stack
 from ml_api.embedding.pretrained import PretrainedModel
+from ml_api.vocabulary import Modality
 
 Arrays = dict[str, npt.NDArray[np.int64] | npt.NDArray[np.float32]]
 """Tensors by name; the first dimension counts inputs."""

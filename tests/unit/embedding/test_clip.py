@@ -215,3 +215,12 @@ def test_nothing_but_the_encoder_itself_brings_torch_in():
     program = f"import sys, {modules}, ml_api.embedding.clip; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+
+
+def test_an_image_processor_that_cannot_work_is_a_configuration_error(tmp_path):
+    folder = build_tiny_clip(tmp_path / "odd")
+    config = folder / "0_CLIPModel" / "preprocessor_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"image_mean": [0.5]}))
+
+    with pytest.raises(ConfigError, match="odd cannot be loaded"):
+        ClipEncoder(resolve(str(folder)), device="cpu", precision="fp32")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tritonclient.utils import InferenceServerException
 
-from ml_api.embedding.base import MODALITIES, Prepared
+from ml_api.embedding.base import Prepared
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.embedding.splitting import embed_apart
@@ -20,6 +20,7 @@ from ml_api.embedding.triton.connection import Endpoint, translated
 from ml_api.embedding.triton.encoder import TritonEncoder
 from ml_api.embedding.triton.repository import CODE, PACKAGE, SERVING, Served, config, write_repository
 from ml_api.errors import ConfigError, ModelUnavailable, Overloaded
+from ml_api.vocabulary import MODALITIES
 from tests.tiny_clip import build_tiny_clip
 from tests.triton_server import TritonServer, skip_without_triton
 
