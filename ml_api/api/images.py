@@ -5,6 +5,7 @@ import hashlib
 from flask import Blueprint, Response, request
 
 from ml_api import images
+from ml_api.access import Scope
 from ml_api.api import services
 from ml_api.api.answers import stored_image, stored_images
 from ml_api.api.observe import elsewhere
@@ -39,6 +40,7 @@ SCANNED = 10_000
     "list_images",
     "List the stored images",
     tag="images",
+    scope=Scope.SEARCH,
     description="Page by page, in the order of ids: with `next` as the `cursor` of the following request, until `next` is null. "
     "Every image that is stored all the while comes exactly once, whatever is added and removed meanwhile.",
     answer=ListAnswer,
@@ -73,7 +75,13 @@ def _page(wanted: ListParameters, deadline: Deadline) -> tuple[list[Entry], str 
 
 @blueprint.get("/<image_id>")
 @operation(
-    "get_image", "Look up a stored image", tag="images", answer=StoredImage, parameters=(IMAGE_ID, TIMEOUT), fails=NOT_STORED
+    "get_image",
+    "Look up a stored image",
+    tag="images",
+    scope=Scope.SEARCH,
+    answer=StoredImage,
+    parameters=(IMAGE_ID, TIMEOUT),
+    fails=NOT_STORED,
 )
 def record(image_id: str) -> Response:
     return stored_image(_stored(image_id, request_deadline()))
@@ -84,6 +92,7 @@ def record(image_id: str) -> Response:
     "get_image_content",
     "Download the original file",
     tag="images",
+    scope=Scope.SEARCH,
     answer={"image/*": BINARY, "application/octet-stream": BINARY},
     parameters=(IMAGE_ID, VERSION, TIMEOUT),
     fails=(*NOT_STORED, *NO_FILE),
@@ -100,6 +109,7 @@ def content(image_id: str) -> Response:
     "get_image_thumbnail",
     "Show a small preview",
     tag="images",
+    scope=Scope.SEARCH,
     answer={images.THUMBNAIL_MEDIA_TYPE: BINARY, "application/octet-stream": BINARY},  # generated clients know files by the latter
     parameters=(IMAGE_ID, VERSION, TIMEOUT),
     fails=(*NOT_STORED, *NO_FILE, *NO_DECODING),

@@ -11,8 +11,10 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from werkzeug.routing import Rule
 
 from ml_api import __version__
+from ml_api.access import Scope
 from ml_api.api import examples, problems, schemas
 from ml_api.api.address import MODEL, PARAMETERS
+from ml_api.api.authorization import SCOPE
 from ml_api.api.parsing import REQUEST_TIMEOUT
 from ml_api.api.schemas import JsonObject
 
@@ -48,11 +50,12 @@ TIMEOUT: JsonObject = {"$ref": "#/components/parameters/request_timeout"}
 """For every view that asks `parsing.request_deadline`."""
 
 
-def operation(  # noqa: PLR0913 - named after the fields of an OpenAPI operation, each optional but four
+def operation(  # noqa: PLR0913 - named after the fields of an OpenAPI operation, each optional but five
     name: str,
     summary: str,
     *,
     tag: str,
+    scope: Scope | None,
     answer: type[BaseModel] | Mapping[str, Any],
     description: str = "",
     parameters: tuple[JsonObject, ...] = (),
@@ -61,8 +64,10 @@ def operation(  # noqa: PLR0913 - named after the fields of an OpenAPI operation
     fails: tuple[str, ...] = (),
     also: Mapping[str, JsonObject] | None = None,
 ) -> Callable[[View], View]:
-    """Document a view. `answer` is the model of its JSON, or the media types of its content; `fails` the codes of its errors.
-    Generated clients call their method by `name`. The fields of `query`, the model of the query string, are `parameters`, too.
+    """Document a view, and declare the scope that its callers need (PUBLIC for none).
+
+    `answer` is the model of its JSON, or the media types of its content; `fails` the codes of its errors. Generated clients call
+    their method by `name`. The fields of `query`, the model of the query string, are `parameters`, too.
 
     `also` adds answers that are neither: a 304, a 503 that is not a problem.
     """
@@ -85,6 +90,7 @@ def operation(  # noqa: PLR0913 - named after the fields of an OpenAPI operation
         documented: View = swag_from(spec | {"responses": responses})(view)
         setattr(documented, PARAMETERS, names)
         setattr(documented, MODEL, query)
+        setattr(documented, SCOPE, scope)
         return documented
 
     return document

@@ -3,6 +3,7 @@
 from flask import Blueprint, Response
 
 from ml_api import images, stages
+from ml_api.access import Scope
 from ml_api.api import services
 from ml_api.api.answers import search_answer
 from ml_api.api.observe import elsewhere, note, note_query
@@ -36,6 +37,7 @@ IMAGE_BODY = {
     "search_by_text",
     "Find images by a description",
     tag="search",
+    scope=Scope.SEARCH,
     answer=SearchAnswer,
     query=TextQuery,
     parameters=(TIMEOUT,),
@@ -50,6 +52,7 @@ def text() -> Response:
     "search_by_text_in_json",
     "Find images by a description sent as JSON",
     tag="search",
+    scope=Scope.SEARCH,
     answer=SearchAnswer,
     parameters=(TIMEOUT,),
     body={
@@ -69,6 +72,7 @@ def text_from_json() -> Response:
     "search_by_image",
     "Find images that look like the one sent",
     tag="search",
+    scope=Scope.SEARCH,
     description=f"Formats: {images.ACCEPTED}. As a form field, as the raw body (as `image/jpeg`, too), or as base64 in JSON. "
     "`limit` and `offset` may also stand beside the image in the form.",
     answer=SearchAnswer,
@@ -97,6 +101,7 @@ def image() -> Response:
     "find_similar",
     "Find more like a stored image",
     tag="search",
+    scope=Scope.SEARCH,
     answer=SearchAnswer,
     query=PageParameters,
     parameters=(IMAGE_ID, TIMEOUT),

@@ -2,6 +2,7 @@
 
 from flask import Blueprint, Response
 
+from ml_api.access import PUBLIC, Scope
 from ml_api.api import services
 from ml_api.api.answers import json_answer
 from ml_api.api.examples import NOT_READY
@@ -13,7 +14,7 @@ blueprint = Blueprint("status", __name__)
 
 
 @blueprint.get("/v1/model")
-@operation("get_model", "Which model embeds", tag="service", answer=ModelAnswer, fails=("invalid-query",))
+@operation("get_model", "Which model embeds", tag="service", scope=Scope.SEARCH, answer=ModelAnswer, fails=("invalid-query",))
 def model() -> Response:
     loaded = services().embedder.model
     return json_answer(
@@ -33,6 +34,7 @@ def model() -> Response:
     "get_stats",
     "How much is stored, and how",
     tag="service",
+    scope=Scope.SEARCH,
     answer=StatsAnswer,
     parameters=(TIMEOUT,),
     fails=("invalid-query", *NO_STORE, *LATE),
@@ -43,7 +45,7 @@ def stats() -> Response:
 
 
 @blueprint.get("/livez")
-@operation("get_liveness", "Is the process alive", tag="service", answer=AliveAnswer, fails=("invalid-query",))
+@operation("get_liveness", "Is the process alive", tag="service", scope=PUBLIC, answer=AliveAnswer, fails=("invalid-query",))
 def alive() -> Response:
     return json_answer(AliveAnswer())
 
@@ -53,6 +55,7 @@ def alive() -> Response:
     "get_readiness",
     "Can it answer a search",
     tag="service",
+    scope=PUBLIC,
     description="Runs a real embedding and a real search.",
     answer=ReadyAnswer,
     fails=("invalid-query",),
