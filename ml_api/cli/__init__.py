@@ -1,4 +1,4 @@
-"""The command line: `serve`, `sync [DIR]`, `triton-repository DIR`, the tables of docs/. `Exit` has its codes."""
+"""The command line: a module for each command, the tables of docs/, and what they have in common. `Exit` has its codes."""
 
 import errno
 import logging
@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from ml_api import logs
 from ml_api.cli.exits import Exit
@@ -19,7 +19,10 @@ from ml_api.errors import ConfigError, MlApiError, SyncRefused
 from ml_api.settings import ENV_FILE, Given, Settings, environment_name, load_settings
 
 PRIVATE = 0o077
-"""File mode mask of `serve` and `sync`: only their user can read what they write. A Triton repository is not private."""
+"""File mode mask: only their user can read what commands write. A Triton repository is not private."""
+
+COMMANDS: dict[str, Literal["serve", "sync"]] = {"serve": "serve", "sync": "sync", "extract": "sync"}
+"""Which conditions of settings apply; those of others show when they open the store."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,11 +65,11 @@ def _tell(problems: Iterable[str], given: dict[str, Given]) -> None:
 
 
 def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit:
-    command = options.command if options.command in {"serve", "sync"} else None
+    command = COMMANDS.get(options.command)
     settings = load_settings(options=given, env_file=ENV_FILE, command=command, problems=problems)
     logs.configure(settings.log_level, settings.environment)
     configure_libraries(os.environ, usable())
-    if command:
+    if options.command != "triton-repository":
         os.umask(PRIVATE)
     match options.command:
         case "serve":
@@ -77,6 +80,18 @@ def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit
 
             consent = Consent(options.allow_empty, options.allow_removals, options.replace)
             return sync(settings, consent, retry_failed=options.retry_failed)
+        case "extract":
+            from ml_api.cli.extract import extract
+
+            return extract(settings, options.file.expanduser())
+        case "export":
+            from ml_api.cli.export import export
+
+            return export(settings, options.file.expanduser())
+        case "import":
+            from ml_api.cli.import_ import import_
+
+            return import_(settings, options.file.expanduser(), options.model_id)
     return _write_triton_repository(settings, options.dir.expanduser())
 
 

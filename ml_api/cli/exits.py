@@ -1,19 +1,20 @@
 """The exit codes of the commands, declared once for the code, `--help` and docs/operations.md."""
 
+import signal
+import sys
 from enum import IntEnum
 from typing import Self
 
+from ml_api.stopping import Stop
+
 
 class Exit(IntEnum):
-    DONE = (
-        0,
-        "success; `sync` also if some files or folders could not be read, which it reports; `serve`: stopped by a signal",
-    )
-    FAILED = 1, "failure at run time, for `sync` also if the model failed for every image; what was written until then is kept"
+    DONE = 0, "success, also if some files or rows could not be read, which is reported; `serve`: stopped by a signal"
+    FAILED = 1, "failure at run time, also if the model failed for every image; what was written until then is kept"
     MISCONFIGURED = 2, "invalid settings or command line; every problem is reported, one a line, and nothing was started"
     REFUSED = 3, "`sync` only: refused because it looks like an accident; nothing was changed, and the message says how to continue"
-    INTERRUPTED = 130, "`sync` only: stopped by Ctrl-C; what was indexed until then is kept, and the next sync continues"
-    TERMINATED = 143, "`sync` only: stopped by SIGTERM; otherwise as 130"
+    INTERRUPTED = 130, "stopped by Ctrl-C, all but `serve`; what was done until then is kept, and the same command continues"
+    TERMINATED = 143, "stopped by SIGTERM; otherwise as 130"
 
     meaning: str
 
@@ -22,6 +23,12 @@ class Exit(IntEnum):
         member._value_ = code
         member.meaning = meaning
         return member
+
+
+def stopped(stop: Stop) -> Exit:
+    """Tell the person who stopped the command how far it came."""
+    print(stop.message, file=sys.stderr)  # noqa: T201 - a message for that person
+    return Exit.INTERRUPTED if stop.signal == signal.SIGINT else Exit.TERMINATED
 
 
 def exits_table() -> str:

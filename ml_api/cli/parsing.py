@@ -20,6 +20,9 @@ ORDER = """\
 Options override environment variables (ML_API_*), and these override the file .env in the working directory. Other users of this
 machine can read the options of a process, so secrets are variables only: """
 
+ARGUMENTS = {"sync": " [DIR]", "triton-repository": " DIR", "extract": " FILE [DIR]", "export": " FILE", "import": " FILE"}
+"""What a command takes beside options, for its usage."""
+
 Options = argparse.Namespace
 
 
@@ -70,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     settings = _settings_parser()
 
     def command(name: str, does: str) -> argparse.ArgumentParser:
-        usage = f"{parser.prog} {name} [OPTION...]" + {"sync": " [DIR]", "triton-repository": " DIR"}.get(name, "")
+        usage = f"{parser.prog} {name} [OPTION...]" + ARGUMENTS.get(name, "")
         return commands.add_parser(
             name, usage=usage, help=does, description=does, epilog=settings.epilog, parents=[settings], allow_abbrev=False
         )
@@ -82,6 +85,17 @@ def _parser() -> argparse.ArgumentParser:
     sync.add_argument("--allow-removals", action="store_true", help="continue if more than a fifth of the index would be removed")
     sync.add_argument("--replace", action="store_true", help="replace the indexed folder by this one")
     sync.add_argument("--retry-failed", action="store_true", help="read unchanged files again that failed before")
+    written = "the file: .parquet, .jsonl, .csv, .avro, or without an ending a folder of NumPy arrays"
+    extract = command("extract", "write the vectors of a folder of images to a file, without a vector store")
+    extract.add_argument("file", type=Path, metavar="FILE", help=written)
+    extract.add_argument("folder", metavar="DIR", nargs="?", help="the folder; default: the setting corpus")
+    export = command("export", "write the indexed images with their vectors to a file")
+    export.add_argument("file", type=Path, metavar="FILE", help=written)
+    import_ = command("import", "index the vectors of a file")
+    import_.add_argument("file", type=Path, metavar="FILE", help="a file of vectors, or a folder of such files")
+    import_.add_argument(
+        "--model-id", default="", metavar="ID", help="the model that made the vectors, if the file does not say so"
+    )
     repository = command("triton-repository", "write the model repository for a Triton server")
     repository.add_argument("dir", type=Path, metavar="DIR", help="the folder that Triton is started with (--model-repository)")
     for table in TABLES:

@@ -1,11 +1,9 @@
 """The command `sync`: makes the index equal to a folder and reports the outcome of every file."""
 
 import logging
-import signal
-import sys
 
 from ml_api import tracing
-from ml_api.cli.exits import Exit
+from ml_api.cli.exits import Exit, stopped
 from ml_api.errors import ModelUnavailable
 from ml_api.indexing.guard import Consent
 from ml_api.indexing.report import SyncReport
@@ -35,8 +33,7 @@ def sync(settings: Settings, consent: Consent, *, retry_failed: bool) -> Exit:
                     report = indexer.run(plan, advance, lambda: stop.signal is not None)
             _tell(report)
         if report.stopped and stop.signal is not None:
-            print(stop.message, file=sys.stderr)  # noqa: T201 - a message for the person who stopped the command
-            return Exit.INTERRUPTED if stop.signal == signal.SIGINT else Exit.TERMINATED
+            return stopped(stop)
     if report.model_failed:
         raise ModelUnavailable(f"the model returned no finite vector for any of the {report.without_vector:,} images it was given")
     return Exit.DONE

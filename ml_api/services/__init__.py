@@ -6,5 +6,15 @@ Adapters are imported inside the functions that need them, so that importing the
 from ml_api.services.encoder import write_triton_repository
 from ml_api.services.indexer import open_indexer
 from ml_api.services.service import Services, StoreFacts, build_services
+from ml_api.services.transfers import open_export, open_extraction, open_import
 
-__all__ = ["Services", "StoreFacts", "build_services", "open_indexer", "write_triton_repository"]
+__all__ = [
+    "Services",
+    "StoreFacts",
+    "build_services",
+    "open_export",
+    "open_extraction",
+    "open_import",
+    "open_indexer",
+    "write_triton_repository",
+]

@@ -1,6 +1,8 @@
 """Which model: by OpenVINO on a CPU, by torch on a GPU, or on a Triton server."""
 
 import logging
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -38,6 +40,16 @@ def load_model(settings: Settings, pretrained: "PretrainedModel", metrics: Metri
     texts = f", texts by {info.text_model}" if info.text_model else ""
     _log.info("%s loaded on %s in %s, %.1f s%s", info.name, info.device, info.precision, seconds, texts)
     return model
+
+
+def load_later(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics, owner: ExitStack) -> Callable[[], Model]:
+    """Loads the model when it is called, once; `owner` closes it."""
+
+    def load() -> Model:
+        preprocessor, encoder = load_model(settings, pretrained, metrics)
+        return preprocessor, owner.enter_context(closing(encoder))
+
+    return load
 
 
 def _on_gpu(device: "Device") -> bool:

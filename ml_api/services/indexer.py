@@ -6,14 +6,13 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from ml_api import __version__, images
-from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.errors import ConfigError
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncMetrics
 from ml_api.periodic import PeriodicTask
-from ml_api.services.encoder import load_model
+from ml_api.services.encoder import load_later
 from ml_api.services.parts import corpus_of, decoder_of, milvus_store, thumbnail_cache_of
 from ml_api.settings import Settings, environment_name
 
@@ -42,11 +41,7 @@ def open_indexer(settings: Settings, *, retry_failed: bool = False) -> Iterator[
         store.ensure(pretrained.model_id, pretrained.dim)
         # Only when the store is locked: another sync may be writing there until then.
         with _passing_on(metrics.sync, settings.sync_metrics), ExitStack() as loaded:
-
-            def load() -> tuple[Preprocessor, Encoder]:
-                preprocessor, encoder = load_model(settings, pretrained, metrics)
-                return preprocessor, loaded.enter_context(closing(encoder))
-
+            load = load_later(settings, pretrained, metrics, loaded)
             decoder = loaded.enter_context(closing(decoder_of(settings, metrics)))
             bounds = f"{decoder.limits}, {settings.decode_timeout_s} s, {settings.decode_memory_bytes} bytes"
             made_with = f"{corpus.location}, {bounds}, {images.versions()}, {__version__}, {pretrained.model_id}"

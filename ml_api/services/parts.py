@@ -1,6 +1,7 @@
 """Parts that both the service and a sync need, each built from its settings."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ml_api import cores
 from ml_api.corpus.base import Corpus
@@ -12,6 +13,9 @@ from ml_api.images import Decoder, ImageLimits
 from ml_api.metrics import Metrics
 from ml_api.settings import Settings, environment_name
 from ml_api.vectors.base import VectorStore
+
+if TYPE_CHECKING:
+    from ml_api.vectors.milvus import MilvusEndpoint
 
 
 def corpus_of(settings: Settings) -> Corpus:
@@ -45,16 +49,21 @@ def decoder_of(settings: Settings, metrics: Metrics) -> Decoder:
     return ProcessDecoder(limits, bounds, metrics.decoding)
 
 
-def milvus_store(settings: Settings, metrics: Metrics) -> VectorStore:
-    from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
+def milvus_endpoint(settings: Settings) -> "MilvusEndpoint":
+    from ml_api.vectors.milvus import MilvusEndpoint
 
-    endpoint = MilvusEndpoint(
+    return MilvusEndpoint(
         uri=settings.store_uri,
         token=settings.milvus_token.get_secret_value(),
         database=settings.milvus_database,
         tls_ca=settings.milvus_tls_ca,
         tls_server_name=settings.milvus_tls_server_name,
     )
+
+
+def milvus_store(settings: Settings, metrics: Metrics) -> VectorStore:
+    from ml_api.vectors.milvus import MilvusStore, VectorIndex
+
     index = VectorIndex(
         metric=settings.metric,
         kind=settings.index,
@@ -64,4 +73,4 @@ def milvus_store(settings: Settings, metrics: Metrics) -> VectorStore:
         ivf_nlist=settings.ivf_nlist,
         ivf_nprobe=settings.ivf_nprobe,
     )
-    return MilvusStore(endpoint, settings.collection, index, metrics, settings.store_timeout_s)
+    return MilvusStore(milvus_endpoint(settings), settings.collection, index, metrics, settings.store_timeout_s)

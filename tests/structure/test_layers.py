@@ -24,6 +24,8 @@ ADAPTERS = {
     "pymilvus": "vectors.milvus",
     "milvus_lite": "vectors.milvus",
     "grpc": "vectors.milvus",
+    "pyarrow": "vectors.files",
+    "fastavro": "vectors.files",
     "granian": "serving",
     "flasgger": "api",
     "pillow_heif": "images.decoders",
@@ -59,7 +61,7 @@ def test_a_library_is_known_in_one_room_only(graph, library, home):
 
 
 def test_importing_the_application_loads_nothing_heavy():
-    heavy = ("torch", "pymilvus", "transformers", "pandas", "opentelemetry")
+    heavy = ("torch", "pymilvus", "transformers", "pandas", "pyarrow", "fastavro", "opentelemetry")
     code = f"import sys, ml_api.app; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert result.stdout.strip() == "[]"

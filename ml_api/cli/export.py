@@ -1,0 +1,39 @@
+"""The command `export`: every stored image with its vector into a file."""
+
+import logging
+import time
+from pathlib import Path
+
+from ml_api import tracing
+from ml_api.cli.exits import Exit, stopped
+from ml_api.settings import Settings
+from ml_api.stopping import Stop
+
+_log = logging.getLogger(__name__)
+
+
+def export(settings: Settings, target: Path) -> Exit:
+    from ml_api.progress import show_progress
+    from ml_api.services import open_export
+    from ml_api.vectors.files.transfer import export as export_rows
+
+    started = time.monotonic()
+    with Stop() as stop:
+        stop.reached = "before anything was exported"
+        with tracing.on_behalf_of([tracing.run_origin()]), open_export(settings, target) as (store, writer):
+            before, total = writer.written.rows, store.count()
+            if before:
+                _log.info("going on behind the %s rows that were exported before", f"{before:,}")
+            with show_progress("exporting", total) as progress:
+
+                def advance(rows: int) -> None:
+                    stop.gentle = True
+                    stop.reached = f"after {rows:,} of {total:,}"
+                    progress(rows)
+
+                done = export_rows(store, writer, advance, lambda: stop.signal is not None)
+            rows = writer.written.rows
+        if not done:
+            return stopped(stop)
+    _log.info("export done in %.1f s: %s images, to %s", time.monotonic() - started, f"{rows:,}", target)
+    return Exit.DONE

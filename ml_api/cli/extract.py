@@ -1,0 +1,48 @@
+"""The command `extract`: the vectors of a folder of images into a file, without a vector store."""
+
+import logging
+from pathlib import Path
+
+from ml_api import tracing
+from ml_api.cli.exits import Exit, stopped
+from ml_api.errors import ModelUnavailable
+from ml_api.indexing.report import SyncReport
+from ml_api.settings import Settings
+from ml_api.stopping import Stop
+
+_log = logging.getLogger(__name__)
+
+
+def extract(settings: Settings, target: Path) -> Exit:
+    from ml_api.progress import show_progress
+    from ml_api.services import open_extraction
+
+    with Stop() as stop:
+        stop.reached = "before anything was extracted"
+        with tracing.on_behalf_of([tracing.run_origin()]), open_extraction(settings, target) as extraction:
+            plan = extraction.plan()
+            with show_progress("extracting", plan.total) as progress:
+
+                def advance(report: SyncReport) -> None:
+                    stop.gentle = True
+                    stop.reached = f"after {report.done:,} of {report.total:,}"
+                    progress(report.done)
+
+                report = extraction.run(plan, advance, lambda: stop.signal is not None)
+        _tell(report, target)
+        if report.stopped:
+            return stopped(stop)
+    if report.model_failed:
+        raise ModelUnavailable(f"the model returned no finite vector for any of the {report.without_vector:,} images it was given")
+    return Exit.DONE
+
+
+def _tell(report: SyncReport, target: Path) -> None:
+    for problem in report.coverage.problems():
+        _log.warning("not listed: %s", problem)
+    for problem in report.problems:
+        _log.warning("metadata: %s", problem)
+    for failure in report.failures:
+        _log.warning("not extracted: %s: %s", failure.key, failure.reason)
+    how = "stopped after" if report.stopped else "done in"
+    _log.info("extract %s %.1f s: %s, to %s", how, report.seconds, report.summary(), target)

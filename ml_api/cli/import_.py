@@ -1,0 +1,64 @@
+"""The command `import`: vectors of a file, ours or another program's, into the store."""
+
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml_api import tracing
+from ml_api.cli.exits import Exit, stopped
+from ml_api.errors import InvalidInput
+from ml_api.settings import Settings
+from ml_api.stopping import Stop
+
+if TYPE_CHECKING:
+    from ml_api.vectors.files.opening import VectorFile
+
+_log = logging.getLogger(__name__)
+
+
+def import_(settings: Settings, path: Path, said: str) -> Exit:
+    """`said` is the model of `--model-id`; empty if it was not given."""
+    from ml_api.progress import show_progress
+    from ml_api.services import open_import
+    from ml_api.vectors.files.intake import Intake
+    from ml_api.vectors.files.transfer import import_ as import_rows
+
+    started = time.monotonic()
+    with Stop() as stop:
+        stop.reached = "before anything was imported"
+        with tracing.on_behalf_of([tracing.run_origin()]), open_import(settings, path, said, _confirmed) as into:
+            intake = Intake(into.model_id, into.dim, _leave_out)
+            with show_progress("importing", into.file.rows) as progress:
+
+                def advance(rows: int) -> None:
+                    stop.gentle = True
+                    stop.reached = f"after {rows:,} of {into.file.rows:,}"
+                    progress(rows)
+
+                try:
+                    report = import_rows(into.file, into.store, intake, advance, lambda: stop.signal is not None)
+                except InvalidInput as exc:
+                    raise InvalidInput(f"{exc.detail}; until then {intake.report.summary()}") from exc
+        _log.info(
+            "import %s %.1f s: %s", "stopped after" if stop.signal else "done in", time.monotonic() - started, report.summary()
+        )
+        if stop.signal is not None:
+            return stopped(stop)
+    if report.rows and not report.taken:
+        raise InvalidInput(f"none of the {report.rows:,} rows of {path} could be imported")
+    return Exit.DONE
+
+
+def _leave_out(place: str, reason: str) -> None:
+    _log.warning("not imported: %s: %s", place, reason)
+
+
+def _confirmed(file: "VectorFile", model_id: str) -> bool:
+    """Ask the person at the terminal, if there is one, for what a file does not say."""
+    if not sys.stdin.isatty():
+        return False
+    question = f"{file.path} does not say which model made its vectors. They have {file.dim} dimensions, as those of {model_id}."
+    print(question, file=sys.stderr)  # noqa: T201 - a question for the person who started the command
+    return input("Were they made by that model? [y/N] ").strip().lower() in {"y", "yes"}

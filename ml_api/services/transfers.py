@@ -1,0 +1,113 @@
+"""What the commands on vector files need: `extract`, `export` and `import`."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml_api.indexing.account import Progress
+from ml_api.indexing.guard import Consent
+from ml_api.indexing.plan import Plan
+from ml_api.indexing.report import SyncReport
+from ml_api.indexing.sync import Indexer
+from ml_api.metrics import Metrics
+from ml_api.services.encoder import load_later
+from ml_api.services.parts import corpus_of, decoder_of, milvus_endpoint, milvus_store
+from ml_api.settings import Settings
+from ml_api.vectors.base import VectorStore
+
+if TYPE_CHECKING:
+    from ml_api.embedding.pretrained import PretrainedModel
+    from ml_api.vectors.files.opening import VectorFile
+    from ml_api.vectors.files.parts import PartsWriter
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """A sync of the corpus into a file. Goes on behind the last image that is in the file's parts."""
+
+    indexer: Indexer
+    store: VectorStore
+    writer: "PartsWriter"
+
+    def plan(self) -> Plan:
+        """Images that are extracted already count as unchanged, as they were when they were read."""
+        plan = self.indexer.plan(Consent(empty=True))
+        tasks = [task for task in plan.tasks if task.key > self.writer.written.last]
+        return replace(plan, tasks=tasks, unchanged=plan.unchanged + len(plan.tasks) - len(tasks))
+
+    def run(self, plan: Plan, progress: Progress, stop: Callable[[], bool]) -> SyncReport:
+        """The file is in its place at the end, unless it was stopped. Raises as `Indexer.run` does."""
+        try:
+            report = self.indexer.run(plan, progress, stop)
+        finally:
+            self.store.flush()
+        if not report.stopped and not report.model_failed:
+            self.writer.finish()
+        return report
+
+
+@contextmanager
+def open_extraction(settings: Settings, target: Path) -> Iterator[Extraction]:
+    """The model is loaded only if there is something to embed; no vector store is touched. Raises ConfigError."""
+    from ml_api.vectors.files.parts import PartsWriter
+    from ml_api.vectors.files.transfer import FileStore
+
+    corpus = corpus_of(settings)
+    metrics = Metrics()  # nobody's: what a service shows are syncs
+    pretrained = _resolve(settings)
+    with PartsWriter.open(target, pretrained.model_id, corpus.location) as writer, ExitStack() as loaded:
+        store = FileStore(writer)
+        store.ensure(pretrained.model_id, pretrained.dim)
+        decoder = loaded.enter_context(closing(decoder_of(settings, metrics)))
+        load = load_later(settings, pretrained, metrics, loaded)
+        yield Extraction(Indexer(corpus, store, load, decoder, metrics), store, writer)
+
+
+@contextmanager
+def open_export(settings: Settings, target: Path) -> Iterator[tuple[VectorStore, "PartsWriter"]]:
+    """Raises ConfigError."""
+    from ml_api.vectors.files.parts import PartsWriter
+
+    pretrained = _resolve(settings)
+    with closing(milvus_store(settings, Metrics())) as store:
+        store.ensure(pretrained.model_id, pretrained.dim)
+        source = f"the collection {settings.collection!r} in {milvus_endpoint(settings).address}"
+        with PartsWriter.open(target, pretrained.model_id, source) as writer:
+            yield store, writer
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    file: "VectorFile"
+    store: VectorStore
+    model_id: str
+    dim: int
+
+
+@contextmanager
+def open_import(settings: Settings, path: Path, said: str, confirm: Callable[["VectorFile", str], bool]) -> Iterator[Import]:
+    """`said` is the model that the user says made the vectors, `confirm` asks for it if neither they nor the file said.
+
+    The file is looked into before the store is opened. Raises ConfigError and InvalidInput.
+    """
+    from ml_api.vectors.files.intake import require_model
+    from ml_api.vectors.files.opening import open_vectors
+
+    pretrained = _resolve(settings)
+    model_id, dim = pretrained.model_id, pretrained.dim
+    file = open_vectors(path)
+    if file.dim == dim and not (file.model_id or said) and confirm(file, model_id):
+        said = model_id
+    require_model(file, model_id, dim, said)
+    with closing(milvus_store(settings, Metrics())) as store:
+        store.ensure(model_id, dim)
+        yield Import(file, store, model_id, dim)
+
+
+def _resolve(settings: Settings) -> "PretrainedModel":
+    """Images alone are concerned; see `open_indexer`."""
+    from ml_api.embedding.pretrained import resolve
+
+    return resolve(settings.model, settings.text_model if settings.embedding_url else "")

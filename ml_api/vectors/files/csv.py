@@ -1,0 +1,129 @@
+"""CSV with a header, the vector as a JSON list in one column. Reads Vertex AI's headless rows, too: `id,0.1,0.2,…,colour=red`."""
+
+import csv
+import json
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ml_api.records import ImageRecord, Vectors
+from ml_api.vectors.files.base import BrokenRow, Row, unreadable, vector_of
+from ml_api.vectors.files.columns import KEYS, KINDS, MODEL, RESTRICTS, VECTOR, VECTORS, flat_columns_of
+from ml_api.vectors.files.lines import MAX_LINE_BYTES, count_lines, join_bytes, lines_of
+from ml_api.vectors.files.numbers import as_json
+
+HEADER = [MODEL, *KINDS, VECTOR]
+
+
+class CsvFormat:
+    """A VectorFormat. Line ends within fields are kept."""
+
+    suffix = ".csv"
+
+    def count(self, path: Path) -> int:
+        return max(0, count_lines(path) - 1)
+
+    def read(self, path: Path) -> Iterator[Row | BrokenRow]:
+        # One for the process, and a third of what a vector of 32,768 dimensions takes by default.
+        csv.field_size_limit(MAX_LINE_BYTES)
+        with path.open("rb") as file:
+            records = _records(lines_of(file))
+            first = next(records, None)
+            if first is None:
+                return
+            place, header = first
+            if isinstance(header, list) and _is_vertex(header):
+                yield _vertex_row(place, header)
+                yield from (_vertex_row(*record) for record in records)
+            elif isinstance(header, list) and set(KEYS) & set(header) and set(VECTORS) & set(header):
+                yield from (_row(header, *record) for record in records)
+            else:
+                raise unreadable(
+                    path, f"its first line is no header with the columns {' or '.join(KEYS)} and {' or '.join(VECTORS)}"
+                )
+
+    def write(self, path: Path, model_id: str, records: Sequence[ImageRecord], vectors: Vectors) -> None:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)  # ends lines with CR LF, as RFC 4180 has it: only so does it quote both
+            writer.writerow(HEADER)
+            for record, vector in zip(records, as_json(vectors), strict=True):
+                columns = flat_columns_of(record, model_id)
+                writer.writerow([*(columns[name] for name in HEADER[:-1]), vector])
+
+    def join(self, parts: Sequence[Path], whole: Path) -> None:
+        join_bytes(parts, whole, without_first_lines=True)
+
+
+def _row(header: list[str], place: str, values: list[str] | str) -> Row | BrokenRow:
+    if isinstance(values, str):
+        return BrokenRow(place, values)
+    if len(values) != len(header):
+        return BrokenRow(place, f"it has {len(values)} fields, not {len(header)} as the header")
+    fields = dict(zip(header, values, strict=True))
+    column = next(name for name in VECTORS if name in fields)
+    try:
+        return Row(place, fields, vector_of(json.loads(fields.pop(column))))
+    except (ValueError, RecursionError):
+        return BrokenRow(place, "the vector is not a list of numbers")
+
+
+def _is_vertex(values: list[str]) -> bool:
+    return len(values) > 2 and not set(values) & {*KEYS, *VECTORS} and _is_number(values[1]) and _is_number(values[2])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _vertex_row(place: str, values: list[str] | str) -> Row | BrokenRow:
+    """`#name=…` are numeric restrictions and crowding tags, which are left out."""
+    if isinstance(values, str):
+        return BrokenRow(place, values)
+    key, *rest = values
+    allowed: dict[str, list[str]] = {}
+    for name, equals, value in (text.partition("=") for text in rest if "=" in text):
+        if equals and not name.startswith(("#", "!")) and name != "crowding_tag":
+            allowed.setdefault(name, []).append(value)
+    restricts = [{"namespace": name, "allow": listed} for name, listed in allowed.items()]
+    try:
+        vector = vector_of([float(text) for text in rest if "=" not in text])
+    except ValueError:
+        return BrokenRow(place, "the vector is not a list of numbers")
+    return Row(place, {"id": key, RESTRICTS: restricts}, vector)
+
+
+def _records(lines: Iterator[bytes | None]) -> Iterator[tuple[str, list[str] | str]]:
+    """Each record and its place, or what is wrong with it: a broken record ends with its first line.
+
+    Otherwise a quote that is never closed would swallow the rest of the file.
+    """
+    again: deque[bytes | None] = deque()
+    number = 1
+    while True:
+        taken: list[bytes | None] = []
+        place = f"line {number:,}"
+        try:
+            values = next(csv.reader(_decoded(again, lines, taken, "utf-8-sig" if number == 1 else "utf-8"), strict=True), None)
+        except (csv.Error, ValueError) as exc:
+            again.extendleft(reversed(taken[1:]))
+            number += 1
+            yield place, "not UTF-8" if isinstance(exc, UnicodeDecodeError) else f"not CSV: {exc}"
+            continue
+        if values is None:
+            return
+        number += len(taken)
+        if values:
+            yield place, values
+
+
+def _decoded(again: deque[bytes | None], lines: Iterator[bytes | None], taken: list[bytes | None], encoding: str) -> Iterator[str]:
+    """The lines to be read again, then the rest; appends each to `taken`."""
+    while (line := again.popleft() if again else next(lines, b"")) != b"":
+        taken.append(line)
+        if line is None:
+            raise ValueError(f"the line has more than {MAX_LINE_BYTES:,} bytes")
+        yield line.decode(encoding)

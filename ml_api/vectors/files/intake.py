@@ -1,0 +1,175 @@
+"""Rows of a file as batches for a store. What cannot be stored is left out, with its place and the reason."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ml_api.errors import ConfigError, InvalidInput
+from ml_api.records import ImageRecord, Vectors
+from ml_api.vectors.files.base import BrokenRow, Row
+from ml_api.vectors.files.columns import model_of, record_of
+from ml_api.vectors.files.opening import VectorFile
+from ml_api.vectors.validation import check_records
+
+NORM_TOLERANCE: Final = 1e-4
+"""How far the length of a normalised vector may be from 1: further than float16 takes it, and less than any score shows."""
+
+
+@dataclass(slots=True)
+class ImportReport:
+    rows: int = 0
+    """Read until now."""
+    taken: int = 0
+    normalised: int = 0
+    left_out: int = 0
+
+    def summary(self) -> str:
+        parts = [f"{self.taken:,} imported", f"{self.left_out:,} left out" if self.left_out else ""]
+        if self.normalised:
+            parts.append(f"{self.normalised:,} vectors were not normalised, and now are")
+        return ", ".join(filter(None, parts))
+
+
+def require_model(file: VectorFile, model_id: str, dim: int, said: str = "") -> None:
+    """Raises ConfigError unless the file's vectors are of this model, by what the file says or, if it is silent, `said`."""
+    if file.dim and file.dim != dim:
+        whose = f" of the model {file.model_id}" if file.model_id else ""
+        raise ConfigError(f"{file.path} holds vectors{whose} with {file.dim} dimensions, but the model {model_id} makes {dim}")
+    of = file.model_id or said
+    if said and file.model_id and said != file.model_id:
+        raise ConfigError(f"{file.path} says that its vectors are of the model {file.model_id}, not of {said}")
+    if not of and file.dim:
+        raise ConfigError(
+            f"{file.path} does not say which model made its vectors. They have {dim} dimensions, as those of {model_id}; "
+            f"if they are of that model, add --model-id '{model_id}'"
+        )
+    if of not in {model_id, ""}:
+        raise ConfigError(
+            f"{file.path} holds vectors of the model {of}, but the configured model is {model_id}, and vectors of different "
+            "models cannot be compared. Set ML_API_MODEL to that model, or extract the vectors again"
+        )
+
+
+@dataclass(slots=True)
+class _Waiting:
+    places: list[str] = field(default_factory=list)
+    records: list[ImageRecord] = field(default_factory=list)
+    vectors: list[npt.NDArray[np.float32]] = field(default_factory=list)
+
+
+class Intake:
+    """`leave_out` is called with the place and the reason for every row that is not taken."""
+
+    def __init__(self, model_id: str, dim: int, leave_out: Callable[[str, str], None]) -> None:
+        self.report = ImportReport()
+        self._model_id = model_id
+        self._dim = dim
+        self._tell = leave_out
+        self._seen = SeenIds()
+
+    def batches(self, rows: Iterable[Row | BrokenRow], size: int) -> Iterator[tuple[list[ImageRecord], Vectors]]:
+        """What a store takes without complaint, in the order of the file: of rows with one key the first counts."""
+        waiting = _Waiting()
+        for row in rows:
+            self.report.rows += 1
+            self._take(row, waiting)
+            if len(waiting.records) == size:
+                yield from self._sound(waiting)
+                waiting = _Waiting()
+        if waiting.records:
+            yield from self._sound(waiting)
+
+    def _take(self, row: Row | BrokenRow, waiting: _Waiting) -> None:
+        if isinstance(row, BrokenRow):
+            self._leave_out(row.place, row.reason)
+        elif (of := model_of(row.fields) or self._model_id) != self._model_id:
+            self._leave_out(row.place, f"its vector is of the model {of}, not of {self._model_id}")
+        elif len(row.vector) != self._dim:
+            self._leave_out(row.place, f"its vector has {len(row.vector)} numbers, not {self._dim}")
+        else:
+            try:
+                record = record_of(row.fields)
+            except ValueError as exc:
+                self._leave_out(row.place, str(exc))
+            else:
+                waiting.places.append(row.place)
+                waiting.records.append(record)
+                waiting.vectors.append(row.vector)
+
+    def _sound(self, waiting: _Waiting) -> Iterator[tuple[list[ImageRecord], Vectors]]:
+        vectors = np.stack(waiting.vectors)
+        wrong = self._wrong_vectors(vectors)
+        wrong |= self._wrong_records(waiting.records, vectors, wrong)
+        good = [number for number in range(len(vectors)) if number not in wrong]
+        for number, again in zip(good, self._seen.add([waiting.records[number].id for number in good]), strict=True):
+            if again:
+                wrong[number] = f"the key {waiting.records[number].key!r} is in the file before; the first row with it is taken"
+        for number, reason in sorted(wrong.items()):
+            self._leave_out(waiting.places[number], reason)
+        good = [number for number in good if number not in wrong]
+        if good:
+            self.report.taken += len(good)
+            yield [waiting.records[number] for number in good], self._normalised(vectors[good])
+
+    def _wrong_vectors(self, vectors: Vectors) -> dict[int, str]:
+        finite = np.isfinite(vectors).all(axis=1)
+        wrong = {int(number): "its vector is not finite (NaN or infinite)" for number in np.flatnonzero(~finite)}
+        nothing = ~vectors.any(axis=1)
+        return wrong | {int(number): "its vector is zero and has no direction" for number in np.flatnonzero(nothing)}
+
+    def _wrong_records(self, records: Sequence[ImageRecord], vectors: Vectors, known: Collection[int]) -> dict[int, str]:
+        """One by one only if there is any, besides those that are known."""
+        numbers = [number for number in range(len(records)) if number not in known]
+        if self._objection([records[number] for number in numbers], vectors[numbers]) is None:
+            return {}
+        each = ((number, self._objection([records[number]], vectors[[number]])) for number in numbers)
+        return {number: reason for number, reason in each if reason is not None}
+
+    def _objection(self, records: Sequence[ImageRecord], vectors: Vectors) -> str | None:
+        """Why a store does not take them."""
+        try:
+            check_records(records, vectors, self._dim)
+        except (InvalidInput, ValueError) as exc:
+            return str(exc)
+        return None
+
+    def _normalised(self, vectors: Vectors) -> Vectors:
+        """Those that are normalised already stay as they are, bit for bit."""
+        norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
+        off = np.abs(norms - 1) > NORM_TOLERANCE
+        self.report.normalised += int(off.sum())
+        vectors[off] = (vectors[off] / norms[off, None]).astype(np.float32)
+        return vectors
+
+    def _leave_out(self, place: str, reason: str) -> None:
+        self.report.left_out += 1
+        self._tell(place, reason)
+
+
+class SeenIds:
+    """A set of ids in eight bytes each, a tenth of what Python's takes: by their first half, which no two of 10⁸ share (p < 0.001).
+
+    Kept in sorted runs, each over twice as long as the next, so that ids are merged a few times only.
+    """
+
+    def __init__(self) -> None:
+        self._runs: list[npt.NDArray[np.uint64]] = []
+
+    def add(self, ids: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Of each, whether it was added before, or stands in `ids` before."""
+        halves = np.fromiter((int(image_id[:16], 16) for image_id in ids), np.uint64, len(ids))
+        distinct, first = np.unique(halves, return_index=True)
+        again = np.ones(len(ids), dtype=np.bool_)
+        again[first] = False
+        for run in self._runs:
+            place = np.minimum(np.searchsorted(run, halves), len(run) - 1)
+            again |= run[place] == halves
+        if len(distinct):
+            self._runs.append(distinct)
+        while len(self._runs) > 1 and len(self._runs[-2]) <= 2 * len(self._runs[-1]):
+            last = self._runs.pop()
+            self._runs[-1] = np.union1d(self._runs[-1], last)
+        return again

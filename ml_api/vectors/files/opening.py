@@ -1,0 +1,97 @@
+"""A path as vectors to be read: in which format, of which model, of how many dimensions."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ml_api.errors import ConfigError
+from ml_api.vectors.files.avro import AvroFormat
+from ml_api.vectors.files.base import BrokenRow, Row, VectorFormat
+from ml_api.vectors.files.columns import model_of
+from ml_api.vectors.files.csv import CsvFormat
+from ml_api.vectors.files.jsonl import JsonLinesFormat
+from ml_api.vectors.files.npy import NumpyFormat, is_layout
+from ml_api.vectors.files.parquet import ParquetFormat
+
+FORMATS: Final[dict[str, VectorFormat]] = {
+    ".parquet": ParquetFormat(),
+    ".jsonl": JsonLinesFormat(),
+    ".ndjson": JsonLinesFormat(),
+    ".json": JsonLinesFormat(),
+    ".csv": CsvFormat(),
+    ".avro": AvroFormat(),
+    "": NumpyFormat(),
+}
+"""By the ending of a file's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorFile:
+    """What can be said of vectors without reading them all. `model_id` is None if the file names no model."""
+
+    path: Path
+    rows: int
+    """Perhaps an estimate."""
+    model_id: str | None = None
+    dim: int = 0
+    """0 if no row can be read."""
+
+    def read(self) -> Iterator[Row | BrokenRow]:
+        """Raises InvalidInput at the place from which nothing more can be read."""
+        several = _files(self.path)
+        for file in several:
+            for row in format_of(file).read(file):
+                yield row if len(several) == 1 else _placed(file.name, row)
+
+
+def format_to_write(path: Path) -> VectorFormat:
+    """By its name. Raises ConfigError."""
+    form = FORMATS.get(path.suffix.lower())
+    if form is None:
+        raise ConfigError(
+            f"{path} has an ending of no vector file: .parquet, .jsonl, .csv, .avro, or none for a folder of NumPy arrays"
+        )
+    return form
+
+
+def format_of(path: Path) -> VectorFormat:
+    """Of a file that is there. Raises ConfigError."""
+    if is_layout(path):
+        return FORMATS[""]
+    if path.suffix == ".npy":
+        raise ConfigError(
+            f"{path} holds vectors without keys; name the folder that holds img_emb/img_emb_0.npy and metadata/metadata_0.parquet"
+        )
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder in a folder of vector files, and no folder of NumPy arrays (img_emb/)")
+    return format_to_write(path)
+
+
+def open_vectors(path: Path) -> VectorFile:
+    """Look into the file, or into all vector files of a folder. Raises ConfigError, InvalidInput and OSError."""
+    files = _files(path)
+    rows = sum(format_of(file).count(file) for file in files)
+    whole = VectorFile(path, rows)
+    for row in whole.read():
+        if isinstance(row, Row):
+            return VectorFile(path, rows, model_of(row.fields), len(row.vector))
+    return whole
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.exists():
+        raise ConfigError(f"there is no {path}")
+    if not path.is_dir() or is_layout(path):
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in FORMATS and file.suffix and file.is_file())
+    if not files:
+        raise ConfigError(
+            f"{path} holds no vector files: neither img_emb/ with NumPy arrays nor .parquet, .jsonl, .json, .csv, .avro"
+        )
+    return files
+
+
+def _placed(name: str, row: Row | BrokenRow) -> Row | BrokenRow:
+    place = f"{name}, {row.place}"
+    return Row(place, row.fields, row.vector) if isinstance(row, Row) else BrokenRow(place, row.reason)

@@ -1,0 +1,127 @@
+"""Writing a vector file so that a stopped or killed writer goes on: finished parts in a folder beside it, joined at the end."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Final, Self
+
+from ml_api.errors import ConfigError
+from ml_api.files import write_whole
+from ml_api.records import ImageRecord, Vectors
+from ml_api.vectors.files.base import VectorFormat
+from ml_api.vectors.files.opening import format_to_write
+
+_STATE: Final = "state.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How far a writer came. `source` is what the rows are of: a corpus or a collection."""
+
+    model_id: str
+    source: str
+    parts: int = 0
+    rows: int = 0
+    last: str = ""
+    """What the writer goes on behind: an id or a key."""
+
+
+class PartsWriter:
+    """Writes the vector file `target`. Only `finish` touches it; whatever happens before, the file that was there stays."""
+
+    def __init__(self, target: Path, form: VectorFormat, written: Written) -> None:
+        self.written = written
+        self._target = target
+        self._form = form
+        self._folder = _folder(target)
+
+    @classmethod
+    @contextmanager
+    def open(cls, target: Path, model_id: str, source: str) -> Iterator[Self]:
+        """Goes on with what an earlier writer of the same left. Raises ConfigError and OSError."""
+        form = format_to_write(target)
+        _require_place(target, form)
+        with _alone(target):
+            yield cls(target, form, _state(target, Written(model_id, source)))
+
+    def add(self, records: Sequence[ImageRecord], vectors: Vectors, last: str) -> None:
+        """Durable against the death of the process when it returns."""
+        number = self.written.parts + 1
+        unfinished = self._folder / "unfinished"
+        _remove(unfinished)
+        self._form.write(unfinished, self.written.model_id, records, vectors)
+        part = self._part(number)
+        _remove(part)  # of a writer that died before it noted it
+        unfinished.rename(part)
+        self.written = replace(self.written, parts=number, rows=self.written.rows + len(records), last=last)
+        write_whole(self._folder / _STATE, json.dumps(asdict(self.written)).encode())
+
+    def finish(self) -> None:
+        """Put the whole file in its place."""
+        if not self.written.parts:
+            self._folder.rmdir()
+            raise ConfigError(f"there is nothing to write to {self._target}: {self.written.source} holds no images")
+        unfinished = self._folder / "unfinished"
+        _remove(unfinished)
+        self._form.join([self._part(number) for number in range(1, self.written.parts + 1)], unfinished)
+        unfinished.rename(self._target)
+        (self._folder / _STATE).unlink()  # first: parts without it are nobody's
+        shutil.rmtree(self._folder)
+
+    def _part(self, number: int) -> Path:
+        return self._folder / f"part-{number:06}{self._form.suffix}"
+
+
+def _folder(target: Path) -> Path:
+    return target.with_name(f"{target.name}.parts")
+
+
+def _require_place(target: Path, form: VectorFormat) -> None:
+    if form.suffix and target.is_dir():
+        raise ConfigError(f"{target} is a folder; name a file, or remove it")
+    if not form.suffix and target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ConfigError(f"{target} exists already; remove it, or name another folder for the NumPy arrays")
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """One writer of a file at a time; the system releases the lock when the process dies."""
+    folder = _folder(target)
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"{target} is being written by another process") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _state(target: Path, wanted: Written) -> Written:
+    folder = _folder(target)
+    try:
+        found = Written(**json.loads((folder / _STATE).read_bytes()))
+    except FileNotFoundError:
+        return wanted
+    except (ValueError, TypeError) as exc:
+        raise ConfigError(f"{folder} holds parts of a file that cannot be gone on with; remove it") from exc
+    if (found.model_id, found.source) != (wanted.model_id, wanted.source):
+        raise ConfigError(
+            f"{folder} holds parts of a file with the vectors of {found.source} by {found.model_id}, not of {wanted.source} by "
+            f"{wanted.model_id}. Go on with those, or remove the folder"
+        )
+    return found
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

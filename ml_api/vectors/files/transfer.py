@@ -1,0 +1,94 @@
+"""Between stores and vector files: out of a store, into a store, and a store that is a file, for a sync to write to."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+
+from ml_api.records import ImageRecord, Vectors
+from ml_api.vectors.base import VectorStore
+from ml_api.vectors.files.intake import ImportReport, Intake
+from ml_api.vectors.files.opening import VectorFile
+from ml_api.vectors.files.parts import PartsWriter
+from ml_api.vectors.memory import MemoryStore
+
+EXPORTED_AT_ONCE: Final = 4096
+"""Rows of a part of an export: a row group of 8 MB at 512 dimensions."""
+
+EXTRACTED_AT_ONCE: Final = 256
+"""Rows of a part of an extraction: what a kill costs at most, some seconds of the model's time."""
+
+IMPORTED_AT_ONCE: Final = 4096
+"""Rows of a write: few calls, and on Milvus Lite few and large segments."""
+
+Progress = Callable[[int], None]
+"""Called with the rows done until now."""
+
+Stop = Callable[[], bool]
+
+
+def export(store: VectorStore, writer: PartsWriter, progress: Progress, stop: Stop) -> bool:
+    """Write what follows the last row written, and put the file in its place; False if it was stopped before that."""
+    buffer = _Buffer(writer, EXPORTED_AT_ONCE, lambda record: record.id)
+    for records, vectors in store.scan(writer.written.last):
+        buffer.add(records, vectors)
+        progress(buffer.rows)
+        if stop():
+            buffer.write()
+            return False
+    buffer.write()
+    writer.finish()
+    return True
+
+
+def import_(file: VectorFile, store: VectorStore, intake: Intake, progress: Progress, stop: Stop) -> ImportReport:
+    """Upsert every row that can be stored: repeated in whole or in part, it ends in the same state. Raises InvalidInput."""
+    for records, vectors in intake.batches(file.read(), IMPORTED_AT_ONCE):
+        store.upsert(records, vectors)
+        progress(intake.report.rows)
+        if stop():
+            break
+    store.flush()
+    return intake.report
+
+
+class FileStore(MemoryStore):
+    """An empty store that writes to a vector file: a sync into it extracts the vectors of a corpus. It finds nothing again."""
+
+    backend = "file"
+
+    def __init__(self, writer: PartsWriter) -> None:
+        super().__init__()
+        self._buffer = _Buffer(writer, EXTRACTED_AT_ONCE, lambda record: record.key)
+
+    def upsert(self, records: Sequence[ImageRecord], vectors: Vectors) -> None:
+        self._buffer.add(records, vectors)
+
+    def flush(self) -> None:
+        self._buffer.write()
+
+
+class _Buffer:
+    """Rows in parts of `size` at least, each ending with what `last` makes of its last record."""
+
+    def __init__(self, writer: PartsWriter, size: int, last: Callable[[ImageRecord], str]) -> None:
+        self._writer = writer
+        self._size = size
+        self._last = last
+        self._records: list[ImageRecord] = []
+        self._vectors: list[Vectors] = []
+
+    @property
+    def rows(self) -> int:
+        return self._writer.written.rows + len(self._records)
+
+    def add(self, records: Sequence[ImageRecord], vectors: Vectors) -> None:
+        self._records += records
+        self._vectors.append(vectors)
+        if len(self._records) >= self._size:
+            self.write()
+
+    def write(self) -> None:
+        if self._records:
+            self._writer.add(self._records, np.concatenate(self._vectors), self._last(self._records[-1]))
+            self._records, self._vectors = [], []
