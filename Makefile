@@ -101,7 +101,7 @@ $(VENV)/.client-generator: requirements-client-generator.txt $(VENV)/.installed
 	$(BIN)/python -m pip install $(QUIET) --upgrade --target $(VENV)/client-generator -r $<
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt requirements-otel.txt requirements-postgresql.txt requirements-triton.txt $(VENV)/.installed
+$(VENV)/.installed-dev: requirements-dev.txt requirements-otel.txt requirements-postgresql.txt requirements-s3.txt requirements-triton.txt $(VENV)/.installed
 	$(BIN)/python -m pip install $(QUIET) -r requirements-dev.txt -c constraints.txt
 	@touch $@
 

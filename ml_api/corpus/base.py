@@ -31,6 +31,7 @@ class PassedOver(StrEnum):
     LINK = "links"
     SPECIAL = "no regular files"
     OURS = "our own"
+    NO_PATH = "with keys that are no paths"
 
     def of(self, number: int) -> str:
         """The words after a number: "1 link", "2 links"."""

@@ -68,6 +68,11 @@ def _spec(patterns: Iterable[str]) -> GitIgnoreSpec | None:
         raise ConfigError(f"a pattern is not in .gitignore syntax: {exc}") from exc
 
 
+def patterns_in(file: bytes) -> list[str]:
+    """The lines of a `.mlapiignore`."""
+    return file.decode("utf-8-sig", "surrogateescape").splitlines()
+
+
 def read_rules(root: Path, patterns: Patterns, *, follow_links: bool) -> IgnoreRules:
     """The `patterns` that are configured, and those of the file `.mlapiignore` in the folder, a path without links.
 
@@ -79,7 +84,7 @@ def read_rules(root: Path, patterns: Patterns, *, follow_links: bool) -> IgnoreR
             raise ConfigError(f"{path} is not a file: remove it, or write one pattern a line into a file of that name")
         if not follow_links and not path.resolve().is_relative_to(root):
             raise ConfigError(f"{path} cannot be read: {LEADS_OUT}")
-        own = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+        own = patterns_in(path.read_bytes())
     except FileNotFoundError:
         own = []
     except OSError as exc:

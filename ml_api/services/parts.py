@@ -22,13 +22,23 @@ def corpus_of(settings: Settings) -> Corpus:
     """Raises ConfigError."""
     if settings.corpus is None:
         raise ConfigError(f"{environment_name('corpus')} is not set: name the folder of images")
+    ignore, include = _patterns(settings.ignore), _patterns(settings.include)
+    if isinstance(settings.corpus, str):
+        from ml_api.corpus.bucket import BucketCorpus, open_objects
+
+        return BucketCorpus(open_objects(settings.corpus), ignore=ignore, include=include)
     embedded = [] if "://" in settings.store_uri else [Path(settings.store_uri)]
     return FolderCorpus(
         settings.corpus,
         ours=[settings.thumbnails, *embedded],
-        ignore=[pattern for pattern in map(str.strip, settings.ignore.split(",")) if pattern],
+        ignore=ignore,
+        include=include,
         follow_links=settings.follow_links,
     )
+
+
+def _patterns(setting: str) -> list[str]:
+    return [pattern for pattern in map(str.strip, setting.split(",")) if pattern]
 
 
 def database_of(settings: Settings) -> Database:

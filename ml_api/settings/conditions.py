@@ -26,7 +26,7 @@ class SettingsOfCommand(Settings):
 
     @field_validator("corpus")
     @classmethod
-    def _corpus_is_named(cls, value: Path | None) -> Path | None:
+    def _corpus_is_named(cls, value: Path | str | None) -> Path | str | None:
         if value is None:
             raise ValueError("name the folder of images")
         return value

@@ -15,7 +15,7 @@ from ml_api.settings import values
 MIB = 2**20
 
 FullPath = Annotated[Path, AfterValidator(values.full_path)]
-Folder = Annotated[Path, AfterValidator(values.folder)]
+Corpus = Annotated[Path | str, AfterValidator(values.corpus)]
 File = Annotated[Path, AfterValidator(values.file)]
 
 
@@ -24,19 +24,29 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    corpus: Annotated[Folder | None, Field(description="Folder of images to index and to serve.")] = None
+    corpus: Annotated[
+        Corpus | None,
+        Field(
+            description="Images to index and to serve: a folder, or the URL of a bucket with or without a prefix, such as "
+            "`s3://bucket/prefix`."
+        ),
+    ] = None
     ignore: Annotated[
         str,
         Field(
             description="Files that are not indexed: patterns in `.gitignore` syntax, separated by commas. "
-            "A file `.mlapiignore` in the corpus folder adds to them."
+            "A file `.mlapiignore` in the root of the corpus adds to them."
         ),
+    ] = ""
+    include: Annotated[
+        str,
+        Field(description="The only files that are indexed, in the same syntax, such as `/shop/**,*.jpg`; empty for all images."),
     ] = ""
     follow_links: Annotated[
         bool,
         Field(
-            description="Whether symbolic links in the corpus may lead to folders and files outside it. Whoever can create links "
-            "there then decides what is shown."
+            description="Whether symbolic links in a corpus folder may lead to folders and files outside it. Whoever can create "
+            "links there then decides what is shown."
         ),
     ] = False
     model: Annotated[

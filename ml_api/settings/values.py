@@ -66,6 +66,23 @@ def full_path(path: Path) -> Path:
         raise ValueError(f"{path}: the working directory no longer exists; write the full path") from exc
 
 
+def corpus(value: Path | str) -> Path | str:
+    """A URL as it is, or the absolute path of an existing folder, with links resolved."""
+    address = str(value)
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        return folder(Path(address))
+    if scheme == "file":
+        return folder(Path(rest))
+    if "::" in address:
+        raise ValueError("URLs of several file systems (::) are not supported; name a folder or one URL such as s3://bucket/prefix")
+    if not rest.strip("/"):
+        raise ValueError(f"names no bucket; write {scheme}://bucket or {scheme}://bucket/prefix")
+    if re.match(r"[^/@]*:[^/@]*@", rest):
+        raise ValueError("must not hold credentials; the variables of the library that opens it do, such as AWS_SECRET_ACCESS_KEY")
+    return address.rstrip("/")
+
+
 def folder(path: Path) -> Path:
     """The absolute path of an existing folder, with links resolved."""
     return _there(path, stat.S_ISDIR, "a folder").resolve()

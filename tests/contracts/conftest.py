@@ -9,10 +9,11 @@ from ml_api.metrics import Metrics
 from ml_api.vectors.coalescing import CoalescingStore
 from ml_api.vectors.memory import MemoryStore
 from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
-from tests.contracts.corpora import FolderPlace
+from tests.contracts.corpora import FolderPlace, MemoryPlace, S3Place
 from tests.contracts.samples import DIM, MODEL
 from tests.milvus_server import MilvusServer
 from tests.postgresql_server import PostgresServer
+from tests.s3_server import S3Server
 
 BACKENDS = ("memory", "coalesced", "milvus-lite", "milvus")
 """`coalesced` is a CoalescingStore over a MemoryStore."""
@@ -102,6 +103,21 @@ def database(database_url):
     opened.close()
 
 
-@pytest.fixture(params=["folder"])
+@pytest.fixture(scope="session")
+def s3_server():
+    server = S3Server()
+    server.make_bucket(S3Place.bucket)
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["folder", "memory", "s3"])
 def place(request, tmp_path):
-    return FolderPlace(tmp_path / "corpus")
+    """Where a corpus is kept, empty."""
+    match request.param:
+        case "folder":
+            yield FolderPlace(tmp_path / "corpus")
+        case "memory":
+            yield MemoryPlace()
+        case _:
+            yield S3Place(request.getfixturevalue("s3_server"))

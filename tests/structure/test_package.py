@@ -18,6 +18,9 @@ SOURCES = [
     "requirements.txt",
     "requirements-triton.txt",
     "requirements-otel.txt",
+    "requirements-s3.txt",
+    "requirements-gcs.txt",
+    "requirements-azure.txt",
     "ml_api",
 ]
 BUILD = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"

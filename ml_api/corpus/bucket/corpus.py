@@ -1,0 +1,138 @@
+"""A Corpus of objects. Which ones it lists is decided by their keys, as in a folder; others are counted or refused."""
+
+import errno
+import io
+import time
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, Final
+
+from ml_api.corpus.base import CorpusFile, Coverage, Metadata, PassedOver
+from ml_api.corpus.bucket.objects import READ_TIMEOUT_S, Objects, no_object
+from ml_api.corpus.ignoring import IGNORE_FILE, IgnoreRules, Patterns, patterns_in
+from ml_api.corpus.keys import MAX_KEY_BYTES, Selection, no_path
+from ml_api.corpus.metadata import METADATA_FILES, read_metadata
+from ml_api.deadline import Deadline
+from ml_api.errors import CorpusUnavailable, InvalidKey, NotFound, TooLarge
+
+RULES_HOLD_S: Final = 60.0
+"""For this long `.mlapiignore` is not fetched again for single keys; every listing fetches it."""
+
+MAX_IGNORE_BYTES: Final = 2**20
+MAX_METADATA_BYTES: Final = 2**30
+
+
+class BucketCorpus:
+    """A Corpus of the images among `objects`. `ignore` and `include` are patterns in .gitignore syntax."""
+
+    def __init__(self, objects: Objects, *, ignore: Sequence[str] = (), include: Sequence[str] = ()) -> None:
+        self._objects = objects
+        self._patterns = Patterns(tuple(ignore), tuple(include))
+        self._fetched: tuple[float, IgnoreRules] | None = None
+
+    @property
+    def location(self) -> str:
+        return self._objects.location
+
+    @property
+    def writable(self) -> bool:
+        return self._objects.writable
+
+    def list(self, coverage: Coverage | None = None, prefix: str = "") -> Iterator[CorpusFile]:
+        """As in Corpus. Keys that no file in a folder can have, such as `a//b.jpg`, are left out and counted."""
+        coverage = Coverage() if coverage is None else coverage
+        selection = Selection(self._fetch_rules())
+        left_out = ""
+        for found in self._objects.list(prefix):
+            if left_out and found.key.startswith(left_out):
+                continue
+            if found.key.endswith("/"):  # what consoles make for an empty folder
+                continue
+            if no_path(found.key):
+                coverage.pass_over(PassedOver.NO_PATH)
+            elif (passed_over := selection.passed_over(found.key)) is None:
+                yield found
+            else:
+                left_out = _count(coverage, *passed_over)
+
+    def version(self, key: str) -> str:
+        if self._problem(key) or self._selection().passed_over(key):
+            raise no_object(key)
+        return self._objects.version(key)
+
+    def read(self, key: str, max_bytes: int, deadline: Deadline | None = None) -> bytes:
+        if self._problem(key):
+            raise no_object(key)
+        timeout_s = READ_TIMEOUT_S if deadline is None else min(READ_TIMEOUT_S, deadline.left_s())
+        try:
+            return self._objects.read(key, max_bytes, timeout_s)
+        except CorpusUnavailable as exc:
+            if deadline is not None and deadline.passed:
+                raise deadline.exceeded() from exc
+            raise
+
+    def write(self, key: str, data: bytes) -> str:
+        self._selection().require_new(key)
+        if problem := self._problem(key):
+            raise InvalidKey(f"no image can have the key {key[:80]!r}…: {problem}")
+        return self._objects.write(key, data)
+
+    def delete(self, key: str) -> None:
+        self._selection().require(key)
+        if self._problem(key):
+            raise no_object(key)
+        self._objects.delete(key)
+
+    def key_of(self, place: str) -> str | None:
+        path = (place.partition("://")[2] if "://" in place else place).lstrip("/")
+        root = f"{self._objects.root}/" if self._objects.root else ""
+        key = path.removeprefix(root)
+        return key if path.startswith(root) and not self._problem(key) else None
+
+    def metadata(self) -> Metadata:
+        return read_metadata(self._open)
+
+    def _open(self, name: str) -> BinaryIO:
+        try:
+            return io.BytesIO(self._objects.read(name, MAX_METADATA_BYTES))
+        except NotFound as exc:
+            raise FileNotFoundError(name) from exc
+        except (CorpusUnavailable, TooLarge) as exc:
+            raise OSError(errno.EIO, exc.detail) from exc
+
+    def _selection(self) -> Selection:
+        """For single keys. Rules that were fetched just now hold for them."""
+        if self._fetched is None or time.monotonic() - self._fetched[0] > RULES_HOLD_S:
+            return Selection(self._fetch_rules())
+        return Selection(self._fetched[1])
+
+    def _fetch_rules(self) -> IgnoreRules:
+        """Raises CorpusUnavailable if `.mlapiignore` may exist and cannot be read, ConfigError for a pattern that is none."""
+        try:
+            own = patterns_in(self._objects.read(IGNORE_FILE, MAX_IGNORE_BYTES))
+        except NotFound:
+            own = []
+        except TooLarge as exc:
+            raise CorpusUnavailable(f"{IGNORE_FILE} has more than {MAX_IGNORE_BYTES:,} bytes") from exc
+        rules = IgnoreRules([*self._patterns.ignore, *own], self._patterns.include)
+        self._fetched = time.monotonic(), rules
+        return rules
+
+    def _problem(self, key: str) -> str:
+        """Why there can be no such object; empty if there can. Nothing is asked about it."""
+        if problem := no_path(key):
+            return problem
+        try:
+            size = len(f"{self._objects.root}/{key}".partition("/")[2].encode())
+        except UnicodeEncodeError:
+            return "it is not valid Unicode"
+        return f"with the prefix it has {size:,} bytes; buckets take {MAX_KEY_BYTES:,}" if size > MAX_KEY_BYTES else ""
+
+
+def _count(coverage: Coverage, why: PassedOver, place: str) -> str:
+    """Count what is passed over; returns the key of the folder below which nothing else counts, if it is one."""
+    if why is PassedOver.OTHER_ENDING:
+        if place not in METADATA_FILES:
+            coverage.pass_over_ending(place)
+    else:
+        coverage.pass_over(why)
+    return place if place.endswith("/") else ""

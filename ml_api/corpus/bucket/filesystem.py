@@ -1,0 +1,126 @@
+"""Objects by fsspec's interface alone: whatever it opens and has no better way here.
+
+A listing goes folder by folder and holds those on its way, so that its memory is that of the largest folders.
+"""
+
+import errno
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Final
+
+from fsspec import AbstractFileSystem
+
+from ml_api.corpus.base import CorpusFile
+from ml_api.corpus.bucket.objects import READ_TIMEOUT_S, no_object, too_large
+from ml_api.errors import CorpusReadOnly, CorpusUnavailable, InsufficientStorage, MlApiError
+
+ETAGS: Final = ("ETag", "etag", "e_tag")
+TIMES: Final = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
+"""How file systems call them; the first that one has counts."""
+
+READS: Final = 3
+"""How often an object that is replaced while it is read is read again."""
+
+
+class FilesystemObjects:
+    """Objects below `path` of an fsspec file system."""
+
+    def __init__(self, fs: AbstractFileSystem, path: str, location: str) -> None:
+        self._fs = fs
+        self._path = path.rstrip("/")
+        self.root = path.strip("/")
+        self.location = location
+
+    @property
+    def writable(self) -> bool:
+        return True
+
+    def list(self, prefix: str) -> Iterator[CorpusFile]:
+        open_folders = [iter(self._entries("", prefix))]
+        while open_folders:
+            entry = next(open_folders[-1], None)
+            if entry is None:
+                open_folders.pop()
+            elif entry[0].endswith("/"):
+                open_folders.append(iter(self._entries(entry[0], prefix)))
+            elif entry[0].startswith(prefix):
+                yield CorpusFile(entry[0], _version(entry[1]))
+
+    def version(self, key: str) -> str:
+        return _version(self._info(key))
+
+    def read(self, key: str, max_bytes: int, timeout_s: float = READ_TIMEOUT_S) -> bytes:  # noqa: ARG002 - fsspec knows no timeouts
+        for _ in range(READS):
+            info = self._info(key)
+            if info["size"] is not None and info["size"] > max_bytes:
+                raise too_large(max_bytes)
+            with self._translated(key):
+                data = bytes(self._fs.cat_file(self._at(key)))
+            if len(data) > max_bytes:
+                raise too_large(max_bytes)
+            if info["size"] in {None, len(data)}:
+                return data
+        raise CorpusUnavailable(f"cannot be read: its body broke off, or it was replaced, {READS} times")
+
+    def write(self, key: str, data: bytes) -> str:
+        with self._translated(key, writing=True):
+            self._fs.pipe_file(self._at(key), data)
+        return self.version(key)
+
+    def delete(self, key: str) -> None:
+        self._info(key)
+        with self._translated(key, writing=True):
+            self._fs.rm_file(self._at(key))
+
+    def _entries(self, folder: str, prefix: str) -> Sequence[tuple[str, dict[str, Any]]]:
+        """Keys with their facts, in order; a folder's key ends in a slash. A folder without objects does not exist."""
+        try:
+            with self._translated(""):
+                found = self._fs.ls(self._at(folder.rstrip("/")), detail=True)
+        except FileNotFoundError:
+            return []
+        entries = []
+        for info in found:
+            key = info["name"].strip("/").removeprefix(f"{self.root}/").removeprefix(self.root)
+            if info["type"] == "directory":
+                key = f"{key.rstrip('/')}/"
+            if key != folder and key.startswith(folder) and (key.startswith(prefix) or prefix.startswith(key)):
+                entries.append((key, info))
+        return sorted(entries, key=lambda entry: entry[0])
+
+    def _info(self, key: str) -> dict[str, Any]:
+        with self._translated(key):
+            info: dict[str, Any] = self._fs.info(self._at(key))
+        if info["type"] != "file":
+            raise no_object(key)
+        return info
+
+    def _at(self, key: str) -> str:
+        return f"{self._path}/{key}" if key else self._path
+
+    @contextmanager
+    def _translated(self, key: str, *, writing: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except Exception as exc:  # those of google.auth, azure.core, aiohttp, requests, paramiko: each file system has its own
+            if not key and isinstance(exc, FileNotFoundError):
+                raise
+            raise self._ours(exc, key, writing=writing) from exc
+
+    def _ours(self, exc: Exception, key: str, *, writing: bool) -> MlApiError:
+        if isinstance(exc, FileNotFoundError) and not writing:
+            return no_object(key)
+        if writing and isinstance(exc, PermissionError | NotImplementedError):
+            return CorpusReadOnly(f"the corpus cannot be changed at {key!r}: {self.location} takes no writes from this service")
+        if isinstance(exc, OSError) and exc.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return InsufficientStorage(f"no room is left in the corpus for {key!r}; nothing was written")
+        what = "denies access" if isinstance(exc, PermissionError) else f"failed: {type(exc).__name__}"
+        return CorpusUnavailable(f"{self.location} {what}" + (f" ({key!r})" if key else ""))
+
+
+def _version(info: dict[str, Any]) -> str:
+    if etag := next((info[name] for name in ETAGS if info.get(name)), None):
+        return str(etag).strip('"')
+    changed = next((info[name] for name in TIMES if info.get(name) is not None), "")
+    return f"{info['size']}-{changed.timestamp() if isinstance(changed, datetime) else changed}"

@@ -1,0 +1,60 @@
+"""What a BucketCorpus asks of a place that keeps objects. Every call may come from any thread, and raises our errors only."""
+
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+from ml_api.corpus.base import CorpusFile
+from ml_api.errors import NotFound, TooLarge
+
+READ_TIMEOUT_S: Final = 60.0
+"""For one object; 32 MB then need 4 Mbit/s."""
+WRITE_TIMEOUT_S: Final = 120.0
+CALL_TIMEOUT_S: Final = 30.0
+"""For what moves no image: a page of a listing, a version, a deletion. Retries are within it."""
+
+
+class Objects(Protocol):
+    """Objects under keys relative to `root`, a bucket with or without a prefix: any text, as object stores take it."""
+
+    @property
+    def root(self) -> str:
+        """Bucket and prefix, without a slash at either end."""
+        ...
+
+    @property
+    def location(self) -> str:
+        """The URL, without credentials."""
+        ...
+
+    @property
+    def writable(self) -> bool:
+        """As in Corpus."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[CorpusFile]:
+        """Objects whose keys begin with `prefix`, in the order of keys. Raises CorpusUnavailable, also between two of them."""
+        ...
+
+    def version(self, key: str) -> str:
+        """As the listing has it. Raises NotFound or CorpusUnavailable."""
+        ...
+
+    def read(self, key: str, max_bytes: int, timeout_s: float = READ_TIMEOUT_S) -> bytes:
+        """The bytes of one version of the object. Raises NotFound, TooLarge or CorpusUnavailable."""
+        ...
+
+    def write(self, key: str, data: bytes) -> str:
+        """As in Corpus, for any key. Raises CorpusReadOnly, InsufficientStorage or CorpusUnavailable."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Raises NotFound, CorpusReadOnly or CorpusUnavailable."""
+        ...
+
+
+def no_object(key: str) -> NotFound:
+    return NotFound(f"the corpus holds no file {key!r}")
+
+
+def too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(f"the file has more than {max_bytes:,} bytes, the largest allowed", code="image-too-large")

@@ -1,0 +1,161 @@
+"""Objects by the S3 protocol, through the client that s3fs sets up: its variables and botocore's name endpoint and credentials.
+
+fsspec's own interface lists a whole tree at once and knows no conditions; pages, ETags and `If-Match` are asked of the client.
+"""
+
+import mimetypes
+from collections.abc import Awaitable, Callable, Iterator
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+from aiohttp import ClientError as HttpError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
+from fsspec.asyn import sync
+from fsspec.exceptions import FSTimeoutError
+
+from ml_api.corpus.base import CorpusFile
+from ml_api.corpus.bucket.objects import CALL_TIMEOUT_S, READ_TIMEOUT_S, WRITE_TIMEOUT_S, no_object, too_large
+from ml_api.errors import CorpusReadOnly, CorpusUnavailable, InsufficientStorage, MlApiError
+
+CLIENT: Final = {
+    "connect_timeout": 5,
+    "read_timeout": 10,  # between two pieces of an answer
+    "max_pool_connections": 32,
+    "retries": {"mode": "standard", "total_max_attempts": 3},  # of refused connections, timeouts, 5xx and 429
+}
+"""Of botocore (https://docs.aws.amazon.com/botocore/latest/reference/config.html)."""
+
+PAGE: Final = 1000
+"""Keys of one answer to a listing, the most that S3 gives."""
+
+CHUNK_BYTES: Final = 2**18
+BODIES: Final = 4
+"""How often an object's body may break off or be replaced while it is read. Each time it goes on where it broke off."""
+
+NO_ROOM = frozenset({"QuotaExceeded", "InsufficientCapacity", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "507"})
+"""Of Ceph, Garage and MinIO; S3 itself is never full."""
+
+NOT_THERE = frozenset({"NoSuchKey", "404", "KeyTooLongError"})
+
+Answer = TypeVar("Answer")
+
+
+class S3Objects:
+    """Objects in `bucket` whose keys begin with `prefix`, which ends in a slash or is empty. `fs` is an s3fs.S3FileSystem."""
+
+    def __init__(self, fs: Any, bucket: str, prefix: str, location: str) -> None:
+        self._fs = fs
+        self._bucket = bucket
+        self._prefix = prefix
+        self.root = f"{bucket}/{prefix}".rstrip("/")
+        self.location = location
+
+    @property
+    def writable(self) -> bool:
+        return not self._fs.anon
+
+    def list(self, prefix: str) -> Iterator[CorpusFile]:
+        more: dict[str, Any] = {}
+        while True:
+            page = self._call("list_objects_v2", "", Prefix=f"{self._prefix}{prefix}", MaxKeys=PAGE, **more)
+            for found in page.get("Contents", ()):
+                yield CorpusFile(found["Key"].removeprefix(self._prefix), _version(found))
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def version(self, key: str) -> str:
+        return _version(self._call("head_object", key))
+
+    def read(self, key: str, max_bytes: int, timeout_s: float = READ_TIMEOUT_S) -> bytes:
+        return self._run(lambda: self._fetch(key, max_bytes), key, timeout_s)
+
+    def write(self, key: str, data: bytes) -> str:
+        media_type = mimetypes.guess_type(key)[0] or "application/octet-stream"
+        try:
+            return _version(self._call("put_object", key, timeout_s=WRITE_TIMEOUT_S, Body=data, ContentType=media_type))
+        except _Denied as exc:
+            raise CorpusReadOnly(f"the corpus cannot be changed at {key!r}: {exc.detail}") from exc
+
+    def delete(self, key: str) -> None:
+        self._call("head_object", key)  # a deletion of nothing succeeds, too
+        try:
+            self._call("delete_object", key)
+        except _Denied as exc:
+            raise CorpusReadOnly(f"the corpus cannot be changed at {key!r}: {exc.detail}") from exc
+
+    async def _fetch(self, key: str, max_bytes: int) -> bytes:
+        """The body of one version: a part that follows another is asked for under the condition that the ETag is the same."""
+        held, version = bytearray(), ""
+        for _ in range(BODIES):
+            rest = {"Range": f"bytes={len(held)}-", "IfMatch": version} if held else {}
+            try:
+                answer = await self._request("get_object", Key=f"{self._prefix}{key}", **rest)
+            except ClientError as exc:
+                if _status(exc) not in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}:
+                    raise
+                held.clear()  # it was replaced meanwhile
+                continue
+            if answer["ResponseMetadata"]["HTTPStatusCode"] != HTTPStatus.PARTIAL_CONTENT:
+                held.clear()
+            version, whole = answer["ETag"], len(held) + answer["ContentLength"]
+            async with answer["Body"] as body:
+                if whole > max_bytes:
+                    raise too_large(max_bytes)
+                try:
+                    while chunk := await body.read(CHUNK_BYTES):
+                        held += chunk
+                except (HttpError, HTTPClientError):
+                    continue
+            if len(held) == whole:
+                return bytes(held)
+        raise CorpusUnavailable(f"cannot be read: its body broke off, or it was replaced, {BODIES} times")
+
+    def _call(self, operation: str, key: str, *, timeout_s: float = CALL_TIMEOUT_S, **arguments: Any) -> Any:
+        """`key` is empty for operations on the bucket."""
+        if key:
+            arguments["Key"] = f"{self._prefix}{key}"
+        return self._run(lambda: self._request(operation, **arguments), key, timeout_s)
+
+    async def _request(self, operation: str, **arguments: Any) -> Any:
+        client = await self._fs.set_session()
+        return await getattr(client, operation)(Bucket=self._bucket, **arguments, **self._fs.req_kw)
+
+    def _run(self, start: Callable[[], Awaitable[Answer]], key: str, timeout_s: float) -> Answer:
+        try:
+            return sync(self._fs.loop, start, timeout=timeout_s)  # type: ignore[no-any-return] # fsspec has no types
+        except ClientError as exc:
+            raise self._translated(exc, key) from exc
+        except FSTimeoutError as exc:
+            raise CorpusUnavailable(f"{self.location} did not answer within {timeout_s:.1f} s") from exc
+        except NoCredentialsError as exc:
+            raise CorpusUnavailable(
+                f"{self.location}: no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or FSSPEC_S3_ANON=true for a "
+                "bucket that anybody may read"
+            ) from exc
+        except (BotoCoreError, HttpError, OSError) as exc:
+            raise CorpusUnavailable(f"{self.location} cannot be reached: {type(exc).__name__}") from exc
+
+    def _translated(self, exc: ClientError, key: str) -> MlApiError:
+        code, status = exc.response.get("Error", {}).get("Code", ""), _status(exc)
+        if code == "NoSuchBucket":
+            return CorpusUnavailable(f"{self.location}: there is no bucket {self._bucket!r}")
+        if code in NOT_THERE and key:
+            return no_object(key)
+        if code in NO_ROOM or status == HTTPStatus.INSUFFICIENT_STORAGE:
+            return InsufficientStorage(f"no room is left in the corpus for {key!r}; nothing was written")
+        if status == HTTPStatus.FORBIDDEN:
+            return _Denied(f"{self.location} denies access to {repr(key) if key else 'its listing'} ({code})")
+        return CorpusUnavailable(f"{self.location} answered {status} ({code})")
+
+
+class _Denied(CorpusUnavailable):
+    """It may be there, and may be read with other credentials."""
+
+
+def _version(found: dict[str, Any]) -> str:
+    return str(found["ETag"]).strip('"')
+
+
+def _status(exc: ClientError) -> int:
+    return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
