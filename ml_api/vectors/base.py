@@ -44,6 +44,39 @@ class SearchOptions:
         return self.offset + self.limit
 
 
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """All vectors of the corpus by one model."""
+
+    name: str
+    model_id: str
+    dim: int
+    replaced: str = ""
+    """The name of the one that was in use before it, if any was."""
+
+
+class Generations(Protocol):
+    """The vectors of one corpus by several models, of which one generation is in use: who opens the store gets that one.
+
+    Stores that are open go on with theirs, so that a process never compares the vectors of two models. Every method raises
+    StoreUnavailable as a VectorStore does.
+    """
+
+    def current(self) -> Generation: ...
+
+    def others(self) -> list[Generation]:
+        """In the order of their names."""
+        ...
+
+    def switch(self, to: Generation) -> None:
+        """Use `to` from now on, in one step."""
+        ...
+
+    def drop(self, generation: Generation) -> None:
+        """Remove its vectors; no store may have it open. Raises ConfigError for the one in use."""
+        ...
+
+
 class VectorStore(Protocol):
     """Records with their vectors, under the ids of `records.image_id`.
 

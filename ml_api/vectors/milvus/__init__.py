@@ -4,6 +4,7 @@ store       the operations of the contract, each a straight line
 calls       an open collection, each call of which is measured, in turn and bounded in time
 connection  where to connect and as whom, and a client that comes back by itself
 collection  its index, and finding or creating it and checking that it is ours
+generations the collections of one alias, of several models
 schema      the collection's fields, and records as rows
 access      concurrency of calls: unrestricted on a server, restricted on Milvus Lite
 embedded    what Milvus Lite needs of its callers: one process, single writer, flushing

@@ -22,7 +22,11 @@ class Access(Protocol):
         ...
 
     def attach(self, flush: Callable[[], None]) -> None:
-        """Called once connected, with the function that flushes."""
+        """Called for each collection once it is open, with the function that flushes it."""
+        ...
+
+    def detach(self, flush: Callable[[], None]) -> None:
+        """A collection that is used no more, or is to be dropped."""
         ...
 
     def reading(self, timeout_s: float) -> AbstractContextManager[None]:
@@ -68,6 +72,9 @@ class ServerAccess:
         return False
 
     def attach(self, flush: Callable[[], None]) -> None:
+        """Nothing to flush."""
+
+    def detach(self, flush: Callable[[], None]) -> None:
         """Nothing to flush."""
 
     @contextmanager

@@ -89,7 +89,12 @@ def open_collection(client: MilvusClient, spec: CollectionSpec, timeout_s: float
     that embed with the old one must not search it.
     """
     if not client.has_collection(spec.alias, timeout=timeout_s):
-        _create(client, spec, timeout_s)
+        create(client, spec, timeout_s)
+        # Last, so that it never leads to an incomplete collection.
+        _unless(
+            lambda: client.has_collection(spec.alias, timeout=timeout_s),
+            lambda: client.create_alias(spec.name, spec.alias, timeout=timeout_s),
+        )
     found = client.describe_collection(spec.alias, timeout=timeout_s)
     _check(spec, found.get("properties") or {})
     name = str(found["collection_name"])
@@ -102,8 +107,8 @@ def open_collection(client: MilvusClient, spec: CollectionSpec, timeout_s: float
     return name
 
 
-def _create(client: MilvusClient, spec: CollectionSpec, timeout_s: float) -> None:
-    """The alias is made last, so that it never leads to an incomplete collection."""
+def create(client: MilvusClient, spec: CollectionSpec, timeout_s: float) -> None:
+    """The collection with its index, or what is missing of them; no alias leads to it."""
     if not client.has_collection(spec.name, timeout=timeout_s):
         _unless(
             lambda: client.has_collection(spec.name, timeout=timeout_s),
@@ -125,10 +130,6 @@ def _create(client: MilvusClient, spec: CollectionSpec, timeout_s: float) -> Non
             lambda: bool(client.list_indexes(spec.name, timeout=timeout_s)),
             lambda: client.create_index(spec.name, params, timeout=timeout_s),
         )
-    _unless(
-        lambda: client.has_collection(spec.alias, timeout=timeout_s),
-        lambda: client.create_alias(spec.name, spec.alias, timeout=timeout_s),
-    )
 
 
 def _unless(done: Callable[[], bool], step: Callable[[], Any]) -> None:

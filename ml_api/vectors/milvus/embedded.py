@@ -54,7 +54,7 @@ class EmbeddedAccess:
         self._server: LiteServer | None = None
         self._writer = Lock()
         self._readers = SharedLock()
-        self._flush: Callable[[], None] = _nothing
+        self._flushes: list[Callable[[], None]] = []
         self._unflushed_rows = 0
         self._unflushed_bytes = 0
         self._unflushed_since = 0.0
@@ -98,9 +98,14 @@ class EmbeddedAccess:
 
     def attach(self, flush: Callable[[], None]) -> None:
         """Flush what a crash left in the log: recovered rows are as slow to search as new ones."""
-        self._flush = flush
+        with self._alone():
+            self._flushes.append(flush)
+            self._flush_alone()
+
+    def detach(self, flush: Callable[[], None]) -> None:
         with self._alone():
             self._flush_alone()
+            self._flushes.remove(flush)
 
     @contextmanager
     def reading(self, timeout_s: float) -> Iterator[None]:
@@ -197,7 +202,8 @@ class EmbeddedAccess:
 
     def _flush_alone(self) -> None:
         try:
-            self._flush()
+            for flush in self._flushes:
+                flush()
         except BaseException as exc:
             self._fail("writing its files failed", exc)
             raise
@@ -219,7 +225,3 @@ def _patient(reason: str, timeout_s: float) -> Iterator[None]:
         yield
     except TimeoutError:
         raise StoreUnavailable(f"the vector store is busy: {reason} after {timeout_s:.3g} s", reason="timeout") from None
-
-
-def _nothing() -> None:
-    """Before it is connected there is nothing to flush."""

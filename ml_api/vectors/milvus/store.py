@@ -3,23 +3,26 @@
 import json
 import logging
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from pymilvus import MilvusClient
 
 from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.metrics import Metrics
 from ml_api.records import Entry, Hit, ImageRecord, Vectors
-from ml_api.vectors.base import SearchOptions
+from ml_api.vectors.base import Generation, SearchOptions
 from ml_api.vectors.milvus import schema
 from ml_api.vectors.milvus.access import Access, ServerAccess
 from ml_api.vectors.milvus.calls import OpenCollection
-from ml_api.vectors.milvus.collection import SOURCE, CollectionSpec, VectorIndex, open_collection
+from ml_api.vectors.milvus.collection import SOURCE, CollectionSpec, VectorIndex, create, open_collection
 from ml_api.vectors.milvus.connection import MilvusEndpoint, connect
 from ml_api.vectors.milvus.failures import startup_failures
+from ml_api.vectors.milvus.generations import MilvusGenerations, leading
 from ml_api.vectors.validation import check_bounds, check_page, check_records, check_vectors, distinct_ids
 
 OPEN_TIMEOUT_S = 120.0
@@ -44,6 +47,14 @@ NO_IMAGE = "0" * schema.ID_CHARS
 _log = logging.getLogger(__name__)
 
 
+class Found(NamedTuple):
+    """A collection that is there, and loaded."""
+
+    name: str
+    model_id: str
+    dim: int
+
+
 class MilvusStore:
     """A VectorStore on a Milvus server (from 2.3.5) or in a Milvus Lite folder.
 
@@ -63,6 +74,8 @@ class MilvusStore:
         self._opening = threading.Lock()
         self._current: OpenCollection | None = None
         self._access: Access = _access_to(endpoint, timeout_s)
+        self._sharing: list[MilvusStore] = []
+        """The open stores of one connection; the last to be closed closes it."""
 
     @property
     def backend(self) -> str:
@@ -71,9 +84,44 @@ class MilvusStore:
     def ensure(self, model_id: str, dim: int) -> None:
         with self._opening, self._metrics.store.call(self.backend, "ensure"):
             if self._current is None:
-                self._current = self._open(CollectionSpec(self._alias, model_id, dim, self._index))
+                spec = CollectionSpec(self._alias, model_id, dim, self._index)
+
+                def found(client: MilvusClient, timeout_s: float) -> Found:
+                    return Found(open_collection(client, spec, timeout_s, self._access.repair), model_id, dim)
+
+                self._current = self._open(found)
             elif (self._current.model_id, self._current.dim) != (model_id, dim):
                 raise ConfigError(f"the collection {self._alias!r} is open for the model {self._current.model_id}, not {model_id}")
+
+    def open_current(self) -> Generation:
+        """Open what the alias leads to, whatever its model; in place of `ensure`. Raises ConfigError if there is nothing."""
+
+        def found(client: MilvusClient, timeout_s: float) -> Found:
+            generation = leading(client, self._alias, timeout_s)
+            client.load_collection(generation.name, timeout=timeout_s)
+            return Found(generation.name, generation.model_id, generation.dim)
+
+        with self._opening, self._metrics.store.call(self.backend, "ensure"):
+            self._current = self._open(found)
+        return self.generations().current()
+
+    def beside(self, model_id: str, dim: int) -> "MilvusStore":
+        """The open store of another model's vectors, empty if there were none. The alias does not lead to it. Close it, too."""
+        opened = self._open_now()
+        spec = CollectionSpec(self._alias, model_id, dim, self._index)
+        with opened.writing("ensure"):
+            timeout_s = max(self._timeout_s, OPEN_TIMEOUT_S)
+            create(opened.client, spec, timeout_s)
+            opened.client.load_collection(spec.name, timeout=timeout_s)
+        other = MilvusStore(self._endpoint, self._alias, self._index, self._metrics, self._timeout_s)
+        other._access, other._sharing = self._access, self._sharing
+        other._current = replace(opened, collection=spec.name, model_id=model_id, dim=dim)
+        other._access.attach(other._current.flush)
+        other._sharing.append(other)
+        return other
+
+    def generations(self) -> MilvusGenerations:
+        return MilvusGenerations(self._alias, self._open_now())
 
     def upsert(self, records: Sequence[ImageRecord], vectors: Vectors) -> None:
         opened = self._open_now()
@@ -160,26 +208,39 @@ class MilvusStore:
     def close(self) -> None:
         with self._opening:
             opened, self._current = self._current, None
-            if opened is not None:
+            if opened is None:
+                return
+            self._sharing.remove(self)
+            if self._sharing:
+                self._access.detach(opened.flush)
+            else:
                 self._access.close(opened.client.close)
 
-    def _open(self, spec: CollectionSpec) -> OpenCollection:
+    def _open(self, find: Callable[[MilvusClient, float], Found]) -> OpenCollection:
         timeout_s = max(self._timeout_s, OPEN_TIMEOUT_S)
         uri = self._access.open()
         client = None
         try:
             with startup_failures(self._endpoint, timeout_s):
                 client = connect(self._endpoint, uri, self._timeout_s)
-                name = open_collection(client, spec, timeout_s, self._access.repair)
+                found = find(client, timeout_s)
             opened = OpenCollection(
-                client, name, spec.model_id, spec.dim, self._access, self._metrics.store, self._timeout_s, self._write_timeout_s
+                client,
+                found.name,
+                found.model_id,
+                found.dim,
+                self._access,
+                self._metrics.store,
+                self._timeout_s,
+                self._write_timeout_s,
             )
             self._access.attach(opened.flush)
+            self._sharing.append(self)
         except BaseException:
             # The folder of Milvus Lite must be free again for the next attempt.
             self._access.close(client.close if client is not None else lambda: None)
             raise
-        _log.info("collection %s (%s) is open in %s", spec.alias, name, self._endpoint.address)
+        _log.info("collection %s (%s) is open in %s", self._alias, found.name, self._endpoint.address)
         return opened
 
     def _open_now(self) -> OpenCollection:

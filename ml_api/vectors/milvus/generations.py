@@ -1,0 +1,64 @@
+"""The collections of one alias: one for each model that embedded the corpus, of which the alias leads to the one in use."""
+
+import re
+from typing import Final
+
+from pymilvus import MilvusClient
+
+from ml_api.errors import ConfigError
+from ml_api.vectors.base import Generation
+from ml_api.vectors.milvus.calls import OpenCollection
+from ml_api.vectors.milvus.collection import DIM, MODEL
+
+REPLACED: Final = "ml_api.replaced"
+"""Property of a collection that took over: the name of the one before it."""
+
+
+class MilvusGenerations:
+    """`Generations` over the connection of a store that is open."""
+
+    def __init__(self, alias: str, opened: OpenCollection) -> None:
+        self._alias = alias
+        self._opened = opened
+
+    def current(self) -> Generation:
+        with self._opened.reading("generations") as timeout_s:
+            return leading(self._opened.client, self._alias, timeout_s)
+
+    def others(self) -> list[Generation]:
+        name = re.compile(re.escape(self._alias) + "_[0-9a-f]{12}")
+        used = self.current().name
+        with self._opened.reading("generations") as timeout_s:
+            names = sorted(self._opened.client.list_collections(timeout=timeout_s))
+            found = [_described(self._opened.client, one, timeout_s) for one in names if name.fullmatch(one) and one != used]
+        return [generation for generation in found if generation is not None]
+
+    def switch(self, to: Generation) -> None:
+        before = self.current()
+        with self._opened.writing("switch") as timeout_s:
+            if before.name != to.name:
+                self._opened.client.alter_collection_properties(to.name, {REPLACED: before.name}, timeout=timeout_s)
+            self._opened.client.alter_alias(to.name, self._alias, timeout=timeout_s)
+
+    def drop(self, generation: Generation) -> None:
+        if generation.name == self.current().name:
+            raise ConfigError(f"{generation.name} is the collection in use")
+        with self._opened.writing("drop") as timeout_s:
+            self._opened.client.drop_collection(generation.name, timeout=timeout_s)
+
+
+def leading(client: MilvusClient, alias: str, timeout_s: float) -> Generation:
+    """The one that the alias leads to. Raises ConfigError if there is none, or somebody else's."""
+    found = _described(client, alias, timeout_s) if client.has_collection(alias, timeout=timeout_s) else None
+    if found is None:
+        raise ConfigError(f"there is no collection {alias!r} of this application yet: `python -m ml_api sync` makes it")
+    return found
+
+
+def _described(client: MilvusClient, name: str, timeout_s: float) -> Generation | None:
+    """None for a collection of somebody else's."""
+    found = client.describe_collection(name, timeout=timeout_s)
+    properties = found.get("properties") or {}
+    if MODEL not in properties:
+        return None
+    return Generation(str(found["collection_name"]), properties[MODEL], int(properties[DIM]), properties.get(REPLACED, ""))
