@@ -1,6 +1,7 @@
 """The vector store on Milvus: embedded (Milvus Lite) or a server. Nothing outside this folder knows pymilvus.
 
 store       the operations of the contract, each a straight line
+opening     the connection, and the collections that are open on it
 calls       an open collection, each call of which is measured, in turn and bounded in time
 connection  where to connect and as whom, and a client that comes back by itself
 collection  its index, and finding or creating it and checking that it is ours

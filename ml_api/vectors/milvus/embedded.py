@@ -159,6 +159,7 @@ class EmbeddedAccess:
             self._let_go()
 
     def _let_go(self) -> None:
+        self._flushes.clear()
         server, self._server = self._server, None
         lock_file, self._lock_file = self._lock_file, None
         try:

@@ -1,0 +1,116 @@
+"""Opening collections, on one connection for all of an alias: from the first that is opened to the last that is closed."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from pymilvus import MilvusClient
+
+from ml_api.errors import StoreUnavailable
+from ml_api.metrics import Metrics
+from ml_api.vectors.milvus.access import Access, ServerAccess
+from ml_api.vectors.milvus.calls import OpenCollection
+from ml_api.vectors.milvus.collection import CollectionSpec, create, open_collection
+from ml_api.vectors.milvus.connection import MilvusEndpoint, connect
+from ml_api.vectors.milvus.failures import startup_failures
+from ml_api.vectors.milvus.generations import leading
+
+OPEN_TIMEOUT_S: Final = 120.0
+"""Least patience with loading a collection: after a crash Milvus Lite replays its log, measured up to 29 s."""
+
+WRITE_TIMEOUT_S: Final = 120.0
+"""Least patience with a write to Milvus Lite: it cannot be cancelled, and a second one must not start beside it."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Found(NamedTuple):
+    """A collection that is there, and loaded."""
+
+    name: str
+    model_id: str
+    dim: int
+
+
+class Opening:
+    """The way to the collections of `alias`. Thread-safe."""
+
+    def __init__(self, endpoint: MilvusEndpoint, alias: str, metrics: Metrics, timeout_s: float) -> None:
+        self.endpoint = endpoint
+        self.alias = alias
+        self.access: Access = _access_to(endpoint, timeout_s)
+        self._metrics = metrics
+        self._timeout_s = timeout_s
+        self._open_timeout_s = max(timeout_s, OPEN_TIMEOUT_S)
+        self._write_timeout_s = max(timeout_s, WRITE_TIMEOUT_S) if endpoint.embedded else timeout_s
+        self._lock = threading.Lock()
+        self._open: list[OpenCollection] = []
+        """The last to be closed closes the connection."""
+
+    def wanted(self, spec: CollectionSpec) -> OpenCollection:
+        """The collection that the alias leads to, created if there is none. Raises ConfigError if it is another than `spec`."""
+
+        def find(client: MilvusClient, timeout_s: float) -> _Found:
+            return _Found(open_collection(client, spec, timeout_s, self.access.repair), spec.model_id, spec.dim)
+
+        return self._first(find)
+
+    def current(self) -> OpenCollection:
+        """The collection that the alias leads to, whatever its model. Raises ConfigError if there is none."""
+
+        def find(client: MilvusClient, timeout_s: float) -> _Found:
+            generation = leading(client, self.alias, timeout_s)
+            client.load_collection(generation.name, timeout=timeout_s)
+            return _Found(generation.name, generation.model_id, generation.dim)
+
+        return self._first(find)
+
+    def beside(self, opened: OpenCollection, spec: CollectionSpec) -> OpenCollection:
+        """The collection of `spec`, created if there is none; the alias does not lead to it."""
+        with opened.writing("ensure"), startup_failures(self.endpoint, self._open_timeout_s):
+            create(opened.client, spec, self._open_timeout_s)
+            opened.client.load_collection(spec.name, timeout=self._open_timeout_s)
+        other = replace(opened, collection=spec.name, model_id=spec.model_id, dim=spec.dim)
+        with self._lock:
+            if not self._open:
+                raise StoreUnavailable("the vector store is not open", reason="closed")
+            self.access.attach(other.flush)
+            self._open.append(other)
+        return other
+
+    def close(self, opened: OpenCollection) -> None:
+        with self._lock:
+            self._open.remove(opened)
+            if self._open:
+                self.access.detach(opened.flush)
+            else:
+                self.access.close(opened.client.close)
+
+    def _first(self, find: Callable[[MilvusClient, float], _Found]) -> OpenCollection:
+        with self._lock, self._metrics.store.call(self.access.backend, "ensure"):
+            uri = self.access.open()
+            client = None
+            try:
+                with startup_failures(self.endpoint, self._open_timeout_s):
+                    client = connect(self.endpoint, uri, self._timeout_s)
+                    found = find(client, self._open_timeout_s)
+                timeouts = self._timeout_s, self._write_timeout_s
+                opened = OpenCollection(client, *found, self.access, self._metrics.store, *timeouts)
+                self.access.attach(opened.flush)
+                self._open.append(opened)
+            except BaseException:
+                # The folder of Milvus Lite must be free again for the next attempt.
+                self.access.close(client.close if client is not None else lambda: None)
+                raise
+        _log.info("collection %s (%s) is open in %s", self.alias, found.name, self.endpoint.address)
+        return opened
+
+
+def _access_to(endpoint: MilvusEndpoint, timeout_s: float) -> Access:
+    if not endpoint.embedded:
+        return ServerAccess(endpoint.uri)
+    from ml_api.vectors.milvus.embedded import EmbeddedAccess
+
+    return EmbeddedAccess(endpoint.uri, timeout_s)
