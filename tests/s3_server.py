@@ -8,6 +8,8 @@ from unittest.mock import patch
 import botocore.session
 import fsspec
 from botocore.config import Config
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from moto.server import ThreadedMotoServer
 
 from ml_api.corpus.bucket.s3 import CLIENT, S3Objects
@@ -56,6 +58,11 @@ class S3Server:
 
     def objects(self, bucket, prefix):
         return S3Objects(self.file_system, bucket, prefix, f"s3://{bucket}/{prefix}".rstrip("/"))
+
+    @property
+    def kept(self):
+        """Where the server keeps buckets."""
+        return get_backend("s3")[ACCOUNT]["aws"]
 
     def close(self):
         self._server.stop()

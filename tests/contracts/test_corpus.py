@@ -223,3 +223,11 @@ def test_metadata_is_read_from_the_root(place):
     place.put("metadata.csv", b"key,caption\na.jpg,one\n")
     found = place.corpus().metadata()
     assert (found.by_key, found.problems, found.complete) == ({"a.jpg": {"caption": "one"}}, (), True)
+
+
+def test_a_thousand_files_and_more_are_listed_once_each(place):
+    names = [f"{number % 7}/{number:04}.jpg" for number in range(1_250)]
+    place.put_many(names)
+    corpus = place.corpus()
+    assert keys(corpus) == sorted(names)
+    assert keys(corpus, prefix="3/") == sorted(name for name in names if name.startswith("3/"))

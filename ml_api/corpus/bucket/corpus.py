@@ -45,7 +45,7 @@ class BucketCorpus:
         for found in self._objects.list(prefix):
             if left_out and found.key.startswith(left_out):
                 continue
-            if found.key.endswith("/"):  # what consoles make for an empty folder
+            if not found.key or found.key.endswith("/"):  # what consoles make for an empty folder
                 continue
             if no_path(found.key):
                 coverage.pass_over(PassedOver.NO_PATH)

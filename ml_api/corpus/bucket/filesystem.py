@@ -113,7 +113,7 @@ class FilesystemObjects:
             return no_object(key)
         if writing and isinstance(exc, PermissionError | NotImplementedError):
             return CorpusReadOnly(f"the corpus cannot be changed at {key!r}: {self.location} takes no writes from this service")
-        if isinstance(exc, OSError) and exc.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if writing and isinstance(exc, OSError) and exc.errno in {errno.ENOSPC, errno.EDQUOT}:
             return InsufficientStorage(f"no room is left in the corpus for {key!r}; nothing was written")
         what = "denies access" if isinstance(exc, PermissionError) else f"failed: {type(exc).__name__}"
         return CorpusUnavailable(f"{self.location} {what}" + (f" ({key!r})" if key else ""))

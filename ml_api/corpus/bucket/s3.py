@@ -28,6 +28,9 @@ CLIENT: Final = {
 PAGE: Final = 1000
 """Keys of one answer to a listing, the most that S3 gives."""
 
+LISTING = frozenset({"Name", "KeyCount", "IsTruncated", "Contents"})
+"""Every listing says at least one of these."""
+
 CHUNK_BYTES: Final = 2**18
 BODIES: Final = 4
 """How often an object's body may break off or be replaced while it is read. Each time it goes on where it broke off."""
@@ -58,6 +61,8 @@ class S3Objects:
         more: dict[str, Any] = {}
         while True:
             page = self._call("list_objects_v2", "", Prefix=f"{self._prefix}{prefix}", MaxKeys=PAGE, **more)
+            if not LISTING & page.keys():  # botocore takes any document, and none, for a listing of nothing
+                raise CorpusUnavailable(f"{self.location}: what answers there is no S3 server")
             for found in page.get("Contents", ()):
                 yield CorpusFile(found["Key"].removeprefix(self._prefix), _version(found))
             if not page.get("IsTruncated"):
@@ -133,6 +138,8 @@ class S3Objects:
                 f"{self.location}: no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or FSSPEC_S3_ANON=true for a "
                 "bucket that anybody may read"
             ) from exc
+        except RecursionError as exc:  # botocore asks for the bucket's region at each redirect, also at that of its question
+            raise CorpusUnavailable(f"{self.location}: the endpoint only redirects; does it want https?") from exc
         except (BotoCoreError, HttpError, OSError) as exc:
             raise CorpusUnavailable(f"{self.location} cannot be reached: {type(exc).__name__}") from exc
 
