@@ -115,8 +115,8 @@ def json_body(model: type[Model], *, max_bytes: int | None = None) -> Model:
 def image_query() -> tuple[bytes, PageParameters]:
     """What a search by image sends: the file, and which part of the ranking is wanted.
 
-    The file is in a field of a form, in base64 in JSON, or is the body itself; `limit` and `offset` stand in the query string, or
-    beside the file in the form.
+    The file is in a field of a form, in base64 in JSON, or is the body itself; the rest stands in the query string, or beside the
+    file in the form.
     """
     in_url = query_parameters(PageParameters)  # first, as it costs nothing
     match request.mimetype:

@@ -65,6 +65,14 @@ class PageParameters(_Request):
         Field(ge=0, le=MAX_OFFSET, description="How many of the best to skip.", examples=[0]),
         BeforeValidator(_whole),
     ] = 0
+    exact: Annotated[
+        bool,
+        Field(
+            description="Compare with every stored vector instead of asking the index, which may miss some. Takes time in "
+            "proportion to the collection: seconds for 100,000 images.",
+            examples=[False],
+        ),
+    ] = False
 
 
 class TextQuery(PageParameters):

@@ -74,7 +74,7 @@ def text_from_json() -> Response:
     tag="search",
     scope=Scope.SEARCH,
     description=f"Formats: {images.ACCEPTED}. As a form field, as the raw body (as `image/jpeg`, too), or as base64 in JSON. "
-    "`limit` and `offset` may also stand beside the image in the form.",
+    "`limit`, `offset` and `exact` may also stand beside the image in the form.",
     answer=SearchAnswer,
     query=PageParameters,
     parameters=(TIMEOUT,),
@@ -128,7 +128,7 @@ def _begin(operation: Operation) -> None:
 
 def _options(wanted: PageParameters) -> SearchOptions:
     note({"ml_api.limit": wanted.limit})
-    return SearchOptions(wanted.limit, wanted.offset)
+    return SearchOptions(wanted.limit, wanted.offset, wanted.exact)
 
 
 def _answer(query: Query, deadline: Deadline) -> Response:

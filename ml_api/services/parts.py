@@ -82,5 +82,9 @@ def milvus_store(settings: Settings, metrics: Metrics) -> VectorStore:
         hnsw_ef=settings.hnsw_ef,
         ivf_nlist=settings.ivf_nlist,
         ivf_nprobe=settings.ivf_nprobe,
+        pq_m=settings.pq_m,
+        pq_nbits=settings.pq_nbits,
+        scann_reorder_k=settings.scann_reorder_k,
+        diskann_search_list=settings.diskann_search_list,
     )
     return MilvusStore(milvus_endpoint(settings), settings.collection, index, metrics, settings.store_timeout_s)

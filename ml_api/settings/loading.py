@@ -7,7 +7,7 @@ under which the value was given; a misspelt name is a problem, not a silently ig
 import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -19,6 +19,7 @@ from pydantic import SecretStr, ValidationError
 
 from ml_api.errors import ConfigError
 from ml_api.settings.conditions import SettingsOfCommand
+from ml_api.settings.indexes import OfIndex
 from ml_api.settings.model import Settings
 from ml_api.settings.reference import PREFIX, environment_name, option_name
 from ml_api.wording import what_is_wrong
@@ -69,6 +70,8 @@ def load_settings(
         settings = kind.model_validate({field: value.value for field, value in given.items()}, context={"command": command})
     except ValidationError as exc:
         found += [_problem(error, given) for error in exc.errors()]
+    else:
+        found += _of_other_indexes(settings.index, given)
     if found:
         raise ConfigError(*found)
     return settings
@@ -119,6 +122,14 @@ def _problem(error: Any, given: Mapping[str, Given]) -> str:
     message = what_is_wrong(error, Settings)
     quoted = field not in SECRETS and field in given and value not in message
     return f"{name}: {_without_password(message)}" + (f" (got {_without_password(value)!r})" if quoted else "")
+
+
+def _of_other_indexes(index: str, given: Mapping[str, Given]) -> Iterator[str]:
+    """Settings that were given and that the configured index does not use."""
+    for field, setting in given.items():
+        for mark in Settings.model_fields[field].metadata:
+            if isinstance(mark, OfIndex) and index not in mark.kinds:
+                yield f"{setting.name}: belongs to the index {' or '.join(mark.kinds)}, but {environment_name('index')} is {index}"
 
 
 def _without_password(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from ml_api.reverse_proxies import root_path_of
-from ml_api.settings import values
+from ml_api.settings import indexes, values
 
 MIB = 2**20
 
@@ -116,17 +116,16 @@ class Settings(BaseModel):
     metric: Annotated[
         Literal["COSINE", "IP", "L2"], Field(description="Similarity metric, fixed when a collection is created.")
     ] = "COSINE"
-    index: Annotated[Literal["HNSW", "IVF_FLAT", "FLAT"], Field(description="Index type, fixed when a collection is created.")] = (
-        "HNSW"
-    )
-    hnsw_m: Annotated[int, Field(ge=4, le=64, description="HNSW: links per node.")] = 16
-    hnsw_ef_construction: Annotated[int, Field(ge=8, le=512, description="HNSW: candidates while building.")] = 200
-    hnsw_ef: Annotated[
-        int,
-        Field(ge=1, le=32_768, description="HNSW: candidates while searching; at least the number of results requested."),
-    ] = 64
-    ivf_nlist: Annotated[int, Field(ge=1, le=65_536, description="IVF_FLAT: number of clusters.")] = 1024
-    ivf_nprobe: Annotated[int, Field(ge=1, le=65_536, description="IVF_FLAT: clusters searched.")] = 16
+    index: indexes.Index = "HNSW"
+    hnsw_m: indexes.HnswM = 16
+    hnsw_ef_construction: indexes.HnswEfConstruction = 200
+    hnsw_ef: indexes.HnswEf = 64
+    ivf_nlist: indexes.IvfNlist = 1024
+    ivf_nprobe: indexes.IvfNprobe = 16
+    pq_m: indexes.PqM = 32
+    pq_nbits: indexes.PqNbits = 8
+    scann_reorder_k: indexes.ScannReorderK = 256
+    diskann_search_list: indexes.DiskannSearchList = 128
     store_timeout_s: Annotated[float, Field(gt=0, le=600, description="Timeout of one call of the vector store, in seconds.")] = 10
 
     max_upload_bytes: Annotated[

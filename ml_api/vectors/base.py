@@ -31,8 +31,16 @@ class SearchOptions:
 
     limit: int
     offset: int = 0
+    exact: bool = False
+    """Compare the query with every vector, whatever the index: for judging the index, and where no neighbour may be missed.
+    Takes time in proportion to the collection."""
+    effort: int | None = None
+    """In place of the configured one, the index's search parameter that trades time for recall (HNSW's ef, IVF's nprobe, DISKANN's
+    search_list). Stores and indexes that are exact have none."""
 
     def __post_init__(self) -> None:
+        if self.effort is not None and self.effort < 1:
+            raise ValueError(f"effort {self.effort}: is at least 1")
         if self.limit < 1 or self.offset < 0 or self.window > MAX_WINDOW:
             raise ValueError(
                 f"limit {self.limit} and offset {self.offset}: limit is at least 1, and offset + limit at most {MAX_WINDOW}"

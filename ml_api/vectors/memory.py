@@ -11,6 +11,7 @@ from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.records import Entry, Hit, ImageRecord, Vectors
 from ml_api.vectors.base import Metric, SearchOptions
+from ml_api.vectors.scoring import scores
 from ml_api.vectors.validation import check_bounds, check_page, check_records, check_vectors, distinct_ids
 
 SCANNED_AT_ONCE = 1000
@@ -59,9 +60,9 @@ class MemoryStore:
             records = list(self._records.values())
             if not records:
                 return [[] for _ in vectors]
-            scores = _scores(self._metric, vectors, np.stack(list(self._vectors.values())))
-        order = np.argsort(-scores, axis=1, kind="stable")[:, options.offset : options.window]
-        return [[Hit(records[place], float(row[place])) for place in places] for row, places in zip(scores, order, strict=True)]
+            found = scores(self._metric, vectors, np.stack(list(self._vectors.values())))
+        order = np.argsort(-found, axis=1, kind="stable")[:, options.offset : options.window]
+        return [[Hit(records[place], float(row[place])) for place in places] for row, places in zip(found, order, strict=True)]
 
     def get(self, ids: Sequence[str], deadline: Deadline | None = None) -> dict[str, ImageRecord]:
         _ = self._dim
@@ -134,17 +135,3 @@ def _require_time(deadline: Deadline | None) -> None:
     """Nothing here waits, so it is enough to look once."""
     if deadline is not None:
         deadline.left_s()
-
-
-def _scores(metric: Metric, queries: Vectors, stored: Vectors) -> npt.NDArray[np.float32]:
-    """Shape (queries, stored); higher is closer for every metric."""
-    if metric == "L2":
-        return np.stack([-np.square(stored - query).sum(axis=1) for query in queries])
-    if metric == "COSINE":
-        queries, stored = _normalised(queries), _normalised(stored)
-    return np.asarray(queries @ stored.T, dtype=np.float32)
-
-
-def _normalised(vectors: Vectors) -> Vectors:
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(norms == 0, 1, norms), dtype=np.float32)

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from ml_api.images import MEDIA_TYPES
+from ml_api.vectors.memory import MemoryStore
 from tests.api.stand import COLOURS, picture
 from tests.hostile_images import encoded
 
@@ -52,6 +53,40 @@ def test_links_are_below_any_root_path(make_stand, root):
 def test_hits_come_best_first(client):
     scores = [hit["score"] for hit in client.get("/v1/search/text?q=red").get_json()["hits"]]
     assert scores == sorted(scores, reverse=True)
+
+
+class RecordingStore(MemoryStore):
+    """Keeps the options of the last search."""
+
+    def search(self, vectors, options, deadline=None):
+        self.asked = options
+        return super().search(vectors, options, deadline)
+
+
+def test_every_search_can_be_exact(make_stand):
+    stand = make_stand(store=RecordingStore())
+    file = picture()
+    similar = f"/v1/images/{stand.id('red.png')}/similar"
+    asked = {
+        "text": lambda exact: stand.client.get(f"/v1/search/text?q=red{exact and f'&exact={exact}'}"),
+        "text in JSON": lambda exact: stand.client.post("/v1/search/text", json={"q": "red"} | ({"exact": True} if exact else {})),
+        "image": lambda exact: stand.client.post(
+            f"/v1/search/image{exact and f'?exact={exact}'}", data=file, content_type="image/png"
+        ),
+        "image in a form": lambda exact: stand.client.post(
+            "/v1/search/image", data={"image": (io.BytesIO(file), "x.png")} | ({"exact": exact} if exact else {})
+        ),
+        "similar": lambda exact: stand.client.get(similar + (exact and f"?exact={exact}")),
+    }
+    for name, ask in asked.items():
+        for exact in ("", "true"):
+            assert found(ask(exact)), name
+            assert stand.services.store.asked.exact is bool(exact), name
+
+
+def test_exact_is_true_or_false(client):
+    body = client.get("/v1/search/text?q=red&exact=maybe").get_json()
+    assert body["detail"] == "exact: must be true or false (got 'maybe')"
 
 
 def test_pages_follow_each_other_until_next_is_null(client):

@@ -97,6 +97,21 @@ def test_the_index_is_built_with_the_parameters_given(make_store, milvus, backen
     assert (parameters["index_type"], parameters["metric_type"]) == (index.kind, index.metric)
 
 
+def test_an_index_that_milvus_lite_does_not_have_leaves_no_collection_behind(make_store):
+    with pytest.raises(ConfigError, match="Milvus Lite has no SCANN index"):
+        make_store("milvus-lite", index=VectorIndex(kind="SCANN")).ensure(MODEL, DIM)
+    filled(make_store, "milvus-lite")
+
+
+def test_an_index_that_the_server_refuses_is_named_with_its_reason_and_leaves_no_collection_behind(make_store, milvus):
+    name = f"refused_{uuid.uuid4().hex[:8]}"
+    with pytest.raises(ConfigError, match=r"refuses the index SCANN \(nlist 70000\): .*nlist.*have HNSW, FLAT, .*DISKANN"):
+        make_store("milvus", index=VectorIndex(kind="SCANN", ivf_nlist=70_000), collection=name).ensure(MODEL, DIM)
+    with milvus("milvus") as client:
+        assert not [found for found in client.list_collections() if found.startswith(name)]
+    filled(make_store, "milvus", collection=name)
+
+
 @pytest.mark.parametrize("backend", REAL_BACKENDS)
 def test_two_collections_do_not_mix(make_store, backend):
     filled(make_store, backend)

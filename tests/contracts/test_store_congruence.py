@@ -8,6 +8,7 @@ import pytest
 from ml_api.records import image_id
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.milvus import VectorIndex
+from ml_api.vectors.milvus.index import EMBEDDED_KINDS, SERVER_KINDS
 from tests.contracts.samples import record, unit_vectors
 
 DIM = 24
@@ -49,6 +50,47 @@ def test_an_exact_index_answers_as_the_oracle_does(make_store, backend, metric):
         for found, exact in zip(store.search(queries, options), oracle.search(queries, options), strict=True):
             assert [hit.record for hit in found] == [hit.record for hit in exact]
             assert [hit.score for hit in found] == pytest.approx([hit.score for hit in exact], abs=1e-5)
+
+
+KINDS = [
+    *(("milvus-lite", kind) for kind in EMBEDDED_KINDS if kind != "FLAT"),
+    *(("milvus", kind) for kind in SERVER_KINDS if kind != "FLAT"),
+]
+"""FLAT is exact anyway."""
+
+
+@pytest.mark.parametrize(("backend", "kind"), KINDS)
+def test_exact_search_finds_what_the_oracle_finds_however_little_the_index_looks_at(make_store, backend, kind):
+    index = VectorIndex(kind=kind, hnsw_ef=1, ivf_nlist=64, ivf_nprobe=1, pq_m=4, scann_reorder_k=1)
+    store, oracle = make_store(backend, index), make_store("memory", index)
+    # Sixty equal vectors are what HNSW's graph connects worst.
+    vectors = np.concatenate([unit_vectors(1500, seed=4, dim=DIM), np.repeat(unit_vectors(1, seed=5, dim=DIM), 60, axis=0)])
+    for each in (store, oracle):
+        each.ensure("model@1", DIM)
+        each.upsert([record(str(number)) for number in range(len(vectors))], vectors)
+        each.delete([image_id("7")])
+        each.flush()
+    queries = np.concatenate([vectors[-1:], vectors[:4]])
+    for options in (SearchOptions(70, exact=True), SearchOptions(25, 30, exact=True)):
+        for found, best in zip(store.search(queries, options), oracle.search(queries, options), strict=True):
+            assert [hit.score for hit in found] == pytest.approx([hit.score for hit in best], abs=1e-6)
+            assert {hit.record.id for hit in found if hit.score > found[-1].score} == {
+                hit.record.id for hit in best if hit.score > found[-1].score + 1e-6
+            }
+    assert all(len(hits) == 70 for hits in store.search(queries, SearchOptions(70)))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_exact_search_scores_as_the_metric_says(make_store, metric):
+    index = VectorIndex(metric=metric)
+    store, oracle = make_store("milvus-lite", index), make_store("memory", index)
+    for each in (store, oracle):
+        play(each, seed=8)
+    queries = unit_vectors(4, seed=80, dim=DIM)
+    for options in (SearchOptions(300, exact=True), SearchOptions(7, 40, exact=True)):
+        for found, best in zip(store.search(queries, options), oracle.search(queries, options), strict=True):
+            assert [hit.record for hit in found] == [hit.record for hit in best]
+            assert [hit.score for hit in found] == pytest.approx([hit.score for hit in best], abs=1e-5)
 
 
 @pytest.mark.parametrize("metric", ["COSINE", "L2"])

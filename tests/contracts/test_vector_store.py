@@ -105,6 +105,35 @@ def test_pages_of_a_search_continue_each_other(store):
     assert [hit.record.id for hit in first + rest] == [hit.record.id for hit in whole]
 
 
+def test_an_exact_search_ranks_all_records_and_pages_through_them(store):
+    records, vectors = gallery(80)
+    store.upsert(records, vectors)
+    store.delete([records[3].id])
+    order = [one.id for one, _ in sorted(zip(records, vectors @ vectors[0], strict=True), key=lambda pair: -pair[1])]
+    order.remove(records[3].id)
+    found = [store.search(vectors[:1], SearchOptions(50, offset, exact=True))[0] for offset in (0, 50, 100)]
+    assert [hit.record.id for hits in found for hit in hits] == order
+    assert found[0][0].record == records[0]
+    assert found[0][0].score == pytest.approx(1, abs=1e-6)
+    assert store.search(np.empty((0, DIM), dtype=np.float32), SearchOptions(3, exact=True)) == []
+
+
+def test_an_exact_search_of_nothing_finds_nothing_and_ends_at_its_deadline(store):
+    assert store.search(unit_vectors(2), SearchOptions(3, exact=True)) == [[], []]
+    with pytest.raises(DeadlineExceeded):
+        store.search(unit_vectors(1), SearchOptions(3, exact=True), Deadline.within(0))
+
+
+def test_the_effort_of_a_search_may_be_set(store):
+    records, vectors = gallery(40)
+    store.upsert(records, vectors)
+    for effort in (1, 100):
+        [hits] = store.search(vectors[:1], SearchOptions(5, effort=effort))
+        assert hits[0].record == records[0]
+    with pytest.raises(ValueError, match="effort 0"):
+        SearchOptions(5, effort=0)
+
+
 def test_a_window_as_large_as_allowed_is_answered(store):
     records, vectors = gallery(10)
     store.upsert(records, vectors)

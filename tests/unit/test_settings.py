@@ -7,6 +7,7 @@ import pytest
 
 from ml_api.errors import ConfigError
 from ml_api.settings import Given, Settings, environment_name, load_settings, option_name
+from ml_api.settings.indexes import OfIndex
 
 
 def problems_of(*arguments, **keywords):
@@ -296,3 +297,31 @@ class TestWhatACommandNeeds:
         (tmp_path / "file").write_text("")
         [problem] = problems_of(given | {"ML_API_DATA_DIR": str(tmp_path / "file" / "data")}, command=command)
         assert problem == f"ML_API_DATA_DIR: {tmp_path / 'file'} is not a folder (got '{tmp_path / 'file' / 'data'}')"
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"ML_API_INDEX": "FLAT", "ML_API_HNSW_EF": "64"}, "ML_API_HNSW_EF: belongs to the index HNSW, but ML_API_INDEX is FLAT"),
+        (
+            {"ML_API_IVF_NPROBE": "8"},
+            "ML_API_IVF_NPROBE: belongs to the index IVF_FLAT or IVF_SQ8 or IVF_PQ or SCANN, but ML_API_INDEX is HNSW",
+        ),
+        ({"ML_API_INDEX": "SCANN", "ML_API_PQ_M": "8"}, "ML_API_PQ_M: belongs to the index IVF_PQ, but ML_API_INDEX is SCANN"),
+    ],
+)
+def test_a_parameter_of_another_index_is_a_problem_even_at_its_default(given, problem):
+    assert problems_of(given) == (problem,)
+
+
+@pytest.mark.parametrize("index", ["HNSW", "FLAT", "IVF_FLAT", "IVF_SQ8", "IVF_PQ", "SCANN", "DISKANN"])
+def test_each_index_takes_its_own_parameters(index):
+    fields = {
+        name: declared.default
+        for name, declared in Settings.model_fields.items()
+        for mark in declared.metadata
+        if isinstance(mark, OfIndex) and index in mark.kinds
+    }
+    settings = load_settings({"ML_API_INDEX": index} | {environment_name(name): str(value) for name, value in fields.items()})
+    assert settings.index == index
+    assert bool(fields) == (index != "FLAT")

@@ -4,7 +4,9 @@ store       the operations of the contract, each a straight line
 opening     the connection, and the collections that are open on it
 calls       an open collection, each call of which is measured, in turn and bounded in time
 connection  where to connect and as whom, and a client that comes back by itself
-collection  its index, and finding or creating it and checking that it is ours
+collection  finding or creating it and checking that it is ours
+index       the kinds of index and their parameters
+exact       exact search, by comparison with every vector
 generations the collections of one alias, of several models
 schema      the collection's fields, and records as rows
 access      concurrency of calls: unrestricted on a server, restricted on Milvus Lite
@@ -15,8 +17,8 @@ lite        Milvus Lite's server, on a socket that this user alone can reach
 failures    pymilvus and gRPC exceptions as ours
 """
 
-from ml_api.vectors.milvus.collection import VectorIndex
 from ml_api.vectors.milvus.connection import MilvusEndpoint
+from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.store import MilvusStore
 
 __all__ = ["MilvusEndpoint", "MilvusStore", "VectorIndex"]

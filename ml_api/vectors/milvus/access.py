@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from ml_api.errors import StoreUnavailable
+from ml_api.records import Vectors
+from ml_api.vectors.base import Metric
 
 
 class Access(Protocol):
@@ -35,6 +37,11 @@ class Access(Protocol):
 
     def searching(self, timeout_s: float) -> AbstractContextManager[None]:
         """As `reading`, where rows that are not flushed would slow the call down."""
+        ...
+
+    def nearest(self, collection: str, metric: Metric, vectors: Vectors, most: int) -> list[list[tuple[str, float]]] | None:
+        """For each vector the ids and scores of the `most` nearest, by comparison with all, where this process holds them; else
+        None. Called within `searching`."""
         ...
 
     def writing(self, rows: int, size: int) -> AbstractContextManager[None]:
@@ -84,6 +91,10 @@ class ServerAccess:
 
     def searching(self, timeout_s: float) -> AbstractContextManager[None]:
         return self.reading(timeout_s)
+
+    def nearest(self, collection: str, metric: Metric, vectors: Vectors, most: int) -> None:  # noqa: ARG002 - Access's signature
+        """They are on the server."""
+        return
 
     def writing(self, rows: int, size: int) -> AbstractContextManager[None]:  # noqa: ARG002 - Access's signature
         return self.reading(0)

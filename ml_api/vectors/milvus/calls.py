@@ -52,7 +52,15 @@ class OpenCollection:
             return list(self.client.query(self.collection, timeout=timeout_s, **what))
 
     def page(  # noqa: PLR0913 - what a page is
-        self, operation: str, fields: list[str], limit: int, after: str, *, until: str = "", deadline: Deadline | None = None
+        self,
+        operation: str,
+        fields: list[str],
+        limit: int,
+        after: str,
+        *,
+        until: str = "",
+        deadline: Deadline | None = None,
+        consistency_level: str = "Strong",
     ) -> list[Row]:
         """The `limit` rows with the smallest ids above `after`, in the order of ids. Both bounds were checked to be hex, or empty.
 
@@ -64,7 +72,7 @@ class OpenCollection:
             filter=f'id > "{after}"' + (f' and id <= "{until}"' if until else ""),
             limit=limit,
             output_fields=fields,
-            consistency_level="Strong",
+            consistency_level=consistency_level,
             # Both words for "the smallest ids first", of newer servers and of 2.3.
             iterator="True",
             reduce_stop_for_best="True",

@@ -1,4 +1,4 @@
-"""The collection and its index: found behind its alias or created, and made sure to be ours to use.
+"""The collection: found behind its alias or created with its index, and made sure to be ours to use.
 
 Several processes may do this at once on a server: every step may find its work done by another.
 """
@@ -6,12 +6,14 @@ Several processes may do this at once on a server: every step may find its work 
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+import grpc
 from pymilvus import MilvusClient, MilvusException
 
 from ml_api.errors import ConfigError
-from ml_api.vectors.base import Metric
+from ml_api.vectors.milvus.failures import CANNOT_CONNECT
+from ml_api.vectors.milvus.index import SERVER_KINDS, VectorIndex
 from ml_api.vectors.milvus.schema import VECTOR, collection_schema
 
 MODEL = "ml_api.model_id"
@@ -20,44 +22,6 @@ METRIC = "ml_api.metric"
 INDEX = "ml_api.index"
 SOURCE = "ml_api.source"
 """Set later than the others, which are fixed; both Milvus Lite and server 2.3.5 merge it with them."""
-
-
-@dataclass(frozen=True, slots=True)
-class VectorIndex:
-    """The index and its parameters, named as Milvus does. Metric and kind are fixed when a collection is created."""
-
-    metric: Metric = "COSINE"
-    kind: Literal["HNSW", "IVF_FLAT", "FLAT"] = "HNSW"
-    hnsw_m: int = 16
-    hnsw_ef_construction: int = 200
-    hnsw_ef: int = 64
-    ivf_nlist: int = 1024
-    ivf_nprobe: int = 16
-
-    @property
-    def build(self) -> dict[str, int]:
-        match self.kind:
-            case "HNSW":
-                return {"M": self.hnsw_m, "efConstruction": self.hnsw_ef_construction}
-            case "IVF_FLAT":
-                return {"nlist": self.ivf_nlist}
-            case "FLAT":
-                return {}
-
-    def search(self, window: int, *, embedded: bool) -> dict[str, Any]:
-        """`window` is the number of nearest vectors wanted; HNSW must look at as many candidates at least.
-
-        So must IVF_FLAT on Milvus Lite, where a segment of a thousand rows can have as many clusters, of one row each.
-        """
-        params = {}
-        match self.kind:
-            case "HNSW":
-                params = {"ef": max(self.hnsw_ef, window)}
-            case "IVF_FLAT":
-                params = {"nprobe": min(max(self.ivf_nprobe, window if embedded else 0), self.ivf_nlist)}
-            case "FLAT":
-                pass
-        return {"metric_type": self.metric, "params": params}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +90,30 @@ def create(client: MilvusClient, spec: CollectionSpec, timeout_s: float) -> None
         # `params` in `params`: pymilvus flattens one level, and Milvus Lite ignores what is flat. Servers accept both forms.
         build = {"params": spec.index.build}
         params.add_index(VECTOR, index_type=spec.index.kind, metric_type=spec.index.metric, params=build)
-        _unless(
-            lambda: bool(client.list_indexes(spec.name, timeout=timeout_s)),
-            lambda: client.create_index(spec.name, params, timeout=timeout_s),
-        )
+        try:
+            _unless(
+                lambda: bool(client.list_indexes(spec.name, timeout=timeout_s)),
+                lambda: client.create_index(spec.name, params, timeout=timeout_s),
+            )
+        except MilvusException as exc:
+            if not _is_refusal(exc):
+                raise
+            client.drop_collection(spec.name, timeout=timeout_s)
+            raise _refused(spec.index, exc) from exc
+
+
+def _is_refusal(exc: MilvusException) -> bool:
+    """Of an index that the server does not have or build so, as opposed to a server that does not answer."""
+    return isinstance(exc.code, int) and exc.code != CANNOT_CONNECT and not isinstance(exc.__cause__, grpc.RpcError)
+
+
+def _refused(index: VectorIndex, exc: MilvusException) -> ConfigError:
+    others = ", ".join(kind for kind in SERVER_KINDS if kind != index.kind)
+    built = ", ".join(f"{name} {value}" for name, value in index.build.items()) or "no parameters"
+    return ConfigError(
+        f"ML_API_INDEX: the Milvus server refuses the index {index.kind} ({built}): {str(exc.message).strip()[:300]}. "
+        f"Servers of version 2.3 have {others} as well"
+    )
 
 
 def _unless(done: Callable[[], bool], step: Callable[[], Any]) -> None:

@@ -20,6 +20,8 @@ from threading import Lock
 from milvus_lite import DataDirLockedError
 
 from ml_api.errors import ConfigError, StoreUnavailable
+from ml_api.records import Vectors
+from ml_api.vectors.base import Metric
 from ml_api.vectors.milvus import owning
 from ml_api.vectors.milvus.access import check_process
 from ml_api.vectors.milvus.failures import NO_SPACE
@@ -123,6 +125,10 @@ class EmbeddedAccess:
                 self._writer.release()
         with self.reading(timeout_s):
             yield
+
+    def nearest(self, collection: str, metric: Metric, vectors: Vectors, most: int) -> list[list[tuple[str, float]]]:
+        assert self._server is not None, "called within `searching`"
+        return self._server.nearest(collection, metric, vectors, most)
 
     @contextmanager
     def writing(self, rows: int, size: int) -> Iterator[None]:

@@ -10,19 +10,31 @@ import re
 import shutil
 import socket
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from milvus_lite.adapter.grpc.server import start_server_in_thread
+from milvus_lite.search.executor_indexed import execute_search_with_index
 
 from ml_api.errors import ConfigError
+from ml_api.records import Vectors
+from ml_api.vectors.base import Metric
+from ml_api.vectors.milvus.schema import VECTOR
 
 PREFIX: Final = "ml-api-milvus-"
 _SOCKET: Final = "milvus"
 _STOP_S: Final = 2.0
 _PLAIN: Final = re.compile(r"[\w./-]+", re.ASCII)
 """gRPC reads `unix:` addresses as URIs, in which other characters may mean something."""
+
+_SCORE: Final[dict[Metric, Callable[[float], float]]] = {
+    "COSINE": lambda distance: 1.0 - distance,
+    "IP": lambda distance: -distance,
+    "L2": lambda distance: -distance * distance,
+}
+"""From the engine's distances, which are smaller for what is closer."""
 
 
 class LiteServer:
@@ -41,6 +53,30 @@ class LiteServer:
     def uri(self) -> str:
         return f"unix:{self.folder / _SOCKET}:0"
 
+    def nearest(self, collection: str, metric: Metric, vectors: Vectors, most: int) -> list[list[tuple[str, float]]]:
+        """For each vector the ids and scores of the `most` nearest, by comparison with all, whatever the index.
+
+        Through its engine and not its API, which has no word for this and would send every vector as a list of numbers: 8,000 of
+        512 dimensions took 1.5 s, this takes 0.05 s. L2 is computed one by one, as the engine holds the differences of all pairs.
+        """
+        engine = self._database.get_collection(collection)
+        segments, deleted = engine._read_snapshot()  # noqa: SLF001 - Milvus Lite is pinned, and the contract suite tests this
+        parts = [vectors[row : row + 1] for row in range(len(vectors))] if metric == "L2" else [vectors]
+        found = []
+        for part in parts:
+            found += execute_search_with_index(
+                query_vectors=part,
+                segments=[_Unindexed(segment) for segment in segments],
+                memtable=engine._memtable,  # noqa: SLF001 - as above
+                delta_index=deleted,
+                top_k=most,
+                metric_type=metric,
+                pk_field="id",
+                vector_field=VECTOR,
+                output_fields=[],
+            )
+        return [[(hit["id"], _SCORE[metric](hit["distance"])) for hit in hits] for hits in found]
+
     def stop(self) -> None:
         """Flushes. Nobody may call any more."""
         try:
@@ -52,6 +88,18 @@ class LiteServer:
     def _remove_folder(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         os.close(self._claim)
+
+
+class _Unindexed:
+    """A segment as its search sees it while it has no index yet: it compares with every vector."""
+
+    indexes: Final[dict[str, Any]] = {}
+
+    def __init__(self, segment: Any) -> None:
+        self._segment = segment
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._segment, name)
 
 
 def _private_folder() -> tuple[Path, int]:

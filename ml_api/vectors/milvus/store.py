@@ -16,9 +16,11 @@ from ml_api.records import Entry, Hit, ImageRecord, Vectors
 from ml_api.vectors.base import Generation, SearchOptions
 from ml_api.vectors.milvus import schema
 from ml_api.vectors.milvus.calls import OpenCollection
-from ml_api.vectors.milvus.collection import SOURCE, CollectionSpec, VectorIndex
+from ml_api.vectors.milvus.collection import SOURCE, CollectionSpec
 from ml_api.vectors.milvus.connection import MilvusEndpoint
+from ml_api.vectors.milvus.exact import ExactSearch, Ranked
 from ml_api.vectors.milvus.generations import MilvusGenerations
+from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.opening import Opening
 from ml_api.vectors.validation import check_bounds, check_page, check_records, check_vectors, distinct_ids
 
@@ -52,6 +54,7 @@ class MilvusStore:
         self._metrics = metrics
         self._timeout_s = timeout_s
         self._opening = Opening(endpoint, collection, metrics, timeout_s)
+        self._exact = ExactSearch(index.metric, timeout_s)
         self._lock = threading.Lock()
         self._current: OpenCollection | None = None
 
@@ -63,6 +66,7 @@ class MilvusStore:
         alias = self._opening.alias
         with self._lock:
             if self._current is None:
+                self._index.check(dim, embedded=self._opening.endpoint.embedded)
                 self._current = self._opening.wanted(CollectionSpec(alias, model_id, dim, self._index))
             elif (self._current.model_id, self._current.dim) != (model_id, dim):
                 raise ConfigError(f"the collection {alias!r} is open for the model {self._current.model_id}, not {model_id}")
@@ -77,6 +81,7 @@ class MilvusStore:
         """The open store of another model's vectors, empty if there were none. The alias does not lead to it. Close it, too."""
         opening = self._opening
         other = MilvusStore(opening.endpoint, opening.alias, self._index, self._metrics, self._timeout_s)
+        self._index.check(dim, embedded=opening.endpoint.embedded)
         other._opening = opening
         other._current = opening.beside(self._open_now(), CollectionSpec(opening.alias, model_id, dim, self._index))
         return other
@@ -104,6 +109,9 @@ class MilvusStore:
         check_vectors(vectors, opened.dim)
         if not len(vectors):
             return []
+        if options.exact and not self._index.exact:
+            return self._with_records(self._exact.nearest(opened, vectors, options, deadline), deadline)
+        index = self._index.with_effort(options.effort)
         with opened.searching("search", deadline) as timeout_s:
             found = opened.client.search(
                 opened.collection,
@@ -111,7 +119,7 @@ class MilvusStore:
                 anns_field=schema.VECTOR,
                 limit=options.limit,
                 offset=options.offset,
-                search_params=self._index.search(options.window, embedded=self._opening.endpoint.embedded),
+                search_params=index.search(options.window, embedded=self._opening.endpoint.embedded),
                 output_fields=schema.RECORD_FIELDS,
                 consistency_level="Session",
                 timeout=timeout_s,
@@ -192,6 +200,11 @@ class MilvusStore:
             yield from self._open_now().query(
                 operation, deadline, filter=_among(some), output_fields=fields, consistency_level="Session"
             )
+
+    def _with_records(self, ranked: Ranked, deadline: Deadline | None) -> list[list[Hit]]:
+        """Without what was deleted since it was ranked."""
+        records = self.get([image_id for row in ranked for image_id, _ in row], deadline)
+        return [[Hit(records[image_id], score) for image_id, score in row if image_id in records] for row in ranked]
 
     def _hit(self, hit: Any) -> Hit:
         distance = float(hit["distance"])

@@ -216,6 +216,47 @@ def test_ivf_flat_never_looks_into_more_clusters_than_there_are():
     assert index.search(500, embedded=True)["params"] == {"nprobe": 100}
 
 
+@pytest.mark.parametrize(
+    ("kind", "built", "searched"),
+    [
+        ("HNSW", {"M": 16, "efConstruction": 200}, {"ef": 64}),
+        ("FLAT", {}, {}),
+        ("IVF_FLAT", {"nlist": 1024}, {"nprobe": 16}),
+        ("IVF_SQ8", {"nlist": 1024}, {"nprobe": 16}),
+        ("IVF_PQ", {"nlist": 1024, "m": 32, "nbits": 8}, {"nprobe": 16}),
+        ("SCANN", {"nlist": 1024}, {"nprobe": 16, "reorder_k": 300}),
+        ("DISKANN", {}, {"search_list": 300}),
+    ],
+)
+def test_each_index_has_its_own_parameters(kind, built, searched):
+    index = VectorIndex(kind=kind)
+    assert index.build == built
+    window = 300 if kind in {"SCANN", "DISKANN"} else 10
+    assert index.search(window, embedded=False) == {"metric_type": "COSINE", "params": searched}
+
+
+def test_effort_replaces_the_parameter_of_the_search_alone():
+    assert VectorIndex().with_effort(500).search(10, embedded=False)["params"] == {"ef": 500}
+    assert VectorIndex(kind="SCANN").with_effort(7).search(10, embedded=False)["params"] == {"nprobe": 7, "reorder_k": 256}
+    assert VectorIndex(kind="DISKANN").with_effort(7).search(10, embedded=False)["params"] == {"search_list": 10}
+    flat = VectorIndex(kind="FLAT")
+    assert flat.with_effort(7) == flat
+    assert VectorIndex().with_effort(None) == VectorIndex()
+
+
+@pytest.mark.parametrize("kind", ["IVF_PQ", "SCANN", "DISKANN"])
+def test_what_milvus_lite_does_not_have_is_refused_by_name_with_what_it_has(kind):
+    """It would accept the name, and fail in the background."""
+    with pytest.raises(ConfigError, match=f"Milvus Lite has no {kind} index; it has HNSW, FLAT, IVF_FLAT and IVF_SQ8"):
+        VectorIndex(kind=kind).check(512, embedded=True)
+    VectorIndex(kind=kind).check(512, embedded=False)
+
+
+def test_product_quantisation_into_uneven_parts_is_refused():
+    with pytest.raises(ConfigError, match="ML_API_PQ_M: 48 parts do not divide the model's 512 dimensions evenly"):
+        VectorIndex(kind="IVF_PQ", pq_m=48).check(512, embedded=False)
+
+
 def test_neither_token_nor_password_is_shown():
     endpoint = MilvusEndpoint("https://user:secret@milvus.example:19530", token="secret")
     assert endpoint.address == "https://milvus.example:19530"

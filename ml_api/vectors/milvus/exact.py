@@ -1,0 +1,75 @@
+"""Exact search in a collection of any index, by comparison with every vector.
+
+No search parameter of Milvus's asks for that. HNSW's graph need not connect all of its vectors, however far a search looks; SQ8 and
+PQ hold approximations; and what a server has not indexed yet it may search by an index of its own. So the vectors themselves are
+compared: where Milvus Lite holds them, in this process, or else page by page as a server sends them.
+"""
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import numpy as np
+
+from ml_api.deadline import Deadline
+from ml_api.errors import StoreUnavailable
+from ml_api.records import Vectors
+from ml_api.vectors.base import Metric, SearchOptions
+from ml_api.vectors.milvus import schema
+from ml_api.vectors.milvus.calls import OpenCollection
+from ml_api.vectors.milvus.failures import cut_off_at
+from ml_api.vectors.scoring import Best, scores
+
+PAGE_BYTES: Final = 8 * 2**20
+MOST_ROWS: Final = 8192
+"""Of a page. Milvus answers a query with 16,384 at most."""
+
+Ranked = list[list[tuple[str, float]]]
+"""For each query ids with their scores, best first."""
+
+
+class ExactSearch:
+    """One at a time: each reads the whole collection, and a second beside it only makes both late."""
+
+    def __init__(self, metric: Metric, timeout_s: float) -> None:
+        """`timeout_s` is the patience with one that is running, for a search without a deadline."""
+        self._metric = metric
+        self._timeout_s = timeout_s
+        self._running = threading.Lock()
+
+    def nearest(self, opened: OpenCollection, queries: Vectors, options: SearchOptions, deadline: Deadline | None) -> Ranked:
+        """What `options` name of the ranking of each query. Raises StoreUnavailable, DeadlineExceeded."""
+        queries = np.asarray(queries, dtype=np.float32)
+        with self._alone(deadline):
+            with opened.searching("exact", deadline):
+                ranked = opened.access.nearest(opened.collection, self._metric, queries, options.window)
+            if ranked is not None:
+                return [row[options.offset :] for row in ranked]
+            return self._compared(_pages(opened, deadline), queries, options)
+
+    def _compared(self, pages: Iterable[tuple[list[str], Vectors]], queries: Vectors, options: SearchOptions) -> Ranked:
+        best = Best(len(queries), options.window)
+        for ids, stored in pages:
+            best.add(ids, scores(self._metric, queries, stored))
+        return best.ranked(options.offset)
+
+    @contextmanager
+    def _alone(self, deadline: Deadline | None) -> Iterator[None]:
+        patience_s = self._timeout_s if deadline is None else deadline.left_s()
+        with cut_off_at(deadline):
+            if not self._running.acquire(timeout=patience_s):
+                raise StoreUnavailable(f"another exact search is still running after {patience_s:.3g} s", reason="timeout")
+        try:
+            yield
+        finally:
+            self._running.release()
+
+
+def _pages(opened: OpenCollection, deadline: Deadline | None) -> Iterator[tuple[list[str], Vectors]]:
+    """All vectors (n, dim) with their ids, in the order of these."""
+    at_once = min(MOST_ROWS, max(1, PAGE_BYTES // (4 * opened.dim)))
+    fields, last = ["id", schema.VECTOR], ""
+    while page := opened.page("scan", fields, at_once, last, deadline=deadline, consistency_level="Session"):
+        yield [row["id"] for row in page], np.asarray([row[schema.VECTOR] for row in page], dtype=np.float32)
+        last = page[-1]["id"]

@@ -1,0 +1,105 @@
+"""The kinds of index, with the parameters that each is built and searched with, and where each exists."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+from ml_api.errors import ConfigError
+from ml_api.vectors.base import Metric
+
+Kind = Literal["HNSW", "FLAT", "IVF_FLAT", "IVF_SQ8", "IVF_PQ", "SCANN", "DISKANN"]
+
+EMBEDDED_KINDS: Final[tuple[Kind, ...]] = ("HNSW", "FLAT", "IVF_FLAT", "IVF_SQ8")
+"""Those of Milvus Lite 3.2 (its `index/factory.py`). It accepts any other name, and fails when it builds, in the background."""
+
+SERVER_KINDS: Final[tuple[Kind, ...]] = (*EMBEDDED_KINDS, "IVF_PQ", "SCANN", "DISKANN")
+"""Of servers from 2.3 (https://milvus.io/docs/v2.3.x/index.md). One may still refuse an index, as DISKANN for lack of a disk."""
+
+_EFFORT: Final[dict[Kind, str]] = {
+    "HNSW": "hnsw_ef",
+    "IVF_FLAT": "ivf_nprobe",
+    "IVF_SQ8": "ivf_nprobe",
+    "IVF_PQ": "ivf_nprobe",
+    "SCANN": "ivf_nprobe",
+    "DISKANN": "diskann_search_list",
+}
+MOST_EF: Final = 32_768
+MOST_CLUSTERS: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class VectorIndex:
+    """The index and its parameters, named as Milvus does. Metric and kind are fixed when a collection is created."""
+
+    metric: Metric = "COSINE"
+    kind: Kind = "HNSW"
+    hnsw_m: int = 16
+    hnsw_ef_construction: int = 200
+    hnsw_ef: int = 64
+    ivf_nlist: int = 1024
+    ivf_nprobe: int = 16
+    pq_m: int = 32
+    pq_nbits: int = 8
+    scann_reorder_k: int = 256
+    diskann_search_list: int = 128
+
+    def check(self, dim: int, *, embedded: bool) -> None:
+        """Raises ConfigError for an index that cannot be built here."""
+        if embedded and self.kind not in EMBEDDED_KINDS:
+            raise ConfigError(
+                f"ML_API_INDEX: Milvus Lite has no {self.kind} index; it has {_listed(EMBEDDED_KINDS)}. Choose one of these, or a "
+                "Milvus server (ML_API_MILVUS_URI)"
+            )
+        if self.kind == "IVF_PQ" and dim % self.pq_m:
+            raise ConfigError(
+                f"ML_API_PQ_M: {self.pq_m} parts do not divide the model's {dim} dimensions evenly; choose a divisor of {dim}"
+            )
+
+    @property
+    def exact(self) -> bool:
+        """Whether each of its searches compares a query with every vector."""
+        return self.kind == "FLAT"
+
+    @property
+    def build(self) -> dict[str, int]:
+        clusters = {"nlist": self.ivf_nlist}
+        match self.kind:
+            case "HNSW":
+                return {"M": self.hnsw_m, "efConstruction": self.hnsw_ef_construction}
+            case "IVF_FLAT" | "IVF_SQ8" | "SCANN":
+                return clusters
+            case "IVF_PQ":
+                return clusters | {"m": self.pq_m, "nbits": self.pq_nbits}
+            case "FLAT" | "DISKANN":  # a server builds DISKANN with the parameters of its own configuration
+                return {}
+
+    def search(self, window: int, *, embedded: bool) -> dict[str, Any]:
+        """`window` is the number of nearest vectors wanted; HNSW, SCANN and DISKANN must look at as many candidates at least.
+
+        So must IVF on Milvus Lite, where a segment of a thousand rows can have as many clusters, of one row each.
+        """
+        clusters = {"nprobe": min(max(self.ivf_nprobe, window if embedded else 0), self.ivf_nlist)}
+        params: dict[str, int] = {}
+        match self.kind:
+            case "HNSW":
+                params = {"ef": max(self.hnsw_ef, window)}
+            case "IVF_FLAT" | "IVF_SQ8" | "IVF_PQ":
+                params = clusters
+            case "SCANN":
+                params = clusters | {"reorder_k": max(self.scann_reorder_k, window)}
+            case "DISKANN":
+                params = {"search_list": max(self.diskann_search_list, window)}
+            case "FLAT":
+                pass
+        return {"metric_type": self.metric, "params": params}
+
+    def with_effort(self, effort: int | None) -> "VectorIndex":
+        """With another value of the parameter that trades a search's time for its recall; FLAT has none."""
+        name = _EFFORT.get(self.kind)
+        if effort is None or name is None:
+            return self
+        return replace(self, **{name: effort})  # type: ignore[arg-type]  # each of these fields is an int
+
+
+def _listed(kinds: Sequence[str]) -> str:
+    return f"{', '.join(kinds[:-1])} and {kinds[-1]}"

@@ -1,0 +1,48 @@
+"""Scores as every store gives them, computed here, and the best of many that come in parts: what exact search is made of."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ml_api.records import Vectors
+from ml_api.vectors.base import Metric
+
+Scores = npt.NDArray[np.float32]
+"""Shape (queries, stored); higher is closer for every metric."""
+
+
+def scores(metric: Metric, queries: Vectors, stored: Vectors) -> Scores:
+    """Of each query with each stored vector; see `VectorStore.search`."""
+    if metric == "L2":
+        return np.stack([-np.square(stored - query).sum(axis=1) for query in queries])
+    if metric == "COSINE":
+        queries, stored = _normalised(queries), _normalised(stored)
+    return np.asarray(queries @ stored.T, dtype=np.float32)
+
+
+class Best:
+    """The `most` highest scores of each query, with their ids, in memory that does not grow with what is added."""
+
+    def __init__(self, queries: int, most: int) -> None:
+        self._most = most
+        self._scores = np.empty((queries, 0), dtype=np.float32)
+        self._ids = np.empty((queries, 0), dtype="U32")
+
+    def add(self, ids: Sequence[str], found: Scores) -> None:
+        """Of equal scores those added first stay."""
+        together = np.concatenate([self._scores, found], axis=1)
+        named = np.concatenate([self._ids, np.broadcast_to(np.array(ids, dtype="U32"), found.shape)], axis=1)
+        order = np.argsort(-together, axis=1, kind="stable")[:, : self._most]
+        self._scores = np.take_along_axis(together, order, axis=1)
+        self._ids = np.take_along_axis(named, order, axis=1)
+
+    def ranked(self, offset: int = 0) -> list[list[tuple[str, float]]]:
+        """For each query ids with their scores, best first, without the `offset` best."""
+        rows = zip(self._ids[:, offset:].tolist(), self._scores[:, offset:].tolist(), strict=True)
+        return [list(zip(ids, values, strict=True)) for ids, values in rows]
+
+
+def _normalised(vectors: Vectors) -> Vectors:
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(norms == 0, 1, norms), dtype=np.float32)
