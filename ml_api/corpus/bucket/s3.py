@@ -79,14 +79,18 @@ class S3Objects:
         media_type = mimetypes.guess_type(key)[0] or "application/octet-stream"
         try:
             return _version(self._call("put_object", key, timeout_s=WRITE_TIMEOUT_S, Body=data, ContentType=media_type))
-        except _Denied as exc:
+        except CorpusUnavailable as exc:
+            if not _is_denied(exc):
+                raise
             raise CorpusReadOnly(f"the corpus cannot be changed at {key!r}: {exc.detail}") from exc
 
     def delete(self, key: str) -> None:
         self._call("head_object", key)  # a deletion of nothing succeeds, too
         try:
             self._call("delete_object", key)
-        except _Denied as exc:
+        except CorpusUnavailable as exc:
+            if not _is_denied(exc):
+                raise
             raise CorpusReadOnly(f"the corpus cannot be changed at {key!r}: {exc.detail}") from exc
 
     async def _fetch(self, key: str, max_bytes: int) -> bytes:
@@ -152,12 +156,12 @@ class S3Objects:
         if code in NO_ROOM or status == HTTPStatus.INSUFFICIENT_STORAGE:
             return InsufficientStorage(f"no room is left in the corpus for {key!r}; nothing was written")
         if status == HTTPStatus.FORBIDDEN:
-            return _Denied(f"{self.location} denies access to {repr(key) if key else 'its listing'} ({code})")
+            return CorpusUnavailable(f"{self.location} denies access to {repr(key) if key else 'its listing'} ({code})")
         return CorpusUnavailable(f"{self.location} answered {status} ({code})")
 
 
-class _Denied(CorpusUnavailable):
-    """It may be there, and may be read with other credentials."""
+def _is_denied(exc: CorpusUnavailable) -> bool:
+    return isinstance(exc.__cause__, ClientError) and _status(exc.__cause__) == HTTPStatus.FORBIDDEN
 
 
 def _version(found: dict[str, Any]) -> str:
