@@ -49,3 +49,7 @@ class SyncOutcome(StrEnum):
     UNLISTED = "unlisted"
     """Indexed, and it stays: the folder where its file lies, or lay, could not be listed."""
     FAILED = "failed"
+
+
+METADATA_ENDINGS = (".jsonl", ".csv", ".parquet")
+"""Of the names of files with metadata, by which their formats are told."""

@@ -1,12 +1,13 @@
 """The contract of a corpus: listing, reading, writing and metadata of images. It raises errors of `errors.py` only."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import Any, Protocol
+from typing import Protocol
 
+from ml_api.corpus.metadata import Metadata
 from ml_api.deadline import Deadline
 from ml_api.images import SUFFIXES
 
@@ -91,18 +92,6 @@ class Coverage:
         return key in self.unlisted or any(f"{folder}/" in self.unlisted for folder in _folders_above(key))
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
-    """`by_key` maps an image's key, in Unicode normalisation form NFC, to its fields. `problems` lists what could not be read.
-
-    If `complete` is false, a whole metadata file could not be read, so that a missing image may have metadata all the same.
-    """
-
-    by_key: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    problems: tuple[str, ...] = ()
-    complete: bool = True
-
-
 class Corpus(Protocol):
     """Images under their keys. Every method may be called from any thread."""
 
@@ -156,8 +145,15 @@ class Corpus(Protocol):
         """
         ...
 
+    def metadata_version(self) -> str:
+        """Differs once the metadata may have changed; cheap, as no file is read. Raises nothing."""
+        ...
+
     def metadata(self) -> Metadata:
-        """The images' metadata; broken lines are reported in it and do not affect the others."""
+        """The images' metadata, to be closed; broken lines are reported in it and do not affect the others.
+
+        Raises CorpusUnavailable.
+        """
         ...
 
 

@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from ml_api.corpus.base import CorpusFile, Coverage, Metadata
+from ml_api.corpus.base import CorpusFile, Coverage
 from ml_api.corpus.ignoring import LEADS_OUT, Patterns, read_rules
 from ml_api.corpus.keys import Selection, no_path
-from ml_api.corpus.metadata import read_metadata
+from ml_api.corpus.metadata import METADATA_FILES, Catalogue, Metadata, read_metadata
 from ml_api.corpus.walking import LEADS_NOWHERE, Walk, identity_of
 from ml_api.corpus.writing import FolderWriter, version_of
 from ml_api.deadline import Deadline
@@ -26,7 +26,7 @@ class FolderCorpus:
     decides what is shown.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting
         self,
         root: Path,
         *,
@@ -34,6 +34,7 @@ class FolderCorpus:
         ignore: Sequence[str] = (),
         include: Sequence[str] = (),
         follow_links: bool = False,
+        catalogue: Catalogue | None = None,
     ) -> None:
         if not root.is_dir():
             raise ConfigError(f"the corpus {root} is not a folder")
@@ -43,6 +44,7 @@ class FolderCorpus:
         self._patterns = Patterns(tuple(ignore), tuple(include))
         self._follow_links = follow_links
         self._writer = FolderWriter(self._root, self._is_ours, follow_links=follow_links)
+        self._catalogue = catalogue
 
     @property
     def location(self) -> str:
@@ -99,8 +101,18 @@ class FolderCorpus:
                 return key
         return None
 
+    def metadata_version(self) -> str:
+        return " ".join([*map(self._version_of, METADATA_FILES), self._catalogue.version() if self._catalogue else ""])
+
     def metadata(self) -> Metadata:
-        return read_metadata(self._open)
+        return read_metadata(self._open, self._catalogue)
+
+    def _version_of(self, name: str) -> str:
+        try:
+            status = (self._root / name).stat()
+        except OSError:
+            return ""
+        return f"{status.st_size}-{status.st_mtime_ns}"
 
     def _open(self, name: str) -> BinaryIO:
         """A regular file of the root. Others, such as a FIFO, would be waited for. Raises OSError."""

@@ -1,19 +1,23 @@
 """The plan of a sync: compares file listings with stored entries. Reads no image and needs no model."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from ml_api.corpus.base import Corpus, CorpusFile, Coverage, Metadata
-from ml_api.corpus.metadata import comparable, fingerprint
+from ml_api.corpus.base import Corpus, CorpusFile, Coverage, is_image
+from ml_api.corpus.metadata import FieldType, Metadata, fingerprint
 from ml_api.errors import InvalidInput
 from ml_api.indexing.failures import Failures
 from ml_api.records import Entry
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.validation import plain_metadata
 
-EXAMPLES = 3
+FIELDS_SHOWN = 50
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +77,18 @@ class Plan:
 
 def make_plan(corpus: Corpus, store: VectorStore, failures: Failures) -> Plan:
     """Compare. Removes files that no longer exist from `failures`."""
-    metadata, coverage = corpus.metadata(), Coverage()
+    with corpus.metadata() as metadata:
+        return _plan(corpus, store, failures, metadata)
+
+
+def _plan(corpus: Corpus, store: VectorStore, failures: Failures, metadata: Metadata) -> Plan:
+    coverage = Coverage()
     stored = {entry.key: entry for entry in store.entries()}
     problems = list(metadata.problems)
-    unmatched = set(metadata.by_key)
     tasks: list[Task] = []
     failed: dict[str, tuple[Task, str]] = {}
     kept: list[Entry] = []
     for file in corpus.list(coverage):
-        unmatched.discard(comparable(file.key))
         facts = _storable(file.key, metadata, problems)
         entry = stored.pop(file.key, None)
         if entry is not None and _is_current(entry, file, facts, metadata):
@@ -96,7 +103,9 @@ def make_plan(corpus: Corpus, store: VectorStore, failures: Failures) -> Plan:
     failures.keep(lambda key: key in failed or coverage.hides(key))
     unlisted = [entry for entry in stored.values() if coverage.hides(entry.key)]
     removed = [entry for entry in stored.values() if not coverage.hides(entry.key)]
-    problems += _without_image([key for key in unmatched if not coverage.hides(key)], len(metadata.by_key))
+    if metadata.types:
+        _log.info("metadata fields: %s", _typed(metadata.types))
+    problems += _without_image(*metadata.without_image(lambda key: _may_be_there(key, coverage)))
     reusable = {entry.digest: entry for entry in kept + unlisted + removed}
     return Plan(
         corpus.location,
@@ -114,7 +123,7 @@ def make_plan(corpus: Corpus, store: VectorStore, failures: Failures) -> Plan:
 def _storable(key: str, metadata: Metadata, problems: list[str]) -> Mapping[str, Any]:
     """The image's metadata as stored; empty, with a problem recorded, if it cannot be stored. The image is indexed anyway."""
     try:
-        return plain_metadata(key, metadata.by_key.get(comparable(key), {}))
+        return plain_metadata(key, metadata.of(key))
     except InvalidInput as exc:
         problems.append(exc.detail)
         return {}
@@ -122,7 +131,7 @@ def _storable(key: str, metadata: Metadata, problems: list[str]) -> Mapping[str,
 
 def _is_current(entry: Entry, file: CorpusFile, facts: Mapping[str, Any], metadata: Metadata) -> bool:
     """Whether the stored entry matches the file, and its metadata as far as that is known."""
-    if not facts and not metadata.complete:
+    if not metadata.complete:
         return entry.version == file.version or entry.version.startswith(f"{file.version}-")
     return entry.version == _version(file, facts)
 
@@ -136,9 +145,16 @@ def _version(file: CorpusFile, facts: Mapping[str, Any]) -> str:
     return "-".join(filter(None, (file.version, fingerprint(facts))))
 
 
-def _without_image(keys: list[str], total: int) -> list[str]:
+def _typed(types: Mapping[str, FieldType]) -> str:
+    shown = [f"{name} ({kind})" for name, kind in islice(types.items(), FIELDS_SHOWN)]
+    return ", ".join(shown) + (f" and {len(types) - FIELDS_SHOWN:,} more" if len(types) > FIELDS_SHOWN else "")
+
+
+def _may_be_there(key: str, coverage: Coverage) -> bool:
+    """Whether an image that was not listed may have this key, or file stem, which does not tell a folder."""
+    return coverage.hides(key) or (bool(coverage.unlisted) and not is_image(key))
+
+
+def _without_image(number: int, total: int, examples: list[str]) -> list[str]:
     """One line for any number, so that a column of wrong names is obvious."""
-    if not keys:
-        return []
-    examples = ", ".join(map(repr, sorted(keys)[:EXAMPLES]))
-    return [f"{len(keys):,} of {total:,} keys are of no image here, such as {examples}"]
+    return [f"{number:,} of {total:,} keys are of no image here, such as {', '.join(map(repr, examples))}"] if number else []

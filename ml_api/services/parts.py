@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from ml_api import cores
 from ml_api.corpus.base import Corpus
 from ml_api.corpus.folder import FolderCorpus
+from ml_api.corpus.metadata import Catalogue
 from ml_api.corpus.thumbnails import ThumbnailCache
 from ml_api.database import Database
 from ml_api.errors import ConfigError
@@ -23,10 +24,11 @@ def corpus_of(settings: Settings) -> Corpus:
     if settings.corpus is None:
         raise ConfigError(f"{environment_name('corpus')} is not set: name the folder of images")
     ignore, include = _patterns(settings.ignore), _patterns(settings.include)
+    catalogue = Catalogue(settings.catalogue) if settings.catalogue else None
     if isinstance(settings.corpus, str):
         from ml_api.corpus.bucket import BucketCorpus, open_objects
 
-        return BucketCorpus(open_objects(settings.corpus), ignore=ignore, include=include)
+        return BucketCorpus(open_objects(settings.corpus), ignore=ignore, include=include, catalogue=catalogue)
     embedded = [] if "://" in settings.store_uri else [Path(settings.store_uri)]
     return FolderCorpus(
         settings.corpus,
@@ -34,6 +36,7 @@ def corpus_of(settings: Settings) -> Corpus:
         ignore=ignore,
         include=include,
         follow_links=settings.follow_links,
+        catalogue=catalogue,
     )
 
 

@@ -49,6 +49,14 @@ class Settings(BaseModel):
             "links there then decides what is shown."
         ),
     ] = False
+    catalogue: Annotated[
+        str,
+        AfterValidator(values.catalogue),
+        Field(
+            description="Metadata of the images beside those in the corpus: a path or an http(s) URL that ends in `.csv`, `.jsonl` "
+            "or `.parquet`."
+        ),
+    ] = ""
     model: Annotated[
         str, Field(min_length=1, description="Dual encoder: a name on the Hugging Face hub (`clip-ViT-B-32`) or a local directory.")
     ] = "clip-ViT-B-32"

@@ -3,10 +3,12 @@
 import re
 import stat
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from ml_api.browsers import listed
 from ml_api.reverse_proxies import networks
+from ml_api.vocabulary import METADATA_ENDINGS
 
 
 def collection(value: str) -> str:
@@ -54,6 +56,16 @@ def store_address(value: str) -> str:
     if not value.endswith(".db"):
         raise ValueError("a local path must end in .db, such as data/milvus.db")
     return str(full_path(Path(value)))
+
+
+def catalogue(value: str) -> str:
+    """A path is made absolute; the file may come later."""
+    scheme, separator, rest = value.partition("://")
+    if separator and (scheme.lower() not in {"http", "https"} or not rest):
+        raise ValueError("must be a path, http://host/… or https://host/…")
+    if value and PurePosixPath(urlsplit(value).path if separator else value).suffix not in METADATA_ENDINGS:
+        raise ValueError(f"must end in {', '.join(METADATA_ENDINGS[:-1])} or {METADATA_ENDINGS[-1]}")
+    return str(full_path(Path(value))) if value and not separator else value
 
 
 def full_path(path: Path) -> Path:

@@ -8,6 +8,7 @@ import pytest
 from ml_api.corpus.base import Coverage, PassedOver
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidKey, NotFound, TooLarge
+from tests.metadata_files import ReadMetadata
 
 HOSTILE = {
     "": "it is empty",
@@ -221,7 +222,7 @@ def test_a_notification_is_mapped_to_its_key(place):
 
 def test_metadata_is_read_from_the_root(place):
     place.put("metadata.csv", b"key,caption\na.jpg,one\n")
-    found = place.corpus().metadata()
+    found = ReadMetadata(place.corpus())
     assert (found.by_key, found.problems, found.complete) == ({"a.jpg": {"caption": "one"}}, (), True)
 
 
@@ -231,3 +232,14 @@ def test_a_thousand_files_and_more_are_listed_once_each(place):
     corpus = place.corpus()
     assert keys(corpus) == sorted(names)
     assert keys(corpus, prefix="3/") == sorted(name for name in names if name.startswith("3/"))
+
+
+def test_a_version_tells_that_metadata_changed(place):
+    corpus = place.corpus()
+    versions = [corpus.metadata_version()]
+    for name, data in (("metadata.csv", b"key\na.jpg\n"), ("metadata.csv", b"key\nlonger.jpg\n"), ("metadata.jsonl", b"{}")):
+        place.put(name, data)
+        versions.append(corpus.metadata_version())
+    assert len(set(versions)) == 4
+    place.put("a.jpg", b"no metadata")
+    assert corpus.metadata_version() == versions[-1]

@@ -42,8 +42,11 @@ ADAPTERS = {
 }
 """Libraries that one room only may know."""
 
-ELSEWHERE = {"torch": {"ml_api.embedding.triton.serving"}}
-"""What does not run in this application's process."""
+ELSEWHERE = {
+    "torch": {"ml_api.embedding.triton.serving"},  # it does not run in this application's process
+    "pyarrow": {"ml_api.corpus.metadata.parquet"},  # metadata in Parquet, beside vectors
+}
+"""Modules outside the room that may know the library all the same."""
 
 
 @pytest.fixture(scope="module")

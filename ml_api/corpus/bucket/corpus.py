@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Final
 
-from ml_api.corpus.base import CorpusFile, Coverage, Metadata, PassedOver
+from ml_api.corpus.base import CorpusFile, Coverage, PassedOver
 from ml_api.corpus.bucket.objects import READ_TIMEOUT_S, Objects, no_object
 from ml_api.corpus.ignoring import IGNORE_FILE, IgnoreRules, Patterns, patterns_in
 from ml_api.corpus.keys import MAX_KEY_BYTES, Selection, no_path
-from ml_api.corpus.metadata import METADATA_FILES, read_metadata
+from ml_api.corpus.metadata import METADATA_FILES, Catalogue, Metadata, read_metadata
 from ml_api.deadline import Deadline
 from ml_api.errors import CorpusUnavailable, InvalidKey, NotFound, TooLarge
 
@@ -24,8 +24,11 @@ MAX_METADATA_BYTES: Final = 2**30
 class BucketCorpus:
     """A Corpus of the images among `objects`. `ignore` and `include` are patterns in .gitignore syntax."""
 
-    def __init__(self, objects: Objects, *, ignore: Sequence[str] = (), include: Sequence[str] = ()) -> None:
+    def __init__(
+        self, objects: Objects, *, ignore: Sequence[str] = (), include: Sequence[str] = (), catalogue: Catalogue | None = None
+    ) -> None:
         self._objects = objects
+        self._catalogue = catalogue
         self._patterns = Patterns(tuple(ignore), tuple(include))
         self._fetched: tuple[float, IgnoreRules] | None = None
 
@@ -89,7 +92,18 @@ class BucketCorpus:
         return key if path.startswith(root) and not self._problem(key) else None
 
     def metadata(self) -> Metadata:
-        return read_metadata(self._open)
+        return read_metadata(self._open, self._catalogue)
+
+    def metadata_version(self) -> str:
+        return " ".join([*map(self._version_of, METADATA_FILES), self._catalogue.version() if self._catalogue else ""])
+
+    def _version_of(self, name: str) -> str:
+        try:
+            return self._objects.version(name)
+        except NotFound:
+            return ""
+        except CorpusUnavailable:
+            return "?"  # to be read again, when it may be there
 
     def _open(self, name: str) -> BinaryIO:
         try:

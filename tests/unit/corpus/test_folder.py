@@ -7,6 +7,7 @@ import pytest
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.errors import ConfigError, NotFound, TooLarge
 from ml_api.images import SUFFIXES
+from tests.metadata_files import ReadMetadata
 
 
 @pytest.fixture
@@ -80,14 +81,14 @@ def test_metadata_outside_is_read_only_if_links_are_followed(root, tmp_path, nam
     rows = {"metadata.csv": b"key,caption\na.jpg,secret\n", "metadata.jsonl": b'{"key": "a.jpg", "caption": "secret"}\n'}
     (root / name).symlink_to(write(tmp_path / "outside", rows[name]))
 
-    found = FolderCorpus(root).metadata()
+    found = ReadMetadata(root)
     assert (found.by_key, found.complete) == ({}, False)
     assert f"{name} cannot be read: it is a link that leads out" in found.problems[0]
-    assert FolderCorpus(root, follow_links=True).metadata().by_key == {"a.jpg": {"caption": "secret"}}
+    assert ReadMetadata(root, follow_links=True).by_key == {"a.jpg": {"caption": "secret"}}
 
     (root / name).unlink()
     (root / name).symlink_to(write(root / "sub" / "inside", rows[name]))
-    assert FolderCorpus(root).metadata().by_key == {"a.jpg": {"caption": "secret"}}
+    assert ReadMetadata(root).by_key == {"a.jpg": {"caption": "secret"}}
 
 
 def test_a_link_inside_the_corpus_is_listed(root):

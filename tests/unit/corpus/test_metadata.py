@@ -1,17 +1,19 @@
 """Metadata files: joined by key, broken lines reported, the others kept."""
 
+import json
 import os
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from ml_api.corpus.folder import FolderCorpus
-from ml_api.corpus.metadata import fingerprint
+from ml_api.corpus.metadata import Catalogue, fingerprint
+from ml_api.corpus.metadata.text import MAX_LINE
+from tests.metadata_files import ReadMetadata
 from tests.unprivileged import open_folder, without_privileges
 
-
-def metadata_of(folder):
-    return FolderCorpus(folder).metadata()
+metadata_of = ReadMetadata
 
 
 def test_a_corpus_without_metadata_has_none(tmp_path):
@@ -114,7 +116,7 @@ def test_many_broken_lines_are_counted(tmp_path):
 
 def test_keys_are_read_in_one_form_of_unicode(tmp_path):
     (tmp_path / "metadata.csv").write_text(f"key,n\n{unicodedata.normalize('NFD', 'café.jpg')},1\n")
-    assert metadata_of(tmp_path).by_key == {unicodedata.normalize("NFC", "café.jpg"): {"n": "1"}}
+    assert metadata_of(tmp_path).by_key == {unicodedata.normalize("NFC", "café.jpg"): {"n": 1}}
 
 
 def test_a_file_that_cannot_be_read_is_a_problem_and_the_other_is_read():
@@ -133,3 +135,107 @@ def test_a_file_that_cannot_be_read_is_a_problem_and_the_other_is_read():
 def test_a_pipe_called_metadata_is_none(tmp_path):
     os.mkfifo(tmp_path / "metadata.csv")
     assert metadata_of(tmp_path).by_key == {}
+
+
+def test_a_key_that_comes_again_is_named_and_the_first_row_counts(tmp_path):
+    (tmp_path / "metadata.csv").write_text("key,n\na.jpg,1\nb.jpg,2\na.jpg,3\na.jpg,4\n")
+    metadata = metadata_of(tmp_path)
+    assert metadata.by_key == {"a.jpg": {"n": 1}, "b.jpg": {"n": 2}}
+    assert metadata.problems == (
+        "metadata.csv, line 4: 'a.jpg' is the key of line 2 already, which counts",
+        "metadata.csv, line 5: 'a.jpg' is the key of line 2 already, which counts",
+    )
+
+
+def test_many_repeated_keys_are_counted(tmp_path):
+    (tmp_path / "metadata.jsonl").write_text('{"key": "a.jpg"}\n' * 1000)
+    problems = metadata_of(tmp_path).problems
+    assert len(problems) == 21
+    assert problems[-1] == "metadata.jsonl: 979 more lines repeat a key"
+
+
+def test_a_row_with_more_values_than_columns_is_broken(tmp_path):
+    (tmp_path / "metadata.csv").write_text("key,caption,n\na.jpg,a dog, running,1\nb.jpg,a cat,2,,\nc.jpg,short\n")
+    metadata = metadata_of(tmp_path)
+    assert metadata.by_key == {"b.jpg": {"caption": "a cat", "n": 2}, "c.jpg": {"caption": "short"}}
+    assert metadata.problems == ("metadata.csv, line 2: 4 values for 3 columns; one that holds ',' belongs in quotes",)
+
+
+def test_sources_add_to_each_other_and_the_later_one_counts(tmp_path):
+    (tmp_path / "metadata.jsonl").write_text('{"key": "a.jpg", "from": "jsonl", "j": 1}\n')
+    (tmp_path / "metadata.csv").write_text("key,from,c\na.jpg,csv,1\n")
+    (tmp_path / "export.csv").write_text("id,from\na,catalogue\n")
+    assert metadata_of(tmp_path).by_key["a.jpg"] == {"from": "csv", "j": 1, "c": 1}
+    metadata = metadata_of(tmp_path, catalogue=Catalogue(str(tmp_path / "export.csv")))
+    assert metadata.by_key["a.jpg"] == {"from": "catalogue", "j": 1, "c": 1, "id": "a"}
+
+
+@pytest.mark.parametrize("field", ["key", "id", "product_id", "SKU"])
+@pytest.mark.parametrize("product", ["1234", "shoe-7.b", "Ü"])
+def test_a_row_is_joined_by_the_name_of_the_file_without_its_ending(tmp_path, field, product):
+    (tmp_path / "metadata.csv").write_text(f"{field},name\n{product},shoe\n")
+    with FolderCorpus(tmp_path).metadata() as metadata:
+        for key in (f"{product}.jpg", f"shop/{product}.webp", f"a/b/{unicodedata.normalize('NFD', product)}.png"):
+            assert metadata.of(key)["name"] == "shoe"
+        for key in (f"{product}.jpg.png", f"{product}/a.jpg", f"x{product}.jpg", product.lower() + "x.jpg"):
+            assert metadata.of(key) == {}
+
+
+def test_numbers_are_product_ids_too(tmp_path):
+    (tmp_path / "metadata.jsonl").write_text('{"id": 1234, "name": "shoe"}\n{"id": true}\n{"id": 1.5}\n')
+    with FolderCorpus(tmp_path).metadata() as metadata:
+        assert metadata.of("shop/1234.jpg") == {"id": 1234, "name": "shoe"}
+        assert [problem.partition(":")[0] for problem in metadata.problems] == ["metadata.jsonl, line 2", "metadata.jsonl, line 3"]
+
+
+def test_the_key_counts_more_than_the_name(tmp_path):
+    (tmp_path / "metadata.csv").write_text("key,n\na,1\nx/a.jpg,2\n")
+    with FolderCorpus(tmp_path).metadata() as metadata:
+        assert metadata.of("x/a.jpg") == {"n": 2}
+        assert metadata.of("y/a.jpg") == {"n": 1}
+
+
+def test_keys_of_no_image_are_counted_with_the_first_of_them(tmp_path):
+    (tmp_path / "metadata.csv").write_text("key,n\n" + "".join(f"{number:03}.jpg,1\n" for number in range(100)) + "stem,1\n")
+    with FolderCorpus(tmp_path).metadata() as metadata:
+        for key in ("000.jpg", "stem.jpg", "not there.jpg"):
+            metadata.of(key)
+        assert metadata.without_image(lambda key: key == "001.jpg") == (98, 101, ["002.jpg", "003.jpg", "004.jpg"])
+
+
+HOSTILE = [
+    "x" * 4096 + ".jpg",
+    "a\nb.jpg",
+    "' OR 1 = 1 --.jpg",
+    "\udcff.jpg",
+    "",
+    "nul\0.jpg",
+    "../../etc/passwd",
+    "😀.jpg",
+    "/",
+    ".",
+]
+
+
+@pytest.mark.parametrize("key", HOSTILE)
+def test_any_text_can_be_a_key(tmp_path, key):
+    (tmp_path / "metadata.jsonl").write_text(json.dumps({"key": key, "n": 1}) + '\n{"key": "other.jpg", "n": 2}\n')
+    with FolderCorpus(tmp_path).metadata() as metadata:
+        assert metadata.of(key) == {"n": 1}
+        assert metadata.of("other.jpg") == {"n": 2}
+        assert metadata.of("more " + key) == {}
+
+
+def test_a_line_without_an_end_is_one_problem(tmp_path):
+    (tmp_path / "metadata.jsonl").write_bytes(b'{"key": "a.jpg"}\n' + b"x" * (3 * MAX_LINE) + b'\n{"key": "b.jpg"}\n')
+    (tmp_path / "metadata.csv").write_bytes(("key\n" + "y" * (2 * MAX_LINE + 5) + "\nc.jpg\n").encode("utf-16"))
+    metadata = metadata_of(tmp_path)
+    assert set(metadata.by_key) == {"a.jpg", "b.jpg", "c.jpg"}
+    assert broken(metadata) == ["metadata.jsonl, line 2", "metadata.csv, line 2"]
+
+
+def test_metadata_may_be_asked_for_from_many_threads(tmp_path):
+    (tmp_path / "metadata.csv").write_text("key,n\n" + "".join(f"{number}.jpg,{number}\n" for number in range(1000)))
+    with FolderCorpus(tmp_path).metadata() as metadata, ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(metadata.of, (f"{number}.jpg" for number in range(1000))))
+    assert found == [{"n": number} for number in range(1000)]

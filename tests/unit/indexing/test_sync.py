@@ -1,5 +1,6 @@
 """A sync makes the store equal to the folder, whatever happened before and whatever lies in the folder."""
 
+import io
 import json
 import os
 import shutil
@@ -7,12 +8,15 @@ import unicodedata
 from collections import Counter
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from ml_api import tracing
 from ml_api.corpus.base import Coverage, PassedOver
 from ml_api.corpus.folder import FolderCorpus
+from ml_api.corpus.metadata import Catalogue
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import CorpusUnavailable, ModelOutOfMemory, NonFiniteVector, StoreUnavailable, SyncRefused
 from ml_api.images import ImageLimits, InlineDecoder
@@ -43,6 +47,7 @@ class World:
     """A folder, a store, and a sync between them."""
 
     corpus_class = FolderCorpus
+    catalogue = None
 
     def __init__(self, root):
         self.root = root
@@ -64,7 +69,9 @@ class World:
         return FakePreprocessor(), self.encoder
 
     def indexer(self, load_model=None):
-        return Indexer(self.corpus_class(self.root), self.store, load_model or self.model, DECODER, self.metrics)
+        return Indexer(
+            self.corpus_class(self.root, catalogue=self.catalogue), self.store, load_model or self.model, DECODER, self.metrics
+        )
 
     def sync(self, **consent):
         indexer = self.indexer()
@@ -131,6 +138,47 @@ def test_new_metadata_replaces_the_record_and_keeps_the_vector(world):
     assert world.outcomes() == {"replaced": 1}
     assert world.encoder.batches == [1]
     assert world.store.get([image_id("a.png")])[image_id("a.png")].metadata == {"caption": "new"}
+
+
+def parquet(rows):
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("metadata.csv", lambda price: f"key,price\na.png,{price}\n".encode()),
+        ("metadata.jsonl", lambda price: f'{{"key": "a.png", "price": {price}}}\n'.encode()),
+        ("metadata.parquet", lambda price: parquet([{"key": "a.png", "price": price}])),
+        ("../catalogue.csv", lambda price: f"key;price\na;{price}\n".encode("utf-16")),
+    ],
+)
+def test_changed_metadata_of_every_source_reach_the_record_and_cost_no_embedding(world, name, written):
+    world.catalogue = Catalogue(str(world.root / "../catalogue.csv")) if name == "../catalogue.csv" else None
+    world.draw("a.png")
+    (world.root / name).write_bytes(written(5))
+    world.sync()
+    vector = world.store.vectors([image_id("a.png")])[image_id("a.png")]
+    assert world.outcomes() == {"unchanged": 1}
+    (world.root / name).write_bytes(written(7))
+    assert world.outcomes() == {"replaced": 1}
+    assert world.store.get([image_id("a.png")])[image_id("a.png")].metadata == {"price": 7}
+    assert world.encoder.batches == [1]
+    np.testing.assert_array_equal(world.store.vectors([image_id("a.png")])[image_id("a.png")], vector)
+
+
+def test_a_catalogue_that_is_away_for_a_while_changes_nothing(world):
+    export = world.root / "../catalogue.csv"
+    world.catalogue = Catalogue(str(export))
+    world.draw("a.png")
+    (world.root / "metadata.csv").write_text("key,n\na.png,1\n")
+    export.write_text("id,price\na,5\n")
+    world.sync()
+    export.unlink()
+    assert world.outcomes() == {"unchanged": 1}
+    assert world.store.get([image_id("a.png")])[image_id("a.png")].metadata == {"n": 1, "id": "a", "price": 5}
 
 
 @pytest.mark.parametrize("value", ["NaN", "99999999999999999999", f'"{"x" * 70_000}"'], ids=["NaN", "too large", "too long"])

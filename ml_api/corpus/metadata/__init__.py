@@ -1,0 +1,9 @@
+"""Metadata of images, from files in the corpus root and from a catalogue: joined by key or file stem, typed, streamed."""
+
+from ml_api.corpus.metadata.catalogue import Catalogue
+from ml_api.corpus.metadata.fields import FieldType
+from ml_api.corpus.metadata.reading import METADATA_FILES, read_metadata
+from ml_api.corpus.metadata.rows import comparable
+from ml_api.corpus.metadata.table import Metadata, fingerprint
+
+__all__ = ["METADATA_FILES", "Catalogue", "FieldType", "Metadata", "comparable", "fingerprint", "read_metadata"]

@@ -1,0 +1,86 @@
+"""A catalogue: metadata that lie elsewhere than the images, in a file or behind a URL."""
+
+import tempfile
+import time
+from base64 import b64encode
+from contextlib import suppress
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Final
+from urllib.error import HTTPError, URLError
+from urllib.parse import unquote, urlsplit
+from urllib.request import Request, urlopen
+
+TIMEOUT_S: Final = 30.0
+"""Of a connection that brings nothing."""
+
+VERSION_TIMEOUT_S: Final = 5.0
+DOWNLOAD_S: Final = 1800.0
+CHUNK_BYTES: Final = 2**20
+
+
+class Catalogue:
+    """CSV, JSON lines or Parquet by the ending of `address`: a path, or an http(s) URL."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._url = urlsplit(address) if "://" in address else None
+        self._seen = ""
+
+    @property
+    def name(self) -> str:
+        """For messages: its file name. A URL may hold a password."""
+        return PurePosixPath(self._url.path if self._url else self._address).name
+
+    def version(self) -> str:
+        """Differs once the catalogue has changed. Reads none of it; while a server does not say, the version stays what it was."""
+        with suppress(OSError, HTTPException):
+            if self._url is None:
+                status = Path(self._address).stat()
+                self._seen = f"{status.st_size}-{status.st_mtime_ns}"
+            else:
+                with urlopen(self._request("HEAD"), timeout=VERSION_TIMEOUT_S) as answer:  # noqa: S310 - as below
+                    told = (answer.headers.get(name, "") for name in ("ETag", "Last-Modified", "Content-Length"))
+                    self._seen = " ".join(told)
+        return self._seen
+
+    def open(self) -> BinaryIO:
+        """The file, whole: what comes from elsewhere is first brought here, so that half of it is none. Raises OSError."""
+        if self._url is None:
+            path = Path(self._address)
+            if not path.is_file():  # a FIFO would be waited for
+                raise FileNotFoundError(path)
+            return path.open("rb")
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+        try:
+            self._download(file)
+        except BaseException:
+            file.close()
+            raise
+        file.seek(0)
+        return file
+
+    def _download(self, file: BinaryIO) -> None:
+        until = time.monotonic() + DOWNLOAD_S
+        try:
+            with urlopen(self._request(), timeout=TIMEOUT_S) as answer:  # noqa: S310 - http or https, as the setting checks
+                expected = answer.headers.get("Content-Length")
+                while chunk := answer.read(CHUNK_BYTES):
+                    file.write(chunk)
+                    if time.monotonic() > until:
+                        raise TimeoutError(0, f"it took more than {DOWNLOAD_S:g} s")
+        except HTTPError as exc:
+            raise OSError(0, f"the server answered {exc.code}") from exc
+        except (URLError, HTTPException) as exc:
+            raise OSError(0, f"the server cannot be reached ({getattr(exc, 'reason', type(exc).__name__)})") from exc
+        if expected is not None and file.tell() != int(expected):
+            raise OSError(0, f"only {file.tell():,} of {int(expected):,} bytes came")
+
+    def _request(self, method: str = "GET") -> Request:
+        """With the name and password of the URL, which a redirect does not pass on."""
+        assert self._url is not None
+        access, _, place = self._url.netloc.rpartition("@")
+        request = Request(self._url._replace(netloc=place, fragment="").geturl(), method=method)  # noqa: S310 - as above
+        if access:
+            request.add_unredirected_header("Authorization", "Basic " + b64encode(unquote(access).encode()).decode())
+        return request
