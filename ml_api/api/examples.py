@@ -79,6 +79,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     ),
     "image-too-large": (413, f"the file has more than {_MAX_BYTES:,} bytes, the largest allowed"),
     "unsupported-media-type": (415, "the body is text/plain; send application/json"),
+    "range-not-satisfiable": (416, "the range 'bytes=900000-' lies behind the end of the file"),
     "image-format": (422, f"The file looks like text; accepted are {images.ACCEPTED}."),
     "image-truncated": (422, "The JPEG file ends before the image does; it may have been cut off."),
     "image-too-costly": (422, f"Decoding the image takes more than {_DECODE_S:g} s; send a smaller or simpler one."),

@@ -28,6 +28,7 @@ VERSION: JsonObject = {
 }
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 NOT_MODIFIED = {"304": {"description": "What the client holds (`If-None-Match`) is current."}}
+PART = {"206": {"description": "The part of the file that `Range` asks for.", "content": {"application/octet-stream": BINARY}}}
 NOT_STORED = ("invalid-id", "invalid-query", "not-found", *NO_STORE, *LATE)
 NO_FILE = ("image-too-large", "corpus-unavailable")
 A_YEAR_S = 31_536_000
@@ -91,17 +92,22 @@ def record(image_id: str) -> Response:
 @operation(
     "get_image_content",
     "Download the original file",
+    description="`Range` asks for a part in bytes, such as `bytes=0-65535`. Of several parts the whole file is sent.",
     tag="images",
     scope=Scope.SEARCH,
     answer={"image/*": BINARY, "application/octet-stream": BINARY},
     parameters=(IMAGE_ID, VERSION, TIMEOUT),
-    fails=(*NOT_STORED, *NO_FILE),
-    also=NOT_MODIFIED,
+    fails=(*NOT_STORED, *NO_FILE, "range-not-satisfiable"),
+    also=NOT_MODIFIED | PART,
 )
 def content(image_id: str) -> Response:
-    data = _file(_stored(image_id, request_deadline()))
+    deadline = request_deadline()
+    stored = _stored(image_id, deadline)
+    if _holds(stored) and _names(stored.digest):  # the address names the version that the client holds
+        return _cacheable(b"", "application/octet-stream", stored.digest)
+    data = _file(stored, deadline)
     media_type = images.MEDIA_TYPES.get(images.identify(data) or "", "application/octet-stream")
-    return _cacheable(data, media_type, hashlib.sha256(data).hexdigest())
+    return _cacheable(data, media_type, hashlib.sha256(data).hexdigest(), ranges=True)
 
 
 @blueprint.get("/<image_id>/thumbnail")
@@ -118,15 +124,12 @@ def content(image_id: str) -> Response:
 def thumbnail(image_id: str) -> Response:
     deadline = request_deadline()
     stored = _stored(image_id, deadline)
-    # If-Match is judged first (RFC 9110, 13.2.2), and with it the answer may need the image.
-    if (
-        request.if_none_match.contains_weak(stored.digest) and not request.if_match
-    ):  # nothing to read: the digest says what the client holds
+    if _holds(stored):  # nothing to read: the digest says what the client holds
         return _cacheable(b"", images.THUMBNAIL_MEDIA_TYPE, stored.digest)
     cached = services().thumbnails.cached(stored.digest)
     if cached is not None:
         return _cacheable(cached, images.THUMBNAIL_MEDIA_TYPE, stored.digest)
-    data = _file(stored)
+    data = _file(stored, deadline)
     digest = hashlib.sha256(data).hexdigest()  # the file may have changed since it was indexed
     with elsewhere():
         preview = services().thumbnails.make(digest, data, deadline)
@@ -140,26 +143,44 @@ def _stored(image_id: str, deadline: Deadline) -> ImageRecord:
     return stored
 
 
-def _file(stored: ImageRecord) -> bytes:
+def _file(stored: ImageRecord, deadline: Deadline) -> bytes:
     try:
-        return services().corpus.read(stored.key, services().limits.max_bytes)
+        with elsewhere():  # a bucket may be far away
+            return services().corpus.read(stored.key, services().limits.max_bytes, deadline)
     except NotFound as exc:
         raise NotFound(f"the file of image {stored.id} is no longer in the corpus; the next sync will notice") from exc
     except CorpusUnavailable as exc:  # a disk that fails, rights, too many open files: it may well be there
         raise CorpusUnavailable(f"the file of image {stored.id} cannot be read now") from exc
 
 
-def _cacheable(data: bytes, media_type: str, digest: str) -> Response:
+def _holds(stored: ImageRecord) -> bool:
+    """Whether the client says that it holds the indexed version. If-Match is judged first (RFC 9110, 13.2.2), by the file."""
+    return request.if_none_match.contains_weak(stored.digest) and not request.if_match
+
+
+def _names(digest: str) -> bool:
+    """Whether the address names this version of the file."""
+    version = request.args.get("v", "")
+    return len(version) >= 8 and digest.startswith(version)
+
+
+def _cacheable(data: bytes, media_type: str, digest: str, *, ranges: bool = False) -> Response:
     """An image that browsers may cache, and must not take for a page or a script."""
     response = Response(data, content_type=media_type)
     response.set_etag(digest)
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response.cache_control.private = True
-    version = request.args.get("v", "")
-    if len(version) >= 8 and digest.startswith(version):
+    if _names(digest):
         response.cache_control.max_age = A_YEAR_S
         response.cache_control.immutable = True
     else:
         response.cache_control.no_cache = True
-    response.make_conditional(request)
+    if ranges:
+        response.accept_ranges = "bytes"
+    response.make_conditional(request, accept_ranges=ranges and _asks_for_one_part(), complete_length=len(data))
     return response
+
+
+def _asks_for_one_part() -> bool:
+    """Others may be ignored (RFC 9110, 14.2); werkzeug would refuse them."""
+    return request.range is not None and request.range.units == "bytes" and len(request.range.ranges) == 1

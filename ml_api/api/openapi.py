@@ -31,6 +31,7 @@ PROBLEMS = {
     404: "There is no such image.",
     413: "The body, or the image in it, is larger than allowed.",
     415: "The body comes in a content type that is not read.",
+    416: "`Range` lies behind the end of the file; `Content-Range` has its length.",
     421: "`Host` is a name that `ML_API_ALLOWED_HOSTS` does not list.",
     422: "The body is not an image that can be decoded, within the limits on time and memory.",
     503: "The model or the store cannot answer now, or too many requests are waiting; try again after `Retry-After` seconds.",

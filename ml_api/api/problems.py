@@ -57,7 +57,7 @@ REASONS: dict[type[MlApiError], Rejection] = {
     errors.DeadlineExceeded: Rejection.DEADLINE,
 }
 """What is counted as rejected, beyond its status."""
-TITLES = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
+TITLES = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
 """As RFC 9110 has them, where Python has older ones."""
 HTTP_CODES = {404: "no-such-route", 413: "too-large", 415: "unsupported-media-type"}
 """Codes of the framework's own errors, where they are not called by their titles."""
@@ -127,6 +127,8 @@ def _detail(error: HTTPException, status: int, methods: str) -> str:
             return f"no route answers {request.path}; {request.root_path}/apidocs/ lists those that do"
         case 405:
             return f"{request.path} does not take {request.method}; it takes {methods}"
+        case 416:
+            return f"the range {request.headers.get('Range', '')[:80]!r} lies behind the end of the file"
         case 413:
             return (
                 f"the request body is larger than an image of {services().limits.max_bytes:,} bytes needs, "

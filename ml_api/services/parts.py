@@ -28,7 +28,8 @@ def corpus_of(settings: Settings) -> Corpus:
     if isinstance(settings.corpus, str):
         from ml_api.corpus.bucket import BucketCorpus, open_objects
 
-        return BucketCorpus(open_objects(settings.corpus), ignore=ignore, include=include, catalogue=catalogue)
+        at_once = max(1, settings.threads // 2)
+        return BucketCorpus(open_objects(settings.corpus), ignore=ignore, include=include, catalogue=catalogue, at_once=at_once)
     embedded = [] if "://" in settings.store_uri else [Path(settings.store_uri)]
     return FolderCorpus(
         settings.corpus,

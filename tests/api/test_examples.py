@@ -113,6 +113,9 @@ PROVOKED = {
     "too-large": lambda stand: post(stand, b"x" * (MAX_BYTES + 1)),
     "image-too-large": grown,
     "unsupported-media-type": lambda stand: stand.client.post("/v1/search/text", data=b"red", content_type="text/plain"),
+    "range-not-satisfiable": lambda stand: stand.client.get(
+        f"/v1/images/{stand.id('red.png')}/content", headers={"Range": "bytes=900000-"}
+    ),
     "image-format": lambda stand: post(stand, b"just text"),
     "image-truncated": lambda stand: post(stand, (whole := picture(kind="JPEG", size=(200, 150)))[: len(whole) // 2]),
     "image-too-costly": undecodable(TooCostly("Decoding the image takes more than 4 s", lacking="time")),

@@ -52,6 +52,44 @@ def test_links_may_be_cached_for_good_and_bare_urls_are_checked_again(client, re
     assert again.data == b""
 
 
+@pytest.mark.parametrize(("asked", "first", "last"), [("bytes=0-9", 0, 9), ("bytes=10-", 10, -1), ("bytes=-5", -5, -1)])
+def test_a_part_of_the_file_is_sent_if_asked_for(client, stand, asked, first, last):
+    whole = (stand.root / "red.png").read_bytes()
+    first, last = first % len(whole), last % len(whole)
+    response = client.get(f"/v1/images/{stand.id('red.png')}/content", headers={"Range": asked})
+    assert (response.status_code, response.data) == (206, whole[first : last + 1])
+    assert response.headers["Content-Range"] == f"bytes {first}-{last}/{len(whole)}"
+    assert response.content_type == "image/png"
+
+
+@pytest.mark.parametrize("asked", ["bytes=0-1,4-5", "items=0-1", "bytes=x-y", "bytes=5-2", "nonsense"])
+def test_what_is_not_one_part_in_bytes_gets_the_whole_file(client, stand, red, asked):
+    response = client.get(red["links"]["content"], headers={"Range": asked})
+    assert (response.status_code, response.headers["Accept-Ranges"]) == (200, "bytes")
+    assert response.data == (stand.root / "red.png").read_bytes()
+
+
+def test_a_part_behind_the_end_does_not_exist(client, stand, red):
+    response = client.get(red["links"]["content"], headers={"Range": "bytes=900000-"})
+    assert_problem(response, 416, "range-not-satisfiable")
+    assert response.headers["Content-Range"] == f"bytes */{(stand.root / 'red.png').stat().st_size}"
+
+
+def test_a_part_of_another_version_is_not_joined_to_what_the_client_has(client, stand, red):
+    old = {"Range": "bytes=10-", "If-Range": f'"{red["digest"]}"'}
+    assert client.get(red["links"]["content"], headers=old).status_code == 206
+    (stand.root / "red.png").write_bytes(picture((1, 2, 3)))
+    response = client.get(red["links"]["content"], headers=old)
+    assert (response.status_code, response.data) == (200, (stand.root / "red.png").read_bytes())
+
+
+def test_content_that_the_client_holds_is_not_read(client, stand, red):
+    (stand.root / "red.png").unlink()
+    held = {"If-None-Match": f'"{red["digest"]}"'}
+    assert client.get(red["links"]["content"], headers=held).status_code == 304
+    assert client.get(red["links"]["content"].partition("?")[0], headers=held).status_code == 404
+
+
 def test_a_thumbnail_is_drawn_once(client, stand, red):
     first = client.get(red["links"]["thumbnail"]).data
     (stand.root / "red.png").unlink()

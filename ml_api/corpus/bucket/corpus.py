@@ -4,6 +4,7 @@ import errno
 import io
 import time
 from collections.abc import Iterator, Sequence
+from threading import BoundedSemaphore
 from typing import BinaryIO, Final
 
 from ml_api.corpus.base import CorpusFile, Coverage, PassedOver
@@ -17,18 +18,31 @@ from ml_api.errors import CorpusUnavailable, InvalidKey, NotFound, TooLarge
 RULES_HOLD_S: Final = 60.0
 """For this long `.mlapiignore` is not fetched again for single keys; every listing fetches it."""
 
+TURN_S: Final = 1.0
+"""For this long a request waits until fewer others read: a bucket that hangs must not hold every thread of the service."""
+
 MAX_IGNORE_BYTES: Final = 2**20
 MAX_METADATA_BYTES: Final = 2**30
 
 
 class BucketCorpus:
-    """A Corpus of the images among `objects`. `ignore` and `include` are patterns in .gitignore syntax."""
+    """A Corpus of the images among `objects`. `ignore` and `include` are patterns in .gitignore syntax.
+
+    At most `at_once` reads with a deadline, those of requests, are under way together.
+    """
 
     def __init__(
-        self, objects: Objects, *, ignore: Sequence[str] = (), include: Sequence[str] = (), catalogue: Catalogue | None = None
+        self,
+        objects: Objects,
+        *,
+        ignore: Sequence[str] = (),
+        include: Sequence[str] = (),
+        catalogue: Catalogue | None = None,
+        at_once: int = 16,
     ) -> None:
         self._objects = objects
         self._catalogue = catalogue
+        self._turns = BoundedSemaphore(at_once)
         self._patterns = Patterns(tuple(ignore), tuple(include))
         self._fetched: tuple[float, IgnoreRules] | None = None
 
@@ -65,13 +79,18 @@ class BucketCorpus:
     def read(self, key: str, max_bytes: int, deadline: Deadline | None = None) -> bytes:
         if self._problem(key):
             raise no_object(key)
-        timeout_s = READ_TIMEOUT_S if deadline is None else min(READ_TIMEOUT_S, deadline.left_s())
+        if deadline is None:
+            return self._objects.read(key, max_bytes)
+        if not self._turns.acquire(timeout=min(TURN_S, deadline.left_s())):
+            raise CorpusUnavailable(f"{self.location} is slow, and as many requests as may wait for it do")
         try:
-            return self._objects.read(key, max_bytes, timeout_s)
+            return self._objects.read(key, max_bytes, min(READ_TIMEOUT_S, deadline.left_s()))
         except CorpusUnavailable as exc:
-            if deadline is not None and deadline.passed:
+            if deadline.passed:
                 raise deadline.exceeded() from exc
             raise
+        finally:
+            self._turns.release()
 
     def write(self, key: str, data: bytes) -> str:
         self._selection().require_new(key)
