@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,21 +21,19 @@ if TYPE_CHECKING:
     from ml_api.embedding.pretrained import PretrainedModel
     from ml_api.vectors.files.opening import VectorFile
     from ml_api.vectors.files.parts import PartsWriter
+    from ml_api.vectors.files.transfer import FileStore
 
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """A sync of the corpus into a file. Goes on behind the last image that is in the file's parts."""
+    """A sync of the corpus into a file."""
 
     indexer: Indexer
-    store: VectorStore
-    writer: "PartsWriter"
+    store: "FileStore"
 
     def plan(self) -> Plan:
-        """Images that are extracted already count as unchanged, as they were when they were read."""
-        plan = self.indexer.plan(Consent(empty=True))
-        tasks = [task for task in plan.tasks if task.key > self.writer.written.last]
-        return replace(plan, tasks=tasks, unchanged=plan.unchanged + len(plan.tasks) - len(tasks))
+        """Of a file that is being written nothing is lost by removals."""
+        return self.indexer.plan(Consent(empty=True, removals=True, replace=True))
 
     def run(self, plan: Plan, progress: Progress, stop: Callable[[], bool]) -> SyncReport:
         """The file is in its place at the end, unless it was stopped. Raises as `Indexer.run` does."""
@@ -44,7 +42,7 @@ class Extraction:
         finally:
             self.store.flush()
         if not report.stopped and not report.model_failed:
-            self.writer.finish()
+            self.store.finish()
         return report
 
 
@@ -62,7 +60,7 @@ def open_extraction(settings: Settings, target: Path) -> Iterator[Extraction]:
         store.ensure(pretrained.model_id, pretrained.dim)
         decoder = loaded.enter_context(closing(decoder_of(settings, metrics)))
         load = load_later(settings, pretrained, metrics, loaded)
-        yield Extraction(Indexer(corpus, store, load, decoder, metrics), store, writer)
+        yield Extraction(Indexer(corpus, store, load, decoder, metrics), store)
 
 
 @contextmanager

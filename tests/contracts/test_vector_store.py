@@ -11,6 +11,10 @@ from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, DeadlineExceeded, InvalidInput, StoreUnavailable
 from ml_api.records import Entry, image_id
 from ml_api.vectors.base import MAX_KEY_BYTES, MAX_METADATA_BYTES, MAX_WINDOW, SearchOptions
+from ml_api.vectors.files.intake import Intake
+from ml_api.vectors.files.opening import open_vectors
+from ml_api.vectors.files.parts import PartsWriter
+from ml_api.vectors.files.transfer import export, import_
 from tests.contracts.conftest import BACKENDS
 from tests.contracts.samples import DIM, MODEL, axis, gallery, record, unit_vectors
 
@@ -494,3 +498,23 @@ def test_a_read_keeps_its_deadline(store, read):
 
 def test_the_backend_has_a_name(store):
     assert store.backend in BACKENDS
+
+
+def test_what_any_store_exports_another_imports_and_both_hold_the_same(store, make_store, tmp_path):
+    records, vectors = gallery(700)
+    records[5] = replace(records[5], metadata={"tags": ["ü", None], "deep": {"n": 0.1}}, indexed_at=1_700_000_000.123456)
+    store.upsert(records, vectors)
+    path = tmp_path / "vectors.avro"
+    with PartsWriter.open(path, MODEL, "a collection") as writer:
+        assert export(store, writer, lambda _rows: None, lambda: False)
+    other = make_store("milvus-lite")
+    other.ensure(MODEL, DIM)
+    import_(open_vectors(path), other, Intake(MODEL, DIM, pytest.fail), lambda _rows: None, lambda: False)
+    [(theirs, their_vectors)], [(ours, our_vectors)] = _all(store), _all(other)
+    assert ours == theirs
+    np.testing.assert_array_equal(our_vectors.view(np.uint32), their_vectors.view(np.uint32))
+
+
+def _all(store):
+    pages = list(store.scan())
+    return [([one for some, _ in pages for one in some], np.concatenate([vectors for _, vectors in pages]))]

@@ -52,7 +52,7 @@ class VectorFormat(Protocol):
         ...
 
     def write(self, path: Path, model_id: str, records: Sequence[ImageRecord], vectors: Vectors) -> None:
-        """A new file of these rows, at least one. `model_id` stands in every row. Raises OSError."""
+        """A new file of these rows, perhaps none. `model_id` stands in every row. Raises OSError."""
         ...
 
     def join(self, parts: Sequence[Path], whole: Path) -> None:

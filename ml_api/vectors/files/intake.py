@@ -12,6 +12,7 @@ from ml_api.records import ImageRecord, Vectors
 from ml_api.vectors.files.base import BrokenRow, Row
 from ml_api.vectors.files.columns import model_of, record_of
 from ml_api.vectors.files.opening import VectorFile
+from ml_api.vectors.files.seen import SeenIds
 from ml_api.vectors.validation import check_records
 
 NORM_TOLERANCE: Final = 1e-4
@@ -147,29 +148,3 @@ class Intake:
     def _leave_out(self, place: str, reason: str) -> None:
         self.report.left_out += 1
         self._tell(place, reason)
-
-
-class SeenIds:
-    """A set of ids in eight bytes each, a tenth of what Python's takes: by their first half, which no two of 10⁸ share (p < 0.001).
-
-    Kept in sorted runs, each over twice as long as the next, so that ids are merged a few times only.
-    """
-
-    def __init__(self) -> None:
-        self._runs: list[npt.NDArray[np.uint64]] = []
-
-    def add(self, ids: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """Of each, whether it was added before, or stands in `ids` before."""
-        halves = np.fromiter((int(image_id[:16], 16) for image_id in ids), np.uint64, len(ids))
-        distinct, first = np.unique(halves, return_index=True)
-        again = np.ones(len(ids), dtype=np.bool_)
-        again[first] = False
-        for run in self._runs:
-            place = np.minimum(np.searchsorted(run, halves), len(run) - 1)
-            again |= run[place] == halves
-        if len(distinct):
-            self._runs.append(distinct)
-        while len(self._runs) > 1 and len(self._runs[-2]) <= 2 * len(self._runs[-1]):
-            last = self._runs.pop()
-            self._runs[-1] = np.union1d(self._runs[-1], last)
-        return again

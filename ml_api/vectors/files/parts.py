@@ -4,17 +4,21 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
+import numpy as np
+
 from ml_api.errors import ConfigError
 from ml_api.files import write_whole
 from ml_api.records import ImageRecord, Vectors
-from ml_api.vectors.files.base import VectorFormat
+from ml_api.vectors.files.base import Row, VectorFormat
+from ml_api.vectors.files.columns import record_of
 from ml_api.vectors.files.opening import format_to_write
+from ml_api.vectors.files.seen import SeenIds
 
 _STATE: Final = "state.json"
 
@@ -28,7 +32,7 @@ class Written:
     parts: int = 0
     rows: int = 0
     last: str = ""
-    """What the writer goes on behind: an id or a key."""
+    """The id that an export goes on behind."""
 
 
 class PartsWriter:
@@ -49,29 +53,66 @@ class PartsWriter:
         with _alone(target):
             yield cls(target, form, _state(target, Written(model_id, source)))
 
-    def add(self, records: Sequence[ImageRecord], vectors: Vectors, last: str) -> None:
+    def add(self, records: Sequence[ImageRecord], vectors: Vectors) -> None:
         """Durable against the death of the process when it returns."""
         number = self.written.parts + 1
-        unfinished = self._folder / "unfinished"
-        _remove(unfinished)
-        self._form.write(unfinished, self.written.model_id, records, vectors)
-        part = self._part(number)
-        _remove(part)  # of a writer that died before it noted it
-        unfinished.rename(part)
-        self.written = replace(self.written, parts=number, rows=self.written.rows + len(records), last=last)
-        write_whole(self._folder / _STATE, json.dumps(asdict(self.written)).encode())
+        self._put(number, records, vectors)
+        self._note(replace(self.written, parts=number, rows=self.written.rows + len(records), last=records[-1].id))
+
+    def records(self) -> Iterator[ImageRecord]:
+        """What is written, the last part first; of records with one id the last."""
+        seen = SeenIds()
+        for number in range(self.written.parts, 0, -1):
+            yield from self._distinct(number, seen)[0]
+
+    def clean(self, gone: Collection[str] = ()) -> None:
+        """Leave out the ids in `gone`, and of records with one id all but the last."""
+        seen, rows = SeenIds(), 0
+        for number in range(self.written.parts, 0, -1):
+            records, vectors, left_out = self._distinct(number, seen, gone)
+            rows += len(records)
+            if left_out:
+                self._put(number, records, vectors)
+        self._note(replace(self.written, rows=rows))
 
     def finish(self) -> None:
-        """Put the whole file in its place."""
-        if not self.written.parts:
-            self._folder.rmdir()
-            raise ConfigError(f"there is nothing to write to {self._target}: {self.written.source} holds no images")
-        unfinished = self._folder / "unfinished"
-        _remove(unfinished)
-        self._form.join([self._part(number) for number in range(1, self.written.parts + 1)], unfinished)
-        unfinished.rename(self._target)
-        (self._folder / _STATE).unlink()  # first: parts without it are nobody's
+        """Put the whole file in its place. Raises ConfigError if there is nothing to write."""
+        if self.written.rows:
+            unfinished = self._unfinished()
+            self._form.join([self._part(number) for number in range(1, self.written.parts + 1)], unfinished)
+            unfinished.rename(self._target)
+        (self._folder / _STATE).unlink(missing_ok=True)  # first: parts without it are nobody's
         shutil.rmtree(self._folder)
+        if not self.written.rows:
+            raise ConfigError(f"there is nothing to write to {self._target}: no image of {self.written.source}")
+
+    def _distinct(self, number: int, seen: SeenIds, gone: Collection[str] = ()) -> tuple[list[ImageRecord], Vectors, int]:
+        """A part without what is `seen` or `gone`, and how many rows that leaves out."""
+        rows = [row for row in self._form.read(self._part(number)) if isinstance(row, Row)]  # none of ours is broken
+        records = [record_of(row.fields) for row in rows]
+        again = seen.add([record.id for record in records])
+        kept = [place for place, record in enumerate(records) if not again[place] and record.id not in gone]
+        vectors = np.stack([row.vector for row in rows]) if rows else np.empty((0, 0), np.float32)
+        return [records[place] for place in kept], vectors[kept], len(rows) - len(kept)
+
+    def _put(self, number: int, records: Sequence[ImageRecord], vectors: Vectors) -> None:
+        unfinished, part = self._unfinished(), self._part(number)
+        self._form.write(unfinished, self.written.model_id, records, vectors)
+        if part.is_dir():  # which a folder cannot replace
+            shutil.rmtree(part)
+        unfinished.rename(part)
+
+    def _note(self, written: Written) -> None:
+        self.written = written
+        write_whole(self._folder / _STATE, json.dumps(asdict(written)).encode())
+
+    def _unfinished(self) -> Path:
+        """A free name."""
+        path = self._folder / "unfinished"
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+        return path
 
     def _part(self, number: int) -> Path:
         return self._folder / f"part-{number:06}{self._form.suffix}"
@@ -118,10 +159,3 @@ def _state(target: Path, wanted: Written) -> Written:
             f"{wanted.model_id}. Go on with those, or remove the folder"
         )
     return found
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -1,11 +1,11 @@
 """Between stores and vector files: out of a store, into a store, and a store that is a file, for a sync to write to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
 
-from ml_api.records import ImageRecord, Vectors
+from ml_api.records import Entry, ImageRecord, Vectors
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.files.intake import ImportReport, Intake
 from ml_api.vectors.files.opening import VectorFile
@@ -29,7 +29,7 @@ Stop = Callable[[], bool]
 
 def export(store: VectorStore, writer: PartsWriter, progress: Progress, stop: Stop) -> bool:
     """Write what follows the last row written, and put the file in its place; False if it was stopped before that."""
-    buffer = _Buffer(writer, EXPORTED_AT_ONCE, lambda record: record.id)
+    buffer = _Buffer(writer, EXPORTED_AT_ONCE)
     for records, vectors in store.scan(writer.written.last):
         buffer.add(records, vectors)
         progress(buffer.rows)
@@ -53,28 +53,47 @@ def import_(file: VectorFile, store: VectorStore, intake: Intake, progress: Prog
 
 
 class FileStore(MemoryStore):
-    """An empty store that writes to a vector file: a sync into it extracts the vectors of a corpus. It finds nothing again."""
+    """A store that is a vector file being written: a sync into it extracts the vectors of a corpus.
+
+    What an interrupted extraction wrote it has as entries, without digests, so that their vectors are never asked for: images that
+    changed since are embedded again, those that are gone are left out. Call `finish` at the end.
+    """
 
     backend = "file"
 
     def __init__(self, writer: PartsWriter) -> None:
         super().__init__()
-        self._buffer = _Buffer(writer, EXTRACTED_AT_ONCE, lambda record: record.key)
+        self._writer = writer
+        self._buffer = _Buffer(writer, EXTRACTED_AT_ONCE)
+        self._gone: set[str] = set()
+
+    def entries(self, after: str = "", until: str = "") -> Iterator[Entry]:
+        """In no order."""
+        for record in self._writer.records():
+            if after < record.id and (not until or record.id <= until):
+                yield Entry(record.id, record.key, record.version, digest="")
 
     def upsert(self, records: Sequence[ImageRecord], vectors: Vectors) -> None:
         self._buffer.add(records, vectors)
 
+    def delete(self, ids: Sequence[str]) -> None:
+        self._gone.update(ids)
+
     def flush(self) -> None:
         self._buffer.write()
 
+    def finish(self) -> None:
+        self.flush()
+        self._writer.clean(self._gone)
+        self._writer.finish()
+
 
 class _Buffer:
-    """Rows in parts of `size` at least, each ending with what `last` makes of its last record."""
+    """Rows in parts of `size` at least."""
 
-    def __init__(self, writer: PartsWriter, size: int, last: Callable[[ImageRecord], str]) -> None:
+    def __init__(self, writer: PartsWriter, size: int) -> None:
         self._writer = writer
         self._size = size
-        self._last = last
         self._records: list[ImageRecord] = []
         self._vectors: list[Vectors] = []
 
@@ -90,5 +109,5 @@ class _Buffer:
 
     def write(self) -> None:
         if self._records:
-            self._writer.add(self._records, np.concatenate(self._vectors), self._last(self._records[-1]))
+            self._writer.add(self._records, np.concatenate(self._vectors))
             self._records, self._vectors = [], []

@@ -1,5 +1,7 @@
 """A vector file written in parts: a stopped or killed writer goes on, and until the end nothing stands in its place."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -24,16 +26,12 @@ def keys_in(path):
     return [record_of(row.fields).key for row in open_vectors(path).read()]
 
 
-def add(writer, records, vectors):
-    writer.add(records, vectors, records[-1].id)
-
-
 def test_parts_become_one_file_and_nothing_else_stays(target):
     records, vectors = gallery(30)
     with PartsWriter.open(target, MODEL, SOURCE) as writer:
-        add(writer, records[:10], vectors[:10])
+        writer.add(records[:10], vectors[:10])
         assert not target.exists()
-        add(writer, records[10:], vectors[10:])
+        writer.add(records[10:], vectors[10:])
         writer.finish()
     assert keys_in(target) == [one.key for one in records]
     assert list(target.parent.iterdir()) == [target]
@@ -42,10 +40,10 @@ def test_parts_become_one_file_and_nothing_else_stays(target):
 def test_a_writer_that_died_is_gone_on_with(target):
     records, vectors = gallery(30)
     with PartsWriter.open(target, MODEL, SOURCE) as writer:
-        add(writer, records[:10], vectors[:10])
+        writer.add(records[:10], vectors[:10])
     with PartsWriter.open(target, MODEL, SOURCE) as writer:
         assert (writer.written.rows, writer.written.last) == (10, records[9].id)
-        add(writer, records[10:], vectors[10:])
+        writer.add(records[10:], vectors[10:])
         writer.finish()
     assert keys_in(target) == [one.key for one in records]
 
@@ -54,13 +52,13 @@ def test_what_a_dead_writer_had_not_noted_is_written_again(target):
     records, vectors = gallery(20)
     parts = target.with_name(f"{target.name}.parts")
     with PartsWriter.open(target, MODEL, SOURCE) as writer:
-        add(writer, records[:10], vectors[:10])
+        writer.add(records[:10], vectors[:10])
         noted = (parts / "state.json").read_bytes()
-        add(writer, records[10:], vectors[10:])
+        writer.add(records[10:], vectors[10:])
     (parts / "state.json").write_bytes(noted)  # it died between writing the part and noting it
     with PartsWriter.open(target, MODEL, SOURCE) as writer:
         assert writer.written.parts == 1
-        add(writer, records[10:], vectors[10:])
+        writer.add(records[10:], vectors[10:])
         writer.finish()
     assert keys_in(target) == [one.key for one in records]
 
@@ -69,11 +67,11 @@ def test_parts_of_a_writer_that_died_at_the_very_end_are_not_taken_for_another_f
     records, vectors = gallery(4)
     parts = target.with_name(f"{target.name}.parts")
     with PartsWriter.open(target, MODEL, SOURCE) as writer:
-        add(writer, records, vectors)
+        writer.add(records, vectors)
     (parts / "state.json").unlink()
     with PartsWriter.open(target, MODEL, SOURCE) as writer:
         assert writer.written.parts == 0
-        add(writer, records[:2], vectors[:2])
+        writer.add(records[:2], vectors[:2])
         writer.finish()
     assert keys_in(target) == [one.key for one in records[:2]]
 
@@ -81,7 +79,7 @@ def test_parts_of_a_writer_that_died_at_the_very_end_are_not_taken_for_another_f
 def test_parts_of_something_else_are_not_gone_on_with(tmp_path):
     target = tmp_path / "v.parquet"
     with PartsWriter.open(target, MODEL, SOURCE) as writer:
-        add(writer, *gallery(2))
+        writer.add(*gallery(2))
     for model, source in ((MODEL, "another corpus"), ("another@2", SOURCE)):
         with pytest.raises(ConfigError, match=f"holds parts of a file with the vectors of {SOURCE} by {MODEL}"):
             PartsWriter.open(target, model, source).__enter__()
@@ -102,10 +100,10 @@ def test_a_file_is_replaced_and_a_folder_is_not(tmp_path):
     for name in NAMES:
         target = tmp_path / name
         with PartsWriter.open(target, MODEL, SOURCE) as writer:
-            add(writer, *gallery(3))
+            writer.add(*gallery(3))
             writer.finish()
     with PartsWriter.open(tmp_path / "v.csv", MODEL, SOURCE) as writer:
-        add(writer, *gallery(2))
+        writer.add(*gallery(2))
         writer.finish()
     assert len(keys_in(tmp_path / "v.csv")) == 2
     with pytest.raises(ConfigError, match="exists already; remove it, or name another folder"):
@@ -119,7 +117,7 @@ def test_a_file_is_replaced_and_a_folder_is_not(tmp_path):
 
 def test_nothing_to_write_is_said_and_leaves_nothing(tmp_path):
     with (
-        pytest.raises(ConfigError, match="a corpus holds no images"),
+        pytest.raises(ConfigError, match="no image of a corpus"),
         PartsWriter.open(tmp_path / "v.csv", MODEL, SOURCE) as writer,
     ):
         writer.finish()
@@ -150,30 +148,75 @@ def test_an_export_that_is_stopped_goes_on_where_it_was(tmp_path, store):
         np.testing.assert_array_equal(vector, expected[image_id])
 
 
+def file_store(writer):
+    store = FileStore(writer)
+    store.ensure(MODEL, DIM)
+    return store
+
+
 def test_a_store_that_is_a_file_writes_what_a_sync_gives_it(tmp_path):
     target = tmp_path / "v.parquet"
     records, vectors = gallery(600)
     with PartsWriter.open(target, MODEL, SOURCE) as writer:
-        store = FileStore(writer)
-        store.ensure(MODEL, DIM)
+        store = file_store(writer)
         for start in range(0, 600, 32):
             store.upsert(records[start : start + 32], vectors[start : start + 32])
         store.flush()
-        assert (writer.written.rows, writer.written.last) == (600, records[-1].key)
-        assert list(store.entries()) == []
-        writer.finish()
+        assert writer.written.rows == 600
+        store.finish()
     assert keys_in(target) == [one.key for one in records]
+
+
+def test_a_store_that_is_a_file_goes_on_as_a_sync_does(target):
+    """Unchanged images stay, changed ones are replaced, those that are gone are left out: as if it had been written at once."""
+    records, vectors = gallery(30)
+    with PartsWriter.open(target, MODEL, SOURCE) as writer:
+        store = file_store(writer)
+        for start in (0, 10):
+            store.upsert(records[start : start + 10], vectors[start : start + 10])
+            store.flush()
+    changed, other = [replace(one, version="v2") for one in records[3:5]], unit_vectors(2, seed=9)
+    for last in (False, True):  # killed once more, before it left anything out
+        with PartsWriter.open(target, MODEL, SOURCE) as writer:
+            store = file_store(writer)
+            expected = {one.key: one.version for one in records[:20]} | ({one.key: "v2" for one in changed} if last else {})
+            assert {entry.key: (entry.version, entry.digest) for entry in store.entries()} == {
+                k: (v, "") for k, v in expected.items()
+            }
+            store.upsert(changed, other)
+            store.flush()
+            if last:
+                store.upsert(records[20:], vectors[20:])
+                store.delete([one.id for one in records[5:12]])
+                store.finish()
+    found = {record_of(row.fields).id: (record_of(row.fields), row.vector.tobytes()) for row in open_vectors(target).read()}
+    kept = (
+        [*zip(records, vectors, strict=True)][:3] + [*zip(records, vectors, strict=True)][12:] + [*zip(changed, other, strict=True)]
+    )
+    assert found == {one.id: (one, vector.tobytes()) for one, vector in kept}
+    assert open_vectors(target).rows == len(kept)
+
+
+def test_a_file_of_which_all_images_are_gone_is_not_written(target):
+    records, vectors = gallery(5)
+    with PartsWriter.open(target, MODEL, SOURCE) as writer:
+        store = file_store(writer)
+        store.upsert(records, vectors)
+        store.delete([one.id for one in records])
+        with pytest.raises(ConfigError, match="no image of a corpus"):
+            store.finish()
+    assert list(target.parent.iterdir()) == []
 
 
 def test_a_full_part_that_cannot_be_written_leaves_the_state_as_it_was(tmp_path):
     target = tmp_path / "v.parquet"
     records, vectors = gallery(4)
     with PartsWriter.open(target, MODEL, SOURCE) as writer:
-        add(writer, records[:2], vectors[:2])
+        writer.add(records[:2], vectors[:2])
         (tmp_path / "v.parquet.parts" / "unfinished").mkdir()
         (tmp_path / "v.parquet.parts" / "unfinished" / "left behind").touch()
-        add(writer, records[2:], vectors[2:])
+        writer.add(records[2:], vectors[2:])
         assert writer.written.parts == 2
         with pytest.raises(ValueError, match="length"):
-            writer.add(records, unit_vectors(3), "never")
+            writer.add(records, unit_vectors(3))
         assert writer.written.parts == 2
