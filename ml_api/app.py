@@ -7,7 +7,7 @@ from flask_compress import Compress
 from werkzeug.routing import RequestRedirect
 
 from ml_api import web
-from ml_api.api import EXTENSION, address, images, observe, openapi, problems, search, status
+from ml_api.api import EXTENSION, address, images, observe, openapi, problems, search, status, sync
 from ml_api.api.parsing import REQUEST_TIMEOUT_S, BufferedRequest
 from ml_api.api.problems import MEDIA_TYPE
 from ml_api.browsers import HEADERS, AllowedHosts
@@ -40,7 +40,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     app.wsgi_app = BehindProxies(app.wsgi_app, settings.root_path, networks(settings.trusted_proxies))  # type: ignore[method-assign]
     address.register(app)
     _compress(app)
-    for blueprint in (search.blueprint, images.blueprint, status.blueprint, web.blueprint):
+    for blueprint in (search.blueprint, images.blueprint, sync.blueprint, status.blueprint, web.blueprint):
         app.register_blueprint(blueprint)
     example_id = next((entry.id for entry in services.store.entries()), None)
     openapi.register(app, example_id, settings.request_timeout_s)

@@ -53,3 +53,16 @@ class SyncOutcome(StrEnum):
 
 METADATA_ENDINGS = (".jsonl", ".csv", ".parquet")
 """Of the names of files with metadata, by which their formats are told."""
+
+
+class JobState(StrEnum):
+    """Of a sync that was asked for."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    REFUSED = "refused"
+    """It looked like an accident; nothing was changed."""
+    STOPPED = "stopped"
+    """By whoever cancelled it, or with its process; what was done stays done."""
+    FAILED = "failed"

@@ -1,12 +1,17 @@
 """The services of the application over stand-ins: a model that knows colours, a store in memory, a folder that is indexed."""
 
+from contextlib import ExitStack, contextmanager
+
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.thumbnails import ThumbnailCache, Thumbnails
 from ml_api.database import Database
-from ml_api.embedding.batching import BatchingEncoder
+from ml_api.embedding.batching import BatchingEncoder, BulkEncoder
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.health import Health
 from ml_api.images import InlineDecoder
+from ml_api.indexing.jobs import Jobs
+from ml_api.indexing.presence import Presence, Watch
+from ml_api.indexing.runner import SyncRunner
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.search import Searcher
@@ -24,15 +29,24 @@ def stand_in_services(root, thumbnail_dir, limits, encoder=None, **replaced):
     preprocessor = replaced.setdefault("preprocessor", FakePreprocessor())
     indexer = Indexer(corpus, store, lambda: (preprocessor, encoder), decoder, metrics)
     indexer.run(indexer.plan())
+    database = replaced.setdefault("database", Database.open(str(thumbnail_dir.with_name("ml_api.sqlite3"))))
     parts = {
-        "database": Database.open(str(thumbnail_dir.with_name("ml_api.sqlite3"))),
         "corpus": corpus,
         "thumbnails": Thumbnails(ThumbnailCache(thumbnail_dir, 2**20), decoder),
         "embedder": BatchingEncoder(encoder, metrics),
         "facts": StoreFacts("images", "memory", "COSINE"),
     } | replaced
+
+    @contextmanager
+    def open_indexer(_options):
+        yield Indexer(corpus, store, lambda: (preprocessor, BulkEncoder(parts["embedder"])), decoder, Metrics())
+
+    presence = Presence(database, "stand-in", corpus.location, model=encoder.model.model_id)
+    syncs = SyncRunner(Jobs(database, "stand-in", corpus.location), presence, Watch(database), open_indexer)
+    parts.setdefault("background", ExitStack()).callback(syncs.close)
     return Services(
         **parts,
+        syncs=syncs,
         searcher=Searcher(preprocessor, parts["embedder"], store, metrics),
         health=Health(preprocessor, parts["embedder"], store, "images", metrics),
     )

@@ -4,8 +4,10 @@ from ml_api import images
 from ml_api.api import schemas
 from ml_api.api.form import MAX_PARTS
 from ml_api.api.problems import body_of
+from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncsAnswer
 from ml_api.records import image_id
 from ml_api.settings import Settings
+from ml_api.vocabulary import SyncOutcome
 
 _KEY = "snow/two-brown-dogs-0000.jpg"
 DRAWN_ID = image_id(_KEY)
@@ -33,6 +35,27 @@ _STORED: schemas.JsonObject = {
     "digest": "d276df21138139b3d9bece2cfdfa998fc4ba433ec7e77cb2acc84a439410d84f",
     "indexed_at": "2026-11-27T15:15:37.490+00:00",
 }
+_SYNC: schemas.JsonObject = {
+    "id": 1,
+    "state": "succeeded",
+    "corpus": "/srv/photos",
+    "options": {"allow_empty": False, "allow_removals": False, "replace": False, "retry_failed": False},
+    "requested_at": "2026-11-27T15:15:30.102+00:00",
+    "started_at": "2026-11-27T15:15:30.105+00:00",
+    "ended_at": "2026-11-27T15:15:43.771+00:00",
+    "cancelled": False,
+    "done": 1500,
+    "total": 1500,
+    "error": "",
+    "report": {
+        "summary": "1499 added, 1 failed",
+        "outcomes": {outcome.value: {"added": 1499, "failed": 1}.get(outcome, 0) for outcome in SyncOutcome},
+        "seconds": 13.4,
+        "not_listed": [],
+        "metadata": [],
+    },
+    "links": {"self": "/v1/sync/1", "files": "/v1/sync/1/files"},
+}
 ANSWERS: dict[type, schemas.JsonObject] = {
     schemas.SearchAnswer: {
         "query_id": _REQUEST_ID,
@@ -53,6 +76,12 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "text_model": None,
     },
     schemas.StatsAnswer: {"images": 1500, "collection": "images", "backend": "milvus-lite", "metric": "COSINE"},
+    SyncJob: _SYNC,
+    SyncsAnswer: {"active": None, "last": [_SYNC]},
+    SyncFilesAnswer: {
+        "files": [{"key": "beach/holiday.jpg", "outcome": "failed", "code": "", "reason": "The file looks like text"}],
+        "next": None,
+    },
     schemas.AliveAnswer: {"status": "alive"},
     schemas.ReadyAnswer: {"ready": True, "parts": {"model": "ok", "store": "ok"}},
 }
@@ -73,6 +102,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "invalid-id": (400, "an image id is 32 lower-case hex digits, as in the hits of a search"),
     "invalid-timeout": (400, f"X-Request-Timeout: must be a number of seconds above 0 and at most {_TIMEOUT_S:g} (got '0')"),
     "not-found": (404, f"no image has the id {DRAWN_ID}"),
+    "sync-refused": (409, "sync 4 of /srv/other into this collection is under way; nothing was changed"),
     "too-large": (
         413,
         f"The image file has {_MAX_BYTES + 1:,} bytes; at most {_MAX_BYTES:,} are accepted (ML_API_MAX_UPLOAD_BYTES).",
@@ -91,6 +121,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "corpus-unavailable": (503, f"the file of image {DRAWN_ID} cannot be read now"),
     "model-unavailable": (503, "The model is not running."),
     "store-unavailable": (503, "the vector store is not open"),
+    "database-unavailable": (503, "The database /srv/data/ml_api.sqlite3 does not answer (unable to open database file)."),
     "overloaded": (503, "more requests are waiting than can be answered in time; try again"),
     "deadline-exceeded": (504, f"the answer was not ready within {_TIMEOUT_S:g} s"),
 }

@@ -24,17 +24,20 @@ TITLE = "Semantic image search"
 TAGS = [
     {"name": "search", "description": "Find images."},
     {"name": "images", "description": "Look at stored images."},
+    {"name": "sync", "description": "Make the index equal to the corpus."},
     {"name": "service", "description": "What is loaded, stored and ready."},
 ]
+SUCCESSES = {200: "Success.", 202: "Accepted; it goes on in the background."}
 PROBLEMS = {
     400: "The request is invalid; `detail` says which field and why.",
-    404: "There is no such image.",
+    404: "There is no such image or sync.",
+    409: "Another corpus is being synced into the same collection.",
     413: "The body, or the image in it, is larger than allowed.",
     415: "The body comes in a content type that is not read.",
     416: "`Range` lies behind the end of the file; `Content-Range` has its length.",
     421: "`Host` is a name that `ML_API_ALLOWED_HOSTS` does not list.",
     422: "The body is not an image that can be decoded, within the limits on time and memory.",
-    503: "The model or the store cannot answer now, or too many requests are waiting; try again after `Retry-After` seconds.",
+    503: "The model, the store or the database cannot answer, or too many requests wait; try again after `Retry-After` seconds.",
     504: "The answer would have taken longer than the service, or `X-Request-Timeout`, allows.",
 }
 SERVERS = [{"url": "."}]
@@ -44,6 +47,7 @@ LATE = ("invalid-timeout", "deadline-exceeded")
 EVERYWHERE = ("misdirected-request",)
 """How every route fails."""
 NO_MODEL = ("overloaded", "model-unavailable")
+NO_DATABASE = ("database-unavailable",)
 NO_STORE = ("store-unavailable",)
 NO_DECODING = ("image-format", "image-truncated", "image-too-costly", "decoding-unavailable")
 IMAGE_ID: JsonObject = {"$ref": "#/components/parameters/image_id"}
@@ -63,6 +67,8 @@ def operation(  # noqa: PLR0913 - named after the fields of an OpenAPI operation
     query: type[BaseModel] | None = None,
     body: JsonObject | None = None,
     fails: tuple[str, ...] = (),
+    status: int = 200,
+    body_required: bool = True,
     also: Mapping[str, JsonObject] | None = None,
 ) -> Callable[[View], View]:
     """Document a view, and declare the scope that its callers need (PUBLIC for none).
@@ -73,7 +79,7 @@ def operation(  # noqa: PLR0913 - named after the fields of an OpenAPI operation
     `also` adds answers that are neither: a 304, a 503 that is not a problem.
     """
     parameters = (*(query_parameters_of(query) if query else ()), *parameters)
-    responses: JsonObject = {"200": {"description": "Success.", "content": _content(answer)}}
+    responses: JsonObject = {str(status): {"description": SUCCESSES[status], "content": _content(answer)}}
     responses |= _problems((*fails, *EVERYWHERE))
     responses |= also or {}
     spec: JsonObject = {
@@ -84,7 +90,7 @@ def operation(  # noqa: PLR0913 - named after the fields of an OpenAPI operation
         "parameters": list(parameters),
     }
     if body is not None:
-        spec["requestBody"] = {"required": True, "content": body}
+        spec["requestBody"] = {"required": body_required, "content": body}
     names = frozenset(parameter["name"] for parameter in parameters if parameter.get("in") == "query")
 
     def document(view: View) -> View:

@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Literal, NoReturn
 
@@ -76,10 +77,10 @@ def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit
             _serve(settings)
         case "sync":
             from ml_api.cli.sync import sync
-            from ml_api.indexing.guard import Consent
+            from ml_api.indexing.jobs import SyncOptions
 
-            consent = Consent(options.allow_empty, options.allow_removals, options.replace)
-            return sync(settings, consent, retry_failed=options.retry_failed)
+            wanted = {field.name: getattr(options, field.name) for field in fields(SyncOptions)}
+            return sync(settings, SyncOptions(**wanted))
         case "extract":
             from ml_api.cli.extract import extract
 

@@ -25,9 +25,9 @@ class Exit(IntEnum):
         return member
 
 
-def stopped(stop: Stop) -> Exit:
+def stopped(stop: Stop, message: str = "") -> Exit:
     """Tell the person who stopped the command how far it came."""
-    print(stop.message, file=sys.stderr)  # noqa: T201 - a message for that person
+    print(message or stop.message, file=sys.stderr)  # noqa: T201 - a message for that person
     return Exit.INTERRUPTED if stop.signal == signal.SIGINT else Exit.TERMINATED
 
 

@@ -1,53 +1,176 @@
-"""The command `sync`: makes the index equal to a folder and reports the outcome of every file."""
+"""The command `sync`: makes the index equal to a folder and reports the outcome of every file.
+
+A service that runs with the same collection does the work and is followed; without one it is done here.
+"""
 
 import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from typing import Final
 
 from ml_api import tracing
 from ml_api.cli.exits import Exit, stopped
-from ml_api.errors import ModelUnavailable
-from ml_api.indexing.guard import Consent
-from ml_api.indexing.report import SyncReport
-from ml_api.settings import Settings
+from ml_api.errors import ConfigError, DatabaseUnavailable, ModelUnavailable, SyncRefused, Unavailable
+from ml_api.indexing.jobs import Job, Jobs, SyncOptions
+from ml_api.indexing.presence import Presence, Watch
+from ml_api.indexing.report import Failure, SyncReport, tell
+from ml_api.indexing.runner import carry_out
+from ml_api.progress import show_progress
+from ml_api.services import corpus_of, database_of, open_indexer, target_of
+from ml_api.settings import Settings, environment_name
 from ml_api.stopping import Stop
+from ml_api.vocabulary import JobState, SyncOutcome
 
-SYNC_LINE = {"event.dataset": "ml_api.sync"}
+LOOK_EVERY_S: Final = 0.2
+AWAY_S: Final = 60.0
+"""How long a database that is away is waited for."""
+FILES_AT_ONCE: Final = 500
 
 _log = logging.getLogger(__name__)
 
 
-def sync(settings: Settings, consent: Consent, *, retry_failed: bool) -> Exit:
-    from ml_api.progress import show_progress
-    from ml_api.services import open_indexer
+def sync(settings: Settings, options: SyncOptions) -> Exit:
+    with Stop() as stop, tracing.on_behalf_of([tracing.run_origin()]), closing(database_of(settings)) as database:
+        jobs = Jobs(database, target_of(settings), corpus_of(settings).location)
+        taker = _Taker(settings, jobs, Watch(database))
+        job, is_ours = jobs.submit(options)
+        if job.state is JobState.RUNNING and taker.is_dead(job):
+            job, is_ours = jobs.submit(options)
+        while True:
+            if job.state is JobState.QUEUED and not taker.is_there():
+                with closing(Presence(database, jobs.target, jobs.corpus)) as presence:
+                    if (claimed := jobs.claim(presence.name)) is not None:
+                        return _run_here(settings, jobs, claimed, stop)
+            over = _follow(jobs, job, taker, stop, is_ours=is_ours)
+            if over is not None:
+                return _ended(jobs, over, stop)
 
-    with Stop() as stop:
-        with tracing.on_behalf_of([tracing.run_origin()]):
-            with open_indexer(settings, retry_failed=retry_failed) as indexer:
-                plan = indexer.plan(consent)
-                with show_progress("indexing", plan.total) as progress:
 
-                    def advance(report: SyncReport) -> None:
-                        stop.gentle = True  # from now on there may be a batch to finish
-                        stop.reached = f"after {report.done:,} of {report.total:,}"
-                        progress(report.done)
+def _run_here(settings: Settings, jobs: Jobs, job: Job, stop: Stop) -> Exit:
+    with ExitStack() as shown:
+        bars: list[Callable[[int], None]] = []
 
-                    report = indexer.run(plan, advance, lambda: stop.signal is not None)
-            _tell(report)
-        if report.stopped and stop.signal is not None:
-            return stopped(stop)
+        def advance(report: SyncReport) -> None:
+            stop.gentle = True  # from now on there may be a batch to finish
+            stop.reached = _reached(report.done, report.total)
+            if not bars:
+                bars.append(shown.enter_context(show_progress("indexing", report.total)))
+            bars[0](report.done)
+
+        report = carry_out(
+            jobs,
+            job,
+            lambda options: open_indexer(settings, retry_failed=options.retry_failed),
+            lambda: stop.signal is not None,
+            advance,
+        )
+    tell(report.as_json(), report.failures)
+    if report.stopped:
+        return _stopped(stop, "it was cancelled")
     if report.model_failed:
-        raise ModelUnavailable(f"the model returned no finite vector for any of the {report.without_vector:,} images it was given")
+        raise ModelUnavailable(report.model_failure)
     return Exit.DONE
 
 
-def _tell(report: SyncReport) -> None:
-    for problem in report.coverage.problems():
-        _log.warning("not listed: %s; what is indexed of it stays", problem, extra=SYNC_LINE)
-    for problem in report.problems:
-        _log.warning("metadata: %s", problem, extra=SYNC_LINE)
-    for failure in report.failures:
-        fields = {"event.action": "sync-failure", "event.outcome": "failure", "ml_api.key": failure.key}
-        _log.warning("not indexed: %s: %s", failure.key, failure.reason, extra=SYNC_LINE | fields)
-    outcome = "unknown" if report.stopped else "failure" if report.model_failed else "success"
-    whole = {**SYNC_LINE, "event.action": "sync", "event.outcome": outcome, **report.log_fields()}
-    how = "stopped after" if report.stopped else "done in"
-    _log.info("sync %s %.1f s: %s", how, report.seconds, report.summary(), extra=whole)
+class _Taker:
+    """A service that does what this command asks for, if there is one."""
+
+    def __init__(self, settings: Settings, jobs: Jobs, watch: Watch) -> None:
+        self._settings = settings
+        self._jobs = jobs
+        self._watch = watch
+
+    def is_there(self) -> bool:
+        """Raises ConfigError if one is there that has the store and does something else."""
+        takers = self._watch.takers(self._jobs.target)
+        ours = [taker for taker in takers if taker.corpus == self._jobs.corpus]
+        if ours:
+            self._compare(ours[0].model)
+            return True
+        if takers and "://" not in self._settings.store_uri:
+            raise ConfigError(
+                f"{environment_name('corpus')}: the service that runs with {self._settings.store_uri} indexes {takers[0].corpus}, "
+                f"not {self._jobs.corpus}; start it with that folder, or name another collection"
+            )
+        return False
+
+    def is_dead(self, job: Job) -> bool:
+        """Whether the process that runs `job` is; then the job is given up."""
+        is_dead = self._watch.is_gone(job.owner) and self._jobs.give_up(job)
+        if is_dead:
+            _log.warning("sync %d: the process that ran it has ended", job.id)
+        return is_dead
+
+    def _compare(self, model: str) -> None:
+        from ml_api.embedding.pretrained import resolve
+
+        mine = resolve(self._settings.model).model_id
+        if mine != model:
+            raise ConfigError(f"{environment_name('model')}: the service that runs embeds with {model}, not with {mine}")
+
+
+def _follow(jobs: Jobs, job: Job, taker: _Taker, stop: Stop, *, is_ours: bool) -> Job | None:
+    """Show the progress of a sync that another process runs, until it is over; None if nobody is there to run it.
+
+    A first signal cancels what this command began. What it found it leaves alone and returns as it is.
+    """
+    stop.gentle = True
+    _log.info("sync %d %s", job.id, "is run by the service" if is_ours else "is under way already")
+    seen_at = time.monotonic()
+    with ExitStack() as shown:
+        bar: Callable[[int], None] | None = None
+        while True:
+            try:
+                job = jobs.get(job.id)
+                stop.reached = _reached(job.done, job.total) if job.total else stop.reached
+                if not job.active or (stop.signal is not None and not is_ours):
+                    return job
+                if stop.signal is not None and not job.stop_wanted:
+                    jobs.cancel(job.id)
+                if job.state is JobState.QUEUED and not taker.is_there():
+                    stop.gentle = False
+                    return None
+                if job.state is JobState.RUNNING and taker.is_dead(job):
+                    raise Unavailable("the process that ran this sync has ended; what was done is kept, run it again to go on")
+            except DatabaseUnavailable:
+                if time.monotonic() - seen_at > AWAY_S:
+                    raise
+            else:
+                seen_at = time.monotonic()
+            if job.total:
+                bar = bar or shown.enter_context(show_progress("indexing", job.total))
+                bar(job.done)
+            time.sleep(LOOK_EVERY_S)
+
+
+def _ended(jobs: Jobs, job: Job, stop: Stop) -> Exit:
+    if job.active:
+        return stopped(stop, f"sync {job.id} goes on without this command")
+    if job.report:
+        tell(job.report, _failures(jobs, job.id))
+    match job.state:
+        case JobState.SUCCEEDED:
+            return Exit.DONE
+        case JobState.REFUSED:
+            raise SyncRefused(job.error)
+        case JobState.STOPPED:
+            return _stopped(stop, job.error)
+    raise Unavailable(job.error)
+
+
+def _failures(jobs: Jobs, job: int) -> Iterator[Failure]:
+    after = -1
+    while files := jobs.files(job, SyncOutcome.FAILED, after, FILES_AT_ONCE):
+        yield from (Failure(file.key, file.reason) for file in files)
+        after = files[-1].number
+
+
+def _stopped(stop: Stop, why: str) -> Exit:
+    if stop.signal is None:  # by somebody else
+        raise Unavailable(f"{stop.message}: {why}")
+    return stopped(stop)
+
+
+def _reached(done: int, total: int) -> str:
+    return f"after {done:,} of {total:,}"

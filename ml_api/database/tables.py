@@ -24,33 +24,50 @@ class Table(DeclarativeBase):
     type_annotation_map: ClassVar = {dict[str, Any]: Json, float: Double()}
 
 
+class OwnerRow(Table):
+    """A process that runs syncs, or may be asked to; gone when that process ends properly."""
+
+    __tablename__ = "owners"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    target: Mapped[str]
+    """The collection that it writes, as in `JobRow`."""
+    corpus: Mapped[str]
+    model: Mapped[str]
+    """Id of the model that its syncs embed with; empty if it takes no jobs of others."""
+    beat: Mapped[int] = mapped_column(default=0)
+    """Counted up every few seconds. Whether it changes tells whether the process lives: no clock is compared with another's."""
+
+
 class JobRow(Table):
-    """One sync, wanted, running or over."""
+    """One sync, wanted, running or over. Numbers only grow: clocks may not."""
 
     __tablename__ = "jobs"
 
-    id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    target: Mapped[str]
+    """The collection that it writes; of one collection one job is active at a time."""
     corpus: Mapped[str]
-    """Location of the corpus; of one corpus one job is active at a time."""
+    """Location of the corpus."""
     state: Mapped[str]
-    """`queued`, `running`, `succeeded`, `failed`, `refused` or `stopped`."""
+    """A `vocabulary.JobState`."""
     options: Mapped[dict[str, Any]]
     requested_at: Mapped[float]
     started_at: Mapped[float | None]
     ended_at: Mapped[float | None]
-    seen_at: Mapped[float]
-    """When its owner last said that it is alive; a job whose owner is silent for long is taken over."""
     owner: Mapped[str] = mapped_column(default="")
+    """Name of the process that runs it; empty while it waits for one."""
     stop_wanted: Mapped[bool] = mapped_column(default=False)
     done: Mapped[int] = mapped_column(default=0)
     total: Mapped[int] = mapped_column(default=0)
+    """0 until it is planned."""
     report: Mapped[dict[str, Any]] = mapped_column(default=dict)
     error: Mapped[str] = mapped_column(default="")
 
     __table_args__ = (
         Index(
             "ux_jobs_active",
-            "corpus",
+            "target",
             unique=True,
             sqlite_where=text("state IN ('queued', 'running')"),
             postgresql_where=text("state IN ('queued', 'running')"),
@@ -63,7 +80,7 @@ class JobFileRow(Table):
 
     __tablename__ = "job_files"
 
-    job: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    job: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     key: Mapped[str]
     outcome: Mapped[str]

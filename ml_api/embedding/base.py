@@ -91,6 +91,18 @@ class Embedder(Protocol):
         """Raises DeadlineExceeded after `timeout_s`, and as `Encoder.embed` does."""
         ...
 
+    @property
+    def concurrency(self) -> int:
+        """How many calls of `embed_bulk` at once make the most of the model."""
+        ...
+
+    def embed_bulk(self, items: Sequence[Prepared]) -> Vectors:
+        """Embed what nobody waits for, behind what somebody waits for. Takes as long as it takes, unless the model does nothing.
+
+        At least one item, all of one modality. Raises as `Encoder.embed` does, for the first item that failed.
+        """
+        ...
+
     def ping(self) -> None:
         """Raise ModelUnavailable if nothing more can be embedded."""
         ...

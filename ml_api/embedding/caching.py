@@ -6,6 +6,7 @@ with its model, so the model needs no place in the key.
 """
 
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from cachetools import LRUCache
 
 from ml_api.embedding.base import Embedded, Embedder, Prepared
 from ml_api.metrics import Metrics
-from ml_api.records import ModelInfo
+from ml_api.records import ModelInfo, Vectors
 
 
 class CachingEmbedder:
@@ -47,6 +48,13 @@ class CachingEmbedder:
         with self._lock:
             self._vectors[tokens] = own
         return embedded
+
+    @property
+    def concurrency(self) -> int:
+        return self._inner.concurrency
+
+    def embed_bulk(self, items: Sequence[Prepared]) -> Vectors:
+        return self._inner.embed_bulk(items)
 
     def ping(self) -> None:
         self._inner.ping()

@@ -1,10 +1,17 @@
 """What a sync did: every file accounted for under exactly one outcome."""
 
+import logging
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ml_api.corpus.base import Coverage
 from ml_api.vocabulary import SyncOutcome
+
+SYNC_LINE = {"event.dataset": "ml_api.sync"}
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,37 @@ class SyncReport:
         left_out = (("passed over", self.coverage.summary()), ("not listed", self.coverage.unlisted_summary()))
         return "; ".join([found, *(f"{what}: {which}" for what, which in left_out if which)])
 
-    def log_fields(self) -> dict[str, int | float]:
-        """The report as fields of one log line."""
-        counts: dict[str, int | float] = {f"ml_api.sync.{outcome}": self.outcomes[outcome] for outcome in SyncOutcome}
-        return counts | {"ml_api.sync.seconds": round(self.seconds, 3), "event.duration": int(self.seconds * 1e9)}
+    @property
+    def model_failure(self) -> str:
+        return f"the model returned no finite vector for any of the {self.without_vector:,} images it was given"
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but the files, as the database keeps it."""
+        return {
+            "summary": self.summary(),
+            "outcomes": {outcome: self.outcomes[outcome] for outcome in SyncOutcome},
+            "seconds": round(self.seconds, 3),
+            "embedded": self.embedded,
+            "stopped": self.stopped,
+            "model_failed": self.model_failed,
+            "not_listed": list(self.coverage.problems()),
+            "metadata": list(self.problems),
+        }
+
+
+def tell(report: Mapping[str, Any], failures: Iterable[Failure]) -> None:
+    """Log a report in the form of `SyncReport.as_json`."""
+    for problem in report["not_listed"]:
+        _log.warning("not listed: %s; what is indexed of it stays", problem, extra=SYNC_LINE)
+    for problem in report["metadata"]:
+        _log.warning("metadata: %s", problem, extra=SYNC_LINE)
+    for failure in failures:
+        fields = {"event.action": "sync-failure", "event.outcome": "failure", "ml_api.key": failure.key}
+        _log.warning("not indexed: %s: %s", failure.key, failure.reason, extra=SYNC_LINE | fields)
+    outcome = "unknown" if report["stopped"] else "failure" if report["model_failed"] else "success"
+    seconds = report["seconds"]
+    counts = {f"ml_api.sync.{name}": number for name, number in report["outcomes"].items()}
+    whole = {**SYNC_LINE, **counts, "event.action": "sync", "event.outcome": outcome}
+    whole |= {"ml_api.sync.seconds": seconds, "event.duration": int(seconds * 1e9)}
+    how = "stopped after" if report["stopped"] else "done in"
+    _log.info("sync %s %.1f s: %s", how, seconds, report["summary"], extra=whole)

@@ -4,7 +4,8 @@ Adapters are imported inside the functions that need them, so that importing the
 """
 
 from ml_api.services.encoder import write_triton_repository
-from ml_api.services.indexer import open_indexer
+from ml_api.services.indexer import open_indexer, target_of
+from ml_api.services.parts import corpus_of, database_of
 from ml_api.services.service import Services, StoreFacts, build_services
 from ml_api.services.transfers import open_export, open_extraction, open_import
 
@@ -12,9 +13,12 @@ __all__ = [
     "Services",
     "StoreFacts",
     "build_services",
+    "corpus_of",
+    "database_of",
     "open_export",
     "open_extraction",
     "open_import",
     "open_indexer",
+    "target_of",
     "write_triton_repository",
 ]

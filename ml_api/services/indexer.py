@@ -1,13 +1,19 @@
-"""What a sync needs, and the file that it leaves its metrics in."""
+"""What a sync needs, in the service or in a process of its own, and the file that the latter leaves its metrics in."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from ml_api import __version__, images
+from ml_api.corpus.base import Corpus
+from ml_api.embedding.base import Embedder, Preprocessor
+from ml_api.embedding.batching import BulkEncoder
 from ml_api.errors import ConfigError
+from ml_api.images import Decoder
 from ml_api.indexing.failures import Failures
+from ml_api.indexing.jobs import SyncOptions
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncMetrics
@@ -15,6 +21,7 @@ from ml_api.periodic import PeriodicTask
 from ml_api.services.encoder import load_later
 from ml_api.services.parts import corpus_of, decoder_of, milvus_store, thumbnail_cache_of
 from ml_api.settings import Settings, environment_name
+from ml_api.vectors.base import VectorStore
 
 FAILURES = "sync-failures.json"
 """The file with stored failures, in the data folder."""
@@ -27,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def open_indexer(settings: Settings, *, retry_failed: bool = False) -> Iterator[Indexer]:
-    """What a sync needs. The model is loaded only if there is something to embed. Raises ConfigError.
+    """What a sync in a process of its own needs. The model is loaded only if there is something to embed. Raises ConfigError.
 
     With `retry_failed` nothing is known of files that failed before.
     """
@@ -43,14 +50,46 @@ def open_indexer(settings: Settings, *, retry_failed: bool = False) -> Iterator[
         with _passing_on(metrics.sync, settings.sync_metrics), ExitStack() as loaded:
             load = load_later(settings, pretrained, metrics, loaded)
             decoder = loaded.enter_context(closing(decoder_of(settings, metrics)))
-            bounds = f"{decoder.limits}, {settings.decode_timeout_s} s, {settings.decode_memory_bytes} bytes"
-            made_with = f"{corpus.location}, {bounds}, {images.versions()}, {__version__}, {pretrained.model_id}"
-            failures = Failures(settings.data_dir / FAILURES, made_with)
-            if retry_failed:
-                failures.keep(lambda _key: False)
+            failures = _failures_of(settings, decoder, corpus, pretrained.model_id, retry_failed=retry_failed)
             yield Indexer(corpus, store, load, decoder, metrics, failures=failures)
             # At the end: thumbnails of deleted images are removed, too.
             thumbnail_cache_of(settings).prune(entry.digest for entry in store.entries())
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceIndexing:
+    """What syncs in the service's own process need: its parts, which stay open."""
+
+    settings: Settings
+    corpus: Corpus
+    store: VectorStore
+    preprocessor: Preprocessor
+    embedder: Embedder
+    decoder: Decoder
+    model_id: str
+
+    @contextmanager
+    def open(self, options: SyncOptions) -> Iterator[Indexer]:
+        failures = _failures_of(self.settings, self.decoder, self.corpus, self.model_id, retry_failed=options.retry_failed)
+        encoder = BulkEncoder(self.embedder)
+        metrics = Metrics()
+        with _passing_on(metrics.sync, self.settings.sync_metrics):
+            yield Indexer(self.corpus, self.store, lambda: (self.preprocessor, encoder), self.decoder, metrics, failures=failures)
+            thumbnail_cache_of(self.settings).prune(entry.digest for entry in self.store.entries())
+
+
+def target_of(settings: Settings) -> str:
+    """Names the collection that syncs with these settings write, for every process that shares the database."""
+    return f"{settings.store_uri} {settings.milvus_database} {settings.collection}"
+
+
+def _failures_of(settings: Settings, decoder: Decoder, corpus: Corpus, model_id: str, *, retry_failed: bool) -> Failures:
+    bounds = f"{decoder.limits}, {settings.decode_timeout_s} s, {settings.decode_memory_bytes} bytes"
+    made_with = f"{corpus.location}, {bounds}, {images.versions()}, {__version__}, {model_id}"
+    failures = Failures(settings.data_dir / FAILURES, made_with)
+    if retry_failed:
+        failures.keep(lambda _key: False)
+    return failures
 
 
 @contextmanager

@@ -14,11 +14,15 @@ from ml_api.database import Database
 from ml_api.embedding.base import Embedder, Preprocessor
 from ml_api.health import Health
 from ml_api.images import Decoder, ImageLimits
+from ml_api.indexing.jobs import Jobs
+from ml_api.indexing.presence import Presence, Watch
+from ml_api.indexing.runner import SyncRunner
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncFile
 from ml_api.periodic import PeriodicTask
 from ml_api.search import Searcher
 from ml_api.services.encoder import load_model
+from ml_api.services.indexer import ServiceIndexing, target_of
 from ml_api.services.parts import corpus_of, database_of, decoder_of, milvus_store, thumbnail_cache_of
 from ml_api.settings import Settings
 from ml_api.spans import Spans, wanted
@@ -56,6 +60,7 @@ class Services:
     store: VectorStore
     searcher: Searcher
     health: Health
+    syncs: SyncRunner
     facts: StoreFacts
     spans: Spans | None = None
     background: ExitStack = field(default_factory=ExitStack)
@@ -93,11 +98,18 @@ def build_services(settings: Settings) -> Services:
         milvus = milvus_store(settings, metrics)
         store = undo.enter_context(closing(CoalescingStore(milvus, metrics, timeout_s=settings.request_timeout_s)))
         store.ensure(pretrained.model_id, pretrained.dim)
+        # Early: who asks for a sync while the model is loaded waits for this process.
+        presence = background.enter_context(
+            closing(Presence(database, target_of(settings), corpus.location, model=pretrained.model_id))
+        )
         preprocessor, embedder = _warm_model(settings, pretrained, metrics)
         undo.callback(embedder.close)
         tell_what_is_there(settings, corpus.location, store.count())
         health = background.enter_context(closing(Health(preprocessor, embedder, store, settings.collection, metrics)))
         background.enter_context(closing(PeriodicTask("health", health.update_metrics, HEALTH_CHECK_EVERY_S)))
+        indexing = ServiceIndexing(settings, corpus, store, preprocessor, embedder, decoder, pretrained.model_id)
+        jobs = Jobs(database, target_of(settings), corpus.location)
+        syncs = background.enter_context(closing(SyncRunner(jobs, presence, Watch(database), indexing.open)))
         services = Services(
             metrics=metrics,
             decoder=decoder,
@@ -109,6 +121,7 @@ def build_services(settings: Settings) -> Services:
             store=store,
             searcher=Searcher(preprocessor, _remembering(embedder, settings, metrics), store, metrics),
             health=health,
+            syncs=syncs,
             facts=StoreFacts(settings.collection, store.backend, settings.metric),
             spans=spans,
             background=background,
@@ -132,14 +145,12 @@ def tell_what_is_there(settings: Settings, corpus: str, images: int) -> None:
     """Log where the data lie, and the next step if the index is empty."""
     _log.info("data         %s, %d images of %s", settings.data_dir, images, corpus)
     if not images:
-        embedded = settings.store_uri.endswith(".db")
-        then = "stop this service, run it, and start again" if embedded else "run it now"
-        _log.warning("no image is indexed yet: `python -m ml_api sync`, with the same settings, does that; %s", then)
+        _log.warning("no image is indexed yet: run `python -m ml_api sync` with the same settings, beside this service")
 
 
 @contextmanager
 def _metrics_of_service(settings: Settings) -> Iterator[Metrics]:
-    """Metrics that are not measured where they occur: the build, log records, GPUs, and syncs, which are other processes."""
+    """Metrics that are not measured where they occur: the build, log records, GPUs, and syncs, which may be other processes."""
     import pynvml
 
     metrics = Metrics()

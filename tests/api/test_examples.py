@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from ml_api.api import EXTENSION, examples, openapi, schemas
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.errors import CorpusUnavailable, TooCostly, Unavailable
 from ml_api.images import InlineDecoder
+from ml_api.indexing.jobs import Jobs, SyncOptions
 from ml_api.logs.repeats import Repeats
 from ml_api.serving.refusing import Refusals
 from ml_api.settings import Settings
@@ -101,6 +103,18 @@ def unreadable(stand):
     return stand.client.get(f"/v1/images/{stand.id('red.png')}/content")
 
 
+def under_way_elsewhere(stand):
+    jobs = stand.services.syncs.jobs
+    Jobs(stand.services.database, jobs.target, "/srv/other").submit(SyncOptions())
+    return stand.client.post("/v1/sync")
+
+
+def without_tables(stand):
+    with stand.services.database.write() as session:
+        session.execute(text("ALTER TABLE jobs RENAME TO lost"))
+    return stand.client.get("/v1/sync")
+
+
 PROVOKED = {
     "invalid-query": lambda stand: stand.client.get(f"{SEARCH}&limit=0"),
     "invalid-json": lambda stand: stand.client.post("/v1/search/text", data=b"{", content_type="application/json"),
@@ -126,12 +140,15 @@ PROVOKED = {
     "misdirected-request": lambda stand: stand.client.get(SEARCH, headers={"Host": "photos.example"}),
     "model-unavailable": closed("embedder"),
     "store-unavailable": closed("store"),
+    "sync-refused": under_way_elsewhere,
+    "database-unavailable": without_tables,
     "deadline-exceeded": lambda stand: stand.client.get(SEARCH, headers={"X-Request-Timeout": "1e-9"}),
 }
 
 
 def in_general(detail):
     """Without numbers, and without the list of formats, which grows."""
+    detail = re.sub(r"(sync \d+ of|database) \S+|\(unable.*\)|\(no such table.*\)", "…", detail)
     detail = re.sub("accepted are .*", "accepted are …", re.sub("[0-9a-f]{32}", "ID", detail))
     return re.sub(r"\d[\d,.e-]*", "#", detail)
 
@@ -194,6 +211,7 @@ def test_every_answer_in_the_document_has_an_example(document):
 def test_operations_are_called_by_what_they_do(document):
     names = [operation["operationId"] for operations in document["paths"].values() for operation in operations.values()]
     assert sorted(names) == [
+        "cancel_sync",
         "find_similar",
         "get_image",
         "get_image_content",
@@ -202,8 +220,12 @@ def test_operations_are_called_by_what_they_do(document):
         "get_model",
         "get_readiness",
         "get_stats",
+        "get_sync",
         "list_images",
+        "list_sync_files",
+        "list_syncs",
         "search_by_image",
         "search_by_text",
         "search_by_text_in_json",
+        "start_sync",
     ]

@@ -1,6 +1,7 @@
 """The OpenAPI document: complete, valid, and kept whatever is sent."""
 
 import io
+import re
 
 import pytest
 import schemathesis
@@ -14,7 +15,7 @@ UNDOCUMENTED = {
     "/",
     "/apidocs/",
     "/apidocs/index.html",
-    "/apidocs/assets/<path:filename>",
+    "/apidocs/assets/<filename>",
     "/apispec.json",
     "/docs",
     "/oauth2-redirect.html",
@@ -58,7 +59,7 @@ def test_no_request_is_answered_in_a_way_that_the_document_does_not_describe(cas
 
 
 def test_every_route_is_documented(stand, document):
-    rules = {rule.rule for rule in stand.app.url_map.iter_rules() if "static" not in rule.endpoint}
+    rules = {re.sub("<[a-z]+:", "<", rule.rule) for rule in stand.app.url_map.iter_rules() if "static" not in rule.endpoint}
     documented = {path.replace("{", "<").replace("}", ">") for path in document["paths"]}
     assert rules - UNDOCUMENTED == documented
 
@@ -92,7 +93,7 @@ def test_examples_work_as_they_stand(stand, document):
             for media_type, body in operation.get("requestBody", {"content": {"": {}}})["content"].items():
                 sent = example_body(document, media_type, body)
                 response = stand.client.open(url, method=method, query_string=examples.get("query"), **sent)
-                assert response.status_code == 200, (method, url, response.get_data(as_text=True))
+                assert response.status_code // 100 == 2, (method, url, response.get_data(as_text=True))
 
 
 def resolved(document, parameter):

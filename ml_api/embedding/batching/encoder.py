@@ -6,6 +6,7 @@ The shape follows the queue of huggingface/text-embeddings-inference.
 """
 
 import logging
+import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import InvalidStateError
@@ -16,7 +17,7 @@ from typing import Final, cast
 import numpy as np
 
 from ml_api import tracing
-from ml_api.embedding.base import Embedded, Encoder, Prepared
+from ml_api.embedding.base import Embedded, Embedder, Encoder, Prepared
 from ml_api.embedding.batching.costs import MAX_BATCH, TYPICAL, PassCost
 from ml_api.embedding.batching.queue import BatchQueue, Waiting
 from ml_api.embedding.splitting import Ceiling, Parts
@@ -27,6 +28,7 @@ from ml_api.records import ModelInfo, Vectors
 from ml_api.vocabulary import Modality
 
 CLOSE_TIMEOUT_S: Final = 10.0
+BULK_PATIENCE_S: Final = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +46,11 @@ class BatchingEncoder:
     ) -> None:
         self._inner = inner
         self._metrics = metrics
-        self._queue = BatchQueue(costs, lambda modality, depth: metrics.embedding.queue_depth.labels(modality).set(depth))
+        self._queue = BatchQueue(
+            costs,
+            lambda modality, depth: metrics.embedding.queue_depth.labels(modality).set(depth),
+            inner.concurrency,
+        )
         self._ceilings: dict[Modality, Ceiling] = {"text": Ceiling(max_batch), "image": Ceiling(max_batch)}
         self._threads = [threading.Thread(target=self._run, name="embed", daemon=True) for _ in range(inner.concurrency)]
         for thread in self._threads:
@@ -66,6 +72,23 @@ class BatchingEncoder:
                 self._metrics.embedding.items.labels(item.modality, InputOutcome.EXPIRED).inc()
             self._queue.withdraw(waiting)
             raise _too_late(timeout_s) from exc
+
+    def embed_bulk(self, items: Sequence[Prepared]) -> Vectors:
+        """As `Embedder` says; a model that does nothing for BULK_PATIENCE_S is unavailable."""
+        waiting = [Waiting(item, math.inf) for item in items]
+        self._queue.put_bulk(waiting)
+        try:
+            return np.stack([one.answer.result(BULK_PATIENCE_S).vector for one in waiting])
+        except TimeoutError as exc:
+            raise ModelUnavailable(f"The model did nothing for {BULK_PATIENCE_S:g} s.") from exc
+        finally:
+            for one in waiting:
+                one.answer.cancel()
+
+    @property
+    def concurrency(self) -> int:
+        """How many calls of `embed_bulk` at once make the most of the model."""
+        return self._inner.concurrency
 
     def ping(self) -> None:
         """Raise ModelUnavailable if nothing more can be embedded."""
@@ -137,6 +160,27 @@ class BatchingEncoder:
             self._metrics.embedding.items.labels(modality, InputOutcome.EXPIRED).inc()
             waiting.answer.set_exception(_too_late(waiting.deadline - waiting.since))
         return [waiting for waiting in batch if waiting not in late]
+
+
+class BulkEncoder:
+    """An `Encoder` for syncs over an `Embedder` that others share, whose work waits behind theirs. Closing it closes nothing."""
+
+    def __init__(self, shared: Embedder) -> None:
+        self._shared = shared
+
+    @property
+    def model(self) -> ModelInfo:
+        return self._shared.model
+
+    @property
+    def concurrency(self) -> int:
+        return self._shared.concurrency
+
+    def embed(self, items: Sequence[Prepared]) -> Vectors:
+        return self._shared.embed_bulk(items)
+
+    def close(self) -> None:
+        pass
 
 
 def _lengths(vectors: Vectors) -> list[float]:

@@ -1,6 +1,9 @@
 """What waits for the model: in order of arrival, taken in batches that waste little on padding and leave no taker idle.
 
 The oldest input is in every batch that is taken, so nothing starves: an input with n older ones waits for n batches at most.
+
+Bulk work, of syncs, waits in a lane behind all others. While there are others it is taken in short passes, which leave a taker
+free where there are several; it is owed a pass a second all the same.
 """
 
 import threading
@@ -8,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, inf
 from time import perf_counter
 from typing import Final
 
@@ -20,6 +23,14 @@ from ml_api.vocabulary import Modality
 
 _LOOK_AHEAD: Final = 512
 """How many of the oldest are considered for a batch, so that choosing stays cheap however long the queue may get."""
+SHORT_S: Final = 0.05
+"""Of a bulk pass while others come: so long one of them waits for it at most."""
+LONG_S: Final = 0.25
+"""Of a bulk pass while nobody else comes: longer ones would hardly be faster."""
+QUIET_S: Final = 1.0
+"""Nobody else comes if nobody has for so long."""
+OWED_S: Final = 1.0
+"""After so long bulk work is taken before others: a sync goes on even if the model is never free."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,12 +53,26 @@ class Waiting:
 
 
 class BatchQueue:
-    """Filled by many threads, emptied by few. `on_depth` hears of every change, under the queue's lock."""
+    """Filled by many threads, emptied by `takers`. `on_depth` hears of every change but in bulk, under the queue's lock."""
 
-    def __init__(self, costs: Mapping[Modality, PassCost], on_depth: Callable[[Modality, int], None]) -> None:
+    def __init__(
+        self,
+        costs: Mapping[Modality, PassCost],
+        on_depth: Callable[[Modality, int], None],
+        takers: int = 1,
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
         self._costs = costs
         self._on_depth = on_depth
+        self._takers = takers
+        self._clock = clock
         self._queues: dict[Modality, deque[Waiting]] = {"text": deque(), "image": deque()}
+        self._bulk: deque[Waiting] = deque()
+        self._bulk_takers: set[int] = set()
+        """Threads that have bulk work in the model."""
+        self._bulk_taken_at = -inf
+        self._came_at = -inf
+        """When the last input came that was not bulk."""
         self._changed = threading.Condition()
         self._idle = 0
         self._closed = False
@@ -63,7 +88,16 @@ class BatchQueue:
             if self._closed:
                 raise ModelUnavailable("The model is not running.")
             self._queues[modality].append(waiting)
+            self._came_at = self._clock()
             self._on_depth(modality, len(self._queues[modality]))
+            self._changed.notify_all()
+
+    def put_bulk(self, waiting: Sequence[Waiting]) -> None:
+        """Raises ModelUnavailable if it is closed."""
+        with self._changed:
+            if self._closed:
+                raise ModelUnavailable("The model is not running.")
+            self._bulk.extend(waiting)
             self._changed.notify_all()
 
     def withdraw(self, waiting: Waiting) -> None:
@@ -77,29 +111,62 @@ class BatchQueue:
     def take(self, most: Mapping[Modality, int]) -> list[Waiting]:
         """Wait for inputs, and claim those to embed next: the oldest and its best company. Empty when closed."""
         with self._changed:
+            if threading.get_ident() in self._bulk_takers:  # its pass is over
+                self._bulk_takers.remove(threading.get_ident())
+                self._changed.notify_all()
             while not self._closed:
                 heads = [queue[0] for queue in self._queues.values() if queue]
-                if not heads:
+                batch: list[Waiting] = []
+                if self._is_bulks_turn(others_wait=bool(heads)):
+                    batch = self._take_bulk(most)
+                elif heads:
+                    batch = self._take_oldest(heads, most)
+                else:
                     self._idle += 1
                     self._changed.wait()
                     self._idle -= 1
-                    continue
-                modality = min(heads, key=lambda waiting: waiting.since).item.modality
-                queue = self._queues[modality]
-                candidates = [queue.popleft() for _ in range(min(len(queue), _LOOK_AHEAD))]
-                share = ceil(len(candidates) / (1 + self._idle))  # the others are on their way, woken as this one was
-                chosen = choose(candidates, self._costs[modality], min(share, most[modality]))
-                queue.extendleft(reversed([waiting for waiting in candidates if waiting not in chosen]))
-                self._on_depth(modality, len(queue))
-                if batch := [waiting for waiting in chosen if waiting.claim()]:
+                if batch:
                     return batch
         return []
+
+    def _take_oldest(self, heads: Sequence[Waiting], most: Mapping[Modality, int]) -> list[Waiting]:
+        modality = min(heads, key=lambda waiting: waiting.since).item.modality
+        queue = self._queues[modality]
+        candidates = [queue.popleft() for _ in range(min(len(queue), _LOOK_AHEAD))]
+        share = ceil(len(candidates) / (1 + self._idle))  # the others are on their way, woken as this one was
+        chosen = choose(candidates, self._costs[modality], min(share, most[modality]))
+        queue.extendleft(reversed([waiting for waiting in candidates if waiting not in chosen]))
+        self._on_depth(modality, len(queue))
+        return [waiting for waiting in chosen if waiting.claim()]
+
+    def _is_bulks_turn(self, *, others_wait: bool) -> bool:
+        if not self._bulk or (others_wait and self._clock() - self._bulk_taken_at < OWED_S):
+            return False
+        return self._is_quiet() or len(self._bulk_takers) < max(1, self._takers - 1)
+
+    def _is_quiet(self) -> bool:
+        return self._clock() - self._came_at > QUIET_S
+
+    def _take_bulk(self, most: Mapping[Modality, int]) -> list[Waiting]:
+        """The first of one modality, as many as a pass of the right length holds."""
+        modality = self._bulk[0].item.modality
+        cost, pass_s = self._costs[modality], LONG_S if self._is_quiet() else SHORT_S
+        room = min(most[modality], max(1, int((pass_s - cost.fixed_s) / (cost.per_unit_s * units(self._bulk[0].item)))))
+        batch: list[Waiting] = []
+        while self._bulk and len(batch) < room and self._bulk[0].item.modality == modality:
+            if (waiting := self._bulk.popleft()).claim():
+                batch.append(waiting)
+        if batch:
+            self._bulk_takers.add(threading.get_ident())
+            self._bulk_taken_at = self._clock()
+        return batch
 
     def close(self) -> list[Waiting]:
         """Take no more, wake `take`, and hand over what is still waiting."""
         with self._changed:
             self._closed = True
-            left = [waiting for queue in self._queues.values() for waiting in queue]
+            left = [waiting for queue in (*self._queues.values(), self._bulk) for waiting in queue]
+            self._bulk.clear()
             for modality, queue in self._queues.items():
                 queue.clear()
                 self._on_depth(modality, 0)

@@ -13,15 +13,24 @@ ACTIVE = sa.text("state IN ('queued', 'running')")
 
 def upgrade() -> None:
     op.create_table(
+        "owners",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("target", sa.String(), nullable=False),
+        sa.Column("corpus", sa.String(), nullable=False),
+        sa.Column("model", sa.String(), nullable=False),
+        sa.Column("beat", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_owners"),
+    )
+    op.create_table(
         "jobs",
-        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("target", sa.String(), nullable=False),
         sa.Column("corpus", sa.String(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("options", Json, nullable=False),
         sa.Column("requested_at", sa.Double(), nullable=False),
         sa.Column("started_at", sa.Double()),
         sa.Column("ended_at", sa.Double()),
-        sa.Column("seen_at", sa.Double(), nullable=False),
         sa.Column("owner", sa.String(), nullable=False),
         sa.Column("stop_wanted", sa.Boolean(), nullable=False),
         sa.Column("done", sa.Integer(), nullable=False),
@@ -30,10 +39,10 @@ def upgrade() -> None:
         sa.Column("error", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_jobs"),
     )
-    op.create_index("ux_jobs_active", "jobs", ["corpus"], unique=True, sqlite_where=ACTIVE, postgresql_where=ACTIVE)
+    op.create_index("ux_jobs_active", "jobs", ["target"], unique=True, sqlite_where=ACTIVE, postgresql_where=ACTIVE)
     op.create_table(
         "job_files",
-        sa.Column("job", sa.String(), nullable=False),
+        sa.Column("job", sa.Integer(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("outcome", sa.String(), nullable=False),

@@ -2,8 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from ml_api.api.schemas.base import Answer as _Answer
+from ml_api.api.schemas.base import Request as _Request
+from ml_api.api.schemas.base import whole as _whole
+from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncRequest, SyncsAnswer
 from ml_api.records import is_image_id
 from ml_api.vectors.base import MAX_KEY_BYTES
 
@@ -37,21 +41,10 @@ def _not_blank(text: str) -> str:
     return text.strip()
 
 
-def _whole(number: Any) -> Any:
-    """JSON has one kind of number: 10.0 is the integer 10."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number
-
-
 def _cursor(text: str) -> str:
     if not is_image_id(text):
         raise ValueError("must be the `next` of an answer before, as it stands there")
     return text
-
-
-class _Request(BaseModel):
-    """What a client sends. Unknown fields are errors, so that a misspelt one cannot be ignored silently."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class PageParameters(_Request):
@@ -116,12 +109,6 @@ class ListParameters(_Request):
         Field(max_length=MAX_KEY_BYTES, description="Beginning of the keys, such as a folder: `dogs/`."),
         AfterValidator(_encodable),
     ] = ""
-
-
-class _Answer(BaseModel):
-    """What we send."""
-
-    model_config = ConfigDict(frozen=True)
 
 
 class Links(_Answer):
@@ -217,13 +204,16 @@ class Problem(_Answer):
     request_id: str
 
 
-REQUESTS: tuple[type[_Request], ...] = (TextQuery, ImageQuery)
+REQUESTS: tuple[type[_Request], ...] = (TextQuery, ImageQuery, SyncRequest)
 ANSWERS: tuple[type[_Answer], ...] = (
     SearchAnswer,
     StoredImage,
     ListAnswer,
     ModelAnswer,
     StatsAnswer,
+    SyncJob,
+    SyncsAnswer,
+    SyncFilesAnswer,
     AliveAnswer,
     ReadyAnswer,
     Problem,

@@ -1,0 +1,200 @@
+"""Syncs as rows of the database: wanted, running, over. Of one collection one is active at a time, across processes and machines.
+
+A row belongs to whoever claimed it: what others write to it, or its former owner after it was given up, has no effect.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from ml_api.database import Database
+from ml_api.database.tables import JobFileRow, JobRow
+from ml_api.errors import NotFound, SyncRefused
+from ml_api.indexing.guard import Consent
+from ml_api.vocabulary import JobState
+
+KEPT: Final = 20
+"""Syncs of a collection that are remembered, with their files."""
+MAX_ID: Final = 2**31 - 1
+"""Of a column of PostgreSQL."""
+ACTIVE: Final = (JobState.QUEUED, JobState.RUNNING)
+ENDED_EARLY: Final = "its process ended; what was done until then is kept"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncOptions:
+    """What the options of `sync` and the fields of `POST /v1/sync` ask for."""
+
+    allow_empty: bool = False
+    allow_removals: bool = False
+    replace: bool = False
+    retry_failed: bool = False
+
+    @property
+    def consent(self) -> Consent:
+        return Consent(self.allow_empty, self.allow_removals, self.replace)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A sync as it was when it was looked at. Times are seconds since the epoch, by the clock of whoever wrote them."""
+
+    id: int
+    corpus: str
+    state: JobState
+    options: SyncOptions
+    requested_at: float
+    started_at: float | None
+    ended_at: float | None
+    owner: str
+    stop_wanted: bool
+    done: int
+    total: int
+    report: dict[str, Any]
+    error: str
+
+    @property
+    def active(self) -> bool:
+        return self.state in ACTIVE
+
+
+class Jobs:
+    """Those of one collection (`target`). Every method raises DatabaseUnavailable. May be used from any thread."""
+
+    def __init__(self, database: Database, target: str, corpus: str) -> None:
+        self._database = database
+        self.target = target
+        self.corpus = corpus
+
+    def submit(self, options: SyncOptions) -> tuple[Job, bool]:
+        """A new sync, or the one that is active, and whether it is new. Raises SyncRefused if that one is of another corpus."""
+        while True:
+            try:
+                return self._submit(options)
+            except IntegrityError:  # another process was faster; its sync may be over by now
+                continue
+
+    def get(self, job: int) -> Job:
+        """Raises NotFound."""
+        with self._database.read() as session:
+            row = session.get(JobRow, job) if job <= MAX_ID else None
+        if row is None or row.target != self.target:
+            raise NotFound(f"there is no sync {job}, or it is forgotten: the last {KEPT} are kept")
+        return _job(row)
+
+    def active(self) -> Job | None:
+        with self._database.read() as session:
+            row = _active(session, self.target)
+        return None if row is None else _job(row)
+
+    def last(self, most: int = KEPT) -> list[Job]:
+        """Those that are over, the last one first."""
+        wanted = select(JobRow).where(JobRow.target == self.target, JobRow.state.not_in(ACTIVE))
+        with self._database.read() as session:
+            return [_job(row) for row in session.scalars(wanted.order_by(JobRow.id.desc()).limit(most))]
+
+    def files(self, job: int, outcome: str | None, after: int, most: int) -> list[JobFileRow]:
+        """Of the report of `job`, those numbered above `after`, in order. Raises NotFound."""
+        self.get(job)
+        wanted = select(JobFileRow).where(JobFileRow.job == job, JobFileRow.number > after)
+        if outcome is not None:
+            wanted = wanted.where(JobFileRow.outcome == outcome)
+        with self._database.read() as session:
+            return list(session.scalars(wanted.order_by(JobFileRow.number).limit(most)))
+
+    def claim(self, owner: str) -> Job | None:
+        """The sync of this corpus that waits, which is `owner`'s to run from now on."""
+        with self._database.write() as session:
+            waiting = select(JobRow.id).where(
+                JobRow.target == self.target, JobRow.corpus == self.corpus, JobRow.state == JobState.QUEUED
+            )
+            job = session.scalar(waiting)
+            claimed = job is not None and _change(
+                session, job, JobRow.state == JobState.QUEUED, state=JobState.RUNNING, owner=owner, started_at=time.time()
+            )
+            row = session.get(JobRow, job) if claimed else None
+        return None if row is None else _job(row)
+
+    def tell(self, job: Job, done: int, total: int) -> bool:
+        """Note how far its owner has come; whether it shall go on."""
+        with self._database.write() as session:
+            is_ours = _change(session, job.id, _run_by(job.owner), done=done, total=total)
+            return is_ours and not session.scalar(select(JobRow.stop_wanted).where(JobRow.id == job.id))
+
+    def add_files(self, files: Sequence[JobFileRow]) -> None:
+        with self._database.write() as session:
+            session.add_all(files)
+
+    def finish(self, job: Job, state: JobState, error: str = "", **values: Any) -> bool:
+        """Its owner is done with it. Forgets the oldest. No effect on a job that is over or was given up: whether it had one."""
+        with self._database.write() as session:
+            had_effect = _change(session, job.id, _run_by(job.owner), state=state, error=error, ended_at=time.time(), **values)
+            kept = select(JobRow.id).where(JobRow.target == self.target).order_by(JobRow.id.desc()).offset(KEPT)
+            old = session.scalars(kept).all()
+            session.execute(delete(JobFileRow).where(JobFileRow.job.in_(old)))
+            session.execute(delete(JobRow).where(JobRow.id.in_(old)))
+        return had_effect
+
+    def give_up(self, job: Job) -> bool:
+        """Its owner is gone. Whether that left it unfinished."""
+        return self.finish(job, JobState.FAILED, ENDED_EARLY)
+
+    def cancel(self, job: int) -> Job:
+        """Stop it: at once if it waits, after its batch if it runs, and no effect on one that is over. Raises NotFound."""
+        self.get(job)
+        with self._database.write() as session:
+            stopped = {"state": JobState.STOPPED, "error": "cancelled before it began", "ended_at": time.time()}
+            if not _change(session, job, JobRow.state == JobState.QUEUED, stop_wanted=True, **stopped):
+                _change(session, job, JobRow.state == JobState.RUNNING, stop_wanted=True)
+        return self.get(job)
+
+    def _submit(self, options: SyncOptions) -> tuple[Job, bool]:
+        with self._database.write() as session:
+            row = _active(session, self.target)
+            is_new = row is None
+            if row is None:
+                number = (session.scalar(select(func.max(JobRow.id))) or 0) + 1
+                row = JobRow(id=number, target=self.target, corpus=self.corpus, state=JobState.QUEUED, options=asdict(options))
+                row.requested_at = time.time()
+                session.add(row)
+                session.flush()
+            if row.corpus != self.corpus:
+                raise SyncRefused(f"sync {row.id} of {row.corpus} into this collection is under way; nothing was changed")
+            return _job(row), is_new
+
+
+def _active(session: Session, target: str) -> JobRow | None:
+    return session.scalar(select(JobRow).where(JobRow.target == target, JobRow.state.in_(ACTIVE)))
+
+
+def _run_by(owner: str) -> Any:
+    return (JobRow.state == JobState.RUNNING) & (JobRow.owner == owner)
+
+
+def _change(session: Session, job: int, only: Any, **values: Any) -> bool:
+    """Whether there is such a job of which `only` holds."""
+    result = session.execute(update(JobRow).where(JobRow.id == job, only).values(**values))
+    return bool(result.rowcount)  # type: ignore[attr-defined]  # an UPDATE's result is a CursorResult
+
+
+def _job(row: JobRow) -> Job:
+    return Job(
+        id=row.id,
+        corpus=row.corpus,
+        state=JobState(row.state),
+        options=SyncOptions(**row.options),
+        requested_at=row.requested_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        owner=row.owner,
+        stop_wanted=row.stop_wanted,
+        done=row.done,
+        total=row.total,
+        report=row.report,
+        error=row.error,
+    )

@@ -1,0 +1,119 @@
+"""Who lives is told by whether a number grows, not by anybody's clock."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, update
+
+from ml_api.database import Database
+from ml_api.database.tables import OwnerRow
+from ml_api.indexing.presence import BEAT_S, SILENCE_S, Presence, Watch
+from tests.waiting import wait_until
+
+ELSEWHERE = "another-machine/17/1234"
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def database(tmp_path):
+    database = Database.open(str(tmp_path / "state.sqlite3"))
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def watch(database, clock):
+    return Watch(database, clock=clock)
+
+
+def appear(database, name=ELSEWHERE):
+    with database.write() as session:
+        session.add(OwnerRow(name=name, target="images", corpus="/photos", model="clip@1", beat=1))
+    return name
+
+
+def beat(database, name=ELSEWHERE):
+    with database.write() as session:
+        session.execute(update(OwnerRow).where(OwnerRow.name == name).values(beat=OwnerRow.beat + 1))
+
+
+def looks(watch, clock, seconds, name=ELSEWHERE):
+    """Every half second, as a runner does."""
+    found = False
+    for _ in range(int(seconds * 2)):
+        found = watch.is_gone(name)
+        clock.now += 0.5
+    return found
+
+
+def test_one_that_goes_silent_is_gone_after_a_while(database, clock, watch):
+    appear(database)
+    assert not looks(watch, clock, SILENCE_S)
+    assert looks(watch, clock, 1)
+
+
+def test_one_that_counts_up_lives_however_slowly(database, clock, watch):
+    appear(database)
+    for _ in range(5):
+        assert not looks(watch, clock, SILENCE_S - 1)
+        beat(database)
+    assert not looks(watch, clock, SILENCE_S - 1)
+
+
+def test_while_nobody_could_look_silence_does_not_count(database, clock, watch):
+    """As while the database was away: nobody could count up either."""
+    appear(database)
+    looks(watch, clock, SILENCE_S - 1)
+    clock.now += 60
+    assert not watch.is_gone(ELSEWHERE)
+    assert looks(watch, clock, SILENCE_S + 1)
+
+
+def test_one_without_a_row_is_gone(watch):
+    assert watch.is_gone(ELSEWHERE)
+
+
+def test_a_process_of_this_machine_that_was_killed_is_gone_at_once(database, watch):
+    code = (
+        "import sys, time\nfrom ml_api.database import Database\nfrom ml_api.indexing.presence import Presence\n"
+        "print(Presence(Database.open(sys.argv[1]), 'images', '/photos', model='clip@1').name, flush=True)\ntime.sleep(600)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, database.location], stdout=subprocess.PIPE, text=True, cwd=Path.cwd())
+    try:
+        name = process.stdout.readline().strip()
+        assert [taker.name for taker in watch.takers("images")] == [name]
+        process.kill()  # and nobody has waited for it yet: it is still in the table of processes
+        wait_until(lambda: watch.is_gone(name))
+        assert watch.takers("images") == []
+    finally:
+        process.kill()
+        process.communicate()
+    with database.read() as session:
+        assert session.scalars(select(OwnerRow)).all() == []
+
+
+def test_a_presence_that_was_forgotten_comes_back(database, watch):
+    presence = Presence(database, "images", "/photos", model="clip@1", every_s=0.01)
+    with database.write() as session:
+        session.query(OwnerRow).delete()
+    wait_until(lambda: not watch.is_gone(presence.name))
+    presence.close()
+    assert watch.is_gone(presence.name)
+
+
+def test_silence_is_several_missed_beats():
+    assert SILENCE_S >= 4 * BEAT_S
