@@ -34,6 +34,8 @@ class Entry:
     """Size, modification time and metadata fingerprint: tells a change without reading the file."""
     digest: str
     """SHA-256 of the file's bytes, 64 hex digits."""
+    phash: str = field(default="", kw_only=True)
+    """The perceptual hash of the picture (`images.perceptual`), 16 hex digits; empty if it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Protocol
 from ml_api.deadline import Deadline
 from ml_api.images.decoding import ImageLimits, decode
 from ml_api.images.fit import Fit, RgbPixels, thumbnail
+from ml_api.images.perceptual import perceptual_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class FittedImage:
     width: int
     """Pixels of the whole image as displayed, EXIF orientation applied."""
     height: int
+    phash: str
+    """Its perceptual hash (`images.perceptual`)."""
 
 
 class Decoder(Protocol):
@@ -52,7 +55,8 @@ class InlineDecoder:
 
     def decode(self, data: bytes, fit: Fit, deadline: Deadline | None = None) -> FittedImage:  # noqa: ARG002 - nobody waits
         decoded = decode(data, self.limits, for_edge_px=fit.edge_px)
-        return FittedImage(fit.apply(decoded.image), decoded.format, decoded.width, decoded.height)
+        pixels, phash = fit.apply(decoded.image), perceptual_hash(decoded.image)
+        return FittedImage(pixels, decoded.format, decoded.width, decoded.height, phash)
 
     def thumbnail(self, data: bytes, edge_px: int, deadline: Deadline | None = None) -> bytes:  # noqa: ARG002 - as above
         return thumbnail(decode(data, self.limits, for_edge_px=edge_px).image, edge_px)

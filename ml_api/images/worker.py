@@ -19,6 +19,7 @@ from ml_api.errors import TooCostly
 from ml_api.images.decoding import ImageLimits, decode
 from ml_api.images.fit import Fit, thumbnail
 from ml_api.images.handover import Handover
+from ml_api.images.perceptual import perceptual_hash
 from ml_api.stopping import end_with_parent
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Result:
     height: int
     resident_bytes: int
     """What this process still holds."""
+    phash: str
+    """Empty of a thumbnail."""
 
 
 def serve(handover: Handover, orders: "Connection") -> None:
@@ -130,12 +133,14 @@ def _made(order: Order, handover: Handover) -> Result:
     decoded = decode(handover.take(order.size), order.limits, for_edge_px=order.edge_px)
     made: bytes | memoryview
     shape: tuple[int, ...] = ()
+    phash = ""
     if order.fit is None:
         made = thumbnail(decoded.image, order.edge_px)
     else:
         pixels = order.fit.apply(decoded.image)
         made, shape = pixels.data.cast("B"), pixels.shape
-    return Result(handover.put(made), shape, decoded.format, decoded.width, decoded.height, _memory(_RESIDENT))
+        phash = perceptual_hash(decoded.image)
+    return Result(handover.put(made), shape, decoded.format, decoded.width, decoded.height, _memory(_RESIDENT), phash)
 
 
 def _memory(column: int) -> int:

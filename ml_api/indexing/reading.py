@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ml_api.corpus.base import Corpus
@@ -28,6 +29,8 @@ class Known:
 
     task: Task
     source: Entry
+    phash: str
+    """Of the picture: that of `source`, or made now if that has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +70,21 @@ class FileReader:
         except (CorpusUnavailable, Overloaded) as exc:
             return Unusable(task, exc.detail, gone=False, lasting=False)
 
+    def _hash(self, source: Entry, data: bytes) -> str:
+        """Rows of earlier versions have none: whoever reads their files anyway gives them one."""
+        if source.phash:
+            return source.phash
+        with suppress(InvalidInput, Overloaded):  # the limits may be others now; what is indexed stays so
+            return self._decoder.decode(data, self._preprocessor.fit).phash
+        return ""
+
     def _read(self, task: Task) -> Fresh | Known:
         data = self._corpus.read(task.key, self._decoder.limits.max_bytes)
         digest = hashlib.sha256(data).hexdigest()
         if task.stored is not None and task.stored.digest == digest:
-            return Known(task, task.stored)
+            return Known(task, task.stored, self._hash(task.stored, data))
         if (source := self._reusable.get(digest)) is not None:
-            return Known(task, source)
+            return Known(task, source, self._hash(source, data))
         decoded = self._decoder.decode(data, self._preprocessor.fit)
         record = ImageRecord(
             id=image_id(task.key),
@@ -84,5 +95,6 @@ class FileReader:
             height=decoded.height,
             indexed_at=time.time(),
             metadata=task.metadata,
+            phash=decoded.phash,
         )
         return Fresh(task, record, self._preprocessor.prepare_image(decoded.pixels))

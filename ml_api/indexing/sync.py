@@ -187,7 +187,12 @@ class _Run:
         records, vectors = self._store.get(ids), self._store.vectors(ids)
         rows = np.stack([vectors[file.source.id] for file in self._known])
         outcomes = [self._outcome(file, records[file.source.id]) for file in self._known]
-        self._write(writer, [_readdressed(records[file.source.id], file.task) for file in self._known], rows, outcomes)
+        self._write(
+            writer,
+            [_readdressed(replace(records[file.source.id], phash=file.phash), file.task) for file in self._known],
+            rows,
+            outcomes,
+        )
         self._known = []
 
     def _outcome(self, file: Known, source: ImageRecord) -> SyncOutcome:

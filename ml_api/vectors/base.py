@@ -145,6 +145,13 @@ class VectorStore(Protocol):
         """The `limit` (1 to MAX_WINDOW) images with the smallest ids above `after`, in the order of ids; fewer only at the end."""
         ...
 
+    def of_digests(self, digests: Sequence[str], deadline: Deadline | None = None) -> list[Entry]:
+        """The stored images whose files have one of these digests (64 hex digits each, else ValueError), in the order of ids.
+
+        MAX_WINDOW of them at most. Takes time in proportion to the collection, however few there are.
+        """
+        ...
+
     def scan(self, after: str = "") -> Iterator[tuple[list[ImageRecord], Vectors]]:
         """Every record with its vector, in the order of ids, in batches; only those whose id follows `after`.
 

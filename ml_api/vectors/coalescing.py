@@ -183,6 +183,9 @@ class CoalescingStore:
     def page(self, after: str, limit: int, deadline: Deadline | None = None) -> list[Entry]:
         return self._inner.page(after, limit, deadline)
 
+    def of_digests(self, digests: Sequence[str], deadline: Deadline | None = None) -> list[Entry]:
+        return self._inner.of_digests(digests, deadline)
+
     def scan(self, after: str = "") -> Iterator[tuple[list[ImageRecord], Vectors]]:
         return self._inner.scan(after)
 

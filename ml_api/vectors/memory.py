@@ -10,9 +10,9 @@ import numpy.typing as npt
 from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.records import Entry, Hit, ImageRecord, Vectors
-from ml_api.vectors.base import Metric, SearchOptions
+from ml_api.vectors.base import MAX_WINDOW, Metric, SearchOptions
 from ml_api.vectors.scoring import scores
-from ml_api.vectors.validation import check_bounds, check_page, check_records, check_vectors, distinct_ids
+from ml_api.vectors.validation import check_bounds, check_page, check_records, check_vectors, distinct_digests, distinct_ids
 
 SCANNED_AT_ONCE = 1000
 
@@ -91,7 +91,13 @@ class MemoryStore:
         check_bounds(after, until)
         with self._lock:
             records = [record for id_, record in self._records.items() if after < id_ and (id_ <= until or not until)]
-        return [Entry(one.id, one.key, one.version, one.digest) for one in sorted(records, key=lambda record: record.id)]
+        return [_entry(one) for one in sorted(records, key=lambda record: record.id)]
+
+    def of_digests(self, digests: Sequence[str], deadline: Deadline | None = None) -> list[Entry]:
+        _ = self._dim
+        _require_time(deadline)
+        wanted = set(distinct_digests(digests))
+        return [entry for entry in self._between("", "") if entry.digest in wanted][:MAX_WINDOW]
 
     def scan(self, after: str = "") -> Iterator[tuple[list[ImageRecord], Vectors]]:
         _ = self._dim
@@ -129,6 +135,10 @@ class MemoryStore:
         if not self._open or self._model is None:
             raise StoreUnavailable("the vector store is not open", reason="closed")
         return self._model[1]
+
+
+def _entry(record: ImageRecord) -> Entry:
+    return Entry(record.id, record.key, record.version, record.digest, phash=record.phash)
 
 
 def _require_time(deadline: Deadline | None) -> None:

@@ -1,6 +1,7 @@
 """What every store checks alike, before anything is sent or written: a value that passes is accepted by each of them."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,8 +11,13 @@ from ml_api.errors import InvalidInput
 from ml_api.records import ImageRecord, Vectors, is_image_id
 from ml_api.vectors.base import MAX_KEY_BYTES, MAX_METADATA_BYTES, MAX_WINDOW
 
-MAX_VERSION_BYTES = 512
+MAX_VERSION_BYTES = 480
 DIGEST_CHARS = 64
+MAX_HASH_BYTES = 32
+"""Of the perceptual hash, with what separates it from the version."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_HASH = re.compile(r"([0-9a-f]{16})?")
 
 
 def distinct_ids(ids: Sequence[str]) -> list[str]:
@@ -20,6 +26,14 @@ def distinct_ids(ids: Sequence[str]) -> list[str]:
         if not is_image_id(text):
             raise ValueError(f"{text!r} is not an image id (32 hex digits)")
     return list(dict.fromkeys(ids))
+
+
+def distinct_digests(digests: Sequence[str]) -> list[str]:
+    """Without repetitions. Raises ValueError for a digest that is not 64 hex digits, for the reason of `distinct_ids`."""
+    for text in digests:
+        if not _DIGEST.fullmatch(text):
+            raise ValueError(f"{text!r} is not a digest (64 hex digits)")
+    return list(dict.fromkeys(digests))
 
 
 def check_bounds(after: str, until: str) -> None:
@@ -49,6 +63,8 @@ def check_records(records: Sequence[ImageRecord], vectors: Vectors, dim: int) ->
     for record in records:
         if len(record.version.encode()) > MAX_VERSION_BYTES or len(record.digest) > DIGEST_CHARS:
             raise ValueError(f"version or digest of {record.key!r} is too long")
+        if not _HASH.fullmatch(record.phash):
+            raise InvalidInput(f"the perceptual hash of {record.key!r} is not 16 hex digits")
         _check_key(record.key)
     return [plain_metadata(record.key, record.metadata) for record in records]
 

@@ -234,6 +234,37 @@ def test_entries_name_every_image_once(store):
     assert set(entries) == {Entry(one.id, one.key, one.version, one.digest) for one in records}
 
 
+def test_a_perceptual_hash_is_kept_with_its_record_whatever_the_version(store):
+    hashed = [
+        record("hashed", phash="0123456789abcdef"),
+        record("hashed, of no version", version="", phash="f" * 16),
+        record("of an odd version", version="a\x1fb\x1f"),
+        record("of an odd version, hashed", version="\x1f\x1f", phash="0" * 16),
+        record("of a long version", version="v" * 480, phash="a" * 16),
+        record("not hashed"),
+    ]
+    store.upsert(hashed, unit_vectors(len(hashed)))
+    assert store.get([one.id for one in hashed]) == {one.id: one for one in hashed}
+    expected = {Entry(one.id, one.key, one.version, one.digest, phash=one.phash) for one in hashed}
+    assert set(store.entries()) == expected
+    with pytest.raises(InvalidInput, match="perceptual hash of 'wrong' is not 16 hex digits"):
+        store.upsert([record("wrong", phash="xyz")], unit_vectors(1))
+
+
+def test_images_are_found_by_the_digests_of_their_files(store):
+    records = [record(f"copy {number}", digest="ab"[number % 2] * 64) for number in range(7)]
+    records += [record("alone", digest="c" * 64), record("asked for by nobody", digest="e" * 64)]
+    store.upsert(records, unit_vectors(len(records)))
+    store.delete([records[0].id])
+    found = store.of_digests(["a" * 64, "c" * 64, "f" * 64, "a" * 64])
+    assert [entry.id for entry in found] == sorted(one.id for one in records[1:] if one.digest[0] in "ac")
+    assert {entry.digest for entry in found} == {"a" * 64, "c" * 64}
+    assert store.of_digests([]) == []
+    for hostile in ("x", "'] or id > '", "A" * 64):
+        with pytest.raises(ValueError, match="64 hex digits"):
+            store.of_digests([hostile])
+
+
 def test_entries_come_in_the_order_of_ids_between_two_bounds(store):
     records, vectors = gallery(300)
     store.upsert(records, vectors)

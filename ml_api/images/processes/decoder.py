@@ -69,7 +69,7 @@ class ProcessDecoder:
     def decode(self, data: bytes, fit: Fit, deadline: Deadline | None = None) -> FittedImage:
         result, made = self._made(data, fit.edge_px, deadline, fit)
         pixels = np.frombuffer(made, np.uint8).reshape(result.shape)
-        return FittedImage(pixels, result.format, result.width, result.height)
+        return FittedImage(pixels, result.format, result.width, result.height, result.phash)
 
     def thumbnail(self, data: bytes, edge_px: int, deadline: Deadline | None = None) -> bytes:
         return self._made(data, edge_px, deadline)[1]

@@ -9,7 +9,7 @@ from pymilvus import CollectionSchema, DataType, MilvusClient
 
 from ml_api.records import Entry, ImageRecord, Vectors
 from ml_api.vectors.base import MAX_KEY_BYTES
-from ml_api.vectors.validation import DIGEST_CHARS, MAX_VERSION_BYTES
+from ml_api.vectors.validation import DIGEST_CHARS, MAX_HASH_BYTES, MAX_VERSION_BYTES
 
 ID_CHARS = 32
 VECTOR = "vector"
@@ -22,6 +22,11 @@ CHUNK_BYTES = 16 * 2**20
 ROW_OVERHEAD_BYTES = 256
 """Id, digest, numbers and framing of one row, generously."""
 
+HASH_MARK = "\x1f"
+"""Before the perceptual hash, which stands behind the version in its field. Collections made before there were hashes have no
+field for it, neither Milvus Lite nor servers before 2.6 can add one, and every listing reads this field anyway. The hash of a row
+that has none is not known."""
+
 Row = dict[str, Any]
 
 
@@ -29,7 +34,7 @@ def collection_schema(dim: int) -> CollectionSchema:
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=ID_CHARS)
     schema.add_field("key", DataType.VARCHAR, max_length=MAX_KEY_BYTES)
-    schema.add_field("version", DataType.VARCHAR, max_length=MAX_VERSION_BYTES)
+    schema.add_field("version", DataType.VARCHAR, max_length=MAX_VERSION_BYTES + MAX_HASH_BYTES)
     schema.add_field("digest", DataType.VARCHAR, max_length=DIGEST_CHARS)
     schema.add_field("width", DataType.INT64)
     schema.add_field("height", DataType.INT64)
@@ -45,7 +50,7 @@ def rows_of(records: Sequence[ImageRecord], metadata: Sequence[Mapping[str, Any]
         record.id: {
             "id": record.id,
             "key": record.key,
-            "version": record.version,
+            "version": _with_hash(record),
             "digest": record.digest,
             "width": record.width,
             "height": record.height,
@@ -80,20 +85,34 @@ def chunks(rows: Sequence[Row]) -> Iterator[tuple[list[Row], int]]:
 
 
 def entry_of(row: Mapping[str, Any]) -> Entry:
-    return Entry(row["id"], row["key"], row["version"], row["digest"])
+    version, phash = _without_hash(row["version"])
+    return Entry(row["id"], row["key"], version, row["digest"], phash=phash)
 
 
 def record_of(row: Mapping[str, Any]) -> ImageRecord:
+    version, phash = _without_hash(row["version"])
     return ImageRecord(
         id=row["id"],
         key=row["key"],
-        version=row["version"],
+        version=version,
         digest=row["digest"],
+        phash=phash,
         width=int(row["width"]),
         height=int(row["height"]),
         indexed_at=float(row["indexed_at"]),
         metadata=row["metadata"],
     )
+
+
+def _with_hash(record: ImageRecord) -> str:
+    """Marked also without a hash if the version holds a mark itself."""
+    marked = record.phash or HASH_MARK in record.version
+    return f"{record.version}{HASH_MARK}{record.phash}" if marked else record.version
+
+
+def _without_hash(stored: str) -> tuple[str, str]:
+    version, mark, phash = stored.rpartition(HASH_MARK)
+    return (version, phash) if mark else (stored, "")
 
 
 def vector_of(row: Mapping[str, Any]) -> npt.NDArray[np.float32]:

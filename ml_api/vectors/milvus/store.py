@@ -13,7 +13,7 @@ from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.metrics import Metrics
 from ml_api.records import Entry, Hit, ImageRecord, Vectors
-from ml_api.vectors.base import Generation, SearchOptions
+from ml_api.vectors.base import MAX_WINDOW, Generation, SearchOptions
 from ml_api.vectors.milvus import schema
 from ml_api.vectors.milvus.calls import OpenCollection
 from ml_api.vectors.milvus.collection import SOURCE, CollectionSpec
@@ -22,7 +22,9 @@ from ml_api.vectors.milvus.exact import ExactSearch, Ranked
 from ml_api.vectors.milvus.generations import MilvusGenerations
 from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.opening import Opening
-from ml_api.vectors.validation import check_bounds, check_page, check_records, check_vectors, distinct_ids
+from ml_api.vectors.validation import check_bounds, check_page, check_records, check_vectors, distinct_digests, distinct_ids
+
+DIGESTS_AT_ONCE = 1000
 
 IDS_AT_ONCE = 256
 """Most records asked for by id in one message; each can carry 64 KB of metadata."""
@@ -143,6 +145,20 @@ class MilvusStore:
         check_page(limit)
         check_bounds(after, "")
         return list(map(schema.entry_of, self._open_now().page("page", schema.ENTRY_FIELDS, limit, after, deadline=deadline)))
+
+    def of_digests(self, digests: Sequence[str], deadline: Deadline | None = None) -> list[Entry]:
+        found: list[Entry] = []
+        for some in _batches(distinct_digests(digests), DIGESTS_AT_ONCE):
+            rows = self._open_now().query(
+                "of_digests",
+                deadline,
+                filter=f"digest in {json.dumps(some)}",
+                limit=MAX_WINDOW,
+                output_fields=schema.ENTRY_FIELDS,
+                consistency_level="Session",
+            )
+            found += map(schema.entry_of, rows)
+        return sorted(found, key=lambda entry: entry.id)[:MAX_WINDOW]
 
     def scan(self, after: str = "") -> Iterator[tuple[list[ImageRecord], Vectors]]:
         check_bounds(after, "")

@@ -6,6 +6,7 @@ import os
 import shutil
 import unicodedata
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -190,6 +191,21 @@ def test_metadata_that_cannot_be_stored_are_reported_and_the_image_is_indexed(wo
     [problem] = report.problems
     assert "a.png" in problem
     assert world.store.get([image_id("a.png")])[image_id("a.png")].metadata == {}
+
+
+def test_a_picture_of_an_earlier_version_gets_its_perceptual_hash_when_its_file_is_read_again(world):
+    path = world.draw("a.png")
+    world.sync()
+    [hashed] = world.store.entries()
+    assert len(hashed.phash) == 16
+    record = replace(world.store.get([hashed.id])[hashed.id], phash="")
+    world.store.upsert([record], world.store.vectors([hashed.id])[hashed.id][None])
+    world.encoder.batches.clear()
+    os.utime(path, (1, 1))
+    world.sync()
+    [again] = world.store.entries()
+    assert again.phash == hashed.phash
+    assert world.encoder.batches == []
 
 
 def test_a_removed_file_is_removed(world):

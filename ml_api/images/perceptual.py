@@ -1,0 +1,100 @@
+"""A perceptual hash: the signs of a picture's lowest frequencies, 63 bits that hardly change when it is recompressed, resized or
+turned grey.
+
+As pHash (Zauner, 2010) it is made of the discrete cosine transform of a small grey picture; but each bit says whether a
+coefficient is above 0, not above the median. So the hashes of the picture mirrored and turned by quarters follow from the hash
+itself: mirroring changes the signs of the odd frequencies along an axis, turning swaps the axes (PDQ does the same with its
+coefficients). Two pictures are compared in all eight positions, and only one hash is stored.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+HASH_CHARS: Final = 16
+HASH_BITS: Final = 63
+"""The mean brightness, the first of the 64 coefficients, does not count."""
+_EDGE_PX: Final = 32
+_SIDE: Final = 8
+_NOISE: Final = 1.0
+"""Smaller coefficients are what compression leaves of a flat picture, and count as 0."""
+
+Bits = npt.NDArray[np.bool_]
+"""Shape (8, 8): whether the coefficient of the vertical frequency (row) and the horizontal one (column) is positive."""
+
+
+class Turn(StrEnum):
+    """How one picture has to be turned to look like the other."""
+
+    NONE = "none"
+    MIRRORED = "mirrored"
+    UPSIDE_DOWN = "upside-down"
+    """Mirrored top to bottom."""
+    ROTATED_180 = "rotated-180"
+    TRANSPOSED = "transposed"
+    """Mirrored at the diagonal from the top left."""
+    ROTATED_90 = "rotated-90"
+    """Counterclockwise, as all of these."""
+    ROTATED_270 = "rotated-270"
+    TRANSVERSED = "transversed"
+    """Mirrored at the other diagonal."""
+
+
+def perceptual_hash(image: Image.Image) -> str:
+    """Of an RGB image, upright: HASH_CHARS hex digits. A picture of one colour has the hash of zeros."""
+    small = image.resize((_EDGE_PX, _EDGE_PX), Image.Resampling.BOX, reducing_gap=2.0)
+    grey = np.asarray(small.convert("L"), dtype=np.float32)
+    lowest = _COSINES @ grey @ _COSINES.T
+    lowest[0, 0] = 0
+    return _text(lowest > _NOISE)
+
+
+@lru_cache(maxsize=4096)
+def turned(phash: str) -> tuple[tuple[Turn, int], ...]:
+    """The hashes of the picture turned in each way, as numbers."""
+    upright = _bits(phash)
+    return tuple((turn, int(_text(turn_bits(upright)), 16)) for turn, turn_bits in _TURNS.items())
+
+
+def distance(one: str, other: str) -> tuple[int, Turn]:
+    """How many bits, of HASH_BITS, differ, and how `one` has to be turned for so few: 0 for pictures that look the same, some 28 at
+    random."""
+    number = int(other, 16)
+    return min(((hashed ^ number).bit_count(), turn) for turn, hashed in turned(one))
+
+
+def _cosines() -> npt.NDArray[np.float32]:
+    """The rows of the orthonormal DCT-II of _EDGE_PX values for the _SIDE lowest frequencies."""
+    frequency, position = np.arange(_SIDE)[:, None], np.arange(_EDGE_PX)[None, :]
+    rows = np.cos(np.pi * (2 * position + 1) * frequency / (2 * _EDGE_PX)) * np.sqrt(2 / _EDGE_PX)
+    rows[0] /= np.sqrt(2)
+    return np.asarray(rows, dtype=np.float32)
+
+
+def _text(bits: Bits) -> str:
+    return np.packbits(bits).tobytes().hex()
+
+
+def _bits(phash: str) -> Bits:
+    return np.unpackbits(np.frombuffer(bytes.fromhex(phash), np.uint8)).reshape(_SIDE, _SIDE).astype(bool)
+
+
+_COSINES: Final = _cosines()
+_ODD_COLUMNS: Final = np.tile(np.arange(_SIDE) % 2 == 1, (_SIDE, 1))
+_ODD_ROWS: Final = _ODD_COLUMNS.T
+_TURNS: Final[dict[Turn, Callable[[Bits], Bits]]] = {
+    Turn.NONE: lambda bits: bits,
+    Turn.MIRRORED: lambda bits: bits ^ _ODD_COLUMNS,
+    Turn.UPSIDE_DOWN: lambda bits: bits ^ _ODD_ROWS,
+    Turn.ROTATED_180: lambda bits: bits ^ _ODD_ROWS ^ _ODD_COLUMNS,
+    Turn.TRANSPOSED: lambda bits: bits.T,
+    Turn.ROTATED_90: lambda bits: bits.T ^ _ODD_ROWS,
+    Turn.ROTATED_270: lambda bits: bits.T ^ _ODD_COLUMNS,
+    Turn.TRANSVERSED: lambda bits: bits.T ^ _ODD_ROWS ^ _ODD_COLUMNS,
+}
+"""Of the positive bit of a coefficient; the mean brightness is in an even row and column, so that its 0 stays."""

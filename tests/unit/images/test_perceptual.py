@@ -1,0 +1,89 @@
+"""The perceptual hash: what leaves it as it is, what turns it, what changes it."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml_api.images import ImageLimits, InlineDecoder, Reduced
+from ml_api.images.perceptual import HASH_BITS, HASH_CHARS, Turn, distance, perceptual_hash
+
+TURNS = {
+    Turn.MIRRORED: Image.Transpose.FLIP_LEFT_RIGHT,
+    Turn.UPSIDE_DOWN: Image.Transpose.FLIP_TOP_BOTTOM,
+    Turn.ROTATED_90: Image.Transpose.ROTATE_90,
+    Turn.ROTATED_180: Image.Transpose.ROTATE_180,
+    Turn.ROTATED_270: Image.Transpose.ROTATE_270,
+    Turn.TRANSPOSED: Image.Transpose.TRANSPOSE,
+    Turn.TRANSVERSED: Image.Transpose.TRANSVERSE,
+}
+
+
+def scene(seed, size=(320, 240)):
+    """Smooth hills and valleys of colour, as photographs have them."""
+    small = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    return Image.fromarray(small).resize(size, Image.Resampling.BICUBIC)
+
+
+def jpeg(image, quality):
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
+def test_a_hash_is_sixteen_hex_digits_of_which_the_brightness_is_none():
+    phash = perceptual_hash(scene(1))
+    assert len(phash) == HASH_CHARS
+    assert not int(phash, 16) >> HASH_BITS
+    brighter = scene(1).point(lambda value: value // 2 + 60)
+    assert distance(phash, perceptual_hash(brighter))[0] <= 3
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_recompressed_resized_and_grey_pictures_keep_their_hash(seed):
+    picture = scene(seed)
+    changed = {
+        "recompressed": Image.open(io.BytesIO(jpeg(picture, 30))).convert("RGB"),
+        "smaller": picture.resize((120, 90), Image.Resampling.LANCZOS),
+        "larger": picture.resize((1000, 750), Image.Resampling.BICUBIC),
+        "grey": picture.convert("L").convert("RGB"),
+        "stretched": picture.resize((240, 320), Image.Resampling.BICUBIC),
+    }
+    for name, other in changed.items():
+        bits, turn = distance(perceptual_hash(picture), perceptual_hash(other))
+        assert bits <= 5, name
+        assert turn is Turn.NONE, name
+
+
+@pytest.mark.parametrize(("turn", "transposition"), TURNS.items())
+def test_turned_pictures_are_told_with_their_turn(turn, transposition):
+    for seed in range(5):
+        picture = scene(seed)
+        bits, found = distance(perceptual_hash(picture), perceptual_hash(picture.transpose(transposition)))
+        assert bits <= 3
+        assert found is turn
+
+
+def test_different_pictures_differ_in_any_position():
+    hashes = [perceptual_hash(scene(seed)) for seed in range(40)]
+    nearest = min(distance(one, other)[0] for place, one in enumerate(hashes) for other in hashes[:place])
+    assert nearest > 8
+
+
+@pytest.mark.parametrize("colour", ["white", "black", "red"])
+def test_a_picture_of_one_colour_has_the_hash_of_zeros_even_when_it_was_compressed(colour):
+    flat = Image.new("RGB", (200, 100), colour)
+    for picture in (flat, Image.open(io.BytesIO(jpeg(flat, 20))).convert("RGB")):
+        assert perceptual_hash(picture) == "0" * HASH_CHARS
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 500), (500, 3), (31, 33)])
+def test_a_picture_of_any_size_has_one(size):
+    assert len(perceptual_hash(scene(1, size))) == HASH_CHARS
+
+
+def test_the_decoder_gives_the_hash_of_what_it_decodes():
+    picture = scene(3, (3000, 2000))
+    decoded = InlineDecoder(ImageLimits(10**7, 10**8, 20)).decode(jpeg(picture, 95), Reduced(32))
+    assert distance(decoded.phash, perceptual_hash(picture))[0] <= 2
