@@ -51,6 +51,28 @@ class SyncOutcome(StrEnum):
     FAILED = "failed"
 
 
+class ReasonCode(StrEnum):
+    """Why a sync did not index a file. Where the API refuses an upload for the same reason, its error code."""
+
+    IMAGE_EMPTY = "image-empty"
+    IMAGE_FORMAT = "image-format"
+    IMAGE_TOO_LARGE = "image-too-large"
+    IMAGE_TOO_MANY_PIXELS = "image-too-many-pixels"
+    IMAGE_TOO_ELONGATED = "image-too-elongated"
+    IMAGE_TOO_COSTLY = "image-too-costly"
+    IMAGE_TRUNCATED = "image-truncated"
+    IMAGE_DAMAGED = "image-damaged"
+    INVALID_IMAGE = "invalid-image"
+    INVALID_KEY = "invalid-key"
+    NOT_FOUND = "not-found"
+    """Listed, and gone when it was to be read."""
+    UNREADABLE = "corpus-unavailable"
+    OVERLOADED = "overloaded"
+    NOT_FINITE = "model-not-finite"
+    CHANGED_MEANWHILE = "changed-meanwhile"
+    UNLISTED = "folder-unlisted"
+
+
 METADATA_ENDINGS = (".jsonl", ".csv", ".parquet")
 """Of the names of files with metadata, by which their formats are told."""
 

@@ -76,11 +76,13 @@ def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit
         case "serve":
             _serve(settings)
         case "sync":
-            from ml_api.cli.sync import sync
+            from ml_api.cli.sync import show_plan, sync
             from ml_api.indexing.jobs import SyncOptions
 
-            wanted = {field.name: getattr(options, field.name) for field in fields(SyncOptions)}
-            return sync(settings, SyncOptions(**wanted))
+            wanted = SyncOptions(**{field.name: getattr(options, field.name) for field in fields(SyncOptions)})
+            if options.dry_run:
+                return show_plan(settings, wanted, as_json=options.json)
+            return sync(settings, wanted, options.report)
         case "extract":
             from ml_api.cli.extract import extract
 

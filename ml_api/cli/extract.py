@@ -6,7 +6,7 @@ from pathlib import Path
 from ml_api import tracing
 from ml_api.cli.exits import Exit, stopped
 from ml_api.errors import ModelUnavailable
-from ml_api.indexing.report import SyncReport
+from ml_api.indexing.report import EachFailure, FileOutcome, SyncReport
 from ml_api.settings import Settings
 from ml_api.stopping import Stop
 
@@ -28,7 +28,7 @@ def extract(settings: Settings, target: Path) -> Exit:
                     stop.reached = f"after {report.done:,} of {report.total:,}"
                     progress(report.done)
 
-                report = extraction.run(plan, advance, lambda: stop.signal is not None)
+                report = extraction.run(plan, advance, lambda: stop.signal is not None, EachFailure(_tell_failure))
         _tell(report, target)
         if report.stopped:
             return stopped(stop)
@@ -37,12 +37,14 @@ def extract(settings: Settings, target: Path) -> Exit:
     return Exit.DONE
 
 
+def _tell_failure(file: FileOutcome) -> None:
+    _log.warning("not extracted: %s: %s", file.key, file.reason)
+
+
 def _tell(report: SyncReport, target: Path) -> None:
     for problem in report.coverage.problems():
         _log.warning("not listed: %s", problem)
     for problem in report.problems:
         _log.warning("metadata: %s", problem)
-    for failure in report.failures:
-        _log.warning("not extracted: %s: %s", failure.key, failure.reason)
     how = "stopped after" if report.stopped else "done in"
     _log.info("extract %s %.1f s: %s, to %s", how, report.seconds, report.summary(), target)

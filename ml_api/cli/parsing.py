@@ -31,6 +31,8 @@ def parse(arguments: Sequence[str] | None) -> tuple[Options, dict[str, Given], l
     parser = _parser()
     arguments = sys.argv[1:] if arguments is None else arguments
     options, unknown = parser.parse_known_args(arguments)
+    if getattr(options, "json", False) and not options.dry_run:
+        parser.error("--json is for --dry-run; --report FILE writes what a sync did as JSON")
     given = {
         field: Given(option_name(field), str(value)) for field, value in vars(options).items() if field in Settings.model_fields
     }
@@ -85,6 +87,12 @@ def _parser() -> argparse.ArgumentParser:
     sync.add_argument("--allow-removals", action="store_true", help="continue if more than a fifth of the index would be removed")
     sync.add_argument("--replace", action="store_true", help="replace the indexed folder by this one")
     sync.add_argument("--retry-failed", action="store_true", help="read unchanged files again that failed before")
+    instead = sync.add_mutually_exclusive_group()
+    instead.add_argument("--dry-run", action="store_true", help="show what a sync would do, and change nothing")
+    instead.add_argument(
+        "--report", type=Path, metavar="FILE", help="write the files that were not unchanged to FILE, as JSON lines"
+    )
+    sync.add_argument("--json", action="store_true", help="with --dry-run: print JSON")
     written = "the file: .parquet, .jsonl, .csv, .avro, or without an ending a folder of NumPy arrays"
     extract = command("extract", "write the vectors of a folder of images to a file, without a vector store")
     extract.add_argument("file", type=Path, metavar="FILE", help=written)

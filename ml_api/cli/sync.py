@@ -3,10 +3,12 @@
 A service that runs with the same collection does the work and is followed; without one it is done here.
 """
 
+import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Final
 
 from ml_api import tracing
@@ -14,23 +16,36 @@ from ml_api.cli.exits import Exit, stopped
 from ml_api.errors import ConfigError, DatabaseUnavailable, ModelUnavailable, SyncRefused, Unavailable
 from ml_api.indexing.jobs import Job, Jobs, SyncOptions
 from ml_api.indexing.presence import Presence, Watch
-from ml_api.indexing.report import Failure, SyncReport, tell
+from ml_api.indexing.report import EachFailure, FileOutcome, JsonLines, Report, Reports, SyncReport, tell, tell_failure
 from ml_api.indexing.runner import carry_out
+from ml_api.indexing.tasks import AT_ONCE
 from ml_api.progress import show_progress
-from ml_api.services import corpus_of, database_of, open_indexer, target_of
+from ml_api.services import corpus_of, database_of, open_indexer, preview_sync, target_of
 from ml_api.settings import Settings, environment_name
 from ml_api.stopping import Stop
-from ml_api.vocabulary import JobState, SyncOutcome
+from ml_api.vocabulary import JobState, ReasonCode, SyncOutcome
 
 LOOK_EVERY_S: Final = 0.2
 AWAY_S: Final = 60.0
 """How long a database that is away is waited for."""
-FILES_AT_ONCE: Final = 500
 
 _log = logging.getLogger(__name__)
 
 
-def sync(settings: Settings, options: SyncOptions) -> Exit:
+def sync(settings: Settings, options: SyncOptions, report_file: Path | None = None) -> Exit:
+    with ExitStack() as opened:
+        files = Reports(*([opened.enter_context(closing(JsonLines(report_file.expanduser())))] if report_file else []))
+        return _sync(settings, options, files)
+
+
+def show_plan(settings: Settings, options: SyncOptions, *, as_json: bool) -> Exit:
+    """`--dry-run`."""
+    found = preview_sync(settings, options)
+    print(json.dumps(found.as_json(), ensure_ascii=False) if as_json else "\n".join(found.lines()))  # noqa: T201 - its output
+    return Exit.DONE
+
+
+def _sync(settings: Settings, options: SyncOptions, files: Report) -> Exit:
     with Stop() as stop, tracing.on_behalf_of([tracing.run_origin()]), closing(database_of(settings)) as database:
         jobs = Jobs(database, target_of(settings), corpus_of(settings).location)
         taker = _Taker(settings, jobs, Watch(database))
@@ -41,13 +56,13 @@ def sync(settings: Settings, options: SyncOptions) -> Exit:
             if job.state is JobState.QUEUED and not taker.is_there():
                 with closing(Presence(database, jobs.target, jobs.corpus)) as presence:
                     if (claimed := jobs.claim(presence.name)) is not None:
-                        return _run_here(settings, jobs, claimed, stop)
+                        return _run_here(settings, jobs, claimed, stop, files)
             over = _follow(jobs, job, taker, stop, is_ours=is_ours)
             if over is not None:
-                return _ended(jobs, over, stop)
+                return _ended(jobs, over, stop, files)
 
 
-def _run_here(settings: Settings, jobs: Jobs, job: Job, stop: Stop) -> Exit:
+def _run_here(settings: Settings, jobs: Jobs, job: Job, stop: Stop, files: Report) -> Exit:
     with ExitStack() as shown:
         bars: list[Callable[[int], None]] = []
 
@@ -64,8 +79,9 @@ def _run_here(settings: Settings, jobs: Jobs, job: Job, stop: Stop) -> Exit:
             lambda options: open_indexer(settings, retry_failed=options.retry_failed),
             lambda: stop.signal is not None,
             advance,
+            files,
         )
-    tell(report.as_json(), report.failures)
+    tell(report.as_json())
     if report.stopped:
         return _stopped(stop, "it was cancelled")
     if report.model_failed:
@@ -144,11 +160,12 @@ def _follow(jobs: Jobs, job: Job, taker: _Taker, stop: Stop, *, is_ours: bool) -
             time.sleep(LOOK_EVERY_S)
 
 
-def _ended(jobs: Jobs, job: Job, stop: Stop) -> Exit:
+def _ended(jobs: Jobs, job: Job, stop: Stop, files: Report) -> Exit:
     if job.active:
         return stopped(stop, f"sync {job.id} goes on without this command")
     if job.report:
-        tell(job.report, _failures(jobs, job.id))
+        _pass_on(jobs, job.id, Reports(EachFailure(tell_failure), files))
+        tell(job.report)
     match job.state:
         case JobState.SUCCEEDED:
             return Exit.DONE
@@ -159,11 +176,14 @@ def _ended(jobs: Jobs, job: Job, stop: Stop) -> Exit:
     raise Unavailable(job.error)
 
 
-def _failures(jobs: Jobs, job: int) -> Iterator[Failure]:
+def _pass_on(jobs: Jobs, job: int, files: Report) -> None:
+    """What the database has of single files."""
     after = -1
-    while files := jobs.files(job, SyncOutcome.FAILED, after, FILES_AT_ONCE):
-        yield from (Failure(file.key, file.reason) for file in files)
-        after = files[-1].number
+    while rows := jobs.files(job, None, after, AT_ONCE):
+        files.write(
+            [FileOutcome(row.key, SyncOutcome(row.outcome), ReasonCode(row.code) if row.code else None, row.reason) for row in rows]
+        )
+        after = rows[-1].number
 
 
 def _stopped(stop: Stop, why: str) -> Exit:

@@ -87,9 +87,12 @@ class Coverage:
 
     def hides(self, key: str) -> bool:
         """Whether the file may exist although it was not listed: it, or a folder above it, could not be read."""
-        if not self.unlisted:
-            return False
-        return key in self.unlisted or any(f"{folder}/" in self.unlisted for folder in _folders_above(key))
+        return bool(self.unlisted) and self.reason(key) is not None
+
+    def reason(self, key: str) -> str | None:
+        """Why the file, or a folder above it, could not be read; None if it could."""
+        places = (key, *(f"{folder}/" for folder in _folders_above(key)))
+        return next((self.unlisted[place] for place in places if place in self.unlisted), None)
 
 
 class Corpus(Protocol):

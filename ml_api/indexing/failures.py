@@ -1,57 +1,103 @@
-"""Files that could not be indexed, stored between syncs: the same bytes under the same limits fail again.
+"""Files that could not be indexed, kept in the database between syncs: the same bytes under the same limits fail again.
 
-Kept in a small file, written whole or not at all. Losing it costs another look at those files, and nothing else.
+Losing them costs another look at those files, and nothing else.
 """
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ml_api.files import write_whole
+from sqlalchemy import delete, select
+
+from ml_api.corpus.base import CorpusFile
+from ml_api.database import Database
+from ml_api.database.tables import FailureRow
+from ml_api.errors import DatabaseUnavailable
+from ml_api.indexing.tasks import AT_ONCE, Reason, batches
+from ml_api.vocabulary import ReasonCode
 
 _log = logging.getLogger(__name__)
 
 
 class Failures:
+    """None is known, and none is remembered."""
+
+    def known(self, files: Sequence[CorpusFile]) -> Mapping[str, Reason]:  # noqa: ARG002 - for those who know some
+        """Why files cannot be indexed, by key; those of other versions may. Raises DatabaseUnavailable."""
+        return {}
+
+    def note(self, files: Iterable[tuple[CorpusFile, Reason]]) -> None:
+        """Remember them. That this fails is logged, as the files are only read again."""
+
+    def forget_others(self, still: Callable[[Sequence[str]], set[str]]) -> None:
+        """Forget files that are gone, or that will be tried again. `still` picks the keys to keep. Raises DatabaseUnavailable."""
+
+
+class StoredFailures(Failures):
     """By key, the file's version and why it failed. They hold for the limits and decoders in `made_with` only.
 
-    Without a `path` they are forgotten with the process.
+    With `retry` none is known, and each file is tried again.
     """
 
-    def __init__(self, path: Path | None = None, made_with: str = "") -> None:
-        self._path = path
+    def __init__(self, database: Database, corpus: str, made_with: str, *, retry: bool = False) -> None:
+        """`corpus` is its location."""
+        self._database = database
+        self._corpus = corpus
         self._made_with = made_with
-        self._known: dict[str, tuple[str, str]] = _read(path, made_with) if path is not None else {}
+        self._retry = retry
 
-    def reason(self, key: str, version: str) -> str | None:
-        """The stored reason why this version of the file cannot be indexed, if any."""
-        known = self._known.get(key)
-        return known[1] if known is not None and known[0] == version else None
+    def known(self, files: Sequence[CorpusFile]) -> Mapping[str, Reason]:
+        if self._retry or not files:
+            return {}
+        versions = {file.key: file.version for file in files}
+        with self._database.read() as session:
+            rows = session.scalars(
+                select(FailureRow).where(
+                    FailureRow.corpus == self._corpus, FailureRow.made_with == self._made_with, FailureRow.key.in_(versions)
+                )
+            )
+            return {row.key: Reason(ReasonCode(row.code), row.reason) for row in rows if versions[row.key] == row.version}
 
-    def note(self, key: str, version: str, reason: str) -> None:
-        self._known[key] = (version, reason)
-
-    def keep(self, still: Callable[[str], bool]) -> None:
-        """Forget files that no longer exist."""
-        self._known = {key: known for key, known in self._known.items() if still(key)}
-
-    def save(self) -> None:
-        if self._path is None:
-            return
-        content = {"made_with": self._made_with, "failures": self._known}
+    def note(self, files: Iterable[tuple[CorpusFile, Reason]]) -> None:
         try:
-            write_whole(self._path, json.dumps(content).encode())
-        except OSError as exc:
-            _log.warning("what failed cannot be remembered in %s: %s", self._path, exc.strerror)
+            with self._database.write() as session:
+                for file, reason in files:
+                    row = FailureRow(corpus=self._corpus, key=file.key, version=file.version, made_with=self._made_with)
+                    row.code, row.reason = reason.code, reason.text
+                    session.merge(row)
+        except DatabaseUnavailable as exc:
+            _log.warning("what failed cannot be remembered: %s", exc.detail)
+
+    def forget_others(self, still: Callable[[Sequence[str]], set[str]]) -> None:
+        after = ""
+        while True:
+            with self._database.read() as session:
+                of_corpus = select(FailureRow.key).where(FailureRow.corpus == self._corpus, FailureRow.key > after)
+                keys = list(session.scalars(of_corpus.order_by(FailureRow.key).limit(AT_ONCE)))
+            if not keys:
+                return
+            gone = set(keys) - still(keys)
+            if gone:
+                with self._database.write() as session:
+                    session.execute(delete(FailureRow).where(FailureRow.corpus == self._corpus, FailureRow.key.in_(gone)))
+            after = keys[-1]
+
+    def take_over(self, path: Path) -> None:
+        """Move here what earlier versions of this program kept in a file."""
+        found = _read(path, self._made_with)
+        for some in batches(found.items(), AT_ONCE):
+            self.note((CorpusFile(key, version), Reason(ReasonCode.INVALID_IMAGE, text)) for key, (version, text) in some)
+        path.unlink(missing_ok=True)
 
 
-def _read(path: Path, made_with: str) -> dict[str, tuple[str, str]]:
+def _read(path: Path, made_with: str) -> Mapping[str, tuple[str, str]]:
     try:
         content = json.loads(path.read_text())
         if content["made_with"] != made_with:
             return {}
-        return {str(key): (str(version), str(reason)) for key, (version, reason) in content["failures"].items()}
+        found = {str(key): (str(version), str(reason)) for key, (version, reason) in content["failures"].items()}
+        return {key: known for key, known in found.items() if key.isprintable()}  # a name that is not UTF-8 fails without a look
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:

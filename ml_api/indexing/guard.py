@@ -3,7 +3,6 @@
 Each kind of accident has an option of its own, so that an option in a nightly job permits nothing else.
 """
 
-from collections import Counter
 from dataclasses import dataclass
 
 from ml_api.errors import SyncRefused
@@ -28,35 +27,44 @@ class Consent:
 
 
 def check(plan: Plan, source: str, consent: Consent) -> None:
-    """Raises SyncRefused with the plan and the option to continue. `source` is the corpus that was indexed before, if any."""
+    """Raises SyncRefused with the words of `objection`, if there is one."""
+    if words := objection(plan, source, consent):
+        raise SyncRefused(words)
+
+
+def objection(plan: Plan, source: str, consent: Consent) -> str:
+    """Why the plan looks like an accident, and the option to continue; empty if it does not.
+
+    `source` is the corpus that was indexed before, if any.
+    """
     indexed = plan.indexed
     if indexed and plan.found_nothing and not consent.empty:
         seen = f" ({plan.coverage.summary()})" if plan.coverage.passed_over else ""
-        raise SyncRefused(
+        return (
             f"{plan.location} holds no images{seen}, but {indexed:,} are indexed: is the folder mounted? Nothing was changed. "
             "To empty the index on purpose, add --allow-empty"
         )
     if source and source != plan.location and (plan.removed or plan.replaced) and not consent.replace:
-        raise SyncRefused(
+        return (
             f"the index holds the images of {source}, not of {plan.location}: the plan was to {_told(plan)}. "
             "Nothing was changed. To index this folder in place of the other, add --replace; to keep both, name another collection"
         )
-    lost = len(plan.removed) - plan.moved
+    lost = plan.removed - plan.moved
     if lost > max(FEW, indexed / PARTS) and not (consent.removals or consent.replace or plan.found_nothing):
-        raise SyncRefused(
+        return (
             f"{lost:,} of the {indexed:,} images indexed are no longer in {plan.location} ({_where(plan)}): is all of it mounted? "
             f"The plan was to {_told(plan)}. Nothing was changed. To remove them on purpose, add --allow-removals"
         )
+    return ""
 
 
 def _told(plan: Plan) -> str:
-    added = len(plan.tasks) - plan.replaced
-    steps = ((added, "add"), (plan.replaced, "read again"), (len(plan.removed), "remove"), (plan.unchanged, "keep"))
+    steps = ((plan.new, "add"), (plan.replaced, "read again"), (plan.removed, "remove"), (plan.unchanged, "keep"))
     return ", ".join(f"{what} {number:,}" for number, what in steps if number)
 
 
 def _where(plan: Plan) -> str:
     """The top-level folders with most removals."""
-    folders = Counter(entry.key.partition("/")[0] + "/" if "/" in entry.key else "outside any folder" for entry in plan.removed)
-    shown = [f"{folder} {number:,}" for folder, number in folders.most_common(FOLDERS_SHOWN)]
+    folders = plan.ledger.removed_folders(FOLDERS_SHOWN + 1)
+    shown = [f"{folder or 'outside any folder'} {number:,}" for folder, number in folders[:FOLDERS_SHOWN]]
     return ", ".join(shown) + (", …" if len(folders) > FOLDERS_SHOWN else "")

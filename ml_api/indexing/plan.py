@@ -1,8 +1,7 @@
 """The plan of a sync: compares file listings with stored entries. Reads no image and needs no model."""
 
 import logging
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -11,9 +10,12 @@ from ml_api.corpus.base import Corpus, CorpusFile, Coverage, is_image
 from ml_api.corpus.metadata import FieldType, Metadata, fingerprint
 from ml_api.errors import InvalidInput
 from ml_api.indexing.failures import Failures
+from ml_api.indexing.ledger import Ledger
+from ml_api.indexing.tasks import AT_ONCE, Fate, Reason, Task, batches
 from ml_api.records import Entry
-from ml_api.vectors.base import VectorStore
+from ml_api.vectors.base import MAX_KEY_BYTES, VectorStore
 from ml_api.vectors.validation import plain_metadata
+from ml_api.vocabulary import ReasonCode
 
 FIELDS_SHOWN = 50
 
@@ -21,26 +23,22 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """A file to read, and the entry stored under its key, if any."""
-
-    key: str
-    version: str
-    metadata: Mapping[str, Any]
-    stored: Entry | None
-    file_version: str
-    """The version of the bytes, without the metadata's part."""
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
+    """What a sync is to do: its numbers here, the files and entries in `ledger`. Close it, or run it."""
+
     location: str
-    tasks: list[Task]
-    failed: list[tuple[Task, str]]
-    """Files that are known to fail, with the reasons; they are not read."""
-    removed: list[Entry]
-    reusable: Mapping[str, Entry]
-    """By digest, entries whose vectors this sync does not change, so that equal bytes need no second embedding."""
+    ledger: Ledger
+    new: int
+    """Files to read whose keys are not stored."""
+    replaced: int
+    """The number of indexed images that have to be read again."""
+    failed: int
+    """Files that are known to fail; they are not read."""
+    failed_stored: int
+    """Those of them that are stored all the same."""
+    removed: int
+    moved: int
+    """The number of removed images that were probably moved; see `Ledger.likely_moves`."""
     unchanged: int
     unlisted: int
     """Entries that stay although their files were not listed, because a folder above them could not be."""
@@ -48,76 +46,132 @@ class Plan:
     problems: tuple[str, ...]
 
     @property
+    def to_read(self) -> int:
+        return self.new + self.replaced
+
+    @property
     def total(self) -> int:
         """The number of files and entries of this sync."""
-        return len(self.tasks) + len(self.failed) + len(self.removed) + self.unchanged + self.unlisted
+        return self.to_read + self.failed + self.removed + self.unchanged + self.unlisted
 
     @property
     def found_nothing(self) -> bool:
-        return self.total == len(self.removed)
-
-    @property
-    def replaced(self) -> int:
-        """The number of indexed images that have to be read again."""
-        return sum(task.stored is not None for task in self.tasks)
+        return self.total == self.removed
 
     @property
     def indexed(self) -> int:
         """The number of images in the index."""
-        failed = sum(task.stored is not None for task, _ in self.failed)
-        return len(self.removed) + self.replaced + failed + self.unchanged + self.unlisted
+        return self.removed + self.replaced + self.failed_stored + self.unchanged + self.unlisted
 
-    @property
-    def moved(self) -> int:
-        """The number of removed images that were probably moved: a new file has their size and time, to the nanosecond."""
-        new = Counter(task.file_version for task in self.tasks if task.stored is None)
-        gone = Counter(version for entry in self.removed for version in _file_versions(entry) if version in new)
-        return (new & gone).total()
+    def still_failing(self, keys: Sequence[str]) -> set[str]:
+        """Those of `keys` that are known to fail, or whose folders could not be listed."""
+        return self.ledger.among_failed(keys) | {key for key in keys if self.coverage.hides(key)}
+
+    def close(self) -> None:
+        self.ledger.close()
 
 
 def make_plan(corpus: Corpus, store: VectorStore, failures: Failures) -> Plan:
-    """Compare. Removes files that no longer exist from `failures`."""
-    with corpus.metadata() as metadata:
-        return _plan(corpus, store, failures, metadata)
+    """Compare. The store is asked before the corpus: a file that both receive meanwhile is then new, and not removed."""
+    ledger = Ledger()
+    try:
+        with corpus.metadata() as metadata:
+            ledger.enter(store.entries())
+            comparison = _Comparison(metadata, failures, ledger)
+            for files in batches(corpus.list(comparison.coverage), AT_ONCE):
+                comparison.take(files)
+            return comparison.plan(corpus.location)
+    except BaseException:
+        ledger.close()
+        raise
 
 
-def _plan(corpus: Corpus, store: VectorStore, failures: Failures, metadata: Metadata) -> Plan:
-    coverage = Coverage()
-    stored = {entry.key: entry for entry in store.entries()}
-    problems = list(metadata.problems)
-    tasks: list[Task] = []
-    failed: dict[str, tuple[Task, str]] = {}
-    kept: list[Entry] = []
-    for file in corpus.list(coverage):
-        facts = _storable(file.key, metadata, problems)
-        entry = stored.pop(file.key, None)
-        if entry is not None and _is_current(entry, file, facts, metadata):
-            kept.append(entry)
-            continue
-        task = Task(file.key, _version(file, facts), facts, entry, file.version)
-        reason = failures.reason(file.key, file.version)
-        if reason is None:
-            tasks.append(task)
-        else:
-            failed[file.key] = task, reason
-    failures.keep(lambda key: key in failed or coverage.hides(key))
-    unlisted = [entry for entry in stored.values() if coverage.hides(entry.key)]
-    removed = [entry for entry in stored.values() if not coverage.hides(entry.key)]
-    if metadata.types:
-        _log.info("metadata fields: %s", _typed(metadata.types))
-    problems += _without_image(*metadata.without_image(lambda key: _may_be_there(key, coverage)))
-    reusable = {entry.digest: entry for entry in kept + unlisted + removed}
-    return Plan(
-        corpus.location,
-        tasks,
-        list(failed.values()),
-        removed,
-        reusable,
-        len(kept),
-        len(unlisted),
-        coverage,
-        tuple(problems),
-    )
+class _Comparison:
+    def __init__(self, metadata: Metadata, failures: Failures, ledger: Ledger) -> None:
+        self.coverage = Coverage()
+        self._metadata = metadata
+        self._failures = failures
+        self._ledger = ledger
+        self._problems = list(metadata.problems)
+        self._to_read = [0, 0]
+        """New, stored."""
+        self._failed = [0, 0]
+
+    def take(self, files: Sequence[CorpusFile]) -> None:
+        """Compare some of the files that are listed."""
+        unusable = {shown_key(file.key): reason for file in files if (reason := _unusable(file.key)) is not None}
+        entries = self._ledger.open_entries([file.key for file in files if shown_key(file.key) not in unusable])
+        changed, kept = [], []
+        for file in files:
+            entry = entries.get(file.key)
+            facts = _storable(file.key, self._metadata, self._problems)
+            if entry is not None and _is_current(entry, file, facts, self._metadata):
+                kept.append(file.key)
+            else:
+                changed.append(Task(shown_key(file.key), version_of(file, facts), facts, entry, file.version))
+        self._ledger.settle(kept, Fate.KEPT)
+        self._plan(changed, unusable)
+
+    def plan(self, location: str) -> Plan:
+        """Once all files are taken."""
+        self._settle_the_rest()
+        if self._metadata.types:
+            _log.info("metadata fields: %s", _typed(self._metadata.types))
+        unmatched = self._metadata.without_image(lambda key: _may_be_there(key, self.coverage))
+        removed = self._ledger.count(Fate.REMOVED)
+        if sum(self._to_read):
+            self._ledger.index()
+        return Plan(
+            location=location,
+            ledger=self._ledger,
+            new=self._to_read[0],
+            replaced=self._to_read[1],
+            failed=sum(self._failed),
+            failed_stored=self._failed[1],
+            removed=removed,
+            moved=self._ledger.likely_moves() if removed and self._to_read[0] else 0,
+            unchanged=self._ledger.count(Fate.KEPT),
+            unlisted=self._ledger.count(Fate.UNLISTED),
+            coverage=self.coverage,
+            problems=(*self._problems, *_without_image(*unmatched)),
+        )
+
+    def _plan(self, changed: Sequence[Task], unusable: Mapping[str, Reason]) -> None:
+        asked = [CorpusFile(task.key, task.file_version) for task in changed if task.key not in unusable]
+        reasons = {**self._failures.known(asked), **unusable}
+        self._ledger.plan(changed, reasons)
+        for task in changed:
+            counted = self._failed if task.key in reasons else self._to_read
+            counted[task.stored is not None] += 1
+        stored = [task.key for task in changed if task.stored is not None]
+        self._ledger.settle((key for key in stored if key in reasons), Fate.FAILED)
+        self._ledger.settle((key for key in stored if key not in reasons), Fate.READ)
+
+    def _settle_the_rest(self) -> None:
+        """What is stored and was not listed."""
+        if self.coverage.unlisted:
+            for entries in batches(self._ledger.entries(Fate.OPEN), AT_ONCE):
+                hidden = [entry.key for _, entry in entries if self.coverage.hides(entry.key)]
+                self._ledger.settle(hidden, Fate.UNLISTED)
+        self._ledger.settle_open(Fate.REMOVED)
+
+
+def shown_key(key: str) -> str:
+    """The key as text that everything can store; a name that is not UTF-8 with backslash escapes."""
+    return key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _unusable(key: str) -> Reason | None:
+    """Why no image can be stored under this key."""
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        return Reason(ReasonCode.INVALID_KEY, "the file's name is not valid UTF-8; rename it")
+    if "\0" in key:
+        return Reason(ReasonCode.INVALID_KEY, "the file's name has a NUL character; rename it")
+    if size > MAX_KEY_BYTES:
+        return Reason(ReasonCode.INVALID_KEY, f"the path has {size:,} bytes; at most {MAX_KEY_BYTES:,} are allowed")
+    return None
 
 
 def _storable(key: str, metadata: Metadata, problems: list[str]) -> Mapping[str, Any]:
@@ -133,15 +187,11 @@ def _is_current(entry: Entry, file: CorpusFile, facts: Mapping[str, Any], metada
     """Whether the stored entry matches the file, and its metadata as far as that is known."""
     if not metadata.complete:
         return entry.version == file.version or entry.version.startswith(f"{file.version}-")
-    return entry.version == _version(file, facts)
+    return entry.version == version_of(file, facts)
 
 
-def _file_versions(entry: Entry) -> tuple[str, str]:
-    """Possible versions of the bytes: the whole version, or the part before the metadata's fingerprint."""
-    return entry.version, entry.version.rpartition("-")[0]
-
-
-def _version(file: CorpusFile, facts: Mapping[str, Any]) -> str:
+def version_of(file: CorpusFile, facts: Mapping[str, Any]) -> str:
+    """What tells a change of the file or of its metadata."""
     return "-".join(filter(None, (file.version, fingerprint(facts))))
 
 

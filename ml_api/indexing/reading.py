@@ -2,16 +2,26 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass
+from contextvars import copy_context
+from dataclasses import dataclass, replace
+from itertools import islice
 
 from ml_api.corpus.base import Corpus
 from ml_api.embedding.base import Prepared, Preprocessor
-from ml_api.errors import CorpusUnavailable, InvalidInput, NotFound, Overloaded
+from ml_api.errors import CorpusUnavailable, InvalidInput, MlApiError, NotFound, Overloaded
 from ml_api.images import Decoder
-from ml_api.indexing.plan import Task
+from ml_api.indexing.tasks import Reason, Task
 from ml_api.records import Entry, ImageRecord, image_id
+from ml_api.vocabulary import ReasonCode
+
+READ_AHEAD = 64
+"""Files that are read before they are needed: two batches."""
+
+_CODES = frozenset(ReasonCode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,19 @@ class Known:
     phash: str
     """Of the picture: that of `source`, or made now if that has none."""
 
+    def record(self, source: ImageRecord) -> ImageRecord:
+        """The record of `source`, as that of this file."""
+        task = self.task
+        return replace(
+            source,
+            id=image_id(task.key),
+            key=task.key,
+            version=task.version,
+            metadata=task.metadata,
+            indexed_at=time.time(),
+            phash=self.phash,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
@@ -41,34 +64,30 @@ class Unusable:
     """
 
     task: Task
-    reason: str
+    reason: Reason
     gone: bool
     lasting: bool
 
 
 class FileReader:
-    """`reusable` maps digests to entries whose vectors can be taken over. Used from several threads at once."""
+    """`source` finds an entry with a digest whose vector can be taken over. Used from several threads at once."""
 
-    def __init__(self, corpus: Corpus, decoder: Decoder, preprocessor: Preprocessor, reusable: Mapping[str, Entry]) -> None:
+    def __init__(self, corpus: Corpus, decoder: Decoder, preprocessor: Preprocessor, source: Callable[[str], Entry | None]) -> None:
         self._corpus = corpus
         self._decoder = decoder
         self._preprocessor = preprocessor
-        self._reusable = reusable
+        self._source = source
 
     def read(self, task: Task) -> Fresh | Known | Unusable:
         """Never raises for what a file may be: a broken one becomes `Unusable` with the reason."""
         try:
-            task.key.encode()
-        except UnicodeEncodeError:
-            return Unusable(task, "the file's name is not valid UTF-8; rename it", gone=False, lasting=True)
-        try:
             return self._read(task)
         except InvalidInput as exc:
-            return Unusable(task, exc.detail, gone=True, lasting=True)
+            return Unusable(task, _reason(exc), gone=True, lasting=True)
         except NotFound as exc:
-            return Unusable(task, exc.detail, gone=True, lasting=False)
+            return Unusable(task, _reason(exc), gone=True, lasting=False)
         except (CorpusUnavailable, Overloaded) as exc:
-            return Unusable(task, exc.detail, gone=False, lasting=False)
+            return Unusable(task, _reason(exc), gone=False, lasting=False)
 
     def _hash(self, source: Entry, data: bytes) -> str:
         """Rows of earlier versions have none: whoever reads their files anyway gives them one."""
@@ -83,7 +102,7 @@ class FileReader:
         digest = hashlib.sha256(data).hexdigest()
         if task.stored is not None and task.stored.digest == digest:
             return Known(task, task.stored, self._hash(task.stored, data))
-        if (source := self._reusable.get(digest)) is not None:
+        if (source := self._source(digest)) is not None:
             return Known(task, source, self._hash(source, data))
         decoded = self._decoder.decode(data, self._preprocessor.fit)
         record = ImageRecord(
@@ -98,3 +117,21 @@ class FileReader:
             phash=decoded.phash,
         )
         return Fresh(task, record, self._preprocessor.prepare_image(decoded.pixels))
+
+
+def _reason(exc: MlApiError) -> Reason:
+    code = ReasonCode(exc.slug) if exc.slug in _CODES else ReasonCode.INVALID_IMAGE
+    return Reason(code, exc.detail)
+
+
+def read_ahead(
+    readers: Executor, read: Callable[[Task], Fresh | Known | Unusable], tasks: Iterable[Task]
+) -> Iterator[Fresh | Known | Unusable]:
+    """Results in order, with READ_AHEAD files being read at most."""
+    waiting = iter(tasks)
+    reading = deque(readers.submit(copy_context().run, read, task) for task in islice(waiting, READ_AHEAD))
+    while reading:
+        result = reading.popleft().result()
+        for task in islice(waiting, 1):
+            reading.append(readers.submit(copy_context().run, read, task))
+        yield result

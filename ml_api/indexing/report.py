@@ -1,13 +1,15 @@
-"""What a sync did: every file accounted for under exactly one outcome."""
+"""What a sync did: every file accounted for under exactly one outcome, and each that was not simply unchanged by name."""
 
+import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
 
 from ml_api.corpus.base import Coverage
-from ml_api.vocabulary import SyncOutcome
+from ml_api.vocabulary import ReasonCode, SyncOutcome
 
 SYNC_LINE = {"event.dataset": "ml_api.sync"}
 
@@ -15,9 +17,63 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FileOutcome:
+    """What became of one file. `key` is printable: a name that is not UTF-8 has backslash escapes."""
+
     key: str
-    reason: str
+    outcome: SyncOutcome
+    code: ReasonCode | None = None
+    """None where nothing went wrong."""
+    reason: str = ""
+    """For people; also where a file was moved from, or whose bytes it has."""
+
+
+class Report(Protocol):
+    def write(self, files: Sequence[FileOutcome]) -> None:
+        """Take files that were not simply unchanged, each once, as a sync gets to them; from the thread that runs it."""
+        ...
+
+
+class Reports:
+    """Several as one."""
+
+    def __init__(self, *reports: Report) -> None:
+        self._reports = reports
+
+    def write(self, files: Sequence[FileOutcome]) -> None:
+        for report in self._reports:
+            report.write(files)
+
+
+class EachFailure:
+    """A Report that tells of each file that failed."""
+
+    def __init__(self, tell: Callable[[FileOutcome], None]) -> None:
+        self._tell = tell
+
+    def write(self, files: Sequence[FileOutcome]) -> None:
+        for file in files:
+            if file.outcome is SyncOutcome.FAILED:
+                self._tell(file)
+
+
+class JsonLines:
+    """A Report in a file: a JSON object a line. Raises OSError. Close it."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w", encoding="utf-8")
+
+    def write(self, files: Sequence[FileOutcome]) -> None:
+        self._file.writelines(json.dumps(as_json(file), ensure_ascii=False) + "\n" for file in files)
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def as_json(file: FileOutcome) -> dict[str, str]:
+    """With the empty text for a code that there is not."""
+    return asdict(file) | {"code": file.code or ""}
 
 
 @dataclass(slots=True)
@@ -28,7 +84,6 @@ class SyncReport:
     coverage: Coverage
     total: int = 0
     outcomes: Counter[SyncOutcome] = field(default_factory=Counter)
-    failures: list[Failure] = field(default_factory=list)
     problems: tuple[str, ...] = ()
     embedded: int = 0
     without_vector: int = 0
@@ -40,10 +95,6 @@ class SyncReport:
     def count(self, outcome: SyncOutcome, number: int = 1) -> None:
         if number:
             self.outcomes[outcome] += number
-
-    def fail(self, key: str, reason: str) -> None:
-        self.failures.append(Failure(key, reason))
-        self.count(SyncOutcome.FAILED)
 
     @property
     def done(self) -> int:
@@ -78,15 +129,12 @@ class SyncReport:
         }
 
 
-def tell(report: Mapping[str, Any], failures: Iterable[Failure]) -> None:
+def tell(report: Mapping[str, Any]) -> None:
     """Log a report in the form of `SyncReport.as_json`."""
     for problem in report["not_listed"]:
         _log.warning("not listed: %s; what is indexed of it stays", problem, extra=SYNC_LINE)
     for problem in report["metadata"]:
         _log.warning("metadata: %s", problem, extra=SYNC_LINE)
-    for failure in failures:
-        fields = {"event.action": "sync-failure", "event.outcome": "failure", "ml_api.key": failure.key}
-        _log.warning("not indexed: %s: %s", failure.key, failure.reason, extra=SYNC_LINE | fields)
     outcome = "unknown" if report["stopped"] else "failure" if report["model_failed"] else "success"
     seconds = report["seconds"]
     counts = {f"ml_api.sync.{name}": number for name, number in report["outcomes"].items()}
@@ -94,3 +142,9 @@ def tell(report: Mapping[str, Any], failures: Iterable[Failure]) -> None:
     whole |= {"ml_api.sync.seconds": seconds, "event.duration": int(seconds * 1e9)}
     how = "stopped after" if report["stopped"] else "done in"
     _log.info("sync %s %.1f s: %s", how, seconds, report["summary"], extra=whole)
+
+
+def tell_failure(file: FileOutcome) -> None:
+    """Log a file that failed."""
+    fields = {"event.action": "sync-failure", "event.outcome": "failure", "ml_api.key": file.key}
+    _log.warning("not indexed: %s: %s", file.key, file.reason, extra=SYNC_LINE | fields)

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any, Final
 
@@ -13,9 +13,10 @@ from ml_api.errors import DatabaseUnavailable, MlApiError, SyncRefused
 from ml_api.indexing.account import Progress
 from ml_api.indexing.jobs import Job, Jobs, SyncOptions
 from ml_api.indexing.presence import Presence, Watch
-from ml_api.indexing.report import SyncReport, tell
-from ml_api.indexing.sync import Indexer
-from ml_api.vocabulary import JobState, SyncOutcome
+from ml_api.indexing.report import EachFailure, FileOutcome, Report, Reports, SyncReport, tell, tell_failure
+from ml_api.indexing.sync import NOBODY, Indexer
+from ml_api.indexing.tasks import AT_ONCE, batches
+from ml_api.vocabulary import JobState
 
 LOOK_EVERY_S: Final = 0.5
 """Interval at which a runner looks for syncs that other processes want."""
@@ -34,12 +35,13 @@ OpenIndexer = Callable[[SyncOptions], AbstractContextManager[Indexer]]
 _log = logging.getLogger(__name__)
 
 
-def carry_out(
+def carry_out(  # noqa: PLR0913, PLR0917 - what is run, and who follows it
     jobs: Jobs,
     job: Job,
     open_indexer: OpenIndexer,
     stop: Callable[[], bool] = lambda: False,
     progress: Progress = lambda _report: None,
+    files: Report = NOBODY,
 ) -> SyncReport:
     """Run a claimed job until it is done, cancelled, or `stop` says so. Raises what the sync raises; the job says it, too."""
     run = _JobRun(jobs, job, stop, progress)
@@ -47,7 +49,7 @@ def carry_out(
         with open_indexer(job.options) as indexer:
             plan = indexer.plan(job.options.consent)
             run.tell(0, plan.total)
-            report = indexer.run(plan, run.advance, run.should_stop)
+            report = indexer.run(plan, run.advance, run.should_stop, Reports(EachFailure(tell_failure), run, files))
     except SyncRefused as exc:
         run.end(JobState.REFUSED, exc.detail)
         raise
@@ -77,7 +79,9 @@ class _JobRun:
         self._report: SyncReport | None = None
         self._counts = (0, 0)
         self._told_at = 0.0
-        self._files = 0
+        self._named: list[FileOutcome] = []
+        """Files that the database has not yet."""
+        self._numbered = 0
         self._cancelled = False
         self._is_silent = False
 
@@ -85,6 +89,10 @@ class _JobRun:
         self._report = report
         self._progress(report)
         self._counts = (report.done, report.total)
+
+    def write(self, files: Sequence[FileOutcome]) -> None:
+        """As a Report: at the next `tell`."""
+        self._named += files
 
     def should_stop(self) -> bool:
         if time.monotonic() - self._told_at > TELL_EVERY_S:
@@ -121,14 +129,16 @@ class _JobRun:
                 return
 
     def _add_files(self) -> None:
-        new = self._report.failures[self._files :] if self._report is not None else []
-        if new:
+        for some in list(batches(self._named, AT_ONCE)):
             rows = [
-                JobFileRow(job=self._job.id, number=number, key=failure.key, outcome=SyncOutcome.FAILED, reason=failure.reason)
-                for number, failure in enumerate(new, self._files)
+                JobFileRow(
+                    job=self._job.id, number=number, key=file.key, outcome=file.outcome, code=file.code or "", reason=file.reason
+                )
+                for number, file in enumerate(some, self._numbered)
             ]
             self._jobs.add_files(rows)
-            self._files += len(new)
+            self._numbered += len(some)
+            del self._named[: len(some)]
 
 
 class SyncRunner:
@@ -198,4 +208,4 @@ class SyncRunner:
             except Exception:  # noqa: BLE001 - the thread outlives any sync
                 _log.exception("sync %d failed", job.id)
             else:
-                tell(report.as_json(), report.failures)
+                tell(report.as_json())

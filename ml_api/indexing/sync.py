@@ -6,12 +6,10 @@ at any point is completed by running it again.
 """
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import closing
 from contextvars import copy_context
-from dataclasses import replace
-from itertools import islice
 
 import numpy as np
 
@@ -23,20 +21,23 @@ from ml_api.indexing.account import Account, Progress
 from ml_api.indexing.embedding import EmbeddedFiles, FileEmbedder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.guard import Consent
-from ml_api.indexing.plan import Plan, Task, make_plan
-from ml_api.indexing.reading import FileReader, Fresh, Known, Unusable
-from ml_api.indexing.report import SyncReport
+from ml_api.indexing.plan import Plan, make_plan
+from ml_api.indexing.reading import FileReader, Fresh, Known, Unusable, read_ahead
+from ml_api.indexing.report import FileOutcome, Report, Reports, SyncReport
+from ml_api.indexing.tasks import LEAVING, Fate, Reason, Task, batches
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncMetrics
-from ml_api.records import ImageRecord, Vectors, image_id
+from ml_api.records import Entry, ImageRecord, Vectors
 from ml_api.vectors.base import VectorStore
-from ml_api.vocabulary import SyncOutcome, SyncStage
+from ml_api.vocabulary import ReasonCode, SyncOutcome, SyncStage
 
 BATCH = 32
 READERS = 2
 """Decoding threads. The model takes every core it is given; more readers than this only fight it for them."""
-READ_AHEAD = 2 * BATCH
-REMOVE_AT_ONCE = 1000
+REMOVE_AT_ONCE = 500
+NO_FAILURES = Failures()
+NOBODY = Reports()
+"""Reads no report of single files."""
 
 
 class Indexer:
@@ -50,47 +51,64 @@ class Indexer:
         decoder: Decoder,
         metrics: Metrics,
         *,
-        failures: Failures | None = None,
+        failures: Failures = NO_FAILURES,
     ) -> None:
-        """`failures` are those of earlier syncs; without, none is known."""
+        """`failures` are those of earlier syncs."""
         self._corpus = corpus
         self._store = store
         self._load_model = load_model
         self._decoder = decoder
         self._measured = metrics.sync
-        self._failures = failures or Failures()
+        self._failures = failures
 
     def plan(self, consent: Consent = Consent()) -> Plan:  # noqa: B008 - frozen
-        """What there is to do. Raises SyncRefused if it looks like an accident that `consent` does not cover; see `guard.check`."""
+        """What there is to do; run it, or close it.
+
+        Raises SyncRefused if it looks like an accident that `consent` does not cover (see `guard.objection`), and Unavailable.
+        """
         self._measured.begin()
         with self._measured.stage(SyncStage.PLAN):
             plan = make_plan(self._corpus, self._store, self._failures)
-            guard.check(plan, self._store.source(), consent)
-        self._measured.backlog.set(len(plan.tasks) + len(plan.removed))
+            try:
+                guard.check(plan, self._store.source(), consent)
+            except BaseException:
+                plan.close()
+                raise
+        self._measured.backlog.set(plan.to_read + plan.removed)
         return plan
 
-    def run(self, plan: Plan, progress: Progress = lambda _report: None, stop: Callable[[], bool] = lambda: False) -> SyncReport:
+    def run(
+        self,
+        plan: Plan,
+        progress: Progress = lambda _report: None,
+        stop: Callable[[], bool] = lambda: False,
+        files: Report = NOBODY,
+    ) -> SyncReport:
         """Carry out `plan`, calling `progress` once the model is loaded and after every batch, until `stop` says so.
 
-        Raises Unavailable; what was done until then stays done.
+        Closes the plan. Raises Unavailable; what was done until then stays done.
         """
+        with closing(plan):
+            return self._run(plan, Account(plan, self._failures, self._measured, progress, files), stop)
+
+    def _run(self, plan: Plan, account: Account, stop: Callable[[], bool]) -> SyncReport:
         started = time.monotonic()
-        account = Account(plan, self._failures, self._measured, progress)
         run = _Run(self._store, plan, account, self._measured, stop)
         try:
             if self._store.source() != plan.location:
                 self._store.set_source(plan.location)
-            run.leave_out_known(plan)
-            if plan.tasks:
+            self._failures.forget_others(plan.still_failing)
+            run.leave_out_known()
+            if plan.to_read:
                 preprocessor, encoder = self._load_model()
                 account.tell()
-                run.index(FileReader(self._corpus, self._decoder, preprocessor, plan.reusable), encoder)
+                run.index(FileReader(self._corpus, self._decoder, preprocessor, plan.ledger.source), encoder)
             account.report.stopped = stop()
             if not account.report.stopped:
                 run.remove()
         finally:
             account.tell()
-            self._failures.save()
+            account.write()
         account.report.seconds = time.monotonic() - started
         if not account.report.stopped and not account.report.model_failed:
             self._measured.succeeded()
@@ -103,18 +121,21 @@ class _Run:
     def __init__(self, store: VectorStore, plan: Plan, account: Account, measured: SyncMetrics, stop: Callable[[], bool]) -> None:
         self._store = store
         self._measured = measured
-        self._tasks = plan.tasks
+        self._plan = plan
+        self._ledger = plan.ledger
         self._account = account
         self._stop = stop
-        self._removed = {entry.id for entry in plan.removed}
-        self._gone: set[str] = set()
         self._fresh: list[Fresh] = []
         self._known: list[Known] = []
-        self._written: tuple[Future[None], list[SyncOutcome]] | None = None
+        self._written: tuple[Future[None], list[FileOutcome]] | None = None
 
-    def leave_out_known(self, plan: Plan) -> None:
-        for task, reason in plan.failed:
-            self._leave_out(Unusable(task, reason, gone=True, lasting=True))
+    def leave_out_known(self) -> None:
+        """What the plan has decided already: files that fail, and entries of folders that could not be listed."""
+        for task, reason in self._ledger.failed():
+            self._leave_out(Unusable(task, reason, gone=reason.code is not ReasonCode.INVALID_KEY, lasting=False))
+        for _, entry in self._ledger.entries(Fate.UNLISTED):
+            why = self._plan.coverage.reason(entry.key) or ""
+            self._account.count(FileOutcome(entry.key, SyncOutcome.UNLISTED, ReasonCode.UNLISTED, why))
 
     def index(self, reader: FileReader, encoder: Encoder) -> None:
         def read(task: Task) -> Fresh | Known | Unusable:
@@ -127,7 +148,7 @@ class _Run:
             ThreadPoolExecutor(1, "sync-write") as writer,
         ):
             try:
-                for result in _ahead(readers, read, self._tasks):
+                for result in read_ahead(readers, read, self._ledger.tasks()):
                     if self._stop():
                         break
                     self._take(result)
@@ -147,10 +168,21 @@ class _Run:
     def remove(self) -> None:
         """Last of all: until here every vector that a moved file takes over is still stored."""
         with self._measured.stage(SyncStage.REMOVE):
-            for ids in _batches(sorted(self._removed | self._gone), REMOVE_AT_ONCE):
-                self._store.delete(ids)
+            for leaving in batches(self._ledger.entries(*LEAVING), REMOVE_AT_ONCE):
+                still = self._as_planned([entry for _, entry in leaving])
+                self._store.delete([entry.id for entry in still])
+                removed = (entry.key for fate, entry in leaving if fate is Fate.REMOVED)
+                self._account.add(FileOutcome(key, SyncOutcome.REMOVED) for key in removed)
             self._store.flush()
-        self._account.add([SyncOutcome.REMOVED] * len(self._removed))
+
+    def _as_planned(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Without those that were written since the plan was made: they stay."""
+        stored = self._store.get([entry.id for entry in entries])
+        return [
+            entry
+            for entry in entries
+            if (now := stored.get(entry.id)) is None or (now.version, now.digest) == (entry.version, entry.digest)
+        ]
 
     def _take(self, result: Fresh | Known | Unusable) -> None:
         match result:
@@ -164,7 +196,7 @@ class _Run:
     def _leave_out(self, file: Unusable) -> None:
         self._account.fail(file)
         if file.gone and file.task.stored is not None:
-            self._gone.add(file.task.stored.id)
+            self._ledger.settle([file.task.key], Fate.GONE)
 
     def _embed(self, model: FileEmbedder, writer: Executor) -> None:
         files, self._fresh = self._fresh, []
@@ -174,40 +206,43 @@ class _Run:
         for part in parts:
             if part.vectors is None:  # remembered it would stay out, though it may be the model that is broken
                 self._account.report.without_vector += 1
-                self._leave_out(Unusable(part.files[0].task, part.reason, gone=True, lasting=False))
+                why = Reason(ReasonCode.NOT_FINITE, part.reason)
+                self._leave_out(Unusable(part.files[0].task, why, gone=True, lasting=False))
                 continue
             self._account.report.embedded += len(part.files)
-            outcomes = [SyncOutcome.ADDED if file.task.stored is None else SyncOutcome.REPLACED for file in part.files]
+            outcomes = [
+                FileOutcome(file.task.key, SyncOutcome.ADDED if file.task.stored is None else SyncOutcome.REPLACED)
+                for file in part.files
+            ]
             self._write(writer, [file.record for file in part.files], part.vectors, outcomes)
 
     def _take_over(self, writer: Executor) -> None:
-        if not self._known:
-            return
-        ids = list({file.source.id for file in self._known})
+        known, self._known = self._known, []
+        ids = list({file.source.id for file in known})
         records, vectors = self._store.get(ids), self._store.vectors(ids)
-        rows = np.stack([vectors[file.source.id] for file in self._known])
-        outcomes = [self._outcome(file, records[file.source.id]) for file in self._known]
-        self._write(
-            writer,
-            [_readdressed(replace(records[file.source.id], phash=file.phash), file.task) for file in self._known],
-            rows,
-            outcomes,
-        )
-        self._known = []
+        there = [file for file in known if file.source.id in records and file.source.id in vectors]
+        for file in known:
+            if file not in there:
+                why = "the image whose vector it could have taken over was removed meanwhile; the next sync reads it"
+                self._leave_out(Unusable(file.task, Reason(ReasonCode.CHANGED_MEANWHILE, why), gone=False, lasting=False))
+        if there:
+            rows = np.stack([vectors[file.source.id] for file in there])
+            outcomes = [self._outcome(file, records[file.source.id]) for file in there]
+            self._write(writer, [file.record(records[file.source.id]) for file in there], rows, outcomes)
 
-    def _outcome(self, file: Known, source: ImageRecord) -> SyncOutcome:
+    def _outcome(self, file: Known, source: ImageRecord) -> FileOutcome:
         """Equal bytes under the same key are the same image; a removed entry's bytes under a new key have moved, once."""
+        key = file.task.key
         if file.task.stored is not None:
             same = file.source.id == file.task.stored.id and source.metadata == file.task.metadata
-            return SyncOutcome.UNCHANGED if same else SyncOutcome.REPLACED
-        if file.source.id in self._removed:
-            self._removed.remove(file.source.id)
-            self._gone.add(file.source.id)
+            return FileOutcome(key, SyncOutcome.UNCHANGED if same else SyncOutcome.REPLACED)
+        before = self._ledger.move(file.source.digest)
+        if before is not None:
             self._account.report.total -= 1  # one file, though it was both a task and a removal
-            return SyncOutcome.MOVED
-        return SyncOutcome.DUPLICATE
+            return FileOutcome(key, SyncOutcome.MOVED, reason=f"was {before}")
+        return FileOutcome(key, SyncOutcome.DUPLICATE, reason=f"has the bytes of {file.source.key}")
 
-    def _write(self, writer: Executor, records: list[ImageRecord], vectors: Vectors, outcomes: list[SyncOutcome]) -> None:
+    def _write(self, writer: Executor, records: list[ImageRecord], vectors: Vectors, outcomes: list[FileOutcome]) -> None:
         """Start writing a batch, once the one before it is written: a failure shows before more work is done."""
         self._await_write()
 
@@ -222,27 +257,3 @@ class _Run:
             (written, outcomes), self._written = self._written, None
             written.result()
             self._account.add(outcomes)
-
-
-def _readdressed(source: ImageRecord, task: Task) -> ImageRecord:
-    """The record of the image that `source` describes, as the file of `task`."""
-    return replace(
-        source, id=image_id(task.key), key=task.key, version=task.version, metadata=task.metadata, indexed_at=time.time()
-    )
-
-
-def _ahead(
-    readers: Executor, read: Callable[[Task], Fresh | Known | Unusable], tasks: Iterable[Task]
-) -> Iterator[Fresh | Known | Unusable]:
-    """Results in order, with READ_AHEAD files being read at most."""
-    waiting = iter(tasks)
-    reading = deque(readers.submit(copy_context().run, read, task) for task in islice(waiting, READ_AHEAD))
-    while reading:
-        result = reading.popleft().result()
-        for task in islice(waiting, 1):
-            reading.append(readers.submit(copy_context().run, read, task))
-        yield result
-
-
-def _batches(ids: list[str], size: int) -> Iterator[list[str]]:
-    return (ids[start : start + size] for start in range(0, len(ids), size))

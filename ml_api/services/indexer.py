@@ -8,23 +8,25 @@ from pathlib import Path
 
 from ml_api import __version__, images
 from ml_api.corpus.base import Corpus
+from ml_api.database import Database
 from ml_api.embedding.base import Embedder, Preprocessor
 from ml_api.embedding.batching import BulkEncoder
 from ml_api.errors import ConfigError
 from ml_api.images import Decoder
-from ml_api.indexing.failures import Failures
+from ml_api.indexing.failures import StoredFailures
 from ml_api.indexing.jobs import SyncOptions
+from ml_api.indexing.preview import Preview, preview
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncMetrics
 from ml_api.periodic import PeriodicTask
 from ml_api.services.encoder import load_later
-from ml_api.services.parts import corpus_of, decoder_of, milvus_store, thumbnail_cache_of
+from ml_api.services.parts import corpus_of, database_of, decoder_of, limits_of, milvus_store, thumbnail_cache_of
 from ml_api.settings import Settings, environment_name
 from ml_api.vectors.base import VectorStore
 
 FAILURES = "sync-failures.json"
-"""The file with stored failures, in the data folder."""
+"""The file in which earlier versions kept what failed, in the data folder."""
 
 SAVE_EVERY_S = 5.0
 """Interval at which a running sync writes its metrics."""
@@ -50,7 +52,9 @@ def open_indexer(settings: Settings, *, retry_failed: bool = False) -> Iterator[
         with _passing_on(metrics.sync, settings.sync_metrics), ExitStack() as loaded:
             load = load_later(settings, pretrained, metrics, loaded)
             decoder = loaded.enter_context(closing(decoder_of(settings, metrics)))
-            failures = _failures_of(settings, decoder, corpus, pretrained.model_id, retry_failed=retry_failed)
+            database = loaded.enter_context(closing(database_of(settings)))
+            failures = failures_of(settings, database, corpus.location, pretrained.model_id, retry=retry_failed)
+            failures.take_over(settings.data_dir / FAILURES)
             yield Indexer(corpus, store, load, decoder, metrics, failures=failures)
             # At the end: thumbnails of deleted images are removed, too.
             thumbnail_cache_of(settings).prune(entry.digest for entry in store.entries())
@@ -66,11 +70,13 @@ class ServiceIndexing:
     preprocessor: Preprocessor
     embedder: Embedder
     decoder: Decoder
+    database: Database
     model_id: str
 
     @contextmanager
     def open(self, options: SyncOptions) -> Iterator[Indexer]:
-        failures = _failures_of(self.settings, self.decoder, self.corpus, self.model_id, retry_failed=options.retry_failed)
+        failures = failures_of(self.settings, self.database, self.corpus.location, self.model_id, retry=options.retry_failed)
+        failures.take_over(self.settings.data_dir / FAILURES)
         encoder = BulkEncoder(self.embedder)
         metrics = Metrics()
         with _passing_on(metrics.sync, self.settings.sync_metrics):
@@ -83,13 +89,28 @@ def target_of(settings: Settings) -> str:
     return f"{settings.store_uri} {settings.milvus_database} {settings.collection}"
 
 
-def _failures_of(settings: Settings, decoder: Decoder, corpus: Corpus, model_id: str, *, retry_failed: bool) -> Failures:
-    bounds = f"{decoder.limits}, {settings.decode_timeout_s} s, {settings.decode_memory_bytes} bytes"
-    made_with = f"{corpus.location}, {bounds}, {images.versions()}, {__version__}, {model_id}"
-    failures = Failures(settings.data_dir / FAILURES, made_with)
-    if retry_failed:
-        failures.keep(lambda _key: False)
-    return failures
+def failures_of(settings: Settings, database: Database, corpus: str, model_id: str, *, retry: bool) -> StoredFailures:
+    """What failed in earlier syncs of the corpus at that location, under the same limits, decoders and model."""
+    bounds = f"{limits_of(settings)}, {settings.decode_timeout_s} s, {settings.decode_memory_bytes} bytes"
+    made_with = f"{corpus}, {bounds}, {images.versions()}, {__version__}, {model_id}"
+    return StoredFailures(database, corpus, made_with, retry=retry)
+
+
+def preview_sync(settings: Settings, options: SyncOptions) -> Preview:
+    """What a sync with these settings would do. Makes no store where there is none. Raises ConfigError and Unavailable."""
+    from ml_api.embedding.pretrained import resolve
+    from ml_api.vectors.memory import MemoryStore
+
+    corpus = corpus_of(settings)
+    pretrained = resolve(settings.model, settings.text_model if settings.embedding_url else "")
+    nothing_yet = "://" not in settings.store_uri and not Path(settings.store_uri).expanduser().exists()
+    with (
+        closing(MemoryStore() if nothing_yet else milvus_store(settings, Metrics())) as store,
+        closing(database_of(settings)) as database,
+    ):
+        store.ensure(pretrained.model_id, pretrained.dim)
+        failures = failures_of(settings, database, corpus.location, pretrained.model_id, retry=options.retry_failed)
+        return preview(corpus, store, failures, options.consent)
 
 
 @contextmanager

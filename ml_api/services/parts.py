@@ -54,13 +54,16 @@ def thumbnail_cache_of(settings: Settings) -> ThumbnailCache:
     return ThumbnailCache(settings.thumbnails, settings.thumbnail_cache_bytes)
 
 
+def limits_of(settings: Settings) -> ImageLimits:
+    return ImageLimits(settings.max_upload_bytes, settings.max_image_pixels, settings.max_image_aspect)
+
+
 def decoder_of(settings: Settings, metrics: Metrics) -> Decoder:
     """Close it."""
     from ml_api.images.processes import Bounds, ProcessDecoder
 
-    limits = ImageLimits(settings.max_upload_bytes, settings.max_image_pixels, settings.max_image_aspect)
     bounds = Bounds(max(2, cores.usable()), settings.decode_memory_bytes, settings.decode_timeout_s)
-    return ProcessDecoder(limits, bounds, metrics.decoding)
+    return ProcessDecoder(limits_of(settings), bounds, metrics.decoding)
 
 
 def milvus_endpoint(settings: Settings) -> "MilvusEndpoint":

@@ -107,7 +107,7 @@ def build_services(settings: Settings) -> Services:
         tell_what_is_there(settings, corpus.location, store.count())
         health = background.enter_context(closing(Health(preprocessor, embedder, store, settings.collection, metrics)))
         background.enter_context(closing(PeriodicTask("health", health.update_metrics, HEALTH_CHECK_EVERY_S)))
-        indexing = ServiceIndexing(settings, corpus, store, preprocessor, embedder, decoder, pretrained.model_id)
+        indexing = ServiceIndexing(settings, corpus, store, preprocessor, embedder, decoder, database, pretrained.model_id)
         jobs = Jobs(database, target_of(settings), corpus.location)
         syncs = background.enter_context(closing(SyncRunner(jobs, presence, Watch(database), indexing.open)))
         services = Services(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ml_api.indexing.account import Progress
 from ml_api.indexing.guard import Consent
 from ml_api.indexing.plan import Plan
-from ml_api.indexing.report import SyncReport
+from ml_api.indexing.report import Report, SyncReport
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.services.encoder import load_later
@@ -35,10 +35,10 @@ class Extraction:
         """Of a file that is being written nothing is lost by removals."""
         return self.indexer.plan(Consent(empty=True, removals=True, replace=True))
 
-    def run(self, plan: Plan, progress: Progress, stop: Callable[[], bool]) -> SyncReport:
+    def run(self, plan: Plan, progress: Progress, stop: Callable[[], bool], files: Report) -> SyncReport:
         """The file is in its place at the end, unless it was stopped. Raises as `Indexer.run` does."""
         try:
-            report = self.indexer.run(plan, progress, stop)
+            report = self.indexer.run(plan, progress, stop, files)
         finally:
             self.store.flush()
         if not report.stopped and not report.model_failed:

@@ -4,10 +4,11 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -205,4 +206,5 @@ def test_a_model_that_makes_nothing_of_any_image_is_a_failure_and_no_files_fault
     done = run("sync", tmp_path / "corpus", model=model, data_dir=tmp_path / "data")
     assert done.returncode == 1
     assert done.stderr.endswith("error: the model returned no finite vector for any of the 3 images it was given\n")
-    assert json.loads((tmp_path / "data" / "sync-failures.json").read_text())["failures"] == {}
+    with closing(sqlite3.connect(tmp_path / "data" / "ml_api.sqlite3")) as database:
+        assert database.execute("SELECT count(*) FROM failures").fetchone() == (0,)

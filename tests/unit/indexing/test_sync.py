@@ -6,6 +6,7 @@ import os
 import shutil
 import unicodedata
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -13,16 +14,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from sqlalchemy import select
 
 from ml_api import tracing
-from ml_api.corpus.base import Coverage, PassedOver
+from ml_api.corpus.base import CorpusFile, Coverage, PassedOver
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.metadata import Catalogue
+from ml_api.database import Database
+from ml_api.database.tables import FailureRow
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import CorpusUnavailable, ModelOutOfMemory, NonFiniteVector, StoreUnavailable, SyncRefused
 from ml_api.images import ImageLimits, InlineDecoder
-from ml_api.indexing.failures import Failures
+from ml_api.indexing.failures import StoredFailures
 from ml_api.indexing.guard import Consent
+from ml_api.indexing.preview import preview
 from ml_api.indexing.report import SyncReport
 from ml_api.indexing.sync import BATCH, Indexer
 from ml_api.metrics import Metrics
@@ -44,16 +49,26 @@ class CountingEncoder(FakeEncoder):
         return super().embed(items)
 
 
+class Named(list):
+    """A Report in memory."""
+
+    def write(self, files):
+        self.extend(files)
+
+
 class World:
     """A folder, a store, and a sync between them."""
 
     corpus_class = FolderCorpus
     catalogue = None
+    made_with = "these limits"
 
-    def __init__(self, root):
+    def __init__(self, root, database):
         self.root = root
+        self.database = database
         self.encoder = CountingEncoder()
         self.metrics = Metrics()
+        self.files = Named()
         self.use(MemoryStore())
 
     def use(self, store):
@@ -69,14 +84,26 @@ class World:
     def model(self):
         return FakePreprocessor(), self.encoder
 
-    def indexer(self, load_model=None):
-        return Indexer(
-            self.corpus_class(self.root, catalogue=self.catalogue), self.store, load_model or self.model, DECODER, self.metrics
-        )
+    def corpus(self):
+        return self.corpus_class(self.root, catalogue=self.catalogue)
 
-    def sync(self, **consent):
-        indexer = self.indexer()
-        return indexer.run(indexer.plan(Consent(**consent)))
+    def indexer(self, load_model=None, *, retry=False):
+        corpus = self.corpus()
+        failures = StoredFailures(self.database, corpus.location, self.made_with, retry=retry)
+        return Indexer(corpus, self.store, load_model or self.model, DECODER, self.metrics, failures=failures)
+
+    def sync(self, *, retry=False, **consent):
+        """Its report; the files that it names are in `files`."""
+        indexer, self.files = self.indexer(retry=retry), Named()
+        return indexer.run(indexer.plan(Consent(**consent)), files=self.files)
+
+    def failures(self):
+        """Of the last sync, by key."""
+        return {file.key: file.reason for file in self.files if file.outcome is SyncOutcome.FAILED}
+
+    def preview(self, **consent):
+        corpus = self.corpus()
+        return preview(corpus, self.store, StoredFailures(self.database, corpus.location, self.made_with), Consent(**consent))
 
     def outcomes(self, **consent):
         return {outcome.value: number for outcome, number in self.sync(**consent).outcomes.items() if number}
@@ -85,11 +112,18 @@ class World:
         return {entry.key: entry.digest for entry in self.store.entries()}
 
 
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    """One for all: what it keeps it keeps for each corpus apart."""
+    with closing(Database.open(str(tmp_path_factory.mktemp("state") / "state.sqlite3"))) as opened:
+        yield opened
+
+
 @pytest.fixture
-def world(tmp_path):
+def world(tmp_path, database):
     root = tmp_path / "corpus"
     root.mkdir()
-    return World(root)
+    return World(root, database)
 
 
 def test_new_files_are_added_with_what_they_are(world):
@@ -129,7 +163,7 @@ def test_a_touched_file_is_read_but_not_embedded_again(world):
     assert world.outcomes() == {"unchanged": 1}
     assert world.encoder.batches == [1]
     assert world.outcomes() == {"unchanged": 1}
-    assert not world.indexer().plan().tasks, "the new time was not remembered"
+    assert world.preview().to_read == 0, "the new time was not remembered"
 
 
 def test_new_metadata_replaces_the_record_and_keeps_the_vector(world):
@@ -230,6 +264,48 @@ def test_a_moved_file_takes_its_vector_along(world):
     assert set(world.stored()) == {"new.png", "b.png"}
 
 
+def test_equal_files_that_move_have_moved_all(world):
+    for key in ("old/a.png", "old/b.png"):
+        world.draw(key)
+    world.sync()
+    (world.root / "old").rename(world.root / "new")
+    shutil.copy(world.root / "new/a.png", world.root / "new/c.png")
+    assert world.outcomes() == {"moved": 2, "duplicate": 1}
+    assert set(world.stored()) == {"new/a.png", "new/b.png", "new/c.png"}
+    reasons = sorted(file.reason for file in world.files if file.outcome is SyncOutcome.MOVED)
+    assert reasons == ["was old/a.png", "was old/b.png"]
+
+
+def test_a_file_whose_time_went_backwards_is_read_again(world):
+    path = world.draw("a.png", (200, 30, 30))
+    world.sync()
+    world.draw("a.png", (30, 30, 200))
+    os.utime(path, (1, 1))
+    assert world.outcomes() == {"replaced": 1}
+
+
+def test_every_file_that_was_not_simply_unchanged_is_named_with_its_outcome(world):
+    for number, key in enumerate(("same.png", "changed.png", "old.png", "gone.png")):
+        world.draw(key, (number, 30, 30))
+    world.sync()
+    world.draw("changed.png", (99, 99, 99))
+    (world.root / "old.png").rename(world.root / "new.png")
+    (world.root / "gone.png").unlink()
+    shutil.copy(world.root / "same.png", world.root / "copy.png")
+    (world.root / "broken.jpg").write_bytes(b"not an image")
+    world.draw("fresh.png", (1, 2, 3))
+    report = world.sync()
+    assert sorted((file.key, file.outcome.value, file.code) for file in world.files) == [
+        ("broken.jpg", "failed", "image-format"),
+        ("changed.png", "replaced", None),
+        ("copy.png", "duplicate", None),
+        ("fresh.png", "added", None),
+        ("gone.png", "removed", None),
+        ("new.png", "moved", None),
+    ]
+    assert report.done == report.total == len(world.files) + 1
+
+
 def test_two_files_that_swap_names_swap_vectors(world):
     a, b = world.draw("a.png", (200, 30, 30)), world.draw("b.png", (30, 30, 200))
     world.sync()
@@ -261,7 +337,7 @@ def test_a_broken_file_is_reported_and_stops_nothing(world):
     (world.root / "huge.png").write_bytes(b"x" * 100_001)
     report = world.sync()
     assert report.outcomes == {SyncOutcome.ADDED: 1, SyncOutcome.FAILED: 3}
-    reasons = {failure.key: failure.reason for failure in report.failures}
+    reasons = world.failures()
     assert set(reasons) == {"broken.jpg", "empty.png", "huge.png"}
     assert "100000" in reasons["huge.png"].replace(",", "")
 
@@ -323,9 +399,9 @@ def test_an_image_that_the_model_makes_nothing_of_is_reported_and_stops_nothing(
     world.draw("1.png", (255, 255, 255))
     world.draw("new.png", (30, 30, 200))
 
-    report = world.sync()
+    world.sync()
 
-    assert [failure.key for failure in report.failures if "not finite" in failure.reason] == ["1.png"]
+    assert [key for key, reason in world.failures().items() if "not finite" in reason] == ["1.png"]
     assert sorted(world.stored()) == ["0.png", "2.png", "3.png", "4.png", "new.png"]
 
 
@@ -341,15 +417,15 @@ def test_a_file_that_cannot_be_read_keeps_what_is_stored(world):
     world.sync()
     os.utime(path, ns=(1, 1))
     world.corpus_class = UnreadableCorpus
-    [failure] = world.sync().failures
-    assert failure.reason == "cannot be read: Input/output error"
+    world.sync()
+    assert world.failures() == {"a.png": "cannot be read: Input/output error"}
     assert set(world.stored()) == {"a.png"}
 
 
 @pytest.fixture
-def shared_world():
+def shared_world(database):
     with open_folder() as folder:
-        yield World(folder)
+        yield World(folder, database)
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o444])
@@ -367,6 +443,9 @@ def test_what_is_indexed_of_a_folder_that_cannot_be_listed_stays(shared_world, m
     assert report.done == report.total == 5
     assert [problem.partition(":")[2] for problem in report.coverage.problems()] == [" Permission denied"]
     assert set(world.stored()) == {"a.png", "locked/b.png", "locked/below/c.png", "new.png"}
+    assert [(file.key, file.code, file.reason) for file in world.files if file.outcome is SyncOutcome.UNLISTED] == [
+        (key, "folder-unlisted", "Permission denied") for key in ("locked/b.png", "locked/below/c.png")
+    ]
     (world.root / "locked").chmod(0o755)
     assert world.outcomes() == {"unchanged": 4}
 
@@ -427,9 +506,10 @@ def test_a_sync_that_is_stopped_before_its_first_batch_does_not_deny_that_there_
 def test_a_name_that_is_not_utf8_is_reported(world):
     world.draw("a.png")
     (world.root / os.fsdecode(b"caf\xe9.png")).write_bytes(b"x")
-    report = world.sync()
-    [failure] = report.failures
-    assert "UTF-8" in failure.reason
+    world.sync()
+    [(key, reason)] = world.failures().items()
+    assert "UTF-8" in reason
+    assert key == "caf\\xe9.png", "a key is text that everything can store"
 
 
 def test_an_empty_folder_does_not_empty_the_store_by_accident(world):
@@ -443,25 +523,136 @@ def test_an_empty_folder_does_not_empty_the_store_by_accident(world):
     assert world.stored() == {}
 
 
-class Remembering(World):
-    """Between syncs what failed is kept in a file, as the command does it."""
+@pytest.mark.parametrize(("key", "words"), [("x" * 5000 + ".png", "5,004 bytes"), ("a\0b.png", "NUL")])
+def test_a_key_that_cannot_be_stored_is_reported_and_stops_nothing(world, key, words):
+    """Buckets take keys that no folder does."""
 
-    made_with = "these limits"
+    class Bucket(FolderCorpus):
+        def list(self, coverage=None, prefix=""):
+            yield from super().list(coverage, prefix)
+            yield CorpusFile(key, "1")
+
+    world.draw("a.png")
+    world.corpus_class = Bucket
+    assert world.outcomes() == {"added": 1, "failed": 1}
+    assert words in world.failures()[key]
+
+
+class ChangingStore(MemoryStore):
+    """What somebody else does to it while a sync has its plan and reads files."""
+
+    meanwhile = None
+
+    def set_source(self, location):
+        if self.meanwhile is not None:
+            self.meanwhile()
+        super().set_source(location)
+
+
+def test_an_image_that_is_written_while_a_sync_runs_is_not_removed_by_it(world):
+    """It was uploaded again, and the plan does not know."""
+    world.use(ChangingStore())
+    world.draw("a.png")
+    world.draw("b.png", (1, 2, 3))
+    world.sync()
+    for key in ("a.png", "b.png"):
+        (world.root / key).unlink()
+    record = world.store.get([image_id("a.png")])[image_id("a.png")]
+    vector = world.store.vectors([record.id])[record.id]
+    world.store.set_source("")
+    world.store.meanwhile = lambda: world.store.upsert([replace(record, version="9-9")], vector[np.newaxis])
+    world.sync(empty=True)
+    assert set(world.stored()) == {"a.png"}
+
+
+def test_a_vector_that_is_deleted_before_it_is_taken_over_costs_this_sync_the_file_and_no_more(world):
+    world.use(ChangingStore())
+    world.draw("a.png")
+    world.sync()
+    shutil.copy(world.root / "a.png", world.root / "copy.png")
+    world.store.set_source("")
+    world.store.meanwhile = lambda: world.store.delete([image_id("a.png")])
+    assert world.outcomes() == {"unchanged": 1, "failed": 1}
+    assert [file.code for file in world.files] == ["changed-meanwhile"]
+    world.store.meanwhile = None
+    assert world.outcomes() == {"added": 2}
+
+
+class TestPreview:
+    def test_it_tells_what_a_sync_would_do_and_changes_nothing(self, world):
+        for number in range(7):
+            world.draw(f"old/{number}.png", (number, 30, 30))
+        (world.root / "broken.jpg").write_bytes(b"not an image")
+        world.sync()
+        before = world.stored()
+        (world.root / "old").rename(world.root / "new")
+        (world.root / "new/0.png").unlink()
+        world.draw("fresh.png", (1, 2, 3))
+        found = world.preview()
+        assert {outcome.value: number for outcome, number in found.counts.items() if number} == {
+            "added": 1,
+            "moved": 6,
+            "removed": 1,
+            "failed": 1,
+        }
+        assert found.examples == {
+            SyncOutcome.ADDED: ["fresh.png"],
+            SyncOutcome.MOVED: [f"old/{number}.png → new/{number}.png" for number in range(1, 6)],
+            SyncOutcome.REMOVED: ["old/0.png"],
+            SyncOutcome.FAILED: ["broken.jpg"],
+        }
+        assert (found.to_read, found.objection) == (7, "")
+        assert world.stored() == before
+        assert world.outcomes() == {"added": 1, "moved": 6, "removed": 1, "failed": 1}
+
+    def test_it_tells_what_the_guard_would_say(self, world):
+        world.draw("a.png")
+        world.sync()
+        (world.root / "a.png").unlink()
+        found = world.preview()
+        assert "--allow-empty" in found.objection
+        assert any("--allow-empty" in line for line in found.lines())
+        assert found.as_json()["refused"] == found.objection
+        assert world.preview(empty=True).objection == ""
+
+    def test_it_is_json_and_text(self, world):
+        world.draw("a.png")
+        (world.root / "notes.txt").write_text("")
+        found = world.preview()
+        assert json.loads(json.dumps(found.as_json())) == {
+            "corpus": str(world.root),
+            "counts": {"added": 1, "replaced": 0, "moved": 0, "removed": 0, "unchanged": 0, "unlisted": 0, "failed": 0},
+            "examples": {"added": ["a.png"]},
+            "to_read": 1,
+            "refused": None,
+            "passed_over": {"with other endings": 1},
+            "not_listed": [],
+            "metadata_problems": [],
+        }
+        assert found.lines() == [
+            "added              1   a.png",
+            "passed over: 1 with other endings (.txt 1)",
+            "1 file would be read; nothing was changed",
+        ]
+
+    def test_a_folder_without_images_is_named(self, world):
+        assert world.preview().lines()[0] == f"no images in {world.root}"
+
+
+class Remembering(World):
+    """Counts how often a model is loaded."""
+
     model_loads = 0
 
-    def indexer(self, load_model=None):
-        def load():
-            self.model_loads += 1
-            return self.model()
-
-        failures = Failures(self.root.parent / "data" / "failures.json", self.made_with)
-        return Indexer(self.corpus_class(self.root), self.store, load, DECODER, self.metrics, failures=failures)
+    def model(self):
+        self.model_loads += 1
+        return super().model()
 
 
 @pytest.fixture
-def remembering(tmp_path):
+def remembering(tmp_path, database):
     (tmp_path / "corpus").mkdir()
-    return Remembering(tmp_path / "corpus")
+    return Remembering(tmp_path / "corpus", database)
 
 
 def broken_corpus(world):
@@ -477,10 +668,11 @@ class NoReads(FolderCorpus):
 
 
 def test_a_file_that_failed_is_neither_read_again_nor_is_a_model_loaded_for_it(remembering):
-    first = broken_corpus(remembering)
+    broken_corpus(remembering)
+    first = remembering.failures()
     remembering.corpus_class = NoReads
     report = remembering.sync()
-    assert report.failures == first.failures
+    assert remembering.failures() == first
     assert report.outcomes == {SyncOutcome.UNCHANGED: 1, SyncOutcome.FAILED: 2}
     assert report.done == report.total == 3
     assert remembering.model_loads == 1
@@ -547,11 +739,59 @@ def test_what_is_stored_of_a_file_that_is_known_to_fail_goes(remembering):
     assert set(remembering.stored()) == {"b.png"}
 
 
+def remembered(world):
+    with world.database.read() as session:
+        return set(session.scalars(select(FailureRow.key).where(FailureRow.corpus == str(world.root))))
+
+
 def test_failures_that_are_no_more_are_forgotten(remembering):
     broken_corpus(remembering)
+    assert remembered(remembering) == {"broken.jpg"}
     (remembering.root / "broken.jpg").unlink()
     remembering.sync()
-    assert "broken.jpg" not in (remembering.root.parent / "data" / "failures.json").read_text()
+    assert remembered(remembering) == set()
+
+
+def test_failures_are_remembered_of_each_corpus_apart(remembering, tmp_path):
+    broken_corpus(remembering)
+    (tmp_path / "other").mkdir()
+    other = Remembering(tmp_path / "other", remembering.database)
+    other.sync()
+    assert remembered(remembering) == {"broken.jpg"}
+
+
+def test_files_that_failed_are_read_again_if_that_is_asked_for(remembering):
+    broken_corpus(remembering)
+    assert remembering.sync(retry=True).outcomes == {SyncOutcome.UNCHANGED: 1, SyncOutcome.FAILED: 2}
+    assert remembering.model_loads == 2
+    remembering.sync()
+    assert remembering.model_loads == 2, "what failed again has to stay known"
+
+
+def earlier_file(world, content):
+    path = world.root.parent / "sync-failures.json"
+    path.write_bytes(content)
+    StoredFailures(world.database, str(world.root), "these limits").take_over(path)
+    return path
+
+
+def test_what_an_earlier_version_kept_of_failures_is_taken_over_once(remembering):
+    broken = remembering.root / "broken.jpg"
+    broken.write_bytes(b"not an image")
+    [file] = FolderCorpus(remembering.root).list()
+    content = {
+        "made_with": "these limits",
+        "failures": {"broken.jpg": [file.version, "It is broken."], "\udce9.png": ["1-1", "name"]},
+    }
+    path = earlier_file(remembering, json.dumps(content).encode())
+    assert not path.exists()
+    remembering.sync()
+    assert (remembering.failures(), remembering.model_loads) == ({"broken.jpg": "It is broken."}, 0)
+
+
+def test_what_an_earlier_version_kept_for_other_limits_is_not_taken_over(remembering):
+    earlier_file(remembering, b'{"made_with": "others", "failures": {"a.png": ["1-1", "It is broken."]}}')
+    assert remembered(remembering) == set()
 
 
 @pytest.mark.parametrize(
@@ -560,9 +800,7 @@ def test_failures_that_are_no_more_are_forgotten(remembering):
     ids=["empty", "object", "list", "other types", "no text", "nested"],
 )
 def test_a_broken_memory_of_failures_only_costs_another_look(remembering, content):
-    path = remembering.root.parent / "data" / "failures.json"
-    path.parent.mkdir()
-    path.write_bytes(content)
+    earlier_file(remembering, content)
     assert broken_corpus(remembering).outcomes[SyncOutcome.FAILED] == 2
     remembering.sync()
     assert remembering.model_loads == 1
