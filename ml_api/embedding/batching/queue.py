@@ -70,7 +70,7 @@ class BatchQueue:
         self._bulk: deque[Waiting] = deque()
         self._bulk_takers: set[int] = set()
         """Threads that have bulk work in the model."""
-        self._bulk_taken_at = -inf
+        self._owed_since = -inf
         self._came_at = -inf
         """When the last input came that was not bulk."""
         self._changed = threading.Condition()
@@ -97,6 +97,8 @@ class BatchQueue:
         with self._changed:
             if self._closed:
                 raise ModelUnavailable("The model is not running.")
+            if not self._bulk:
+                self._owed_since = self._clock()
             self._bulk.extend(waiting)
             self._changed.notify_all()
 
@@ -140,7 +142,7 @@ class BatchQueue:
         return [waiting for waiting in chosen if waiting.claim()]
 
     def _is_bulks_turn(self, *, others_wait: bool) -> bool:
-        if not self._bulk or (others_wait and self._clock() - self._bulk_taken_at < OWED_S):
+        if not self._bulk or (others_wait and self._clock() - self._owed_since < OWED_S):
             return False
         return self._is_quiet() or len(self._bulk_takers) < max(1, self._takers - 1)
 
@@ -158,7 +160,7 @@ class BatchQueue:
                 batch.append(waiting)
         if batch:
             self._bulk_takers.add(threading.get_ident())
-            self._bulk_taken_at = self._clock()
+            self._owed_since = self._clock()
         return batch
 
     def close(self) -> list[Waiting]:

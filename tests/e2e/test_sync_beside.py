@@ -1,0 +1,179 @@
+"""`sync` beside a running service over an embedded store: the service does the work, whatever happens to either of them."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml_api.database import Database
+from ml_api.indexing.jobs import ENDED_EARLY, Jobs
+from ml_api.services import target_of
+from ml_api.settings import load_settings
+from tests.e2e.server_process import Server, environment, run
+from tests.waiting import wait_until
+
+MANY = 1200
+SOON_S = 10
+"""Docker's patience."""
+
+
+@pytest.fixture(scope="module")
+def corpus(demo_corpus, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("beside") / "images"
+    shutil.copytree(demo_corpus, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(corpus, tmp_path_factory):
+    """Started over an index that is empty."""
+    server = Server(tmp_path_factory.mktemp("service"), corpus)
+    with server:
+        yield server
+
+
+def syncing(server):
+    """The command, which goes on meanwhile."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "ml_api", "sync"],
+        cwd=server.settings["data_dir"],
+        env=environment(**server.settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def reported(output):
+    [report] = [line for line in map(json.loads, output.splitlines()) if line.get("event.action") == "sync"]
+    return report
+
+
+def ask(server, method, path):
+    status, _, body = server.open(urllib.request.Request(server.url + path, method=method))
+    assert status // 100 == 2, body
+    return json.loads(body)
+
+
+def active(server):
+    return server.json("/v1/sync")["active"]
+
+
+def well_under_way(server):
+    """The job, once it has written something."""
+
+    def embedding():
+        job = active(server)
+        return job if job and job["report"] is None and job["total"] and job["done"] > already else None
+
+    already = server.json("/v1/stats")["images"]
+    return wait_until(embedding, timeout_s=180)
+
+
+def add_many(corpus):
+    """Noise, so that no two are alike; one picture, with other bytes behind its end."""
+    picture = Image.fromarray(np.random.default_rng(7).integers(0, 256, (96, 96, 3), dtype=np.uint8))
+    (corpus / "many").mkdir()
+    picture.save(corpus / "many" / "0.png")
+    data = (corpus / "many" / "0.png").read_bytes()
+    for number in range(1, MANY):
+        (corpus / "many" / f"{number}.png").write_bytes(data + number.to_bytes(4, "big"))
+
+
+def jobs_of(server):
+    """What the database says, also while no service runs."""
+    settings = load_settings({f"ML_API_{name.upper()}": str(value) for name, value in server.settings.items()})
+    return Jobs(Database.open(settings.database_address), target_of(settings), str(server.settings["corpus"]))
+
+
+def test_the_service_does_it_and_finds_what_was_added_at_once(server, corpus):
+    assert server.json("/v1/stats")["images"] == 0
+    done = run("sync", **server.settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "is run by the service" in done.stdout
+    assert reported(done.stdout)["ml_api.sync.added"] == 120
+    assert len(server.json("/v1/search/text?q=two+dogs")["hits"]) == 10
+    assert reported(run("sync", **server.settings).stdout)["ml_api.sync.unchanged"] == 120
+
+
+def test_the_exit_codes_are_those_of_a_sync_without_a_service(server, corpus, tmp_path):
+    settings = server.settings
+    hidden = corpus.rename(corpus.with_name("hidden"))
+    corpus.mkdir()
+    refused = run("sync", **settings)
+    corpus.rmdir()
+    hidden.rename(corpus)
+    assert refused.returncode == 3
+    assert refused.stderr.startswith("error: ")
+    assert "holds no images, but 120 are indexed" in refused.stderr
+    (tmp_path / "other").mkdir()
+    other = run("sync", tmp_path / "other", **{name: value for name, value in settings.items() if name != "corpus"})
+    assert other.returncode == 2
+    assert f"indexes {corpus}, not {tmp_path / 'other'}" in other.stderr
+
+
+def test_searches_are_answered_while_it_runs_and_ctrl_c_cancels_it(server, corpus):
+    add_many(corpus)
+    command = syncing(server)
+    job = well_under_way(server)
+    assert (job["state"], job["total"]) == ("running", 120 + MANY)
+    for number in range(20):
+        assert len(server.json(f"/v1/search/text?q=dog+{number}")["hits"]) == 10
+    command.send_signal(signal.SIGINT)
+    out, error = command.communicate(timeout=60)
+    assert command.returncode == 130, out + error
+    assert error.startswith("stopped after ")
+    assert active(server) is None
+    over = server.json(job["links"]["self"])
+    assert (over["state"], over["error"]) == ("stopped", "cancelled")
+    assert 0 < over["report"]["outcomes"]["added"] < MANY
+    assert reported(out)["ml_api.sync.added"] == over["report"]["outcomes"]["added"]
+
+
+def test_who_follows_a_sync_of_somebody_else_leaves_it_alone_and_hears_of_its_end(server):
+    job = ask(server, "POST", "/v1/sync")
+    left, staying = syncing(server), syncing(server)
+    for command in (left, staying):
+        assert f"sync {job['id']} is under way already" in command.stdout.readline()
+    left.send_signal(signal.SIGINT)
+    _, error = left.communicate(timeout=30)
+    assert (left.returncode, error) == (130, f"sync {job['id']} goes on without this command\n")
+    assert active(server)["id"] == job["id"]
+    ask(server, "DELETE", job["links"]["self"])
+    _, error = staying.communicate(timeout=60)
+    assert staying.returncode == 1
+    assert error.endswith(": cancelled\n")
+
+
+def test_a_service_that_is_stopped_stops_its_sync_and_one_that_is_killed_leaves_it_to_the_next(server):
+    command = syncing(server)
+    job = well_under_way(server)
+    assert server.stop() == 0
+    _, error = command.communicate(timeout=30)
+    assert command.returncode == 1
+    assert error.endswith(": its process was stopped\n")
+    stopped = jobs_of(server).get(job["id"])
+    assert (stopped.state, stopped.error) == ("stopped", "its process was stopped")
+    assert "Traceback" not in server.log()
+
+    server.start()
+    command = syncing(server)
+    job = well_under_way(server)
+    server.process.kill()
+    server.process.wait(SOON_S)
+    _, error = command.communicate(timeout=30)
+    assert command.returncode == 1
+    assert "the process that ran this sync has ended" in error
+    failed = jobs_of(server).get(job["id"])
+    assert (failed.state, failed.error) == ("failed", ENDED_EARLY)
+
+    server.start()
+    done = run("sync", **server.settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert server.json("/v1/stats")["images"] == 120 + MANY
