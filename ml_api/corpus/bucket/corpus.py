@@ -4,11 +4,12 @@ import errno
 import io
 import time
 from collections.abc import Iterator, Sequence
+from tempfile import TemporaryFile
 from threading import BoundedSemaphore
 from typing import BinaryIO, Final
 
 from ml_api.corpus.base import CorpusFile, Coverage, PassedOver
-from ml_api.corpus.bucket.objects import READ_TIMEOUT_S, Objects, no_object
+from ml_api.corpus.bucket.objects import METADATA_TIMEOUT_S, READ_TIMEOUT_S, Objects, no_object
 from ml_api.corpus.ignoring import IGNORE_FILE, IgnoreRules, Patterns, patterns_in
 from ml_api.corpus.keys import MAX_KEY_BYTES, Selection, no_path
 from ml_api.corpus.metadata import METADATA_FILES, Catalogue, Metadata, read_metadata
@@ -80,11 +81,11 @@ class BucketCorpus:
         if self._problem(key):
             raise no_object(key)
         if deadline is None:
-            return self._objects.read(key, max_bytes)
+            return self._bytes(key, max_bytes)
         if not self._turns.acquire(timeout=min(TURN_S, deadline.left_s())):
             raise CorpusUnavailable(f"{self.location} is slow, and as many requests as may wait for it do")
         try:
-            return self._objects.read(key, max_bytes, min(READ_TIMEOUT_S, deadline.left_s()))
+            return self._bytes(key, max_bytes, min(READ_TIMEOUT_S, deadline.left_s()))
         except CorpusUnavailable as exc:
             if deadline.passed:
                 raise deadline.exceeded() from exc
@@ -125,12 +126,18 @@ class BucketCorpus:
             return "?"  # to be read again, when it may be there
 
     def _open(self, name: str) -> BinaryIO:
+        """A copy on the disk, without a name."""
+        file = TemporaryFile()  # noqa: SIM115 - the caller closes it
         try:
-            return io.BytesIO(self._objects.read(name, MAX_METADATA_BYTES))
+            self._objects.read(name, file, MAX_METADATA_BYTES, METADATA_TIMEOUT_S)
         except NotFound as exc:
+            file.close()
             raise FileNotFoundError(name) from exc
         except (CorpusUnavailable, TooLarge) as exc:
+            file.close()
             raise OSError(errno.EIO, exc.detail) from exc
+        file.seek(0)
+        return file
 
     def _selection(self) -> Selection:
         """For single keys. Rules that were fetched just now hold for them."""
@@ -141,7 +148,7 @@ class BucketCorpus:
     def _fetch_rules(self) -> IgnoreRules:
         """Raises CorpusUnavailable if `.mlapiignore` may exist and cannot be read, ConfigError for a pattern that is none."""
         try:
-            own = patterns_in(self._objects.read(IGNORE_FILE, MAX_IGNORE_BYTES))
+            own = patterns_in(self._bytes(IGNORE_FILE, MAX_IGNORE_BYTES))
         except NotFound:
             own = []
         except TooLarge as exc:
@@ -149,6 +156,11 @@ class BucketCorpus:
         rules = IgnoreRules([*self._patterns.ignore, *own], self._patterns.include)
         self._fetched = time.monotonic(), rules
         return rules
+
+    def _bytes(self, key: str, max_bytes: int, timeout_s: float = READ_TIMEOUT_S) -> bytes:
+        data = io.BytesIO()
+        self._objects.read(key, data, max_bytes, timeout_s)
+        return data.getvalue()
 
     def _problem(self, key: str) -> str:
         """Why there can be no such object; empty if there can. Nothing is asked about it."""

@@ -7,12 +7,12 @@ import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from fsspec import AbstractFileSystem
 
 from ml_api.corpus.base import CorpusFile
-from ml_api.corpus.bucket.objects import READ_TIMEOUT_S, no_object, too_large
+from ml_api.corpus.bucket.objects import no_object, too_large
 from ml_api.errors import CorpusReadOnly, CorpusUnavailable, InsufficientStorage, MlApiError
 
 ETAGS: Final = ("ETag", "etag", "e_tag")
@@ -50,7 +50,7 @@ class FilesystemObjects:
     def version(self, key: str) -> str:
         return _version(self._info(key))
 
-    def read(self, key: str, max_bytes: int, timeout_s: float = READ_TIMEOUT_S) -> bytes:  # noqa: ARG002 - fsspec knows no timeouts
+    def read(self, key: str, to: BinaryIO, max_bytes: int, timeout_s: float) -> None:  # noqa: ARG002 - fsspec knows no timeouts
         for _ in range(READS):
             info = self._info(key)
             if info["size"] is not None and info["size"] > max_bytes:
@@ -60,7 +60,8 @@ class FilesystemObjects:
             if len(data) > max_bytes:
                 raise too_large(max_bytes)
             if info["size"] in {None, len(data)}:
-                return data
+                to.write(data)
+                return
         raise CorpusUnavailable(f"cannot be read: its body broke off, or it was replaced, {READS} times")
 
     def write(self, key: str, data: bytes) -> str:

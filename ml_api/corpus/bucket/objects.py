@@ -1,7 +1,7 @@
 """What a BucketCorpus asks of a place that keeps objects. Every call may come from any thread, and raises our errors only."""
 
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol
 
 from ml_api.corpus.base import CorpusFile
 from ml_api.errors import NotFound, TooLarge
@@ -9,6 +9,8 @@ from ml_api.errors import NotFound, TooLarge
 READ_TIMEOUT_S: Final = 60.0
 """For one object; 32 MB then need 4 Mbit/s."""
 WRITE_TIMEOUT_S: Final = 120.0
+METADATA_TIMEOUT_S: Final = 600.0
+"""For a metadata file, which may have a million lines."""
 CALL_TIMEOUT_S: Final = 30.0
 """For what moves no image: a page of a listing, a version, a deletion. Retries are within it."""
 
@@ -39,8 +41,8 @@ class Objects(Protocol):
         """As the listing has it. Raises NotFound or CorpusUnavailable."""
         ...
 
-    def read(self, key: str, max_bytes: int, timeout_s: float = READ_TIMEOUT_S) -> bytes:
-        """The bytes of one version of the object. Raises NotFound, TooLarge or CorpusUnavailable."""
+    def read(self, key: str, to: BinaryIO, max_bytes: int, timeout_s: float) -> None:
+        """Write the bytes of one version of the object `to` an empty file. Raises NotFound, TooLarge or CorpusUnavailable."""
         ...
 
     def write(self, key: str, data: bytes) -> str:

@@ -6,7 +6,7 @@ fsspec's own interface lists a whole tree at once and knows no conditions; pages
 import mimetypes
 from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
 from aiohttp import ClientError as HttpError
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
@@ -14,7 +14,7 @@ from fsspec.asyn import sync
 from fsspec.exceptions import FSTimeoutError
 
 from ml_api.corpus.base import CorpusFile
-from ml_api.corpus.bucket.objects import CALL_TIMEOUT_S, READ_TIMEOUT_S, WRITE_TIMEOUT_S, no_object, too_large
+from ml_api.corpus.bucket.objects import CALL_TIMEOUT_S, WRITE_TIMEOUT_S, no_object, too_large
 from ml_api.errors import CorpusReadOnly, CorpusUnavailable, InsufficientStorage, MlApiError
 
 CLIENT: Final = {
@@ -72,8 +72,8 @@ class S3Objects:
     def version(self, key: str) -> str:
         return _version(self._call("head_object", key))
 
-    def read(self, key: str, max_bytes: int, timeout_s: float = READ_TIMEOUT_S) -> bytes:
-        return self._run(lambda: self._fetch(key, max_bytes), key, timeout_s)
+    def read(self, key: str, to: BinaryIO, max_bytes: int, timeout_s: float) -> None:
+        self._run(lambda: self._fetch(key, to, max_bytes), key, timeout_s)
 
     def write(self, key: str, data: bytes) -> str:
         media_type = mimetypes.guess_type(key)[0] or "application/octet-stream"
@@ -93,31 +93,31 @@ class S3Objects:
                 raise
             raise CorpusReadOnly(f"the corpus cannot be changed at {key!r}: {exc.detail}") from exc
 
-    async def _fetch(self, key: str, max_bytes: int) -> bytes:
+    async def _fetch(self, key: str, to: BinaryIO, max_bytes: int) -> None:
         """The body of one version: a part that follows another is asked for under the condition that the ETag is the same."""
-        held, version = bytearray(), ""
+        version = ""
         for _ in range(BODIES):
-            rest = {"Range": f"bytes={len(held)}-", "IfMatch": version} if held else {}
+            rest = {"Range": f"bytes={to.tell()}-", "IfMatch": version} if to.tell() else {}
             try:
                 answer = await self._request("get_object", Key=f"{self._prefix}{key}", **rest)
             except ClientError as exc:
                 if _status(exc) not in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}:
                     raise
-                held.clear()  # it was replaced meanwhile
+                _empty(to)  # it was replaced meanwhile
                 continue
             if answer["ResponseMetadata"]["HTTPStatusCode"] != HTTPStatus.PARTIAL_CONTENT:
-                held.clear()
-            version, whole = answer["ETag"], len(held) + answer["ContentLength"]
+                _empty(to)
+            version, whole = answer["ETag"], to.tell() + answer["ContentLength"]
             async with answer["Body"] as body:
                 if whole > max_bytes:
                     raise too_large(max_bytes)
                 try:
                     while chunk := await body.read(CHUNK_BYTES):
-                        held += chunk
+                        to.write(chunk)
                 except (HttpError, HTTPClientError):
                     continue
-            if len(held) == whole:
-                return bytes(held)
+            if to.tell() == whole:
+                return
         raise CorpusUnavailable(f"cannot be read: its body broke off, or it was replaced, {BODIES} times")
 
     def _call(self, operation: str, key: str, *, timeout_s: float = CALL_TIMEOUT_S, **arguments: Any) -> Any:
@@ -170,3 +170,8 @@ def _version(found: dict[str, Any]) -> str:
 
 def _status(exc: ClientError) -> int:
     return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _empty(file: BinaryIO) -> None:
+    file.seek(0)
+    file.truncate()
