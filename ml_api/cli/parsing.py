@@ -81,11 +81,13 @@ def _parser() -> argparse.ArgumentParser:
         )
 
     command("serve", "serve the search page and the API")
-    sync = command("sync", "make the index equal to a folder of images")
-    sync.add_argument("folder", metavar="DIR", nargs="?", help="the folder; default: the setting corpus")
-    sync.add_argument("--allow-empty", action="store_true", help="continue if the folder is empty, and empty the index")
+    sync = command("sync", "make the index equal to a folder or bucket of images")
+    sync.add_argument(
+        "folder", metavar="DIR", nargs="?", help="the folder, or a URL such as s3://bucket/prefix; default: the setting corpus"
+    )
+    sync.add_argument("--allow-empty", action="store_true", help="continue if the corpus is empty, and empty the index")
     sync.add_argument("--allow-removals", action="store_true", help="continue if more than a fifth of the index would be removed")
-    sync.add_argument("--replace", action="store_true", help="replace the indexed folder by this one")
+    sync.add_argument("--replace", action="store_true", help="replace the indexed corpus by this one")
     sync.add_argument("--retry-failed", action="store_true", help="read unchanged files again that failed before")
     instead = sync.add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="show what a sync would do, and change nothing")
@@ -94,9 +96,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     sync.add_argument("--json", action="store_true", help="with --dry-run: print JSON")
     written = "the file: .parquet, .jsonl, .csv, .avro, or without an ending a folder of NumPy arrays"
-    extract = command("extract", "write the vectors of a folder of images to a file, without a vector store")
+    extract = command("extract", "write the vectors of a folder or bucket of images to a file, without a vector store")
     extract.add_argument("file", type=Path, metavar="FILE", help=written)
-    extract.add_argument("folder", metavar="DIR", nargs="?", help="the folder; default: the setting corpus")
+    extract.add_argument(
+        "folder", metavar="DIR", nargs="?", help="the folder, or a URL such as s3://bucket/prefix; default: the setting corpus"
+    )
     export = command("export", "write the indexed images with their vectors to a file")
     export.add_argument("file", type=Path, metavar="FILE", help=written)
     import_ = command("import", "index the vectors of a file")

@@ -1,4 +1,4 @@
-"""The command `sync`: makes the index equal to a folder and reports the outcome of every file.
+"""The command `sync`: makes the index equal to a folder or bucket and reports the outcome of every file.
 
 A service that runs with the same collection does the work and is followed; without one it is done here.
 """

@@ -1,4 +1,4 @@
-"""Stops syncs that look like an accident (a lost mount, the wrong folder) before they change anything.
+"""Stops syncs that look like an accident (a lost mount, the wrong folder or bucket) before they change anything.
 
 Each kind of accident has an option of its own, so that an option in a nightly job permits nothing else.
 """
@@ -19,7 +19,7 @@ FOLDERS_SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """The permitted accidents. `replace` includes the removal of the other folder's images."""
+    """The permitted accidents. `replace` includes the removal of the other corpus's images."""
 
     empty: bool = False
     removals: bool = False
@@ -41,21 +41,26 @@ def objection(plan: Plan, source: str, consent: Consent) -> str:
     if indexed and plan.found_nothing and not consent.empty:
         seen = f" ({plan.coverage.summary()})" if plan.coverage.passed_over else ""
         return (
-            f"{plan.location} holds no images{seen}, but {indexed:,} are indexed: is the folder mounted? Nothing was changed. "
+            f"{plan.location} holds no images{seen}, but {indexed:,} are indexed: {_doubt(plan.location)} Nothing was changed. "
             "To empty the index on purpose, add --allow-empty"
         )
     if source and source != plan.location and (plan.removed or plan.replaced) and not consent.replace:
         return (
             f"the index holds the images of {source}, not of {plan.location}: the plan was to {_told(plan)}. "
-            "Nothing was changed. To index this folder in place of the other, add --replace; to keep both, name another collection"
+            "Nothing was changed. To index this corpus in place of the other, add --replace; to keep both, name another collection"
         )
     lost = plan.removed - plan.moved
     if lost > max(FEW, indexed / PARTS) and not (consent.removals or consent.replace or plan.found_nothing):
         return (
-            f"{lost:,} of the {indexed:,} images indexed are no longer in {plan.location} ({_where(plan)}): is all of it mounted? "
-            f"The plan was to {_told(plan)}. Nothing was changed. To remove them on purpose, add --allow-removals"
+            f"{lost:,} of the {indexed:,} images indexed are no longer in {plan.location} ({_where(plan)}): "
+            f"{_doubt(plan.location)} The plan was to {_told(plan)}. Nothing was changed. "
+            "To remove them on purpose, add --allow-removals"
         )
     return ""
+
+
+def _doubt(location: str) -> str:
+    return "is it the right bucket and prefix?" if "://" in location else "is the folder mounted, and all of it?"
 
 
 def _told(plan: Plan) -> str:

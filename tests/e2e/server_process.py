@@ -88,9 +88,9 @@ class Server(ServerProcess):
     def log_lines(self):
         return [json.loads(line) for line in self.log().splitlines()]
 
-    def get(self, path, timeout=30):
+    def get(self, path, timeout=30, headers=None):
         """Status, headers and body."""
-        return self.open(urllib.request.Request(self.url + path), timeout)
+        return self.open(urllib.request.Request(self.url + path, headers=headers or {}), timeout)
 
     def post(self, path, data, content_type):
         return self.open(urllib.request.Request(self.url + path, data, {"Content-Type": content_type}))
