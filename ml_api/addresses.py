@@ -17,6 +17,12 @@ def address_of(text: str) -> Address | None:
     return address
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches that address or name."""
+    address = address_of(host)
+    return host.lower() == "localhost" if address is None else address.is_loopback
+
+
 def entries(text: str) -> list[str]:
     """Of a setting that lists several, between commas or blanks."""
     return [entry for entry in re.split(r"[,\s]+", text) if entry]

@@ -1,19 +1,23 @@
 """The Flask factory."""
 
+from collections.abc import Callable
+from functools import partial
 from urllib.parse import urlsplit, urlunsplit
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask, Response, request
 from flask_compress import Compress
 from werkzeug.routing import RequestRedirect
 
 from ml_api import web
-from ml_api.api import EXTENSION, address, images, observe, openapi, problems, search, status, sync
+from ml_api.api import EXTENSION, HEAD_CHECK, address, authorization, images, observe, openapi, problems, search, status, sync
 from ml_api.api.parsing import REQUEST_TIMEOUT_S, BufferedRequest
 from ml_api.api.problems import MEDIA_TYPE
 from ml_api.browsers import HEADERS, AllowedHosts
 from ml_api.reverse_proxies import BehindProxies, networks
 from ml_api.services import Services, build_services
 from ml_api.settings import Settings
+from ml_api.web import session
 
 JSON_OVERHEAD = 4 / 3
 """Base64 encodes three bytes as four."""
@@ -37,14 +41,27 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     observe.register(app, services.metrics, services.spans, log_queries=settings.log_queries)
     problems.register(app)
     _keep_other_sites_out(app, AllowedHosts.of(settings.host, settings.allowed_hosts))
-    app.wsgi_app = BehindProxies(app.wsgi_app, settings.root_path, networks(settings.trusted_proxies))  # type: ignore[method-assign]
+    check_head = authorization.register(app, services.access)
+    behind_proxies = partial(BehindProxies, root_path=settings.root_path, trusted=networks(settings.trusted_proxies))
+    app.wsgi_app = behind_proxies(app.wsgi_app)  # type: ignore[method-assign]
+    app.extensions[HEAD_CHECK] = behind_proxies(_without_answer(check_head))
     address.register(app)
     _compress(app)
-    for blueprint in (search.blueprint, images.blueprint, sync.blueprint, status.blueprint, web.blueprint):
+    for blueprint in (search.blueprint, images.blueprint, sync.blueprint, status.blueprint, web.blueprint, session.blueprint):
         app.register_blueprint(blueprint)
     example_id = next((entry.id for entry in services.store.entries()), None)
-    openapi.register(app, example_id, settings.request_timeout_s)
+    openapi.register(app, example_id, settings.request_timeout_s, asks_for_keys=services.access is not None)
     return app
+
+
+def _without_answer(check: Callable[[WSGIEnvironment], None]) -> WSGIApplication:
+    """So that it sees what the application does, behind the same middleware."""
+
+    def application(environ: WSGIEnvironment, _start_response: StartResponse) -> list[bytes]:
+        check(environ)
+        return []
+
+    return application
 
 
 def _keep_other_sites_out(app: Flask, allowed: AllowedHosts) -> None:

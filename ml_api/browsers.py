@@ -1,9 +1,12 @@
-"""Protection against web pages of other sites: the allowed host names, and security headers on every answer.
+"""Protection against web pages of other sites: allowed host names, the origin of what changes something, security headers.
 
 A web page can send requests from its visitor's machine, behind every firewall. The browser lets it read answers of its own origin
 only, and an origin is a name: a page at `http://evil.example:8420/` whose name resolves to 127.0.0.1 a moment later ("DNS
 rebinding") may read everything. Its requests still carry `Host: evil.example`. An address in `Host` cannot be rebound, since the
 page itself came from there.
+
+What a page cannot read it can still send, a form for instance: requests that may change something have to come from pages of ours,
+or from no page at all.
 """
 
 import re
@@ -13,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from ml_api.addresses import Address, address_of, entries
-from ml_api.errors import InvalidInput, Misdirected
+from ml_api.errors import ForeignOrigin, InvalidInput, Misdirected
 
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",  # metadata that looks like HTML is not rendered
@@ -21,6 +24,9 @@ HEADERS: Final = {
     "Referrer-Policy": "same-origin",  # URLs with search texts are not sent to other sites
 }
 """Set on every answer."""
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""They change nothing (RFC 9110, 9.2.1)."""
 
 ANY: Final = "*"
 
@@ -87,6 +93,24 @@ class AllowedHosts:
         if address is None:
             return self.any_name or name in self.names or f".{name}".endswith(self.domains)
         return self.any_address or address.is_loopback or address in self.addresses
+
+
+def check_origin(environ: Mapping[str, Any]) -> None:
+    """Check a WSGI request. Raises ForeignOrigin if a page of another origin sent it and it may change something.
+
+    Browsers say so themselves: in `Sec-Fetch-Site`, which only they can set and old ones do not, and in `Origin`. A request with
+    neither comes from no browser. The same rule as Go's http.CrossOriginProtection.
+    """
+    site, origin = environ.get("HTTP_SEC_FETCH_SITE"), environ.get("HTTP_ORIGIN")
+    if environ["REQUEST_METHOD"] in SAFE_METHODS or site in {"same-origin", "none"}:
+        return
+    host = environ.get("HTTP_HOST", "")
+    if site is None and (origin is None or origin.lower().partition("://")[2] == host.lower()):
+        return
+    raise ForeignOrigin(
+        f"a page of {(origin or 'another site')[:_QUOTED_CHARS]!r} may not ask this of {host[:_QUOTED_CHARS]!r}; "
+        "a proxy between them has to pass its own name on, in Host or X-Forwarded-Host"
+    )
 
 
 def _own_names() -> list[str]:

@@ -13,6 +13,10 @@
     │   ├── RequestTimeout      ... too slowly
     │   ├── UnsupportedMedia    ... in a content type we do not read
     │   └── Misdirected         ... to a host name that is not ours
+    ├── AccessDenied            the caller may not do this
+    │   ├── Unauthorized        ... without a valid key
+    │   ├── ScopeMissing        ... with this key
+    │   └── ForeignOrigin       ... from a page of another site
     ├── NotFound                no such image
     ├── CorpusReadOnly          images are looked at here, never written or deleted
     ├── InsufficientStorage     no room is left to write what was sent
@@ -99,6 +103,28 @@ class UnsupportedMedia(InvalidInput):
 
 class Misdirected(InvalidInput):
     code = "misdirected-request"
+
+
+class AccessDenied(MlApiError):
+    code = "access-denied"
+
+
+class Unauthorized(AccessDenied):
+    code = "unauthorized"
+
+
+class ScopeMissing(AccessDenied):
+    """`scope` is the one that a key would need."""
+
+    code = "insufficient-scope"
+
+    def __init__(self, detail: str, *, scope: str) -> None:
+        super().__init__(detail)
+        self.scope = scope
+
+
+class ForeignOrigin(AccessDenied):
+    code = "cross-origin"
 
 
 class NotFound(MlApiError):

@@ -6,6 +6,8 @@ from ml_api.services import Services
 
 EXTENSION = "ml_api"
 """The name of the services among the application's extensions."""
+HEAD_CHECK = "ml_api.head"
+"""The name of the check of a request's head, a WSGI application that answers nothing and raises what `authorization` does."""
 
 
 def services() -> Services:

@@ -1,23 +1,76 @@
-"""Which scope each route needs.
+"""Who may ask what: the scope of each route, the keys and sessions that requests come with, and pages of other sites.
 
-Documented routes declare it beside their document (`openapi.operation`); all others are public and listed here by name.
+Documented routes declare their scope beside their document (`openapi.operation`); all others are public and listed here by name.
 """
 
+import logging
+from collections.abc import Callable
 from typing import Final
+from wsgiref.types import WSGIEnvironment
 
-from flask import Flask
+from flask import Flask, Request, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Rule
 
-from ml_api.access import PUBLIC, Scope
+from ml_api.access import PUBLIC, Access, ApiKey, Scope
+from ml_api.api.observe import note
+from ml_api.browsers import check_origin
+from ml_api.errors import ForeignOrigin, ScopeMissing, Unauthorized
+from ml_api.logs.repeats import Repeats
 
 SCOPE: Final = "scope"
 """The attribute of a view that holds its scope."""
 PUBLIC_ENDPOINTS: Final = frozenset(
     {
         *("web.page", "web.static", "web.docs", "web.document"),
+        *("session.sign_in", "session.sign_out"),
         *("flasgger.apidocs", "flasgger.apispec", "flasgger.static", "flasgger.oauth_redirect", "flasgger.<lambda>"),
     }
 )
 """For browsers: the page and Swagger UI, which show nothing of the images before the visitor has signed in."""
+HEADER: Final = "X-API-Key"
+COOKIE: Final = "ml_api_session"
+
+_log = logging.getLogger(__name__)
+
+
+def register(app: Flask, access: Access | None) -> Callable[[WSGIEnvironment], None]:
+    """Check every request; without `access` no keys are asked for, and only pages of other sites are refused.
+
+    Returns the same check for a request's head, without its body: it raises AccessDenied, or DatabaseUnavailable.
+    """
+    refusals = Repeats(_log)
+
+    def check(asked: Request, rule: Rule | None) -> ApiKey | None:
+        try:
+            check_origin(asked.environ)
+            scope = scope_of(app, rule.endpoint) if rule is not None else PUBLIC
+            if access is None or scope is PUBLIC or asked.method == "OPTIONS":  # which methods there are, the document says as well
+                return None
+            return _caller(asked, access, scope)
+        except (ForeignOrigin, ScopeMissing, Unauthorized) as refused:
+            if (
+                not isinstance(refused, Unauthorized) or refused.slug != Unauthorized.code
+            ):  # every visitor comes without a key at first
+                refusals.tell(refused.slug, f"refused {asked.remote_addr}: {refused.detail}", logging.WARNING)
+            raise
+
+    @app.before_request
+    def authorize() -> None:
+        if (key := check(request, request.url_rule)) is not None:
+            note({"user.id": key.id})
+
+    def check_head(environ: WSGIEnvironment) -> None:
+        asked = app.request_class(environ)
+        adapter = app.create_url_adapter(asked)
+        assert adapter is not None  # there is one for every request
+        try:
+            rule, _ = adapter.match(return_rule=True)
+        except HTTPException:
+            rule = None
+        check(asked, rule)
+
+    return check_head
 
 
 def scope_of(app: Flask, endpoint: str) -> Scope | None:
@@ -26,3 +79,23 @@ def scope_of(app: Flask, endpoint: str) -> Scope | None:
         return PUBLIC
     scope: Scope | None = getattr(app.view_functions[endpoint], SCOPE, Scope.ADMIN)
     return scope
+
+
+def _caller(asked: Request, access: Access, scope: Scope) -> ApiKey:
+    """Raises Unauthorized, ScopeMissing, DatabaseUnavailable."""
+    if secret := _presented(asked):
+        key = access.key_of(secret)
+    elif token := asked.cookies.get(COOKIE):
+        key = access.holder_of(token)
+    else:
+        raise Unauthorized(f"this service asks for an API key: send it as `Authorization: Bearer KEY` or as `{HEADER}: KEY`")
+    if not scope.is_granted_by(key.scopes):
+        held = ", ".join(sorted(key.scopes))
+        raise ScopeMissing(f"this needs the scope {scope}; the API key {key.id} ({key.name}) has {held}", scope=scope)
+    return key
+
+
+def _presented(asked: Request) -> str:
+    """A key in a header. Other schemes are those of a proxy in front, whose passwords browsers send everywhere."""
+    scheme, _, credentials = asked.headers.get("Authorization", "").partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" else asked.headers.get(HEADER, "").strip()

@@ -101,6 +101,16 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "missing-image": (400, "send exactly one file in the field 'image'; 0 came (fields sent: file)"),
     "invalid-id": (400, "an image id is 32 lower-case hex digits, as in the hits of a search"),
     "invalid-timeout": (400, f"X-Request-Timeout: must be a number of seconds above 0 and at most {_TIMEOUT_S:g} (got '0')"),
+    "unauthorized": (401, "this service asks for an API key: send it as `Authorization: Bearer KEY` or as `X-API-Key: KEY`"),
+    "invalid-key": (401, "the API key is not one of this service's"),
+    "insufficient-scope": (403, "this needs the scope search; the API key 1f6a3c90 (camera) has write"),
+    "cross-origin": (
+        403,
+        (
+            "a page of 'https://evil.example' may not ask this of 'localhost'; "
+            "a proxy between them has to pass its own name on, in Host or X-Forwarded-Host"
+        ),
+    ),
     "not-found": (404, f"no image has the id {DRAWN_ID}"),
     "sync-refused": (409, "sync 4 of /srv/other into this collection is under way; nothing was changed"),
     "too-large": (

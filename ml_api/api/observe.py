@@ -12,6 +12,7 @@ from flask import Flask, Response, current_app, g, request
 
 from ml_api import stages, tracing
 from ml_api.addresses import address_of
+from ml_api.logs import without_secrets
 from ml_api.metrics import Metrics
 from ml_api.spans import Spans
 from ml_api.vocabulary import Stage
@@ -114,7 +115,7 @@ def _access_line(route: str, status: int, seconds: float) -> dict[str, Any]:
         "http.request.body.bytes": request.content_length or 0,
         "http.response.status_code": status,
         "http.response.body.bytes": g.get("sent_bytes", 0),
-        "url.path": request.path,
+        "url.path": without_secrets(request.path),
         "user_agent.original": request.user_agent.string[:256],
         "ml_api.route": route,
         **g.noted,

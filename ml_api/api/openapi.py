@@ -11,8 +11,8 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from werkzeug.routing import Rule
 
 from ml_api import __version__
-from ml_api.access import Scope
-from ml_api.api import examples, problems, schemas
+from ml_api.access import PUBLIC, Scope
+from ml_api.api import authorization, examples, problems, schemas
 from ml_api.api.address import MODEL, PARAMETERS
 from ml_api.api.authorization import SCOPE
 from ml_api.api.parsing import REQUEST_TIMEOUT
@@ -30,6 +30,8 @@ TAGS = [
 SUCCESSES = {200: "Success.", 202: "Accepted; it goes on in the background."}
 PROBLEMS = {
     400: "The request is invalid; `detail` says which field and why.",
+    401: "The service asks for an API key, and there is none, or one that is not valid.",
+    403: "The API key lacks the scope, or a page of another site sent the request.",
     404: "There is no such image or sync.",
     409: "Another corpus is being synced into the same collection.",
     413: "The body, or the image in it, is larger than allowed.",
@@ -46,6 +48,16 @@ LATE = ("invalid-timeout", "deadline-exceeded")
 """How what takes `TIMEOUT` fails."""
 EVERYWHERE = ("misdirected-request",)
 """How every route fails."""
+REFUSED = ("unauthorized", "invalid-key", "insufficient-scope", "cross-origin", "database-unavailable")
+"""How every route fails that is not public."""
+SECURITY_SCHEMES: JsonObject = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key: `python -m ml_api keys create NAME --scope search`.",
+    },
+    "header": {"type": "apiKey", "in": "header", "name": authorization.HEADER, "description": "The same key."},
+}
 NO_MODEL = ("overloaded", "model-unavailable")
 NO_DATABASE = ("database-unavailable",)
 NO_STORE = ("store-unavailable",)
@@ -80,15 +92,17 @@ def operation(  # noqa: PLR0913 - named after the fields of an OpenAPI operation
     """
     parameters = (*(query_parameters_of(query) if query else ()), *parameters)
     responses: JsonObject = {str(status): {"description": SUCCESSES[status], "content": _content(answer)}}
-    responses |= _problems((*fails, *EVERYWHERE))
+    responses |= _problems((*fails, *(REFUSED if scope else ()), *EVERYWHERE))
     responses |= also or {}
     spec: JsonObject = {
         "operationId": name,
         "summary": summary,
-        "description": description,
+        "description": " ".join(filter(None, (description, f"Scope: `{scope}`." if scope else ""))),
         "tags": [tag],
         "parameters": list(parameters),
     }
+    if scope is PUBLIC:
+        spec["security"] = []
     if body is not None:
         spec["requestBody"] = {"required": body_required, "content": body}
     names = frozenset(parameter["name"] for parameter in parameters if parameter.get("in") == "query")
@@ -125,7 +139,7 @@ def ref(model: type[BaseModel]) -> JsonObject:
     return {"$ref": REF.format(model=model.__name__)}
 
 
-def register(app: Flask, example_id: str | None, timeout_s: float) -> None:
+def register(app: Flask, example_id: str | None, timeout_s: float, *, asks_for_keys: bool) -> None:
     """Serve the document at /apispec.json and a current Swagger UI at /apidocs/; no request of theirs leaves this machine.
 
     `example_id` is the id of a stored image, so that "Try it out" works as it stands; `timeout_s` the longest a request may take.
@@ -144,8 +158,16 @@ def register(app: Flask, example_id: str | None, timeout_s: float) -> None:
         "static_url_path": "/apidocs/assets",
     }
     parameters = {"image_id": _image_id(example_id), "request_timeout": _timeout(timeout_s)}
-    components = {"schemas": _schemas(), "parameters": parameters}
-    Swagger(app, config=config, template={"info": _info(), "servers": SERVERS, "tags": TAGS, "components": components})
+    components = {"schemas": _schemas(), "parameters": parameters, "securitySchemes": SECURITY_SCHEMES}
+    security: list[JsonObject] = [{name: []} for name in SECURITY_SCHEMES]
+    template = {
+        "info": _info(),
+        "servers": SERVERS,
+        "tags": TAGS,
+        "components": components,
+        "security": security if asks_for_keys else [{}, *security],  # the first: without
+    }
+    Swagger(app, config=config, template=template)
 
 
 def _is_documented(rule: Rule) -> bool:

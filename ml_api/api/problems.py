@@ -34,6 +34,10 @@ STATUS: dict[type[MlApiError], int] = {
     errors.RequestTimeout: 408,
     errors.UnsupportedMedia: 415,
     errors.Misdirected: 421,
+    errors.AccessDenied: 403,
+    errors.Unauthorized: 401,
+    errors.ScopeMissing: 403,
+    errors.ForeignOrigin: 403,
     errors.NotFound: 404,
     errors.CorpusReadOnly: 403,
     errors.InsufficientStorage: 507,
@@ -55,6 +59,9 @@ REASONS: dict[type[MlApiError], Rejection] = {
     errors.TooCostly: Rejection.TOO_COSTLY,
     errors.Overloaded: Rejection.QUEUE_FULL,
     errors.DeadlineExceeded: Rejection.DEADLINE,
+    errors.Unauthorized: Rejection.AUTH,
+    errors.ScopeMissing: Rejection.AUTH,
+    errors.ForeignOrigin: Rejection.AUTH,
 }
 """What is counted as rejected, beyond its status."""
 TITLES = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
@@ -100,10 +107,25 @@ def register(app: Flask) -> None:
             outages.tell(error.slug, f"{error.slug}: {error.detail}", logging.ERROR, error)
         elif status >= 500:
             _log.error("%s: %s", error.slug, error.detail, exc_info=error)
-        return problem(status, error.slug, error.detail)
+        response = problem(status, error.slug, error.detail)
+        if challenge := _challenge(error):
+            response.headers["WWW-Authenticate"] = challenge
+        return response
 
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unknown)
+
+
+def _challenge(error: MlApiError) -> str:
+    """What a client lacks, in the words of RFC 6750."""
+    match error:
+        case errors.Unauthorized(slug=errors.Unauthorized.code):
+            return 'Bearer realm="ml_api"'
+        case errors.Unauthorized():
+            return 'Bearer realm="ml_api", error="invalid_token"'
+        case errors.ScopeMissing():
+            return f'Bearer realm="ml_api", error="insufficient_scope", scope="{error.scope}"'
+    return ""
 
 
 def _http(error: HTTPException) -> BaseResponse:

@@ -68,7 +68,8 @@ def _tell(problems: Iterable[str], given: dict[str, Given]) -> None:
 def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit:
     command = COMMANDS.get(options.command)
     settings = load_settings(options=given, env_file=ENV_FILE, command=command, problems=problems)
-    logs.configure(settings.log_level, settings.environment)
+    # The output of `keys` is a key.
+    logs.configure(settings.log_level, settings.environment, sys.stderr if options.command == "keys" else None)
     configure_libraries(os.environ, usable())
     if options.command != "triton-repository":
         os.umask(PRIVATE)
@@ -76,13 +77,7 @@ def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit
         case "serve":
             _serve(settings)
         case "sync":
-            from ml_api.cli.sync import show_plan, sync
-            from ml_api.indexing.jobs import SyncOptions
-
-            wanted = SyncOptions(**{field.name: getattr(options, field.name) for field in fields(SyncOptions)})
-            if options.dry_run:
-                return show_plan(settings, wanted, as_json=options.json)
-            return sync(settings, wanted, options.report)
+            return _sync(settings, options)
         case "extract":
             from ml_api.cli.extract import extract
 
@@ -95,6 +90,10 @@ def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit
             from ml_api.cli.import_ import import_
 
             return import_(settings, options.file.expanduser(), options.model_id)
+        case "keys":
+            from ml_api.cli.keys import keys
+
+            return keys(settings, options)
     return _write_triton_repository(settings, options.dir.expanduser())
 
 
@@ -104,6 +103,16 @@ def _serve(settings: Settings) -> NoReturn:
     from ml_api.serving import Server, end
 
     end(Server(settings).run())
+
+
+def _sync(settings: Settings, options: Options) -> Exit:
+    from ml_api.cli.sync import show_plan, sync
+    from ml_api.indexing.jobs import SyncOptions
+
+    wanted = SyncOptions(**{field.name: getattr(options, field.name) for field in fields(SyncOptions)})
+    if options.dry_run:
+        return show_plan(settings, wanted, as_json=options.json)
+    return sync(settings, wanted, options.report)
 
 
 def _write_triton_repository(settings: Settings, folder: Path) -> Exit:

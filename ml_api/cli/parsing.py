@@ -20,7 +20,14 @@ ORDER = """\
 Options override environment variables (ML_API_*), and these override the file .env in the working directory. Other users of this
 machine can read the options of a process, so secrets are variables only: """
 
-ARGUMENTS = {"sync": " [DIR]", "triton-repository": " DIR", "extract": " FILE [DIR]", "export": " FILE", "import": " FILE"}
+ARGUMENTS = {
+    "sync": " [DIR]",
+    "triton-repository": " DIR",
+    "extract": " FILE [DIR]",
+    "export": " FILE",
+    "import": " FILE",
+    "keys": " create NAME | list | revoke ID",
+}
 """What a command takes beside options, for its usage."""
 
 Options = argparse.Namespace
@@ -57,7 +64,7 @@ def _problems(unknown: Sequence[str]) -> list[str]:
     names = [word.partition("=")[0] for word in unknown if word.startswith("-")]
     problems = []
     for name in names:
-        close = difflib.get_close_matches(name, known, n=1)
+        close = [option for option in known if option.startswith(name)] or difflib.get_close_matches(name, known, n=1)
         problems.append(f"{name} is not an option" + (f"; did you mean {close[0]}?" if close else ""))
     return problems or [f"{word!r} is one argument too many" for word in unknown]
 
@@ -108,6 +115,11 @@ def _parser() -> argparse.ArgumentParser:
     import_.add_argument(
         "--model-id", default="", metavar="ID", help="the model that made the vectors, if the file does not say so"
     )
+    keys = command("keys", "create, list and revoke API keys, beside a running service too")
+    keys.add_argument("action", choices=("create", "list", "revoke"), help="a key is shown once, when it is created")
+    keys.add_argument("subject", metavar="NAME|ID", nargs="?", help="create: what the key is for; revoke: its id")
+    keys.add_argument("--scope", metavar="SCOPE,...", help="create: what the key may do: search, write, admin")
+    keys.add_argument("--expires", metavar="90d", help="create: after how many hours (h), days (d) or weeks (w); default: never")
     repository = command("triton-repository", "write the model repository for a Triton server")
     repository.add_argument("dir", type=Path, metavar="DIR", help="the folder that Triton is started with (--model-repository)")
     for table in TABLES:

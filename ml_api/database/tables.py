@@ -100,3 +100,32 @@ class FailureRow(Table):
     made_with: Mapped[str]
     code: Mapped[str]
     reason: Mapped[str]
+
+
+class ApiKeyRow(Table):
+    """A key, of which only the hash is kept."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    digest: Mapped[str] = mapped_column(unique=True)
+    """sha256, in hex."""
+    scopes: Mapped[str]
+    """Between commas."""
+    created_at: Mapped[float]
+    expires_at: Mapped[float | None]
+    revoked_at: Mapped[float | None]
+    last_used_at: Mapped[float | None]
+
+
+class SessionRow(Table):
+    """Of somebody who signed in on the page."""
+
+    __tablename__ = "sessions"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    """sha256 of the token, in hex."""
+    key: Mapped[str] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"))
+    created_at: Mapped[float]
+    expires_at: Mapped[float]

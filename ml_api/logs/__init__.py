@@ -7,9 +7,19 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from ml_api.logs.fields import FIELDS, fields_table
-from ml_api.logs.formatting import EcsFormatter, TerminalFormatter, level_of
+from ml_api.logs.formatting import SECRET, SECRET_PREFIX, EcsFormatter, TerminalFormatter, level_of, without_secrets
 
-__all__ = ["FIELDS", "EcsFormatter", "configure", "counting", "fields_table", "level_of"]
+__all__ = [
+    "FIELDS",
+    "SECRET",
+    "SECRET_PREFIX",
+    "EcsFormatter",
+    "configure",
+    "counting",
+    "fields_table",
+    "level_of",
+    "without_secrets",
+]
 
 OUR_LOGGERS = ("ml_api", "demo", "_granian")
 """Loggers with the configured level; libraries log warnings and errors only."""

@@ -45,6 +45,7 @@ FIELDS: Final[Mapping[str, tuple[Type, str]]] = {
     "http.response.body.bytes": ("long", "Size of the answer's body"),
     "url.path": ("wildcard", "Path of the request"),
     "client.ip": ("ip", "Address of the client"),
+    "user.id": ("keyword", "Id of the API key that the request came with, as `keys list` has it"),
     "user_agent.original": ("keyword", "Header `User-Agent`, at most 256 characters"),
     "ml_api.route": ("keyword", "Rule of the route, as in metrics"),
     "ml_api.operation": ("keyword", "`text`, `image` or `similar`"),

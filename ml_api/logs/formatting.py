@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import uuid4
@@ -12,6 +13,9 @@ from ml_api import __version__, tracing
 from ml_api.logs.fields import FIELDS
 
 ECS_VERSION: Final = "8.11"
+SECRET_PREFIX: Final = "mlapi_"  # noqa: S105 - what every key begins with is no secret
+SECRET: Final = re.compile(SECRET_PREFIX + r"[0-9a-f]{64}", re.ASCII)
+"""API keys and tokens of sessions look so, and are never written, wherever a client has put them."""
 _CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
@@ -43,7 +47,7 @@ class EcsFormatter(JsonFormatter):
         log_data |= {
             "@timestamp": _timestamp(record.created),
             "log.level": level_of(record),
-            "message": record.message,
+            "message": without_secrets(record.message),
             **self._service,
             "event.dataset": "ml_api.app",
             "log.logger": record.name,
@@ -61,8 +65,15 @@ class TerminalFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")
 
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
+
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         return super().formatMessage(record).translate(_CONTROL)
+
+
+def without_secrets(text: str) -> str:
+    return SECRET.sub(f"{SECRET_PREFIX}…", text) if SECRET_PREFIX in text else text
 
 
 def _timestamp(seconds: float) -> str:
@@ -93,7 +104,8 @@ def _error(record: logging.LogRecord, traceback: str) -> dict[str, str]:
 
 
 def _storable(value: Any) -> Any:
-    """The value as JSON and UTF-8 can represent it: lone surrogates (from file names) escaped, NaN and infinity as null."""
+    """The value without secrets, and as JSON and UTF-8 can represent it: lone surrogates (from file names) escaped, NaN as null."""
     if isinstance(value, str):
+        value = without_secrets(value)
         return value if value.isascii() else value.encode(errors="backslashreplace").decode()
     return None if isinstance(value, float) and not math.isfinite(value) else value

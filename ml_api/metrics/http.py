@@ -18,6 +18,7 @@ class Rejection(StrEnum):
     TOO_COSTLY = "too_costly"
     QUEUE_FULL = "queue_full"
     DEADLINE = "deadline"
+    AUTH = "auth"
 
 
 STATES: Final = ("reading", "waiting", "working", "sending")

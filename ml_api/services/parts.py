@@ -1,15 +1,19 @@
 """Parts that both the service and a sync need, each built from its settings."""
 
+import logging
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_api import cores
+from ml_api.access import Access
+from ml_api.addresses import is_loopback
 from ml_api.corpus.base import Corpus
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.metadata import Catalogue
 from ml_api.corpus.thumbnails import ThumbnailCache
 from ml_api.database import Database
-from ml_api.errors import ConfigError
+from ml_api.errors import ConfigError, DatabaseUnavailable
 from ml_api.images import Decoder, ImageLimits
 from ml_api.metrics import Metrics
 from ml_api.settings import Settings, environment_name
@@ -17,6 +21,7 @@ from ml_api.vectors.base import VectorStore
 
 if TYPE_CHECKING:
     from ml_api.vectors.milvus import MilvusEndpoint
+_log = logging.getLogger(__name__)
 
 
 def corpus_of(settings: Settings) -> Corpus:
@@ -48,6 +53,35 @@ def _patterns(setting: str) -> list[str]:
 def database_of(settings: Settings) -> Database:
     """Close it. Raises ConfigError."""
     return Database.open(settings.database_address)
+
+
+def access_of(settings: Settings, database: Database) -> Access | None:
+    """None if no API keys are asked for. Says so in the log. Raises ConfigError if they are, and there is none."""
+    reachable = settings.published_host or settings.host
+    is_for_this_machine = is_loopback(reachable)
+    if settings.auth == "off" or (settings.auth == "auto" and is_for_this_machine):
+        if is_for_this_machine:
+            _log.info("access       without API keys: only this machine reaches %s", reachable)
+        else:
+            _log.warning(
+                "access       without API keys (%s=off): whoever reaches %s may do everything", environment_name("auth"), reachable
+            )
+        return None
+    try:
+        access = Access(database)
+    except DatabaseUnavailable as exc:
+        raise ConfigError(exc.detail) from exc
+    valid = [key for key in access.keys if not key.end(time.time())]
+    if not any(key.revoked_at is None for key in access.keys):
+        raise ConfigError(
+            f"there is no API key, and others reach {reachable}. Make one with the same settings, "
+            f"`python -m ml_api keys create NAME --scope search,write`; or listen on 127.0.0.1 alone ({environment_name('host')}); "
+            f"or let everybody in with {environment_name('auth')}=off"
+        )
+    if not valid:
+        _log.warning("every API key has expired: nobody may search until there is a new one (`keys create`)")
+    _log.info("access       with API keys, of which %d are valid", len(valid))
+    return access
 
 
 def thumbnail_cache_of(settings: Settings) -> ThumbnailCache:

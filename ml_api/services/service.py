@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ml_api import __version__, logs
+from ml_api.access import Access
+from ml_api.access.access import REFRESH_EVERY_S
 from ml_api.corpus.base import Corpus
 from ml_api.corpus.thumbnails import Thumbnails
 from ml_api.database import Database
@@ -23,7 +25,7 @@ from ml_api.periodic import PeriodicTask
 from ml_api.search import Searcher
 from ml_api.services.encoder import load_model
 from ml_api.services.indexer import ServiceIndexing, target_of
-from ml_api.services.parts import corpus_of, database_of, decoder_of, milvus_store, thumbnail_cache_of
+from ml_api.services.parts import access_of, corpus_of, database_of, decoder_of, milvus_store, thumbnail_cache_of
 from ml_api.settings import Settings
 from ml_api.spans import Spans, wanted
 from ml_api.vectors.base import VectorStore
@@ -62,6 +64,8 @@ class Services:
     health: Health
     syncs: SyncRunner
     facts: StoreFacts
+    access: Access | None = None
+    """None: no API keys are asked for."""
     spans: Spans | None = None
     background: ExitStack = field(default_factory=ExitStack)
     """Background tasks, which end before the parts that they use."""
@@ -94,6 +98,7 @@ def build_services(settings: Settings) -> Services:
         spans = undo.enter_context(closing(Spans(settings.environment))) if wanted(os.environ) else None
         decoder = undo.enter_context(closing(decoder_of(settings, metrics)))  # early: it imports while the model is loaded
         database = undo.enter_context(closing(database_of(settings)))
+        access = _access(settings, database, background)
         pretrained = resolve(settings.model, settings.text_model)
         milvus = milvus_store(settings, metrics)
         store = undo.enter_context(closing(CoalescingStore(milvus, metrics, timeout_s=settings.request_timeout_s)))
@@ -123,11 +128,21 @@ def build_services(settings: Settings) -> Services:
             health=health,
             syncs=syncs,
             facts=StoreFacts(settings.collection, store.backend, settings.metric),
+            access=access,
             spans=spans,
             background=background,
         )
         undo.pop_all()
     return services
+
+
+def _access(settings: Settings, database: Database, background: ExitStack) -> Access | None:
+    """Kept in step with the database until `background` ends. Raises ConfigError."""
+    access = access_of(settings, database)
+    if access is not None:
+        background.enter_context(closing(access))
+        background.enter_context(closing(PeriodicTask("access", access.refresh, REFRESH_EVERY_S)))
+    return access
 
 
 def _warm_model(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> tuple[Preprocessor, Embedder]:

@@ -16,12 +16,12 @@ from typing import Any, Final, Literal
 from flask import Flask
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from ml_api.api import EXTENSION, observe
+from ml_api.api import EXTENSION, HEAD_CHECK, observe
 from ml_api.api.problems import REFUSED, STATUS
 from ml_api.errors import HeadersTooLarge, MlApiError, Overloaded, RequestTimeout, UriTooLong
 from ml_api.logs.repeats import Repeats
 from ml_api.serving.admission import Admission
-from ml_api.serving.bodies import DISCARDED_BYTES, Bodies, Receive
+from ml_api.serving.bodies import DISCARDED_BYTES, SMALL_BYTES, Bodies, Receive
 from ml_api.serving.refusing import Refusals
 from ml_api.serving.wsgi import Answer, call, environ_of
 
@@ -30,6 +30,8 @@ READY: Final = "/readyz"
 """Always answered, even if the queue is full: an overloaded service is alive and must not be restarted."""
 READY_THREADS: Final = 2
 """More than one, because callers of the next check arrive while the current one runs."""
+HEAD_THREADS: Final = 2
+"""Threads that check who sends a large body; a key that is not in memory waits for the database."""
 FILE_THREADS: Final = 4
 """Threads for the pieces of long answers, which are read from disk."""
 STATIC_THREADS: Final = 1
@@ -63,6 +65,8 @@ class Gateway:
         self._listen_s = listen_s
         self._readiness = ThreadPoolExecutor(READY_THREADS, "ready")
         self._files = ThreadPoolExecutor(FILE_THREADS, "file")
+        self._heads = ThreadPoolExecutor(HEAD_THREADS, "head")
+        self._check_head = app.extensions[HEAD_CHECK]
         self._statics = ThreadPoolExecutor(STATIC_THREADS, "static")
         root = app.config["APPLICATION_ROOT"].rstrip("/")
         self._live, self._ready = ({path, root + path} for path in (LIVE, READY))
@@ -115,6 +119,8 @@ class Gateway:
         try:
             _check_head(scope)
             self._bodies.check(stated_bytes)
+            if stated_bytes > SMALL_BYTES or (has_body and not stated_bytes):  # or of unknown length
+                await self._authorize(scope)
             body = await self._read(receive) if has_body else b""
         except Overloaded:
             return self._overloaded(scope, headers), has_body
@@ -124,6 +130,11 @@ class Gateway:
             return await self._work(scope, headers, body), False
         finally:
             self._bodies.release(body)
+
+    async def _authorize(self, scope: dict[str, Any]) -> None:
+        """Before a large body is read: who may not send it need not. Raises MlApiError."""
+        check = partial(self._check_head, environ_of(scope, b""), lambda *_: None)
+        await asyncio.get_running_loop().run_in_executor(self._heads, check)
 
     async def _read(self, receive: Receive) -> bytes:
         with self._in("reading"):

@@ -159,6 +159,20 @@ class Settings(BaseModel):
             "`.example.org` for all names below it, `*` for any. Requests under other names are answered 421."
         ),
     ] = ""
+    auth: Annotated[
+        Literal["auto", "on", "off"],
+        Field(
+            description="Whether requests need an API key (`keys create`). `auto`: unless the address is one that only this "
+            "machine reaches. `off` lets everybody do everything."
+        ),
+    ] = "auto"
+    published_host: Annotated[
+        str,
+        Field(
+            description="Address on which a container, which listens on `0.0.0.0`, is published: `ML_API_AUTH=auto` goes by it in "
+            "place of `ML_API_HOST`."
+        ),
+    ] = ""
     root_path: Annotated[
         str,
         AfterValidator(root_path_of),

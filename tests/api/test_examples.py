@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from ml_api.access import Access, Scope
+from ml_api.access.keys import create
 from ml_api.api import EXTENSION, examples, openapi, schemas
+from ml_api.app import create_app
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.errors import CorpusUnavailable, TooCostly, Unavailable
 from ml_api.images import InlineDecoder
 from ml_api.indexing.jobs import Jobs, SyncOptions
 from ml_api.logs.repeats import Repeats
 from ml_api.serving.refusing import Refusals
-from ml_api.settings import Settings
+from ml_api.settings import Settings, load_settings
 from tests.api.stand import FORM_TYPE, LIMITS, MAX_BYTES, form, picture
 
 SEARCH, IMAGE = "/v1/search/text?q=red", "/v1/search/image"
@@ -115,6 +118,18 @@ def without_tables(stand):
     return stand.client.get("/v1/sync")
 
 
+def with_key(secret=None, scopes=()):
+    """Asks with that key, or one of these scopes, where keys are asked for."""
+
+    def ask(stand):
+        database = stand.services.database
+        given = create(database, "camera", scopes, now=0.0)[1] if scopes else secret
+        client = create_app(load_settings({}), replace(stand.services, access=Access(database))).test_client()
+        return client.get(SEARCH, headers={"X-API-Key": given} if given else {})
+
+    return ask
+
+
 PROVOKED = {
     "invalid-query": lambda stand: stand.client.get(f"{SEARCH}&limit=0"),
     "invalid-json": lambda stand: stand.client.post("/v1/search/text", data=b"{", content_type="application/json"),
@@ -123,6 +138,10 @@ PROVOKED = {
     "missing-image": lambda stand: stand.client.post(IMAGE, data={"file": (io.BytesIO(picture()), "x.png")}),
     "invalid-id": lambda stand: stand.client.get("/v1/images/1"),
     "invalid-timeout": lambda stand: stand.client.get(SEARCH, headers={"X-Request-Timeout": "0"}),
+    "unauthorized": with_key(),
+    "invalid-key": with_key("wrong"),
+    "insufficient-scope": with_key(scopes=[Scope.WRITE]),
+    "cross-origin": lambda stand: stand.client.post(IMAGE, headers={"Origin": "https://evil.example"}),
     "not-found": lambda stand: stand.client.get("/v1/images/f396cf4db01a74c74b657633feb25958"),
     "too-large": lambda stand: post(stand, b"x" * (MAX_BYTES + 1)),
     "image-too-large": grown,
@@ -149,7 +168,7 @@ PROVOKED = {
 def in_general(detail):
     """Without numbers, and without the list of formats, which grows."""
     detail = re.sub(r"(sync \d+ of|database) \S+|\(unable.*\)|\(no such table.*\)", "…", detail)
-    detail = re.sub("accepted are .*", "accepted are …", re.sub("[0-9a-f]{32}", "ID", detail))
+    detail = re.sub("accepted are .*", "accepted are …", re.sub(r"\b([0-9a-f]{32}|[0-9a-f]{8})\b", "ID", detail))
     return re.sub(r"\d[\d,.e-]*", "#", detail)
 
 

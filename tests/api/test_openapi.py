@@ -20,6 +20,7 @@ UNDOCUMENTED = {
     "/docs",
     "/oauth2-redirect.html",
     "/openapi.json",
+    "/session",
 }
 """For browsers, not for programs."""
 

@@ -11,9 +11,12 @@ from ml_api.vectors.memory import MemoryStore
 from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
 from tests.contracts.corpora import FolderPlace, MemoryPlace, S3Place
 from tests.contracts.samples import DIM, MODEL
+from tests.keys import access, clock, key
 from tests.milvus_server import MilvusServer
 from tests.postgresql_server import PostgresServer
 from tests.s3_server import S3Server
+
+__all__ = ["access", "clock", "key"]
 
 BACKENDS = ("memory", "coalesced", "milvus-lite", "milvus")
 """`coalesced` is a CoalescingStore over a MemoryStore."""

@@ -4,9 +4,13 @@ import asyncio
 import json
 import threading
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
+from ml_api.access import Access, Scope
+from ml_api.access.keys import create
+from ml_api.api import EXTENSION
 from ml_api.app import create_app
 from ml_api.images import ImageLimits
 from ml_api.serving.admission import Admission
@@ -379,3 +383,52 @@ def test_a_long_answer_comes_in_pieces_that_wait_for_their_reader(app):
     client = run(scenario())
     assert client.body == b"".join(bytes([number]) * 10_000 for number in range(50))
     assert 2 < len(client.sent) < 12
+
+
+@pytest.fixture
+def guarded(app):
+    """The same application, which asks for keys; and a key that may search."""
+    services = app.extensions[EXTENSION]
+    _, key = create(services.database, "laptop", [Scope.SEARCH], now=0.0)
+    return create_app(load_settings({}), replace(services, access=Access(services.database))), key
+
+
+@pytest.mark.parametrize("length", [("content-length", "200000"), ("transfer-encoding", "chunked")], ids=["stated", "chunked"])
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ([], 401, "unauthorized"),
+        ([("x-api-key", "wrong")], 401, "invalid-key"),
+        ([("sec-fetch-site", "cross-site")], 403, "cross-origin"),
+    ],
+)
+def test_who_may_not_send_a_large_body_is_told_before_it_is_read(guarded, length, headers, status, code):
+    async def scenario():
+        gateway = gateway_of(guarded[0], linger_s=0.01)
+        client = Client(gateway, "/v1/search/image", method="POST", headers=[length, *headers])  # whose body never comes
+        return await client.answer()
+
+    client = run(scenario())
+    assert (client.status, client.problem["code"], client.headers["connection"]) == (status, code, "close")
+    assert client.problem["request_id"] == client.headers["x-request-id"]
+
+
+def test_who_may_send_a_large_body_is_heard(guarded):
+    app, key = guarded
+    app.config["MAX_CONTENT_LENGTH"] = 1_000_000
+
+    async def scenario():
+        headers = [("content-length", "200000"), ("content-type", "image/png"), ("authorization", f"Bearer {key}")]
+        return await Client(gateway_of(app), "/v1/search/image", b"x" * 200_000, method="POST", headers=headers).answer()
+
+    assert run(scenario()).problem["code"] == "too-large", "the image is, for the model"
+
+
+def test_a_small_body_is_read_first_and_its_connection_stays(guarded):
+    async def scenario():
+        headers = [("content-length", "11"), ("content-type", "application/json")]
+        return await Client(gateway_of(guarded[0]), "/v1/search/text", b'{"q":"red"}', method="POST", headers=headers).answer()
+
+    client = run(scenario())
+    assert client.status == 401
+    assert "connection" not in client.headers
