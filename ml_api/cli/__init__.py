@@ -78,18 +78,10 @@ def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit
             _serve(settings)
         case "sync":
             return _sync(settings, options)
-        case "extract":
-            from ml_api.cli.extract import extract
-
-            return extract(settings, options.file.expanduser())
-        case "export":
-            from ml_api.cli.export import export
-
-            return export(settings, options.file.expanduser())
-        case "import":
-            from ml_api.cli.import_ import import_
-
-            return import_(settings, options.file.expanduser(), options.model_id)
+        case "migrate":
+            return _migrate(settings, options)
+        case "extract" | "export" | "import":
+            return _transfer(settings, options)
         case "keys":
             from ml_api.cli.keys import keys
 
@@ -113,6 +105,25 @@ def _sync(settings: Settings, options: Options) -> Exit:
     if options.dry_run:
         return show_plan(settings, wanted, as_json=options.json)
     return sync(settings, wanted, options.report)
+
+
+def _migrate(settings: Settings, options: Options) -> Exit:
+    from ml_api.cli.migrate import drop_old, migrate, roll_back
+
+    if options.rollback:
+        return roll_back(settings)
+    return drop_old(settings) if options.drop_old else migrate(settings, switch=not options.no_switch)
+
+
+def _transfer(settings: Settings, options: Options) -> Exit:
+    from ml_api.cli.export import export
+    from ml_api.cli.extract import extract
+    from ml_api.cli.import_ import import_
+
+    file = options.file.expanduser()
+    if options.command == "import":
+        return import_(settings, file, options.model_id)
+    return extract(settings, file) if options.command == "extract" else export(settings, file)
 
 
 def _write_triton_repository(settings: Settings, folder: Path) -> Exit:

@@ -120,6 +120,11 @@ def _parser() -> argparse.ArgumentParser:
     keys.add_argument("subject", metavar="NAME|ID", nargs="?", help="create: what the key is for; revoke: its id")
     keys.add_argument("--scope", metavar="SCOPE,...", help="create: what the key may do: search, write, admin")
     keys.add_argument("--expires", metavar="90d", help="create: after how many hours (h), days (d) or weeks (w); default: never")
+    migrate = command("migrate", "use another model: embed the corpus with it while the one in use goes on answering, then switch")
+    instead = migrate.add_mutually_exclusive_group()
+    instead.add_argument("--no-switch", action="store_true", help="embed and compare only")
+    instead.add_argument("--rollback", action="store_true", help="use the model again that was in use before")
+    instead.add_argument("--drop-old", action="store_true", help="remove the vectors of all models that are not in use")
     repository = command("triton-repository", "write the model repository for a Triton server")
     repository.add_argument("dir", type=Path, metavar="DIR", help="the folder that Triton is started with (--model-repository)")
     for table in TABLES:

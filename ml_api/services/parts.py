@@ -17,10 +17,10 @@ from ml_api.errors import ConfigError, DatabaseUnavailable
 from ml_api.images import Decoder, ImageLimits
 from ml_api.metrics import Metrics
 from ml_api.settings import Settings, environment_name
-from ml_api.vectors.base import VectorStore
 
 if TYPE_CHECKING:
-    from ml_api.vectors.milvus import MilvusEndpoint
+    from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore
+
 _log = logging.getLogger(__name__)
 
 
@@ -112,7 +112,7 @@ def milvus_endpoint(settings: Settings) -> "MilvusEndpoint":
     )
 
 
-def milvus_store(settings: Settings, metrics: Metrics) -> VectorStore:
+def milvus_store(settings: Settings, metrics: Metrics) -> "MilvusStore":
     from ml_api.vectors.milvus import MilvusStore, VectorIndex
 
     index = VectorIndex(
