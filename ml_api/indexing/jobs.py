@@ -5,6 +5,7 @@ A row belongs to whoever claimed it: what others write to it, or its former owne
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -127,7 +128,8 @@ class Jobs:
             return is_ours and not session.scalar(select(JobRow.stop_wanted).where(JobRow.id == job.id))
 
     def add_files(self, files: Sequence[JobFileRow]) -> None:
-        with self._database.write() as session:
+        """Safe to repeat: a connection may break after the database has taken them."""
+        with suppress(IntegrityError), self._database.write() as session:
             session.add_all(files)
 
     def finish(self, job: Job, state: JobState, error: str = "", **values: Any) -> bool:

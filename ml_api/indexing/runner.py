@@ -163,13 +163,13 @@ class SyncRunner:
         self._wake.set()
         return job
 
-    def close(self) -> None:
+    def close(self, timeout_s: float = CLOSE_S) -> None:
         """Stop after the batch under way, which is waited for, though not long. Safe to call twice."""
         self._closing.set()
         self._wake.set()
-        self._thread.join(CLOSE_S)
+        self._thread.join(timeout_s)
         if self._thread.is_alive() and (job := self._job) is not None:
-            _log.warning("the sync did not stop within %g s; the next one completes it", CLOSE_S)
+            _log.warning("the sync did not stop within %g s; the next one completes it", timeout_s)
             with suppress(DatabaseUnavailable):
                 self.jobs.finish(job, JobState.STOPPED, TOLD_TO_STOP)
         self._presence.close()

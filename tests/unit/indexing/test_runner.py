@@ -1,0 +1,203 @@
+"""Who runs a job, in bad weather: two replicas, a model that hangs, a database that is away, a failure nobody thought of."""
+
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from PIL import Image
+from sqlalchemy import text
+
+from ml_api.corpus.folder import FolderCorpus
+from ml_api.database import Database
+from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
+from ml_api.images import ImageLimits, InlineDecoder
+from ml_api.indexing.jobs import ENDED_EARLY, Jobs, SyncOptions
+from ml_api.indexing.presence import Presence, Watch
+from ml_api.indexing.runner import TOLD_TO_STOP, UNEXPECTED, UNKNOWN_END, SyncRunner, carry_out
+from ml_api.indexing.sync import BATCH, Indexer
+from ml_api.metrics import Metrics
+from ml_api.vectors.memory import MemoryStore
+from ml_api.vocabulary import JobState
+from tests.waiting import wait_until
+
+PATIENCE_S = 30
+DECODER = InlineDecoder(ImageLimits(100_000, 1_000_000, 20))
+
+
+class GatedEncoder(FakeEncoder):
+    def __init__(self):
+        super().__init__()
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+        self.passes = 0
+
+    def embed(self, items):
+        self.entered.set()
+        assert self.gate.wait(PATIENCE_S)
+        self.passes += 1
+        return super().embed(items)
+
+
+class World:
+    """A folder of pictures, a store, and runners over one database."""
+
+    def __init__(self, folder):
+        self.root = folder / "corpus"
+        self.root.mkdir()
+        self.database = Database.open(str(folder / "state.sqlite3"))
+        self.encoder, self.store = GatedEncoder(), MemoryStore()
+        self.store.ensure(self.encoder.model.model_id, self.encoder.model.dim)
+        self.jobs = Jobs(self.database, "images", str(self.root))
+        self.runners = []
+        self.error = None
+
+    def draw(self, number):
+        for name in range(number):
+            pixels = np.random.default_rng(name).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(self.root / f"{name}.png")
+
+    @contextmanager
+    def open(self, _options):
+        if self.error is not None:
+            raise self.error
+        yield Indexer(FolderCorpus(self.root), self.store, lambda: (FakePreprocessor(), self.encoder), DECODER, Metrics())
+
+    def start(self):
+        presence = Presence(self.database, "images", str(self.root), model="fake@1")
+        self.runners.append(SyncRunner(self.jobs, presence, Watch(self.database), self.open))
+        return self.runners[-1]
+
+    def over(self, job):
+        wait_until(lambda: not self.jobs.get(job.id).active)
+        return self.jobs.get(job.id)
+
+    def lose(self, table="jobs"):
+        with self.database.write() as session:
+            session.execute(text(f"ALTER TABLE {table} RENAME TO lost"))
+
+    def find(self, table="jobs"):
+        with self.database.write() as session:
+            session.execute(text(f"ALTER TABLE lost RENAME TO {table}"))
+
+    def close(self):
+        self.encoder.gate.set()
+        for runner in self.runners:
+            runner.close()
+        self.database.close()
+
+
+@pytest.fixture
+def world(tmp_path):
+    world = World(tmp_path)
+    yield world
+    world.close()
+
+
+def test_of_two_replicas_one_runs_a_sync_and_neither_runs_it_twice(world):
+    world.draw(BATCH)
+    one, other = world.start(), world.start()
+    jobs = {one.submit(SyncOptions()).id, other.submit(SyncOptions()).id}
+    assert len(jobs) == 1
+    wait_until(lambda: world.jobs.active() is None)
+    [over] = world.jobs.last()
+    assert (over.state, over.report["outcomes"]["added"], world.encoder.passes) == (JobState.SUCCEEDED, BATCH, 1)
+
+
+def test_a_sync_that_another_process_wants_is_run(world):
+    world.start()
+    job, _ = Jobs(world.database, "images", str(world.root)).submit(SyncOptions())
+    assert world.over(job).state is JobState.SUCCEEDED
+
+
+def test_a_sync_of_another_corpus_is_left_alone(world):
+    world.start()
+    others = Jobs(world.database, "images", "/other")
+    job, _ = others.submit(SyncOptions())
+    world.runners[0].close()
+    assert others.get(job.id).state is JobState.QUEUED
+
+
+def test_what_a_process_that_died_was_running_has_failed_and_the_next_completes_it(world):
+    world.draw(3)
+    job, _ = world.jobs.submit(SyncOptions())
+    world.jobs.claim("a process that has no row")
+    runner = world.start()
+    over = world.over(job)
+    assert (over.state, over.error) == (JobState.FAILED, ENDED_EARLY)
+    assert world.over(runner.submit(SyncOptions())).report["outcomes"]["added"] == 3
+
+
+def test_a_model_that_hangs_does_not_keep_the_service_from_stopping(world, caplog):
+    world.draw(BATCH)
+    world.encoder.gate.clear()
+    runner = world.start()
+    job = runner.submit(SyncOptions())
+    assert world.encoder.entered.wait(PATIENCE_S)
+    runner.close(timeout_s=0.01)
+    over = world.jobs.get(job.id)
+    assert (over.state, over.error) == (JobState.STOPPED, TOLD_TO_STOP)
+    assert "did not stop within" in caplog.text
+
+
+def test_a_database_that_is_away_does_not_stop_a_sync(world, caplog):
+    world.draw(4 * BATCH)
+    world.jobs.submit(SyncOptions())
+    told = []
+
+    def progress(report):
+        told.append(report.done)
+        if len(told) == 2:
+            world.lose()
+        if len(told) == 4:
+            world.find()
+
+    report = carry_out(world.jobs, world.jobs.claim("me"), world.open, progress=progress)
+    assert report.outcomes["added"] == 4 * BATCH
+    [over] = world.jobs.last()
+    assert (over.state, over.done) == (JobState.SUCCEEDED, 4 * BATCH)
+    assert not any(record.exc_info for record in caplog.records)
+
+
+def test_while_the_database_is_away_a_runner_says_so_once_and_goes_on_when_it_is_back(world, caplog):
+    runner = world.start()
+    world.lose()
+    wait_until(lambda: "no sync can begin" in caplog.text)
+    for _ in range(3):
+        runner._wake.set()
+        wait_until(lambda: not runner._wake.is_set())
+    world.find()
+    assert world.over(runner.submit(SyncOptions())).state is JobState.SUCCEEDED
+    assert [record.getMessage() for record in caplog.records].count(caplog.records[0].getMessage()) == 1
+    assert not any(record.exc_info for record in caplog.records)
+
+
+def test_an_end_that_could_not_be_kept_is_not_active_for_ever(world):
+    runner = world.start()
+    job, _ = world.jobs.submit(SyncOptions())
+    wait_until(lambda: not world.jobs.get(job.id).active)
+    with world.database.write() as session:
+        session.execute(text("UPDATE jobs SET state = 'running'"))
+    over = world.over(job)
+    assert (over.state, over.error) == (JobState.FAILED, UNKNOWN_END)
+    assert world.over(runner.submit(SyncOptions())).state is JobState.SUCCEEDED
+
+
+def test_a_failure_nobody_thought_of_is_logged_and_the_runner_goes_on(world, caplog):
+    runner = world.start()
+    world.error = ZeroDivisionError("secret")
+    over = world.over(runner.submit(SyncOptions()))
+    assert (over.state, over.error) == (JobState.FAILED, UNEXPECTED)
+    assert "Traceback" in caplog.text
+    world.error = None
+    assert world.over(runner.submit(SyncOptions())).state is JobState.SUCCEEDED
+
+
+def test_who_was_taken_for_dead_stops_and_overwrites_nothing(world):
+    world.draw(4 * BATCH)
+    world.jobs.submit(SyncOptions())
+    mine = world.jobs.claim("me")
+    report = carry_out(world.jobs, mine, world.open, progress=lambda _report: world.jobs.give_up(mine))
+    assert report.stopped or report.done == report.total
+    assert (world.jobs.get(mine.id).state, world.jobs.get(mine.id).error) == (JobState.FAILED, ENDED_EARLY)
