@@ -39,7 +39,7 @@ _SYNC: schemas.JsonObject = {
     "id": 1,
     "state": "succeeded",
     "corpus": "/srv/photos",
-    "options": {"allow_empty": False, "allow_removals": False, "replace": False, "retry_failed": False},
+    "options": {"allow_empty": False, "allow_removals": False, "replace": False, "retry_failed": False, "dry_run": False},
     "requested_at": "2026-11-27T15:15:30.102+00:00",
     "started_at": "2026-11-27T15:15:30.105+00:00",
     "ended_at": "2026-11-27T15:15:43.771+00:00",
@@ -54,6 +54,7 @@ _SYNC: schemas.JsonObject = {
         "not_listed": [],
         "metadata": [],
     },
+    "plan": None,
     "links": {"self": "/v1/sync/1", "files": "/v1/sync/1/files"},
 }
 ANSWERS: dict[type, schemas.JsonObject] = {

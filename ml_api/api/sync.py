@@ -19,10 +19,12 @@ from ml_api.api.schemas.sync import (
     SyncFilesParameters,
     SyncJob,
     SyncLinks,
+    SyncPlan,
     SyncRequest,
     SyncsAnswer,
 )
 from ml_api.indexing.jobs import Job, SyncOptions
+from ml_api.indexing.runner import PLAN
 
 BODY_BYTES: Final = 4096
 
@@ -46,7 +48,8 @@ NO_JOB = ("invalid-query", "not-found", *NO_DATABASE)
     tag="sync",
     scope=Scope.WRITE,
     description="Starts in the background, and is answered at once. Safe to repeat: while a sync is queued or running, that one is "
-    "answered, whatever the body asks for. A sync that looks like an accident changes nothing and ends in the state `refused`.",
+    "answered, whatever consents the body gives (a sync beside a dry run, or the other way round, is answered 409). "
+    "A sync that looks like an accident changes nothing and ends in the state `refused`.",
     answer=SyncJob,
     status=202,
     body={"application/json": {"schema": ref(SyncRequest), "example": {"allow_removals": False}}},
@@ -134,7 +137,7 @@ def _answered(job: Job, status: int) -> Response:
 
 
 def _shown(job: Job) -> SyncJob:
-    report = job.report
+    report, plan = job.report, job.report.get(PLAN)
     return SyncJob(
         id=job.id,
         state=job.state,
@@ -147,7 +150,8 @@ def _shown(job: Job) -> SyncJob:
         done=job.done,
         total=job.total,
         error=job.error,
-        report=SyncAnswer(**{name: report[name] for name in SyncAnswer.model_fields}) if report else None,
+        report=SyncAnswer(**{name: report[name] for name in SyncAnswer.model_fields}) if report and not plan else None,
+        plan=SyncPlan(**{name: plan[name] for name in SyncPlan.model_fields}) if plan else None,
         links=SyncLinks(self_=url_for("sync.progress", job=job.id), files=url_for("sync.files", job=job.id)),
     )
 

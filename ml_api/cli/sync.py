@@ -4,32 +4,26 @@ A service that runs with the same collection does the work and is followed; with
 """
 
 import json
-import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Final
+from typing import Any
 
 from ml_api import tracing
 from ml_api.cli.exits import Exit, stopped
-from ml_api.errors import ConfigError, DatabaseUnavailable, ModelUnavailable, SyncRefused, Unavailable
+from ml_api.cli.following import LOOK_EVERY_S, Taker, follow, reached
+from ml_api.errors import ModelUnavailable, SyncRefused, Unavailable
 from ml_api.indexing.jobs import Job, Jobs, SyncOptions
 from ml_api.indexing.presence import Presence, Watch
 from ml_api.indexing.report import EachFailure, FileOutcome, JsonLines, Report, Reports, SyncReport, tell, tell_failure
-from ml_api.indexing.runner import carry_out
+from ml_api.indexing.runner import PLAN, PLAN_LINES, carry_out
 from ml_api.indexing.tasks import AT_ONCE
 from ml_api.progress import show_progress
 from ml_api.services import corpus_of, database_of, open_indexer, preview_sync, target_of
-from ml_api.settings import Settings, environment_name
+from ml_api.settings import Settings
 from ml_api.stopping import Stop
 from ml_api.vocabulary import JobState, ReasonCode, SyncOutcome
-
-LOOK_EVERY_S: Final = 0.2
-AWAY_S: Final = 60.0
-"""How long a database that is away is waited for."""
-
-_log = logging.getLogger(__name__)
 
 
 def sync(settings: Settings, options: SyncOptions, report_file: Path | None = None) -> Exit:
@@ -40,15 +34,36 @@ def sync(settings: Settings, options: SyncOptions, report_file: Path | None = No
 
 def show_plan(settings: Settings, options: SyncOptions, *, as_json: bool) -> Exit:
     """`--dry-run`."""
+    with Stop() as stop, tracing.on_behalf_of([tracing.run_origin()]), closing(database_of(settings)) as database:
+        jobs = Jobs(database, target_of(settings), corpus_of(settings).location)
+        taker = Taker(settings, jobs, Watch(database))
+        if taker.is_there():
+            job, is_ours = jobs.submit(options)
+            over = follow(jobs, job, taker, stop, is_ours=is_ours)
+            if over is not None:
+                return _print_plan(over, stop, as_json=as_json)
+            jobs.cancel(job.id)
     found = preview_sync(settings, options)
-    print(json.dumps(found.as_json(), ensure_ascii=False) if as_json else "\n".join(found.lines()))  # noqa: T201 - its output
+    _print(found.as_json(), found.lines(), as_json=as_json)
     return Exit.DONE
+
+
+def _print_plan(job: Job, stop: Stop, *, as_json: bool) -> Exit:
+    if job.state is not JobState.SUCCEEDED:
+        return _end_of(job, stop)
+    _print(job.report[PLAN], job.report[PLAN_LINES], as_json=as_json)
+    return Exit.DONE
+
+
+def _print(plan: Mapping[str, Any], lines: Sequence[str], *, as_json: bool) -> None:
+    print(json.dumps(plan, ensure_ascii=False) if as_json else "\n".join(lines))  # noqa: T201 - the output of the command
 
 
 def _sync(settings: Settings, options: SyncOptions, files: Report) -> Exit:
     with Stop() as stop, tracing.on_behalf_of([tracing.run_origin()]), closing(database_of(settings)) as database:
         jobs = Jobs(database, target_of(settings), corpus_of(settings).location)
-        taker = _Taker(settings, jobs, Watch(database))
+        taker = Taker(settings, jobs, Watch(database))
+        _let_plan_end(jobs, taker)
         job, is_ours = jobs.submit(options)
         if job.state is JobState.RUNNING and taker.is_dead(job):
             job, is_ours = jobs.submit(options)
@@ -57,9 +72,19 @@ def _sync(settings: Settings, options: SyncOptions, files: Report) -> Exit:
                 with closing(Presence(database, jobs.target, jobs.corpus)) as presence:
                     if (claimed := jobs.claim(presence.name)) is not None:
                         return _run_here(settings, jobs, claimed, stop, files)
-            over = _follow(jobs, job, taker, stop, is_ours=is_ours)
+            over = follow(jobs, job, taker, stop, is_ours=is_ours)
             if over is not None:
                 return _ended(jobs, over, stop, files)
+
+
+def _let_plan_end(jobs: Jobs, taker: Taker) -> None:
+    """A dry run that is under way is no sync to be followed."""
+    while (active := jobs.active()) is not None and active.options.dry_run:
+        if active.state is JobState.QUEUED and not taker.is_there():
+            jobs.cancel(active.id)
+        elif active.state is JobState.RUNNING and taker.is_dead(active):
+            continue
+        time.sleep(LOOK_EVERY_S)
 
 
 def _run_here(settings: Settings, jobs: Jobs, job: Job, stop: Stop, files: Report) -> Exit:
@@ -68,7 +93,7 @@ def _run_here(settings: Settings, jobs: Jobs, job: Job, stop: Stop, files: Repor
 
         def advance(report: SyncReport) -> None:
             stop.gentle = True  # from now on there may be a batch to finish
-            stop.reached = _reached(report.done, report.total)
+            stop.reached = reached(report.done, report.total)
             if not bars:
                 bars.append(shown.enter_context(show_progress("indexing", report.total)))
             bars[0](report.done)
@@ -89,83 +114,16 @@ def _run_here(settings: Settings, jobs: Jobs, job: Job, stop: Stop, files: Repor
     return Exit.DONE
 
 
-class _Taker:
-    """A service that does what this command asks for, if there is one."""
-
-    def __init__(self, settings: Settings, jobs: Jobs, watch: Watch) -> None:
-        self._settings = settings
-        self._jobs = jobs
-        self._watch = watch
-
-    def is_there(self) -> bool:
-        """Raises ConfigError if one is there that has the store and does something else."""
-        takers = self._watch.takers(self._jobs.target)
-        ours = [taker for taker in takers if taker.corpus == self._jobs.corpus]
-        if ours:
-            self._compare(ours[0].model)
-            return True
-        if takers and "://" not in self._settings.store_uri:
-            raise ConfigError(
-                f"{environment_name('corpus')}: the service that runs with {self._settings.store_uri} indexes {takers[0].corpus}, "
-                f"not {self._jobs.corpus}; start it with that folder, or name another collection"
-            )
-        return False
-
-    def is_dead(self, job: Job) -> bool:
-        """Whether the process that runs `job` is; then the job is given up."""
-        is_dead = self._watch.is_gone(job.owner) and self._jobs.give_up(job)
-        if is_dead:
-            _log.warning("sync %d: the process that ran it has ended", job.id)
-        return is_dead
-
-    def _compare(self, model: str) -> None:
-        from ml_api.embedding.pretrained import resolve
-
-        mine = resolve(self._settings.model).model_id
-        if mine != model:
-            raise ConfigError(f"{environment_name('model')}: the service that runs embeds with {model}, not with {mine}")
-
-
-def _follow(jobs: Jobs, job: Job, taker: _Taker, stop: Stop, *, is_ours: bool) -> Job | None:
-    """Show the progress of a sync that another process runs, until it is over; None if nobody is there to run it.
-
-    A first signal cancels what this command began. What it found it leaves alone and returns as it is.
-    """
-    stop.gentle = True
-    _log.info("sync %d %s", job.id, "is run by the service" if is_ours else "is under way already")
-    seen_at = time.monotonic()
-    with ExitStack() as shown:
-        bar: Callable[[int], None] | None = None
-        while True:
-            try:
-                job = jobs.get(job.id)
-                stop.reached = _reached(job.done, job.total) if job.total else stop.reached
-                if not job.active or (stop.signal is not None and not is_ours):
-                    return job
-                if stop.signal is not None and not job.stop_wanted:
-                    jobs.cancel(job.id)
-                if job.state is JobState.QUEUED and not taker.is_there():
-                    stop.gentle = False
-                    return None
-                if job.state is JobState.RUNNING and taker.is_dead(job):
-                    raise Unavailable("the process that ran this sync has ended; what was done is kept, run it again to go on")
-            except DatabaseUnavailable:
-                if time.monotonic() - seen_at > AWAY_S:
-                    raise
-            else:
-                seen_at = time.monotonic()
-            if job.total:
-                bar = bar or shown.enter_context(show_progress("indexing", job.total))
-                bar(job.done)
-            time.sleep(LOOK_EVERY_S)
-
-
 def _ended(jobs: Jobs, job: Job, stop: Stop, files: Report) -> Exit:
     if job.active:
         return stopped(stop, f"sync {job.id} goes on without this command")
     if job.report:
         _pass_on(jobs, job.id, Reports(EachFailure(tell_failure), files))
         tell(job.report)
+    return _end_of(job, stop)
+
+
+def _end_of(job: Job, stop: Stop) -> Exit:
     match job.state:
         case JobState.SUCCEEDED:
             return Exit.DONE
@@ -190,7 +148,3 @@ def _stopped(stop: Stop, why: str) -> Exit:
     if stop.signal is None:  # by somebody else
         raise Unavailable(f"{stop.message}: {why}")
     return stopped(stop)
-
-
-def _reached(done: int, total: int) -> str:
-    return f"after {done:,} of {total:,}"

@@ -35,6 +35,8 @@ class SyncOptions:
     allow_removals: bool = False
     replace: bool = False
     retry_failed: bool = False
+    dry_run: bool = False
+    """Only say what it would do."""
 
     @property
     def consent(self) -> Consent:
@@ -73,7 +75,10 @@ class Jobs:
         self.corpus = corpus
 
     def submit(self, options: SyncOptions) -> tuple[Job, bool]:
-        """A new sync, or the one that is active, and whether it is new. Raises SyncRefused if that one is of another corpus."""
+        """A new sync, or the one that is active, and whether it is new.
+
+        Raises SyncRefused if that one is of another corpus, or only one of the two is a dry run.
+        """
         while True:
             try:
                 return self._submit(options)
@@ -167,6 +172,9 @@ class Jobs:
                 session.flush()
             if row.corpus != self.corpus:
                 raise SyncRefused(f"sync {row.id} of {row.corpus} into this collection is under way; nothing was changed")
+            if _job(row).options.dry_run != options.dry_run:
+                what = "a plan" if options.dry_run else "a sync"
+                raise SyncRefused(f"sync {row.id} is under way; ask for {what} again when it is over")
             return _job(row), is_new
 
 

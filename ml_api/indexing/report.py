@@ -45,6 +45,10 @@ class Reports:
             report.write(files)
 
 
+NOBODY = Reports()
+"""Reads no report of single files."""
+
+
 class EachFailure:
     """A Report that tells of each file that failed."""
 

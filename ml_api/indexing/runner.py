@@ -3,8 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Final
 
 from ml_api import tracing
@@ -13,8 +13,8 @@ from ml_api.errors import DatabaseUnavailable, MlApiError, SyncRefused
 from ml_api.indexing.account import Progress
 from ml_api.indexing.jobs import Job, Jobs, SyncOptions
 from ml_api.indexing.presence import Presence, Watch
-from ml_api.indexing.report import EachFailure, FileOutcome, Report, Reports, SyncReport, tell, tell_failure
-from ml_api.indexing.sync import NOBODY, Indexer
+from ml_api.indexing.report import NOBODY, EachFailure, FileOutcome, Report, Reports, SyncReport, tell, tell_failure
+from ml_api.indexing.sync import Indexer
 from ml_api.indexing.tasks import AT_ONCE, batches
 from ml_api.vocabulary import JobState
 
@@ -25,6 +25,9 @@ CLOSE_S: Final = 3.0
 """How long a stop waits for the batch under way."""
 PATIENCE_S: Final = 10.0
 """How long the end of a sync waits for a database that is away."""
+PLAN: Final = "plan"
+PLAN_LINES: Final = "plan_lines"
+"""In the report of a dry run: what would be done, for programs and for people."""
 UNEXPECTED: Final = "an unexpected error, which the log has"
 CANCELLED: Final = "cancelled"
 TOLD_TO_STOP: Final = "its process was stopped"
@@ -45,11 +48,32 @@ def carry_out(  # noqa: PLR0913, PLR0917 - what is run, and who follows it
 ) -> SyncReport:
     """Run a claimed job until it is done, cancelled, or `stop` says so. Raises what the sync raises; the job says it, too."""
     run = _JobRun(jobs, job, stop, progress)
+    with _ending(run), open_indexer(job.options) as indexer:
+        plan = indexer.plan(job.options.consent)
+        run.tell(0, plan.total)
+        report = indexer.run(plan, run.advance, run.should_stop, Reports(EachFailure(tell_failure), run, files))
+    if report.stopped:
+        run.end(JobState.STOPPED, TOLD_TO_STOP if stop() else CANCELLED)
+    elif report.model_failed:
+        run.end(JobState.FAILED, report.model_failure)
+    else:
+        run.end(JobState.SUCCEEDED)
+    return report
+
+
+def foresee(jobs: Jobs, job: Job, open_indexer: OpenIndexer) -> None:
+    """Run a claimed job that is a dry run: its report is a plan. Raises what planning raises; the job says it, too."""
+    run = _JobRun(jobs, job, lambda: False, lambda _report: None)
+    with _ending(run), open_indexer(job.options) as indexer:
+        preview = indexer.preview(job.options.consent)
+    run.end(JobState.SUCCEEDED, report={PLAN: preview.as_json(), PLAN_LINES: preview.lines()})
+
+
+@contextmanager
+def _ending(run: "_JobRun") -> Iterator[None]:
+    """Let the job say how it failed."""
     try:
-        with open_indexer(job.options) as indexer:
-            plan = indexer.plan(job.options.consent)
-            run.tell(0, plan.total)
-            report = indexer.run(plan, run.advance, run.should_stop, Reports(EachFailure(tell_failure), run, files))
+        yield
     except SyncRefused as exc:
         run.end(JobState.REFUSED, exc.detail)
         raise
@@ -59,13 +83,6 @@ def carry_out(  # noqa: PLR0913, PLR0917 - what is run, and who follows it
     except BaseException:
         run.end(JobState.FAILED, UNEXPECTED)
         raise
-    if report.stopped:
-        run.end(JobState.STOPPED, TOLD_TO_STOP if stop() else CANCELLED)
-    elif report.model_failed:
-        run.end(JobState.FAILED, report.model_failure)
-    else:
-        run.end(JobState.SUCCEEDED)
-    return report
 
 
 class _JobRun:
@@ -111,10 +128,9 @@ class _JobRun:
             self._is_silent = True
         self._told_at = time.monotonic()
 
-    def end(self, state: JobState, error: str = "") -> None:
-        values: dict[str, Any] = {}
+    def end(self, state: JobState, error: str = "", **values: Any) -> None:
         if self._report is not None:
-            values = {"report": self._report.as_json(), "done": self._report.done, "total": self._report.total}
+            values |= {"report": self._report.as_json(), "done": self._report.done, "total": self._report.total}
         until = time.monotonic() + PATIENCE_S
         while True:
             try:
@@ -202,6 +218,9 @@ class SyncRunner:
     def _carry_out(self, job: Job) -> None:
         with tracing.on_behalf_of([tracing.run_origin()]):
             try:
+                if job.options.dry_run:
+                    foresee(self.jobs, job, self._open_indexer)
+                    return
                 report = carry_out(self.jobs, job, self._open_indexer, self._closing.is_set)
             except MlApiError as exc:
                 _log.warning("sync %d: %s", job.id, exc.detail)

@@ -1,8 +1,7 @@
 """Runs a plan: threads read and decode, others embed full batches, another writes them.
 
-Memory stays flat whatever the size of the corpus, because every stage is bounded: a fixed number of files is being read, one batch
-in each of the model's passes, one written. Every step is an upsert or a delete by id, and removals come last, so a sync that died
-at any point is completed by running it again.
+Memory stays flat, because every stage is bounded: a fixed number of files is being read, one batch in each of the model's passes,
+one written. Every step is an upsert or a delete by id, and removals come last: a sync that died is completed by the next.
 """
 
 import time
@@ -22,9 +21,10 @@ from ml_api.indexing.embedding import EmbeddedFiles, FileEmbedder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.guard import Consent
 from ml_api.indexing.plan import Plan, make_plan
+from ml_api.indexing.preview import Preview, preview
 from ml_api.indexing.reading import FileReader, Fresh, Known, Unusable, read_ahead
-from ml_api.indexing.report import FileOutcome, Report, Reports, SyncReport
-from ml_api.indexing.tasks import LEAVING, Fate, Reason, Task, batches
+from ml_api.indexing.report import NOBODY, FileOutcome, Report, SyncReport
+from ml_api.indexing.tasks import AT_ONCE, LEAVING, Fate, Reason, Task, batches
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncMetrics
 from ml_api.records import Entry, ImageRecord, Vectors
@@ -34,10 +34,7 @@ from ml_api.vocabulary import ReasonCode, SyncOutcome, SyncStage
 BATCH = 32
 READERS = 2
 """Decoding threads. The model takes every core it is given; more readers than this only fight it for them."""
-REMOVE_AT_ONCE = 500
 NO_FAILURES = Failures()
-NOBODY = Reports()
-"""Reads no report of single files."""
 
 
 class Indexer:
@@ -76,6 +73,10 @@ class Indexer:
                 raise
         self._measured.backlog.set(plan.to_read + plan.removed)
         return plan
+
+    def preview(self, consent: Consent) -> Preview:
+        """What `plan` and `run` would do."""
+        return preview(self._corpus, self._store, self._failures, consent)
 
     def run(
         self,
@@ -168,7 +169,7 @@ class _Run:
     def remove(self) -> None:
         """Last of all: until here every vector that a moved file takes over is still stored."""
         with self._measured.stage(SyncStage.REMOVE):
-            for leaving in batches(self._ledger.entries(*LEAVING), REMOVE_AT_ONCE):
+            for leaving in batches(self._ledger.entries(*LEAVING), AT_ONCE):
                 still = self._as_planned([entry for _, entry in leaving])
                 self._store.delete([entry.id for entry in still])
                 removed = (entry.key for fate, entry in leaving if fate is Fate.REMOVED)

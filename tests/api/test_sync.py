@@ -88,6 +88,7 @@ def test_while_one_runs_everybody_gets_that_one_and_searches_go_on(gated):
     first = started(stand)
     assert encoder.entered.wait(20)
     assert started(stand, allow_empty=True)["id"] == first["id"]
+    assert_problem(stand.client.post("/v1/sync", json={"dry_run": True}), 409, "sync-refused")
     active = stand.client.get("/v1/sync").get_json()["active"]
     assert (active["id"], active["state"], active["total"]) == (first["id"], "running", 5)
     encoder.gate.set()
@@ -117,6 +118,16 @@ def test_an_accident_is_refused_with_the_plan_in_words(stand):
     assert "holds no images, but 4 are indexed" in job["error"]
     assert ended(stand, started(stand, allow_empty=True))["state"] == "succeeded"
     assert stand.client.get("/v1/stats").get_json()["images"] == 0
+
+
+def test_a_dry_run_shows_the_plan_and_changes_nothing(stand):
+    (stand.root / "yellow.png").write_bytes(picture((245, 230, 40)))
+    (stand.root / "red.png").unlink()
+    job = ended(stand, started(stand, dry_run=True))
+    assert (job["state"], job["report"]) == ("succeeded", None)
+    assert (job["plan"]["counts"]["added"], job["plan"]["examples"]["removed"]) == (1, ["red.png"])
+    assert stand.client.get("/v1/stats").get_json()["images"] == 4
+    assert ended(stand, started(stand))["plan"] is None
 
 
 class FullStore(MemoryStore):

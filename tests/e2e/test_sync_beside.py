@@ -102,6 +102,16 @@ def test_the_service_does_it_and_finds_what_was_added_at_once(server, corpus):
     assert reported(run("sync", **server.settings).stdout)["ml_api.sync.unchanged"] == 120
 
 
+def test_a_dry_run_shows_the_plan_of_the_service(server, corpus):
+    (corpus / "new.png").write_bytes(next(corpus.rglob("*.png")).read_bytes())
+    shown = run("sync", "--dry-run", "--json", **server.settings)
+    (corpus / "new.png").unlink()
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    counts = json.loads(shown.stdout)["counts"]
+    assert (counts["added"], counts["unchanged"]) == (1, 120)
+    assert server.json("/v1/stats")["images"] == 120
+
+
 def test_the_exit_codes_are_those_of_a_sync_without_a_service(server, corpus, tmp_path):
     settings = server.settings
     hidden = corpus.rename(corpus.with_name("hidden"))

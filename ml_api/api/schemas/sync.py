@@ -17,6 +17,7 @@ class SyncRequest(Request):
     allow_removals: Annotated[bool, Field(description="Remove more than a fifth of the index.")] = False
     replace: Annotated[bool, Field(description="Index this corpus in place of the one that was indexed before.")] = False
     retry_failed: Annotated[bool, Field(description="Read unchanged files again that failed before.")] = False
+    dry_run: Annotated[bool, Field(description="Only make the plan: what a sync would do.")] = False
 
 
 class SyncFilesParameters(Request):
@@ -46,6 +47,16 @@ class SyncAnswer(Answer):
     metadata: Annotated[list[str], Field(description="Problems of the metadata.")]
 
 
+class SyncPlan(Answer):
+    """What a sync would do, told by names, sizes and times alone."""
+
+    counts: Annotated[dict[str, int], Field(description="Number of files by outcome; duplicates count as added.")]
+    examples: Annotated[dict[str, list[str]], Field(description="Some keys of each outcome.")]
+    to_read: Annotated[int, Field(description="Files that would be read.")]
+    refused: Annotated[str | None, Field(description="Why the sync would be refused, and the consent to continue.")]
+    passed_over: Annotated[dict[str, int], Field(description="Number of files that are not indexed, by reason.")]
+
+
 class SyncJob(Answer):
     id: int
     state: Annotated[JobState, Field(description="`queued` and `running` are active, all others final.")]
@@ -59,6 +70,7 @@ class SyncJob(Answer):
     total: Annotated[int, Field(description="Files and index entries that it is about; 0 until it is planned.")]
     error: Annotated[str, Field(description="Why it was refused, failed or was stopped; empty otherwise.")]
     report: SyncAnswer | None
+    plan: Annotated[SyncPlan | None, Field(description="Of a dry run.")]
     links: SyncLinks
 
 

@@ -1,0 +1,102 @@
+"""A sync that another process runs, as the command that wants it sees it: is there one, how far is it, is it still alive."""
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Final
+
+from ml_api.errors import ConfigError, DatabaseUnavailable, Unavailable
+from ml_api.indexing.jobs import Job, Jobs
+from ml_api.indexing.presence import Watch
+from ml_api.progress import show_progress
+from ml_api.settings import Settings, environment_name
+from ml_api.stopping import Stop
+from ml_api.vocabulary import JobState
+
+LOOK_EVERY_S: Final = 0.2
+AWAY_S: Final = 60.0
+"""How long a database that is away is waited for."""
+
+_log = logging.getLogger(__name__)
+
+
+class Taker:
+    """A service that does what this command asks for, if there is one."""
+
+    def __init__(self, settings: Settings, jobs: Jobs, watch: Watch) -> None:
+        self._settings = settings
+        self._jobs = jobs
+        self._watch = watch
+
+    def is_there(self) -> bool:
+        """Raises ConfigError if one is there that has the store and does something else."""
+        takers = self._watch.takers(self._jobs.target)
+        ours = [taker for taker in takers if taker.corpus == self._jobs.corpus]
+        if ours:
+            self._compare(ours[0].model)
+            return True
+        if takers and "://" not in self._settings.store_uri:
+            raise ConfigError(
+                f"{environment_name('corpus')}: the service that runs with {self._settings.store_uri} indexes {takers[0].corpus}, "
+                f"not {self._jobs.corpus}; start it with that folder, or name another collection"
+            )
+        return False
+
+    def is_dead(self, job: Job) -> bool:
+        """Whether the process that runs `job` is; then the job is given up."""
+        is_dead = self._watch.is_gone(job.owner) and self._jobs.give_up(job)
+        if is_dead:
+            _log.warning("sync %d: the process that ran it has ended", job.id)
+        return is_dead
+
+    def _compare(self, model: str) -> None:
+        from ml_api.embedding.pretrained import resolve
+
+        mine = resolve(self._settings.model).model_id
+        if mine != model:
+            raise ConfigError(f"{environment_name('model')}: the service that runs embeds with {model}, not with {mine}")
+
+
+def follow(jobs: Jobs, job: Job, taker: Taker, stop: Stop, *, is_ours: bool) -> Job | None:
+    """Show the progress of a sync that another process runs, until it is over; None if nobody is there to run it.
+
+    A first signal cancels what this command began. What it found it leaves alone and returns as it is.
+    """
+    stop.gentle = True
+    if not job.options.dry_run:  # whose output may be read by a program
+        _log.info("sync %d %s", job.id, "is run by the service" if is_ours else "is under way already")
+    seen_at = time.monotonic()
+    with ExitStack() as shown:
+        bar: Callable[[int], None] | None = None
+        while True:
+            try:
+                job = jobs.get(job.id)
+                stop.reached = reached(job.done, job.total) if job.total else stop.reached
+                if not job.active or (stop.signal is not None and not is_ours):
+                    return job
+                if not _is_somebodys(jobs, job, taker, stop):
+                    stop.gentle = False
+                    return None
+            except DatabaseUnavailable:
+                if time.monotonic() - seen_at > AWAY_S:
+                    raise
+            else:
+                seen_at = time.monotonic()
+            if job.total:
+                bar = bar or shown.enter_context(show_progress("indexing", job.total))
+                bar(job.done)
+            time.sleep(LOOK_EVERY_S)
+
+
+def _is_somebodys(jobs: Jobs, job: Job, taker: Taker, stop: Stop) -> bool:
+    """Whether somebody runs it, or will; a signal is passed on to them. Raises Unavailable if they died of it."""
+    if stop.signal is not None and not job.stop_wanted:
+        jobs.cancel(job.id)
+    if job.state is JobState.RUNNING and taker.is_dead(job):
+        raise Unavailable("the process that ran this sync has ended; what was done is kept, run it again to go on")
+    return job.state is not JobState.QUEUED or taker.is_there()
+
+
+def reached(done: int, total: int) -> str:
+    return f"after {done:,} of {total:,}"
