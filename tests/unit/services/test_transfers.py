@@ -1,0 +1,80 @@
+"""An extraction is a sync into a file: stopped and gone on with, it leaves what one at once would have left."""
+
+import pytest
+from PIL import Image
+
+from ml_api.corpus.folder import FolderCorpus
+from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
+from ml_api.images import ImageLimits, InlineDecoder
+from ml_api.indexing.report import Reports
+from ml_api.indexing.sync import Indexer
+from ml_api.metrics import Metrics
+from ml_api.services.transfers import Extraction
+from ml_api.vectors.files.columns import record_of
+from ml_api.vectors.files.opening import open_vectors
+from ml_api.vectors.files.parts import PartsWriter
+from ml_api.vectors.files.transfer import FileStore
+from ml_api.vectors.memory import MemoryStore
+
+DECODER = InlineDecoder(ImageLimits(100_000, 1_000_000, 20))
+
+
+def draw(root, *names, colour=(200, 30, 30)):
+    for name in names:
+        Image.new("RGB", (40, 30), colour).save(root / name)
+
+
+def indexer(root, store, encoder):
+    store.ensure(encoder.model.model_id, encoder.model.dim)
+    return Indexer(FolderCorpus(root), store, lambda: (FakePreprocessor(), encoder), DECODER, Metrics())
+
+
+def extract(root, target, *, stop_after=None):
+    encoder = FakeEncoder()
+    with PartsWriter.open(target, encoder.model.model_id, str(root)) as writer:
+        store = FileStore(writer)
+        extraction = Extraction(indexer(root, store, encoder), store)
+        done = []
+        with_stop = (lambda: len(done) > stop_after) if stop_after is not None else lambda: False
+        return extraction.run(extraction.plan(), done.append, with_stop, Reports())
+
+
+def content(target):
+    """Without when it was indexed."""
+    rows = [(record_of(row.fields), row.vector) for row in open_vectors(target).read()]
+    return {record.key: (record.version, record.digest, vector.tobytes()) for record, vector in rows}
+
+
+def synced(root):
+    store, encoder = MemoryStore(), FakeEncoder()
+    index = indexer(root, store, encoder)
+    index.run(index.plan())
+    [(records, vectors)] = store.scan()
+    return {one.key: (one.version, one.digest, vector.tobytes()) for one, vector in zip(records, vectors, strict=True)}
+
+
+@pytest.mark.parametrize("name", ["v.parquet", "v"])
+def test_an_extraction_that_was_stopped_follows_what_changed_meanwhile(tmp_path, name):
+    root, target = tmp_path / "corpus", tmp_path / name
+    root.mkdir()
+    draw(root, *(f"{number:03}.png" for number in range(150)))
+    report = extract(root, target, stop_after=2)
+    assert report.stopped
+    assert 0 < report.done < 150
+    assert not target.exists()
+    draw(root, "000.png", "new.png", colour=(20, 20, 200))
+    (root / "001.png").unlink()
+    (root / "002.png").write_bytes(b"no image any more")
+    (root / "003.png").rename(root / "moved.png")
+    report = extract(root, target)
+    assert report.outcomes["unchanged"] > 0
+    assert content(target) == synced(root)
+    assert content(target).keys() == {path.name for path in root.iterdir()} - {"002.png"}
+
+
+def test_an_extraction_is_what_a_sync_would_index(tmp_path):
+    root, target = tmp_path / "corpus", tmp_path / "v.jsonl"
+    root.mkdir()
+    draw(root, "a.png", "b.png", "copy of a.png")
+    extract(root, target)
+    assert content(target) == synced(root)
