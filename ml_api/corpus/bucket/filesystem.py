@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any, BinaryIO, Final
 
 from fsspec import AbstractFileSystem
+from fsspec.asyn import AsyncFileSystem, sync
 
 from ml_api.corpus.base import CorpusFile
-from ml_api.corpus.bucket.objects import no_object, too_large
+from ml_api.corpus.bucket.objects import CALL_TIMEOUT_S, WRITE_TIMEOUT_S, no_object, too_large
 from ml_api.errors import CorpusReadOnly, CorpusUnavailable, InsufficientStorage, MlApiError
 
 ETAGS: Final = ("ETag", "etag", "e_tag")
@@ -50,13 +51,13 @@ class FilesystemObjects:
     def version(self, key: str) -> str:
         return _version(self._info(key))
 
-    def read(self, key: str, to: BinaryIO, max_bytes: int, timeout_s: float) -> None:  # noqa: ARG002 - fsspec knows no timeouts
+    def read(self, key: str, to: BinaryIO, max_bytes: int, timeout_s: float) -> None:
         for _ in range(READS):
             info = self._info(key)
             if info["size"] is not None and info["size"] > max_bytes:
                 raise too_large(max_bytes)
             with self._translated(key):
-                data = bytes(self._fs.cat_file(self._at(key)))
+                data = bytes(self._ask("cat_file", self._at(key), timeout_s=timeout_s))
             if len(data) > max_bytes:
                 raise too_large(max_bytes)
             if info["size"] in {None, len(data)}:
@@ -66,19 +67,19 @@ class FilesystemObjects:
 
     def write(self, key: str, data: bytes) -> str:
         with self._translated(key, writing=True):
-            self._fs.pipe_file(self._at(key), data)
+            self._ask("pipe_file", self._at(key), data, timeout_s=WRITE_TIMEOUT_S)
         return self.version(key)
 
     def delete(self, key: str) -> None:
         self._info(key)
         with self._translated(key, writing=True):
-            self._fs.rm_file(self._at(key))
+            self._ask("rm_file", self._at(key))
 
     def _entries(self, folder: str, prefix: str) -> Sequence[tuple[str, dict[str, Any]]]:
         """Keys with their facts, in order; a folder's key ends in a slash. A folder without objects does not exist."""
         try:
             with self._translated(""):
-                found = self._fs.ls(self._at(folder.rstrip("/")), detail=True)
+                found = self._ask("ls", self._at(folder.rstrip("/")), detail=True)
         except FileNotFoundError:
             return []
         entries = []
@@ -92,10 +93,16 @@ class FilesystemObjects:
 
     def _info(self, key: str) -> dict[str, Any]:
         with self._translated(key):
-            info: dict[str, Any] = self._fs.info(self._at(key))
+            info: dict[str, Any] = self._ask("info", self._at(key))
         if info["type"] != "file":
             raise no_object(key)
         return info
+
+    def _ask(self, method: str, *arguments: Any, timeout_s: float = CALL_TIMEOUT_S, **named: Any) -> Any:
+        """Within `timeout_s` if the file system can be waited for: those of clouds can, that in memory need not."""
+        if isinstance(self._fs, AsyncFileSystem):
+            return sync(self._fs.loop, getattr(self._fs, f"_{method}"), *arguments, timeout=timeout_s, **named)
+        return getattr(self._fs, method)(*arguments, **named)
 
     def _at(self, key: str) -> str:
         return f"{self._path}/{key}" if key else self._path

@@ -1,14 +1,17 @@
 """Any fsspec file system as a corpus: facts in other words, and errors that only its own library knows."""
 
+import asyncio
 import errno
 from datetime import UTC, datetime
 
 import pytest
 from fsspec import AbstractFileSystem
+from fsspec.asyn import AsyncFileSystem
 
 from ml_api.corpus.bucket import BucketCorpus
 from ml_api.corpus.bucket.filesystem import FilesystemObjects
-from ml_api.errors import CorpusReadOnly, CorpusUnavailable, InsufficientStorage, NotFound
+from ml_api.deadline import Deadline
+from ml_api.errors import CorpusReadOnly, CorpusUnavailable, DeadlineExceeded, InsufficientStorage, NotFound
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 
@@ -106,3 +109,24 @@ def test_what_its_library_raises_becomes_ours(failing, reading, writing):
 def test_a_listing_that_fails_is_no_empty_one():
     with pytest.raises(CorpusUnavailable, match="odd://root failed: OddError"):
         list(corpus(failing=OddError()).list())
+
+
+class Hanging(AsyncFileSystem):
+    """As those of clouds are made, and one that never answers."""
+
+    cachable = False
+
+    async def _info(self, path, **kwargs):
+        if path != "root/a.jpg":
+            raise FileNotFoundError(path)
+        return {"name": "root/a.jpg", "type": "file", "size": 1, "etag": "1"}
+
+    async def _cat_file(self, path, start=None, end=None, **kwargs):
+        await asyncio.Event().wait()
+
+
+def test_a_cloud_that_does_not_answer_is_waited_for_until_the_deadline():
+    hanging = BucketCorpus(FilesystemObjects(Hanging(), "root", "odd://root"))
+    assert hanging.version("a.jpg") == "1"
+    with pytest.raises(DeadlineExceeded):
+        hanging.read("a.jpg", 10, Deadline.within(0.1))
