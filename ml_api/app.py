@@ -10,7 +10,20 @@ from flask_compress import Compress
 from werkzeug.routing import RequestRedirect
 
 from ml_api import web
-from ml_api.api import EXTENSION, HEAD_CHECK, address, authorization, images, observe, openapi, problems, search, status, sync
+from ml_api.api import (
+    EXTENSION,
+    HEAD_CHECK,
+    address,
+    authorization,
+    duplicates,
+    images,
+    observe,
+    openapi,
+    problems,
+    search,
+    status,
+    sync,
+)
 from ml_api.api.parsing import REQUEST_TIMEOUT_S, BufferedRequest
 from ml_api.api.problems import MEDIA_TYPE
 from ml_api.browsers import HEADERS, AllowedHosts
@@ -47,7 +60,8 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     app.extensions[HEAD_CHECK] = behind_proxies(_without_answer(check_head))
     address.register(app)
     _compress(app)
-    for blueprint in (search.blueprint, images.blueprint, sync.blueprint, status.blueprint, web.blueprint, session.blueprint):
+    documented = (search.blueprint, images.blueprint, duplicates.blueprint, sync.blueprint, status.blueprint)
+    for blueprint in (*documented, web.blueprint, session.blueprint):
         app.register_blueprint(blueprint)
     example_id = next((entry.id for entry in services.store.entries()), None)
     openapi.register(app, example_id, settings.request_timeout_s, asks_for_keys=services.access is not None)

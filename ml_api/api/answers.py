@@ -9,7 +9,10 @@ from flask import Response, g, url_for
 from pydantic import BaseModel
 
 from ml_api import stages, tracing
-from ml_api.api.schemas import HitAnswer, Links, ListAnswer, SearchAnswer, StoredImage, Timings
+from ml_api.api.schemas import HitAnswer, ListAnswer, SearchAnswer, Timings
+from ml_api.api.schemas.duplicates import DuplicateAnswer, DuplicateGroup, DuplicatesAnswer
+from ml_api.api.schemas.images import Links, StoredImage
+from ml_api.duplicates import DuplicatesPage
 from ml_api.records import ImageRecord
 from ml_api.search import SearchResult
 from ml_api.vectors.base import SearchOptions
@@ -47,6 +50,30 @@ def stored_images(records: Iterable[ImageRecord], following: str | None) -> Resp
     """One page of the listing; `following` is the cursor of the next one, if there is one."""
     links_to = _linking()
     return json_answer(ListAnswer(images=[_stored(record, links_to) for record in records], next=following))
+
+
+def duplicates_answer(page: DuplicatesPage) -> Response:
+    links_to = _linking()
+    groups = [
+        DuplicateGroup(
+            kind=group.kind,
+            image=_stored(group.image, links_to),
+            duplicates=[
+                DuplicateAnswer(
+                    **dict(_stored(match.record, links_to)),
+                    similarity=round(match.evidence.similarity, 6),
+                    bits=match.evidence.bits,
+                    turn=match.evidence.turn,
+                )
+                for match in group.matches
+            ],
+            more=group.more,
+        )
+        for group in page.groups
+    ]
+    return json_answer(
+        DuplicatesAnswer(groups=groups, compared=page.compared, without_hash=page.without_hash, next=page.next or None)
+    )
 
 
 def _stored(record: ImageRecord, links_to: Callable[[ImageRecord], Links]) -> StoredImage:

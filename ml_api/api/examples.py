@@ -4,6 +4,8 @@ from ml_api import images
 from ml_api.api import schemas
 from ml_api.api.form import MAX_PARTS
 from ml_api.api.problems import body_of
+from ml_api.api.schemas.duplicates import DuplicatesAnswer
+from ml_api.api.schemas.images import StoredImage
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncsAnswer
 from ml_api.records import image_id
 from ml_api.settings import Settings
@@ -66,8 +68,21 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "hits": [{**_IMAGE, "score": 0.485519}],
         "timings_ms": {"fetch": 0, "decode": 0, "prepare": 0.446, "queue": 0.262, "embed": 6.649, "search": 3.948, "total": 13.294},
     },
-    schemas.StoredImage: _STORED,
+    StoredImage: _STORED,
     schemas.ListAnswer: {"images": [_STORED], "next": DRAWN_ID},
+    DuplicatesAnswer: {
+        "groups": [
+            {
+                "kind": "near",
+                "image": _STORED,
+                "duplicates": [{**_STORED, "similarity": 0.987654, "bits": 2, "turn": "mirrored"}],
+                "more": False,
+            }
+        ],
+        "compared": 256,
+        "without_hash": 0,
+        "next": DRAWN_ID,
+    },
     schemas.ModelAnswer: {
         "name": "demo model (small CLIP trained on drawn scenes)",
         "revision": "ac71b59d217b",

@@ -11,7 +11,8 @@ from ml_api.api.answers import stored_image, stored_images
 from ml_api.api.observe import elsewhere
 from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_STORE, TIMEOUT, operation
 from ml_api.api.parsing import image_id_of, query_parameters, request_deadline
-from ml_api.api.schemas import JsonObject, ListAnswer, ListParameters, StoredImage
+from ml_api.api.schemas import JsonObject, ListAnswer, ListParameters
+from ml_api.api.schemas.images import StoredImage
 from ml_api.corpus.metadata import comparable
 from ml_api.deadline import Deadline
 from ml_api.errors import CorpusUnavailable, NotFound

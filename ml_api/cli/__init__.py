@@ -86,6 +86,12 @@ def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit
             from ml_api.cli.keys import keys
 
             return keys(settings, options)
+        case "duplicates":
+            from ml_api.cli.duplicates import duplicates
+            from ml_api.duplicates import Thresholds
+
+            thresholds = Thresholds(options.near_bits, options.near_similarity, options.similarity)
+            return duplicates(settings, thresholds, as_json=options.json)
     return _write_triton_repository(settings, options.dir.expanduser())
 
 

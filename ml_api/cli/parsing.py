@@ -4,6 +4,8 @@ import argparse
 import difflib
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,40 @@ ARGUMENTS = {
 """What a command takes beside options, for its usage."""
 
 Options = argparse.Namespace
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """An option of one command: a number within bounds, which reads itself."""
+
+    name: str
+    least: int | float
+    most: int | float
+    default: int | float
+    meaning: str
+
+    @property
+    def help(self) -> str:
+        return f"{self.meaning}. {self.least} to {self.most}. Default: {self.default}"
+
+    def __call__(self, text: str) -> int | float:
+        """Raises argparse's error."""
+        try:
+            number = type(self.default)(text)
+        except ValueError:
+            number = nan
+        if not self.least <= number <= self.most:
+            kind = "a whole number" if isinstance(self.default, int) else "a number"
+            raise argparse.ArgumentTypeError(f"must be {kind} from {self.least} to {self.most} (got {text!r})")
+        return number
+
+
+THRESHOLDS = (
+    Number("near-bits", 0, 63, 8, "near: most bits, of 63, in which the perceptual hashes differ"),
+    Number("near-similarity", -1, 1, 0.55, "near: least cosine of the embeddings; depends on the model"),
+    Number("similarity", -1, 1, 0.98, "similar: least cosine of the embeddings; depends on the model"),
+)
+"""Those of `duplicates.Thresholds`, which a test compares: the command line imports no numpy."""
 
 
 def parse(arguments: Sequence[str] | None) -> tuple[Options, dict[str, Given], list[str]]:
@@ -125,6 +161,10 @@ def _parser() -> argparse.ArgumentParser:
     instead.add_argument("--no-switch", action="store_true", help="embed and compare only")
     instead.add_argument("--rollback", action="store_true", help="use the model again that was in use before")
     instead.add_argument("--drop-old", action="store_true", help="remove the vectors of all models that are not in use")
+    duplicates = command("duplicates", "list images that are indexed more than once")
+    duplicates.add_argument("--json", action="store_true", help="one JSON object a group and line")
+    for threshold in THRESHOLDS:
+        duplicates.add_argument(f"--{threshold.name}", metavar="N", type=threshold, default=threshold.default, help=threshold.help)
     repository = command("triton-repository", "write the model repository for a Triton server")
     repository.add_argument("dir", type=Path, metavar="DIR", help="the folder that Triton is started with (--model-repository)")
     for table in TABLES:

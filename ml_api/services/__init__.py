@@ -7,7 +7,7 @@ from ml_api.services.encoder import write_triton_repository
 from ml_api.services.indexer import open_indexer, preview_sync, target_of
 from ml_api.services.parts import corpus_of, database_of
 from ml_api.services.service import Services, StoreFacts, build_services
-from ml_api.services.transfers import open_export, open_extraction, open_import
+from ml_api.services.transfers import open_export, open_extraction, open_import, open_store
 
 __all__ = [
     "Services",
@@ -19,6 +19,7 @@ __all__ = [
     "open_extraction",
     "open_import",
     "open_indexer",
+    "open_store",
     "preview_sync",
     "target_of",
     "write_triton_repository",

@@ -1,4 +1,4 @@
-"""What the commands on vector files need: `extract`, `export` and `import`."""
+"""What commands on what is indexed need: `extract`, `export` and `import`, `duplicates`, `evaluate`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -61,6 +61,15 @@ def open_extraction(settings: Settings, target: Path) -> Iterator[Extraction]:
         decoder = loaded.enter_context(closing(decoder_of(settings, metrics)))
         load = load_later(settings, pretrained, metrics, loaded)
         yield Extraction(Indexer(corpus, store, load, decoder, metrics), store)
+
+
+@contextmanager
+def open_store(settings: Settings) -> Iterator[VectorStore]:
+    """What is indexed, for commands that only read it. Raises ConfigError."""
+    pretrained = _resolve(settings)
+    with closing(milvus_store(settings, Metrics())) as store:
+        store.ensure(pretrained.model_id, pretrained.dim)
+        yield store
 
 
 @contextmanager

@@ -7,8 +7,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from ml_api.api.schemas.base import Answer as _Answer
 from ml_api.api.schemas.base import Request as _Request
 from ml_api.api.schemas.base import whole as _whole
+from ml_api.api.schemas.duplicates import DuplicatesAnswer
+from ml_api.api.schemas.images import ID_PATTERN, ImageAnswer, StoredImage, cursor
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncRequest, SyncsAnswer
-from ml_api.records import is_image_id
 from ml_api.vectors.base import MAX_KEY_BYTES
 
 MAX_LIMIT = 100
@@ -26,8 +27,6 @@ RED_SQUARE = (
 
 JsonObject = dict[str, Any]
 
-ID_PATTERN = "^[0-9a-f]{32}$"
-
 
 def _encodable(text: str) -> str:
     if any("\ud800" <= character <= "\udfff" for character in text):
@@ -39,12 +38,6 @@ def _not_blank(text: str) -> str:
     if not text.strip():
         raise ValueError("is blank; describe what the images should show")
     return text.strip()
-
-
-def _cursor(text: str) -> str:
-    if not is_image_id(text):
-        raise ValueError("must be the `next` of an answer before, as it stands there")
-    return text
 
 
 class PageParameters(_Request):
@@ -102,34 +95,13 @@ class ListParameters(_Request):
     cursor: Annotated[
         str | None,
         Field(description="Where to continue: `next` of the answer before.", json_schema_extra={"pattern": ID_PATTERN}),
-        AfterValidator(lambda text: text if text is None else _cursor(text)),
+        AfterValidator(lambda text: text if text is None else cursor(text)),
     ] = None
     prefix: Annotated[
         str,
         Field(max_length=MAX_KEY_BYTES, description="Beginning of the keys, such as a folder: `dogs/`."),
         AfterValidator(_encodable),
     ] = ""
-
-
-class Links(_Answer):
-    self_: Annotated[str, Field(serialization_alias="self", description="The image's record.")]
-    content: Annotated[str, Field(description="The original file.")]
-    thumbnail: Annotated[str, Field(description="A small preview.")]
-    similar: Annotated[str, Field(description="More like this one.")]
-
-
-class ImageAnswer(_Answer):
-    id: Annotated[str, Field(pattern=ID_PATTERN, description="Stable id, derived from the key.")]
-    key: Annotated[str, Field(description="Path of the file below the corpus root.")]
-    width: Annotated[int, Field(description="Pixels, as displayed.")]
-    height: Annotated[int, Field(description="Pixels, as displayed.")]
-    metadata: Annotated[JsonObject, Field(description="Facts that came with the corpus.")]
-    links: Links
-
-
-class StoredImage(ImageAnswer):
-    digest: Annotated[str, Field(description="sha256 of the file's bytes when it was indexed.")]
-    indexed_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
 class HitAnswer(ImageAnswer):
@@ -209,6 +181,7 @@ ANSWERS: tuple[type[_Answer], ...] = (
     SearchAnswer,
     StoredImage,
     ListAnswer,
+    DuplicatesAnswer,
     ModelAnswer,
     StatsAnswer,
     SyncJob,

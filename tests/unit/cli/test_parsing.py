@@ -3,12 +3,14 @@
 import re
 import subprocess
 import sys
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
 
 from ml_api.cli import main
-from ml_api.cli.parsing import parse
+from ml_api.cli.parsing import THRESHOLDS, parse
+from ml_api.duplicates import Thresholds
 from ml_api.settings import Given, Settings, option_name
 from ml_api.settings.loading import SECRETS
 
@@ -95,3 +97,17 @@ def test_a_command_line_needs_nothing_heavy_to_be_read():
     code = f"import sys, ml_api.cli; ml_api.cli.parse(['serve']); print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_thresholds_of_duplicates_have_one_default():
+    assert [option.default for option in THRESHOLDS] == list(astuple(Thresholds()))
+    options, _, problems = parse(["duplicates", "--near-bits", "3", "--similarity", "0.5"])
+    assert problems == []
+    assert (options.near_bits, options.near_similarity, options.similarity) == (3, 0.55, 0.5)
+
+
+@pytest.mark.parametrize("text", ["2", "nan", "x", "-1.1"])
+def test_a_threshold_out_of_bounds_is_refused_with_them(text, capsys):
+    with pytest.raises(SystemExit):
+        parse(["duplicates", f"--similarity={text}"])
+    assert f"--similarity: must be a number from -1 to 1 (got '{text}')" in capsys.readouterr().err
