@@ -103,9 +103,9 @@ def test_the_service_does_it_and_finds_what_was_added_at_once(server, corpus):
 
 
 def test_a_dry_run_shows_the_plan_of_the_service(server, corpus):
-    (corpus / "new.png").write_bytes(next(corpus.rglob("*.png")).read_bytes())
+    (corpus / "new.jpg").write_bytes(next(corpus.rglob("*.jpg")).read_bytes())
     shown = run("sync", "--dry-run", "--json", **server.settings)
-    (corpus / "new.png").unlink()
+    (corpus / "new.jpg").unlink()
     assert shown.returncode == 0, shown.stdout + shown.stderr
     counts = json.loads(shown.stdout)["counts"]
     assert (counts["added"], counts["unchanged"]) == (1, 120)
