@@ -43,6 +43,14 @@ class Taker:
             )
         return False
 
+    def clear(self) -> None:
+        """Cancel what waits for a process that is not there: a command that was killed before it began."""
+        active = self._jobs.active()
+        if active is None or active.state is not JobState.QUEUED or active.corpus == self._jobs.corpus:
+            return
+        if all(taker.corpus != active.corpus for taker in self._watch.takers(self._jobs.target)):
+            self._jobs.cancel(active.id)
+
     def is_dead(self, job: Job) -> bool:
         """Whether the process that runs `job` is; then the job is given up."""
         is_dead = self._watch.is_gone(job.owner) and self._jobs.give_up(job)

@@ -63,6 +63,8 @@ def _sync(settings: Settings, options: SyncOptions, files: Report) -> Exit:
     with Stop() as stop, tracing.on_behalf_of([tracing.run_origin()]), closing(database_of(settings)) as database:
         jobs = Jobs(database, target_of(settings), corpus_of(settings).location)
         taker = Taker(settings, jobs, Watch(database))
+        taker.is_there()  # before anything is asked for that it would refuse
+        taker.clear()
         _let_plan_end(jobs, taker)
         job, is_ours = jobs.submit(options)
         if job.state is JobState.RUNNING and taker.is_dead(job):

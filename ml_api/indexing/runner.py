@@ -12,7 +12,7 @@ from ml_api.database.tables import JobFileRow
 from ml_api.errors import DatabaseUnavailable, MlApiError, SyncRefused
 from ml_api.indexing.account import Progress
 from ml_api.indexing.jobs import Job, Jobs, SyncOptions
-from ml_api.indexing.presence import Presence, Watch
+from ml_api.indexing.presence import SILENCE_S, Presence, Watch
 from ml_api.indexing.report import NOBODY, EachFailure, FileOutcome, Report, Reports, SyncReport, tell, tell_failure
 from ml_api.indexing.sync import Indexer
 from ml_api.indexing.tasks import AT_ONCE, batches
@@ -160,12 +160,20 @@ class _JobRun:
 class SyncRunner:
     """The service's thread that runs syncs, its own and those that other processes want, one after the other."""
 
-    def __init__(self, jobs: Jobs, presence: Presence, watch: Watch, open_indexer: OpenIndexer) -> None:
-        """It owns `presence`, which was there before: who asks for a sync meanwhile waits for this runner."""
+    def __init__(
+        self, jobs: Jobs, presence: Presence, watch: Watch, open_indexer: OpenIndexer, *, patience_s: float = SILENCE_S
+    ) -> None:
+        """It owns `presence`, which was there before: who asks for a sync meanwhile waits for this runner.
+
+        A sync of another corpus, for which no process is there, is cancelled after `patience_s`.
+        """
         self.jobs = jobs
         self._presence = presence
         self._watch = watch
         self._open_indexer = open_indexer
+        self._patience_s = patience_s
+        self._stranger = (0, 0.0)
+        """The last sync of another corpus that was seen waiting, and since when."""
         self._job: Job | None = None
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -206,7 +214,9 @@ class SyncRunner:
         active = self.jobs.active()
         if active is None:
             return
-        if active.state is JobState.QUEUED:
+        if active.state is JobState.QUEUED and active.corpus != self.jobs.corpus:
+            self._look_at_stranger(active)
+        elif active.state is JobState.QUEUED:
             self._job = self.jobs.claim(self._presence.name)
             if self._job is not None:
                 self._carry_out(self._job)
@@ -214,6 +224,14 @@ class SyncRunner:
             self.jobs.finish(active, JobState.FAILED, UNKNOWN_END)
         elif self._watch.is_gone(active.owner) and self.jobs.give_up(active):
             _log.warning("sync %d: the process that ran it has ended", active.id)
+
+    def _look_at_stranger(self, job: Job) -> None:
+        """Its command may have been killed before it began, and would keep all others waiting for ever."""
+        if self._stranger[0] != job.id:
+            self._stranger = (job.id, time.monotonic())
+        is_late = time.monotonic() - self._stranger[1] >= self._patience_s
+        if is_late and all(taker.corpus != job.corpus for taker in self._watch.takers(self.jobs.target)):
+            self.jobs.cancel(job.id)
 
     def _carry_out(self, job: Job) -> None:
         with tracing.on_behalf_of([tracing.run_origin()]):

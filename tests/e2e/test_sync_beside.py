@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import urllib.request
 
 import numpy as np
 import pytest
@@ -53,12 +52,6 @@ def syncing(server):
 def reported(output):
     [report] = [line for line in map(json.loads, output.splitlines()) if line.get("event.action") == "sync"]
     return report
-
-
-def ask(server, method, path):
-    status, _, body = server.open(urllib.request.Request(server.url + path, method=method))
-    assert status // 100 == 2, body
-    return json.loads(body)
 
 
 def active(server):
@@ -126,6 +119,7 @@ def test_the_exit_codes_are_those_of_a_sync_without_a_service(server, corpus, tm
     other = run("sync", tmp_path / "other", **{name: value for name, value in settings.items() if name != "corpus"})
     assert other.returncode == 2
     assert f"indexes {corpus}, not {tmp_path / 'other'}" in other.stderr
+    assert active(server) is None
 
 
 def test_searches_are_answered_while_it_runs_and_ctrl_c_cancels_it(server, corpus):
@@ -144,21 +138,6 @@ def test_searches_are_answered_while_it_runs_and_ctrl_c_cancels_it(server, corpu
     assert (over["state"], over["error"]) == ("stopped", "cancelled")
     assert 0 < over["report"]["outcomes"]["added"] < MANY
     assert reported(out)["ml_api.sync.added"] == over["report"]["outcomes"]["added"]
-
-
-def test_who_follows_a_sync_of_somebody_else_leaves_it_alone_and_hears_of_its_end(server):
-    job = ask(server, "POST", "/v1/sync")
-    left, staying = syncing(server), syncing(server)
-    for command in (left, staying):
-        assert f"sync {job['id']} is under way already" in command.stdout.readline()
-    left.send_signal(signal.SIGINT)
-    _, error = left.communicate(timeout=30)
-    assert (left.returncode, error) == (130, f"sync {job['id']} goes on without this command\n")
-    assert active(server)["id"] == job["id"]
-    ask(server, "DELETE", job["links"]["self"])
-    _, error = staying.communicate(timeout=60)
-    assert staying.returncode == 1
-    assert error.endswith(": cancelled\n")
 
 
 def test_a_service_that_is_stopped_stops_its_sync_and_one_that_is_killed_leaves_it_to_the_next(server):

@@ -64,9 +64,9 @@ class World:
             raise self.error
         yield Indexer(FolderCorpus(self.root), self.store, lambda: (FakePreprocessor(), self.encoder), DECODER, Metrics())
 
-    def start(self):
+    def start(self, **options):
         presence = Presence(self.database, "images", str(self.root), model="fake@1")
-        self.runners.append(SyncRunner(self.jobs, presence, Watch(self.database), self.open))
+        self.runners.append(SyncRunner(self.jobs, presence, Watch(self.database), self.open, **options))
         return self.runners[-1]
 
     def over(self, job):
@@ -117,6 +117,14 @@ def test_a_sync_of_another_corpus_is_left_alone(world):
     job, _ = others.submit(SyncOptions())
     world.runners[0].close()
     assert others.get(job.id).state is JobState.QUEUED
+
+
+def test_a_sync_of_another_corpus_that_nobody_is_there_to_run_does_not_wait_for_ever(world):
+    others = Jobs(world.database, "images", "/other")
+    job, _ = others.submit(SyncOptions())
+    runner = world.start(patience_s=0)
+    wait_until(lambda: others.get(job.id).state is JobState.STOPPED)
+    assert world.over(runner.submit(SyncOptions())).state is JobState.SUCCEEDED
 
 
 def test_what_a_process_that_died_was_running_has_failed_and_the_next_completes_it(world):
