@@ -22,7 +22,7 @@ from ml_api.settings.conditions import require_free_port
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "demo" / "model"
-KEPT = {"host", "port", "metrics_port", "device", "precision", "threads", "log_level", "log_queries", "revision"}
+KEPT = {"host", "auth", "port", "metrics_port", "device", "precision", "threads", "log_level", "log_queries", "revision"}
 """Settings that a demo takes from the environment."""
 LOCK = ".demo.lock"
 PORTS = ("port", "metrics_port")

@@ -43,6 +43,7 @@ def page() -> Response:
             examples=EXAMPLES if is_drawn else (),
             model_setting=environment_name("model"),
             is_out_of_place=is_drawn is False and embedder.model.name.startswith(DEMO_MODELS),
+            asks_for_keys=services().access is not None,
             max_bytes=limits.max_bytes,
             model_edge=services().preprocessor.fit.edge_px,
         )

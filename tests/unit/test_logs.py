@@ -7,6 +7,8 @@ import logging
 import pytest
 
 from ml_api import logs, tracing
+from ml_api.access.keys import new_secret
+from ml_api.logs.formatting import EcsFormatter, TerminalFormatter
 
 
 @pytest.fixture
@@ -119,3 +121,14 @@ def test_a_terminal_gets_short_lines():
     logging.captureWarnings(capture=False)
     root.handlers[:] = handlers
     assert terminal.getvalue().endswith("INFO hello\\x0a\\x1b[2Jyou\\u2028\n")
+
+
+@pytest.mark.parametrize("formatter", [EcsFormatter("test"), TerminalFormatter()], ids=["JSON", "terminal"])
+def test_no_line_holds_an_api_key(formatter):
+    key = new_secret()
+    error = ValueError(f"not {key}")
+    record = logging.LogRecord("ml_api", logging.ERROR, __file__, 1, "bad %s", (key,), (ValueError, error, None))
+    setattr(record, "url.path", f"/v1/{key}")
+    line = formatter.format(record)
+    assert key not in line
+    assert "bad mlapi_" in line

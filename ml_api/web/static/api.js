@@ -22,19 +22,22 @@
  */
 
 const OF_FILE = [413, 415, 422];
+const OF_KEY = ["unauthorized", "invalid-key", "insufficient-scope"];
 const PAGE_SIZE = 24; // full rows of 2, 3, 4, 6 and 8
 
 export class Failure extends Error {
   /**
    * @param {string} title
    * @param {string} detail
-   * @param {{requestId?: string, final?: boolean, ofFile?: boolean}} [more] final: asking again would change nothing; ofFile:
-   *   another image would do
+   * @param {{requestId?: string, code?: string, final?: boolean, ofFile?: boolean}} [more] final: asking again would change
+   *   nothing; ofFile: another image would do
    */
-  constructor(title, detail, { requestId = "", final = false, ofFile = false } = {}) {
+  constructor(title, detail, { requestId = "", code = "", final = false, ofFile = false } = {}) {
     super(detail);
     this.title = title;
     this.requestId = requestId;
+    this.code = code;
+    this.wantsKey = OF_KEY.includes(code);
     this.final = final;
     this.ofFile = ofFile;
   }
@@ -73,13 +76,46 @@ export function stats() {
   return ask("v1/stats");
 }
 
+/** @type {(why: string) => Promise<boolean>} */
+let askForKey = async () => false;
+
+/** @param {(why: string) => Promise<boolean>} ask called when the API wants a key; whether the visitor has signed in with one */
+export function signInBy(ask) {
+  askForKey = ask;
+}
+
+/**
+ * Throws a Failure if the key is not valid.
+ * @param {string} key
+ */
+export async function signIn(key) {
+  await send("session", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ key }) });
+}
+
+export async function signOut() {
+  await send("session", { method: "DELETE" });
+}
+
+/** What is refused for want of a key is asked again once there is one. */
 async function ask(path, options) {
+  for (;;) {
+    try {
+      return await send(path, options);
+    } catch (failure) {
+      if (!failure.wantsKey || !(await askForKey(failure.code === "unauthorized" ? "" : failure.message))) {
+        throw failure;
+      }
+    }
+  }
+}
+
+async function send(path, options) {
   try {
     const response = await fetch(path, options);
     if (!response.ok) {
       throw await failureOf(response);
     }
-    return await response.json();
+    return response.status === 204 ? null : await response.json();
   } catch (error) {
     if (error instanceof Failure || error.name === "AbortError") {
       throw error;
@@ -92,13 +128,16 @@ async function ask(path, options) {
 async function failureOf(response) {
   const requestId = response.headers.get("X-Request-ID") ?? "";
   const isProblem = response.headers.get("Content-Type")?.startsWith("application/problem+json");
-  const detail = isProblem ? (await response.json()).detail : `The answer was ${response.status} ${response.statusText}.`;
-  const { status } = response;
-  return new Failure(titleOf(status), detail, { requestId, final: status < 500, ofFile: OF_FILE.includes(status) });
+  const { status, statusText } = response;
+  const { detail, code } = isProblem ? await response.json() : { detail: `The answer was ${status} ${statusText}.`, code: "" };
+  return new Failure(titleOf(status), detail, { requestId, code, final: status < 500, ofFile: OF_FILE.includes(status) });
 }
 
 function titleOf(status) {
   switch (status) {
+    case 401:
+    case 403:
+      return "You may not do that here";
     case 404:
       return "There is no such image";
     case 413:

@@ -1,12 +1,13 @@
 /** The page: what the address says is what is shown. Every action changes the address, and showing follows from that. */
 
-import { findImage, stats } from "./api.js";
+import { findImage, signInBy, signOut, stats } from "./api.js";
 import { Box } from "./box.js";
 import { Detail } from "./detail.js";
 import { listenToKeys } from "./keyboard.js";
 import { addressOf, nameOf, uploadOf, viewAt } from "./query.js";
 import { captionOf, Results } from "./results.js";
 import { Search } from "./search.js";
+import { SignIn } from "./sign-in.js";
 import { takeFiles } from "./upload.js";
 
 /** @import { Query, View } from "./query.js" */
@@ -200,5 +201,18 @@ async function countImages(place) {
   }
 }
 
+function letIn(dialog, button) {
+  if (!dialog) {
+    return; // no keys are asked for
+  }
+  const signIn = new SignIn(dialog);
+  signInBy((why) => signIn.ask(why));
+  button.addEventListener("click", async () => {
+    await signOut();
+    location.reload();
+  });
+}
+
+letIn(document.querySelector(".sign-in"), document.querySelector(".sign-out"));
 new Page().start();
 countImages(document.querySelector(".count"));

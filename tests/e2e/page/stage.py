@@ -15,6 +15,7 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Page, Response, expect
 from werkzeug.serving import make_server
 
+from ml_api.access import Access
 from ml_api.app import create_app
 from ml_api.embedding.base import Prepared
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
@@ -57,6 +58,7 @@ class Server:
     corpus: Path
     received: list[bytes]
     """The images that visitors sent."""
+    access: Access | None = None
 
 
 def read_out(app: WSGIApplication) -> WSGIApplication:
@@ -89,10 +91,12 @@ def listening_in(app: Flask, received: list[bytes]) -> WSGIApplication:
 
 
 @contextmanager
-def serving(folder: Path, **settings: str) -> Iterator[Server]:
+def serving(folder: Path, access: Access | None = None, **settings: str) -> Iterator[Server]:
     """The application in a thread, over all images below `folder`. `settings` are variables without their prefix."""
     model, limits = MoodyPreprocessor(), ImageLimits(MAX_BYTES, 1_000_000, 20)
-    services = stand_in_services(folder, folder / ".thumbnails", limits, FakeEncoder(name="demo model"), preprocessor=model)
+    services = stand_in_services(
+        folder, folder / ".thumbnails", limits, FakeEncoder(name="demo model"), preprocessor=model, access=access
+    )
     given = {"max_upload_bytes": str(MAX_BYTES)} | settings
     app = create_app(load_settings({f"ML_API_{name.upper()}": value for name, value in given.items()}), services)
     received: list[bytes] = []
@@ -100,7 +104,7 @@ def serving(folder: Path, **settings: str) -> Iterator[Server]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield Server(f"http://127.0.0.1:{server.port}", model, folder, received)
+        yield Server(f"http://127.0.0.1:{server.port}", model, folder, received, access)
     finally:
         model.may_go_on.set()
         server.shutdown()
@@ -132,7 +136,7 @@ class Watch:
             self.complaints.append(f"asked for {url}")
 
     def _response(self, response: Response) -> None:
-        if response.status >= 400 and not urlsplit(response.url).path.startswith("/v1/"):
+        if response.status >= 400 and not urlsplit(response.url).path.startswith(("/v1/", "/session")):
             self.complaints.append(f"{response.status} for {response.url}")
 
 
