@@ -18,6 +18,8 @@ from ml_api.vectors.validation import plain_metadata
 from ml_api.vocabulary import ReasonCode
 
 FIELDS_SHOWN = 50
+PROBLEMS_SHOWN = 20
+"""Images whose metadata cannot be stored; others are counted."""
 
 _log = logging.getLogger(__name__)
 
@@ -93,6 +95,7 @@ class _Comparison:
         self._failures = failures
         self._ledger = ledger
         self._problems = list(metadata.problems)
+        self._unstorable = 0
         self._to_read = [0, 0]
         """New, stored."""
         self._failed = [0, 0]
@@ -104,7 +107,7 @@ class _Comparison:
         changed, kept = [], []
         for file in files:
             entry = entries.get(file.key)
-            facts = _storable(file.key, self._metadata, self._problems)
+            facts = self._storable(file.key)
             if entry is not None and _is_current(entry, file, facts, self._metadata):
                 kept.append(file.key)
             else:
@@ -118,6 +121,8 @@ class _Comparison:
         if self._metadata.types:
             _log.info("metadata fields: %s", _typed(self._metadata.types))
         unmatched = self._metadata.without_image(lambda key: _may_be_there(key, self.coverage))
+        if self._unstorable > PROBLEMS_SHOWN:
+            self._problems.append(f"of {self._unstorable - PROBLEMS_SHOWN:,} more images the metadata cannot be stored")
         removed = self._ledger.count(Fate.REMOVED)
         if sum(self._to_read):
             self._ledger.index()
@@ -135,6 +140,16 @@ class _Comparison:
             coverage=self.coverage,
             problems=(*self._problems, *_without_image(*unmatched)),
         )
+
+    def _storable(self, key: str) -> Mapping[str, Any]:
+        """The image's metadata as stored; empty, with a problem recorded, if it cannot be stored. The image is indexed anyway."""
+        try:
+            return plain_metadata(key, self._metadata.of(key))
+        except InvalidInput as exc:
+            if self._unstorable < PROBLEMS_SHOWN:
+                self._problems.append(exc.detail)
+            self._unstorable += 1
+            return {}
 
     def _plan(self, changed: Sequence[Task], unusable: Mapping[str, Reason]) -> None:
         asked = [CorpusFile(task.key, task.file_version) for task in changed if task.key not in unusable]
@@ -172,15 +187,6 @@ def _unusable(key: str) -> Reason | None:
     if size > MAX_KEY_BYTES:
         return Reason(ReasonCode.INVALID_KEY, f"the path has {size:,} bytes; at most {MAX_KEY_BYTES:,} are allowed")
     return None
-
-
-def _storable(key: str, metadata: Metadata, problems: list[str]) -> Mapping[str, Any]:
-    """The image's metadata as stored; empty, with a problem recorded, if it cannot be stored. The image is indexed anyway."""
-    try:
-        return plain_metadata(key, metadata.of(key))
-    except InvalidInput as exc:
-        problems.append(exc.detail)
-        return {}
 
 
 def _is_current(entry: Entry, file: CorpusFile, facts: Mapping[str, Any], metadata: Metadata) -> bool:

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of a sync, again and again: what is left is completed by the next one."""
+"""kill -9 in the middle of a sync, again and again, while files come, move and go: what is left is completed by the next one."""
 
 import hashlib
 import json
@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -15,54 +16,88 @@ from ml_api.metrics import Metrics
 from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
 from tests.e2e.server_process import MODEL, environment, run
 
-IMAGES = 3000
+IMAGES = 1500
 KILLS = 10
+"""Of each corpus."""
+CORPORA = 2
+"""Side by side: a sync that starts uses one core."""
 SEED = 20261121
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    root = tmp_path_factory.mktemp("crash") / "images"
-    noise = np.random.default_rng(SEED)
-    for number in range(IMAGES):
-        path = root / f"{number % 10}" / f"{number:04}.png"
+class Corpus:
+    def __init__(self, root, number):
+        self.root = root
+        self.chance = random.Random(SEED + number)
+        self._noise = np.random.default_rng(SEED + number)
+        self._drawn = 0
+        for _ in range(IMAGES):
+            self.draw()
+
+    def draw(self):
+        path = self.root / f"{self._drawn % 10}" / f"{self._drawn:04}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(noise.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((64, 64), Image.Resampling.NEAREST).save(path)
-    return root
+        pixels = self._noise.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((64, 64), Image.Resampling.NEAREST).save(path)
+        self._drawn += 1
+
+    def disturb(self):
+        """New files, others under new names, others gone, and one that takes the name of another."""
+        paths = self.chance.sample(sorted(self.root.rglob("*.png")), 26)
+        for path in paths[:20]:
+            path.rename(path.with_name(f"moved-{path.name}"))
+        for path in paths[20:24]:
+            path.unlink()
+        paths[24].replace(paths[25])
+        for _ in range(10):
+            self.draw()
+
+    def files(self):
+        """Key and digest of each."""
+        return sorted(
+            (path.relative_to(self.root).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest())
+            for path in self.root.rglob("*.png")
+        )
 
 
 @pytest.mark.timeout(420)
-def test_ten_kills_lose_nothing_and_duplicate_nothing(corpus, tmp_path):
-    settings = {"model": MODEL, "corpus": corpus, "data_dir": tmp_path}
-    chance = random.Random(SEED)
-    interrupted = 0
-    for _ in range(KILLS):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ml_api", "sync"],
-            cwd=tmp_path,
-            env=environment(**settings),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            output, _ = process.communicate(timeout=chance.uniform(0.5, 3.5))
-            assert process.returncode == 0, output.decode()
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.communicate(timeout=30)
-            interrupted += 1
-    assert interrupted >= KILLS // 2, "the syncs ended before they could be killed: nothing was tested"
-    last = run("sync", **settings)
+def test_twenty_kills_lose_nothing_and_duplicate_nothing(tmp_path):
+    with ThreadPoolExecutor(CORPORA) as threads:
+        ends = [threads.submit(kill_again_and_again, tmp_path / str(number), number) for number in range(CORPORA)]
+        interrupted = sum(end.result() for end in ends)
+    assert interrupted >= CORPORA * KILLS // 2, "the syncs ended before they could be killed: nothing was tested"
+
+
+def kill_again_and_again(folder, number):
+    """How often a sync was killed before its end."""
+    corpus = Corpus(folder / "images", number)
+    settings = {"model": MODEL, "corpus": corpus.root, "data_dir": folder}
+    interrupted = sum(is_killed(settings, folder, corpus) for _ in range(KILLS))
+    last = run("sync", "--allow-removals", **settings)
     assert last.returncode == 0, last.stdout + last.stderr
-    assert stored(tmp_path / "milvus.db") == in_folder(corpus)
+    assert stored(folder / "milvus.db") == corpus.files()
     again = run("sync", **settings)
-    assert json.loads(again.stdout.splitlines()[-1])["ml_api.sync.unchanged"] == IMAGES
+    assert json.loads(again.stdout.splitlines()[-1])["ml_api.sync.unchanged"] == len(corpus.files())
+    return interrupted
 
 
-def in_folder(corpus):
-    return sorted(
-        (path.relative_to(corpus).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()) for path in corpus.rglob("*.png")
+def is_killed(settings, folder, corpus):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ml_api", "sync", "--allow-removals"],
+        cwd=folder,
+        env=environment(**settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
+    try:
+        output, _ = process.communicate(timeout=corpus.chance.uniform(0.5, 3.5))
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=30)
+        corpus.disturb()
+        return True
+    assert process.returncode == 0, output.decode()
+    corpus.disturb()
+    return False
 
 
 def stored(uri):

@@ -242,6 +242,17 @@ def test_a_picture_of_an_earlier_version_gets_its_perceptual_hash_when_its_file_
     assert world.encoder.batches == []
 
 
+def test_images_whose_metadata_cannot_be_stored_are_named_up_to_twenty_and_then_counted(world):
+    rows = []
+    for number in range(23):
+        world.draw(f"{number:02}.png", (number, 30, 30))
+        rows.append(json.dumps({"key": f"{number:02}.png", "text": "x" * 70_000}) + "\n")
+    (world.root / "metadata.jsonl").write_text("".join(rows))
+    problems = world.preview().problems
+    assert len(problems) == 21
+    assert problems[-1] == "of 3 more images the metadata cannot be stored"
+
+
 def test_a_removed_file_is_removed(world):
     world.draw("a.png")
     world.draw("b.png", (1, 2, 3)).unlink()
@@ -282,6 +293,90 @@ def test_a_file_whose_time_went_backwards_is_read_again(world):
     world.draw("a.png", (30, 30, 200))
     os.utime(path, (1, 1))
     assert world.outcomes() == {"replaced": 1}
+
+
+class Meddling(FolderCorpus):
+    """Somebody changes the folder while it is listed and read."""
+
+    on_listed = staticmethod(lambda _key: None)
+    on_read = staticmethod(lambda _key, data: data)
+
+    def list(self, coverage=None, prefix=""):
+        for file in super().list(coverage, prefix):
+            yield file
+            self.on_listed(file.key)
+
+    def read(self, key, max_bytes, deadline=None):
+        return self.on_read(key, super().read(key, max_bytes, deadline))
+
+
+def test_a_file_that_is_replaced_after_it_was_listed_is_looked_at_again(world):
+    path = world.draw("a.png", (200, 30, 30))
+
+    class Replaced(Meddling):
+        def read(self, key, max_bytes, deadline=None):
+            world.draw("a.png", (30, 30, 200))
+            os.utime(path, ns=(1, 1))
+            return super().read(key, max_bytes, deadline)
+
+    world.corpus_class = Replaced
+    assert world.outcomes() == {"added": 1}
+    world.corpus_class = FolderCorpus
+    assert world.preview().to_read == 1
+    assert world.outcomes() == {"unchanged": 1}, "its bytes are those that were read"
+    assert world.preview().to_read == 0
+
+
+def test_a_file_that_is_read_while_it_is_written_is_read_again(world):
+    path = world.draw("a.png")
+    whole = path.read_bytes()
+
+    class HalfWritten(Meddling):
+        @staticmethod
+        def on_read(_key, data):
+            os.utime(path, ns=(1, 1))  # the rest is written now
+            return data[: len(data) // 2]
+
+    world.corpus_class = HalfWritten
+    assert world.outcomes() == {"failed": 1}
+    world.corpus_class = FolderCorpus
+    assert path.read_bytes() == whole
+    assert world.outcomes() == {"added": 1}
+
+
+def test_a_file_that_goes_before_it_is_read_takes_what_is_stored_with_it(world):
+    for number, key in enumerate(("a.png", "b.png")):
+        os.utime(world.draw(key, (number, 30, 30)), ns=(1, 1))
+    world.sync()
+    os.utime(world.root / "b.png", ns=(2, 2))
+
+    class Going(Meddling):
+        @staticmethod
+        def on_listed(key):
+            if key == "b.png":
+                (world.root / key).unlink()
+
+    world.corpus_class = Going
+    assert world.outcomes() == {"unchanged": 1, "failed": 1}
+    assert [file.code for file in world.files] == ["not-found"]
+    assert set(world.stored()) == {"a.png"}
+
+
+def test_a_file_that_moves_behind_the_listings_back_is_found_by_the_next_sync(world):
+    for number, key in enumerate(("b.png", "c.png")):
+        world.draw(key, (number, 30, 30))
+    world.sync()
+
+    class Moving(Meddling):
+        @staticmethod
+        def on_listed(key):
+            if key == "b.png" and (world.root / "c.png").exists():
+                (world.root / "c.png").rename(world.root / "a.png")
+
+    world.corpus_class = Moving
+    world.sync()
+    world.sync()
+    assert set(world.stored()) == {"a.png", "b.png"}
 
 
 def test_every_file_that_was_not_simply_unchanged_is_named_with_its_outcome(world):
