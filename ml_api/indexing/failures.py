@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, insert, select
 
 from ml_api.corpus.base import CorpusFile
 from ml_api.database import Database
@@ -60,12 +60,21 @@ class StoredFailures(Failures):
             return {row.key: Reason(ReasonCode(row.code), row.reason) for row in rows if versions[row.key] == row.version}
 
     def note(self, files: Iterable[tuple[CorpusFile, Reason]]) -> None:
+        rows = {
+            file.key: {
+                "corpus": self._corpus,
+                "key": file.key,
+                "version": file.version,
+                "made_with": self._made_with,
+                "code": reason.code,
+                "reason": reason.text,
+            }
+            for file, reason in files
+        }
         try:
             with self._database.write() as session:
-                for file, reason in files:
-                    row = FailureRow(corpus=self._corpus, key=file.key, version=file.version, made_with=self._made_with)
-                    row.code, row.reason = reason.code, reason.text
-                    session.merge(row)
+                session.execute(delete(FailureRow).where(FailureRow.corpus == self._corpus, FailureRow.key.in_(rows)))
+                session.execute(insert(FailureRow), list(rows.values()))
         except DatabaseUnavailable as exc:
             _log.warning("what failed cannot be remembered: %s", exc.detail)
 

@@ -155,10 +155,10 @@ class Ledger:
 
     def likely_moves(self) -> int:
         """The number of removed images that were probably moved: a new file has their size and time, to the nanosecond."""
+        self._rows("CREATE INDEX files_by_version ON files (file_version)")
         [(number,)] = self._rows(
-            "SELECT coalesce(sum(min(there, gone)), 0) FROM"
-            " (SELECT file_version AS version, count(*) AS there FROM added GROUP BY file_version)"
-            " JOIN (SELECT version, count(*) AS gone FROM removed GROUP BY version) USING (version)"
+            "SELECT coalesce(sum(min(gone, (SELECT count(*) FROM added WHERE file_version = version))), 0)"
+            " FROM (SELECT version, count(*) AS gone FROM removed GROUP BY version)"
         )
         return int(number)
 

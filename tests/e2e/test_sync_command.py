@@ -129,6 +129,28 @@ def test_a_sync_that_looks_like_an_accident_ends_with_its_own_code(tmp_path):
         assert way in error
 
 
+def test_a_sync_is_shown_before_it_is_made_and_told_file_by_file(tmp_path):
+    settings = {"model": MODEL, "data_dir": tmp_path / "data"}
+    for number in range(3):
+        draw(tmp_path / "corpus" / f"{number}.png", number)
+    (tmp_path / "corpus" / "broken.jpg").write_bytes(b"not an image")
+    shown = run("sync", tmp_path / "corpus", "--dry-run", "--json", log_level="error", **settings)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    plan = json.loads(shown.stdout)
+    assert (plan["counts"]["added"], plan["to_read"], plan["refused"]) == (4, 4, None)
+    assert not (tmp_path / "data" / "milvus.db").exists()
+    done = run("sync", tmp_path / "corpus", "--report", tmp_path / "report.jsonl", **settings)
+    assert done.returncode == 0, done.stderr
+    told = {line["key"]: (line["outcome"], line["code"]) for line in lines((tmp_path / "report.jsonl").read_text())}
+    assert told == {f"{number}.png": ("added", "") for number in range(3)} | {"broken.jpg": ("failed", "image-format")}
+    shutil.rmtree(tmp_path / "corpus")
+    (tmp_path / "corpus").mkdir()
+    refused = run("sync", tmp_path / "corpus", "--dry-run", log_level="error", **settings)
+    assert refused.returncode == 0
+    assert "the sync would be refused" in refused.stdout
+    assert "--allow-empty" in refused.stdout
+
+
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
     root = tmp_path_factory.mktemp("many") / "corpus"

@@ -15,12 +15,17 @@ from PIL import Image
 from ml_api.metrics import Metrics
 from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
 from tests.e2e.server_process import MODEL, environment, run
+from tests.waiting import wait_until
 
-IMAGES = 1500
+IMAGES = 600
 KILLS = 10
 """Of each corpus."""
 CORPORA = 2
 """Side by side: a sync that starts uses one core."""
+LATEST_S = 1.5
+"""A sync is killed at any moment until then, from when it has opened its store."""
+SLOW_S = 400
+"""On a machine that does much else."""
 SEED = 20261121
 
 
@@ -42,13 +47,13 @@ class Corpus:
 
     def disturb(self):
         """New files, others under new names, others gone, and one that takes the name of another."""
-        paths = self.chance.sample(sorted(self.root.rglob("*.png")), 26)
-        for path in paths[:20]:
-            path.rename(path.with_name(f"moved-{path.name}"))
-        for path in paths[20:24]:
+        paths = self.chance.sample(sorted(self.root.rglob("*.png")), 46)
+        for path in paths[:40]:
+            path.rename(path.with_name(f"m{path.name}"))
+        for path in paths[40:44]:
             path.unlink()
-        paths[24].replace(paths[25])
-        for _ in range(10):
+        paths[44].replace(paths[45])
+        for _ in range(60):
             self.draw()
 
     def files(self):
@@ -59,7 +64,7 @@ class Corpus:
         )
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(3 * SLOW_S)
 def test_twenty_kills_lose_nothing_and_duplicate_nothing(tmp_path):
     with ThreadPoolExecutor(CORPORA) as threads:
         ends = [threads.submit(kill_again_and_again, tmp_path / str(number), number) for number in range(CORPORA)]
@@ -72,7 +77,7 @@ def kill_again_and_again(folder, number):
     corpus = Corpus(folder / "images", number)
     settings = {"model": MODEL, "corpus": corpus.root, "data_dir": folder}
     interrupted = sum(is_killed(settings, folder, corpus) for _ in range(KILLS))
-    last = run("sync", "--allow-removals", **settings)
+    last = run("sync", "--allow-removals", timeout=SLOW_S, **settings)
     assert last.returncode == 0, last.stdout + last.stderr
     assert stored(folder / "milvus.db") == corpus.files()
     again = run("sync", **settings)
@@ -81,22 +86,26 @@ def kill_again_and_again(folder, number):
 
 
 def is_killed(settings, folder, corpus):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ml_api", "sync", "--allow-removals"],
-        cwd=folder,
-        env=environment(**settings),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    metrics = folder / "sync.prom"
+    metrics.unlink(missing_ok=True)
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ml_api", "sync", "--allow-removals"],
+            cwd=folder,
+            env=environment(**settings),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    wait_until(lambda: metrics.exists() or process.poll() is not None, timeout_s=SLOW_S)
     try:
-        output, _ = process.communicate(timeout=corpus.chance.uniform(0.5, 3.5))
+        process.wait(corpus.chance.uniform(0, LATEST_S))
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=30)
-        corpus.disturb()
+        process.wait(30)
         return True
-    assert process.returncode == 0, output.decode()
-    corpus.disturb()
+    finally:
+        corpus.disturb()
+    assert process.returncode == 0, (folder / "log").read_text()
     return False
 
 
