@@ -23,6 +23,7 @@ from ml_api.api import (
     search,
     status,
     sync,
+    uploads,
 )
 from ml_api.api.parsing import REQUEST_TIMEOUT_S, BufferedRequest
 from ml_api.api.problems import MEDIA_TYPE
@@ -60,8 +61,8 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     app.extensions[HEAD_CHECK] = behind_proxies(_without_answer(check_head))
     address.register(app)
     _compress(app)
-    documented = (search.blueprint, images.blueprint, duplicates.blueprint, sync.blueprint, status.blueprint)
-    for blueprint in (*documented, web.blueprint, session.blueprint):
+    of_images = (search.blueprint, images.blueprint, duplicates.blueprint, uploads.blueprint)
+    for blueprint in (*of_images, sync.blueprint, status.blueprint, web.blueprint, session.blueprint):
         app.register_blueprint(blueprint)
     example_id = next((entry.id for entry in services.store.entries()), None)
     openapi.register(app, example_id, settings.request_timeout_s, asks_for_keys=services.access is not None)

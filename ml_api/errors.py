@@ -4,6 +4,7 @@
     ├── InvalidInput            the caller sent something that can never work
     │   ├── InvalidQuery        ... a search text or parameter
     │   ├── InvalidKey          ... a key under which no corpus keeps an image
+    │   ├── InvalidMetadata     ... facts about an image that cannot be kept with it
     │   ├── InvalidImage        ... bytes that are not an image we can embed
     │   │   └── TooCostly       ... or one that takes too much time or memory to decode
     │   ├── TooLarge            ... more than a limit allows
@@ -60,6 +61,10 @@ class InvalidQuery(InvalidInput):
 
 class InvalidKey(InvalidInput):
     code = "invalid-key"
+
+
+class InvalidMetadata(InvalidInput):
+    code = "invalid-metadata"
 
 
 class InvalidImage(InvalidInput):

@@ -19,19 +19,27 @@ class PeriodicTask:
         self._run = run
         self._every_s = every_s
         self._closed = threading.Event()
+        self._wanted = threading.Event()
         self._thread = threading.Thread(target=self._repeat, name=name, daemon=True)
         self._thread.start()
+
+    def now(self) -> None:
+        """Do not wait for the interval; a call under way is followed by another."""
+        self._wanted.set()
 
     def close(self) -> None:
         """Call it no more; a call under way is waited for, though not long. Safe to call twice."""
         self._closed.set()
+        self._wanted.set()
         self._thread.join(CLOSE_TIMEOUT_S)
 
     def _repeat(self) -> None:
         while True:
+            self._wanted.clear()
             try:
                 self._run()
             except Exception:  # noqa: BLE001 - whatever goes wrong with one call, there will be a next
                 _log.exception("%s failed", self._thread.name)
-            if self._closed.wait(self._every_s):
+            self._wanted.wait(self._every_s)
+            if self._closed.is_set():
                 return

@@ -88,3 +88,30 @@ class JobState(StrEnum):
     STOPPED = "stopped"
     """By whoever cancelled it, or with its process; what was done stays done."""
     FAILED = "failed"
+
+
+class ChangeOutcome(StrEnum):
+    """What came of a look at a key that was said to have changed."""
+
+    ADDED = "added"
+    REPLACED = "replaced"
+    REMOVED = "removed"
+    UNCHANGED = "unchanged"
+    """Index and corpus agreed already: a notice that came twice, or of a file that never was indexed and is gone."""
+    DUPLICATE = "duplicate"
+    """New, with the bytes of an indexed image, whose vector it took over."""
+    FAILED = "failed"
+    RETRIED = "retried"
+    """Nothing could be done now; it waits for another attempt."""
+
+
+class UploadState(StrEnum):
+    """What has become of an image that was uploaded."""
+
+    SEARCHABLE = "searchable"
+    QUEUED = "queued"
+    """Safe in the corpus; it will be searchable."""
+    SUPERSEDED = "superseded"
+    """Another upload under its key, or a deletion, came after it."""
+    FAILED = "failed"
+    """It is in the corpus, and the model makes no vector of it."""

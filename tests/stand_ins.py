@@ -9,10 +9,13 @@ from ml_api.embedding.batching import BatchingEncoder, BulkEncoder
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.health import Health
 from ml_api.images import InlineDecoder
+from ml_api.indexing.changes import Changes, Drain
+from ml_api.indexing.failures import Failures
 from ml_api.indexing.jobs import Jobs
 from ml_api.indexing.presence import Presence, Watch
 from ml_api.indexing.runner import SyncRunner
 from ml_api.indexing.sync import Indexer
+from ml_api.indexing.uploads import Uploads
 from ml_api.metrics import Metrics
 from ml_api.search import Searcher
 from ml_api.services import Services, StoreFacts
@@ -44,9 +47,16 @@ def stand_in_services(root, thumbnail_dir, limits, encoder=None, **replaced):
     presence = Presence(database, "stand-in", corpus.location, model=encoder.model.model_id)
     syncs = SyncRunner(Jobs(database, "stand-in", corpus.location), presence, Watch(database), open_indexer)
     parts.setdefault("background", ExitStack()).callback(syncs.close)
+    changes = parts.setdefault("changes", Changes(parts["database"], corpus.location))
+    drain = Drain(
+        changes, corpus, store, preprocessor=preprocessor, encoder=encoder, decoder=decoder, metrics=metrics, failures=Failures()
+    )
+    changes.on_notice(drain.run)
+    parts["background"].callback(drain.close)
     return Services(
         **parts,
         syncs=syncs,
+        uploads=Uploads(parts["corpus"], store, changes, decoder, preprocessor),
         searcher=Searcher(preprocessor, parts["embedder"], store, metrics),
         health=Health(preprocessor, parts["embedder"], store, "images", metrics),
     )

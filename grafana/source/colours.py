@@ -33,5 +33,14 @@ SYNC: Final[Colours] = {
     "unlisted": WARN,
     "failed": BAD,
 }
+CHANGE: Final[Colours] = {
+    "added": GOOD,
+    "replaced": CALM,
+    "removed": "purple",
+    "unchanged": "text",
+    "duplicate": "yellow",
+    "failed": BAD,
+    "retried": WARN,
+}
 WINDOWS: Final[Colours] = {"5m": "yellow", "1h": WARN, "6h": BAD, "3d": "dark-red"}
 LEVELS: Final[Colours] = {"debug": "text", "info": CALM, "warning": WARN, "error": BAD, "critical": "dark-red"}

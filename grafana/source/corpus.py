@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from grafana.source.colours import BAD, SYNC, WARN
+from grafana.source.colours import BAD, CHANGE, SYNC, WARN
 from grafana.source.dashboard import Dashboard, Section
 from grafana.source.objectives import burn
 from grafana.source.panels import Query, graph, stat
@@ -58,6 +58,35 @@ NOW = Section(
     leads_to=["overview", "store"],
 )
 
+CHANGES = Section(
+    "Do changes between syncs arrive in the index?",
+    [
+        [
+            graph(
+                "Changes that wait",
+                "Uploads and other changed files that are not indexed yet.",
+                "short",
+                Query(f"max(ml_api_changes_waiting{{{APP}}})", "files"),
+            ),
+            graph(
+                "Age of the oldest",
+                "How long the oldest change has waited. It should stay within seconds.",
+                "s",
+                Query(f"max(ml_api_changes_oldest_seconds{{{APP}}})", "age"),
+            ).limited({60: WARN, 600: BAD}),
+            graph(
+                "Changes by outcome",
+                "Changed files that were looked at a second, by outcome. `retried` ones wait for a part that does not answer.",
+                "ops",
+                Query(rate("ml_api_changes_total", "outcome"), "{{outcome}}"),
+            )
+            .stacked()
+            .coloured(CHANGE),
+        ],
+    ],
+    leads_to=["model", "store"],
+)
+
 WORK = Section(
     "What do syncs do, and how fast?",
     [
@@ -90,5 +119,5 @@ WORK = Section(
 DASHBOARD = Dashboard(
     "corpus",
     "Is the index up to date with the folder; if not, when will it be, and what failed?",
-    [NOW, WORK],
+    [NOW, CHANGES, WORK],
 )

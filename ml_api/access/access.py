@@ -31,7 +31,7 @@ SESSION_S: Final = 7 * 24 * 3600.0
 MOST_SESSIONS: Final = 1000
 """Of all keys together; the oldest end. They are all in memory."""
 
-INVALID: Final = "invalid-key"
+INVALID: Final = "invalid-api-key"
 """Code of the refusal of a key or session that is unknown, expired or revoked."""
 
 _log = logging.getLogger(__name__)

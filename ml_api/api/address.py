@@ -6,6 +6,7 @@ from urllib.parse import quote, unquote_to_bytes
 from flask import Flask, current_app, redirect, request
 from pydantic import BaseModel
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import PathConverter
 from werkzeug.wrappers import Response as BaseResponse
 
 from ml_api.api.parsing import problems_of_values, unknown_parameters
@@ -17,7 +18,15 @@ MODEL = "query_model"
 """The attribute of a view that holds the model of its parameters, if they have one."""
 
 
+class KeyConverter(PathConverter):
+    """A key as the rest of a path: any characters, as what is wrong with a key is for the corpus to say."""
+
+    regex = r"(?s:.+?)"
+    part_isolating = False
+
+
 def register(app: Flask) -> None:
+    app.url_map.converters["key"] = KeyConverter
     app.before_request(_check_query)
 
 

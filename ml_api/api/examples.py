@@ -7,6 +7,7 @@ from ml_api.api.problems import body_of
 from ml_api.api.schemas.duplicates import DuplicatesAnswer
 from ml_api.api.schemas.images import StoredImage
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncsAnswer
+from ml_api.api.schemas.uploads import RemovedImage, UploadedImage, UploadsAnswer
 from ml_api.records import image_id
 from ml_api.settings import Settings
 from ml_api.vocabulary import SyncOutcome
@@ -59,6 +60,15 @@ _SYNC: schemas.JsonObject = {
     "plan": None,
     "links": {"self": "/v1/sync/1", "files": "/v1/sync/1/files"},
 }
+_UPLOADED: schemas.JsonObject = {
+    "id": image_id("uploads/red.png"),
+    "key": "uploads/red.png",
+    "state": "queued",
+    "unchanged": False,
+    "digest": "9b2d5b4ab1a26cf8bf6f5a32a5f3fe7bb8ce2cbbd1ed7e5d5a0d3b3b4b5f0a17",
+    "width": 8,
+    "height": 8,
+}
 ANSWERS: dict[type, schemas.JsonObject] = {
     schemas.SearchAnswer: {
         "query_id": _REQUEST_ID,
@@ -83,6 +93,9 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "without_hash": 0,
         "next": DRAWN_ID,
     },
+    UploadedImage: _UPLOADED,
+    UploadsAnswer: {"results": [{"key": _UPLOADED["key"], "status": 202, "image": _UPLOADED, "problem": None}]},
+    RemovedImage: {"id": DRAWN_ID, "key": _KEY, "state": "queued"},
     schemas.ModelAnswer: {
         "name": "demo model (small CLIP trained on drawn scenes)",
         "revision": "ac71b59d217b",
@@ -116,9 +129,13 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     ),
     "missing-image": (400, "send exactly one file in the field 'image'; 0 came (fields sent: file)"),
     "invalid-id": (400, "an image id is 32 lower-case hex digits, as in the hits of a search"),
+    "invalid-key": (400, "no image can have the key '../red.png': it has a part '.' or '..'"),
+    "invalid-metadata": (400, "metadata: is not valid JSON"),
+    "corpus-read-only": (403, "the corpus cannot be changed: this service may only read it"),
+    "insufficient-storage": (507, "no room is left in the corpus for 'uploads/red.png'; nothing was written"),
     "invalid-timeout": (400, f"X-Request-Timeout: must be a number of seconds above 0 and at most {_TIMEOUT_S:g} (got '0')"),
     "unauthorized": (401, "this service asks for an API key: send it as `Authorization: Bearer KEY` or as `X-API-Key: KEY`"),
-    "invalid-key": (401, "the API key is not one of this service's"),
+    "invalid-api-key": (401, "the API key is not one of this service's"),
     "insufficient-scope": (403, "this needs the scope search; the API key 1f6a3c90 (camera) has write"),
     "cross-origin": (
         403,

@@ -17,10 +17,17 @@ MAX_PARTS = 32
 
 
 @dataclass(frozen=True, slots=True)
+class SentFile:
+    name: str
+    """As its sender calls it."""
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Form:
     """By name, in the order of their coming. What has a file name is a file."""
 
-    files: dict[str, list[bytes]] = field(default_factory=dict)
+    files: dict[str, list[SentFile]] = field(default_factory=dict)
     fields: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -39,7 +46,8 @@ def read_form(request: Request) -> Form:
                 form.fields.setdefault(part.name, []).append(part.raw.decode())  # whatever charset it names (RFC 7578, 5.1.2)
             else:
                 assert isinstance(part.file, BytesIO)  # nothing is spooled to the disk
-                form.files.setdefault(part.name, []).append(part.file.getvalue())  # shares the buffer, copies nothing
+                sent = SentFile(part.filename, part.file.getvalue())  # shares the buffer, copies nothing
+                form.files.setdefault(part.name, []).append(sent)
     except (MultipartError, UnicodeDecodeError) as exc:
         raise InvalidInput(
             f"the form is malformed or cut off; send multipart/form-data of at most {MAX_PARTS} fields, whole to the last boundary",

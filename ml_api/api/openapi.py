@@ -17,13 +17,14 @@ from ml_api.api.address import MODEL, PARAMETERS
 from ml_api.api.authorization import SCOPE
 from ml_api.api.parsing import REQUEST_TIMEOUT
 from ml_api.api.schemas import JsonObject
+from ml_api.api.schemas.base import Problem
 
 View = TypeVar("View", bound=Callable[..., Any])
 REF = "#/components/schemas/{model}"
 TITLE = "Semantic image search"
 TAGS = [
     {"name": "search", "description": "Find images."},
-    {"name": "images", "description": "Look at stored images."},
+    {"name": "images", "description": "Look at stored images, add and delete some."},
     {"name": "sync", "description": "Make the index equal to the corpus."},
     {"name": "service", "description": "What is loaded, stored and ready."},
 ]
@@ -31,7 +32,7 @@ SUCCESSES = {200: "Success.", 202: "Accepted; it goes on in the background."}
 PROBLEMS = {
     400: "The request is invalid; `detail` says which field and why.",
     401: "The service asks for an API key, and there is none, or one that is not valid.",
-    403: "The API key lacks the scope, or a page of another site sent the request.",
+    403: "The API key lacks the scope, or a page of another site sent the request; or images cannot be written here.",
     404: "There is no such image or sync.",
     409: "Another corpus is being synced into the same collection.",
     413: "The body, or the image in it, is larger than allowed.",
@@ -40,6 +41,7 @@ PROBLEMS = {
     421: "`Host` is a name that `ML_API_ALLOWED_HOSTS` does not list.",
     422: "The body is not an image that can be decoded, within the limits on time and memory.",
     503: "The model, the store or the database cannot answer, or too many requests wait; try again after `Retry-After` seconds.",
+    507: "No room is left for the image; nothing was written.",
     504: "The answer would have taken longer than the service, or `X-Request-Timeout`, allows.",
 }
 SERVERS = [{"url": "."}]
@@ -48,7 +50,7 @@ LATE = ("invalid-timeout", "deadline-exceeded")
 """How what takes `TIMEOUT` fails."""
 EVERYWHERE = ("misdirected-request",)
 """How every route fails."""
-REFUSED = ("unauthorized", "invalid-key", "insufficient-scope", "cross-origin", "database-unavailable")
+REFUSED = ("unauthorized", "invalid-api-key", "insufficient-scope", "cross-origin", "database-unavailable")
 """How every route fails that is not public."""
 SECURITY_SCHEMES: JsonObject = {
     "bearer": {
@@ -226,7 +228,7 @@ def _problems(codes: tuple[str, ...]) -> JsonObject:
     for code in codes:
         example = examples.problem(code)
         status = str(example["status"])
-        content = {problems.MEDIA_TYPE: {"schema": ref(schemas.Problem), "examples": {}}}
+        content = {problems.MEDIA_TYPE: {"schema": ref(Problem), "examples": {}}}
         answer = answers.setdefault(status, {"description": PROBLEMS[example["status"]], "content": content})
         answer["content"][problems.MEDIA_TYPE]["examples"][code] = {"value": example}
         if status == "503":

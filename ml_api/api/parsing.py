@@ -104,7 +104,7 @@ def json_body(model: type[Model], *, max_bytes: int | None = None) -> Model:
             f"the body holds far more than an object of {', '.join(model.model_fields)} does; send that alone", code="invalid-json"
         )
     try:
-        value = json.loads(data, object_pairs_hook=_no_name_twice)
+        value = json.loads(data, object_pairs_hook=no_name_twice)
     except (ValueError, RecursionError) as exc:
         raise InvalidInput("the body is not valid JSON", code="invalid-json") from exc
     if not isinstance(value, dict):
@@ -141,18 +141,20 @@ def image_id_of(text: str) -> str:
     return text
 
 
+def missing_files(form: Form, wanted: str) -> InvalidInput:
+    """The error of a form without the files that are wanted; it names what was sent."""
+    found = ", ".join(sorted({*form.files, *form.fields})) or "none"
+    return InvalidInput(f"{wanted} (fields sent: {found[:200]})", code="missing-image")
+
+
 def _only_file(form: Form) -> bytes:
     files = form.files.get(FILE_FIELD, [])
     if len(files) != 1:
-        found = ", ".join(sorted({*form.files, *form.fields})) or "none"
-        raise InvalidInput(
-            f"send exactly one file in the field {FILE_FIELD!r}; {len(files)} came (fields sent: {found[:200]})",
-            code="missing-image",
-        )
+        raise missing_files(form, f"send exactly one file in the field {FILE_FIELD!r}; {len(files)} came")
     if unknown := sorted({*form.files, *form.fields} - {FILE_FIELD, *PageParameters.model_fields}):
         known = ", ".join((FILE_FIELD, *PageParameters.model_fields))
         raise InvalidQuery(f"{', '.join(unknown)[:200]}: is not a field of this form; the fields are {known}")
-    return files[0]
+    return files[0].data
 
 
 def _page_of(in_url: PageParameters, in_form: Mapping[str, str]) -> PageParameters:
@@ -170,11 +172,11 @@ def _once_each(given: Iterable[tuple[str, list[str]]]) -> dict[str, str]:
     return values
 
 
-def _no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object. Python would take the last of several values, and other readers the first (RFC 8259, 4)."""
     for name, times in Counter(name for name, _ in pairs).items():
         if times > 1:
-            raise InvalidQuery(f"{_legible(name)}: was given {times} times; give it once")
+            raise InvalidQuery(f"{legible(name)}: was given {times} times; give it once")
     return dict(pairs)
 
 
@@ -208,14 +210,14 @@ def _validated(model: type[Model], values: Mapping[str, Any], *, strict: bool) -
 
 def unknown_parameters(names: Sequence[str], known: Iterable[str]) -> str:
     """One sentence for all names: pydantic would make an error of each: of a million names, ten seconds and thirty megabytes."""
-    told = ", ".join(map(_legible, names[:_NAMED]))
+    told = ", ".join(map(legible, names[:_NAMED]))
     more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     wrong = "is not a parameter" if len(names) == 1 else "are not parameters"
     right = ", ".join(known)
     return f"{told}{more}: {wrong}; " + (f"the parameters are {right}" if right else "this route takes none")
 
 
-def _legible(name: str) -> str:
+def legible(name: str) -> str:
     """JSON names can hold lone surrogates, which an answer in UTF-8 cannot."""
     return name[:100].encode("utf-8", "backslashreplace").decode()
 

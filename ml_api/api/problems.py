@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from ml_api import errors, tracing
 from ml_api.api import services
 from ml_api.api.address import without_slash
-from ml_api.api.schemas import Problem
+from ml_api.api.schemas.base import Problem
 from ml_api.errors import MlApiError
 from ml_api.logs.repeats import Repeats
 from ml_api.metrics.http import Rejection
@@ -25,6 +25,7 @@ STATUS: dict[type[MlApiError], int] = {
     errors.InvalidInput: 400,
     errors.InvalidQuery: 400,
     errors.InvalidKey: 400,
+    errors.InvalidMetadata: 400,
     errors.InvalidImage: 422,
     errors.TooCostly: 422,
     errors.TooLarge: 413,

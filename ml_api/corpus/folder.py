@@ -156,4 +156,6 @@ def _no_file(key: str) -> NotFound:
 
 
 def _unreadable(key: str, exc: OSError) -> MlApiError:
-    return _no_file(key) if exc.errno in LEADS_NOWHERE else CorpusUnavailable(f"cannot be read: {exc.strerror}")
+    if exc.errno in LEADS_NOWHERE or exc.errno == errno.ENAMETOOLONG:
+        return _no_file(key)
+    return CorpusUnavailable(f"cannot be read: {exc.strerror}")

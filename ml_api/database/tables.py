@@ -102,6 +102,32 @@ class FailureRow(Table):
     reason: Mapped[str]
 
 
+class ChangeRow(Table):
+    """A key that somebody said has changed: the corpus is to be asked for it, and the index made equal."""
+
+    __tablename__ = "changes"
+
+    corpus: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    notice: Mapped[str]
+    """New with every notice of this key: who looked because of an older one does not remove the row."""
+    source: Mapped[str]
+    """`upload`, `event` or `watch`: where the last notice came from."""
+    received_at: Mapped[float]
+    """When the oldest notice came that nobody has looked because of."""
+    not_before: Mapped[float]
+    """When it is due: 0 for uploads, which come first; later for what is being looked at, or is tried again."""
+    attempts: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str] = mapped_column(default="")
+    """Why the last attempt came to nothing."""
+    after_sync: Mapped[bool] = mapped_column(default=False)
+    """Done, but a sync was running, which may write what it read before: to be looked at again once none runs."""
+    facts: Mapped[dict[str, Any] | None]
+    """Metadata that came with an upload."""
+
+    __table_args__ = (Index("ix_changes_due", "corpus", "not_before"),)
+
+
 class ApiKeyRow(Table):
     """A key, of which only the hash is kept."""
 

@@ -6,6 +6,7 @@ Labels are bounded whatever clients send: routes are labelled by their rule, nev
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from ml_api.metrics.catalogue import Catalogue
+from ml_api.metrics.changes import ChangeMetrics
 from ml_api.metrics.embedding import EmbeddingMetrics
 from ml_api.metrics.gpu import GpuMetrics
 from ml_api.metrics.http import HttpMetrics
@@ -28,6 +29,7 @@ class Metrics:
         self.decoding = DecodingMetrics(catalogue)
         self.embedding = EmbeddingMetrics(catalogue)
         self.store = StoreMetrics(catalogue)
+        self.changes = ChangeMetrics(catalogue)
         self.process = ProcessMetrics(catalogue)
         self.gpu = GpuMetrics(catalogue)
         self.sync = SyncMetrics(of_syncs)

@@ -16,15 +16,17 @@ from ml_api.database import Database
 from ml_api.embedding.base import Embedder, Preprocessor
 from ml_api.health import Health
 from ml_api.images import Decoder, ImageLimits
+from ml_api.indexing.changes import Changes, Drain
 from ml_api.indexing.jobs import Jobs
 from ml_api.indexing.presence import Presence, Watch
 from ml_api.indexing.runner import SyncRunner
+from ml_api.indexing.uploads import Uploads
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncFile
 from ml_api.periodic import PeriodicTask
 from ml_api.search import Searcher
 from ml_api.services.encoder import load_model
-from ml_api.services.indexer import ServiceIndexing, target_of
+from ml_api.services.indexer import ServiceIndexing, failures_of, target_of
 from ml_api.services.parts import access_of, corpus_of, database_of, decoder_of, milvus_store, thumbnail_cache_of
 from ml_api.settings import Settings
 from ml_api.spans import Spans, wanted
@@ -32,6 +34,9 @@ from ml_api.vectors.base import VectorStore
 
 if TYPE_CHECKING:
     from ml_api.embedding.pretrained import PretrainedModel
+
+DRAIN_EVERY_S = 1.0
+"""How often changes are looked for that another process has noted, or that are to be tried again."""
 
 HEALTH_CHECK_EVERY_S = 15.0
 """Interval of the background health check: the usual scrape interval of Prometheus."""
@@ -61,6 +66,8 @@ class Services:
     embedder: Embedder
     store: VectorStore
     searcher: Searcher
+    changes: Changes
+    uploads: Uploads
     health: Health
     syncs: SyncRunner
     facts: StoreFacts
@@ -88,6 +95,7 @@ def build_services(settings: Settings) -> Services:
 
     Call in the process that will serve: neither torch nor Milvus Lite survives a fork.
     """
+    from ml_api.embedding.batching import BulkEncoder
     from ml_api.embedding.pretrained import resolve
     from ml_api.vectors.coalescing import CoalescingStore
 
@@ -115,6 +123,18 @@ def build_services(settings: Settings) -> Services:
         indexing = ServiceIndexing(settings, corpus, store, preprocessor, embedder, decoder, database, pretrained.model_id)
         jobs = Jobs(database, target_of(settings), corpus.location)
         syncs = background.enter_context(closing(SyncRunner(jobs, presence, Watch(database), indexing.open)))
+        changes = Changes(database, corpus.location)
+        drain = Drain(
+            changes,
+            corpus,
+            store,
+            preprocessor=preprocessor,
+            encoder=BulkEncoder(embedder),
+            decoder=decoder,
+            failures=failures_of(settings, database, corpus.location, pretrained.model_id, retry=False),
+            metrics=metrics,
+        )
+        background.enter_context(_draining(changes, drain, alone=database.backend == "sqlite"))
         services = Services(
             metrics=metrics,
             decoder=decoder,
@@ -125,6 +145,8 @@ def build_services(settings: Settings) -> Services:
             embedder=embedder,
             store=store,
             searcher=Searcher(preprocessor, _remembering(embedder, settings, metrics), store, metrics),
+            changes=changes,
+            uploads=Uploads(corpus, store, changes, decoder, preprocessor),
             health=health,
             syncs=syncs,
             facts=StoreFacts(settings.collection, store.backend, settings.metric),
@@ -154,6 +176,19 @@ def _warm_model(settings: Settings, pretrained: "PretrainedModel", metrics: Metr
         costs = warm_up(preprocessor, encoder)
         undo.pop_all()
     return preprocessor, BatchingEncoder(encoder, metrics, costs=costs)
+
+
+@contextmanager
+def _draining(changes: Changes, drain: Drain, *, alone: bool) -> Iterator[None]:
+    """Look at changes as they come. `alone` says that no other process uses this database."""
+    if alone:
+        changes.release()
+    with closing(drain), closing(PeriodicTask("changes", drain.run, DRAIN_EVERY_S)) as task:
+        changes.on_notice(task.now)
+        try:
+            yield
+        finally:
+            drain.stop()
 
 
 def tell_what_is_there(settings: Settings, corpus: str, images: int) -> None:

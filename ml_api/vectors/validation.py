@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ml_api.errors import InvalidInput
+from ml_api.errors import InvalidInput, InvalidMetadata
 from ml_api.records import ImageRecord, Vectors, is_image_id
 from ml_api.vectors.base import MAX_KEY_BYTES, MAX_METADATA_BYTES, MAX_WINDOW
 
@@ -81,20 +81,20 @@ def _check_key(key: str) -> None:
 def plain_metadata(key: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Metadata through JSON and back: one meaning in every store, no NaN, no integers that 64 bits cannot hold.
 
-    Raises InvalidInput.
+    Raises InvalidMetadata.
     """
     try:
         text = json.dumps(given, allow_nan=False, ensure_ascii=False)
         size = len(text.encode())
         metadata = json.loads(text, parse_int=_int64)
     except (TypeError, ValueError, RecursionError):
-        raise InvalidInput(
+        raise InvalidMetadata(
             f"the metadata of {key!r} are not plain JSON: only text, finite numbers, true, false, null, lists and objects"
         ) from None
     if size > MAX_METADATA_BYTES:
-        raise InvalidInput(f"the metadata of {key!r} have {size} bytes of JSON; at most {MAX_METADATA_BYTES} are allowed")
+        raise InvalidMetadata(f"the metadata of {key!r} have {size} bytes of JSON; at most {MAX_METADATA_BYTES} are allowed")
     if not isinstance(metadata, dict):
-        raise InvalidInput(f"the metadata of {key!r} must be an object")
+        raise InvalidMetadata(f"the metadata of {key!r} must be an object")
     return metadata
 
 

@@ -160,7 +160,7 @@ def test_a_key_comes_no_other_way(guarded, keys, headers):
 def test_a_refused_key_is_told_from_a_session_that_would_do(visitor, keys):
     sign_in(visitor, keys[1]["search"])
     assert visitor.get("/v1/stats").status_code == 200
-    assert_problem(visitor.get("/v1/stats", headers=bearer(new_secret())), 401, "invalid-key")
+    assert_problem(visitor.get("/v1/stats", headers=bearer(new_secret())), 401, "invalid-api-key")
 
 
 def test_the_refusal_says_what_would_be_right(guarded, keys):
@@ -241,14 +241,14 @@ def test_signing_out_ends_the_session_here_and_there(guarded, visitor, keys):
     assert visitor.get_cookie(COOKIE) is None
     thief = guarded.app.test_client()
     thief.set_cookie(COOKIE, stolen)
-    assert_problem(thief.get("/v1/stats"), 401, "invalid-key")
+    assert_problem(thief.get("/v1/stats"), 401, "invalid-api-key")
     assert visitor.delete("/session").status_code == 204
 
 
 @pytest.mark.parametrize("caller", INVALID)
 def test_only_a_valid_key_signs_in(visitor, keys, caller):
     response = sign_in(visitor, keys[1][caller])
-    assert_problem(response, 401, "invalid-key")
+    assert_problem(response, 401, "invalid-api-key")
     assert "Set-Cookie" not in response.headers
 
 

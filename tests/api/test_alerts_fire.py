@@ -1,15 +1,18 @@
 """Every alert on what the service exports can fire: a fault in the application moves its metrics, and promtool asks the rules."""
 
 import logging
+import time
 from types import SimpleNamespace
 
 import pytest
 
 from ml_api.corpus.folder import FolderCorpus
+from ml_api.database.tables import ChangeRow
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakePreprocessor
 from ml_api.errors import ModelOutOfMemory, ModelUnavailable, StoreUnavailable
 from ml_api.images import ImageLimits, InlineDecoder
+from ml_api.indexing.changes import Source
 from ml_api.indexing.sync import Indexer
 from ml_api.logs.repeats import Repeats
 from ml_api.metrics import Metrics
@@ -203,6 +206,17 @@ def files_arrive_faster_than_they_are_indexed(service, folder):
     return recording
 
 
+def a_change_waits(service, _folder):
+    changes = service.services.changes
+    with service.services.database.write() as session:
+        old = {"corpus": service.services.corpus.location, "key": "denied.png", "notice": "1", "source": "upload"}
+        session.add(ChangeRow(**old, received_at=time.time() - 3600, not_before=time.time() + 300, facts=None))
+    changes.note(["red.png"], Source.EVENT)  # the backlog is measured
+    recording = record(service)
+    recording.hold(10)
+    return recording
+
+
 STORIES = {
     ("ModelNotReady",): model_does_not_answer,
     ("RequestsRefused",): more_is_asked_than_can_be_answered,
@@ -216,6 +230,7 @@ STORIES = {
     ("SearchLatencyBudgetBurn",): searches_are_slow,
     ("SyncStalled",): a_sync_dies,
     ("CorpusFreshnessBudgetBurn",): the_index_lags_behind,
+    ("ChangesWaiting",): a_change_waits,
     ("SyncBacklogGrowing",): files_arrive_faster_than_they_are_indexed,
 }
 ALERTS = [rule for rule in rules() if "alert" in rule]

@@ -13,16 +13,19 @@ from sqlalchemy import text
 from ml_api.access import Access, Scope
 from ml_api.access.keys import create
 from ml_api.api import EXTENSION, examples, openapi, schemas
+from ml_api.api.schemas.uploads import RemovedImage, UploadedImage, UploadsAnswer
 from ml_api.app import create_app
 from ml_api.corpus.folder import FolderCorpus
-from ml_api.errors import CorpusUnavailable, TooCostly, Unavailable
+from ml_api.errors import CorpusUnavailable, InsufficientStorage, TooCostly, Unavailable
 from ml_api.images import InlineDecoder
 from ml_api.indexing.jobs import Jobs, SyncOptions
+from ml_api.indexing.uploads import Uploads
 from ml_api.logs.repeats import Repeats
 from ml_api.serving.refusing import Refusals
 from ml_api.settings import Settings, load_settings
 from tests.api.stand import FORM_TYPE, LIMITS, MAX_BYTES, form, picture
 
+PUT = "/v1/images/by-key/uploads/red.png"
 SEARCH, IMAGE = "/v1/search/text?q=red", "/v1/search/image"
 
 
@@ -54,6 +57,20 @@ def shape(value):
 )
 def test_an_example_of_an_answer_has_the_form_of_a_real_one(stand, model, address):
     answered = stand.client.get(address.format(id=stand.id("red.png"))).get_json()
+    assert shape(examples.ANSWERS[model]) == shape(answered)
+
+
+@pytest.mark.parametrize(
+    ("model", "method", "address", "sent"),
+    [
+        (UploadedImage, "PUT", PUT, lambda: {"data": picture()}),
+        (UploadsAnswer, "POST", "/v1/images", lambda: {"data": {"image": (io.BytesIO(picture()), "a.png")}}),
+        (RemovedImage, "DELETE", "/v1/images/{id}", dict),
+    ],
+)
+def test_an_example_of_an_answer_to_a_change_has_the_form_of_a_real_one(make_stand, model, method, address, sent):
+    stand = make_stand()
+    answered = stand.client.open(address.format(id=stand.id("red.png")), method=method, **sent()).get_json()
     assert shape(examples.ANSWERS[model]) == shape(answered)
 
 
@@ -139,7 +156,7 @@ PROVOKED = {
     "invalid-id": lambda stand: stand.client.get("/v1/images/1"),
     "invalid-timeout": lambda stand: stand.client.get(SEARCH, headers={"X-Request-Timeout": "0"}),
     "unauthorized": with_key(),
-    "invalid-key": with_key("wrong"),
+    "invalid-api-key": with_key("wrong"),
     "insufficient-scope": with_key(scopes=[Scope.WRITE]),
     "cross-origin": lambda stand: stand.client.post(IMAGE, headers={"Origin": "https://evil.example"}),
     "not-found": lambda stand: stand.client.get("/v1/images/f396cf4db01a74c74b657633feb25958"),
@@ -162,6 +179,35 @@ PROVOKED = {
     "sync-refused": under_way_elsewhere,
     "database-unavailable": without_tables,
     "deadline-exceeded": lambda stand: stand.client.get(SEARCH, headers={"X-Request-Timeout": "1e-9"}),
+}
+
+
+class FullCorpus(FolderCorpus):
+    def write(self, key, _data):
+        raise InsufficientStorage(f"no room is left in the corpus for {key!r}; nothing was written")
+
+
+class ReadOnlyCorpus(FolderCorpus):
+    writable = False
+
+
+def uploaded_to(corpus_class):
+    def ask(stand):
+        parts = stand.services
+        uploads = Uploads(corpus_class(stand.root), parts.store, parts.changes, parts.decoder, parts.preprocessor)
+        stand.app.extensions[EXTENSION] = replace(parts, uploads=uploads)
+        return stand.client.put(PUT, data=picture())
+
+    return ask
+
+
+PROVOKED |= {
+    "invalid-key": lambda stand: stand.client.put("/v1/images/by-key/../red.png", data=picture()),
+    "invalid-metadata": lambda stand: stand.client.put(
+        PUT, data={"image": (io.BytesIO(picture()), "x.png"), "metadata": "{"}, content_type="multipart/form-data"
+    ),
+    "corpus-read-only": uploaded_to(ReadOnlyCorpus),
+    "insufficient-storage": uploaded_to(FullCorpus),
 }
 
 
@@ -231,6 +277,7 @@ def test_operations_are_called_by_what_they_do(document):
     names = [operation["operationId"] for operations in document["paths"].values() for operation in operations.values()]
     assert sorted(names) == [
         "cancel_sync",
+        "delete_image",
         "find_similar",
         "get_image",
         "get_image_content",
@@ -243,8 +290,10 @@ def test_operations_are_called_by_what_they_do(document):
         "list_images",
         "list_sync_files",
         "list_syncs",
+        "put_image",
         "search_by_image",
         "search_by_text",
         "search_by_text_in_json",
         "start_sync",
+        "upload_images",
     ]

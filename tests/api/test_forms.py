@@ -38,8 +38,8 @@ def field(name, value):
 def received(body, *sizes):
     environ = EnvironBuilder(method="POST").get_environ()
     environ |= {"wsgi.input": Dribble(body, *sizes), "CONTENT_TYPE": FORM_TYPE, "CONTENT_LENGTH": str(len(body))}
-    [data] = read_form(Request(environ)).files["image"]
-    return data
+    [file] = read_form(Request(environ)).files["image"]
+    return file.data
 
 
 @pytest.mark.parametrize(

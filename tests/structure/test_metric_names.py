@@ -6,7 +6,7 @@ from grafana.source import colours
 from ml_api.metrics import Metrics
 from ml_api.metrics.embedding import InputOutcome
 from ml_api.metrics.store import CallOutcome
-from ml_api.vocabulary import Stage, SyncOutcome
+from ml_api.vocabulary import ChangeOutcome, Stage, SyncOutcome
 from tests.dashboards import expressions, names, rules, substituted
 
 FOREIGN = {
@@ -90,4 +90,5 @@ def test_every_recorded_series_is_read():
 def test_the_dashboards_have_a_colour_for_every_stage_and_outcome():
     assert list(colours.STAGES) == list(Stage)
     assert list(colours.SYNC) == list(SyncOutcome)
+    assert list(colours.CHANGE) == list(ChangeOutcome)
     assert set(colours.OUTCOMES) == {*InputOutcome, *CallOutcome}

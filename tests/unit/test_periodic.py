@@ -30,3 +30,14 @@ def test_a_closed_one_runs_no_more():
     task.close()
     assert len(seen) == 1
     assert not seen[0].is_alive()
+
+
+def test_it_can_be_had_now():
+    ran = threading.Semaphore(0)
+    task = PeriodicTask("health", ran.release, every_s=3600)
+    try:
+        assert ran.acquire(timeout=PATIENCE_S)
+        task.now()
+        assert ran.acquire(timeout=PATIENCE_S)
+    finally:
+        task.close()

@@ -5,11 +5,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from ml_api.api.schemas.base import Answer as _Answer
+from ml_api.api.schemas.base import Problem
 from ml_api.api.schemas.base import Request as _Request
 from ml_api.api.schemas.base import whole as _whole
 from ml_api.api.schemas.duplicates import DuplicatesAnswer
 from ml_api.api.schemas.images import ID_PATTERN, ImageAnswer, StoredImage, cursor
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncRequest, SyncsAnswer
+from ml_api.api.schemas.uploads import RemovedImage, UploadedImage, UploadsAnswer
 from ml_api.vectors.base import MAX_KEY_BYTES
 
 MAX_LIMIT = 100
@@ -165,17 +167,6 @@ class ReadyAnswer(_Answer):
     ]
 
 
-class Problem(_Answer):
-    """An error, after RFC 9457."""
-
-    type: Annotated[str, Field(examples=["about:blank"])]
-    title: str
-    status: int
-    detail: Annotated[str, Field(description="What was wrong, and what would be right.")]
-    code: Annotated[str, Field(description="Stable slug to switch on.", examples=["invalid-query"])]
-    request_id: str
-
-
 REQUESTS: tuple[type[_Request], ...] = (TextQuery, ImageQuery, SyncRequest)
 ANSWERS: tuple[type[_Answer], ...] = (
     SearchAnswer,
@@ -190,5 +181,8 @@ ANSWERS: tuple[type[_Answer], ...] = (
     AliveAnswer,
     ReadyAnswer,
     Problem,
+    UploadedImage,
+    UploadsAnswer,
+    RemovedImage,
 )
 """What the OpenAPI document describes by name."""

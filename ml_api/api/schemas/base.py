@@ -1,8 +1,8 @@
 """What every request and every answer has in common."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 def whole(number: Any) -> Any:
@@ -20,3 +20,14 @@ class Answer(BaseModel):
     """What we send."""
 
     model_config = ConfigDict(frozen=True)
+
+
+class Problem(Answer):
+    """An error, after RFC 9457."""
+
+    type: Annotated[str, Field(examples=["about:blank"])]
+    title: str
+    status: int
+    detail: Annotated[str, Field(description="What was wrong, and what would be right.")]
+    code: Annotated[str, Field(description="Stable slug to switch on.", examples=["invalid-query"])]
+    request_id: str

@@ -19,7 +19,7 @@ from tests.keys import DAY, START, last_use, refused, statements
 )
 def test_what_does_not_look_like_a_key_costs_no_question_of_the_database(database, access, secret):
     asked = statements(database)
-    assert refused(access, secret).slug == "invalid-key"
+    assert refused(access, secret).slug == "invalid-api-key"
     assert asked == []
 
 
@@ -34,7 +34,7 @@ def test_unknown_keys_cost_one_question_a_second_together(database, access, cloc
     asked = statements(database)
     clock.now += MISS_EVERY_S
     for _ in range(50):
-        assert refused(access, new_secret()).slug == "invalid-key"
+        assert refused(access, new_secret()).slug == "invalid-api-key"
     assert len([statement for statement in asked if "api_keys" in statement]) == 1
 
 

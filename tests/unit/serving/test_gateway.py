@@ -398,7 +398,7 @@ def guarded(app):
     ("headers", "status", "code"),
     [
         ([], 401, "unauthorized"),
-        ([("x-api-key", "wrong")], 401, "invalid-key"),
+        ([("x-api-key", "wrong")], 401, "invalid-api-key"),
         ([("sec-fetch-site", "cross-site")], 403, "cross-origin"),
     ],
 )

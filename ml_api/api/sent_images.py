@@ -1,0 +1,86 @@
+"""Images that are sent to be kept: under a key, or under the names of their files, with metadata beside them."""
+
+import json
+from collections import Counter
+
+from flask import request
+
+from ml_api.api.form import MAX_PARTS, Form, SentFile, read_form
+from ml_api.api.parsing import FILE_FIELD, legible, missing_files, no_name_twice
+from ml_api.api.schemas import JsonObject
+from ml_api.errors import InvalidKey, InvalidMetadata, InvalidQuery, TooLarge, UnsupportedMedia
+from ml_api.vectors.base import MAX_METADATA_BYTES
+
+METADATA_FIELD = "metadata"
+"""Of a form."""
+
+
+def sent_image() -> tuple[bytes, JsonObject | None]:
+    """What is put under a key: the file as the body, or in a form, with its metadata beside it."""
+    match request.mimetype:
+        case "multipart/form-data":
+            form = read_form(request)
+            files = form.files.get(FILE_FIELD, [])
+            if len(files) != 1:
+                raise missing_files(form, f"send exactly one file in the field {FILE_FIELD!r}; {len(files)} came")
+            _require_known(form)
+            return files[0].data, _metadata_of(form)
+        case kind if not kind or kind.startswith("image/") or kind == "application/octet-stream":
+            return request.get_data(cache=False), None
+        case kind:
+            raise UnsupportedMedia(
+                f"the body is {kind}; send the file itself as image/*, or multipart/form-data with it in the field {FILE_FIELD!r}"
+            )
+
+
+def sent_images() -> tuple[list[SentFile], JsonObject]:
+    """What is put under the names of its files, and the metadata by these names."""
+    if request.mimetype != "multipart/form-data":
+        kind = request.mimetype or "of no stated type"
+        raise UnsupportedMedia(f"the body is {kind}; send multipart/form-data with files in the field {FILE_FIELD!r}")
+    form = read_form(request)
+    files = form.files.get(FILE_FIELD, [])
+    if not files:
+        raise missing_files(form, f"send files in the field {FILE_FIELD!r}; none came")
+    _require_known(form)
+    names = Counter(file.name for file in files)
+    if twice := [name for name, times in names.items() if times > 1]:
+        raise InvalidQuery(f"{legible(twice[0])}: two files have this name; each is a key of its own")
+    metadata = _metadata_of(form) or {}
+    if unknown := sorted(metadata.keys() - names.keys()):
+        raise InvalidMetadata(f"metadata: {legible(unknown[0])!r} is the name of no file that was sent")
+    return files, metadata
+
+
+def _require_known(form: Form) -> None:
+    if unknown := sorted({*form.files, *form.fields} - {FILE_FIELD, METADATA_FIELD}):
+        raise InvalidQuery(
+            f"{', '.join(unknown)[:200]}: is not a field of this form; the fields are {FILE_FIELD}, {METADATA_FIELD}"
+        )
+
+
+def _metadata_of(form: Form) -> JsonObject | None:
+    """A field, or a file, as curl sends `-F metadata=@FILE`."""
+    sent: list[str | bytes] = [*form.fields.get(METADATA_FIELD, []), *(file.data for file in form.files.get(METADATA_FIELD, []))]
+    if not sent:
+        return None
+    if len(sent) > 1:
+        raise InvalidQuery(f"{METADATA_FIELD}: was given {len(sent)} times; give it once")
+    if len(sent[0]) > MAX_METADATA_BYTES * MAX_PARTS:
+        raise TooLarge(f"{METADATA_FIELD}: is larger than {MAX_METADATA_BYTES:,} bytes for each image")
+    try:
+        value = json.loads(sent[0], object_pairs_hook=no_name_twice)
+    except (ValueError, RecursionError) as exc:
+        raise InvalidMetadata(f"{METADATA_FIELD}: is not valid JSON") from exc
+    if not isinstance(value, dict):
+        raise InvalidMetadata(f"{METADATA_FIELD}: is JSON, but not an object")
+    return value
+
+
+def key_in_path(key: str) -> str:
+    """A key in the URL's path, which has to be UTF-8: what is not would be kept under another name."""
+    try:
+        request.environ["PATH_INFO"].encode("latin-1").decode()
+    except UnicodeDecodeError:
+        raise InvalidKey("the key is not UTF-8; percent-encode it as such") from None
+    return key

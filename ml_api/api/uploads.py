@@ -1,0 +1,165 @@
+"""Changing the corpus: images are put under their keys, and deleted. The answer says whether the index has followed already."""
+
+from flask import Blueprint, Response
+
+from ml_api import images, tracing
+from ml_api.access import Scope
+from ml_api.api import services
+from ml_api.api.answers import json_answer
+from ml_api.api.examples import ANSWERS
+from ml_api.api.form import MAX_PARTS, SentFile
+from ml_api.api.observe import elsewhere, note
+from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_STORE, TIMEOUT, operation, ref
+from ml_api.api.parsing import FILE_FIELD, image_id_of, query_parameters, request_deadline
+from ml_api.api.problems import STATUS, body_of
+from ml_api.api.schemas import JsonObject
+from ml_api.api.schemas.uploads import RemovedImage, UploadedImage, UploadResult, UploadsAnswer, WaitParameters
+from ml_api.api.sent_images import METADATA_FIELD, key_in_path, sent_image, sent_images
+from ml_api.deadline import Deadline
+from ml_api.errors import MlApiError
+from ml_api.indexing.uploads import Upload
+from ml_api.vocabulary import UploadState
+
+blueprint = Blueprint("uploads", __name__, url_prefix="/v1/images")
+
+KEY: JsonObject = {
+    "name": "key",
+    "in": "path",
+    "required": True,
+    "description": "Path of the file below the corpus root, percent-encoded; it ends as image files do.",
+    "schema": {"type": "string", "minLength": 1},
+    "example": "uploads/red.png",
+}
+FILE: JsonObject = {"type": "string", "format": "binary"}
+NOT_WRITTEN = ("corpus-read-only", "insufficient-storage", "corpus-unavailable", "database-unavailable")
+BAD_FORM = ("missing-image", "invalid-multipart", "invalid-metadata", "unsupported-media-type", "too-large")
+TO_RETURN_S = 0.5
+"""Of the time that a request may take, what is left to answer it with after waiting."""
+
+
+def _accepted(answer: type[UploadedImage | UploadsAnswer | RemovedImage]) -> dict[str, JsonObject]:
+    content = {"application/json": {"schema": ref(answer), "example": ANSWERS[answer]}}
+    return {"202": {"description": "Done in the corpus; the index follows soon.", "content": content}}
+
+
+def _form(image: JsonObject, metadata: str) -> JsonObject:
+    fields = {FILE_FIELD: image, METADATA_FIELD: {"type": "string", "description": metadata}}
+    return {"schema": {"type": "object", "properties": fields, "required": [FILE_FIELD]}}
+
+
+@blueprint.put("/by-key/<key:key>")
+@operation(
+    "put_image",
+    "Add or replace an image",
+    tag="images",
+    scope=Scope.WRITE,
+    description=f"Formats: {images.ACCEPTED}. The file is the body, or a field of a form with metadata beside it. It is decoded "
+    "before anything is written, and written whole or not at all. Safe to repeat.",
+    answer=UploadedImage,
+    query=WaitParameters,
+    parameters=(KEY, TIMEOUT),
+    body={
+        "application/octet-stream": {"schema": FILE},
+        "multipart/form-data": _form(FILE, "A JSON object: fields of the image."),
+    },
+    fails=("invalid-key", "invalid-query", *BAD_FORM, *NO_DECODING, *NOT_WRITTEN, *LATE),
+    also=_accepted(UploadedImage),
+)
+def put(key: str) -> Response:
+    key, wait_s, deadline = key_in_path(key), query_parameters(WaitParameters).wait, request_deadline()
+    data, metadata = sent_image()
+    note({"ml_api.key": key})
+    with elsewhere():
+        upload = services().uploads.put(key, data, metadata, deadline)
+        state = services().uploads.state(upload, _until(wait_s, deadline))
+    return json_answer(_uploaded(upload, state), _status_of(state))
+
+
+@blueprint.post("")
+@operation(
+    "upload_images",
+    "Add or replace several images",
+    tag="images",
+    scope=Scope.WRITE,
+    description=f"The files of a form, at most {MAX_PARTS - 1}, each under its name, which may have folders (`dogs/rex.jpg`). What "
+    "is wrong with one keeps no other out.",
+    answer=UploadsAnswer,
+    query=WaitParameters,
+    parameters=(TIMEOUT,),
+    body={
+        "multipart/form-data": _form(
+            {"type": "array", "items": FILE}, "A JSON object: by the name of a file, an object with fields of the image."
+        )
+    },
+    fails=("invalid-query", *BAD_FORM, *LATE),
+    also=_accepted(UploadsAnswer),
+)
+def post() -> Response:
+    wait_s, deadline = query_parameters(WaitParameters).wait, request_deadline()
+    files, metadata = sent_images()
+    with elsewhere():
+        kept = [(file.name, _keep(file, metadata, deadline)) for file in files]
+        until = _until(wait_s, deadline)
+        results = [_result(key, upload, until) for key, upload in kept]
+    is_over = all(result.status != 202 for result in results)
+    return json_answer(UploadsAnswer(results=results), 200 if is_over else 202)
+
+
+@blueprint.delete("/<image_id>")
+@operation(
+    "delete_image",
+    "Delete an image",
+    tag="images",
+    scope=Scope.WRITE,
+    description="The file, and with it what is indexed of it.",
+    answer=RemovedImage,
+    query=WaitParameters,
+    parameters=(IMAGE_ID, TIMEOUT),
+    fails=("invalid-id", "invalid-query", "not-found", *NO_STORE, *NOT_WRITTEN, *LATE),
+    also=_accepted(RemovedImage),
+)
+def delete(image_id: str) -> Response:
+    wait_s, deadline = query_parameters(WaitParameters).wait, request_deadline()
+    with elsewhere():
+        key = services().uploads.remove(image_id_of(image_id), deadline)
+        is_removed = services().uploads.is_removed(key, _until(wait_s, deadline))
+    note({"ml_api.key": key})
+    answer = RemovedImage(id=image_id, key=key, state="removed" if is_removed else "queued")
+    return json_answer(answer, 200 if is_removed else 202)
+
+
+def _keep(file: SentFile, metadata: JsonObject, deadline: Deadline) -> Upload | MlApiError:
+    try:
+        return services().uploads.put(file.name, file.data, metadata.get(file.name), deadline)
+    except MlApiError as exc:
+        return exc
+
+
+def _result(key: str, upload: Upload | MlApiError, until: Deadline) -> UploadResult:
+    if isinstance(upload, MlApiError):
+        status = STATUS[type(upload)]
+        wrong = body_of(status, upload.slug, upload.detail, tracing.request_id())
+        return UploadResult(key=key, status=status, image=None, problem=wrong)
+    state = services().uploads.state(upload, until)
+    return UploadResult(key=key, status=_status_of(state), image=_uploaded(upload, state), problem=None)
+
+
+def _until(wait_s: float, deadline: Deadline) -> Deadline:
+    """Waiting never costs the answer: what was acknowledged in the database is told in time."""
+    return min(Deadline.within(wait_s), Deadline(deadline.at - TO_RETURN_S, wait_s))
+
+
+def _status_of(state: UploadState) -> int:
+    return 202 if state is UploadState.QUEUED else 200
+
+
+def _uploaded(upload: Upload, state: UploadState) -> UploadedImage:
+    return UploadedImage(
+        id=upload.id,
+        key=upload.key,
+        state=state,
+        unchanged=upload.unchanged,
+        digest=upload.digest,
+        width=upload.width,
+        height=upload.height,
+    )

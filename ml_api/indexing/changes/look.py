@@ -1,0 +1,106 @@
+"""One look at some keys: what the corpus holds under each, what the index holds, and what has to be done to make them agree."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ml_api.corpus.base import Corpus, CorpusFile
+from ml_api.corpus.metadata import Metadata
+from ml_api.errors import CorpusUnavailable, InvalidMetadata, NotFound
+from ml_api.indexing.changes.waiting import Change, Source
+from ml_api.indexing.failures import Failures
+from ml_api.indexing.plan import version_of
+from ml_api.indexing.reading import FileReader, Fresh, Known, Unusable
+from ml_api.indexing.tasks import Reason, Task
+from ml_api.records import Entry, ImageRecord, image_id
+from ml_api.vectors.validation import plain_metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The corpus has no such image."""
+
+    stored: ImageRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The index has what the corpus has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """It may be there, and cannot be read now."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """It is there, and cannot be indexed."""
+
+    file: CorpusFile
+    reason: Reason
+    stored: Entry | None
+    lasting: bool = True
+    """Whether these bytes would fail again."""
+
+
+Seen = Fresh | Known | Gone | Current | Unread | Broken
+
+
+class Look:
+    """`see` may be called from several threads."""
+
+    def __init__(
+        self, corpus: Corpus, metadata: Metadata, failures: Failures, reader: FileReader, stored: Mapping[str, ImageRecord]
+    ) -> None:
+        """`stored` are the records of these keys, by id."""
+        self._corpus = corpus
+        self._failures = failures
+        self._metadata = metadata
+        self._reader = reader
+        self._stored = stored
+
+    def see(self, change: Change) -> Seen:
+        """Never raises for what a file may be."""
+        stored = self._stored.get(image_id(change.key))
+        try:
+            version = self._corpus.version(change.key)  # before it is read: if it changes in between, it counts as changed
+        except NotFound:
+            return Gone(stored)
+        except CorpusUnavailable as exc:
+            return Unread(exc.detail)
+        file = CorpusFile(change.key, version)
+        told = self._told(change.key)
+        given = told | dict(change.facts) if change.facts is not None else stored.metadata if stored is not None else told
+        task = Task(change.key, version_of(file, told), given, stored, version)
+        if change.source is Source.EVENT and stored is not None and stored.version == task.version:
+            return Current()  # told twice; versions of objects are of their bytes, unlike times of files
+        if (known := self._failures.known([file]).get(change.key)) is not None:
+            return Broken(file, known, stored)
+        return self._read(task, file, stored)
+
+    def _read(self, task: Task, file: CorpusFile, stored: ImageRecord | None) -> Seen:
+        match self._reader.read(task):
+            case Known() as known:
+                return Current() if stored is not None and _same(stored, known) else known
+            case Fresh() as fresh:
+                return fresh
+            case Unusable(reason=reason, gone=False):
+                return Unread(reason.text)
+            case Unusable(reason=reason, lasting=True):
+                return Broken(file, reason, stored)
+        return Gone(stored)
+
+    def _told(self, key: str) -> dict[str, Any]:
+        """What the metadata files say of the image; nothing if that cannot be stored, which a sync reports."""
+        try:
+            return dict(plain_metadata(key, self._metadata.of(key)))
+        except InvalidMetadata:
+            return {}
+
+
+def _same(stored: ImageRecord, known: Known) -> bool:
+    task = known.task
+    return (stored.version, stored.metadata, stored.phash) == (task.version, task.metadata, known.phash)

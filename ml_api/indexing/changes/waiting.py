@@ -1,0 +1,207 @@
+"""The keys that wait to be looked at: durable before anybody is told so, and forgotten only by who looked after the last notice.
+
+A row says no more than "look at this key again". What there is to do is found when somebody looks: the corpus is the truth. So
+notices may come twice, in any order or too late, and a process that dies leaves its rows for the next.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from time import perf_counter
+from typing import Any, Final
+from uuid import uuid4
+
+from sqlalchemy import ColumnElement, Insert, case, delete, exists, func, null, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ml_api.database import Database
+from ml_api.database.tables import ChangeRow, JobRow
+from ml_api.deadline import Deadline
+
+AT_ONCE: Final = 500
+"""Rows of one statement."""
+LEASE_S: Final = 120.0
+"""How long what was claimed is left to who claimed it. Where one process alone has the database, `release` ends it at its start."""
+WRITE_S: Final = 60.0
+"""How long a write to the corpus may take, until it is looked for what became of it."""
+LOOK_EVERY_S: Final = 0.25
+"""How often who waits asks for what another process has done; of what this one does it hears at once."""
+
+
+class Source(StrEnum):
+    UPLOAD = "upload"
+    EVENT = "event"
+    WATCH = "watch"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A claimed row. `facts` are the metadata that came with an upload, None if none did."""
+
+    key: str
+    notice: str
+    source: Source
+    attempts: int
+    facts: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many keys wait, and since when the oldest does: seconds since the epoch, 0 if none."""
+
+    waiting: int
+    oldest_at: float
+
+
+class Changes:
+    """Those of one corpus. May be used from any thread and any number of processes. Everything raises DatabaseUnavailable."""
+
+    def __init__(self, database: Database, corpus: str) -> None:
+        """`corpus` is its location."""
+        self._database = database
+        self._corpus = corpus
+        self._listeners: list[Callable[[], None]] = []
+        self._settled = threading.Condition()
+        self._settlements = 0
+
+    def on_notice(self, listener: Callable[[], None]) -> None:
+        """Call it after every notice that this process takes."""
+        self._listeners.append(listener)
+
+    @contextmanager
+    def around(self, key: str, facts: Mapping[str, Any] | None = None) -> Iterator[None]:
+        """Announce what is about to be done to the file under this key, and note the key when it is done, or has failed.
+
+        Should this process die in between, the key is looked at WRITE_S later, or at the next start. `facts` count if it was done.
+        """
+        if _storable(key):
+            with self._database.write() as session:
+                session.execute(self._insert([self._row(key, Source.UPLOAD, time.time() + WRITE_S, None)], ("notice",)))
+        try:
+            yield
+        except BaseException:
+            self.note([key], Source.UPLOAD)
+            raise
+        self.note([key], Source.UPLOAD, facts)
+
+    def note(self, keys: Iterable[str], source: Source, facts: Mapping[str, Any] | None = None) -> int:
+        """How many were taken, durable when it returns. Keys that no database can hold name no image, and are left out."""
+        due = 0.0 if source is Source.UPLOAD else time.time()
+        rows = {key: self._row(key, source, due, facts) for key in sorted(filter(_storable, keys))}  # in order: no deadlocks
+        if not rows:
+            return 0
+        with self._database.write() as session:
+            for some in _parts(list(rows.values())):
+                session.execute(self._insert(some, ("notice", "source", "not_before", "attempts", "error", "after_sync")))
+        for listener in self._listeners:
+            listener()
+        return len(rows)
+
+    def claim(self, most: int) -> list[Change]:
+        """Those that are due, the most urgent first. Whoever claimed them has LEASE_S until others may."""
+        now = time.time()
+        due = ChangeRow.not_before <= now, or_(ChangeRow.after_sync.is_(False), ~self._sync_runs())
+        with self._database.write() as session:
+            chosen = select(ChangeRow).where(ChangeRow.corpus == self._corpus, *due).order_by(ChangeRow.not_before).limit(most)
+            rows = session.scalars(chosen.with_for_update(skip_locked=True)).all()
+            for row in rows:
+                row.not_before = now + LEASE_S
+            return [Change(row.key, row.notice, Source(row.source), row.attempts, row.facts) for row in rows]
+
+    def settle(self, changes: Sequence[Change]) -> None:
+        """They were looked at. While a sync runs they are kept for another look: it may write what it read before this one."""
+        if not changes:
+            return
+        with self._database.write() as session:
+            if session.scalar(select(self._sync_runs())):
+                kept = {"after_sync": True, "not_before": time.time(), "attempts": 0, "error": "", "facts": null()}
+                session.execute(update(ChangeRow).where(self._still(changes)).values(kept))
+            else:
+                session.execute(delete(ChangeRow).where(self._still(changes)))
+        with self._settled:
+            self._settlements += 1
+            self._settled.notify_all()
+
+    def retry(self, changes: Sequence[Change], wait_s: float, error: str) -> None:
+        """Nothing came of them: they are due again after `wait_s`."""
+        again = {"not_before": time.time() + wait_s, "attempts": ChangeRow.attempts + 1, "error": error[:500]}
+        with self._database.write() as session:
+            session.execute(update(ChangeRow).where(self._still(changes)).values(again))
+
+    def release(self) -> None:
+        """What an earlier process had claimed, or wanted to try later, is due now. Only for who has the database alone."""
+        with self._database.write() as session:
+            session.execute(update(ChangeRow).where(ChangeRow.corpus == self._corpus).values(not_before=0.0))
+
+    def wait(self, key: str, deadline: Deadline) -> bool:
+        """Wait until somebody has looked at the key after its last notice. False if the time was up before."""
+        while True:
+            before = self._settlements
+            if self._is_settled(key):
+                return True
+            if (left_s := deadline.at - perf_counter()) <= 0:
+                return False
+            with self._settled:
+                self._settled.wait_for(lambda: self._settlements != before, min(LOOK_EVERY_S, left_s))  # noqa: B023 - until then
+
+    def backlog(self) -> Backlog:
+        """Without those that wait for the end of a sync: they were looked at."""
+        of_these = select(func.count(), func.min(ChangeRow.received_at)).where(
+            ChangeRow.corpus == self._corpus, ChangeRow.after_sync.is_(False)
+        )
+        with self._database.read() as session:
+            waiting, oldest_at = session.execute(of_these).one()
+        return Backlog(waiting, oldest_at or 0.0)
+
+    def _is_settled(self, key: str) -> bool:
+        unseen = ChangeRow.corpus == self._corpus, ChangeRow.key == key, ChangeRow.after_sync.is_(False)
+        with self._database.read() as session:
+            return not session.scalar(select(exists().where(*unseen)))
+
+    def _row(self, key: str, source: Source, not_before: float, facts: Mapping[str, Any] | None) -> dict[str, Any]:
+        return {
+            "corpus": self._corpus,
+            "key": key,
+            "notice": uuid4().hex,
+            "source": source.value,
+            "received_at": time.time(),
+            "not_before": not_before,
+            "attempts": 0,
+            "error": "",
+            "after_sync": False,
+            "facts": null() if facts is None else dict(facts),
+        }
+
+    def _insert(self, rows: list[dict[str, Any]], renewed: Sequence[str]) -> Insert:
+        """Of a key that waits already, the columns `renewed` are taken from the new row; of metadata the last that came count."""
+        adding: Any = (postgresql if self._database.backend == "postgresql" else sqlite).insert(ChangeRow).values(rows)
+        new = adding.excluded
+        values = {name: new[name] for name in renewed}
+        values["facts"] = func.coalesce(new.facts, ChangeRow.facts)
+        values["received_at"] = case((ChangeRow.after_sync.is_(True), new.received_at), else_=ChangeRow.received_at)
+        inserting: Insert = adding.on_conflict_do_update(index_elements=["corpus", "key"], set_=values)
+        return inserting
+
+    def _still(self, changes: Sequence[Change]) -> ColumnElement[bool]:
+        """The rows of these, except where a later notice has come."""
+        keys, notices = [change.key for change in changes], [change.notice for change in changes]
+        return (ChangeRow.corpus == self._corpus) & ChangeRow.key.in_(keys) & ChangeRow.notice.in_(notices)
+
+    def _sync_runs(self) -> ColumnElement[bool]:
+        return exists().where(JobRow.corpus == self._corpus, JobRow.state == "running")
+
+
+def _storable(key: str) -> bool:
+    """No NUL, which PostgreSQL has not, and no half characters: as in file names that are not UTF-8."""
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in key
+
+
+def _parts(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    return (rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE))

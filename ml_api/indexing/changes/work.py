@@ -1,0 +1,145 @@
+"""What is done about the keys of one claim: the index is made equal, and each key settled as soon as it is."""
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from time import perf_counter
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ml_api.corpus.base import CorpusFile
+from ml_api.errors import DatabaseUnavailable, Overloaded
+from ml_api.indexing.changes.look import Broken, Current, Gone, Seen, Unread
+from ml_api.indexing.changes.waiting import LEASE_S, Change, Changes
+from ml_api.indexing.embedding import FileEmbedder
+from ml_api.indexing.failures import Failures
+from ml_api.indexing.reading import Fresh, Known
+from ml_api.indexing.tasks import Reason
+from ml_api.metrics import Metrics
+from ml_api.records import ImageRecord, image_id
+from ml_api.vectors.base import VectorStore
+from ml_api.vocabulary import ChangeOutcome, ReasonCode
+
+BATCH: Final = 32
+FILE_PAUSES_S: Final = (2.0, 10.0, 60.0, 300.0)
+"""Before the next attempt at a file that cannot be read while others can."""
+LATEST_S: Final = LEASE_S - 40.0
+"""Nothing is written later than this after it was claimed: another process may look then. A call of the store takes less than the
+rest."""
+
+NO_VECTOR: Final = Reason(ReasonCode.NOT_FINITE, "the model returned no finite vector for it")
+FAILURE: Final = {"event.dataset": "ml_api.sync", "event.action": "sync-failure", "event.outcome": "failure"}
+
+_log = logging.getLogger(__name__)
+
+
+class Work:
+    """For one thread. Everything raises MlApiError for a part that does not answer; `put_back` then makes the rest due again."""
+
+    def __init__(self, store: VectorStore, changes: Changes, failures: Failures, metrics: Metrics) -> None:
+        self._store = store
+        self._changes = changes
+        self._failures = failures
+        self._drained = metrics.changes.drained
+        self._latest = perf_counter() + LATEST_S
+        self._fresh: list[tuple[Change, Fresh]] = []
+        self._known: list[tuple[Change, Known]] = []
+        self._current: list[Change] = []
+        self._broken: list[tuple[Change, Broken]] = []
+        self._gone: list[Change] = []
+        self._done: set[str] = set()
+
+    def take(self, change: Change, seen: Seen, model: FileEmbedder) -> None:
+        match seen:
+            case Fresh():
+                self._fresh.append((change, seen))
+                if len(self._fresh) == BATCH:
+                    self._embed(model)
+            case Known():
+                self._known.append((change, seen))
+            case Current() | Gone(stored=None):
+                self._current.append(change)
+            case Gone():
+                self._gone.append(change)
+            case Broken():
+                self._broken.append((change, seen))
+            case Unread():
+                pause_s = FILE_PAUSES_S[min(change.attempts, len(FILE_PAUSES_S) - 1)]
+                self._changes.retry([change], pause_s, seen.reason)
+                self._count([change], ChangeOutcome.RETRIED)
+
+    def finish(self, model: FileEmbedder) -> None:
+        self._settle(self._current, ChangeOutcome.UNCHANGED)
+        if self._fresh:
+            self._embed(model)
+        if self._known:
+            self._take_over()
+        if self._broken:
+            self._leave_out()
+        if self._gone:
+            self._require_time()
+            self._store.delete([image_id(change.key) for change in self._gone])
+            self._settle(self._gone, ChangeOutcome.REMOVED)
+
+    def put_back(self, claimed: Sequence[Change], reason: str) -> None:
+        """If the database does not answer either, they are due once their lease has ended."""
+        left = [change for change in claimed if change.key not in self._done]
+        self._count(left, ChangeOutcome.RETRIED)
+        with suppress(DatabaseUnavailable):
+            self._changes.retry(left, 0.0, reason)
+
+    def _embed(self, model: FileEmbedder) -> None:
+        """Of equal files one goes through the model."""
+        fresh, self._fresh = self._fresh, []
+        distinct = {file.record.digest: file for _, file in fresh}
+        vectors: dict[str, npt.NDArray[np.float32]] = {}
+        for part in [*model.submit(list(distinct.values())), *model.drain()]:
+            if part.vectors is not None:
+                vectors |= {file.record.digest: vector for file, vector in zip(part.files, part.vectors, strict=True)}
+        embedded = [(change, file) for change, file in fresh if file.record.digest in vectors]
+        self._write([(change, file.record, vectors[file.record.digest]) for change, file in embedded])
+        self._settle([change for change, file in embedded if file.task.stored is None], ChangeOutcome.ADDED)
+        self._settle([change for change, file in embedded if file.task.stored is not None], ChangeOutcome.REPLACED)
+        for change, file in fresh:
+            if file.record.digest not in vectors:
+                self._broken.append((change, Broken(_file(file), NO_VECTOR, file.task.stored, lasting=False)))
+
+    def _take_over(self) -> None:
+        """The bytes are those of an indexed image: its vector stands, and what else is known of the file is new."""
+        ids = list({file.source.id for _, file in self._known})
+        records, vectors = self._store.get(ids), self._store.vectors(ids)
+        rows = [(change, file.record(records[file.source.id]), vectors[file.source.id]) for change, file in self._known]
+        self._write(rows)
+        self._settle([change for change, _ in self._known], ChangeOutcome.REPLACED)
+
+    def _write(self, rows: Sequence[tuple[Change, ImageRecord, npt.NDArray[np.float32]]]) -> None:
+        if rows:
+            self._require_time()
+            self._store.upsert([record for _, record, _ in rows], np.stack([vector for _, _, vector in rows]))
+
+    def _leave_out(self) -> None:
+        """What is indexed under their keys shows bytes that no longer exist. They are not read again until they change."""
+        self._require_time()
+        self._store.delete([broken.stored.id for _, broken in self._broken if broken.stored is not None])
+        self._failures.note((broken.file, broken.reason) for _, broken in self._broken if broken.lasting)
+        for change, broken in self._broken:
+            _log.warning("not indexed: %s: %s", change.key, broken.reason.text, extra=FAILURE | {"ml_api.key": change.key})
+        self._settle([change for change, _ in self._broken], ChangeOutcome.FAILED)
+
+    def _settle(self, changes: Sequence[Change], outcome: ChangeOutcome) -> None:
+        self._changes.settle(changes)
+        self._count(changes, outcome)
+
+    def _count(self, changes: Sequence[Change], outcome: ChangeOutcome) -> None:
+        self._done.update(change.key for change in changes)
+        self._drained.labels(outcome).inc(len(changes))
+
+    def _require_time(self) -> None:
+        if perf_counter() > self._latest:
+            raise Overloaded(f"a look at {BATCH} files took longer than {LATEST_S:g} s")
+
+
+def _file(fresh: Fresh) -> CorpusFile:
+    return CorpusFile(fresh.task.key, fresh.task.file_version)

@@ -1,0 +1,439 @@
+"""Changes between syncs: what was said to have changed is looked at, and the index ends equal to the folder."""
+
+import os
+import time
+
+import pytest
+from PIL import Image
+from sqlalchemy import select
+
+from ml_api.corpus.folder import FolderCorpus
+from ml_api.database import Database
+from ml_api.database.tables import ChangeRow, JobRow
+from ml_api.deadline import Deadline
+from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
+from ml_api.errors import CorpusUnavailable, ModelUnavailable, NonFiniteVector, StoreUnavailable
+from ml_api.images import ImageLimits, InlineDecoder
+from ml_api.indexing.changes import Backlog, Changes, Drain, Source
+from ml_api.indexing.changes.work import BATCH
+from ml_api.indexing.failures import StoredFailures
+from ml_api.indexing.sync import Indexer
+from ml_api.metrics import Metrics
+from ml_api.records import image_id
+from ml_api.vectors.memory import MemoryStore
+
+DECODER = InlineDecoder(ImageLimits(100_000, 1_000_000, 20))
+
+
+class RecordingEncoder(FakeEncoder):
+    """`before` is called with each batch, and may raise."""
+
+    def __init__(self):
+        super().__init__()
+        self.batches = []
+        self.before = lambda items: None
+
+    def embed(self, items):
+        self.batches.append(len(items))
+        self.before(items)
+        return super().embed(items)
+
+
+class FlakyStore(MemoryStore):
+    down = False
+
+    def get(self, ids, deadline=None):
+        if self.down:
+            raise StoreUnavailable("the store is down")
+        return super().get(ids, deadline)
+
+
+class FlakyCorpus(FolderCorpus):
+    def __init__(self, root):
+        super().__init__(root)
+        self.denied = set()
+
+    def version(self, key):
+        if key in self.denied:
+            raise CorpusUnavailable("cannot be read: Permission denied")
+        return super().version(key)
+
+
+class World:
+    """A folder, an index, and the keys that wait."""
+
+    def __init__(self, tmp_path):
+        self.root = tmp_path / "corpus"
+        self.root.mkdir()
+        self.database = Database.open(str(tmp_path / "state.sqlite3"))
+        self.corpus = FlakyCorpus(self.root)
+        self.encoder = RecordingEncoder()
+        self.store = FlakyStore()
+        self.store.ensure(self.encoder.model.model_id, self.encoder.model.dim)
+        self.metrics = Metrics()
+        self.drains = []
+        self.changes = Changes(self.database, self.corpus.location)
+        self.drain = self.new_drain()
+
+    def new_drain(self):
+        parts = {"preprocessor": FakePreprocessor(), "encoder": self.encoder, "decoder": DECODER, "metrics": self.metrics}
+        parts["failures"] = StoredFailures(self.database, self.corpus.location, "these limits")
+        drain = Drain(self.changes, self.corpus, self.store, **parts)
+        self.drains.append(drain)
+        return drain
+
+    def draw(self, key, colour=(200, 30, 30), size=(40, 30)):
+        path = self.root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", size, colour).save(path)
+        return path
+
+    def note(self, *keys, source=Source.WATCH, facts=None):
+        return self.changes.note(keys, source, facts)
+
+    def sync(self):
+        failures = StoredFailures(self.database, self.corpus.location, "these limits")
+        indexer = Indexer(
+            self.corpus, self.store, lambda: (FakePreprocessor(), self.encoder), DECODER, self.metrics, failures=failures
+        )
+        return indexer.run(indexer.plan())
+
+    def rows(self):
+        with self.database.read() as session:
+            return {row.key: row for row in session.scalars(select(ChangeRow))}
+
+    def stored(self):
+        return {entry.key: entry for entry in self.store.entries()}
+
+    def outcomes(self):
+        [counter] = self.metrics.changes.drained.collect()
+        return {
+            sample.labels["outcome"]: int(sample.value)
+            for sample in counter.samples
+            if sample.name.endswith("_total") and sample.value
+        }
+
+
+@pytest.fixture
+def world(tmp_path):
+    world = World(tmp_path)
+    yield world
+    for drain in world.drains:
+        drain.close()
+    world.database.close()
+
+
+def test_a_new_file_is_indexed_and_nothing_waits_any_more(world):
+    world.draw("dogs/rex.png")
+    world.note("dogs/rex.png")
+
+    world.drain.run()
+
+    assert set(world.stored()) == {"dogs/rex.png"}
+    assert world.rows() == {}
+    assert world.outcomes() == {"added": 1}
+
+
+def test_what_it_stores_is_what_a_sync_would_have_stored(world):
+    (world.root / "metadata.jsonl").write_text('{"key": "a.png", "caption": "red"}\n')
+    world.draw("a.png")
+    world.draw("b.png", (1, 2, 3))
+    world.note("a.png", "b.png")
+    world.drain.run()
+
+    report = world.sync()
+
+    assert report.summary() == "2 unchanged"
+    assert world.encoder.batches == [2]
+    assert world.store.get([image_id("a.png")])[image_id("a.png")].metadata == {"caption": "red"}
+
+
+def test_a_changed_file_is_indexed_anew_and_keeps_its_metadata(world):
+    world.draw("a.png")
+    world.note("a.png", facts={"caption": "mine"})
+    world.drain.run()
+    before = world.stored()["a.png"]
+
+    world.draw("a.png", (10, 200, 10))
+    world.note("a.png")
+    world.drain.run()
+
+    after = world.store.get([image_id("a.png")])[image_id("a.png")]
+    assert after.digest != before.digest
+    assert after.metadata == {"caption": "mine"}
+    assert world.outcomes() == {"added": 1, "replaced": 1}
+
+
+def test_a_deleted_file_leaves_the_index(world):
+    path = world.draw("a.png")
+    world.sync()
+    path.unlink()
+    world.note("a.png")
+
+    world.drain.run()
+
+    assert world.stored() == {}
+    assert world.outcomes() == {"removed": 1}
+
+
+def test_any_number_of_deletions_is_what_somebody_asked_for(world):
+    """The guard of syncs is about accidents: here each file was named."""
+    keys = [f"{number}.png" for number in range(100)]
+    for key in keys:
+        world.draw(key)
+    world.sync()
+    for key in keys:
+        (world.root / key).unlink()
+    world.note(*keys)
+
+    world.drain.run()
+
+    assert world.stored() == {}
+
+
+def test_notices_that_come_twice_or_too_late_change_nothing(world):
+    world.draw("a.png")
+    world.note("a.png", "gone.png", source=Source.EVENT)
+    world.drain.run()
+    world.note("a.png", "gone.png", source=Source.EVENT)
+
+    world.drain.run()
+
+    assert world.encoder.batches == [1]
+    assert world.outcomes() == {"added": 1, "unchanged": 3}
+
+
+def test_a_burst_is_embedded_in_full_batches(world):
+    keys = [f"{number}.png" for number in range(10 * BATCH)]
+    for number, key in enumerate(keys):
+        world.draw(key, (number % 256, number // 256, 7))
+    world.note(*keys)
+
+    world.drain.run()
+
+    assert world.encoder.batches == [BATCH] * 10
+    assert len(world.stored()) == 10 * BATCH
+
+
+def test_equal_files_go_through_the_model_once(world):
+    world.draw("a.png")
+    world.draw("b.png")
+    world.note("a.png", "b.png")
+
+    world.drain.run()
+
+    assert world.encoder.batches == [1]
+    assert set(world.stored()) == {"a.png", "b.png"}
+
+
+def test_a_file_that_is_no_image_is_told_and_not_tried_again(world, caplog):
+    (world.root / "bad.png").write_bytes(b"no image at all")
+    world.note("bad.png")
+
+    world.drain.run()
+
+    assert world.rows() == {}
+    assert world.outcomes() == {"failed": 1}
+    assert "not indexed: bad.png: The file looks like text" in caplog.text
+
+    world.note("bad.png")
+    world.corpus.read = None  # it would be called
+    world.drain.run()
+    assert world.outcomes() == {"failed": 2}
+
+
+def test_a_file_that_broke_loses_its_old_vector(world):
+    world.draw("a.png")
+    world.sync()
+    (world.root / "a.png").write_bytes(b"broken")
+    world.note("a.png")
+
+    world.drain.run()
+
+    assert world.stored() == {}
+
+
+def test_one_image_without_a_finite_vector_costs_no_other_its_place(world):
+    def refuse_dark_ones(items):
+        if any(item.features.min() == item.features.mean() == 0 for item in items):
+            raise NonFiniteVector
+
+    world.encoder.before = refuse_dark_ones
+    world.draw("dark.png", (0, 0, 0))
+    world.draw("a.png", (250, 250, 250))
+    world.note("dark.png", "a.png")
+
+    world.drain.run()
+
+    assert set(world.stored()) == {"a.png"}
+    assert world.outcomes() == {"added": 1, "failed": 1}
+
+
+@pytest.mark.parametrize("part", ["store", "model"])
+def test_while_a_part_is_down_changes_wait_and_are_applied_after(world, part):
+    def fail(_items):
+        raise ModelUnavailable("no model")
+
+    world.draw("a.png")
+    world.note("a.png")
+    world.store.down = part == "store"
+    world.encoder.before = fail if part == "model" else world.encoder.before
+
+    world.drain.run()
+
+    [row] = world.rows().values()
+    assert row.attempts == 1
+    assert row.error
+    assert world.changes.backlog().waiting == 1
+
+    world.store.down, world.encoder.before = False, lambda _items: None
+    world.drain.run()  # too early: it pauses
+    assert world.stored() == {}
+    world.new_drain().run()
+    assert set(world.stored()) == {"a.png"}
+    assert world.rows() == {}
+
+
+def test_a_file_that_cannot_be_read_now_is_tried_later_and_delays_no_other(world):
+    world.draw("a.png")
+    world.draw("b.png", (1, 2, 3))
+    world.corpus.denied = {"a.png"}
+    world.note("a.png", "b.png")
+
+    world.drain.run()
+
+    assert set(world.stored()) == {"b.png"}
+    assert world.rows()["a.png"].not_before > time.time()
+    assert world.rows()["a.png"].error == "cannot be read: Permission denied"
+    world.corpus.denied = set()
+    world.changes.release()
+    world.drain.run()
+    assert set(world.stored()) == {"a.png", "b.png"}
+
+
+def test_what_a_killed_process_had_claimed_is_looked_at_by_the_next(world):
+    world.draw("a.png")
+    world.note("a.png")
+    world.changes.claim(10)  # and then it died
+
+    world.drain.run()
+    assert world.stored() == {}
+    world.changes.release()  # as a process does when it starts
+    world.drain.run()
+
+    assert set(world.stored()) == {"a.png"}
+
+
+def test_a_notice_that_comes_while_its_key_is_looked_at_is_not_lost(world):
+    """The file changes after it was read and before the look has ended."""
+    world.draw("a.png")
+    world.note("a.png")
+
+    def change_it(_items):
+        world.encoder.before = lambda _items: None
+        world.draw("a.png", (9, 9, 200), size=(41, 30))
+        world.note("a.png")
+
+    world.encoder.before = change_it
+    world.drain.run()
+
+    assert len(world.encoder.batches) == 2
+    assert world.sync().summary() == "1 unchanged"
+
+
+def start_job(world):
+    with world.database.write() as session:
+        session.add(JobRow(target="t", corpus=world.corpus.location, state="running", options={}, requested_at=0.0))
+
+
+def end_job(world):
+    with world.database.write() as session:
+        session.scalars(select(JobRow)).one().state = "succeeded"
+
+
+def test_what_is_drained_while_a_sync_runs_is_looked_at_again_when_it_has_ended(world):
+    """The sync reads the old file, the drain indexes the new one, and then the sync writes what it had read."""
+    world.draw("a.png")
+    world.draw("deleted.png", (1, 2, 3))
+    start_job(world)
+
+    def meanwhile(_items):
+        world.encoder.before = lambda _items: None
+        world.draw("a.png", (9, 9, 200), size=(41, 30))
+        (world.root / "deleted.png").unlink()
+        world.note("a.png", "deleted.png")
+        world.drain.run()
+
+    world.encoder.before = meanwhile
+    world.sync()
+    assert set(world.stored()) == {"a.png", "deleted.png"}, "the sync did write last"
+    assert world.changes.backlog() == Backlog(0, 0.0), "both were looked at"
+    world.drain.run()
+    assert set(world.rows()) == {"a.png", "deleted.png"}, "not while it runs"
+
+    end_job(world)
+    world.drain.run()
+
+    assert set(world.stored()) == {"a.png"}
+    assert world.rows() == {}
+    assert world.sync().summary() == "1 unchanged"
+
+
+def test_who_waits_hears_of_it(world):
+    world.draw("a.png")
+    world.note("a.png", source=Source.UPLOAD)
+    assert not world.changes.wait("a.png", Deadline.within(0))
+
+    world.drain.run()
+
+    assert world.changes.wait("a.png", Deadline.within(0))
+
+
+def test_who_waits_hears_of_it_while_a_sync_runs(world):
+    world.draw("a.png")
+    world.note("a.png", source=Source.UPLOAD)
+    start_job(world)
+
+    world.drain.run()
+
+    assert world.changes.wait("a.png", Deadline.within(0))
+
+
+def test_the_backlog_is_measured(world):
+    world.draw("a.png")
+    world.note("a.png")
+    backlog = world.changes.backlog()
+    assert backlog.waiting == 1
+    assert abs(time.time() - backlog.oldest_at) < 60
+    world.note("a.png")
+    assert world.changes.backlog().oldest_at == backlog.oldest_at, "the oldest notice counts"
+    world.drain.run()
+    assert world.metrics.registry.get_sample_value("ml_api_changes_waiting") == 0
+
+
+def test_uploads_come_first(world):
+    for key in ("event.png", "upload.png"):
+        world.draw(key)
+    world.note("event.png", source=Source.EVENT)
+    world.note("upload.png", source=Source.UPLOAD)
+
+    assert [change.key for change in world.changes.claim(10)] == ["upload.png", "event.png"]
+
+
+def test_names_that_no_database_holds_are_left_out(world):
+    assert world.note("a\0b.png", os.fsdecode(b"\xff.png"), "a.png") == 1
+    assert world.rows().keys() == {"a.png"}
+
+
+def test_an_announced_key_is_looked_at_though_nobody_says_more(world):
+    """The process died between the write and the notice."""
+    dies = world.changes.around("a.png")
+    dies.__enter__()
+    world.draw("a.png")
+    world.drain.run()
+    assert world.stored() == {}
+    world.changes.release()
+
+    world.drain.run()
+
+    assert set(world.stored()) == {"a.png"}
