@@ -4,7 +4,7 @@ import re
 import stat
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ml_api.browsers import listed
 from ml_api.reverse_proxies import networks
@@ -85,7 +85,7 @@ def corpus(value: Path | str) -> Path | str:
     if not separator:
         return folder(Path(address))
     if scheme == "file":
-        return folder(Path(rest))
+        return folder(Path(unquote(rest)))
     if "::" in address:
         raise ValueError("URLs of several file systems (::) are not supported; name a folder or one URL such as s3://bucket/prefix")
     if not rest.strip("/"):

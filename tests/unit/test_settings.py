@@ -157,6 +157,36 @@ def test_a_tilde_is_the_home_folder_in_every_path(tmp_path, monkeypatch):
     assert settings.milvus_tls_ca == tmp_path / "ca.pem"
 
 
+@pytest.mark.parametrize(
+    "url", ["s3://photos", "s3://photos/shop 1/2026", "memory://corpus", "gs://photos/x", "az://c@account.dfs/x"]
+)
+def test_a_corpus_may_be_a_url(url):
+    assert load_settings({"ML_API_CORPUS": url}).corpus == url
+    assert load_settings({"ML_API_CORPUS": f"{url}/"}).corpus == url
+
+
+def test_a_file_url_is_the_folder(tmp_path):
+    (tmp_path / "my pictures").mkdir()
+    assert load_settings({"ML_API_CORPUS": f"file://{tmp_path}/my%20pictures"}).corpus == tmp_path / "my pictures"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("s3://", "names no bucket; write s3://bucket"),
+        ("simplecache::s3://photos", "URLs of several file systems (::) are not supported"),
+        ("s3://key:hunter2@photos/x", "must not hold credentials"),
+        ("s3:/photos", "is not a folder"),
+        ("file:///no/such/folder", "is not a folder"),
+    ],
+)
+def test_a_url_that_cannot_be_a_corpus_is_refused_without_showing_its_password(url, words):
+    [problem] = problems_of({"ML_API_CORPUS": url})
+    assert problem.startswith("ML_API_CORPUS: ")
+    assert words in problem
+    assert "hunter2" not in problem
+
+
 def test_a_home_folder_that_cannot_be_told_is_named():
     [problem] = problems_of({"ML_API_DATA_DIR": "~nobody-of-this-name/data"})
     assert "~nobody-of-this-name/data" in problem

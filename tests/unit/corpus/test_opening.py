@@ -3,6 +3,7 @@
 import builtins
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,8 @@ from ml_api.corpus.bucket import open_objects
 from ml_api.corpus.bucket.filesystem import FilesystemObjects
 from ml_api.corpus.bucket.s3 import S3Objects
 from ml_api.errors import ConfigError
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +35,13 @@ def test_an_s3_url_names_a_bucket_and_a_prefix(url, root, key, object_key):
 def test_anonymous_access_is_asked_for_by_the_librarys_variable_and_writes_nothing():
     code = "from ml_api.corpus.bucket import open_objects; print(open_objects('s3://bucket').writable)"
     found = subprocess.run(
-        [sys.executable, "-c", code], env={"FSSPEC_S3_ANON": "true"}, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={"FSSPEC_S3_ANON": "true"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     assert found.stdout == "False\n"
 

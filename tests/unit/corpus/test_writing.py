@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,8 @@ from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.writing import ABANDONED_S, UNFINISHED
 from ml_api.errors import CorpusReadOnly, InsufficientStorage, InvalidKey, NotFound
 from tests.unprivileged import open_folder, without_privileges
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -226,7 +229,7 @@ except InsufficientStorage:
     print("no room")
 """
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 1000
-    done = subprocess.run([sys.executable, "-c", code, str(root)], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, str(root)], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "no room\n"
     assert names(root) == []
 
@@ -256,7 +259,7 @@ while True:
     print(number, flush=True)
 """
     for _ in range(5):
-        process = subprocess.Popen([sys.executable, "-c", code, str(root)], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen([sys.executable, "-c", code, str(root)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         try:
             for _ in range(3):
                 process.stdout.readline()
