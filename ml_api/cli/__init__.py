@@ -86,12 +86,8 @@ def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit
             from ml_api.cli.keys import keys
 
             return keys(settings, options)
-        case "duplicates":
-            from ml_api.cli.duplicates import duplicates
-            from ml_api.duplicates import Thresholds
-
-            thresholds = Thresholds(options.near_bits, options.near_similarity, options.similarity)
-            return duplicates(settings, thresholds, as_json=options.json)
+        case "evaluate" | "duplicates":
+            return _look_at(settings, options)
     return _write_triton_repository(settings, options.dir.expanduser())
 
 
@@ -130,6 +126,19 @@ def _transfer(settings: Settings, options: Options) -> Exit:
     if options.command == "import":
         return import_(settings, file, options.model_id)
     return extract(settings, file) if options.command == "extract" else export(settings, file)
+
+
+def _look_at(settings: Settings, options: Options) -> Exit:
+    """What is indexed."""
+    if options.command == "evaluate":
+        from ml_api.cli.evaluate import evaluate_recall
+
+        return evaluate_recall(settings, options.queries, options.k, options.plot)
+    from ml_api.cli.duplicates import duplicates
+    from ml_api.duplicates import Thresholds
+
+    thresholds = Thresholds(options.near_bits, options.near_similarity, options.similarity)
+    return duplicates(settings, thresholds, as_json=options.json)
 
 
 def _write_triton_repository(settings: Settings, folder: Path) -> Exit:

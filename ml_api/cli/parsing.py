@@ -28,6 +28,7 @@ ARGUMENTS = {
     "extract": " FILE [DIR]",
     "export": " FILE",
     "import": " FILE",
+    "evaluate": " recall",
     "keys": " create NAME | list | revoke ID",
 }
 """What a command takes beside options, for its usage."""
@@ -61,6 +62,8 @@ class Number:
         return number
 
 
+QUERIES = Number("queries", 2, 10_000, 100, "stored images to search for, drawn at random")
+NEIGHBOURS = Number("k", 1, 1000, 10, "how many of the nearest are compared")
 THRESHOLDS = (
     Number("near-bits", 0, 63, 8, "near: most bits, of 63, in which the perceptual hashes differ"),
     Number("near-similarity", -1, 1, 0.55, "near: least cosine of the embeddings; depends on the model"),
@@ -165,6 +168,11 @@ def _parser() -> argparse.ArgumentParser:
     duplicates.add_argument("--json", action="store_true", help="one JSON object a group and line")
     for threshold in THRESHOLDS:
         duplicates.add_argument(f"--{threshold.name}", metavar="N", type=threshold, default=threshold.default, help=threshold.help)
+    evaluate = command("evaluate", "measure recall and time of the index against exact search, at several search parameters")
+    evaluate.add_argument("what", choices=("recall",), help="what to measure")
+    evaluate.add_argument("--queries", metavar="N", type=QUERIES, default=QUERIES.default, help=QUERIES.help)
+    evaluate.add_argument("--k", metavar="N", type=NEIGHBOURS, default=NEIGHBOURS.default, help=NEIGHBOURS.help)
+    evaluate.add_argument("--plot", metavar="FILE", type=Path, help="draw it, too (.png, .svg, .pdf); needs matplotlib")
     repository = command("triton-repository", "write the model repository for a Triton server")
     repository.add_argument("dir", type=Path, metavar="DIR", help="the folder that Triton is started with (--model-repository)")
     for table in TABLES:

@@ -106,6 +106,13 @@ def test_thresholds_of_duplicates_have_one_default():
     assert (options.near_bits, options.near_similarity, options.similarity) == (3, 0.55, 0.5)
 
 
+def test_an_evaluation_says_what_it_measures(capsys):
+    options, _, problems = parse(["evaluate", "recall", "--queries", "20", "--k", "5", "--plot", "x.svg"])
+    assert (options.queries, options.k, str(options.plot), problems) == (20, 5, "x.svg", [])
+    with pytest.raises(SystemExit):
+        parse(["evaluate", "speed"])
+
+
 @pytest.mark.parametrize("text", ["2", "nan", "x", "-1.1"])
 def test_a_threshold_out_of_bounds_is_refused_with_them(text, capsys):
     with pytest.raises(SystemExit):

@@ -1,0 +1,68 @@
+"""The command `evaluate recall`: what the index finds of the exact answer, and in what time, as a table and a plot."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ml_api.cli.exits import Exit
+from ml_api.errors import ConfigError
+from ml_api.evaluation import EFFORTS, Measured, recall_of, sample
+from ml_api.settings import Settings, environment_name
+
+_log = logging.getLogger(__name__)
+
+
+def evaluate_recall(settings: Settings, queries: int, k: int, plot: Path | None) -> Exit:
+    """Raises ConfigError, Unavailable."""
+    from ml_api.services import open_store
+
+    pyplot = _pyplot() if plot is not None else None
+    name, efforts = EFFORTS.get(settings.index, ("", ()))
+    with open_store(settings) as store:
+        ids, vectors = sample(store, queries)
+        if len(ids) <= 1:
+            raise ConfigError("fewer than two images are indexed: there is nothing to compare")
+        _log.info("%d images of the collection are searched for, each without itself", len(ids))
+        print(f"{name or 'search':>12} {f'recall@{k}':>10} {'ms':>9}")  # noqa: T201 - the output
+        rows = []
+        for row in recall_of(store, ids, vectors, efforts, k):
+            rows.append(row)
+            label = "exact" if row.effort is None else row.effort
+            print(f"{label:>12} {row.recall:>10.4f} {row.ms:>9.1f}", flush=True)  # noqa: T201 - the output
+    if name:
+        setting = environment_name({"ef": "hnsw_ef", "nprobe": "ivf_nprobe", "search_list": "diskann_search_list"}[name])
+        _log.info("%s sets %s of the index %s", setting, name, settings.index)
+    if plot is not None:
+        _draw(pyplot, plot, rows, name, k)
+    return Exit.DONE
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib as mpl
+
+        mpl.use("Agg")
+        from matplotlib import pyplot as plt
+    except ModuleNotFoundError as exc:
+        raise ConfigError("--plot: matplotlib is not installed: pip install -r requirements-bench.txt -c constraints.txt") from exc
+    return plt
+
+
+def _draw(pyplot: Any, path: Path, rows: Sequence[Measured], name: str, k: int) -> None:
+    figure, axis = pyplot.subplots(figsize=(7, 4.5))
+    exact, *index = rows
+    axis.plot([row.ms for row in index], [row.recall for row in index], marker="o", label="index")
+    for row in index:
+        axis.annotate(f"{name} {row.effort}", (row.ms, row.recall), textcoords="offset points", xytext=(6, -10), fontsize=8)
+    axis.plot([exact.ms], [exact.recall], marker="s", linestyle="", label="exact")
+    axis.set(xscale="log", xlabel="ms a search (median)", ylabel=f"recall@{k}", title="recall and time of the index")
+    axis.legend(frameon=False)
+    figure.tight_layout()
+    try:
+        figure.savefig(path, dpi=130)
+    except ValueError as exc:  # an ending that it does not know
+        raise ConfigError(f"--plot: {path} must end in .png, .svg or .pdf") from exc
+    finally:
+        pyplot.close(figure)
+    _log.info("wrote %s", path)

@@ -1,0 +1,88 @@
+"""How much of the exact answer the index finds, and in what time, at several values of its search parameter."""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from time import perf_counter
+from typing import Final
+
+import numpy as np
+
+from ml_api.records import Hit, Vectors
+from ml_api.vectors.base import SearchOptions, VectorStore
+
+AT_ONCE: Final = 16
+TIE: Final = 1e-5
+"""Scores so close to the last of the exact answer count as found: among equal ones the choice is free."""
+SEED: Final = 7
+
+EFFORTS: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
+    "HNSW": ("ef", (10, 16, 32, 64, 128, 256, 512)),
+    "IVF_FLAT": ("nprobe", (1, 2, 4, 8, 16, 32, 64, 128)),
+    "IVF_SQ8": ("nprobe", (1, 2, 4, 8, 16, 32, 64, 128)),
+    "IVF_PQ": ("nprobe", (1, 2, 4, 8, 16, 32, 64, 128)),
+    "SCANN": ("nprobe", (1, 2, 4, 8, 16, 32, 64, 128)),
+    "DISKANN": ("search_list", (16, 32, 64, 128, 256, 512)),
+}
+"""By index type its search parameter, as Milvus calls it, and the values that are tried. FLAT has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """`recall` is the share of the exact answers that were found; `ms` the median time of one search alone."""
+
+    effort: int | None
+    """None for the exact search."""
+    recall: float
+    ms: float
+
+
+def sample(store: VectorStore, number: int) -> tuple[list[str], Vectors]:
+    """Ids and vectors (n, dim) of stored images drawn at random, the same at every call. Raises Unavailable."""
+    chance, drawn = random.Random(SEED), list[str]()  # noqa: S311 - a sample, no secret
+    for seen, entry in enumerate(store.entries()):
+        if len(drawn) < number:
+            drawn.append(entry.id)
+        elif (place := chance.randrange(seen + 1)) < number:
+            drawn[place] = entry.id
+    vectors = store.vectors(drawn)
+    ids = [image_id for image_id in drawn if image_id in vectors]
+    return ids, np.stack([vectors[image_id] for image_id in ids]) if ids else np.empty((0, 0), dtype=np.float32)
+
+
+def recall_of(store: VectorStore, ids: Sequence[str], queries: Vectors, efforts: Sequence[int], k: int) -> Iterator[Measured]:
+    """The exact search first, then the index at each effort. The images themselves are no answers. Raises Unavailable."""
+
+    def found(options: SearchOptions) -> list[list[Hit]]:
+        hits = [some for rows in _parts(queries) for some in store.search(rows, options)]
+        return [[hit for hit in some if hit.record.id != image_id][:k] for image_id, some in zip(ids, hits, strict=True)]
+
+    exactly = SearchOptions(k + 1, exact=True)
+    exact = found(exactly)
+    # An exact search may take seconds: a few tell its time.
+    yield Measured(None, 1.0, _median_ms(partial(store.search, options=exactly), queries[:3]))
+    for effort in efforts:
+        options = SearchOptions(k + 1, effort=effort)
+        share = [_share(some, best) for some, best in zip(found(options), exact, strict=True) if best]
+        time_ms = _median_ms(partial(store.search, options=options), queries)
+        yield Measured(effort, sum(share) / len(share) if share else 1.0, time_ms)
+
+
+def _share(found: Sequence[Hit], exact: Sequence[Hit]) -> float:
+    least = exact[-1].score - TIE
+    return min(1.0, sum(hit.score >= least for hit in found) / len(exact))
+
+
+def _median_ms(search: Callable[[Vectors], object], queries: Vectors) -> float:
+    times = []
+    for row in range(len(queries)):
+        started = perf_counter()
+        search(queries[row : row + 1])
+        times.append(perf_counter() - started)
+    return 1000 * median(times)
+
+
+def _parts(queries: Vectors) -> Iterator[Vectors]:
+    return (queries[start : start + AT_ONCE] for start in range(0, len(queries), AT_ONCE))
