@@ -25,6 +25,8 @@ CLOSE_S: Final = 3.0
 """How long a stop waits for the batch under way."""
 PATIENCE_S: Final = 10.0
 """How long the end of a sync waits for a database that is away."""
+MOST_WAITING: Final = 100_000
+"""Files whose outcomes wait for the database: some 20 MB."""
 PLAN: Final = "plan"
 PLAN_LINES: Final = "plan_lines"
 """In the report of a dry run: what would be done, for programs and for people."""
@@ -108,8 +110,8 @@ class _JobRun:
         self._counts = (report.done, report.total)
 
     def write(self, files: Sequence[FileOutcome]) -> None:
-        """As a Report: at the next `tell`."""
-        self._named += files
+        """As a Report: at the next `tell`. While the database is away, more than MOST_WAITING are not kept."""
+        self._named += files[: max(0, MOST_WAITING - len(self._named))]
 
     def should_stop(self) -> bool:
         if time.monotonic() - self._told_at > TELL_EVERY_S:
