@@ -16,6 +16,7 @@ from ml_api.api import (
     address,
     authorization,
     duplicates,
+    events,
     images,
     observe,
     openapi,
@@ -61,7 +62,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     app.extensions[HEAD_CHECK] = behind_proxies(_without_answer(check_head))
     address.register(app)
     _compress(app)
-    of_images = (search.blueprint, images.blueprint, duplicates.blueprint, uploads.blueprint)
+    of_images = (search.blueprint, images.blueprint, duplicates.blueprint, uploads.blueprint, events.blueprint)
     for blueprint in (*of_images, sync.blueprint, status.blueprint, web.blueprint, session.blueprint):
         app.register_blueprint(blueprint)
     example_id = next((entry.id for entry in services.store.entries()), None)

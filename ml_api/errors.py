@@ -5,6 +5,7 @@
     │   ├── InvalidQuery        ... a search text or parameter
     │   ├── InvalidKey          ... a key under which no corpus keeps an image
     │   ├── InvalidMetadata     ... facts about an image that cannot be kept with it
+    │   ├── InvalidEvent        ... a notification that is none
     │   ├── InvalidImage        ... bytes that are not an image we can embed
     │   │   └── TooCostly       ... or one that takes too much time or memory to decode
     │   ├── TooLarge            ... more than a limit allows
@@ -65,6 +66,10 @@ class InvalidKey(InvalidInput):
 
 class InvalidMetadata(InvalidInput):
     code = "invalid-metadata"
+
+
+class InvalidEvent(InvalidInput):
+    code = "invalid-event"
 
 
 class InvalidImage(InvalidInput):

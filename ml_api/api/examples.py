@@ -7,7 +7,7 @@ from ml_api.api.problems import body_of
 from ml_api.api.schemas.duplicates import DuplicatesAnswer
 from ml_api.api.schemas.images import StoredImage
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncsAnswer
-from ml_api.api.schemas.uploads import RemovedImage, UploadedImage, UploadsAnswer
+from ml_api.api.schemas.uploads import EventsAnswer, RemovedImage, UploadedImage, UploadsAnswer
 from ml_api.records import image_id
 from ml_api.settings import Settings
 from ml_api.vocabulary import SyncOutcome
@@ -95,6 +95,7 @@ ANSWERS: dict[type, schemas.JsonObject] = {
     },
     UploadedImage: _UPLOADED,
     UploadsAnswer: {"results": [{"key": _UPLOADED["key"], "status": 202, "image": _UPLOADED, "problem": None}]},
+    EventsAnswer: {"accepted": 1, "ignored": 0},
     RemovedImage: {"id": DRAWN_ID, "key": _KEY, "state": "queued"},
     schemas.ModelAnswer: {
         "name": "demo model (small CLIP trained on drawn scenes)",
@@ -130,6 +131,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "missing-image": (400, "send exactly one file in the field 'image'; 0 came (fields sent: file)"),
     "invalid-id": (400, "an image id is 32 lower-case hex digits, as in the hits of a search"),
     "invalid-key": (400, "no image can have the key '../red.png': it has a part '.' or '..'"),
+    "invalid-event": (400, "a record has no s3.bucket.name and s3.object.key"),
     "invalid-metadata": (400, "metadata: is not valid JSON"),
     "corpus-read-only": (403, "the corpus cannot be changed: this service may only read it"),
     "insufficient-storage": (507, "no room is left in the corpus for 'uploads/red.png'; nothing was written"),

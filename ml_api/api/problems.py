@@ -26,6 +26,7 @@ STATUS: dict[type[MlApiError], int] = {
     errors.InvalidQuery: 400,
     errors.InvalidKey: 400,
     errors.InvalidMetadata: 400,
+    errors.InvalidEvent: 400,
     errors.InvalidImage: 422,
     errors.TooCostly: 422,
     errors.TooLarge: 413,

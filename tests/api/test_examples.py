@@ -13,7 +13,7 @@ from sqlalchemy import text
 from ml_api.access import Access, Scope
 from ml_api.access.keys import create
 from ml_api.api import EXTENSION, examples, openapi, schemas
-from ml_api.api.schemas.uploads import RemovedImage, UploadedImage, UploadsAnswer
+from ml_api.api.schemas.uploads import EventsAnswer, RemovedImage, UploadedImage, UploadsAnswer
 from ml_api.app import create_app
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.errors import CorpusUnavailable, InsufficientStorage, TooCostly, Unavailable
@@ -65,6 +65,7 @@ def test_an_example_of_an_answer_has_the_form_of_a_real_one(stand, model, addres
     [
         (UploadedImage, "PUT", PUT, lambda: {"data": picture()}),
         (UploadsAnswer, "POST", "/v1/images", lambda: {"data": {"image": (io.BytesIO(picture()), "a.png")}}),
+        (EventsAnswer, "POST", "/v1/events", lambda: {"json": {"Records": []}}),
         (RemovedImage, "DELETE", "/v1/images/{id}", dict),
     ],
 )
@@ -203,6 +204,7 @@ def uploaded_to(corpus_class):
 
 PROVOKED |= {
     "invalid-key": lambda stand: stand.client.put("/v1/images/by-key/../red.png", data=picture()),
+    "invalid-event": lambda stand: stand.client.post("/v1/events", json={"Records": [{}]}),
     "invalid-metadata": lambda stand: stand.client.put(
         PUT, data={"image": (io.BytesIO(picture()), "x.png"), "metadata": "{"}, content_type="multipart/form-data"
     ),
@@ -278,6 +280,7 @@ def test_operations_are_called_by_what_they_do(document):
     assert sorted(names) == [
         "cancel_sync",
         "delete_image",
+        "find_duplicates",
         "find_similar",
         "get_image",
         "get_image_content",
@@ -291,6 +294,7 @@ def test_operations_are_called_by_what_they_do(document):
         "list_sync_files",
         "list_syncs",
         "put_image",
+        "receive_events",
         "search_by_image",
         "search_by_text",
         "search_by_text_in_json",

@@ -11,7 +11,7 @@ from ml_api.api.schemas.base import whole as _whole
 from ml_api.api.schemas.duplicates import DuplicatesAnswer
 from ml_api.api.schemas.images import ID_PATTERN, ImageAnswer, StoredImage, cursor
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncRequest, SyncsAnswer
-from ml_api.api.schemas.uploads import RemovedImage, UploadedImage, UploadsAnswer
+from ml_api.api.schemas.uploads import EventsAnswer, RemovedImage, UploadedImage, UploadsAnswer
 from ml_api.vectors.base import MAX_KEY_BYTES
 
 MAX_LIMIT = 100
@@ -184,5 +184,6 @@ ANSWERS: tuple[type[_Answer], ...] = (
     UploadedImage,
     UploadsAnswer,
     RemovedImage,
+    EventsAnswer,
 )
 """What the OpenAPI document describes by name."""

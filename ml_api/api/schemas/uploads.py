@@ -1,4 +1,4 @@
-"""Uploads and deletions: what they may ask for, what they are answered."""
+"""Uploads, deletions and notifications: what they may ask for, what they are answered."""
 
 from typing import Annotated, Final, Literal
 
@@ -53,3 +53,8 @@ class UploadResult(Answer):
 
 class UploadsAnswer(Answer):
     results: Annotated[list[UploadResult], Field(description="One for each file, in their order.")]
+
+
+class EventsAnswer(Answer):
+    accepted: Annotated[int, Field(description="Notifications of this corpus, which are durable now.")]
+    ignored: Annotated[int, Field(description="Notifications about other buckets, prefixes or things.")]

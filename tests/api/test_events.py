@@ -1,0 +1,125 @@
+"""Notifications of buckets: read in every form, durable when they are answered, ignored if they are not of this corpus."""
+
+import json
+
+import pytest
+
+from ml_api.corpus.folder import FolderCorpus
+from ml_api.database import Database
+from ml_api.indexing.changes import Changes
+from tests.api.stand import assert_problem, picture
+
+CLOUD = {"specversion": "1.0", "id": "1", "type": "google.cloud.storage.object.v1.finalized"}
+GCS = {**CLOUD, "source": "//storage.googleapis.com/projects/_/buckets/photos", "subject": "objects/a b+c.png"}
+AZURE = {
+    **CLOUD,
+    "type": "Microsoft.Storage.BlobCreated",
+    "source": "/subscriptions/1/resourceGroups/r/providers/Microsoft.Storage/storageAccounts/s",
+    "subject": "/blobServices/default/containers/photos/blobs/a b+c.png",
+    "data": {"api": "PutBlob", "url": "https://s.blob.core.windows.net/photos/a%20b+c.png"},
+}
+BINARY = {"ce-specversion": "1.0", "ce-type": "x", "ce-source": "y"}
+
+
+class BucketLike(FolderCorpus):
+    """A folder that answers to the name of a bucket."""
+
+    def key_of(self, place):
+        return place.removeprefix("photos/") if place.startswith("photos/") else None
+
+
+class Unheard(Changes):
+    def on_notice(self, listener):
+        pass
+
+
+def record(key, bucket="photos", event="ObjectCreated:Put"):
+    return {"eventName": event, "s3": {"bucket": {"name": bucket}, "object": {"key": key, "sequencer": "0055AED6DCD90281E5"}}}
+
+
+@pytest.fixture
+def undrained(make_stand, tmp_path):
+    database = Database.open(str(tmp_path / "undrained.sqlite3"))
+    corpus = BucketLike(tmp_path / "corpus")
+    yield make_stand(corpus=corpus, database=database, changes=Unheard(database, corpus.location))
+    database.close()
+
+
+def post(stand, body, content_type="application/json", **headers):
+    data = body if isinstance(body, bytes) else json.dumps(body)
+    return stand.client.post("/v1/events", data=data, content_type=content_type, headers=headers)
+
+
+def keys(stand):
+    return sorted(change.key for change in stand.services.changes.claim(5000))
+
+
+def test_every_form_of_a_notification_is_read(undrained):
+    forms = [
+        ({"Records": [record("s3/a+b%2Bc.png")]}, "application/json", {}),
+        ({**GCS, "subject": "objects/gcs/a b+c.png"}, "application/cloudevents+json", {}),
+        ([{**AZURE, "subject": AZURE["subject"].replace("a b", "azure/a b")}], "application/cloudevents-batch+json", {}),
+        ({**CLOUD, "source": "minio", "data": record("minio/a+b%2Bc.png")}, "application/cloudevents+json", {}),
+        (
+            {"bucket": "photos", "name": "data/a b+c.png"},
+            "application/json",
+            {"ce-specversion": "1.0", "ce-type": "x", "ce-source": "y"},
+        ),
+    ]
+    for body, content_type, headers in forms:
+        response = post(undrained, body, content_type, **headers)
+        assert response.status_code == 200, response.get_data(as_text=True)
+        assert response.get_json() == {"accepted": 1, "ignored": 0}
+    assert keys(undrained) == [f"{place}/a b+c.png" for place in ("azure", "data", "gcs", "minio", "s3")]
+
+
+def test_what_is_not_ours_is_ignored(undrained):
+    records = [record("a.png", bucket="other"), record("b.png"), record("b.png", event="ObjectRemoved:Delete")]
+    assert post(undrained, {"Records": records}).get_json() == {"accepted": 2, "ignored": 1}
+    assert keys(undrained) == ["b.png"]
+    unrelated = {**CLOUD, "type": "com.example.order", "source": "/shop"}
+    assert post(undrained, unrelated, "application/cloudevents+json").get_json() == {"accepted": 0, "ignored": 1}
+    test = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "photos"}
+    assert post(undrained, test).get_json() == {"accepted": 0, "ignored": 1}
+
+
+def test_a_thousand_at_once_are_taken(undrained):
+    assert post(undrained, {"Records": [record(f"{number}.png") for number in range(1000)]}).get_json()["accepted"] == 1000
+    assert undrained.services.changes.backlog().waiting == 1000
+
+
+def test_the_index_follows(make_stand, tmp_path):
+    stand = make_stand(corpus=BucketLike(tmp_path / "corpus"))
+    (stand.root / "new.png").write_bytes(picture((250, 140, 20)))
+    (stand.root / "red.png").unlink()
+
+    post(stand, {"Records": [record("new.png"), record("red.png", event="ObjectRemoved:Delete"), record("never/was.png")]})
+
+    assert stand.client.get(f"/v1/images/{stand.id('new.png')}").status_code == 200
+    assert stand.client.get(f"/v1/images/{stand.id('red.png')}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "code"),
+    [
+        (b"{", "application/json", 400, "invalid-event"),
+        (b"[" * 100_000, "application/json", 400, "invalid-event"),
+        ([], "application/json", 400, "invalid-event"),
+        ({"Records": {}}, "application/json", 400, "invalid-event"),
+        ({"Records": [3]}, "application/json", 400, "invalid-event"),
+        ({"Records": [{"s3": {}}]}, "application/json", 400, "invalid-event"),
+        ({"Records": [record("a.png", bucket=3)]}, "application/json", 400, "invalid-event"),
+        ({"type": "x"}, "application/cloudevents+json", 400, "invalid-event"),
+        ({}, "application/cloudevents-batch+json", 400, "invalid-event"),
+        (b"x", "text/plain", 415, "unsupported-media-type"),
+    ],
+)
+def test_what_is_no_notification_is_refused(shared_stand, body, content_type, status, code):
+    assert_problem(post(shared_stand, body, content_type), status, code)
+
+
+def test_hostile_keys_change_nothing(shared_stand):
+    hostile = ["../../etc/passwd", "a\0.png", "%00.png", "%ff.png", "x" * 5000 + ".png", "", "\ud800.png"]
+    response = post(shared_stand, {"Records": [record(key) for key in hostile]})
+    assert response.status_code == 200
+    assert response.get_json()["ignored"] == len(hostile)
