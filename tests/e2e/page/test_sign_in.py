@@ -12,6 +12,7 @@ from ml_api.api.authorization import COOKIE
 from ml_api.database import Database
 from ml_api.embedding.fake import COLOURS
 from tests.e2e.page.stage import PER_COLOUR, SHOWN, picture, serving
+from tests.e2e.page.test_apidocs import opened
 from tests.e2e.page.test_own_image import choose
 
 START = 1_800_000_000.0
@@ -101,6 +102,16 @@ def test_a_session_that_ends_meanwhile_is_opened_anew_where_the_visitor_was(visi
     expect(dialog.get_by_role("alert")).to_have_text("the session is over; sign in again")
     sign_in(visit, keys[1]["search"])
     visit.expect_first("green")
+
+
+def test_swagger_ui_takes_a_key_by_its_button(visit, keys):
+    operation = opened(visit, "How much is stored, and how")
+    visit.page.get_by_role("button", name="Authorize").click()
+    visit.page.locator(".auth-container", has_text="bearer").get_by_role("textbox").fill(keys[1]["search"])
+    visit.page.locator(".auth-container", has_text="bearer").get_by_role("button", name="Apply credentials").click()
+    visit.page.get_by_role("button", name="Close").first.click()
+    operation.get_by_role("button", name="Execute").click()
+    expect(operation.locator(".live-responses-table .response-col_status").last).to_contain_text("200")
 
 
 def test_a_page_of_another_site_can_send_and_changes_nothing(context, server, caplog):
