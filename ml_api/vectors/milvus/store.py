@@ -31,12 +31,6 @@ IDS_AT_ONCE = 256
 
 ENTRIES_AT_ONCE = 5000
 
-SCANNED_AT_ONCE = 512
-"""Most whole records in one message of a server: with the longest keys and the largest metadata they fill half of it."""
-
-SCANNED_EMBEDDED = 5000
-"""Milvus Lite looks at every row for each page, so that its pages are large; its messages may be, too."""
-
 NO_IMAGE = "0" * schema.ID_CHARS
 
 _log = logging.getLogger(__name__)
@@ -162,8 +156,7 @@ class MilvusStore:
 
     def scan(self, after: str = "") -> Iterator[tuple[list[ImageRecord], Vectors]]:
         check_bounds(after, "")
-        at_once = SCANNED_EMBEDDED if self._opening.endpoint.embedded else SCANNED_AT_ONCE
-        for page in self._pages("scan", [*schema.RECORD_FIELDS, schema.VECTOR], at_once, after):
+        for page in self._whole_pages([*schema.RECORD_FIELDS, schema.VECTOR], after):
             yield [schema.record_of(row) for row in page], np.stack([schema.vector_of(row) for row in page])
 
     def count(self, deadline: Deadline | None = None) -> int:
@@ -209,6 +202,20 @@ class MilvusStore:
         while page := self._open_now().page(operation, fields, at_once, after, until=until):
             yield page
             after = str(page[-1]["id"])
+
+    def _whole_pages(self, fields: list[str], after: str) -> Iterator[list[schema.Row]]:
+        """Of a server, ids page by page and their rows by id.
+
+        It waits for its clock at each page (0.2-0.4 s), and so many whole rows could be too large for a message. Milvus Lite looks
+        at all its rows at each call, and has no such limit.
+        """
+        if self._opening.endpoint.embedded:
+            yield from self._pages("scan", fields, ENTRIES_AT_ONCE, after)
+            return
+        for page in self._pages("scan", ["id"], ENTRIES_AT_ONCE, after):
+            for ids in _batches([str(row["id"]) for row in page], IDS_AT_ONCE):
+                if rows := list(self._rows("scan", ids, fields, None)):  # none if they were deleted meanwhile
+                    yield sorted(rows, key=lambda row: str(row["id"]))
 
     def _rows(self, operation: str, ids: Sequence[str], fields: list[str], deadline: Deadline | None) -> Iterator[schema.Row]:
         self._open_now()
