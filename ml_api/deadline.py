@@ -1,6 +1,9 @@
 """The deadline of a request, passed along with it: every wait on its way is limited to the time left."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 from time import perf_counter
 
 from ml_api.errors import DeadlineExceeded
@@ -33,3 +36,15 @@ class Deadline:
 
     def exceeded(self) -> DeadlineExceeded:
         return DeadlineExceeded(f"the answer was not ready within {self.timeout_s:g} s")
+
+
+@contextmanager
+def held(lock: Lock, deadline: Deadline | None) -> Iterator[None]:
+    """Hold `lock`. Raises DeadlineExceeded if others hold it until the deadline."""
+    if not lock.acquire(timeout=-1 if deadline is None else deadline.left_s()):
+        assert deadline is not None
+        raise deadline.exceeded()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -47,6 +47,9 @@ class ImageRecord(Entry):
     indexed_at: float
     """Seconds since the epoch, UTC."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    edited: Mapping[str, str] = field(default_factory=dict)
+    """The fields of `metadata` that were set or removed over the API, each with a mark of what the corpus said of it then
+    (`indexing.edits`)."""
 
 
 @dataclass(frozen=True, slots=True)

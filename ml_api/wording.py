@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 
-def what_is_wrong(error: Any, model: type[BaseModel]) -> str:
+def what_is_wrong(error: Any, model: type[BaseModel]) -> str:  # noqa: PLR0911 - a table
     """`error` is one of `ValidationError.errors()` of `model`, about a field that `model` has."""
     context = error.get("ctx", {})
     match error["type"]:
@@ -23,6 +23,8 @@ def what_is_wrong(error: Any, model: type[BaseModel]) -> str:
             return "must not be empty"
         case "string_too_long":
             return f"must have at most {context['max_length']:,} characters"
+        case "dict_type":
+            return "must be an object"
         case "literal_error":
             return f"must be {context['expected']}"
         case _:

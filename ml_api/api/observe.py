@@ -102,7 +102,7 @@ def _route() -> str:
 def label_of_method(method: str) -> str:
     """There are few. HEAD is a GET that leaves out the body."""
     method = "GET" if method == "HEAD" else method
-    return method if method in {"GET", "POST", "PUT", "DELETE", "OPTIONS"} else "OTHER"
+    return method if method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} else "OTHER"
 
 
 def _access_line(route: str, status: int, seconds: float) -> dict[str, Any]:

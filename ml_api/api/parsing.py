@@ -28,6 +28,10 @@ REQUEST_TIMEOUT = "X-Request-Timeout"
 REQUEST_TIMEOUT_S = "REQUEST_TIMEOUT_S"
 """Where the application keeps its own bound."""
 
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+"""RFC 7396."""
+
 FILE_FIELD = "image"
 """Of a form."""
 
@@ -90,10 +94,14 @@ def problems_of_values(model: type[BaseModel], given: Mapping[str, str]) -> dict
     return {}
 
 
-def json_body(model: type[Model], *, max_bytes: int | None = None) -> Model:
-    """The JSON body as `model`. Its size is bounded before it is parsed: Python's lock is held for as long as that takes."""
-    if request.mimetype != "application/json":
-        raise UnsupportedMedia(f"the body is {request.mimetype or 'of no stated type'}; send application/json")
+def json_body(model: type[Model], *, max_bytes: int | None = None, also: str = JSON) -> Model:
+    """The JSON body as `model`, under its own content type or the one that it may `also` have.
+
+    Its size is bounded before it is parsed: Python's lock is held for as long as that takes.
+    """
+    if request.mimetype not in {JSON, also}:
+        right = " or ".join(sorted({JSON, also}))
+        raise UnsupportedMedia(f"the body is {request.mimetype or 'of no stated type'}; send {right}")
     data = request.get_data(cache=True)
     if not data:
         raise InvalidInput("the body is empty; send a JSON object", code="invalid-json")

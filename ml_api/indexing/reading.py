@@ -14,6 +14,7 @@ from ml_api.corpus.base import Corpus
 from ml_api.embedding.base import Prepared, Preprocessor
 from ml_api.errors import CorpusUnavailable, InvalidInput, MlApiError, NotFound, Overloaded
 from ml_api.images import Decoder
+from ml_api.indexing.edits import carried
 from ml_api.indexing.tasks import Reason, Task
 from ml_api.records import Entry, ImageRecord, image_id
 from ml_api.vocabulary import ReasonCode
@@ -42,18 +43,20 @@ class Known:
     phash: str
     """Of the picture: that of `source`, or made now if that has none."""
 
-    def record(self, source: ImageRecord) -> ImageRecord:
-        """The record of `source`, as that of this file."""
+    def record(self, source: ImageRecord, *, moved: bool) -> ImageRecord:
+        """The record of `source`, as that of this file; with what was edited there only if it `moved` here."""
         task = self.task
-        return replace(
+        new = replace(
             source,
             id=image_id(task.key),
             key=task.key,
             version=task.version,
             metadata=task.metadata,
+            edited=task.edited,
             indexed_at=time.time(),
             phash=self.phash,
         )
+        return carried(new, source) if moved else new
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ class FileReader:
             height=decoded.height,
             indexed_at=time.time(),
             metadata=task.metadata,
+            edited=task.edited,
             phash=decoded.phash,
         )
         return Fresh(task, record, self._preprocessor.prepare_image(decoded.pixels))

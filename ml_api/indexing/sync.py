@@ -5,7 +5,7 @@ one written. Every step is an upsert or a delete by id, and removals come last: 
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from contextvars import copy_context
@@ -17,6 +17,7 @@ from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.images import Decoder
 from ml_api.indexing import guard
 from ml_api.indexing.account import Account, Progress
+from ml_api.indexing.edits import as_read, store_over
 from ml_api.indexing.embedding import EmbeddedFiles, FileEmbedder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.guard import Consent
@@ -27,7 +28,7 @@ from ml_api.indexing.report import NOBODY, FileOutcome, Report, SyncReport
 from ml_api.indexing.tasks import AT_ONCE, LEAVING, Fate, Reason, Task, batches
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncMetrics
-from ml_api.records import Entry, ImageRecord, Vectors
+from ml_api.records import ImageRecord, Vectors
 from ml_api.vectors.base import VectorStore
 from ml_api.vocabulary import ReasonCode, SyncOutcome, SyncStage
 
@@ -170,20 +171,11 @@ class _Run:
         """Last of all: until here every vector that a moved file takes over is still stored."""
         with self._measured.stage(SyncStage.REMOVE):
             for leaving in batches(self._ledger.entries(*LEAVING), AT_ONCE):
-                still = self._as_planned([entry for _, entry in leaving])
+                still = as_read(self._store, [entry for _, entry in leaving])
                 self._store.delete([entry.id for entry in still])
                 removed = (entry.key for fate, entry in leaving if fate is Fate.REMOVED)
                 self._account.add(FileOutcome(key, SyncOutcome.REMOVED) for key in removed)
             self._store.flush()
-
-    def _as_planned(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Without those that were written since the plan was made: they stay."""
-        stored = self._store.get([entry.id for entry in entries])
-        return [
-            entry
-            for entry in entries
-            if (now := stored.get(entry.id)) is None or (now.version, now.digest) == (entry.version, entry.digest)
-        ]
 
     def _take(self, result: Fresh | Known | Unusable) -> None:
         match result:
@@ -229,19 +221,20 @@ class _Run:
         if there:
             rows = np.stack([vectors[file.source.id] for file in there])
             outcomes = [self._outcome(file, records[file.source.id]) for file in there]
-            self._write(writer, [file.record(records[file.source.id]) for file in there], rows, outcomes)
+            became = zip(there, outcomes, strict=True)
+            new = [file.record(records[file.source.id], moved=how.outcome is SyncOutcome.MOVED) for file, how in became]
+            self._write(writer, new, rows, outcomes)
 
     def _outcome(self, file: Known, source: ImageRecord) -> FileOutcome:
         """Equal bytes under the same key are the same image; a removed entry's bytes under a new key have moved, once."""
-        key = file.task.key
         if file.task.stored is not None:
-            same = file.source.id == file.task.stored.id and source.metadata == file.task.metadata
-            return FileOutcome(key, SyncOutcome.UNCHANGED if same else SyncOutcome.REPLACED)
+            same = file.source.id == file.task.stored.id and source.metadata == file.record(source, moved=True).metadata
+            return FileOutcome(file.task.key, SyncOutcome.UNCHANGED if same else SyncOutcome.REPLACED)
         before = self._ledger.move(file.source.digest)
         if before is not None:
             self._account.report.total -= 1  # one file, though it was both a task and a removal
-            return FileOutcome(key, SyncOutcome.MOVED, reason=f"was {before}")
-        return FileOutcome(key, SyncOutcome.DUPLICATE, reason=f"has the bytes of {file.source.key}")
+            return FileOutcome(file.task.key, SyncOutcome.MOVED, reason=f"was {before}")
+        return FileOutcome(file.task.key, SyncOutcome.DUPLICATE, reason=f"has the bytes of {file.source.key}")
 
     def _write(self, writer: Executor, records: list[ImageRecord], vectors: Vectors, outcomes: list[FileOutcome]) -> None:
         """Start writing a batch, once the one before it is written: a failure shows before more work is done."""
@@ -249,7 +242,7 @@ class _Run:
 
         def write() -> None:
             with self._measured.stage(SyncStage.WRITE):
-                self._store.upsert(records, vectors)
+                store_over(self._store, records, vectors)
 
         self._written = writer.submit(copy_context().run, write), outcomes
 

@@ -1,7 +1,7 @@
 """What a plan is made of: files to read, files that are known to fail, and what becomes of each image in the store."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
 from typing import Any, Final, TypeVar
@@ -54,6 +54,8 @@ class Task:
     stored: Entry | None
     file_version: str
     """The version of the bytes, without the metadata's part."""
+    edited: Mapping[str, str] = field(default_factory=dict)
+    """Of `metadata`, what came with an upload; as in ImageRecord."""
 
 
 def batches(things: Iterable[_T], size: int) -> Iterator[list[_T]]:

@@ -1,6 +1,7 @@
 """The contract of a vector store, kept by every implementation and checked by one suite (`tests/contracts/`)."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -112,6 +113,13 @@ class VectorStore(Protocol):
         Raises InvalidInput, before anything is written, for a key over MAX_KEY_BYTES and for metadata that are not JSON or over
         MAX_METADATA_BYTES. Of several records with one id the last counts. Durable against the death of the process when it
         returns; after StoreUnavailable part of it may be written, and the same call again completes it.
+        """
+        ...
+
+    def exclusive(self, deadline: Deadline | None = None) -> AbstractContextManager[None]:
+        """Held by who writes records that depend on those it has read, such as an edit: one at a time in this process.
+
+        Raises DeadlineExceeded. Writes that are made without are not kept out.
         """
         ...
 

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -167,6 +167,9 @@ class CoalescingStore:
 
     def upsert(self, records: Sequence[ImageRecord], vectors: Vectors) -> None:
         self._inner.upsert(records, vectors)
+
+    def exclusive(self, deadline: Deadline | None = None) -> AbstractContextManager[None]:
+        return self._inner.exclusive(deadline)
 
     def delete(self, ids: Sequence[str]) -> None:
         self._inner.delete(ids)

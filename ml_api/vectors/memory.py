@@ -2,17 +2,26 @@
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from ml_api.deadline import Deadline
+from ml_api.deadline import Deadline, held
 from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.records import Entry, Hit, ImageRecord, Vectors
 from ml_api.vectors.base import MAX_WINDOW, Metric, SearchOptions
 from ml_api.vectors.scoring import scores
-from ml_api.vectors.validation import check_bounds, check_page, check_records, check_vectors, distinct_digests, distinct_ids
+from ml_api.vectors.validation import (
+    check_bounds,
+    check_page,
+    check_records,
+    check_vectors,
+    distinct_digests,
+    distinct_ids,
+    split_metadata,
+)
 
 SCANNED_AT_ONCE = 1000
 
@@ -25,6 +34,7 @@ class MemoryStore:
     def __init__(self, metric: Metric = "COSINE") -> None:
         self._metric = metric
         self._lock = threading.Lock()
+        self._exclusive = threading.Lock()
         self._model: tuple[str, int] | None = None
         self._records: dict[str, ImageRecord] = {}
         self._vectors: dict[str, npt.NDArray[np.float32]] = {}
@@ -41,9 +51,13 @@ class MemoryStore:
     def upsert(self, records: Sequence[ImageRecord], vectors: Vectors) -> None:
         metadata = check_records(records, vectors, self._dim)
         with self._lock:
-            for record, plain, vector in zip(records, metadata, vectors, strict=True):
-                self._records[record.id] = replace(record, metadata=plain)
+            for record, stored, vector in zip(records, metadata, vectors, strict=True):
+                plain, edited = split_metadata(stored)
+                self._records[record.id] = replace(record, metadata=plain, edited=edited)
                 self._vectors[record.id] = np.array(vector, dtype=np.float32)
+
+    def exclusive(self, deadline: Deadline | None = None) -> AbstractContextManager[None]:
+        return held(self._exclusive, deadline)
 
     def delete(self, ids: Sequence[str]) -> None:
         _ = self._dim

@@ -19,6 +19,12 @@ MAX_HASH_BYTES = 32
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _HASH = re.compile(r"([0-9a-f]{16})?")
 
+EDITED = "$edited"
+"""The field of stored metadata that holds `ImageRecord.edited`: collections that exist need no other schema."""
+
+MAX_METADATA_DEPTH = 64
+"""Levels of nested objects and lists. pydantic writes 255."""
+
 
 def distinct_ids(ids: Sequence[str]) -> list[str]:
     """Without repetitions. Raises ValueError for an id that is not 32 hex digits: ids become part of Milvus expressions."""
@@ -55,7 +61,7 @@ def check_vectors(vectors: Vectors, dim: int) -> None:
 
 
 def check_records(records: Sequence[ImageRecord], vectors: Vectors, dim: int) -> list[Mapping[str, Any]]:
-    """The records' metadata as JSON gives them back. Raises ValueError and, for what a client chose, InvalidInput."""
+    """The records' metadata as they are stored (`split_metadata`). Raises ValueError and, for what a client chose, InvalidInput."""
     if len(records) != len(vectors):
         raise ValueError(f"{len(records)} records with {len(vectors)} vectors")
     check_vectors(vectors, dim)
@@ -66,7 +72,7 @@ def check_records(records: Sequence[ImageRecord], vectors: Vectors, dim: int) ->
         if not _HASH.fullmatch(record.phash):
             raise InvalidInput(f"the perceptual hash of {record.key!r} is not 16 hex digits")
         _check_key(record.key)
-    return [plain_metadata(record.key, record.metadata) for record in records]
+    return [plain_metadata(record.key, record.metadata, record.edited) for record in records]
 
 
 def _check_key(key: str) -> None:
@@ -78,24 +84,46 @@ def _check_key(key: str) -> None:
         raise InvalidInput(f"the key {key[:80]!r}… has {size} bytes; at most {MAX_KEY_BYTES} are allowed")
 
 
-def plain_metadata(key: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+def plain_metadata(key: str, given: Mapping[str, Any], edited: Mapping[str, str] | None = None) -> Mapping[str, Any]:
     """Metadata through JSON and back: one meaning in every store, no NaN, no integers that 64 bits cannot hold.
 
-    Raises InvalidMetadata.
+    `edited`, if there is any, travels in a field of its own, which `split_metadata` takes out. Raises InvalidMetadata.
     """
+    if isinstance(given, Mapping) and EDITED in given:
+        raise _invalid(key, f"must not have a field {EDITED!r}, which is ours")
     try:
-        text = json.dumps(given, allow_nan=False, ensure_ascii=False)
+        text = json.dumps({**given, EDITED: dict(edited)} if edited else given, allow_nan=False, ensure_ascii=False)
         size = len(text.encode())
         metadata = json.loads(text, parse_int=_int64)
     except (TypeError, ValueError, RecursionError):
-        raise InvalidMetadata(
-            f"the metadata of {key!r} are not plain JSON: only text, finite numbers, true, false, null, lists and objects"
-        ) from None
+        raise _invalid(key, "are not plain JSON: only text, finite numbers, true, false, null, lists and objects") from None
     if size > MAX_METADATA_BYTES:
-        raise InvalidMetadata(f"the metadata of {key!r} have {size} bytes of JSON; at most {MAX_METADATA_BYTES} are allowed")
+        raise _invalid(key, f"have {size} bytes of JSON; at most {MAX_METADATA_BYTES} are allowed")
     if not isinstance(metadata, dict):
-        raise InvalidMetadata(f"the metadata of {key!r} must be an object")
+        raise _invalid(key, "must be an object")
+    if text.count("{") + text.count("[") > MAX_METADATA_DEPTH and _depth(metadata) > MAX_METADATA_DEPTH:
+        raise _invalid(key, f"are nested more than {MAX_METADATA_DEPTH} levels deep")
     return metadata
+
+
+def split_metadata(stored: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    """The metadata of an image, and which of them were edited."""
+    if EDITED not in stored:
+        return stored, {}
+    return {name: value for name, value in stored.items() if name != EDITED}, stored[EDITED]
+
+
+def _invalid(key: str, what: str) -> InvalidMetadata:
+    return InvalidMetadata(f"the metadata of {ascii(key)[:200]} {what}")
+
+
+def _depth(value: Any) -> int:
+    """Of objects and lists; 0 for others. Level by level, as a value may be nested deeper than Python recurs."""
+    depth, level = 0, [value]
+    while level := [one for one in level if isinstance(one, dict | list)]:
+        depth += 1
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+    return depth
 
 
 def _int64(digits: str) -> int:

@@ -1,5 +1,6 @@
 """What every VectorStore does, on each implementation."""
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -48,6 +49,35 @@ def test_a_stored_record_comes_back_as_it_was(store):
     stored = record("dogs/rex.jpg", width=123, height=45_678, metadata={"price": 9.5, "tags": ["red", "ü"], "deep": {"n": None}})
     store.upsert([stored], axis(0))
     assert store.get([stored.id]) == {stored.id: stored}
+
+
+def test_what_was_edited_comes_back_beside_the_metadata(store):
+    edited = record("a.jpg", metadata={"price": 1, "tag": "x"}, edited={"price": "0123456789abcdef", "gone": "", "ü": ""})
+    store.upsert([edited], axis(0))
+    assert store.get([edited.id]) == {edited.id: edited}
+    [[hit]] = store.search(axis(0), SearchOptions(1))
+    assert hit.record == edited
+    store.upsert([replace(edited, edited={})], axis(0))
+    assert store.get([edited.id])[edited.id].edited == {}
+
+
+def test_metadata_have_room_beside_what_was_edited(store):
+    edited = {f"field {number}": "0123456789abcdef" for number in range(100)}
+    most = MAX_METADATA_BYTES - len(json.dumps({"x": "", "$edited": edited}).encode())
+    fits = record("a.jpg", metadata={"x": "y" * most}, edited=edited)
+    store.upsert([fits], axis(0))
+    assert store.get([fits.id]) == {fits.id: fits}
+    with pytest.raises(InvalidInput, match="bytes of JSON"):
+        store.upsert([replace(fits, metadata={"x": "y" * (most + 1)})], axis(0))
+
+
+def test_only_one_at_a_time_reads_and_writes_back(store):
+    with store.exclusive(), ThreadPoolExecutor(1) as pool:
+        second = pool.submit(lambda: store.exclusive(Deadline.within(0.01)).__enter__())
+        with pytest.raises(DeadlineExceeded):
+            second.result()
+    with store.exclusive(Deadline.within(60)):
+        store.upsert([record("a.jpg")], axis(0))
 
 
 def test_a_stored_vector_comes_back_exactly(store):

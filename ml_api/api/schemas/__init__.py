@@ -12,7 +12,7 @@ from ml_api.api.schemas.duplicates import DuplicatesAnswer
 from ml_api.api.schemas.images import ID_PATTERN, ImageAnswer, StoredImage, cursor
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncRequest, SyncsAnswer
 from ml_api.api.schemas.uploads import EventsAnswer, RemovedImage, UploadedImage, UploadsAnswer
-from ml_api.vectors.base import MAX_KEY_BYTES
+from ml_api.vectors.base import MAX_KEY_BYTES, MAX_METADATA_BYTES
 
 MAX_LIMIT = 100
 MAX_OFFSET = 10_000
@@ -21,6 +21,9 @@ MAX_LISTED = 1000
 MAX_QUERY_CHARS = 1000
 TEXT_BODY_BYTES = 64 * 1024
 """Of a search by text as JSON: five times the longest text, each character of it escaped."""
+
+PATCH_BODY_BYTES = 6 * MAX_METADATA_BYTES
+"""Of a patch of metadata: the largest, each character of it escaped."""
 
 RED_SQUARE = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFUlEQVR42mM8oaHBgA0wMeAAg1MCAOA4ASjhBhuDAAAAAElFTkSuQmCC"
@@ -106,6 +109,16 @@ class ListParameters(_Request):
     ] = ""
 
 
+class ImagePatch(_Request):
+    metadata: Annotated[
+        JsonObject | None,
+        Field(
+            description="A merge patch (RFC 7396): fields to set, null for those to remove; null for the object removes all.",
+            examples=[{"price": 49.95, "tags": ["red", "sale"], "old": None}],
+        ),
+    ]
+
+
 class HitAnswer(ImageAnswer):
     score: Annotated[float, Field(description="Similarity in the collection's metric; higher is closer.")]
 
@@ -167,7 +180,7 @@ class ReadyAnswer(_Answer):
     ]
 
 
-REQUESTS: tuple[type[_Request], ...] = (TextQuery, ImageQuery, SyncRequest)
+REQUESTS: tuple[type[_Request], ...] = (TextQuery, ImageQuery, ImagePatch, SyncRequest)
 ANSWERS: tuple[type[_Answer], ...] = (
     SearchAnswer,
     StoredImage,

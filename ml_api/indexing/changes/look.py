@@ -8,6 +8,7 @@ from ml_api.corpus.base import Corpus, CorpusFile
 from ml_api.corpus.metadata import Metadata
 from ml_api.errors import CorpusUnavailable, InvalidMetadata, NotFound
 from ml_api.indexing.changes.waiting import Change, Source
+from ml_api.indexing.edits import carried, edit
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.plan import version_of
 from ml_api.indexing.reading import FileReader, Fresh, Known, Unusable
@@ -73,8 +74,8 @@ class Look:
             return Unread(exc.detail)
         file = CorpusFile(change.key, version)
         told = self._told(change.key)
-        given = told | dict(change.facts) if change.facts is not None else stored.metadata if stored is not None else told
-        task = Task(change.key, version_of(file, told), given, stored, version)
+        given = dict(change.facts or {})
+        task = Task(change.key, version_of(file, told), told | given, stored, version, edit(told, given)[1])
         if change.source is Source.EVENT and stored is not None and stored.version == task.version:
             return Current()  # told twice; versions of objects are of their bytes, unlike times of files
         if (known := self._failures.known([file]).get(change.key)) is not None:
@@ -102,5 +103,5 @@ class Look:
 
 
 def _same(stored: ImageRecord, known: Known) -> bool:
-    task = known.task
-    return (stored.version, stored.metadata, stored.phash) == (task.version, task.metadata, known.phash)
+    new = carried(known.record(stored, moved=False), stored)
+    return (stored.version, stored.metadata, stored.edited, stored.phash) == (new.version, new.metadata, new.edited, new.phash)

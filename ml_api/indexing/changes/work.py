@@ -13,6 +13,7 @@ from ml_api.corpus.base import CorpusFile
 from ml_api.errors import DatabaseUnavailable, Overloaded
 from ml_api.indexing.changes.look import Broken, Current, Gone, Seen, Unread
 from ml_api.indexing.changes.waiting import LEASE_S, Change, Changes
+from ml_api.indexing.edits import store_over
 from ml_api.indexing.embedding import FileEmbedder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.reading import Fresh, Known
@@ -110,14 +111,16 @@ class Work:
         """The bytes are those of an indexed image: its vector stands, and what else is known of the file is new."""
         ids = list({file.source.id for _, file in self._known})
         records, vectors = self._store.get(ids), self._store.vectors(ids)
-        rows = [(change, file.record(records[file.source.id]), vectors[file.source.id]) for change, file in self._known]
+        rows = [
+            (change, file.record(records[file.source.id], moved=False), vectors[file.source.id]) for change, file in self._known
+        ]
         self._write(rows)
         self._settle([change for change, _ in self._known], ChangeOutcome.REPLACED)
 
     def _write(self, rows: Sequence[tuple[Change, ImageRecord, npt.NDArray[np.float32]]]) -> None:
         if rows:
             self._require_time()
-            self._store.upsert([record for _, record, _ in rows], np.stack([vector for _, _, vector in rows]))
+            store_over(self._store, [record for _, record, _ in rows], np.stack([vector for _, _, vector in rows]))
 
     def _leave_out(self) -> None:
         """What is indexed under their keys shows bytes that no longer exist. They are not read again until they change."""

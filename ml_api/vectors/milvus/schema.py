@@ -9,7 +9,7 @@ from pymilvus import CollectionSchema, DataType, MilvusClient
 
 from ml_api.records import Entry, ImageRecord, Vectors
 from ml_api.vectors.base import MAX_KEY_BYTES
-from ml_api.vectors.validation import DIGEST_CHARS, MAX_HASH_BYTES, MAX_VERSION_BYTES
+from ml_api.vectors.validation import DIGEST_CHARS, MAX_HASH_BYTES, MAX_VERSION_BYTES, split_metadata
 
 ID_CHARS = 32
 VECTOR = "vector"
@@ -91,6 +91,7 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
 
 def record_of(row: Mapping[str, Any]) -> ImageRecord:
     version, phash = _without_hash(row["version"])
+    metadata, edited = split_metadata(row["metadata"])
     return ImageRecord(
         id=row["id"],
         key=row["key"],
@@ -100,7 +101,8 @@ def record_of(row: Mapping[str, Any]) -> ImageRecord:
         width=int(row["width"]),
         height=int(row["height"]),
         indexed_at=float(row["indexed_at"]),
-        metadata=row["metadata"],
+        metadata=metadata,
+        edited=edited,
     )
 
 

@@ -4,12 +4,13 @@ import json
 import logging
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ml_api.deadline import Deadline
+from ml_api.deadline import Deadline, held
 from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.metrics import Metrics
 from ml_api.records import Entry, Hit, ImageRecord, Vectors
@@ -52,6 +53,7 @@ class MilvusStore:
         self._opening = Opening(endpoint, collection, metrics, timeout_s)
         self._exact = ExactSearch(index.metric, timeout_s)
         self._lock = threading.Lock()
+        self._exclusive = threading.Lock()
         self._current: OpenCollection | None = None
 
     @property
@@ -91,6 +93,9 @@ class MilvusStore:
         for chunk, size in schema.chunks(schema.rows_of(records, metadata, vectors)):
             with opened.writing("upsert", len(chunk), size) as timeout_s:
                 opened.client.upsert(opened.collection, chunk, timeout=timeout_s)
+
+    def exclusive(self, deadline: Deadline | None = None) -> AbstractContextManager[None]:
+        return held(self._exclusive, deadline)
 
     def delete(self, ids: Sequence[str]) -> None:
         opened = self._open_now()

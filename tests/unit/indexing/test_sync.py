@@ -22,9 +22,11 @@ from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.metadata import Catalogue
 from ml_api.database import Database
 from ml_api.database.tables import FailureRow
+from ml_api.deadline import Deadline
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import CorpusUnavailable, ModelOutOfMemory, NonFiniteVector, StoreUnavailable, SyncRefused
 from ml_api.images import ImageLimits, InlineDecoder
+from ml_api.indexing.edits import patch_metadata
 from ml_api.indexing.failures import StoredFailures
 from ml_api.indexing.guard import Consent
 from ml_api.indexing.preview import preview
@@ -107,6 +109,9 @@ class World:
 
     def outcomes(self, **consent):
         return {outcome.value: number for outcome, number in self.sync(**consent).outcomes.items() if number}
+
+    def metadata(self, key):
+        return self.store.get([image_id(key)])[image_id(key)].metadata
 
     def stored(self):
         return {entry.key: entry.digest for entry in self.store.entries()}
@@ -202,6 +207,45 @@ def test_changed_metadata_of_every_source_reach_the_record_and_cost_no_embedding
     assert world.store.get([image_id("a.png")])[image_id("a.png")].metadata == {"price": 7}
     assert world.encoder.batches == [1]
     np.testing.assert_array_equal(world.store.vectors([image_id("a.png")])[image_id("a.png")], vector)
+
+
+def edit(world, key, patch):
+    return patch_metadata(world.store, image_id(key), patch, Deadline.within(60))
+
+
+def test_edited_metadata_outlive_syncs_until_the_catalogue_says_something_new(world):
+    path = world.draw("a.png")
+    rows = world.root / "metadata.csv"
+    rows.write_text("key,price,name\na.png,10,shoe\n")
+    world.sync()
+    edit(world, "a.png", {"price": 12, "tag": "sale"})
+    assert world.outcomes() == {"unchanged": 1}
+    assert world.preview().to_read == 0, "an edit makes no work for the next sync"
+    os.utime(path, ns=(1, 1))
+    assert world.outcomes() == {"unchanged": 1}
+    assert world.metadata("a.png") == {"price": 12, "tag": "sale", "name": "shoe"}
+    world.draw("a.png", (1, 2, 3))
+    assert world.outcomes() == {"replaced": 1}
+    assert world.metadata("a.png") == {"price": 12, "tag": "sale", "name": "shoe"}
+    rows.write_text("key,price,name\na.png,11,shoe\n")
+    assert world.outcomes() == {"replaced": 1}
+    assert world.metadata("a.png") == {"price": 11, "tag": "sale", "name": "shoe"}
+    assert world.encoder.batches == [1, 1]
+
+
+def test_a_moved_image_keeps_its_edits_and_a_copy_has_none(world):
+    world.draw("a.png")
+    world.draw("b.png", (1, 2, 3))
+    world.sync()
+    edit(world, "a.png", {"tag": "sale"})
+    shutil.copy(world.root / "a.png", world.root / "copy.png")
+    assert world.outcomes() == {"duplicate": 1, "unchanged": 2}
+    assert world.metadata("copy.png") == {}
+    (world.root / "copy.png").unlink()
+    assert world.outcomes() == {"removed": 1, "unchanged": 2}
+    shutil.move(world.root / "a.png", world.root / "moved.png")
+    assert world.outcomes() == {"moved": 1, "unchanged": 1}
+    assert world.metadata("moved.png") == {"tag": "sale"}
 
 
 def test_a_catalogue_that_is_away_for_a_while_changes_nothing(world):

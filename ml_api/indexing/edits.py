@@ -1,0 +1,110 @@
+"""Metadata that were set or removed over the API, and what a sync makes of them.
+
+The newest statement about a field counts. An edit marks the field with what the corpus said of it then. As long as the corpus
+says the same, the edit stays, whatever else happens to the file; once a catalogue says something else of the field, that counts,
+and the edit is gone. A copy of the image has no edits; one that moved has them still.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ml_api.deadline import Deadline
+from ml_api.errors import InvalidMetadata, NotFound
+from ml_api.records import Entry, ImageRecord, Vectors
+from ml_api.vectors.base import VectorStore
+from ml_api.vectors.validation import plain_metadata
+
+NOTHING = ""
+"""The mark of a field of which the corpus says nothing."""
+
+_log = logging.getLogger(__name__)
+
+Facts = Mapping[str, Any]
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """RFC 7396: objects are merged, null removes, all else replaces. Raises RecursionError for what is nested too deeply."""
+    if not isinstance(patch, Mapping):
+        return patch
+    result = dict(target) if isinstance(target, Mapping) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merged(result.get(name), value)
+    return result
+
+
+def edit(facts: Facts, patch: Facts, edited: Mapping[str, str] | None = None) -> tuple[Facts, Mapping[str, str]]:
+    """Metadata with a merge patch, and the marks of what is edited now; `edited` are those of edits before."""
+    marks = {name: _mark(facts, name) for name in patch}
+    return merged(facts, patch), marks | dict(edited or {})
+
+
+def carried(record: ImageRecord, stored: ImageRecord | None) -> ImageRecord:
+    """A record of what the corpus says now, with the edits of the stored one that are still to count. Its own count more."""
+    if stored is None or not stored.edited:
+        return record
+    metadata, edited = dict(record.metadata), dict(record.edited)
+    for name, mark in stored.edited.items():
+        if name in record.edited or _mark(record.metadata, name) != mark:
+            continue
+        edited[name] = mark
+        metadata.pop(name, None)
+        if name in stored.metadata:
+            metadata[name] = stored.metadata[name]
+    try:
+        plain_metadata(record.key, metadata, edited)
+    except InvalidMetadata as exc:
+        _log.warning("metadata: %s; what was edited there is lost", exc.detail)
+        return record
+    return replace(record, metadata=metadata, edited=edited)
+
+
+def store_over(store: VectorStore, records: Sequence[ImageRecord], vectors: Vectors) -> None:
+    """Upsert records of what the corpus says, with the edits of those that they replace. Raises as `VectorStore.upsert` does."""
+    with store.exclusive():
+        stored = store.get([record.id for record in records])
+        store.upsert([carried(record, stored.get(record.id)) for record in records], vectors)
+
+
+def as_read(store: VectorStore, entries: Sequence[Entry]) -> list[Entry]:
+    """Without those that were written since `entries` were read."""
+    stored = store.get([entry.id for entry in entries])
+    return [
+        entry
+        for entry in entries
+        if (now := stored.get(entry.id)) is None or (now.version, now.digest) == (entry.version, entry.digest)
+    ]
+
+
+def patch_metadata(store: VectorStore, image_id: str, patch: Facts | None, deadline: Deadline) -> ImageRecord:
+    """Apply a merge patch to the metadata of a stored image; None removes them all. The vector is stored again as it was.
+
+    Raises NotFound, InvalidMetadata and what the store raises.
+    """
+    with store.exclusive(deadline):
+        record = store.get([image_id], deadline).get(image_id)
+        vector = store.vectors([image_id], deadline).get(image_id)
+        if record is None or vector is None:
+            raise NotFound(f"no image has the id {image_id}")
+        if patch is None:
+            patch = dict.fromkeys(record.metadata)
+        try:
+            metadata, edited = edit(record.metadata, patch, record.edited)
+        except RecursionError:
+            raise InvalidMetadata("metadata: is nested too deeply") from None
+        changed = replace(record, metadata=metadata, edited=edited)
+        if changed != record:
+            store.upsert([changed], vector[None])
+        return changed
+
+
+def _mark(facts: Facts, name: str) -> str:
+    if name not in facts:
+        return NOTHING
+    return hashlib.sha256(json.dumps(facts[name], sort_keys=True).encode()).hexdigest()[:16]
