@@ -71,6 +71,8 @@ class StoredFailures(Failures):
             }
             for file, reason in files
         }
+        if not rows:  # an insert of no rows is one of a row of defaults
+            return
         try:
             with self._database.write() as session:
                 session.execute(delete(FailureRow).where(FailureRow.corpus == self._corpus, FailureRow.key.in_(rows)))
