@@ -22,7 +22,7 @@
  */
 
 const OF_FILE = [413, 415, 422];
-const OF_KEY = ["unauthorized", "invalid-key", "insufficient-scope"];
+const OF_KEY = ["unauthorized", "invalid-api-key", "insufficient-scope"];
 const PAGE_SIZE = 24; // full rows of 2, 3, 4, 6 and 8
 
 export class Failure extends Error {
