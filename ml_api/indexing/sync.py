@@ -210,6 +210,8 @@ class _Run:
             self._write(writer, [file.record for file in part.files], part.vectors, outcomes)
 
     def _take_over(self, writer: Executor) -> None:
+        if not self._known:
+            return
         known, self._known = self._known, []
         ids = list({file.source.id for file in known})
         records, vectors = self._store.get(ids), self._store.vectors(ids)
