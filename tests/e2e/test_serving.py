@@ -205,8 +205,7 @@ def test_a_second_process_on_an_embedded_store_is_refused(server):
     ports = {"port": free_port(), "metrics_port": free_port()}
     owner = server.json("/readyz")["ready"]
     assert owner
-    for command in ("serve", "sync"):
-        assert_refused(run(command, **server.settings, **ports), "Milvus Lite", "process", "ML_API_MILVUS_URI")
+    assert_refused(run("serve", **server.settings, **ports), "Milvus Lite", "process", "ML_API_MILVUS_URI")
     assert server.json("/readyz")["ready"]
 
 
