@@ -25,7 +25,8 @@ CLOUD_EVENT: JsonObject = {
     "source": "//storage.googleapis.com/projects/_/buckets/photos",
     "subject": "objects/dogs/rex.jpg",
 }
-OBJECT: JsonObject = {"type": "object"}
+NOTIFICATION: JsonObject = {"type": "object", "title": "BucketNotification"}
+EVENT: JsonObject = {"type": "object", "title": "CloudEvent"}
 
 
 @blueprint.post("")
@@ -39,9 +40,9 @@ OBJECT: JsonObject = {"type": "object"}
     "about other buckets and prefixes are ignored.",
     answer=EventsAnswer,
     body={
-        JSON: {"schema": OBJECT, "example": RECORDS},
-        STRUCTURED: {"schema": OBJECT, "example": CLOUD_EVENT},
-        BATCH: {"schema": {"type": "array", "items": OBJECT}, "example": [CLOUD_EVENT]},
+        JSON: {"schema": NOTIFICATION, "example": RECORDS},
+        STRUCTURED: {"schema": EVENT, "example": CLOUD_EVENT},
+        BATCH: {"schema": {"type": "array", "items": {"type": "object"}}, "example": [CLOUD_EVENT]},
     },
     fails=("invalid-event", "invalid-query", "too-large", "unsupported-media-type"),
 )

@@ -108,7 +108,7 @@ def resolved(document, parameter):
 
 def example_body(document, media_type, body):
     match media_type:
-        case "application/cloudevents+json" | "application/cloudevents-batch+json":
+        case "application/cloudevents+json" | "application/cloudevents-batch+json" | "application/merge-patch+json":
             return {"data": json.dumps(body["example"]), "content_type": media_type}
         case "application/json":
             return {"json": body.get("example") or schema_example(document, body["schema"])}

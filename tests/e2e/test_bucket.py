@@ -12,7 +12,7 @@ from ml_api.records import image_id
 from tests.e2e.server_process import MODEL, Server, run
 from tests.s3_server import S3Server, found_by
 
-BUCKET, URL = "photos", "s3://photos/shop 1"
+BUCKET, URL = "served-photos", "s3://served-photos/shop 1"  # moto keeps the buckets of all servers of a process
 
 
 def picture(seed, size=(96, 64), orientation=1):

@@ -102,8 +102,14 @@ def test_log_and_metrics_count_the_same(server):
         for _ in range(times):
             server.get(path)
     server.open(Request(f"{server.url}/v1/search/text?q=dog", headers={"X-Request-Timeout": "1e-6"}))
-    more = tuple(now - then for now, then in zip(written(), (levels, requests), strict=True))
-    assert more == tuple(now - then for now, then in zip(counted(), (counted_levels, counted_requests), strict=True))
+
+    def grown_alike():
+        """By how much; nothing while a line has come between a look at the log and one at the metrics."""
+        by_log = tuple(now - then for now, then in zip(written(), (levels, requests), strict=True))
+        by_metrics = tuple(now - then for now, then in zip(counted(), (counted_levels, counted_requests), strict=True))
+        return by_log if by_log == by_metrics else None
+
+    more = wait_until(grown_alike, otherwise="the log and the metrics count otherwise")
     # A busy machine refuses images of the test before, and tells how many a second later; nothing else is an error.
     errors = [line["message"] for line in server.log_lines()[before:] if line["log.level"] == "error"]
     assert all(message.startswith("overloaded: ") for message in errors), errors

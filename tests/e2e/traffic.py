@@ -57,7 +57,8 @@ class Traffic:
             self._go_wrong()
 
     def _go_wrong(self):
-        """An error of each kind: 400, 404, 413, 415, 422, 504."""
+        """An error of each kind: 400, 403, 404, 413, 415, 422, 504."""
+        self._server.open(self._request("/v1/sync", {"Sec-Fetch-Site": "cross-site"}, b""))
         self._server.get("/v1/search/text?q=")
         self._server.get("/nowhere")
         self._server.post("/v1/search/image", b"x" * 200_000, "image/png")
@@ -70,5 +71,5 @@ class Traffic:
     def _search(self, text):
         return self._server.get(f"/v1/search/text?q={urllib.parse.quote(text)}&limit=5")
 
-    def _request(self, path, headers):
-        return urllib.request.Request(urllib.parse.urljoin(self._server.url, path), headers=headers)
+    def _request(self, path, headers, data=None):
+        return urllib.request.Request(urllib.parse.urljoin(self._server.url, path), data, headers)

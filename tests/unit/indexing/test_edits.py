@@ -12,7 +12,10 @@ from ml_api.records import image_id
 from ml_api.vectors.memory import MemoryStore
 from tests.contracts.samples import DIM, MODEL, axis, record
 
-SOON = Deadline.within(60)
+
+def soon():
+    return Deadline.within(60)
+
 
 RFC_7396 = [
     ({"a": "b"}, {"a": "c"}, {"a": "c"}),
@@ -53,14 +56,14 @@ def synced(store, facts, **changes):
 
 
 def patched(store, patch):
-    return patch_metadata(store, image_id("a.jpg"), patch, SOON).metadata
+    return patch_metadata(store, image_id("a.jpg"), patch, soon()).metadata
 
 
 def test_an_edit_changes_the_record_and_leaves_the_vector_as_it_was(store):
     vector = np.array([[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]], dtype=np.float32)
     before = record("a.jpg", metadata={"price": 10, "old": 1})
     store.upsert([before], vector)
-    after = patch_metadata(store, before.id, {"price": 12, "old": None, "new": "x"}, SOON)
+    after = patch_metadata(store, before.id, {"price": 12, "old": None, "new": "x"}, soon())
     assert after.metadata == {"price": 12, "new": "x"}
     assert store.get([before.id])[before.id] == after
     assert (after.version, after.digest, after.indexed_at) == (before.version, before.digest, before.indexed_at)
