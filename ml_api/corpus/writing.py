@@ -23,6 +23,9 @@ UNFINISHED: Final = ".ml-api-"
 ABANDONED_S: Final = 3600.0
 """At this age an unfinished file belongs to a process that was killed."""
 
+JUST_BEFORE_NS: Final = 1_000_000_000
+"""Files written one after the other have times that go up, by a nanosecond at least; one further ahead is of another clock."""
+
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 NO_FOLDER = frozenset({errno.ENOTDIR, errno.ELOOP})
@@ -125,13 +128,13 @@ class FolderWriter:
 
 
 def _new_version(descriptor: int, place: Place) -> str:
-    """The version of the file to be renamed to `place`, other than that of the file there.
+    """The version of the file to be renamed to `place`, other than that of the file there, and of those just before it.
 
     Times of files advance by milliseconds only: two files of equal size would have one version, and the second be overlooked.
     """
     written, old = os.fstat(descriptor), place.status()
-    if old is not None and version_of(old) == version_of(written):
-        os.utime(descriptor, ns=(written.st_atime_ns, written.st_mtime_ns + 1))
+    if old is not None and written.st_mtime_ns <= old.st_mtime_ns < written.st_mtime_ns + JUST_BEFORE_NS:
+        os.utime(descriptor, ns=(written.st_atime_ns, old.st_mtime_ns + 1))
         written = os.fstat(descriptor)
     return version_of(written)
 

@@ -212,6 +212,13 @@ def test_many_threads_write_one_key_and_one_of_them_wins(place):
     assert set(place.everything()) == {"a.jpg"}
 
 
+def test_no_two_of_many_writes_have_one_version(place):
+    """Within a millisecond times of files stand still: a third could have that of the first."""
+    corpus = place.corpus()
+    versions = [corpus.write("a.jpg", bytes([number]) * 100) for number in range(20)]
+    assert len(set(versions)) == len(versions)
+
+
 def test_a_notification_is_mapped_to_its_key(place):
     corpus = place.corpus()
     assert corpus.key_of(place.named("a/b.jpg")) == "a/b.jpg"
