@@ -9,6 +9,7 @@ from typing import Protocol
 
 from ml_api.corpus.metadata import Metadata
 from ml_api.deadline import Deadline
+from ml_api.errors import NotFound, TooLarge
 from ml_api.images import SUFFIXES
 
 ENDINGS_SHOWN = 5
@@ -158,6 +159,14 @@ class Corpus(Protocol):
         Raises CorpusUnavailable.
         """
         ...
+
+
+def no_file(key: str) -> NotFound:
+    return NotFound(f"the corpus holds no file {key!r}")
+
+
+def too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(f"the file has more than {max_bytes:,} bytes, the largest allowed", code="image-too-large")
 
 
 def is_image(key: str) -> bool:

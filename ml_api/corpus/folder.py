@@ -8,14 +8,14 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from ml_api.corpus.base import CorpusFile, Coverage
+from ml_api.corpus.base import CorpusFile, Coverage, no_file, too_large
 from ml_api.corpus.ignoring import LEADS_OUT, Patterns, read_rules
 from ml_api.corpus.keys import Selection, no_path
-from ml_api.corpus.metadata import METADATA_FILES, Catalogue, Metadata, read_metadata
+from ml_api.corpus.metadata import Catalogue, Metadata, metadata_version, read_metadata
 from ml_api.corpus.walking import LEADS_NOWHERE, Walk, identity_of
 from ml_api.corpus.writing import FolderWriter, version_of
 from ml_api.deadline import Deadline
-from ml_api.errors import ConfigError, CorpusUnavailable, MlApiError, NotFound, TooLarge
+from ml_api.errors import ConfigError, CorpusUnavailable, MlApiError
 
 
 class FolderCorpus:
@@ -62,25 +62,25 @@ class FolderCorpus:
     def version(self, key: str) -> str:
         try:
             if no_path(key) or self._selection().passed_over(key) or not self._may_read(key) or not self._enters_folder_of(key):
-                raise _no_file(key)
+                raise no_file(key)
             status = (self._root / key).stat()
         except OSError as exc:
             raise _unreadable(key, exc) from exc
         if not stat.S_ISREG(status.st_mode):
-            raise _no_file(key)
+            raise no_file(key)
         return version_of(status)
 
     def read(self, key: str, max_bytes: int, deadline: Deadline | None = None) -> bytes:  # noqa: ARG002 - disks know none
         path = self._root / key
         try:
             if not self._may_read(key) or not path.is_file():
-                raise _no_file(key)
+                raise no_file(key)
             with path.open("rb") as file:
                 data = file.read(max_bytes + 1)
         except OSError as exc:
             raise _unreadable(key, exc) from exc
         if len(data) > max_bytes:
-            raise TooLarge(f"the file has more than {max_bytes:,} bytes, the largest allowed", code="image-too-large")
+            raise too_large(max_bytes)
         return data
 
     def write(self, key: str, data: bytes) -> str:
@@ -92,7 +92,7 @@ class FolderCorpus:
         try:
             self._writer.delete(key)
         except FileNotFoundError as exc:
-            raise _no_file(key) from exc
+            raise no_file(key) from exc
 
     def key_of(self, place: str) -> str | None:
         path = Path(unquote(urlsplit(place).path) if place.startswith("file://") else place)
@@ -102,17 +102,16 @@ class FolderCorpus:
         return None
 
     def metadata_version(self) -> str:
-        return " ".join([*map(self._version_of, METADATA_FILES), self._catalogue.version() if self._catalogue else ""])
+        return metadata_version(self._version_of, self._catalogue)
 
     def metadata(self) -> Metadata:
         return read_metadata(self._open, self._catalogue)
 
     def _version_of(self, name: str) -> str:
         try:
-            status = (self._root / name).stat()
+            return version_of((self._root / name).stat())
         except OSError:
             return ""
-        return f"{status.st_size}-{status.st_mtime_ns}"
 
     def _open(self, name: str) -> BinaryIO:
         """A regular file of the root. Others, such as a FIFO, would be waited for. Raises OSError."""
@@ -151,11 +150,7 @@ class FolderCorpus:
             return False
 
 
-def _no_file(key: str) -> NotFound:
-    return NotFound(f"the corpus holds no file {key!r}")
-
-
 def _unreadable(key: str, exc: OSError) -> MlApiError:
     if exc.errno in LEADS_NOWHERE or exc.errno == errno.ENAMETOOLONG:
-        return _no_file(key)
+        return no_file(key)
     return CorpusUnavailable(f"cannot be read: {exc.strerror}")

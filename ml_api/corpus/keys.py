@@ -52,11 +52,11 @@ class Selection:
 
     def require(self, key: str) -> None:
         """Raises InvalidKey, naming the rule, if the corpus lists no file with this key."""
-        _refuse(key, no_path(key) or self._why_not_listed(key))
+        refuse(key, no_path(key) or self._why_not_listed(key))
 
     def require_new(self, key: str) -> None:
         """As `require`; also for keys that are listed where there are, and that nobody should make."""
-        _refuse(key, _unwise(key))
+        refuse(key, _unwise(key))
         self.require(key)
 
     def _folders_to_judge(self, key: str) -> Iterator[str]:
@@ -80,7 +80,8 @@ class Selection:
         return f"{place!r} is ignored here (ML_API_IGNORE, ML_API_INCLUDE, .mlapiignore and folders of systems)"
 
 
-def _refuse(key: str, problem: str) -> None:
+def refuse(key: str, problem: str) -> None:
+    """Raises InvalidKey if there is a problem."""
     if problem:
         shown = key[:SHOWN_CHARACTERS] + ("…" if len(key) > SHOWN_CHARACTERS else "")
         raise InvalidKey(f"no image can have the key {shown!r}: {problem}")

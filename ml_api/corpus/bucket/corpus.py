@@ -8,13 +8,13 @@ from tempfile import TemporaryFile
 from threading import BoundedSemaphore
 from typing import BinaryIO, Final
 
-from ml_api.corpus.base import CorpusFile, Coverage, PassedOver
-from ml_api.corpus.bucket.objects import METADATA_TIMEOUT_S, READ_TIMEOUT_S, Objects, no_object
+from ml_api.corpus.base import CorpusFile, Coverage, PassedOver, no_file
+from ml_api.corpus.bucket.objects import METADATA_TIMEOUT_S, READ_TIMEOUT_S, Objects
 from ml_api.corpus.ignoring import IGNORE_FILE, IgnoreRules, Patterns, patterns_in
-from ml_api.corpus.keys import MAX_KEY_BYTES, Selection, no_path
-from ml_api.corpus.metadata import METADATA_FILES, Catalogue, Metadata, read_metadata
+from ml_api.corpus.keys import MAX_KEY_BYTES, Selection, no_path, refuse
+from ml_api.corpus.metadata import METADATA_FILES, Catalogue, Metadata, metadata_version, read_metadata
 from ml_api.deadline import Deadline
-from ml_api.errors import CorpusUnavailable, InvalidKey, NotFound, TooLarge
+from ml_api.errors import CorpusUnavailable, NotFound, TooLarge
 
 RULES_HOLD_S: Final = 60.0
 """For this long `.mlapiignore` is not fetched again for single keys; every listing fetches it."""
@@ -74,12 +74,12 @@ class BucketCorpus:
 
     def version(self, key: str) -> str:
         if self._problem(key) or self._selection().passed_over(key):
-            raise no_object(key)
+            raise no_file(key)
         return self._objects.version(key)
 
     def read(self, key: str, max_bytes: int, deadline: Deadline | None = None) -> bytes:
         if self._problem(key):
-            raise no_object(key)
+            raise no_file(key)
         if deadline is None:
             return self._bytes(key, max_bytes)
         if not self._turns.acquire(timeout=min(TURN_S, deadline.left_s())):
@@ -95,14 +95,13 @@ class BucketCorpus:
 
     def write(self, key: str, data: bytes) -> str:
         self._selection().require_new(key)
-        if problem := self._problem(key):
-            raise InvalidKey(f"no image can have the key {key[:80]!r}…: {problem}")
+        refuse(key, self._problem(key))
         return self._objects.write(key, data)
 
     def delete(self, key: str) -> None:
         self._selection().require(key)
         if self._problem(key):
-            raise no_object(key)
+            raise no_file(key)
         self._objects.delete(key)
 
     def key_of(self, place: str) -> str | None:
@@ -115,7 +114,7 @@ class BucketCorpus:
         return read_metadata(self._open, self._catalogue)
 
     def metadata_version(self) -> str:
-        return " ".join([*map(self._version_of, METADATA_FILES), self._catalogue.version() if self._catalogue else ""])
+        return metadata_version(self._version_of, self._catalogue)
 
     def _version_of(self, name: str) -> str:
         try:

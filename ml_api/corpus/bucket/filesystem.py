@@ -12,8 +12,8 @@ from typing import Any, BinaryIO, Final
 from fsspec import AbstractFileSystem
 from fsspec.asyn import AsyncFileSystem, sync
 
-from ml_api.corpus.base import CorpusFile
-from ml_api.corpus.bucket.objects import CALL_TIMEOUT_S, WRITE_TIMEOUT_S, no_object, too_large
+from ml_api.corpus.base import CorpusFile, no_file, too_large
+from ml_api.corpus.bucket.objects import CALL_TIMEOUT_S, WRITE_TIMEOUT_S
 from ml_api.errors import CorpusReadOnly, CorpusUnavailable, InsufficientStorage, MlApiError
 
 ETAGS: Final = ("ETag", "etag", "e_tag")
@@ -95,7 +95,7 @@ class FilesystemObjects:
         with self._translated(key):
             info: dict[str, Any] = self._ask("info", self._at(key))
         if info["type"] != "file":
-            raise no_object(key)
+            raise no_file(key)
         return info
 
     def _ask(self, method: str, *arguments: Any, timeout_s: float = CALL_TIMEOUT_S, **named: Any) -> Any:
@@ -118,7 +118,7 @@ class FilesystemObjects:
 
     def _ours(self, exc: Exception, key: str, *, writing: bool) -> MlApiError:
         if isinstance(exc, FileNotFoundError) and not writing:
-            return no_object(key)
+            return no_file(key)
         if writing and isinstance(exc, PermissionError | NotImplementedError):
             return CorpusReadOnly(f"the corpus cannot be changed at {key!r}: {self.location} takes no writes from this service")
         if writing and isinstance(exc, OSError) and exc.errno in {errno.ENOSPC, errno.EDQUOT}:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import BinaryIO, Final, Protocol
 
 from ml_api.corpus.base import CorpusFile
-from ml_api.errors import NotFound, TooLarge
 
 READ_TIMEOUT_S: Final = 60.0
 """For one object; 32 MB then need 4 Mbit/s."""
@@ -52,11 +51,3 @@ class Objects(Protocol):
     def delete(self, key: str) -> None:
         """Raises NotFound, CorpusReadOnly or CorpusUnavailable."""
         ...
-
-
-def no_object(key: str) -> NotFound:
-    return NotFound(f"the corpus holds no file {key!r}")
-
-
-def too_large(max_bytes: int) -> TooLarge:
-    return TooLarge(f"the file has more than {max_bytes:,} bytes, the largest allowed", code="image-too-large")

@@ -5,6 +5,7 @@ fsspec's own interface lists a whole tree at once and knows no conditions; pages
 
 import mimetypes
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, BinaryIO, Final, TypeVar
 
@@ -13,8 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoC
 from fsspec.asyn import sync
 from fsspec.exceptions import FSTimeoutError
 
-from ml_api.corpus.base import CorpusFile
-from ml_api.corpus.bucket.objects import CALL_TIMEOUT_S, WRITE_TIMEOUT_S, no_object, too_large
+from ml_api.corpus.base import CorpusFile, no_file, too_large
+from ml_api.corpus.bucket.objects import CALL_TIMEOUT_S, WRITE_TIMEOUT_S
 from ml_api.errors import CorpusReadOnly, CorpusUnavailable, InsufficientStorage, MlApiError
 
 CLIENT: Final = {
@@ -77,21 +78,13 @@ class S3Objects:
 
     def write(self, key: str, data: bytes) -> str:
         media_type = mimetypes.guess_type(key)[0] or "application/octet-stream"
-        try:
+        with _changing(key):
             return _version(self._call("put_object", key, timeout_s=WRITE_TIMEOUT_S, Body=data, ContentType=media_type))
-        except CorpusUnavailable as exc:
-            if not _is_denied(exc):
-                raise
-            raise CorpusReadOnly(f"the corpus cannot be changed at {key!r}: {exc.detail}") from exc
 
     def delete(self, key: str) -> None:
         self._call("head_object", key)  # a deletion of nothing succeeds, too
-        try:
+        with _changing(key):
             self._call("delete_object", key)
-        except CorpusUnavailable as exc:
-            if not _is_denied(exc):
-                raise
-            raise CorpusReadOnly(f"the corpus cannot be changed at {key!r}: {exc.detail}") from exc
 
     async def _fetch(self, key: str, to: BinaryIO, max_bytes: int) -> None:
         """The body of one version: a part that follows another is asked for under the condition that the ETag is the same."""
@@ -152,7 +145,7 @@ class S3Objects:
         if code == "NoSuchBucket":
             return CorpusUnavailable(f"{self.location}: there is no bucket {self._bucket!r}")
         if code in NOT_THERE and key:
-            return no_object(key)
+            return no_file(key)
         if code in NO_ROOM or status == HTTPStatus.INSUFFICIENT_STORAGE:
             return InsufficientStorage(f"no room is left in the corpus for {key!r}; nothing was written")
         if status == HTTPStatus.FORBIDDEN:
@@ -160,8 +153,15 @@ class S3Objects:
         return CorpusUnavailable(f"{self.location} answered {status} ({code})")
 
 
-def _is_denied(exc: CorpusUnavailable) -> bool:
-    return isinstance(exc.__cause__, ClientError) and _status(exc.__cause__) == HTTPStatus.FORBIDDEN
+@contextmanager
+def _changing(key: str) -> Iterator[None]:
+    """Raises CorpusReadOnly for what is denied."""
+    try:
+        yield
+    except CorpusUnavailable as exc:
+        if not (isinstance(exc.__cause__, ClientError) and _status(exc.__cause__) == HTTPStatus.FORBIDDEN):
+            raise
+        raise CorpusReadOnly(f"the corpus cannot be changed at {key!r}: {exc.detail}") from exc
 
 
 def _version(found: dict[str, Any]) -> str:

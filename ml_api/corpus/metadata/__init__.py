@@ -2,8 +2,8 @@
 
 from ml_api.corpus.metadata.catalogue import Catalogue
 from ml_api.corpus.metadata.fields import FieldType
-from ml_api.corpus.metadata.reading import METADATA_FILES, read_metadata
+from ml_api.corpus.metadata.reading import METADATA_FILES, metadata_version, read_metadata
 from ml_api.corpus.metadata.rows import comparable
 from ml_api.corpus.metadata.table import Metadata, fingerprint
 
-__all__ = ["METADATA_FILES", "Catalogue", "FieldType", "Metadata", "comparable", "fingerprint", "read_metadata"]
+__all__ = ["METADATA_FILES", "Catalogue", "FieldType", "Metadata", "comparable", "fingerprint", "metadata_version", "read_metadata"]

@@ -11,6 +11,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 
+from ml_api.corpus.writing import version_of
+
 TIMEOUT_S: Final = 30.0
 """Of a connection that brings nothing."""
 
@@ -36,8 +38,7 @@ class Catalogue:
         """Differs once the catalogue has changed. Reads none of it; while a server does not say, the version stays what it was."""
         with suppress(OSError, HTTPException):
             if self._url is None:
-                status = Path(self._address).stat()
-                self._seen = f"{status.st_size}-{status.st_mtime_ns}"
+                self._seen = version_of(Path(self._address).stat())
             else:
                 with urlopen(self._request("HEAD"), timeout=VERSION_TIMEOUT_S) as answer:  # noqa: S310 - as below
                     told = (answer.headers.get(name, "") for name in ("ETag", "Last-Modified", "Content-Length"))

@@ -24,6 +24,11 @@ PROBLEMS_SHOWN = 20
 Open = Callable[[], BinaryIO]
 
 
+def metadata_version(version_of: Callable[[str], str], catalogue: Catalogue | None) -> str:
+    """Differs once the metadata may have changed; `version_of` tells that of a file of the corpus root, empty if there is none."""
+    return " ".join([*map(version_of, METADATA_FILES), catalogue.version() if catalogue else ""])
+
+
 def read_metadata(open_file: Callable[[str], BinaryIO], catalogue: Catalogue | None = None) -> Metadata:
     """The metadata files of a corpus, if it has any, and the catalogue, which counts more. Close what is returned.
 
