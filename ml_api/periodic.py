@@ -35,11 +35,11 @@ class PeriodicTask:
 
     def _repeat(self) -> None:
         while True:
-            self._wanted.clear()
             try:
                 self._run()
             except Exception:  # noqa: BLE001 - whatever goes wrong with one call, there will be a next
                 _log.exception("%s failed", self._thread.name)
             self._wanted.wait(self._every_s)
+            self._wanted.clear()  # before it is looked whether it is closed: `close` sets both, in the other order
             if self._closed.is_set():
                 return

@@ -53,6 +53,11 @@ class Stop:
     def __exit__(self, *_error: object) -> None:
         leave_at_once()
 
+    def reach(self, done: int, total: int) -> None:
+        """So far it has come; from now on there may be a batch to finish."""
+        self.gentle = True
+        self.reached = f"after {done:,} of {total:,}"
+
     @property
     def message(self) -> str:
         return f"stopped {self.reached}; run it again to go on"

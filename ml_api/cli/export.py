@@ -27,8 +27,7 @@ def export(settings: Settings, target: Path) -> Exit:
             with show_progress("exporting", total) as progress:
 
                 def advance(rows: int) -> None:
-                    stop.gentle = True
-                    stop.reached = f"after {rows:,} of {total:,}"
+                    stop.reach(rows, total)
                     progress(rows)
 
                 done = export_rows(store, writer, advance, lambda: stop.signal is not None)

@@ -24,8 +24,7 @@ def extract(settings: Settings, target: Path) -> Exit:
             with show_progress("extracting", plan.total) as progress:
 
                 def advance(report: SyncReport) -> None:
-                    stop.gentle = True
-                    stop.reached = f"after {report.done:,} of {report.total:,}"
+                    stop.reach(report.done, report.total)
                     progress(report.done)
 
                 report = extraction.run(plan, advance, lambda: stop.signal is not None, EachFailure(_tell_failure))
@@ -33,7 +32,7 @@ def extract(settings: Settings, target: Path) -> Exit:
         if report.stopped:
             return stopped(stop)
     if report.model_failed:
-        raise ModelUnavailable(f"the model returned no finite vector for any of the {report.without_vector:,} images it was given")
+        raise ModelUnavailable(report.model_failure)
     return Exit.DONE
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from ml_api.errors import ConfigError, DatabaseUnavailable, Unavailable
 from ml_api.indexing.jobs import Job, Jobs
 from ml_api.indexing.presence import Watch
+from ml_api.indexing.runner import give_up_if_dead
 from ml_api.progress import show_progress
 from ml_api.settings import Settings, environment_name
 from ml_api.stopping import Stop
@@ -48,15 +49,12 @@ class Taker:
         active = self._jobs.active()
         if active is None or active.state is not JobState.QUEUED or active.corpus == self._jobs.corpus:
             return
-        if all(taker.corpus != active.corpus for taker in self._watch.takers(self._jobs.target)):
+        if not self._watch.has_taker(self._jobs.target, active.corpus):
             self._jobs.cancel(active.id)
 
     def is_dead(self, job: Job) -> bool:
         """Whether the process that runs `job` is; then the job is given up."""
-        is_dead = self._watch.is_gone(job.owner) and self._jobs.give_up(job)
-        if is_dead:
-            _log.warning("sync %d: the process that ran it has ended", job.id)
-        return is_dead
+        return give_up_if_dead(self._jobs, job, self._watch)
 
     def _compare(self, model: str) -> None:
         from ml_api.embedding.pretrained import resolve
@@ -80,7 +78,8 @@ def follow(jobs: Jobs, job: Job, taker: Taker, stop: Stop, *, is_ours: bool) -> 
         while True:
             try:
                 job = jobs.get(job.id)
-                stop.reached = reached(job.done, job.total) if job.total else stop.reached
+                if job.total:
+                    stop.reach(job.done, job.total)
                 if not job.active or (stop.signal is not None and not is_ours):
                     return job
                 if not _is_somebodys(jobs, job, taker, stop):
@@ -104,7 +103,3 @@ def _is_somebodys(jobs: Jobs, job: Job, taker: Taker, stop: Stop) -> bool:
     if job.state is JobState.RUNNING and taker.is_dead(job):
         raise Unavailable("the process that ran this sync has ended; what was done is kept, run it again to go on")
     return job.state is not JobState.QUEUED or taker.is_there()
-
-
-def reached(done: int, total: int) -> str:
-    return f"after {done:,} of {total:,}"

@@ -33,8 +33,7 @@ def import_(settings: Settings, path: Path, said: str) -> Exit:
             with show_progress("importing", into.file.rows) as progress:
 
                 def advance(rows: int) -> None:
-                    stop.gentle = True
-                    stop.reached = f"after {rows:,} of {into.file.rows:,}"
+                    stop.reach(rows, into.file.rows)
                     progress(rows)
 
                 try:

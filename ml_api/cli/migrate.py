@@ -82,8 +82,7 @@ def _index(migration: Migration, stop: Stop) -> bool:
         with show_progress("embedding", plan.total) as progress:
 
             def advance(report: SyncReport) -> None:
-                stop.gentle = True
-                stop.reached = f"after {report.done:,} of {report.total:,}"
+                stop.reach(report.done, report.total)
                 progress(report.done)
 
             report = migration.indexer.run(plan, advance, lambda: stop.signal is not None)

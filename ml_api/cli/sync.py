@@ -12,7 +12,7 @@ from typing import Any
 
 from ml_api import tracing
 from ml_api.cli.exits import Exit, stopped
-from ml_api.cli.following import LOOK_EVERY_S, Taker, follow, reached
+from ml_api.cli.following import LOOK_EVERY_S, Taker, follow
 from ml_api.errors import ModelUnavailable, SyncRefused, Unavailable
 from ml_api.indexing.jobs import Job, Jobs, SyncOptions
 from ml_api.indexing.presence import Presence, Watch
@@ -94,8 +94,7 @@ def _run_here(settings: Settings, jobs: Jobs, job: Job, stop: Stop, files: Repor
         bars: list[Callable[[int], None]] = []
 
         def advance(report: SyncReport) -> None:
-            stop.gentle = True  # from now on there may be a batch to finish
-            stop.reached = reached(report.done, report.total)
+            stop.reach(report.done, report.total)
             if not bars:
                 bars.append(shown.enter_context(show_progress("indexing", report.total)))
             bars[0](report.done)

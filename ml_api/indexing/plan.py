@@ -192,8 +192,13 @@ def _unusable(key: str) -> Reason | None:
 def _is_current(entry: Entry, file: CorpusFile, facts: Mapping[str, Any], metadata: Metadata) -> bool:
     """Whether the stored entry matches the file, and its metadata as far as that is known."""
     if not metadata.complete:
-        return entry.version == file.version or entry.version.startswith(f"{file.version}-")
+        return is_of(entry, file.version)
     return entry.version == version_of(file, facts)
+
+
+def is_of(entry: Entry, file_version: str) -> bool:
+    """Whether the entry is of this version of the file, whatever the metadata were."""
+    return entry.version == file_version or entry.version.startswith(f"{file_version}-")
 
 
 def version_of(file: CorpusFile, facts: Mapping[str, Any]) -> str:

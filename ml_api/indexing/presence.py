@@ -91,6 +91,10 @@ class Watch:
                 session.execute(delete(OwnerRow).where(OwnerRow.name.in_(gone)))
         return [row for row in rows if row.model and row.name not in gone]
 
+    def has_taker(self, target: str, corpus: str) -> bool:
+        """Whether a process takes syncs of `corpus` into `target`. As `takers`."""
+        return any(taker.corpus == corpus for taker in self.takers(target))
+
     def _is_silent(self, name: str, beat: int) -> bool:
         now = self._clock()
         known, since, looked = self._seen.get(name, (-1, now, now))

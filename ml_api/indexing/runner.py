@@ -63,6 +63,14 @@ def carry_out(  # noqa: PLR0913, PLR0917 - what is run, and who follows it
     return report
 
 
+def give_up_if_dead(jobs: Jobs, job: Job, watch: Watch) -> bool:
+    """Whether the process that runs `job` is dead; then the job is given up."""
+    is_dead = watch.is_gone(job.owner) and jobs.give_up(job)
+    if is_dead:
+        _log.warning("sync %d: the process that ran it has ended", job.id)
+    return is_dead
+
+
 def foresee(jobs: Jobs, job: Job, open_indexer: OpenIndexer) -> None:
     """Run a claimed job that is a dry run: its report is a plan. Raises what planning raises; the job says it, too."""
     run = _JobRun(jobs, job, lambda: False, lambda _report: None)
@@ -224,15 +232,15 @@ class SyncRunner:
                 self._carry_out(self._job)
         elif active.owner == self._presence.name:  # this thread runs nothing now
             self.jobs.finish(active, JobState.FAILED, UNKNOWN_END)
-        elif self._watch.is_gone(active.owner) and self.jobs.give_up(active):
-            _log.warning("sync %d: the process that ran it has ended", active.id)
+        else:
+            give_up_if_dead(self.jobs, active, self._watch)
 
     def _look_at_stranger(self, job: Job) -> None:
         """Its command may have been killed before it began, and would keep all others waiting for ever."""
         if self._stranger[0] != job.id:
             self._stranger = (job.id, time.monotonic())
         is_late = time.monotonic() - self._stranger[1] >= self._patience_s
-        if is_late and all(taker.corpus != job.corpus for taker in self._watch.takers(self.jobs.target)):
+        if is_late and not self._watch.has_taker(self.jobs.target, job.corpus):
             self.jobs.cancel(job.id)
 
     def _carry_out(self, job: Job) -> None:

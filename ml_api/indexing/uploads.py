@@ -16,7 +16,8 @@ from ml_api.embedding.base import Preprocessor
 from ml_api.errors import CorpusReadOnly, NotFound, Unavailable
 from ml_api.images import Decoder
 from ml_api.indexing.changes import Changes
-from ml_api.records import ImageRecord, image_id
+from ml_api.indexing.plan import is_of
+from ml_api.records import image_id
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.validation import plain_metadata
 from ml_api.vocabulary import UploadState
@@ -109,7 +110,7 @@ class Uploads:
             record = self._store.get([image_id(key)], deadline).get(image_id(key))
             if record is None or record.digest != digest or (facts is not None and facts != record.metadata):
                 return False
-            return _is_of(record, self._corpus.version(key))
+            return is_of(record, self._corpus.version(key))
         except (Unavailable, NotFound):
             return False
 
@@ -118,8 +119,3 @@ class Uploads:
             return bool(self._corpus.version(key))
         except (Unavailable, NotFound):
             return False
-
-
-def _is_of(record: ImageRecord, version: str) -> bool:
-    """Whether the record is of this version of the file; what may follow it is of the metadata."""
-    return record.version == version or record.version.startswith(f"{version}-")

@@ -26,6 +26,16 @@ Model = tuple[Preprocessor, Encoder]
 _log = logging.getLogger(__name__)
 
 
+def image_model(settings: Settings) -> "PretrainedModel":
+    """The model for who embeds images alone. Raises ConfigError.
+
+    A text encoder is named only so that a Triton server that has it is recognised.
+    """
+    from ml_api.embedding.pretrained import resolve
+
+    return resolve(settings.model, settings.text_model if settings.embedding_url else "")
+
+
 def load_model(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Model:
     """Raises ConfigError."""
     started = perf_counter()

@@ -20,7 +20,7 @@ from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncMetrics
 from ml_api.periodic import PeriodicTask
-from ml_api.services.encoder import load_later
+from ml_api.services.encoder import image_model, load_later
 from ml_api.services.parts import corpus_of, database_of, decoder_of, limits_of, milvus_store, thumbnail_cache_of
 from ml_api.settings import Settings, environment_name
 from ml_api.vectors.base import VectorStore
@@ -40,12 +40,9 @@ def open_indexer(settings: Settings, *, retry_failed: bool = False) -> Iterator[
 
     With `retry_failed` nothing is known of files that failed before.
     """
-    from ml_api.embedding.pretrained import resolve
-
     corpus = corpus_of(settings)
     metrics = Metrics()
-    # Images alone are embedded here: a text encoder is named only so that a Triton server that has it is recognised.
-    pretrained = resolve(settings.model, settings.text_model if settings.embedding_url else "")
+    pretrained = image_model(settings)
     with closing(milvus_store(settings, metrics)) as store:
         store.ensure(pretrained.model_id, pretrained.dim)
         # Only when the store is locked: another sync may be writing there until then.
@@ -98,11 +95,10 @@ def failures_of(settings: Settings, database: Database, corpus: str, model_id: s
 
 def preview_sync(settings: Settings, options: SyncOptions) -> Preview:
     """What a sync with these settings would do. Makes no store where there is none. Raises ConfigError and Unavailable."""
-    from ml_api.embedding.pretrained import resolve
     from ml_api.vectors.memory import MemoryStore
 
     corpus = corpus_of(settings)
-    pretrained = resolve(settings.model, settings.text_model if settings.embedding_url else "")
+    pretrained = image_model(settings)
     nothing_yet = "://" not in settings.store_uri and not Path(settings.store_uri).expanduser().exists()
     with (
         closing(MemoryStore() if nothing_yet else milvus_store(settings, Metrics())) as store,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
-from ml_api.services.encoder import load_later
+from ml_api.services.encoder import image_model, load_later
 from ml_api.services.parts import corpus_of, decoder_of, milvus_store
 from ml_api.settings import Settings
 from ml_api.vectors.base import Generation, Generations, VectorStore
@@ -36,10 +36,8 @@ def open_generations(settings: Settings) -> Iterator[Generations]:
 @contextmanager
 def open_migration(settings: Settings) -> Iterator[Migration]:
     """Begins, or goes on with, the generation of `settings.model`. Raises ConfigError, as `open_generations` does."""
-    from ml_api.embedding.pretrained import resolve
-
     metrics, corpus = Metrics(), corpus_of(settings)
-    pretrained = resolve(settings.model, settings.text_model if settings.embedding_url else "")
+    pretrained = image_model(settings)
     with ExitStack() as opened:
         old = opened.enter_context(closing(milvus_store(settings, metrics)))
         current = old.open_current()

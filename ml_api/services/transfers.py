@@ -12,13 +12,12 @@ from ml_api.indexing.plan import Plan
 from ml_api.indexing.report import Report, SyncReport
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
-from ml_api.services.encoder import load_later
+from ml_api.services.encoder import image_model, load_later
 from ml_api.services.parts import corpus_of, decoder_of, milvus_endpoint, milvus_store
 from ml_api.settings import Settings
 from ml_api.vectors.base import VectorStore
 
 if TYPE_CHECKING:
-    from ml_api.embedding.pretrained import PretrainedModel
     from ml_api.vectors.files.opening import VectorFile
     from ml_api.vectors.files.parts import PartsWriter
     from ml_api.vectors.files.transfer import FileStore
@@ -54,7 +53,7 @@ def open_extraction(settings: Settings, target: Path) -> Iterator[Extraction]:
 
     corpus = corpus_of(settings)
     metrics = Metrics()  # nobody's: what a service shows are syncs
-    pretrained = _resolve(settings)
+    pretrained = image_model(settings)
     with PartsWriter.open(target, pretrained.model_id, corpus.location) as writer, ExitStack() as loaded:
         store = FileStore(writer)
         store.ensure(pretrained.model_id, pretrained.dim)
@@ -66,7 +65,7 @@ def open_extraction(settings: Settings, target: Path) -> Iterator[Extraction]:
 @contextmanager
 def open_store(settings: Settings) -> Iterator[VectorStore]:
     """What is indexed, for commands that only read it. Raises ConfigError."""
-    pretrained = _resolve(settings)
+    pretrained = image_model(settings)
     with closing(milvus_store(settings, Metrics())) as store:
         store.ensure(pretrained.model_id, pretrained.dim)
         yield store
@@ -77,7 +76,7 @@ def open_export(settings: Settings, target: Path) -> Iterator[tuple[VectorStore,
     """Raises ConfigError."""
     from ml_api.vectors.files.parts import PartsWriter
 
-    pretrained = _resolve(settings)
+    pretrained = image_model(settings)
     with closing(milvus_store(settings, Metrics())) as store:
         store.ensure(pretrained.model_id, pretrained.dim)
         source = f"the collection {settings.collection!r} in {milvus_endpoint(settings).address}"
@@ -102,7 +101,7 @@ def open_import(settings: Settings, path: Path, said: str, confirm: Callable[["V
     from ml_api.vectors.files.intake import require_model
     from ml_api.vectors.files.opening import open_vectors
 
-    pretrained = _resolve(settings)
+    pretrained = image_model(settings)
     model_id, dim = pretrained.model_id, pretrained.dim
     file = open_vectors(path)
     if file.dim == dim and not (file.model_id or said) and confirm(file, model_id):
@@ -111,10 +110,3 @@ def open_import(settings: Settings, path: Path, said: str, confirm: Callable[["V
     with closing(milvus_store(settings, Metrics())) as store:
         store.ensure(model_id, dim)
         yield Import(file, store, model_id, dim)
-
-
-def _resolve(settings: Settings) -> "PretrainedModel":
-    """Images alone are concerned; see `open_indexer`."""
-    from ml_api.embedding.pretrained import resolve
-
-    return resolve(settings.model, settings.text_model if settings.embedding_url else "")

@@ -17,18 +17,17 @@ from ml_api.errors import MlApiError
 from ml_api.images import Decoder
 from ml_api.indexing.changes.look import Look
 from ml_api.indexing.changes.waiting import Change, Changes
-from ml_api.indexing.changes.work import BATCH, Work
+from ml_api.indexing.changes.work import Work
 from ml_api.indexing.embedding import FileEmbedder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.reading import FileReader
+from ml_api.indexing.sync import BATCH, READERS
 from ml_api.metrics import Metrics
 from ml_api.records import image_id
 from ml_api.vectors.base import VectorStore
 
 CLAIMED: Final = 2 * BATCH
 """While one batch is embedded, the next is read."""
-READERS: Final = 2
-"""Decoding threads: as many as a sync has."""
 PAUSES_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Before the next attempt while a part does not answer."""
 

@@ -20,9 +20,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from ml_api.database import Database
 from ml_api.database.tables import ChangeRow, JobRow
 from ml_api.deadline import Deadline
+from ml_api.indexing.tasks import AT_ONCE, batches
 
-AT_ONCE: Final = 500
-"""Rows of one statement."""
 LEASE_S: Final = 120.0
 """How long what was claimed is left to who claimed it. Where one process alone has the database, `release` ends it at its start."""
 WRITE_S: Final = 60.0
@@ -94,7 +93,7 @@ class Changes:
         if not rows:
             return 0
         with self._database.write() as session:
-            for some in _parts(list(rows.values())):
+            for some in batches(rows.values(), AT_ONCE):
                 session.execute(self._insert(some, ("notice", "source", "not_before", "attempts", "error", "after_sync")))
         for listener in self._listeners:
             listener()
@@ -201,7 +200,3 @@ def _storable(key: str) -> bool:
     except UnicodeEncodeError:
         return False
     return "\0" not in key
-
-
-def _parts(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    return (rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE))

@@ -1,6 +1,5 @@
 """What is done about the keys of one claim: the index is made equal, and each key settled as soon as it is."""
 
-import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from time import perf_counter
@@ -17,13 +16,14 @@ from ml_api.indexing.edits import store_over
 from ml_api.indexing.embedding import FileEmbedder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.reading import Fresh, Known
+from ml_api.indexing.report import FileOutcome, tell_failure
+from ml_api.indexing.sync import BATCH
 from ml_api.indexing.tasks import Reason
 from ml_api.metrics import Metrics
 from ml_api.records import ImageRecord, image_id
 from ml_api.vectors.base import VectorStore
-from ml_api.vocabulary import ChangeOutcome, ReasonCode
+from ml_api.vocabulary import ChangeOutcome, ReasonCode, SyncOutcome
 
-BATCH: Final = 32
 FILE_PAUSES_S: Final = (2.0, 10.0, 60.0, 300.0)
 """Before the next attempt at a file that cannot be read while others can."""
 LATEST_S: Final = LEASE_S - 40.0
@@ -31,9 +31,6 @@ LATEST_S: Final = LEASE_S - 40.0
 rest."""
 
 NO_VECTOR: Final = Reason(ReasonCode.NOT_FINITE, "the model returned no finite vector for it")
-FAILURE: Final = {"event.dataset": "ml_api.sync", "event.action": "sync-failure", "event.outcome": "failure"}
-
-_log = logging.getLogger(__name__)
 
 
 class Work:
@@ -128,7 +125,7 @@ class Work:
         self._store.delete([broken.stored.id for _, broken in self._broken if broken.stored is not None])
         self._failures.note((broken.file, broken.reason) for _, broken in self._broken if broken.lasting)
         for change, broken in self._broken:
-            _log.warning("not indexed: %s: %s", change.key, broken.reason.text, extra=FAILURE | {"ml_api.key": change.key})
+            tell_failure(FileOutcome(change.key, SyncOutcome.FAILED, broken.reason.code, broken.reason.text))
         self._settle([change for change, _ in self._broken], ChangeOutcome.FAILED)
 
     def _settle(self, changes: Sequence[Change], outcome: ChangeOutcome) -> None:
