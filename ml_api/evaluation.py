@@ -1,4 +1,4 @@
-"""How much of the exact answer the index finds, and in what time, at several values of its search parameter."""
+"""What an index finds of the exact answer, and in what time; and how alike two models see a corpus."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +17,10 @@ AT_ONCE: Final = 16
 TIE: Final = 1e-5
 """Scores so close to the last of the exact answer count as found: among equal ones the choice is free."""
 SEED: Final = 7
+QUERIES: Final = 200
+"""Of an overlap; with so many, the mean of ten hits each is known to about 0.02."""
+K: Final = 10
+"""Of an overlap."""
 
 EFFORTS: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
     "HNSW": ("ef", (10, 16, 32, 64, 128, 256, 512)),
@@ -54,11 +58,7 @@ def sample(store: VectorStore, number: int) -> tuple[list[str], Vectors]:
 
 def recall_of(store: VectorStore, ids: Sequence[str], queries: Vectors, efforts: Sequence[int], k: int) -> Iterator[Measured]:
     """The exact search first, then the index at each effort. The images themselves are no answers. Raises Unavailable."""
-
-    def found(options: SearchOptions) -> list[list[Hit]]:
-        hits = [some for rows in _parts(queries) for some in store.search(rows, options)]
-        return [[hit for hit in some if hit.record.id != image_id][:k] for image_id, some in zip(ids, hits, strict=True)]
-
+    found = partial(_neighbours, store, ids, queries)
     exactly = SearchOptions(k + 1, exact=True)
     exact = found(exactly)
     # An exact search may take seconds: a few tell its time.
@@ -68,6 +68,44 @@ def recall_of(store: VectorStore, ids: Sequence[str], queries: Vectors, efforts:
         share = [_share(some, best) for some, best in zip(found(options), exact, strict=True) if best]
         time_ms = _median_ms(partial(store.search, options=options), queries)
         yield Measured(effort, sum(share) / len(share) if share else 1.0, time_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """`mean` is the share of the `K` nearest images under one model that are among the `K` nearest under the other."""
+
+    queries: int
+    mean: float
+
+    def __str__(self) -> str:
+        if not self.queries:
+            return "no image is in both"
+        return f"of the {K} most similar images, {self.mean:.0%} are the same under both models (mean of {self.queries} images)"
+
+
+def overlap(one: VectorStore, other: VectorStore, queries: int = QUERIES) -> Overlap:
+    """Over images drawn at random. Neither model is needed: each image's own vectors are the queries. Raises Unavailable."""
+    ids, vectors = sample(one, queries)
+    others = other.vectors(ids)
+    both = [place for place, image_id in enumerate(ids) if image_id in others]
+    if not both:
+        return Overlap(0, 0.0)
+    ids = [ids[place] for place in both]
+    pairs = zip(_near(one, ids, vectors[both]), _near(other, ids, np.stack([others[image_id] for image_id in ids])), strict=True)
+    shares = [len(first & second) / max(len(first), len(second)) for first, second in pairs if first or second]
+    return Overlap(len(shares), sum(shares) / len(shares) if shares else 0.0)
+
+
+def _near(store: VectorStore, ids: Sequence[str], queries: Vectors) -> list[set[str]]:
+    return [{hit.record.id for hit in hits} for hits in _neighbours(store, ids, queries, SearchOptions(K + 1))]
+
+
+def _neighbours(store: VectorStore, ids: Sequence[str], queries: Vectors, options: SearchOptions) -> list[list[Hit]]:
+    """Of each image without itself: one less than `options` ask for."""
+    hits = [some for rows in _parts(queries) for some in store.search(rows, options)]
+    return [
+        [hit for hit in some if hit.record.id != image_id][: options.limit - 1] for image_id, some in zip(ids, hits, strict=True)
+    ]
 
 
 def _share(found: Sequence[Hit], exact: Sequence[Hit]) -> float:

@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 def migrate(settings: Settings, *, switch: bool) -> Exit:
     """Embed the corpus with the configured model, compare, and use it from the next start on."""
-    from ml_api.indexing.overlap import overlap
+    from ml_api.evaluation import overlap
     from ml_api.services.migration import open_migration
 
     with Stop() as stop, tracing.on_behalf_of([tracing.run_origin()]), open_migration(settings) as migration:

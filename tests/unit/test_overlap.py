@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ml_api.indexing.overlap import overlap
+from ml_api.evaluation import overlap
 from ml_api.vectors.memory import MemoryStore
 from tests.contracts.samples import record
 
