@@ -7,11 +7,11 @@ import codecs
 import csv
 import io
 import json
-from collections import deque
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, Self, TypeVar
+from typing import BinaryIO, TypeVar
 
 from ml_api.corpus.metadata.rows import KEYS, Row, key_field, listed
+from ml_api.csv_records import csv_records
 
 DELIMITERS = (",", ";", "\t", "|")
 """CSV delimiters that spreadsheets write, depending on the locale."""
@@ -46,7 +46,7 @@ def csv_rows(file: BinaryIO) -> Iterator[Row]:
     if key_field(tuple(columns)) is None:
         yield 0, None, f'it has no column "{KEYS[0]}"; its columns are {listed(columns)}'
         return
-    for number, values, wrong in _records(lines, delimiter):
+    for number, values, wrong in csv_records(lines, str, delimiter=delimiter, first=2):
         if values is None:
             yield number, None, wrong
         elif any(values[len(columns) :]):
@@ -66,50 +66,6 @@ def _split(line: str, delimiter: str) -> list[str]:
         return next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error:
         return []
-
-
-def _records(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str] | None, str]]:
-    """Records after the header, parsed one by one: a broken record ends with its first line, and its other lines are read again.
-
-    Otherwise a quote that is never closed would swallow the rest of the file.
-    """
-    feed = _Feed(lines)
-    reader = csv.reader(feed, delimiter=delimiter, strict=True)
-    number = 2
-    while True:
-        feed.taken.clear()
-        try:
-            values = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as exc:
-            feed.take_back()
-            yield number, None, f"not CSV: {exc}"
-            number += 1
-        else:
-            yield number, values, ""
-            number += len(feed.taken)
-
-
-class _Feed:
-    """An iterator over the lines to be read again, then the rest. `taken` has those since it was cleared."""
-
-    def __init__(self, lines: Iterator[str]) -> None:
-        self._lines = lines
-        self._again: deque[str] = deque()
-        self.taken: list[str] = []
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> str:
-        line = self._again.popleft() if self._again else next(self._lines)
-        self.taken.append(line)
-        return line
-
-    def take_back(self) -> None:
-        """Read all but the first of the lines taken again."""
-        self._again.extendleft(reversed(self.taken[1:]))
 
 
 def _lines(file: BinaryIO) -> Iterator[str]:

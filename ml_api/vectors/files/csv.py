@@ -2,10 +2,12 @@
 
 import csv
 import json
-from collections import deque
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
+from ml_api.csv_records import Record, csv_records
 from ml_api.records import ImageRecord, Vectors
 from ml_api.vectors.files.base import BrokenRow, Row, unreadable, vector_of
 from ml_api.vectors.files.columns import KEYS, KINDS, MODEL, RESTRICTS, VECTOR, VECTORS, flat_columns_of
@@ -27,16 +29,17 @@ class CsvFormat:
         # One for the process, and a third of what a vector of 32,768 dimensions takes by default.
         csv.field_size_limit(MAX_LINE_BYTES)
         with path.open("rb") as file:
-            records = _records(lines_of(file))
+            if file.read(len(BOM_UTF8)) != BOM_UTF8:  # as spreadsheets put it before UTF-8
+                file.seek(0)
+            records = (record for record in csv_records(lines_of(file), _text) if record[1] != [])
             first = next(records, None)
             if first is None:
                 return
-            place, header = first
-            if isinstance(header, list) and _is_vertex(header):
-                yield _vertex_row(place, header)
-                yield from (_vertex_row(*record) for record in records)
-            elif isinstance(header, list) and set(KEYS) & set(header) and set(VECTORS) & set(header):
-                yield from (_row(header, *record) for record in records)
+            header = first[1] or []
+            if _is_vertex(header):
+                yield from map(_vertex_row, chain([first], records))
+            elif set(KEYS) & set(header) and set(VECTORS) & set(header):
+                yield from (_row(header, record) for record in records)
             else:
                 raise unreadable(
                     path, f"its first line is no header with the columns {' or '.join(KEYS)} and {' or '.join(VECTORS)}"
@@ -54,9 +57,11 @@ class CsvFormat:
         join_bytes(parts, whole, without_first_lines=True)
 
 
-def _row(header: list[str], place: str, values: list[str] | str) -> Row | BrokenRow:
-    if isinstance(values, str):
-        return BrokenRow(place, values)
+def _row(header: list[str], record: Record) -> Row | BrokenRow:
+    number, values, wrong = record
+    place = f"line {number:,}"
+    if values is None:
+        return BrokenRow(place, wrong)
     if len(values) != len(header):
         return BrokenRow(place, f"it has {len(values)} fields, not {len(header)} as the header")
     fields = dict(zip(header, values, strict=True))
@@ -79,10 +84,12 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _vertex_row(place: str, values: list[str] | str) -> Row | BrokenRow:
+def _vertex_row(record: Record) -> Row | BrokenRow:
     """`#name=…` are numeric restrictions and crowding tags, which are left out."""
-    if isinstance(values, str):
-        return BrokenRow(place, values)
+    number, values, wrong = record
+    place = f"line {number:,}"
+    if values is None:
+        return BrokenRow(place, wrong)
     key, *rest = values
     allowed: dict[str, list[str]] = {}
     for name, equals, value in (text.partition("=") for text in rest if "=" in text):
@@ -96,34 +103,8 @@ def _vertex_row(place: str, values: list[str] | str) -> Row | BrokenRow:
     return Row(place, {"id": key, RESTRICTS: restricts}, vector)
 
 
-def _records(lines: Iterator[bytes | None]) -> Iterator[tuple[str, list[str] | str]]:
-    """Each record and its place, or what is wrong with it: a broken record ends with its first line.
-
-    Otherwise a quote that is never closed would swallow the rest of the file.
-    """
-    again: deque[bytes | None] = deque()
-    number = 1
-    while True:
-        taken: list[bytes | None] = []
-        place = f"line {number:,}"
-        try:
-            values = next(csv.reader(_decoded(again, lines, taken, "utf-8-sig" if number == 1 else "utf-8"), strict=True), None)
-        except (csv.Error, ValueError) as exc:
-            again.extendleft(reversed(taken[1:]))
-            number += 1
-            yield place, "not UTF-8" if isinstance(exc, UnicodeDecodeError) else f"not CSV: {exc}"
-            continue
-        if values is None:
-            return
-        number += len(taken)
-        if values:
-            yield place, values
-
-
-def _decoded(again: deque[bytes | None], lines: Iterator[bytes | None], taken: list[bytes | None], encoding: str) -> Iterator[str]:
-    """The lines to be read again, then the rest; appends each to `taken`."""
-    while (line := again.popleft() if again else next(lines, b"")) != b"":
-        taken.append(line)
-        if line is None:
-            raise ValueError(f"the line has more than {MAX_LINE_BYTES:,} bytes")
-        yield line.decode(encoding)
+def _text(line: bytes | None) -> str:
+    """Raises ValueError."""
+    if line is None:
+        raise ValueError(f"the line has more than {MAX_LINE_BYTES:,} bytes")
+    return line.decode()
