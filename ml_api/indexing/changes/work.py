@@ -109,10 +109,16 @@ class Work:
         ids = list({file.source.id for _, file in self._known})
         records, vectors = self._store.get(ids), self._store.vectors(ids)
         rows = [
-            (change, file.record(records[file.source.id], moved=False), vectors[file.source.id]) for change, file in self._known
+            (change, file.record(records[file.source.id], moved=False), vectors[file.source.id])
+            for change, file in self._known
+            if file.source.id in records and file.source.id in vectors
         ]
         self._write(rows)
-        self._settle([change for change, _ in self._known], ChangeOutcome.REPLACED)
+        there = [change for change, _, _ in rows]
+        self._settle(there, ChangeOutcome.REPLACED)
+        if removed := [change for change, _ in self._known if change not in there]:  # by a sync, since they were looked at
+            self._changes.retry(removed, 0.0, "the image whose vector it could have kept was removed meanwhile")
+            self._count(removed, ChangeOutcome.RETRIED)
 
     def _write(self, rows: Sequence[tuple[Change, ImageRecord, npt.NDArray[np.float32]]]) -> None:
         if rows:

@@ -164,6 +164,25 @@ def test_a_changed_file_is_indexed_anew_and_keeps_its_metadata(world):
     assert world.outcomes() == {"added": 1, "replaced": 1}
 
 
+def test_an_image_that_a_sync_removes_while_it_is_looked_at_is_indexed_again(world):
+    """It ended the look with a KeyError, and all that was claimed waited for two minutes."""
+    world.draw("a.png")
+    world.note("a.png")
+    world.drain.run()
+    os.utime(world.root / "a.png", (1, 1))
+    world.draw("b.png", (30, 30, 200))
+    world.note("a.png", "b.png")
+    known = world.store.vectors
+    world.store.vectors = lambda ids, deadline=None: world.store.delete(ids) or known(ids, deadline)
+
+    world.drain.run()
+
+    world.store.vectors = known
+    world.drain.run()
+    assert world.stored().keys() == {"a.png", "b.png"}
+    assert world.rows() == {}
+
+
 def test_a_deleted_file_leaves_the_index(world):
     path = world.draw("a.png")
     world.sync()
