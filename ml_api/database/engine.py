@@ -131,7 +131,10 @@ def _engine(url: str) -> Engine:
     except (ArgumentError, NoSuchModuleError) as exc:
         raise ConfigError("ML_API_DATABASE_URL is no address of a database, such as postgresql://user:password@host/name") from exc
     except ModuleNotFoundError as exc:
-        raise ConfigError("PostgreSQL needs a driver: `pip install -r requirements-postgresql.txt`") from exc
+        raise ConfigError(
+            "ML_API_DATABASE_URL: the package psycopg is not installed: "
+            "pip install -r requirements-postgresql.txt -c constraints.txt"
+        ) from exc
 
 
 def _sqlite(path: Path) -> Engine:

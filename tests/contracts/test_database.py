@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -140,6 +141,12 @@ def test_an_address_that_cannot_be_used_is_named_without_its_password(url, said)
     with pytest.raises(ConfigError, match=said.replace("***", r"\*\*\*") if "\\" not in said else said) as refused:
         Database.open(url)
     assert "secret" not in str(refused.value)
+
+
+def test_without_its_driver_postgresql_names_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ConfigError, match=r"psycopg is not installed: pip install -r requirements-postgresql\.txt"):
+        Database.open("postgresql://user@host/name")
 
 
 def test_a_server_that_dies_is_unavailable_and_comes_back_by_itself(postgresql_server):
