@@ -44,7 +44,7 @@ OWN_FILES: Final = 256
 
 BUILD_GRACE_S: Final = 4.0
 """How long a stop waits for the application that is being built."""
-STOP_S: Final = 8.0
+STOP_S: Final = 7.0
 """Time limit of a stop, without the ends of processes on a busy machine; Docker kills after ten seconds."""
 DRAIN_S: Final = 6.0
 """How long a stop waits for answers."""
