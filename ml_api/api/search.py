@@ -93,7 +93,7 @@ def image() -> Response:
     options = _options(wanted)
     with stage(Stage.DECODE), elsewhere():
         decoded = services().decoder.decode(data, services().preprocessor.fit, deadline)
-    return _answer(Query(ImageTerm(decoded.pixels), options), deadline)
+    return _answer(Query.of(ImageTerm(decoded.pixels), options), deadline)
 
 
 @blueprint.get("/images/<image_id>/similar")
@@ -110,14 +110,14 @@ def image() -> Response:
 def similar(image_id: str) -> Response:
     _begin(Operation.SIMILAR)
     options = _options(query_parameters(PageParameters))
-    return _answer(Query(StoredTerm(image_id_of(image_id)), options), request_deadline())
+    return _answer(Query.of(StoredTerm(image_id_of(image_id)), options), request_deadline())
 
 
 def _by_text(query: TextQuery) -> Response:
     _begin(Operation.TEXT)
     options = _options(query)
     note_query(query.q)
-    return _answer(Query(TextTerm(query.q), options), request_deadline())
+    return _answer(Query.of(TextTerm(query.q), options), request_deadline())
 
 
 def _begin(operation: Operation) -> None:

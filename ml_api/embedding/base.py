@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ml_api.errors import MlApiError
 from ml_api.images.fit import Fit, RgbPixels
 from ml_api.records import ModelInfo, Vectors
 from ml_api.vocabulary import Modality
@@ -82,13 +83,21 @@ class Embedded:
 
 
 class Embedder(Protocol):
-    """An encoder shared by many callers: each brings one input, however they are batched. `BatchingEncoder` is one."""
+    """An encoder shared by many callers, however their inputs are batched. `BatchingEncoder` is one."""
 
     @property
     def model(self) -> ModelInfo: ...
 
     def embed_one(self, item: Prepared, timeout_s: float) -> Embedded:
         """Raises DeadlineExceeded after `timeout_s`, and as `Encoder.embed` does."""
+        ...
+
+    def embed_all(self, items: Sequence[Prepared], timeout_s: float) -> list[Embedded | MlApiError]:
+        """Inputs of either modality that somebody waits for together. In the place of one that failed is the error that
+        `Encoder.embed` raises for it.
+
+        Raises DeadlineExceeded if they are not all embedded after `timeout_s`.
+        """
         ...
 
     @property

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from cachetools import LRUCache
 
 from ml_api.embedding.base import Embedded, Embedder, Prepared
+from ml_api.errors import MlApiError
 from ml_api.metrics import Metrics
 from ml_api.records import ModelInfo, Vectors
 
@@ -34,20 +35,38 @@ class CachingEmbedder:
 
     def embed_one(self, item: Prepared, timeout_s: float) -> Embedded:
         """As every Embedder does it; a text that is known took no time."""
-        if item.modality != "text":
-            return self._inner.embed_one(item, timeout_s)
-        tokens = item.features.tobytes()
-        with self._lock:
-            known = self._vectors.get(tokens)
-        self._metrics.embedding.text_cache_requests.labels("miss" if known is None else "hit").inc()
+        known = self._known(item)
         if known is not None:
-            return Embedded(known, queue_s=0.0, embed_s=0.0, batch_size=0)
+            return known
         embedded = self._inner.embed_one(item, timeout_s)
+        self._remember(item, embedded)
+        return embedded
+
+    def embed_all(self, items: Sequence[Prepared], timeout_s: float) -> list[Embedded | MlApiError]:
+        answers: list[Embedded | MlApiError | None] = [self._known(item) for item in items]
+        unknown = [item for item, answer in zip(items, answers, strict=True) if answer is None]
+        embedded = self._inner.embed_all(unknown, timeout_s) if unknown else []
+        for item, answer in zip(unknown, embedded, strict=True):
+            if isinstance(answer, Embedded):
+                self._remember(item, answer)
+        following = iter(embedded)
+        return [next(following) if answer is None else answer for answer in answers]
+
+    def _known(self, item: Prepared) -> Embedded | None:
+        if item.modality != "text":
+            return None
+        with self._lock:
+            known = self._vectors.get(item.features.tobytes())
+        self._metrics.embedding.text_cache_requests.labels("miss" if known is None else "hit").inc()
+        return None if known is None else Embedded(known, queue_s=0.0, embed_s=0.0, batch_size=0)
+
+    def _remember(self, item: Prepared, embedded: Embedded) -> None:
+        if item.modality != "text":
+            return
         own = embedded.vector.copy()  # a row of a batch would keep the whole batch in memory
         own.setflags(write=False)  # it will be handed to many
         with self._lock:
-            self._vectors[tokens] = own
-        return embedded
+            self._vectors[item.features.tobytes()] = own
 
     @property
     def concurrency(self) -> int:

@@ -46,9 +46,9 @@ class WatchedEmbedder:
     def __getattr__(self, name):
         return getattr(self.inner, name)
 
-    def embed_one(self, item, timeout_s):
+    def embed_all(self, items, timeout_s):
         self.timeouts_s.append(timeout_s)
-        return self.inner.embed_one(item, timeout_s)
+        return self.inner.embed_all(items, timeout_s)
 
 
 class StuckEncoder(FakeEncoder):

@@ -79,6 +79,9 @@ class FailingEmbedder:
     def embed_one(self, item, timeout_s):
         raise self.error
 
+    def embed_all(self, items, timeout_s):
+        raise self.error
+
 
 @pytest.mark.parametrize(
     ("error", "status", "code"),

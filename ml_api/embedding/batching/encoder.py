@@ -62,16 +62,29 @@ class BatchingEncoder:
 
     def embed_one(self, item: Prepared, timeout_s: float) -> Embedded:
         """Raises DeadlineExceeded after `timeout_s`, ModelUnavailable if the model fails."""
-        waiting = Waiting(item, perf_counter() + timeout_s)
-        self._queue.put(waiting)
+        [answer] = self.embed_all([item], timeout_s)
+        if isinstance(answer, MlApiError):
+            raise answer
+        return answer
+
+    def embed_all(self, items: Sequence[Prepared], timeout_s: float) -> list[Embedded | MlApiError]:
+        """As `Embedder` says. They are queued in one step, so that an idle model takes them together."""
+        deadline = perf_counter() + timeout_s
+        waiting = [Waiting(item, deadline) for item in items]
+        self._queue.put(*waiting)
         try:
-            return waiting.answer.result(timeout_s)
+            return [_outcome(one, max(0.0, deadline - perf_counter())) for one in waiting]
         except TimeoutError as exc:
-            # If its batch is already in the model, its vector is thrown away.
-            if waiting.answer.cancel():
-                self._metrics.embedding.items.labels(item.modality, InputOutcome.EXPIRED).inc()
-            self._queue.withdraw(waiting)
             raise _too_late(timeout_s) from exc
+        finally:
+            self._give_up([one for one in waiting if not one.answer.done()])
+
+    def _give_up(self, waiting: Sequence[Waiting]) -> None:
+        """Nobody waits for these any more. The vectors of those whose batch is in the model already are thrown away."""
+        for one in waiting:
+            if one.answer.cancel():
+                self._metrics.embedding.items.labels(one.item.modality, InputOutcome.EXPIRED).inc()
+            self._queue.withdraw(one)
 
     def embed_bulk(self, items: Sequence[Prepared]) -> Vectors:
         """As `Embedder` says; a model that does nothing for BULK_PATIENCE_S is unavailable."""
@@ -181,6 +194,16 @@ class BulkEncoder:
 
     def close(self) -> None:
         pass
+
+
+def _outcome(waiting: Waiting, timeout_s: float) -> Embedded | MlApiError:
+    """Raises TimeoutError."""
+    try:
+        return waiting.answer.result(timeout_s)
+    except DeadlineExceeded:
+        raise TimeoutError from None
+    except MlApiError as exc:
+        return exc
 
 
 def _lengths(vectors: Vectors) -> list[float]:

@@ -81,15 +81,16 @@ class BatchQueue:
     def closed(self) -> bool:
         return self._closed
 
-    def put(self, waiting: Waiting) -> None:
-        """Raises ModelUnavailable if it is closed."""
-        modality = waiting.item.modality
+    def put(self, *waiting: Waiting) -> None:
+        """In one step, so that an idle taker finds them all. Raises ModelUnavailable if it is closed."""
         with self._changed:
             if self._closed:
                 raise ModelUnavailable("The model is not running.")
-            self._queues[modality].append(waiting)
+            for one in waiting:
+                self._queues[one.item.modality].append(one)
             self._came_at = self._clock()
-            self._on_depth(modality, len(self._queues[modality]))
+            for modality in {one.item.modality for one in waiting}:
+                self._on_depth(modality, len(self._queues[modality]))
             self._changed.notify_all()
 
     def put_bulk(self, waiting: Sequence[Waiting]) -> None:

@@ -31,19 +31,19 @@ def searcher():
 
 
 def keys(searcher, term, *options):
-    result = searcher.search(Query(term, SearchOptions(*options)), Deadline.within(30))
+    result = searcher.search(Query.of(term, SearchOptions(*options)), Deadline.within(30))
     return "".join(hit.record.key for hit in result.hits), result.more
 
 
 def test_queries_are_equal_if_they_ask_for_the_same():
-    assert len({Query(TextTerm("red"), SearchOptions(10)), Query(TextTerm("red"), SearchOptions(10, 0))}) == 1
-    assert len({Query(TextTerm("red"), SearchOptions(10)), Query(TextTerm("red"), SearchOptions(10, 1))}) == 2
-    assert Query(TextTerm("red"), SearchOptions(10)) != Query(StoredTerm("red"), SearchOptions(10))
+    assert len({Query.of(TextTerm("red"), SearchOptions(10)), Query.of(TextTerm("red"), SearchOptions(10, 0))}) == 1
+    assert len({Query.of(TextTerm("red"), SearchOptions(10)), Query.of(TextTerm("red"), SearchOptions(10, 1))}) == 2
+    assert Query.of(TextTerm("red"), SearchOptions(10)) != Query.of(StoredTerm("red"), SearchOptions(10))
 
 
 def test_an_image_is_equal_to_itself_alone():
     one, other = (ImageTerm(np.zeros((8, 8, 3), dtype=np.uint8)) for _ in range(2))
-    assert len({Query(term, SearchOptions(10)) for term in (one, one, other)}) == 2
+    assert len({Query.of(term, SearchOptions(10)) for term in (one, one, other)}) == 2
 
 
 @pytest.mark.parametrize(

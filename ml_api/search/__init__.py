@@ -1,0 +1,25 @@
+"""From a query to hits: prepare, embed, combine, find. Knows neither HTTP nor which model or store does the work."""
+
+from ml_api.search.query import (
+    ImageTerm,
+    Query,
+    SearchResult,
+    StoredTerm,
+    Term,
+    TextTerm,
+    VectorTerm,
+    Weighted,
+)
+from ml_api.search.searcher import Searcher
+
+__all__ = [
+    "ImageTerm",
+    "Query",
+    "SearchResult",
+    "Searcher",
+    "StoredTerm",
+    "Term",
+    "TextTerm",
+    "VectorTerm",
+    "Weighted",
+]

@@ -1,0 +1,82 @@
+"""What is wanted, and what comes of it. All values are frozen, and queries hashable."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from ml_api.images import RgbPixels
+from ml_api.records import Hit
+from ml_api.vectors.base import SearchOptions
+
+
+@dataclass(frozen=True, slots=True)
+class TextTerm:
+    """Images that show what `text` describes."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageTerm:
+    """Images that look like this one: what the preprocessor's `fit` made of it, from a `Decoder`.
+
+    Two are equal if they are the same: pixels are not compared.
+    """
+
+    pixels: RgbPixels
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTerm:
+    """Images that look like a stored one."""
+
+    image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class VectorTerm:
+    """Images near a vector of the model's, which was embedded elsewhere: as many finite numbers as the model has dimensions."""
+
+    vector: tuple[float, ...]
+
+
+Term = TextTerm | ImageTerm | StoredTerm | VectorTerm
+
+
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """A term and how much it counts beside the others. With a negative weight, images that it describes come later."""
+
+    term: Term
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """At least one term. `exclude_inputs` leaves the images of stored terms out of the answer."""
+
+    terms: tuple[Weighted, ...]
+    options: SearchOptions
+    exclude_inputs: bool = True
+
+    @classmethod
+    def of(cls, term: Term, options: SearchOptions) -> Self:
+        """The query of a single term."""
+        return cls((Weighted(term),), options)
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """The ids of its stored images."""
+        return frozenset(weighted.term.image_id for weighted in self.terms if isinstance(weighted.term, StoredTerm))
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """`more` tells whether the ranking goes on after this page.
+
+    `batch_size` is how many inputs went through the model together; 0 if it was not needed.
+    """
+
+    hits: list[Hit]
+    more: bool
+    truncated: bool = False
+    batch_size: int = 0
