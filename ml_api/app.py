@@ -16,6 +16,7 @@ from ml_api.api import (
     address,
     authorization,
     duplicates,
+    embeddings,
     events,
     images,
     observe,
@@ -63,7 +64,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     address.register(app)
     _compress(app)
     of_images = (search.blueprint, images.blueprint, duplicates.blueprint, uploads.blueprint, events.blueprint)
-    for blueprint in (*of_images, sync.blueprint, status.blueprint, web.blueprint, session.blueprint):
+    for blueprint in (*of_images, embeddings.blueprint, sync.blueprint, status.blueprint, web.blueprint, session.blueprint):
         app.register_blueprint(blueprint)
     example_id = next((entry.id for entry in services.store.entries()), None)
     openapi.register(app, example_id, settings.request_timeout_s, asks_for_keys=services.access is not None)

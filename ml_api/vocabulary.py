@@ -9,11 +9,12 @@ MODALITIES: Final[tuple[Modality, ...]] = ("text", "image")
 
 
 class Operation(StrEnum):
-    """The kinds of search."""
+    """The kinds of search, and embedding without one."""
 
     TEXT = "text"
     IMAGE = "image"
     SIMILAR = "similar"
+    EMBED = "embed"
 
 
 class Stage(StrEnum):

@@ -5,6 +5,7 @@ from ml_api.api import schemas
 from ml_api.api.form import MAX_PARTS
 from ml_api.api.problems import body_of
 from ml_api.api.schemas.duplicates import DuplicatesAnswer
+from ml_api.api.schemas.embeddings import EmbeddingsAnswer, ModelsAnswer
 from ml_api.api.schemas.images import StoredImage
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncsAnswer
 from ml_api.api.schemas.uploads import EventsAnswer, RemovedImage, UploadedImage, UploadsAnswer
@@ -112,6 +113,18 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "files": [{"key": "beach/holiday.jpg", "outcome": "failed", "code": "", "reason": "The file looks like text"}],
         "next": None,
     },
+    EmbeddingsAnswer: {
+        "object": "list",
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.0612, -0.0183, 0.0044], "truncated": False}],
+        "model": "demo model (small CLIP trained on drawn scenes)",
+        "usage": {"prompt_tokens": 9, "total_tokens": 9},
+    },
+    ModelsAnswer: {
+        "object": "list",
+        "data": [
+            {"id": "demo model (small CLIP trained on drawn scenes)", "object": "model", "created": 0, "owned_by": "ml_api"},
+        ],
+    },
     schemas.AliveAnswer: {"status": "alive"},
     schemas.ReadyAnswer: {"ready": True, "parts": {"model": "ok", "store": "ok"}},
 }
@@ -147,6 +160,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
         ),
     ),
     "not-found": (404, f"no image has the id {DRAWN_ID}"),
+    "model-not-found": (404, "model: this service runs 'clip-ViT-B-32'; name that, or none"),
     "sync-refused": (409, "sync 4 of /srv/other into this collection is under way; nothing was changed"),
     "too-large": (
         413,

@@ -94,10 +94,13 @@ def problems_of_values(model: type[BaseModel], given: Mapping[str, str]) -> dict
     return {}
 
 
-def json_body(model: type[Model], *, max_bytes: int | None = None, also: str = JSON) -> Model:
+def json_body(
+    model: type[Model], *, max_bytes: int | None = None, also: str = JSON, punctuation: int = _MOST_JSON_PUNCTUATION
+) -> Model:
     """The JSON body as `model`, under its own content type or the one that it may `also` have.
 
-    Its size is bounded before it is parsed: Python's lock is held for as long as that takes.
+    Its size, or how much it holds by its `punctuation`, is bounded before it is parsed: Python's lock is held for as long as that
+    takes.
     """
     if request.mimetype not in {JSON, also}:
         right = " or ".join(sorted({JSON, also}))
@@ -107,7 +110,7 @@ def json_body(model: type[Model], *, max_bytes: int | None = None, also: str = J
         raise InvalidInput("the body is empty; send a JSON object", code="invalid-json")
     if max_bytes is not None and len(data) > max_bytes:
         raise TooLarge(f"the JSON body has {len(data):,} bytes; at most {max_bytes:,} are read here")
-    if sum(map(data.count, _JSON_PUNCTUATION)) > _MOST_JSON_PUNCTUATION + (max_bytes or 0):
+    if sum(map(data.count, _JSON_PUNCTUATION)) > punctuation + (max_bytes or 0):
         raise InvalidInput(
             f"the body holds far more than an object of {', '.join(model.model_fields)} does; send that alone", code="invalid-json"
         )

@@ -4,9 +4,9 @@ They are two parts, so that request threads tokenise and normalise side by side 
 and remembered vectors are about the pass alone, and that what cannot be prepared never joins anybody else's batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,10 @@ class Prepared:
     features: npt.NDArray[np.int64] | npt.NDArray[np.float32]
     truncated: bool = False
     """Whether text was cut to the model's context length."""
+
+
+AT_ONCE: Final = 64
+"""Inputs of one caller that wait for the model at once, at most: so many more do not hold others up."""
 
 
 class Preprocessor(Protocol):
@@ -92,11 +96,12 @@ class Embedder(Protocol):
         """Raises DeadlineExceeded after `timeout_s`, and as `Encoder.embed` does."""
         ...
 
-    def embed_all(self, items: Sequence[Prepared], timeout_s: float) -> list[Embedded | MlApiError]:
+    def embed_all(self, items: Iterable[Prepared], timeout_s: float) -> list[Embedded | MlApiError]:
         """Inputs of either modality that somebody waits for together. In the place of one that failed is the error that
         `Encoder.embed` raises for it.
 
-        Raises DeadlineExceeded if they are not all embedded after `timeout_s`.
+        Those over AT_ONCE are taken from `items` while the model has earlier ones, so that what prepares them may be lazy.
+        Raises DeadlineExceeded if they are not all embedded after `timeout_s`, and what `items` raises.
         """
         ...
 

@@ -6,7 +6,7 @@ with its model, so the model needs no place in the key.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -42,10 +42,18 @@ class CachingEmbedder:
         self._remember(item, embedded)
         return embedded
 
-    def embed_all(self, items: Sequence[Prepared], timeout_s: float) -> list[Embedded | MlApiError]:
-        answers: list[Embedded | MlApiError | None] = [self._known(item) for item in items]
-        unknown = [item for item, answer in zip(items, answers, strict=True) if answer is None]
-        embedded = self._inner.embed_all(unknown, timeout_s) if unknown else []
+    def embed_all(self, items: Iterable[Prepared], timeout_s: float) -> list[Embedded | MlApiError]:
+        answers = list[Embedded | MlApiError | None]()
+        unknown = list[Prepared]()
+
+        def not_known() -> Iterator[Prepared]:
+            for item in items:
+                answers.append(self._known(item))
+                if answers[-1] is None:
+                    unknown.append(item)
+                    yield item
+
+        embedded = self._inner.embed_all(not_known(), timeout_s)
         for item, answer in zip(unknown, embedded, strict=True):
             if isinstance(answer, Embedded):
                 self._remember(item, answer)

@@ -48,7 +48,7 @@ FIELDS: Final[Mapping[str, tuple[Type, str]]] = {
     "user.id": ("keyword", "Id of the API key that the request came with, as `keys list` has it"),
     "user_agent.original": ("keyword", "Header `User-Agent`, at most 256 characters"),
     "ml_api.route": ("keyword", "Rule of the route, as in metrics"),
-    "ml_api.operation": ("keyword", "`text`, `image` or `similar`"),
+    "ml_api.operation": ("keyword", "`text`, `image` or `similar`; `embed` if nothing is searched for"),
     "ml_api.modality": ("keyword", "Modality of the query, `text` or `image`"),
     "ml_api.limit": ("long", "Hits requested"),
     "ml_api.hits": ("long", "Hits returned"),

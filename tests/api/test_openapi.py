@@ -34,7 +34,7 @@ CHECKS = [
     checks.positive_data_acceptance,
     checks.unsupported_method,
 ]
-TAKING_MORE = {"/v1/search/image", "/v1/images", "/v1/images/by-key/{key}", "/v1/events"}
+TAKING_MORE = {"/v1/embeddings", "/v1/search/image", "/v1/images", "/v1/images/by-key/{key}", "/v1/events"}
 """Random bytes are no image, and random objects no notification."""
 
 

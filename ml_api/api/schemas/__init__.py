@@ -9,6 +9,7 @@ from ml_api.api.schemas.base import Problem
 from ml_api.api.schemas.base import Request as _Request
 from ml_api.api.schemas.base import whole as _whole
 from ml_api.api.schemas.duplicates import DuplicatesAnswer
+from ml_api.api.schemas.embeddings import EmbeddingsAnswer, EmbeddingsQuery, ModelsAnswer
 from ml_api.api.schemas.images import ID_PATTERN, ImageAnswer, StoredImage, cursor
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncRequest, SyncsAnswer
 from ml_api.api.schemas.uploads import EventsAnswer, RemovedImage, UploadedImage, UploadsAnswer
@@ -180,7 +181,7 @@ class ReadyAnswer(_Answer):
     ]
 
 
-REQUESTS: tuple[type[_Request], ...] = (TextQuery, ImageQuery, ImagePatch, SyncRequest)
+REQUESTS: tuple[type[_Request], ...] = (TextQuery, ImageQuery, ImagePatch, SyncRequest, EmbeddingsQuery)
 ANSWERS: tuple[type[_Answer], ...] = (
     SearchAnswer,
     StoredImage,
@@ -198,5 +199,7 @@ ANSWERS: tuple[type[_Answer], ...] = (
     UploadsAnswer,
     RemovedImage,
     EventsAnswer,
+    EmbeddingsAnswer,
+    ModelsAnswer,
 )
 """What the OpenAPI document describes by name."""

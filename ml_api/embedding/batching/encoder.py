@@ -8,16 +8,18 @@ The shape follows the queue of huggingface/text-embeddings-inference.
 import logging
 import math
 import threading
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import InvalidStateError
 from contextlib import suppress
+from itertools import chain, islice
 from time import perf_counter
 from typing import Final, cast
 
 import numpy as np
 
 from ml_api import tracing
-from ml_api.embedding.base import Embedded, Embedder, Encoder, Prepared
+from ml_api.embedding.base import AT_ONCE, Embedded, Embedder, Encoder, Prepared
 from ml_api.embedding.batching.costs import MAX_BATCH, TYPICAL, PassCost
 from ml_api.embedding.batching.queue import BatchQueue, Waiting
 from ml_api.embedding.splitting import Ceiling, Parts
@@ -67,17 +69,26 @@ class BatchingEncoder:
             raise answer
         return answer
 
-    def embed_all(self, items: Sequence[Prepared], timeout_s: float) -> list[Embedded | MlApiError]:
-        """As `Embedder` says. They are queued in one step, so that an idle model takes them together."""
-        deadline = perf_counter() + timeout_s
-        waiting = [Waiting(item, deadline) for item in items]
-        self._queue.put(*waiting)
+    def embed_all(self, items: Iterable[Prepared], timeout_s: float) -> list[Embedded | MlApiError]:
+        """As `Embedder` says. They are queued in halves of AT_ONCE, each in one step, so that an idle model takes it together: one
+        waits while the one before is in the model.
+        """
+        deadline, left = perf_counter() + timeout_s, iter(items)
+        halves = deque[list[Waiting]]()
+        answers = list[Embedded | MlApiError]()
         try:
-            return [_outcome(one, max(0.0, deadline - perf_counter())) for one in waiting]
+            while half := [Waiting(item, deadline) for item in islice(left, AT_ONCE // 2)]:
+                self._queue.put(*half)
+                halves.append(half)
+                if len(halves) > 1:
+                    answers += map(_outcome, halves[0])
+                    halves.popleft()
+            answers += map(_outcome, chain.from_iterable(halves))
         except TimeoutError as exc:
             raise _too_late(timeout_s) from exc
         finally:
-            self._give_up([one for one in waiting if not one.answer.done()])
+            self._give_up([one for one in chain.from_iterable(halves) if not one.answer.done()])
+        return answers
 
     def _give_up(self, waiting: Sequence[Waiting]) -> None:
         """Nobody waits for these any more. The vectors of those whose batch is in the model already are thrown away."""
@@ -196,10 +207,10 @@ class BulkEncoder:
         pass
 
 
-def _outcome(waiting: Waiting, timeout_s: float) -> Embedded | MlApiError:
+def _outcome(waiting: Waiting) -> Embedded | MlApiError:
     """Raises TimeoutError."""
     try:
-        return waiting.answer.result(timeout_s)
+        return waiting.answer.result(max(0.0, waiting.deadline - perf_counter()))
     except DeadlineExceeded:
         raise TimeoutError from None
     except MlApiError as exc:
