@@ -19,6 +19,7 @@ from ml_api.api import (
     embeddings,
     events,
     images,
+    let_go,
     observe,
     openapi,
     problems,
@@ -31,7 +32,7 @@ from ml_api.api.parsing import REQUEST_TIMEOUT_S, BufferedRequest
 from ml_api.api.problems import MEDIA_TYPE
 from ml_api.browsers import HEADERS, AllowedHosts
 from ml_api.reverse_proxies import BehindProxies, networks
-from ml_api.services import Services, build_services
+from ml_api.services import Engine, Services, build_services
 from ml_api.settings import Settings
 from ml_api.web import session
 
@@ -54,6 +55,8 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     app.config[REQUEST_TIMEOUT_S] = settings.request_timeout_s
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     app.extensions[EXTENSION] = services = services or build_services(settings)
+    app.teardown_appcontext(let_go)
+    _follow_switches(app, services)
     observe.register(app, services.metrics, services.spans, log_queries=settings.log_queries)
     problems.register(app)
     _keep_other_sites_out(app, AllowedHosts.of(settings.host, settings.allowed_hosts))
@@ -69,6 +72,18 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     example_id = next((entry.id for entry in services.store.entries()), None)
     openapi.register(app, example_id, settings.request_timeout_s, asks_for_keys=services.access is not None)
     return app
+
+
+def _follow_switches(app: Flask, services: Services) -> None:
+    """Requests from then on see the parts of the new model."""
+    if services.switch is None:
+        return
+
+    def announce(engine: Engine) -> None:
+        app.extensions[EXTENSION] = app.extensions[EXTENSION].with_engine(engine)
+
+    services.switch.announce = announce
+    announce(services.switch.engine)  # which may be another one by now
 
 
 def _without_answer(check: Callable[[WSGIEnvironment], None]) -> WSGIApplication:

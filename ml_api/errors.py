@@ -33,6 +33,7 @@
     ├── DeadlineExceeded        the answer would have come too late
     ├── SyncRefused             a sync that looks like an accident, stopped before it changed anything
     └── ConfigError             the service cannot start as configured
+        └── ModelReplaced       ... since another model has taken the place of the configured one
 
 `code` is a stable slug that clients may switch on. `detail` is written for the person who gets it: what was wrong, and what
 would be right. Adapters translate foreign exceptions into these once, with `raise ... from exc`.
@@ -214,3 +215,13 @@ class ConfigError(MlApiError):
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class ModelReplaced(ConfigError):
+    """The configured model was in use until `migrate` put another in its place, which `setting` finds; empty if unknown."""
+
+    code = "model-replaced"
+
+    def __init__(self, problem: str, *, setting: str) -> None:
+        super().__init__(problem)
+        self.setting = setting

@@ -78,6 +78,18 @@ METADATA_ENDINGS = (".jsonl", ".csv", ".parquet")
 """Of the names of files with metadata, by which their formats are told."""
 
 
+class JobKind(StrEnum):
+    """What the owner of the store is asked to do."""
+
+    SYNC = "sync"
+    DRY_RUN = "dry-run"
+    MIGRATE = "migrate"
+    ROLL_BACK = "rollback"
+    DROP_OLD = "drop-old"
+    EXPORT = "export"
+    IMPORT = "import"
+
+
 class JobState(StrEnum):
     """Of a sync that was asked for."""
 

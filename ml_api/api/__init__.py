@@ -1,6 +1,6 @@
 """The HTTP edge: parsing, routes, the error table and the OpenAPI document. Knows services, never their implementations."""
 
-from flask import current_app
+from flask import current_app, g
 
 from ml_api.services import Services
 
@@ -11,6 +11,19 @@ HEAD_CHECK = "ml_api.head"
 
 
 def services() -> Services:
-    """Of the application that the request belongs to: there is no global."""
-    found: Services = current_app.extensions[EXTENSION]
-    return found
+    """Of the application that the request belongs to: there is no global. A request that began with one model ends with it."""
+    while "services" not in g:
+        found: Services = current_app.extensions[EXTENSION]
+        found.holders.begin()
+        if found is current_app.extensions[EXTENSION]:
+            g.services = found
+        else:  # replaced just now, and perhaps not waited for
+            found.holders.end()
+    held: Services = g.services
+    return held
+
+
+def let_go(_error: BaseException | None = None) -> None:
+    """Of the services that the request has held, at its end."""
+    if (held := g.pop("services", None)) is not None:
+        held.holders.end()

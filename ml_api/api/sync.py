@@ -23,8 +23,8 @@ from ml_api.api.schemas.sync import (
     SyncRequest,
     SyncsAnswer,
 )
+from ml_api.indexing.carrying_out import PLAN
 from ml_api.indexing.jobs import Job, SyncOptions
-from ml_api.indexing.runner import PLAN
 
 BODY_BYTES: Final = 4096
 
@@ -137,12 +137,15 @@ def _answered(job: Job, status: int) -> Response:
 
 
 def _shown(job: Job) -> SyncJob:
-    report, plan = job.report, job.report.get(PLAN)
+    report, plan = job.report if job.options.errand is None else {}, job.report.get(PLAN)
+    options = asdict(job.options)
+    del options["errand"]
     return SyncJob(
         id=job.id,
+        kind=job.options.kind,
         state=job.state,
         corpus=job.corpus,
-        options=asdict(job.options),
+        options=options,
         requested_at=_time(job.requested_at),
         started_at=_time(job.started_at),
         ended_at=_time(job.ended_at),

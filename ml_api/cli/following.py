@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from typing import Final
 
 from ml_api.errors import ConfigError, DatabaseUnavailable, Unavailable
+from ml_api.indexing.carrying_out import give_up_if_dead
 from ml_api.indexing.jobs import Job, Jobs
 from ml_api.indexing.presence import Watch
-from ml_api.indexing.runner import give_up_if_dead
 from ml_api.progress import show_progress
 from ml_api.settings import Settings, environment_name
 from ml_api.stopping import Stop
@@ -25,7 +25,9 @@ _log = logging.getLogger(__name__)
 class Taker:
     """A service that does what this command asks for, if there is one."""
 
-    def __init__(self, settings: Settings, jobs: Jobs, watch: Watch) -> None:
+    def __init__(self, settings: Settings, jobs: Jobs, watch: Watch, *, any_model: bool = False) -> None:
+        """`any_model`: whether it may embed with another one than the configured."""
+        self._any_model = any_model
         self._settings = settings
         self._jobs = jobs
         self._watch = watch
@@ -35,7 +37,8 @@ class Taker:
         takers = self._watch.takers(self._jobs.target)
         ours = [taker for taker in takers if taker.corpus == self._jobs.corpus]
         if ours:
-            self._compare(ours[0].model)
+            if not self._any_model:
+                self._compare(ours[0].model)
             return True
         if takers and "://" not in self._settings.store_uri:
             raise ConfigError(
@@ -61,7 +64,10 @@ class Taker:
 
         mine = resolve(self._settings.model).model_id
         if mine != model:
-            raise ConfigError(f"{environment_name('model')}: the service that runs embeds with {model}, not with {mine}")
+            raise ConfigError(
+                f"{environment_name('model')}: the service that runs embeds with {model}, not with {mine}; if that is since "
+                "`migrate`, name the new model here, too"
+            )
 
 
 def follow(jobs: Jobs, job: Job, taker: Taker, stop: Stop, *, is_ours: bool) -> Job | None:
@@ -71,7 +77,7 @@ def follow(jobs: Jobs, job: Job, taker: Taker, stop: Stop, *, is_ours: bool) -> 
     """
     stop.gentle = True
     if not job.options.dry_run:  # whose output may be read by a program
-        _log.info("sync %d %s", job.id, "is run by the service" if is_ours else "is under way already")
+        _log.info("%s %d %s", job.options.kind, job.id, "is run by the service" if is_ours else "is under way already")
     seen_at = time.monotonic()
     with ExitStack() as shown:
         bar: Callable[[int], None] | None = None
@@ -101,5 +107,5 @@ def _is_somebodys(jobs: Jobs, job: Job, taker: Taker, stop: Stop) -> bool:
     if stop.signal is not None and not job.stop_wanted:
         jobs.cancel(job.id)
     if job.state is JobState.RUNNING and taker.is_dead(job):
-        raise Unavailable("the process that ran this sync has ended; what was done is kept, run it again to go on")
+        raise Unavailable(f"the process that ran this {job.options.kind} has ended; what was done is kept, run it again to go on")
     return job.state is not JobState.QUEUED or taker.is_there()

@@ -1,46 +1,48 @@
 """The command `migrate`: another model in place of the one in use, while that one goes on answering."""
 
 import logging
-from typing import Final
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ml_api import tracing
 from ml_api.cli.exits import Exit, stopped
-from ml_api.errors import ModelUnavailable, SyncRefused
+from ml_api.cli.handing_over import hand_over
+from ml_api.errors import SyncRefused
+from ml_api.indexing.account import Progress
+from ml_api.indexing.jobs import Errand
 from ml_api.indexing.report import SyncReport
-from ml_api.services.migration import Migration
+from ml_api.services import corpus_of
+from ml_api.services.migration import model_setting, open_generations, open_migration
 from ml_api.settings import Settings
 from ml_api.stopping import Stop
 from ml_api.vectors.base import Generation
-from ml_api.vocabulary import SyncOutcome
-
-CATCHING_UP: Final = 3
-"""Syncs at most: what changes while the first runs is taken in by the second, which is short."""
-ENOUGH: Final = 0.8
-"""Share of the images in use that the new vectors must cover: fewer look like a lost mount."""
-
-CHANGED: Final = (
-    *(SyncOutcome.ADDED, SyncOutcome.REPLACED, SyncOutcome.MOVED),
-    *(SyncOutcome.REMOVED, SyncOutcome.DUPLICATE),
-)
+from ml_api.vocabulary import JobKind
 
 _log = logging.getLogger(__name__)
 
 
 def migrate(settings: Settings, *, switch: bool) -> Exit:
-    """Embed the corpus with the configured model, compare, and use it from the next start on."""
-    from ml_api.evaluation import overlap
-    from ml_api.services.migration import open_migration
+    """Embed the corpus with the configured model, compare, and use it: in the service that runs, or from the next start on."""
+    with Stop() as stop, tracing.on_behalf_of([tracing.run_origin()]):
+        errand = Errand(JobKind.MIGRATE, model=model_setting(settings), switch=switch)
+        handed = hand_over(settings, errand, stop, corpus=corpus_of(settings).location)
+        return _migrate(settings, stop, switch=switch) if handed is None else handed
 
-    with Stop() as stop, tracing.on_behalf_of([tracing.run_origin()]), open_migration(settings) as migration:
+
+def _migrate(settings: Settings, stop: Stop, *, switch: bool) -> Exit:
+    from ml_api.evaluation import overlap
+
+    with open_migration(settings) as migration:
         if migration.wanted == migration.current:
             _log.info("%s is the model in use already", migration.current.model_id)
             return Exit.DONE
         _log.info("from %s to %s", migration.current.model_id, migration.wanted.model_id)
-        if not _index(migration, stop):
+        if not migration.embed(lambda total: _shown(total, stop), lambda: stop.signal is not None):
             return stopped(stop)
-        _require_enough(migration)
+        migration.require_enough()
         _log.info("%s", overlap(migration.old, migration.new))
         if switch:
+            migration.take_over_edits()
             migration.generations.switch(migration.wanted)
             _tell_switched(migration.wanted)
         else:
@@ -50,8 +52,9 @@ def migrate(settings: Settings, *, switch: bool) -> Exit:
 
 def roll_back(settings: Settings) -> Exit:
     """Use the generation again that was in use before."""
-    from ml_api.services.migration import open_generations
-
+    with Stop() as stop, tracing.on_behalf_of([tracing.run_origin()]):
+        if (handed := hand_over(settings, Errand(JobKind.ROLL_BACK), stop)) is not None:
+            return handed
     with open_generations(settings) as generations:
         current = generations.current()
         before = next((one for one in generations.others() if one.name == current.replaced), None)
@@ -64,8 +67,9 @@ def roll_back(settings: Settings) -> Exit:
 
 def drop_old(settings: Settings) -> Exit:
     """Remove the vectors of all models that are not in use."""
-    from ml_api.services.migration import open_generations
-
+    with Stop() as stop, tracing.on_behalf_of([tracing.run_origin()]):
+        if (handed := hand_over(settings, Errand(JobKind.DROP_OLD), stop)) is not None:
+            return handed
     with open_generations(settings) as generations:
         for generation in generations.others():
             generations.drop(generation)
@@ -73,36 +77,17 @@ def drop_old(settings: Settings) -> Exit:
     return Exit.DONE
 
 
-def _index(migration: Migration, stop: Stop) -> bool:
-    """Whether the new vectors are those of the corpus as it is now; false if it was stopped. Raises ModelUnavailable."""
+@contextmanager
+def _shown(total: int, stop: Stop) -> Iterator[Progress]:
     from ml_api.progress import show_progress
 
-    for _ in range(CATCHING_UP):
-        plan = migration.indexer.plan()
-        with show_progress("embedding", plan.total) as progress:
+    with show_progress("embedding", total) as progress:
 
-            def advance(report: SyncReport) -> None:
-                stop.reach(report.done, report.total)
-                progress(report.done)
+        def advance(report: SyncReport) -> None:
+            stop.reach(report.done, report.total)
+            progress(report.done)
 
-            report = migration.indexer.run(plan, advance, lambda: stop.signal is not None)
-        if stop.signal is not None:
-            return False
-        if report.model_failed:
-            raise ModelUnavailable(f"{migration.wanted.model_id} returned no finite vector for any image; nothing was switched")
-        _log.info("%s", report.summary())
-        if not any(report.outcomes[outcome] for outcome in CHANGED):
-            break
-    return True
-
-
-def _require_enough(migration: Migration) -> None:
-    old, new = migration.old.count(), migration.new.count()
-    if new < ENOUGH * old:
-        raise SyncRefused(
-            f"the corpus gave {new:,} images, but {old:,} are in use: is all of it mounted? {migration.current.model_id} stays in "
-            "use. If they were deleted on purpose, sync first"
-        )
+        yield advance
 
 
 def _tell_switched(now: Generation) -> None:

@@ -14,16 +14,16 @@ from ml_api import tracing
 from ml_api.cli.exits import Exit, stopped
 from ml_api.cli.following import LOOK_EVERY_S, Taker, follow
 from ml_api.errors import ModelUnavailable, SyncRefused, Unavailable
+from ml_api.indexing.carrying_out import PLAN, PLAN_LINES, carry_out
 from ml_api.indexing.jobs import Job, Jobs, SyncOptions
 from ml_api.indexing.presence import Presence, Watch
 from ml_api.indexing.report import EachFailure, FileOutcome, JsonLines, Report, Reports, SyncReport, tell, tell_failure
-from ml_api.indexing.runner import PLAN, PLAN_LINES, carry_out
 from ml_api.indexing.tasks import AT_ONCE
 from ml_api.progress import show_progress
 from ml_api.services import corpus_of, database_of, open_indexer, preview_sync, target_of
 from ml_api.settings import Settings
 from ml_api.stopping import Stop
-from ml_api.vocabulary import JobState, ReasonCode, SyncOutcome
+from ml_api.vocabulary import JobKind, JobState, ReasonCode, SyncOutcome
 
 
 def sync(settings: Settings, options: SyncOptions, report_file: Path | None = None) -> Exit:
@@ -81,7 +81,7 @@ def _sync(settings: Settings, options: SyncOptions, files: Report) -> Exit:
 
 def _let_plan_end(jobs: Jobs, taker: Taker) -> None:
     """A dry run that is under way is no sync to be followed."""
-    while (active := jobs.active()) is not None and active.options.dry_run:
+    while (active := jobs.active()) is not None and active.options.kind is JobKind.DRY_RUN:
         if active.state is JobState.QUEUED and not taker.is_there():
             jobs.cancel(active.id)
         elif active.state is JobState.RUNNING and taker.is_dead(active):

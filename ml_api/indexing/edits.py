@@ -47,13 +47,24 @@ def edit(facts: Facts, patch: Facts, edited: Mapping[str, str] | None = None) ->
 
 def carried(record: ImageRecord, stored: ImageRecord | None) -> ImageRecord:
     """A record of what the corpus says now, with the edits of the stored one that are still to count. Its own count more."""
-    if stored is None or not stored.edited:
+    if stored is None:
+        return record
+    still = [name for name, mark in stored.edited.items() if name not in record.edited and _mark(record.metadata, name) == mark]
+    return _with_edits(record, stored, still)
+
+
+def taken_over(record: ImageRecord, stored: ImageRecord) -> ImageRecord:
+    """A record beside the stored one, of another model, with the edits of that one, which count more than those of its own."""
+    still = [name for name, mark in stored.edited.items() if record.edited.get(name, _mark(record.metadata, name)) == mark]
+    return _with_edits(record, stored, still)
+
+
+def _with_edits(record: ImageRecord, stored: ImageRecord, names: Sequence[str]) -> ImageRecord:
+    if not names:
         return record
     metadata, edited = dict(record.metadata), dict(record.edited)
-    for name, mark in stored.edited.items():
-        if name in record.edited or _mark(record.metadata, name) != mark:
-            continue
-        edited[name] = mark
+    for name in names:
+        edited[name] = stored.edited[name]
         metadata.pop(name, None)
         if name in stored.metadata:
             metadata[name] = stored.metadata[name]

@@ -4,7 +4,7 @@ A row belongs to whoever claimed it: what others write to it, or its former owne
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -17,7 +17,7 @@ from ml_api.database import Database
 from ml_api.database.tables import JobFileRow, JobRow
 from ml_api.errors import NotFound, SyncRefused
 from ml_api.indexing.guard import Consent
-from ml_api.vocabulary import JobState
+from ml_api.vocabulary import JobKind, JobState
 
 KEPT: Final = 20
 """Syncs of a collection that are remembered, with their files."""
@@ -25,6 +25,22 @@ MAX_ID: Final = 2**31 - 1
 """Of a column of PostgreSQL."""
 ACTIVE: Final = (JobState.QUEUED, JobState.RUNNING)
 ENDED_EARLY: Final = "its process ended; what was done until then is kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What else than a sync the owner of an embedded store does for a command. Commands alone ask for it, not the API: it names
+    models and files of their machine."""
+
+    kind: JobKind
+    model: str = ""
+    """A value of ML_API_MODEL."""
+    switch: bool = True
+    """Of a migration: whether to use the new vectors once they are there."""
+    file: str = ""
+    """The absolute path of a file of vectors."""
+    said: str = ""
+    """Of an import: the model that the user says made the vectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +53,14 @@ class SyncOptions:
     retry_failed: bool = False
     dry_run: bool = False
     """Only say what it would do."""
+    errand: Errand | None = None
+    """This instead of a sync."""
+
+    @property
+    def kind(self) -> JobKind:
+        if self.errand is not None:
+            return self.errand.kind
+        return JobKind.DRY_RUN if self.dry_run else JobKind.SYNC
 
     @property
     def consent(self) -> Consent:
@@ -75,9 +99,9 @@ class Jobs:
         self.corpus = corpus
 
     def submit(self, options: SyncOptions) -> tuple[Job, bool]:
-        """A new sync, or the one that is active, and whether it is new.
+        """A new job, or the sync or dry run of its kind that is active, and whether it is new.
 
-        Raises SyncRefused if that one is of another corpus, or only one of the two is a dry run.
+        Raises SyncRefused if what is active is of another corpus or another kind, or an errand.
         """
         while True:
             try:
@@ -166,15 +190,15 @@ class Jobs:
             is_new = row is None
             if row is None:
                 number = (session.scalar(select(func.max(JobRow.id))) or 0) + 1
-                row = JobRow(id=number, target=self.target, corpus=self.corpus, state=JobState.QUEUED, options=asdict(options))
+                row = JobRow(id=number, target=self.target, corpus=self.corpus, state=JobState.QUEUED, options=_row(options))
                 row.requested_at = time.time()
                 session.add(row)
                 session.flush()
             if row.corpus != self.corpus:
                 raise SyncRefused(f"sync {row.id} of {row.corpus} into this collection is under way; nothing was changed")
-            if _job(row).options.dry_run != options.dry_run:
-                what = "a plan" if options.dry_run else "a sync"
-                raise SyncRefused(f"sync {row.id} is under way; ask for {what} again when it is over")
+            active = _job(row).options.kind
+            if not is_new and (active is not options.kind or options.errand is not None):
+                raise SyncRefused(f"{active} {row.id} is under way; ask for the {options.kind} again when it is over")
             return _job(row), is_new
 
 
@@ -192,12 +216,26 @@ def _change(session: Session, job: int, only: Any, **values: Any) -> bool:
     return bool(result.rowcount)  # type: ignore[attr-defined]  # an UPDATE's result is a CursorResult
 
 
+def _row(options: SyncOptions) -> dict[str, Any]:
+    row = asdict(options)
+    if options.errand is None:
+        del row["errand"]
+    return row
+
+
+def _options(row: Mapping[str, Any]) -> SyncOptions:
+    errand = row.get("errand")
+    if errand is None:
+        return SyncOptions(**row)
+    return SyncOptions(**dict(row) | {"errand": Errand(**dict(errand) | {"kind": JobKind(errand["kind"])})})
+
+
 def _job(row: JobRow) -> Job:
     return Job(
         id=row.id,
         corpus=row.corpus,
         state=JobState(row.state),
-        options=SyncOptions(**row.options),
+        options=_options(row.options),
         requested_at=row.requested_at,
         started_at=row.started_at,
         ended_at=row.ended_at,

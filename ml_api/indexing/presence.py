@@ -10,6 +10,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +40,13 @@ class Presence:
         self._is_silent = False
         self._beat()  # before anybody looks for it
         self._task = PeriodicTask("presence", self._beat, every_s)
+
+    def embeds_with(self, model: str) -> None:
+        """Another model is in use from now on. Others hear of it at once, or once the database is back."""
+        self._row["model"] = model
+        with suppress(DatabaseUnavailable), self._database.write() as session:
+            session.execute(delete(OwnerRow).where(OwnerRow.name == self.name))
+            session.add(OwnerRow(name=self.name, beat=self._beats, **self._row))
 
     def close(self) -> None:
         """Safe to call twice."""

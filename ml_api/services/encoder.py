@@ -36,8 +36,8 @@ def image_model(settings: Settings) -> "PretrainedModel":
     return resolve(settings.model, settings.text_model if settings.embedding_url else "")
 
 
-def load_model(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Model:
-    """Raises ConfigError."""
+def load_model(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics, *, in_use: bool = True) -> Model:
+    """`in_use`: whether it is the one that the metrics shall tell of. Raises ConfigError."""
     started = perf_counter()
     if settings.embedding_url:
         model = _on_triton(settings.embedding_url, pretrained)
@@ -46,7 +46,8 @@ def load_model(settings: Settings, pretrained: "PretrainedModel", metrics: Metri
     else:
         model = _on_cpu(settings, pretrained, metrics)
     info, seconds = model[1].model, perf_counter() - started
-    metrics.embedding.describe_model(info, seconds)
+    if in_use:
+        metrics.embedding.describe_model(info, seconds)
     texts = f", texts by {info.text_model}" if info.text_model else ""
     _log.info("%s loaded on %s in %s, %.1f s%s", info.name, info.device, info.precision, seconds, texts)
     return model

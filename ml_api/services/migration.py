@@ -1,28 +1,20 @@
-"""What a change of the model needs: the vectors in use, and beside them those of another model, made by an ordinary sync."""
+"""What a change of the model needs where no service runs: the vectors in use, and beside them those of another model."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ml_api.indexing.migration import Migration
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.services.encoder import image_model, load_later
 from ml_api.services.parts import corpus_of, decoder_of, milvus_store
 from ml_api.settings import Settings
-from ml_api.vectors.base import Generation, Generations, VectorStore
+from ml_api.vectors.base import Generation, Generations
 
-
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """From the generation in use to that of the configured model."""
-
-    generations: Generations
-    old: VectorStore
-    new: VectorStore
-    current: Generation
-    wanted: Generation
-    indexer: Indexer
-    """Makes `new` equal to the corpus."""
+if TYPE_CHECKING:
+    from ml_api.embedding.pretrained import PretrainedModel
 
 
 @contextmanager
@@ -43,8 +35,20 @@ def open_migration(settings: Settings) -> Iterator[Migration]:
         current = old.open_current()
         new = opened.enter_context(closing(old.beside(pretrained.model_id, pretrained.dim)))
         generations = old.generations()
-        every = [current, *generations.others()]
-        wanted = next(one for one in every if one.model_id == pretrained.model_id and one.dim == pretrained.dim)
+        wanted = generation_of(generations, pretrained)
+        generations.note_setting(wanted, model_setting(settings))
         decoder = opened.enter_context(closing(decoder_of(settings, metrics)))
         load = load_later(settings, pretrained, metrics, opened)
         yield Migration(generations, old, new, current, wanted, Indexer(corpus, new, load, decoder, metrics))
+
+
+def generation_of(generations: Generations, pretrained: "PretrainedModel") -> Generation:
+    """The one whose vectors this model makes; there is one."""
+    every = [generations.current(), *generations.others()]
+    return next(one for one in every if (one.model_id, one.dim) == (pretrained.model_id, pretrained.dim))
+
+
+def model_setting(settings: Settings) -> str:
+    """What finds the configured model from any working directory."""
+    folder = Path(settings.model).expanduser()
+    return str(folder.absolute()) if folder.is_dir() else settings.model

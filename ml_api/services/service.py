@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ml_api import __version__, logs
@@ -14,9 +14,10 @@ from ml_api.corpus.base import Corpus
 from ml_api.corpus.thumbnails import Thumbnails
 from ml_api.database import Database
 from ml_api.embedding.base import Embedder, Preprocessor
+from ml_api.errors import ModelReplaced
 from ml_api.health import Health
 from ml_api.images import Decoder, ImageLimits
-from ml_api.indexing.changes import Changes, Drain
+from ml_api.indexing.changes import Changes
 from ml_api.indexing.jobs import Jobs
 from ml_api.indexing.presence import Presence, Watch
 from ml_api.indexing.runner import SyncRunner
@@ -25,21 +26,19 @@ from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncFile
 from ml_api.periodic import PeriodicTask
 from ml_api.search import Searcher
-from ml_api.services.encoder import load_model
-from ml_api.services.indexer import ServiceIndexing, failures_of, target_of
+from ml_api.services.engine import Engine, Holders, Shared, assemble, coalescing, warm_model
+from ml_api.services.indexer import target_of
+from ml_api.services.migration import model_setting
 from ml_api.services.parts import access_of, corpus_of, database_of, decoder_of, milvus_store, thumbnail_cache_of
+from ml_api.services.switching import Switch
 from ml_api.settings import Settings
 from ml_api.spans import Spans, wanted
 from ml_api.vectors.base import VectorStore
 
 if TYPE_CHECKING:
     from ml_api.embedding.pretrained import PretrainedModel
-
-DRAIN_EVERY_S = 1.0
-"""How often changes are looked for that another process has noted, or that are to be tried again."""
-
-HEALTH_CHECK_EVERY_S = 15.0
-"""Interval of the background health check: the usual scrape interval of Prometheus."""
+    from ml_api.vectors.coalescing import CoalescingStore
+    from ml_api.vectors.milvus import MilvusStore
 
 _log = logging.getLogger(__name__)
 
@@ -76,10 +75,19 @@ class Services:
     spans: Spans | None = None
     background: ExitStack = field(default_factory=ExitStack)
     """Background tasks, which end before the parts that they use."""
+    holders: Holders = field(default_factory=Holders)
+    """Requests that see these parts."""
+    switch: Switch | None = None
+    """Which model is in use; None where that stays."""
 
     @property
     def limits(self) -> ImageLimits:
         return self.decoder.limits
+
+    def with_engine(self, engine: Engine) -> "Services":
+        """These, with another model."""
+        parts = ("preprocessor", "embedder", "store", "searcher", "uploads", "health", "holders")
+        return replace(self, **{part: getattr(engine, part) for part in parts})
 
     def close(self) -> None:
         """Close all parts, even if some fail. The store is closed before parts that may hang: the model, the trace exporter."""
@@ -95,10 +103,6 @@ def build_services(settings: Settings) -> Services:
 
     Call in the process that will serve: neither torch nor Milvus Lite survives a fork.
     """
-    from ml_api.embedding.batching import BulkEncoder
-    from ml_api.embedding.pretrained import resolve
-    from ml_api.vectors.coalescing import CoalescingStore
-
     corpus = corpus_of(settings)
     with ExitStack() as undo:
         background = undo.enter_context(ExitStack())
@@ -107,34 +111,25 @@ def build_services(settings: Settings) -> Services:
         decoder = undo.enter_context(closing(decoder_of(settings, metrics)))  # early: it imports while the model is loaded
         database = undo.enter_context(closing(database_of(settings)))
         access = _access(settings, database, background)
-        pretrained = resolve(settings.model, settings.text_model)
+        shared = Shared(settings, metrics, corpus, decoder, database, Changes(database, corpus.location))
         milvus = milvus_store(settings, metrics)
-        store = undo.enter_context(closing(CoalescingStore(milvus, metrics, timeout_s=settings.request_timeout_s)))
-        store.ensure(pretrained.model_id, pretrained.dim)
+        settings, pretrained, store = _open_store(shared, milvus)
+        undo.callback(store.close)
         # Early: who asks for a sync while the model is loaded waits for this process.
         presence = background.enter_context(
             closing(Presence(database, target_of(settings), corpus.location, model=pretrained.model_id))
         )
-        preprocessor, embedder = _warm_model(settings, pretrained, metrics)
+        preprocessor, embedder = warm_model(settings, pretrained, metrics)
         undo.callback(embedder.close)
         tell_what_is_there(settings, corpus.location, store.count())
-        health = background.enter_context(closing(Health(preprocessor, embedder, store, settings.collection, metrics)))
-        background.enter_context(closing(PeriodicTask("health", health.update_metrics, HEALTH_CHECK_EVERY_S)))
-        indexing = ServiceIndexing(settings, corpus, store, preprocessor, embedder, decoder, database, pretrained.model_id)
+        engine = assemble(shared, pretrained, preprocessor, embedder, milvus, store)
+        switch = background.enter_context(closing(Switch(shared, engine, presence)))
         jobs = Jobs(database, target_of(settings), corpus.location)
-        syncs = background.enter_context(closing(SyncRunner(jobs, presence, Watch(database), indexing.open)))
-        changes = Changes(database, corpus.location)
-        drain = Drain(
-            changes,
-            corpus,
-            store,
-            preprocessor=preprocessor,
-            encoder=BulkEncoder(embedder),
-            decoder=decoder,
-            failures=failures_of(settings, database, corpus.location, pretrained.model_id, retry=False),
-            metrics=metrics,
-        )
-        background.enter_context(_draining(changes, drain, alone=database.backend == "sqlite"))
+        syncs = background.enter_context(closing(SyncRunner(jobs, presence, Watch(database), switch.open_indexer, switch.run)))
+        if database.backend == "sqlite":  # no other process uses it
+            shared.changes.release()
+        engine.start(shared.changes)
+        background.callback(switch.close)  # before the jobs end, which may wait for it, and after, as they may have begun more
         services = Services(
             metrics=metrics,
             decoder=decoder,
@@ -144,18 +139,42 @@ def build_services(settings: Settings) -> Services:
             preprocessor=preprocessor,
             embedder=embedder,
             store=store,
-            searcher=Searcher(preprocessor, _remembering(embedder, settings, metrics), store, metrics),
-            changes=changes,
-            uploads=Uploads(corpus, store, changes, decoder, preprocessor),
-            health=health,
+            searcher=engine.searcher,
+            changes=shared.changes,
+            uploads=engine.uploads,
+            health=engine.health,
             syncs=syncs,
             facts=StoreFacts(settings.collection, store.backend, settings.metric),
             access=access,
             spans=spans,
             background=background,
+            holders=engine.holders,
+            switch=switch,
         )
         undo.pop_all()
     return services
+
+
+def _open_store(shared: Shared, milvus: "MilvusStore") -> tuple[Settings, "PretrainedModel", "CoalescingStore"]:
+    """For the configured model, or the one that has replaced it. Notes where it is found. Raises ConfigError."""
+    from ml_api.embedding.pretrained import resolve
+
+    settings = shared.settings
+    pretrained = resolve(settings.model, settings.text_model)
+    try:
+        store = coalescing(shared, milvus, pretrained)
+    except ModelReplaced as exc:
+        if not exc.setting:
+            raise
+        _log.warning("%s; it is used now", exc.detail)
+        settings = settings.model_copy(update={"model": exc.setting})
+        pretrained = resolve(settings.model, settings.text_model)
+        store = coalescing(shared, milvus, pretrained)
+    generations = milvus.generations()
+    current = generations.current()
+    if current.setting != model_setting(settings) and current.model_id == pretrained.model_id:
+        generations.note_setting(current, model_setting(settings))
+    return settings, pretrained, store
 
 
 def _access(settings: Settings, database: Database, background: ExitStack) -> Access | None:
@@ -165,30 +184,6 @@ def _access(settings: Settings, database: Database, background: ExitStack) -> Ac
         background.enter_context(closing(access))
         background.enter_context(closing(PeriodicTask("access", access.refresh, REFRESH_EVERY_S)))
     return access
-
-
-def _warm_model(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> tuple[Preprocessor, Embedder]:
-    from ml_api.embedding.batching import BatchingEncoder, warm_up
-
-    preprocessor, encoder = load_model(settings, pretrained, metrics)
-    with ExitStack() as undo:
-        undo.callback(encoder.close)
-        costs = warm_up(preprocessor, encoder)
-        undo.pop_all()
-    return preprocessor, BatchingEncoder(encoder, metrics, costs=costs)
-
-
-@contextmanager
-def _draining(changes: Changes, drain: Drain, *, alone: bool) -> Iterator[None]:
-    """Look at changes as they come. `alone` says that no other process uses this database."""
-    if alone:
-        changes.release()
-    with closing(drain), closing(PeriodicTask("changes", drain.run, DRAIN_EVERY_S)) as task:
-        changes.on_notice(task.now)
-        try:
-            yield
-        finally:
-            drain.stop()
 
 
 def tell_what_is_there(settings: Settings, corpus: str, images: int) -> None:
@@ -209,10 +204,3 @@ def _metrics_of_service(settings: Settings) -> Iterator[Metrics]:
     metrics.registry.register(SyncFile(settings.sync_metrics))
     with logs.counting(metrics.process.count_log):
         yield metrics
-
-
-def _remembering(embedder: Embedder, settings: Settings, metrics: Metrics) -> Embedder:
-    """The cache for searches; readiness uses the model itself."""
-    from ml_api.embedding.caching import CachingEmbedder
-
-    return CachingEmbedder(embedder, metrics, entries=settings.text_cache) if settings.text_cache else embedder

@@ -62,6 +62,8 @@ class Generation:
     dim: int
     replaced: str = ""
     """The name of the one that was in use before it, if any was."""
+    setting: str = ""
+    """The value of ML_API_MODEL that finds its model, where that is known."""
 
 
 class Generations(Protocol):
@@ -79,6 +81,10 @@ class Generations(Protocol):
 
     def switch(self, to: Generation) -> None:
         """Use `to` from now on, in one step."""
+        ...
+
+    def note_setting(self, generation: Generation, setting: str) -> None:
+        """Remember how its model is found."""
         ...
 
     def drop(self, generation: Generation) -> None:

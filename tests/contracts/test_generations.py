@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ml_api.errors import ConfigError
+from ml_api.errors import ConfigError, ModelReplaced, StoreUnavailable
 from ml_api.vectors.base import SearchOptions
 from tests.contracts.samples import DIM, MODEL, axis, record
 
@@ -113,3 +113,31 @@ def test_collections_of_others_are_none_of_ours(make_store, backend, old):
 def test_without_a_collection_there_is_nothing_to_open(make_store, backend):
     with pytest.raises(ConfigError, match="python -m ml_api sync"):
         make_store(backend).open_current()
+
+
+def test_a_store_that_hands_over_takes_no_more_changes_and_one_that_does_not_after_all_takes_them(old):
+    old.hand_over()
+    with pytest.raises(StoreUnavailable, match="another model take over now; try again"):
+        old.upsert([record("late")], axis(1))
+    with pytest.raises(StoreUnavailable, match="another model"):
+        old.delete([record("old").id])
+    assert keys(old, axis(0)) == ["old"]
+    old.hand_over(done=False)
+    old.upsert([record("late")], axis(1))
+    assert old.count() == 2
+
+
+def test_who_opens_with_the_replaced_model_is_told_where_the_new_one_is_found(make_store, backend, old):
+    old.beside(NEW, NEW_DIM).close()
+    generations = old.generations()
+    [beside] = generations.others()
+    generations.note_setting(beside, "/models/new")
+    generations.switch(beside)
+    assert generations.current().setting == "/models/new"
+    old.close()
+    with pytest.raises(ModelReplaced, match="set ML_API_MODEL=/models/new, or go back with") as raised:
+        make_store(backend).ensure(MODEL, DIM)
+    assert raised.value.setting == "/models/new"
+    with pytest.raises(ConfigError) as unknown:
+        make_store(backend).ensure("a third model@1", DIM)
+    assert not isinstance(unknown.value, ModelReplaced)

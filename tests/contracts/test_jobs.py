@@ -7,9 +7,9 @@ import pytest
 
 from ml_api.database.tables import JobFileRow
 from ml_api.errors import NotFound, SyncRefused
-from ml_api.indexing.jobs import ENDED_EARLY, KEPT, Jobs, SyncOptions
+from ml_api.indexing.jobs import ENDED_EARLY, KEPT, Errand, Jobs, SyncOptions
 from ml_api.indexing.presence import Presence, Watch
-from ml_api.vocabulary import JobState
+from ml_api.vocabulary import JobKind, JobState
 
 
 @pytest.fixture
@@ -43,6 +43,17 @@ def test_whoever_asks_while_one_is_active_gets_that_one(jobs):
     running = jobs.claim("me")
     again, is_new = jobs.submit(SyncOptions())
     assert (again.id, is_new) == (running.id, False)
+
+
+def test_an_errand_is_nobody_elses_and_nothing_else_runs_beside_it(jobs):
+    errand = Errand(JobKind.MIGRATE, model="clip-ViT-L-14", switch=False)
+    job, is_new = jobs.submit(SyncOptions(errand=errand))
+    assert (job.options.errand, job.options.kind, is_new) == (errand, JobKind.MIGRATE, True)
+    with pytest.raises(SyncRefused, match="migrate 1 is under way; ask for the sync again when it is over"):
+        jobs.submit(SyncOptions())
+    with pytest.raises(SyncRefused, match="ask for the migrate again"):
+        jobs.submit(SyncOptions(errand=errand))
+    assert jobs.claim("me").options.errand == errand
 
 
 def test_many_who_ask_at_once_get_the_same_and_one_runs_it(database):

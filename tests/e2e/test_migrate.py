@@ -1,21 +1,29 @@
 """Another model in place of the one in use: embedded beside it, compared, switched to and back, without a search that fails."""
 
+import json
+import shutil
 import threading
 import urllib.parse
+import urllib.request
 from contextlib import closing
+from itertools import pairwise
 
 import pytest
 
 from ml_api.cli.exits import Exit
 from ml_api.cli.migrate import drop_old, migrate, roll_back
+from ml_api.cli.sync import sync as sync_command
 from ml_api.errors import ConfigError, SyncRefused
+from ml_api.indexing.jobs import SyncOptions
 from ml_api.metrics import Metrics
 from ml_api.services import open_indexer
 from ml_api.services.parts import milvus_store
 from ml_api.settings import Settings
+from tests.api.stand import picture
 from tests.converted_models import share_converted_models
 from tests.e2e.server_process import MODEL, Server, run
 from tests.tiny_clip import build_tiny_clip
+from tests.waiting import wait_until
 
 QUERY = "/v1/search/text?" + urllib.parse.urlencode({"q": "a red cat", "limit": 3})
 
@@ -29,8 +37,8 @@ def new_model(tmp_path_factory):
 def pictures(demo_corpus, tmp_path_factory):
     """A few: what a model makes of many is not the subject."""
     folder = tmp_path_factory.mktemp("pictures")
-    for picture in sorted(demo_corpus.rglob("*.jpg"))[:30]:
-        (folder / picture.name).write_bytes(picture.read_bytes())
+    for one in sorted(demo_corpus.rglob("*.jpg"))[:30]:
+        (folder / one.name).write_bytes(one.read_bytes())
     return folder
 
 
@@ -93,27 +101,98 @@ def test_a_corpus_that_lost_most_of_its_images_is_not_switched_to(settings, new_
     assert in_use(settings) == ("demo model", 30)
 
 
+class Searching:
+    """A client that searches all the time, and what it was answered."""
+
+    def __init__(self, service):
+        self._service = service
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._search)
+        self.failed, self.models = [], []
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error):
+        self._done.set()
+        self._thread.join()
+
+    def _search(self):
+        while not self._done.is_set():
+            status, _, body = self._service.get(QUERY)
+            if status == 200:
+                self.models.append(json.loads(body)["model"])
+            else:
+                self.failed.append(body)
+
+
+def patch(service, image, facts):
+    request = urllib.request.Request(
+        f"{service.url}/v1/images/{image}",
+        json.dumps({"metadata": facts}).encode(),
+        {"Content-Type": "application/json"},
+        method="PATCH",
+    )
+    return service.open(request)
+
+
+@pytest.fixture
+def service(settings, pictures, tmp_path):
+    """Over an embedded store, and started with the old model."""
+    corpus = tmp_path / "pictures"
+    shutil.copytree(pictures, corpus)
+    sync(settings.model_copy(update={"corpus": corpus}))
+    return Server(tmp_path, corpus)
+
+
+def test_a_service_over_the_embedded_store_changes_its_model_while_it_serves(service, settings, new_model, caplog, capsys):
+    corpus = service.settings["corpus"]
+    settings = settings.model_copy(update={"corpus": corpus})
+    new = settings.model_copy(update={"model": str(new_model)})
+    with service:
+        edited = service.json("/v1/images?limit=1")["images"][0]["id"]
+        assert patch(service, edited, {"seen": "by hand"})[0] == 200
+        with Searching(service) as searching:
+            assert migrate(new, switch=False) is Exit.DONE
+            assert "are the same under both models" in capsys.readouterr().out
+            (corpus / "later.png").write_bytes(picture((10, 200, 30)))
+            assert migrate(new, switch=True) is Exit.DONE
+            assert f"set ML_API_MODEL={new_model}" in capsys.readouterr().out
+            wait_until(lambda: searching.models[-1].startswith("tiny"))
+        assert not searching.failed
+        changes = [one for one, following in pairwise(searching.models) if one != following]
+        assert len(changes) == 1, "from one model to the other, once"
+        assert service.json("/v1/stats")["images"] == 31
+        assert service.json(f"/v1/images/{edited}")["metadata"] == {"seen": "by hand"}
+        assert service.json(f"/v1/images/{edited}/similar?limit=3")["hits"]
+        with pytest.raises(ConfigError, match="if that is since `migrate`, name the new model here, too"):
+            sync_command(settings, SyncOptions())
+
+    with service:  # with the model that it was started with before
+        assert service.json(QUERY)["model"].startswith("tiny")
+        assert "was migrated from the configured model" in service.log()
+        with Searching(service) as searching:
+            assert roll_back(new) is Exit.DONE
+        assert not searching.failed
+        assert service.json(QUERY)["model"].startswith("demo model")
+        assert service.json(f"/v1/images/{edited}")["metadata"] == {"seen": "by hand"}
+        assert drop_old(settings) is Exit.DONE
+        assert "removed the vectors of tiny" in capsys.readouterr().out
+        with pytest.raises(SyncRefused, match="has replaced no model whose vectors are still there"):
+            roll_back(settings)
+    assert "Traceback" not in service.log()
+
+
 def test_on_a_server_no_search_fails_meanwhile(pictures, new_model, milvus, tmp_path):
     service = Server(tmp_path, pictures, milvus_uri=milvus.uri)
     service.sync()
-    failed, answered, done = [], [], threading.Event()
-
-    def search():
-        while not done.is_set():
-            status, _, body = service.get(QUERY)
-            (answered if status == 200 else failed).append(body)
-
     with service:
-        searching = threading.Thread(target=search)
-        searching.start()
-        try:
+        with Searching(service) as searching:
             migrated = run("migrate", **service.settings | {"model": new_model})
-        finally:
-            done.set()
-            searching.join()
         assert migrated.returncode == 0, migrated.stdout + migrated.stderr
-        assert answered
-        assert not failed
+        assert searching.models
+        assert not searching.failed
         assert service.json(QUERY)["model"].startswith("demo model"), "a service that runs stays with its model"
     now = Settings(corpus=pictures, model=str(new_model), data_dir=tmp_path, milvus_uri=milvus.uri)
     assert in_use(now) == ("tiny", 30)

@@ -14,7 +14,7 @@ from ml_api.metrics import Metrics, metrics_table
 from ml_api.settings import settings_table
 
 DOCS = Path(__file__).parents[2] / "docs"
-NEVER_ANSWERED = {"access-denied", "invalid-input", "invalid-image", "unavailable", "sync-refused"}
+NEVER_ANSWERED = {"access-denied", "invalid-input", "invalid-image", "unavailable", "sync-refused", "model-replaced"}
 """Codes of branches of the tree, whose leaves have their own, and of the command line."""
 
 

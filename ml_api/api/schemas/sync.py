@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, Field
 
 from ml_api.api.schemas.base import Answer, Request, whole
-from ml_api.vocabulary import JobState, SyncOutcome
+from ml_api.vocabulary import JobKind, JobState, SyncOutcome
 
 MAX_SYNC_FILES: Final = 1000
 
@@ -59,6 +59,7 @@ class SyncPlan(Answer):
 
 class SyncJob(Answer):
     id: int
+    kind: Annotated[JobKind, Field(description="What it is: a sync, a plan, or an errand of a command.")]
     state: Annotated[JobState, Field(description="`queued` and `running` are active, all others final.")]
     corpus: Annotated[str, Field(description="The folder or bucket.")]
     options: Annotated[dict[str, bool], Field(description="What it was asked for with.")]

@@ -9,7 +9,7 @@ import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import InvalidStateError
 from contextlib import suppress
 from itertools import chain, islice
@@ -45,13 +45,16 @@ class BatchingEncoder:
         *,
         max_batch: int = MAX_BATCH,
         costs: Mapping[Modality, PassCost] = TYPICAL,
+        elsewhere: Callable[[], float] = lambda: -math.inf,
     ) -> None:
+        """`elsewhere` as `BatchQueue` has it: bulk work is polite to another model's searches, too."""
         self._inner = inner
         self._metrics = metrics
         self._queue = BatchQueue(
             costs,
             lambda modality, depth: metrics.embedding.queue_depth.labels(modality).set(depth),
             inner.concurrency,
+            elsewhere=elsewhere,
         )
         self._ceilings: dict[Modality, Ceiling] = {"text": Ceiling(max_batch), "image": Ceiling(max_batch)}
         self._threads = [threading.Thread(target=self._run, name="embed", daemon=True) for _ in range(inner.concurrency)]
@@ -61,6 +64,11 @@ class BatchingEncoder:
     @property
     def model(self) -> ModelInfo:
         return self._inner.model
+
+    @property
+    def came_at(self) -> Callable[[], float]:
+        """Tells when the last input came that was not bulk; for `elsewhere`, without keeping this encoder."""
+        return self._queue.came_at
 
     def embed_one(self, item: Prepared, timeout_s: float) -> Embedded:
         """Raises DeadlineExceeded after `timeout_s`, ModelUnavailable if the model fails."""

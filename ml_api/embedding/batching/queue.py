@@ -61,11 +61,14 @@ class BatchQueue:
         on_depth: Callable[[Modality, int], None],
         takers: int = 1,
         clock: Callable[[], float] = perf_counter,
+        elsewhere: Callable[[], float] = lambda: -inf,
     ) -> None:
+        """`elsewhere` tells when the last input came, that was not bulk, to another model on the same cores."""
         self._costs = costs
         self._on_depth = on_depth
         self._takers = takers
         self._clock = clock
+        self._elsewhere = elsewhere
         self._queues: dict[Modality, deque[Waiting]] = {"text": deque(), "image": deque()}
         self._bulk: deque[Waiting] = deque()
         self._bulk_takers: set[int] = set()
@@ -80,6 +83,10 @@ class BatchQueue:
     @property
     def closed(self) -> bool:
         return self._closed
+
+    def came_at(self) -> float:
+        """When the last input came that was not bulk, by this queue's clock."""
+        return self._came_at
 
     def put(self, *waiting: Waiting) -> None:
         """In one step, so that an idle taker finds them all. Raises ModelUnavailable if it is closed."""
@@ -148,7 +155,7 @@ class BatchQueue:
         return self._is_quiet() or len(self._bulk_takers) < max(1, self._takers - 1)
 
     def _is_quiet(self) -> bool:
-        return self._clock() - self._came_at > QUIET_S
+        return self._clock() - max(self._came_at, self._elsewhere()) > QUIET_S
 
     def _take_bulk(self, most: Mapping[Modality, int]) -> list[Waiting]:
         """The first of one modality, as many as a pass of the right length holds."""

@@ -70,6 +70,9 @@ class Changes:
         """Call it after every notice that this process takes."""
         self._listeners.append(listener)
 
+    def forget(self, listener: Callable[[], None]) -> None:
+        self._listeners = [one for one in self._listeners if one != listener]
+
     @contextmanager
     def around(self, key: str, facts: Mapping[str, Any] | None = None) -> Iterator[None]:
         """Announce what is about to be done to the file under this key, and note the key when it is done, or has failed.

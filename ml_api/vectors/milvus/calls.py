@@ -1,6 +1,7 @@
 """A collection that is open, and the way to call it: measured, in turn, bounded in time, with exceptions as ours."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,14 @@ from ml_api.deadline import Deadline
 from ml_api.metrics.store import StoreMetrics
 from ml_api.vectors.milvus.access import Access
 from ml_api.vectors.milvus.failures import cut_off_at, translated
-from ml_api.vectors.milvus.schema import Row
+from ml_api.vectors.milvus.schema import ID_CHARS, Row
+
+NO_IMAGE = "0" * ID_CHARS
+
+
+def among(ids: Sequence[str]) -> str:
+    """An expression of ids that were checked to be hex: pymilvus's own `ids=` does not escape."""
+    return f"id in {json.dumps(list(ids))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,14 @@ class OpenCollection:
             reduce_stop_for_best="True",
         )
         return sorted(rows, key=lambda row: str(row["id"]))
+
+    def see_deletes(self) -> None:
+        """Wait until the server shows them gone.
+
+        On a busy server 2.3.5 a Session read after a delete still saw the rows, 13 times of 60; after one Strong read it never did.
+        Upserts are seen at once.
+        """
+        self.query("settle", filter=among([NO_IMAGE]), output_fields=["id"], consistency_level="Strong")
 
     def flush(self) -> None:
         """For Access alone, which knows when nobody else is inside."""

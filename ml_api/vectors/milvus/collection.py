@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 from pymilvus import MilvusClient, MilvusException
 
-from ml_api.errors import ConfigError
+from ml_api.errors import ConfigError, ModelReplaced
 from ml_api.vectors.milvus.failures import CANNOT_CONNECT
 from ml_api.vectors.milvus.index import SERVER_KINDS, VectorIndex
 from ml_api.vectors.milvus.schema import VECTOR, collection_schema
@@ -21,7 +21,11 @@ DIM = "ml_api.dim"
 METRIC = "ml_api.metric"
 INDEX = "ml_api.index"
 SOURCE = "ml_api.source"
-"""Set later than the others, which are fixed; both Milvus Lite and server 2.3.5 merge it with them."""
+REPLACED = "ml_api.replaced"
+"""Of a collection that took over: the name of the one before it."""
+SETTING = "ml_api.setting"
+"""The value of ML_API_MODEL that finds the model."""
+# The last three are set later than the others, which are fixed; both Milvus Lite and server 2.3.5 merge them with those.
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,12 @@ def _check(spec: CollectionSpec, properties: Mapping[str, str]) -> None:
             f"the Milvus collection {spec.alias!r} was not made by this application; choose another name in ML_API_COLLECTION"
         )
     if (properties[MODEL], properties[DIM]) != (spec.model_id, str(spec.dim)):
+        if properties.get(REPLACED) == spec.name:
+            raise ModelReplaced(
+                f"the collection {spec.alias!r} was migrated from the configured model, {spec.model_id}, to {properties[MODEL]}: "
+                f"set ML_API_MODEL={properties.get(SETTING) or ' to it'}, or go back with `python -m ml_api migrate --rollback`",
+                setting=properties.get(SETTING, ""),
+            )
         raise ConfigError(
             f"the collection {spec.alias!r} holds vectors of the model {properties[MODEL]} ({properties[DIM]} dimensions), but "
             f"the configured model is {spec.model_id} ({spec.dim} dimensions), and vectors of different models cannot be "

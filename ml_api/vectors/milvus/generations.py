@@ -1,17 +1,13 @@
 """The collections of one alias: one for each model that embedded the corpus, of which the alias leads to the one in use."""
 
 import re
-from typing import Final
 
 from pymilvus import MilvusClient
 
 from ml_api.errors import ConfigError
 from ml_api.vectors.base import Generation
 from ml_api.vectors.milvus.calls import OpenCollection
-from ml_api.vectors.milvus.collection import DIM, MODEL
-
-REPLACED: Final = "ml_api.replaced"
-"""Property of a collection that took over: the name of the one before it."""
+from ml_api.vectors.milvus.collection import DIM, MODEL, REPLACED, SETTING
 
 
 class MilvusGenerations:
@@ -40,6 +36,10 @@ class MilvusGenerations:
                 self._opened.client.alter_collection_properties(to.name, {REPLACED: before.name}, timeout=timeout_s)
             self._opened.client.alter_alias(to.name, self._alias, timeout=timeout_s)
 
+    def note_setting(self, generation: Generation, setting: str) -> None:
+        with self._opened.writing("note_setting") as timeout_s:
+            self._opened.client.alter_collection_properties(generation.name, {SETTING: setting}, timeout=timeout_s)
+
     def drop(self, generation: Generation) -> None:
         if generation.name == self.current().name:
             raise ConfigError(f"{generation.name} is the collection in use")
@@ -61,4 +61,5 @@ def _described(client: MilvusClient, name: str, timeout_s: float) -> Generation 
     properties = found.get("properties") or {}
     if MODEL not in properties:
         return None
-    return Generation(str(found["collection_name"]), properties[MODEL], int(properties[DIM]), properties.get(REPLACED, ""))
+    name, dim = str(found["collection_name"]), int(properties[DIM])
+    return Generation(name, properties[MODEL], dim, properties.get(REPLACED, ""), properties.get(SETTING, ""))

@@ -16,7 +16,7 @@ from ml_api.metrics import Metrics
 from ml_api.records import Entry, Hit, ImageRecord, Vectors
 from ml_api.vectors.base import MAX_WINDOW, Generation, SearchOptions
 from ml_api.vectors.milvus import schema
-from ml_api.vectors.milvus.calls import OpenCollection
+from ml_api.vectors.milvus.calls import NO_IMAGE, OpenCollection, among
 from ml_api.vectors.milvus.collection import SOURCE, CollectionSpec
 from ml_api.vectors.milvus.connection import MilvusEndpoint
 from ml_api.vectors.milvus.exact import ExactSearch, Ranked
@@ -31,8 +31,6 @@ IDS_AT_ONCE = 256
 """Most records asked for by id in one message; each can carry 64 KB of metadata."""
 
 ENTRIES_AT_ONCE = 5000
-
-NO_IMAGE = "0" * schema.ID_CHARS
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +53,7 @@ class MilvusStore:
         self._lock = threading.Lock()
         self._exclusive = threading.Lock()
         self._current: OpenCollection | None = None
+        self._handed_over = False
 
     @property
     def backend(self) -> str:
@@ -87,8 +86,16 @@ class MilvusStore:
     def generations(self) -> MilvusGenerations:
         return MilvusGenerations(self._opening.alias, self._open_now())
 
+    def hand_over(self, *, done: bool = True) -> None:
+        """Take no more changes: the vectors of another model are about to take over, and what is written here would be lost.
+
+        With `done` false it takes them again.
+        """
+        with self._exclusive:
+            self._handed_over = done
+
     def upsert(self, records: Sequence[ImageRecord], vectors: Vectors) -> None:
-        opened = self._open_now()
+        opened = self._open_to_write()
         metadata = check_records(records, vectors, opened.dim)
         for chunk, size in schema.chunks(schema.rows_of(records, metadata, vectors)):
             with opened.writing("upsert", len(chunk), size) as timeout_s:
@@ -98,12 +105,12 @@ class MilvusStore:
         return held(self._exclusive, deadline)
 
     def delete(self, ids: Sequence[str]) -> None:
-        opened = self._open_now()
+        opened = self._open_to_write()
         for some in _batches(distinct_ids(ids), schema.CHUNK_BYTES // 64):
             with opened.writing("delete", len(some), 64 * len(some)) as timeout_s:
-                opened.client.delete(opened.collection, filter=_among(some), timeout=timeout_s)
+                opened.client.delete(opened.collection, filter=among(some), timeout=timeout_s)
         if ids and not self._opening.endpoint.embedded:
-            _see_deletes(opened)
+            opened.see_deletes()
 
     def search(self, vectors: Vectors, options: SearchOptions, deadline: Deadline | None = None) -> list[list[Hit]]:
         opened = self._open_now()
@@ -186,7 +193,7 @@ class MilvusStore:
     def ping(self) -> None:
         """Look for an image that cannot be: as a search, it needs every part of the server."""
         self._opening.access.check()
-        self._open_now().query("ping", filter=_among([NO_IMAGE]), output_fields=["id"], consistency_level="Session")
+        self._open_now().query("ping", filter=among([NO_IMAGE]), output_fields=["id"], consistency_level="Session")
 
     def close(self) -> None:
         with self._lock:
@@ -199,6 +206,11 @@ class MilvusStore:
         if opened is None:
             raise StoreUnavailable("the vector store is not open", reason="closed")
         return opened
+
+    def _open_to_write(self) -> OpenCollection:
+        if self._handed_over:
+            raise StoreUnavailable("the vectors of another model take over now; try again", reason="closed")
+        return self._open_now()
 
     def _pages(
         self, operation: str, fields: list[str], at_once: int, after: str = "", until: str = ""
@@ -226,7 +238,7 @@ class MilvusStore:
         self._open_now()
         for some in _batches(distinct_ids(ids), IDS_AT_ONCE):
             yield from self._open_now().query(
-                operation, deadline, filter=_among(some), output_fields=fields, consistency_level="Session"
+                operation, deadline, filter=among(some), output_fields=fields, consistency_level="Session"
             )
 
     def _with_records(self, ranked: Ranked, deadline: Deadline | None) -> list[list[Hit]]:
@@ -239,19 +251,5 @@ class MilvusStore:
         return Hit(schema.record_of(hit["entity"]), -distance if self._index.metric == "L2" else distance)
 
 
-def _among(ids: Sequence[str]) -> str:
-    """An expression of ids that were checked to be hex: pymilvus's own `ids=` does not escape."""
-    return f"id in {json.dumps(list(ids))}"
-
-
 def _batches(ids: list[str], size: int) -> Iterator[list[str]]:
     return (ids[start : start + size] for start in range(0, len(ids), size))
-
-
-def _see_deletes(opened: OpenCollection) -> None:
-    """Wait until the server shows them gone.
-
-    On a busy server 2.3.5 a Session read after a delete still saw the rows, 13 times of 60; after one Strong read it never did.
-    Upserts are seen at once.
-    """
-    opened.query("settle", filter=_among([NO_IMAGE]), output_fields=["id"], consistency_level="Strong")

@@ -67,6 +67,17 @@ def test_passes_are_short_while_others_come_and_long_while_nobody_does(clock):
     assert len(queue.take(EVERYTHING)) == LONG_S / IMAGE_S
 
 
+def test_passes_are_short_while_others_come_to_another_model_on_the_same_cores(clock):
+    other = queue_of(clock)
+    queue = BatchQueue({"text": COST, "image": COST}, lambda _modality, _depth: None, 1, clock, other.came_at)
+    queue.put_bulk(images(200))
+    long = len(queue.take(EVERYTHING))
+    other.put(text())
+    assert len(queue.take(EVERYTHING)) < long
+    clock.now += QUIET_S + 0.1
+    assert len(queue.take(EVERYTHING)) == long
+
+
 def test_one_image_is_a_pass_however_long_that_takes(clock):
     queue = BatchQueue({"text": COST, "image": PassCost(1.0, 2.0)}, lambda _modality, _depth: None, 1, clock)
     queue.put_bulk(images(3))

@@ -7,7 +7,7 @@ import pytest
 
 from ml_api.deadline import Deadline
 from ml_api.errors import DeadlineExceeded, InvalidInput, NotFound
-from ml_api.indexing.edits import carried, edit, merged, patch_metadata, store_over
+from ml_api.indexing.edits import carried, edit, merged, patch_metadata, store_over, taken_over
 from ml_api.records import image_id
 from ml_api.vectors.memory import MemoryStore
 from tests.contracts.samples import DIM, MODEL, axis, record
@@ -172,3 +172,20 @@ def test_an_edit_waits_for_others_until_its_deadline(store):
     synced(store, {})
     with store.exclusive(), pytest.raises(DeadlineExceeded):
         patch_metadata(store, image_id("a.jpg"), {"a": 1}, Deadline.within(0.01))
+
+
+def beside(corpus_says, edited, before):
+    """What becomes of a record that another model made, beside a stored one with the edits `before`."""
+    new = record("a.jpg", metadata=corpus_says, edited=edited)
+    return taken_over(new, before).metadata
+
+
+def test_vectors_of_another_model_take_over_edits_also_those_that_followed(store):
+    synced(store, {"price": 1, "colour": "red"})
+    patched(store, {"price": 2})
+    first = store.get([image_id("a.jpg")])[image_id("a.jpg")]
+    assert beside({"price": 1, "colour": "red"}, {}, first) == {"price": 2, "colour": "red"}
+    patched(store, {"price": 3})
+    again = store.get([image_id("a.jpg")])[image_id("a.jpg")]
+    assert beside({"price": 2, "colour": "red"}, first.edited, again) == {"price": 3, "colour": "red"}
+    assert beside({"price": 9, "colour": "red"}, {}, again) == {"price": 9, "colour": "red"}, "the corpus says something new"

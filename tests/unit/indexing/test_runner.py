@@ -11,14 +11,16 @@ from sqlalchemy import text
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.database import Database
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
+from ml_api.errors import StoreUnavailable
 from ml_api.images import ImageLimits, InlineDecoder
-from ml_api.indexing.jobs import ENDED_EARLY, Jobs, SyncOptions
+from ml_api.indexing.carrying_out import CANCELLED, LINES, TOLD_TO_STOP, UNEXPECTED, carry_out
+from ml_api.indexing.jobs import ENDED_EARLY, Errand, Jobs, SyncOptions
 from ml_api.indexing.presence import Presence, Watch
-from ml_api.indexing.runner import TOLD_TO_STOP, UNEXPECTED, UNKNOWN_END, SyncRunner, carry_out
+from ml_api.indexing.runner import UNKNOWN_END, SyncRunner
 from ml_api.indexing.sync import BATCH, Indexer
 from ml_api.metrics import Metrics
 from ml_api.vectors.memory import MemoryStore
-from ml_api.vocabulary import JobState
+from ml_api.vocabulary import JobKind, JobState
 from tests.waiting import wait_until
 
 PATIENCE_S = 30
@@ -209,3 +211,28 @@ def test_who_was_taken_for_dead_stops_and_overwrites_nothing(world):
     report = carry_out(world.jobs, mine, world.open, progress=lambda _report: world.jobs.give_up(mine))
     assert report.stopped or report.done == report.total
     assert (world.jobs.get(mine.id).state, world.jobs.get(mine.id).error) == (JobState.FAILED, ENDED_EARLY)
+
+
+def test_an_errand_is_followed_cancelled_and_its_failure_told(world):
+    presence = Presence(world.database, "images", str(world.root), model="fake@1")
+    entered = threading.Event()
+
+    def errands(errand, follower):
+        if errand.kind is JobKind.DROP_OLD:
+            raise StoreUnavailable("the vector store cannot be reached")
+        follower.progress(3, 7)
+        entered.set()
+        wait_until(lambda: follower.stop() or errand.switch)
+        return ["so far"]
+
+    world.runners.append(SyncRunner(world.jobs, presence, Watch(world.database), world.open, errands))
+    runner = world.runners[0]
+    done = world.over(runner.submit(SyncOptions(errand=Errand(JobKind.MIGRATE))))
+    assert (done.state, done.report, done.done, done.total) == (JobState.SUCCEEDED, {LINES: ["so far"]}, 3, 7)
+    entered.clear()
+    job = runner.submit(SyncOptions(errand=Errand(JobKind.MIGRATE, switch=False)))
+    assert entered.wait(PATIENCE_S)
+    world.jobs.cancel(job.id)
+    assert (world.over(job).state, world.over(job).error) == (JobState.STOPPED, CANCELLED)
+    failed = world.over(runner.submit(SyncOptions(errand=Errand(JobKind.DROP_OLD))))
+    assert (failed.state, failed.error) == (JobState.FAILED, "the vector store cannot be reached")

@@ -1,0 +1,60 @@
+"""Errands: what a command asks of the service that owns the embedded store, whose folder no second process may open."""
+
+import sys
+from contextlib import closing
+
+from ml_api.cli.exits import Exit, stopped
+from ml_api.cli.following import Taker, follow
+from ml_api.errors import ConfigError, DatabaseUnavailable, SyncRefused, Unavailable
+from ml_api.indexing.carrying_out import LINES
+from ml_api.indexing.jobs import Errand, Job, Jobs, SyncOptions
+from ml_api.indexing.presence import Watch
+from ml_api.services import database_of, target_of
+from ml_api.settings import Settings, environment_name
+from ml_api.stopping import Stop
+from ml_api.vocabulary import JobState
+
+
+def hand_over(settings: Settings, errand: Errand, stop: Stop, *, corpus: str = "") -> Exit | None:
+    """Have the service do it, follow it, and say what it did; None if none runs, or the store is a server, which serves everybody.
+
+    `corpus` is the one that it is about, if it is about one. Raises what the errand ended with.
+    """
+    if "://" in settings.store_uri:
+        return None
+    with closing(database_of(settings)) as database:
+        watch, target = Watch(database), target_of(settings)
+        try:
+            takers = watch.takers(target)
+        except DatabaseUnavailable:  # who owns the store shows when it is opened
+            return None
+        if not takers:
+            return None
+        if corpus and takers[0].corpus != corpus:
+            raise ConfigError(
+                f"{environment_name('corpus')}: the service that runs with {settings.store_uri} indexes {takers[0].corpus}, "
+                f"not {corpus}"
+            )
+        jobs = Jobs(database, target, takers[0].corpus)
+        job, _ = jobs.submit(SyncOptions(errand=errand))
+        over = follow(jobs, job, Taker(settings, jobs, watch, any_model=True), stop, is_ours=True)
+        if over is None:
+            jobs.cancel(job.id)
+            return None
+        return _ended(over, stop)
+
+
+def _ended(job: Job, stop: Stop) -> Exit:
+    if job.active:
+        return stopped(stop, f"{job.options.kind} {job.id} goes on without this command")
+    for line in job.report.get(LINES, ()):
+        print(line)  # noqa: T201 - the output of the command
+    sys.stdout.flush()
+    match job.state:
+        case JobState.SUCCEEDED:
+            return Exit.DONE
+        case JobState.REFUSED:
+            raise SyncRefused(job.error)
+        case JobState.STOPPED if stop.signal is not None:
+            return stopped(stop)
+    raise Unavailable(job.error)

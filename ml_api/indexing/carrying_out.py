@@ -1,0 +1,194 @@
+"""A claimed job, carried out: what the database is told of it, and what it wants meanwhile."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ml_api.database.tables import JobFileRow
+from ml_api.errors import DatabaseUnavailable, MlApiError, SyncRefused
+from ml_api.indexing.account import Progress
+from ml_api.indexing.jobs import Errand, Job, Jobs, SyncOptions
+from ml_api.indexing.presence import Watch
+from ml_api.indexing.report import NOBODY, EachFailure, FileOutcome, Report, Reports, SyncReport, tell_failure
+from ml_api.indexing.sync import Indexer
+from ml_api.indexing.tasks import AT_ONCE, batches
+from ml_api.vocabulary import JobState
+
+TELL_EVERY_S: Final = 0.5
+PATIENCE_S: Final = 10.0
+"""How long the end of a sync waits for a database that is away."""
+MOST_WAITING: Final = 100_000
+"""Files whose outcomes wait for the database: some 20 MB."""
+PLAN: Final = "plan"
+PLAN_LINES: Final = "plan_lines"
+"""In the report of a dry run: what would be done, for programs and for people."""
+LINES: Final = "lines"
+"""In the report of an errand: what was done, for people."""
+UNEXPECTED: Final = "an unexpected error, which the log has"
+CANCELLED: Final = "cancelled"
+TOLD_TO_STOP: Final = "its process was stopped"
+
+OpenIndexer = Callable[[SyncOptions], AbstractContextManager[Indexer]]
+
+_log = logging.getLogger(__name__)
+
+
+def carry_out(  # noqa: PLR0913, PLR0917 - what is run, and who follows it
+    jobs: Jobs,
+    job: Job,
+    open_indexer: OpenIndexer,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Progress = lambda _report: None,
+    files: Report = NOBODY,
+) -> SyncReport:
+    """Run a claimed job until it is done, cancelled, or `stop` says so. Raises what the sync raises; the job says it, too."""
+    run = _JobRun(jobs, job, stop, progress)
+    with _ending(run), open_indexer(job.options) as indexer:
+        plan = indexer.plan(job.options.consent)
+        run.tell(0, plan.total)
+        report = indexer.run(plan, run.advance, run.should_stop, Reports(EachFailure(tell_failure), run, files))
+    if report.stopped:
+        run.end(JobState.STOPPED, TOLD_TO_STOP if stop() else CANCELLED)
+    elif report.model_failed:
+        run.end(JobState.FAILED, report.model_failure)
+    else:
+        run.end(JobState.SUCCEEDED)
+    return report
+
+
+def give_up_if_dead(jobs: Jobs, job: Job, watch: Watch) -> bool:
+    """Whether the process that runs `job` is dead; then the job is given up."""
+    is_dead = watch.is_gone(job.owner) and jobs.give_up(job)
+    if is_dead:
+        _log.warning("sync %d: the process that ran it has ended", job.id)
+    return is_dead
+
+
+def foresee(jobs: Jobs, job: Job, open_indexer: OpenIndexer) -> None:
+    """Run a claimed job that is a dry run: its report is a plan. Raises what planning raises; the job says it, too."""
+    run = _JobRun(jobs, job, lambda: False, lambda _report: None)
+    with _ending(run), open_indexer(job.options) as indexer:
+        preview = indexer.preview(job.options.consent)
+    run.end(JobState.SUCCEEDED, report={PLAN: preview.as_json(), PLAN_LINES: preview.lines()})
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """Who follows an errand."""
+
+    progress: Callable[[int, int], None]
+    """Told how much is done, and of how much."""
+    stop: Callable[[], bool]
+    """Whether to stop after the batch under way; asked often."""
+
+
+RunErrand = Callable[[Errand, Follower], list[str]]
+"""Does it, and says what it did, line by line. What was done when it was told to stop stays done."""
+
+
+def run_errand(jobs: Jobs, job: Job, errands: RunErrand, stop: Callable[[], bool] = lambda: False) -> list[str]:
+    """Run a claimed job that is an errand. Raises what that raises; the job says it, too."""
+    assert job.options.errand is not None
+    run = _JobRun(jobs, job, stop, lambda _report: None)
+    with _ending(run):
+        lines = errands(job.options.errand, Follower(run.reach, run.should_stop))
+    if run.should_stop():
+        run.end(JobState.STOPPED, TOLD_TO_STOP if stop() else CANCELLED, report={LINES: lines})
+    else:
+        run.end(JobState.SUCCEEDED, report={LINES: lines})
+    return lines
+
+
+@contextmanager
+def _ending(run: "_JobRun") -> Iterator[None]:
+    """Let the job say how it failed."""
+    try:
+        yield
+    except SyncRefused as exc:
+        run.end(JobState.REFUSED, exc.detail)
+        raise
+    except MlApiError as exc:
+        run.end(JobState.FAILED, exc.detail)
+        raise
+    except BaseException:
+        run.end(JobState.FAILED, UNEXPECTED)
+        raise
+
+
+class _JobRun:
+    """What the database is told of a job under way, and what it wants. A database that is away does not stop the sync."""
+
+    def __init__(self, jobs: Jobs, job: Job, stop: Callable[[], bool], progress: Progress) -> None:
+        self._jobs = jobs
+        self._job = job
+        self._stop = stop
+        self._progress = progress
+        self._report: SyncReport | None = None
+        self._counts = (0, 0)
+        self._told_at = 0.0
+        self._named: list[FileOutcome] = []
+        """Files that the database has not yet."""
+        self._numbered = 0
+        self._cancelled = False
+        self._is_silent = False
+
+    def advance(self, report: SyncReport) -> None:
+        self._report = report
+        self._progress(report)
+        self._counts = (report.done, report.total)
+
+    def reach(self, done: int, total: int) -> None:
+        self._counts = (done, total)
+
+    def write(self, files: Sequence[FileOutcome]) -> None:
+        """As a Report: at the next `tell`. While the database is away, more than MOST_WAITING are not kept."""
+        self._named += files[: max(0, MOST_WAITING - len(self._named))]
+
+    def should_stop(self) -> bool:
+        if time.monotonic() - self._told_at > TELL_EVERY_S:
+            self.tell(*self._counts)
+        return self._cancelled or self._stop()
+
+    def tell(self, done: int, total: int) -> None:
+        self._counts = (done, total)
+        try:
+            self._cancelled = not self._jobs.tell(self._job, done, total)
+            self._add_files()
+            self._is_silent = False
+        except DatabaseUnavailable as exc:
+            if not self._is_silent:
+                _log.warning("sync %d goes on, though its progress cannot be kept: %s", self._job.id, exc.detail)
+            self._is_silent = True
+        self._told_at = time.monotonic()
+
+    def end(self, state: JobState, error: str = "", **values: Any) -> None:
+        values |= {"done": self._counts[0], "total": self._counts[1]}
+        if self._report is not None:
+            values |= {"report": self._report.as_json(), "done": self._report.done, "total": self._report.total}
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                self._add_files()
+                self._jobs.finish(self._job, state, error, **values)
+            except DatabaseUnavailable as exc:
+                if time.monotonic() > until or self._stop():
+                    _log.error("the end of sync %d (%s) cannot be kept: %s", self._job.id, state, exc.detail)
+                    return
+                time.sleep(TELL_EVERY_S)
+            else:
+                return
+
+    def _add_files(self) -> None:
+        for some in list(batches(self._named, AT_ONCE)):
+            rows = [
+                JobFileRow(
+                    job=self._job.id, number=number, key=file.key, outcome=file.outcome, code=file.code or "", reason=file.reason
+                )
+                for number, file in enumerate(some, self._numbered)
+            ]
+            self._jobs.add_files(rows)
+            self._numbered += len(some)
+            del self._named[: len(some)]

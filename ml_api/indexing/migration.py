@@ -1,0 +1,81 @@
+"""Another model in place of the one in use: its vectors are made beside those in use, by ordinary syncs, until none is missing."""
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Final
+
+from ml_api.errors import ModelUnavailable, SyncRefused
+from ml_api.indexing.account import Progress
+from ml_api.indexing.edits import taken_over
+from ml_api.indexing.sync import Indexer
+from ml_api.indexing.tasks import batches
+from ml_api.vectors.base import Generation, Generations, VectorStore
+from ml_api.vocabulary import SyncOutcome
+
+CATCHING_UP: Final = 3
+"""Syncs at most: what changes while the first runs is taken in by the second, which is short."""
+ENOUGH: Final = 0.8
+"""Share of the images in use that the new vectors must cover: fewer look like a lost mount."""
+EDITS_AT_ONCE: Final = 256
+
+CHANGED: Final = (
+    *(SyncOutcome.ADDED, SyncOutcome.REPLACED, SyncOutcome.MOVED),
+    *(SyncOutcome.REMOVED, SyncOutcome.DUPLICATE),
+)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """From the generation in use to that of another model."""
+
+    generations: Generations
+    old: VectorStore
+    new: VectorStore
+    current: Generation
+    wanted: Generation
+    indexer: Indexer
+    """Makes `new` equal to the corpus."""
+
+    def embed(self, follow: Callable[[int], AbstractContextManager[Progress]], stop: Callable[[], bool]) -> bool:
+        """Whether the new vectors are those of the corpus as it is now; false if it was stopped.
+
+        `follow` is entered for each sync, with the number of its files. Raises ModelUnavailable, and as `Indexer` does.
+        """
+        for _ in range(CATCHING_UP):
+            plan = self.indexer.plan()
+            with follow(plan.total) as advance:
+                report = self.indexer.run(plan, advance, stop)
+            if stop():
+                return False
+            if report.model_failed:
+                raise ModelUnavailable(f"{self.wanted.model_id} returned no finite vector for any image; nothing was switched")
+            _log.info("%s", report.summary())
+            if not any(report.outcomes[outcome] for outcome in CHANGED):
+                break
+        return True
+
+    def require_enough(self) -> None:
+        """Raises SyncRefused if the new vectors are those of much fewer images."""
+        old, new = self.old.count(), self.new.count()
+        if new < ENOUGH * old:
+            raise SyncRefused(
+                f"the corpus gave {new:,} images, but {old:,} are in use: is all of it mounted? {self.current.model_id} stays in "
+                "use. If they were deleted on purpose, sync first"
+            )
+
+    def take_over_edits(self) -> None:
+        """What was said of images over the API, and nowhere in the corpus. Safe to repeat."""
+        for some in batches(self.old.entries(), EDITS_AT_ONCE):
+            edited = {key: record for key, record in self.old.get([entry.id for entry in some]).items() if record.edited}
+            stored, vectors = self.new.get(list(edited)), self.new.vectors(list(edited))
+            changed = [
+                (record, vectors[image])
+                for image, before in edited.items()
+                if image in stored and image in vectors and (record := taken_over(stored[image], before)) != stored[image]
+            ]
+            for record, vector in changed:
+                self.new.upsert([record], vector[None])

@@ -1,0 +1,171 @@
+"""All that belongs to one model, at work: requests that began with it end with it, whatever takes its place meanwhile."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ml_api.corpus.base import Corpus
+from ml_api.database import Database
+from ml_api.embedding.base import Embedder, Preprocessor
+from ml_api.embedding.batching import BatchingEncoder, BulkEncoder, warm_up
+from ml_api.health import Health
+from ml_api.images import Decoder
+from ml_api.indexing.changes import Changes, Drain
+from ml_api.indexing.uploads import Uploads
+from ml_api.metrics import Metrics
+from ml_api.periodic import PeriodicTask
+from ml_api.search import Searcher
+from ml_api.services.encoder import load_model
+from ml_api.services.indexer import ServiceIndexing, failures_of
+from ml_api.settings import Settings
+from ml_api.vectors.base import VectorStore
+from ml_api.vectors.coalescing import CoalescingStore
+
+if TYPE_CHECKING:
+    from ml_api.embedding.pretrained import PretrainedModel
+    from ml_api.vectors.milvus import MilvusStore
+
+DRAIN_EVERY_S = 1.0
+"""How often changes are looked for that another process has noted, or that are to be tried again."""
+
+HEALTH_CHECK_EVERY_S = 15.0
+"""Interval of the background health check: the usual scrape interval of Prometheus."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What stays, whatever the model."""
+
+    settings: Settings
+    metrics: Metrics
+    corpus: Corpus
+    decoder: Decoder
+    database: Database
+    changes: Changes
+
+
+class Holders:
+    """How many requests hold an engine."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._number = 0
+
+    def begin(self) -> None:
+        with self._changed:
+            self._number += 1
+
+    def end(self) -> None:
+        with self._changed:
+            self._number -= 1
+            self._changed.notify_all()
+
+    def wait_for_none(self, timeout_s: float) -> None:
+        """Or until the time is up."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._number, timeout_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    preprocessor: Preprocessor
+    embedder: BatchingEncoder
+    milvus: "MilvusStore"
+    store: VectorStore
+    """Over `milvus`, for requests."""
+    searcher: Searcher
+    uploads: Uploads
+    health: Health
+    drain: Drain
+    indexing: ServiceIndexing
+    holders: Holders
+    work: ExitStack = field(default_factory=ExitStack)
+    """Its background tasks."""
+
+    def start(self, changes: Changes) -> None:
+        """Look at changes as they come, and at its own health."""
+        self.work.enter_context(closing(self.health))
+        self.work.enter_context(closing(PeriodicTask("health", self.health.update_metrics, HEALTH_CHECK_EVERY_S)))
+        self.work.enter_context(_draining(changes, self.drain))
+
+    def close(self) -> None:
+        """End its tasks, and let go of store and model. Safe to call twice."""
+        with ExitStack() as last_first:
+            for part in (self.embedder, self.store, self.work):
+                last_first.callback(part.close)
+
+
+def coalescing(shared: Shared, milvus: "MilvusStore", pretrained: "PretrainedModel") -> CoalescingStore:
+    """What requests search in, open for this model. Close it. Raises ConfigError."""
+    store = CoalescingStore(milvus, shared.metrics, timeout_s=shared.settings.request_timeout_s)
+    store.ensure(pretrained.model_id, pretrained.dim)
+    return store
+
+
+def warm_model(
+    settings: Settings, pretrained: "PretrainedModel", metrics: Metrics, *, beside: BatchingEncoder | None = None
+) -> tuple[Preprocessor, BatchingEncoder]:
+    """The model behind its queue, warmed up. `beside` is the one in use, whose searches come before this one's bulk work."""
+    preprocessor, encoder = load_model(settings, pretrained, metrics, in_use=beside is None)
+    with ExitStack() as undo:
+        undo.callback(encoder.close)
+        costs = warm_up(preprocessor, encoder)
+        undo.pop_all()
+    if beside is None:
+        return preprocessor, BatchingEncoder(encoder, metrics, costs=costs)
+    return preprocessor, BatchingEncoder(encoder, metrics, costs=costs, elsewhere=beside.came_at)
+
+
+def assemble(  # noqa: PLR0913, PLR0917 - what belongs together
+    shared: Shared,
+    pretrained: "PretrainedModel",
+    preprocessor: Preprocessor,
+    embedder: BatchingEncoder,
+    milvus: "MilvusStore",
+    store: VectorStore,
+) -> Engine:
+    """Not at work yet."""
+    settings, metrics, corpus, decoder = shared.settings, shared.metrics, shared.corpus, shared.decoder
+    indexing = ServiceIndexing(settings, corpus, store, preprocessor, embedder, decoder, shared.database, pretrained.model_id)
+    drain = Drain(
+        shared.changes,
+        corpus,
+        store,
+        preprocessor=preprocessor,
+        encoder=BulkEncoder(embedder),
+        decoder=decoder,
+        failures=failures_of(settings, shared.database, corpus.location, pretrained.model_id, retry=False),
+        metrics=metrics,
+    )
+    return Engine(
+        preprocessor=preprocessor,
+        embedder=embedder,
+        milvus=milvus,
+        store=store,
+        searcher=Searcher(preprocessor, _remembering(embedder, settings, metrics), store, metrics),
+        uploads=Uploads(corpus, store, shared.changes, decoder, preprocessor),
+        health=Health(preprocessor, embedder, store, settings.collection, metrics),
+        drain=drain,
+        indexing=indexing,
+        holders=Holders(),
+    )
+
+
+@contextmanager
+def _draining(changes: Changes, drain: Drain) -> Iterator[None]:
+    with closing(drain), closing(PeriodicTask("changes", drain.run, DRAIN_EVERY_S)) as task:
+        changes.on_notice(task.now)
+        try:
+            yield
+        finally:
+            drain.stop()
+            changes.forget(task.now)
+
+
+def _remembering(embedder: Embedder, settings: Settings, metrics: Metrics) -> Embedder:
+    """The cache for searches; readiness uses the model itself."""
+    from ml_api.embedding.caching import CachingEmbedder
+
+    return CachingEmbedder(embedder, metrics, entries=settings.text_cache) if settings.text_cache else embedder

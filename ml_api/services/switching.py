@@ -1,0 +1,165 @@
+"""Which model the service uses, and how another takes its place while it serves.
+
+Both are in memory from the load of the new one until the last request that began with the old one is over. The alias is moved and
+the engine replaced under no lock of searches: a request holds the engine that it began with.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ml_api.embedding.base import Preprocessor
+from ml_api.embedding.batching import BatchingEncoder, BulkEncoder
+from ml_api.errors import SyncRefused
+from ml_api.indexing.account import Progress
+from ml_api.indexing.carrying_out import Follower
+from ml_api.indexing.jobs import Errand, SyncOptions
+from ml_api.indexing.migration import Migration
+from ml_api.indexing.presence import Presence
+from ml_api.indexing.report import SyncReport
+from ml_api.indexing.sync import Indexer
+from ml_api.metrics import Metrics
+from ml_api.services.engine import Engine, Shared, assemble, coalescing, warm_model
+from ml_api.services.migration import generation_of, model_setting
+from ml_api.vocabulary import JobKind
+
+if TYPE_CHECKING:
+    from ml_api.embedding.pretrained import PretrainedModel
+    from ml_api.vectors.milvus import MilvusStore
+
+OVER_S: Final = 2.0
+"""How long after its time limit a request may still hold the model that it began with."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Coming:
+    """A model that may take over, and the store of its vectors."""
+
+    pretrained: "PretrainedModel"
+    setting: str
+    preprocessor: Preprocessor
+    embedder: BatchingEncoder
+    milvus: "MilvusStore"
+
+
+class Switch:
+    """Used by one thread at a time, that of the jobs; requests are told of a new engine by `announce`."""
+
+    def __init__(self, shared: Shared, engine: Engine, presence: Presence) -> None:
+        self.announce: Callable[[Engine], None] = lambda _engine: None
+        self.engine = engine
+        self._shared = shared
+        self._presence = presence
+        self._closing = threading.Event()
+
+    def close(self) -> None:
+        """End the work of the engine in use, and wait for no request any more. Safe to call twice."""
+        self._closing.set()
+        self.engine.work.close()
+
+    @contextmanager
+    def open_indexer(self, options: SyncOptions) -> Iterator[Indexer]:
+        with self.engine.indexing.open(options) as indexer:
+            yield indexer
+
+    def run(self, errand: Errand, follower: Follower) -> list[str]:
+        """Migrations of all kinds, as `carrying_out.RunErrand`. Raises SyncRefused, ConfigError and Unavailable."""
+        match errand.kind:
+            case JobKind.ROLL_BACK:
+                return self._migrate(self._replaced(), follower, switch=True)
+            case JobKind.DROP_OLD:
+                return self._drop_old()
+        return self._migrate(errand.model, follower, switch=errand.switch)
+
+    def _replaced(self) -> str:
+        """What finds the model that was in use before. Raises SyncRefused."""
+        generations = self.engine.milvus.generations()
+        current = generations.current()
+        before = next((one for one in generations.others() if one.name == current.replaced), None)
+        if before is None:
+            raise SyncRefused(f"{current.model_id} has replaced no model whose vectors are still there")
+        if not before.setting:
+            raise SyncRefused(f"where to find {before.model_id} is not known: `migrate --model` with its name goes back to it")
+        return before.setting
+
+    def _drop_old(self) -> list[str]:
+        lines = []
+        generations = self.engine.milvus.generations()
+        for generation in generations.others():
+            generations.drop(generation)
+            lines.append(f"removed the vectors of {generation.model_id} ({generation.name})")
+        return lines
+
+    def _migrate(self, model: str, follower: Follower, *, switch: bool) -> list[str]:
+        from ml_api.embedding.pretrained import resolve
+        from ml_api.evaluation import overlap
+
+        settings = self._shared.settings.model_copy(update={"model": model})
+        pretrained = resolve(settings.model, settings.text_model)
+        generations = self.engine.milvus.generations()
+        current = generations.current()
+        if (pretrained.model_id, pretrained.dim) == (current.model_id, current.dim):
+            return [f"{current.model_id} is the model in use already"]
+        with ExitStack() as undo:
+            milvus = self.engine.milvus.beside(pretrained.model_id, pretrained.dim)
+            undo.callback(milvus.close)
+            wanted = generation_of(generations, pretrained)
+            preprocessor, embedder = warm_model(settings, pretrained, self._shared.metrics, beside=self.engine.embedder)
+            undo.callback(embedder.close)
+            coming = _Coming(pretrained, model_setting(settings), preprocessor, embedder, milvus)
+            generations.note_setting(wanted, coming.setting)
+            migration = Migration(generations, self.engine.milvus, milvus, current, wanted, self._indexer(coming))
+            if not migration.embed(_telling(follower), follower.stop):
+                return [f"stopped; {current.model_id} is in use, and what was embedded is kept"]
+            migration.require_enough()
+            lines = [f"from {current.model_id} to {wanted.model_id}", str(overlap(migration.old, migration.new))]
+            if not switch:
+                return [*lines, f"{current.model_id} is still in use; the same command without --no-switch goes on"]
+            before = self._take_over(migration, coming)
+            undo.pop_all()
+        self._retire(before)
+        return [*lines, f"{wanted.model_id} is in use now; set ML_API_MODEL={coming.setting} before the next start"]
+
+    def _indexer(self, coming: _Coming) -> Indexer:
+        encoder = BulkEncoder(coming.embedder)
+        shared = self._shared
+        return Indexer(shared.corpus, coming.milvus, lambda: (coming.preprocessor, encoder), shared.decoder, Metrics())
+
+    def _take_over(self, migration: Migration, coming: _Coming) -> Engine:
+        """From now on; the engine that was in use. Whatever fails before the alias is moved leaves that one in use."""
+        before = self.engine
+        store = coalescing(self._shared, coming.milvus, coming.pretrained)
+        after = assemble(self._shared, coming.pretrained, coming.preprocessor, coming.embedder, coming.milvus, store)
+        before.milvus.hand_over()
+        try:
+            migration.take_over_edits()
+            migration.generations.switch(migration.wanted)
+        except BaseException:
+            before.milvus.hand_over(done=False)
+            raise
+        self.engine = after
+        self.announce(after)
+        self._presence.embeds_with(coming.pretrained.model_id)
+        before.work.close()
+        after.start(self._shared.changes)
+        self._shared.metrics.embedding.describe_model(coming.embedder.model, 0.0)
+        return before
+
+    def _retire(self, before: Engine) -> None:
+        """Once no request holds it, or should any more."""
+        if not self._closing.is_set():
+            before.holders.wait_for_none(self._shared.settings.request_timeout_s + OVER_S)
+        before.close()
+
+
+def _telling(follower: Follower) -> Callable[[int], AbstractContextManager[Progress]]:
+    def follow(total: int) -> AbstractContextManager[Progress]:
+        def advance(report: SyncReport) -> None:
+            follower.progress(report.done, report.total)
+
+        follower.progress(0, total)
+        return nullcontext(advance)
+
+    return follow
