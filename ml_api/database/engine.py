@@ -1,5 +1,6 @@
 """The connection to the database: transactions, timeouts, migrations, and the translation of its errors."""
 
+import errno
 import logging
 import os
 import sqlite3
@@ -141,7 +142,7 @@ def _sqlite(path: Path) -> Engine:
     """Raises ConfigError."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # private: keys' hashes lie here
+        _create(path)
     except OSError as exc:
         raise ConfigError(f"the database {path} cannot be opened: {exc.strerror}") from exc
     engine = create_engine(
@@ -163,6 +164,19 @@ def _sqlite(path: Path) -> Engine:
         connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN IMMEDIATE"))
 
     return engine
+
+
+def _create(path: Path) -> None:
+    """Private: keys' hashes lie here. Raises OSError.
+
+    A file that is there is not opened: when it was closed, SQLite's connections in this process would lose their locks on it, and
+    the next process to come would delete the log that they go on writing to (https://sqlite.org/howtocorrupt.html, section 2.2).
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
 
 
 def _migrate(engine: Engine) -> None:

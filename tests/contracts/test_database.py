@@ -2,9 +2,11 @@
 
 import os
 import stat
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,22 @@ def test_what_was_written_is_there_after_it_is_opened_again(database_url):
     with again.read() as session:
         assert session.scalar(select(FailureRow.reason)) == "broken"
     again.close()
+
+
+def test_what_a_process_writes_is_seen_by_others_though_it_has_opened_the_file_twice(tmp_path):
+    """Closing a file drops all locks of a process on it: an opening that closed it let the next reader delete the log."""
+    path = tmp_path / "ml_api.sqlite3"
+    look = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM failures').fetchone()[0])"
+
+    def seen_by_another():
+        return int(subprocess.run([sys.executable, "-c", look, path], capture_output=True, check=True, timeout=60).stdout)
+
+    with closing(Database.open(str(path))) as first, closing(Database.open(str(path))):
+        for number in range(3):
+            assert seen_by_another() == number
+            with first.write() as session:
+                session.add(failure(f"{number}.jpg"))
+        assert seen_by_another() == 3
 
 
 def test_a_transaction_that_fails_leaves_nothing(database):
