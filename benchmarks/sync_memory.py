@@ -28,7 +28,7 @@ from ml_api.deadline import Deadline
 from ml_api.embedding.base import Prepared
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import InvalidImage
-from ml_api.images import Fit, FittedImage, ImageLimits, InlineDecoder
+from ml_api.images import Crop, Fit, FittedImage, ImageLimits, InlineDecoder
 from ml_api.indexing.failures import StoredFailures
 from ml_api.indexing.guard import Consent
 from ml_api.indexing.sync import Indexer
@@ -102,7 +102,13 @@ class NoDecoder(InlineDecoder):
 
     _pixels = np.zeros((16, 16, 3), np.uint8)
 
-    def decode(self, data: bytes, fit: Fit, deadline: Deadline | None = None) -> FittedImage:  # noqa: ARG002 - nobody waits
+    def decode(
+        self,
+        data: bytes,
+        fit: Fit,  # noqa: ARG002 - it decodes nothing
+        deadline: Deadline | None = None,  # noqa: ARG002 - nobody waits
+        crop: Crop | None = None,  # noqa: ARG002 - nobody asks for a part
+    ) -> FittedImage:
         if not data:
             raise InvalidImage("The image is empty.", code="image-empty")
         return FittedImage(self._pixels, "PNG", 16, 16, "0" * 16)

@@ -15,6 +15,7 @@ from ml_api.api import (
     HEAD_CHECK,
     address,
     authorization,
+    composed,
     duplicates,
     embeddings,
     events,
@@ -66,7 +67,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     app.extensions[HEAD_CHECK] = behind_proxies(_without_answer(check_head))
     address.register(app)
     _compress(app)
-    of_images = (search.blueprint, images.blueprint, duplicates.blueprint, uploads.blueprint, events.blueprint)
+    of_images = (search.blueprint, composed.blueprint, images.blueprint, duplicates.blueprint, uploads.blueprint, events.blueprint)
     for blueprint in (*of_images, embeddings.blueprint, sync.blueprint, status.blueprint, web.blueprint, session.blueprint):
         app.register_blueprint(blueprint)
     example_id = next((entry.id for entry in services.store.entries()), None)

@@ -3,6 +3,7 @@
     MlApiError
     ├── InvalidInput            the caller sent something that can never work
     │   ├── InvalidQuery        ... a search text or parameter
+    │   │   └── InvalidCrop     ... or a part that the image does not have
     │   ├── InvalidKey          ... a key under which no corpus keeps an image
     │   ├── InvalidMetadata     ... facts about an image that cannot be kept with it
     │   ├── InvalidEvent        ... a notification that is none
@@ -59,6 +60,10 @@ class InvalidInput(MlApiError):
 
 class InvalidQuery(InvalidInput):
     code = "invalid-query"
+
+
+class InvalidCrop(InvalidQuery):
+    code = "invalid-crop"
 
 
 class InvalidKey(InvalidInput):

@@ -14,6 +14,10 @@ class Operation(StrEnum):
     TEXT = "text"
     IMAGE = "image"
     SIMILAR = "similar"
+    COMPOSED = "composed"
+    """By any number of terms."""
+    BATCH = "batch"
+    """Several queries in one request."""
     EMBED = "embed"
 
 

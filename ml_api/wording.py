@@ -4,40 +4,88 @@ Each message says what would be valid. For numbers this follows from the field's
 1.5, "ten" and 1e400 are three kinds of errors, and all need "a whole number from 1 to 100".
 """
 
-from typing import Any
+from collections.abc import Sequence
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 
-def what_is_wrong(error: Any, model: type[BaseModel]) -> str:  # noqa: PLR0911 - a table
-    """`error` is one of `ValidationError.errors()` of `model`, about a field that `model` has."""
+def place(loc: Sequence[str | int]) -> str:
+    """Where in a value the error is: `query[2].crop`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")
+
+
+def model_at(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel]:
+    """The model of the object in which the last part of `loc` is a name."""
+    return _at(model, loc[:-1])[0]
+
+
+def what_is_wrong(error: Any, model: type[BaseModel]) -> str:  # noqa: C901, PLR0911 - a table
+    """`error` is one of `ValidationError.errors()` of `model`, about a field that `model` has, or one within it."""
     context = error.get("ctx", {})
     match error["type"]:
         case "missing":
             return "is missing"
         case "value_error":
             return str(context["error"])
+        case "string_unicode":
+            return "holds a lone surrogate, which is not a character; send valid Unicode"
         case "string_too_short":
             return "must not be empty"
         case "string_too_long":
             return f"must have at most {context['max_length']:,} characters"
-        case "dict_type":
+        case "dict_type" | "model_type" | "model_attributes_type":
             return "must be an object"
+        case "list_type":
+            return "must be an array"
+        case "too_short":
+            return f"must have at least {context['min_length']:,} of them"
+        case "too_long":
+            return f"must have at most {context['max_length']:,} of them"
         case "literal_error":
             return f"must be {context['expected']}"
         case _:
-            return f"must be {_wanted(model.model_fields[str(error['loc'][0])])}"
+            field = _at(model, error["loc"])[1]
+            assert field is not None
+            return f"must be {_wanted(field)}"
+
+
+def _at(model: type[BaseModel], loc: Sequence[str | int]) -> tuple[type[BaseModel], FieldInfo | None]:
+    """The innermost model and field on the way."""
+    field = None
+    for part in loc:
+        if isinstance(part, str) and part in model.model_fields:
+            field = model.model_fields[part]
+            model = _model_in(field.annotation) or model
+    return model, field
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that an annotation such as `list[Model] | None` names."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for argument in get_args(annotation) if (model := _model_in(argument))), None)
+
+
+def _scalar_in(annotation: Any) -> Any:
+    """What `list[float] | None` consists of in the end: `float`."""
+    arguments = get_args(annotation)
+    return _scalar_in(arguments[0]) if arguments and get_origin(annotation) in {list, Annotated, UnionType, Union} else annotation
 
 
 def _wanted(field: FieldInfo) -> str:
-    if field.annotation is bool:
+    kind = _scalar_in(field.annotation)
+    if kind is bool:
         return "true or false"
-    if field.annotation not in {int, float}:
+    if kind not in {int, float}:
         return "a text"
-    noun = "a whole number" if field.annotation is int else "a number"
+    noun = "a whole number" if kind is int else "a number"
     least = next((bound.ge for bound in field.metadata if isinstance(bound, Ge)), None)
     above = next((bound.gt for bound in field.metadata if isinstance(bound, Gt)), None)
     most = next((bound.le for bound in field.metadata if isinstance(bound, Le)), None)
+    if most is None:
+        return "a finite number"
     return f"{noun} from {least:,} to {most:,}" if above is None else f"{noun} above {above:,} and at most {most:,}"

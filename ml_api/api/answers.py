@@ -1,6 +1,6 @@
 """From the application's values to the JSON that clients see."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Final
@@ -9,9 +9,12 @@ from flask import Response, g, url_for
 from pydantic import BaseModel
 
 from ml_api import stages, tracing
-from ml_api.api.schemas import HitAnswer, ListAnswer, SearchAnswer, Timings
+from ml_api.api.schemas import ListAnswer
+from ml_api.api.schemas.base import Problem
+from ml_api.api.schemas.composed import BatchAnswer, BatchResult, ComposedQuery
 from ml_api.api.schemas.duplicates import DuplicateAnswer, DuplicateGroup, DuplicatesAnswer
 from ml_api.api.schemas.images import Links, StoredImage
+from ml_api.api.schemas.search import FoundAnswer, HitAnswer, SearchAnswer, Timings
 from ml_api.duplicates import DuplicatesPage
 from ml_api.records import ImageRecord
 from ml_api.search import SearchResult
@@ -28,18 +31,35 @@ def json_answer(body: BaseModel, status: int = 200) -> Response:
 
 
 def search_answer(result: SearchResult, options: SearchOptions, model: str) -> Response:
+    found = _found(result, options.window, _linking())
+    return json_answer(SearchAnswer(query_id=tracing.request_id(), model=model, timings_ms=_timings(), **dict(found)))
+
+
+def batch_answer(results: Iterable[tuple[ComposedQuery, SearchResult] | Problem], model: str) -> Response:
     links_to = _linking()
-    body = SearchAnswer(
-        query_id=tracing.request_id(),
-        model=model,
+    answers = [
+        BatchResult(status=one.status, found=None, problem=one)
+        if isinstance(one, Problem)
+        else BatchResult(status=200, found=_found(one[1], one[0].offset + one[0].limit, links_to), problem=None)
+        for one in results
+    ]
+    return json_answer(BatchAnswer(query_id=tracing.request_id(), model=model, results=answers, timings_ms=_timings()))
+
+
+def _found(result: SearchResult, window: int, links_to: Callable[[ImageRecord], Links]) -> FoundAnswer:
+    shares: Sequence[list[float] | None] = result.shares or [None] * len(result.hits)
+    return FoundAnswer(
         truncated=result.truncated,
-        next=options.window if result.more else None,
-        hits=[HitAnswer(**_shown(hit.record, links_to), score=round(hit.score, 6)) for hit in result.hits],
-        timings_ms=Timings(
-            **{stage: _ms(taken) for stage, taken in stages.so_far().items()}, total=_ms(perf_counter() - g.started)
-        ),
+        next=window if result.more else None,
+        hits=[
+            HitAnswer(**_shown(hit.record, links_to), score=round(hit.score, 6), shares=share)
+            for hit, share in zip(result.hits, shares, strict=True)
+        ],
     )
-    return json_answer(body)
+
+
+def _timings() -> Timings:
+    return Timings(**{stage: _ms(taken) for stage, taken in stages.so_far().items()}, total=_ms(perf_counter() - g.started))
 
 
 def stored_image(record: ImageRecord) -> Response:

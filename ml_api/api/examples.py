@@ -4,9 +4,11 @@ from ml_api import images
 from ml_api.api import schemas
 from ml_api.api.form import MAX_PARTS
 from ml_api.api.problems import body_of
+from ml_api.api.schemas.composed import BatchAnswer
 from ml_api.api.schemas.duplicates import DuplicatesAnswer
 from ml_api.api.schemas.embeddings import EmbeddingsAnswer, ModelsAnswer
 from ml_api.api.schemas.images import StoredImage
+from ml_api.api.schemas.search import MAX_LIMIT, SearchAnswer
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncsAnswer
 from ml_api.api.schemas.uploads import EventsAnswer, RemovedImage, UploadedImage, UploadsAnswer
 from ml_api.records import image_id
@@ -71,13 +73,33 @@ _UPLOADED: schemas.JsonObject = {
     "height": 8,
 }
 ANSWERS: dict[type, schemas.JsonObject] = {
-    schemas.SearchAnswer: {
+    SearchAnswer: {
         "query_id": _REQUEST_ID,
         "model": "demo model (small CLIP trained on drawn scenes)",
         "truncated": False,
         "next": 1,
-        "hits": [{**_IMAGE, "score": 0.485519}],
+        "hits": [{**_IMAGE, "score": 0.485519, "shares": None}],
         "timings_ms": {"fetch": 0, "decode": 0, "prepare": 0.446, "queue": 0.262, "embed": 6.649, "search": 3.948, "total": 13.294},
+    },
+    BatchAnswer: {
+        "query_id": _REQUEST_ID,
+        "model": "demo model (small CLIP trained on drawn scenes)",
+        "results": [
+            {
+                "status": 200,
+                "found": {"truncated": False, "next": 1, "hits": [{**_IMAGE, "score": 0.485519, "shares": None}]},
+                "problem": None,
+            }
+        ],
+        "timings_ms": {
+            "fetch": 0.2,
+            "decode": 0,
+            "prepare": 0.446,
+            "queue": 0.262,
+            "embed": 6.649,
+            "search": 3.948,
+            "total": 13.294,
+        },
     },
     StoredImage: _STORED,
     schemas.ListAnswer: {"images": [_STORED], "next": DRAWN_ID},
@@ -134,7 +156,11 @@ _MAX_BYTES, _TIMEOUT_S, _DECODE_S = (
     Settings.model_fields[name].default for name in ("max_upload_bytes", "request_timeout_s", "decode_timeout_s")
 )
 PROBLEMS: dict[str, tuple[int, str]] = {
-    "invalid-query": (400, f"limit: must be a whole number from 1 to {schemas.MAX_LIMIT} (got '0')"),
+    "invalid-query": (400, f"limit: must be a whole number from 1 to {MAX_LIMIT} (got '0')"),
+    "invalid-crop": (
+        400,
+        "query[1].crop: must be [x, y, width, height] with x and y from 0 and both sides above 0 (got [0, 0, 0, 9])",
+    ),
     "invalid-json": (400, "the body is not valid JSON"),
     "invalid-base64": (400, "image: URLs are not fetched; send the file itself, in base64"),
     "invalid-multipart": (

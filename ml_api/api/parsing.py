@@ -15,11 +15,11 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.utils import cached_property
 
 from ml_api.api.form import Form, read_form
-from ml_api.api.schemas import ImageQuery, PageParameters
+from ml_api.api.schemas.search import ImageQuery, PageParameters
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidInput, InvalidQuery, TooLarge, UnsupportedMedia
 from ml_api.records import is_image_id
-from ml_api.wording import what_is_wrong
+from ml_api.wording import model_at, place, what_is_wrong
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -110,7 +110,12 @@ def json_body(
         raise InvalidInput("the body is empty; send a JSON object", code="invalid-json")
     if max_bytes is not None and len(data) > max_bytes:
         raise TooLarge(f"the JSON body has {len(data):,} bytes; at most {max_bytes:,} are read here")
-    if sum(map(data.count, _JSON_PUNCTUATION)) > punctuation + (max_bytes or 0):
+    return json_object(model, data, punctuation + (max_bytes or 0))
+
+
+def json_object(model: type[Model], data: bytes, most_punctuation: int) -> Model:
+    """A JSON object as `model`. Raises InvalidInput, as for one with more braces, brackets, commas and quotes than that."""
+    if sum(map(data.count, _JSON_PUNCTUATION)) > most_punctuation:
         raise InvalidInput(
             f"the body holds far more than an object of {', '.join(model.model_fields)} does; send that alone", code="invalid-json"
         )
@@ -213,7 +218,9 @@ def _validated(model: type[Model], values: Mapping[str, Any], *, strict: bool) -
     try:
         validated = model.model_validate({name: values[name] for name in values.keys() & model.model_fields.keys()}, strict=strict)
     except ValidationError as exc:
-        raise InvalidQuery("; ".join([*(_described(error, model) for error in exc.errors(include_url=False)), *problems])) from None
+        told = exc.errors(include_url=False)
+        more = [f"and {len(told) - _NAMED:,} more faults"] if len(told) > _NAMED else []
+        raise InvalidQuery("; ".join([*(_described(error, model) for error in told[:_NAMED]), *more, *problems])) from None
     if problems:
         raise InvalidQuery(*problems)
     return validated
@@ -234,9 +241,12 @@ def legible(name: str) -> str:
 
 
 def _described(error: Any, model: type[BaseModel]) -> str:
-    name = ".".join(str(part) for part in error["loc"])[:100]
+    loc = error["loc"]
     if error["type"] == "extra_forbidden":
-        return unknown_parameters([name], model.model_fields)
+        within = place(loc[:-1])
+        unknown = unknown_parameters([str(loc[-1])], model_at(model, loc).model_fields)
+        return f"{within}: {unknown}" if within else unknown
+    name = legible(place(loc))
     if error["type"] == "missing":
         return f"{name}: {what_is_wrong(error, model)}"
     return f"{name}: {what_is_wrong(error, model)}{_given(error['input'])}"

@@ -24,6 +24,7 @@ REFUSED = "ml_api.refused"
 STATUS: dict[type[MlApiError], int] = {
     errors.InvalidInput: 400,
     errors.InvalidQuery: 400,
+    errors.InvalidCrop: 400,
     errors.InvalidKey: 400,
     errors.InvalidMetadata: 400,
     errors.InvalidEvent: 400,
@@ -81,6 +82,11 @@ def title_of(status: int) -> str:
 
 def body_of(status: int, code: str, detail: str, request_id: str) -> Problem:
     return Problem(type="about:blank", title=title_of(status), status=status, detail=detail, code=code, request_id=request_id)
+
+
+def problem_of(error: MlApiError) -> Problem:
+    """As a part of an answer, of what is wrong with one of several things that were asked."""
+    return body_of(STATUS[type(error)], error.slug, error.detail, tracing.request_id())
 
 
 def problem(status: int, code: str, detail: str) -> Response:

@@ -1,5 +1,8 @@
 """Searching: by text, by an image sent along, by an image already stored."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from flask import Blueprint, Response
 
 from ml_api import images, stages
@@ -9,12 +12,16 @@ from ml_api.api.answers import search_answer
 from ml_api.api.observe import elsewhere, note, note_query
 from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_MODEL, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import FILE_FIELD, image_id_of, image_query, json_body, query_parameters, request_deadline
-from ml_api.api.schemas import RED_SQUARE, TEXT_BODY_BYTES, ImageQuery, PageParameters, SearchAnswer, TextQuery
+from ml_api.api.schemas import TEXT_BODY_BYTES
+from ml_api.api.schemas.search import RED_SQUARE, ImageQuery, PageParameters, SearchAnswer, TextQuery
 from ml_api.deadline import Deadline
-from ml_api.search import ImageTerm, Query, StoredTerm, TextTerm
+from ml_api.search import ImageTerm, Query, SearchResult, StoredTerm, TextTerm
 from ml_api.stages import stage
 from ml_api.vectors.base import SearchOptions
-from ml_api.vocabulary import Operation, Stage
+from ml_api.vocabulary import Modality, Operation, Stage
+
+_MODALITIES: Final[Mapping[Operation, Modality]] = {Operation.TEXT: "text", Operation.IMAGE: "image", Operation.SIMILAR: "image"}
+"""Of operations of one term."""
 
 blueprint = Blueprint("search", __name__, url_prefix="/v1")
 
@@ -86,7 +93,7 @@ def text_from_json() -> Response:
     ),
 )
 def image() -> Response:
-    _begin(Operation.IMAGE)
+    begin(Operation.IMAGE)
     deadline = request_deadline()
     with stage(Stage.FETCH):
         data, wanted = image_query()
@@ -108,21 +115,23 @@ def image() -> Response:
     fails=("invalid-id", "invalid-query", "not-found", *NO_STORE, *LATE),
 )
 def similar(image_id: str) -> Response:
-    _begin(Operation.SIMILAR)
+    begin(Operation.SIMILAR)
     options = _options(query_parameters(PageParameters))
     return _answer(Query.of(StoredTerm(image_id_of(image_id)), options), request_deadline())
 
 
 def _by_text(query: TextQuery) -> Response:
-    _begin(Operation.TEXT)
+    begin(Operation.TEXT)
     options = _options(query)
     note_query(query.q)
     return _answer(Query.of(TextTerm(query.q), options), request_deadline())
 
 
-def _begin(operation: Operation) -> None:
+def begin(operation: Operation) -> None:
     """Whatever becomes of this request, its line in the log says what it was and how long its stages took."""
-    note({"ml_api.operation": operation, "ml_api.modality": "text" if operation is Operation.TEXT else "image"})
+    note({"ml_api.operation": operation})
+    if operation in _MODALITIES:
+        note({"ml_api.modality": _MODALITIES[operation]})
     stages.begin(operation)
 
 
@@ -131,10 +140,14 @@ def _options(wanted: PageParameters) -> SearchOptions:
     return SearchOptions(wanted.limit, wanted.offset, wanted.exact)
 
 
-def _answer(query: Query, deadline: Deadline) -> Response:
-    result, model = services().searcher.search(query, deadline), services().embedder.model.name
+def note_result(result: SearchResult, model: str) -> None:
     note({"ml_api.model": model, "ml_api.hits": len(result.hits), "ml_api.batch_size": result.batch_size})
     if result.hits:
         note({"ml_api.top1_similarity": round(result.hits[0].score, 6)})
+
+
+def _answer(query: Query, deadline: Deadline) -> Response:
+    result, model = services().searcher.search(query, deadline), services().embedder.model.name
+    note_result(result, model)
     with stage(Stage.SERIALIZE):
         return search_answer(result, query.options, model)

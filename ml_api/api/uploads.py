@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response
 
-from ml_api import images, tracing
+from ml_api import images
 from ml_api.access import Scope
 from ml_api.api import services
 from ml_api.api.answers import json_answer
@@ -11,7 +11,7 @@ from ml_api.api.form import MAX_PARTS, SentFile
 from ml_api.api.observe import elsewhere, note
 from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import FILE_FIELD, image_id_of, query_parameters, request_deadline
-from ml_api.api.problems import STATUS, body_of
+from ml_api.api.problems import problem_of
 from ml_api.api.schemas import JsonObject
 from ml_api.api.schemas.uploads import RemovedImage, UploadedImage, UploadResult, UploadsAnswer, WaitParameters
 from ml_api.api.sent_images import METADATA_FIELD, key_in_path, sent_image, sent_images
@@ -137,9 +137,8 @@ def _keep(file: SentFile, metadata: JsonObject, deadline: Deadline) -> Upload | 
 
 def _result(key: str, upload: Upload | MlApiError, until: Deadline) -> UploadResult:
     if isinstance(upload, MlApiError):
-        status = STATUS[type(upload)]
-        wrong = body_of(status, upload.slug, upload.detail, tracing.request_id())
-        return UploadResult(key=key, status=status, image=None, problem=wrong)
+        wrong = problem_of(upload)
+        return UploadResult(key=key, status=wrong.status, image=None, problem=wrong)
     state = services().uploads.state(upload, until)
     return UploadResult(key=key, status=_status_of(state), image=_uploaded(upload, state), problem=None)
 

@@ -1,6 +1,7 @@
 """Every image file is decoded here: `decode` returns a small RGB image, or raises InvalidImage for a file that it cannot accept."""
 
 from ml_api.images.base import Decoder, FittedImage, InlineDecoder
+from ml_api.images.cropping import Crop
 from ml_api.images.decoders import versions
 from ml_api.images.decoding import DecodedImage, ImageLimits, decode
 from ml_api.images.fit import THUMBNAIL_MEDIA_TYPE, Fit, Reduced, RgbPixels, Square, thumbnail
@@ -11,6 +12,7 @@ __all__ = [
     "MEDIA_TYPES",
     "SUFFIXES",
     "THUMBNAIL_MEDIA_TYPE",
+    "Crop",
     "DecodedImage",
     "Decoder",
     "Fit",

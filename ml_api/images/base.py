@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ml_api.deadline import Deadline
+from ml_api.images.cropping import Crop
 from ml_api.images.decoding import ImageLimits, decode
 from ml_api.images.fit import Fit, RgbPixels, thumbnail
 from ml_api.images.perceptual import perceptual_hash
@@ -30,8 +31,8 @@ class Decoder(Protocol):
     @property
     def limits(self) -> ImageLimits: ...
 
-    def decode(self, data: bytes, fit: Fit, deadline: Deadline | None = None) -> FittedImage:
-        """`fit` of what `images.decode` gives for it.
+    def decode(self, data: bytes, fit: Fit, deadline: Deadline | None = None, crop: Crop | None = None) -> FittedImage:
+        """`fit` of what `images.decode` gives for it, or for the part of it that `crop` names.
 
         Raises InvalidInput for what the file is, TooCostly if decoding it takes too much time or memory, Overloaded, Unavailable,
         DeadlineExceeded.
@@ -53,8 +54,14 @@ class InlineDecoder:
     def __init__(self, limits: ImageLimits) -> None:
         self.limits = limits
 
-    def decode(self, data: bytes, fit: Fit, deadline: Deadline | None = None) -> FittedImage:  # noqa: ARG002 - nobody waits
-        decoded = decode(data, self.limits, for_edge_px=fit.edge_px)
+    def decode(
+        self,
+        data: bytes,
+        fit: Fit,
+        deadline: Deadline | None = None,  # noqa: ARG002 - nobody waits
+        crop: Crop | None = None,
+    ) -> FittedImage:
+        decoded = decode(data, self.limits, for_edge_px=fit.edge_px, crop=crop)
         pixels, phash = fit.apply(decoded.image), perceptual_hash(decoded.image)
         return FittedImage(pixels, decoded.format, decoded.width, decoded.height, phash)
 

@@ -16,6 +16,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from ml_api.errors import TooCostly
+from ml_api.images.cropping import Crop
 from ml_api.images.decoding import ImageLimits, decode
 from ml_api.images.fit import Fit, thumbnail
 from ml_api.images.handover import Handover
@@ -47,6 +48,7 @@ class Order:
     fit: Fit | None
     """What a model sees of the picture; None for a thumbnail of that edge."""
     cpu_s: float
+    crop: Crop | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ def bounded(cpu_s: float, memory_bytes: int) -> Iterator[None]:
 
 
 def _made(order: Order, handover: Handover) -> Result:
-    decoded = decode(handover.take(order.size), order.limits, for_edge_px=order.edge_px)
+    decoded = decode(handover.take(order.size), order.limits, for_edge_px=order.edge_px, crop=order.crop)
     made: bytes | memoryview
     shape: tuple[int, ...] = ()
     phash = ""

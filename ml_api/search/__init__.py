@@ -1,6 +1,7 @@
 """From a query to hits: prepare, embed, combine, find. Knows neither HTTP nor which model or store does the work."""
 
 from ml_api.search.query import (
+    Fault,
     ImageTerm,
     Query,
     SearchResult,
@@ -13,6 +14,7 @@ from ml_api.search.query import (
 from ml_api.search.searcher import Searcher
 
 __all__ = [
+    "Fault",
     "ImageTerm",
     "Query",
     "SearchResult",

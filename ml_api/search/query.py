@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
+from ml_api.errors import MlApiError
 from ml_api.images import RgbPixels
 from ml_api.records import Hit
 from ml_api.vectors.base import SearchOptions
@@ -52,11 +53,12 @@ class Weighted:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """At least one term. `exclude_inputs` leaves the images of stored terms out of the answer."""
+    """At least one term. `exclude_inputs` leaves the images of stored terms out of the answer, `explain` asks for shares."""
 
     terms: tuple[Weighted, ...]
     options: SearchOptions
     exclude_inputs: bool = True
+    explain: bool = False
 
     @classmethod
     def of(cls, term: Term, options: SearchOptions) -> Self:
@@ -80,3 +82,14 @@ class SearchResult:
     more: bool
     truncated: bool = False
     batch_size: int = 0
+    shares: list[list[float]] | None = None
+    """Of each hit, how much each term adds to the cosine similarity between the hit and the query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why one query of several has no result."""
+
+    error: MlApiError
+    term: int | None = None
+    """The place of the term that is to blame, if one is."""

@@ -4,7 +4,6 @@ Queries that come together share every step: one lookup of stored images, one wa
 set of equal options. A single query is a list of one.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +19,8 @@ from ml_api.embedding.base import Embedded, Embedder, Prepared, Preprocessor
 from ml_api.errors import InvalidInput, InvalidQuery, MlApiError, NonFiniteVector, NotFound
 from ml_api.metrics import Metrics
 from ml_api.records import Hit
-from ml_api.search.combining import combined
-from ml_api.search.query import ImageTerm, Query, SearchResult, StoredTerm, Term, TextTerm, VectorTerm
+from ml_api.search.combining import Combined, combined
+from ml_api.search.query import Fault, ImageTerm, Query, SearchResult, StoredTerm, Term, TextTerm, VectorTerm
 from ml_api.stages import stage
 from ml_api.vectors.base import SearchOptions, VectorStore
 from ml_api.vocabulary import Modality, Stage
@@ -40,12 +39,12 @@ class _Point:
     batch_size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Target:
-    """What a query searches for. `vector` has shape (dim,)."""
+    """What a query searches for."""
 
     query: Query
-    vector: npt.NDArray[np.float32]
+    combined: Combined
     points: tuple[_Point, ...]
 
     @property
@@ -62,6 +61,10 @@ class _Target:
         if not self.excluded:
             return replace(options, limit=options.limit + 1)
         return replace(options, limit=options.window + 1 + len(self.excluded), offset=0)
+
+    def shares(self, vector: npt.NDArray[np.float32] | None) -> list[float]:
+        """How much each term adds to the cosine similarity of a vector (dim,); nothing, if there is none any more."""
+        return [0.0] * len(self.points) if vector is None else [float(share) for share in self.combined.parts @ vector]
 
     def page(self, ranked: Sequence[Hit]) -> list[Hit]:
         """The hits from the query's offset on."""
@@ -80,19 +83,20 @@ class Searcher:
     def search(self, query: Query, deadline: Deadline) -> SearchResult:
         """Raises InvalidQuery, NotFound, Overloaded, Unavailable, DeadlineExceeded."""
         [result] = self.search_all([query], deadline)
-        if isinstance(result, MlApiError):
-            raise result
+        if isinstance(result, Fault):
+            raise result.error
         return result
 
-    def search_all(self, queries: Sequence[Query], deadline: Deadline) -> list[SearchResult | MlApiError]:
+    def search_all(self, queries: Sequence[Query], deadline: Deadline) -> list[SearchResult | Fault]:
         """One result a query, or what was wrong with that one. Raises what concerns them all: Overloaded, Unavailable,
         DeadlineExceeded.
         """
         points = self._points(dict.fromkeys(weighted.term for query in queries for weighted in query.terms), deadline)
         targets = [_target(query, points) for query in queries]
         with stage(Stage.SEARCH):
-            ranked = self._ranked([target for target in targets if isinstance(target, _Target)], deadline)
-        return [target if isinstance(target, MlApiError) else self._result(target, ranked[id(target)]) for target in targets]
+            pages = self._pages([target for target in targets if isinstance(target, _Target)], deadline)
+            vectors = self._vectors_of(pages, deadline)
+        return [target if isinstance(target, Fault) else self._result(target, pages[target], vectors) for target in targets]
 
     def _points(self, terms: Iterable[Term], deadline: Deadline) -> Mapping[Term, _Point | MlApiError]:
         points: dict[Term, _Point | MlApiError] = {}
@@ -110,7 +114,8 @@ class Searcher:
                             to_embed[term] = self._prepared(term)
                     except MlApiError as exc:
                         points[term] = _own(exc)
-        return points | self._looked_up(stored, deadline) | self._embedded(to_embed, deadline)
+        by_modality = dict(sorted(to_embed.items(), key=lambda item: item[1].modality))  # so that passes are full
+        return points | self._looked_up(stored, deadline) | self._embedded(by_modality, deadline)
 
     def _prepared(self, term: TextTerm | ImageTerm) -> Prepared:
         if isinstance(term, TextTerm):
@@ -120,12 +125,12 @@ class Searcher:
     def _given(self, numbers: Sequence[float]) -> _Point | InvalidQuery:
         dim = self._embedder.model.dim
         if len(numbers) != dim:
-            return InvalidQuery(f"vector: has {len(numbers)} numbers; the model's vectors have {dim}")
+            return InvalidQuery(f"has {len(numbers):,} numbers; the model's vectors have {dim:,}")
         vector = np.array(numbers, dtype=np.float64)
-        length = float(np.linalg.norm(vector))
-        if not 0 < length < math.inf:
-            return InvalidQuery("vector: must hold finite numbers that are not all 0, as only its direction counts")
-        return _Point((vector / length).astype(np.float32), None)
+        if not vector.any():
+            return InvalidQuery("has no direction: all its numbers are 0")
+        vector /= np.abs(vector).max()  # the largest numbers cannot be squared
+        return _Point((vector / np.linalg.norm(vector)).astype(np.float32), None)
 
     def _looked_up(self, terms: Sequence[StoredTerm], deadline: Deadline) -> dict[Term, _Point | MlApiError]:
         if not terms:
@@ -145,7 +150,7 @@ class Searcher:
             return {}
         started = perf_counter()
         try:
-            answers = self._embedder.embed_all(list(items.values()), deadline.left_s())
+            answers = self._embedder.embed_all(items.values(), deadline.left_s())
         except MlApiError:
             stages.took(Stage.QUEUE, perf_counter() - started)  # no pass came to its end, so all of it was waiting
             raise
@@ -155,29 +160,38 @@ class Searcher:
         stages.took(Stage.EMBED, max((one.embed_s for one in done), default=0.0))
         return {term: _point(items[term], answer) for term, answer in zip(items, answers, strict=True)}
 
-    def _ranked(self, targets: Sequence[_Target], deadline: Deadline) -> dict[int, list[Hit]]:
-        """By the identity of each target, what the store ranks for it. Those with equal options share a call."""
+    def _pages(self, targets: Sequence[_Target], deadline: Deadline) -> dict[_Target, list[Hit]]:
+        """Of each target, what the store ranks for it from its offset on. Those with equal options share a call."""
         together: dict[SearchOptions, list[_Target]] = defaultdict(list)
         for target in targets:
             together[target.options].append(target)
-        ranked: dict[int, list[Hit]] = {}
+        pages: dict[_Target, list[Hit]] = {}
         for options, some in together.items():
-            found = self._store.search(np.stack([target.vector for target in some]), options, deadline)
-            ranked |= {id(target): hits for target, hits in zip(some, found, strict=True)}
-        return ranked
+            ranked = self._store.search(np.stack([target.combined.vector for target in some]), options, deadline)
+            pages |= {target: target.page(hits) for target, hits in zip(some, ranked, strict=True)}
+        return pages
 
-    def _result(self, target: _Target, ranked: Sequence[Hit]) -> SearchResult:
-        options, page = target.query.options, target.page(ranked)
-        hits = page[: options.limit]
-        modalities = {point.modality for point in target.points}
-        if options.offset == 0 and len(modalities) == 1:  # a page after the last hit is empty however good the search was
-            for modality in modalities - {None}:
-                self._metrics.found(str(modality), [hit.score for hit in hits])
+    def _vectors_of(self, pages: Mapping[_Target, Sequence[Hit]], deadline: Deadline) -> Mapping[str, npt.NDArray[np.float32]]:
+        """The vectors of the hits that are to be explained, by id. Those that were deleted meanwhile are absent."""
+        explained = {
+            hit.record.id for target, page in pages.items() if target.query.explain for hit in page[: target.query.options.limit]
+        }
+        return self._store.vectors(list(explained), deadline) if explained else {}
+
+    def _result(self, target: _Target, page: Sequence[Hit], vectors: Mapping[str, npt.NDArray[np.float32]]) -> SearchResult:
+        options = target.query.options
+        hits = list(page[: options.limit])
+        [first, *others] = target.points
+        # Scores of several terms are no measure of what the model finds, and a page after the last hit is empty however good the
+        # search was.
+        if first.modality is not None and not others and options.offset == 0:
+            self._metrics.found(first.modality, [hit.score for hit in hits])
         return SearchResult(
             hits,
             len(page) > options.limit,
             truncated=any(point.truncated for point in target.points),
             batch_size=max(point.batch_size for point in target.points),
+            shares=[target.shares(vectors.get(hit.record.id)) for hit in hits] if target.query.explain else None,
         )
 
 
@@ -194,15 +208,14 @@ def _point(prepared: Prepared, embedded: Embedded | MlApiError) -> _Point | MlAp
     return _Point(embedded.vector, prepared.modality, prepared.truncated, embedded.batch_size)
 
 
-def _target(query: Query, points: Mapping[Term, _Point | MlApiError]) -> _Target | MlApiError:
+def _target(query: Query, points: Mapping[Term, _Point | MlApiError]) -> _Target | Fault:
     found: list[_Point] = []
-    for weighted in query.terms:
+    for place, weighted in enumerate(query.terms):
         point = points[weighted.term]
         if isinstance(point, MlApiError):
-            return point
+            return Fault(point, place)
         found.append(point)
     try:
-        vector = combined([point.vector for point in found], [weighted.weight for weighted in query.terms])
+        return _Target(query, combined([point.vector for point in found], [one.weight for one in query.terms]), tuple(found))
     except InvalidInput as exc:
-        return exc
-    return _Target(query, vector, tuple(found))
+        return Fault(exc)

@@ -152,6 +152,9 @@ PROVOKED = {
     "invalid-query": lambda stand: stand.client.get(f"{SEARCH}&limit=0"),
     "invalid-json": lambda stand: stand.client.post("/v1/search/text", data=b"{", content_type="application/json"),
     "invalid-base64": lambda stand: stand.client.post(IMAGE, json={"image": "https://example.org/x.png"}),
+    "invalid-crop": lambda stand: stand.client.post(
+        "/v1/search", json={"query": [{"text": "red"}, {"image": "AAAA", "crop": [0, 0, 0, 9]}]}
+    ),
     "invalid-multipart": lambda stand: post(stand, form(picture())[:-8], FORM_TYPE),
     "missing-image": lambda stand: stand.client.post(IMAGE, data={"file": (io.BytesIO(picture()), "x.png")}),
     "invalid-id": lambda stand: stand.client.get("/v1/images/1"),
@@ -302,6 +305,8 @@ def test_operations_are_called_by_what_they_do(document):
         "patch_image",
         "put_image",
         "receive_events",
+        "search",
+        "search_batch",
         "search_by_image",
         "search_by_text",
         "search_by_text_in_json",

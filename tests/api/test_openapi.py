@@ -34,8 +34,11 @@ CHECKS = [
     checks.positive_data_acceptance,
     checks.unsupported_method,
 ]
-TAKING_MORE = {"/v1/embeddings", "/v1/search/image", "/v1/images", "/v1/images/by-key/{key}", "/v1/events"}
-"""Random bytes are no image, and random objects no notification."""
+TAKING_MORE = {
+    *("/v1/embeddings", "/v1/search/image", "/v1/search", "/v1/search/batch"),
+    *("/v1/images", "/v1/images/by-key/{key}", "/v1/events"),
+}
+"""Random bytes are no image, random objects no notification, and a term is of one kind."""
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +116,8 @@ def example_body(document, media_type, body):
         case "application/json":
             return {"json": body.get("example") or schema_example(document, body["schema"])}
         case "multipart/form-data":
-            return {"data": {"image": (io.BytesIO(picture()), "x.png")}}
+            fields = body.get("example") or {"image": (io.BytesIO(picture()), "x.png")}
+            return {"data": fields, "content_type": media_type}
         case "application/octet-stream":
             return {"data": picture(), "content_type": "image/png"}
         case _:

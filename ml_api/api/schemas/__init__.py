@@ -8,88 +8,24 @@ from ml_api.api.schemas.base import Answer as _Answer
 from ml_api.api.schemas.base import Problem
 from ml_api.api.schemas.base import Request as _Request
 from ml_api.api.schemas.base import whole as _whole
+from ml_api.api.schemas.composed import BatchAnswer, BatchQuery, ComposedQuery
 from ml_api.api.schemas.duplicates import DuplicatesAnswer
 from ml_api.api.schemas.embeddings import EmbeddingsAnswer, EmbeddingsQuery, ModelsAnswer
-from ml_api.api.schemas.images import ID_PATTERN, ImageAnswer, StoredImage, cursor
+from ml_api.api.schemas.images import ID_PATTERN, StoredImage, cursor
+from ml_api.api.schemas.search import ImageQuery, SearchAnswer, TextQuery, encodable
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncRequest, SyncsAnswer
 from ml_api.api.schemas.uploads import EventsAnswer, RemovedImage, UploadedImage, UploadsAnswer
 from ml_api.vectors.base import MAX_KEY_BYTES, MAX_METADATA_BYTES
 
-MAX_LIMIT = 100
-MAX_OFFSET = 10_000
 MAX_LISTED = 1000
 """Images in one answer of the listing."""
-MAX_QUERY_CHARS = 1000
 TEXT_BODY_BYTES = 64 * 1024
 """Of a search by text as JSON: five times the longest text, each character of it escaped."""
 
 PATCH_BODY_BYTES = 6 * MAX_METADATA_BYTES
 """Of a patch of metadata: the largest, each character of it escaped."""
 
-RED_SQUARE = (
-    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFUlEQVR42mM8oaHBgA0wMeAAg1MCAOA4ASjhBhuDAAAAAElFTkSuQmCC"
-)
-"""An image small enough to stand in the documentation."""
-
 JsonObject = dict[str, Any]
-
-
-def _encodable(text: str) -> str:
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("holds a lone surrogate, which is not a character; send valid Unicode")
-    return text
-
-
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("is blank; describe what the images should show")
-    return text.strip()
-
-
-class PageParameters(_Request):
-    limit: Annotated[
-        int,
-        Field(ge=1, le=MAX_LIMIT, description="How many images to return.", examples=[10]),
-        BeforeValidator(_whole),
-    ] = 10
-    offset: Annotated[
-        int,
-        Field(ge=0, le=MAX_OFFSET, description="How many of the best to skip.", examples=[0]),
-        BeforeValidator(_whole),
-    ] = 0
-    exact: Annotated[
-        bool,
-        Field(
-            description="Compare with every stored vector instead of asking the index, which may miss some. Takes time in "
-            "proportion to the collection: seconds for 100,000 images.",
-            examples=[False],
-        ),
-    ] = False
-
-
-class TextQuery(PageParameters):
-    q: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=MAX_QUERY_CHARS,
-            description="What the images should show, in natural language. Always taken as plain text.",
-            examples=["two dogs playing in the snow"],
-        ),
-        AfterValidator(_encodable),
-        AfterValidator(_not_blank),
-    ]
-
-
-class ImageQuery(_Request):
-    image: Annotated[
-        str,
-        Field(
-            min_length=1,
-            description="The image file in base64, bare or as a `data:image/...;base64,` URI. URLs are not fetched.",
-            examples=[RED_SQUARE],
-        ),
-    ]
 
 
 class ListParameters(_Request):
@@ -106,7 +42,7 @@ class ListParameters(_Request):
     prefix: Annotated[
         str,
         Field(max_length=MAX_KEY_BYTES, description="Beginning of the keys, such as a folder: `dogs/`."),
-        AfterValidator(_encodable),
+        AfterValidator(encodable),
     ] = ""
 
 
@@ -120,36 +56,11 @@ class ImagePatch(_Request):
     ]
 
 
-class HitAnswer(ImageAnswer):
-    score: Annotated[float, Field(description="Similarity in the collection's metric; higher is closer.")]
-
-
 class ListAnswer(_Answer):
     images: Annotated[
         list[StoredImage], Field(description="In the order of ids. With `prefix` there may be fewer than `limit`, or none.")
     ]
     next: Annotated[str | None, Field(description="`cursor` of the next page; null on the last one.")]
-
-
-class Timings(_Answer):
-    """Milliseconds per stage; a stage that the request did not pass through took 0."""
-
-    fetch: float = 0
-    decode: float = 0
-    prepare: float = 0
-    queue: float = 0
-    embed: float = 0
-    search: float = 0
-    total: float = 0
-
-
-class SearchAnswer(_Answer):
-    query_id: Annotated[str, Field(description="Id of this request, as in the X-Request-ID header and in the logs.")]
-    model: Annotated[str, Field(description="Name of the model whose vectors were searched, as in `/v1/model`.")]
-    truncated: Annotated[bool, Field(description="Whether the text was longer than the model reads.")]
-    next: Annotated[int | None, Field(description="`offset` of the next page; null on the last one.")]
-    hits: list[HitAnswer]
-    timings_ms: Timings
 
 
 class ModelAnswer(_Answer):
@@ -181,9 +92,13 @@ class ReadyAnswer(_Answer):
     ]
 
 
-REQUESTS: tuple[type[_Request], ...] = (TextQuery, ImageQuery, ImagePatch, SyncRequest, EmbeddingsQuery)
+REQUESTS: tuple[type[_Request], ...] = (
+    *(TextQuery, ImageQuery, ComposedQuery, BatchQuery, ImagePatch),
+    *(SyncRequest, EmbeddingsQuery),
+)
 ANSWERS: tuple[type[_Answer], ...] = (
     SearchAnswer,
+    BatchAnswer,
     StoredImage,
     ListAnswer,
     DuplicatesAnswer,

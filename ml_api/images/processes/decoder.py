@@ -12,6 +12,7 @@ import numpy as np
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidImage, MlApiError, Overloaded, TooCostly, Unavailable
 from ml_api.images.base import FittedImage
+from ml_api.images.cropping import Crop
 from ml_api.images.decoding import ImageLimits
 from ml_api.images.fit import Fit
 from ml_api.images.processes.child import Child, WorkerCrashed, WorkerLost, prepare
@@ -66,13 +67,13 @@ class ProcessDecoder:
         self._closed = False
         prepare()
 
-    def decode(self, data: bytes, fit: Fit, deadline: Deadline | None = None) -> FittedImage:
-        result, made = self._made(data, fit.edge_px, deadline, fit)
+    def decode(self, data: bytes, fit: Fit, deadline: Deadline | None = None, crop: Crop | None = None) -> FittedImage:
+        result, made = self._made(Job(data, self._order(data, fit.edge_px, fit, crop), deadline))
         pixels = np.frombuffer(made, np.uint8).reshape(result.shape)
         return FittedImage(pixels, result.format, result.width, result.height, result.phash)
 
     def thumbnail(self, data: bytes, edge_px: int, deadline: Deadline | None = None) -> bytes:
-        return self._made(data, edge_px, deadline)[1]
+        return self._made(Job(data, self._order(data, edge_px), deadline))[1]
 
     def close(self) -> None:
         with self._lock:
@@ -84,11 +85,13 @@ class ProcessDecoder:
         for thread in ending:
             thread.join()
 
-    def _made(self, data: bytes, edge_px: int, deadline: Deadline | None, fit: Fit | None = None) -> tuple[Result, bytes]:
+    def _order(self, data: bytes, edge_px: int, fit: Fit | None = None, crop: Crop | None = None) -> Order:
         self.limits.check_bytes(len(data))
-        order = Order(len(data), replace(self.limits, max_memory_bytes=SMALL_BYTES), edge_px, fit, self._bounds.time_s)
+        return Order(len(data), replace(self.limits, max_memory_bytes=SMALL_BYTES), edge_px, fit, self._bounds.time_s, crop)
+
+    def _made(self, job: Job) -> tuple[Result, bytes]:
         try:
-            return self._in_small_or_big(Job(data, order, deadline))
+            return self._in_small_or_big(job)
         except TooCostly as exc:
             self._metrics.refused.labels(exc.lacking).inc()
             raise

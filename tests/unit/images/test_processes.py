@@ -19,8 +19,8 @@ import pytest
 from PIL import Image
 
 from ml_api.deadline import Deadline
-from ml_api.errors import DeadlineExceeded, InvalidImage, InvalidInput, Overloaded, TooCostly
-from ml_api.images import MEDIA_TYPES, ImageLimits, InlineDecoder, Reduced, Square, decode
+from ml_api.errors import DeadlineExceeded, InvalidCrop, InvalidImage, InvalidInput, Overloaded, TooCostly
+from ml_api.images import MEDIA_TYPES, Crop, ImageLimits, InlineDecoder, Reduced, Square, decode
 from ml_api.images.processes import Bounds, ProcessDecoder
 from ml_api.images.processes.child import Child, WorkerCrashed, WorkerLost
 from ml_api.images.worker import Order
@@ -99,6 +99,14 @@ def test_the_picture_is_the_one_that_is_decoded_here(decoder, format_, fit):
     assert np.array_equal(ours.pixels, theirs.pixels)
     assert np.array_equal(ours.pixels, fit.apply(decode(data, LIMITS, for_edge_px=100).image))
     assert decoder.thumbnail(data, 100, soon()) == here.thumbnail(data, 100)
+
+
+def test_a_part_of_the_picture_is_the_one_that_is_decoded_here(decoder):
+    data, crop = encoded(Image.effect_noise((700, 500), 60).convert("RGB"), "JPEG"), Crop(100, 50, 300, 400)
+    ours, theirs = decoder.decode(data, FIT, soon(), crop), InlineDecoder(LIMITS).decode(data, FIT, crop=crop)
+    assert np.array_equal(ours.pixels, theirs.pixels)
+    with pytest.raises(InvalidCrop, match="700 x 500"):
+        decoder.decode(data, FIT, soon(), Crop(500, 50, 300, 400))
 
 
 def test_photographs_of_phones_and_cameras_are_decoded(decoder):

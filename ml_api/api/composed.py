@@ -1,0 +1,151 @@
+"""Searching by several terms, and by several queries at once."""
+
+from typing import Final
+
+from flask import Blueprint, Response
+
+from ml_api import images
+from ml_api.access import Scope
+from ml_api.api import services
+from ml_api.api.answers import batch_answer, search_answer
+from ml_api.api.form import MAX_PARTS
+from ml_api.api.observe import note, note_query
+from ml_api.api.openapi import LATE, NO_DECODING, NO_MODEL, NO_STORE, TIMEOUT, operation, ref
+from ml_api.api.parsing import request_deadline
+from ml_api.api.problems import problem_of
+from ml_api.api.schemas import JsonObject
+from ml_api.api.schemas.composed import MAX_BATCH_TERMS, MAX_QUERIES, MAX_TERMS, BatchAnswer, BatchQuery, ComposedQuery
+from ml_api.api.schemas.search import RED_SQUARE, SearchAnswer
+from ml_api.api.search import begin, note_result
+from ml_api.api.terms import QUERY_FIELD, Sent, named_fault, query_of, search_body
+from ml_api.deadline import Deadline
+from ml_api.errors import InvalidInput, InvalidQuery, MlApiError
+from ml_api.search import Fault, Query
+from ml_api.stages import stage
+from ml_api.vocabulary import Operation, Stage
+
+blueprint = Blueprint("composed", __name__, url_prefix="/v1")
+
+IN_A_FORM: Final = (
+    f"Or a form (`multipart/form-data`, {MAX_PARTS} fields at most) with the same JSON in the field `{QUERY_FIELD}`: there the "
+    "`image` of a term is the name of another field, which holds the file."
+)
+BAD_TERMS: Final = (
+    *("invalid-query", "invalid-crop", "invalid-id", "invalid-json", "invalid-multipart", "invalid-base64", "missing-image"),
+    *("unsupported-media-type", "too-large"),
+)
+DOGS: Final[JsonObject] = {"query": [{"text": "two dogs"}, {"text": "snow", "weight": -0.5}], "limit": 10}
+
+
+def _bodies(model: type[ComposedQuery | BatchQuery], example: JsonObject, in_form: str) -> JsonObject:
+    form: JsonObject = {
+        "type": "object",
+        "properties": {QUERY_FIELD: {"type": "string", "description": f"JSON, as the body `{model.__name__}`."}},
+        "required": [QUERY_FIELD],
+        "additionalProperties": {"type": "string", "format": "binary"},
+    }
+    return {
+        "application/json": {"schema": ref(model), "example": example},
+        "multipart/form-data": {"schema": form, "example": {QUERY_FIELD: in_form}},
+    }
+
+
+@blueprint.post("/search")
+@operation(
+    "search",
+    "Find images by any number of texts, images, stored images and vectors",
+    tag="search",
+    scope=Scope.SEARCH,
+    description=f"1 to {MAX_TERMS} terms, each with a weight that may be negative, images with a crop. {IN_A_FORM} "
+    f"Formats: {images.ACCEPTED}. Errors name the term: `query[2].crop: …`.",
+    answer=SearchAnswer,
+    parameters=(TIMEOUT,),
+    body=_bodies(
+        ComposedQuery,
+        {"query": [{"text": "a red flower"}, {"image": RED_SQUARE, "crop": [0, 0, 0.5, 1], "weight": 0.3}], "limit": 10},
+        '{"query": [{"text": "two dogs"}, {"text": "snow", "weight": -0.5}], "explain": true}',
+    ),
+    fails=(*BAD_TERMS, "not-found", *NO_DECODING, *NO_MODEL, *NO_STORE, *LATE),
+)
+def composed() -> Response:
+    begin(Operation.COMPOSED)
+    deadline = request_deadline()
+    with stage(Stage.FETCH):
+        body, sent = search_body(ComposedQuery)
+    _note(body)
+    query = query_of(body, sent, deadline)
+    [result] = services().searcher.search_all([query], deadline)
+    if isinstance(result, Fault):
+        raise named_fault(result, body)
+    model = services().embedder.model.name
+    note_result(result, model)
+    with stage(Stage.SERIALIZE):
+        return search_answer(result, query.options, model)
+
+
+@blueprint.post("/search/batch")
+@operation(
+    "search_batch",
+    "Make several searches at once",
+    tag="search",
+    scope=Scope.SEARCH,
+    description=f"Up to {MAX_QUERIES} queries of {MAX_BATCH_TERMS} terms in all, each as `/v1/search` takes it, in the time of a "
+    f"few. {IN_A_FORM} What is wrong with one query is its own `problem`; a body that is not as described is refused as a whole.",
+    answer=BatchAnswer,
+    parameters=(TIMEOUT,),
+    body=_bodies(
+        BatchQuery,
+        {"queries": [DOGS, {"query": [{"text": "a red car at night"}], "limit": 3}]},
+        '{"queries": [{"query": [{"text": "two dogs"}]}, {"query": [{"text": "a red car at night"}]}]}',
+    ),
+    fails=(
+        *("invalid-query", "invalid-json", "invalid-multipart", "unsupported-media-type", "too-large"),
+        *(*NO_DECODING[-1:], *NO_MODEL, *NO_STORE, *LATE),
+    ),
+)
+def batch() -> Response:
+    begin(Operation.BATCH)
+    deadline = request_deadline()
+    with stage(Stage.FETCH):
+        body, sent = search_body(BatchQuery)
+    terms = sum(len(one.query) for one in body.queries)
+    if terms > MAX_BATCH_TERMS:
+        raise InvalidQuery(f"queries: have {terms:,} terms together; at most {MAX_BATCH_TERMS} are taken in one request")
+    note({"ml_api.queries": len(body.queries), "ml_api.terms": terms})
+    built = [_built(one, sent, deadline, place) for place, one in enumerate(body.queries)]
+    searched = iter(services().searcher.search_all([one for one in built if isinstance(one, Query)], deadline))
+    answers = []
+    for place, (one, query) in enumerate(zip(body.queries, built, strict=True)):
+        result = query if isinstance(query, MlApiError) else next(searched)
+        if isinstance(result, Fault):
+            result = named_fault(result, one, _within(place))
+        answers.append(problem_of(result) if isinstance(result, MlApiError) else (one, result))
+    model = services().embedder.model.name
+    note({"ml_api.model": model})
+    with stage(Stage.SERIALIZE):
+        return batch_answer(answers, model)
+
+
+def _within(place: int) -> str:
+    return f"queries[{place}]."
+
+
+def _built(body: ComposedQuery, sent: Sent, deadline: Deadline, place: int) -> Query | MlApiError:
+    """What is wrong with one query, or a file of it, is its own. Raises what concerns them all."""
+    try:
+        return query_of(body, sent, deadline, _within(place))
+    except InvalidInput as exc:
+        return exc
+
+
+def _note(body: ComposedQuery) -> None:
+    kinds = {"text" if term.text is not None else "vector" if term.vector is not None else "image" for term in body.query}
+    note(
+        {
+            "ml_api.limit": body.limit,
+            "ml_api.terms": len(body.query),
+            "ml_api.modality": kinds.pop() if len(kinds) == 1 else "mixed",
+        }
+    )
+    if texts := [term.text for term in body.query if term.text is not None]:
+        note_query("; ".join(texts))

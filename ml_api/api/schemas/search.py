@@ -1,0 +1,115 @@
+"""Searches by one term: what they ask for; and what every search is answered."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from ml_api.api.schemas.base import Answer, Request, whole
+from ml_api.api.schemas.images import ImageAnswer
+
+MAX_LIMIT = 100
+MAX_OFFSET = 10_000
+MAX_QUERY_CHARS = 1000
+
+RED_SQUARE = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFUlEQVR42mM8oaHBgA0wMeAAg1MCAOA4ASjhBhuDAAAAAElFTkSuQmCC"
+)
+"""An image small enough to stand in the documentation."""
+
+
+def encodable(text: str) -> str:
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("holds a lone surrogate, which is not a character; send valid Unicode")
+    return text
+
+
+def not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is blank; describe what the images should show")
+    return text.strip()
+
+
+class PageParameters(Request):
+    limit: Annotated[
+        int,
+        Field(ge=1, le=MAX_LIMIT, description="How many images to return.", examples=[10]),
+        BeforeValidator(whole),
+    ] = 10
+    offset: Annotated[
+        int,
+        Field(ge=0, le=MAX_OFFSET, description="How many of the best to skip.", examples=[0]),
+        BeforeValidator(whole),
+    ] = 0
+    exact: Annotated[
+        bool,
+        Field(
+            description="Compare with every stored vector instead of asking the index, which may miss some. Takes time in "
+            "proportion to the collection: seconds for 100,000 images.",
+            examples=[False],
+        ),
+    ] = False
+
+
+class TextQuery(PageParameters):
+    q: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=MAX_QUERY_CHARS,
+            description="What the images should show, in natural language. Always taken as plain text.",
+            examples=["two dogs playing in the snow"],
+        ),
+        AfterValidator(encodable),
+        AfterValidator(not_blank),
+    ]
+
+
+class ImageQuery(Request):
+    image: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="The image file in base64, bare or as a `data:image/...;base64,` URI. URLs are not fetched.",
+            examples=[RED_SQUARE],
+        ),
+    ]
+
+
+class HitAnswer(ImageAnswer):
+    score: Annotated[float, Field(description="Similarity in the collection's metric; higher is closer.")]
+    shares: Annotated[
+        list[float] | None,
+        Field(
+            description="With `explain`: how much each term of the query adds to the cosine similarity, which is the score itself "
+            "unless the metric is L2; in the order of the terms."
+        ),
+    ] = None
+
+
+class Timings(Answer):
+    """Milliseconds per stage; a stage that the request did not pass through took 0."""
+
+    fetch: float = 0
+    decode: float = 0
+    prepare: float = 0
+    queue: float = 0
+    embed: float = 0
+    search: float = 0
+    total: float = 0
+
+
+class AnsweredBy(Answer):
+    query_id: Annotated[str, Field(description="Id of this request, as in the X-Request-ID header and in the logs.")]
+    model: Annotated[str, Field(description="Name of the model whose vectors were searched, as in `/v1/model`.")]
+
+
+class FoundAnswer(Answer):
+    """What a query found, alone or among others."""
+
+    truncated: Annotated[bool, Field(description="Whether a text was longer than the model reads.")]
+    next: Annotated[int | None, Field(description="`offset` of the next page; null on the last one.")]
+    hits: list[HitAnswer]
+
+
+class SearchAnswer(FoundAnswer, AnsweredBy):
+    timings_ms: Timings

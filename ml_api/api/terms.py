@@ -1,0 +1,136 @@
+"""From the terms that a request names to queries: files are found in the form, decoded and cropped. Every error names its term."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from flask import request
+from pydantic import BaseModel
+
+from ml_api.api import services
+from ml_api.api.form import read_form
+from ml_api.api.observe import elsewhere
+from ml_api.api.parsing import JSON, bytes_of_base64, image_id_of, json_body, json_object, legible
+from ml_api.api.schemas.composed import ComposedQuery, QueryTerm
+from ml_api.deadline import Deadline
+from ml_api.errors import InvalidCrop, InvalidInput, InvalidQuery, MlApiError, UnsupportedMedia
+from ml_api.images import Crop
+from ml_api.search import Fault, ImageTerm, Query, StoredTerm, Term, TextTerm, VectorTerm, Weighted
+from ml_api.stages import stage
+from ml_api.vectors.base import SearchOptions
+from ml_api.vocabulary import Stage
+
+Body = TypeVar("Body", bound=BaseModel)
+
+QUERY_FIELD: Final = "search"
+"""Of a form."""
+KINDS: Final = ("text", "image", "id", "vector")
+"""Members of a term, which has one of them."""
+MOST_NUMBERS: Final = 300_000
+"""In vectors: 256 of a thousand. Parsing so many takes 30 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The files of a form, by the names of their fields. In JSON alone there is none (`files` is None): images are in base64."""
+
+    files: Mapping[str, bytes] | None
+
+    def image(self, text: str) -> bytes:
+        """The file that a term's `image` names, or holds. Raises InvalidInput."""
+        if self.files is None:
+            return bytes_of_base64(text)
+        if text not in self.files:
+            found = ", ".join(self.files) or "none"
+            raise InvalidInput(
+                f"no field of the form with a file is called {legible(text)!r} (files sent: {found[:200]})", code="missing-image"
+            )
+        return self.files[text]
+
+
+def search_body(model: type[Body]) -> tuple[Body, Sent]:
+    """The JSON as `model`: the body, or a field of a form with files beside it. Raises InvalidInput."""
+    match request.mimetype:
+        case "application/json":
+            return json_body(model, punctuation=MOST_NUMBERS), Sent(None)
+        case "multipart/form-data":
+            return _of_form(model)
+        case kind:
+            raise UnsupportedMedia(
+                f"the body is {kind or 'of no stated type'}; send {JSON}, or multipart/form-data with that JSON in the field "
+                f"{QUERY_FIELD!r} and files in others"
+            )
+
+
+def _of_form(model: type[Body]) -> tuple[Body, Sent]:
+    form = read_form(request)
+    texts = [
+        *(text.encode() for text in form.fields.pop(QUERY_FIELD, [])),
+        *(file.data for file in form.files.pop(QUERY_FIELD, [])),
+    ]
+    if len(texts) != 1:
+        raise InvalidInput(
+            f"{QUERY_FIELD}: this field of the form, with JSON, is there {len(texts)} times; send it once", code="invalid-json"
+        )
+    if form.fields:
+        raise InvalidQuery(
+            f"{legible(next(iter(form.fields)))}: holds no file; all but the files belongs into the JSON of {QUERY_FIELD!r}"
+        )
+    if several := next((name for name, files in form.files.items() if len(files) > 1), None):
+        raise InvalidQuery(f"{legible(several)}: two files have this name; each is named by a term of its own")
+    body = json_object(model, texts[0], MOST_NUMBERS)
+    return body, Sent({name: files[0].data for name, files in form.files.items()})
+
+
+def query_of(body: ComposedQuery, sent: Sent, deadline: Deadline, within: str = "") -> Query:
+    """`within` is the place of the query in the request: `queries[2].`. Raises InvalidInput, and as a `Decoder` does."""
+    terms = tuple(
+        Weighted(_term(term, sent, f"{within}query[{place}]", deadline), term.weight) for place, term in enumerate(body.query)
+    )
+    return Query(terms, SearchOptions(body.limit, body.offset, body.exact), body.exclude_inputs, body.explain)
+
+
+def named_fault(fault: Fault, body: ComposedQuery, within: str = "") -> MlApiError:
+    """The error of a fault, with the member of the request that is to blame."""
+    if fault.term is None:
+        return _named(fault.error, within)
+    return _named(fault.error, f"{within}query[{fault.term}].{_kinds(body.query[fault.term])[0]}: ")
+
+
+def _kinds(term: QueryTerm) -> list[str]:
+    return [kind for kind in KINDS if getattr(term, kind) is not None]
+
+
+def _term(term: QueryTerm, sent: Sent, place: str, deadline: Deadline) -> Term:
+    kinds = _kinds(term)
+    if len(kinds) != 1:
+        raise InvalidQuery(f"{place}: has {' and '.join(kinds) or 'none of them'}; a term has one of {', '.join(KINDS)}")
+    if term.crop is not None and term.image is None:
+        raise InvalidCrop(f"{place}.crop: is of images alone; this term is of the kind {kinds[0]}")
+    try:
+        return _built(term, sent, deadline)
+    except InvalidCrop as exc:
+        raise _named(exc, f"{place}.crop: ") from exc
+    except InvalidInput as exc:
+        raise _named(exc, f"{place}.{kinds[0]}: ") from exc
+
+
+def _built(term: QueryTerm, sent: Sent, deadline: Deadline) -> Term:
+    if term.text is not None:
+        return TextTerm(term.text)
+    if term.id is not None:
+        return StoredTerm(image_id_of(term.id))
+    if term.vector is not None:
+        return VectorTerm(tuple(term.vector))
+    assert term.image is not None
+    crop = None if term.crop is None else Crop(*term.crop)
+    data = sent.image(term.image)
+    with stage(Stage.DECODE), elsewhere():
+        return ImageTerm(services().decoder.decode(data, services().preprocessor.fit, deadline, crop).pixels)
+
+
+def _named(error: MlApiError, place: str) -> MlApiError:
+    named = copy.copy(error)
+    named.detail = place + error.detail.removeprefix("image: ")  # as where it is the only one
+    return named
