@@ -37,8 +37,8 @@ CHANGE: Final[Colours] = {
     "added": GOOD,
     "replaced": CALM,
     "removed": "purple",
+    "moved": "light-blue",
     "unchanged": "text",
-    "duplicate": "yellow",
     "failed": BAD,
     "retried": WARN,
 }

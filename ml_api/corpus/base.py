@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import Protocol
+from typing import Final, Protocol
 
 from ml_api.corpus.metadata import Metadata
 from ml_api.deadline import Deadline
@@ -159,6 +160,38 @@ class Corpus(Protocol):
         Raises CorpusUnavailable.
         """
         ...
+
+
+MISSING: Final = ""
+FOLDER: Final = "folder"
+FOLDER_GONE: Final = "folder gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """What has happened to a corpus since the last time."""
+
+    keys: AbstractSet[str] = frozenset()
+    """Of files and folders, a folder's without a slash at the end: made, changed, moved here or away, or deleted. What is below a
+    new folder may not be named."""
+    lost: str = ""
+    """Why there may be more than that, which only a look at all files finds; empty if there is no reason."""
+    away: bool = False
+    """Whether the corpus is not there now, such as a disk that is not mounted. Its files are not deleted."""
+
+
+class Notices(Protocol):
+    """What happens to the files of a corpus while it happens. For one thread; `close` may come from another."""
+
+    def next(self) -> Noticed:
+        """Waits for less than a second. The first one says that what happened before is unknown."""
+        ...
+
+    def state(self, key: str) -> str:
+        """The version of a file, whether a listing shows it or not; else FOLDER, FOLDER_GONE or MISSING."""
+        ...
+
+    def close(self) -> None: ...
 
 
 def no_file(key: str) -> NotFound:

@@ -12,10 +12,10 @@ from ml_api.corpus.base import CorpusFile, Coverage, no_file, too_large
 from ml_api.corpus.ignoring import LEADS_OUT, Patterns, read_rules
 from ml_api.corpus.keys import Selection, no_path
 from ml_api.corpus.metadata import Catalogue, Metadata, metadata_version, read_metadata
-from ml_api.corpus.walking import LEADS_NOWHERE, Walk, identity_of
+from ml_api.corpus.walking import LEADS_NOWHERE, Walk, identity_of, is_empty
 from ml_api.corpus.writing import FolderWriter, version_of
 from ml_api.deadline import Deadline
-from ml_api.errors import ConfigError, CorpusUnavailable, MlApiError
+from ml_api.errors import ConfigError, CorpusUnavailable, MlApiError, NotFound
 
 
 class FolderCorpus:
@@ -40,6 +40,7 @@ class FolderCorpus:
             raise ConfigError(f"the corpus {root} is not a folder")
         self._given = root.absolute()
         self._root = root.resolve()
+        self._identity = identity_of(self._root)
         self._ours = [path for path in (path.resolve() for path in ours) if not self._root.is_relative_to(path)]
         self._patterns = Patterns(tuple(ignore), tuple(include))
         self._follow_links = follow_links
@@ -61,6 +62,13 @@ class FolderCorpus:
 
     def version(self, key: str) -> str:
         try:
+            return self._version(key)
+        except NotFound:
+            self._require_root()
+            raise
+
+    def _version(self, key: str) -> str:
+        try:
             if no_path(key) or self._selection().passed_over(key) or not self._may_read(key) or not self._enters_folder_of(key):
                 raise no_file(key)
             status = (self._root / key).stat()
@@ -74,6 +82,7 @@ class FolderCorpus:
         path = self._root / key
         try:
             if not self._may_read(key) or not path.is_file():
+                self._require_root()
                 raise no_file(key)
             with path.open("rb") as file:
                 data = file.read(max_bytes + 1)
@@ -121,6 +130,12 @@ class FolderCorpus:
         if not self._may_read(name):
             raise PermissionError(errno.EPERM, LEADS_OUT)
         return path.open("rb")
+
+    def _require_root(self) -> None:
+        """Without its disk a folder is not there, or empty and another one: that deletes no file. Raises CorpusUnavailable."""
+        now = identity_of(self._root)
+        if now is None or (now != self._identity and is_empty(self._root)):
+            raise CorpusUnavailable(f"the corpus {self.location} is not there: is its disk mounted?")
 
     def _selection(self) -> Selection:
         return Selection(read_rules(self._root, self._patterns, follow_links=self._follow_links))

@@ -179,5 +179,14 @@ def identity_of(folder: Path) -> Identity | None:
     return status.st_dev, status.st_ino
 
 
+def is_empty(folder: Path) -> bool:
+    """Also if it is not there, or cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return True
+
+
 def _reason(exc: OSError) -> str:
     return exc.strerror or type(exc).__name__

@@ -8,26 +8,32 @@ from pathlib import Path
 
 from ml_api import __version__, images
 from ml_api.corpus.base import Corpus
+from ml_api.corpus.ignoring import IGNORE_FILE
+from ml_api.corpus.metadata import METADATA_FILES
 from ml_api.database import Database
 from ml_api.embedding.base import Embedder, Preprocessor
 from ml_api.embedding.batching import BulkEncoder
 from ml_api.errors import ConfigError
 from ml_api.images import Decoder
+from ml_api.indexing.changes import Changes
 from ml_api.indexing.failures import StoredFailures
-from ml_api.indexing.jobs import SyncOptions
+from ml_api.indexing.jobs import Jobs, SyncOptions
 from ml_api.indexing.preview import Preview, preview
 from ml_api.indexing.sync import Indexer
+from ml_api.indexing.watcher import Watcher
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncMetrics
 from ml_api.periodic import PeriodicTask
 from ml_api.services.encoder import image_model, load_later
-from ml_api.services.parts import corpus_of, database_of, decoder_of, limits_of, milvus_store, thumbnail_cache_of
+from ml_api.services.parts import corpus_of, database_of, decoder_of, limits_of, milvus_store, ours_of, thumbnail_cache_of
 from ml_api.settings import Settings, environment_name
 from ml_api.vectors.base import VectorStore
 
 FAILURES = "sync-failures.json"
 """The file in which earlier versions kept what failed, in the data folder."""
 
+WATCH_PAUSE_S = 0.02
+"""Between two steps, each of which waits for something to happen."""
 SAVE_EVERY_S = 5.0
 """Interval at which a running sync writes its metrics."""
 
@@ -79,6 +85,20 @@ class ServiceIndexing:
         with _passing_on(metrics.sync, self.settings.sync_metrics):
             yield Indexer(self.corpus, self.store, lambda: (self.preprocessor, encoder), self.decoder, metrics, failures=failures)
             thumbnail_cache_of(self.settings).prune(entry.digest for entry in self.store.entries())
+
+
+@contextmanager
+def watching(settings: Settings, corpus: Corpus, changes: Changes, jobs: Jobs) -> Iterator[None]:
+    """Follow the corpus, if that is wanted."""
+    if not settings.watch or not isinstance(settings.corpus, Path):
+        yield
+        return
+    from ml_api.corpus.notices import FolderNotices
+
+    special = {*METADATA_FILES, IGNORE_FILE}
+    watcher = Watcher(FolderNotices(settings.corpus, ours_of(settings)), corpus, changes, jobs, special=special)
+    with closing(PeriodicTask("watch", watcher.step, WATCH_PAUSE_S)), closing(watcher):
+        yield
 
 
 def target_of(settings: Settings) -> str:

@@ -35,15 +35,19 @@ def corpus_of(settings: Settings) -> Corpus:
 
         at_once = max(1, settings.threads // 2)
         return BucketCorpus(open_objects(settings.corpus), ignore=ignore, include=include, catalogue=catalogue, at_once=at_once)
-    embedded = [] if "://" in settings.store_uri else [Path(settings.store_uri)]
     return FolderCorpus(
         settings.corpus,
-        ours=[settings.thumbnails, *embedded],
+        ours=ours_of(settings),
         ignore=ignore,
         include=include,
         follow_links=settings.follow_links,
         catalogue=catalogue,
     )
+
+
+def ours_of(settings: Settings) -> list[Path]:
+    """Folders with files of this application, which are no part of a corpus around them."""
+    return [settings.thumbnails, *([] if "://" in settings.store_uri else [Path(settings.store_uri)])]
 
 
 def _patterns(setting: str) -> list[str]:

@@ -27,7 +27,7 @@ from ml_api.metrics.sync import SyncFile
 from ml_api.periodic import PeriodicTask
 from ml_api.search import Searcher
 from ml_api.services.engine import Engine, Holders, Shared, assemble, coalescing, warm_model
-from ml_api.services.indexer import target_of
+from ml_api.services.indexer import target_of, watching
 from ml_api.services.migration import model_setting
 from ml_api.services.parts import access_of, corpus_of, database_of, decoder_of, milvus_store, thumbnail_cache_of
 from ml_api.services.switching import Switch
@@ -130,6 +130,7 @@ def build_services(settings: Settings) -> Services:
             shared.changes.release()
         engine.start(shared.changes)
         background.callback(switch.close)  # before the jobs end, which may wait for it, and after, as they may have begun more
+        background.enter_context(watching(settings, corpus, shared.changes, jobs))
         services = Services(
             metrics=metrics,
             decoder=decoder,
@@ -189,7 +190,7 @@ def _access(settings: Settings, database: Database, background: ExitStack) -> Ac
 def tell_what_is_there(settings: Settings, corpus: str, images: int) -> None:
     """Log where the data lie, and the next step if the index is empty."""
     _log.info("data         %s, %d images of %s", settings.data_dir, images, corpus)
-    if not images:
+    if not images and not settings.watch:
         _log.warning("no image is indexed yet: run `python -m ml_api sync` with the same settings, beside this service")
 
 

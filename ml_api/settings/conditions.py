@@ -31,6 +31,16 @@ class SettingsOfCommand(Settings):
             raise ValueError("name the folder of images")
         return value
 
+    @field_validator("watch")
+    @classmethod
+    def _a_folder_can_be_watched(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - as pydantic calls it
+        if value and _serves(info) and isinstance(info.data.get("corpus"), str):
+            raise ValueError(
+                "follows folders, and the corpus is a bucket: have the bucket send its notifications to POST /v1/events, "
+                "as docs/changes.md shows"
+            )
+        return value
+
     @field_validator("milvus_uri")
     @classmethod
     def _store_can_be_kept(cls, value: str) -> str:

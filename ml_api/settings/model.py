@@ -49,6 +49,7 @@ class Settings(BaseModel):
             "links there then decides what is shown."
         ),
     ] = False
+    watch: Annotated[bool, Field(description="Whether the service follows a corpus folder while it serves.")] = False
     catalogue: Annotated[
         str,
         AfterValidator(values.catalogue),

@@ -355,3 +355,10 @@ def test_each_index_takes_its_own_parameters(index):
     settings = load_settings({"ML_API_INDEX": index} | {environment_name(name): str(value) for name, value in fields.items()})
     assert settings.index == index
     assert bool(fields) == (index != "FLAT")
+
+
+def test_a_bucket_cannot_be_watched_and_the_refusal_names_the_way_out():
+    [problem] = problems_of({"ML_API_CORPUS": "s3://photos", "ML_API_WATCH": "yes"}, command="serve")
+    assert "ML_API_WATCH" in problem
+    assert "POST /v1/events" in problem
+    assert load_settings({"ML_API_CORPUS": "s3://photos", "ML_API_WATCH": "yes"}, command="sync").watch

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from time import perf_counter
@@ -13,17 +13,17 @@ from ml_api import tracing
 from ml_api.corpus.base import Corpus
 from ml_api.corpus.metadata import Metadata
 from ml_api.embedding.base import Encoder, Preprocessor
-from ml_api.errors import MlApiError
+from ml_api.errors import CorpusUnavailable, MlApiError, NotFound
 from ml_api.images import Decoder
 from ml_api.indexing.changes.look import Look
-from ml_api.indexing.changes.waiting import Change, Changes
+from ml_api.indexing.changes.waiting import Change, Changes, Source
 from ml_api.indexing.changes.work import Work
 from ml_api.indexing.embedding import FileEmbedder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.reading import FileReader
 from ml_api.indexing.sync import BATCH, READERS
 from ml_api.metrics import Metrics
-from ml_api.records import image_id
+from ml_api.records import ImageRecord, image_id
 from ml_api.vectors.base import VectorStore
 
 CLAIMED: Final = 2 * BATCH
@@ -52,7 +52,8 @@ class Drain:
         self._changes = changes
         self._corpus = corpus
         self._store = store
-        self._reader = FileReader(corpus, decoder, preprocessor, lambda _digest: None)
+        self._decoder = decoder
+        self._preprocessor = preprocessor
         self._encoder = encoder
         self._failures = failures
         self._metrics = metrics
@@ -94,7 +95,8 @@ class Drain:
         work = Work(self._store, self._changes, self._failures, self._metrics)
         try:
             stored = self._store.get([image_id(change.key) for change in claimed])
-            look = Look(self._corpus, self._present_metadata(), self._failures, self._reader, stored)
+            reader = FileReader(self._corpus, self._decoder, self._preprocessor, self._moved(claimed, stored).get)
+            look = Look(self._corpus, self._present_metadata(), self._failures, reader, stored)
             with (
                 FileEmbedder(self._encoder, self._metrics.sync) as model,
                 ThreadPoolExecutor(READERS, "change-read") as readers,
@@ -109,6 +111,19 @@ class Drain:
         except MlApiError as exc:
             work.put_back(claimed, exc.detail)
             raise
+
+    def _moved(self, claimed: Sequence[Change], stored: Mapping[str, ImageRecord]) -> dict[str, ImageRecord]:
+        """By digest, the images whose watched files are gone: one that has moved is noted under both keys at once."""
+        watched = (stored.get(image_id(change.key)) for change in claimed if change.source is Source.WATCH)
+        return {record.digest: record for record in watched if record is not None and self._is_gone(record.key)}
+
+    def _is_gone(self, key: str) -> bool:
+        try:
+            return not self._corpus.version(key)
+        except NotFound:
+            return True
+        except CorpusUnavailable:
+            return False
 
     def _present_metadata(self) -> Metadata:
         """Read again only if it changed: that of a large catalogue takes longer than all else that is done about an upload."""

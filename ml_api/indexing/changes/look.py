@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from ml_api.corpus.base import Corpus, CorpusFile
 from ml_api.corpus.metadata import Metadata
@@ -50,6 +50,10 @@ class Broken:
 Seen = Fresh | Known | Gone | Current | Unread | Broken
 
 
+WRITERS_PATIENCE: Final = 2
+"""Looks at a watched file that is no image, before it counts as broken: it may be half-written by somebody who pauses."""
+
+
 class Look:
     """`see` may be called from several threads."""
 
@@ -80,7 +84,10 @@ class Look:
             return Current()  # told twice; versions of objects are of their bytes, unlike times of files
         if (known := self._failures.known([file]).get(change.key)) is not None:
             return Broken(file, known, stored)
-        return self._read(task, file, stored)
+        seen = self._read(task, file, stored)
+        if isinstance(seen, Broken) and change.source is Source.WATCH and change.attempts < WRITERS_PATIENCE:
+            return Unread(f"it may be half-written: {seen.reason.text}")
+        return seen
 
     def _read(self, task: Task, file: CorpusFile, stored: ImageRecord | None) -> Seen:
         match self._reader.read(task):

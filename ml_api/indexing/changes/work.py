@@ -109,13 +109,15 @@ class Work:
         ids = list({file.source.id for _, file in self._known})
         records, vectors = self._store.get(ids), self._store.vectors(ids)
         rows = [
-            (change, file.record(records[file.source.id], moved=False), vectors[file.source.id])
+            (change, file.record(records[file.source.id], moved=file.source.key != change.key), vectors[file.source.id])
             for change, file in self._known
             if file.source.id in records and file.source.id in vectors
         ]
         self._write(rows)
         there = [change for change, _, _ in rows]
-        self._settle(there, ChangeOutcome.REPLACED)
+        moved = [change for change, file in self._known if change in there and file.source.key != change.key]
+        self._settle(moved, ChangeOutcome.MOVED)
+        self._settle([change for change in there if change not in moved], ChangeOutcome.REPLACED)
         if removed := [change for change, _ in self._known if change not in there]:  # by a sync, since they were looked at
             self._changes.retry(removed, 0.0, "the image whose vector it could have kept was removed meanwhile")
             self._count(removed, ChangeOutcome.RETRIED)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from PIL import Image
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.database import Database
@@ -16,6 +16,7 @@ from ml_api.errors import CorpusUnavailable, ModelUnavailable, NonFiniteVector, 
 from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.changes import Backlog, Changes, Drain, Source
 from ml_api.indexing.changes.work import BATCH
+from ml_api.indexing.edits import patch_metadata
 from ml_api.indexing.failures import StoredFailures
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
@@ -90,6 +91,11 @@ class World:
 
     def note(self, *keys, source=Source.WATCH, facts=None):
         return self.changes.note(keys, source, facts)
+
+    def be_due(self):
+        """As if the time until the next attempt were over."""
+        with self.database.write() as session:
+            session.execute(update(ChangeRow).values(not_before=0.0))
 
     def sync(self):
         failures = StoredFailures(self.database, self.corpus.location, "these limits")
@@ -247,7 +253,7 @@ def test_equal_files_go_through_the_model_once(world):
 
 def test_a_file_that_is_no_image_is_told_and_not_tried_again(world, caplog):
     (world.root / "bad.png").write_bytes(b"no image at all")
-    world.note("bad.png")
+    world.note("bad.png", source=Source.EVENT)
 
     world.drain.run()
 
@@ -255,7 +261,7 @@ def test_a_file_that_is_no_image_is_told_and_not_tried_again(world, caplog):
     assert world.outcomes() == {"failed": 1}
     assert "not indexed: bad.png: The file looks like text" in caplog.text
 
-    world.note("bad.png")
+    world.note("bad.png", source=Source.EVENT)
     world.corpus.read = None  # it would be called
     world.drain.run()
     assert world.outcomes() == {"failed": 2}
@@ -265,7 +271,7 @@ def test_a_file_that_broke_loses_its_old_vector(world):
     world.draw("a.png")
     world.sync()
     (world.root / "a.png").write_bytes(b"broken")
-    world.note("a.png")
+    world.note("a.png", source=Source.EVENT)
 
     world.drain.run()
 
@@ -456,3 +462,50 @@ def test_an_announced_key_is_looked_at_though_nobody_says_more(world):
     world.drain.run()
 
     assert set(world.stored()) == {"a.png"}
+
+
+def test_a_watched_file_that_is_no_image_may_be_half_written_and_is_looked_at_again_before_it_is_broken(world):
+    world.draw("a.png")
+    world.sync()
+    whole = world.draw("a.png", (1, 2, 3)).read_bytes()
+    (world.root / "a.png").write_bytes(whole[:60])
+    for _ in range(2):
+        world.note("a.png") if not world.rows() else world.be_due()
+        world.drain.run()
+        assert set(world.stored()) == {"a.png"}  # as it was: its writer may only pause
+        assert "half-written" in world.rows()["a.png"].error
+    world.be_due()
+    world.drain.run()
+    assert world.stored() == {}
+    assert world.outcomes() == {"retried": 2, "failed": 1}
+
+
+def test_a_file_that_has_moved_keeps_its_vector_and_what_was_edited(world):
+    world.draw("old.png")
+    world.sync()
+    patch_metadata(world.store, image_id("old.png"), {"tag": "mine"}, Deadline.within(1))
+    world.encoder.batches.clear()
+    (world.root / "new.png").hardlink_to(world.root / "old.png")
+    (world.root / "old.png").unlink()
+
+    world.note("old.png", "new.png")
+    world.drain.run()
+
+    assert world.encoder.batches == []
+    assert set(world.stored()) == {"new.png"}
+    assert world.store.get([image_id("new.png")])[image_id("new.png")].metadata == {"tag": "mine"}
+    assert world.outcomes() == {"moved": 1, "removed": 1}
+
+
+def test_files_of_a_disk_that_is_not_mounted_stay_indexed(world):
+    for number in range(3):
+        world.draw(f"{number}.png", (number, 0, 0))
+    world.sync()
+    world.note(*world.stored())
+    world.root.rename(world.root.with_name("unmounted"))
+    world.root.mkdir()
+
+    world.drain.run()
+
+    assert len(world.stored()) == 3
+    assert "is its disk mounted" in world.rows()["0.png"].error

@@ -1,0 +1,153 @@
+"""What happens in a real folder, as the real system tells it."""
+
+import os
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+from ml_api.corpus.base import FOLDER, FOLDER_GONE, MISSING
+from ml_api.corpus.folder import FolderCorpus
+from ml_api.corpus.notices import BEGINNING, FolderNotices
+from ml_api.errors import CorpusUnavailable, NotFound
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+def root(tmp_path):
+    folder = (tmp_path / "corpus").resolve()
+    (folder / "old").mkdir(parents=True)
+    (folder / "old" / "a.png").touch()
+    return folder
+
+
+@pytest.fixture
+def notices(root):
+    notices = FolderNotices(root, [root / "data"])
+    assert notices.next().lost == BEGINNING
+    yield notices
+    notices.close()
+    notices.next()
+
+
+def named(notices, *expected):
+    """Everything that is told until the expected keys were."""
+    found = set()
+
+    def all_were_told():
+        found.update(notices.next().keys)
+        return found >= set(expected)
+
+    wait_until(all_were_told, 10, f"{expected} were not told")
+    return found
+
+
+def lost(notices):
+    return wait_until(lambda: notices.next().lost, 10, "nothing was lost")
+
+
+def test_files_and_folders_that_come_change_and_go_are_named(root, notices):
+    (root / "b.png").touch()
+    (root / "new" / "deeper").mkdir(parents=True)
+    named(notices, "b.png", "new")
+    assert notices.state("new") == FOLDER
+    assert notices.state("b.png").startswith("0-")
+
+    (root / "new" / "deeper" / "c.png").touch()
+    named(notices, "new/deeper/c.png")
+    (root / "new").rename(root / "newer")
+    named(notices, "new", "newer")
+    assert notices.state("new") == FOLDER_GONE
+    (root / "b.png").unlink()
+    named(notices, "b.png")
+    assert notices.state("b.png") == MISSING
+
+
+def test_the_version_of_a_file_is_that_of_a_listing(root, notices):
+    (root / "b.png").write_bytes(b"1234")
+    [file] = FolderCorpus(root).list(prefix="b.png")
+    assert notices.state("b.png") == file.version
+
+
+def test_hidden_files_and_our_own_are_of_no_interest_but_patterns_are(root, notices):
+    (root / ".hidden").mkdir()
+    (root / ".hidden" / "x.png").touch()
+    (root / "old" / ".x.png").touch()
+    (root / "data").mkdir()
+    (root / "data" / "y.png").touch()
+    (root / ".mlapiignore").touch()
+    assert named(notices, ".mlapiignore") <= {".mlapiignore", "data"}
+
+
+def test_a_name_that_is_not_utf_8_is_a_reason_to_look_and_what_comes_after_is_told(root, notices):
+    (root / os.fsdecode(b"\xff.png")).touch()
+    assert "watching failed" in lost(notices)
+    lost(notices)  # it begins again
+    (root / "b.png").touch()
+    named(notices, "b.png")
+
+
+def test_so_many_at_once_as_the_kernel_may_not_keep_are_a_reason_to_look(root):
+    with closing(FolderNotices(root, many=50)) as notices:
+        notices.next()
+        for number in range(60):
+            (root / f"{number}.png").touch()
+        assert "came at once" in lost(notices)
+
+
+def test_a_folder_that_is_gone_is_away_and_looked_at_when_it_is_there_again(root, notices):
+    root.rename(root.with_name("unmounted"))
+    wait_until(lambda: notices.next().away, 10)
+    root.mkdir()
+    wait_until(lambda: notices.next().away, 10)  # where a disk is mounted as a rule: an empty folder
+    (root / "a.png").touch()
+    assert lost(notices)
+    (root / "b.png").touch()
+    named(notices, "b.png")
+
+
+def test_files_of_a_folder_that_is_gone_are_not_gone(root):
+    corpus = FolderCorpus(root)
+    with pytest.raises(NotFound):
+        corpus.version("old/other.png")
+    root.rename(root.with_name("unmounted"))
+    for ask in (corpus.version, lambda key: corpus.read(key, 100)):
+        with pytest.raises(CorpusUnavailable, match="is its disk mounted"):
+            ask("old/a.png")
+    root.mkdir()
+    with pytest.raises(CorpusUnavailable, match="is its disk mounted"):
+        corpus.version("old/a.png")
+    (root / "b.png").touch()
+    with pytest.raises(NotFound):
+        corpus.version("old/a.png")
+
+
+WITHOUT_WATCHES = """
+import pathlib, sys
+pathlib.Path("/proc/sys/user/max_inotify_watches").write_text(sys.argv[2])
+from ml_api.corpus.notices import FolderNotices
+root = pathlib.Path(sys.argv[1])
+notices = FolderNotices(root, every_s=0.5)
+print(notices.next().lost)
+for number in range(5):
+    (root / f"new{number}").mkdir()
+found = []
+for _ in range(10):
+    noticed = notices.next()
+    found += [noticed.lost] * bool(noticed.lost)
+print(found)
+notices.close()
+"""
+
+
+@pytest.mark.parametrize(("watches", "at_first"), [(1, "cannot be watched"), (3, BEGINNING)])
+def test_where_no_more_folders_can_be_watched_it_says_so_and_looks_from_time_to_time(root, watches, at_first):
+    """A user namespace has a limit of its own."""
+    command = ["unshare", "--user", "--map-root-user", sys.executable, "-c", WITHOUT_WATCHES, str(root), str(watches)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if "unshare" in result.stderr:
+        pytest.skip(f"no user namespaces here: {result.stderr}")
+    assert at_first in result.stdout.splitlines()[0], result.stderr
+    assert result.stdout.count("cannot be watched") >= 2
+    assert "Raise fs.inotify.max_user_watches" in result.stderr
