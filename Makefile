@@ -47,7 +47,7 @@ sync: $(VENV)/.installed
 
 # --- checking --------------------------------------------------------------------------------------------------------
 
-test: lint $(VENV)/.milvus-server $(VENV)/.triton-server $(VENV)/.client-generator
+test: lint $(VENV)/.milvus-server $(VENV)/.triton-server $(VENV)/.client-generator $(VENV)/.page-tools
 	@scripts/system-packages chromium nginx-light postgresql $(MONITORING)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
@@ -99,6 +99,13 @@ $(VENV)/.triton-server: requirements-triton-server.txt scripts/triton-server $(V
 # The client generator of the tests, in a folder of its own: its requirements conflict with those of other packages.
 $(VENV)/.client-generator: requirements-client-generator.txt $(VENV)/.installed
 	$(BIN)/python -m pip install $(QUIET) --upgrade --target $(VENV)/client-generator -r $<
+	@touch $@
+
+# What checks the page's JavaScript: its compiler, which only reads types, and the rules of accessibility. npm comes from PyPI.
+$(VENV)/.page-tools: tests/e2e/page/tools/package-lock.json $(VENV)/.installed-dev
+	@mkdir -p $(VENV)/page-tools
+	@cp tests/e2e/page/tools/package.json tests/e2e/page/tools/package-lock.json $(VENV)/page-tools
+	@cd $(VENV)/page-tools && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --ignore-scripts --no-audit --no-fund $(if $(QUIET),--silent)
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt requirements-otel.txt requirements-postgresql.txt requirements-s3.txt requirements-triton.txt $(VENV)/.installed

@@ -23,7 +23,7 @@ SCOPE: Final = "scope"
 PUBLIC_ENDPOINTS: Final = frozenset(
     {
         *("web.page", "web.static", "web.docs", "web.document"),
-        *("session.sign_in", "session.sign_out"),
+        *("session.show", "session.sign_in", "session.sign_out"),
         *("flasgger.apidocs", "flasgger.apispec", "flasgger.static", "flasgger.oauth_redirect", "flasgger.<lambda>"),
     }
 )

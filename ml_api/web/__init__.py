@@ -5,6 +5,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from ml_api.api import services
 from ml_api.api.examples import DRAWN_ID
+from ml_api.api.problems import MEDIA_TYPE as PROBLEM
 from ml_api.deadline import Deadline
 from ml_api.errors import MlApiError
 from ml_api.settings import environment_name
@@ -30,12 +31,14 @@ HEADERS = {
     "base-uri 'none'; form-action 'self'",
 }
 PAGES = {"web.page", "flasgger.apidocs"}
+FOR_PROGRAMS = "/v1/"
+"""What lies below is answered as JSON, to browsers too."""
 
 
 @blueprint.get("/")
 def page() -> Response:
     embedder, limits = services().embedder, services().limits
-    is_drawn = _is_drawn()
+    is_drawn, asks_for_keys = _is_drawn(), services().access is not None
     return make_response(
         render_template(
             "index.html",
@@ -43,7 +46,9 @@ def page() -> Response:
             examples=EXAMPLES if is_drawn else (),
             model_setting=environment_name("model"),
             is_out_of_place=is_drawn is False and embedder.model.name.startswith(DEMO_MODELS),
-            asks_for_keys=services().access is not None,
+            asks_for_keys=asks_for_keys,
+            corpus="" if asks_for_keys else services().corpus.location,  # which is nobody's business before he has signed in
+            corpus_setting=environment_name("corpus"),
             max_bytes=limits.max_bytes,
             model_edge=services().preprocessor.fit.edge_px,
         )
@@ -74,7 +79,12 @@ def document() -> BaseResponse:
 @blueprint.after_app_request
 def protect(response: Response) -> Response:
     """Pages run their own scripts only. Registered for the whole application, because flasgger serves Swagger UI's page."""
-    if request.endpoint in PAGES:
+    if response.status_code == 404 and not request.path.startswith(FOR_PROGRAMS):
+        response.vary.add("Accept")
+        if request.accept_mimetypes.best_match([PROBLEM, "text/html"], default=PROBLEM) == "text/html":
+            response.set_data(render_template("nothing.html"))
+            response.mimetype = "text/html"
+    if request.endpoint in PAGES or response.mimetype == "text/html":
         response.headers.update(HEADERS)
         response.cache_control.no_cache = True
     return response

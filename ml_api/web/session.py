@@ -1,15 +1,15 @@
-"""Signing in on the page with an API key, and out again. The browser keeps a token that scripts cannot read."""
+"""Signing in on the page with an API key and out again, and what the visitor may do. Scripts cannot read the browser's token."""
 
 from typing import Annotated
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, ConfigDict, Field
 
-from ml_api.access import Access
+from ml_api.access import Access, Scope
 from ml_api.api import services
 from ml_api.api.authorization import COOKIE
 from ml_api.api.parsing import json_body
-from ml_api.errors import NotFound
+from ml_api.errors import NotFound, Unauthorized
 
 blueprint = Blueprint("session", __name__, url_prefix="/session")
 
@@ -20,6 +20,15 @@ class SignIn(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+@blueprint.get("")
+def show() -> Response:
+    """Whether the visitor may search, and whether images can be changed here: by anybody, where no keys are asked for."""
+    access = services().access
+    held = frozenset({Scope.ADMIN}) if access is None else _held(access)
+    may_write = Scope.WRITE.is_granted_by(held) and services().corpus.writable
+    return jsonify(search=Scope.SEARCH.is_granted_by(held), write=may_write)
 
 
 @blueprint.post("")
@@ -44,6 +53,13 @@ def _set(response: Response, token: str, *, expires: float) -> None:
     """Other sites' pages never send it (Strict), and behind https it never travels without."""
     path = request.root_path or "/"
     response.set_cookie(COOKIE, token, expires=expires, path=path, httponly=True, samesite="Strict", secure=request.is_secure)
+
+
+def _held(access: Access) -> frozenset[Scope]:
+    try:
+        return access.holder_of(request.cookies.get(COOKIE, "")).scopes
+    except Unauthorized:
+        return frozenset()
 
 
 def _access() -> Access:

@@ -155,3 +155,20 @@ def test_the_model_is_named(client):
 def test_swagger_ui_is_the_packaged_one_and_not_the_old_one_of_flasgger(client):
     with client.get("/apidocs/assets/swagger-ui-bundle.js") as served:
         assert served.data == (files("flask_swagger_ui") / "dist" / "swagger-ui-bundle.js").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("address", "accept", "media_type"),
+    [
+        ("/nothing", "text/html,application/xhtml+xml,*/*;q=0.8", "text/html"),
+        ("/nothing", "*/*", "application/problem+json"),
+        ("/nothing", "application/json", "application/problem+json"),
+        ("/nothing", "", "application/problem+json"),
+        ("/v1/nothing", "text/html", "application/problem+json"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_a_page_for_browsers_and_json_for_programs(client, address, accept, media_type):
+    response = client.get(address, headers={"Accept": accept})
+    assert (response.status_code, response.mimetype) == (404, media_type)
+    assert ("There is no such page" in response.get_data(as_text=True)) == (media_type == "text/html")
+    assert "Content-Security-Policy" in response.headers or media_type != "text/html"

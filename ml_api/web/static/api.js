@@ -1,9 +1,11 @@
 /** The HTTP API, as this page uses it. Whatever goes wrong becomes a Failure that a person can read. */
 
-/** @import { Query } from "./query.js" */
+import { Failure, failureOf, unanswered } from "./failures.js";
+
+/** @import { Filter } from "./query.js" */
 
 /**
- * @typedef {object} Image
+ * @typedef {object} StoredImage
  * @property {string} id
  * @property {string} key
  * @property {number} width
@@ -11,64 +13,67 @@
  * @property {Record<string, unknown>} metadata
  * @property {{self: string, content: string, thumbnail: string, similar: string}} links
  * @property {number} [score] only in the hits of a search
+ * @property {number | null} [relevance] how likely it is a match, 0 to 1; null where nothing is calibrated
  */
 
 /**
  * @typedef {object} Answer
- * @property {Image[]} hits
+ * @property {StoredImage[]} hits
  * @property {number | null} next offset of the next page
  * @property {boolean} truncated
+ * @property {boolean | null} [confident] whether there is likely to be a match at all
+ * @property {unknown} [read_as] how a text was read, if not as it stands
  * @property {{total: number}} timings_ms
  */
 
-const OF_FILE = [413, 415, 422];
-const OF_KEY = ["unauthorized", "invalid-api-key", "insufficient-scope"];
-const PAGE_SIZE = 24; // full rows of 2, 3, 4, 6 and 8
+/** @typedef {{text?: string, id?: string, image?: Blob, weight: number}} SentTerm */
+/** @typedef {{terms: SentTerm[], filter: Filter | null}} SentQuery */
+/** @typedef {{limit: number, offset: number}} Slice of the hits */
 
-export class Failure extends Error {
-  /**
-   * @param {string} title
-   * @param {string} detail
-   * @param {{requestId?: string, code?: string, final?: boolean, ofFile?: boolean}} [more] final: asking again would change
-   *   nothing; ofFile: another image would do
-   */
-  constructor(title, detail, { requestId = "", code = "", final = false, ofFile = false } = {}) {
-    super(detail);
-    this.title = title;
-    this.requestId = requestId;
-    this.code = code;
-    this.wantsKey = OF_KEY.includes(code);
-    this.final = final;
-    this.ofFile = ofFile;
-  }
-}
+export const MAX_LIMIT = 100; // of one answer
 
 /**
- * @param {Query} query
- * @param {number} offset
+ * A single term goes the simple way, whose answers caches and logs know by its name; what is composed goes as JSON.
+ * @param {SentQuery} query
+ * @param {Slice} slice
  * @param {AbortSignal} signal
  * @returns {Promise<Answer>}
  */
-export function search(query, offset, signal) {
-  const page = new URLSearchParams({ limit: String(PAGE_SIZE), offset: String(offset) });
-  if (query.file) {
+export async function search({ terms, filter }, { limit, offset }, signal) {
+  const [term] = terms;
+  if (terms.length > 1 || term.weight < 0) {
+    const composed = await Promise.all(terms.map(composedTerm));
+    return ask("v1/search", { ...withJson({ query: composed, limit, offset, ...(filter && { filter }) }), signal });
+  }
+  const parameters = new URLSearchParams({ limit: String(limit), offset: String(offset), ...(filter && { filter: JSON.stringify(filter) }) });
+  if (term.image) {
     const body = new FormData();
-    body.append("image", query.file);
-    return ask(`v1/search/image?${page}`, { method: "POST", body, signal });
+    body.append("image", term.image);
+    return ask(`v1/search/image?${parameters}`, { method: "POST", body, signal });
   }
-  if (query.like) {
-    return ask(`v1/images/${encodeURIComponent(query.like)}/similar?${page}`, { signal });
+  if (term.id) {
+    return ask(`v1/images/${encodeURIComponent(term.id)}/similar?${parameters}`, { signal });
   }
-  page.set("q", query.text);
-  return ask(`v1/search/text?${page}`, { signal });
+  parameters.set("q", term.text ?? "");
+  return ask(`v1/search/text?${parameters}`, { signal });
 }
 
 /**
  * @param {string} id
- * @returns {Promise<Image>}
+ * @returns {Promise<StoredImage>}
  */
 export function findImage(id) {
   return ask(`v1/images/${encodeURIComponent(id)}`);
+}
+
+/**
+ * The file of a stored image.
+ * @param {string} address
+ * @param {AbortSignal} signal
+ * @returns {Promise<Blob>}
+ */
+export async function fetchFile(address, signal) {
+  return (await send(address, { signal })).blob();
 }
 
 /** @returns {Promise<{images: number}>} */
@@ -89,67 +94,80 @@ export function signInBy(ask) {
  * @param {string} key
  */
 export async function signIn(key) {
-  await send("session", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ key }) });
+  await send("session", withJson({ key }));
 }
 
 export async function signOut() {
   await send("session", { method: "DELETE" });
 }
 
-/** What is refused for want of a key is asked again once there is one. */
-async function ask(path, options) {
+/**
+ * What is refused for want of a key is asked again once there is one.
+ * @param {string} path
+ * @param {RequestInit} [options]
+ */
+export async function ask(path, options) {
   for (;;) {
     try {
-      return await send(path, options);
+      return await readJson(await send(path, options));
     } catch (failure) {
-      if (!failure.wantsKey || !(await askForKey(failure.code === "unauthorized" ? "" : failure.message))) {
+      const wantsKey = failure instanceof Failure && failure.wantsKey;
+      if (!wantsKey || !(await askForKey(failure.code === "unauthorized" ? "" : failure.said))) {
         throw failure;
       }
     }
   }
 }
 
+/** @param {unknown} body */
+export function withJson(body) {
+  return { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} [options]
+ */
 async function send(path, options) {
+  const response = await whole(fetch(path, options));
+  if (!response.ok) {
+    throw await whole(failureOf(response));
+  }
+  return response;
+}
+
+/** @param {Response} response */
+function readJson(response) {
+  return response.status === 204 ? null : whole(response.json());
+}
+
+/**
+ * @template Part
+ * @param {Promise<Part>} part of an answer
+ * @returns {Promise<Part>}
+ */
+async function whole(part) {
   try {
-    const response = await fetch(path, options);
-    if (!response.ok) {
-      throw await failureOf(response);
-    }
-    return response.status === 204 ? null : await response.json();
+    return await part;
   } catch (error) {
-    if (error instanceof Failure || error.name === "AbortError") {
-      throw error;
-    }
-    // fetch does not tell a server that is down from a network that is, nor json() a connection that was cut
-    throw new Failure("The server does not answer", "Check that it is running and that you are connected, then try again.");
+    throw error instanceof DOMException && error.name === "AbortError" ? error : unanswered();
   }
 }
 
-async function failureOf(response) {
-  const requestId = response.headers.get("X-Request-ID") ?? "";
-  const isProblem = response.headers.get("Content-Type")?.startsWith("application/problem+json");
-  const { status, statusText } = response;
-  const { detail, code } = isProblem ? await response.json() : { detail: `The answer was ${status} ${statusText}.`, code: "" };
-  return new Failure(titleOf(status), detail, { requestId, code, final: status < 500, ofFile: OF_FILE.includes(status) });
+/** @param {SentTerm} term */
+async function composedTerm({ image, ...term }) {
+  return image ? { ...term, image: await dataUri(image) } : term;
 }
 
-function titleOf(status) {
-  switch (status) {
-    case 401:
-    case 403:
-      return "You may not do that here";
-    case 404:
-      return "There is no such image";
-    case 413:
-      return "That image is too large";
-    case 415:
-    case 422:
-      return "That file cannot be read as an image";
-    case 503:
-      return "The search is not available right now";
-    case 504:
-      return "The search took too long";
-    default:
-      return status < 500 ? "That search does not work" : "Something went wrong";
-  }
+/**
+ * @param {Blob} blob
+ * @returns {Promise<string>}
+ */
+function dataUri(blob) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.addEventListener("load", () => resolve(String(reader.result)));
+    reader.addEventListener("error", () => reject(reader.error));
+    reader.readAsDataURL(blob);
+  });
 }

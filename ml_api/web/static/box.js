@@ -1,34 +1,45 @@
-/** The search box: a text, or the image that is searched with. */
+/** The search box: words, and beside them what else the search is made of. Searches while one types. */
 
-/** @import { Query } from "./query.js" */
+import { Chips } from "./chips.js";
+import { find } from "./element.js";
+import { termsTyped } from "./typed.js";
+
+/** @import { Query, Term } from "./query.js" */
+
+const TYPING_PAUSE_MS = 350; // as long as it takes to find the next letter
+const LEAST_TYPED = 2;
 
 export class Box {
   #input;
-  #token;
-  #picture;
+  #add;
+  #chips;
+  #page;
+  #timer = 0;
 
   /**
-   * @param {HTMLFormElement} form
-   * @param {{onText: (text: string) => void, onClear: () => void}} page
+   * @param {HTMLElement} area
+   * @param {HTMLTemplateElement} template of a chip
+   * @param {{
+   *   onSearch: (terms: Term[]) => void, onTyped: (terms: Term[]) => void, onClear: () => void, onCrop: (term: Term) => void,
+   *   describe: (term: Term) => Promise<{source: string, name: string}>,
+   * }} page
    */
-  constructor(form, { onText, onClear }) {
-    this.#input = form.querySelector("input[type=search]");
-    this.#token = form.querySelector(".token");
-    this.#picture = this.#token.querySelector("img");
-    this.#picture.addEventListener("error", () => this.#drop());
-    this.#token.querySelector("button").addEventListener("click", () => {
-      onClear();
-      this.#input.focus();
+  constructor(area, template, page) {
+    this.#page = page;
+    this.#input = find(area, "input[type=search]", HTMLInputElement);
+    this.#add = find(area, ".add", HTMLButtonElement);
+    this.#chips = new Chips(find(area, ".terms", HTMLElement), template, {
+      describe: page.describe,
+      onCrop: page.onCrop,
+      onChange: () => this.#search(),
+      onRemoved: () => this.#input.focus(),
     });
-    form.addEventListener("submit", (event) => {
+    this.#add.addEventListener("click", () => this.#setAside());
+    this.#input.addEventListener("input", (event) => this.#typed(event));
+    this.#input.addEventListener("compositionend", (event) => this.#typed(event));
+    find(area, "form", HTMLFormElement).addEventListener("submit", (event) => {
       event.preventDefault();
-      const text = this.#input.value.trim();
-      if (text) {
-        this.#yieldScreen();
-        onText(text);
-      } else {
-        this.#input.focus();
-      }
+      this.#submit();
     });
   }
 
@@ -41,34 +52,64 @@ export class Box {
 
   /** @param {Query | null} query */
   show(query) {
-    this.#drop();
-    this.#input.value = query?.text ?? "";
-    this.#input.placeholder = query && !query.text ? "Describe another image" : "Describe an image";
-    if (query?.file) {
-      this.showImage(URL.createObjectURL(query.file), query.file.name);
+    clearTimeout(this.#timer);
+    const terms = query?.terms ?? [];
+    const words = terms.find(({ text, weight }) => text && weight === 1);
+    this.#input.value = words?.text ?? "";
+    this.#chips.show(terms.filter((term) => term !== words));
+    this.#arrange();
+  }
+
+  /** @returns {Term[]} */
+  get #terms() {
+    return [...termsTyped(this.#input.value), ...this.#chips.terms];
+  }
+
+  #submit() {
+    clearTimeout(this.#timer);
+    if (this.#terms.length === 0) {
+      this.#input.focus();
+      return;
     }
-  }
-
-  /**
-   * @param {string} source
-   * @param {string} name
-   */
-  showImage(source, name) {
-    this.#picture.src = source;
-    this.#picture.alt = `Searching with ${name}`;
-    this.#token.hidden = false;
-  }
-
-  #drop() {
-    this.#token.hidden = true;
-    URL.revokeObjectURL(this.#picture.src); // of a stored image's address this does nothing
-    this.#picture.removeAttribute("src");
-  }
-
-  /** A phone's keyboard would cover what is found. */
-  #yieldScreen() {
     if (matchMedia("(hover: none)").matches) {
-      this.#input.blur();
+      this.#input.blur(); // a phone's keyboard would cover what is found
     }
+    this.#search();
+  }
+
+  #search() {
+    clearTimeout(this.#timer);
+    const terms = this.#terms;
+    if (terms.length > 0) {
+      this.#page.onSearch(terms);
+    } else {
+      this.#page.onClear();
+    }
+  }
+
+  /** @param {Event} event */
+  #typed(event) {
+    clearTimeout(this.#timer);
+    this.#arrange();
+    const isComposing = event instanceof InputEvent && event.isComposing; // of Chinese or Japanese words, say
+    const typed = this.#input.value.trim();
+    if (!isComposing && (typed.length >= LEAST_TYPED || (typed === "" && this.#chips.terms.length > 0))) {
+      this.#timer = setTimeout(() => this.#page.onTyped(this.#terms), TYPING_PAUSE_MS);
+    }
+  }
+
+  /** What was typed becomes a part of its own, and the box is free for further words. */
+  #setAside() {
+    this.#chips.show(this.#terms);
+    this.#input.value = "";
+    this.#arrange();
+    this.#input.focus();
+  }
+
+  #arrange() {
+    const isAlone = this.#chips.terms.length + (this.#input.value.trim() ? 1 : 0) <= 1;
+    this.#chips.isAlone = isAlone;
+    this.#add.disabled = !this.#input.value.trim();
+    this.#input.placeholder = this.#chips.terms.length > 0 ? "Add words" : "Describe an image";
   }
 }

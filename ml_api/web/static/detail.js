@@ -1,51 +1,66 @@
 /** One image, large, in a dialog: the browser keeps the focus inside and gives it back. */
 
-import { element } from "./element.js";
-import { captionOf, rounded } from "./results.js";
+import { element, find } from "./element.js";
+import { factsOf } from "./facts.js";
+import { captionOf } from "./summary.js";
+import { lead } from "./tile.js";
 
-/** @import { Image } from "./api.js" */
+/** @import { StoredImage } from "./api.js" */
+/** @import { Ways } from "./tile.js" */
+
+/**
+ * @typedef {object} Surroundings
+ * @property {Ways} ways
+ * @property {[number, number] | null} position among the hits, from 1, and how many there are
+ */
 
 export class Detail {
   #dialog;
+  #page;
   #picture;
+  /** @type {StoredImage | null} */
+  #image = null;
 
   /**
    * @param {HTMLDialogElement} dialog
-   * @param {{onClose: () => void, onStep: (by: number) => void}} page
+   * @param {{
+   *   onClose: () => void, onStep: (by: number) => void, onCrop: (image: StoredImage) => void,
+   *   similar: (image: StoredImage) => Promise<{image: StoredImage, address: string}[]>,
+   * }} page
    */
-  constructor(dialog, { onClose, onStep }) {
+  constructor(dialog, page) {
     this.#dialog = dialog;
-    this.#picture = dialog.querySelector(".stage img");
-    dialog.addEventListener("close", onClose);
+    this.#page = page;
+    this.#picture = find(dialog, ".stage img", HTMLImageElement);
+    dialog.addEventListener("close", page.onClose);
     dialog.addEventListener("click", (event) => {
       if (event.target === dialog) {
         dialog.close(); // everything inside has its own element: this is the backdrop
       }
     });
-    dialog.querySelector(".close").addEventListener("click", () => dialog.close());
-    dialog.querySelector(".previous").addEventListener("click", () => onStep(-1));
-    dialog.querySelector(".next").addEventListener("click", () => onStep(1));
+    this.#on(".close", () => dialog.close());
+    this.#on(".previous", () => page.onStep(-1));
+    this.#on(".next", () => page.onStep(1));
+    this.#on(".copy", () => this.#copyAddress());
+    this.#on(".crop-part", () => this.#image && page.onCrop(this.#image));
   }
 
   /**
-   * @param {Image} image
-   * @param {{like: string, hasPrevious: boolean, hasNext: boolean}} surroundings
+   * @param {StoredImage} image
+   * @param {Surroundings} surroundings
    */
-  show(image, { like, hasPrevious, hasNext }) {
-    const find = (selector) => this.#dialog.querySelector(selector);
-    const isAnother = !this.#dialog.open || find(".similar").dataset.id !== image.id;
-    find("h2").textContent = captionOf(image);
-    find(".key").textContent = image.key;
-    find(".key").hidden = captionOf(image) === image.key;
-    find("dl").replaceChildren(...factsOf(image).flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
-    find(".similar").href = like;
-    find(".similar").dataset.id = image.id;
-    find(".original").href = image.links.content;
-    find(".record").href = image.links.self;
-    find(".previous").hidden = !hasPrevious;
-    find(".next").hidden = !hasNext;
+  show(image, { ways, position }) {
+    const isAnother = !this.#dialog.open || this.#image?.id !== image.id;
+    this.#image = image;
+    lead(this.#dialog, image, ways);
+    const [here, count] = position ?? [1, 1];
+    find(this.#dialog, ".position", HTMLElement).textContent = position ? `${here} of ${count}` : "";
+    find(this.#dialog, ".previous", HTMLElement).hidden = here <= 1;
+    find(this.#dialog, ".next", HTMLElement).hidden = here >= count;
     if (isAnother) {
+      this.#describe(image);
       this.#load(image);
+      this.#compare(image);
     }
     if (!this.#dialog.open) {
       this.#dialog.showModal();
@@ -56,12 +71,30 @@ export class Detail {
     this.#dialog.close();
   }
 
-  /** @param {Image} image */
+  /** @param {StoredImage} image */
+  #describe(image) {
+    const caption = captionOf(image);
+    find(this.#dialog, "h2", HTMLElement).textContent = caption;
+    const key = find(this.#dialog, ".key", HTMLElement);
+    key.textContent = image.key;
+    key.hidden = caption === image.key;
+    const rows = factsOf(image).flatMap(([name, value]) => [element("dt", name), element("dd", value)]);
+    find(this.#dialog, "dl", HTMLElement).replaceChildren(...rows);
+    find(this.#dialog, ".original", HTMLAnchorElement).href = image.links.content;
+    const download = find(this.#dialog, ".download", HTMLAnchorElement);
+    download.href = image.links.content;
+    download.download = image.key.split("/").at(-1) ?? "";
+    find(this.#dialog, ".record", HTMLAnchorElement).href = image.links.self;
+    find(this.#dialog, ".copy", HTMLElement).textContent = "Copy link";
+    find(this.#dialog, ".about", HTMLElement).scrollTop = 0;
+  }
+
+  /** @param {StoredImage} image */
   async #load(image) {
     const picture = this.#picture;
     picture.alt = captionOf(image);
     this.#lay(image.width, image.height);
-    this.#offer("Open original");
+    this.#canShowOriginal = true;
     picture.src = image.links.thumbnail;
     const original = new Image();
     original.src = image.links.content;
@@ -76,12 +109,15 @@ export class Detail {
     }
   }
 
-  /** At its own size, as it is all there is to see; the original is for other programs. */
-  async #stayAtThumbnail({ key, links }) {
+  /**
+   * At its own size, as it is all there is to see; the original is for other programs.
+   * @param {StoredImage} image
+   */
+  async #stayAtThumbnail({ links }) {
     const picture = this.#picture;
     await picture.decode().catch(() => undefined); // not there either, or another image has taken its place
     if (picture.getAttribute("src") === links.thumbnail) {
-      this.#offer("Download original", key.split("/").at(-1));
+      this.#canShowOriginal = false;
       if (picture.naturalWidth > 0) {
         this.#lay(picture.naturalWidth, picture.naturalHeight);
         picture.classList.add("preview");
@@ -89,59 +125,62 @@ export class Detail {
     }
   }
 
-  /** @param {number} width of the picture, in pixels */
+  /**
+   * Images like this one, small, below what is known of it.
+   * @param {StoredImage} image
+   */
+  async #compare(image) {
+    const list = find(this.#dialog, ".similar ul", HTMLElement);
+    list.replaceChildren();
+    const similar = await this.#page.similar(image).catch(() => []); // the image itself is there to be seen all the same
+    if (this.#image === image) {
+      list.replaceChildren(...similar.map(linkTo));
+      find(this.#dialog, ".similar", HTMLElement).hidden = similar.length === 0;
+    }
+  }
+
+  async #copyAddress() {
+    const button = find(this.#dialog, ".copy", HTMLButtonElement);
+    try {
+      await navigator.clipboard.writeText(location.href);
+      button.textContent = "Link copied";
+    } catch {
+      button.textContent = "Copy it from the address bar"; // without https, browsers let no page write to the clipboard
+    }
+  }
+
+  /**
+   * @param {number} width of the picture, in pixels
+   * @param {number} height
+   */
   #lay(width, height) {
     this.#picture.classList.remove("preview");
     this.#picture.style.setProperty("--width", String(width));
     this.#picture.style.setProperty("--height", String(height));
   }
 
-  /** @param {string} [fileName] to download it under */
-  #offer(text, fileName) {
-    const link = this.#dialog.querySelector(".original");
-    link.textContent = text;
-    link.toggleAttribute("download", fileName !== undefined);
-    if (fileName !== undefined) {
-      link.download = fileName;
-    }
+  /** @param {boolean} can whether this browser shows the file; it can be downloaded all the same */
+  set #canShowOriginal(can) {
+    find(this.#dialog, ".original", HTMLElement).hidden = !can;
+  }
+
+  /**
+   * @param {string} selector
+   * @param {() => void} act
+   */
+  #on(selector, act) {
+    find(this.#dialog, selector, HTMLButtonElement).addEventListener("click", act);
   }
 }
 
-/**
- * @param {Image} image
- * @returns {[string, string][]}
- */
-function factsOf({ width, height, score, metadata }) {
-  const { caption, ...others } = metadata;
-  const facts = typeof caption === "string" ? others : metadata; // as a text it is the heading
-  const similarity = score === undefined ? [] : [["Similarity", rounded(score, 3)]];
-  return [["Size", `${width} × ${height}`], ...similarity, ...Object.entries(facts).flatMap(rowsOf).map(([name, value]) => [wordsOf(name), value])];
-}
-
-/** Metadata is any JSON: objects become rows of dotted names, lists are written in one. */
-function rowsOf([name, value]) {
-  if (value === null || value === "") {
-    return [];
-  }
-  if (Array.isArray(value)) {
-    return [[name, value.map(written).join(typeof value[0] === "object" ? "; " : ", ")]];
-  }
-  if (typeof value === "object") {
-    return Object.entries(value).flatMap(([inner, within]) => rowsOf([`${name}.${inner}`, within]));
-  }
-  return [[name, String(value)]];
-}
-
-/** "facts.main_colour" as people write it: "Facts: main colour". */
-function wordsOf(name) {
-  const words = name.replaceAll(".", ": ").replaceAll("_", " ");
-  return words.charAt(0).toUpperCase() + words.slice(1);
-}
-
-function written(item) {
-  return item !== null && typeof item === "object"
-    ? Object.entries(item)
-        .map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`)
-        .join(", ")
-    : String(item);
+/** @param {{image: StoredImage, address: string}} similar */
+function linkTo({ image, address }) {
+  const picture = element("img");
+  picture.alt = captionOf(image);
+  picture.src = image.links.thumbnail;
+  picture.loading = "lazy";
+  const link = element("a", picture);
+  link.href = address;
+  link.title = captionOf(image);
+  return element("li", link);
 }

@@ -1,6 +1,8 @@
 /** Swagger UI, started here and not in the page, so that the page needs no inline script. */
 
-const place = document.querySelector("#swagger-ui");
+import { find } from "./element.js";
+
+const place = find(document, "#swagger-ui", HTMLElement);
 const darkness = matchMedia("(prefers-color-scheme: dark)");
 
 function followDarkness() {
@@ -12,6 +14,7 @@ followDarkness();
 
 /** Another content type begins with its own example; Swagger UI would show the fields of the form before as JSON, and send nothing. */
 function freshBody() {
+  /** @type {(original: (change: any) => any, system: any) => (change: any) => any} Swagger UI ships no types */
   const setRequestContentType = (original, { oas3Actions }) => (change) => {
     const result = original(change);
     oas3Actions.setRequestBodyValue({ value: undefined, pathMethod: change.pathMethod });
@@ -20,7 +23,7 @@ function freshBody() {
   return { statePlugins: { oas3: { wrapActions: { setRequestContentType } } } };
 }
 
-globalThis.SwaggerUIBundle({
+/** @type {any} */ (globalThis).SwaggerUIBundle({
   domNode: place,
   url: place.dataset.spec,
   queryConfigEnabled: false, // a link must not be able to show another document under our name

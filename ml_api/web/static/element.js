@@ -1,10 +1,41 @@
 /**
  * A new element around texts and elements. Texts go in as text: what users wrote is never read as HTML.
- * @param {string} name
+ * @template {keyof HTMLElementTagNameMap} Name
+ * @param {Name} name
  * @param {...(string | Node)} children
+ * @returns {HTMLElementTagNameMap[Name]}
  */
 export function element(name, ...children) {
   const made = document.createElement(name);
   made.append(...children);
   return made;
+}
+
+/**
+ * The first element that matches, of the type that it must have. A part that the page's HTML lacks is an error at the start.
+ * @template {Element} Type
+ * @param {ParentNode} root
+ * @param {string} selector
+ * @param {abstract new (...given: never[]) => Type} type
+ * @returns {Type}
+ */
+export function find(root, selector, type) {
+  const found = root.querySelector(selector);
+  if (!(found instanceof type)) {
+    throw new TypeError(`the page has no ${selector} that is a ${type.name}`);
+  }
+  return found;
+}
+
+/**
+ * A copy of the first element of a template.
+ * @param {HTMLTemplateElement} template
+ * @returns {HTMLElement}
+ */
+export function copyOf(template) {
+  const copy = template.content.firstElementChild?.cloneNode(true);
+  if (!(copy instanceof HTMLElement)) {
+    throw new TypeError(`the template #${template.id} is empty`);
+  }
+  return copy;
 }

@@ -1,5 +1,7 @@
 /** Keys: `/` to the box, arrows over the grid and through the large view, `m` for more like this. */
 
+import { find } from "./element.js";
+
 /**
  * @param {{
  *   box: HTMLInputElement,
@@ -14,6 +16,9 @@ export function listenToKeys({ box, dialog, links, onLike, onStep }) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) {
       return;
     }
+    if (document.querySelector("dialog[open]") && !dialog.open) {
+      return; // another dialog has its own keys
+    }
     const act = dialog.open ? inDialog(event) : onPage(event);
     if (act) {
       event.preventDefault();
@@ -21,17 +26,22 @@ export function listenToKeys({ box, dialog, links, onLike, onStep }) {
     }
   });
 
+  /** @param {KeyboardEvent} event */
   function inDialog({ key }) {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[key];
     if (step) {
       return () => onStep(step);
     }
-    return isM(key) ? () => onLike(dialog.querySelector(".similar").dataset.id) : null;
+    return isM(key) ? () => onLike(String(find(dialog, ".like", HTMLElement).dataset.id)) : null;
   }
 
+  /** @param {KeyboardEvent} event */
   function onPage({ key, target }) {
     if (target === box) {
       return key === "ArrowDown" && links().length > 0 ? () => links()[0].focus() : null;
+    }
+    if (!(target instanceof HTMLElement) || target.matches("input, select, textarea")) {
+      return null; // they have keys of their own
     }
     if (key === "/") {
       return () => {
@@ -39,17 +49,22 @@ export function listenToKeys({ box, dialog, links, onLike, onStep }) {
         box.select();
       };
     }
-    const here = links().indexOf(target.closest(".hit")?.querySelector(".open"));
+    const here = links().indexOf(/** @type {HTMLAnchorElement} */ (target.closest(".hit")?.querySelector(".open")));
     if (here < 0) {
       return null;
     }
     if (isM(key)) {
-      return () => onLike(links()[here].dataset.id);
+      return () => onLike(String(links()[here].dataset.id));
     }
     const there = neighbour(links(), here, key);
     return there ? () => there.focus() : null;
   }
 
+  /**
+   * @param {HTMLAnchorElement[]} all
+   * @param {number} here
+   * @param {string} key
+   */
   function neighbour(all, here, key) {
     switch (key) {
       case "ArrowLeft":
@@ -70,19 +85,26 @@ export function listenToKeys({ box, dialog, links, onLike, onStep }) {
   }
 }
 
+/** @param {string} key */
 function isM(key) {
   return key.toLowerCase() === "m"; // with the capitals locked too
 }
 
-/** The one of the nearest other row that stands closest to `link`; rows differ in how many images they hold. */
+/**
+ * The one of the nearest other row that stands closest to `link`; rows differ in how many images they hold.
+ * @param {HTMLElement[]} others
+ * @param {HTMLElement} link
+ */
 function nextRow(others, link) {
   const { top, left, width } = link.getBoundingClientRect();
+  /** @type {(one: HTMLElement, height: number) => boolean} */
   const isLevel = (one, height) => Math.abs(one.getBoundingClientRect().top - height) < 1;
   const first = others.find((other) => !isLevel(other, top));
   if (!first) {
     return undefined;
   }
   const row = others.filter((other) => isLevel(other, first.getBoundingClientRect().top));
+  /** @type {(other: HTMLElement) => number} */
   const distance = (other) => {
     const box = other.getBoundingClientRect();
     return Math.abs(box.left + box.width / 2 - left - width / 2);

@@ -1,218 +1,278 @@
 /** The page: what the address says is what is shown. Every action changes the address, and showing follows from that. */
 
-import { findImage, signInBy, signOut, stats } from "./api.js";
+import { findImage } from "./api.js";
 import { Box } from "./box.js";
-import { Detail } from "./detail.js";
+import { Crop } from "./crop.js";
+import { find } from "./element.js";
+import { countImages, letIn, rights } from "./frame.js";
+import { takeFiles } from "./incoming.js";
 import { listenToKeys } from "./keyboard.js";
-import { addressOf, nameOf, uploadOf, viewAt } from "./query.js";
-import { captionOf, Results } from "./results.js";
+import { Large, waysFrom } from "./large.js";
+import { Duplicates } from "./manage/duplicates.js";
+import { Selection } from "./manage/selection.js";
+import { Uploads } from "./manage/uploads.js";
+import { notePlaces } from "./places.js";
+import { addressOf, identityOf, keptOf, likeQuery, nameOf, queryOf, termOfFile, viewAt, withTerm } from "./query.js";
+import { Results } from "./results.js";
 import { Search } from "./search.js";
-import { SignIn } from "./sign-in.js";
-import { takeFiles } from "./upload.js";
+import { Sending } from "./sending.js";
+import { captionOf, wordsOf } from "./summary.js";
+import { tile } from "./tile.js";
 
-/** @import { Query, View } from "./query.js" */
+/** @import { Query, Term, View } from "./query.js" */
+
+/**
+ * How an address is gone to. fresh: ask anew, from the top; opening: Back closes the large view; replacing: the entry of the history;
+ * typing: the words in the box are not finished.
+ * @typedef {{fresh?: boolean, opening?: boolean, replacing?: boolean, typing?: boolean}} How
+ */
 
 const TITLE = document.title;
 
 class Page {
   /** @type {View} */
-  #view = { query: null, image: null };
+  #view = { query: null, image: null, tool: null };
   #searching = Promise.resolve();
-  #box = new Box(document.querySelector(".box"), {
-    onText: (text) => this.#ask({ text }),
+  #box = new Box(find(document, ".search", HTMLElement), find(document, "#chip", HTMLTemplateElement), {
+    onSearch: (terms) => this.#settle(terms),
+    onTyped: (terms) => this.#ask(this.#composed(terms), { typing: true }),
     onClear: () => this.#go({ query: null, image: null }),
+    onCrop: (term) => this.#crop(term),
+    describe: (term) => this.#describe(term),
   });
-  #results = new Results(document.querySelector(".results"), document.querySelector("#hit"), {
-    addressOf: ({ id }) => ({
-      open: addressOf({ query: this.#view.query, image: id }),
-      like: addressOf({ query: { like: id }, image: null }),
-    }),
+  #results = new Results(find(document, ".results", HTMLElement), {
+    tileOf: (image) => tile(find(document, "#hit", HTMLTemplateElement), image, waysFrom(this.#view.query, image.id)),
     onMore: () => this.#search.more(),
   });
-  #detail = new Detail(document.querySelector(".detail"), {
-    onClose: () => this.#leaveDetail(),
-    onStep: (by) => this.#step(by),
+  #large = new Large(find(document, ".detail", HTMLDialogElement), this.#results, {
+    view: () => this.#view,
+    hits: () => this.#search.hits,
+    searched: () => this.#searching,
+    find: (id) => this.#find(id),
+    onGo: (view, how) => this.#go(view, how),
+    onCrop: (id) => this.#crop({ like: id, weight: 1 }, true),
   });
-  #search = new Search(this.#results, {
-    maxBytes: Number(document.body.dataset.maxBytes),
-    modelEdge: Number(document.body.dataset.modelEdge),
-  });
+  #crops = new Crop(find(document, ".crop", HTMLDialogElement));
+  #search = new Search(this.#results, new Sending(limits(), (id) => this.#find(id)));
+  #duplicates = new Duplicates(find(document, ".duplicates", HTMLElement));
 
   start() {
     document.addEventListener("click", (event) => this.#follow(event));
-    window.addEventListener("popstate", () => this.#show(viewAt(location.search, history.state?.upload)));
+    window.addEventListener("popstate", () => this.#show(this.#viewHere()));
+    notePlaces(() => (this.#view.query ? this.#results.place : undefined));
     takeFiles({
-      input: document.querySelector("#file"),
-      buttons: document.querySelectorAll("button.choose"),
-      veil: document.querySelector(".drop"),
-      onFile: (file) => this.#ask(uploadOf(file)),
+      input: find(document, "#file", HTMLInputElement),
+      buttons: [...document.querySelectorAll("button.choose")].filter((button) => button instanceof HTMLButtonElement),
+      veil: find(document, ".drop", HTMLElement),
+      onFile: (file) => this.#ask(queryOf(termOfFile(file))),
     });
     listenToKeys({
-      box: document.querySelector("#q"),
-      dialog: document.querySelector(".detail"),
+      box: find(document, "#q", HTMLInputElement),
+      dialog: find(document, ".detail", HTMLDialogElement),
       links: () => this.#results.links,
-      onLike: (id) => this.#ask({ like: id }),
-      onStep: (by) => this.#step(by),
+      onLike: (id) => this.#ask(likeQuery(id)),
+      onStep: (by) => this.#large.step(by),
     });
-    this.#show(viewAt(location.search, history.state?.upload));
-    if (!this.#view.query && !this.#view.image) {
+    this.#show(this.#viewHere());
+    if (!this.#view.query && !this.#view.image && !this.#view.tool) {
       this.#box.invite();
     }
   }
 
-  /** Links within this page change what it shows; new tabs and windows stay the browser's. */
+  /** What only those see who may change the corpus. */
+  offerManaging() {
+    const selection = new Selection(
+      find(document, ".selection", HTMLElement),
+      find(document, ".confirm", HTMLDialogElement),
+      (ids) => this.#search.forget(ids),
+    );
+    const uploads = new Uploads(find(document, ".uploads", HTMLDialogElement), () => {
+      this.#search.forgetAll();
+      countImages();
+    });
+    find(document, ".start-selecting", HTMLButtonElement).addEventListener("click", () => selection.start());
+    find(document, ".open-uploads", HTMLButtonElement).addEventListener("click", () => uploads.open());
+    document.body.classList.add("may-write");
+  }
+
+  #viewHere() {
+    return viewAt(location.search, history.state?.terms);
+  }
+
+  /**
+   * Links within this page change what it shows; new tabs and windows stay the browser's.
+   * @param {MouseEvent} event
+   */
   #follow(event) {
-    const link = event.target.closest("a[href]");
+    const link = event.target instanceof Element ? event.target.closest("a[href]") : null;
     const isPlain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
-    if (!isPlain || !link || link.target || link.origin !== location.origin || link.pathname !== location.pathname) {
+    if (!isPlain || !(link instanceof HTMLAnchorElement) || link.target || link.download) {
+      return;
+    }
+    if (link.origin !== location.origin || link.pathname !== location.pathname || link.hash) {
       return;
     }
     event.preventDefault();
-    const { query, image } = viewAt(link.search);
+    const { query, image, tool } = viewAt(link.search);
+    const { id, weight } = link.dataset;
     if (image) {
-      this.#go({ query: this.#view.query, image }, { isOpening: true });
+      this.#go({ ...this.#view, image }, { opening: this.#view.image === null, replacing: this.#view.image !== null });
+    } else if (id && weight) {
+      this.#ask(withTerm(this.#view.query, { like: id, weight: Number(weight) })); // with images of one's own, which no address names
     } else if (query) {
       this.#ask(query);
     } else {
-      this.#go({ query: null, image: null });
+      this.#go({ query: null, image: null, tool });
       this.#box.invite();
     }
   }
 
-  /** @param {Query} query */
-  #ask(query) {
-    this.#go({ query, image: null }, { fresh: true });
+  /**
+   * @param {Term[]} terms
+   * @returns {Query}
+   */
+  #composed(terms) {
+    return { terms, filter: this.#view.query?.filter ?? null };
+  }
+
+  /**
+   * What was typed is meant: it is asked for, if it is not there already, and the box shows it as it was read.
+   * @param {Term[]} terms
+   */
+  #settle(terms) {
+    const query = this.#composed(terms);
+    const isThere = history.state?.typing && nameOf(query) === nameOf(this.#view.query);
+    this.#ask(query, { fresh: !isThere });
+    this.#box.show(query);
+  }
+
+  /**
+   * @param {Query} query
+   * @param {How} [how]
+   */
+  #ask(query, how = {}) {
+    this.#go({ query, image: null }, { fresh: true, ...how });
   }
 
   /**
    * @param {View} view
-   * @param {{fresh?: boolean, isOpening?: boolean, isReplacing?: boolean}} [how]
+   * @param {How} [how]
    */
-  #go(view, { fresh = false, isOpening = false, isReplacing = false } = {}) {
+  #go(view, { fresh = false, opening = false, replacing = false, typing = false } = {}) {
     const isSame = addressOf(view) === addressOf(this.#view) && nameOf(view.query) === nameOf(this.#view.query);
-    const isOpened = isOpening || (isReplacing && view.image !== null && Boolean(history.state?.isOpened));
-    history[isReplacing || isSame ? "replaceState" : "pushState"]({ upload: view.query?.upload, isOpened }, "", addressOf(view));
+    const isReplaced = replacing || isSame || (typing && history.state?.typing);
+    const isOpened = opening || (replacing && view.image !== null && Boolean(history.state?.isOpened));
+    const place = fresh ? null : this.#results.place;
+    if (!isReplaced) {
+      history.replaceState({ ...history.state, place: this.#results.place }, "");
+    }
+    history[isReplaced ? "replaceState" : "pushState"]({ terms: keptOf(view.query), isOpened, typing, place }, "", addressOf(view));
     if (fresh) {
       window.scrollTo(0, 0);
     }
-    this.#show(view, { fresh });
+    this.#show(view, { fresh, typing });
   }
 
   /**
    * @param {View} view
-   * @param {{fresh?: boolean}} [how]
+   * @param {How} [how]
    */
-  #show(view, { fresh = false } = {}) {
-    const isAnother = fresh || nameOf(view.query) !== nameOf(this.#view.query);
+  #show(view, { fresh = false, typing = false } = {}) {
+    const isAnother = fresh || nameOf(view.query) !== nameOf(this.#view.query) || view.tool !== this.#view.tool;
     this.#view = view;
     if (isAnother) {
-      this.#showSearch(view.query, fresh);
+      this.#showSearch(view.query, { fresh, typing });
     }
-    this.#showDetail(view.image);
+    this.#large.show(view.image);
   }
 
-  #showSearch(query, fresh) {
-    document.body.dataset.view = query ? "results" : "home";
-    document.title = query ? `${query.text ?? "More like this"} · ${TITLE}` : TITLE;
-    this.#box.show(query);
-    if (query?.like) {
-      this.#showSource(query.like);
+  /**
+   * @param {Query | null} query
+   * @param {How} how
+   */
+  #showSearch(query, { fresh, typing }) {
+    const isLooking = !query && this.#view.tool === "duplicates";
+    document.body.dataset.view = query ? "results" : isLooking ? "duplicates" : "home";
+    this.#duplicates[isLooking ? "start" : "stop"]();
+    document.title = query ? `${wordsOf(query)} · ${TITLE}` : TITLE;
+    if (!typing) {
+      this.#box.show(query);
     }
-    if (query) {
-      this.#searching = this.#search.run(query, { fresh });
-      this.#searching.then(() => this.#showDetail(this.#view.image)); // which now has neighbours
-    } else {
+    if (!query) {
       this.#search.stop();
-    }
-  }
-
-  /** The stored image that others are compared with, in the box. */
-  async #showSource(id) {
-    try {
-      const image = await this.#find(id);
-      if (this.#view.query?.like === id) {
-        this.#box.showImage(image.links.thumbnail, captionOf(image));
-      }
-    } catch {
-      return; // the search itself says what is wrong
-    }
-  }
-
-  async #showDetail(id) {
-    if (!id) {
-      this.#detail.hide();
+      window.scrollTo(0, 0);
       return;
     }
-    try {
-      const image = await this.#find(id);
-      if (this.#view.image === id) {
-        const [hasPrevious, hasNext] = [-1, 1].map((by) => this.#neighbour(by) !== undefined);
-        this.#detail.show(image, { like: addressOf({ query: { like: id }, image: null }), hasPrevious, hasNext });
+    const place = fresh ? null : history.state?.place;
+    this.#searching = this.#search.run(query, { fresh, keeps: typing, atLeast: place?.count });
+    this.#searching.then(() => {
+      if (nameOf(this.#view.query) === nameOf(query)) {
+        this.#arrive(place, fresh);
       }
-    } catch (failure) {
-      await this.#searching; // or its hits would replace what is said here
-      if (this.#view.image === id) {
-        this.#go({ query: this.#view.query, image: null }, { isReplacing: true });
-        this.#results.failBeside(failure, () => this.#go({ query: this.#view.query, image: id }, { isOpening: true }));
-      }
+    });
+  }
+
+  /**
+   * @param {import("./results.js").Place | null} place
+   * @param {boolean} [fresh]
+   */
+  #arrive(place, fresh) {
+    if (place) {
+      this.#results.goTo(place);
+    }
+    if (this.#view.image) {
+      this.#large.show(this.#view.image); // which now has neighbours
+    } else if (fresh) {
+      this.#results.takeFocus();
     }
   }
 
-  /** The dialog was closed, by the user or because the address no longer names an image. */
-  #leaveDetail() {
-    const { query, image } = this.#view;
-    if (!image) {
-      return;
-    }
-    if (history.state?.isOpened) {
-      // In the next frame: the browser first scrolls to where the large view was opened, which may be far from the last one seen
-      window.addEventListener("popstate", () => requestAnimationFrame(() => this.#results.focus(image)), { once: true });
-      history.back();
-    } else {
-      this.#go({ query, image: null }, { isReplacing: true });
-      this.#results.focus(image);
-    }
-  }
-
-  #step(by) {
-    const image = this.#neighbour(by);
-    if (image) {
-      this.#go({ query: this.#view.query, image: image.id }, { isReplacing: true });
+  /**
+   * Search with a part of an image: in place of the term, or instead of all.
+   * @param {Term} term
+   * @param {boolean} [isAlone]
+   */
+  async #crop(term, isAlone = false) {
+    const { source, name } = await this.#describe(term, true);
+    const part = await this.#crops.choose(source, name, term.part);
+    const query = this.#view.query;
+    if (part && (isAlone || !query)) {
+      this.#ask(queryOf({ ...term, part }));
+    } else if (part && query) {
+      const terms = query.terms.map((one) => (identityOf(one) === identityOf(term) ? { ...term, part } : one));
+      this.#ask({ ...query, terms });
     }
   }
 
-  #neighbour(by) {
-    const { hits } = this.#search;
-    const here = hits.findIndex(({ id }) => id === this.#view.image);
-    return here < 0 ? undefined : hits[here + by];
+  /**
+   * An image that is searched with: what to show of it, and its name.
+   * @param {Term} term
+   * @param {boolean} [isLarge]
+   */
+  async #describe({ like, file }, isLarge = false) {
+    if (file) {
+      return { source: URL.createObjectURL(file), name: file.name };
+    }
+    const image = await this.#find(String(like));
+    return { source: isLarge ? image.links.content : image.links.thumbnail, name: captionOf(image) };
   }
 
+  /** @param {string} id */
   async #find(id) {
     return this.#search.hits.find((hit) => hit.id === id) ?? (await findImage(id));
   }
 }
 
-async function countImages(place) {
-  try {
-    const { images } = await stats();
-    place.textContent = `${new Intl.NumberFormat("en").format(images)} ${images === 1 ? "image" : "images"}`;
-  } catch {
-    return; // the first search says what is wrong
-  }
+function limits() {
+  const { maxBytes, modelEdge } = document.body.dataset;
+  return { maxBytes: Number(maxBytes), modelEdge: Number(modelEdge) };
 }
 
-function letIn(dialog, button) {
-  if (!dialog) {
-    return; // no keys are asked for
-  }
-  const signIn = new SignIn(dialog);
-  signInBy((why) => signIn.ask(why));
-  button.addEventListener("click", async () => {
-    await signOut();
-    location.reload();
-  });
+letIn();
+const page = new Page();
+page.start();
+find(document, ".unstarted", HTMLElement).remove();
+countImages();
+if ((await rights()).write) {
+  page.offerManaging();
 }
-
-letIn(document.querySelector(".sign-in"), document.querySelector(".sign-out"));
-new Page().start();
-countImages(document.querySelector(".count"));

@@ -1,56 +1,143 @@
 /**
  * What is searched for, and how it stands in the address and the history.
  *
- * A text and a stored image have addresses that can be shared. A file from this device has none: its history entry names it, and
- * it lives as long as the page does.
+ * Words and stored images have addresses that can be shared. A file from this device has none: its history entry names it, and it lives
+ * as long as the page does.
  */
 
+/** @typedef {[left: number, top: number, width: number, height: number]} Part of an image, in fractions of its sides */
 /**
- * Either `text`, or `like` (the id of a stored image), or `upload`, whose `file` is gone after a reload.
- * @typedef {{text?: string, like?: string, upload?: string, file?: Blob}} Query
+ * One of `text`, `like` (the id of a stored image) and `upload`, whose `file` is gone after a reload. A negative weight is for what is
+ * not wanted.
+ * @typedef {{text?: string, like?: string, upload?: string, file?: File, part?: Part, weight: number}} Term
  */
+/** @typedef {Record<string, unknown>} Filter as the API takes it */
+/** @typedef {{terms: Term[], filter: Filter | null}} Query at least one term */
+/** @typedef {{query: Query | null, image: string | null, tool?: string | null}} View `image` is the id of the one shown large */
 
-/** @typedef {{query: Query | null, image: string | null}} View `image` is the id of the one shown large */
+export const AGAINST = -0.5; // as much as what is wanted would drown it
 
 /** @type {Map<string, File>} */
 const files = new Map();
 
+/** @param {...Term} terms */
+export function queryOf(...terms) {
+  return { terms, filter: null };
+}
+
+/** @param {string} text */
+export function textQuery(text) {
+  return queryOf({ text, weight: 1 });
+}
+
+/** @param {string} like */
+export function likeQuery(like) {
+  return queryOf({ like, weight: 1 });
+}
+
+/**
+ * The query with a further term; one that names the same takes its place.
+ * @param {Query | null} query
+ * @param {Term} term
+ * @returns {Query}
+ */
+export function withTerm(query, term) {
+  const others = query?.terms.filter((one) => identityOf(one) !== identityOf(term)) ?? [];
+  return { terms: [...others, term], filter: query?.filter ?? null };
+}
+
 /**
  * @param {string} search the part of an address from the question mark on
- * @param {string} [upload] as the history names it
+ * @param {unknown} [kept] terms that the history keeps in place of those of the address
  * @returns {View}
  */
-export function viewAt(search, upload) {
+export function viewAt(search, kept) {
   const parameters = new URLSearchParams(search);
-  const text = parameters.get("q")?.trim();
-  const like = parameters.get("like");
-  const image = parameters.get("image");
-  if (text) {
-    return { query: { text }, image };
-  }
-  if (like) {
-    return { query: { like }, image };
-  }
-  return { query: upload ? { upload, file: files.get(upload) } : null, image };
+  const weights = (parameters.get("w") ?? "").split(",").map(Number);
+  const given = [...parameters].filter(([name]) => name === "q" || name === "like").flatMap(([name, value]) => termOf(name, value));
+  const terms = Array.isArray(kept) ? kept.map(withFile) : given.map((term, at) => ({ ...term, weight: weights[at] || 1 }));
+  return {
+    query: terms.length > 0 ? { terms, filter: filterIn(parameters.get("filter")) } : null,
+    image: parameters.get("image"),
+    tool: parameters.get("view"),
+  };
 }
 
 /** @param {View} view */
-export function addressOf({ query, image }) {
-  const given = Object.entries({ q: query?.text, like: query?.like, image }).filter(([, value]) => value);
+export function addressOf({ query, image, tool }) {
+  const terms = query?.terms.filter(({ upload }) => !upload) ?? [];
+  /** @type {[string, string][]} */
+  const given = terms.map(({ text, like, part }) => (text ? ["q", text] : ["like", part ? `${like}@${part}` : String(like)]));
+  if (terms.some(({ weight }) => weight !== 1)) {
+    given.push(["w", terms.map(({ weight }) => weight).join()]);
+  }
+  if (query?.filter) {
+    given.push(["filter", JSON.stringify(query.filter)]);
+  }
+  if (tool && !query) {
+    given.push(["view", tool]);
+  }
+  if (image) {
+    given.push(["image", image]);
+  }
   return given.length > 0 ? `?${new URLSearchParams(given)}` : location.pathname;
+}
+
+/**
+ * What the history has to keep of a query, as its address cannot say it.
+ * @param {Query | null} query
+ */
+export function keptOf(query) {
+  return query?.terms.some(({ upload }) => upload) ? query.terms.map(({ file: _, ...term }) => term) : undefined;
 }
 
 /** @param {Query | null} query */
 export function nameOf(query) {
-  return JSON.stringify([query?.text, query?.like, query?.upload]);
+  return JSON.stringify([query?.terms.map((term) => [identityOf(term), term.weight]), query?.filter]);
+}
+
+/** @param {Term} term */
+export function identityOf({ text, like, upload, part }) {
+  return JSON.stringify([text, like, upload, part]);
 }
 
 /**
  * @param {File} file
- * @returns {Query}
+ * @returns {Term}
  */
-export function uploadOf(file) {
+export function termOfFile(file) {
   const upload = `${Date.now()}-${files.size}`; // unlike any that an earlier load of this page left in the history
   files.set(upload, file);
-  return { upload, file };
+  return { upload, file, weight: 1 };
+}
+
+/**
+ * @param {string} name
+ * @param {string} value
+ * @returns {Omit<Term, "weight">[]} none, if it says nothing
+ */
+function termOf(name, value) {
+  if (name === "q") {
+    return value.trim() ? [{ text: value.trim() }] : [];
+  }
+  const [like, sides] = value.split("@");
+  const part = /** @type {Part | undefined} */ (sides?.split(",").map(Number));
+  return like ? [part ? { like, part } : { like }] : [];
+}
+
+/** @param {Term} term */
+function withFile(term) {
+  return term.upload ? { ...term, file: files.get(term.upload) } : term;
+}
+
+/**
+ * @param {string | null} text
+ * @returns {Filter | null}
+ */
+function filterIn(text) {
+  try {
+    return text ? JSON.parse(text) : null;
+  } catch {
+    return null; // a link that was cut off: the search is shown without it
+  }
 }

@@ -1,45 +1,83 @@
 /** The grid of hits and what stands in its place: a wait, nothing, an error. All texts of others go in as text, never as HTML. */
 
-import { element } from "./element.js";
+import { element, find } from "./element.js";
+import { Fold } from "./fold.js";
+import { fillers, skeleton } from "./tile.js";
 
-/** @import { Answer, Failure, Image } from "./api.js" */
-/** @typedef {{count: string, relation: string, text: string, time: string, note: string}} Summary */
+/** @import { Answer, StoredImage } from "./api.js" */
+/** @import { Failure } from "./failures.js" */
+/** @import { Summary } from "./summary.js" */
 
 const SKELETONS = 12;
-const FILLERS = 24; // at least as many as a row may hold
-const NARROWEST = 0.5;
-const WIDEST = 2.2;
+const AHEAD = "300px"; // so far from its end, more of the grid is asked for
+const LIKELY = 0.5; // probability of a match, below which hits are folded away
+
+/** @typedef {{id: string, top: number, count: number}} Place one hit, where it stands on the screen, and how many there are */
 
 export class Results {
+  #section;
   #summary;
   #grid;
   #notice;
   #more;
-  #template;
-  #addressOf;
-  #retry;
+  #long;
+  #fold;
+  #tileOf;
+  /** @type {() => void} */
+  #retry = () => undefined;
+  /** @type {() => void} */
+  #cancel = () => undefined;
 
   /**
    * @param {HTMLElement} section
-   * @param {HTMLTemplateElement} template
-   * @param {{addressOf: (image: Image) => {open: string, like: string}, onMore: () => void}} page
+   * @param {{tileOf: (image: StoredImage) => HTMLElement, onMore: () => void}} page
    */
-  constructor(section, template, { addressOf, onMore }) {
-    this.#summary = section.querySelector(".summary");
-    this.#grid = section.querySelector(".grid");
-    this.#notice = section.querySelector(".notice");
-    this.#more = section.querySelector(".more");
-    this.#template = template;
-    this.#addressOf = addressOf;
-    this.#more.querySelector("button").addEventListener("click", onMore);
-    this.#notice.querySelector(".notice-retry").addEventListener("click", () => this.#retry());
+  constructor(section, { tileOf, onMore }) {
+    this.#section = section;
+    this.#summary = find(section, ".summary", HTMLElement);
+    this.#grid = find(section, ".grid", HTMLElement);
+    this.#notice = find(section, ".notice", HTMLElement);
+    this.#more = find(section, ".more", HTMLElement);
+    this.#long = find(section, ".long", HTMLElement);
+    this.#fold = new Fold(this.#grid);
+    this.#tileOf = tileOf;
+    find(this.#more, "button", HTMLButtonElement).addEventListener("click", onMore);
+    find(this.#notice, ".notice-retry", HTMLButtonElement).addEventListener("click", () => this.#retry());
+    find(this.#long, "button", HTMLButtonElement).addEventListener("click", () => this.#cancel());
+    const end = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.#isEager && onMore(), {
+      rootMargin: `0px 0px ${AHEAD}`,
+    });
+    end.observe(this.#more);
   }
 
-  /** Something is on its way. */
-  wait() {
+  /** Whether to go on by itself: after an error, it waits for the button. */
+  get #isEager() {
+    return !this.#more.hidden && this.#notice.hidden && !this.#fold.isClosed;
+  }
+
+  /**
+   * Something is on its way.
+   * @param {boolean} keeps what is there, as it is about to be much the same
+   */
+  wait(keeps) {
+    if (keeps && this.links.length > 0) {
+      this.#section.ariaBusy = "true";
+      return;
+    }
     this.clear();
+    this.#section.ariaBusy = "true";
     this.#summary.textContent = "Searching…";
     this.#grid.append(...Array.from({ length: SKELETONS }, skeleton), ...fillers());
+  }
+
+  /**
+   * @param {number} seconds
+   * @param {() => void} cancel
+   */
+  waitLong(seconds, cancel) {
+    this.#summary.textContent = `Still searching: the server has not answered for ${seconds} seconds.`;
+    this.#cancel = cancel;
+    this.#long.hidden = false;
   }
 
   /**
@@ -48,9 +86,11 @@ export class Results {
    */
   show(answer, summary) {
     this.clear();
-    this.#grid.append(...answer.hits.map((hit) => this.#tile(hit)), ...fillers());
+    this.#grid.append(...fillers());
+    this.#lay(answer.hits);
     this.#summarise(summary);
     this.#more.hidden = answer.next === null;
+    find(this.#section, ".doubt", HTMLElement).hidden = answer.confident !== false;
   }
 
   /**
@@ -59,18 +99,19 @@ export class Results {
    * @param {Summary} summary
    */
   append(page, summary) {
-    const tiles = page.hits.map((hit) => this.#tile(hit));
-    this.#grid.querySelector(".filler").before(...tiles);
+    const wasAtButton = this.#more.contains(document.activeElement);
+    const tiles = this.#lay(page.hits);
     this.#summarise(summary);
     this.#notice.hidden = true;
     this.#more.hidden = page.next === null;
-    // Where the button was, so that the keyboard goes on with what is new
-    tiles[0]?.querySelector(".open").focus({ preventScroll: true });
+    if (wasAtButton && tiles.length > 0) {
+      find(tiles[0], ".open", HTMLElement).focus({ preventScroll: true }); // so that the keyboard goes on with what is new
+    }
   }
 
   /** @param {boolean} isLoading */
   set isLoadingMore(isLoading) {
-    const button = this.#more.querySelector("button");
+    const button = find(this.#more, "button", HTMLButtonElement);
     button.textContent = isLoading ? "Loading…" : "Show more";
     button.setAttribute("aria-disabled", String(isLoading));
   }
@@ -93,22 +134,65 @@ export class Results {
     this.#explain(failure, retry);
   }
 
-  /** @returns {HTMLAnchorElement[]} the links that open the hits, in order */
+  /** @returns {HTMLAnchorElement[]} the links that open the hits, in order, without those that are folded away */
   get links() {
-    return [...this.#grid.querySelectorAll(".open")];
+    return [...this.#grid.querySelectorAll(".open")].filter((link) => link instanceof HTMLAnchorElement).filter((link) => link.checkVisibility());
   }
 
   /** @param {string} id */
   focus(id) {
+    this.#fold.openFor(id);
     this.links.find((link) => link.dataset.id === id)?.focus();
+  }
+
+  /** The keyboard goes on with the first hit, unless the visitor is somewhere else. */
+  takeFocus() {
+    if (document.activeElement === document.body || document.activeElement === null) {
+      this.links[0]?.focus({ preventScroll: true });
+    }
+  }
+
+  /** @returns {Place | null} the first hit on the screen; none at the top */
+  get place() {
+    const seen = window.scrollY > 0 ? this.links.find((link) => link.getBoundingClientRect().bottom > 0) : undefined;
+    return seen ? { id: String(seen.dataset.id), top: seen.getBoundingClientRect().top, count: this.links.length } : null;
+  }
+
+  /** @param {Place} place */
+  goTo({ id, top }) {
+    this.#fold.openFor(id);
+    const link = this.links.find((one) => one.dataset.id === id);
+    if (link) {
+      window.scrollTo(0, window.scrollY + link.getBoundingClientRect().top - top);
+    }
   }
 
   /** Nothing to show. The section itself stays, as a reader may not hear of a result in what has just come into being. */
   clear() {
+    this.#section.ariaBusy = "false";
     this.#summary.replaceChildren();
     this.#grid.replaceChildren();
+    this.#fold.reset();
+    find(this.#section, ".doubt", HTMLElement).hidden = true;
     this.#notice.hidden = true;
+    this.#long.hidden = true;
     this.#more.hidden = true;
+  }
+
+  /**
+   * Hits at the end of the grid, those that are likely no matches behind the fold.
+   * @param {StoredImage[]} hits
+   */
+  #lay(hits) {
+    const tiles = hits.map(this.#tileOf);
+    const end = find(this.#grid, ".filler", HTMLElement);
+    const first = hits.findIndex(({ relevance }) => typeof relevance === "number" && relevance < LIKELY);
+    const likely = first < 0 || this.#fold.exists ? tiles.length : first;
+    end.before(...tiles.slice(0, likely));
+    if (likely < tiles.length) {
+      end.before(this.#fold.begin(), ...tiles.slice(likely));
+    }
+    return tiles;
   }
 
   /** @param {Summary} summary */
@@ -121,70 +205,15 @@ export class Results {
    * @param {Failure} failure
    * @param {() => void} retry
    */
-  #explain({ title, message, requestId, final, ofFile }, retry) {
-    this.#notice.querySelector("h2").textContent = title;
-    this.#notice.querySelector(".notice-detail").textContent = message;
-    this.#notice.querySelector(".notice-request").hidden = !requestId;
-    this.#notice.querySelector("code").textContent = requestId;
-    this.#notice.querySelector(".notice-retry").hidden = final;
-    this.#notice.querySelector(".choose").hidden = !ofFile;
+  #explain({ title, message, said, requestId, final, ofFile }, retry) {
+    find(this.#notice, "h2", HTMLElement).textContent = title;
+    find(this.#notice, ".notice-detail", HTMLElement).textContent = message;
+    find(this.#notice, "details", HTMLElement).hidden = !said && !requestId;
+    find(this.#notice, ".notice-said", HTMLElement).textContent = said;
+    find(this.#notice, "code", HTMLElement).textContent = requestId;
+    find(this.#notice, ".notice-retry", HTMLElement).hidden = final;
+    find(this.#notice, ".choose", HTMLElement).hidden = !ofFile;
     this.#retry = retry;
     this.#notice.hidden = false;
   }
-
-  /** @param {Image} image */
-  #tile(image) {
-    const tile = this.#template.content.firstElementChild.cloneNode(true);
-    const { open, like } = this.#addressOf(image);
-    const ratio = Math.min(WIDEST, Math.max(NARROWEST, image.width / image.height));
-    tile.style.setProperty("--ratio", String(ratio));
-    const link = tile.querySelector(".open");
-    link.href = open;
-    link.dataset.id = image.id;
-    const picture = tile.querySelector("img");
-    picture.alt = captionOf(image);
-    picture.addEventListener("error", () => tile.classList.add("missing"));
-    picture.src = image.links.thumbnail;
-    tile.querySelector(".like").href = like;
-    tile.querySelector(".like").dataset.id = image.id;
-    tile.querySelector(".name").textContent = captionOf(image);
-    tile.querySelector(".score").textContent = rounded(image.score, 2);
-    return tile;
-  }
-}
-
-/**
- * What people call an image.
- * @param {Image} image
- */
-export function captionOf({ metadata, key }) {
-  return typeof metadata.caption === "string" && metadata.caption.trim() ? metadata.caption : key;
-}
-
-/**
- * A similarity, for people: nothing is as much as -0.00.
- * @param {number} score
- * @param {number} digits
- */
-export function rounded(score, digits) {
-  const text = score.toFixed(digits);
-  return Number(text) === 0 ? text.replace("-", "") : text;
-}
-
-function skeleton() {
-  const tile = element("li", element("div"), element("p"));
-  tile.className = "hit skeleton";
-  tile.setAttribute("aria-hidden", "true");
-  tile.children[0].className = "frame";
-  tile.children[1].className = "caption";
-  return tile;
-}
-
-function fillers() {
-  return Array.from({ length: FILLERS }, () => {
-    const filler = element("li");
-    filler.className = "filler";
-    filler.setAttribute("aria-hidden", "true");
-    return filler;
-  });
 }

@@ -1,19 +1,23 @@
 /** One search at a time: ask, show, go on. A new one aborts the one before it. */
 
-import { Failure, search, stats } from "./api.js";
+import { MAX_LIMIT, search, stats } from "./api.js";
+import { abandoned, Failure } from "./failures.js";
 import { nameOf } from "./query.js";
-import { shrink } from "./shrink.js";
+import { summaryOf } from "./summary.js";
 
-/** @import { Answer, Image } from "./api.js" */
+/** @import { Answer, StoredImage } from "./api.js" */
 /** @import { Query } from "./query.js" */
-/** @import { Results, Summary } from "./results.js" */
+/** @import { Results } from "./results.js" */
+/** @import { Sending } from "./sending.js" */
 
+const PAGE_SIZE = 24; // full rows of 2, 3, 4, 6 and 8
 const SKELETON_AFTER_MS = 150; // what comes sooner needs no announcement
+const PATIENCE_S = 10;
 const REMEMBERED = 20;
 
 export class Search {
   #results;
-  #limits;
+  #sending;
   /** @type {Map<string, Answer>} by query, so that going back shows what was there at once, with all its pages */
   #answers = new Map();
   #running = new AbortController();
@@ -23,16 +27,33 @@ export class Search {
 
   /**
    * @param {Results} results
-   * @param {{maxBytes: number, modelEdge: number}} limits of an image; a server that refuses a larger body may hang up before it says why
+   * @param {Sending} sending
    */
-  constructor(results, limits) {
+  constructor(results, sending) {
     this.#results = results;
-    this.#limits = limits;
+    this.#sending = sending;
   }
 
-  /** @returns {Image[]} */
+  /** @returns {StoredImage[]} */
   get hits() {
     return this.#answers.get(nameOf(this.#query))?.hits ?? [];
+  }
+
+  /**
+   * These are no longer stored.
+   * @param {string[]} ids
+   */
+  forget(ids) {
+    for (const [name, answer] of this.#answers) {
+      this.#answers.set(name, { ...answer, hits: answer.hits.filter(({ id }) => !ids.includes(id)) });
+    }
+  }
+
+  /** There are others now: what was found before may be out of date. */
+  forgetAll() {
+    for (const name of [...this.#answers.keys()].filter((one) => one !== nameOf(this.#query))) {
+      this.#answers.delete(name);
+    }
   }
 
   /** Nothing is searched for. */
@@ -43,47 +64,50 @@ export class Search {
 
   /**
    * @param {Query} query
-   * @param {{fresh?: boolean}} [how] fresh: even if the answer is remembered
+   * @param {{fresh?: boolean, atLeast?: number, keeps?: boolean}} [how] fresh: even if the answer is remembered; atLeast: hits to show;
+   *   keeps: what was found before stays until there is an answer
    */
-  async run(query, { fresh = false } = {}) {
-    const signal = this.#begin(query);
+  async run(query, { fresh = false, atLeast = 0, keeps = false } = {}) {
+    const { signal } = this.#begin(query);
     const remembered = this.#answers.get(nameOf(query));
     if (remembered && !fresh) {
-      this.#show(remembered);
+      this.#show(query, remembered);
       return;
     }
-    const waiting = setTimeout(() => this.#results.wait(), SKELETON_AFTER_MS);
+    const stopWaiting = this.#wait(query, keeps);
     try {
-      const answer = await search(await this.#sendable(query), 0, signal);
+      const answer = await this.#ask(query, Math.max(PAGE_SIZE, atLeast), signal);
       if (answer.hits.length === 0) {
-        throw await absence();
+        throw await absence(query);
       }
       this.#remember(query, answer);
-      this.#show(answer);
+      this.#show(query, answer);
     } catch (failure) {
-      if (!signal.aborted) {
+      if (!signal.aborted && failure instanceof Failure) {
         this.#results.fail(named(failure, query), () => this.run(query));
+      } else if (!signal.aborted) {
+        throw failure;
       }
     } finally {
-      clearTimeout(waiting);
+      stopWaiting();
     }
   }
 
   async more() {
-    if (this.#isLoadingMore) {
-      return;
-    }
     const query = this.#query;
     const answer = this.#answers.get(nameOf(query));
+    if (this.#isLoadingMore || !query || !answer || answer.next === null) {
+      return;
+    }
     const { signal } = this.#running;
     this.#isLoadingMore = this.#results.isLoadingMore = true;
     try {
-      const page = await search(await this.#sendable(query), answer.next, signal);
-      const longer = { ...answer, hits: [...answer.hits, ...page.hits], next: page.next };
+      const page = await search(await this.#sending.prepare(query, signal), { limit: PAGE_SIZE, offset: answer.next }, signal);
+      const longer = longerBy(answer, page);
       this.#remember(query, longer);
       this.#results.append(page, summaryOf(query, longer));
     } catch (failure) {
-      if (!signal.aborted) {
+      if (!signal.aborted && failure instanceof Failure) {
         this.#results.failBeside(failure, () => this.more());
       }
     } finally {
@@ -91,86 +115,100 @@ export class Search {
     }
   }
 
+  /** @param {Query | null} query */
   #begin(query) {
     this.#running.abort();
     this.#running = new AbortController();
     this.#query = query;
-    return this.#running.signal;
+    return this.#running;
   }
 
+  /**
+   * Says at first that it searches, and after a while that this takes long.
+   * @param {Query} query
+   * @param {boolean} keeps
+   */
+  #wait(query, keeps) {
+    const cancel = () => {
+      this.#running.abort();
+      this.#results.fail(abandoned(PATIENCE_S), () => this.run(query));
+    };
+    const timers = [
+      setTimeout(() => this.#results.wait(keeps), SKELETON_AFTER_MS),
+      setTimeout(() => this.#results.waitLong(PATIENCE_S, cancel), PATIENCE_S * 1000),
+    ];
+    return () => timers.forEach(clearTimeout);
+  }
+
+  /**
+   * As many hits as there were before a reload, in as few requests as the API lets us.
+   * @param {Query} query
+   * @param {number} wanted
+   * @param {AbortSignal} signal
+   */
+  async #ask(query, wanted, signal) {
+    const sent = await this.#sending.prepare(query, signal);
+    let answer = await search(sent, { limit: Math.min(wanted, MAX_LIMIT), offset: 0 }, signal);
+    while (answer.hits.length < wanted && answer.next !== null) {
+      answer = longerBy(answer, await search(sent, { limit: Math.min(wanted - answer.hits.length, MAX_LIMIT), offset: answer.next }, signal));
+    }
+    return answer;
+  }
+
+  /**
+   * @param {Query} query
+   * @param {Answer} answer
+   */
   #remember(query, answer) {
     const name = nameOf(query);
     this.#answers.delete(name); // to the end of the line
     this.#answers.set(name, answer);
+    const [oldest] = this.#answers.keys();
     if (this.#answers.size > REMEMBERED) {
-      this.#answers.delete(this.#answers.keys().next().value);
+      this.#answers.delete(oldest);
     }
   }
 
-  #show(answer) {
-    this.#results.show(answer, summaryOf(this.#query, answer));
-  }
-
-  /** The query with its file as it is sent. */
-  async #sendable(query) {
-    const { upload, file } = query;
-    if (!upload) {
-      return query;
-    }
-    if (!file) {
-      throw new Failure("That image is no longer at hand", "An image from your device is kept only while this page is open. Choose it again.", {
-        final: true,
-        ofFile: true,
-      });
-    }
-    const { maxBytes, modelEdge } = this.#limits;
-    const sent = await shrink(file, modelEdge);
-    if (sent.size > maxBytes) {
-      const limit = `It has ${megabytes(sent.size)}; at most ${megabytes(maxBytes)} are accepted.`;
-      throw new Failure("That image is too large", limit, { final: true, ofFile: true });
-    }
-    return { ...query, file: sent };
+  /**
+   * @param {Query} query
+   * @param {Answer} answer
+   */
+  #show(query, answer) {
+    this.#results.show(answer, summaryOf(query, answer));
   }
 }
 
-/** Which file it is that cannot be searched with. */
-function named(failure, { file }) {
-  if (failure.ofFile && file?.name) {
-    failure.message = `The file ${file.name}: ${failure.message}`; // the name is not first, as first letters are shown as capitals
+/**
+ * @param {Answer} answer
+ * @param {Answer} page the next one
+ */
+function longerBy(answer, page) {
+  return { ...answer, hits: [...answer.hits, ...page.hits], next: page.next };
+}
+
+/**
+ * Which file it is that cannot be searched with.
+ * @param {Failure} failure
+ * @param {Query} query
+ */
+function named(failure, { terms }) {
+  const names = terms.flatMap(({ file }) => file?.name ?? []);
+  if (failure.ofFile && names.length > 0) {
+    failure.message = `The file ${names.join(", ")}: ${failure.message}`;
   }
   return failure;
 }
 
-/** Why nothing was found. */
-async function absence() {
-  const { images } = await stats();
-  return images === 0
-    ? new Failure("There are no images yet", "Nothing is stored that could be found. Images appear here after a sync.", { final: true })
-    : new Failure("Nothing found", "No image comes close to that. Other words may describe it better.", { final: true });
-}
-
 /**
+ * Why nothing was found.
  * @param {Query} query
- * @param {Answer} answer
- * @returns {Summary}
  */
-function summaryOf(query, { hits, truncated, timings_ms: timings }) {
-  return {
-    count: hits.length === 1 ? "1 image" : `${hits.length} images`,
-    relation: query.text ? "closest to" : "most like this one",
-    text: query.text ?? "",
-    note: noteOn(query, truncated),
-    time: `${Math.max(1, Math.round(timings.total))} ms`,
-  };
-}
-
-function noteOn(query, isTruncated) {
-  if (query.upload) {
-    return "a search with your own image has no link to share";
+async function absence({ filter }) {
+  const { images } = await stats();
+  if (images === 0) {
+    return new Failure("There are no images yet", "Nothing is stored that could be found. Images appear here after a sync.", { final: true });
   }
-  return isTruncated ? "the model read only the beginning of this description" : "";
-}
-
-function megabytes(bytes) {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
+  return filter
+    ? new Failure("Nothing passes the filters", "No image has what they ask for. Loosen or remove one of them.", { final: true })
+    : new Failure("Nothing found", "No image comes close to that. Other words may describe it better.", { final: true });
 }

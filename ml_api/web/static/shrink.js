@@ -1,48 +1,70 @@
 /** Photographs at the size the model looks at, before they are sent: a phone's upload then takes a moment, whatever its connection. */
 
+/** @import { Part } from "./query.js" */
+
 const SMALL_BYTES = 256 * 1024; // not worth the work
 const LEAST_EDGE_PX = 512;
 const QUALITY = 0.92;
 
-/** @type {WeakMap<File, Promise<Blob>>} */
+/** @type {WeakMap<Blob, Map<string, Promise<Blob>>>} by the part of it */
 const shrunk = new WeakMap();
 
 /**
- * The same picture, upright, with a shorter side of twice the model's edge, at least. What is small, or what this browser cannot read
- * and the server perhaps can (HEIC, TIFF), stays as it is.
+ * The same picture, or a part of it, upright, with a shorter side of twice the model's edge, at least. What is small, or what this browser
+ * cannot read and the server perhaps can (HEIC, TIFF), stays as it is; of that there are no parts: it throws.
  *
- * @param {File} file
+ * @param {Blob} file
  * @param {number} modelEdge in pixels
+ * @param {Part} [part]
  * @returns {Promise<Blob>}
  */
-export function shrink(file, modelEdge) {
-  if (!shrunk.has(file)) {
-    shrunk.set(
-      file,
-      redraw(file, Math.max(LEAST_EDGE_PX, 2 * modelEdge)).catch(() => file),
-    );
+export function shrink(file, modelEdge, part) {
+  const parts = shrunk.get(file) ?? new Map();
+  shrunk.set(file, parts);
+  const name = String(part);
+  if (!parts.has(name)) {
+    const edge = Math.max(LEAST_EDGE_PX, 2 * modelEdge);
+    parts.set(name, part ? redraw(file, edge, part) : whole(file, edge));
   }
-  return shrunk.get(file);
+  return parts.get(name);
 }
 
-async function redraw(file, edge) {
+/**
+ * @param {Blob} file
+ * @param {number} edge
+ */
+async function whole(file, edge) {
   if (file.size <= SMALL_BYTES) {
     return file;
   }
+  try {
+    const smaller = await redraw(file, edge, [0, 0, 1, 1]);
+    return smaller.size < file.size ? smaller : file;
+  } catch {
+    return file;
+  }
+}
+
+/**
+ * @param {Blob} file
+ * @param {number} edge
+ * @param {Part} part
+ */
+async function redraw(file, edge, [left, top, width, height]) {
   const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" }); // its width and height are the upright ones
   try {
-    const scale = edge / Math.min(bitmap.width, bitmap.height);
-    if (scale >= 1) {
-      return file;
-    }
-    const canvas = new OffscreenCanvas(Math.round(bitmap.width * scale), Math.round(bitmap.height * scale));
+    const [cutWidth, cutHeight] = [Math.max(1, width * bitmap.width), Math.max(1, height * bitmap.height)];
+    const scale = Math.min(1, edge / Math.min(cutWidth, cutHeight));
+    const canvas = new OffscreenCanvas(Math.round(cutWidth * scale), Math.round(cutHeight * scale));
     const context = canvas.getContext("2d");
+    if (!context) {
+      throw new Error("this browser draws nothing");
+    }
     context.fillStyle = "white"; // behind what is transparent, as on the server
     context.fillRect(0, 0, canvas.width, canvas.height);
     context.imageSmoothingQuality = "high";
-    context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-    const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: QUALITY });
-    return blob.size < file.size ? blob : file;
+    context.drawImage(bitmap, left * bitmap.width, top * bitmap.height, cutWidth, cutHeight, 0, 0, canvas.width, canvas.height);
+    return await canvas.convertToBlob({ type: "image/jpeg", quality: QUALITY });
   } finally {
     bitmap.close();
   }

@@ -1,6 +1,8 @@
 /** The dialog that asks for an API key. All whom the API refuses wait for it together. */
 
 import { signIn } from "./api.js";
+import { find } from "./element.js";
+import { Failure } from "./failures.js";
 
 export class SignIn {
   #dialog;
@@ -11,8 +13,8 @@ export class SignIn {
   /** @param {HTMLDialogElement} dialog */
   constructor(dialog) {
     this.#dialog = dialog;
-    this.#wrong = dialog.querySelector("[role=alert]");
-    dialog.querySelector("form").addEventListener("submit", (event) => this.#submit(event));
+    this.#wrong = find(dialog, "[role=alert]", HTMLElement);
+    find(dialog, "form", HTMLFormElement).addEventListener("submit", (event) => this.#submit(event));
   }
 
   /**
@@ -36,15 +38,16 @@ export class SignIn {
     return this.#asking;
   }
 
+  /** @param {Event} event */
   async #submit(event) {
     event.preventDefault();
-    const { key } = event.target.elements;
+    const key = find(this.#dialog, "input", HTMLInputElement);
     try {
       await signIn(key.value);
       key.value = "";
       this.#dialog.close("signed in");
     } catch (failure) {
-      this.#wrong.textContent = failure.message;
+      this.#wrong.textContent = failure instanceof Failure ? failure.said || failure.message : String(failure);
       key.select();
     }
   }

@@ -154,6 +154,10 @@ class Visit:
         self.page.get_by_role("searchbox").fill(text)
         self.page.get_by_role("searchbox").press("Enter")
 
+    def scroll_to_end(self) -> None:
+        expect(self.hits.first).to_be_visible()
+        self.page.evaluate("scrollTo(0, document.body.scrollHeight)")
+
     def expect_address(self, address: str) -> None:
         expect(self.page).to_have_url(self.server.url + address)
 

@@ -15,7 +15,7 @@ FIRST_RED = image_id("red/0.png")
 
 def open_first_red(visit):
     visit.open("/?q=red")
-    visit.page.get_by_role("link", name="the first red").click()
+    visit.page.get_by_role("link", name="the first red", exact=True).click()
     expect(visit.dialog).to_be_visible()
 
 
@@ -27,6 +27,9 @@ def test_a_click_shows_the_image_and_all_that_is_known_of_it(visit):
     content = re.compile(f"/v1/images/{FIRST_RED}/content")
     expect(visit.dialog.get_by_role("img", name="the first red")).to_have_attribute("src", content)
     expect(visit.dialog.get_by_role("link", name="Open original")).to_have_attribute("href", content)
+    with visit.page.expect_download() as download:
+        visit.dialog.get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename == "0.png"
     expect(visit.dialog.get_by_role("link", name="Record as JSON")).to_have_attribute("href", f"/v1/images/{FIRST_RED}")
 
 
@@ -35,8 +38,8 @@ def test_a_format_that_browsers_do_not_show_stays_a_thumbnail_of_its_own_size(co
     with serving(tmp_path) as server, visiting(context, server) as visit:
         visit.open("/?q=red")
         visit.page.locator(".open").first.click()
-        link = visit.dialog.get_by_role("link", name="Download original")
-        expect(link).to_have_attribute("download", "scan.tif")
+        expect(visit.dialog.get_by_role("link", name="Download")).to_have_attribute("download", "scan.tif")
+        expect(visit.dialog.get_by_role("link", name="Open original")).to_be_hidden()
         shown = visit.dialog.get_by_role("img", name="scan.tif")
         natural = shown.evaluate("image => image.naturalWidth")
         assert shown.bounding_box()["width"] == pytest.approx(natural, abs=1)
@@ -49,7 +52,7 @@ def test_escape_closes_and_gives_the_focus_back(visit):
     visit.page.keyboard.press("Escape")
     expect(visit.dialog).to_be_hidden()
     visit.expect_address("/?q=red")
-    expect(visit.page.get_by_role("link", name="the first red")).to_be_focused()
+    expect(visit.page.get_by_role("link", name="the first red", exact=True)).to_be_focused()
 
 
 def test_back_closes_it(visit):
@@ -74,6 +77,7 @@ def test_arrows_step_through_the_hits_and_one_back_leaves_them_all(visit):
     visit.page.keyboard.press("ArrowRight")
     visit.dialog.get_by_role("button", name="Next image").click()
     expect(visit.dialog).to_have_accessible_name(names.nth(2).text_content())
+    expect(visit.dialog.get_by_role("status")).to_contain_text(re.compile(rf"3 of 24\s+{names.nth(2).text_content()}"))
     visit.page.keyboard.press("ArrowLeft")
     expect(visit.dialog).to_have_accessible_name(names.nth(1).text_content())
     visit.page.keyboard.press("Escape")
@@ -100,13 +104,31 @@ def test_more_like_this_leaves_for_a_search(visit):
     expect(visit.dialog).to_have_accessible_name("the first red")
 
 
+def test_similar_images_lead_on_and_back_closes_them_all(visit):
+    open_first_red(visit)
+    similar = visit.dialog.get_by_role("region", name="Similar images").get_by_role("link")
+    expect(similar).to_have_count(6)
+    similar.first.click()
+    expect(visit.dialog).not_to_have_accessible_name("the first red")
+    visit.page.keyboard.press("Escape")
+    visit.expect_address("/?q=red")
+
+
+def test_its_link_can_be_copied(visit, context):
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    open_first_red(visit)
+    visit.dialog.get_by_role("button", name="Copy link").click()
+    expect(visit.dialog.get_by_role("button", name="Link copied")).to_be_visible()
+    assert visit.page.evaluate("navigator.clipboard.readText()") == visit.page.url
+
+
 def test_its_address_shows_it_at_once(visit):
     visit.open(f"/?q=red&image={FIRST_RED}")
     expect(visit.dialog).to_have_accessible_name("the first red")
     expect(visit.dialog.get_by_role("button", name="Next image")).to_be_visible()
     visit.dialog.get_by_role("button", name="Close").click()
     visit.expect_address("/?q=red")
-    expect(visit.page.get_by_role("link", name="the first red")).to_be_focused()
+    expect(visit.page.get_by_role("link", name="the first red", exact=True)).to_be_focused()
 
 
 def test_an_image_without_a_search_has_an_address_too(visit):

@@ -14,7 +14,8 @@ def test_an_error_shows_its_reason_and_the_request_id_and_can_be_tried_again(vis
         visit.search("red")
     alert = visit.page.get_by_role("alert")
     expect(alert).to_contain_text("The search is not available right now")
-    expect(alert).to_contain_text("the model is having a rest")
+    alert.get_by_text("Details").click()
+    expect(alert.get_by_text("the model is having a rest")).to_be_visible()
     expect(alert).to_contain_text(f"Request {answer.value.headers['x-request-id']}")
     visit.server.model.is_broken = False
     alert.get_by_role("button", name="Try again").click()
@@ -24,10 +25,45 @@ def test_an_error_shows_its_reason_and_the_request_id_and_can_be_tried_again(vis
 
 def test_a_request_that_can_never_work_is_not_offered_again(visit):
     visit.open("/?q=" + "x" * 1001)
-    expect(visit.page.get_by_role("alert")).to_contain_text("That search does not work")
+    expect(visit.page.get_by_role("alert")).to_contain_text("That description is too long")
     expect(visit.page.get_by_role("alert")).to_contain_text("at most 1,000 characters")
     expect(visit.page.get_by_role("button", name="Try again")).to_be_hidden()
     expect(visit.page.get_by_role("button", name="Choose another image")).to_be_hidden()
+
+
+def test_a_search_that_takes_long_says_so_and_can_be_cancelled(visit):
+    visit.page.clock.install()
+    visit.open()
+    visit.search("slow red")
+    visit.page.clock.run_for(9_000)
+    expect(visit.status).to_have_text("Searching…")
+    visit.page.clock.run_for(1_500)
+    expect(visit.status).to_have_text("Still searching: the server has not answered for 10 seconds.")
+    visit.page.get_by_role("button", name="Cancel").click()
+    expect(visit.page.get_by_role("alert")).to_contain_text("Search cancelled")
+    expect(visit.page.locator(".skeleton")).to_have_count(0)
+    visit.server.model.may_go_on.set()
+    visit.page.get_by_role("button", name="Try again").click()
+    visit.expect_first("red")
+
+
+def test_a_page_whose_script_does_not_arrive_says_so(context, server):
+    page = context.new_page()
+    page.route("**/static/query.js", lambda route: route.abort())
+    page.goto(server.url)
+    expect(page.get_by_text("This page did not load completely.")).to_be_visible()
+    page.unroute_all()
+    page.get_by_role("link", name="Load it again").click()
+    expect(page.get_by_text("This page did not load completely.")).to_have_count(0)
+    page.close()
+
+
+def test_an_address_that_leads_nowhere_is_a_page_in_a_browser(visit):
+    visit.page.route("**/nothing", lambda route: route.fulfill(response=route.fetch(), status=200))  # a 404 is a complaint here
+    visit.open("/nothing")
+    expect(visit.page.get_by_role("heading", name="There is no such page")).to_be_visible()
+    visit.page.get_by_role("link", name="Go to the search").click()
+    visit.expect_address("/")
 
 
 def test_a_server_that_does_not_answer_is_said_so(visit, context):
@@ -44,7 +80,7 @@ def test_a_next_page_that_fails_leaves_what_was_found(visit, context):
     visit.open("/?q=red")
     expect(visit.hits).to_have_count(24)
     context.set_offline(True)
-    visit.page.get_by_role("button", name="Show more").click()
+    visit.scroll_to_end()
     expect(visit.page.get_by_role("alert")).to_contain_text("The server does not answer")
     expect(visit.hits).to_have_count(24)
     expect(visit.status).to_contain_text("24 images closest to red")
@@ -72,6 +108,14 @@ def test_an_image_whose_file_is_gone_keeps_its_place(context, tmp_path):
 def empty_visit(context, tmp_path):
     with serving(tmp_path) as server, visiting(context, server) as visit:
         yield visit
+
+
+def test_without_images_the_page_says_how_to_get_some_and_gives_no_examples(empty_visit):
+    empty_visit.open()
+    expect(empty_visit.page.get_by_role("heading", name="There are no images yet")).to_be_visible()
+    expect(empty_visit.page.get_by_text("python -m ml_api sync")).to_be_visible()
+    expect(empty_visit.page.get_by_text(str(empty_visit.server.corpus))).to_be_visible()
+    expect(empty_visit.page.locator(".chip")).to_have_count(0)
 
 
 def test_a_search_among_no_images_says_how_to_get_some(empty_visit):

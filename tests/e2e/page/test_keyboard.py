@@ -59,6 +59,14 @@ def test_enter_opens_and_m_finds_more_like_it(results):
     results.page.wait_for_url("**/?like=*")
 
 
+def test_the_keyboard_goes_on_with_what_m_has_found(results):
+    press(results, "/", "ArrowDown", "m")
+    results.page.wait_for_url("**/?like=*")
+    expect(link(results, 0)).to_be_focused()
+    press(results, "ArrowRight")
+    expect(link(results, 1)).to_be_focused()
+
+
 def test_m_in_the_large_view_finds_more_like_it(results):
     press(results, "/", "ArrowDown", "Enter")
     expect(results.dialog).to_be_visible()

@@ -6,6 +6,12 @@ from playwright.sync_api import expect
 from ml_api.embedding.fake import COLOURS
 from tests.e2e.page.stage import picture, serving, visiting
 
+IS_NOTED = """() => {
+    const {id, top, count} = history.state?.place ?? {};
+    const hit = document.querySelector(`.open[data-id="${id}"]`);
+    return count === 31 && Math.abs(hit.getBoundingClientRect().top - top) < 1;
+}"""
+
 
 def test_typing_a_query_shows_the_closest_images_first(visit):
     visit.open()
@@ -74,7 +80,7 @@ def test_an_example_searches(visit_to_drawn):
 def test_no_similarity_is_shown_as_less_than_nothing(visit):
     visit.open()
     assert visit.page.evaluate(
-        "import('/static/results.js').then(({ rounded }) => [-0.001, 0.001, -0.4, 1].map(n => rounded(n, 2)))"
+        "import('/static/summary.js').then(({ rounded }) => [-0.001, 0.001, -0.4, 1].map(n => rounded(n, 2)))"
     ) == [
         "0.00",
         "0.00",
@@ -97,25 +103,65 @@ def test_more_like_this_searches_with_a_stored_image(visit):
     visit.expect_address("/")
 
 
-def test_show_more_goes_on_until_the_last_image(visit):
+def test_scrolling_goes_on_until_the_last_image(visit):
     visit.open("/?q=red")
-    visit.page.get_by_role("button", name="Show more").click()
+    visit.expect_first("red")
+    expect(visit.hits).to_have_count(24)
+    visit.scroll_to_end()
     expect(visit.hits).to_have_count(31)
     expect(visit.status).to_contain_text("31 images")
     expect(visit.page.get_by_role("button", name="Show more")).to_be_hidden()
+
+
+def test_the_keyboard_reaches_the_end_too(visit):
+    visit.open("/?q=red")
+    visit.expect_first("red")
+    visit.page.locator(".more button").focus()
+    expect(visit.hits).to_have_count(31)
     expect(visit.hits.nth(24).locator(".open")).to_be_focused()
 
 
-def test_going_back_shows_all_pages_that_were_open_at_the_place_that_was_left(visit):
+@pytest.mark.parametrize("come_again", ["back", "reload"])
+def test_coming_again_shows_all_pages_that_were_open_at_the_place_that_was_left(visit, come_again):
     visit.open("/?q=red")
-    visit.page.get_by_role("button", name="Show more").click()
+    visit.scroll_to_end()
+    expect(visit.hits).to_have_count(31)
     last = visit.page.locator(".open").nth(30)
     last.scroll_into_view_if_needed()
-    visit.search("blue")
-    visit.expect_first("blue")
-    visit.page.go_back()
+    visit.page.wait_for_function(IS_NOTED)
+    if come_again == "back":
+        visit.search("blue")
+        visit.expect_first("blue")
+        assert visit.page.evaluate("scrollY") == 0
+        visit.page.go_back()
+    else:
+        visit.page.reload()
     expect(visit.hits).to_have_count(31)
     expect(last).to_be_in_viewport()
+
+
+def test_words_are_searched_for_while_they_are_typed_and_make_one_entry_of_the_history(visit):
+    visit.open()
+    visit.page.get_by_role("searchbox").press_sequentially("red")
+    visit.expect_first("red")
+    visit.expect_address("/?q=red")
+    visit.page.get_by_role("searchbox").press_sequentially(" black")
+    visit.expect_address("/?q=red+black")
+    expect(visit.page.get_by_role("searchbox")).to_be_focused()
+    visit.page.keyboard.press("Enter")
+    visit.page.go_back()
+    visit.expect_address("/")
+
+
+def test_what_is_not_finished_is_not_asked_for_again_when_it_is(visit):
+    visit.open()
+    visit.page.get_by_role("searchbox").press_sequentially("red")
+    visit.expect_first("red")
+    asked = []
+    visit.page.on("request", lambda request: asked.append(request.url))
+    visit.page.keyboard.press("Enter")
+    visit.page.wait_for_function("!history.state.typing")
+    assert asked == []
 
 
 def test_a_slow_search_shows_that_it_runs_and_gives_way_to_a_newer_one(visit):

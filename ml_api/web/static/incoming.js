@@ -8,14 +8,14 @@ export function takeFiles({ input, buttons, veil, onFile }) {
     button.addEventListener("click", () => input.click());
   }
   input.addEventListener("change", () => {
-    const [file] = input.files;
+    const [file] = input.files ?? [];
     input.value = ""; // so that choosing the same file again is a change
     if (file) {
       onFile(file);
     }
   });
   document.addEventListener("paste", (event) => {
-    const [file] = event.clipboardData.files;
+    const [file] = event.clipboardData?.files ?? [];
     if (file) {
       event.preventDefault();
       onFile(file);
@@ -24,6 +24,10 @@ export function takeFiles({ input, buttons, veil, onFile }) {
   takeDrops(veil, onFile);
 }
 
+/**
+ * @param {HTMLElement} veil
+ * @param {(file: File) => void} onFile
+ */
 function takeDrops(veil, onFile) {
   let isOurs = false; // an image of this page on its way elsewhere
   document.addEventListener("dragstart", () => {
@@ -33,7 +37,7 @@ function takeDrops(veil, onFile) {
     isOurs = false;
   });
   document.addEventListener("dragover", (event) => {
-    if (!isOurs && event.dataTransfer.types.includes("Files")) {
+    if (!isOurs && event.dataTransfer?.types.includes("Files") && !document.querySelector("dialog[open]")) {
       event.preventDefault();
       event.dataTransfer.dropEffect = "copy";
       veil.hidden = false;
@@ -48,7 +52,7 @@ function takeDrops(veil, onFile) {
     }
     event.preventDefault();
     veil.hidden = true;
-    const [file] = event.dataTransfer.files;
+    const [file] = event.dataTransfer?.files ?? [];
     if (file) {
       onFile(file);
     }

@@ -1,0 +1,156 @@
+/** What a search is made of beside the words in the box: further words and images, each wanted or unwanted, and how much. */
+
+import { copyOf, element, find } from "./element.js";
+import { identityOf } from "./query.js";
+
+/** @import { Term } from "./query.js" */
+
+const WEIGHTS = new Map([
+  [0.25, "a little"],
+  [0.5, "half"],
+  [1, "fully"],
+  [2, "doubly"],
+]);
+
+export class Chips {
+  #list;
+  #template;
+  #page;
+  /** @type {Term[]} */
+  #terms = [];
+
+  /**
+   * @param {HTMLElement} list
+   * @param {HTMLTemplateElement} template
+   * @param {{
+   *   describe: (term: Term) => Promise<{source: string, name: string}>,
+   *   onCrop: (term: Term) => void, onChange: () => void, onRemoved: () => void,
+   * }} page
+   */
+  constructor(list, template, page) {
+    this.#list = list;
+    this.#template = template;
+    this.#page = page;
+  }
+
+  get terms() {
+    return this.#terms;
+  }
+
+  /** @param {boolean} isAlone whether there is nothing that this would weigh against */
+  set isAlone(isAlone) {
+    this.#list.classList.toggle("alone", isAlone);
+  }
+
+  /** @param {Term[]} terms */
+  show(terms) {
+    const isSame = JSON.stringify(terms.map((term) => [identityOf(term), term.weight])) === this.#list.dataset.shown;
+    this.#terms = terms;
+    this.#list.hidden = terms.length === 0;
+    if (!isSame) {
+      this.#list.dataset.shown = JSON.stringify(terms.map((term) => [identityOf(term), term.weight]));
+      const place = this.#focused();
+      this.#drop();
+      this.#list.append(...terms.map((term) => this.#chip(term)));
+      this.#refocus(place);
+    }
+  }
+
+  /** @param {Term} term */
+  #chip(term) {
+    const chip = copyOf(this.#template);
+    chip.dataset.term = identityOf(term);
+    chip.classList.toggle("less", term.weight < 0);
+    const sign = find(chip, ".sign", HTMLButtonElement);
+    sign.textContent = term.weight < 0 ? "−" : "+";
+    sign.setAttribute("aria-pressed", String(term.weight < 0));
+    sign.addEventListener("click", () => this.#change(term, { ...term, weight: -term.weight }));
+    const weight = find(chip, "select", HTMLSelectElement);
+    const strength = Math.abs(term.weight);
+    const words = new Map([...WEIGHTS, [strength, WEIGHTS.get(strength) ?? `× ${strength}`]]);
+    weight.append(...[...words].sort(([a], [b]) => a - b).map(([value, text]) => new Option(text, String(value), false, value === strength)));
+    weight.addEventListener("change", () => this.#change(term, { ...term, weight: Math.sign(term.weight) * Number(weight.value) }));
+    find(chip, ".crop-part", HTMLButtonElement).addEventListener("click", () => this.#page.onCrop(term));
+    find(chip, ".remove", HTMLButtonElement).addEventListener("click", () => {
+      this.#terms = this.#terms.filter((one) => one !== term);
+      this.#page.onChange();
+      this.#page.onRemoved();
+    });
+    if (term.text) {
+      find(chip, ".what", HTMLElement).append(term.text);
+      find(chip, ".crop-part", HTMLElement).remove();
+      this.#name(chip, `“${term.text}”`, "Remove these words from the search");
+    } else {
+      this.#picture(chip, term);
+    }
+    return chip;
+  }
+
+  /**
+   * @param {HTMLElement} chip
+   * @param {Term} term
+   */
+  async #picture(chip, term) {
+    const picture = element("img");
+    picture.alt = "";
+    picture.addEventListener("error", () => picture.remove()); // of a kind that this browser does not show
+    const what = find(chip, ".what", HTMLElement);
+    this.#name(chip, "the image", "Remove the image from the search");
+    try {
+      const { source, name } = await this.#page.describe(term);
+      what.append(picture);
+      picture.src = source;
+      picture.alt = `Searching with ${term.part ? "a part of " : ""}${name}`;
+      this.#name(chip, name, `Remove the image from the search: ${name}`);
+    } catch {
+      what.append("an image"); // which is gone: the search itself says so
+    }
+  }
+
+  /**
+   * @param {HTMLElement} chip
+   * @param {string} name
+   * @param {string} removal
+   */
+  #name(chip, name, removal) {
+    find(chip, ".sign", HTMLElement).ariaLabel = `Less like ${name}`;
+    find(chip, "select", HTMLElement).ariaLabel = `How much ${name} counts`;
+    find(chip, ".remove", HTMLElement).ariaLabel = removal;
+    const crop = chip.querySelector(".crop-part");
+    if (crop) {
+      crop.ariaLabel = `Search with a part of ${name}`;
+    }
+  }
+
+  /**
+   * @param {Term} before
+   * @param {Term} after
+   */
+  #change(before, after) {
+    this.#terms = this.#terms.map((term) => (term === before ? after : term));
+    this.#page.onChange();
+  }
+
+  /** Which control of which chip has the focus. */
+  #focused() {
+    const active = document.activeElement;
+    const chip = active?.closest("[data-term]");
+    return active && chip instanceof HTMLElement && this.#list.contains(chip) ? [chip.dataset.term, active.classList[0]] : null;
+  }
+
+  /** @param {(string | undefined)[] | null} place */
+  #refocus(place) {
+    const chip = place && [...this.#list.children].find((one) => one instanceof HTMLElement && one.dataset.term === place[0]);
+    const control = chip?.querySelector(`.${place?.[1]}`);
+    if (control instanceof HTMLElement) {
+      control.focus();
+    }
+  }
+
+  #drop() {
+    for (const picture of this.#list.querySelectorAll("img")) {
+      URL.revokeObjectURL(picture.src); // of a stored image's address this does nothing
+    }
+    this.#list.replaceChildren();
+  }
+}

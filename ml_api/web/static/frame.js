@@ -1,0 +1,35 @@
+/** What stands around the search: how many images there are, and the way in and out for those who need a key. */
+
+import { ask, signInBy, signOut, stats } from "./api.js";
+import { find } from "./element.js";
+import { SignIn } from "./sign-in.js";
+
+/** How many images can be found; with none, how to get some. */
+export async function countImages() {
+  try {
+    const { images } = await stats();
+    const count = new Intl.NumberFormat("en").format(images);
+    find(document, ".count", HTMLElement).textContent = `${count} ${images === 1 ? "image" : "images"}`;
+    document.body.classList.toggle("empty", images === 0);
+  } catch {
+    return; // the first search says what is wrong
+  }
+}
+
+/** @returns {Promise<{search: boolean, write: boolean}>} what this visitor may do; nothing, while the server does not answer */
+export function rights() {
+  return ask("session").catch(() => ({ search: false, write: false }));
+}
+
+export function letIn() {
+  const dialog = document.querySelector(".sign-in");
+  if (!(dialog instanceof HTMLDialogElement)) {
+    return; // no keys are asked for
+  }
+  const signIn = new SignIn(dialog);
+  signInBy((why) => signIn.ask(why));
+  find(document, ".sign-out", HTMLButtonElement).addEventListener("click", async () => {
+    await signOut();
+    location.reload();
+  });
+}

@@ -1,0 +1,120 @@
+/** One image shown large: its neighbours among the hits, what it leads to, and the way back to where it was opened. */
+
+import { search } from "./api.js";
+import { Detail } from "./detail.js";
+import { Failure } from "./failures.js";
+import { addressOf, AGAINST, likeQuery, withTerm } from "./query.js";
+
+/** @import { StoredImage } from "./api.js" */
+/** @import { How } from "./page.js" */
+/** @import { Query, View } from "./query.js" */
+/** @import { Results } from "./results.js" */
+
+const COMPARED = 6; // images beside a large one
+
+/**
+ * @typedef {object} Page
+ * @property {() => View} view
+ * @property {() => StoredImage[]} hits
+ * @property {() => Promise<void>} searched
+ * @property {(id: string) => Promise<StoredImage>} find
+ * @property {(view: View, how: How) => void} onGo
+ * @property {(id: string) => void} onCrop
+ */
+
+export class Large {
+  #detail;
+  #results;
+  #page;
+
+  /**
+   * @param {HTMLDialogElement} dialog
+   * @param {Results} results
+   * @param {Page} page
+   */
+  constructor(dialog, results, page) {
+    this.#results = results;
+    this.#page = page;
+    this.#detail = new Detail(dialog, {
+      onClose: () => this.#leave(),
+      onStep: (by) => this.step(by),
+      onCrop: ({ id }) => page.onCrop(id),
+      similar: (image) => this.#similar(image),
+    });
+  }
+
+  /** @param {string | null} id */
+  async show(id) {
+    if (!id) {
+      this.#detail.hide();
+      return;
+    }
+    try {
+      const image = await this.#page.find(id);
+      const view = this.#page.view();
+      if (view.image === id) {
+        const hits = this.#page.hits();
+        const here = hits.findIndex((hit) => hit.id === id);
+        this.#detail.show(image, { ways: waysFrom(view.query, id), position: here < 0 ? null : [here + 1, hits.length] });
+      }
+    } catch (failure) {
+      await this.#page.searched(); // or its hits would replace what is said here
+      const view = this.#page.view();
+      if (view.image === id && failure instanceof Failure) {
+        this.#page.onGo({ ...view, image: null }, { replacing: true });
+        this.#results.failBeside(failure, () => this.#page.onGo({ ...view, image: id }, { opening: true }));
+      }
+    }
+  }
+
+  /** @param {number} by */
+  step(by) {
+    const view = this.#page.view();
+    const hits = this.#page.hits();
+    const here = hits.findIndex(({ id }) => id === view.image);
+    const image = here < 0 ? undefined : hits[here + by];
+    if (image) {
+      this.#page.onGo({ ...view, image: image.id }, { replacing: true });
+    }
+  }
+
+  /** The dialog was closed, by the user or because the address no longer names an image. */
+  #leave() {
+    const view = this.#page.view();
+    const { image } = view;
+    if (!image) {
+      return;
+    }
+    if (history.state?.isOpened) {
+      window.addEventListener("popstate", () => this.#results.focus(image), { once: true });
+      history.back();
+    } else {
+      this.#page.onGo({ ...view, image: null }, { replacing: true });
+      this.#results.focus(image);
+    }
+  }
+
+  /** @param {StoredImage} image */
+  async #similar({ id }) {
+    const slice = { limit: COMPARED + 1, offset: 0 };
+    const { hits } = await search({ terms: [{ id, weight: 1 }], filter: null }, slice, new AbortController().signal);
+    const others = hits.filter((hit) => hit.id !== id).slice(0, COMPARED);
+    return others.map((image) => ({ image, address: addressOf({ ...this.#page.view(), image: image.id }) }));
+  }
+}
+
+/**
+ * Where an image leads: to itself, to a search of its own, and to the search at hand with it, or without what it shows.
+ * @param {Query | null} query
+ * @param {string} id
+ */
+export function waysFrom(query, id) {
+  /** @param {number} weight */
+  const further = (weight) => ({ address: addressOf({ query: withTerm(query, { like: id, weight }), image: null }), weight });
+  return {
+    open: { address: addressOf({ query, image: id }) },
+    like: { address: addressOf({ query: likeQuery(id), image: null }) },
+    also: further(1),
+    unlike: further(AGAINST),
+  };
+}

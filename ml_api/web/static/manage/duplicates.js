@@ -1,0 +1,108 @@
+/** Images that are stored more than once, in groups, as the API finds them page by page. */
+
+import { ask } from "../api.js";
+import { element, find } from "../element.js";
+import { Failure } from "../failures.js";
+import { addressOf } from "../query.js";
+import { captionOf } from "../summary.js";
+import { pickOf } from "./selection.js";
+
+/** @import { StoredImage } from "../api.js" */
+/** @typedef {StoredImage & {similarity: number, turn: string | null}} Duplicate */
+/** @typedef {{kind: string, image: StoredImage, duplicates: Duplicate[], more: boolean}} Group */
+
+const ENOUGH = 20; // groups before it asks whether to go on
+const KINDS = new Map([
+  ["exact", "The same file"],
+  ["near", "The same picture"],
+  ["similar", "Much alike"],
+]);
+
+export class Duplicates {
+  #section;
+  #list;
+  #go;
+  #compared = 0;
+  /** @type {string | null} */
+  #cursor = "";
+  #running = new AbortController();
+
+  /** @param {HTMLElement} section */
+  constructor(section) {
+    this.#section = section;
+    this.#list = find(section, ".groups", HTMLElement);
+    this.#go = find(section, ".go-on", HTMLButtonElement);
+    this.#go.addEventListener("click", () => this.#look());
+  }
+
+  start() {
+    this.#list.replaceChildren();
+    this.#compared = 0;
+    this.#cursor = "";
+    this.#look();
+  }
+
+  stop() {
+    this.#running.abort();
+  }
+
+  async #look() {
+    this.#running.abort();
+    this.#running = new AbortController();
+    const { signal } = this.#running;
+    const enough = this.#list.children.length + ENOUGH;
+    this.#go.hidden = true;
+    try {
+      while (this.#cursor !== null && this.#list.children.length < enough) {
+        const parameters = new URLSearchParams(this.#cursor ? { cursor: this.#cursor } : {});
+        /** @type {{groups: Group[], compared: number, next: string | null}} */
+        const page = await ask(`v1/duplicates?${parameters}`, { signal });
+        this.#compared += page.compared;
+        this.#cursor = page.next;
+        this.#list.append(...page.groups.map(groupOf));
+        this.#tell(this.#cursor === null || this.#list.children.length >= enough);
+      }
+      this.#go.hidden = this.#cursor === null;
+    } catch (failure) {
+      if (!signal.aborted) {
+        this.#say(failure instanceof Failure ? `${failure.title}. ${failure.message}` : String(failure));
+        this.#go.hidden = false;
+      }
+    }
+  }
+
+  /** @param {boolean} hasStopped */
+  #tell(hasStopped) {
+    const groups = this.#list.children.length;
+    const found = groups === 0 ? (hasStopped ? "Nothing is stored twice" : "Nothing yet") : groups === 1 ? "1 group" : `${groups} groups`;
+    const compared = `${new Intl.NumberFormat("en").format(this.#compared)} images compared`;
+    this.#say(`${hasStopped ? "" : "Looking… "}${found}; ${compared}.`);
+  }
+
+  /** @param {string} text */
+  #say(text) {
+    find(this.#section, ".summary", HTMLElement).textContent = text;
+  }
+}
+
+/** @param {Group} group */
+function groupOf({ kind, image, duplicates, more }) {
+  const heading = element("h3", `${KINDS.get(kind) ?? kind}, ${duplicates.length + 1}${more ? " and more" : ""} times`);
+  const images = element("ul", ...[image, ...duplicates].map(imageOf));
+  return element("li", heading, images);
+}
+
+/** @param {StoredImage} image */
+function imageOf(image) {
+  const caption = captionOf(image);
+  const picture = element("img");
+  picture.src = image.links.thumbnail;
+  picture.alt = caption;
+  picture.loading = "lazy";
+  const link = element("a", picture);
+  link.href = addressOf({ query: null, image: image.id });
+  const name = element("p", image.key);
+  name.className = "key";
+  const size = element("p", `${image.width} × ${image.height}`);
+  return element("li", link, pickOf(image, image.key), name, size);
+}

@@ -1,0 +1,109 @@
+/** Choosing many images and deleting them, after asking once. */
+
+import { ask } from "../api.js";
+import { element, find } from "../element.js";
+import { Failure } from "../failures.js";
+
+const WAIT_S = 5; // for the index to follow
+
+export class Selection {
+  #bar;
+  #confirm;
+  #onDeleted;
+
+  /**
+   * @param {HTMLElement} bar
+   * @param {HTMLDialogElement} confirm
+   * @param {(ids: string[]) => void} onDeleted
+   */
+  constructor(bar, confirm, onDeleted) {
+    this.#bar = bar;
+    this.#confirm = confirm;
+    this.#onDeleted = onDeleted;
+    document.addEventListener("change", (event) => event.target instanceof Element && event.target.matches(".pick input") && this.#count());
+    find(bar, ".done", HTMLButtonElement).addEventListener("click", () => this.stop());
+    find(bar, ".delete", HTMLButtonElement).addEventListener("click", () => this.#ask());
+    confirm.addEventListener("close", () => confirm.returnValue === "delete" && this.#delete());
+  }
+
+  start() {
+    document.body.classList.add("selecting");
+    this.#count();
+  }
+
+  stop() {
+    document.body.classList.remove("selecting");
+    for (const box of this.#chosen) {
+      box.checked = false;
+    }
+    this.#count();
+    find(document, ".start-selecting", HTMLElement).focus();
+  }
+
+  get #chosen() {
+    return [...document.querySelectorAll(".pick input:checked")].filter((box) => box instanceof HTMLInputElement);
+  }
+
+  #count() {
+    const count = this.#chosen.length;
+    this.#bar.hidden = count === 0 && !document.body.classList.contains("selecting");
+    find(this.#bar, ".chosen", HTMLElement).textContent = count === 1 ? "1 image selected" : `${count} images selected`;
+    find(this.#bar, ".delete", HTMLButtonElement).disabled = count === 0;
+  }
+
+  #ask() {
+    const count = this.#chosen.length;
+    find(this.#confirm, "h2", HTMLElement).textContent = count === 1 ? "Delete 1 image?" : `Delete ${count} images?`;
+    this.#confirm.returnValue = "";
+    this.#confirm.showModal();
+  }
+
+  async #delete() {
+    const boxes = this.#chosen;
+    /** @type {string[]} */
+    const gone = [];
+    /** @type {string[]} */
+    const kept = [];
+    for (const box of boxes) {
+      this.#say(`Deleting ${gone.length + kept.length + 1} of ${boxes.length}…`);
+      try {
+        await ask(`v1/images/${box.value}?wait=${WAIT_S}`, { method: "DELETE" });
+        gone.push(box.value);
+        box.closest("li")?.remove();
+      } catch (failure) {
+        if (failure instanceof Failure && failure.code === "not-found") {
+          gone.push(box.value);
+        } else {
+          kept.push(failure instanceof Failure ? `${box.ariaLabel}: ${failure.title}. ${failure.said}` : String(failure));
+        }
+      }
+    }
+    this.#onDeleted(gone);
+    this.#count();
+    this.#bar.hidden = false;
+    this.#say(gone.length === 1 ? "1 image deleted." : `${gone.length} images deleted.`, kept);
+  }
+
+  /**
+   * @param {string} text
+   * @param {string[]} [problems]
+   */
+  #say(text, problems = []) {
+    find(this.#bar, ".told", HTMLElement).replaceChildren(text, ...problems.map((problem) => element("span", problem)));
+  }
+}
+
+/**
+ * The box that chooses an image.
+ * @param {{id: string}} image
+ * @param {string} name
+ */
+export function pickOf({ id }, name) {
+  const box = element("input");
+  box.type = "checkbox";
+  box.value = id;
+  box.ariaLabel = `Select ${name}`;
+  const pick = element("label", box);
+  pick.className = "pick";
+  return pick;
+}

@@ -1,0 +1,191 @@
+/** Adding images to the corpus: each file with its own progress, and what a sync is doing meanwhile. */
+
+import { ask, withJson } from "../api.js";
+import { element, find } from "../element.js";
+import { Failure, problemOf } from "../failures.js";
+
+const AT_ONCE = 2;
+const WAIT_S = 20; // for the index to follow, before the answer
+const SYNC_EVERY_MS = 1000;
+
+/** @typedef {{id: string, key: string, state: string, unchanged: boolean}} Uploaded */
+/** @typedef {{state: string, done: number, total: number, error: string}} SyncJob */
+
+export class Uploads {
+  #dialog;
+  #list;
+  #onChange;
+  /** @type {(() => Promise<void>)[]} */
+  #waiting = [];
+  #running = 0;
+  #following = false;
+
+  /**
+   * @param {HTMLDialogElement} dialog
+   * @param {() => void} onChange called when images were added
+   */
+  constructor(dialog, onChange) {
+    this.#dialog = dialog;
+    this.#list = find(dialog, ".files-sent", HTMLElement);
+    this.#onChange = onChange;
+    const input = find(dialog, "input[type=file]", HTMLInputElement);
+    find(dialog, ".choose-files", HTMLButtonElement).addEventListener("click", () => input.click());
+    input.addEventListener("change", () => {
+      this.#add([...(input.files ?? [])]);
+      input.value = "";
+    });
+    dialog.addEventListener("dragover", (event) => event.preventDefault());
+    dialog.addEventListener("drop", (event) => {
+      event.preventDefault();
+      this.#add([...(event.dataTransfer?.files ?? [])]);
+    });
+    find(dialog, ".close", HTMLButtonElement).addEventListener("click", () => dialog.close());
+    find(dialog, ".start-sync", HTMLButtonElement).addEventListener("click", () => this.#sync());
+  }
+
+  open() {
+    this.#dialog.showModal();
+    this.#follow();
+  }
+
+  /** @param {File[]} files */
+  #add(files) {
+    const folder = find(this.#dialog, "[name=folder]", HTMLInputElement).value.trim().replace(/^\/+|\/+$/g, "");
+    for (const file of files) {
+      const row = rowOf(file.name);
+      this.#list.append(row.element);
+      this.#waiting.push(async () => row.end(await this.#send(folder ? `${folder}/${file.name}` : file.name, file, row)));
+    }
+    this.#go();
+  }
+
+  #go() {
+    while (this.#running < AT_ONCE && this.#waiting.length > 0) {
+      const next = this.#waiting.shift();
+      this.#running += 1;
+      next?.().finally(() => {
+        this.#running -= 1;
+        if (this.#running === 0 && this.#waiting.length === 0) {
+          this.#onChange();
+        }
+        this.#go();
+      });
+    }
+  }
+
+  /**
+   * @param {string} key
+   * @param {File} file
+   * @param {{sent: (share: number) => void}} row
+   * @returns {Promise<{text: string, wrong?: boolean}>} what became of it
+   */
+  #send(key, file, row) {
+    const request = new XMLHttpRequest(); // fetch does not tell how much has been sent
+    const path = key.split("/").map(encodeURIComponent).join("/");
+    request.open("PUT", `v1/images/by-key/${path}?wait=${WAIT_S}`);
+    request.responseType = "json";
+    request.upload.addEventListener("progress", ({ loaded, total }) => row.sent(total > 0 ? loaded / total : 0));
+    request.send(file);
+    return new Promise((resolve) => {
+      request.addEventListener("load", () => resolve(outcomeOf(request)));
+      request.addEventListener("error", () => resolve({ text: "The server does not answer", wrong: true }));
+    });
+  }
+
+  async #sync() {
+    try {
+      await ask("v1/sync", withJson({}));
+      this.#follow();
+    } catch (failure) {
+      this.#tell(failure instanceof Failure ? `${failure.title}. ${failure.said}` : String(failure));
+    }
+  }
+
+  /** Tells what the sync does as long as one runs and somebody looks. */
+  async #follow() {
+    if (this.#following) {
+      return;
+    }
+    this.#following = true;
+    try {
+      for (let wasActive = false; this.#dialog.open; wasActive = true) {
+        /** @type {{active: SyncJob | null, last: SyncJob[]}} */
+        const { active, last } = await ask("v1/sync");
+        this.#tell(active ? progressOf(active) : resultOf(last[0]));
+        if (!active) {
+          if (wasActive) {
+            this.#onChange();
+          }
+          return;
+        }
+        await new Promise((resolve) => setTimeout(resolve, SYNC_EVERY_MS));
+      }
+    } catch (failure) {
+      this.#tell(failure instanceof Failure ? failure.title : String(failure));
+    } finally {
+      this.#following = false;
+    }
+  }
+
+  /** @param {string} text */
+  #tell(text) {
+    find(this.#dialog, ".sync-state", HTMLElement).textContent = text;
+  }
+}
+
+/** @param {XMLHttpRequest} request */
+function outcomeOf({ status, response }) {
+  if (status >= 400) {
+    const failure = problemOf(response ?? { detail: "", code: "" }, status, "");
+    return { text: `${failure.title}. ${failure.said}`, wrong: true };
+  }
+  const { state, unchanged } = /** @type {Uploaded} */ (response);
+  switch (state) {
+    case "searchable":
+      return { text: unchanged ? "Was there already" : "Can be found" };
+    case "queued":
+      return { text: "Stored; can be found soon" };
+    case "superseded":
+      return { text: "Another upload took its place" };
+    default:
+      return { text: "Stored, but the model cannot read it", wrong: true };
+  }
+}
+
+/** @param {string} name of the file */
+function rowOf(name) {
+  const bar = element("progress");
+  bar.max = 1;
+  bar.value = 0;
+  bar.ariaLabel = `Progress of ${name}`;
+  const state = element("span", "Waiting");
+  state.className = "state";
+  const label = element("span", name);
+  label.className = "file-name";
+  const row = element("li", label, bar, state);
+  return {
+    element: row,
+    /** @param {number} share */
+    sent(share) {
+      bar.value = share;
+      state.textContent = share < 1 ? `${Math.round(share * 100)} %` : "Indexing…";
+    },
+    /** @param {{text: string, wrong?: boolean}} outcome */
+    end({ text, wrong }) {
+      bar.remove();
+      state.textContent = text;
+      row.classList.toggle("wrong", wrong === true);
+    },
+  };
+}
+
+/** @param {SyncJob} job */
+function progressOf({ state, done, total }) {
+  const number = new Intl.NumberFormat("en");
+  return state === "queued" || total === 0 ? "A sync begins…" : `A sync runs: ${number.format(done)} of ${number.format(total)} files`;
+}
+
+/** @param {SyncJob | undefined} job */
+function resultOf(job) {
+  return job ? `Last sync: ${job.state}${job.error ? `: ${job.error}` : ""}` : "No sync has run yet.";
+}

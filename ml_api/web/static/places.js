@@ -1,0 +1,23 @@
+/** Where one has scrolled to belongs to the entry of the history: Back, Forward and reloading lead there again. */
+
+/** @import { Place } from "./results.js" */
+
+const SETTLED_MS = 200; // after scrolling; browsers allow some hundred notes in half a minute
+
+/** @param {() => Place | null | undefined} placeNow undefined: nothing is searched for */
+export function notePlaces(placeNow) {
+  history.scrollRestoration = "manual"; // the browser's own would scroll before there is anything to scroll over
+  let timer = 0;
+  const note = () => {
+    clearTimeout(timer);
+    const place = placeNow();
+    if (place !== undefined) {
+      history.replaceState({ ...history.state, place }, "");
+    }
+  };
+  document.addEventListener("scroll", () => {
+    clearTimeout(timer);
+    timer = setTimeout(note, SETTLED_MS);
+  });
+  window.addEventListener("pagehide", note);
+}

@@ -1,0 +1,77 @@
+/** A line on what was found. */
+
+/** @import { Answer, StoredImage } from "./api.js" */
+/** @import { Query } from "./query.js" */
+/** @typedef {{count: string, relation: string, text: string, time: string, note: string}} Summary */
+
+/**
+ * @param {Query} query
+ * @param {Answer} answer
+ * @returns {Summary}
+ */
+export function summaryOf(query, { hits, truncated, read_as: readAs, timings_ms: timings }) {
+  const [{ text, weight }] = query.terms;
+  const isPlain = query.terms.length === 1 && weight > 0;
+  return {
+    count: hits.length === 1 ? "1 image" : `${hits.length} images`,
+    relation: isPlain && !text ? "most like this one" : "closest to",
+    text: isPlain ? (text ?? "") : wordsOf(query),
+    note: noteOn(query, truncated, readAs),
+    time: `${Math.max(1, Math.round(timings.total))} ms`,
+  };
+}
+
+/**
+ * A query in words, as for a title.
+ * @param {Query} query
+ */
+export function wordsOf({ terms }) {
+  if (terms.length === 1 && terms[0].weight > 0) {
+    return terms[0].text ?? "More like this";
+  }
+  return terms.map(({ text, weight }, at) => `${weight < 0 ? "− " : at > 0 ? "+ " : ""}${text ?? "an image"}`).join(" ");
+}
+
+/**
+ * @param {Query} query
+ * @param {boolean} isTruncated
+ * @param {unknown} readAs
+ */
+function noteOn({ terms }, isTruncated, readAs) {
+  if (Array.isArray(readAs) && readAs.length > 0) {
+    return `read as ${readAs.map(({ text, weight }) => `${weight < 0 ? "without" : ""} “${text}”`.trim()).join(", ")}`;
+  }
+  if (terms.some(({ upload }) => upload)) {
+    return "a search with your own image has no link to share";
+  }
+  return isTruncated ? "the model read only the beginning of this description" : "";
+}
+
+/**
+ * What people call an image.
+ * @param {Pick<StoredImage, "metadata" | "key">} image
+ */
+export function captionOf({ metadata, key }) {
+  return typeof metadata.caption === "string" && metadata.caption.trim() ? metadata.caption : key;
+}
+
+/**
+ * How good a hit is: how likely a match where that is known, else how similar.
+ * @param {StoredImage} image
+ */
+export function scoreOf({ relevance, score }) {
+  if (typeof relevance === "number") {
+    return `${Math.round(relevance * 100)} %`;
+  }
+  return score === undefined ? "" : rounded(score, 2);
+}
+
+/**
+ * A similarity, for people: nothing is as much as -0.00.
+ * @param {number} score
+ * @param {number} digits
+ */
+export function rounded(score, digits) {
+  const text = score.toFixed(digits);
+  return Number(text) === 0 ? text.replace("-", "") : text;
+}

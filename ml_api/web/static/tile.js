@@ -1,0 +1,74 @@
+/** One hit in the grid, and what holds its place. */
+
+import { copyOf, element, find } from "./element.js";
+import { pickOf } from "./manage/selection.js";
+import { captionOf, scoreOf } from "./summary.js";
+
+/** @import { StoredImage } from "./api.js" */
+/** @typedef {Record<string, {address: string, weight?: number}>} Ways where an image leads; weight: as a further term of the search */
+
+const FILLERS = 24; // at least as many as a row may hold
+const NARROWEST = 0.5;
+const WIDEST = 2.2;
+
+/**
+ * @param {HTMLTemplateElement} template
+ * @param {StoredImage} image
+ * @param {Ways} ways
+ */
+export function tile(template, image, ways) {
+  const made = copyOf(template);
+  const caption = captionOf(image);
+  made.style.setProperty("--ratio", String(Math.min(WIDEST, Math.max(NARROWEST, image.width / image.height))));
+  lead(made, image, ways);
+  find(made, ".like", HTMLElement).ariaLabel = `More like this: ${caption}`; // begins as what is seen of it
+  find(made, ".unlike", HTMLElement).ariaLabel = `Less like this: ${caption}`;
+  const picture = find(made, "img", HTMLImageElement);
+  picture.alt = caption;
+  picture.addEventListener("error", () => made.classList.add("missing"));
+  picture.src = image.links.thumbnail;
+  find(made, ".frame", HTMLElement).append(pickOf(image, caption));
+  find(made, ".name", HTMLElement).textContent = caption;
+  const score = find(made, ".score", HTMLElement);
+  score.textContent = scoreOf(image);
+  score.title = typeof image.relevance === "number" ? "How likely this is a match" : "Similarity: higher is closer";
+  return made;
+}
+
+/**
+ * Links of these names lead from the image.
+ * @param {HTMLElement} root
+ * @param {StoredImage} image
+ * @param {Ways} ways
+ */
+export function lead(root, { id }, ways) {
+  for (const [name, { address, weight }] of Object.entries(ways)) {
+    for (const link of root.querySelectorAll(`a.${name}`)) {
+      if (link instanceof HTMLAnchorElement) {
+        link.href = address;
+        link.dataset.id = id;
+        link.dataset.weight = weight === undefined ? "" : String(weight);
+      }
+    }
+  }
+}
+
+/** Where a hit is about to be. */
+export function skeleton() {
+  const made = element("li", element("div"), element("p"));
+  made.className = "hit skeleton";
+  made.setAttribute("aria-hidden", "true");
+  made.children[0].className = "frame";
+  made.children[1].className = "caption";
+  return made;
+}
+
+/** Nothing to see: they share the last row, so that its images do not grow beyond the others. */
+export function fillers() {
+  return Array.from({ length: FILLERS }, () => {
+    const filler = element("li");
+    filler.className = "filler";
+    filler.setAttribute("aria-hidden", "true");
+    return filler;
+  });
+}

@@ -1,0 +1,112 @@
+"""axe, a checker of the rules of WCAG, finds nothing in any state of the page, on a phone, a tablet and a desktop."""
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from ml_api.records import image_id
+from tests.e2e.page.stage import visiting
+from tests.e2e.page.test_own_image import choose
+
+AXE = Path(__file__).parents[3] / ".venv" / "page-tools" / "node_modules" / "axe-core" / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+WIDTHS = (390, 820, 1440)
+FIRST_RED = image_id("red/0.png")
+
+
+def open_home(visit):
+    visit.open()
+    expect(visit.page.locator(".count")).to_contain_text("31")
+
+
+def open_results(visit):
+    visit.open("/?q=red")
+    visit.expect_first("red")
+    expect(visit.page.get_by_role("button", name="Select")).to_be_visible()
+
+
+def open_own_image(visit):
+    visit.open()
+    choose(visit)
+    visit.expect_first("green")
+
+
+def open_large(visit):
+    visit.open(f"/?q=red&image={FIRST_RED}")
+    expect(visit.dialog.get_by_role("region", name="Similar images").get_by_role("link")).to_have_count(6)
+
+
+def open_crop(visit):
+    open_large(visit)
+    visit.page.get_by_role("button", name="Part of it").click()
+    expect(visit.page.get_by_role("dialog", name="Search with a part")).to_be_visible()
+
+
+def open_error(visit):
+    visit.open("/?q=" + "x" * 1001)
+    expect(visit.page.get_by_role("alert")).to_be_visible()
+
+
+def open_selection(visit):
+    open_results(visit)
+    visit.page.get_by_role("button", name="Select").click()
+    visit.page.get_by_role("checkbox").first.check()
+
+
+def open_confirmation(visit):
+    open_selection(visit)
+    visit.page.get_by_role("button", name="Delete").click()
+    expect(visit.page.get_by_role("dialog", name="Delete 1 image?")).to_be_visible()
+
+
+def open_duplicates(visit):
+    visit.open("/?view=duplicates")
+    expect(visit.status).to_contain_text("images compared")
+
+
+def open_uploads(visit):
+    visit.open()
+    visit.page.get_by_role("button", name="Add images").click()
+    expect(visit.page.get_by_text("No sync has run yet.")).to_be_visible()
+
+
+STATES = [
+    open_home,
+    open_results,
+    open_own_image,
+    open_large,
+    open_crop,
+    open_error,
+    open_selection,
+    open_confirmation,
+    open_duplicates,
+    open_uploads,
+]
+
+
+def problems(page):
+    page.evaluate(
+        "Promise.all(document.getAnimations().map(one => one.finished.catch(() => null)))"
+    )  # colours on their way are none
+    found = page.evaluate("rules => axe.run({runOnly: rules}).then(({violations}) => violations)", RULES)
+    return [f"{one['id']}: {node['html'][:120]} {json.dumps(node['any'][:1])[:200]}" for one in found for node in one["nodes"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("reach", STATES, ids=lambda reach: reach.__name__)
+def test_axe_finds_nothing(browser, server, reach, scheme):
+    context = browser.new_context(
+        color_scheme=scheme, reduced_motion="reduce", bypass_csp=True
+    )  # to bring axe in, which is not ours
+    context.add_init_script(AXE.read_text())
+    with visiting(context, server) as visit:
+        visit.page.set_viewport_size({"width": WIDTHS[-1], "height": 900})
+        reach(visit)
+        found = {}
+        for width in WIDTHS:
+            visit.page.set_viewport_size({"width": width, "height": 900})
+            found[width] = problems(visit.page)
+        assert found == {width: [] for width in WIDTHS}
+    context.close()

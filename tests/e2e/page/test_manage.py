@@ -1,0 +1,77 @@
+"""Changing the corpus on the page: adding images, deleting many, finding what is stored twice."""
+
+import pytest
+from playwright.sync_api import expect
+
+from ml_api.embedding.fake import COLOURS
+from tests.e2e.page.stage import picture, serving, visiting
+
+
+@pytest.fixture
+def visit(context, tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for name, colour in (("red", "red"), ("blue", "blue"), ("copy of red", "red")):
+        (folder / f"{name}.png").write_bytes(picture(COLOURS[colour]))
+    with serving(folder) as server, visiting(context, server) as visit:
+        yield visit
+
+
+def test_images_are_added_each_with_its_own_outcome_and_found(visit):
+    visit.open()
+    visit.page.get_by_role("button", name="Add images").click()
+    dialog = visit.page.get_by_role("dialog", name="Add images")
+    dialog.locator("input[type=file]").set_input_files(
+        [
+            {"name": "new.png", "mimeType": "image/png", "buffer": picture(COLOURS["green"])},
+            {"name": "fake.png", "mimeType": "image/png", "buffer": b"no image"},
+        ]
+    )
+    expect(dialog.get_by_role("listitem").filter(has_text="new.png")).to_contain_text("Can be found")
+    expect(dialog.get_by_role("listitem").filter(has_text="fake.png")).to_contain_text("That file cannot be read as an image")
+    dialog.get_by_role("button", name="Start a sync").click()
+    expect(dialog.get_by_text("Last sync: succeeded")).to_be_visible()
+    dialog.get_by_role("button", name="Close").click()
+    expect(visit.page.locator(".count")).to_have_text("4 images")
+    visit.search("green")
+    visit.expect_first("uploads/new.png")
+    assert (visit.server.corpus / "uploads" / "new.png").exists()
+
+
+def test_many_images_are_deleted_after_asking(visit):
+    visit.open("/?q=red")
+    visit.page.get_by_role("button", name="Select").click()
+    visit.page.get_by_role("checkbox", name="Select red.png").check()
+    visit.page.get_by_role("checkbox", name="Select blue.png").check()
+    selection = visit.page.get_by_role("region", name="Selection")
+    expect(selection).to_contain_text("2 images selected")
+    selection.get_by_role("button", name="Delete").click()
+    visit.page.get_by_role("dialog", name="Delete 2 images?").get_by_role("button", name="Keep them").click()
+    assert (visit.server.corpus / "red.png").exists()
+    selection.get_by_role("button", name="Delete").click()
+    visit.page.get_by_role("dialog", name="Delete 2 images?").get_by_role("button", name="Delete").click()
+    expect(selection).to_contain_text("2 images deleted.")
+    expect(visit.hits).to_have_count(1)
+    assert [file.name for file in visit.server.corpus.glob("*.png")] == ["copy of red.png"]
+
+
+def test_what_is_stored_twice_is_shown_in_groups_and_can_be_opened(visit):
+    visit.open()
+    visit.page.get_by_role("link", name="Duplicates").click()
+    visit.expect_address("/?view=duplicates")
+    group = visit.page.locator(".groups > li").filter(has_text="The same file, 2 times")
+    expect(group).to_have_count(1)
+    group.get_by_role("link", name="copy of red.png").click()
+    expect(visit.dialog).to_have_accessible_name("copy of red.png")
+    visit.page.keyboard.press("Escape")
+    visit.expect_address("/?view=duplicates")
+
+
+def test_who_may_only_search_is_offered_no_changes(context, tmp_path):
+    (tmp_path / "red.png").write_bytes(picture(COLOURS["red"]))
+    with serving(tmp_path) as server, visiting(context, server) as visit:
+        visit.page.route("**/session", lambda route: route.fulfill(json={"search": True, "write": False}))
+        visit.open("/?q=red")
+        visit.expect_first("red")
+        expect(visit.page.get_by_role("button", name="Select")).to_be_hidden()
+        expect(visit.page.get_by_role("button", name="Add images")).to_be_hidden()

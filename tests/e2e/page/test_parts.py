@@ -1,0 +1,86 @@
+"""Searching with a part of an image."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from ml_api.embedding.fake import COLOURS
+from tests.e2e.page.stage import serving, visiting
+from tests.e2e.page.test_own_image import choose
+
+SIZE = (200, 100)
+
+
+def halves(left, right):
+    image = Image.new("RGB", SIZE, COLOURS[right])
+    image.paste(COLOURS[left], (0, 0, SIZE[0] // 2, SIZE[1]))
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def visit(context, tmp_path):
+    (tmp_path / "halves.png").write_bytes(halves("green", "purple"))
+    for colour in ("green", "purple"):
+        Image.new("RGB", SIZE, COLOURS[colour]).save(tmp_path / f"{colour}.png")
+    with serving(tmp_path) as server, visiting(context, server) as visit:
+        yield visit
+
+
+def draw(visit, start, end):
+    """A frame over the picture, with the mouse; points in fractions of its sides."""
+    box = visit.page.locator(".canvas").bounding_box()
+    points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)]
+    visit.page.mouse.move(*points[0])
+    visit.page.mouse.down()
+    visit.page.mouse.move(*points[1])
+    visit.page.mouse.up()
+    visit.page.get_by_role("dialog", name="Search with a part").get_by_role("button", name="Search").click()
+
+
+@pytest.mark.parametrize(("end", "colour"), [((0.02, 0.98), "green"), ((0.98, 0.02), "purple")])
+def test_a_part_drawn_over_a_stored_image_is_searched_with_and_has_an_address(visit, end, colour):
+    visit.open("/?q=green")
+    visit.page.get_by_role("link", name="halves.png", exact=True).click()
+    visit.dialog.get_by_role("button", name="Part of it").click()
+    expect(visit.page.get_by_role("dialog", name="Search with a part").get_by_role("img")).to_be_visible()
+    draw(visit, (0.48 if colour == "green" else 0.52, 0.04 if colour == "green" else 0.96), end)
+    visit.expect_first(f"{colour}.png")
+    expect(visit.page).to_have_url(re.compile(r"\?like=[0-9a-f]{32}%40[0-9.%2C]+$"))
+    [sent] = visit.server.received
+    assert np.allclose(np.asarray(Image.open(io.BytesIO(sent))).mean(axis=(0, 1)), COLOURS[colour], atol=6)
+    visit.page.reload()
+    visit.expect_first(f"{colour}.png")
+    expect(visit.page.get_by_alt_text("Searching with a part of halves.png")).to_be_visible()
+
+
+def test_a_part_of_ones_own_image_is_moved_and_sized_by_keys(visit):
+    visit.open()
+    choose(visit, halves("green", "purple"))
+    visit.page.get_by_role("button", name="Search with a part of mine.png").click()
+    frame = visit.page.get_by_role("slider", name="Part")
+    expect(frame).to_be_focused()
+    for _ in range(30):
+        visit.page.keyboard.press("Shift+ArrowLeft")
+    for _ in range(40):
+        visit.page.keyboard.press("ArrowRight")
+    assert frame.get_attribute("aria-valuetext") == "5 % wide and 60 % high, from 95 % of the left and 20 % of the top"
+    visit.page.get_by_role("dialog", name="Search with a part").get_by_role("button", name="Search").click()
+    visit.expect_first("purple.png")
+    visit.page.go_back()
+    expect(visit.page.get_by_alt_text("Searching with mine.png")).to_be_visible()
+
+
+def test_leaving_the_dialog_changes_nothing(visit):
+    visit.open()
+    choose(visit, halves("green", "purple"))
+    expect(visit.hits.first).to_be_visible()
+    visit.page.get_by_role("button", name="Search with a part of mine.png").click()
+    visit.page.keyboard.press("Escape")
+    expect(visit.page.get_by_alt_text("Searching with mine.png")).to_be_visible()
+    assert len(visit.server.received) == 1

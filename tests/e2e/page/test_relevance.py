@@ -1,0 +1,52 @@
+"""Whether there is a match at all is said as it is."""
+
+import json
+
+from playwright.sync_api import expect
+
+
+def answered_with(visit, *relevances, confident):
+    """The service's answer to searches, with these probabilities of a match on its first hits, and the last on all others."""
+
+    def change(route):
+        response = route.fetch()
+        answer = response.json()
+        for at, hit in enumerate(answer["hits"]):
+            hit["relevance"] = relevances[min(at, len(relevances) - 1)]
+        route.fulfill(response=response, body=json.dumps(answer | {"confident": confident}))
+
+    visit.page.route("**/v1/search/text?*", change)
+
+
+def test_what_is_less_likely_is_folded_away_until_it_is_asked_for(visit):
+    answered_with(visit, 0.93, 0.81, 0.2, confident=True)
+    visit.open("/?q=red")
+    expect(visit.hits.nth(1)).to_be_visible()
+    expect(visit.hits.nth(0).locator(".score")).to_have_text("93 %")
+    expect(visit.hits.nth(2)).to_be_hidden()
+    visit.page.get_by_role("button", name="Less likely").click()
+    expect(visit.hits.nth(2)).to_be_visible()
+    visit.scroll_to_end()
+    expect(visit.hits).to_have_count(31)
+    visit.page.get_by_role("button", name="Less likely").click()
+    expect(visit.hits.nth(30)).to_be_hidden()
+    visit.page.keyboard.press("/")
+    visit.page.keyboard.press("ArrowDown")
+    visit.page.keyboard.press("End")
+    expect(visit.page.locator(".open").nth(1)).to_be_focused()
+
+
+def test_that_nothing_matches_is_said_and_the_closest_can_be_seen_all_the_same(visit):
+    answered_with(visit, 0.1, confident=False)
+    visit.open("/?q=red")
+    expect(visit.page.get_by_role("heading", name="Nothing matches this well")).to_be_visible()
+    expect(visit.hits.first).to_be_hidden()
+    visit.page.get_by_role("button", name="Less likely").click()
+    expect(visit.hits.first).to_be_visible()
+
+
+def test_without_a_calibration_nothing_is_folded(visit):
+    visit.open("/?q=red")
+    expect(visit.hits.nth(23)).to_be_visible()
+    expect(visit.page.get_by_role("button", name="Less likely")).to_have_count(0)
+    expect(visit.page.get_by_role("heading", name="Nothing matches this well")).to_be_hidden()
