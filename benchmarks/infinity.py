@@ -18,6 +18,8 @@ from monitoring.local.launcher import ServerProcess, answers, free_port
 
 PROGRAM = Path(__file__).parents[1] / ".cache" / "peers" / "infinity" / "bin" / "infinity_emb"
 NAME = "peer"
+PREFIX = "/v1"
+"""As OpenAI's API has it."""
 
 
 def is_installed() -> bool:
@@ -28,7 +30,8 @@ def is_installed() -> bool:
 def running_infinity(model: Path) -> Iterator[int]:
     """The port of a ready infinity with its own defaults, but without what its versions of the libraries no longer support."""
     port = free_port()
-    options = ["--device", "cpu", "--no-bettertransformer", "--no-vector-disk-cache", "--host", HOST, "--port", str(port)]
+    options = ["--device", "cpu", "--no-bettertransformer", "--no-vector-disk-cache", "--url-prefix", PREFIX]
+    options += ["--host", HOST, "--port", str(port)]
     command = [str(PROGRAM), "v2", "--model-id", str(model / MODULE), "--served-model-name", NAME, *options]
     inherited = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
     quiet = {"DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
@@ -38,11 +41,11 @@ def running_infinity(model: Path) -> Iterator[int]:
             yield port
 
 
-def requests(modality: Modality) -> Iterator[bytes]:
-    """Without end; images as data URIs, the only form it takes beside URLs."""
+def requests(modality: Modality, model: str = NAME) -> Iterator[bytes]:
+    """Without end, of one input each; images as data URIs, the only form it takes beside URLs. This service takes them, too."""
     if modality == "text":
         inputs = texts()
     else:
         inputs = [f"data:image/jpeg;base64,{base64.b64encode(data).decode()}" for data in photographs()]
-    bodies = [json.dumps({"model": NAME, "modality": modality, "input": [one]}).encode() for one in inputs]
-    return cycle([post("/embeddings", body, "application/json") for body in bodies])
+    bodies = [json.dumps({"model": model, "modality": modality, "input": [one]}).encode() for one in inputs]
+    return cycle([post(f"{PREFIX}/embeddings", body, "application/json") for body in bodies])

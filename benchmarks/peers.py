@@ -1,7 +1,8 @@
 """The same weights, JPEGs and texts through michaelfeil/infinity and through this service.
 
-Not the same work: infinity embeds, this service embeds, searches and describes the hits. Each runs as it comes: infinity
-computes in float32 on a CPU, this service in bfloat16 where the processor has it. The same clients ask both in turns.
+Over `/v1/embeddings` both do the same work, asked with the same requests. As searches, this service embeds, searches and describes
+the hits. Each runs as it comes: infinity computes in float32 on a CPU, this service in bfloat16 where the processor has it. The
+same clients ask both in turns.
 """
 
 import sys
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MODALITIES: tuple[Modality, ...] = ("image", "text")
-CLIENTS = (1, 8, 32)
+CLIENTS = {"search": (1, 8, 32), "embeddings": (1, 32)}
+"""By what this service is asked for; infinity is always asked for embeddings."""
 ROUNDS = 3
 RUN_S = 15.0
 WARM_UP_S = 3.0
@@ -29,6 +31,7 @@ WARM_UP_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Row:
+    asked: str
     query: Modality
     clients: int
     service_per_s: float
@@ -49,17 +52,32 @@ def main() -> int:
     machine = describe()
     model = random_clip(VIT_B_32)
     with service.running_service(model, **service.OPEN_DOOR) as server, infinity.running_infinity(model) as peer:
-        precision = server.json("/v1/model")["precision"]
-        rows = [measure(server.port, peer, modality, clients) for modality in MODALITIES for clients in CLIENTS]
+        served = server.json("/v1/model")
+        rows = [
+            measure(Pair(server.port, peer, served["name"]), asked, modality, clients)
+            for asked, numbers in CLIENTS.items()
+            for modality in MODALITIES
+            for clients in numbers
+        ]
+    precision = served["precision"]
     table(f"{VIT_B_32.name}: this service in {precision} against infinity 0.0.78 in fp32", rows)
-    panels = [partial(_draw, modality=modality, rows=rows) for modality in MODALITIES]
+    panels = [partial(_draw, asked=asked, modality=modality, rows=rows) for asked in CLIENTS for modality in MODALITIES]
     save("peers", machine, {"model": VIT_B_32.name, "precision": precision, "rows": rows}, panels)
     return 0
 
 
-def measure(service_port: int, infinity_port: int, modality: Modality, clients: int) -> Row:
-    ports = {"service": service_port, "infinity": infinity_port}
-    sent = {"service": service.requests(modality), "infinity": infinity.requests(modality)}
+@dataclass(frozen=True, slots=True)
+class Pair:
+    service_port: int
+    infinity_port: int
+    model: str
+    """As this service calls it."""
+
+
+def measure(pair: Pair, asked: str, modality: Modality, clients: int) -> Row:
+    ports = {"service": pair.service_port, "infinity": pair.infinity_port}
+    of_service = service.requests(modality) if asked == "search" else infinity.requests(modality, pair.model)
+    sent = {"service": of_service, "infinity": infinity.requests(modality)}
     runs: dict[str, list[Load]] = {side: [] for side in ports}
 
     def run(side: str) -> float:
@@ -74,6 +92,7 @@ def measure(service_port: int, infinity_port: int, modality: Modality, clients: 
     sides = alternate({side: partial(run, side) for side in ports}, ROUNDS)
     least, most = sides.ratio_range("service", "infinity")
     return Row(
+        asked=asked,
         query=modality,
         clients=clients,
         service_per_s=sides.median("service"),
@@ -88,10 +107,10 @@ def measure(service_port: int, infinity_port: int, modality: Modality, clients: 
     )
 
 
-def _draw(axis: "Axes", *, modality: Modality, rows: list[Row]) -> None:
-    mine = [row for row in rows if row.query == modality]
+def _draw(axis: "Axes", *, asked: str, modality: Modality, rows: list[Row]) -> None:
+    mine = [row for row in rows if (row.asked, row.query) == (asked, modality)]
     series = {"infinity": [row.infinity_per_s for row in mine], "this service": [row.service_per_s for row in mine]}
-    bars(axis, f"{modality} queries", "a second", [f"{row.clients} clients\n{row.ratio:.2f} times" for row in mine], series)
+    bars(axis, f"{asked}: {modality}", "a second", [f"{row.clients} clients\n{row.ratio:.2f} times" for row in mine], series)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,13 @@ people choose, and nobody guesses 256 bits. A fast hash is what allows every req
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Self
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from ml_api.access.scopes import Scope
 from ml_api.database import Database
@@ -103,6 +104,17 @@ def revoke(database: Database, key_id: str, *, now: float) -> ApiKey:
         for open_one in session.scalars(select(SessionRow).where(SessionRow.key == key_id)):
             session.delete(open_one)
     return ApiKey.of(row)
+
+
+@contextmanager
+def lent(database: Database, name: str, scopes: Iterable[Scope], *, now: float, for_s: float) -> Iterator[str]:
+    """A key for the length of a context, of which nothing is left after it. Raises as `create` does."""
+    key, secret = create(database, name, scopes, now=now, expires_at=now + for_s)
+    try:
+        yield secret
+    finally:
+        with database.write() as session:
+            session.execute(delete(ApiKeyRow).where(ApiKeyRow.id == key.id))
 
 
 def day_of(time_s: float) -> str:

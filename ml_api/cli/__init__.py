@@ -25,6 +25,9 @@ PRIVATE = 0o077
 COMMANDS: dict[str, Literal["serve", "sync"]] = {"serve": "serve", "sync": "sync", "extract": "sync"}
 """Which conditions of settings apply; those of others show when they open the store."""
 
+FOR_PROGRAMS = frozenset({"keys", "search"})
+"""Commands whose output is a key, or hits, and nothing else."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -68,8 +71,7 @@ def _tell(problems: Iterable[str], given: dict[str, Given]) -> None:
 def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit:
     command = COMMANDS.get(options.command)
     settings = load_settings(options=given, env_file=ENV_FILE, command=command, problems=problems)
-    # The output of `keys` is a key.
-    logs.configure(settings.log_level, settings.environment, sys.stderr if options.command == "keys" else None)
+    logs.configure(settings.log_level, settings.environment, sys.stderr if options.command in FOR_PROGRAMS else None)
     configure_libraries(os.environ, usable())
     if options.command != "triton-repository":
         os.umask(PRIVATE)
@@ -86,7 +88,7 @@ def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit
             from ml_api.cli.keys import keys
 
             return keys(settings, options)
-        case "evaluate" | "duplicates":
+        case "evaluate" | "duplicates" | "search":
             return _look_at(settings, options)
     return _write_triton_repository(settings, options.dir.expanduser())
 
@@ -130,6 +132,10 @@ def _transfer(settings: Settings, options: Options) -> Exit:
 
 def _look_at(settings: Settings, options: Options) -> Exit:
     """What is indexed."""
+    if options.command == "search":
+        from ml_api.cli.search import search
+
+        return search(settings, options)
     if options.command == "evaluate":
         from ml_api.cli.evaluate import evaluate_recall
 

@@ -30,6 +30,7 @@ ARGUMENTS = {
     "import": " FILE",
     "evaluate": " recall",
     "keys": " create NAME | list | revoke ID",
+    "search": " [TEXT] [--image FILE]",
 }
 """What a command takes beside options, for its usage."""
 
@@ -64,6 +65,7 @@ class Number:
 
 QUERIES = Number("queries", 2, 10_000, 100, "stored images to search for, drawn at random")
 NEIGHBOURS = Number("k", 1, 1000, 10, "how many of the nearest are compared")
+HITS = Number("limit", 1, 100, 10, "how many images to find")
 THRESHOLDS = (
     Number("near-bits", 0, 63, 8, "near: most bits, of 63, in which the perceptual hashes differ"),
     Number("near-similarity", -1, 1, 0.55, "near: least cosine of the embeddings; depends on the model"),
@@ -77,7 +79,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Options, dict[str, Given], l
     parser = _parser()
     arguments = sys.argv[1:] if arguments is None else arguments
     options, unknown = parser.parse_known_args(arguments)
-    if getattr(options, "json", False) and not options.dry_run:
+    if options.command == "sync" and options.json and not options.dry_run:
         parser.error("--json is for --dry-run; --report FILE writes what a sync did as JSON")
     given = {
         field: Given(option_name(field), str(value)) for field, value in vars(options).items() if field in Settings.model_fields
@@ -87,6 +89,8 @@ def parse(arguments: Sequence[str] | None) -> tuple[Options, dict[str, Given], l
         folder = next((word for word in unknown if not word.startswith("-")), None)
     if folder is not None:
         given["corpus"] = Given("DIR", folder)
+    if options.command == "search" and not (options.text or options.image):
+        parser.error("search: say what the images should show, or name an --image that they should look like")
     if unknown and options.command in TABLES:
         parser.error(f"{options.command} takes no {unknown[0]}")
     return options, given, _problems(unknown)
@@ -164,6 +168,9 @@ def _parser() -> argparse.ArgumentParser:
     instead.add_argument("--no-switch", action="store_true", help="embed and compare only")
     instead.add_argument("--rollback", action="store_true", help="use the model again that was in use before")
     instead.add_argument("--drop-old", action="store_true", help="remove the vectors of all models that are not in use")
+    _options_of_search(
+        command("search", "find images by a text, by an image, or by both; through a running service if there is one")
+    )
     duplicates = command("duplicates", "list images that are indexed more than once")
     duplicates.add_argument("--json", action="store_true", help="one JSON object a group and line")
     for threshold in THRESHOLDS:
@@ -178,6 +185,16 @@ def _parser() -> argparse.ArgumentParser:
     for table in TABLES:
         commands.add_parser(table, help=f"list all {table.replace('-', ' ')} as a Markdown table")
     return parser
+
+
+def _options_of_search(search: argparse.ArgumentParser) -> None:
+    search.add_argument("text", metavar="TEXT", nargs="?", help="what the images should show")
+    search.add_argument("--image", type=Path, metavar="FILE", help="an image that they should look like")
+    search.add_argument("--limit", metavar="N", type=HITS, default=HITS.default, help=HITS.help)
+    shown = search.add_mutually_exclusive_group()
+    shown.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    shown.add_argument("--html", type=Path, metavar="FILE", help="write the pictures as a page, which holds all it shows")
+    shown.add_argument("--open", action="store_true", help="show that page in the browser")
 
 
 def _settings_parser() -> argparse.ArgumentParser:

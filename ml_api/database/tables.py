@@ -37,6 +37,8 @@ class OwnerRow(Table):
     """Id of the model that its syncs embed with; empty if it takes no jobs of others."""
     beat: Mapped[int] = mapped_column(default=0)
     """Counted up every few seconds. Whether it changes tells whether the process lives: no clock is compared with another's."""
+    address: Mapped[str] = mapped_column(default="", server_default="")
+    """URL at which it answers the API; empty if it does not."""
 
 
 class JobRow(Table):

@@ -31,11 +31,13 @@ _log = logging.getLogger(__name__)
 class Presence:
     """This process's row, from now until it is closed; the database may be away meanwhile."""
 
-    def __init__(self, database: Database, target: str, corpus: str, *, model: str = "", every_s: float = BEAT_S) -> None:
-        """With a `model`, syncs of `corpus` into `target` may be handed to this process."""
+    def __init__(  # noqa: PLR0913 - the columns of its row
+        self, database: Database, target: str, corpus: str, *, model: str = "", address: str = "", every_s: float = BEAT_S
+    ) -> None:
+        """With a `model`, syncs of `corpus` into `target` may be handed to this process; at `address` it answers the API."""
         self.name = f"{_this_process()}/{secrets.token_hex(4)}"
         self._database = database
-        self._row = {"target": target, "corpus": corpus, "model": model}
+        self._row = {"target": target, "corpus": corpus, "model": model, "address": address}
         self._beats = 0
         self._is_silent = False
         self._beat()  # before anybody looks for it
@@ -110,6 +112,11 @@ class Watch:
             since = now
         self._seen[name] = beat, since, now
         return now - since >= self._silence_s
+
+
+def is_of_this_machine(name: str) -> bool:
+    """Whether that process certainly is, so that it can be asked at a loopback address."""
+    return bool(_space()) and name.partition("/")[0] == _space()
 
 
 def _this_process() -> str:

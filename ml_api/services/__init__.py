@@ -7,11 +7,13 @@ from ml_api.services.encoder import write_triton_repository
 from ml_api.services.engine import Engine
 from ml_api.services.indexer import open_indexer, preview_sync, target_of
 from ml_api.services.parts import corpus_of, database_of
+from ml_api.services.searching import Searching, open_searching
 from ml_api.services.service import Services, StoreFacts, build_services
 from ml_api.services.transfers import open_export, open_extraction, open_import, open_store
 
 __all__ = [
     "Engine",
+    "Searching",
     "Services",
     "StoreFacts",
     "build_services",
@@ -21,6 +23,7 @@ __all__ = [
     "open_extraction",
     "open_import",
     "open_indexer",
+    "open_searching",
     "open_store",
     "preview_sync",
     "target_of",

@@ -117,7 +117,7 @@ def build_services(settings: Settings) -> Services:
         undo.callback(store.close)
         # Early: who asks for a sync while the model is loaded waits for this process.
         presence = background.enter_context(
-            closing(Presence(database, target_of(settings), corpus.location, model=pretrained.model_id))
+            closing(Presence(database, target_of(settings), corpus.location, model=pretrained.model_id, address=settings.address))
         )
         preprocessor, embedder = warm_model(settings, pretrained, metrics)
         undo.callback(embedder.close)

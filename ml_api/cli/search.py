@@ -1,0 +1,249 @@
+"""The command `search`: finds images from the command line, through a running service of the collection, or without one by itself.
+
+A service is found by its row in the database, and asked over HTTP, as an embedded store has one owner. Where it asks for API keys,
+the command lends itself one: who may write the database may make keys.
+"""
+
+import base64
+import html
+import json
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import webbrowser
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+
+from ml_api.access.keys import lent
+from ml_api.access.scopes import Scope
+from ml_api.addresses import is_loopback
+from ml_api.cli.exits import Exit
+from ml_api.cli.parsing import Options
+from ml_api.corpus.thumbnails import EDGE_PX
+from ml_api.database import Database
+from ml_api.deadline import Deadline
+from ml_api.errors import InvalidInput, MlApiError, Unavailable
+from ml_api.images import THUMBNAIL_MEDIA_TYPE
+from ml_api.indexing.presence import Watch, is_of_this_machine
+from ml_api.search import ImageTerm, Query, Term, TextTerm, Weighted
+from ml_api.services import Searching, corpus_of, database_of, open_searching, target_of
+from ml_api.settings import Settings
+from ml_api.vectors.base import SearchOptions
+
+START_S: Final = 120.0
+"""How long a service that is starting is waited for."""
+LOOK_EVERY_S: Final = 0.2
+ANSWER_S: Final = 60.0
+KEY_S: Final = 3600.0
+
+
+Hit = Mapping[str, Any]
+"""As in the API's answers, and `path`: of the file, or its URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    text: str | None
+    image: bytes | None
+    limit: int
+
+
+class Finder(Protocol):
+    def find(self, wanted: Wanted) -> list[dict[str, Any]]:
+        """Raises MlApiError."""
+        ...
+
+    def thumbnail(self, hit: Hit) -> bytes:
+        """Raises MlApiError."""
+        ...
+
+
+def search(settings: Settings, options: Options) -> Exit:
+    """Raises ConfigError, InvalidInput, Unavailable, OSError."""
+    image = options.image.expanduser().read_bytes() if options.image else None
+    wanted = Wanted(options.text, image, options.limit)
+    location = corpus_of(settings).location.rstrip("/")
+    with _finder(settings) as finder:
+        hits = [hit | {"path": f"{location}/{hit['key']}"} for hit in finder.find(wanted)]
+        if options.html or options.open:
+            _write_page(options.html, _page(options.text or options.image.name, hits, finder))
+        elif options.json:
+            print(json.dumps({"hits": hits}, ensure_ascii=False))  # noqa: T201 - the output of the command
+        else:
+            print("\n".join(_table(hits)))  # noqa: T201 - the output of the command
+    if not hits:
+        print("nothing is indexed yet: run `sync` with the same settings", file=sys.stderr)  # noqa: T201 - for a person
+    return Exit.DONE
+
+
+@contextmanager
+def _finder(settings: Settings) -> Iterator[Finder]:
+    with ExitStack() as opened:
+        database = opened.enter_context(closing(database_of(settings)))
+        if address := _address(database, target_of(settings)):
+            yield _Service(address, database, opened)
+            return
+        yield _Itself(opened.enter_context(open_searching(settings)))
+
+
+def _address(database: Database, target: str) -> str:
+    """Of a service of this collection that can be reached from here; empty if there is none."""
+    for taker in Watch(database).takers(target):
+        host = urlsplit(taker.address).hostname
+        if host and (is_of_this_machine(taker.name) or not is_loopback(host)):
+            return taker.address
+    return ""
+
+
+class _Service:
+    """A running service, over HTTP and past every proxy, as it is near."""
+
+    def __init__(self, address: str, database: Database, opened: ExitStack) -> None:
+        self._address = address
+        self._database = database
+        self._opened = opened
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self._key = ""
+
+    def find(self, wanted: Wanted) -> list[dict[str, Any]]:
+        image = None if wanted.image is None else base64.b64encode(wanted.image).decode()
+        if image is None:
+            answer = self._ask("/v1/search/text", {"q": wanted.text, "limit": wanted.limit})
+        elif wanted.text is None:
+            answer = self._ask(f"/v1/search/image?limit={wanted.limit}", {"image": image})
+        else:
+            answer = self._ask("/v1/search", {"query": [{"text": wanted.text}, {"image": image}], "limit": wanted.limit})
+        hits: list[dict[str, Any]] = json.loads(answer)["hits"]
+        return hits
+
+    def thumbnail(self, hit: Hit) -> bytes:
+        return self._ask(f"/v1/images/{hit['id']}/thumbnail")
+
+    def _ask(self, path: str, body: Mapping[str, Any] | None = None) -> bytes:
+        """Once more with a key if one is asked for, and again while the service starts. Raises Unavailable, InvalidInput."""
+        until = time.monotonic() + START_S
+        while True:
+            try:
+                return self._asked_once(path, body)
+            except urllib.error.HTTPError as exc:
+                if exc.code != 401 or self._key:
+                    raise _error(exc) from exc
+                self._key = self._opened.enter_context(
+                    lent(self._database, "search command", [Scope.SEARCH], now=time.time(), for_s=KEY_S)
+                )
+            except OSError as exc:  # URLError, too
+                reason = getattr(exc, "reason", exc)
+                if not isinstance(reason, ConnectionRefusedError) or time.monotonic() >= until:
+                    raise Unavailable(f"the service at {self._address} cannot be asked: {reason}") from exc
+                time.sleep(LOOK_EVERY_S)
+
+    def _asked_once(self, path: str, body: Mapping[str, Any] | None) -> bytes:
+        headers = {"Content-Type": "application/json"} | ({"X-API-Key": self._key} if self._key else {})
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self._address + path, data, headers)  # noqa: S310 - of the row of a service of ours
+        with self._opener.open(request, timeout=ANSWER_S) as answer:
+            answered: bytes = answer.read()
+            return answered
+
+
+def _error(exc: urllib.error.HTTPError) -> MlApiError:
+    try:
+        detail = str(json.loads(exc.read())["detail"])
+    except (ValueError, KeyError, TypeError):
+        detail = f"the service answered {exc.code}"
+    return InvalidInput(detail) if exc.code < 500 else Unavailable(detail)
+
+
+class _Itself:
+    """The searcher in this process."""
+
+    def __init__(self, parts: Searching) -> None:
+        self._parts = parts
+
+    def find(self, wanted: Wanted) -> list[dict[str, Any]]:
+        parts, deadline = self._parts, Deadline.within(ANSWER_S)
+        terms: list[Term] = [] if wanted.text is None else [TextTerm(wanted.text)]
+        if wanted.image is not None:
+            terms.append(ImageTerm(parts.decoder.decode(wanted.image, parts.preprocessor.fit, deadline).pixels))
+        query = Query(tuple(Weighted(term) for term in terms), SearchOptions(wanted.limit))
+        return [
+            {
+                "id": hit.record.id,
+                "key": hit.record.key,
+                "width": hit.record.width,
+                "height": hit.record.height,
+                "metadata": dict(hit.record.metadata),
+                "score": round(hit.score, 6),
+            }
+            for hit in parts.searcher.search(query, deadline).hits
+        ]
+
+    def thumbnail(self, hit: Hit) -> bytes:
+        deadline = Deadline.within(ANSWER_S)
+        data = self._parts.corpus.read(hit["key"], self._parts.decoder.limits.max_bytes, deadline)
+        return self._parts.decoder.thumbnail(data, EDGE_PX, deadline)
+
+
+def _table(hits: Sequence[Hit]) -> Iterator[str]:
+    yield f"{'score':>7}  {'pixels':>11}  path"
+    for hit in hits:
+        pixels = f"{hit['width']} x {hit['height']}"
+        yield f"{hit['score']:7.4f}  {pixels:>11}  {_on_one_line(hit['path'])}"
+
+
+def _on_one_line(text: str) -> str:
+    """Without characters that would do something to a terminal."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def _write_page(file: Path | None, page: str) -> None:
+    """To that file, or to one of its own that the browser shows."""
+    if file is not None:
+        file.expanduser().write_text(page, encoding="utf-8")
+        return
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="ml-api-search-", suffix=".html", delete=False) as written:
+        written.write(page)
+    print(written.name)  # noqa: T201 - the output of the command
+    webbrowser.open(Path(written.name).as_uri())
+
+
+def _page(asked: str, hits: Sequence[Hit], finder: Finder) -> str:
+    """A contact sheet that loads nothing: its pictures are in it."""
+    figures = "\n".join(_figure(hit, finder) for hit in hits)
+    return PAGE.format(title=html.escape(asked), count=len(hits), figures=figures)
+
+
+def _figure(hit: Hit, finder: Finder) -> str:
+    path, caption = html.escape(hit["path"]), html.escape(str(hit["metadata"].get("caption", "")))
+    try:
+        source = f"data:{THUMBNAIL_MEDIA_TYPE};base64,{base64.b64encode(finder.thumbnail(hit)).decode()}"
+        picture = f'<img src="{source}" alt="{caption or html.escape(hit["key"])}">'
+    except MlApiError as exc:  # the file is gone, or damaged by now
+        picture = f"<p>{html.escape(exc.detail)}</p>"
+    return f"<figure>{picture}<figcaption><b>{hit['score']:.4f}</b> {path}<br>{caption}</figcaption></figure>"
+
+
+PAGE: Final = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; font: 14px system-ui, sans-serif }}
+main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); gap: 16px }}
+figure {{ margin: 0 }}
+img {{ width: 100%; height: 220px; object-fit: contain }}
+figcaption {{ overflow-wrap: anywhere }}
+</style>
+<h1>{title}</h1>
+<p>{count} images</p>
+<main>
+{figures}
+</main>
+</html>
+"""

@@ -1,0 +1,36 @@
+"""The command `search`, beside a running service and without one."""
+
+import json
+
+from tests.e2e.server_process import Server, run
+
+
+def found(*arguments, **settings):
+    result = run("search", *arguments, "--json", **settings)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)["hits"]
+
+
+def test_a_running_service_is_asked_wherever_it_listens(server, demo_corpus):
+    """The ports are not among the settings: the service has written down where it answers."""
+    hits = found("a red car", "--limit", "5", **server.settings)
+    asked = server.json("/v1/search/text?q=a+red+car&limit=5")["hits"]
+    assert [hit["id"] for hit in hits] == [hit["id"] for hit in asked]
+    assert all(hit["path"] == f"{demo_corpus}/{hit['key']}" for hit in hits)
+
+
+def test_without_a_service_it_searches_by_itself(demo_corpus, tmp_path):
+    few = tmp_path / "few"
+    few.mkdir()
+    for number, picture in enumerate(sorted(demo_corpus.rglob("*.jpg"))[::20]):
+        (few / f"{number}.jpg").write_bytes(picture.read_bytes())
+    server = Server(tmp_path / "data", few)
+    (tmp_path / "data").mkdir()
+    server.sync()
+    image = few / "0.jpg"
+    page = tmp_path / "found.html"
+    result = run("search", "--image", image, "--html", page, **server.settings)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == ""
+    assert page.read_text().count("data:image/webp") == len(list(few.iterdir()))
+    assert page.read_text().find(str(image)) < page.read_text().find(str(few / "1.jpg"))

@@ -1,0 +1,144 @@
+"""The command `search`: which service it asks, how it asks, and what it shows."""
+
+import json
+
+import pytest
+from werkzeug import Response
+
+from ml_api.access import Access
+from ml_api.access.keys import every_key
+from ml_api.cli.parsing import parse
+from ml_api.cli.search import _finder, search
+from ml_api.database import Database
+from ml_api.database.tables import OwnerRow
+from ml_api.errors import ConfigError, InvalidInput, Unavailable
+from ml_api.indexing.presence import _space
+from ml_api.services import target_of
+from ml_api.settings import load_settings
+
+ID = "0" * 32
+HIT = {"id": ID, "key": "dogs/rex <1>.jpg", "score": 0.31, "width": 640, "height": 480, "metadata": {"caption": "<b>rex</b>"}}
+
+
+@pytest.fixture
+def settings(tmp_path):
+    (tmp_path / "photos").mkdir()
+    return load_settings({"ML_API_CORPUS": str(tmp_path / "photos"), "ML_API_DATA_DIR": str(tmp_path / "data")})
+
+
+@pytest.fixture
+def service(settings, httpserver):
+    """The row of a service of this machine, whose answers the test writes."""
+    settings.data_dir.mkdir()
+    database = Database.open(settings.database_address)
+    with database.write() as session:
+        address = httpserver.url_for("").rstrip("/")
+        session.add(OwnerRow(name=f"{_space()}/none", target=target_of(settings), corpus="/x", model="m@1", address=address))
+    httpserver.expect_request(f"/v1/images/{ID}/thumbnail").respond_with_data(b"RIFF", content_type="image/webp")
+    yield httpserver
+    database.close()
+
+
+def run(settings, *arguments):
+    options, _given, problems = parse(["search", *map(str, arguments)])
+    assert problems == []
+    return search(settings, options)
+
+
+def test_a_table_has_the_paths_of_what_a_service_found(settings, service, capsys):
+    service.expect_request("/v1/search/text", method="POST", json={"q": "a dog", "limit": 3}).respond_with_json({"hits": [HIT]})
+    assert run(settings, "a dog", "--limit", "3") == 0
+    heading, row = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["score", "pixels", "path"]
+    assert row.split(maxsplit=4) == ["0.3100", "640", "x", "480", f"{settings.corpus}/dogs/rex <1>.jpg"]
+
+
+def test_json_is_all_that_is_written(settings, service, capsys):
+    service.expect_request("/v1/search/text").respond_with_json({"hits": [HIT]})
+    run(settings, "a dog", "--json")
+    assert json.loads(capsys.readouterr().out) == {"hits": [HIT | {"path": f"{settings.corpus}/{HIT['key']}"}]}
+
+
+def test_an_image_is_sent_alone_or_with_a_text(settings, service, tmp_path, capsys):
+    (tmp_path / "mine.png").write_bytes(b"picture")
+    encoded = "cGljdHVyZQ=="
+    service.expect_request("/v1/search/image", query_string="limit=10", json={"image": encoded}).respond_with_json({"hits": []})
+    both = {"query": [{"text": "red"}, {"image": encoded}], "limit": 10}
+    service.expect_request("/v1/search", json=both).respond_with_json({"hits": [HIT]})
+    run(settings, "--image", tmp_path / "mine.png")
+    assert "nothing is indexed yet" in capsys.readouterr().err
+    run(settings, "red", "--image", tmp_path / "mine.png")
+    assert "rex" in capsys.readouterr().out
+
+
+def test_a_page_holds_its_pictures_and_metadata_stay_text(settings, service, tmp_path):
+    service.expect_request("/v1/search/text").respond_with_json({"hits": [HIT]})
+    run(settings, "<script>", "--html", tmp_path / "found.html")
+    page = (tmp_path / "found.html").read_text()
+    assert "data:image/webp;base64,UklGRg==" in page
+    assert "&lt;b&gt;rex&lt;/b&gt;" in page
+    assert "<b>rex" not in page
+    assert "<script>" not in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_a_picture_that_is_gone_is_told_in_its_place(settings, httpserver, service, tmp_path):
+    gone = HIT | {"id": "1" * 32}
+    service.expect_request("/v1/search/text").respond_with_json({"hits": [HIT, gone]})
+    service.expect_request(f"/v1/images/{gone['id']}/thumbnail").respond_with_json({"detail": "it is gone"}, 404)
+    run(settings, "dog", "--html", tmp_path / "found.html")
+    assert "it is gone" in (tmp_path / "found.html").read_text()
+
+
+def test_a_service_that_asks_for_keys_is_given_one_of_which_nothing_is_left(settings, service, capsys):
+    database = Database.open(settings.database_address)
+
+    def answer(request):
+        key = request.headers.get("X-API-Key")
+        if not key:
+            return Response(json.dumps({"detail": "a key is asked for"}), 401)
+        assert Access(database).key_of(key).scopes == {"search"}
+        return Response(json.dumps({"hits": [HIT]}))
+
+    service.expect_request("/v1/search/text").respond_with_handler(answer)
+    run(settings, "a dog")
+    assert "rex" in capsys.readouterr().out
+    assert every_key(database) == []
+    database.close()
+
+
+@pytest.mark.parametrize(("status", "error"), [(400, InvalidInput), (422, InvalidInput), (503, Unavailable)])
+def test_what_the_service_says_is_handed_on(settings, service, status, error):
+    service.expect_request("/v1/search/text").respond_with_json({"detail": "because"}, status)
+    with pytest.raises(error, match="because"):
+        run(settings, "a dog")
+
+
+def test_a_service_of_another_machine_is_not_asked_at_this_one_s_loopback(settings):
+    settings.data_dir.mkdir()
+    database = Database.open(settings.database_address)
+    with database.write() as session:
+        row = {"target": target_of(settings), "corpus": "/x", "model": "m@1", "address": "http://127.0.0.1:9"}
+        session.add(OwnerRow(name="other-boot/1/2", **row))
+    database.close()
+    with pytest.raises(ConfigError, match="ML_API_MODEL"), _finder(settings.model_copy(update={"model": "/no"})):
+        pytest.fail("a model that is not there was loaded")
+
+
+def test_control_characters_in_a_key_do_nothing_to_a_terminal(settings, service, capsys):
+    service.expect_request("/v1/search/text").respond_with_json({"hits": [HIT | {"key": "a\x1b[31m\nb é.jpg"}]})
+    run(settings, "a dog")
+    assert capsys.readouterr().out.splitlines()[1].endswith("/a\\x1b[31m\\nb é.jpg")
+
+
+@pytest.mark.parametrize("arguments", [[], [""], ["a", "--json", "--open"], ["a", "--limit", "0"], ["a", "--limit", "101"]])
+def test_a_search_for_nothing_and_other_mistakes_are_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as refused:
+        parse(["search", *arguments])
+    assert refused.value.code == 2
+
+
+def test_json_of_duplicates_is_no_option_of_syncs():
+    """`duplicates --json` ended with a traceback."""
+    options, _given, problems = parse(["duplicates", "--json"])
+    assert (options.json, problems) == (True, [])
