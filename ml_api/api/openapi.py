@@ -160,7 +160,7 @@ def register(app: Flask, example_id: str | None, timeout_s: float, *, asks_for_k
         "static_url_path": "/apidocs/assets",
     }
     parameters = {"image_id": _image_id(example_id), "request_timeout": _timeout(timeout_s)}
-    components = {"schemas": _schemas(), "parameters": parameters, "securitySchemes": SECURITY_SCHEMES}
+    components = {"schemas": component_schemas(), "parameters": parameters, "securitySchemes": SECURITY_SCHEMES}
     security: list[JsonObject] = [{name: []} for name in SECURITY_SCHEMES]
     template = {
         "info": _info(),
@@ -208,7 +208,8 @@ def _timeout(most_s: float) -> JsonObject:
     }
 
 
-def _schemas() -> JsonObject:
+def component_schemas() -> JsonObject:
+    """The models of requests and answers as JSON schemas, by name."""
     described: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in schemas.REQUESTS]
     described += [(model, "serialization") for model in schemas.ANSWERS]
     _, definitions = models_json_schema(described, ref_template=REF)

@@ -117,7 +117,15 @@ def build_services(settings: Settings) -> Services:
         undo.callback(store.close)
         # Early: who asks for a sync while the model is loaded waits for this process.
         presence = background.enter_context(
-            closing(Presence(database, target_of(settings), corpus.location, model=pretrained.model_id, address=settings.address))
+            closing(
+                Presence(
+                    database,
+                    target_of(settings),
+                    corpus.location,
+                    model=pretrained.model_id,
+                    address=_address(settings.host, settings.port),
+                )
+            )
         )
         preprocessor, embedder = warm_model(settings, pretrained, metrics)
         undo.callback(embedder.close)
@@ -176,6 +184,12 @@ def _open_store(shared: Shared, milvus: "MilvusStore") -> tuple[Settings, "Pretr
     if current.setting != model_setting(settings) and current.model_id == pretrained.model_id:
         generations.note_setting(current, model_setting(settings))
     return settings, pretrained, store
+
+
+def _address(host: str, port: int) -> str:
+    """URL at which the service answers, on its own machine at least."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not listened on
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _access(settings: Settings, database: Database, background: ExitStack) -> Access | None:

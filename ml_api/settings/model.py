@@ -223,12 +223,6 @@ class Settings(BaseModel):
     ] = "unknown"
 
     @property
-    def address(self) -> str:
-        """URL at which a service with these settings answers, on its own machine at least."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not listened on
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
-
-    @property
     def store_uri(self) -> str:
         """A Milvus server's address, or the absolute path of the embedded store."""
         return self.milvus_uri or str(self.data_dir / "milvus.db")

@@ -147,7 +147,7 @@ def test_a_data_uri_is_a_text_like_any_other_unless_it_is_said_to_be_an_image(cl
         ({"input": ["red", "  "]}, "input[1]: "),
         ({"input": 3}, "input: "),
         ({"input": None}, "input: "),
-        ({"input": ["red", None]}, "input.1: must be a text"),
+        ({"input": ["red", None]}, "input[1]: must be a text"),
         ({"input": {"text": "red"}}, "input: "),
         ({"input": [1, 2, 3]}, "token ids are those of another model"),
         ({"input": [[1, 2], [3]]}, "token ids are those of another model"),

@@ -26,7 +26,7 @@ def test_what_tests_and_benchmarks_import_is_required(tmp_path):
         *("--requirements-files", "requirements-dev.txt,requirements-bench.txt", "--ignore", "DEP002"),
         *(
             word
-            for name in ("ml_api", "demo", "grafana", "monitoring", "tests", "benchmarks")
+            for name in ("ml_api", "ml_api_client", "scripts", "demo", "grafana", "monitoring", "tests", "benchmarks")
             for word in ("--known-first-party", name)
         ),
         *("--per-rule-ignores", "DEP001=triton_python_backend_utils|image_search"),

@@ -1,0 +1,23 @@
+"""A typed client of the semantic image search service: `Client` for threads, `AsyncClient` for asyncio and trio."""
+
+from ml_api_client.client import AsyncClient, Client, Uploaded
+from ml_api_client.errors import AccessDenied, ApiError, ClientError, InvalidRequest, NotFound, Unavailable, Unreachable
+from ml_api_client.operations import Call, Query, Term
+from ml_api_client.retrying import Retries
+
+__all__ = [
+    "AccessDenied",
+    "ApiError",
+    "AsyncClient",
+    "Call",
+    "Client",
+    "ClientError",
+    "InvalidRequest",
+    "NotFound",
+    "Query",
+    "Retries",
+    "Term",
+    "Unavailable",
+    "Unreachable",
+    "Uploaded",
+]

@@ -1,0 +1,374 @@
+"""What the service answers. Written by scripts/client_models.py from the models of the API; not to be edited.
+
+Fields that a newer service adds are ignored.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class Links(Model):
+    self_: str = Field(..., alias="self")
+    """The image's record."""
+    content: str
+    """The original file."""
+    thumbnail: str
+    """A small preview."""
+    similar: str
+    """More like this one."""
+
+
+class HitAnswer(Model):
+    id: str
+    """Stable id, derived from the key."""
+    key: str
+    """Path of the file below the corpus root."""
+    width: int
+    """Pixels, as displayed."""
+    height: int
+    """Pixels, as displayed."""
+    metadata: dict[str, Any]
+    """Facts that came with the corpus."""
+    links: Links
+    score: float
+    """Similarity in the collection's metric; higher is closer."""
+    shares: list[float] | None = None
+    """With `explain`: how much each term of the query adds to the cosine similarity, which is the score itself unless the
+    metric is L2; in the order of the terms.
+    """
+
+
+class Timings(Model):
+    """Milliseconds per stage; a stage that the request did not pass through took 0."""
+
+    fetch: float = 0
+    decode: float = 0
+    prepare: float = 0
+    queue: float = 0
+    embed: float = 0
+    search: float = 0
+    total: float = 0
+
+
+class SearchAnswer(Model):
+    query_id: str
+    """Id of this request, as in the X-Request-ID header and in the logs."""
+    model: str
+    """Name of the model whose vectors were searched, as in `/v1/model`."""
+    truncated: bool
+    """Whether a text was longer than the model reads."""
+    next: int | None
+    """`offset` of the next page; null on the last one."""
+    hits: list[HitAnswer]
+    timings_ms: Timings
+
+
+class FoundAnswer(Model):
+    """What a query found, alone or among others."""
+
+    truncated: bool
+    """Whether a text was longer than the model reads."""
+    next: int | None
+    """`offset` of the next page; null on the last one."""
+    hits: list[HitAnswer]
+
+
+class Problem(Model):
+    """An error, after RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    """What was wrong, and what would be right."""
+    code: str
+    """Stable slug to switch on."""
+    request_id: str
+
+
+class BatchResult(Model):
+    status: int
+    """The status that this query alone would have been answered with."""
+    found: FoundAnswer | None
+    problem: Problem | None
+
+
+class BatchAnswer(Model):
+    query_id: str
+    """Id of this request, as in the X-Request-ID header and in the logs."""
+    model: str
+    """Name of the model whose vectors were searched, as in `/v1/model`."""
+    results: list[BatchResult]
+    """One for each query, in their order."""
+    timings_ms: Timings
+
+
+class StoredImage(Model):
+    id: str
+    """Stable id, derived from the key."""
+    key: str
+    """Path of the file below the corpus root."""
+    width: int
+    """Pixels, as displayed."""
+    height: int
+    """Pixels, as displayed."""
+    metadata: dict[str, Any]
+    """Facts that came with the corpus."""
+    links: Links
+    digest: str
+    """sha256 of the file's bytes when it was indexed."""
+    indexed_at: str
+
+
+class ListAnswer(Model):
+    images: list[StoredImage]
+    """In the order of ids. With `prefix` there may be fewer than `limit`, or none."""
+    next: str | None
+    """`cursor` of the next page; null on the last one."""
+
+
+class DuplicateAnswer(Model):
+    id: str
+    """Stable id, derived from the key."""
+    key: str
+    """Path of the file below the corpus root."""
+    width: int
+    """Pixels, as displayed."""
+    height: int
+    """Pixels, as displayed."""
+    metadata: dict[str, Any]
+    """Facts that came with the corpus."""
+    links: Links
+    digest: str
+    """sha256 of the file's bytes when it was indexed."""
+    indexed_at: str
+    similarity: float
+    """Cosine of the two embeddings, 1 at most."""
+    bits: int | None
+    """Bits, of 63, in which the perceptual hashes differ; null if one of the two is not known."""
+    turn: str | None
+    """How the group's image has to be turned to look like this one."""
+
+
+class DuplicateGroup(Model):
+    kind: str
+    """`exact`: the same bytes. `near`: the same picture, by perceptual hash and embedding together. `similar`: alike by the
+    embedding alone.
+    """
+    image: StoredImage
+    duplicates: list[DuplicateAnswer]
+    more: bool
+    """Whether there are more than are listed."""
+
+
+class DuplicatesAnswer(Model):
+    groups: list[DuplicateGroup]
+    compared: int
+    """How many images were compared."""
+    without_hash: int
+    """How many of them have no perceptual hash yet, so that no near duplicate of theirs is found."""
+    next: str | None
+    """`cursor` of the next page; null on the last one."""
+
+
+class ModelAnswer(Model):
+    name: str
+    revision: str
+    dim: int
+    device: str
+    precision: str
+    text_model: str | None
+    """Name and revision of the model that embeds texts, if that is another one."""
+
+
+class StatsAnswer(Model):
+    images: int
+    """How many images can be found."""
+    collection: str
+    backend: str
+    metric: str
+
+
+class SyncAnswer(Model):
+    """The report of a sync, as far as it came."""
+
+    summary: str
+    """In words."""
+    outcomes: dict[str, int]
+    """Number of files by outcome."""
+    seconds: float
+    """Time that it took, after it was planned; 0 if it did not end."""
+    not_listed: list[str]
+    """What could not be listed, and why; what is indexed of it stays."""
+    metadata: list[str]
+    """Problems of the metadata."""
+
+
+class SyncPlan(Model):
+    """What a sync would do, told by names, sizes and times alone."""
+
+    counts: dict[str, int]
+    """Number of files by outcome; duplicates count as added."""
+    examples: dict[str, list[str]]
+    """Some keys of each outcome."""
+    to_read: int
+    """Files that would be read."""
+    refused: str | None
+    """Why the sync would be refused, and the consent to continue."""
+    passed_over: dict[str, int]
+    """Number of files that are not indexed, by reason."""
+
+
+class SyncLinks(Model):
+    self_: str = Field(..., alias="self")
+    """This sync."""
+    files: str
+    """What became of single files."""
+
+
+class SyncJob(Model):
+    id: int
+    kind: str
+    """What it is: a sync, a plan, or an errand of a command."""
+    state: str
+    """`queued` and `running` are active, all others final."""
+    corpus: str
+    """The folder or bucket."""
+    options: dict[str, bool]
+    """What it was asked for with."""
+    requested_at: str
+    started_at: str | None
+    ended_at: str | None
+    cancelled: bool
+    """Whether somebody asked it to stop."""
+    done: int
+    """Files that are accounted for."""
+    total: int
+    """Files and index entries that it is about; 0 until it is planned."""
+    error: str
+    """Why it was refused, failed or was stopped; empty otherwise."""
+    report: SyncAnswer | None
+    plan: SyncPlan | None
+    """Of a dry run."""
+    links: SyncLinks
+
+
+class SyncsAnswer(Model):
+    active: SyncJob | None
+    """The one that is queued or running."""
+    last: list[SyncJob]
+    """Those that are over, the last one first."""
+
+
+class SyncFile(Model):
+    key: str
+    outcome: str
+    code: str
+    """Stable slug of the reason; empty where nothing went wrong."""
+    reason: str
+
+
+class SyncFilesAnswer(Model):
+    files: list[SyncFile]
+    next: int | None
+    """`cursor` of the next page; null on the last one."""
+
+
+class AliveAnswer(Model):
+    status: str = "alive"
+
+
+class ReadyAnswer(Model):
+    ready: bool
+    parts: dict[str, str]
+    """`ok`, or why the part is not ready."""
+
+
+class UploadedImage(Model):
+    id: str
+    """Stable id, derived from the key."""
+    key: str
+    """Path of the file below the corpus root."""
+    state: str
+    """`searchable`; `queued`: safe in the corpus, and searchable soon; `superseded`: another upload, or a deletion, under
+    its key came after it; `failed`: kept, but the model makes no vector of it.
+    """
+    unchanged: bool
+    """Whether these bytes were there already under this key, so that nothing was written."""
+    digest: str
+    """sha256 of the file's bytes."""
+    width: int
+    """Pixels, as displayed."""
+    height: int
+    """Pixels, as displayed."""
+
+
+class UploadResult(Model):
+    key: str
+    """Name of the file in the form."""
+    status: int
+    """The status that this file alone would have been answered with."""
+    image: UploadedImage | None
+    problem: Problem | None
+
+
+class UploadsAnswer(Model):
+    results: list[UploadResult]
+    """One for each file, in their order."""
+
+
+class RemovedImage(Model):
+    id: str
+    key: str
+    state: str
+    """`queued`: the file is deleted, and no longer found soon."""
+
+
+class EventsAnswer(Model):
+    accepted: int
+    """Notifications of this corpus, which are durable now."""
+    ignored: int
+    """Notifications about other buckets, prefixes or things."""
+
+
+class EmbeddingAnswer(Model):
+    index: int
+    """Place of the input in the request, from 0."""
+    embedding: list[float] | str
+    """L2-normalised; comparable across texts and images."""
+    truncated: bool
+    """Whether the text was longer than the model reads."""
+    object: str = "embedding"
+
+
+class EmbeddingsUsage(Model):
+    prompt_tokens: int
+    """Tokens of the texts that the model read; 0 for images."""
+    total_tokens: int
+
+
+class EmbeddingsAnswer(Model):
+    data: list[EmbeddingAnswer]
+    model: str
+    """Name of the model, as in `/v1/model`."""
+    usage: EmbeddingsUsage
+    object: str = "list"
+
+
+class ListedModel(Model):
+    id: str
+    """Name of the model, as in `/v1/model`."""
+    object: str = "model"
+    created: int = 0
+    """Not known, and 0."""
+    owned_by: str = "ml_api"
+
+
+class ModelsAnswer(Model):
+    data: list[ListedModel]
+    object: str = "list"
