@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from ml_api.corpus.base import CorpusFile, Coverage, no_file, too_large
 from ml_api.corpus.ignoring import LEADS_OUT, Patterns, read_rules
 from ml_api.corpus.keys import Selection, no_path
-from ml_api.corpus.metadata import Catalogue, Metadata, metadata_version, read_metadata
+from ml_api.corpus.metadata import Catalogue, Metadata, metadata_version, read_metadata, sidecar_of, version_beside
 from ml_api.corpus.walking import LEADS_NOWHERE, Walk, identity_of, is_empty
 from ml_api.corpus.writing import FolderWriter, version_of
 from ml_api.deadline import Deadline
@@ -76,7 +76,7 @@ class FolderCorpus:
             raise _unreadable(key, exc) from exc
         if not stat.S_ISREG(status.st_mode):
             raise no_file(key)
-        return version_of(status)
+        return version_beside(version_of(status), self._version_of(sidecar_of(key)))
 
     def read(self, key: str, max_bytes: int, deadline: Deadline | None = None) -> bytes:  # noqa: ARG002 - disks know none
         path = self._root / key
@@ -94,7 +94,7 @@ class FolderCorpus:
 
     def write(self, key: str, data: bytes) -> str:
         self._selection().require_new(key)
-        return self._writer.write(key, data)
+        return version_beside(self._writer.write(key, data), self._version_of(sidecar_of(key)))
 
     def delete(self, key: str) -> None:
         self._selection().require(key)
@@ -117,10 +117,12 @@ class FolderCorpus:
         return read_metadata(self._open, self._catalogue)
 
     def _version_of(self, name: str) -> str:
+        """Of a file; empty if it is none."""
         try:
-            return version_of((self._root / name).stat())
+            status = (self._root / name).stat()
         except OSError:
             return ""
+        return version_of(status) if stat.S_ISREG(status.st_mode) else ""
 
     def _open(self, name: str) -> BinaryIO:
         """A regular file of the root. Others, such as a FIFO, would be waited for. Raises OSError."""

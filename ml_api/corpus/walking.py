@@ -10,12 +10,12 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ml_api.corpus.base import CorpusFile, Coverage, PassedOver, is_image
 from ml_api.corpus.ignoring import IgnoreRules, Patterns, read_rules
-from ml_api.corpus.metadata import METADATA_FILES
+from ml_api.corpus.metadata import ENDING, METADATA_FILES, sidecar_of, version_beside
 from ml_api.corpus.writing import ABANDONED_S, UNFINISHED, version_of
 from ml_api.errors import CorpusUnavailable
 
@@ -34,6 +34,7 @@ class _Entry:
     found: os.DirEntry[str]
     folder: bool
     link: bool
+    sidecar: os.DirEntry[str] | None = None
 
 
 class Walk:
@@ -82,7 +83,8 @@ class Walk:
         wanted = [entry for entry in listed if self._may_hold(f"{prefix}{entry.name}") and not _being_written(entry)]
         visible = [entry for entry in wanted if not entry.name.startswith(".")]
         self._coverage.pass_over(PassedOver.HIDDEN, len(wanted) - len(visible))
-        return sorted(filter(None, (self._entry(entry, prefix) for entry in visible)), key=lambda entry: entry.key)
+        entries = filter(None, (self._entry(entry, prefix) for entry in visible))
+        return sorted(_with_sidecars(list(entries)), key=lambda entry: entry.key)
 
     def _may_hold(self, key: str) -> bool:
         """Whether the file or folder is, or may hold, what the listing is limited to."""
@@ -152,13 +154,39 @@ class Walk:
         if not stat.S_ISREG(status.st_mode):
             self._coverage.pass_over(PassedOver.SPECIAL)
             return None
-        return CorpusFile(entry.key, version_of(status))
+        sidecar = "" if entry.sidecar is None else self._version_of_sidecar(entry.sidecar)
+        return CorpusFile(entry.key, version_beside(version_of(status), sidecar))
+
+    def _version_of_sidecar(self, sidecar: os.DirEntry[str]) -> str:
+        try:
+            return version_of(sidecar.stat())
+        except OSError:
+            return ""
 
     def _why_not(self, target: str) -> PassedOver | None:
         """What keeps a link to the file `target` out, if anything."""
         if any(Path(target).is_relative_to(ours) for ours in self._our_paths):
             return PassedOver.OURS
         return None if self._follow_links or Path(target).is_relative_to(self._root) else PassedOver.LINK
+
+
+def _with_sidecars(entries: Sequence[_Entry]) -> Iterator[_Entry]:
+    """The entries of a folder, its images with their sidecars, which are not entries of their own then."""
+    sidecars = {entry.key: entry for entry in entries if entry.key.endswith(ENDING) and not entry.folder}
+    if not sidecars:
+        yield from entries
+        return
+    taken = set[str]()
+    for entry in entries:
+        if entry.key in sidecars:
+            continue
+        sidecar = sidecars.get(sidecar_of(entry.key)) if is_image(entry.key) and not entry.folder else None
+        if sidecar is None:
+            yield entry
+        else:
+            taken.add(sidecar.key)
+            yield replace(entry, sidecar=sidecar.found)
+    yield from (sidecar for key, sidecar in sidecars.items() if key not in taken)
 
 
 def _being_written(entry: os.DirEntry[str]) -> bool:

@@ -1,28 +1,34 @@
 """Everything a sync does for one file beside the model: read, compare, decode, prepare."""
 
 import hashlib
+import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 from ml_api.corpus.base import Corpus
+from ml_api.corpus.metadata import facts_in, has_sidecar, sidecar_of
 from ml_api.embedding.base import Prepared, Preprocessor
 from ml_api.errors import CorpusUnavailable, InvalidInput, MlApiError, NotFound, Overloaded
 from ml_api.images import Decoder
 from ml_api.indexing.edits import carried
 from ml_api.indexing.tasks import Reason, Task
 from ml_api.records import Entry, ImageRecord, image_id
+from ml_api.vectors.base import MAX_METADATA_BYTES
+from ml_api.vectors.validation import plain_metadata
 from ml_api.vocabulary import ReasonCode
 
 READ_AHEAD = 64
 """Files that are read before they are needed: two batches."""
 
 _CODES = frozenset(ReasonCode)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,21 @@ class FileReader:
         except (CorpusUnavailable, Overloaded) as exc:
             return Unusable(task, _reason(exc), gone=False, lasting=False)
 
+    def sidecar(self, key: str, file_version: str) -> Mapping[str, Any]:
+        """What the sidecar of an image of this version says, as it can be stored; nothing if it cannot be used, which is logged.
+
+        Raises CorpusUnavailable.
+        """
+        if not has_sidecar(file_version):
+            return {}
+        try:
+            return plain_metadata(key, facts_in(self._corpus.read(sidecar_of(key), MAX_METADATA_BYTES)))
+        except NotFound:  # removed meanwhile
+            return {}
+        except InvalidInput as exc:
+            _log.warning("%s is left out: %s", sidecar_of(key), exc.detail)
+            return {}
+
     def _hash(self, source: Entry, data: bytes) -> str:
         """Rows of earlier versions have none: whoever reads their files anyway gives them one."""
         if source.phash:
@@ -101,6 +122,7 @@ class FileReader:
         return ""
 
     def _read(self, task: Task) -> Fresh | Known:
+        task = self._with_sidecar(task)
         data = self._corpus.read(task.key, self._decoder.limits.max_bytes)
         digest = hashlib.sha256(data).hexdigest()
         if task.stored is not None and task.stored.digest == digest:
@@ -121,6 +143,15 @@ class FileReader:
             phash=decoded.phash,
         )
         return Fresh(task, record, self._preprocessor.prepare_image(decoded.pixels))
+
+    def _with_sidecar(self, task: Task) -> Task:
+        """The sidecar counts more than tables, and less than what came with an upload."""
+        beside = {name: value for name, value in self.sidecar(task.key, task.file_version).items() if name not in task.edited}
+        try:
+            return replace(task, metadata=plain_metadata(task.key, {**task.metadata, **beside})) if beside else task
+        except InvalidInput as exc:
+            _log.warning("%s is left out: %s", sidecar_of(task.key), exc.detail)
+            return task
 
 
 def _reason(exc: MlApiError) -> Reason:

@@ -13,7 +13,9 @@ from itertools import islice
 from typing import Final
 
 from ml_api.corpus.base import FOLDER, FOLDER_GONE, MISSING, Corpus, Notices, is_image
+from ml_api.corpus.metadata import ENDING, stem_of
 from ml_api.errors import ConfigError, CorpusUnavailable, MlApiError, NotFound, SyncRefused, Unavailable
+from ml_api.images import SUFFIXES
 from ml_api.indexing.changes.waiting import Changes, Source
 from ml_api.indexing.guard import FEW
 from ml_api.indexing.jobs import Jobs, SyncOptions
@@ -135,6 +137,8 @@ class Watcher:
                 settled.need = f"{key} has changed"
             elif is_image(key):
                 (settled.gone if state == MISSING else settled.there).add(key)
+            elif key.endswith(ENDING):
+                settled.there |= self._images_beside(key)
         if len(settled.gone) > FEW:
             settled.need = f"{len(settled.gone):,} files are gone at once"
         for folder in folders:
@@ -150,8 +154,13 @@ class Watcher:
         if len(files) > MANY:
             return f"the folder {folder!r} is new, with many files"
         for file in files:
-            self._expect(file.key, file.version, now)
+            self._expect(file.key, self._notices.state(file.key), now)
         return ""
+
+    def _images_beside(self, sidecar: str) -> set[str]:
+        stem = stem_of(sidecar)
+        keys = (f"{stem}{ending}" for suffix in SUFFIXES for ending in (suffix, suffix.upper()))
+        return {key for key in keys if self._notices.state(key) not in {MISSING, FOLDER, FOLDER_GONE}}
 
     def _act_on(self, settled: _Settled) -> None:
         """If the database does not answer, the next step does it."""

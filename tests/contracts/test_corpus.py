@@ -250,3 +250,21 @@ def test_a_version_tells_that_metadata_changed(place):
     assert len(set(versions)) == 4
     place.put("a.jpg", b"no metadata")
     assert corpus.metadata_version() == versions[-1]
+
+
+def test_a_sidecar_is_part_of_the_version_of_its_image_and_of_no_other(place):
+    for key in ("a/rex.1.jpg", "a/rex.png", "a/rex-2.jpg", "b/rex.png", "a/rex.jpg.txt"):
+        place.put(key, b"an image")
+    place.put("a/lonely.json", b"{}")
+    corpus = place.corpus()
+    before = {file.key: file.version for file in corpus.list()}
+    place.put("a/rex.json", b'{"caption": "Rex"}')
+    coverage = Coverage()
+    after = {file.key: file.version for file in corpus.list(coverage)}
+    assert [key for key in after if after[key] != before[key]] == ["a/rex.png"]
+    assert list(after) == list(before)
+    assert coverage.endings == {".json": 1, ".txt": 1}
+    for key, version in after.items():
+        assert corpus.version(key) == version
+    place.put("a/rex.json", b'{"caption": "Max the dog"}')
+    assert corpus.version("a/rex.png") != after["a/rex.png"]

@@ -3,16 +3,26 @@
 import errno
 import io
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from tempfile import TemporaryFile
 from threading import BoundedSemaphore
 from typing import BinaryIO, Final
 
-from ml_api.corpus.base import CorpusFile, Coverage, PassedOver, no_file
+from ml_api.corpus.base import CorpusFile, Coverage, PassedOver, is_image, no_file
 from ml_api.corpus.bucket.objects import METADATA_TIMEOUT_S, READ_TIMEOUT_S, Objects
 from ml_api.corpus.ignoring import IGNORE_FILE, IgnoreRules, Patterns, patterns_in
 from ml_api.corpus.keys import MAX_KEY_BYTES, Selection, no_path, refuse
-from ml_api.corpus.metadata import METADATA_FILES, Catalogue, Metadata, metadata_version, read_metadata
+from ml_api.corpus.metadata import (
+    ENDING,
+    METADATA_FILES,
+    Catalogue,
+    Metadata,
+    metadata_version,
+    read_metadata,
+    sidecar_of,
+    version_beside,
+)
 from ml_api.deadline import Deadline
 from ml_api.errors import CorpusUnavailable, NotFound, TooLarge
 
@@ -60,7 +70,7 @@ class BucketCorpus:
         coverage = Coverage() if coverage is None else coverage
         selection = Selection(self._fetch_rules())
         left_out = ""
-        for found in self._objects.list(prefix):
+        for found in with_sidecars(self._objects.list(prefix)):
             if left_out and found.key.startswith(left_out):
                 continue
             if not found.key or found.key.endswith("/"):  # what consoles make for an empty folder
@@ -75,7 +85,7 @@ class BucketCorpus:
     def version(self, key: str) -> str:
         if self._problem(key) or self._selection().passed_over(key):
             raise no_file(key)
-        return self._objects.version(key)
+        return version_beside(self._objects.version(key), self._version_of(sidecar_of(key)))
 
     def read(self, key: str, max_bytes: int, deadline: Deadline | None = None) -> bytes:
         if self._problem(key):
@@ -96,7 +106,7 @@ class BucketCorpus:
     def write(self, key: str, data: bytes) -> str:
         self._selection().require_new(key)
         refuse(key, self._problem(key))
-        return self._objects.write(key, data)
+        return version_beside(self._objects.write(key, data), self._version_of(sidecar_of(key)))
 
     def delete(self, key: str) -> None:
         self._selection().require(key)
@@ -170,6 +180,22 @@ class BucketCorpus:
         except UnicodeEncodeError:
             return "it is not valid Unicode"
         return f"with the prefix it has {size:,} bytes; buckets take {MAX_KEY_BYTES:,}" if size > MAX_KEY_BYTES else ""
+
+
+def with_sidecars(files: Iterable[CorpusFile]) -> Iterator[CorpusFile]:
+    """Images with the versions of their sidecars in theirs; such a sidecar is left out. `files` come in the order of keys.
+
+    In that order an image and its sidecar stand among the files whose names begin as theirs do, up to the first dot.
+    """
+    for _, group in groupby(files, lambda file: file.key[: file.key.find(".", file.key.rfind("/") + 1)]):
+        together = list(group)
+        sidecars = {file.key: file.version for file in together if file.key.endswith(ENDING)}
+        images = [file for file in together if is_image(file.key)] if sidecars else []
+        taken = {sidecar for image in images if (sidecar := sidecar_of(image.key)) in sidecars}
+        for file in together:
+            if file.key not in taken:
+                beside = sidecars.get(sidecar_of(file.key), "") if is_image(file.key) else ""
+                yield CorpusFile(file.key, version_beside(file.version, beside))
 
 
 def _count(coverage: Coverage, why: PassedOver, place: str) -> str:

@@ -72,14 +72,12 @@ class Look:
         stored = self._stored.get(image_id(change.key))
         try:
             version = self._corpus.version(change.key)  # before it is read: if it changes in between, it counts as changed
+            file = CorpusFile(change.key, version)
+            task = self._task(change, file, stored)
         except NotFound:
             return Gone(stored)
         except CorpusUnavailable as exc:
             return Unread(exc.detail)
-        file = CorpusFile(change.key, version)
-        told = self._told(change.key)
-        given = dict(change.facts or {})
-        task = Task(change.key, version_of(file, told), told | given, stored, version, edit(told, given)[1])
         if change.source is Source.EVENT and stored is not None and stored.version == task.version:
             return Current()  # told twice; versions of objects are of their bytes, unlike times of files
         if (known := self._failures.known([file]).get(change.key)) is not None:
@@ -100,6 +98,13 @@ class Look:
             case Unusable(reason=reason, lasting=True):
                 return Broken(file, reason, stored)
         return Gone(stored)
+
+    def _task(self, change: Change, file: CorpusFile, stored: Entry | None) -> Task:
+        """Raises CorpusUnavailable."""
+        told, given, marks = self._told(change.key), dict(change.facts or {}), {}
+        if given:  # each field is marked with what the corpus says of it
+            marks = dict(edit(told | dict(self._reader.sidecar(change.key, file.version)), given)[1])
+        return Task(change.key, version_of(file, told), told | given, stored, file.version, marks)
 
     def _told(self, key: str) -> dict[str, Any]:
         """What the metadata files say of the image; nothing if that cannot be stored, which a sync reports."""

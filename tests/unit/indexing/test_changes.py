@@ -111,6 +111,9 @@ class World:
     def stored(self):
         return {entry.key: entry for entry in self.store.entries()}
 
+    def record(self, key):
+        return self.store.get([image_id(key)])[image_id(key)]
+
     def outcomes(self):
         [counter] = self.metrics.changes.drained.collect()
         return {
@@ -509,3 +512,60 @@ def test_files_of_a_disk_that_is_not_mounted_stay_indexed(world):
 
     assert len(world.stored()) == 3
     assert "is its disk mounted" in world.rows()["0.png"].error
+
+
+def test_a_sidecar_counts_more_than_the_catalogue_and_less_than_what_came_with_an_upload(world):
+    (world.root / "metadata.jsonl").write_text('{"key": "a.png", "caption": "told", "price": 3, "tag": "told"}\n')
+    world.draw("a.png")
+    (world.root / "a.json").write_text('{"caption": "beside", "tag": "beside", "sizes": [1, 2]}')
+    world.sync()
+    said = {"caption": "beside", "price": 3, "tag": "beside", "sizes": [1, 2]}
+    assert world.record("a.png").metadata == said
+    world.note("a.png", source=Source.UPLOAD, facts={"tag": "uploaded"})
+    world.drain.run()
+    assert world.record("a.png").metadata == said | {"tag": "uploaded"}
+    assert world.sync().outcomes.keys() == {"unchanged"}
+
+
+@pytest.mark.parametrize("by", ["sync", "notice"])
+def test_a_changed_sidecar_changes_the_metadata_and_embeds_nothing(world, by):
+    world.draw("a.png")
+    world.sync()
+    world.encoder.batches.clear()
+    for text, expected in (('{"caption": "Rex"}', {"caption": "Rex"}), ('{"caption": "Max"}\n', {"caption": "Max"}), (None, {})):
+        (world.root / "a.json").unlink(missing_ok=True)
+        if text is not None:
+            (world.root / "a.json").write_text(text)
+        if by == "sync":
+            world.sync()
+        else:
+            world.note("a.png")
+            world.drain.run()
+        assert world.record("a.png").metadata == expected
+        assert world.sync().outcomes.keys() == {"unchanged"}
+    assert world.encoder.batches == []
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "reason"),
+    [
+        (b"[1]", "not an object"),
+        (b'{"a": 1,\n}', "not JSON, from line 2 on"),
+        (b"\xff{}", "not UTF-8"),
+        (b"[" * 60_000, "nested too deeply"),
+        (b'{"a": NaN}', "not plain JSON"),
+        (b'{"a": "' + b"x" * 70_000 + b'"}', "more than 65,536 bytes"),
+    ],
+    ids=["list", "syntax", "utf-8", "depth", "nan", "size"],
+)
+def test_a_bad_sidecar_is_named_with_its_reason_and_its_image_and_all_others_are_taken(world, caplog, sidecar, reason):
+    world.draw("dogs/a.png")
+    world.draw("dogs/b.png", (1, 2, 3))
+    (world.root / "dogs" / "a.json").write_bytes(sidecar)
+    (world.root / "dogs" / "b.json").write_text('{"caption": "Max"}')
+    world.sync()
+    assert set(world.stored()) == {"dogs/a.png", "dogs/b.png"}
+    assert world.record("dogs/b.png").metadata == {"caption": "Max"}
+    [record] = [record for record in caplog.records if "left out" in record.getMessage()]
+    assert record.getMessage().startswith("dogs/a.json is left out")
+    assert reason in record.getMessage()

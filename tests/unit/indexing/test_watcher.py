@@ -249,3 +249,14 @@ def test_while_the_database_is_away_nothing_is_forgotten(world, caplog):
     world.noted.is_down = False
     world.later()
     assert world.noted.calls == [["a.png", "b.png"]]
+
+
+def test_a_sidecar_has_its_image_looked_at(world):
+    world.write("dogs/rex.JPG", "dogs/rex.json", "dogs/max.json")
+    world.tell("dogs/rex.json", "dogs/max.json")
+    world.later()
+    assert world.noted.calls == [["dogs/rex.JPG"]]
+    (world.root / "dogs/rex.json").unlink()
+    world.tell("dogs/rex.json")
+    world.later()
+    assert world.noted.calls == [["dogs/rex.JPG"], ["dogs/rex.JPG"]]

@@ -1,0 +1,49 @@
+"""A sidecar: a JSON file beside an image, with the same name but for the ending, that says something of it alone.
+
+Its version is part of the image's, so that a sync sees that it changed without opening it.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ml_api.errors import InvalidMetadata
+
+ENDING: Final = ".json"
+BESIDE: Final = "+"
+"""Between the version of the image and that of its sidecar."""
+
+
+def sidecar_of(key: str) -> str:
+    """The key of the sidecar of this image."""
+    return f"{stem_of(key)}{ENDING}"
+
+
+def stem_of(key: str) -> str:
+    folder, slash, name = key.rpartition("/")
+    return f"{folder}{slash}{name.rpartition('.')[0] or name}"
+
+
+def version_beside(version: str, sidecar: str) -> str:
+    """Of an image with a sidecar of this version, which is empty if there is none."""
+    return f"{version}{BESIDE}{sidecar}" if sidecar else version
+
+
+def has_sidecar(version: str) -> bool:
+    return BESIDE in version
+
+
+def facts_in(sidecar: bytes) -> Mapping[str, Any]:
+    """Raises InvalidMetadata, which says what is wrong with it."""
+    try:
+        facts = json.loads(sidecar.decode("utf-8-sig"))
+    except UnicodeDecodeError as exc:
+        raise InvalidMetadata("it is not UTF-8") from exc
+    except RecursionError as exc:
+        raise InvalidMetadata("it is nested too deeply") from exc
+    except ValueError as exc:
+        place = f", from line {exc.lineno} on" if isinstance(exc, json.JSONDecodeError) else ""
+        raise InvalidMetadata(f"it is not JSON{place}") from exc
+    if not isinstance(facts, dict):
+        raise InvalidMetadata("it is JSON, but not an object")
+    return facts
