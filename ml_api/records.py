@@ -51,6 +51,10 @@ class ImageRecord(Entry):
     """The fields of `metadata` that were set or removed over the API, each with a mark of what the corpus said of it then
     (`indexing.edits`)."""
 
+    @property
+    def entry(self) -> Entry:
+        return Entry(self.id, self.key, self.version, self.digest, phash=self.phash)
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:

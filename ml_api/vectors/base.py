@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ml_api.deadline import Deadline
 from ml_api.records import Entry, Hit, ImageRecord, Vectors
+from ml_api.vectors.filters import Filter
 
 Metric = Literal["COSINE", "IP", "L2"]
 
@@ -38,6 +39,8 @@ class SearchOptions:
     effort: int | None = None
     """In place of the configured one, the index's search parameter that trades time for recall (HNSW's ef, IVF's nprobe, DISKANN's
     search_list). Stores and indexes that are exact have none."""
+    filter: Filter | None = None
+    """Only images that fulfil it; None is no condition."""
 
     def __post_init__(self) -> None:
         if self.effort is not None and self.effort < 1:
@@ -155,8 +158,9 @@ class VectorStore(Protocol):
         """
         ...
 
-    def page(self, after: str, limit: int, deadline: Deadline | None = None) -> list[Entry]:
-        """The `limit` (1 to MAX_WINDOW) images with the smallest ids above `after`, in the order of ids; fewer only at the end."""
+    def page(self, after: str, limit: int, deadline: Deadline | None = None, *, filter: Filter | None = None) -> list[Entry]:  # noqa: A002 - the word for it
+        """The `limit` (1 to MAX_WINDOW) images with the smallest ids above `after`, of those that fulfil `filter`, in the order of
+        ids; fewer only at the end."""
         ...
 
     def of_digests(self, digests: Sequence[str], deadline: Deadline | None = None) -> list[Entry]:

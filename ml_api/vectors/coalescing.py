@@ -24,6 +24,7 @@ from ml_api.errors import MlApiError
 from ml_api.metrics import Metrics
 from ml_api.records import Entry, Hit, ImageRecord, Vectors
 from ml_api.vectors.base import SearchOptions, VectorStore
+from ml_api.vectors.filters import Filter
 from ml_api.vectors.validation import check_vectors
 
 MAX_TOGETHER: Final = 64
@@ -183,8 +184,8 @@ class CoalescingStore:
     def entries(self, after: str = "", until: str = "") -> Iterator[Entry]:
         return self._inner.entries(after, until)
 
-    def page(self, after: str, limit: int, deadline: Deadline | None = None) -> list[Entry]:
-        return self._inner.page(after, limit, deadline)
+    def page(self, after: str, limit: int, deadline: Deadline | None = None, *, filter: Filter | None = None) -> list[Entry]:  # noqa: A002 - VectorStore's signature
+        return self._inner.page(after, limit, deadline, filter=filter)
 
     def of_digests(self, digests: Sequence[str], deadline: Deadline | None = None) -> list[Entry]:
         return self._inner.of_digests(digests, deadline)

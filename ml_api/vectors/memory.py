@@ -12,6 +12,7 @@ from ml_api.deadline import Deadline, held
 from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.records import Entry, Hit, ImageRecord, Vectors
 from ml_api.vectors.base import MAX_WINDOW, Metric, SearchOptions
+from ml_api.vectors.filters import Filter, holds
 from ml_api.vectors.scoring import scores
 from ml_api.vectors.validation import (
     check_bounds,
@@ -71,10 +72,11 @@ class MemoryStore:
         check_vectors(vectors, self._dim)
         _require_time(deadline)
         with self._lock:
-            records = list(self._records.values())
+            wanted = options.filter
+            records = [record for record in self._records.values() if wanted is None or holds(wanted, record)]
             if not records:
                 return [[] for _ in vectors]
-            found = scores(self._metric, vectors, np.stack(list(self._vectors.values())))
+            found = scores(self._metric, vectors, np.stack([self._vectors[record.id] for record in records]))
         order = np.argsort(-found, axis=1, kind="stable")[:, options.offset : options.window]
         return [[Hit(records[place], float(row[place])) for place in places] for row, places in zip(found, order, strict=True)]
 
@@ -95,17 +97,18 @@ class MemoryStore:
     def entries(self, after: str = "", until: str = "") -> Iterator[Entry]:
         yield from self._between(after, until)
 
-    def page(self, after: str, limit: int, deadline: Deadline | None = None) -> list[Entry]:
+    def page(self, after: str, limit: int, deadline: Deadline | None = None, *, filter: Filter | None = None) -> list[Entry]:  # noqa: A002 - VectorStore's signature
         check_page(limit)
         _require_time(deadline)
-        return self._between(after, "")[:limit]
+        return self._between(after, "", filter)[:limit]
 
-    def _between(self, after: str, until: str) -> list[Entry]:
+    def _between(self, after: str, until: str, wanted: Filter | None = None) -> list[Entry]:
         _ = self._dim
         check_bounds(after, until)
         with self._lock:
             records = [record for id_, record in self._records.items() if after < id_ and (id_ <= until or not until)]
-        return [_entry(one) for one in sorted(records, key=lambda record: record.id)]
+        chosen = (record for record in records if wanted is None or holds(wanted, record))
+        return [one.entry for one in sorted(chosen, key=lambda record: record.id)]
 
     def of_digests(self, digests: Sequence[str], deadline: Deadline | None = None) -> list[Entry]:
         _ = self._dim
@@ -149,10 +152,6 @@ class MemoryStore:
         if not self._open or self._model is None:
             raise StoreUnavailable("the vector store is not open", reason="closed")
         return self._model[1]
-
-
-def _entry(record: ImageRecord) -> Entry:
-    return Entry(record.id, record.key, record.version, record.digest, phash=record.phash)
 
 
 def _require_time(deadline: Deadline | None) -> None:

@@ -6,7 +6,10 @@ calls       an open collection, each call of which is measured, in turn and boun
 connection  where to connect and as whom, and a client that comes back by itself
 collection  finding or creating it and checking that it is ours
 index       the kinds of index and their parameters
+nearest     search by the index
 exact       exact search, by comparison with every vector
+filtered    a filter as a server is asked for it, the test of what it sends, filtered listings
+matching    a filter's rows in Milvus Lite, found by the filter's own predicate
 generations the collections of one alias, of several models
 schema      the collection's fields, and records as rows
 access      concurrency of calls: unrestricted on a server, restricted on Milvus Lite

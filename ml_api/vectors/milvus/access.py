@@ -8,6 +8,8 @@ from typing import Protocol
 from ml_api.errors import StoreUnavailable
 from ml_api.records import Vectors
 from ml_api.vectors.base import Metric
+from ml_api.vectors.filters import Filter
+from ml_api.vectors.milvus.matching import Rows
 
 
 class Access(Protocol):
@@ -42,6 +44,10 @@ class Access(Protocol):
     def nearest(self, collection: str, metric: Metric, vectors: Vectors, most: int) -> list[list[tuple[str, float]]] | None:
         """For each vector the ids and scores of the `most` nearest, by comparison with all, where this process holds them; else
         None. Called within `searching`."""
+        ...
+
+    def matching(self, collection: str, wanted: Filter) -> Iterator[Rows] | None:
+        """The rows that fulfil the filter, where this process holds them; else None. Called within `reading` or `searching`."""
         ...
 
     def writing(self, rows: int, size: int) -> AbstractContextManager[None]:
@@ -93,6 +99,10 @@ class ServerAccess:
         return self.reading(timeout_s)
 
     def nearest(self, collection: str, metric: Metric, vectors: Vectors, most: int) -> None:  # noqa: ARG002 - Access's signature
+        """They are on the server."""
+        return
+
+    def matching(self, collection: str, wanted: Filter) -> None:  # noqa: ARG002 - Access's signature
         """They are on the server."""
         return
 

@@ -67,17 +67,19 @@ class OpenCollection:
         after: str,
         *,
         until: str = "",
+        also: str = "",
         deadline: Deadline | None = None,
         consistency_level: str = "Strong",
     ) -> list[Row]:
         """The `limit` rows with the smallest ids above `after`, in the order of ids. Both bounds were checked to be hex, or empty.
+        `also` is an expression that they fulfil.
 
         By hand and not with pymilvus's iterator, which makes a call without a timeout.
         """
         rows = self.query(
             operation,
             deadline,
-            filter=f'id > "{after}"' + (f' and id <= "{until}"' if until else ""),
+            filter=f'id > "{after}"' + (f' and id <= "{until}"' if until else "") + (f" and ({also})" if also else ""),
             limit=limit,
             output_fields=fields,
             consistency_level=consistency_level,

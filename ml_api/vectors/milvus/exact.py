@@ -16,9 +16,12 @@ from ml_api.deadline import Deadline
 from ml_api.errors import StoreUnavailable
 from ml_api.records import Vectors
 from ml_api.vectors.base import Metric, SearchOptions
+from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus import schema
 from ml_api.vectors.milvus.calls import OpenCollection
 from ml_api.vectors.milvus.failures import cut_off_at
+from ml_api.vectors.milvus.filtered import Asked
+from ml_api.vectors.milvus.matching import Rows
 from ml_api.vectors.scoring import Best, scores
 
 PAGE_BYTES: Final = 8 * 2**20
@@ -43,10 +46,15 @@ class ExactSearch:
         queries = np.asarray(queries, dtype=np.float32)
         with self._alone(deadline):
             with opened.searching("exact", deadline):
-                ranked = opened.access.nearest(opened.collection, self._metric, queries, options.window)
-            if ranked is not None:
-                return [row[options.offset :] for row in ranked]
-            return self._compared(_pages(opened, deadline), queries, options)
+                if options.filter is not None:
+                    matching = opened.access.matching(opened.collection, options.filter)
+                    if matching is not None:
+                        return self._compared(_parts(matching), queries, options)
+                else:
+                    ranked = opened.access.nearest(opened.collection, self._metric, queries, options.window)
+                    if ranked is not None:
+                        return [row[options.offset :] for row in ranked]
+            return self._compared(_pages(opened, options.filter, deadline), queries, options)
 
     def _compared(self, pages: Iterable[tuple[list[str], Vectors]], queries: Vectors, options: SearchOptions) -> Ranked:
         best = Best(len(queries), options.window)
@@ -66,10 +74,19 @@ class ExactSearch:
             self._running.release()
 
 
-def _pages(opened: OpenCollection, deadline: Deadline | None) -> Iterator[tuple[list[str], Vectors]]:
-    """All vectors (n, dim) with their ids, in the order of these."""
+def _parts(matching: Iterable[Rows]) -> Iterator[tuple[list[str], Vectors]]:
+    for rows in matching:
+        vectors = rows.vectors()
+        for start in range(0, len(rows.ids), MOST_ROWS):
+            yield rows.ids[start : start + MOST_ROWS], vectors[start : start + MOST_ROWS]
+
+
+def _pages(opened: OpenCollection, wanted: Filter | None, deadline: Deadline | None) -> Iterator[tuple[list[str], Vectors]]:
+    """All vectors (n, dim) that fulfil the filter, with their ids, in the order of these."""
     at_once = min(MOST_ROWS, max(1, PAGE_BYTES // (4 * opened.dim)))
-    fields, last = ["id", schema.VECTOR], ""
-    while page := opened.page("scan", fields, at_once, last, deadline=deadline, consistency_level="Session"):
-        yield [row["id"] for row in page], np.asarray([row[schema.VECTOR] for row in page], dtype=np.float32)
+    asked = Asked.of(wanted)
+    fields, last = ["id", schema.VECTOR, *asked.fields], ""
+    while page := opened.page("scan", fields, at_once, last, also=asked.text, deadline=deadline, consistency_level="Session"):
+        if rows := [row for row in page if asked.passes(row)]:
+            yield [row["id"] for row in rows], np.asarray([row[schema.VECTOR] for row in rows], dtype=np.float32)
         last = page[-1]["id"]

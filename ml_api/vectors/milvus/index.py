@@ -93,6 +93,11 @@ class VectorIndex:
                 pass
         return {"metric_type": self.metric, "params": params}
 
+    def wider(self, times: int) -> "VectorIndex":
+        """Looking so many times as far."""
+        name = _EFFORT.get(self.kind)
+        return self if name is None else self.with_effort(min(times * int(getattr(self, name)), MOST_EF))
+
     def with_effort(self, effort: int | None) -> "VectorIndex":
         """With another value of the parameter that trades a search's time for its recall; FLAT has none."""
         name = _EFFORT.get(self.kind)

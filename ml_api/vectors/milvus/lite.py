@@ -10,7 +10,7 @@ import re
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,8 @@ from milvus_lite.search.executor_indexed import execute_search_with_index
 from ml_api.errors import ConfigError
 from ml_api.records import Vectors
 from ml_api.vectors.base import Metric
+from ml_api.vectors.filters import Filter
+from ml_api.vectors.milvus.matching import Matching, Rows
 from ml_api.vectors.milvus.schema import VECTOR
 
 PREFIX: Final = "ml-api-milvus-"
@@ -42,6 +44,7 @@ class LiteServer:
 
     def __init__(self, path: Path) -> None:
         self.folder, self._claim = _private_folder()
+        self._matching = Matching()
         try:
             # It listens at "{host}:{port}", so that the socket is called "milvus:0".
             self._server, self._database, _ = start_server_in_thread(str(path), host=f"unix:{self.folder / _SOCKET}", port=0)
@@ -76,6 +79,10 @@ class LiteServer:
                 output_fields=[],
             )
         return [[(hit["id"], _SCORE[metric](hit["distance"])) for hit in hits] for hits in found]
+
+    def matching(self, collection: str, wanted: Filter) -> Iterator[Rows]:
+        """The rows that fulfil the filter."""
+        return self._matching.rows(self._database.get_collection(collection), wanted)
 
     def stop(self) -> None:
         """Flushes. Nobody may call any more."""

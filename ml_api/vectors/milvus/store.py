@@ -5,7 +5,7 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +15,15 @@ from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.metrics import Metrics
 from ml_api.records import Entry, Hit, ImageRecord, Vectors
 from ml_api.vectors.base import MAX_WINDOW, Generation, SearchOptions
-from ml_api.vectors.milvus import schema
+from ml_api.vectors.filters import Filter, holds
+from ml_api.vectors.milvus import filtered, schema
 from ml_api.vectors.milvus.calls import NO_IMAGE, OpenCollection, among
 from ml_api.vectors.milvus.collection import SOURCE, CollectionSpec
 from ml_api.vectors.milvus.connection import MilvusEndpoint
-from ml_api.vectors.milvus.exact import ExactSearch, Ranked
+from ml_api.vectors.milvus.exact import ExactSearch
 from ml_api.vectors.milvus.generations import MilvusGenerations
 from ml_api.vectors.milvus.index import VectorIndex
+from ml_api.vectors.milvus.nearest import by_index
 from ml_api.vectors.milvus.opening import Opening
 from ml_api.vectors.validation import check_bounds, check_page, check_records, check_vectors, distinct_digests, distinct_ids
 
@@ -117,22 +119,10 @@ class MilvusStore:
         check_vectors(vectors, opened.dim)
         if not len(vectors):
             return []
-        if options.exact and not self._index.exact:
-            return self._with_records(self._exact.nearest(opened, vectors, options, deadline), deadline)
-        index = self._index.with_effort(options.effort)
-        with opened.searching("search", deadline) as timeout_s:
-            found = opened.client.search(
-                opened.collection,
-                data=list(np.asarray(vectors, dtype=np.float32)),
-                anns_field=schema.VECTOR,
-                limit=options.limit,
-                offset=options.offset,
-                search_params=index.search(options.window, embedded=self._opening.endpoint.embedded),
-                output_fields=schema.RECORD_FIELDS,
-                consistency_level="Session",
-                timeout=timeout_s,
-            )
-        return [[self._hit(hit) for hit in hits] for hits in found]
+        embedded = self._opening.endpoint.embedded
+        compared = (options.exact and not self._index.exact) or (embedded and options.filter is not None)
+        found = None if compared else by_index(opened, vectors, options, self._index, deadline, embedded=embedded)
+        return self._by_comparison(opened, vectors, options, deadline) if found is None else found
 
     def get(self, ids: Sequence[str], deadline: Deadline | None = None) -> dict[str, ImageRecord]:
         rows = self._rows("get", ids, schema.RECORD_FIELDS, deadline)
@@ -147,10 +137,13 @@ class MilvusStore:
         for page in self._pages("entries", schema.ENTRY_FIELDS, ENTRIES_AT_ONCE, after, until):
             yield from map(schema.entry_of, page)
 
-    def page(self, after: str, limit: int, deadline: Deadline | None = None) -> list[Entry]:
+    def page(self, after: str, limit: int, deadline: Deadline | None = None, *, filter: Filter | None = None) -> list[Entry]:  # noqa: A002 - VectorStore's signature
         check_page(limit)
         check_bounds(after, "")
-        return list(map(schema.entry_of, self._open_now().page("page", schema.ENTRY_FIELDS, limit, after, deadline=deadline)))
+        opened = self._open_now()
+        if filter is None:
+            return list(map(schema.entry_of, opened.page("page", schema.ENTRY_FIELDS, limit, after, deadline=deadline)))
+        return list(map(schema.entry_of, islice(filtered.rows(opened, after, limit, filter, deadline), limit)))
 
     def of_digests(self, digests: Sequence[str], deadline: Deadline | None = None) -> list[Entry]:
         found: list[Entry] = []
@@ -241,14 +234,15 @@ class MilvusStore:
                 operation, deadline, filter=among(some), output_fields=fields, consistency_level="Session"
             )
 
-    def _with_records(self, ranked: Ranked, deadline: Deadline | None) -> list[list[Hit]]:
-        """Without what was deleted since it was ranked."""
+    def _by_comparison(
+        self, opened: OpenCollection, vectors: Vectors, options: SearchOptions, deadline: Deadline | None
+    ) -> list[list[Hit]]:
+        """Without what was deleted, or changed so that it fulfils the filter no more, since it was ranked."""
+        ranked = self._exact.nearest(opened, vectors, options, deadline)
         records = self.get([image_id for row in ranked for image_id, _ in row], deadline)
+        if options.filter is not None:
+            records = {id_: record for id_, record in records.items() if holds(options.filter, record)}
         return [[Hit(records[image_id], score) for image_id, score in row if image_id in records] for row in ranked]
-
-    def _hit(self, hit: Any) -> Hit:
-        distance = float(hit["distance"])
-        return Hit(schema.record_of(hit["entity"]), -distance if self._index.metric == "L2" else distance)
 
 
 def _batches(ids: list[str], size: int) -> Iterator[list[str]]:

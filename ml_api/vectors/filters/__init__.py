@@ -1,0 +1,13 @@
+"""Filters: which images a search or a listing may show, by their metadata, key, size and time of indexing.
+
+tree        a filter as a value: frozen, hashable, two-valued
+parsing     from JSON to a filter, or an error that names the field
+predicate   what a filter means: of a value, and of a record
+expression  as an expression of a Milvus server
+"""
+
+from ml_api.vectors.filters.parsing import parse, parse_text
+from ml_api.vectors.filters.predicate import holds
+from ml_api.vectors.filters.tree import All, Condition, Either, Field, Filter, Negation
+
+__all__ = ["All", "Condition", "Either", "Field", "Filter", "Negation", "holds", "parse", "parse_text"]

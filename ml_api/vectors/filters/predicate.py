@@ -1,0 +1,77 @@
+"""What a filter means. Every store answers with the records for which `holds` is true.
+
+Numbers compare as numbers (5 equals 5.0) and texts by their code points, with nothing normalised; values of different kinds are
+never equal and never ordered; true and false are not numbers. A field that is missing or null fulfils no condition.
+"""
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from ml_api.records import ImageRecord
+from ml_api.vectors.filters.tree import All, Condition, Either, Field, Filter, Kind, Negation, Scalar
+
+Test = Callable[[Any], bool]
+"""Of the value that a record has in a field; None if it has none."""
+
+_KINDS: Final[Mapping[type, Kind]] = {str: "text", int: "number", float: "number", bool: "flag"}
+_ORDER: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "lt": operator.lt,
+    "lte": operator.le,
+    "gt": operator.gt,
+    "gte": operator.ge,
+}
+
+
+def scalar(value: Any) -> Scalar | None:
+    """None for what is no text, number or flag."""
+    kind = _KINDS.get(type(value))
+    return None if kind is None else Scalar(kind, value)
+
+
+def at(metadata: Any, path: tuple[str, ...]) -> Any:
+    """The value at a path through objects; None if it leads nowhere."""
+    for part in path:
+        if not isinstance(metadata, Mapping):
+            return None
+        metadata = metadata.get(part)
+    return metadata
+
+
+def value_of(record: ImageRecord, field: Field) -> Any:
+    return getattr(record, field.built_in) if field.built_in is not None else at(record.metadata, field.path)
+
+
+def holds(wanted: Filter, record: ImageRecord) -> bool:
+    match wanted:
+        case Condition(field):
+            return test_of(wanted)(value_of(record, field))
+        case All(parts):
+            return all(holds(part, record) for part in parts)
+        case Either(parts):
+            return any(holds(part, record) for part in parts)
+        case Negation(part):
+            return not holds(part, record)
+
+
+def test_of(condition: Condition) -> Test:
+    """What the condition asks of a value."""
+    values = condition.values
+    match condition.operator:
+        case "exists":
+            return lambda value: value is not None
+        case "eq" | "in":
+            among = frozenset(values)
+            return lambda value: scalar(value) in among
+        case "any":
+            among = frozenset(values)
+            return lambda value: isinstance(value, list) and any(scalar(one) in among for one in value)
+        case "all":
+            wanted = frozenset(values)
+            return lambda value: isinstance(value, list) and wanted <= {scalar(one) for one in value}
+        case "prefix":
+            beginning = str(values[0].value)
+            return lambda value: isinstance(value, str) and value.startswith(beginning)
+        case order:
+            [(kind, bound)], compare = values, _ORDER[order]
+            return lambda value: _KINDS.get(type(value)) == kind and compare(value, bound)

@@ -1,0 +1,73 @@
+"""A filter as a value. Frozen and hashable: searches with equal filters share calls.
+
+Two-valued: an image without the field fulfils no condition on it, and so passes the negation of each.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+Kind = Literal["text", "number", "flag"]
+
+Operator = Literal["eq", "lt", "lte", "gt", "gte", "prefix", "in", "any", "all", "exists"]
+"""`ne` is the negation of `eq`."""
+
+BuiltIn = Literal["key", "width", "height", "indexed_at"]
+
+BUILT_IN: Final[tuple[BuiltIn, ...]] = ("key", "width", "height", "indexed_at")
+"""Fields of every image that are no metadata."""
+
+
+class Scalar(NamedTuple):
+    """A value of JSON with its kind: to Python, and so to its sets and caches, 1 and true are equal."""
+
+    kind: Kind
+    value: str | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One of BUILT_IN, or the place in the metadata that `path` leads to, through objects."""
+
+    path: tuple[str, ...] = ()
+    built_in: BuiltIn | None = None
+
+    @property
+    def name(self) -> str:
+        """As filters name it: `maker.city`, or as a JSON Pointer (RFC 6901) where that would mean something else."""
+        if self.built_in is not None:
+            return self.built_in
+        plain = ".".join(self.path)
+        if all(self.path) and not plain.startswith("/") and not any("." in part for part in self.path) and plain not in RESERVED:
+            return plain
+        return "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in self.path)
+
+
+RESERVED: Final = frozenset({*BUILT_IN, "and", "or", "not"})
+"""What a name alone means something else than the metadata field of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`in`, `any` and `all` have one value or more, `exists` none, the others one."""
+
+    field: Field
+    operator: Operator
+    values: tuple[Scalar, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    parts: tuple["Filter", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    parts: tuple["Filter", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Negation:
+    part: "Filter"
+
+
+Filter = Condition | All | Either | Negation

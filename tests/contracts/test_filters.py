@@ -1,0 +1,148 @@
+"""Filtered searches and listings: on every store the rows are those that the predicate says, whatever filter and metadata."""
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from ml_api.records import image_id
+from ml_api.vectors.base import SearchOptions
+from ml_api.vectors.filters import All, Condition, Either, Field, Negation, holds, parse
+from ml_api.vectors.filters.predicate import scalar
+from tests.contracts.samples import DIM, MODEL, axis, record, unit_vectors
+
+NAMES = st.sampled_from(["price", "tags", "maker", "a b", 'q"uo\\te', "é", "dc.title", "or", "", "a][b", "x]", "\n", "$edited2"])
+TEXTS = st.one_of(
+    st.sampled_from(
+        ["", "red", "re", "red ", "r%", "r_d", 'a"b', "a'b", "a\\", "a\\b", "a\nb", "a\0b", "é", "e\u0301", "😀", "\u2028"]
+    ),
+    st.text(st.characters(codec="utf-8"), max_size=4),
+)
+NUMBERS = st.one_of(
+    st.sampled_from([0, -0.0, 1, 1.0, 5, 5.5, -5, 0.1, 1e-7, 2**53, 2**53 + 1, float(2**53), 2**63 - 1, -(2**63), 1e308, 5e-324]),
+    st.integers(-10, 10),
+    st.floats(-10, 10),
+)
+SCALARS = st.one_of(TEXTS, NUMBERS, st.booleans())
+VALUES = st.recursive(
+    st.one_of(SCALARS, st.none()),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=2)),
+    max_leaves=4,
+)
+METADATA = st.dictionaries(NAMES, VALUES, max_size=4)
+
+FIELDS = st.one_of(
+    st.lists(NAMES, min_size=1, max_size=2).map(lambda path: Field(tuple(path))),
+    st.just(Field(("price",))),
+    st.just(Field(("tags",))),
+)
+
+
+def scalars(values, most):
+    return st.lists(values, min_size=1, max_size=most).map(lambda some: tuple(map(scalar, some)))
+
+
+CONDITIONS = st.one_of(
+    st.builds(Condition, FIELDS, st.just("exists")),
+    st.builds(Condition, FIELDS, st.just("eq"), scalars(SCALARS, 1)),
+    st.builds(Condition, FIELDS, st.sampled_from(["in", "any", "all"]), scalars(SCALARS, 4)),
+    st.builds(Condition, FIELDS, st.sampled_from(["lt", "lte", "gt", "gte"]), scalars(st.one_of(TEXTS, NUMBERS), 1)),
+    st.builds(Condition, FIELDS, st.just("prefix"), scalars(TEXTS, 1)),
+    st.builds(Condition, st.just(Field(built_in="key")), st.sampled_from(["eq", "in", "lt", "gte", "prefix"]), scalars(TEXTS, 1)),
+    st.builds(
+        Condition,
+        st.sampled_from([Field(built_in="width"), Field(built_in="height")]),
+        st.sampled_from(["eq", "in", "lt", "lte", "gt", "gte"]),
+        scalars(st.integers(0, 4), 1),
+    ),
+    st.builds(Condition, st.just(Field(built_in="indexed_at")), st.sampled_from(["eq", "lt", "gte"]), scalars(st.floats(0, 4), 1)),
+)
+FILTERS = st.recursive(
+    CONDITIONS,
+    lambda inner: st.one_of(
+        st.builds(Negation, inner),
+        st.builds(All, st.lists(inner, min_size=1, max_size=3).map(tuple)),
+        st.builds(Either, st.lists(inner, min_size=1, max_size=3).map(tuple)),
+    ),
+    max_leaves=6,
+)
+
+ROWS = 60
+
+
+@pytest.fixture(params=["memory", "milvus-lite", "milvus"])
+def filled(request, make_store):
+    """A store of records whose metadata, keys and sizes hypothesis draws anew."""
+    backend = request.param
+    store = request.getfixturevalue("store_on_server") if backend == "milvus" else make_store(backend)
+    store.ensure(MODEL, DIM)
+    return store
+
+
+@settings(
+    max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
+)  # shrinking takes minutes
+@given(
+    st.lists(st.tuples(TEXTS, METADATA), min_size=ROWS, max_size=ROWS, unique_by=lambda one: one[0]),
+    st.lists(FILTERS, min_size=20, max_size=20),
+)
+def test_a_filter_lets_through_what_the_predicate_says(filled, rows, filters):
+    store = filled
+    store.delete([entry.id for entry in store.entries()])
+    records = [
+        record(key, metadata=metadata, width=place % 5, height=place % 3, indexed_at=place / 8)
+        for place, (key, metadata) in enumerate(rows)
+    ]
+    store.upsert(records[: ROWS // 2], unit_vectors(ROWS // 2))
+    store.flush()
+    store.upsert(records[ROWS // 2 :], unit_vectors(ROWS - ROWS // 2, seed=1))
+    for wanted in filters:
+        right = {one.id for one in records if holds(wanted, one)}
+        [hits] = store.search(axis(0), SearchOptions(ROWS + 1, filter=wanted))
+        assert {hit.record.id for hit in hits} == right
+        [best] = store.search(axis(0), SearchOptions(5, filter=wanted))
+        assert [hit.score for hit in best] == pytest.approx([hit.score for hit in hits[:5]], abs=1e-6)
+        assert {hit.record.id for hit in best} <= right
+        assert [entry.id for entry in store.page("", ROWS + 1, filter=wanted)] == sorted(right)
+
+
+def test_a_row_that_was_changed_counts_as_it_is_now(store):
+    """Milvus Lite keeps the old row in its file, and the new one in another or in memory."""
+    wanted = parse({"price": {"lt": 20}})
+    store.upsert([record(key, metadata={"price": price}) for key, price in (("a", 5), ("b", 5), ("c", 50))], unit_vectors(3))
+    store.flush()
+    store.upsert([record("a", metadata={"price": 50}), record("c", metadata={"price": 5})], unit_vectors(2))
+    assert found(store, wanted) == {"b", "c"}
+    store.flush()
+    assert found(store, wanted) == {"b", "c"}
+    store.delete([image_id("b")])
+    assert found(store, wanted) == {"c"}
+    assert [entry.key for entry in store.page("", 10, filter=wanted)] == ["c"]
+    assert store.page(image_id("c"), 10, filter=wanted) == []
+
+
+def test_a_filter_goes_with_offset_exactness_and_several_queries(store):
+    store.upsert([record(str(number), metadata={"odd": number % 2}) for number in range(40)], unit_vectors(40))
+    odd = parse({"odd": 1})
+    queries = unit_vectors(3, seed=9)
+    whole = store.search(queries, SearchOptions(20, filter=odd))
+    assert all(len(hits) == 20 for hits in whole)
+    for options in (SearchOptions(5, 3, filter=odd), SearchOptions(5, 3, exact=True, filter=odd)):
+        for hits, best in zip(store.search(queries, options), whole, strict=True):
+            assert [hit.record.id for hit in hits] == [hit.record.id for hit in best[3:8]]
+    assert [len(hits) for hits in store.search(queries, SearchOptions(5, 18, filter=odd))] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("filled", ["milvus"], indirect=True)
+def test_the_widest_and_deepest_filter_is_understood_by_a_server(filled):
+    filled.upsert([record("a", metadata={"x": 5})], axis(0))
+    tree = {"x": 5}
+    for level in range(9):
+        tree = {"and" if level % 2 else "or": [tree, *({"x": number} for number in range(10))]}
+    assert filled.search(axis(0), SearchOptions(1, filter=parse(tree)))
+    many = parse({"or": [{"x": {"in": list(range(10, 20))}} for _ in range(99)] + [{"x": 5}]})
+    assert filled.search(axis(0), SearchOptions(1, filter=many))
+
+
+def found(store, wanted):
+    [hits] = store.search(axis(0), SearchOptions(10, filter=wanted))
+    return {hit.record.key for hit in hits}
