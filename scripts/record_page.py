@@ -1,6 +1,6 @@
 """Record the README's pictures of the search page: `make demo`, then `.venv/bin/python scripts/record_page.py [URL]`.
 
-Needs the program chromium, and Playwright from requirements-dev.txt. Writes docs/images/page.png and docs/images/search.webp.
+Needs the program chromium, and Playwright from requirements-dev.txt. Writes docs/images/page.webp, phone.webp and search.webp.
 """  # noqa: INP001 - a program, in no package
 
 import argparse
@@ -13,12 +13,14 @@ import urllib.request
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SIZE = {"width": 1280, "height": 800}
-ANIMATION_WIDTH = 880
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
+ANIMATION_WIDTH = 720
 TEXT = "two dogs playing in the snow"
+WITHOUT = " -snow"
 DROPPED = "a train at night"
 """Its best hit is the image that is dropped on the page."""
 HOLD = """base64 => {
@@ -63,6 +65,18 @@ def search(page: Page, film: Film) -> None:
     film.take(2500)
 
 
+def leave_out(page: Page, film: Film) -> None:
+    """What is not wanted becomes a part of the search that can be changed."""
+    box = page.get_by_role("searchbox")
+    for end in range(1, len(WITHOUT) + 1):
+        box.fill(TEXT.removesuffix("in the snow") + WITHOUT[:end])
+        film.take(110)
+    box.press("Enter")
+    expect(page.get_by_role("listitem").filter(has_text="snow").first).to_be_visible()
+    settle(page, "closest to")
+    film.take(2500)
+
+
 def drop(page: Page, film: Film, picture: bytes) -> None:
     held = page.evaluate_handle(HOLD, base64.b64encode(picture).decode())
     page.dispatch_event("body", "dragover", {"dataTransfer": held})
@@ -77,6 +91,17 @@ def settle(page: Page, found: str) -> None:
     """Until the results are there, with their thumbnails."""
     expect(page.get_by_role("status")).to_contain_text(found)
     page.wait_for_function("[...document.querySelectorAll('.hit img')].slice(0, 8).every(image => image.complete)")
+
+
+def take_on_a_phone(browser: Browser, url: str) -> None:
+    page = browser.new_page(**PHONE, color_scheme="dark", bypass_csp=True)
+    page.goto(f"{url}/?q={urllib.parse.quote(TEXT)}")
+    settle(page, "closest to")
+    keep(page, "phone.webp")
+
+
+def keep(page: Page, name: str) -> None:
+    Image.open(io.BytesIO(page.screenshot())).convert("RGB").save(IMAGES / name, quality=85, method=6)
 
 
 def best_hit(url: str, text: str) -> bytes:
@@ -98,9 +123,11 @@ def main() -> None:
         film = Film(page)
         film.take(1000)
         search(page, film)
-        page.screenshot(path=IMAGES / "page.png")
+        leave_out(page, film)
+        keep(page, "page.webp")
         drop(page, film, best_hit(url, DROPPED))
         film.save(IMAGES / "search.webp")
+        take_on_a_phone(browser, url)
         browser.close()
 
 

@@ -4,7 +4,7 @@ import { Chips } from "./chips.js";
 import { find } from "./element.js";
 import { termsTyped } from "./typed.js";
 
-/** @import { Query, Term } from "./query.js" */
+/** @import { Filter, Query, Term } from "./query.js" */
 
 const TYPING_PAUSE_MS = 350; // as long as it takes to find the next letter
 const LEAST_TYPED = 2;
@@ -20,7 +20,7 @@ export class Box {
    * @param {HTMLElement} area
    * @param {HTMLTemplateElement} template of a chip
    * @param {{
-   *   onSearch: (terms: Term[]) => void, onTyped: (terms: Term[]) => void, onClear: () => void, onCrop: (term: Term) => void,
+   *   onSearch: (terms: Term[]) => void, onFilter: (filter: Filter | null) => void, onTyped: (terms: Term[]) => void, onClear: () => void, onCrop: (term: Term) => void,
    *   describe: (term: Term) => Promise<{source: string, name: string}>,
    * }} page
    */
@@ -32,6 +32,7 @@ export class Box {
       describe: page.describe,
       onCrop: page.onCrop,
       onChange: () => this.#search(),
+      onFilter: page.onFilter,
       onRemoved: () => this.#input.focus(),
     });
     this.#add.addEventListener("click", () => this.#setAside());
@@ -56,7 +57,10 @@ export class Box {
     const terms = query?.terms ?? [];
     const words = terms.find(({ text, weight }) => text && weight === 1);
     this.#input.value = words?.text ?? "";
-    this.#chips.show(terms.filter((term) => term !== words));
+    this.#chips.show(
+      terms.filter((term) => term !== words),
+      query?.filter ?? null,
+    );
     this.#arrange();
   }
 
@@ -100,7 +104,7 @@ export class Box {
 
   /** What was typed becomes a part of its own, and the box is free for further words. */
   #setAside() {
-    this.#chips.show(this.#terms);
+    this.#chips.show(this.#terms, this.#chips.filter);
     this.#input.value = "";
     this.#arrange();
     this.#input.focus();

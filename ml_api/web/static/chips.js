@@ -1,9 +1,10 @@
 /** What a search is made of beside the words in the box: further words and images, each wanted or unwanted, and how much. */
 
 import { copyOf, element, find } from "./element.js";
+import { conditionsOf, withoutCondition } from "./filter.js";
 import { identityOf } from "./query.js";
 
-/** @import { Term } from "./query.js" */
+/** @import { Filter, Term } from "./query.js" */
 
 const WEIGHTS = new Map([
   [0.25, "a little"],
@@ -18,13 +19,15 @@ export class Chips {
   #page;
   /** @type {Term[]} */
   #terms = [];
+  /** @type {Filter | null} */
+  #filter = null;
 
   /**
    * @param {HTMLElement} list
    * @param {HTMLTemplateElement} template
    * @param {{
    *   describe: (term: Term) => Promise<{source: string, name: string}>,
-   *   onCrop: (term: Term) => void, onChange: () => void, onRemoved: () => void,
+   *   onCrop: (term: Term) => void, onChange: () => void, onFilter: (filter: Filter | null) => void, onRemoved: () => void,
    * }} page
    */
   constructor(list, template, page) {
@@ -42,18 +45,43 @@ export class Chips {
     this.#list.classList.toggle("alone", isAlone);
   }
 
-  /** @param {Term[]} terms */
-  show(terms) {
-    const isSame = JSON.stringify(terms.map((term) => [identityOf(term), term.weight])) === this.#list.dataset.shown;
+  get filter() {
+    return this.#filter;
+  }
+
+  /**
+   * @param {Term[]} terms
+   * @param {Filter | null} filter
+   */
+  show(terms, filter) {
+    const shown = JSON.stringify([terms.map((term) => [identityOf(term), term.weight]), filter]);
     this.#terms = terms;
-    this.#list.hidden = terms.length === 0;
-    if (!isSame) {
-      this.#list.dataset.shown = JSON.stringify(terms.map((term) => [identityOf(term), term.weight]));
+    this.#filter = filter;
+    this.#list.hidden = terms.length === 0 && !filter;
+    if (shown !== this.#list.dataset.shown) {
+      this.#list.dataset.shown = shown;
       const place = this.#focused();
       this.#drop();
-      this.#list.append(...terms.map((term) => this.#chip(term)));
+      this.#list.append(...terms.map((term) => this.#chip(term)), ...conditionsOf(filter).map((one) => this.#condition(one)));
       this.#refocus(place);
     }
+  }
+
+  /** @param {{field: string, words: string}} condition */
+  #condition({ field, words }) {
+    const chip = copyOf(this.#template);
+    chip.classList.add("condition");
+    find(chip, ".what", HTMLElement).append(words);
+    for (const control of chip.querySelectorAll(".sign, .weight, .crop-part")) {
+      control.remove();
+    }
+    const remove = find(chip, ".remove", HTMLButtonElement);
+    remove.ariaLabel = `Remove the filter: ${words}`;
+    remove.addEventListener("click", () => {
+      this.#page.onFilter(withoutCondition(this.#filter, field));
+      this.#page.onRemoved();
+    });
+    return chip;
   }
 
   /** @param {Term} term */

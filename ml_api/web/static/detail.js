@@ -26,6 +26,7 @@ export class Detail {
    * @param {{
    *   onClose: () => void, onStep: (by: number) => void, onCrop: (image: StoredImage) => void,
    *   similar: (image: StoredImage) => Promise<{image: StoredImage, address: string}[]>,
+   *   only: (path: string[], condition: unknown) => string | null,
    * }} page
    */
   constructor(dialog, page) {
@@ -78,7 +79,7 @@ export class Detail {
     const key = find(this.#dialog, ".key", HTMLElement);
     key.textContent = image.key;
     key.hidden = caption === image.key;
-    const rows = factsOf(image).flatMap(([name, value]) => [element("dt", name), element("dd", value)]);
+    const rows = factsOf(image).flatMap((fact) => [element("dt", fact.name), element("dd", this.#value(fact))]);
     find(this.#dialog, "dl", HTMLElement).replaceChildren(...rows);
     find(this.#dialog, ".original", HTMLAnchorElement).href = image.links.content;
     const download = find(this.#dialog, ".download", HTMLAnchorElement);
@@ -87,6 +88,21 @@ export class Detail {
     find(this.#dialog, ".record", HTMLAnchorElement).href = image.links.self;
     find(this.#dialog, ".copy", HTMLElement).textContent = "Copy link";
     find(this.#dialog, ".about", HTMLElement).scrollTop = 0;
+  }
+
+  /**
+   * A fact leads to what else has it, among what is searched for.
+   * @param {import("./facts.js").Fact} fact
+   */
+  #value({ name, value, path, condition }) {
+    const address = path && this.#page.only(path, condition);
+    if (!address) {
+      return value;
+    }
+    const link = element("a", value);
+    link.href = address;
+    link.title = `Only images with this: ${name}`;
+    return link;
   }
 
   /** @param {StoredImage} image */
@@ -133,7 +149,7 @@ export class Detail {
     const list = find(this.#dialog, ".similar ul", HTMLElement);
     list.replaceChildren();
     const similar = await this.#page.similar(image).catch(() => []); // the image itself is there to be seen all the same
-    if (this.#image === image) {
+    if (this.#image?.id === image.id) {
       list.replaceChildren(...similar.map(linkTo));
       find(this.#dialog, ".similar", HTMLElement).hidden = similar.length === 0;
     }

@@ -4,39 +4,42 @@ import { rounded } from "./summary.js";
 
 /** @import { StoredImage } from "./api.js" */
 
+/** @typedef {{name: string, value: string, path?: string[], condition?: unknown}} Fact condition: what others with the same have */
+
 /**
  * @param {StoredImage} image
- * @returns {[name: string, value: string][]}
+ * @returns {Fact[]}
  */
 export function factsOf({ width, height, score, relevance, metadata }) {
   const { caption, ...others } = metadata;
   const facts = typeof caption === "string" ? others : metadata; // as a text it is the heading
-  /** @type {[string, string][]} */
-  const similarity = score === undefined ? [] : [["Similarity", rounded(score, 3)]];
-  if (typeof relevance === "number") {
-    similarity.unshift(["Likely a match", `${Math.round(relevance * 100)} %`]);
-  }
-  const rows = Object.entries(facts).flatMap(([name, value]) => rowsOf(name, value));
-  return [["Size", `${width} × ${height}`], ...similarity, ...rows.map(([name, value]) => /** @type {[string, string]} */ ([wordsOf(name), value]))];
+  return [
+    { name: "Size", value: `${width} × ${height}` },
+    ...(typeof relevance === "number" ? [{ name: "Likely a match", value: `${Math.round(relevance * 100)} %` }] : []),
+    ...(score === undefined ? [] : [{ name: "Similarity", value: rounded(score, 3) }]),
+    ...Object.entries(facts).flatMap(([name, value]) => rowsOf([name], value)),
+  ];
 }
 
 /**
  * Metadata is any JSON: objects become rows of dotted names, lists are written in one.
- * @param {string} name
+ * @param {string[]} path
  * @param {unknown} value
- * @returns {[name: string, value: string][]}
+ * @returns {Fact[]}
  */
-function rowsOf(name, value) {
+function rowsOf(path, value) {
+  const name = wordsOf(path.join("."));
   if (value === null || value === undefined || value === "") {
     return [];
   }
   if (Array.isArray(value)) {
-    return [[name, value.map(written).join(typeof value[0] === "object" ? "; " : ", ")]];
+    const isPlain = value.every((item) => typeof item !== "object");
+    return [{ name, value: value.map(written).join(isPlain ? ", " : "; "), ...(isPlain && { path, condition: { all: value } }) }];
   }
   if (typeof value === "object") {
-    return Object.entries(value).flatMap(([inner, within]) => rowsOf(`${name}.${inner}`, within));
+    return Object.entries(value).flatMap(([inner, within]) => rowsOf([...path, inner], within));
   }
-  return [[name, String(value)]];
+  return [{ name, value: String(value), path, condition: { eq: value } }];
 }
 
 /**

@@ -3,6 +3,7 @@
 import { search } from "./api.js";
 import { Detail } from "./detail.js";
 import { Failure } from "./failures.js";
+import { fieldAt, withCondition } from "./filter.js";
 import { addressOf, AGAINST, likeQuery, withTerm } from "./query.js";
 
 /** @import { StoredImage } from "./api.js" */
@@ -40,6 +41,7 @@ export class Large {
       onStep: (by) => this.step(by),
       onCrop: ({ id }) => page.onCrop(id),
       similar: (image) => this.#similar(image),
+      only: (path, condition) => this.#only(path, condition),
     });
   }
 
@@ -92,6 +94,19 @@ export class Large {
       this.#page.onGo({ ...view, image: null }, { replacing: true });
       this.#results.focus(image);
     }
+  }
+
+  /**
+   * The search at hand among images for which a condition holds.
+   * @param {string[]} path
+   * @param {unknown} condition
+   */
+  #only(path, condition) {
+    const { query } = this.#page.view();
+    if (!query || document.body.dataset.filters !== "true") {
+      return null;
+    }
+    return addressOf({ query: { ...query, filter: withCondition(query.filter, fieldAt(path), condition) }, image: null });
   }
 
   /** @param {StoredImage} image */

@@ -36,6 +36,7 @@ class Page {
   #box = new Box(find(document, ".search", HTMLElement), find(document, "#chip", HTMLTemplateElement), {
     onSearch: (terms) => this.#settle(terms),
     onTyped: (terms) => this.#ask(this.#composed(terms), { typing: true }),
+    onFilter: (filter) => this.#view.query && this.#ask({ ...this.#view.query, filter }),
     onClear: () => this.#go({ query: null, image: null }),
     onCrop: (term) => this.#crop(term),
     describe: (term) => this.#describe(term),

@@ -160,7 +160,7 @@ def test_what_is_not_finished_is_not_asked_for_again_when_it_is(visit):
     asked = []
     visit.page.on("request", lambda request: asked.append(request.url))
     visit.page.keyboard.press("Enter")
-    visit.page.wait_for_function("!history.state.typing")
+    visit.page.wait_for_function("() => !history.state.typing")
     assert asked == []
 
 

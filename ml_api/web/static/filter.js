@@ -1,0 +1,76 @@
+/** Conditions on what is known of images, as the API takes them: `{"facts.setting": {"eq": "snow"}}`. All have to hold. */
+
+import { wordsOf } from "./facts.js";
+
+/** @import { Filter } from "./query.js" */
+
+const OPERATORS = new Map([
+  ["eq", "is"],
+  ["ne", "is not"],
+  ["lt", "below"],
+  ["lte", "at most"],
+  ["gt", "above"],
+  ["gte", "at least"],
+  ["in", "is one of"],
+  ["any", "has"],
+  ["all", "has all of"],
+  ["exists", "is known:"],
+  ["prefix", "begins with"],
+]);
+
+/**
+ * The filter with a further condition on a field; one on the same field gives way.
+ * @param {Filter | null | undefined} filter
+ * @param {string} field
+ * @param {unknown} condition
+ * @returns {Filter}
+ */
+export function withCondition(filter, field, condition) {
+  return { ...filter, [field]: condition };
+}
+
+/**
+ * @param {Filter | null} filter
+ * @param {string} field
+ * @returns {Filter | null} null if nothing is left
+ */
+export function withoutCondition(filter, field) {
+  const left = Object.entries(filter ?? {}).filter(([name]) => name !== field);
+  return left.length > 0 ? Object.fromEntries(left) : null;
+}
+
+/**
+ * Each condition in words.
+ * @param {Filter | null} filter
+ * @returns {{field: string, words: string}[]}
+ */
+export function conditionsOf(filter) {
+  return Object.entries(filter ?? {}).map(([field, condition]) => ({ field, words: `${labelOf(field)} ${saidOf(condition)}` }));
+}
+
+/**
+ * The name of a field whose keys lead through objects: by dots, or where a key holds some itself, as a JSON Pointer.
+ * @param {string[]} path
+ */
+export function fieldAt(path) {
+  const isPlain = path.every((key) => key && !/[./~]/.test(key));
+  return isPlain ? path.join(".") : path.map((key) => `/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+}
+
+/** @param {string} field */
+export function labelOf(field) {
+  const path = field.startsWith("/") ? field.slice(1).split("/") : field.split(".");
+  return wordsOf(path.map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~")).join("."));
+}
+
+/** @param {unknown} condition */
+function saidOf(condition) {
+  if (condition === null || typeof condition !== "object" || Array.isArray(condition)) {
+    return JSON.stringify(condition); // of a link that somebody wrote: the API says what is wrong with it
+  }
+  const said = Object.entries(condition).map(([operator, value]) => {
+    const values = Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : String(value);
+    return `${OPERATORS.get(operator) ?? operator} ${values}`;
+  });
+  return said.join(" and ");
+}
