@@ -30,6 +30,7 @@
     │   │   └── NonFiniteVector     ... for this input, of which the model makes NaN or infinity
     │   ├── StoreUnavailable
     │   ├── DatabaseUnavailable
+    │   │   └── DatabaseFull        ... for what would have to be written
     │   └── CorpusUnavailable
     ├── DeadlineExceeded        the answer would have come too late
     ├── SyncRefused             a sync that looks like an accident, stopped before it changed anything
@@ -198,6 +199,12 @@ class StoreUnavailable(Unavailable):
 
 class DatabaseUnavailable(Unavailable):
     code = "database-unavailable"
+
+
+class DatabaseFull(DatabaseUnavailable):
+    """Nothing was changed; it goes on once there is room."""
+
+    code = "database-full"
 
 
 class CorpusUnavailable(Unavailable):

@@ -6,7 +6,7 @@ from ml_api.access import Scope
 from ml_api.api import services
 from ml_api.api.answers import json_answer
 from ml_api.api.notifications import BATCH, JSON, STRUCTURED, objects_in
-from ml_api.api.openapi import operation
+from ml_api.api.openapi import NO_NOTE, operation
 from ml_api.api.schemas import JsonObject
 from ml_api.api.schemas.uploads import EventsAnswer
 from ml_api.indexing.changes import Source
@@ -44,7 +44,7 @@ EVENT: JsonObject = {"type": "object", "title": "CloudEvent"}
         STRUCTURED: {"schema": EVENT, "example": CLOUD_EVENT},
         BATCH: {"schema": {"type": "array", "items": {"type": "object"}}, "example": [CLOUD_EVENT]},
     },
-    fails=("invalid-event", "invalid-query", "too-large", "unsupported-media-type"),
+    fails=("invalid-event", "invalid-query", "too-large", "unsupported-media-type", *NO_NOTE),
 )
 def post() -> Response:
     headers = {name.lower(): value for name, value in request.headers.items()}

@@ -173,6 +173,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "invalid-event": (400, "a record has no s3.bucket.name and s3.object.key"),
     "invalid-metadata": (400, "metadata: is not valid JSON"),
     "corpus-read-only": (403, "the corpus cannot be changed: this service may only read it"),
+    "database-full": (507, "The disk is full on which the database /srv/data/ml_api.sqlite3 lies; nothing was changed."),
     "insufficient-storage": (507, "no room is left in the corpus for 'uploads/red.png'; nothing was written"),
     "invalid-timeout": (400, f"X-Request-Timeout: must be a number of seconds above 0 and at most {_TIMEOUT_S:g} (got '0')"),
     "unauthorized": (401, "this service asks for an API key: send it as `Authorization: Bearer KEY` or as `X-API-Key: KEY`"),

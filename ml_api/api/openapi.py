@@ -41,7 +41,7 @@ PROBLEMS = {
     421: "`Host` is a name that `ML_API_ALLOWED_HOSTS` does not list.",
     422: "The body is not an image that can be decoded, within the limits on time and memory.",
     503: "The model, the store or the database cannot answer, or too many requests wait; try again after `Retry-After` seconds.",
-    507: "No room is left for the image; nothing was written.",
+    507: "No room is left for the image, or in the database; nothing was written.",
     504: "The answer would have taken longer than the service, or `X-Request-Timeout`, allows.",
 }
 SERVERS = [{"url": "."}]
@@ -62,6 +62,8 @@ SECURITY_SCHEMES: JsonObject = {
 }
 NO_MODEL = ("overloaded", "model-unavailable")
 NO_DATABASE = ("database-unavailable",)
+NO_NOTE = (*NO_DATABASE, "database-full")
+"""How a route fails that writes into the database."""
 NO_STORE = ("store-unavailable",)
 NO_DECODING = ("image-format", "image-truncated", "image-too-costly", "decoding-unavailable")
 IMAGE_ID: JsonObject = {"$ref": "#/components/parameters/image_id"}

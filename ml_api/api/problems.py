@@ -52,6 +52,7 @@ STATUS: dict[type[MlApiError], int] = {
     errors.StoreUnavailable: 503,
     errors.CorpusUnavailable: 503,
     errors.DatabaseUnavailable: 503,
+    errors.DatabaseFull: 507,
     errors.DeadlineExceeded: 504,
     errors.SyncRefused: 409,
     errors.ConfigError: 500,

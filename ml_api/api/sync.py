@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request, url_for
 from ml_api.access import Scope
 from ml_api.api import services
 from ml_api.api.answers import json_answer
-from ml_api.api.openapi import NO_DATABASE, operation, ref
+from ml_api.api.openapi import NO_DATABASE, NO_NOTE, operation, ref
 from ml_api.api.parsing import json_body, query_parameters
 from ml_api.api.schemas import JsonObject
 from ml_api.api.schemas.sync import (
@@ -54,7 +54,7 @@ NO_JOB = ("invalid-query", "not-found", *NO_DATABASE)
     status=202,
     body={"application/json": {"schema": ref(SyncRequest), "example": {"allow_removals": False}}},
     body_required=False,
-    fails=("invalid-query", "invalid-json", "too-large", "unsupported-media-type", "sync-refused", *NO_DATABASE),
+    fails=("invalid-query", "invalid-json", "too-large", "unsupported-media-type", "sync-refused", *NO_NOTE),
 )
 def start() -> Response:
     wanted = json_body(SyncRequest, max_bytes=BODY_BYTES) if request.content_length or request.mimetype else SyncRequest()
@@ -123,7 +123,7 @@ def files(job: int) -> Response:
     answer=SyncJob,
     status=202,
     parameters=(JOB,),
-    fails=NO_JOB,
+    fails=(*NO_JOB, "database-full"),
 )
 def cancel(job: int) -> Response:
     return _answered(services().syncs.jobs.cancel(job), 202)

@@ -9,7 +9,7 @@ from ml_api.api.answers import json_answer
 from ml_api.api.examples import ANSWERS
 from ml_api.api.form import MAX_PARTS, SentFile
 from ml_api.api.observe import elsewhere, note
-from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_STORE, TIMEOUT, operation, ref
+from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_NOTE, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import FILE_FIELD, image_id_of, query_parameters, request_deadline
 from ml_api.api.problems import problem_of
 from ml_api.api.schemas import JsonObject
@@ -31,7 +31,7 @@ KEY: JsonObject = {
     "example": "uploads/red.png",
 }
 FILE: JsonObject = {"type": "string", "format": "binary"}
-NOT_WRITTEN = ("corpus-read-only", "insufficient-storage", "corpus-unavailable", "database-unavailable")
+NOT_WRITTEN = ("corpus-read-only", "insufficient-storage", "corpus-unavailable", *NO_NOTE)
 BAD_FORM = ("missing-image", "invalid-multipart", "invalid-metadata", "unsupported-media-type", "too-large")
 TO_RETURN_S = 0.5
 """Of the time that a request may take, what is left to answer it with after waiting."""

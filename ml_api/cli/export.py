@@ -1,4 +1,4 @@
-"""The command `export`: every stored image with its vector into a file."""
+"""The command `export`: every stored image with its vector into a file, which a service over the embedded store writes itself."""
 
 import logging
 import time
@@ -6,8 +6,11 @@ from pathlib import Path
 
 from ml_api import tracing
 from ml_api.cli.exits import Exit, stopped
+from ml_api.cli.handing_over import hand_over
+from ml_api.indexing.jobs import Errand
 from ml_api.settings import Settings
 from ml_api.stopping import Stop
+from ml_api.vocabulary import JobKind
 
 _log = logging.getLogger(__name__)
 
@@ -20,6 +23,8 @@ def export(settings: Settings, target: Path) -> Exit:
     started = time.monotonic()
     with Stop() as stop:
         stop.reached = "before anything was exported"
+        if (handed := hand_over(settings, Errand(JobKind.EXPORT, file=str(target.absolute())), stop)) is not None:
+            return handed
         with tracing.on_behalf_of([tracing.run_origin()]), open_export(settings, target) as (store, writer):
             before, total = writer.written.rows, store.count()
             if before:

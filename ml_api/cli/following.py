@@ -13,9 +13,15 @@ from ml_api.indexing.presence import Watch
 from ml_api.progress import show_progress
 from ml_api.settings import Settings, environment_name
 from ml_api.stopping import Stop
-from ml_api.vocabulary import JobState
+from ml_api.vocabulary import JobKind, JobState
 
 LOOK_EVERY_S: Final = 0.2
+DOING: Final = {
+    JobKind.MIGRATE: "embedding",
+    JobKind.ROLL_BACK: "embedding",
+    JobKind.EXPORT: "exporting",
+    JobKind.IMPORT: "importing",
+}
 AWAY_S: Final = 60.0
 """How long a database that is away is waited for."""
 
@@ -97,7 +103,7 @@ def follow(jobs: Jobs, job: Job, taker: Taker, stop: Stop, *, is_ours: bool) -> 
             else:
                 seen_at = time.monotonic()
             if job.total:
-                bar = bar or shown.enter_context(show_progress("indexing", job.total))
+                bar = bar or shown.enter_context(show_progress(DOING.get(job.options.kind, "indexing"), job.total))
                 bar(job.done)
             time.sleep(LOOK_EVERY_S)
 

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 from ml_api import tracing
 from ml_api.cli.exits import Exit, stopped
+from ml_api.cli.handing_over import hand_over
 from ml_api.errors import InvalidInput
+from ml_api.indexing.jobs import Errand
 from ml_api.settings import Settings
 from ml_api.stopping import Stop
+from ml_api.vocabulary import JobKind
 
 if TYPE_CHECKING:
     from ml_api.vectors.files.opening import VectorFile
@@ -21,23 +24,27 @@ _log = logging.getLogger(__name__)
 def import_(settings: Settings, path: Path, said: str) -> Exit:
     """`said` is the model of `--model-id`; empty if it was not given."""
     from ml_api.progress import show_progress
-    from ml_api.services import open_import
+    from ml_api.services import examine, open_import
     from ml_api.vectors.files.intake import Intake
     from ml_api.vectors.files.transfer import import_ as import_rows
 
     started = time.monotonic()
     with Stop() as stop:
         stop.reached = "before anything was imported"
-        with tracing.on_behalf_of([tracing.run_origin()]), open_import(settings, path, said, _confirmed) as into:
-            intake = Intake(into.model_id, into.dim, _leave_out)
-            with show_progress("importing", into.file.rows) as progress:
+        examined = examine(settings, path, said, _confirmed)
+        errand = Errand(JobKind.IMPORT, file=str(path.absolute()), said=examined.said)
+        if (handed := hand_over(settings, errand, stop)) is not None:
+            return handed
+        with tracing.on_behalf_of([tracing.run_origin()]), open_import(settings, examined) as store:
+            intake = Intake(examined.model_id, examined.dim, _leave_out)
+            with show_progress("importing", examined.file.rows) as progress:
 
                 def advance(rows: int) -> None:
-                    stop.reach(rows, into.file.rows)
+                    stop.reach(rows, examined.file.rows)
                     progress(rows)
 
                 try:
-                    report = import_rows(into.file, into.store, intake, advance, lambda: stop.signal is not None)
+                    report = import_rows(examined.file, store, intake, advance, lambda: stop.signal is not None)
                 except InvalidInput as exc:
                     raise InvalidInput(f"{exc.detail}; until then {intake.report.summary()}") from exc
         _log.info(

@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
-from ml_api.errors import ConfigError, DatabaseUnavailable
+from ml_api.errors import ConfigError, DatabaseFull, DatabaseUnavailable
 
 TIMEOUT_S: Final = 5
 """For a connection, for another's transaction to end, and for one statement."""
@@ -27,6 +27,8 @@ POOL: Final = 8
 """Connections at most; requests use one for milliseconds."""
 _MIGRATING: Final = 0x6D6C_6170_69
 """Key of PostgreSQL's advisory lock while one process migrates and the others wait."""
+_DISK_FULL: Final = "53100"
+"""PostgreSQL's code for it."""
 _BEGIN: Final = "ml_api_begin"
 """Execution option of a connection: the statement that begins its transactions on SQLite."""
 
@@ -103,6 +105,8 @@ def translated(location: str) -> Iterator[None]:
     except DBAPIError as exc:
         if type(exc).__name__ == "IntegrityError":
             raise
+        if _is_full(exc.orig):
+            raise DatabaseFull(f"The disk is full on which the database {location} lies; nothing was changed.") from exc
         raise DatabaseUnavailable(f"The database {location} does not answer ({_first_line(exc.orig)}).") from exc
     except PoolTimeoutError as exc:
         raise DatabaseUnavailable(f"All {POOL} connections of the database {location} are in use.") from exc
@@ -204,6 +208,12 @@ def _migrate(engine: Engine) -> None:
 
 def _shown(url: URL) -> str:
     return url.database or "" if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+
+
+def _is_full(exc: BaseException | None) -> bool:
+    """SQLite needs room for its index of the write-ahead log (-shm), too."""
+    code = getattr(exc, "sqlite_errorcode", None)
+    return code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE} or getattr(exc, "sqlstate", None) == _DISK_FULL
 
 
 def _first_line(exc: BaseException | None) -> str:

@@ -1,21 +1,25 @@
 """What a sync makes of the model: batches of files go in, as many at once as it has a use for, and come out with vectors."""
 
+import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
-from ml_api.embedding.base import Encoder
+from ml_api.embedding.base import Encoder, Prepared
 from ml_api.embedding.batching import MAX_BATCH
 from ml_api.embedding.splitting import Ceiling, Parts
-from ml_api.errors import ModelOutOfMemory, NonFiniteVector
+from ml_api.errors import ModelOutOfMemory, NonFiniteVector, Overloaded
 from ml_api.indexing.reading import Fresh
 from ml_api.metrics.sync import SyncMetrics
 from ml_api.records import Vectors
 from ml_api.vocabulary import SyncStage
+
+PAUSES_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Before the next attempt while the model is overloaded by others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +34,9 @@ class EmbeddedFiles:
 class FileEmbedder:
     """A context: what is in the model at its end is waited for."""
 
-    def __init__(self, encoder: Encoder, measured: SyncMetrics) -> None:
+    def __init__(self, encoder: Encoder, measured: SyncMetrics, *, pause: Callable[[float], None] = time.sleep) -> None:
         self._encoder = encoder
+        self._pause = pause
         self._measured = measured
         self._ceiling = Ceiling(MAX_BATCH)
         self._threads = ThreadPoolExecutor(encoder.concurrency, "sync-embed")
@@ -63,12 +68,21 @@ class FileEmbedder:
         with self._measured.stage(SyncStage.EMBED):
             return list(self._in_parts(files))
 
+    def _embed_patiently(self, items: Sequence[Prepared]) -> Vectors:
+        """Raises Overloaded if a server that others use as well has no room for all PAUSES_S."""
+        for pause_s in PAUSES_S:
+            try:
+                return self._encoder.embed(items)
+            except Overloaded:
+                self._pause(pause_s)
+        return self._encoder.embed(items)
+
     def _in_parts(self, files: Sequence[Fresh]) -> Iterator[EmbeddedFiles]:
         """All of `files` at once, or in parts that fit, and halved until a culprit is alone. Raises what is no file's fault."""
         parts = Parts(files, self._ceiling)
         for part in parts:
             try:
-                vectors = self._encoder.embed([file.prepared for file in part])
+                vectors = self._embed_patiently([file.prepared for file in part])
             except ModelOutOfMemory as exc:
                 if not parts.split(part, exc):
                     raise

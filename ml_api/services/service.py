@@ -31,6 +31,7 @@ from ml_api.services.indexer import target_of, watching
 from ml_api.services.migration import model_setting
 from ml_api.services.parts import access_of, corpus_of, database_of, decoder_of, milvus_store, thumbnail_cache_of
 from ml_api.services.switching import Switch
+from ml_api.services.transfers import Errands
 from ml_api.settings import Settings
 from ml_api.spans import Spans, wanted
 from ml_api.vectors.base import VectorStore
@@ -133,7 +134,9 @@ def build_services(settings: Settings) -> Services:
         engine = assemble(shared, pretrained, preprocessor, embedder, milvus, store)
         switch = background.enter_context(closing(Switch(shared, engine, presence)))
         jobs = Jobs(database, target_of(settings), corpus.location)
-        syncs = background.enter_context(closing(SyncRunner(jobs, presence, Watch(database), switch.open_indexer, switch.run)))
+        syncs = background.enter_context(
+            closing(SyncRunner(jobs, presence, Watch(database), switch.open_indexer, Errands(settings, switch).run))
+        )
         if database.backend == "sqlite":  # no other process uses it
             shared.changes.release()
         engine.start(shared.changes)

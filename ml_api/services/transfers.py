@@ -4,23 +4,31 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from ml_api.errors import InvalidInput
 from ml_api.indexing.account import Progress
+from ml_api.indexing.carrying_out import Follower
 from ml_api.indexing.guard import Consent
+from ml_api.indexing.jobs import Errand
 from ml_api.indexing.plan import Plan
 from ml_api.indexing.report import Report, SyncReport
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.services.encoder import image_model, load_later
 from ml_api.services.parts import corpus_of, decoder_of, milvus_endpoint, milvus_store
+from ml_api.services.switching import Switch
 from ml_api.settings import Settings
 from ml_api.vectors.base import VectorStore
+from ml_api.vocabulary import JobKind
 
 if TYPE_CHECKING:
     from ml_api.vectors.files.opening import VectorFile
     from ml_api.vectors.files.parts import PartsWriter
     from ml_api.vectors.files.transfer import FileStore
+
+MOST_NAMED: Final = 20
+"""Rows of a file that a command is told of, which were not imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,24 +87,25 @@ def open_export(settings: Settings, target: Path) -> Iterator[tuple[VectorStore,
     pretrained = image_model(settings)
     with closing(milvus_store(settings, Metrics())) as store:
         store.ensure(pretrained.model_id, pretrained.dim)
-        source = f"the collection {settings.collection!r} in {milvus_endpoint(settings).address}"
-        with PartsWriter.open(target, pretrained.model_id, source) as writer:
+        with PartsWriter.open(target, pretrained.model_id, _source(settings)) as writer:
             yield store, writer
 
 
 @dataclass(frozen=True, slots=True)
-class Import:
+class Examined:
+    """A file whose vectors are those of the configured model."""
+
     file: "VectorFile"
-    store: VectorStore
+    said: str
+    """The model that the user says made the vectors; empty if the file says it."""
     model_id: str
     dim: int
 
 
-@contextmanager
-def open_import(settings: Settings, path: Path, said: str, confirm: Callable[["VectorFile", str], bool]) -> Iterator[Import]:
-    """`said` is the model that the user says made the vectors, `confirm` asks for it if neither they nor the file said.
+def examine(settings: Settings, path: Path, said: str, confirm: Callable[["VectorFile", str], bool]) -> Examined:
+    """Before the store is opened. `confirm` asks the user for the model if neither they nor the file said it.
 
-    The file is looked into before the store is opened. Raises ConfigError and InvalidInput.
+    Raises ConfigError and InvalidInput.
     """
     from ml_api.vectors.files.intake import require_model
     from ml_api.vectors.files.opening import open_vectors
@@ -107,6 +116,64 @@ def open_import(settings: Settings, path: Path, said: str, confirm: Callable[["V
     if file.dim == dim and not (file.model_id or said) and confirm(file, model_id):
         said = model_id
     require_model(file, model_id, dim, said)
+    return Examined(file, said, model_id, dim)
+
+
+@contextmanager
+def open_import(settings: Settings, examined: Examined) -> Iterator[VectorStore]:
+    """Raises ConfigError."""
     with closing(milvus_store(settings, Metrics())) as store:
-        store.ensure(model_id, dim)
-        yield Import(file, store, model_id, dim)
+        store.ensure(examined.model_id, examined.dim)
+        yield store
+
+
+class Errands:
+    """What commands ask of the service: its store is in its own hands, so it writes and reads the file."""
+
+    def __init__(self, settings: Settings, switch: Switch) -> None:
+        self._settings = settings
+        self._switch = switch
+
+    def run(self, errand: Errand, follower: Follower) -> list[str]:
+        """As `carrying_out.RunErrand`. Raises what the command would raise."""
+        match errand.kind:
+            case JobKind.EXPORT:
+                return self._export(Path(errand.file), follower)
+            case JobKind.IMPORT:
+                return self._import(Path(errand.file), errand.said, follower)
+        return self._switch.run(errand, follower)
+
+    def _export(self, target: Path, follower: Follower) -> list[str]:
+        from ml_api.vectors.files.parts import PartsWriter
+        from ml_api.vectors.files.transfer import export
+
+        store, model_id = self._switch.engine.milvus, self._switch.engine.indexing.model_id
+        total = store.count()
+        with PartsWriter.open(target, model_id, _source(self._settings)) as writer:
+            export(store, writer, lambda rows: follower.progress(rows, total), follower.stop)
+            return [f"{writer.written.rows:,} images, to {target}"]
+
+    def _import(self, path: Path, said: str, follower: Follower) -> list[str]:
+        from ml_api.vectors.files.intake import Intake, require_model
+        from ml_api.vectors.files.opening import open_vectors
+        from ml_api.vectors.files.transfer import import_
+
+        store, model_id = self._switch.engine.milvus, self._switch.engine.indexing.model_id
+        dim = self._switch.engine.embedder.model.dim
+        file = open_vectors(path)
+        require_model(file, model_id, dim, said)
+        left_out: list[str] = []
+
+        def leave_out(place: str, reason: str) -> None:
+            if len(left_out) < MOST_NAMED:
+                left_out.append(f"not imported: {place}: {reason}")
+
+        intake = Intake(model_id, dim, leave_out)
+        report = import_(file, store, intake, lambda rows: follower.progress(rows, file.rows or rows), follower.stop)
+        if report.rows and not report.taken:
+            raise InvalidInput(f"none of the {report.rows:,} rows of {path} could be imported: {left_out[0]}")
+        return [*left_out, report.summary()]
+
+
+def _source(settings: Settings) -> str:
+    return f"the collection {settings.collection!r} in {milvus_endpoint(settings).address}"

@@ -1,14 +1,17 @@
 """What the API's tests share: the application over stand-ins, a small corpus, the one way to check a problem."""
 
 import io
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
+from sqlalchemy import text
 
 from ml_api.app import create_app
+from ml_api.database.engine import POOL
 from ml_api.images import ImageLimits
 from ml_api.records import image_id
 from ml_api.services import Services
@@ -58,6 +61,13 @@ class Stand:
 
     def id(self, key):
         return image_id(key)
+
+
+def fill_disk(database, pages=1):
+    """Let SQLite take no more pages than it has, as on a full disk; with many `pages` there is room again."""
+    with ExitStack() as every:
+        for _ in range(POOL):  # the bound is a connection's
+            every.enter_context(database.read()).execute(text(f"PRAGMA max_page_count={pages}"))
 
 
 def write_corpus(root):

@@ -7,7 +7,7 @@ import pytest
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.database import Database
 from ml_api.indexing.changes import Changes
-from tests.api.stand import assert_problem, picture
+from tests.api.stand import assert_problem, fill_disk, picture
 
 CLOUD = {"specversion": "1.0", "id": "1", "type": "google.cloud.storage.object.v1.finalized"}
 GCS = {**CLOUD, "source": "//storage.googleapis.com/projects/_/buckets/photos", "subject": "objects/a b+c.png"}
@@ -123,3 +123,14 @@ def test_hostile_keys_change_nothing(shared_stand):
     response = post(shared_stand, {"Records": [record(key) for key in hostile]})
     assert response.status_code == 200
     assert response.get_json()["ignored"] == len(hostile)
+
+
+def test_on_a_full_disk_nothing_is_acknowledged_and_with_room_all_is(undrained):
+    notices = {"Records": [record(f"{number}{'x' * 200}.png") for number in range(200)]}
+    fill_disk(undrained.services.database)
+    problem = assert_problem(post(undrained, notices), 507, "database-full")
+    assert problem["detail"].startswith("The disk is full on which the database ")
+    assert keys(undrained) == []
+    fill_disk(undrained.services.database, pages=10_000)
+    assert post(undrained, notices).get_json() == {"accepted": 200, "ignored": 0}
+    assert len(keys(undrained)) == 200

@@ -23,7 +23,7 @@ from ml_api.indexing.uploads import Uploads
 from ml_api.logs.repeats import Repeats
 from ml_api.serving.refusing import Refusals
 from ml_api.settings import Settings, load_settings
-from tests.api.stand import FORM_TYPE, LIMITS, MAX_BYTES, form, picture
+from tests.api.stand import FORM_TYPE, LIMITS, MAX_BYTES, fill_disk, form, picture
 
 PUT = "/v1/images/by-key/uploads/red.png"
 SEARCH, IMAGE = "/v1/search/text?q=red", "/v1/search/image"
@@ -206,6 +206,13 @@ def uploaded_to(corpus_class):
     return ask
 
 
+def noted_on_a_full_disk(stand):
+    fill_disk(stand.services.database)
+    much = json.dumps({"text": "x" * 50_000})
+    data = {"image": (io.BytesIO(picture()), "x.png"), "metadata": much}
+    return stand.client.put(PUT, data=data, content_type="multipart/form-data")
+
+
 PROVOKED |= {
     "invalid-key": lambda stand: stand.client.put("/v1/images/by-key/../red.png", data=picture()),
     "invalid-event": lambda stand: stand.client.post("/v1/events", json={"Records": [{}]}),
@@ -214,6 +221,7 @@ PROVOKED |= {
     ),
     "corpus-read-only": uploaded_to(ReadOnlyCorpus),
     "insufficient-storage": uploaded_to(FullCorpus),
+    "database-full": noted_on_a_full_disk,
 }
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 import ml_api.database
 from ml_api.database import Database
 from ml_api.database.tables import FailureRow, Table
-from ml_api.errors import ConfigError, DatabaseUnavailable
+from ml_api.errors import ConfigError, DatabaseFull, DatabaseUnavailable
 
 MIGRATIONS = Path(ml_api.database.__file__).with_name("migrations")
 
@@ -189,9 +189,15 @@ def test_a_full_disk_loses_nothing_and_is_named(tmp_path):
         pytest.skip("this machine does not let root mount")
     try:
         database = Database.open(str(disk / "state.sqlite3"))
-        with pytest.raises(DatabaseUnavailable, match="disk is full"), database.write() as session:
-            session.add_all(failure(f"{number}.jpg" + "x" * 1000) for number in range(2000))
+        filler = disk / "filler.bin"
+        filler.write_bytes(b"x" * 500_000)
+        with pytest.raises(DatabaseFull, match="disk is full"), database.write() as session:
+            session.add_all(failure(f"{number}.jpg" + "x" * 1000) for number in range(500))
         assert count(database) == 0
+        filler.unlink()
+        with database.write() as session:
+            session.add_all(failure(f"{number}.jpg") for number in range(50))
+        assert count(database) == 50
         database.close()
     finally:
         subprocess.run(["umount", disk], check=True)

@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ml_api.cli.exits import Exit
+from ml_api.cli.export import export
+from ml_api.cli.import_ import import_
 from ml_api.database import Database
+from ml_api.errors import Unavailable
 from ml_api.indexing.jobs import ENDED_EARLY, Jobs
 from ml_api.services import target_of
 from ml_api.settings import load_settings
@@ -103,6 +107,20 @@ def test_a_dry_run_shows_the_plan_of_the_service(server, corpus):
     counts = json.loads(shown.stdout)["counts"]
     assert (counts["added"], counts["unchanged"]) == (1, 120)
     assert server.json("/v1/stats")["images"] == 120
+
+
+def test_vectors_are_exported_and_imported_by_the_service(server, corpus, tmp_path, capsys):
+    settings = load_settings({f"ML_API_{name.upper()}": str(value) for name, value in server.settings.items()})
+    path = tmp_path / "vectors.jsonl"
+    assert export(settings, path) is Exit.DONE
+    assert capsys.readouterr().out == f"120 images, to {path}\n"
+    assert import_(settings, path, "") is Exit.DONE
+    assert capsys.readouterr().out == "120 imported\n"
+    assert server.json("/v1/stats")["images"] == 120
+    other = tmp_path / "other.jsonl"
+    other.write_text(path.read_text().replace('"key": "', '"name": "'))
+    with pytest.raises(Unavailable, match=r"none of the 120 rows of .* could be imported"):
+        import_(settings, other, "")
 
 
 def test_the_exit_codes_are_those_of_a_sync_without_a_service(server, corpus, tmp_path):

@@ -51,7 +51,9 @@ class PartsWriter:
         form = format_to_write(target)
         _require_place(target, form)
         with _alone(target):
-            yield cls(target, form, _state(target, Written(model_id, source)))
+            written = _state(target, Written(model_id, source))
+            _put_back(_folder(target))
+            yield cls(target, form, written)
 
     def add(self, records: Sequence[ImageRecord], vectors: Vectors) -> None:
         """Durable against the death of the process when it returns."""
@@ -81,8 +83,7 @@ class PartsWriter:
             unfinished = self._unfinished()
             self._form.join([self._part(number) for number in range(1, self.written.parts + 1)], unfinished)
             unfinished.rename(self._target)
-        (self._folder / _STATE).unlink(missing_ok=True)  # first: parts without it are nobody's
-        shutil.rmtree(self._folder)
+        _forget(self._target)
         if not self.written.rows:
             raise ConfigError(f"there is nothing to write to {self._target}: no image of {self.written.source}")
 
@@ -98,9 +99,11 @@ class PartsWriter:
     def _put(self, number: int, records: Sequence[ImageRecord], vectors: Vectors) -> None:
         unfinished, part = self._unfinished(), self._part(number)
         self._form.write(unfinished, self.written.model_id, records, vectors)
-        if part.is_dir():  # which a folder cannot replace
-            shutil.rmtree(part)
+        if part.is_dir():  # which no folder can replace in one step
+            part.rename(_aside(part))
         unfinished.rename(part)
+        if _aside(part).is_dir():
+            shutil.rmtree(_aside(part))
 
     def _note(self, written: Written) -> None:
         self.written = written
@@ -118,6 +121,28 @@ class PartsWriter:
         return self._folder / f"part-{number:06}{self._form.suffix}"
 
 
+def _forget(target: Path) -> None:
+    """The parts of a file that is in its place."""
+    folder = _folder(target)
+    (folder / _STATE).unlink(missing_ok=True)  # first: parts without it are nobody's
+    shutil.rmtree(folder)
+
+
+def _aside(part: Path) -> Path:
+    """Where a part that is a folder lies while another takes its place."""
+    return part.with_name(f"before-{part.name}")
+
+
+def _put_back(folder: Path) -> None:
+    """Parts of a writer that was killed before the new one was in their place."""
+    for aside in folder.glob("before-part-*"):
+        part = folder / aside.name.removeprefix("before-")
+        if part.exists():
+            shutil.rmtree(aside)
+        else:
+            aside.rename(part)
+
+
 def _folder(target: Path) -> Path:
     return target.with_name(f"{target.name}.parts")
 
@@ -126,6 +151,10 @@ def _require_place(target: Path, form: VectorFormat) -> None:
     if form.suffix and target.is_dir():
         raise ConfigError(f"{target} is a folder; name a file, or remove it")
     if not form.suffix and target.exists() and (not target.is_dir() or any(target.iterdir())):
+        if (_folder(target) / _STATE).exists():  # its writer was killed behind the last step but one
+            with _alone(target):
+                _forget(target)
+            raise ConfigError(f"{target} is whole; an earlier writer was killed when it had put it there")
         raise ConfigError(f"{target} exists already; remove it, or name another folder for the NumPy arrays")
 
 

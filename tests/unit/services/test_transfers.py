@@ -1,11 +1,15 @@
 """An extraction is a sync into a file: stopped and gone on with, it leaves what one at once would have left."""
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
+from ml_api.errors import Overloaded
 from ml_api.images import ImageLimits, InlineDecoder
+from ml_api.indexing.embedding import PAUSES_S, FileEmbedder
+from ml_api.indexing.reading import Fresh
 from ml_api.indexing.report import Reports
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
@@ -78,3 +82,32 @@ def test_an_extraction_is_what_a_sync_would_index(tmp_path):
     draw(root, "a.png", "b.png", "copy of a.png")
     extract(root, target)
     assert content(target) == synced(root)
+
+
+class Busy(FakeEncoder):
+    """A server that others use as well, which has no room a number of times."""
+
+    def __init__(self, times):
+        super().__init__()
+        self.times = times
+
+    def embed(self, items):
+        if self.times:
+            self.times -= 1
+            raise Overloaded("the queue is full")
+        return super().embed(items)
+
+
+@pytest.mark.parametrize(("times", "is_done"), [(len(PAUSES_S), True), (len(PAUSES_S) + 1, False)])
+def test_an_overloaded_model_is_asked_again_though_not_for_ever(times, is_done):
+    paused = []
+    file = Fresh(None, None, FakePreprocessor().prepare_image(np.zeros((16, 16, 3), dtype=np.uint8)))
+    with FileEmbedder(Busy(times), Metrics().sync, pause=paused.append) as model:
+        model.submit([file])
+        if is_done:
+            [part] = model.drain()
+            assert len(part.vectors) == 1
+        else:
+            with pytest.raises(Overloaded):
+                model.drain()
+    assert tuple(paused) == PAUSES_S

@@ -220,3 +220,33 @@ def test_a_full_part_that_cannot_be_written_leaves_the_state_as_it_was(tmp_path)
         with pytest.raises(ValueError, match="length"):
             writer.add(records, unit_vectors(3))
         assert writer.written.parts == 2
+
+
+def test_a_part_that_was_being_replaced_when_its_writer_was_killed_is_there_again(tmp_path):
+    """Only folders are replaced in two steps."""
+    target, (records, vectors) = tmp_path / "v", gallery(20)
+    parts = target.with_name("v.parts")
+    with PartsWriter.open(target, MODEL, SOURCE) as writer:
+        writer.add(records, vectors)
+        (parts / "part-000001").rename(parts / "before-part-000001")  # it died here, with what is to replace it "unfinished"
+    with PartsWriter.open(target, MODEL, SOURCE) as writer:
+        assert [record.key for record in writer.records()] == [record.key for record in records]
+        writer.clean({records[0].id})
+        writer.finish()
+    assert keys_in(target) == [one.key for one in records[1:]]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_arrays_that_are_whole_are_said_to_be_so_though_their_writer_was_killed_behind_them(tmp_path):
+    target, (records, vectors) = tmp_path / "v", gallery(4)
+    parts = target.with_name("v.parts")
+    with PartsWriter.open(target, MODEL, SOURCE) as writer:
+        writer.add(records, vectors)
+        noted = (parts / "state.json").read_bytes()
+        writer.finish()
+    parts.mkdir()
+    (parts / "state.json").write_bytes(noted)
+    with pytest.raises(ConfigError, match="is whole; an earlier writer was killed"), PartsWriter.open(target, MODEL, SOURCE):
+        pass
+    assert list(tmp_path.iterdir()) == [target]
+    assert keys_in(target) == [one.key for one in records]
