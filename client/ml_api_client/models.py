@@ -300,6 +300,8 @@ class UploadedImage(Model):
     """
     unchanged: bool
     """Whether these bytes were there already under this key, so that nothing was written."""
+    duplicate_of: str | None
+    """Key of another indexed image with the same bytes; null if none is known."""
     digest: str
     """sha256 of the file's bytes."""
     width: int

@@ -52,3 +52,16 @@ def post() -> Response:
     keys = [key for place in places if place is not None and (key := services().corpus.key_of(place)) is not None]
     services().changes.note(keys, Source.EVENT)
     return json_answer(EventsAnswer(accepted=len(keys), ignored=len(places) - len(keys)))
+
+
+@blueprint.after_request
+def consent(response: Response) -> Response:
+    """Azure's Event Grid and others ask first whether they may send: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/http-webhook.md
+
+    Everybody may; what is sent needs an API key where keys are asked for.
+    """
+    origin = request.headers.get("WebHook-Request-Origin")
+    if request.method == "OPTIONS" and origin:
+        response.headers["WebHook-Allowed-Origin"] = origin
+        response.headers["WebHook-Allowed-Rate"] = "*"
+    return response

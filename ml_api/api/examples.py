@@ -68,6 +68,7 @@ _UPLOADED: schemas.JsonObject = {
     "key": "uploads/red.png",
     "state": "queued",
     "unchanged": False,
+    "duplicate_of": None,
     "digest": "9b2d5b4ab1a26cf8bf6f5a32a5f3fe7bb8ce2cbbd1ed7e5d5a0d3b3b4b5f0a17",
     "width": 8,
     "height": 8,

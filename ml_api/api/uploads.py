@@ -158,6 +158,7 @@ def _uploaded(upload: Upload, state: UploadState) -> UploadedImage:
         key=upload.key,
         state=state,
         unchanged=upload.unchanged,
+        duplicate_of=upload.duplicate_of,
         digest=upload.digest,
         width=upload.width,
         height=upload.height,

@@ -13,7 +13,7 @@ from typing import Any
 from ml_api.corpus.base import Corpus
 from ml_api.deadline import Deadline
 from ml_api.embedding.base import Preprocessor
-from ml_api.errors import CorpusReadOnly, NotFound, Unavailable
+from ml_api.errors import CorpusReadOnly, DeadlineExceeded, NotFound, Unavailable
 from ml_api.images import Decoder
 from ml_api.indexing.changes import Changes
 from ml_api.indexing.plan import is_of
@@ -33,6 +33,8 @@ class Upload:
     height: int
     unchanged: bool
     """Whether nothing was to be done, as corpus and index had these bytes under this key."""
+    duplicate_of: str | None = None
+    """The key of another indexed image with these bytes."""
 
     @property
     def id(self) -> str:
@@ -63,7 +65,7 @@ class Uploads:
         if not unchanged:
             with self._changes.around(key, facts):
                 self._corpus.write(key, data)
-        return Upload(key, digest, decoded.width, decoded.height, unchanged)
+        return Upload(key, digest, decoded.width, decoded.height, unchanged, self._other(key, digest, deadline))
 
     def remove(self, image: str, deadline: Deadline) -> str:
         """Delete the image with this id from the corpus, and with it from the index; its key.
@@ -113,6 +115,13 @@ class Uploads:
             return is_of(record, self._corpus.version(key))
         except (Unavailable, NotFound):
             return False
+
+    def _other(self, key: str, digest: str, deadline: Deadline) -> str | None:
+        """None also if nobody can say: the upload is kept by now."""
+        try:
+            return next((entry.key for entry in self._store.of_digests([digest], deadline) if entry.key != key), None)
+        except (Unavailable, DeadlineExceeded):
+            return None
 
     def _is_there(self, key: str) -> bool:
         try:

@@ -14,7 +14,7 @@ from typing import Final
 
 from ml_api.corpus.base import FOLDER, FOLDER_GONE, MISSING, Corpus, Notices, is_image
 from ml_api.corpus.metadata import ENDING, stem_of
-from ml_api.errors import ConfigError, CorpusUnavailable, MlApiError, NotFound, SyncRefused, Unavailable
+from ml_api.errors import ConfigError, CorpusUnavailable, MlApiError, NotFound, SyncRefused
 from ml_api.images import SUFFIXES
 from ml_api.indexing.changes.waiting import Changes, Source
 from ml_api.indexing.guard import FEW
@@ -176,7 +176,7 @@ class Watcher:
                 self._begin_sync()
             if settled.there or settled.gone:
                 self._changes.note(settled.there | settled.gone, Source.WATCH)
-        except Unavailable:
+        except MlApiError:  # a database that is away, or on a full disk
             self._noted = settled
             raise
 

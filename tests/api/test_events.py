@@ -134,3 +134,14 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_with_room_all_is(undrained):
     fill_disk(undrained.services.database, pages=10_000)
     assert post(undrained, notices).get_json() == {"accepted": 200, "ignored": 0}
     assert len(keys(undrained)) == 200
+
+
+def test_who_asks_whether_events_may_be_sent_hears_yes(undrained):
+    asking = {"WebHook-Request-Origin": "eventgrid.azure.net", "WebHook-Request-Rate": "120"}
+    response = undrained.client.options("/v1/events", headers=asking)
+    assert response.status_code == 200
+    assert response.headers["WebHook-Allowed-Origin"] == "eventgrid.azure.net"
+    assert response.headers["WebHook-Allowed-Rate"] == "*"
+    assert "POST" in response.headers["Allow"]
+    assert "WebHook-Allowed-Origin" not in undrained.client.options("/v1/events").headers
+    assert "WebHook-Allowed-Origin" not in undrained.client.options("/v1/images", headers=asking).headers

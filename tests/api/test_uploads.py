@@ -80,6 +80,13 @@ def test_an_uploaded_image_is_in_the_corpus_and_is_found(stand):
     assert found[0]["key"] == "new/orange.png"
 
 
+def test_an_upload_says_where_the_same_bytes_are_already(stand):
+    first = put(stand.client, "same/a.png?wait=5", picture((9, 9, 99)))
+    again = put(stand.client, "same/b.png?wait=5", picture((9, 9, 99)))
+    assert (first.get_json()["duplicate_of"], again.get_json()["duplicate_of"]) == (None, "same/a.png")
+    assert put(stand.client, "same/c.png", picture((9, 9, 98))).get_json()["duplicate_of"] is None
+
+
 def test_an_upload_that_nobody_has_indexed_yet_is_queued(undrained):
     response = put(undrained.client, "queued.png?wait=0.01")
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import threading
+import urllib.request
 
 import pytest
 
@@ -11,6 +12,7 @@ from ml_api.records import image_id
 from monitoring.local.launcher import DIRECTLY
 from tests.costly_images import photograph
 from tests.e2e.server_process import Server
+from tests.slow_line import SlowLine
 from tests.waiting import wait_until
 
 PAUSE_S = 0.2
@@ -120,6 +122,60 @@ def test_a_burst_is_indexed_and_metadata_that_change_are_followed(server, corpus
     (corpus / "metadata.csv").write_text("key,caption\nburst/001.jpg,the second\n")
     path = f"/v1/images/{image_id('burst/001.jpg')}"
     wait_until(lambda: server.json(path)["metadata"] == {"caption": "the second"}, 30, "the metadata did not change")
+
+
+@pytest.fixture(scope="module")
+def camera():
+    """Different photographs of 3 to 12 MB, as cameras and phones write them."""
+    shapes = ((4032, 3024, 80), (4032, 3024, 88), (6000, 4000, 80), (6000, 4000, 88))
+    photographs = [photograph(width, height, quality=quality, noise=40, seed=width + quality) for width, height, quality in shapes]
+    assert all(3_000_000 < len(data) < 12_000_000 for data in photographs), [len(data) for data in photographs]
+    return photographs
+
+
+def form_of(*files, metadata=None, boundary="----form----"):
+    """Body and content type."""
+    named = [(f'name="image"; filename="{name}"', data) for name, data in files]
+    named += [('name="metadata"', metadata.encode())] if metadata else []
+    parts = [f"--{boundary}\r\nContent-Disposition: form-data; {names}\r\n\r\n".encode() + data for names, data in named]
+    return b"\r\n".join([*parts, f"--{boundary}--\r\n".encode()]), f"multipart/form-data; boundary={boundary}"
+
+
+def send(url, method, body, content_type):
+    """Status and answer."""
+    request = urllib.request.Request(url, body, {"Content-Type": content_type}, method=method)
+    with DIRECTLY.open(request, timeout=60) as answer:
+        return answer.status, json.load(answer)
+
+
+def test_photographs_are_uploaded_in_every_way_and_over_a_slow_line_too(server, camera):
+    raw, formed, *several = camera
+    status, answer = send(f"{server.url}/v1/images/by-key/up/raw.jpg?wait=20", "PUT", raw, "image/jpeg")
+    assert (status, answer["state"], answer["digest"]) == (200, "searchable", hashlib.sha256(raw).hexdigest())
+
+    body, content_type = form_of(("any.jpg", formed), metadata='{"tag": "uploaded"}')
+    with SlowLine(server.port) as line:
+        line.delay_s = 0.01
+        status, answer = send(f"http://127.0.0.1:{line.port}/v1/images/by-key/up/form.jpg?wait=20", "PUT", body, content_type)
+    assert (status, answer["state"]) == (200, "searchable")
+
+    body, content_type = form_of(("up/one.jpg", several[0]), ("up/two.jpg", several[1]), ("up/three.jpg", raw))
+    status, answer = send(f"{server.url}/v1/images?wait=20", "POST", body, content_type)
+    assert status == 200, answer
+    assert [result["image"]["state"] for result in answer["results"]] == ["searchable"] * 3
+    assert [result["image"]["duplicate_of"] for result in answer["results"]] == [None, None, "up/raw.jpg"]
+
+
+def test_metadata_that_came_with_an_upload_survive_a_sync_and_a_look_at_the_watched_file(server, corpus):
+    """The file is the one uploaded above."""
+    path = f"/v1/images/{image_id('up/form.jpg')}"
+    assert server.json(path)["metadata"] == {"tag": "uploaded"}
+    (corpus / "up" / "form.jpg").touch()
+    _, job = send(f"{server.url}/v1/sync", "POST", b"{}", "application/json")
+    over = wait_until(lambda: (told := server.json(f"/v1/sync/{job['id']}"))["ended_at"] and told, 30)
+    assert over["state"] == "succeeded"
+    wait_until(lambda: server.json("/v1/sync")["active"] is None, 30)
+    assert server.json(path)["metadata"] == {"tag": "uploaded"}
 
 
 def test_a_killed_service_loses_nothing_that_happened_before_and_after(server, corpus, spare):

@@ -30,6 +30,9 @@ class UploadedImage(Answer):
     unchanged: Annotated[
         bool, Field(description="Whether these bytes were there already under this key, so that nothing was written.")
     ]
+    duplicate_of: Annotated[
+        str | None, Field(description="Key of another indexed image with the same bytes; null if none is known.")
+    ]
     digest: Annotated[str, Field(description="sha256 of the file's bytes.")]
     width: Annotated[int, Field(description="Pixels, as displayed.")]
     height: Annotated[int, Field(description="Pixels, as displayed.")]
