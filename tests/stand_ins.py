@@ -45,7 +45,7 @@ def stand_in_services(root, thumbnail_dir, limits, encoder=None, **replaced):
         yield Indexer(corpus, store, lambda: (preprocessor, BulkEncoder(parts["embedder"])), decoder, Metrics())
 
     presence = Presence(database, "stand-in", corpus.location, model=encoder.model.model_id)
-    syncs = SyncRunner(Jobs(database, "stand-in", corpus.location), presence, Watch(database), open_indexer)
+    syncs = SyncRunner(Jobs(database, "stand-in", corpus.location, metrics.jobs), presence, Watch(database), open_indexer)
     parts.setdefault("background", ExitStack()).callback(syncs.close)
     changes = parts.setdefault("changes", Changes(parts["database"], corpus.location))
     drain = Drain(

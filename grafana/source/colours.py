@@ -42,5 +42,13 @@ CHANGE: Final[Colours] = {
     "failed": BAD,
     "retried": WARN,
 }
+JOB: Final[Colours] = {
+    "queued": "yellow",
+    "running": CALM,
+    "succeeded": GOOD,
+    "stopped": "text",
+    "refused": WARN,
+    "failed": BAD,
+}
 WINDOWS: Final[Colours] = {"5m": "yellow", "1h": WARN, "6h": BAD, "3d": "dark-red"}
 LEVELS: Final[Colours] = {"debug": "text", "info": CALM, "warning": WARN, "error": BAD, "critical": "dark-red"}

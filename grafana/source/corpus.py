@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from grafana.source.colours import BAD, CHANGE, SYNC, WARN
+from grafana.source.colours import BAD, CHANGE, JOB, SYNC, WARN
 from grafana.source.dashboard import Dashboard, Section
 from grafana.source.objectives import burn
 from grafana.source.panels import Query, graph, stat
@@ -100,11 +100,11 @@ WORK = Section(
             .stacked()
             .coloured(SYNC),
             graph(
-                "Failures",
-                "Files a second that could not be indexed.",
+                "Failures by reason",
+                "Files a second that could not be indexed, by reason code. A sync's report names each with its reason.",
                 "ops",
-                Query(rate(ITEMS, where=f'{APP},outcome="failed"'), "failed"),
-            ).coloured(SYNC),
+                Query(rate("ml_api_sync_failures_total", "reason"), "{{reason}}"),
+            ).stacked(),
             graph(
                 "Stages of the last sync",
                 "Time in each stage, summed over threads: the largest is the bottleneck. Stages overlap.",
@@ -116,8 +116,43 @@ WORK = Section(
     leads_to=["model", "store"],
 )
 
+JOBS = Section(
+    "Do the jobs of the service end well?",
+    [
+        [
+            graph(
+                "Under way",
+                "Jobs that wait or run: syncs, plans, migrations, exports and imports. One runs at a time.",
+                "short",
+                Query(f"sum by (state) (ml_api_jobs_active{{{APP}}})", "{{state}}"),
+            )
+            .stacked()
+            .coloured(JOB),
+            graph(
+                "Ended",
+                "Jobs that ended in the last hour, by how they did. A refused sync has to be confirmed by somebody.",
+                "short",
+                Query(f"sum by (state) (increase(ml_api_jobs_total{{{APP}}}[1h]))", "{{state}}"),
+            )
+            .stacked()
+            .coloured(JOB),
+            graph(
+                "Mean duration",
+                "Time of the jobs that ended in the last day, by kind, from start to end.",
+                "s",
+                Query(
+                    f"sum by (kind) (increase(ml_api_job_duration_seconds_sum{{{APP}}}[1d])) "
+                    f"/ (sum by (kind) (increase(ml_api_job_duration_seconds_count{{{APP}}}[1d])) > 0)",
+                    "{{kind}}",
+                ),
+            ),
+        ],
+    ],
+    leads_to=["model", "store"],
+)
+
 DASHBOARD = Dashboard(
     "corpus",
     "Is the index up to date with the folder; if not, when will it be, and what failed?",
-    [NOW, CHANGES, WORK],
+    [NOW, CHANGES, WORK, JOBS],
 )

@@ -107,6 +107,13 @@ WHERE = Section(
                 "short",
                 Query(f"sum by (modality) (ml_api_embed_queue_depth{{{APP}}})", "{{modality}}"),
             ).coloured(MODALITIES),
+            graph(
+                "Bulk work",
+                "Inputs of syncs and of changes that wait for the model, behind those of searches: a sync keeps some waiting, and "
+                "is owed a pass a second even while searches come all the time.",
+                "short",
+                Query(f"sum(ml_api_embed_bulk_depth{{{APP}}})", "inputs"),
+            ),
         ],
     ],
     leads_to=["endpoints", "store"],

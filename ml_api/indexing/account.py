@@ -48,6 +48,7 @@ class Account:
     def fail(self, file: Unusable) -> None:
         if file.lasting:
             self._failed.append((CorpusFile(file.task.key, file.task.file_version), file.reason))
+        self._measured.failures.labels(file.reason.code).inc()
         self.count(FileOutcome(file.task.key, SyncOutcome.FAILED, file.reason.code, file.reason.text))
 
     def tell(self) -> None:

@@ -17,6 +17,7 @@ from ml_api.database import Database
 from ml_api.database.tables import JobFileRow, JobRow
 from ml_api.errors import NotFound, SyncRefused
 from ml_api.indexing.guard import Consent
+from ml_api.metrics.jobs import JobMetrics
 from ml_api.vocabulary import JobKind, JobState
 
 KEPT: Final = 20
@@ -93,8 +94,10 @@ class Job:
 class Jobs:
     """Those of one collection (`target`). Every method raises DatabaseUnavailable. May be used from any thread."""
 
-    def __init__(self, database: Database, target: str, corpus: str) -> None:
+    def __init__(self, database: Database, target: str, corpus: str, measured: JobMetrics | None = None) -> None:
+        """`measured` are the metrics of the service that runs them."""
         self._database = database
+        self._measured = measured
         self.target = target
         self.corpus = corpus
 
@@ -120,7 +123,10 @@ class Jobs:
     def active(self) -> Job | None:
         with self._database.read() as session:
             row = _active(session, self.target)
-        return None if row is None else _job(row)
+        job = None if row is None else _job(row)
+        if self._measured is not None:
+            self._measured.seen(None if job is None else job.state)
+        return job
 
     def last(self, most: int = KEPT) -> list[Job]:
         """Those that are over, the last one first."""
@@ -148,6 +154,8 @@ class Jobs:
                 session, job, JobRow.state == JobState.QUEUED, state=JobState.RUNNING, owner=owner, started_at=time.time()
             )
             row = session.get(JobRow, job) if claimed else None
+        if row is not None and self._measured is not None:
+            self._measured.seen(JobState.RUNNING)
         return None if row is None else _job(row)
 
     def tell(self, job: Job, done: int, total: int) -> bool:
@@ -169,6 +177,8 @@ class Jobs:
             old = session.scalars(kept).all()
             session.execute(delete(JobFileRow).where(JobFileRow.job.in_(old)))
             session.execute(delete(JobRow).where(JobRow.id.in_(old)))
+        if had_effect and self._measured is not None:
+            self._measured.ended(job.options.kind, state, time.time() - (job.started_at or job.requested_at))
         return had_effect
 
     def give_up(self, job: Job) -> bool:

@@ -10,6 +10,7 @@ from ml_api.metrics.changes import ChangeMetrics
 from ml_api.metrics.embedding import EmbeddingMetrics
 from ml_api.metrics.gpu import GpuMetrics
 from ml_api.metrics.http import HttpMetrics
+from ml_api.metrics.jobs import JobMetrics
 from ml_api.metrics.process import DecodingMetrics, ProcessMetrics
 from ml_api.metrics.search import SearchMetrics
 from ml_api.metrics.store import StoreMetrics
@@ -30,6 +31,7 @@ class Metrics:
         self.embedding = EmbeddingMetrics(catalogue)
         self.store = StoreMetrics(catalogue)
         self.changes = ChangeMetrics(catalogue)
+        self.jobs = JobMetrics(catalogue)
         self.process = ProcessMetrics(catalogue)
         self.gpu = GpuMetrics(catalogue)
         self.sync = SyncMetrics(of_syncs)

@@ -25,6 +25,9 @@ class EmbeddingMetrics:
     def __init__(self, catalogue: Catalogue) -> None:
         by_modality = {"modality": MODALITIES}
         self.queue_depth = catalogue.gauge("ml_api_embed_queue_depth", "Inputs waiting for the model.", by_modality)
+        self.bulk_depth = catalogue.gauge(
+            "ml_api_embed_bulk_depth", "Inputs of syncs and of changes that wait for the model, behind those of searches."
+        )
         self.batch_size = catalogue.histogram(
             "ml_api_embed_batch_size", "Inputs per forward pass.", by_modality, buckets=BATCH_SIZES
         )
@@ -49,6 +52,11 @@ class EmbeddingMetrics:
             "ml_api_model", "The model that computes the vectors.", ("model", "revision", "dim", "device", "dtype", "text_model")
         )
         self.model_load_seconds = catalogue.gauge("ml_api_model_load_seconds", "Time to load the model.")
+
+    def waits(self, lane: str, depth: int) -> None:
+        """How many inputs wait in the lane: one modality of searches, or `bulk`."""
+        gauge = self.bulk_depth if lane == "bulk" else self.queue_depth.labels(lane)
+        gauge.set(depth)
 
     def describe_model(self, model: ModelInfo, load_seconds: float) -> None:
         self.model_load_seconds.set(load_seconds)

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from ml_api.metrics.catalogue import Catalogue
-from ml_api.vocabulary import SyncOutcome, SyncStage
+from ml_api.vocabulary import ReasonCode, SyncOutcome, SyncStage
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +26,9 @@ class SyncMetrics:
         self.registry = catalogue.registry
         self.items = catalogue.counter(
             "ml_api_sync_items", "Files that syncs have processed, by outcome.", {"outcome": tuple(SyncOutcome)}
+        )
+        self.failures = catalogue.counter(
+            "ml_api_sync_failures", "Files that syncs could not index, by reason code.", {"reason": tuple(ReasonCode)}
         )
         self.stage_duration = catalogue.gauge(
             "ml_api_sync_stage_duration_seconds",
@@ -62,6 +65,8 @@ class SyncMetrics:
                 match sample.name:
                     case "ml_api_sync_items_total" if sample.labels.get("outcome") in tuple(SyncOutcome):
                         self.items.labels(sample.labels["outcome"]).inc(sample.value)
+                    case "ml_api_sync_failures_total" if sample.labels.get("reason") in tuple(ReasonCode):
+                        self.failures.labels(sample.labels["reason"]).inc(sample.value)
                     case "ml_api_sync_last_success_timestamp_seconds":
                         self.last_success.set(sample.value)
                     case "ml_api_sync_backlog":

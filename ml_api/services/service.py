@@ -133,7 +133,7 @@ def build_services(settings: Settings) -> Services:
         tell_what_is_there(settings, corpus.location, store.count())
         engine = assemble(shared, pretrained, preprocessor, embedder, milvus, store)
         switch = background.enter_context(closing(Switch(shared, engine, presence)))
-        jobs = Jobs(database, target_of(settings), corpus.location)
+        jobs = Jobs(database, target_of(settings), corpus.location, metrics.jobs)
         syncs = background.enter_context(
             closing(SyncRunner(jobs, presence, Watch(database), switch.open_indexer, Errands(settings, switch).run))
         )

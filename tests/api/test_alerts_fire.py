@@ -13,6 +13,7 @@ from ml_api.embedding.fake import FakePreprocessor
 from ml_api.errors import ModelOutOfMemory, ModelUnavailable, StoreUnavailable
 from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.changes import Source
+from ml_api.indexing.jobs import SyncOptions
 from ml_api.indexing.sync import Indexer
 from ml_api.logs.repeats import Repeats
 from ml_api.metrics import Metrics
@@ -24,6 +25,7 @@ from tests.dashboards import rules
 from tests.failing import FailingEncoder, FailingStore
 from tests.gpus import TwoGpus
 from tests.recording import Recording
+from tests.waiting import wait_until
 
 HOUR = 60
 DAY = 24 * HOUR
@@ -191,6 +193,16 @@ def a_sync_dies(service, folder):
     return recording
 
 
+def a_sync_is_refused(service, _folder):
+    recording, syncs = record(service), service.services.syncs
+    for picture_file in service.root.rglob("*.png"):
+        picture_file.unlink()
+    job = syncs.submit(SyncOptions())
+    wait_until(lambda: not syncs.jobs.get(job.id).active)
+    recording.hold(HOUR)
+    return recording
+
+
 def the_index_lags_behind(service, folder):
     Syncs(service, folder).die(files=3)
     recording = record(service)
@@ -230,6 +242,7 @@ STORIES = {
     ("SearchLatencyBudgetBurn",): searches_are_slow,
     ("SyncStalled",): a_sync_dies,
     ("CorpusFreshnessBudgetBurn",): the_index_lags_behind,
+    ("SyncFailed",): a_sync_is_refused,
     ("ChangesWaiting",): a_change_waits,
     ("SyncBacklogGrowing",): files_arrive_faster_than_they_are_indexed,
 }

@@ -33,12 +33,14 @@ def test_the_next_sync_goes_on_from_there(tmp_path):
     path = tmp_path / "sync.prom"
     first, second = Metrics().sync, Metrics().sync
     first.items.labels("added").inc(3)
+    first.failures.labels("image-damaged").inc(2)
     first.succeeded()
     first.save(path)
     second.restore(path)
     second.items.labels("added").inc(2)
     second.save(path)
     assert served(path).get_sample_value("ml_api_sync_items_total", {"outcome": "added"}) == 5
+    assert served(path).get_sample_value("ml_api_sync_failures_total", {"reason": "image-damaged"}) == 2
     last_success = "ml_api_sync_last_success_timestamp_seconds"
     assert served(path).get_sample_value(last_success) == first.registry.get_sample_value(last_success) > 0
 

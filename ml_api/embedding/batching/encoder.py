@@ -52,7 +52,7 @@ class BatchingEncoder:
         self._metrics = metrics
         self._queue = BatchQueue(
             costs,
-            lambda modality, depth: metrics.embedding.queue_depth.labels(modality).set(depth),
+            metrics.embedding.waits,
             inner.concurrency,
             elsewhere=elsewhere,
         )

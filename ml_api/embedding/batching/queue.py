@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from math import ceil, inf
 from time import perf_counter
-from typing import Final
+from typing import Final, Literal
 
 from ml_api import tracing
 from ml_api.embedding.base import Embedded, Prepared
@@ -21,6 +21,8 @@ from ml_api.embedding.batching.costs import PassCost, units
 from ml_api.errors import ModelUnavailable
 from ml_api.vocabulary import Modality
 
+Lane = Modality | Literal["bulk"]
+BULK: Final = "bulk"
 _LOOK_AHEAD: Final = 512
 """How many of the oldest are considered for a batch, so that choosing stays cheap however long the queue may get."""
 SHORT_S: Final = 0.05
@@ -53,12 +55,12 @@ class Waiting:
 
 
 class BatchQueue:
-    """Filled by many threads, emptied by `takers`. `on_depth` hears of every change but in bulk, under the queue's lock."""
+    """Filled by many threads, emptied by `takers`. `on_depth` hears of every change in a lane, under the queue's lock."""
 
     def __init__(
         self,
         costs: Mapping[Modality, PassCost],
-        on_depth: Callable[[Modality, int], None],
+        on_depth: Callable[[Lane, int], None],
         takers: int = 1,
         clock: Callable[[], float] = perf_counter,
         elsewhere: Callable[[], float] = lambda: -inf,
@@ -108,6 +110,7 @@ class BatchQueue:
             if not self._bulk:
                 self._owed_since = self._clock()
             self._bulk.extend(waiting)
+            self._on_depth(BULK, len(self._bulk))
             self._changed.notify_all()
 
     def withdraw(self, waiting: Waiting) -> None:
@@ -166,6 +169,7 @@ class BatchQueue:
         while self._bulk and len(batch) < room and self._bulk[0].item.modality == modality:
             if (waiting := self._bulk.popleft()).claim():
                 batch.append(waiting)
+        self._on_depth(BULK, len(self._bulk))
         if batch:
             self._bulk_takers.add(threading.get_ident())
             self._owed_since = self._clock()
@@ -177,6 +181,7 @@ class BatchQueue:
             self._closed = True
             left = [waiting for queue in (*self._queues.values(), self._bulk) for waiting in queue]
             self._bulk.clear()
+            self._on_depth(BULK, 0)
             for modality, queue in self._queues.items():
                 queue.clear()
                 self._on_depth(modality, 0)

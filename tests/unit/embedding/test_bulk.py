@@ -182,3 +182,14 @@ def test_what_waits_is_refused_when_the_model_is_closed(shared, encoder):
             waiting.result(PATIENCE_S)
     with pytest.raises(ModelUnavailable):
         shared.embed_bulk(prepared(1))
+
+
+def test_the_depth_of_the_bulk_lane_is_told(clock):
+    depths = []
+    queue = BatchQueue({"text": COST, "image": COST}, lambda *told: depths.append(told), 1, clock)
+    queue.put_bulk(images(3))
+    queue.put_bulk(images(2))
+    queue.take(EVERYTHING)
+    queue.put_bulk(images(4))
+    queue.close()
+    assert [depth for lane, depth in depths if lane == "bulk"] == [3, 5, 0, 4, 0]

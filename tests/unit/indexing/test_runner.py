@@ -51,7 +51,8 @@ class World:
         self.database = Database.open(str(folder / "state.sqlite3"))
         self.encoder, self.store = GatedEncoder(), MemoryStore()
         self.store.ensure(self.encoder.model.model_id, self.encoder.model.dim)
-        self.jobs = Jobs(self.database, "images", str(self.root))
+        self.metrics = Metrics()
+        self.jobs = Jobs(self.database, "images", str(self.root), self.metrics.jobs)
         self.runners = []
         self.error = None
 
@@ -105,6 +106,33 @@ def test_of_two_replicas_one_runs_a_sync_and_neither_runs_it_twice(world):
     wait_until(lambda: world.jobs.active() is None)
     [over] = world.jobs.last()
     assert (over.state, over.report["outcomes"]["added"], world.encoder.passes) == (JobState.SUCCEEDED, BATCH, 1)
+
+
+def test_how_jobs_end_and_how_long_they_take_is_measured(world):
+    def measured(name, **labels):
+        return world.metrics.registry.get_sample_value(f"ml_api_{name}", labels)
+
+    assert measured("jobs_total", kind="sync", state="succeeded") == 0
+    world.draw(BATCH)
+    world.encoder.gate.clear()
+    runner = world.start()
+    job = runner.submit(SyncOptions())
+    wait_until(lambda: measured("jobs_active", state="running") == 1)
+    world.encoder.gate.set()
+    world.over(job)
+    for name in world.root.glob("*.png"):
+        name.unlink()
+    assert world.over(runner.submit(SyncOptions())).state is JobState.REFUSED
+    world.error = StoreUnavailable("gone")
+    world.over(runner.submit(SyncOptions()))
+    wait_until(lambda: measured("jobs_total", kind="sync", state="failed") == 1)
+    ends = {state: measured("jobs_total", kind="sync", state=state) for state in ("succeeded", "refused", "stopped", "failed")}
+    assert ends == {"succeeded": 1, "refused": 1, "stopped": 0, "failed": 1}
+    assert measured("job_duration_seconds_count", kind="sync") == 3
+    assert measured("job_duration_seconds_count", kind="export") == 0
+    last = [measured("job_last_end_timestamp_seconds", kind="sync", state=state) for state in ("succeeded", "refused", "failed")]
+    assert 0 < last[0] <= last[1] <= last[2]
+    assert (measured("jobs_active", state="queued"), measured("jobs_active", state="running")) == (0, 0)
 
 
 def test_a_sync_that_another_process_wants_is_run(world):

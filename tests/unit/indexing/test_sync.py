@@ -35,7 +35,7 @@ from ml_api.indexing.sync import BATCH, Indexer
 from ml_api.metrics import Metrics
 from ml_api.records import image_id
 from ml_api.vectors.memory import MemoryStore
-from ml_api.vocabulary import SyncOutcome
+from ml_api.vocabulary import ReasonCode, SyncOutcome
 from tests.unprivileged import open_folder, without_privileges
 
 DECODER = InlineDecoder(ImageLimits(100_000, 1_000_000, 20))
@@ -1093,6 +1093,7 @@ def test_every_file_is_accounted_for_and_counted(world):
     value = world.metrics.sync.registry.get_sample_value
     assert value("ml_api_sync_items_total", {"outcome": "added"}) == 40
     assert value("ml_api_sync_items_total", {"outcome": "failed"}) == 1
+    assert sum(value("ml_api_sync_failures_total", {"reason": reason}) for reason in ReasonCode) == 1
 
 
 def test_progress_only_grows_and_ends_at_the_total(world):
