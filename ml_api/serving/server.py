@@ -165,15 +165,21 @@ def _note(stopping: asyncio.Future[float]) -> None:
 
 
 async def _drain(gateway: Gateway, serving: "asyncio.Task[None]") -> bool:
-    """Wait until requests are answered and the answers are sent; returns whether all were."""
+    """Wait until requests are answered and the answers are sent; returns whether all were.
+
+    A request that was read when the stop began may reach the gateway after that: it is waited for like the others.
+    """
     loop = asyncio.get_running_loop()
-    began = loop.time()
-    while gateway.unanswered or (gateway.unread and loop.time() < began + UNREAD_GRACE_S):
-        if loop.time() > began + DRAIN_S:
-            _log.error("stopped with %s unanswered", _requests(gateway.unanswered))
-            return False
+    began = answered_at = loop.time()
+    is_open = True
+    while (is_open or not serving.done()) and loop.time() < answered_at + FLUSH_S:
         await asyncio.sleep(_LOOK_S)
-    await asyncio.wait({serving}, timeout=FLUSH_S)
+        is_open = bool(gateway.unanswered or (gateway.unread and loop.time() < began + UNREAD_GRACE_S))
+        if is_open:
+            answered_at = loop.time()
+            if answered_at > began + DRAIN_S:
+                _log.error("stopped with %s unanswered", _requests(gateway.unanswered))
+                return False
     return True
 
 

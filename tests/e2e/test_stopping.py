@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+import urllib.request
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import URLError
@@ -46,21 +47,47 @@ def photograph():
 
 
 def by_text(server):
-    number = itertools.count()
-    return lambda: server.get(f"/v1/search/text?q=dog+{next(number)}")
+    return lambda request_id: server.get(f"/v1/search/text?q=dog+{request_id}", headers={"X-Request-ID": request_id})
+
+
+def by_photograph(server, data):
+    def search(request_id):
+        headers = {"Content-Type": "image/jpeg", "X-Request-ID": request_id}
+        return server.open(urllib.request.Request(server.url + "/v1/search/image?limit=1", data, headers))
+
+    return search
+
+
+class Answers(list):
+    """Statuses, or what went wrong."""
+
+    def __init__(self):
+        super().__init__()
+        self.cut_off = set()
+        """Requests without an answer, by their ids."""
 
 
 @contextmanager
 def callers(search, count=16):
-    """Search all the time until refused a connection; what they were told."""
-    answers = []
+    """Search all the time until refused a connection, or cut off; what they were told.
+
+    Who connects at the moment of a stop may be cut off before anything of the request is read, and nothing but: such a request
+    can be sent again. `assert_nobody_was_cut_off` looks whether one was read.
+    """
+    answers, numbers = Answers(), itertools.count()
 
     def go_on():
         while True:
+            request_id = f"caller-{next(numbers)}"
             try:
-                answers.append(search()[0])
+                answers.append(search(request_id)[0])
+            except ConnectionResetError:  # also as RemoteDisconnected
+                answers.cut_off.add(request_id)
+                return
             except URLError as error:
-                if not isinstance(error.reason, ConnectionRefusedError):
+                if isinstance(error.reason, ConnectionResetError):
+                    answers.cut_off.add(request_id)
+                elif not isinstance(error.reason, ConnectionRefusedError):
                     answers.append(error)
                 return
 
@@ -83,6 +110,13 @@ def assert_ended_well(server, left):
     assert not problems
 
 
+def assert_nobody_was_cut_off(server, answers):
+    """Of those whose requests were read: the log has a line of each."""
+    read = {line["http.request.id"] for line in server.log_lines() if "http.request.id" in line}
+    assert len(read) >= len(answers)
+    assert not answers.cut_off & read, f"read and not answered: {answers.cut_off & read}"
+
+
 @pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGINT, signal.SIGTERM]], ids=["Ctrl-C", "SIGTERM"])
 def test_under_load_with_half_sent_requests_open_all_are_answered(server, signals):
     with server:
@@ -98,12 +132,13 @@ def test_under_load_with_half_sent_requests_open_all_are_answered(server, signal
             assert_ended_well(server, left)
     odd = [answer for answer in answers if answer != 200]
     assert not odd, f"somebody was not answered: {odd}"
+    assert_nobody_was_cut_off(server, answers)
 
 
 @pytest.mark.parametrize("answered", [0, 6], ids=["while decoding processes start", "while they decode"])
 def test_photographs_on_their_way_are_answered_though_their_decoders_hear_the_signals_too(server, photograph, answered):
     with server:
-        with callers(lambda: server.post("/v1/search/image?limit=1", photograph, "image/jpeg"), 4) as answers:
+        with callers(by_photograph(server, photograph), 4) as answers:
             wait_until(lambda: decodes(server) and len(answers) >= answered and in_flight(server) == 4)
             left = children(server.process.pid)
             for how in (signal.SIGTERM, signal.SIGINT):
@@ -111,6 +146,7 @@ def test_photographs_on_their_way_are_answered_though_their_decoders_hear_the_si
         assert_ended_well(server, left)
     assert len(answers) >= max(4, answered)
     assert set(answers) == {200}
+    assert_nobody_was_cut_off(server, answers)
 
 
 def in_flight(server):
