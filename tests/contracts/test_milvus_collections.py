@@ -1,5 +1,6 @@
-"""How a collection is found, made and recognised, on Milvus Lite and on a server."""
+"""How a collection is found, made and recognised, on Milvus Lite and on a server, and answers after a pause."""
 
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +22,18 @@ from tests.contracts.samples import DIM, MODEL, axis, record
 REAL_BACKENDS = ("milvus-lite", "milvus")
 
 ROWS_OF_A_SEGMENT = 300
+IDLE_S = 35
+"""pymilvus's third keep-alive ping, at which Milvus Lite's server would hang up, comes after 30 s."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def idle(tmp_path_factory):
+    """An embedded store that nobody asks for anything while the other tests run; and since when."""
+    folder = tmp_path_factory.mktemp("idle") / "vectors.db"
+    store = MilvusStore(MilvusEndpoint(str(folder)), "idle", VectorIndex(), Metrics())
+    store.ensure("model@1", 4)
+    yield store, time.monotonic()
+    store.close()
 
 
 def filled(make_store, backend, **options):
@@ -233,3 +246,11 @@ def test_a_dead_proxy_in_the_environment_is_not_asked(make_store, backend, milvu
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     filled(make_store, backend)
+
+
+def test_an_embedded_store_answers_after_a_pause(idle):
+    """The last one here: most of the pause is over."""
+    store, since = idle
+    time.sleep(max(0.0, since + IDLE_S - time.monotonic()))  # the pause is what is tested
+    store.ping()
+    assert store.count() == 0

@@ -45,6 +45,13 @@ def start(tmp_path):
         demo.stop()
 
 
+def share_models(tmp_path, *names):
+    """Let demos of these names find the model converted: who converts it, and when, is not the subject here."""
+    for name in names:
+        (tmp_path / "data" / name).mkdir(parents=True)
+        share_converted_models(tmp_path / "data" / name)
+
+
 def get(url):
     with urllib.request.urlopen(url, timeout=30) as response:
         return json.load(response)
@@ -52,6 +59,7 @@ def get(url):
 
 def test_two_at_once_take_ports_and_folders_of_their_own(start, tmp_path):
     """Settings for somebody's own pictures, in the environment, are none of theirs."""
+    share_models(tmp_path, "demo", "demo-2")
     demos = [start(milvus_uri="http://192.0.2.1:19530", corpus="/nowhere") for _ in range(2)]
     urls = {demo.url() for demo in demos}
     assert len(urls) == 2
@@ -66,8 +74,7 @@ def test_two_at_once_take_ports_and_folders_of_their_own(start, tmp_path):
 
 def test_ctrl_c_while_it_indexes_ends_all_of_it_with_one_line(start, tmp_path):
     """A terminal tells every process of it."""
-    (tmp_path / "data" / "demo").mkdir(parents=True)
-    share_converted_models(tmp_path / "data" / "demo")
+    share_models(tmp_path, "demo")
     demo = start(count=200)
     wait_until(lambda: " loaded on " in demo.log() or demo.process.poll() is not None, 120, "it never began to index")
     os.killpg(demo.process.pid, signal.SIGINT)
@@ -84,8 +91,7 @@ def test_ctrl_c_while_it_indexes_ends_all_of_it_with_one_line(start, tmp_path):
 
 
 def test_a_second_one_says_where_the_first_is_before_it_makes_its_own(start, tmp_path):
-    (tmp_path / "data" / "demo").mkdir(parents=True)
-    share_converted_models(tmp_path / "data" / "demo")
+    share_models(tmp_path, "demo")
     url = start().url()
     second = start()
     wait_until(second.log, 30, "it said nothing")

@@ -178,10 +178,10 @@ def running(folder, lease_s):
         server.kill()
 
 
-@pytest.fixture
-def server(tmp_path):
-    """May be hung as long as a test lasts, on a slow machine too."""
-    with running(tmp_path / "milvus", lease_s=120) as server:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """May be hung as long as a test lasts, on a slow machine too; answers again after each."""
+    with running(tmp_path_factory.mktemp("milvus"), lease_s=120) as server:
         yield server
 
 
@@ -193,8 +193,8 @@ def mortal_server(tmp_path):
 
 
 @contextmanager
-def store_on(server, timeout_s, metrics=None):
-    with closing(MilvusStore(MilvusEndpoint(server.uri), "images", VectorIndex(), metrics or Metrics(), timeout_s)) as store:
+def store_on(server, timeout_s, metrics=None, collection="images"):
+    with closing(MilvusStore(MilvusEndpoint(server.uri), collection, VectorIndex(), metrics or Metrics(), timeout_s)) as store:
         store.ensure(MODEL, DIM)
         yield store
 
@@ -246,7 +246,7 @@ def test_a_server_that_dies_is_reported_at_once_and_used_again_when_it_is_back(m
 
 
 def test_a_server_that_hangs_is_reported_at_the_timeout_and_used_again_when_it_answers(server):
-    with store_on(server, timeout_s=1) as store:
+    with store_on(server, timeout_s=1, collection="hangs") as store:
         store.upsert(*gallery(1))
         server.pause()
         try:
@@ -262,7 +262,7 @@ def test_a_server_that_hangs_is_reported_at_the_timeout_and_used_again_when_it_a
 
 def test_a_caller_leaves_a_hung_server_at_its_own_deadline(server):
     [stored], vectors = gallery(1)
-    with store_on(server, timeout_s=30) as store:
+    with store_on(server, timeout_s=30, collection="left") as store:
         store.upsert([stored], vectors)
         shared = CoalescingStore(store, Metrics(), timeout_s=30)
         shared.ensure(MODEL, DIM)
@@ -299,9 +299,12 @@ def test_a_hung_server_holds_no_thread_longer_than_the_timeout(server):
                 return longest
         pytest.fail("the connection was never given up")
 
-    with store_on(server, timeout_s=2) as store, ThreadPoolExecutor(16) as pool:
+    with store_on(server, timeout_s=2, collection="held") as store, ThreadPoolExecutor(16) as pool:
         server.pause()
-        assert max(pool.map(searches_until_disconnected, range(16))) < 15, "it was 94 s with pymilvus's own reconnecting"
+        try:
+            assert max(pool.map(searches_until_disconnected, range(16))) < 15, "it was 94 s with pymilvus's own reconnecting"
+        finally:
+            server.resume()
 
 
 def test_opening_a_server_that_is_not_there_names_its_address_without_its_password():
