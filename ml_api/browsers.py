@@ -30,6 +30,23 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 ANY: Final = "*"
 
+SENDABLE: Final = (
+    "Authorization, Content-Type, If-Match, If-None-Match, Range, traceparent, X-API-Key, X-Request-ID, X-Request-Timeout"
+)
+"""Headers that pages of other origins may send."""
+READABLE: Final = ", ".join(
+    (
+        *("Accept-Ranges", "Allow", "Content-Disposition", "Content-Range", "ETag", "Location", "Retry-After"),
+        *("traceresponse", "WWW-Authenticate", "X-Request-ID"),
+    )
+)
+"""Headers of answers that they may read, beside those that the Fetch standard lets them."""
+PREFLIGHT_S: Final = 600
+"""How long a browser keeps the answer to a preflight."""
+DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
+"""Browsers leave them out of origins."""
+_ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z\d._-]+|\[[\da-f:.]+\])(?::(?P<port>\d{1,5}))?", re.ASCII)
+
 _HOST = re.compile(
     r"(?:\[(?P<v6>[\da-f:.]+)\]|(?P<name>[a-z\d_](?:[a-z\d._-]{0,252}[a-z\d_])?)\.?)(?::\d{1,5})?", re.ASCII | re.IGNORECASE
 )
@@ -95,14 +112,15 @@ class AllowedHosts:
         return self.any_address or address.is_loopback or address in self.addresses
 
 
-def check_origin(environ: Mapping[str, Any]) -> None:
-    """Check a WSGI request. Raises ForeignOrigin if a page of another origin sent it and it may change something.
+def check_origin(environ: Mapping[str, Any], shared_with: frozenset[str] = frozenset()) -> None:
+    """Check a WSGI request. Raises ForeignOrigin if a page of another origin, not in `shared_with`, sent it and it may change
+    something.
 
     Browsers say so themselves: in `Sec-Fetch-Site`, which only they can set and old ones do not, and in `Origin`. A request with
     neither comes from no browser. The same rule as Go's http.CrossOriginProtection.
     """
     site, origin = environ.get("HTTP_SEC_FETCH_SITE"), environ.get("HTTP_ORIGIN")
-    if environ["REQUEST_METHOD"] in SAFE_METHODS or site in {"same-origin", "none"}:
+    if environ["REQUEST_METHOD"] in SAFE_METHODS or site in {"same-origin", "none"} or origin in shared_with:
         return
     host = environ.get("HTTP_HOST", "")
     if site is None and (origin is None or origin.lower().partition("://")[2] == host.lower()):
@@ -111,6 +129,40 @@ def check_origin(environ: Mapping[str, Any]) -> None:
         f"a page of {(origin or 'another site')[:_QUOTED_CHARS]!r} may not ask this of {host[:_QUOTED_CHARS]!r}; "
         "a proxy between them has to pass its own name on, in Host or X-Forwarded-Host"
     )
+
+
+def origins(value: str) -> frozenset[str]:
+    """The origins in the value of ML_API_CORS_ORIGINS, as browsers write them. Raises ValueError."""
+    return frozenset(map(_origin, entries(value)))
+
+
+def _origin(entry: str) -> str:
+    match = _ORIGIN.fullmatch(entry.lower())
+    if match is None:
+        raise ValueError(
+            f"{entry!r} is no origin: write scheme, host and perhaps a port, such as https://shop.example.org; there is no {ANY!r}"
+        )
+    scheme, host, port = match["scheme"], match["host"], match["port"]
+    return f"{scheme}://{host}" + (f":{port}" if port and port != DEFAULT_PORTS[scheme] else "")
+
+
+def sharing_headers(origin: str, shared_with: frozenset[str]) -> dict[str, str]:
+    """What lets a page of a listed origin read an answer. Without credentials: what such a page may do, its API key says."""
+    if not shared_with:
+        return {}
+    shared = {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": READABLE} if origin in shared_with else {}
+    return {"Vary": "Origin", **shared}  # also for others, as caches keep answers
+
+
+def preflight_headers(origin: str, methods: str, shared_with: frozenset[str]) -> dict[str, str]:
+    """The answer to a page that asks whether it may send a request; `methods` are the route's."""
+    if origin not in shared_with:
+        return {}
+    return {
+        "Access-Control-Allow-Methods": methods,
+        "Access-Control-Allow-Headers": SENDABLE,
+        "Access-Control-Max-Age": str(PREFLIGHT_S),
+    }
 
 
 def _own_names() -> list[str]:

@@ -6,6 +6,8 @@ from ml_api.services import Services
 
 EXTENSION = "ml_api"
 """The name of the services among the application's extensions."""
+SHARED_WITH = "SHARED_WITH"
+"""The name of the origins whose pages may use the API, in the application's configuration."""
 HEAD_CHECK = "ml_api.head"
 """The name of the check of a request's head, a WSGI application that answers nothing and raises what `authorization` does."""
 

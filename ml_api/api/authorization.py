@@ -34,8 +34,9 @@ COOKIE: Final = "ml_api_session"
 _log = logging.getLogger(__name__)
 
 
-def register(app: Flask, access: Access | None) -> Callable[[WSGIEnvironment], None]:
-    """Check every request; without `access` no keys are asked for, and only pages of other sites are refused.
+def register(app: Flask, access: Access | None, shared_with: frozenset[str]) -> Callable[[WSGIEnvironment], None]:
+    """Check every request; without `access` no keys are asked for, and only pages of other sites are refused, but for those in
+    `shared_with`.
 
     Returns the same check for a request's head, without its body: it raises AccessDenied, or DatabaseUnavailable.
     """
@@ -43,7 +44,7 @@ def register(app: Flask, access: Access | None) -> Callable[[WSGIEnvironment], N
 
     def check(asked: Request, rule: Rule | None) -> ApiKey | None:
         try:
-            check_origin(asked.environ)
+            check_origin(asked.environ, shared_with)
             scope = scope_of(app, rule.endpoint) if rule is not None else PUBLIC
             if access is None or scope is PUBLIC or asked.method == "OPTIONS":  # which methods there are, the document says as well
                 return None

@@ -1,6 +1,8 @@
 """Stored images: their records, their files, their previews. Files are reached by id only, never by a path."""
 
 import hashlib
+import unicodedata
+from urllib.parse import quote
 
 from flask import Blueprint, Response, request
 
@@ -132,7 +134,17 @@ def content(image_id: str) -> Response:
         return _cacheable(b"", "application/octet-stream", stored.digest)
     data = _file(stored, deadline)
     media_type = images.MEDIA_TYPES.get(images.identify(data) or "", "application/octet-stream")
-    return _cacheable(data, media_type, hashlib.sha256(data).hexdigest(), ranges=True)
+    response = _cacheable(data, media_type, hashlib.sha256(data).hexdigest(), ranges=True)
+    _name(response, stored.key.rpartition("/")[2])
+    return response
+
+
+def _name(response: Response, name: str) -> None:
+    """What a browser calls the file when it saves it, also to browsers that know ASCII only (RFC 6266, appendix D)."""
+    decomposed = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    plain = "".join(char if char.isprintable() and char not in '"\\/%' else "_" for char in decomposed)
+    names = {"filename": plain} if plain == name else {"filename": plain, "filename*": f"UTF-8''{quote(name, safe='')}"}
+    response.headers.set("Content-Disposition", "inline", **names)
 
 
 @blueprint.get("/<image_id>/thumbnail")

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any, Final, Literal
@@ -16,8 +17,9 @@ from typing import Any, Final, Literal
 from flask import Flask
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from ml_api.api import EXTENSION, HEAD_CHECK, observe
+from ml_api.api import EXTENSION, HEAD_CHECK, SHARED_WITH, observe
 from ml_api.api.problems import REFUSED, STATUS
+from ml_api.browsers import sharing_headers
 from ml_api.errors import HeadersTooLarge, MlApiError, Overloaded, RequestTimeout, UriTooLong
 from ml_api.logs.repeats import Repeats
 from ml_api.serving.admission import Admission
@@ -66,6 +68,7 @@ class Gateway:
         self._readiness = ThreadPoolExecutor(READY_THREADS, "ready")
         self._files = ThreadPoolExecutor(FILE_THREADS, "file")
         self._heads = ThreadPoolExecutor(HEAD_THREADS, "head")
+        self._shared_with: frozenset[str] = app.config[SHARED_WITH]
         self._check_head = app.extensions[HEAD_CHECK]
         self._statics = ThreadPoolExecutor(STATIC_THREADS, "static")
         root = app.config["APPLICATION_ROOT"].rstrip("/")
@@ -161,7 +164,10 @@ class Gateway:
 
     def _overloaded(self, scope: dict[str, Any], headers: Headers) -> Answer:
         request_id = headers.get(b"x-request-id", b"").decode("latin-1")
-        return self._refusals.overloaded(scope["method"], scope["path"], request_id)
+        refused = self._refusals.overloaded(scope["method"], scope["path"], request_id)
+        shared = sharing_headers(headers.get(b"origin", b"").decode("latin-1"), self._shared_with)
+        more = [(name.lower().encode(), value.encode("latin-1")) for name, value in shared.items()]
+        return replace(refused, headers=[*refused.headers, *more]) if more else refused
 
     async def _say_rest(self, send: Send, pieces: Iterator[bytes]) -> None:
         loop = asyncio.get_running_loop()

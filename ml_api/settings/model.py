@@ -9,8 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
-from ml_api.reverse_proxies import root_path_of
-from ml_api.settings import indexes, values
+from ml_api.settings import callers, indexes, values
 
 MIB = 2**20
 
@@ -152,41 +151,12 @@ class Settings(BaseModel):
     ] = 1024 * MIB
 
     host: Annotated[str, Field(min_length=1, description="Address to listen on.")] = "127.0.0.1"
-    allowed_hosts: Annotated[
-        str,
-        AfterValidator(values.hosts),
-        Field(
-            description="`Host` names that requests may use beyond `localhost` and `ML_API_HOST`, separated by commas; "
-            "`.example.org` for all names below it, `*` for any. Requests under other names are answered 421."
-        ),
-    ] = ""
-    auth: Annotated[
-        Literal["auto", "on", "off"],
-        Field(
-            description="Whether requests need an API key (`keys create`). `auto`: unless the address is one that only this "
-            "machine reaches. `off` lets everybody do everything."
-        ),
-    ] = "auto"
-    published_host: Annotated[
-        str,
-        Field(
-            description="Address on which a container, which listens on `0.0.0.0`, is published: `ML_API_AUTH=auto` goes by it in "
-            "place of `ML_API_HOST`."
-        ),
-    ] = ""
-    root_path: Annotated[
-        str,
-        AfterValidator(root_path_of),
-        Field(description="Path under which a proxy serves this, such as `/photos`; the proxy may pass it on or remove it."),
-    ] = ""
-    trusted_proxies: Annotated[
-        str,
-        AfterValidator(values.proxies),
-        Field(
-            description="Addresses and networks of proxies whose `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` are used, "
-            "separated by commas."
-        ),
-    ] = ""
+    allowed_hosts: callers.AllowedHosts = ""
+    cors_origins: callers.CorsOrigins = ""
+    auth: callers.Auth = "auto"
+    published_host: callers.PublishedHost = ""
+    root_path: callers.RootPath = ""
+    trusted_proxies: callers.TrustedProxies = ""
     port: Annotated[int, Field(ge=1, le=65_535, description="Port of the API and the page.")] = 8420
     metrics_port: Annotated[int, Field(ge=1, le=65_535, description="Port of the Prometheus metrics, on the same address.")] = 9464
     threads: Annotated[int, Field(ge=1, le=256, description="Requests processed at once.")] = 32

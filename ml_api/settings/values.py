@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from ml_api.browsers import listed
+from ml_api.browsers import listed, origins
 from ml_api.reverse_proxies import networks
 from ml_api.vocabulary import METADATA_ENDINGS
 
@@ -33,6 +33,11 @@ def label(value: str) -> str:
 
 def hosts(value: str) -> str:
     listed(value)
+    return value
+
+
+def cors_origins(value: str) -> str:
+    origins(value)
     return value
 
 

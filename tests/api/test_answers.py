@@ -1,8 +1,9 @@
 """What all answers have in common: an id, a line end, and as few bytes as may be."""
 
-import gzip
+import io
 import json
 
+import pyarrow as pa
 import pytest
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
@@ -67,16 +68,17 @@ def without_times(body):
     return body.partition(b'"hits"')[2].partition(b'"timings_ms"')[0] or body
 
 
+@pytest.mark.parametrize(("accepted", "encoding"), [("gzip, br", "gzip"), ("gzip, deflate, br, zstd", "zstd")])
 @pytest.mark.parametrize("address", COMPRESSED.values(), ids=COMPRESSED)
-def test_text_is_compressed_for_who_reads_gzip(client, address):
+def test_text_is_compressed_as_its_reader_can_read_it(client, address, accepted, encoding):
     with client.get(address) as response:
         plain = response.data
         assert "Content-Encoding" not in response.headers
-    with client.get(address, headers={"Accept-Encoding": "gzip, br"}) as response:
-        assert response.headers["Content-Encoding"] == "gzip"
+    with client.get(address, headers={"Accept-Encoding": accepted}) as response:
+        assert response.headers["Content-Encoding"] == encoding
         assert "Accept-Encoding" in response.headers["Vary"]
         assert len(response.data) < 0.7 * len(plain)
-        assert without_times(gzip.decompress(response.data)) == without_times(plain)
+        assert without_times(pa.input_stream(io.BytesIO(response.data), compression=encoding).read()) == without_times(plain)
 
 
 @pytest.mark.parametrize("address", ["/static/page.js", "/apidocs/assets/swagger-ui-bundle.js"])

@@ -3,6 +3,7 @@
 import io
 import os
 import resource
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -164,3 +165,22 @@ def test_a_thumbnail_survives_a_cache_that_cannot_be_written(make_stand, tmp_pat
     (tmp_path / "thumbnails").write_bytes(b"a file where the folder should be")
     stand = make_stand()
     assert stand.client.get(f"/v1/images/{stand.id('red.png')}/thumbnail").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("red.png", "inline; filename=red.png"),
+        ("a folder/two words.png", 'inline; filename="two words.png"'),
+        ("größe 1.png", "inline; filename=\"groe 1.png\"; filename*=UTF-8''gr%C3%B6%C3%9Fe%201.png"),
+        ("犬.png", "inline; filename=.png; filename*=UTF-8''%E7%8A%AC.png"),
+        ('a"b;c%41.png', "inline; filename=\"a_b;c_41.png\"; filename*=UTF-8''a%22b%3Bc%2541.png"),
+    ],
+)
+def test_a_file_is_saved_under_its_own_name(make_stand, key, expected):
+    stand = make_stand()
+    (stand.root / key).parent.mkdir(exist_ok=True)
+    put = stand.client.put(f"/v1/images/by-key/{quote(key)}", data=picture((1, 2, 3)))
+    assert put.status_code in {200, 202}, put.get_data(as_text=True)
+    answer = stand.client.get(f"/v1/images/{stand.id(key)}/content")
+    assert answer.headers["Content-Disposition"] == expected

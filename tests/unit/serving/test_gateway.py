@@ -10,7 +10,7 @@ import pytest
 
 from ml_api.access import Access, Scope
 from ml_api.access.keys import create
-from ml_api.api import EXTENSION
+from ml_api.api import EXTENSION, SHARED_WITH
 from ml_api.app import create_app
 from ml_api.images import ImageLimits
 from ml_api.serving.admission import Admission
@@ -155,6 +155,28 @@ def test_who_comes_on_top_is_refused_at_once_and_told_so(app):
     counted = [{"method": "GET", "route": route, "status": "503"} for route in ("/v1/search/text", "__unmatched__")]
     assert [registry.get_sample_value("http_request_duration_seconds_count", labels) for labels in counted] == [1, 1]
     assert registry.get_sample_value("ml_api_rejected_total", {"reason": "queue_full"}) == 2
+
+
+def test_a_listed_page_can_read_that_the_service_is_overloaded(app):
+    app.config[SHARED_WITH] = frozenset({"https://shop.example.org"})
+
+    async def scenario():
+        gateway = gateway_of(app, limit=1)
+        held = Client(gateway, "/held")
+        await until(lambda: gateway.unanswered)
+        pages = [
+            Client(gateway, "/v1/images", headers=[("origin", f"https://{name}")]) for name in ("shop.example.org", "evil.example")
+        ]
+        answers = [await page.answer() for page in pages]
+        app.extensions["gate"].set()
+        await held.answer()
+        return answers
+
+    shop, other = run(scenario())
+    assert (shop.status, shop.headers["access-control-allow-origin"]) == (503, "https://shop.example.org")
+    assert "Retry-After" in shop.headers["access-control-expose-headers"]
+    assert (other.status, other.headers["vary"]) == (503, "Origin")
+    assert "access-control-allow-origin" not in other.headers
 
 
 def test_who_is_overloaded_is_alive_and_ready(app):
