@@ -21,6 +21,7 @@ export class Results {
   #notice;
   #more;
   #long;
+  #end;
   #fold;
   #tileOf;
   /** @type {() => void} */
@@ -44,10 +45,10 @@ export class Results {
     find(this.#more, "button", HTMLButtonElement).addEventListener("click", onMore);
     find(this.#notice, ".notice-retry", HTMLButtonElement).addEventListener("click", () => this.#retry());
     find(this.#long, "button", HTMLButtonElement).addEventListener("click", () => this.#cancel());
-    const end = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.#isEager && onMore(), {
+    this.#end = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.#isEager && onMore(), {
       rootMargin: `0px 0px ${AHEAD}`,
     });
-    end.observe(this.#more);
+    this.#end.observe(this.#more);
   }
 
   /** Whether to go on by itself: after an error, it waits for the button. */
@@ -114,6 +115,8 @@ export class Results {
     const button = find(this.#more, "button", HTMLButtonElement);
     button.textContent = isLoading ? "Loading…" : "Show more";
     button.setAttribute("aria-disabled", String(isLoading));
+    this.#end.unobserve(this.#more);
+    this.#end.observe(this.#more); // tells where the end is now: who keeps on scrolling was never seen to be away from it
   }
 
   /**

@@ -113,6 +113,22 @@ def test_scrolling_goes_on_until_the_last_image(visit):
     expect(visit.page.get_by_role("button", name="Show more")).to_be_hidden()
 
 
+SCROLL_ON = """async () => {
+    while (document.querySelectorAll(".hit:not(.skeleton)").length < 55) {
+        scrollTo(0, document.body.scrollHeight);
+        await new Promise(requestAnimationFrame);
+    }
+}"""
+
+
+def test_who_stays_at_the_end_sees_all_pages_come(context, tmp_path):
+    for number in range(55):
+        (tmp_path / f"{number}.png").write_bytes(picture(COLOURS["red"]))
+    with serving(tmp_path) as server, visiting(context, server) as visit:
+        visit.open("/?q=red")
+        visit.page.evaluate(SCROLL_ON)
+
+
 def test_the_keyboard_reaches_the_end_too(visit):
     visit.open("/?q=red")
     visit.expect_first("red")
