@@ -7,9 +7,11 @@ from typing import Protocol
 
 from ml_api.errors import StoreUnavailable
 from ml_api.records import Vectors
-from ml_api.vectors.base import Metric
+from ml_api.vectors.base import Metric, SearchOptions
 from ml_api.vectors.filters import Filter
+from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.matching import Rows
+from ml_api.vectors.milvus.schema import Scored
 
 
 class Access(Protocol):
@@ -44,6 +46,11 @@ class Access(Protocol):
     def nearest(self, collection: str, metric: Metric, vectors: Vectors, most: int) -> list[list[tuple[str, float]]] | None:
         """For each vector the ids and scores of the `most` nearest, by comparison with all, where this process holds them; else
         None. Called within `searching`."""
+        ...
+
+    def by_index(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> Scored | None:
+        """For each vector the rows that `options`, which have no filter, name of its ranking by the index, with their scores, where
+        this process can tell; else None. Called within `searching`."""
         ...
 
     def matching(self, collection: str, wanted: Filter) -> Iterator[Rows] | None:
@@ -99,6 +106,10 @@ class ServerAccess:
         return self.reading(timeout_s)
 
     def nearest(self, collection: str, metric: Metric, vectors: Vectors, most: int) -> None:  # noqa: ARG002 - Access's signature
+        """They are on the server."""
+        return
+
+    def by_index(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> None:  # noqa: ARG002 - as above
         """They are on the server."""
         return
 

@@ -21,14 +21,16 @@ from milvus_lite import DataDirLockedError
 
 from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.records import Vectors
-from ml_api.vectors.base import Metric
+from ml_api.vectors.base import Metric, SearchOptions
 from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus import owning
 from ml_api.vectors.milvus.access import check_process
 from ml_api.vectors.milvus.failures import NO_SPACE
+from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.lite import LiteServer
 from ml_api.vectors.milvus.locks import SharedLock
 from ml_api.vectors.milvus.matching import Rows
+from ml_api.vectors.milvus.schema import Scored
 
 FLUSH_ROWS = 1000
 """Unflushed rows are scanned one by one in Python: 500 cost 15 ms a search, 5,000 cost 173 ms."""
@@ -131,6 +133,10 @@ class EmbeddedAccess:
     def nearest(self, collection: str, metric: Metric, vectors: Vectors, most: int) -> list[list[tuple[str, float]]]:
         assert self._server is not None, "called within `searching`"
         return self._server.nearest(collection, metric, vectors, most)
+
+    def by_index(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> Scored | None:
+        assert self._server is not None, "called within `searching`"
+        return self._server.by_index(collection, vectors, options, index)
 
     def matching(self, collection: str, wanted: Filter) -> Iterator[Rows]:
         assert self._server is not None, "called within `reading` or `searching`"

@@ -20,10 +20,12 @@ from milvus_lite.search.executor_indexed import execute_search_with_index
 
 from ml_api.errors import ConfigError
 from ml_api.records import Vectors
-from ml_api.vectors.base import Metric
+from ml_api.vectors.base import Metric, SearchOptions
 from ml_api.vectors.filters import Filter
+from ml_api.vectors.milvus.flushed import Flushed
+from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.matching import Matching, Rows
-from ml_api.vectors.milvus.schema import VECTOR
+from ml_api.vectors.milvus.schema import VECTOR, Scored
 
 PREFIX: Final = "ml-api-milvus-"
 _SOCKET: Final = "milvus"
@@ -45,6 +47,7 @@ class LiteServer:
     def __init__(self, path: Path) -> None:
         self.folder, self._claim = _private_folder()
         self._matching = Matching()
+        self._flushed = Flushed()
         try:
             # It listens at "{host}:{port}", so that the socket is called "milvus:0".
             self._server, self._database, _ = start_server_in_thread(str(path), host=f"unix:{self.folder / _SOCKET}", port=0)
@@ -79,6 +82,16 @@ class LiteServer:
                 output_fields=[],
             )
         return [[(hit["id"], _SCORE[metric](hit["distance"])) for hit in hits] for hits in found]
+
+    def by_index(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> Scored | None:
+        """For each vector the rows that `options` name of its ranking by the index, with their scores; None if the engine itself
+        has to be asked, as there are rows in no file yet.
+        """
+        params = index.search(options.window, embedded=True)["params"]
+        ranked = self._flushed.nearest(self._database.get_collection(collection), vectors, options, index.metric, params)
+        if ranked is None:
+            return None
+        return [[(row, _SCORE[index.metric](distance)) for row, distance in some] for some in ranked]
 
     def matching(self, collection: str, wanted: Filter) -> Iterator[Rows]:
         """The rows that fulfil the filter."""

@@ -29,6 +29,10 @@ def by_index(  # noqa: PLR0913 - what a search is
     elif options.filter is not None:
         index = index.wider(WIDER)
     with opened.searching("search", deadline) as timeout_s:
+        if options.filter is None:
+            ranked = opened.access.by_index(opened.collection, np.asarray(vectors, dtype=np.float32), options, index)
+            if ranked is not None:
+                return [[Hit(schema.record_of(row), score) for row, score in some] for some in ranked]
         found = opened.client.search(
             opened.collection,
             data=list(np.asarray(vectors, dtype=np.float32)),

@@ -1,0 +1,64 @@
+"""What Milvus Lite has written to files is searched within this process, and found as any store would find it."""
+
+import numpy as np
+import pytest
+
+from ml_api.metrics import Metrics
+from ml_api.records import image_id
+from ml_api.vectors.base import SearchOptions
+from ml_api.vectors.memory import MemoryStore
+from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore
+from ml_api.vectors.milvus.index import VectorIndex
+from tests.contracts.samples import record
+
+DIM = 8
+NAMES = [f"photo-{number}" for number in range(60)]
+
+
+def vectors_of(number, seed):
+    drawn = np.random.default_rng(seed).standard_normal((number, DIM)).astype(np.float32)
+    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+@pytest.fixture(params=["HNSW", "FLAT"])
+def stores(request, tmp_path):
+    """Milvus Lite with rows in three files, among them old versions and deleted ones, and a store in memory with the same."""
+    lite = MilvusStore(MilvusEndpoint(str(tmp_path / "vectors.db")), "flushed", VectorIndex(kind=request.param), Metrics())
+    both = (lite, MemoryStore())
+    for store in both:
+        store.ensure("model@1", DIM)
+        store.upsert([record(name) for name in NAMES], vectors_of(60, 1))
+        store.flush()
+        store.upsert([record(name) for name in NAMES[20:40]], vectors_of(20, 2))
+        store.flush()
+        store.delete([image_id(name) for name in NAMES[35:45]])
+        store.flush()
+        store.upsert([record(name) for name in NAMES[43:45]], vectors_of(2, 3))
+        store.flush()
+    yield both
+    lite.close()
+
+
+def found(store, vectors, options):
+    return [[(hit.record, pytest.approx(hit.score, abs=1e-5)) for hit in hits] for hits in store.search(vectors, options)]
+
+
+@pytest.mark.parametrize("options", [SearchOptions(60), SearchOptions(5, offset=7), SearchOptions(3, offset=100)])
+def test_old_versions_and_deleted_rows_are_not_found(stores, options):
+    lite, memory = stores
+    wanted = vectors_of(7, 4)
+    assert found(lite, wanted, options) == found(memory, wanted, options)
+
+
+def test_what_is_written_after_a_search_is_found_by_the_next(stores):
+    wanted = vectors_of(1, 5)
+    for flush in (False, True):
+        for store in stores:
+            store.search(wanted, SearchOptions(1))
+            store.upsert([record(f"later-{flush}")], wanted)
+            store.delete([image_id("later-False")] if flush else [])
+            if flush:
+                store.flush()
+        lite, memory = stores
+        assert lite.search(wanted, SearchOptions(1))[0][0].record.key == f"later-{flush}"
+        assert found(lite, wanted, SearchOptions(60)) == found(memory, wanted, SearchOptions(60))
