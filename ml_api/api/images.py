@@ -20,6 +20,7 @@ from ml_api.deadline import Deadline
 from ml_api.errors import CorpusUnavailable, NotFound
 from ml_api.indexing.edits import patch_metadata
 from ml_api.records import Entry, ImageRecord
+from ml_api.vectors.filters import parse_text
 
 blueprint = Blueprint("images", __name__, url_prefix="/v1/images")
 
@@ -69,7 +70,8 @@ def _page(wanted: ListParameters, deadline: Deadline) -> tuple[list[Entry], str 
     """
     prefix, after, found = comparable(wanted.prefix), wanted.cursor or "", list[Entry]()
     at_once = SCANNED if prefix else wanted.limit + 1
-    page = services().store.page(after, at_once, deadline)
+    chosen = None if wanted.filter is None else parse_text(wanted.filter)
+    page = services().store.page(after, at_once, deadline, filter=chosen)
     for entry in page:
         if len(found) == wanted.limit:
             return found, after

@@ -121,7 +121,9 @@ def json_object(model: type[Model], data: bytes, most_punctuation: int) -> Model
         )
     try:
         value = json.loads(data, object_pairs_hook=no_name_twice)
-    except (ValueError, RecursionError) as exc:
+    except RecursionError as exc:
+        raise InvalidInput("the body is nested too deeply; a filter has 10 levels at most", code="invalid-json") from exc
+    except ValueError as exc:
         raise InvalidInput("the body is not valid JSON", code="invalid-json") from exc
     if not isinstance(value, dict):
         raise InvalidInput("the body is JSON, but not an object", code="invalid-json")

@@ -13,7 +13,7 @@ from ml_api.api.observe import elsewhere, note, note_query
 from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_MODEL, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import FILE_FIELD, image_id_of, image_query, json_body, query_parameters, request_deadline
 from ml_api.api.schemas import TEXT_BODY_BYTES
-from ml_api.api.schemas.search import RED_SQUARE, ImageQuery, PageParameters, SearchAnswer, TextQuery
+from ml_api.api.schemas.search import RED_SQUARE, ImageQuery, PageBody, PageParameters, SearchAnswer, TextParameters, TextQuery
 from ml_api.deadline import Deadline
 from ml_api.search import ImageTerm, Query, SearchResult, StoredTerm, TextTerm
 from ml_api.stages import stage
@@ -46,12 +46,12 @@ IMAGE_BODY = {
     tag="search",
     scope=Scope.SEARCH,
     answer=SearchAnswer,
-    query=TextQuery,
+    query=TextParameters,
     parameters=(TIMEOUT,),
     fails=("invalid-query", *NO_MODEL, *NO_STORE, *LATE),
 )
 def text() -> Response:
-    return _by_text(query_parameters(TextQuery))
+    return _by_text(query_parameters(TextParameters))
 
 
 @blueprint.post("/search/text")
@@ -81,7 +81,7 @@ def text_from_json() -> Response:
     tag="search",
     scope=Scope.SEARCH,
     description=f"Formats: {images.ACCEPTED}. As a form field, as the raw body (as `image/jpeg`, too), or as base64 in JSON. "
-    "`limit`, `offset` and `exact` may also stand beside the image in the form.",
+    "`limit`, `offset`, `exact` and `filter` may also stand beside the image in the form.",
     answer=SearchAnswer,
     query=PageParameters,
     parameters=(TIMEOUT,),
@@ -120,7 +120,7 @@ def similar(image_id: str) -> Response:
     return _answer(Query.of(StoredTerm(image_id_of(image_id)), options), request_deadline())
 
 
-def _by_text(query: TextQuery) -> Response:
+def _by_text(query: TextParameters | TextQuery) -> Response:
     begin(Operation.TEXT)
     options = _options(query)
     note_query(query.q)
@@ -135,9 +135,9 @@ def begin(operation: Operation) -> None:
     stages.begin(operation)
 
 
-def _options(wanted: PageParameters) -> SearchOptions:
-    note({"ml_api.limit": wanted.limit})
-    return SearchOptions(wanted.limit, wanted.offset, wanted.exact)
+def _options(page: PageParameters | PageBody) -> SearchOptions:
+    note({"ml_api.limit": page.limit})
+    return SearchOptions(page.limit, page.offset, page.exact, filter=page.wanted)
 
 
 def note_result(result: SearchResult, model: str) -> None:

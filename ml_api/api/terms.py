@@ -88,7 +88,7 @@ def query_of(body: ComposedQuery, sent: Sent, deadline: Deadline, within: str = 
     terms = tuple(
         Weighted(_term(term, sent, f"{within}query[{place}]", deadline), term.weight) for place, term in enumerate(body.query)
     )
-    return Query(terms, SearchOptions(body.limit, body.offset, body.exact), body.exclude_inputs, body.explain)
+    return Query(terms, SearchOptions(body.limit, body.offset, body.exact, filter=body.wanted), body.exclude_inputs, body.explain)
 
 
 def named_fault(fault: Fault, body: ComposedQuery, within: str = "") -> MlApiError:

@@ -95,7 +95,7 @@ def test_keys_may_be_as_long_as_a_path(stand):
         ("cursor=1", "cursor: must be the `next` of an answer before"),
         ("cursor=" + "A" * 32, "cursor: must be the `next` of an answer before"),
         ("prefix=" + "x" * 4097, "prefix: must have at most 4,096 characters"),
-        ("after=1", "after: is not a parameter; the parameters are cursor, limit, prefix"),
+        ("after=1", "after: is not a parameter; the parameters are cursor, filter, limit, prefix"),
     ],
 )
 def test_a_bad_listing(client, query, says):

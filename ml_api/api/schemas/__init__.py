@@ -12,7 +12,7 @@ from ml_api.api.schemas.composed import BatchAnswer, BatchQuery, ComposedQuery
 from ml_api.api.schemas.duplicates import DuplicatesAnswer
 from ml_api.api.schemas.embeddings import EmbeddingsAnswer, EmbeddingsQuery, ModelsAnswer
 from ml_api.api.schemas.images import ID_PATTERN, StoredImage, cursor
-from ml_api.api.schemas.search import ImageQuery, SearchAnswer, TextQuery, encodable
+from ml_api.api.schemas.search import FilterText, ImageQuery, SearchAnswer, TextQuery, encodable
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncRequest, SyncsAnswer
 from ml_api.api.schemas.uploads import EventsAnswer, RemovedImage, UploadedImage, UploadsAnswer
 from ml_api.vectors.base import MAX_KEY_BYTES, MAX_METADATA_BYTES
@@ -44,6 +44,7 @@ class ListParameters(_Request):
         Field(max_length=MAX_KEY_BYTES, description="Beginning of the keys, such as a folder: `dogs/`."),
         AfterValidator(encodable),
     ] = ""
+    filter: FilterText = None
 
 
 class ImagePatch(_Request):

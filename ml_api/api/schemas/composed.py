@@ -11,7 +11,7 @@ from ml_api.api.schemas.search import (
     RED_SQUARE,
     AnsweredBy,
     FoundAnswer,
-    PageParameters,
+    PageBody,
     Timings,
     encodable,
     not_blank,
@@ -82,7 +82,7 @@ class QueryTerm(Request):
     ] = None
 
 
-class ComposedQuery(PageParameters):
+class ComposedQuery(PageBody):
     query: Annotated[
         list[QueryTerm],
         Field(

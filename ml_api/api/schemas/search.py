@@ -1,11 +1,21 @@
 """Searches by one term: what they ask for; and what every search is answered."""
 
-from typing import Annotated
+import json
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from ml_api.api.schemas.base import Answer, Request, whole
 from ml_api.api.schemas.images import ImageAnswer
+from ml_api.vectors.filters import Filter, parse, parse_text
+
+JsonObject = dict[str, Any]
+
+FILTER: Final = (
+    "Only images that fulfil this: conditions by field of the metadata, or by `key`, `width`, `height`, `indexed_at`, with eq, ne, "
+    "lt, lte, gt, gte, in, any, all, exists, prefix; together with `and`, `or`, `not`."
+)
+FILTER_EXAMPLE: Final[JsonObject] = {"price": {"lt": 20}, "tags": {"any": ["red"]}}
 
 MAX_LIMIT = 100
 MAX_OFFSET = 10_000
@@ -29,7 +39,31 @@ def not_blank(text: str) -> str:
     return text.strip()
 
 
-class PageParameters(Request):
+def _filter_text(text: str | None) -> str | None:
+    """Checked here, so that what is wrong with it is told with the name of its field. Raises InvalidQuery."""
+    if text is not None:
+        parse_text(text)
+    return text
+
+
+def _filter_object(given: JsonObject | None) -> JsonObject | None:
+    """As `_filter_text`."""
+    if given is not None:
+        parse(given)
+    return given
+
+
+FilterText = Annotated[
+    str | None,
+    Field(description=f"{FILTER} As JSON.", examples=[json.dumps(FILTER_EXAMPLE)]),
+    AfterValidator(_filter_text),
+]
+FilterObject = Annotated[JsonObject | None, Field(description=FILTER, examples=[FILTER_EXAMPLE]), AfterValidator(_filter_object)]
+
+
+class Page(Request):
+    """Which part of a ranking is wanted."""
+
     limit: Annotated[
         int,
         Field(ge=1, le=MAX_LIMIT, description="How many images to return.", examples=[10]),
@@ -50,7 +84,27 @@ class PageParameters(Request):
     ] = False
 
 
-class TextQuery(PageParameters):
+class PageParameters(Page):
+    """In a query string."""
+
+    filter: FilterText = None
+
+    @property
+    def wanted(self) -> Filter | None:
+        return None if self.filter is None else parse_text(self.filter)
+
+
+class PageBody(Page):
+    """In JSON."""
+
+    filter: FilterObject = None
+
+    @property
+    def wanted(self) -> Filter | None:
+        return None if self.filter is None else parse(self.filter)
+
+
+class _Text(Request):
     q: Annotated[
         str,
         Field(
@@ -62,6 +116,14 @@ class TextQuery(PageParameters):
         AfterValidator(encodable),
         AfterValidator(not_blank),
     ]
+
+
+class TextParameters(_Text, PageParameters):
+    """In a query string."""
+
+
+class TextQuery(_Text, PageBody):
+    """In JSON."""
 
 
 class ImageQuery(Request):

@@ -37,7 +37,7 @@ def asked():
     """Every text that the page suggests or a document searches for."""
     in_urls = [unquote_plus(text) for text in re.findall(r"[?&]q=([^&'\s\"]+)", README)]
     in_json = re.findall(r'"q": "([^"]+)"', README)
-    parameters = openapi.query_parameters_of(schemas.TextQuery)
+    parameters = openapi.query_parameters_of(schemas.search.TextParameters)
     in_api = [parameter["example"] for parameter in parameters if parameter["name"] == "q"]
     return {*web.EXAMPLES, *in_urls, *in_json, *in_api}
 
