@@ -1,4 +1,7 @@
-"""The operations of the API, called as in its OpenAPI document: each makes a `Call`, which `Client` and `AsyncClient` carry out."""
+"""The operations of the API, called as in its OpenAPI document: each makes a `Call`, which `Client` and `AsyncClient` carry out.
+
+Searches and the listing also take parameters that this version does not name, for newer services (`**more`).
+"""
 
 import base64
 import json
@@ -35,15 +38,17 @@ class Call(Generic[Answer]):
     """Files of a form, in place of a body: field, name, file."""
 
 
-def search_by_text(q: str, *, limit: int = 10, offset: int = 0, exact: bool = False) -> Call[models.SearchAnswer]:
+def search_by_text(q: str, *, limit: int = 10, offset: int = 0, exact: bool = False, **more: Any) -> Call[models.SearchAnswer]:
     """Find images by a description."""
-    body = {"q": q, "limit": limit, "offset": offset, "exact": exact}
+    body = {"q": q, "limit": limit, "offset": offset, "exact": exact, **more}
     return Call("POST", "/v1/search/text", _read(models.SearchAnswer), body=_json(body))
 
 
-def search_by_image(image: Image, *, limit: int = 10, offset: int = 0, exact: bool = False) -> Call[models.SearchAnswer]:
+def search_by_image(
+    image: Image, *, limit: int = 10, offset: int = 0, exact: bool = False, **more: Any
+) -> Call[models.SearchAnswer]:
     """Find images that look like this one."""
-    query = _query(limit=limit, offset=offset, exact=exact)
+    query = _query(limit=limit, offset=offset, exact=exact, **more)
     return Call("POST", "/v1/search/image", _read(models.SearchAnswer), query, image, BINARY)
 
 
@@ -65,9 +70,11 @@ class Query(TypedDict, total=False):
     exact: bool
 
 
-def search(query: Sequence[Term], *, limit: int = 10, offset: int = 0, exact: bool = False) -> Call[models.SearchAnswer]:
+def search(
+    query: Sequence[Term], *, limit: int = 10, offset: int = 0, exact: bool = False, **more: Any
+) -> Call[models.SearchAnswer]:
     """Find images by any number of terms; those with a negative weight are avoided."""
-    body = _plain({"query": query, "limit": limit, "offset": offset, "exact": exact})
+    body = _plain({"query": query, "limit": limit, "offset": offset, "exact": exact}) | more
     return Call("POST", "/v1/search", _read(models.SearchAnswer), body=_json(body))
 
 
@@ -77,15 +84,15 @@ def search_batch(queries: Sequence[Query]) -> Call[models.BatchAnswer]:
     return Call("POST", "/v1/search/batch", _read(models.BatchAnswer), body=_json(body))
 
 
-def find_similar(image_id: str, *, limit: int = 10, offset: int = 0, exact: bool = False) -> Call[models.SearchAnswer]:
+def find_similar(image_id: str, *, limit: int = 10, offset: int = 0, exact: bool = False, **more: Any) -> Call[models.SearchAnswer]:
     """Find more like a stored image."""
-    query = _query(limit=limit, offset=offset, exact=exact)
+    query = _query(limit=limit, offset=offset, exact=exact, **more)
     return Call("GET", f"/v1/images/{_id(image_id)}/similar", _read(models.SearchAnswer), query)
 
 
-def list_images(*, prefix: str = "", limit: int = 100, cursor: str | None = None) -> Call[models.ListAnswer]:
+def list_images(*, prefix: str = "", limit: int = 100, cursor: str | None = None, **more: Any) -> Call[models.ListAnswer]:
     """A page of the stored images; `Client.images` has them all."""
-    return Call("GET", "/v1/images", _read(models.ListAnswer), _query(prefix=prefix, limit=limit, cursor=cursor))
+    return Call("GET", "/v1/images", _read(models.ListAnswer), _query(prefix=prefix, limit=limit, cursor=cursor, **more))
 
 
 def get_image(image_id: str) -> Call[models.StoredImage]:
@@ -203,10 +210,10 @@ def whole(image: Image) -> bytes:
     return image.read_bytes() if isinstance(image, Path) else image
 
 
-def _query(**given: str | float | bool | None) -> dict[str, str]:
-    """Without what is not given."""
-    stated = {name: value for name, value in given.items() if value not in {None, ""}}
-    return {name: json.dumps(value) if isinstance(value, bool) else str(value) for name, value in stated.items()}
+def _query(**given: Any) -> dict[str, str]:
+    """Without what is not given; what is neither text nor number as JSON."""
+    stated = {name: value for name, value in given.items() if value is not None and value != ""}
+    return {name: json.dumps(value) if isinstance(value, bool | dict | list) else str(value) for name, value in stated.items()}
 
 
 def _id(image_id: str) -> str:

@@ -196,6 +196,22 @@ def test_errors_are_of_their_kind_and_say_what_was_wrong(client):
     assert (raised.value.status, raised.value.code) == (422, "image-format")
 
 
+def test_parameters_of_newer_services_are_passed_on(httpserver):
+    found = {"query_id": "", "model": "", "truncated": False, "next": None, "hits": [], "timings_ms": {}}
+    wanted, as_text = {"filter": {"price": {"lt": 3}}}, {"filter": '{"price": {"lt": 3}}'}
+    usual = {"limit": "10", "offset": "0", "exact": "false"}
+    sent = {"q": "red", "limit": 10, "offset": 0, "exact": False, **wanted}
+    httpserver.expect_oneshot_request("/v1/search/text", json=sent).respond_with_json(found)
+    httpserver.expect_oneshot_request("/v1/search/image", query_string=usual | as_text).respond_with_json(found)
+    httpserver.expect_oneshot_request("/v1/images", query_string={"limit": "100"} | as_text).respond_with_json(
+        {"images": [], "next": None}
+    )
+    with Client(httpserver.url_for("")) as client:
+        assert client.search_by_text("red", **wanted).hits == []
+        assert client.search_by_image(b"x", **wanted).hits == []
+        assert client.list_images(**wanted).images == []
+
+
 def test_a_refused_request_is_repeated_after_the_time_that_the_service_says(httpserver):
     httpserver.expect_ordered_request("/v1/stats").respond_with_json({"code": "overloaded"}, 503, {"Retry-After": "0"})
     httpserver.expect_ordered_request("/v1/stats").respond_with_data("a proxy's page", 502)
