@@ -6,7 +6,6 @@ from werkzeug.wrappers import Response as BaseResponse
 from ml_api.api import services
 from ml_api.api.examples import DRAWN_ID
 from ml_api.api.problems import MEDIA_TYPE as PROBLEM
-from ml_api.api.schemas.search import PageParameters
 from ml_api.deadline import Deadline
 from ml_api.errors import MlApiError
 from ml_api.settings import environment_name
@@ -51,7 +50,6 @@ def page() -> Response:
             corpus="" if asks_for_keys else services().corpus.location,  # which is nobody's business before he has signed in
             corpus_setting=environment_name("corpus"),
             max_bytes=limits.max_bytes,
-            can_filter="filter" in PageParameters.model_fields,
             model_edge=services().preprocessor.fit.edge_px,
         )
     )

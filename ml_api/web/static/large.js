@@ -103,10 +103,7 @@ export class Large {
    */
   #only(path, condition) {
     const { query } = this.#page.view();
-    if (!query || document.body.dataset.filters !== "true") {
-      return null;
-    }
-    return addressOf({ query: { ...query, filter: withCondition(query.filter, fieldAt(path), condition) }, image: null });
+    return query && addressOf({ query: { ...query, filter: withCondition(query.filter, fieldAt(path), condition) }, image: null });
   }
 
   /** @param {StoredImage} image */

@@ -1,0 +1,29 @@
+"""Searching among images of which something is known."""
+
+from playwright.sync_api import expect
+
+from ml_api.records import image_id
+
+FIRST_RED = image_id("red/0.png")
+
+
+def test_a_fact_leads_to_what_else_has_it_and_its_chip_takes_it_back(visit):
+    visit.open(f"/?q=blue&image={FIRST_RED}")
+    visit.dialog.get_by_role("link", name="warm, plain").click()
+    expect(visit.hits).to_have_count(1)
+    visit.expect_first("the first red")
+    visit.page.reload()
+    expect(visit.hits).to_have_count(1)
+    chips = visit.page.get_by_role("list", name="Also part of this search")
+    expect(chips.get_by_role("listitem")).to_have_text("Tags has all of warm, plain")
+    chips.get_by_role("button", name="Remove the filter: Tags has all of warm, plain").click()
+    expect(visit.hits).to_have_count(24)
+    visit.expect_address("/?q=blue")
+
+
+def test_nothing_that_passes_is_said_so(visit):
+    visit.open('/?q=blue&filter={"tags":{"any":["cold"]}}')
+    expect(visit.page.get_by_role("alert")).to_contain_text("Nothing passes the filters")
+    expect(visit.page.get_by_role("button", name="Remove the filter: Tags has cold")).to_be_visible()
+    visit.page.get_by_role("button", name="Remove the filter: Tags has cold").click()
+    visit.expect_first("blue")
