@@ -15,6 +15,7 @@ from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_STORE, TIMEOUT, o
 from ml_api.api.parsing import JSON, MERGE_PATCH, image_id_of, json_body, query_parameters, request_deadline
 from ml_api.api.schemas import PATCH_BODY_BYTES, ImagePatch, JsonObject, ListAnswer, ListParameters
 from ml_api.api.schemas.images import StoredImage
+from ml_api.corpus.keys import require_image
 from ml_api.corpus.metadata import comparable
 from ml_api.deadline import Deadline
 from ml_api.errors import CorpusUnavailable, NotFound
@@ -185,6 +186,7 @@ def _stored(image_id: str, deadline: Deadline) -> ImageRecord:
 def _file(stored: ImageRecord, deadline: Deadline) -> bytes:
     try:
         with elsewhere():  # a bucket may be far away
+            require_image(stored.key)
             return services().corpus.read(stored.key, services().limits.max_bytes, deadline)
     except NotFound as exc:
         raise NotFound(f"the file of image {stored.id} is no longer in the corpus; the next sync will notice") from exc

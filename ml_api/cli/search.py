@@ -25,6 +25,7 @@ from ml_api.access.scopes import Scope
 from ml_api.addresses import is_loopback
 from ml_api.cli.exits import Exit
 from ml_api.cli.parsing import Options
+from ml_api.corpus.keys import require_image
 from ml_api.corpus.thumbnails import EDGE_PX
 from ml_api.database import Database
 from ml_api.deadline import Deadline
@@ -186,6 +187,7 @@ class _Itself:
 
     def thumbnail(self, hit: Hit) -> bytes:
         deadline = Deadline.within(ANSWER_S)
+        require_image(hit["key"])
         data = self._parts.corpus.read(hit["key"], self._parts.decoder.limits.max_bytes, deadline)
         return self._parts.decoder.thumbnail(data, EDGE_PX, deadline)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ml_api.corpus.base import PassedOver, is_image
+from ml_api.corpus.base import PassedOver, is_image, no_file
 from ml_api.corpus.ignoring import IgnoreRules
 from ml_api.errors import InvalidKey
 
@@ -26,6 +26,12 @@ def no_path(key: str) -> str:
     if "." in parts or ".." in parts:
         return "it has a part '.' or '..'"
     return ""
+
+
+def require_image(key: str) -> None:
+    """Raises NotFound for a key that no listing shows, by its form: what is stored may have been imported under any."""
+    if no_path(key) or not is_image(key) or any(part.startswith(".") for part in key.split("/")):
+        raise no_file(key)
 
 
 class Selection:

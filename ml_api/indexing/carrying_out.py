@@ -75,6 +75,11 @@ def foresee(jobs: Jobs, job: Job, open_indexer: OpenIndexer) -> None:
     run.end(JobState.SUCCEEDED, report={PLAN: preview.as_json(), PLAN_LINES: preview.lines()})
 
 
+def storable(text: str) -> str:
+    """A key or a reason as every database takes it: PostgreSQL knows no NUL, and nobody half characters."""
+    return text.replace("\0", "\N{SYMBOL FOR NULL}").encode(errors="replace").decode()
+
+
 @dataclass(frozen=True, slots=True)
 class Follower:
     """Who follows an errand."""
@@ -185,7 +190,12 @@ class _JobRun:
         for some in list(batches(self._named, AT_ONCE)):
             rows = [
                 JobFileRow(
-                    job=self._job.id, number=number, key=file.key, outcome=file.outcome, code=file.code or "", reason=file.reason
+                    job=self._job.id,
+                    number=number,
+                    key=storable(file.key),
+                    outcome=file.outcome,
+                    code=file.code or "",
+                    reason=storable(file.reason),
                 )
                 for number, file in enumerate(some, self._numbered)
             ]

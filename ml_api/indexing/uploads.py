@@ -13,7 +13,7 @@ from typing import Any
 from ml_api.corpus.base import Corpus
 from ml_api.deadline import Deadline
 from ml_api.embedding.base import Preprocessor
-from ml_api.errors import CorpusReadOnly, DeadlineExceeded, NotFound, Unavailable
+from ml_api.errors import CorpusReadOnly, DeadlineExceeded, InvalidKey, NotFound, Unavailable
 from ml_api.images import Decoder
 from ml_api.indexing.changes import Changes
 from ml_api.indexing.plan import is_of
@@ -76,8 +76,11 @@ class Uploads:
         record = self._store.get([image], deadline).get(image)
         if record is None:
             raise NotFound(f"no image has the id {image}")
-        with self._changes.around(record.key), suppress(NotFound):  # it may be gone already, unknown to the index
-            self._corpus.delete(record.key)
+        try:
+            with self._changes.around(record.key), suppress(NotFound):  # it may be gone already, unknown to the index
+                self._corpus.delete(record.key)
+        except InvalidKey:  # its vector was imported, or the corpus had it under other rules: there is no file to delete
+            self._store.delete([image])
         return record.key
 
     def state(self, upload: Upload, until: Deadline) -> UploadState:

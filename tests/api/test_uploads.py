@@ -19,6 +19,7 @@ from ml_api.indexing.changes import Changes
 from ml_api.records import image_id
 from ml_api.vectors.memory import MemoryStore
 from tests.api.stand import MAX_BYTES, assert_problem, build_stand, picture, write_corpus
+from tests.contracts.samples import record
 
 BY_KEY = "/v1/images/by-key/"
 ORANGE = (250, 140, 20)
@@ -325,6 +326,49 @@ def test_an_image_whose_file_has_gone_is_deleted_from_the_index(stand):
     (stand.root / "pink.png").unlink()
     assert stand.client.delete(f"/v1/images/{stand.id('pink.png')}?wait=5").status_code == 200
     assert_problem(stand.client.get(f"/v1/images/{stand.id('pink.png')}"), 404, "not-found")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(
+            "../outside.png",
+            "/etc/passwd",
+            "a/../../outside.png",
+            "nul\0.png",
+            "line\nbreak.png",
+            "k" * 4096,
+            "product-17",
+            "./red.png",
+            ".env.png",
+            "metadata.jsonl",
+        ),
+        *("sub", "pipe.png", "link-out.png", "thé.png", "the\u0301.png"),
+    ],
+)
+def test_what_was_imported_under_any_key_is_no_way_to_a_file_and_can_be_deleted(stand, key):
+    """An import takes the keys of other programs; those of a folder are paths."""
+    outside = stand.root.parent / "outside.png"
+    outside.write_bytes(picture())
+    for name in ("pipe.png", "link-out.png"):
+        (stand.root / name).unlink(missing_ok=True)
+    os.mkfifo(stand.root / "pipe.png")
+    (stand.root / "link-out.png").symlink_to(outside)
+    stored = record(key)
+    stand.services.store.upsert([stored], stand.services.store.vectors([stand.id("red.png")])[stand.id("red.png")][None])
+    before = names(stand.root)
+
+    image = f"/v1/images/{stored.id}"
+    assert stand.client.get(image).get_json()["key"] == key
+    assert stand.client.get(f"{image}/similar").status_code == 200
+    for file in ("content", "thumbnail"):
+        assert_problem(stand.client.get(f"{image}/{file}"), 404, "not-found")
+    assert stand.client.patch(image, json={"metadata": {"seen": True}}).status_code == 200
+    answer = stand.client.delete(f"{image}?wait=5")
+    assert (answer.status_code, answer.get_json()["state"]) == (200, "removed")
+    assert_problem(stand.client.get(image), 404, "not-found")
+    assert outside.read_bytes() == picture()
+    assert [name for name in before if name != "link-out.png"] == [name for name in names(stand.root) if name != "link-out.png"]
 
 
 def test_a_deletion_that_nobody_has_followed_yet_is_queued(undrained):

@@ -7,6 +7,7 @@ import pytest
 
 from ml_api.database.tables import JobFileRow
 from ml_api.errors import NotFound, SyncRefused
+from ml_api.indexing.carrying_out import storable
 from ml_api.indexing.jobs import ENDED_EARLY, KEPT, Errand, Jobs, SyncOptions
 from ml_api.indexing.presence import Presence, Watch
 from ml_api.vocabulary import JobKind, JobState
@@ -133,6 +134,17 @@ def test_files_are_read_in_pages_by_outcome(jobs):
     assert [file.number for file in jobs.files(job.id, None, -1, 10)] == [0, 1, 2, 3]
     with pytest.raises(NotFound):
         jobs.files(4711, None, -1, 10)
+
+
+def test_files_of_any_name_are_kept(jobs):
+    """PostgreSQL knows no NUL, and no database the half characters of names that are not UTF-8."""
+    jobs.submit(SyncOptions())
+    job = jobs.claim("me")
+    for number, name in enumerate(("nul\0.jpg", "half\ud800.jpg", "k" * 4096, "line\nbreak.jpg")):
+        row = JobFileRow(job=job.id, number=number, key=storable(name), outcome="failed", code="", reason=storable(name))
+        jobs.add_files([row])
+    keys = [row.key for row in jobs.files(job.id, None, -1, 10)]
+    assert keys == ["nul␀.jpg", "half?.jpg", "k" * 4096, "line\nbreak.jpg"]
 
 
 def test_the_last_ones_are_kept_with_their_files(database, jobs):

@@ -159,6 +159,8 @@ class Changes:
         return Backlog(waiting, oldest_at or 0.0)
 
     def _is_settled(self, key: str) -> bool:
+        if not _storable(key):
+            return True
         unseen = ChangeRow.corpus == self._corpus, ChangeRow.key == key, ChangeRow.after_sync.is_(False)
         with self._database.read() as session:
             return not session.scalar(select(exists().where(*unseen)))
