@@ -22,16 +22,6 @@ QUERIES: Final = 200
 K: Final = 10
 """Of an overlap."""
 
-EFFORTS: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
-    "HNSW": ("ef", (10, 16, 32, 64, 128, 256, 512)),
-    "IVF_FLAT": ("nprobe", (1, 2, 4, 8, 16, 32, 64, 128)),
-    "IVF_SQ8": ("nprobe", (1, 2, 4, 8, 16, 32, 64, 128)),
-    "IVF_PQ": ("nprobe", (1, 2, 4, 8, 16, 32, 64, 128)),
-    "SCANN": ("nprobe", (1, 2, 4, 8, 16, 32, 64, 128)),
-    "DISKANN": ("search_list", (16, 32, 64, 128, 256, 512)),
-}
-"""By index type its search parameter, as Milvus calls it, and the values that are tried. FLAT has none."""
-
 
 @dataclass(frozen=True, slots=True)
 class Measured:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_api.cli.exits import Exit
 from ml_api.errors import ConfigError
-from ml_api.evaluation import EFFORTS, Measured, recall_of, sample
+from ml_api.evaluation import Measured, recall_of, sample
 from ml_api.settings import Settings, environment_name
 
 _log = logging.getLogger(__name__)
@@ -16,9 +16,11 @@ _log = logging.getLogger(__name__)
 def evaluate_recall(settings: Settings, queries: int, k: int, plot: Path | None) -> Exit:
     """Raises ConfigError, Unavailable."""
     from ml_api.services import open_store
+    from ml_api.vectors.base import EFFORTS
 
     pyplot = _pyplot() if plot is not None else None
-    name, efforts = EFFORTS.get(settings.index, ("", ()))
+    effort = EFFORTS.get(settings.index)
+    name = "" if effort is None else effort.parameter
     with open_store(settings) as store:
         ids, vectors = sample(store, queries)
         if len(ids) <= 1:
@@ -26,13 +28,12 @@ def evaluate_recall(settings: Settings, queries: int, k: int, plot: Path | None)
         _log.info("%d images of the collection are searched for, each without itself", len(ids))
         print(f"{name or 'search':>12} {f'recall@{k}':>10} {'ms':>9}")  # noqa: T201 - the output
         rows = []
-        for row in recall_of(store, ids, vectors, efforts, k):
+        for row in recall_of(store, ids, vectors, () if effort is None else effort.tried, k):
             rows.append(row)
             label = "exact" if row.effort is None else row.effort
             print(f"{label:>12} {row.recall:>10.4f} {row.ms:>9.1f}", flush=True)  # noqa: T201 - the output
-    if name:
-        setting = environment_name({"ef": "hnsw_ef", "nprobe": "ivf_nprobe", "search_list": "diskann_search_list"}[name])
-        _log.info("%s sets %s of the index %s", setting, name, settings.index)
+    if effort is not None:
+        _log.info("%s sets %s of the index %s", environment_name(effort.setting), name, settings.index)
     if plot is not None:
         _draw(pyplot, plot, rows, name, k)
     return Exit.DONE

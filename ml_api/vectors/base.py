@@ -1,9 +1,9 @@
 """The contract of a vector store, kept by every implementation and checked by one suite (`tests/contracts/`)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,27 @@ MAX_METADATA_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
+class Effort:
+    """The search parameter of an index that trades time for recall."""
+
+    setting: str
+    """Its field in Settings."""
+    parameter: str
+    """Its name in Milvus."""
+    tried: tuple[int, ...]
+    """Values that tell how much of it an index needs."""
+
+
+_CLUSTERS: Final = Effort("ivf_nprobe", "nprobe", (1, 2, 4, 8, 16, 32, 64, 128))
+EFFORTS: Final[Mapping[str, Effort]] = {
+    "HNSW": Effort("hnsw_ef", "ef", (10, 16, 32, 64, 128, 256, 512)),
+    **dict.fromkeys(("IVF_FLAT", "IVF_SQ8", "IVF_PQ", "SCANN"), _CLUSTERS),
+    "DISKANN": Effort("diskann_search_list", "search_list", (16, 32, 64, 128, 256, 512)),
+}
+"""By index type. FLAT, which is exact, has none."""
+
+
+@dataclass(frozen=True, slots=True)
 class SearchOptions:
     """What a search asks for beside its vector: the `limit` nearest, skipping the `offset` best.
 
@@ -37,8 +58,7 @@ class SearchOptions:
     """Compare the query with every vector, whatever the index: for judging the index, and where no neighbour may be missed.
     Takes time in proportion to the collection."""
     effort: int | None = None
-    """In place of the configured one, the index's search parameter that trades time for recall (HNSW's ef, IVF's nprobe, DISKANN's
-    search_list). Stores and indexes that are exact have none."""
+    """In place of the configured one, the value of the index's `Effort`. Stores and indexes that are exact have none."""
     filter: Filter | None = None
     """Only images that fulfil it; None is no condition."""
 

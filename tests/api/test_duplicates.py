@@ -2,7 +2,10 @@
 
 import pytest
 
+from ml_api.api import examples
+from ml_api.api.schemas.duplicates import DuplicatesAnswer
 from tests.api.stand import assert_problem, picture
+from tests.api.test_examples import shape
 
 
 @pytest.fixture
@@ -42,6 +45,13 @@ def test_copies_and_pictures_saved_anew_are_told_apart(doubled):
     for group in page["groups"]:
         for image in (group["image"], *group["duplicates"]):
             assert doubled.client.get(image["links"]["thumbnail"]).status_code == 200
+
+
+def test_the_example_in_the_documentation_has_the_form_of_an_answer(doubled):
+    [page] = pages(doubled.client)
+    near = [group for group in page["groups"] if group["kind"] == "near"]
+    example = examples.ANSWERS[DuplicatesAnswer]
+    assert shape(example | {"next": None}) == shape(page | {"groups": near})
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from ml_api.errors import ConfigError
-from ml_api.vectors.base import Metric
+from ml_api.vectors.base import EFFORTS, Metric
 
 Kind = Literal["HNSW", "FLAT", "IVF_FLAT", "IVF_SQ8", "IVF_PQ", "SCANN", "DISKANN"]
 
@@ -15,21 +15,13 @@ EMBEDDED_KINDS: Final[tuple[Kind, ...]] = ("HNSW", "FLAT", "IVF_FLAT", "IVF_SQ8"
 SERVER_KINDS: Final[tuple[Kind, ...]] = (*EMBEDDED_KINDS, "IVF_PQ", "SCANN", "DISKANN")
 """Of servers from 2.3 (https://milvus.io/docs/v2.3.x/index.md). One may still refuse an index, as DISKANN for lack of a disk."""
 
-_EFFORT: Final[dict[Kind, str]] = {
-    "HNSW": "hnsw_ef",
-    "IVF_FLAT": "ivf_nprobe",
-    "IVF_SQ8": "ivf_nprobe",
-    "IVF_PQ": "ivf_nprobe",
-    "SCANN": "ivf_nprobe",
-    "DISKANN": "diskann_search_list",
-}
 MOST_EF: Final = 32_768
 MOST_CLUSTERS: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class VectorIndex:
-    """The index and its parameters, named as Milvus does. Metric and kind are fixed when a collection is created."""
+    """The index and its parameters, named as the settings are. Metric and kind are fixed when a collection is created."""
 
     metric: Metric = "COSINE"
     kind: Kind = "HNSW"
@@ -95,15 +87,15 @@ class VectorIndex:
 
     def wider(self, times: int) -> "VectorIndex":
         """Looking so many times as far."""
-        name = _EFFORT.get(self.kind)
-        return self if name is None else self.with_effort(min(times * int(getattr(self, name)), MOST_EF))
+        effort = EFFORTS.get(self.kind)
+        return self if effort is None else self.with_effort(min(times * int(getattr(self, effort.setting)), MOST_EF))
 
-    def with_effort(self, effort: int | None) -> "VectorIndex":
+    def with_effort(self, value: int | None) -> "VectorIndex":
         """With another value of the parameter that trades a search's time for its recall; FLAT has none."""
-        name = _EFFORT.get(self.kind)
-        if effort is None or name is None:
+        effort = EFFORTS.get(self.kind)
+        if value is None or effort is None:
             return self
-        return replace(self, **{name: effort})  # type: ignore[arg-type]  # each of these fields is an int
+        return replace(self, **{effort.setting: value})  # type: ignore[arg-type]  # each of these fields is an int
 
 
 def _listed(kinds: Sequence[str]) -> str:

@@ -1,0 +1,76 @@
+"""The commands `duplicates` and `evaluate recall` as people run them, over an embedded store that a sync has filled."""
+
+import importlib.util
+import json
+import shutil
+
+import pytest
+from PIL import Image
+
+from tests.e2e.server_process import MODEL, run
+
+IMAGES = 30
+
+
+@pytest.fixture(scope="module")
+def indexed(demo_corpus, tmp_path_factory):
+    """Some pictures, one of them twice, and once more with other pixels. Settings of the commands."""
+    folder = tmp_path_factory.mktemp("stored")
+    corpus, data = folder / "corpus", folder / "data"
+    corpus.mkdir()
+    data.mkdir()
+    pictures = sorted(demo_corpus.rglob("*.jpg"))[:IMAGES]
+    for number, picture in enumerate(pictures):
+        shutil.copy(picture, corpus / f"{number:02}.jpg")
+    shutil.copy(corpus / "00.jpg", corpus / "copy.jpg")
+    Image.open(corpus / "00.jpg").save(corpus / "again.png")
+    settings = {"model": MODEL, "corpus": corpus, "data_dir": data}
+    done = run("sync", **settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return settings
+
+
+def test_duplicates_are_listed_with_their_evidence_for_programs(indexed):
+    done = run("duplicates", "--json", log_level="error", **indexed)
+    assert (done.returncode, done.stderr) == (0, "")
+    groups = [json.loads(line) for line in done.stdout.splitlines()]
+    [exact] = [group for group in groups if group["kind"] == "exact"]
+    assert {exact["key"], *(match["key"] for match in exact["duplicates"])} == {"00.jpg", "copy.jpg"}
+    assert {match["digest"] for match in exact["duplicates"]} == {exact["digest"]}
+    near = [group for group in groups if group["kind"] == "near"]
+    pairs = [(group["key"], match) for group in near for match in group["duplicates"]]
+    [found, *_] = [match for key, match in pairs if "again.png" in {key, match["key"]}]
+    assert found["bits"] <= 8
+    assert found["similarity"] > 0.9
+
+
+def test_duplicates_are_listed_in_words_for_people(indexed):
+    done = run("duplicates", "--similarity", "1", **indexed)
+    assert done.returncode == 0, done.stderr
+    words = [line for line in done.stdout.splitlines() if not line.startswith("{")]
+    assert words[words.index(next(line for line in words if line.startswith("exact: "))) + 1].startswith("    ")
+    told = [json.loads(line)["message"] for line in done.stdout.splitlines() if line.startswith("{")]
+    assert any(f"{IMAGES + 2} images compared in" in line and "1 exact" in line for line in told)
+
+
+def test_recall_is_a_table_and_a_plot(indexed, tmp_path):
+    plot = tmp_path / "recall.svg"
+    draw = ["--plot", plot] if importlib.util.find_spec("matplotlib") else []  # of the benchmarks' requirements
+    done = run("evaluate", "recall", "--queries", 10, "--k", 5, *draw, **indexed)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines() if not line.startswith("{")]
+    assert rows[0] == ["ef", "recall@5", "ms"]
+    assert rows[1][:2] == ["exact", "1.0000"]
+    assert [row[0] for row in rows[2:]] == ["10", "16", "32", "64", "128", "256", "512"]
+    assert all(0 <= float(row[1]) <= 1 and float(row[2]) > 0 for row in rows[1:])
+    assert float(rows[-1][1]) == 1, "all of so few images are candidates"
+    told = [json.loads(line)["message"] for line in done.stdout.splitlines() if line.startswith("{")]
+    assert "ML_API_HNSW_EF sets ef of the index HNSW" in told
+    assert not draw or "<svg" in plot.read_text()
+
+
+def test_without_images_there_is_nothing_to_measure(tmp_path):
+    done = run("evaluate", "recall", model=MODEL, corpus=tmp_path, data_dir=tmp_path / "data")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
