@@ -67,7 +67,7 @@ format: $(VENV)/.installed-dev
 
 # --- measuring -------------------------------------------------------------------------------------------------------
 
-BENCHMARKS := serving sync sync_memory bulk search_scale vector_files overload hostile costly_images observability
+BENCHMARKS := serving sync sync_memory bulk following search_scale vector_files overload hostile costly_images observability
 PEERS := .cache/peers/infinity
 
 bench: $(VENV)/.installed-bench $(VENV)/.milvus-server

@@ -1,11 +1,13 @@
 """The contract of a decoder: image bytes of strangers in, a small safe picture out, within bounds of time and memory."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from ml_api.deadline import Deadline
 from ml_api.images.cropping import Crop
 from ml_api.images.decoding import ImageLimits, decode
+from ml_api.images.exif import taken
 from ml_api.images.fit import Fit, RgbPixels, thumbnail
 from ml_api.images.perceptual import perceptual_hash
 
@@ -39,6 +41,10 @@ class Decoder(Protocol):
         """
         ...
 
+    def notes(self, data: bytes) -> Mapping[str, Any]:
+        """What the camera noted in the file (`exif.taken`), if that is wanted here. Raises nothing."""
+        ...
+
     def thumbnail(self, data: bytes, edge_px: int, deadline: Deadline | None = None) -> bytes:
         """`images.thumbnail` of the decoded image. Raises as `decode` does."""
         ...
@@ -51,8 +57,10 @@ class Decoder(Protocol):
 class InlineDecoder:
     """Decodes in the caller's thread, unbounded in time and memory: for tests and for files of one's own making."""
 
-    def __init__(self, limits: ImageLimits) -> None:
+    def __init__(self, limits: ImageLimits, *, exif: bool = False) -> None:
+        """`exif` says that what cameras note is wanted."""
         self.limits = limits
+        self._exif = exif
 
     def decode(
         self,
@@ -64,6 +72,9 @@ class InlineDecoder:
         decoded = decode(data, self.limits, for_edge_px=fit.edge_px, crop=crop)
         pixels, phash = fit.apply(decoded.image), perceptual_hash(decoded.image)
         return FittedImage(pixels, decoded.format, decoded.width, decoded.height, phash)
+
+    def notes(self, data: bytes) -> Mapping[str, Any]:
+        return taken(data) if self._exif else {}
 
     def thumbnail(self, data: bytes, edge_px: int, deadline: Deadline | None = None) -> bytes:  # noqa: ARG002 - as above
         return thumbnail(decode(data, self.limits, for_edge_px=edge_px).image, edge_px)

@@ -101,7 +101,7 @@ def decoder_of(settings: Settings, metrics: Metrics) -> Decoder:
     from ml_api.images.processes import Bounds, ProcessDecoder
 
     bounds = Bounds(max(2, cores.usable()), settings.decode_memory_bytes, settings.decode_timeout_s)
-    return ProcessDecoder(limits_of(settings), bounds, metrics.decoding)
+    return ProcessDecoder(limits_of(settings), bounds, metrics.decoding, exif=settings.exif)
 
 
 def milvus_endpoint(settings: Settings) -> "MilvusEndpoint":

@@ -3,9 +3,10 @@
 import logging
 import signal
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from ml_api.errors import InvalidImage, MlApiError, Overloaded, TooCostly, Unava
 from ml_api.images.base import FittedImage
 from ml_api.images.cropping import Crop
 from ml_api.images.decoding import ImageLimits
+from ml_api.images.exif import taken
 from ml_api.images.fit import Fit
 from ml_api.images.processes.child import Child, WorkerCrashed, WorkerLost, prepare
 from ml_api.images.processes.job import Job
@@ -55,8 +57,10 @@ class ProcessDecoder:
     The one used last is used first.
     """
 
-    def __init__(self, limits: ImageLimits, bounds: Bounds, metrics: DecodingMetrics) -> None:
+    def __init__(self, limits: ImageLimits, bounds: Bounds, metrics: DecodingMetrics, *, exif: bool = False) -> None:
+        """`exif` says that what cameras note is wanted."""
         self.limits = limits
+        self._exif = exif
         self._bounds = bounds
         self._metrics = metrics
         self._slots = Slots(bounds.slots, bounds.memory_bytes, bounds.time_s)
@@ -71,6 +75,9 @@ class ProcessDecoder:
         result, made = self._made(Job(data, self._order(data, fit.edge_px, fit, crop), deadline))
         pixels = np.frombuffer(made, np.uint8).reshape(result.shape)
         return FittedImage(pixels, result.format, result.width, result.height, result.phash)
+
+    def notes(self, data: bytes) -> Mapping[str, Any]:
+        return taken(data) if self._exif else {}
 
     def thumbnail(self, data: bytes, edge_px: int, deadline: Deadline | None = None) -> bytes:
         return self._made(Job(data, self._order(data, edge_px), deadline))[1]

@@ -69,6 +69,7 @@ class World:
         self.database = Database.open(str(tmp_path / "state.sqlite3"))
         self.corpus = FlakyCorpus(self.root)
         self.encoder = RecordingEncoder()
+        self.decoder = DECODER
         self.store = FlakyStore()
         self.store.ensure(self.encoder.model.model_id, self.encoder.model.dim)
         self.metrics = Metrics()
@@ -100,7 +101,7 @@ class World:
     def sync(self):
         failures = StoredFailures(self.database, self.corpus.location, "these limits")
         indexer = Indexer(
-            self.corpus, self.store, lambda: (FakePreprocessor(), self.encoder), DECODER, self.metrics, failures=failures
+            self.corpus, self.store, lambda: (FakePreprocessor(), self.encoder), self.decoder, self.metrics, failures=failures
         )
         return indexer.run(indexer.plan())
 
@@ -569,3 +570,19 @@ def test_a_bad_sidecar_is_named_with_its_reason_and_its_image_and_all_others_are
     [record] = [record for record in caplog.records if "left out" in record.getMessage()]
     assert record.getMessage().startswith("dogs/a.json is left out")
     assert reason in record.getMessage()
+
+
+def test_what_the_camera_noted_counts_less_than_what_people_say_and_stays_when_that_changes(world):
+    exif = Image.Exif()
+    exif[0x0110], exif[0x0132] = "X100", "2026:11:26 09:30:15"
+    Image.new("RGB", (40, 30)).save(world.root / "a.jpg", exif=exif)
+    world.decoder = InlineDecoder(DECODER.limits, exif=True)
+    (world.root / "metadata.jsonl").write_text('{"key": "a.jpg", "exif_camera": "my camera"}')
+    world.sync()
+    assert world.record("a.jpg").metadata == {"exif_taken_at": "2026-11-26T09:30:15", "exif_camera": "my camera"}
+    assert world.sync().outcomes.keys() == {"unchanged"}
+    (world.root / "metadata.jsonl").write_text('{"key": "a.jpg", "tag": 1}')
+    world.encoder.batches.clear()
+    world.sync()
+    assert world.record("a.jpg").metadata == {"exif_taken_at": "2026-11-26T09:30:15", "exif_camera": "X100", "tag": 1}
+    assert world.encoder.batches == []

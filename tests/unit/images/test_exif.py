@@ -1,0 +1,87 @@
+"""What cameras note in their files, read as far as it makes sense, whatever the bytes are."""
+
+import io
+import os
+import struct
+
+import pytest
+from PIL import ExifTags, Image
+
+from ml_api.images import ImageLimits, InlineDecoder
+from ml_api.images.exif import taken
+
+BASE, GPS = ExifTags.Base, ExifTags.GPS
+
+
+def photograph(tags=None, detail=None, gps=None, **options):
+    exif = Image.Exif()
+    for tag, value in (tags or {}).items():
+        exif[tag] = value
+    exif.get_ifd(ExifTags.IFD.Exif).update(detail or {})
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update(gps or {})
+    file = io.BytesIO()
+    Image.new("RGB", (8, 6), (200, 30, 30)).save(file, "JPEG", exif=exif, **options)
+    return file.getvalue()
+
+
+def position(north, east, latitude=(48.0, 8.0, 15.0), longitude=(11.0, 34.0, 30.0)):
+    return {GPS.GPSLatitudeRef: north, GPS.GPSLatitude: latitude, GPS.GPSLongitudeRef: east, GPS.GPSLongitude: longitude}
+
+
+def test_date_camera_and_position_are_read():
+    data = photograph(
+        {BASE.Make: "Canon", BASE.Model: "Canon EOS R5", BASE.DateTime: "2026:11:27 10:00:00"},
+        {BASE.DateTimeOriginal: "2026:11:26 09:30:15"},
+        position("N", "E"),
+    )
+    assert taken(data) == {
+        "exif_taken_at": "2026-11-26T09:30:15",
+        "exif_camera": "Canon EOS R5",
+        "exif_latitude": 48.1375,
+        "exif_longitude": 11.575,
+    }
+
+
+def test_south_and_west_are_negative_and_a_maker_stands_before_the_model():
+    data = photograph({BASE.Make: "Apple", BASE.Model: "iPhone 17"}, gps=position("S", "W"))
+    assert taken(data) == {"exif_camera": "Apple iPhone 17", "exif_latitude": -48.1375, "exif_longitude": -11.575}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff\xd8",
+        b"no image",
+        photograph(),
+        photograph(detail={BASE.DateTimeOriginal: "0000:00:00 00:00:00"}),
+        photograph(detail={BASE.DateTimeOriginal: "yesterday"}),
+        photograph(gps=position("N", "E", latitude=(91.0, 0.0, 0.0))),
+        photograph(gps=position("X", "E")),
+        photograph(gps=position("N", "E", longitude=(11.0, 34.0))),
+    ],
+)
+def test_what_makes_no_sense_is_left_out(data):
+    assert taken(data) == {}
+
+
+def test_no_bytes_make_it_fail():
+    data = photograph({BASE.Make: "Canon"}, {BASE.DateTimeOriginal: "2026:11:26 09:30:15"}, position("N", "E"))
+    for place in range(2, 400):
+        for bytes_ in (b"\xff", b"\x00", os.urandom(4)):
+            taken(data[:place] + bytes_ + data[place + len(bytes_) :])
+        taken(data[:place])
+
+
+def test_a_segment_of_thousands_of_entries_takes_no_memory():
+    entries = b"".join(struct.pack("<HHII", tag, 2, 60_000, 8) for tag in range(5000))
+    tiff = b"II*\0" + struct.pack("<IH", 8, 5000) + entries
+    segment = b"Exif\0\0" + tiff
+    assert taken(b"\xff\xd8\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment) == {}
+
+
+def test_nothing_is_read_unless_it_is_wanted():
+    data = photograph({BASE.Model: "X100"})
+    limits = ImageLimits(100_000, 1_000_000, 20)
+    assert InlineDecoder(limits).notes(data) == {}
+    assert InlineDecoder(limits, exif=True).notes(data) == {"exif_camera": "X100"}
