@@ -157,19 +157,19 @@ class Client(_Settings):
         except httpx2.TransportError as exc:
             return exc
 
-    def hits(self, q: str, *, page: int = 50) -> Iterator[models.HitAnswer]:
+    def hits(self, q: str, *, page: int = 50, **options: Any) -> Iterator[models.HitAnswer]:
         """The whole ranking for a text, page by page, as far as it is asked for."""
         offset: int | None = 0
         while offset is not None:
-            answer = self.search_by_text(q, limit=page, offset=offset)
+            answer = self.search_by_text(q, limit=page, offset=offset, **options)
             yield from answer.hits
             offset = answer.next
 
-    def images(self, *, prefix: str = "", page: int = 500) -> Iterator[models.StoredImage]:
+    def images(self, *, prefix: str = "", page: int = 500, **options: Any) -> Iterator[models.StoredImage]:
         """All stored images, or those whose keys begin with `prefix`."""
         cursor: str | None = None
         while True:
-            answer = self.list_images(prefix=prefix, limit=page, cursor=cursor)
+            answer = self.list_images(prefix=prefix, limit=page, cursor=cursor, **options)
             yield from answer.images
             if (cursor := answer.next) is None:
                 return
@@ -262,20 +262,20 @@ class AsyncClient(_Settings):
         except httpx2.TransportError as exc:
             return exc
 
-    async def hits(self, q: str, *, page: int = 50) -> AsyncIterator[models.HitAnswer]:
+    async def hits(self, q: str, *, page: int = 50, **options: Any) -> AsyncIterator[models.HitAnswer]:
         """The whole ranking for a text, page by page, as far as it is asked for."""
         offset: int | None = 0
         while offset is not None:
-            answer = await self.search_by_text(q, limit=page, offset=offset)
+            answer = await self.search_by_text(q, limit=page, offset=offset, **options)
             for hit in answer.hits:
                 yield hit
             offset = answer.next
 
-    async def images(self, *, prefix: str = "", page: int = 500) -> AsyncIterator[models.StoredImage]:
+    async def images(self, *, prefix: str = "", page: int = 500, **options: Any) -> AsyncIterator[models.StoredImage]:
         """All stored images, or those whose keys begin with `prefix`."""
         cursor: str | None = None
         while True:
-            answer = await self.list_images(prefix=prefix, limit=page, cursor=cursor)
+            answer = await self.list_images(prefix=prefix, limit=page, cursor=cursor, **options)
             for image in answer.images:
                 yield image
             if (cursor := answer.next) is None:

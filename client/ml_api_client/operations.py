@@ -20,6 +20,8 @@ Parsed = TypeVar("Parsed", bound=BaseModel)
 
 Image = bytes | Path
 """A file: its bytes, or where it is; it is then read in pieces while it is sent."""
+Filter = dict[str, Any]
+"""Conditions on metadata, as the service's documentation has them: `{"price": {"lt": 20}}`."""
 JSON: Final = "application/json"
 BINARY: Final = "application/octet-stream"
 
@@ -38,17 +40,19 @@ class Call(Generic[Answer]):
     """Files of a form, in place of a body: field, name, file."""
 
 
-def search_by_text(q: str, *, limit: int = 10, offset: int = 0, exact: bool = False, **more: Any) -> Call[models.SearchAnswer]:
+def search_by_text(
+    q: str, *, limit: int = 10, offset: int = 0, exact: bool = False, filter: Filter | None = None, **more: Any
+) -> Call[models.SearchAnswer]:
     """Find images by a description."""
-    body = {"q": q, "limit": limit, "offset": offset, "exact": exact, **more}
+    body = {"q": q, "limit": limit, "offset": offset, "exact": exact, **_given(filter=filter), **more}
     return Call("POST", "/v1/search/text", _read(models.SearchAnswer), body=_json(body))
 
 
 def search_by_image(
-    image: Image, *, limit: int = 10, offset: int = 0, exact: bool = False, **more: Any
+    image: Image, *, limit: int = 10, offset: int = 0, exact: bool = False, filter: Filter | None = None, **more: Any
 ) -> Call[models.SearchAnswer]:
     """Find images that look like this one."""
-    query = _query(limit=limit, offset=offset, exact=exact, **more)
+    query = _query(limit=limit, offset=offset, exact=exact, filter=filter, **more)
     return Call("POST", "/v1/search/image", _read(models.SearchAnswer), query, image, BINARY)
 
 
@@ -68,13 +72,14 @@ class Query(TypedDict, total=False):
     limit: int
     offset: int
     exact: bool
+    filter: Filter
 
 
 def search(
-    query: Sequence[Term], *, limit: int = 10, offset: int = 0, exact: bool = False, **more: Any
+    query: Sequence[Term], *, limit: int = 10, offset: int = 0, exact: bool = False, filter: Filter | None = None, **more: Any
 ) -> Call[models.SearchAnswer]:
     """Find images by any number of terms; those with a negative weight are avoided."""
-    body = _plain({"query": query, "limit": limit, "offset": offset, "exact": exact}) | more
+    body = _plain({"query": query, "limit": limit, "offset": offset, "exact": exact}) | _given(filter=filter) | more
     return Call("POST", "/v1/search", _read(models.SearchAnswer), body=_json(body))
 
 
@@ -84,15 +89,21 @@ def search_batch(queries: Sequence[Query]) -> Call[models.BatchAnswer]:
     return Call("POST", "/v1/search/batch", _read(models.BatchAnswer), body=_json(body))
 
 
-def find_similar(image_id: str, *, limit: int = 10, offset: int = 0, exact: bool = False, **more: Any) -> Call[models.SearchAnswer]:
+def find_similar(
+    image_id: str, *, limit: int = 10, offset: int = 0, exact: bool = False, filter: Filter | None = None, **more: Any
+) -> Call[models.SearchAnswer]:
     """Find more like a stored image."""
-    query = _query(limit=limit, offset=offset, exact=exact, **more)
+    query = _query(limit=limit, offset=offset, exact=exact, filter=filter, **more)
     return Call("GET", f"/v1/images/{_id(image_id)}/similar", _read(models.SearchAnswer), query)
 
 
-def list_images(*, prefix: str = "", limit: int = 100, cursor: str | None = None, **more: Any) -> Call[models.ListAnswer]:
+def list_images(
+    *, prefix: str = "", limit: int = 100, cursor: str | None = None, filter: Filter | None = None, **more: Any
+) -> Call[models.ListAnswer]:
     """A page of the stored images; `Client.images` has them all."""
-    return Call("GET", "/v1/images", _read(models.ListAnswer), _query(prefix=prefix, limit=limit, cursor=cursor, **more))
+    return Call(
+        "GET", "/v1/images", _read(models.ListAnswer), _query(prefix=prefix, limit=limit, cursor=cursor, filter=filter, **more)
+    )
 
 
 def get_image(image_id: str) -> Call[models.StoredImage]:
@@ -208,6 +219,10 @@ def _plain(query: Query) -> dict[str, Any]:
 
 def whole(image: Image) -> bytes:
     return image.read_bytes() if isinstance(image, Path) else image
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _query(**given: Any) -> dict[str, str]:

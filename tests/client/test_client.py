@@ -24,7 +24,7 @@ CALLS = {
     "search": operations.search([{"text": "red", "weight": 2}, {"image": b"x", "crop": [0, 0, 1, 1]}]),
     "search_batch": operations.search_batch([{"query": [{"text": "red"}]}]),
     "search_by_image": operations.search_by_image(b"x", limit=3, exact=True),
-    "find_similar": operations.find_similar(ID, offset=2),
+    "find_similar": operations.find_similar(ID, offset=2, filter={"width": {"gt": 1}}),
     "list_images": operations.list_images(prefix="a/", cursor=ID),
     "get_image": operations.get_image(ID),
     "get_image_content": operations.get_image_content(ID),
@@ -131,6 +131,15 @@ def test_terms_are_combined_and_queries_sent_together(client):
     assert answer.results[1].problem.code == "not-found"
 
 
+def test_a_filter_is_sent_as_each_route_takes_it(client):
+    wide = {"width": {"gt": 100}}
+    assert client.search_by_text("red", filter=wide).hits == []
+    assert client.search_by_image(picture((1, 2, 3)), filter=wide).hits == []
+    assert client.search([{"text": "red"}], filter=wide).hits == []
+    assert list(client.hits("red", filter=wide)) == []
+    assert [image.key for image in client.images(filter={"caption": {"eq": "<b>red</b>"}})] == ["red.png"]
+
+
 def test_iterators_go_through_all_pages(client):
     assert sorted(image.key for image in client.images(page=1)) == sorted(COLOURS)
     assert [image.key for image in client.images(prefix="sub/")] == ["sub/green.png"]
@@ -198,7 +207,7 @@ def test_errors_are_of_their_kind_and_say_what_was_wrong(client):
 
 def test_parameters_of_newer_services_are_passed_on(httpserver):
     found = {"query_id": "", "model": "", "truncated": False, "next": None, "hits": [], "timings_ms": {}}
-    wanted, as_text = {"filter": {"price": {"lt": 3}}}, {"filter": '{"price": {"lt": 3}}'}
+    wanted, as_text = {"newer": {"price": {"lt": 3}}}, {"newer": '{"price": {"lt": 3}}'}
     usual = {"limit": "10", "offset": "0", "exact": "false"}
     sent = {"q": "red", "limit": 10, "offset": 0, "exact": False, **wanted}
     httpserver.expect_oneshot_request("/v1/search/text", json=sent).respond_with_json(found)
