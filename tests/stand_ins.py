@@ -32,6 +32,7 @@ def stand_in_services(root, thumbnail_dir, limits, encoder=None, **replaced):
     preprocessor = replaced.setdefault("preprocessor", FakePreprocessor())
     indexer = Indexer(corpus, store, lambda: (preprocessor, encoder), decoder, metrics)
     indexer.run(indexer.plan())
+    relevance = replaced.pop("relevance", None)
     database = replaced.setdefault("database", Database.open(str(thumbnail_dir.with_name("ml_api.sqlite3"))))
     parts = {
         "corpus": corpus,
@@ -57,6 +58,6 @@ def stand_in_services(root, thumbnail_dir, limits, encoder=None, **replaced):
         **parts,
         syncs=syncs,
         uploads=Uploads(parts["corpus"], store, changes, decoder, preprocessor),
-        searcher=Searcher(preprocessor, parts["embedder"], store, metrics),
+        searcher=Searcher(preprocessor, parts["embedder"], store, metrics, relevance),
         health=Health(preprocessor, parts["embedder"], store, "images", metrics),
     )

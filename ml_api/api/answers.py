@@ -48,12 +48,15 @@ def batch_answer(results: Iterable[tuple[ComposedQuery, SearchResult] | Problem]
 
 def _found(result: SearchResult, window: int, links_to: Callable[[ImageRecord], Links]) -> FoundAnswer:
     shares: Sequence[list[float] | None] = result.shares or [None] * len(result.hits)
+    judged = None if result.relevances is None else [round(relevance, 4) for relevance in result.relevances]
+    relevances: Sequence[float | None] = judged or [None] * len(result.hits)
     return FoundAnswer(
         truncated=result.truncated,
         next=window if result.more else None,
+        confident=result.confident,
         hits=[
-            HitAnswer(**_shown(hit.record, links_to), score=round(hit.score, 6), shares=share)
-            for hit, share in zip(result.hits, shares, strict=True)
+            HitAnswer(**_shown(hit.record, links_to), score=round(hit.score, 6), relevance=relevance, shares=share)
+            for hit, relevance, share in zip(result.hits, relevances, shares, strict=True)
         ],
     )
 

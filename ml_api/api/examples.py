@@ -78,8 +78,9 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "query_id": _REQUEST_ID,
         "model": "demo model (small CLIP trained on drawn scenes)",
         "truncated": False,
+        "confident": None,
         "next": 1,
-        "hits": [{**_IMAGE, "score": 0.485519, "shares": None}],
+        "hits": [{**_IMAGE, "score": 0.485519, "relevance": None, "shares": None}],
         "timings_ms": {"fetch": 0, "decode": 0, "prepare": 0.446, "queue": 0.262, "embed": 6.649, "search": 3.948, "total": 13.294},
     },
     BatchAnswer: {
@@ -88,7 +89,12 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "results": [
             {
                 "status": 200,
-                "found": {"truncated": False, "next": 1, "hits": [{**_IMAGE, "score": 0.485519, "shares": None}]},
+                "found": {
+                    "truncated": False,
+                    "confident": None,
+                    "next": 1,
+                    "hits": [{**_IMAGE, "score": 0.485519, "relevance": None, "shares": None}],
+                },
                 "problem": None,
             }
         ],

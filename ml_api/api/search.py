@@ -15,7 +15,7 @@ from ml_api.api.parsing import FILE_FIELD, image_id_of, image_query, json_body, 
 from ml_api.api.schemas import TEXT_BODY_BYTES
 from ml_api.api.schemas.search import RED_SQUARE, ImageQuery, PageBody, PageParameters, SearchAnswer, TextParameters, TextQuery
 from ml_api.deadline import Deadline
-from ml_api.search import ImageTerm, Query, SearchResult, StoredTerm, TextTerm
+from ml_api.search import ImageTerm, Query, SearchResult, StoredTerm, TextTerm, Thresholds
 from ml_api.stages import stage
 from ml_api.vectors.base import SearchOptions
 from ml_api.vocabulary import Modality, Operation, Stage
@@ -97,10 +97,10 @@ def image() -> Response:
     deadline = request_deadline()
     with stage(Stage.FETCH):
         data, wanted = image_query()
-    options = _options(wanted)
+    options, thresholds = _options(wanted)
     with stage(Stage.DECODE), elsewhere():
         decoded = services().decoder.decode(data, services().preprocessor.fit, deadline)
-    return _answer(Query.of(ImageTerm(decoded.pixels), options), deadline)
+    return _answer(Query.of(ImageTerm(decoded.pixels), options, thresholds), deadline)
 
 
 @blueprint.get("/images/<image_id>/similar")
@@ -116,15 +116,15 @@ def image() -> Response:
 )
 def similar(image_id: str) -> Response:
     begin(Operation.SIMILAR)
-    options = _options(query_parameters(PageParameters))
-    return _answer(Query.of(StoredTerm(image_id_of(image_id)), options), request_deadline())
+    options, thresholds = _options(query_parameters(PageParameters))
+    return _answer(Query.of(StoredTerm(image_id_of(image_id)), options, thresholds), request_deadline())
 
 
 def _by_text(query: TextParameters | TextQuery) -> Response:
     begin(Operation.TEXT)
-    options = _options(query)
+    options, thresholds = _options(query)
     note_query(query.q)
-    return _answer(Query.of(TextTerm(query.q), options), request_deadline())
+    return _answer(Query.of(TextTerm(query.q), options, thresholds), request_deadline())
 
 
 def begin(operation: Operation) -> None:
@@ -135,9 +135,10 @@ def begin(operation: Operation) -> None:
     stages.begin(operation)
 
 
-def _options(page: PageParameters | PageBody) -> SearchOptions:
+def _options(page: PageParameters | PageBody) -> tuple[SearchOptions, Thresholds]:
     note({"ml_api.limit": page.limit})
-    return SearchOptions(page.limit, page.offset, page.exact, filter=page.wanted)
+    options = SearchOptions(page.limit, page.offset, page.exact, filter=page.wanted)
+    return options, Thresholds(page.min_score, page.min_relevance)
 
 
 def note_result(result: SearchResult, model: str) -> None:

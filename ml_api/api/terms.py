@@ -16,7 +16,7 @@ from ml_api.api.schemas.composed import ComposedQuery, QueryTerm
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidCrop, InvalidInput, InvalidQuery, MlApiError, UnsupportedMedia
 from ml_api.images import Crop
-from ml_api.search import Fault, ImageTerm, Query, StoredTerm, Term, TextTerm, VectorTerm, Weighted
+from ml_api.search import Fault, ImageTerm, Query, StoredTerm, Term, TextTerm, Thresholds, VectorTerm, Weighted
 from ml_api.stages import stage
 from ml_api.vectors.base import SearchOptions
 from ml_api.vocabulary import Stage
@@ -88,7 +88,8 @@ def query_of(body: ComposedQuery, sent: Sent, deadline: Deadline, within: str = 
     terms = tuple(
         Weighted(_term(term, sent, f"{within}query[{place}]", deadline), term.weight) for place, term in enumerate(body.query)
     )
-    return Query(terms, SearchOptions(body.limit, body.offset, body.exact, filter=body.wanted), body.exclude_inputs, body.explain)
+    options = SearchOptions(body.limit, body.offset, body.exact, filter=body.wanted)
+    return Query(terms, options, body.exclude_inputs, body.explain, Thresholds(body.min_score, body.min_relevance))
 
 
 def named_fault(fault: Fault, body: ComposedQuery, within: str = "") -> MlApiError:

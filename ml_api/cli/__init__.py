@@ -88,7 +88,7 @@ def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit
             from ml_api.cli.keys import keys
 
             return keys(settings, options)
-        case "evaluate" | "duplicates" | "search":
+        case "calibrate" | "evaluate" | "duplicates" | "search":
             return _look_at(settings, options)
     return _write_triton_repository(settings, options.dir.expanduser())
 
@@ -136,9 +136,15 @@ def _look_at(settings: Settings, options: Options) -> Exit:
         from ml_api.cli.search import search
 
         return search(settings, options)
-    if options.command == "evaluate":
-        from ml_api.cli.evaluate import evaluate_recall
+    if options.command == "calibrate":
+        from ml_api.cli.calibrate import calibrate
 
+        return calibrate(settings)
+    if options.command == "evaluate":
+        from ml_api.cli.evaluate import evaluate_recall, evaluate_relevance
+
+        if options.what == "relevance":
+            return evaluate_relevance(settings, options.queries)
         return evaluate_recall(settings, options.queries, options.k, options.plot)
     from ml_api.cli.duplicates import duplicates
     from ml_api.duplicates import Thresholds

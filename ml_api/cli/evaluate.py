@@ -1,4 +1,4 @@
-"""The command `evaluate recall`: what the index finds of the exact answer, and in what time, as a table and a plot."""
+"""The command `evaluate`: what the index finds of the exact answer, and in what time; how well it is told what is a match."""
 
 import logging
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from ml_api.settings import Settings, environment_name
 _log = logging.getLogger(__name__)
 
 
-def evaluate_recall(settings: Settings, queries: int, k: int, plot: Path | None) -> Exit:
+def evaluate_recall(settings: Settings, queries: int | Path, k: int, plot: Path | None) -> Exit:
     """Raises ConfigError, Unavailable."""
     from ml_api.services import open_store
     from ml_api.vectors.base import EFFORTS
@@ -21,6 +21,8 @@ def evaluate_recall(settings: Settings, queries: int, k: int, plot: Path | None)
     pyplot = _pyplot() if plot is not None else None
     effort = EFFORTS.get(settings.index)
     name = "" if effort is None else effort.parameter
+    if isinstance(queries, Path):
+        raise ConfigError(f"evaluate recall: --queries is a number of stored images, not {str(queries)!r}")
     with open_store(settings) as store:
         ids, vectors = sample(store, queries)
         if len(ids) <= 1:
@@ -67,3 +69,20 @@ def _draw(pyplot: Any, path: Path, rows: Sequence[Measured], name: str, k: int) 
     finally:
         pyplot.close(figure)
     _log.info("wrote %s", path)
+
+
+def evaluate_relevance(settings: Settings, judgements: Path | int) -> Exit:
+    """How well it is told whether a query has a match, on judged queries. Raises ConfigError, Unavailable, InvalidInput."""
+    from ml_api.calibration.evaluating import evaluate, read_judgements
+    from ml_api.services.calibration import open_calibration
+
+    if not isinstance(judgements, Path):
+        raise ConfigError('evaluate relevance: --queries names a file of judged queries, lines {"text": "...", "keys": ["..."]}')
+    queries = read_judgements(judgements)
+    with open_calibration(settings) as parts:
+        found = evaluate(queries, parts.store, settings.metric, parts.preprocessor, parts.encoder, parts.kept.calibration())
+    _log.info("is there a match: %d searches, those that have one with it and without it", found.searches)
+    print(f"{'':>34} {'ROC AUC':>8} {'calibration error':>18}")  # noqa: T201 - the output
+    for label, auc, error in found.lines():
+        print(f"{label:>34} {auc:>8.3f} {error:>18}")  # noqa: T201 - the output
+    return Exit.DONE

@@ -28,7 +28,7 @@ ARGUMENTS = {
     "extract": " FILE [DIR]",
     "export": " FILE",
     "import": " FILE",
-    "evaluate": " recall",
+    "evaluate": " recall|relevance",
     "keys": " create NAME | list | revoke ID",
     "search": " [TEXT] [--image FILE]",
 }
@@ -72,6 +72,11 @@ THRESHOLDS = (
     Number("similarity", -1, 1, 0.98, "similar: least cosine of the embeddings; depends on the model"),
 )
 """Those of `duplicates.Thresholds`, which a test compares: the command line imports no numpy."""
+
+
+def _number_or_file(text: str) -> int | float | Path:
+    """Raises argparse's error."""
+    return QUERIES(text) if text.lstrip("-").isdigit() else Path(text)
 
 
 def parse(arguments: Sequence[str] | None) -> tuple[Options, dict[str, Given], list[str]]:
@@ -175,9 +180,20 @@ def _parser() -> argparse.ArgumentParser:
     duplicates.add_argument("--json", action="store_true", help="one JSON object a group and line")
     for threshold in THRESHOLDS:
         duplicates.add_argument(f"--{threshold.name}", metavar="N", type=threshold, default=threshold.default, help=threshold.help)
-    evaluate = command("evaluate", "measure recall and time of the index against exact search, at several search parameters")
-    evaluate.add_argument("what", choices=("recall",), help="what to measure")
-    evaluate.add_argument("--queries", metavar="N", type=QUERIES, default=QUERIES.default, help=QUERIES.help)
+    command("calibrate", "fit what the scores of this corpus mean, so that searches tell whether there is a match")
+    evaluate = command(
+        "evaluate",
+        "measure recall and time of the index against exact search, at several search parameters; or how well it is told whether "
+        "there is a match, on judged queries",
+    )
+    evaluate.add_argument("what", choices=("recall", "relevance"), help="what to measure")
+    evaluate.add_argument(
+        "--queries",
+        metavar="N|FILE",
+        type=_number_or_file,
+        default=QUERIES.default,
+        help=f'recall: {QUERIES.help}. relevance: a file of lines {{"text": "a red car", "keys": ["those", "that", "match"]}}',
+    )
     evaluate.add_argument("--k", metavar="N", type=NEIGHBOURS, default=NEIGHBOURS.default, help=NEIGHBOURS.help)
     evaluate.add_argument("--plot", metavar="FILE", type=Path, help="draw it, too (.png, .svg, .pdf); needs matplotlib")
     repository = command("triton-repository", "write the model repository for a Triton server")

@@ -157,3 +157,22 @@ class SessionRow(Table):
     key: Mapped[str] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"))
     created_at: Mapped[float]
     expires_at: Mapped[float]
+
+
+class CalibrationRow(Table):
+    """What scores mean: fitted for the searches of one modality, over the vectors of one model in one collection."""
+
+    __tablename__ = "calibrations"
+
+    target: Mapped[str] = mapped_column(primary_key=True)
+    """The collection, as in `JobRow`."""
+    model: Mapped[str] = mapped_column(primary_key=True)
+    modality: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int]
+    """Of the signals that are weighed."""
+    made_at: Mapped[float]
+    images: Mapped[int]
+    """How many there were."""
+    judgement: Mapped[dict[str, Any]]
+    """How well it tells, cross-validated; empty if the corpus has too few texts to learn from."""
+    content: Mapped[bytes]

@@ -8,20 +8,24 @@ from ml_api.search.query import (
     StoredTerm,
     Term,
     TextTerm,
+    Thresholds,
     VectorTerm,
     Weighted,
 )
+from ml_api.search.relevance import Relevance
 from ml_api.search.searcher import Searcher
 
 __all__ = [
     "Fault",
     "ImageTerm",
     "Query",
+    "Relevance",
     "SearchResult",
     "Searcher",
     "StoredTerm",
     "Term",
     "TextTerm",
+    "Thresholds",
     "VectorTerm",
     "Weighted",
 ]

@@ -1,7 +1,7 @@
 """What is wanted, and what comes of it. All values are frozen, and queries hashable."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from ml_api.errors import MlApiError
 from ml_api.images import RgbPixels
@@ -52,6 +52,22 @@ class Weighted:
 
 
 @dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Hits below them are left out. Where nothing is calibrated, hits have no relevance, and its threshold leaves none out."""
+
+    score: float | None = None
+    relevance: float | None = None
+
+    def let_pass(self, score: float, relevance: float | None) -> bool:
+        return (self.score is None or score >= self.score) and (
+            self.relevance is None or relevance is None or relevance >= self.relevance
+        )
+
+
+ALL_HITS: Final = Thresholds()
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """At least one term. `exclude_inputs` leaves the images of stored terms out of the answer, `explain` asks for shares."""
 
@@ -59,11 +75,12 @@ class Query:
     options: SearchOptions
     exclude_inputs: bool = True
     explain: bool = False
+    thresholds: Thresholds = ALL_HITS
 
     @classmethod
-    def of(cls, term: Term, options: SearchOptions) -> Self:
+    def of(cls, term: Term, options: SearchOptions, thresholds: Thresholds = ALL_HITS) -> Self:
         """The query of a single term."""
-        return cls((Weighted(term),), options)
+        return cls((Weighted(term),), options, thresholds=thresholds)
 
     @property
     def inputs(self) -> frozenset[str]:
@@ -82,6 +99,9 @@ class SearchResult:
     more: bool
     truncated: bool = False
     batch_size: int = 0
+    relevances: tuple[float, ...] | None = None
+    """Of `hits`; with `confident`, whether there is a match at all, None where nothing is calibrated."""
+    confident: bool | None = None
     shares: list[list[float]] | None = None
     """Of each hit, how much each term adds to the cosine similarity between the hit and the query."""
 

@@ -6,7 +6,7 @@ set of equal options. A single query is a list of one.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
 from typing import Final
 
@@ -19,62 +19,27 @@ from ml_api.embedding.base import Embedded, Embedder, Prepared, Preprocessor
 from ml_api.errors import InvalidInput, InvalidQuery, MlApiError, NonFiniteVector, NotFound
 from ml_api.metrics import Metrics
 from ml_api.records import Hit
-from ml_api.search.combining import Combined, combined
 from ml_api.search.query import Fault, ImageTerm, Query, SearchResult, StoredTerm, Term, TextTerm, VectorTerm
+from ml_api.search.relevance import Judged, Relevance
+from ml_api.search.targets import Point, Target, goes_on, passing, target_of
 from ml_api.stages import stage
 from ml_api.vectors.base import SearchOptions, VectorStore
-from ml_api.vocabulary import Modality, Stage
+from ml_api.vocabulary import Stage
 
 OWN_FAULTS: Final = (InvalidInput, NotFound, NonFiniteVector)
 """Errors that say something of one query, not of those beside it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Point:
-    """Where a term lies among the vectors. `vector` has shape (dim,). `modality` is None if nobody knows."""
-
-    vector: npt.NDArray[np.float32]
-    modality: Modality | None
-    truncated: bool = False
-    batch_size: int = 0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Target:
-    """What a query searches for."""
-
-    query: Query
-    combined: Combined
-    points: tuple[_Point, ...]
-
-    @property
-    def excluded(self) -> frozenset[str]:
-        return self.query.inputs if self.query.exclude_inputs else frozenset()
-
-    @property
-    def options(self) -> SearchOptions:
-        """What the store is asked for: one more than is wanted, to tell whether the ranking goes on.
-
-        Images of the same content may come before one that is left out, so its place is known only from the ranking as a whole.
-        """
-        options = self.query.options
-        if not self.excluded:
-            return replace(options, limit=options.limit + 1)
-        return replace(options, limit=options.window + 1 + len(self.excluded), offset=0)
-
-    def shares(self, vector: npt.NDArray[np.float32] | None) -> list[float]:
-        """How much each term adds to the cosine similarity of a vector (dim,); nothing, if there is none any more."""
-        return [0.0] * len(self.points) if vector is None else [float(share) for share in self.combined.parts @ vector]
-
-    def page(self, ranked: Sequence[Hit]) -> list[Hit]:
-        """The hits from the query's offset on."""
-        if not self.excluded:
-            return list(ranked)
-        return [hit for hit in ranked if hit.record.id not in self.excluded][self.query.options.offset :]
-
-
 class Searcher:
-    def __init__(self, preprocessor: Preprocessor, embedder: Embedder, store: VectorStore, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        preprocessor: Preprocessor,
+        embedder: Embedder,
+        store: VectorStore,
+        metrics: Metrics,
+        relevance: Relevance | None = None,
+    ) -> None:
+        self._relevance = relevance
         self._preprocessor = preprocessor
         self._embedder = embedder
         self._store = store
@@ -92,14 +57,28 @@ class Searcher:
         DeadlineExceeded.
         """
         points = self._points(dict.fromkeys(weighted.term for query in queries for weighted in query.terms), deadline)
-        targets = [_target(query, points) for query in queries]
+        targets = [self._target(query, points) for query in queries]
+        good = [target for target in targets if isinstance(target, Target)]
         with stage(Stage.SEARCH):
-            pages = self._pages([target for target in targets if isinstance(target, _Target)], deadline)
+            ranked = self._ranked({target: target.options for target in good}, deadline)
+            best = ranked | self._ranked({target: target.best_options for target in good if target.needs_best}, deadline)
+            pages = {target: target.page(hits) for target, hits in ranked.items()}
             vectors = self._vectors_of(pages, deadline)
-        return [target if isinstance(target, Fault) else self._result(target, pages[target], vectors) for target in targets]
+            judged = {target: self._judged(target, best[target], page) for target, page in pages.items()}
+        return [
+            target if isinstance(target, Fault) else self._result(target, pages[target], vectors, judged[target])
+            for target in targets
+        ]
 
-    def _points(self, terms: Iterable[Term], deadline: Deadline) -> Mapping[Term, _Point | MlApiError]:
-        points: dict[Term, _Point | MlApiError] = {}
+    def _target(self, query: Query, points: Mapping[Term, Point | MlApiError]) -> Target | Fault:
+        target = target_of(query, points)
+        if isinstance(target, Fault) or self._relevance is None or len(query.terms) > 1 or query.terms[0].weight <= 0:
+            return target
+        modality = target.points[0].modality
+        return replace(target, modality=modality) if self._relevance.can_judge(modality) else target
+
+    def _points(self, terms: Iterable[Term], deadline: Deadline) -> Mapping[Term, Point | MlApiError]:
+        points: dict[Term, Point | MlApiError] = {}
         to_embed: dict[Term, Prepared] = {}
         stored: list[StoredTerm] = []
         for term in terms:
@@ -122,7 +101,7 @@ class Searcher:
             return self._preprocessor.prepare_text(term.text)
         return self._preprocessor.prepare_image(term.pixels)
 
-    def _given(self, numbers: Sequence[float]) -> _Point | InvalidQuery:
+    def _given(self, numbers: Sequence[float]) -> Point | InvalidQuery:
         dim = self._embedder.model.dim
         if len(numbers) != dim:
             return InvalidQuery(f"has {len(numbers):,} numbers; the model's vectors have {dim:,}")
@@ -130,21 +109,21 @@ class Searcher:
         if not vector.any():
             return InvalidQuery("has no direction: all its numbers are 0")
         vector /= np.abs(vector).max()  # the largest numbers cannot be squared
-        return _Point((vector / np.linalg.norm(vector)).astype(np.float32), None)
+        return Point((vector / np.linalg.norm(vector)).astype(np.float32), None)
 
-    def _looked_up(self, terms: Sequence[StoredTerm], deadline: Deadline) -> dict[Term, _Point | MlApiError]:
+    def _looked_up(self, terms: Sequence[StoredTerm], deadline: Deadline) -> dict[Term, Point | MlApiError]:
         if not terms:
             return {}
         with stage(Stage.SEARCH):
             vectors = self._store.vectors([term.image_id for term in terms], deadline)
         return {
-            term: _Point(vectors[term.image_id], "image")
+            term: Point(vectors[term.image_id], "image")
             if term.image_id in vectors
             else NotFound(f"no image has the id {term.image_id}")
             for term in terms
         }
 
-    def _embedded(self, items: Mapping[Term, Prepared], deadline: Deadline) -> dict[Term, _Point | MlApiError]:
+    def _embedded(self, items: Mapping[Term, Prepared], deadline: Deadline) -> dict[Term, Point | MlApiError]:
         """All in one wait."""
         if not items:
             return {}
@@ -160,27 +139,36 @@ class Searcher:
         stages.took(Stage.EMBED, max((one.embed_s for one in done), default=0.0))
         return {term: _point(items[term], answer) for term, answer in zip(items, answers, strict=True)}
 
-    def _pages(self, targets: Sequence[_Target], deadline: Deadline) -> dict[_Target, list[Hit]]:
-        """Of each target, what the store ranks for it from its offset on. Those with equal options share a call."""
-        together: dict[SearchOptions, list[_Target]] = defaultdict(list)
-        for target in targets:
-            together[target.options].append(target)
-        pages: dict[_Target, list[Hit]] = {}
+    def _ranked(self, wanted: Mapping[Target, SearchOptions], deadline: Deadline) -> dict[Target, list[Hit]]:
+        """Of each target, what the store ranks for it under these options. Those with equal options share a call."""
+        together: dict[SearchOptions, list[Target]] = defaultdict(list)
+        for target, options in wanted.items():
+            together[options].append(target)
+        ranked: dict[Target, list[Hit]] = {}
         for options, some in together.items():
-            ranked = self._store.search(np.stack([target.combined.vector for target in some]), options, deadline)
-            pages |= {target: target.page(hits) for target, hits in zip(some, ranked, strict=True)}
-        return pages
+            found = self._store.search(np.stack([target.combined.vector for target in some]), options, deadline)
+            ranked |= dict(zip(some, found, strict=True))
+        return ranked
 
-    def _vectors_of(self, pages: Mapping[_Target, Sequence[Hit]], deadline: Deadline) -> Mapping[str, npt.NDArray[np.float32]]:
+    def _judged(self, target: Target, best: Sequence[Hit], page: Sequence[Hit]) -> Judged | None:
+        if self._relevance is None or target.modality is None:
+            return None
+        hits = page[: target.query.options.limit]
+        return self._relevance.judge(target.modality, target.combined.vector, target.best(best), hits)
+
+    def _vectors_of(self, pages: Mapping[Target, Sequence[Hit]], deadline: Deadline) -> Mapping[str, npt.NDArray[np.float32]]:
         """The vectors of the hits that are to be explained, by id. Those that were deleted meanwhile are absent."""
         explained = {
             hit.record.id for target, page in pages.items() if target.query.explain for hit in page[: target.query.options.limit]
         }
         return self._store.vectors(list(explained), deadline) if explained else {}
 
-    def _result(self, target: _Target, page: Sequence[Hit], vectors: Mapping[str, npt.NDArray[np.float32]]) -> SearchResult:
+    def _result(
+        self, target: Target, page: Sequence[Hit], vectors: Mapping[str, npt.NDArray[np.float32]], judged: Judged | None
+    ) -> SearchResult:
         options = target.query.options
-        hits = list(page[: options.limit])
+        ours = page[: options.limit]
+        hits, relevances = passing(target, ours, judged)
         [first, *others] = target.points
         # Scores of several terms are no measure of what the model finds, and a page after the last hit is empty however good the
         # search was.
@@ -188,9 +176,11 @@ class Searcher:
             self._metrics.found(first.modality, [hit.score for hit in hits])
         return SearchResult(
             hits,
-            len(page) > options.limit,
+            len(page) > options.limit and goes_on(target, ours, hits),
             truncated=any(point.truncated for point in target.points),
             batch_size=max(point.batch_size for point in target.points),
+            relevances=relevances,
+            confident=judged.confident if judged else None,
             shares=[target.shares(vectors.get(hit.record.id)) for hit in hits] if target.query.explain else None,
         )
 
@@ -202,20 +192,7 @@ def _own(error: MlApiError) -> MlApiError:
     return error
 
 
-def _point(prepared: Prepared, embedded: Embedded | MlApiError) -> _Point | MlApiError:
+def _point(prepared: Prepared, embedded: Embedded | MlApiError) -> Point | MlApiError:
     if isinstance(embedded, MlApiError):
         return _own(embedded)
-    return _Point(embedded.vector, prepared.modality, prepared.truncated, embedded.batch_size)
-
-
-def _target(query: Query, points: Mapping[Term, _Point | MlApiError]) -> _Target | Fault:
-    found: list[_Point] = []
-    for place, weighted in enumerate(query.terms):
-        point = points[weighted.term]
-        if isinstance(point, MlApiError):
-            return Fault(point, place)
-        found.append(point)
-    try:
-        return _Target(query, combined([point.vector for point in found], [one.weight for one in query.terms]), tuple(found))
-    except InvalidInput as exc:
-        return Fault(exc)
+    return Point(embedded.vector, prepared.modality, prepared.truncated, embedded.batch_size)

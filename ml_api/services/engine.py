@@ -6,6 +6,8 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ml_api.calibration import Upkeep
+from ml_api.calibration.upkeep import LOOK_EVERY_S
 from ml_api.corpus.base import Corpus
 from ml_api.database import Database
 from ml_api.embedding.base import Embedder, Preprocessor
@@ -16,7 +18,8 @@ from ml_api.indexing.changes import Changes, Drain
 from ml_api.indexing.uploads import Uploads
 from ml_api.metrics import Metrics
 from ml_api.periodic import PeriodicTask
-from ml_api.search import Searcher
+from ml_api.search import Relevance, Searcher
+from ml_api.services.calibration import kept_of
 from ml_api.services.encoder import load_model
 from ml_api.services.indexer import ServiceIndexing, failures_of
 from ml_api.settings import Settings
@@ -79,6 +82,8 @@ class Engine:
     uploads: Uploads
     health: Health
     drain: Drain
+    upkeep: Upkeep
+    """Of what its scores mean."""
     indexing: ServiceIndexing
     holders: Holders
     work: ExitStack = field(default_factory=ExitStack)
@@ -89,6 +94,7 @@ class Engine:
         self.work.enter_context(closing(self.health))
         self.work.enter_context(closing(PeriodicTask("health", self.health.update_metrics, HEALTH_CHECK_EVERY_S)))
         self.work.enter_context(_draining(changes, self.drain))
+        self.work.enter_context(closing(PeriodicTask("calibration", self.upkeep.look, LOOK_EVERY_S)))
 
     def close(self) -> None:
         """End its tasks, and let go of store and model. Safe to call twice."""
@@ -139,15 +145,18 @@ def assemble(  # noqa: PLR0913, PLR0917 - what belongs together
         failures=failures_of(settings, shared.database, corpus.location, pretrained.model_id, retry=False),
         metrics=metrics,
     )
+    relevance = Relevance(settings.metric)
+    kept = kept_of(settings, shared.database, pretrained.model_id, embedder.model)
     return Engine(
         preprocessor=preprocessor,
         embedder=embedder,
         milvus=milvus,
         store=store,
-        searcher=Searcher(preprocessor, _remembering(embedder, settings, metrics), store, metrics),
+        searcher=Searcher(preprocessor, _remembering(embedder, settings, metrics), store, metrics, relevance),
         uploads=Uploads(corpus, store, shared.changes, decoder, preprocessor),
         health=Health(preprocessor, embedder, store, settings.collection, metrics),
         drain=drain,
+        upkeep=Upkeep(kept, relevance, store, settings.metric, preprocessor, BulkEncoder(embedder)),
         indexing=indexing,
         holders=Holders(),
     )

@@ -11,6 +11,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from ml_api.api.parsing import BufferedRequest
 from tests.api.stand import FORM_TYPE, assert_problem, form, picture
 
+IN_JSON = "limit, offset, exact, min_score, min_relevance, filter, q"
+
 LONE_SURROGATE = b'{"q": "\\ud83d"}'
 
 
@@ -36,7 +38,10 @@ def still_works(client):
         ("q=red&offset=-1", "offset: "),
         ("q=red&offset=10001", "offset: "),
         ("q=red&limit=1&limit=2", "given 2 times"),
-        ("q=red&limti=3", "limti: is not a parameter; the parameters are exact, filter, limit, offset, q"),
+        (
+            "q=red&limti=3",
+            "limti: is not a parameter; the parameters are exact, filter, limit, min_relevance, min_score, offset, q",
+        ),
     ],
 )
 def test_a_bad_query_string(client, query, says):
@@ -48,7 +53,7 @@ def test_every_problem_of_a_query_is_named_at_once(client):
     detail = assert_problem(client.get("/v1/search/text?q=&limit=abc&foo=1&offset=0&offset=1"), 400, "invalid-query")["detail"]
     assert detail.split("; ") == [
         "foo: is not a parameter",
-        "the parameters are exact, filter, limit, offset, q",
+        "the parameters are exact, filter, limit, min_relevance, min_score, offset, q",
         "offset: was given 2 times",
         "give it once",
         "limit: must be a whole number from 1 to 100 (got 'abc')",
@@ -75,7 +80,10 @@ def test_every_problem_of_a_page_is_named_at_once(client, path):
         ({"q": "red", "limit": 1.5}, "limit: must be a whole number from 1 to 100 (got 1.5)"),
         ({"q": "red", "limit": 10**30}, f"limit: must be a whole number from 1 to 100 (got {10**30})"),
         ({"q": "red", "offset": "ten"}, "offset: must be a whole number from 0 to 10,000 (got 'ten')"),
-        ({"q": "red", "fliter": "x"}, "fliter: is not a parameter; the parameters are limit, offset, exact, filter, q"),
+        (
+            {"q": "red", "fliter": "x"},
+            f"fliter: is not a parameter; the parameters are {IN_JSON}",
+        ),
     ],
 )
 def test_a_problem_with_json_says_what_would_be_right(client, given, says):
@@ -116,7 +124,10 @@ def test_a_bad_json_body(client, body, code):
     ("body", "says"),
     [
         (b'{"q": "red", "q": "blue"}', "q: was given 2 times; give it once"),
-        (b'{"q": "red", "\\ud800": 1}', "\\ud800: is not a parameter; the parameters are limit, offset, exact, filter, q"),
+        (
+            b'{"q": "red", "\\ud800": 1}',
+            f"\\ud800: is not a parameter; the parameters are {IN_JSON}",
+        ),
     ],
 )
 def test_json_names_are_told_as_they_came(client, body, says):
@@ -245,10 +256,7 @@ def test_an_unknown_route_and_a_wrong_method(client):
 def test_unknown_names_beyond_a_few_are_counted(client):
     answer = client.post("/v1/search/text", json={"q": "red"} | {f"x{number}": 1 for number in range(20)})
     body = assert_problem(answer, 400, "invalid-query")
-    assert (
-        body["detail"]
-        == "x0, x1, x10, x11, x12 and 15 more: are not parameters; the parameters are limit, offset, exact, filter, q"
-    )
+    assert body["detail"] == f"x0, x1, x10, x11, x12 and 15 more: are not parameters; the parameters are {IN_JSON}"
 
 
 def test_a_text_search_of_megabytes_is_refused_before_it_is_parsed(client):

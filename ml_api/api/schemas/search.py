@@ -82,6 +82,16 @@ class Page(Request):
             examples=[False],
         ),
     ] = False
+    min_score: Annotated[float | None, Field(ge=-4, le=1, description="Leave out hits with a lower `score`.")] = None
+    min_relevance: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=1,
+            description="Leave out hits with a lower `relevance`. A page may then hold fewer than `limit`; the ranking ends where "
+            "none of a page is left. Without effect where `relevance` is null.",
+        ),
+    ] = None
 
 
 class PageParameters(Page):
@@ -139,6 +149,13 @@ class ImageQuery(Request):
 
 class HitAnswer(ImageAnswer):
     score: Annotated[float, Field(description="Similarity in the collection's metric; higher is closer.")]
+    relevance: Annotated[
+        float | None,
+        Field(
+            description="The probability, 0 to 1, that this is a match: comparable across queries, which `score` is not. Null "
+            "where nothing is calibrated (`calibrate`), and for queries of several terms."
+        ),
+    ] = None
     shares: Annotated[
         list[float] | None,
         Field(
@@ -170,6 +187,9 @@ class FoundAnswer(Answer):
 
     truncated: Annotated[bool, Field(description="Whether a text was longer than the model reads.")]
     next: Annotated[int | None, Field(description="`offset` of the next page; null on the last one.")]
+    confident: Annotated[
+        bool | None, Field(description="Whether the best hits are likely to be matches at all; null where `relevance` is.")
+    ] = None
     hits: list[HitAnswer]
 
 

@@ -1,0 +1,88 @@
+"""How well it is told whether a query has a match, on queries that people judged, for any corpus and model."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml_api.calibration.fitting import embedded, reference_of
+from ml_api.calibration.judging import FOLDS, Judgement, judged, judged_by
+from ml_api.calibration.pairs import pairs_of
+from ml_api.embedding.base import Encoder, Preprocessor
+from ml_api.errors import InvalidInput
+from ml_api.records import image_id
+from ml_api.search.relevance import Calibration
+from ml_api.vectors.base import MAX_WINDOW, Metric, VectorStore
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedQuery:
+    """`matches` are the ids of all images that answer it; none if nothing does."""
+
+    text: str
+    matches: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """`as_calibrated` is None if the corpus is not calibrated."""
+
+    as_calibrated: Judgement | None
+    fitted: Judgement
+
+    @property
+    def searches(self) -> int:
+        return self.fitted.queries
+
+    def lines(self) -> Iterator[tuple[str, float, str]]:
+        """Label, area under the ROC curve, expected calibration error."""
+        yield "best raw score", self.fitted.raw_auc, ""
+        if self.as_calibrated is not None:
+            yield "as calibrated", self.as_calibrated.auc, f"{self.as_calibrated.calibration_error:.3f}"
+        yield f"fitted to these, {FOLDS} folds", self.fitted.auc, f"{self.fitted.calibration_error:.3f}"
+
+
+def read_judgements(path: Path) -> list[JudgedQuery]:
+    """Of JSON lines, `{"text": "a red car", "keys": ["cars/1.jpg"]}`. Raises InvalidInput, OSError."""
+    queries = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        query = _judged(line)
+        if query is None:
+            raise InvalidInput(f'{path}, line {number}: must be {{"text": "a red car", "keys": ["keys", "of", "matches"]}}')
+        queries.append(query)
+    if not queries:
+        raise InvalidInput(f"{path} has no queries")
+    return queries
+
+
+def _judged(line: str) -> JudgedQuery | None:
+    try:
+        row = json.loads(line)
+        text, keys = row["text"], row["keys"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    if not isinstance(text, str) or not text.strip() or not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        return None
+    return JudgedQuery(text, frozenset(map(image_id, keys)))
+
+
+def evaluate(  # noqa: PLR0913, PLR0917 - the parts of a service
+    queries: Sequence[JudgedQuery],
+    store: VectorStore,
+    metric: Metric,
+    preprocessor: Preprocessor,
+    encoder: Encoder,
+    calibration: Calibration | None,
+) -> Evaluation:
+    """Each query with matches is searched for with them and without. Raises InvalidInput, Unavailable."""
+    few = [query for query in queries if len(query.matches) <= MAX_WINDOW // 2]
+    stored = store.get(sorted({image for query in few for image in query.matches}))
+    matches = [query.matches & stored.keys() for query in few]
+    if not any(matches):
+        raise InvalidInput("no image that answers one of these queries is indexed: their keys are as in the answers of searches")
+    reference = calibration.reference if calibration else reference_of(store, preprocessor, encoder)
+    vectors = embedded([query.text for query in few], preprocessor, encoder)
+    pairs = pairs_of(store, metric, reference, vectors, matches)
+    return Evaluation(judged_by(calibration, pairs) if calibration else None, judged(pairs, reference))

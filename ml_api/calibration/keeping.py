@@ -1,0 +1,95 @@
+"""Calibrations in the service's database, with the state of the corpus that they were made on."""
+
+import io
+import time
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+from sqlalchemy import ColumnElement, and_, delete, select, update
+
+from ml_api.calibration.fitting import Calibrated
+from ml_api.database import Database
+from ml_api.database.tables import CalibrationRow
+from ml_api.search.relevance import Calibration, Fit, Reference
+from ml_api.vocabulary import Modality
+
+VERSION: Final = 1
+"""Of the signals: a fit over others is not used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The calibration of one modality, of one collection and model."""
+
+    database: Database
+    target: str
+    model: str
+    """Id of the model, and of the one that embeds texts in its place."""
+    modality: Modality = "text"
+
+    def row(self) -> CalibrationRow | None:
+        """None if there is none that can be used. Raises DatabaseUnavailable."""
+        with self.database.read() as session:
+            return session.scalar(select(CalibrationRow).where(self._here(), CalibrationRow.version == VERSION))
+
+    def calibration(self) -> Calibration | None:
+        """Raises DatabaseUnavailable."""
+        row = self.row()
+        return unpacked(row.content) if row is not None and row.content else None
+
+    def keep(self, made: Calibrated | None, images: int) -> CalibrationRow:
+        """In place of an earlier one. None: it was tried, and the corpus has too few texts. Raises DatabaseUnavailable."""
+        row = CalibrationRow(
+            target=self.target,
+            model=self.model,
+            modality=self.modality,
+            version=VERSION,
+            made_at=time.time(),
+            images=images,
+            judgement=asdict(made.judgement) if made else {},
+            content=packed(made.calibration) if made else b"",
+        )
+        with self.database.write() as session:
+            session.execute(delete(CalibrationRow).where(self._here()))
+            session.add(row)
+        return row
+
+    def _here(self) -> ColumnElement[bool]:
+        row = CalibrationRow
+        return and_(row.target == self.target, row.model == self.model, row.modality == self.modality)
+
+
+def want(database: Database, target: str) -> None:
+    """Let the service that has `target` open calibrate anew. Raises DatabaseUnavailable."""
+    with database.write() as session:
+        session.execute(update(CalibrationRow).where(CalibrationRow.target == target).values(made_at=0.0))
+
+
+def latest(database: Database, target: str) -> CalibrationRow | None:
+    """The calibration that was made last, of any model. Raises DatabaseUnavailable."""
+    newest = select(CalibrationRow).where(CalibrationRow.target == target).order_by(CalibrationRow.made_at.desc()).limit(1)
+    with database.read() as session:
+        return session.scalar(newest)
+
+
+def packed(calibration: Calibration) -> bytes:
+    reference, file = calibration.reference, io.BytesIO()
+    fits: dict[str, Any] = {
+        f"{name}_{part}": np.asarray(getattr(fit, part))
+        for name, fit in (("any", calibration.any_match), ("is", calibration.is_match))
+        for part in Fit.__dataclass_fields__
+    }
+    background = reference.background.astype(np.float16)  # a fourth digit of a score decides nothing
+    np.savez(file, background=background, ids=reference.ids, rivals=reference.rivals, **fits)
+    return file.getvalue()
+
+
+def unpacked(content: bytes) -> Calibration:
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+
+        def fit(name: str) -> Fit:
+            return Fit(file[f"{name}_mean"], file[f"{name}_scale"], file[f"{name}_weights"], float(file[f"{name}_bias"]))
+
+        reference = Reference(file["background"].astype(np.float32), file["ids"], file["rivals"])
+        return Calibration(reference, fit("any"), fit("is"))

@@ -1,0 +1,167 @@
+"""Is it a match at all: a probability for each hit, and for there being any, from several signals of a query.
+
+A raw score tells little across queries: "zebra" finds its nearest dog with a score that is good for another text. How the best ones
+stand beside those of a sample of the corpus tells more, and how they stand beside what other texts score on the same images
+(querybank normalisation: Bogolin et al., Cross Modal Retrieval with Querybank Normalisation, CVPR 2022). A logistic regression
+weighs them; it is fitted where corpora are calibrated (`ml_api.calibration`), for one model, corpus and modality.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ml_api.records import Hit, Vectors
+from ml_api.vectors.base import Metric
+from ml_api.vocabulary import Modality
+
+TOP: Final = 10
+"""Best hits of a query whose scores are signals."""
+TEMPERATURE: Final = 0.02
+"""Of the soft maximum over rivals, as in the paper."""
+CONFIDENT: Final = 0.5
+"""Probability of a match from which an answer is confident."""
+TAIL: Final = 0.99
+RIDGE: Final = 1.0
+STEPS: Final = 30
+
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """A logistic regression over standardised signals. All have shape (signals,)."""
+
+    mean: Numbers
+    scale: Numbers
+    weights: Numbers
+    bias: float
+
+    def __call__(self, signals: Numbers) -> Numbers:
+        """Probabilities (n,) of `signals` (n, signals)."""
+        logits = (signals - self.mean) / self.scale @ self.weights + self.bias
+        probabilities: Numbers = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+        return probabilities
+
+
+def fitted(signals: Numbers, labels: npt.NDArray[np.bool_], importance: Numbers) -> Fit:
+    """By Newton's method, with a ridge. `importance` (n,) weighs the rows; its mean is to be about 1."""
+    mean, scale = signals.mean(axis=0), signals.std(axis=0) + 1e-9
+    rows = np.hstack([(signals - mean) / scale, np.ones((len(signals), 1))])
+    ridge = np.diag([*[RIDGE] * signals.shape[1], 1e-6])
+    solution = np.zeros(rows.shape[1])
+    for _ in range(STEPS):
+        found = 1 / (1 + np.exp(-np.clip(rows @ solution, -30, 30)))
+        gradient = rows.T @ (importance * (found - labels)) + ridge @ solution
+        curvature = (rows * (importance * found * (1 - found))[:, None]).T @ rows + ridge
+        step = np.linalg.solve(curvature, gradient)
+        solution -= step
+        if np.abs(step).max() < 1e-6:
+            break
+    return Fit(mean, scale, solution[:-1], float(solution[-1]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """What the scores of queries of one modality are compared with.
+
+    `background` (n, dim) are vectors of images of the corpus, drawn at random. `rivals` (images,) are for each image the soft
+    maximum of what other queries score on it, in the order of `ids` (images,): the first 64 bits of their ids, ascending.
+    """
+
+    background: Vectors
+    ids: npt.NDArray[np.uint64]
+    rivals: npt.NDArray[np.float32]
+
+    def rivals_of(self, ids: Sequence[str]) -> Numbers:
+        """Of each image. Those that came later are taken for average ones."""
+        wanted = short_ids(ids)
+        if not len(self.ids):
+            return np.zeros(len(wanted))
+        places = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
+        known = self.ids[places] == wanted
+        return np.where(known, self.rivals[places], self.rivals.mean()).astype(np.float64)
+
+    def of_query(self, vector: npt.NDArray[np.float32], ids: Sequence[str], scores: Sequence[float]) -> Numbers:
+        """The signals (7,) of a query with the vector (dim,), whose best hits have these ids and scores (at least one)."""
+        ours, background = np.asarray(scores, dtype=np.float64), (self.background @ vector).astype(np.float64)
+        beside = ours - self.rivals_of(ids)
+        deviation = background.std() + 1e-9
+        tail = np.partition(background, int(TAIL * (len(background) - 1)))[int(TAIL * (len(background) - 1))]
+        return np.array(
+            [
+                ours[0],
+                ours.mean(),
+                (ours[0] - background.mean()) / deviation,
+                deviation,
+                ours[0] - tail,
+                beside.mean(),
+                beside.max(),
+            ]
+        )
+
+    def of_hits(self, of_query: Numbers, ids: Sequence[str], scores: Sequence[float]) -> Numbers:
+        """The signals (n, 9) of hits of a query with these signals."""
+        ours = np.asarray(scores, dtype=np.float64)
+        return np.hstack([np.stack([ours, ours - self.rivals_of(ids)], axis=1), np.tile(of_query, (len(ours), 1))])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """Of one model, corpus and modality: whether a query has a match, and whether a hit is one."""
+
+    reference: Reference
+    any_match: Fit
+    is_match: Fit
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    confident: bool
+    relevances: tuple[float, ...]
+    """Of each hit, 0 to 1."""
+
+
+class Relevance:
+    """The calibrations in use. They may be replaced while searches are judged."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+        self._calibrations: dict[Modality, Calibration] = {}
+
+    def use(self, modality: Modality, calibration: Calibration) -> None:
+        self._calibrations[modality] = calibration
+
+    def can_judge(self, modality: Modality | None) -> bool:
+        return modality in self._calibrations
+
+    def judge(self, modality: Modality, vector: npt.NDArray[np.float32], best: Sequence[Hit], page: Sequence[Hit]) -> Judged:
+        """`best` are the first hits of the whole ranking, `page` those to be judged."""
+        if not best:
+            return Judged(confident=False, relevances=())
+        calibration = self._calibrations[modality]
+        reference = calibration.reference
+        query = reference.of_query(vector, [hit.record.id for hit in best[:TOP]], cosines(best[:TOP], self._metric))
+        confident = bool(calibration.any_match(query[None, :])[0] >= CONFIDENT)
+        hits = reference.of_hits(query, [hit.record.id for hit in page], cosines(page, self._metric))
+        return Judged(confident, tuple(calibration.is_match(hits).tolist()))
+
+
+def cosines(hits: Sequence[Hit], metric: Metric) -> list[float]:
+    """The cosine similarity of each hit: vectors have length 1."""
+    return [1 + hit.score / 2 if metric == "L2" else hit.score for hit in hits]
+
+
+def short_ids(ids: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """The first 64 bits of each id."""
+    return np.array([int(image_id[:16], 16) for image_id in ids], dtype=np.uint64)
+
+
+def soft_maximum(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Of each column of `scores` (rivals, images), with the mean in place of the sum: it does not grow with their number."""
+    highest = scores.max(axis=0)
+    means = np.exp((scores - highest) / TEMPERATURE).mean(axis=0)
+    level: npt.NDArray[np.float32] = (highest + TEMPERATURE * np.log(means)).astype(np.float32)
+    return level

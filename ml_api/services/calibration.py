@@ -1,0 +1,45 @@
+"""Calibration of what is indexed, in the service and without one."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+
+from ml_api.calibration import Kept
+from ml_api.database import Database
+from ml_api.embedding.base import Encoder, Preprocessor
+from ml_api.metrics import Metrics
+from ml_api.records import ModelInfo
+from ml_api.services.encoder import load_model
+from ml_api.services.indexer import target_of
+from ml_api.services.parts import database_of, milvus_store
+from ml_api.settings import Settings
+from ml_api.vectors.base import VectorStore
+
+
+def kept_of(settings: Settings, database: Database, model_id: str, model: ModelInfo) -> Kept:
+    return Kept(database, target_of(settings), f"{model_id} {model.text_model}".strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What calibrating needs."""
+
+    store: VectorStore
+    preprocessor: Preprocessor
+    encoder: Encoder
+    kept: Kept
+
+
+@contextmanager
+def open_calibration(settings: Settings) -> Iterator[Calibration]:
+    """In a process that serves nothing. Raises ConfigError."""
+    from ml_api.embedding.pretrained import resolve
+
+    pretrained, metrics = resolve(settings.model, settings.text_model), Metrics()
+    with ExitStack() as opened:
+        store = opened.enter_context(closing(milvus_store(settings, metrics)))
+        store.ensure(pretrained.model_id, pretrained.dim)
+        database = opened.enter_context(closing(database_of(settings)))
+        preprocessor, encoder = load_model(settings, pretrained, metrics)
+        opened.enter_context(closing(encoder))
+        yield Calibration(store, preprocessor, encoder, kept_of(settings, database, pretrained.model_id, encoder.model))

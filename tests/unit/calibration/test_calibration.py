@@ -1,0 +1,191 @@
+"""A corpus is calibrated on its own texts, and what was fitted is kept, used and made anew."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ml_api.calibration import Kept, Upkeep, calibrate, latest, want
+from ml_api.calibration.evaluating import evaluate, read_judgements
+from ml_api.calibration.judging import area_under_roc, calibration_error, judged_by
+from ml_api.calibration.keeping import packed, unpacked
+from ml_api.calibration.pairs import pairs_of
+from ml_api.calibration.phrases import Matching, phrases, texts_of
+from ml_api.database import Database
+from ml_api.deadline import Deadline
+from ml_api.embedding.batching import BatchingEncoder
+from ml_api.errors import InvalidInput
+from ml_api.metrics import Metrics
+from ml_api.search import Query, Relevance, Searcher, TextTerm, Thresholds
+from ml_api.search.relevance import TOP
+from ml_api.vectors.base import SearchOptions
+from tests.unit.calibration.conftest import described, filled, words_of
+
+
+@pytest.fixture
+def database(tmp_path):
+    database = Database.open(str(tmp_path / "state.sqlite3"))
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def calibrated(store, model):
+    return calibrate(store, "COSINE", *model)
+
+
+def test_phrases_are_runs_of_words_and_two_with_what_joins_them():
+    assert set(phrases("Two brown dogs in the snow")) == {
+        *("two brown dogs", "brown dogs", "dogs"),
+        *("two brown dogs in the snow", "brown dogs in the snow", "dogs in the snow", "snow"),
+    }
+    assert phrases("of the") == []
+
+
+def test_an_image_is_described_by_its_metadata_its_name_and_its_folders():
+    record = described(1, caption="a dog", tags=["red", "sale"], url="https://shop/x", price=3)
+    assert list(texts_of(record)) == ["a dog", "red", "sale", "IMG"]
+
+
+def test_a_phrase_is_matched_by_images_of_which_all_its_words_are_said():
+    matching = Matching(["red dogs", "dog"])
+    for number, caption in enumerate(["a dog in red", "two dogs", "a red cat"]):
+        matching.look_at(described(number, caption=caption))
+    assert [len(matching.matches[phrase]) for phrase in ("red dogs", "dog")] == [1, 2]
+
+
+def test_a_calibrated_corpus_tells_whether_there_is_a_match(store, model, calibrated):
+    preprocessor, encoder = model
+    judgement = calibrated.judgement
+    assert judgement.auc > 0.95
+    assert judgement.calibration_error < 0.1
+    texts, absent = [" ".join(words_of(number)) for number in range(30)], [f"zebra number {number}" for number in range(30)]
+    vectors = encoder.embed([preprocessor.prepare_text(text) for text in [*texts, *absent]])
+    matches = [{hit.record.id for hit in hits if hit.score > 0.8} for hits in store.search(vectors[:30], SearchOptions(50))]
+    pairs = pairs_of(store, "COSINE", calibrated.calibration.reference, vectors, [*matches, *[set()] * 30])
+    assert judged_by(calibrated.calibration, pairs).auc > 0.95
+
+
+def test_a_corpus_that_says_nothing_is_not_calibrated(model):
+    assert calibrate(filled(model, captions=False), "COSINE", *model) is None
+
+
+def test_what_is_kept_judges_as_what_was_fitted(store, model, calibrated):
+    again = unpacked(packed(calibrated.calibration))
+    ids = [hit.record.id for hit in store.search(np.eye(1, 59, dtype=np.float32), SearchOptions(TOP))[0]]
+    vector, scores = np.eye(1, 59, dtype=np.float32)[0], np.linspace(0.9, 0.5, TOP)
+    one, other = (of.any_match(of.reference.of_query(vector, ids, scores)[None]) for of in (calibrated.calibration, again))
+    assert one == pytest.approx(other, abs=0.01)
+
+
+def test_upkeep_calibrates_once_the_corpus_is_still_and_again_when_it_has_changed_or_somebody_wants_it(store, model, database):
+    def look_twice(kept):
+        upkeep = Upkeep(kept, Relevance("COSINE"), store, "COSINE", *model)
+        upkeep.look()
+        first = upkeep.relevance.can_judge("text")
+        upkeep.look()
+        return first, upkeep.relevance.can_judge("text"), kept.row().made_at
+
+    kept = Kept(database, "collection", "model")
+    before, after, made_at = look_twice(kept)
+    assert (before, after) == (False, True)
+    assert look_twice(kept) == (True, True, made_at)
+    want(database, "collection")
+    wanted = look_twice(kept)[2]
+    assert wanted > made_at
+    assert latest(database, "collection").made_at == wanted
+    store.delete([described(number).id for number in range(60)])
+    assert look_twice(kept)[2] > wanted
+    assert kept.row().images == 180
+
+
+def test_upkeep_remembers_that_a_corpus_says_nothing(model, database):
+    kept = Kept(database, "collection", "model")
+    upkeep = Upkeep(kept, Relevance("COSINE"), filled(model, captions=False), "COSINE", *model)
+    upkeep.look()
+    upkeep.look()
+    assert kept.row().judgement == {}
+    assert not upkeep.relevance.can_judge("text")
+
+
+@pytest.fixture
+def search(store, model, calibrated):
+    relevance, metrics = Relevance("COSINE"), Metrics()
+    relevance.use("text", calibrated.calibration)
+    embedder = BatchingEncoder(model[1], metrics)
+    searcher = Searcher(model[0], embedder, store, metrics, relevance)
+
+    def search(text, *options, **thresholds):
+        query = Query.of(TextTerm(text), SearchOptions(*options), Thresholds(**thresholds))
+        return searcher.search(query, Deadline.within(30))
+
+    yield search
+    embedder.close()
+
+
+def test_an_answer_is_confident_if_there_is_a_match(search):
+    assert search("red bargo", 5).confident
+    assert not search("zebra", 5).confident
+
+
+def test_a_page_is_judged_as_part_of_the_ranking_wherever_it_begins(search):
+    whole, page = search("red bargo", 12), search("red bargo", 4, 8)
+    assert [hit.record.id for hit in page.hits] == [hit.record.id for hit in whole.hits[8:]]
+    assert page.relevances == pytest.approx(whole.relevances[8:])
+    assert page.confident == whole.confident
+    assert search("red bargo", 3).relevances == pytest.approx(whole.relevances[:3])
+
+
+def test_hits_below_a_threshold_are_left_out_and_the_ranking_ends_there(search):
+    whole = search("red bargo", 20)
+    assert whole.more
+    by_score = search("red bargo", 20, score=whole.hits[4].score)
+    assert [hit.record.id for hit in by_score.hits] == [hit.record.id for hit in whole.hits[:5]]
+    assert not by_score.more
+    least = sorted(whole.relevances)[-5]
+    assert len(search("red bargo", 20, relevance=least).hits) == 5
+    nothing = search("zebra", 20, relevance=0.999)
+    assert (nothing.hits, nothing.more) == ([], False)
+
+
+def test_the_area_under_the_curve_is_the_chance_that_a_positive_scores_above_a_negative():
+    labels = np.array([1, 1, 0, 0])
+    assert area_under_roc(np.array([4.0, 2.0, 3.0, 1.0]), labels) == 0.75
+    assert area_under_roc(np.ones(4), labels) == 0.5
+
+
+def test_the_calibration_error_is_the_distance_from_the_share():
+    assert calibration_error(np.full(10, 0.75), np.array([1] * 5 + [0] * 5), np.ones(10)) == pytest.approx(0.25)
+
+
+def judged_file(tmp_path, *lines):
+    path = tmp_path / "queries.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_judged_queries_tell_how_well_a_corpus_is_calibrated(store, model, calibrated, tmp_path):
+    texts = [" ".join(words_of(number)) for number in range(40)]
+    lines = [
+        json.dumps({"text": text, "keys": [f"IMG_{n:04d}.jpg" for n in range(240) if " ".join(words_of(n)) == text]})
+        for text in texts
+    ]
+    outside = [json.dumps({"text": f"zebra {number}", "keys": []}) for number in range(20)]
+    queries = read_judgements(judged_file(tmp_path, *lines, "", *outside))
+    found = evaluate(queries, store, "COSINE", *model, calibrated.calibration)
+    assert found.searches == 100
+    assert found.as_calibrated.auc > 0.9
+    assert [label for label, _, _ in found.lines()] == ["best raw score", "as calibrated", "fitted to these, 5 folds"]
+    assert evaluate(queries, store, "COSINE", *model, None).as_calibrated is None
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"text": "a"}', '{"text": "", "keys": []}', '{"text": "a", "keys": "b"}'])
+def test_a_line_that_is_no_judged_query_is_named(line, tmp_path):
+    with pytest.raises(InvalidInput, match=r"queries\.jsonl, line 2: must be"):
+        read_judgements(judged_file(tmp_path, '{"text": "a", "keys": ["b"]}', line))
+
+
+def test_judged_queries_whose_images_are_not_indexed_are_refused(store, model, tmp_path):
+    queries = read_judgements(judged_file(tmp_path, '{"text": "red", "keys": ["elsewhere.jpg"]}'))
+    with pytest.raises(InvalidInput, match="is indexed"):
+        evaluate(queries, store, "COSINE", *model, None)
