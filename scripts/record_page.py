@@ -47,7 +47,7 @@ class Film:
         (first, _), *rest = self._frames
         durations = [milliseconds for _, milliseconds in self._frames]
         others = [frame for frame, _ in rest]
-        first.save(path, save_all=True, append_images=others, duration=durations, loop=0, quality=80, method=6)
+        first.save(path, save_all=True, append_images=others, duration=durations, loop=0, quality=55, method=6)
 
 
 def search(page: Page, film: Film) -> None:
