@@ -136,7 +136,8 @@ class Searcher:
         done = [answer for answer in answers if isinstance(answer, Embedded)]
         # They waited side by side: the longest wait and the longest pass are the request's own.
         stages.took(Stage.QUEUE, max((one.queue_s for one in done), default=perf_counter() - started))
-        stages.took(Stage.EMBED, max((one.embed_s for one in done), default=0.0))
+        if done:
+            stages.took(Stage.EMBED, max(one.embed_s for one in done))
         return {term: _point(items[term], answer) for term, answer in zip(items, answers, strict=True)}
 
     def _ranked(self, wanted: Mapping[Target, SearchOptions], deadline: Deadline) -> dict[Target, list[Hit]]:
