@@ -141,13 +141,60 @@ notices.close()
 """
 
 
+WITH_A_DISK = """
+import pathlib, subprocess, sys
+from ml_api.corpus.folder import FolderCorpus
+from ml_api.corpus.notices import FolderNotices
+from ml_api.errors import CorpusUnavailable
+root = pathlib.Path(sys.argv[1])
+def mount():
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", root], check=True)
+    (root / "a.png").touch()
+def told():
+    found = [notices.next() for _ in range(3)]
+    return [key for one in found for key in one.keys], any(one.lost for one in found), any(one.away for one in found)
+mount()
+corpus, notices = FolderCorpus(root), FolderNotices(root)
+print(told())
+subprocess.run(["umount", root], check=True)
+print(told())
+try:
+    corpus.version("a.png")
+except CorpusUnavailable as exc:
+    print(exc.detail)
+mount()
+print(told())
+(root / "b.png").touch()
+print(told())
+notices.close()
+"""
+
+
+def in_a_namespace(program, *arguments, mounts=False):
+    """Where this user may be root: limits and mounts there are of its own."""
+    namespaces = ["--user", "--map-root-user", *(["--mount"] if mounts else [])]
+    command = ["unshare", *namespaces, sys.executable, "-c", program, *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if "unshare" in result.stderr or "mount:" in result.stderr:
+        pytest.skip(f"no user namespaces here: {result.stderr}")
+    return result
+
+
+def test_a_disk_that_is_unmounted_is_away_and_watched_again_when_it_is_back(tmp_path):
+    root = tmp_path.resolve()
+    result = in_a_namespace(WITH_A_DISK, root, mounts=True)
+    assert result.stdout.splitlines() == [
+        "([], True, False)",
+        "([], False, True)",
+        f"the corpus {root} is not there: is its disk mounted?",
+        "([], True, False)",
+        "(['b.png'], False, False)",
+    ], result.stderr
+
+
 @pytest.mark.parametrize(("watches", "at_first"), [(1, "cannot be watched"), (3, BEGINNING)])
 def test_where_no_more_folders_can_be_watched_it_says_so_and_looks_from_time_to_time(root, watches, at_first):
-    """A user namespace has a limit of its own."""
-    command = ["unshare", "--user", "--map-root-user", sys.executable, "-c", WITHOUT_WATCHES, str(root), str(watches)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    if "unshare" in result.stderr:
-        pytest.skip(f"no user namespaces here: {result.stderr}")
+    result = in_a_namespace(WITHOUT_WATCHES, root, watches)
     assert at_first in result.stdout.splitlines()[0], result.stderr
     assert result.stdout.count("cannot be watched") >= 2
     assert "Raise fs.inotify.max_user_watches" in result.stderr
