@@ -82,7 +82,9 @@ class CoalescingStore:
     def search(self, vectors: Vectors, options: SearchOptions, deadline: Deadline | None = None) -> list[list[Hit]]:
         """As every VectorStore does it."""
         if len(vectors) != 1 or self._threads is None:
-            return self._inner.search(vectors, options, deadline)
+            room = _room(options)  # several of one caller fit no better in a message than those of many
+            parts = [vectors[start : start + room] for start in range(0, len(vectors), room)] or [vectors]
+            return [hits for part in parts for hits in self._inner.search(part, options, deadline)]
         check_vectors(vectors, self._dim)  # here, as what the store refuses it refuses to everybody in the call
         deadline = deadline or Deadline.within(self._timeout_s)
         waiting = self._join(options, _Waiting(vectors[0], deadline))

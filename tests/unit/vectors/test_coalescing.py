@@ -276,6 +276,14 @@ def test_several_vectors_at_once_are_a_call_of_their_own():
         assert desk.inner.calls == [(3, 5, 0), (0, 5, 0)]
 
 
+def test_several_vectors_with_more_hits_than_a_message_holds_go_in_parts():
+    with open_desk() as desk:
+        options = SearchOptions(limit=100)
+        found = desk.store.search(QUERIES[:10], options)
+        assert [number for number, _, _ in desk.inner.calls] == [7, 3]
+        assert same(found, MemoryStore.search(desk.inner, QUERIES[:10], options))
+
+
 def test_closing_answers_those_who_wait():
     with open_desk() as desk:
         held, waiting = desk.hold(0), desk.send(1)
