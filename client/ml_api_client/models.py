@@ -37,6 +37,10 @@ class HitAnswer(Model):
     links: Links
     score: float
     """Similarity in the collection's metric; higher is closer."""
+    relevance: float | None = None
+    """The probability, 0 to 1, that this is a match: comparable across queries, which `score` is not. Null where nothing is
+    calibrated (`calibrate`), and for queries of several terms.
+    """
     shares: list[float] | None = None
     """With `explain`: how much each term of the query adds to the cosine similarity, which is the score itself unless the
     metric is L2; in the order of the terms.
@@ -66,6 +70,8 @@ class SearchAnswer(Model):
     """`offset` of the next page; null on the last one."""
     hits: list[HitAnswer]
     timings_ms: Timings
+    confident: bool | None = None
+    """Whether the best hits are likely to be matches at all; null where `relevance` is."""
 
 
 class FoundAnswer(Model):
@@ -76,6 +82,8 @@ class FoundAnswer(Model):
     next: int | None
     """`offset` of the next page; null on the last one."""
     hits: list[HitAnswer]
+    confident: bool | None = None
+    """Whether the best hits are likely to be matches at all; null where `relevance` is."""
 
 
 class Problem(Model):
@@ -106,6 +114,38 @@ class BatchAnswer(Model):
     results: list[BatchResult]
     """One for each query, in their order."""
     timings_ms: Timings
+
+
+class FieldValue(Model):
+    value: str | bool | int | float
+    images: int
+    """How often it was seen; of lists, their elements."""
+
+
+class MetadataField(Model):
+    name: str
+    """As filters name it."""
+    images: int
+    """Images that have it, of those that were looked at."""
+    types: dict[str, int]
+    """Images by type: text, number, boolean, list, object."""
+    least: float | None
+    """Smallest number; null without numbers."""
+    most: float | None
+    """Largest number; null without numbers."""
+    values: list[FieldValue]
+    """The most frequent values; long texts are left out."""
+    distinct: int | None
+    """How many different values there are; null if they were too many to count."""
+
+
+class MetadataAnswer(Model):
+    over: int
+    """How many images were looked at: a sample of large collections."""
+    whole: bool
+    """Whether these are all images."""
+    fields: list[MetadataField]
+    """Those that most images have first; 200 at most."""
 
 
 class StoredImage(Model):

@@ -7,6 +7,7 @@ from ml_api.api.problems import body_of
 from ml_api.api.schemas.composed import BatchAnswer
 from ml_api.api.schemas.duplicates import DuplicatesAnswer
 from ml_api.api.schemas.embeddings import EmbeddingsAnswer, ModelsAnswer
+from ml_api.api.schemas.fields import MetadataAnswer
 from ml_api.api.schemas.images import StoredImage
 from ml_api.api.schemas.search import MAX_LIMIT, SearchAnswer
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncsAnswer
@@ -136,6 +137,21 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "text_model": None,
     },
     schemas.StatsAnswer: {"images": 1500, "collection": "images", "backend": "milvus-lite", "metric": "COSINE"},
+    MetadataAnswer: {
+        "over": 1500,
+        "whole": True,
+        "fields": [
+            {
+                "name": "price",
+                "images": 1480,
+                "types": {"number": 1480},
+                "least": 4.5,
+                "most": 99,
+                "values": [{"value": 19.95, "images": 40}],
+                "distinct": 212,
+            }
+        ],
+    },
     SyncJob: _SYNC,
     SyncsAnswer: {"active": None, "last": [_SYNC]},
     SyncFilesAnswer: {

@@ -9,6 +9,8 @@ from ml_api.api.examples import NOT_READY
 from ml_api.api.openapi import LATE, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import request_deadline
 from ml_api.api.schemas import AliveAnswer, ModelAnswer, ReadyAnswer, StatsAnswer
+from ml_api.api.schemas.fields import FieldValue, MetadataAnswer, MetadataField
+from ml_api.search.fields import FRESH_S, SAMPLE
 
 blueprint = Blueprint("status", __name__)
 
@@ -42,6 +44,35 @@ def model() -> Response:
 def stats() -> Response:
     facts, count = services().facts, services().store.count(request_deadline())
     return json_answer(StatsAnswer(images=count, collection=facts.collection, backend=facts.backend, metric=facts.metric))
+
+
+@blueprint.get("/v1/metadata")
+@operation(
+    "get_metadata_fields",
+    "Which fields the metadata have",
+    tag="images",
+    scope=Scope.SEARCH,
+    description=f"What filters can ask for: types, ranges and frequent values, from {SAMPLE:,} images at most, up to {FRESH_S:g} "
+    "seconds old.",
+    answer=MetadataAnswer,
+    parameters=(TIMEOUT,),
+    fails=("invalid-query", *NO_STORE, *LATE),
+)
+def metadata() -> Response:
+    found = services().searcher.fields.overview(request_deadline())
+    fields = [
+        MetadataField(
+            name=name,
+            images=one.images,
+            types=dict(one.types),
+            least=one.least,
+            most=one.most,
+            values=[FieldValue(value=value, images=images) for value, images in one.frequent()],
+            distinct=len(one.values) if one.complete else None,
+        )
+        for name, one in found.fields.items()
+    ]
+    return json_answer(MetadataAnswer(over=found.over, whole=found.whole, fields=fields))
 
 
 @blueprint.get("/livez")

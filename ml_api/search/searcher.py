@@ -19,6 +19,7 @@ from ml_api.embedding.base import Embedded, Embedder, Prepared, Preprocessor
 from ml_api.errors import InvalidInput, InvalidQuery, MlApiError, NonFiniteVector, NotFound
 from ml_api.metrics import Metrics
 from ml_api.records import Hit
+from ml_api.search.fields import Fields
 from ml_api.search.query import Fault, ImageTerm, Query, SearchResult, StoredTerm, Term, TextTerm, VectorTerm
 from ml_api.search.relevance import Judged, Relevance
 from ml_api.search.targets import Point, Target, goes_on, passing, target_of
@@ -43,6 +44,7 @@ class Searcher:
         self._preprocessor = preprocessor
         self._embedder = embedder
         self._store = store
+        self.fields = Fields(store)
         self._metrics = metrics.search
 
     def search(self, query: Query, deadline: Deadline) -> SearchResult:

@@ -302,6 +302,7 @@ def test_operations_are_called_by_what_they_do(document):
         "get_image_content",
         "get_image_thumbnail",
         "get_liveness",
+        "get_metadata_fields",
         "get_model",
         "get_readiness",
         "get_stats",

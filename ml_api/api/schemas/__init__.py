@@ -11,6 +11,7 @@ from ml_api.api.schemas.base import whole as _whole
 from ml_api.api.schemas.composed import BatchAnswer, BatchQuery, ComposedQuery
 from ml_api.api.schemas.duplicates import DuplicatesAnswer
 from ml_api.api.schemas.embeddings import EmbeddingsAnswer, EmbeddingsQuery, ModelsAnswer
+from ml_api.api.schemas.fields import MetadataAnswer
 from ml_api.api.schemas.images import ID_PATTERN, StoredImage, cursor
 from ml_api.api.schemas.search import FilterText, ImageQuery, SearchAnswer, TextQuery, encodable
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncRequest, SyncsAnswer
@@ -100,6 +101,7 @@ REQUESTS: tuple[type[_Request], ...] = (
 ANSWERS: tuple[type[_Answer], ...] = (
     SearchAnswer,
     BatchAnswer,
+    MetadataAnswer,
     StoredImage,
     ListAnswer,
     DuplicatesAnswer,

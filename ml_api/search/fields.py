@@ -1,0 +1,135 @@
+"""Which fields the images' metadata have, of which types, in which ranges, with which frequent values.
+
+From a sample: the images with the smallest ids, which are hashes of the keys and so say nothing of the images.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from heapq import nsmallest
+from time import monotonic
+from typing import Any, Final
+
+from ml_api.deadline import Deadline
+from ml_api.records import ImageRecord
+from ml_api.vectors.base import VectorStore
+from ml_api.vectors.filters import Field
+
+SAMPLE: Final = 4096
+MAX_FIELDS: Final = 200
+MAX_DISTINCT: Final = 1000
+"""Values that are counted of a field; those that come first."""
+MAX_CHARS: Final = 100
+"""Of a text that is counted as a value; longer ones are descriptions."""
+FREQUENT: Final = 20
+FRESH_S: Final = 15.0
+"""How long what was found is told again, so that it follows syncs, and costs next to nothing."""
+DEPTH: Final = 4
+
+
+@dataclass(slots=True)
+class FieldSummary:
+    """Of one field; the elements of lists count as values."""
+
+    images: int = 0
+    types: Counter[str] = field(default_factory=Counter)
+    values: Counter[tuple[str, Any]] = field(default_factory=Counter)
+    """By type and value: to Python 1 and true are equal."""
+    complete: bool = True
+    """Whether all values are counted."""
+    least: float | None = None
+    most: float | None = None
+
+    def add(self, value: Any) -> None:
+        self.images += 1
+        self.types[_type_of(value)] += 1
+        for one in value if isinstance(value, list) else [value]:
+            self._count(one)
+
+    def _count(self, value: Any) -> None:
+        kind = _type_of(value)
+        if kind == "number":
+            self.least = value if self.least is None else min(self.least, value)
+            self.most = value if self.most is None else max(self.most, value)
+        if kind in {"list", "object"} or (kind == "text" and len(value) > MAX_CHARS):
+            self.complete = False
+        elif (kind, value) in self.values or len(self.values) < MAX_DISTINCT:
+            self.values[kind, value] += 1
+        else:
+            self.complete = False
+
+    def frequent(self) -> list[tuple[Any, int]]:
+        """Values with their numbers of images, the most frequent first, and among equals in the order of their texts."""
+        best = nsmallest(FREQUENT, self.values.items(), key=lambda one: (-one[1], str(one[0][1])))
+        return [(value, images) for (_, value), images in best]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    over: int
+    """Images that were looked at."""
+    whole: bool
+    """Whether these are all."""
+    fields: Mapping[str, FieldSummary]
+    """By their names in filters, the most frequent first."""
+
+
+class Fields:
+    """Of one store. Thread-safe; one look at a time."""
+
+    def __init__(self, store: VectorStore) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._known: tuple[float, Overview] | None = None
+
+    def overview(self, deadline: Deadline) -> Overview:
+        """At most FRESH_S old, or while another request looks, as it was before. Raises StoreUnavailable, DeadlineExceeded."""
+        known = self._known
+        if known is not None and (monotonic() - known[0] < FRESH_S or self._lock.locked()):
+            return known[1]
+        with self._lock:
+            if self._known is None or monotonic() - self._known[0] >= FRESH_S:
+                self._known = monotonic(), self._looked(deadline)
+            return self._known[1]
+
+    def _looked(self, deadline: Deadline) -> Overview:
+        entries = self._store.page("", SAMPLE + 1, deadline)
+        some = [entry.id for entry in entries[:SAMPLE]]
+        return summed(self._store.get(some, deadline).values(), whole=len(entries) <= SAMPLE)
+
+
+def summed(records: Iterable[ImageRecord], *, whole: bool) -> Overview:
+    found: dict[str, FieldSummary] = {}
+    over = 0
+    for record in records:
+        over += 1
+        for name, value in _leaves(record.metadata, ()):
+            if name in found or len(found) < MAX_FIELDS:
+                found.setdefault(name, FieldSummary()).add(value)
+    ordered = sorted(found.items(), key=lambda one: (-one[1].images, one[0]))
+    return Overview(over, whole, dict(ordered))
+
+
+def _leaves(metadata: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """The values that are no objects, with the names by which filters reach them."""
+    for name, value in metadata.items():
+        inside = (*path, name)
+        if isinstance(value, Mapping) and len(inside) < DEPTH:
+            yield from _leaves(value, inside)
+        elif value is not None:
+            yield Field(inside).name, value
+
+
+def _type_of(value: Any) -> str:
+    match value:
+        case bool():
+            return "boolean"
+        case int() | float():
+            return "number"
+        case str():
+            return "text"
+        case list():
+            return "list"
+        case _:
+            return "object"
