@@ -123,9 +123,8 @@ def _keep_other_sites_out(app: Flask, allowed: AllowedHosts, shared_with: frozen
 
 def _share(response: Response, origin: str, shared_with: frozenset[str]) -> None:
     """Tell browsers what pages of other origins may read and send (the Fetch standard, 3.3)."""
-    if request.method == "OPTIONS" and response.status_code == 200 and not response.get_data():
-        response.status_code = 204
-        del response.headers["Content-Type"]
+    if request.method == "OPTIONS" and response.status_code == 200:
+        response.headers.pop("Content-Type", None)  # there is no content
     headers = sharing_headers(origin, shared_with)
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         headers |= preflight_headers(origin, response.headers.get("Allow", ""), shared_with)

@@ -54,7 +54,7 @@ def test_all_others_read_nothing(sharing, origin):
 
 def test_a_preflight_says_what_may_be_sent(sharing):
     response = preflight(sharing, "/v1/search/text", SHOP)
-    assert (response.status_code, response.data) == (204, b"")
+    assert (response.status_code, response.data) == (200, b"")
     assert set(response.headers[f"{CORS}Allow-Methods"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
     assert {"Content-Type", "X-API-Key"} <= set(response.headers[f"{CORS}Allow-Headers"].split(", "))
     assert response.headers[f"{CORS}Max-Age"] == "600"
@@ -78,7 +78,7 @@ def test_a_listed_page_needs_a_key_where_keys_are_asked_for(make_stand):
     refused = client.get("/v1/images", headers=page)
     assert_problem(refused, 401, "unauthorized")
     assert refused.headers[f"{CORS}Allow-Origin"] == SHOP  # so that the page can tell what is missing
-    assert preflight(client, "/v1/images", SHOP).status_code == 204  # browsers send no key with it
+    assert preflight(client, "/v1/images", SHOP).status_code == 200  # browsers send no key with it
     assert client.get("/v1/images", headers=page | {"X-API-Key": secret}).status_code == 200
 
 
@@ -107,7 +107,7 @@ def test_every_route_answers_options_with_its_methods_and_head_as_get(shared_sta
     for path, methods in document["paths"].items():
         address = path.replace("{image_id}", id_).replace("{key}", "red.png").replace("{job}", "1")
         options = client.options(address)
-        assert (options.status_code, options.data, options.content_type) == (204, b"", None), path
+        assert (options.status_code, options.data, options.content_type) == (200, b"", None), path
         documented = {method.upper() for method in methods}
         assert set(options.headers["Allow"].split(", ")) == documented | {"OPTIONS"} | ({"HEAD"} if "GET" in documented else set())
         query = "?q=red" if path == "/v1/search/text" else ""
