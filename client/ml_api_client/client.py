@@ -126,6 +126,7 @@ class Client(_Settings):
     list_sync_files = _now(operations.list_sync_files)
     create_embeddings = _now(operations.create_embeddings)
     get_model = _now(operations.get_model)
+    get_metadata_fields = _now(operations.get_metadata_fields)
     get_stats = _now(operations.get_stats)
 
     def _open(self) -> None:
@@ -231,6 +232,7 @@ class AsyncClient(_Settings):
     list_sync_files = _later(operations.list_sync_files)
     create_embeddings = _later(operations.create_embeddings)
     get_model = _later(operations.get_model)
+    get_metadata_fields = _later(operations.get_metadata_fields)
     get_stats = _later(operations.get_stats)
 
     def _open(self) -> None:

@@ -196,6 +196,11 @@ def get_model() -> Call[models.ModelAnswer]:
     return Call("GET", "/v1/model", _read(models.ModelAnswer))
 
 
+def get_metadata_fields() -> Call[models.MetadataAnswer]:
+    """Which fields the metadata have, by the names that filters use."""
+    return Call("GET", "/v1/metadata", _read(models.MetadataAnswer))
+
+
 def get_stats() -> Call[models.StatsAnswer]:
     return Call("GET", "/v1/stats", _read(models.StatsAnswer))
 

@@ -40,6 +40,7 @@ CALLS = {
     "list_sync_files": operations.list_sync_files(1, outcome="failed", cursor=3),
     "create_embeddings": operations.create_embeddings(["red"]),
     "get_model": operations.get_model(),
+    "get_metadata_fields": operations.get_metadata_fields(),
     "get_stats": operations.get_stats(),
 }
 """By `operationId`; the client's search by text is the one that sends JSON."""
@@ -121,6 +122,7 @@ def test_images_are_found_looked_at_and_embedded(client, tmp_path):
     assert client.get_image_thumbnail(image.id).startswith(b"RIFF")
     assert len(client.create_embeddings(["red"]).data[0].embedding) == client.get_model().dim
     assert client.get_stats().images == 4
+    assert client.get_metadata_fields().over == 4
 
 
 def test_terms_are_combined_and_queries_sent_together(client):
