@@ -57,7 +57,9 @@ api = schemathesis.pytest.from_fixture("api_schema")
 @api.parametrize()
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_no_request_is_answered_in_a_way_that_the_document_does_not_describe(case):
-    excluded = [checks.positive_data_acceptance] if case.path in TAKING_MORE else []
+    filtered = any(isinstance(part, dict) and "filter" in part for part in (case.query, case.body))  # a language of its own
+    takes_more = case.path in TAKING_MORE or filtered
+    excluded = [checks.positive_data_acceptance] if takes_more else []
     response = case.call(headers={"Accept-Encoding": "identity"})  # it does not decompress what an application in its process sends
     if response.status_code == 504:
         assert "X-Request-Timeout" in case.headers
