@@ -105,7 +105,7 @@ $(VENV)/.client-generator: requirements-client-generator.txt $(VENV)/.installed
 $(VENV)/.page-tools: tests/e2e/page/tools/package-lock.json $(VENV)/.installed-dev
 	@mkdir -p $(VENV)/page-tools
 	@cp tests/e2e/page/tools/package.json tests/e2e/page/tools/package-lock.json $(VENV)/page-tools
-	@cd $(VENV)/page-tools && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --ignore-scripts --no-audit --no-fund $(if $(QUIET),--silent)
+	@cd $(VENV)/page-tools && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt requirements-otel.txt requirements-postgresql.txt requirements-s3.txt requirements-triton.txt $(VENV)/.installed
