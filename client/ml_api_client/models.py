@@ -47,6 +47,12 @@ class HitAnswer(Model):
     """
 
 
+class ReadTerm(Model):
+    text: str
+    weight: float
+    """Negative for what is not wanted."""
+
+
 class Timings(Model):
     """Milliseconds per stage; a stage that the request did not pass through took 0."""
 
@@ -72,6 +78,8 @@ class SearchAnswer(Model):
     timings_ms: Timings
     confident: bool | None = None
     """Whether the best hits are likely to be matches at all; null where `relevance` is."""
+    read_as: list[ReadTerm] | None = None
+    """The terms that were searched for in place of a text that says what is not there; else null."""
 
 
 class FoundAnswer(Model):

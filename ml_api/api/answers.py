@@ -14,10 +14,10 @@ from ml_api.api.schemas.base import Problem
 from ml_api.api.schemas.composed import BatchAnswer, BatchResult, ComposedQuery
 from ml_api.api.schemas.duplicates import DuplicateAnswer, DuplicateGroup, DuplicatesAnswer
 from ml_api.api.schemas.images import Links, StoredImage
-from ml_api.api.schemas.search import FoundAnswer, HitAnswer, SearchAnswer, Timings
+from ml_api.api.schemas.search import FoundAnswer, HitAnswer, ReadTerm, SearchAnswer, Timings
 from ml_api.duplicates import DuplicatesPage
 from ml_api.records import ImageRecord
-from ml_api.search import SearchResult
+from ml_api.search import SearchResult, TextTerm, Weighted
 from ml_api.vectors.base import SearchOptions
 
 _ANY_ID: Final = "@id"
@@ -30,9 +30,12 @@ def json_answer(body: BaseModel, status: int = 200) -> Response:
     return Response(body.model_dump_json(by_alias=True) + "\n", status, content_type="application/json")
 
 
-def search_answer(result: SearchResult, options: SearchOptions, model: str) -> Response:
+def search_answer(result: SearchResult, options: SearchOptions, model: str, read_as: Sequence[Weighted] = ()) -> Response:
+    """`read_as` are the terms of texts in place of one text, if it was read so."""
     found = _found(result, options.window, _linking())
-    return json_answer(SearchAnswer(query_id=tracing.request_id(), model=model, timings_ms=_timings(), **dict(found)))
+    read = [ReadTerm(text=one.term.text, weight=one.weight) for one in read_as if isinstance(one.term, TextTerm)]
+    answer = SearchAnswer(query_id=tracing.request_id(), model=model, read_as=read or None, timings_ms=_timings(), **dict(found))
+    return json_answer(answer)
 
 
 def batch_answer(results: Iterable[tuple[ComposedQuery, SearchResult] | Problem], model: str) -> Response:

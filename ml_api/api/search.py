@@ -1,6 +1,6 @@
 """Searching: by text, by an image sent along, by an image already stored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from flask import Blueprint, Response
@@ -15,7 +15,7 @@ from ml_api.api.parsing import FILE_FIELD, image_id_of, image_query, json_body, 
 from ml_api.api.schemas import TEXT_BODY_BYTES
 from ml_api.api.schemas.search import RED_SQUARE, ImageQuery, PageBody, PageParameters, SearchAnswer, TextParameters, TextQuery
 from ml_api.deadline import Deadline
-from ml_api.search import ImageTerm, Query, SearchResult, StoredTerm, TextTerm, Thresholds
+from ml_api.search import ImageTerm, Query, SearchResult, StoredTerm, TextTerm, Thresholds, Weighted, read_negations
 from ml_api.stages import stage
 from ml_api.vectors.base import SearchOptions
 from ml_api.vocabulary import Modality, Operation, Stage
@@ -124,7 +124,10 @@ def _by_text(query: TextParameters | TextQuery) -> Response:
     begin(Operation.TEXT)
     options, thresholds = _options(query)
     note_query(query.q)
-    return _answer(Query.of(TextTerm(query.q), options, thresholds), request_deadline())
+    literal = (Weighted(TextTerm(query.q)),)
+    terms = read_negations(query.q) if query.negation else literal
+    read_as = terms if terms != literal else ()
+    return _answer(Query(terms, options, thresholds=thresholds), request_deadline(), read_as)
 
 
 def begin(operation: Operation) -> None:
@@ -147,8 +150,8 @@ def note_result(result: SearchResult, model: str) -> None:
         note({"ml_api.top1_similarity": round(result.hits[0].score, 6)})
 
 
-def _answer(query: Query, deadline: Deadline) -> Response:
+def _answer(query: Query, deadline: Deadline, read_as: Sequence[Weighted] = ()) -> Response:
     result, model = services().searcher.search(query, deadline), services().embedder.model.name
     note_result(result, model)
     with stage(Stage.SERIALIZE):
-        return search_answer(result, query.options, model)
+        return search_answer(result, query.options, model, read_as)

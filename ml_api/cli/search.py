@@ -32,7 +32,7 @@ from ml_api.deadline import Deadline
 from ml_api.errors import InvalidInput, MlApiError, Unavailable
 from ml_api.images import THUMBNAIL_MEDIA_TYPE
 from ml_api.indexing.presence import Watch, is_of_this_machine
-from ml_api.search import ImageTerm, Query, Term, TextTerm, Weighted
+from ml_api.search import ImageTerm, Query, TextTerm, Weighted, read_negations
 from ml_api.services import Searching, corpus_of, database_of, open_searching, target_of
 from ml_api.settings import Settings
 from ml_api.vectors.base import SearchOptions
@@ -169,10 +169,12 @@ class _Itself:
 
     def find(self, wanted: Wanted) -> list[dict[str, Any]]:
         parts, deadline = self._parts, Deadline.within(ANSWER_S)
-        terms: list[Term] = [] if wanted.text is None else [TextTerm(wanted.text)]
+        terms: list[Weighted] = []
+        if wanted.text is not None:  # as the API reads it: a text beside an image stands as it is
+            terms += read_negations(wanted.text) if wanted.image is None else [Weighted(TextTerm(wanted.text))]
         if wanted.image is not None:
-            terms.append(ImageTerm(parts.decoder.decode(wanted.image, parts.preprocessor.fit, deadline).pixels))
-        query = Query(tuple(Weighted(term) for term in terms), SearchOptions(wanted.limit))
+            terms.append(Weighted(ImageTerm(parts.decoder.decode(wanted.image, parts.preprocessor.fit, deadline).pixels)))
+        query = Query(tuple(terms), SearchOptions(wanted.limit))
         return [
             {
                 "id": hit.record.id,

@@ -1,5 +1,6 @@
 """From a query to hits: prepare, embed, combine, find. Knows neither HTTP nor which model or store does the work."""
 
+from ml_api.search.negation import read_negations
 from ml_api.search.query import (
     Fault,
     ImageTerm,
@@ -28,4 +29,5 @@ __all__ = [
     "Thresholds",
     "VectorTerm",
     "Weighted",
+    "read_negations",
 ]

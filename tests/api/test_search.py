@@ -26,7 +26,7 @@ def test_a_text_finds_the_nearest_image_first(client):
 def test_an_answer_has_the_documented_form(client, stand):
     response = client.get("/v1/search/text?q=red&limit=1")
     body = response.get_json()
-    assert set(body) == {"query_id", "model", "truncated", "next", "confident", "hits", "timings_ms"}
+    assert set(body) == {"query_id", "model", "truncated", "next", "confident", "read_as", "hits", "timings_ms"}
     assert body["query_id"] == response.headers["X-Request-ID"]
     assert body["model"] == stand.services.embedder.model.name
     assert body["truncated"] is False
@@ -48,6 +48,24 @@ def test_links_are_below_any_root_path(make_stand, root):
     links = {name: link.partition("?")[0] for name, link in hit["links"].items()}
     ends = {"self": "", "content": "/content", "thumbnail": "/thumbnail", "similar": "/similar"}
     assert links == {name: image + end for name, end in ends.items()}
+
+
+def test_what_a_text_says_is_not_there_is_searched_for_with_a_negative_weight(client):
+    answer = client.get("/v1/search/text?q=red+without+green")
+    assert answer.get_json()["read_as"] == [{"text": "red", "weight": 1.0}, {"text": "green", "weight": -0.5}]
+    assert found(answer)[0] == "red.png"
+    assert found(answer) == found(client.post("/v1/search", json={"query": [{"text": "red"}, {"text": "green", "weight": -0.5}]}))
+    assert found(client.get("/v1/search/text?q=not+red"))[-1] == "red.png"
+
+
+def test_a_text_is_taken_as_it_stands_where_that_is_asked_for(client):
+    assert client.get("/v1/search/text?q=red").get_json()["read_as"] is None
+    for answer in (
+        client.get("/v1/search/text?q=not+red&negation=false"),
+        client.post("/v1/search/text", json={"q": "not red", "negation": False}),
+    ):
+        assert answer.get_json()["read_as"] is None
+        assert found(answer)[0] == "red.png"
 
 
 def test_hits_come_best_first(client):

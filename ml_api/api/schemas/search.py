@@ -120,12 +120,20 @@ class _Text(Request):
         Field(
             min_length=1,
             max_length=MAX_QUERY_CHARS,
-            description="What the images should show, in natural language. Always taken as plain text.",
+            description="What the images should show, in natural language. It has no operators.",
             examples=["two dogs playing in the snow"],
         ),
         AfterValidator(encodable),
         AfterValidator(not_blank),
     ]
+    negation: Annotated[
+        bool,
+        Field(
+            description="Whether `dog without snow`, `not a dog` and the like are read as what is not wanted (`read_as`). If "
+            "false, the model is given the text as it stands, and models hardly know the word `not`.",
+            examples=[True],
+        ),
+    ] = True
 
 
 class TextParameters(_Text, PageParameters):
@@ -193,5 +201,14 @@ class FoundAnswer(Answer):
     hits: list[HitAnswer]
 
 
+class ReadTerm(Answer):
+    text: str
+    weight: Annotated[float, Field(description="Negative for what is not wanted.")]
+
+
 class SearchAnswer(FoundAnswer, AnsweredBy):
+    read_as: Annotated[
+        list[ReadTerm] | None,
+        Field(description="The terms that were searched for in place of a text that says what is not there; else null."),
+    ] = None
     timings_ms: Timings
