@@ -14,10 +14,11 @@ from ml_api.api.schemas.base import Problem
 from ml_api.api.schemas.composed import BatchAnswer, BatchResult, ComposedQuery
 from ml_api.api.schemas.duplicates import DuplicateAnswer, DuplicateGroup, DuplicatesAnswer
 from ml_api.api.schemas.images import Links, StoredImage
-from ml_api.api.schemas.search import FoundAnswer, HitAnswer, ReadTerm, SearchAnswer, Timings
+from ml_api.api.schemas.search import MAX_OFFSET, FoundAnswer, HitAnswer, ReadTerm, SearchAnswer, Timings
 from ml_api.duplicates import DuplicatesPage
 from ml_api.records import ImageRecord
 from ml_api.search import SearchResult, TextTerm, Weighted
+from ml_api.search.query import RELEVANCE_DIGITS, SCORE_DIGITS
 from ml_api.vectors.base import SearchOptions
 
 _ANY_ID: Final = "@id"
@@ -51,14 +52,14 @@ def batch_answer(results: Iterable[tuple[ComposedQuery, SearchResult] | Problem]
 
 def _found(result: SearchResult, window: int, links_to: Callable[[ImageRecord], Links]) -> FoundAnswer:
     shares: Sequence[list[float] | None] = result.shares or [None] * len(result.hits)
-    judged = None if result.relevances is None else [round(relevance, 4) for relevance in result.relevances]
+    judged = None if result.relevances is None else [round(relevance, RELEVANCE_DIGITS) for relevance in result.relevances]
     relevances: Sequence[float | None] = judged or [None] * len(result.hits)
     return FoundAnswer(
         truncated=result.truncated,
-        next=window if result.more else None,
+        next=window if result.more and window <= MAX_OFFSET else None,
         confident=result.confident,
         hits=[
-            HitAnswer(**_shown(hit.record, links_to), score=round(hit.score, 6), relevance=relevance, shares=share)
+            HitAnswer(**_shown(hit.record, links_to), score=round(hit.score, SCORE_DIGITS), relevance=relevance, shares=share)
             for hit, relevance, share in zip(result.hits, relevances, shares, strict=True)
         ],
     )

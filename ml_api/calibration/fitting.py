@@ -81,7 +81,7 @@ def _sample(store: VectorStore, chance: random.Random) -> tuple[Vectors, list[st
             place = len(kept) if len(kept) < RECORDS else chance.randrange(seen + 1)
             seen += 1
             if place < RECORDS:
-                kept[place : place + 1] = [(list(texts_of(record)), vector)]
+                kept[place : place + 1] = [(list(texts_of(record)), vector.copy())]  # a view would keep its whole page
     chance.shuffle(kept)
     found = dict[str, None]()
     for texts, _ in kept:
@@ -98,16 +98,16 @@ def _second_pass(
     store: VectorStore, background: Vectors, rivals: Vectors, queries: Sequence[str]
 ) -> tuple[Reference, Matching, int]:
     """The matches of phrases, and of every image what the rivals score on it."""
-    matching, ids, levels = Matching(queries), list[str](), list[np.ndarray]()
+    matching, ids, levels = Matching(queries, MOST_MATCHES), list[np.ndarray](), list[np.ndarray]()
     for records, vectors in store.scan():
         for record in records:
             matching.look_at(record)
-        ids += [record.id for record in records]
+        ids.append(short_ids([record.id for record in records]))
         levels.append(soft_maximum(rivals @ vectors.T))
-    short = short_ids(ids)
+    short = np.concatenate(ids) if ids else np.empty(0, dtype=np.uint64)
     order = np.argsort(short)
     level = np.concatenate(levels) if levels else np.empty(0, dtype=np.float32)
-    return Reference(background, short[order], level[order]), matching, len(ids)
+    return Reference(background, short[order], level[order]), matching, len(short)
 
 
 def embedded(texts: Sequence[str], preprocessor: Preprocessor, encoder: Encoder) -> Vectors:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 from sqlalchemy import ColumnElement, and_, delete, select, update
+from sqlalchemy.orm import defer
 
 from ml_api.calibration.fitting import Calibrated
 from ml_api.database import Database
@@ -16,6 +17,9 @@ from ml_api.vocabulary import Modality
 
 VERSION: Final = 1
 """Of the signals: a fit over others is not used."""
+WANTED: Final = 0.0
+"""When a calibration was made that is to be made anew."""
+_LIGHT: Final = defer(CalibrationRow.content, raiseload=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +33,17 @@ class Kept:
     modality: Modality = "text"
 
     def row(self) -> CalibrationRow | None:
-        """None if there is none that can be used. Raises DatabaseUnavailable."""
+        """Without its content, which has a number for each image. None if there is none that can be used. Raises
+        DatabaseUnavailable.
+        """
         with self.database.read() as session:
-            return session.scalar(select(CalibrationRow).where(self._here(), CalibrationRow.version == VERSION))
+            return session.scalar(select(CalibrationRow).options(_LIGHT).where(self._usable()))
 
     def calibration(self) -> Calibration | None:
         """Raises DatabaseUnavailable."""
-        row = self.row()
-        return unpacked(row.content) if row is not None and row.content else None
+        with self.database.read() as session:
+            content = session.scalar(select(CalibrationRow.content).where(self._usable()))
+        return unpacked(content) if content else None
 
     def keep(self, made: Calibrated | None, images: int) -> CalibrationRow:
         """In place of an earlier one. None: it was tried, and the corpus has too few texts. Raises DatabaseUnavailable."""
@@ -55,6 +62,9 @@ class Kept:
             session.add(row)
         return row
 
+    def _usable(self) -> ColumnElement[bool]:
+        return and_(self._here(), CalibrationRow.version == VERSION)
+
     def _here(self) -> ColumnElement[bool]:
         row = CalibrationRow
         return and_(row.target == self.target, row.model == self.model, row.modality == self.modality)
@@ -63,12 +73,13 @@ class Kept:
 def want(database: Database, target: str) -> None:
     """Let the service that has `target` open calibrate anew. Raises DatabaseUnavailable."""
     with database.write() as session:
-        session.execute(update(CalibrationRow).where(CalibrationRow.target == target).values(made_at=0.0))
+        session.execute(update(CalibrationRow).where(CalibrationRow.target == target).values(made_at=WANTED))
 
 
 def latest(database: Database, target: str) -> CalibrationRow | None:
-    """The calibration that was made last, of any model. Raises DatabaseUnavailable."""
-    newest = select(CalibrationRow).where(CalibrationRow.target == target).order_by(CalibrationRow.made_at.desc()).limit(1)
+    """The calibration that was made last, of any model, without its content. Raises DatabaseUnavailable."""
+    of_target = select(CalibrationRow).options(_LIGHT).where(CalibrationRow.target == target)
+    newest = of_target.order_by(CalibrationRow.made_at.desc()).limit(1)
     with database.read() as session:
         return session.scalar(newest)
 

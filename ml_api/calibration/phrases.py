@@ -67,9 +67,12 @@ def _stem(word: str) -> str:
 
 
 class Matching:
-    """Collects, image by image, which of some phrases each image is a match of."""
+    """Collects, image by image, which of some phrases each image is a match of: `most` of a phrase, and one more if there are
+    more, so that a large corpus takes no more memory than a small one.
+    """
 
-    def __init__(self, wanted: Iterable[str]) -> None:
+    def __init__(self, wanted: Iterable[str], most: int) -> None:
+        self._most = most
         self._words = {phrase: content_words([phrase]) for phrase in wanted}
         self._by_word: dict[str, list[str]] = defaultdict(list)
         for phrase, words in self._words.items():
@@ -82,5 +85,5 @@ class Matching:
         said = content_words(texts_of(record))
         for word in said:
             for phrase in self._by_word.get(word, ()):
-                if self._words[phrase] <= said:
+                if self._words[phrase] <= said and len(self.matches[phrase]) <= self._most:
                     self.matches[phrase].add(record.id)

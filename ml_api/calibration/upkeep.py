@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from ml_api.calibration.fitting import calibrate
-from ml_api.calibration.keeping import Kept, unpacked
+from ml_api.calibration.keeping import WANTED, Kept
+from ml_api.database.tables import CalibrationRow
 from ml_api.embedding.base import Encoder, Preprocessor
-from ml_api.errors import MlApiError
+from ml_api.errors import MlApiError, NonFiniteVector
 from ml_api.search.relevance import Relevance
 from ml_api.vectors.base import Metric, VectorStore
 
@@ -30,10 +31,11 @@ class Upkeep:
     metric: Metric
     preprocessor: Preprocessor
     encoder: Encoder
-    _used: float = 0.0
+    _used: float = WANTED
     """When the calibration in use was made."""
     _counted: int = -1
-    _failed_at: int = -1
+    _broken_at: int = -1
+    """With so many images calibrating failed, and would again."""
 
     def look(self) -> None:
         try:
@@ -43,26 +45,35 @@ class Upkeep:
 
     def _look(self) -> None:
         row = self.kept.row()
-        if row is not None and row.content and row.made_at != self._used:
-            self.relevance.use(self.kept.modality, unpacked(row.content))
+        if row is not None and row.made_at not in {self._used, WANTED}:
+            self.relevance.use(self.kept.modality, self.kept.calibration())
             self._used = row.made_at
         before, self._counted = self._counted, self.store.count()
         is_still = self._counted == before  # a sync is not to be calibrated in between
-        if is_still and self._counted >= FEWEST_IMAGES and self._counted != self._failed_at and self._is_due():
-            self._failed_at = self._counted  # unless it comes to its end
+        if is_still and self._counted != self._broken_at and self._is_due(row):
             self._calibrate()
-            self._failed_at = -1
 
-    def _is_due(self) -> bool:
-        row = self.kept.row()
-        return row is None or not row.made_at or abs(row.images - self._counted) > CHANGED * row.images
+    def _is_due(self, row: CalibrationRow | None) -> bool:
+        if row is None or row.made_at == WANTED or row.images < FEWEST_IMAGES <= self._counted:
+            return True
+        return abs(row.images - self._counted) > CHANGED * row.images
 
     def _calibrate(self) -> None:
-        made = calibrate(self.store, self.metric, self.preprocessor, self.encoder)
-        row = self.kept.keep(made, self._counted)
-        if made is None:
-            _log.info("scores are not calibrated: metadata and names say too little of the %d images", self._counted)
+        try:
+            enough = self._counted >= FEWEST_IMAGES
+            made = calibrate(self.store, self.metric, self.preprocessor, self.encoder) if enough else None
+        except MlApiError as exc:  # the store or the model is away; the next look may find it
+            if isinstance(exc, NonFiniteVector):
+                self._broken_at = self._counted
+            _log.info("scores are not calibrated: %s", exc.detail)
             return
-        self.relevance.use(self.kept.modality, made.calibration)
+        except Exception:
+            self._broken_at = self._counted
+            raise
+        row = self.kept.keep(made, self._counted)
+        self.relevance.use(self.kept.modality, made.calibration if made else None)
         self._used = row.made_at
-        _log.info("scores calibrated on %d texts of the corpus: %s", made.queries, made.judgement)
+        if made is None:
+            _log.info("scores are not calibrated: %d images, of which metadata and names say too little", self._counted)
+        else:
+            _log.info("scores calibrated on %d texts of the corpus: %s", made.queries, made.judgement)

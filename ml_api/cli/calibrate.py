@@ -24,13 +24,14 @@ _log = logging.getLogger(__name__)
 
 def calibrate(settings: Settings) -> Exit:
     with Stop() as stop, closing(database_of(settings)) as database:
+        stop.reached = "before the scores were calibrated"
         target, watch = target_of(settings), Watch(database)
         if not watch.takers(target):
             with open_calibration(settings) as parts:
                 made = fit(parts.store, settings.metric, parts.preprocessor, parts.encoder)
                 row = parts.kept.keep(made, parts.store.count())
             return _tell(row.judgement)
-        asked_at = time.time()
+        stop.gentle, asked_at = True, time.time()
         want(database, target)
         _log.info("the service calibrates")
         while time.time() < asked_at + PATIENCE_S:
@@ -40,12 +41,12 @@ def calibrate(settings: Settings) -> Exit:
             if found is not None and found.made_at >= asked_at:
                 return _tell(found.judgement)
             time.sleep(LOOK_EVERY_S)
-        raise Unavailable("the service has not calibrated: its log says why; it waits while a sync runs, and for 100 images")
+        raise Unavailable("the service has not calibrated: its log says why; it waits while a sync runs")
 
 
 def _tell(judgement: Mapping[str, Any]) -> Exit:
     if not judgement:
-        _log.warning("not calibrated: what metadata and names say of the images yields too few texts to search for")
+        _log.warning("not calibrated: too few images, or metadata and names yield too few texts to search for")
         return Exit.FAILED
     _log.info(
         "is there a match, cross-validated over %d searches: area under the ROC curve %.3f (by raw score %.3f), "

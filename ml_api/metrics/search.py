@@ -1,6 +1,5 @@
 """Metrics of searches: time of each stage, hits and scores."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from ml_api.metrics.catalogue import Catalogue
@@ -40,8 +39,8 @@ class SearchMetrics:
         for stage, seconds in search.seconds.items():
             self.stage_duration.labels(search.operation, stage).observe(seconds)
 
-    def found(self, modality: str, scores: Sequence[float]) -> None:
-        """`scores` of the hits on a search's first page, best first."""
-        self.hits_returned.labels(modality).observe(len(scores))
-        if scores:
-            self.top1_similarity.labels(modality).observe(scores[0])
+    def found(self, modality: str, hits: int, best: float | None) -> None:
+        """On a search's first page. `best` is the score of the nearest image, whether or not a threshold left it out."""
+        self.hits_returned.labels(modality).observe(hits)
+        if best is not None:
+            self.top1_similarity.labels(modality).observe(best)

@@ -51,16 +51,27 @@ class Weighted:
     weight: float = 1.0
 
 
+SCORE_DIGITS: Final = 6
+"""Decimals of scores in answers."""
+RELEVANCE_DIGITS: Final = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Hits below them are left out. Where nothing is calibrated, hits have no relevance, and its threshold leaves none out."""
+    """Hits below them are left out. Where nothing is calibrated, hits have no relevance, and its threshold leaves none out.
+
+    Compared are the numbers that answers show: the score of a hit, taken as a threshold, lets that hit pass.
+    """
 
     score: float | None = None
     relevance: float | None = None
 
+    def let_score_pass(self, score: float) -> bool:
+        return self.score is None or round(score, SCORE_DIGITS) >= self.score
+
     def let_pass(self, score: float, relevance: float | None) -> bool:
-        return (self.score is None or score >= self.score) and (
-            self.relevance is None or relevance is None or relevance >= self.relevance
+        return self.let_score_pass(score) and (
+            self.relevance is None or relevance is None or round(relevance, RELEVANCE_DIGITS) >= self.relevance
         )
 
 

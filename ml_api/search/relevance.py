@@ -125,23 +125,29 @@ class Judged:
 
 
 class Relevance:
-    """The calibrations in use. They may be replaced while searches are judged."""
+    """The calibrations in use. They may be replaced, or be gone, while searches are judged."""
 
     def __init__(self, metric: Metric) -> None:
         self._metric = metric
         self._calibrations: dict[Modality, Calibration] = {}
 
-    def use(self, modality: Modality, calibration: Calibration) -> None:
-        self._calibrations[modality] = calibration
+    def use(self, modality: Modality, calibration: Calibration | None) -> None:
+        """In place of an earlier one. None: there is none any more."""
+        if calibration is None:
+            self._calibrations.pop(modality, None)
+        else:
+            self._calibrations[modality] = calibration
 
     def can_judge(self, modality: Modality | None) -> bool:
         return modality in self._calibrations
 
-    def judge(self, modality: Modality, vector: npt.NDArray[np.float32], best: Sequence[Hit], page: Sequence[Hit]) -> Judged:
-        """`best` are the first hits of the whole ranking, `page` those to be judged."""
+    def judge(self, modality: Modality, vector: npt.NDArray[np.float32], best: Sequence[Hit], page: Sequence[Hit]) -> Judged | None:
+        """`best` are the first hits of the whole ranking, `page` those to be judged. None if nothing is calibrated."""
+        calibration = self._calibrations.get(modality)
+        if calibration is None:
+            return None
         if not best:
             return Judged(confident=False, relevances=())
-        calibration = self._calibrations[modality]
         reference = calibration.reference
         query = reference.of_query(vector, [hit.record.id for hit in best[:TOP]], cosines(best[:TOP], self._metric))
         confident = bool(calibration.any_match(query[None, :])[0] >= CONFIDENT)

@@ -176,7 +176,7 @@ class Searcher:
         # Scores of several terms are no measure of what the model finds, and a page after the last hit is empty however good the
         # search was.
         if first.modality is not None and not others and options.offset == 0:
-            self._metrics.found(first.modality, [hit.score for hit in hits])
+            self._metrics.found(first.modality, len(hits), ours[0].score if ours else None)
         return SearchResult(
             hits,
             len(page) > options.limit and goes_on(target, ours, hits),

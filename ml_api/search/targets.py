@@ -98,5 +98,4 @@ def passing(target: Target, page: Sequence[Hit], judged: Judged | None) -> tuple
 
 def goes_on(target: Target, page: Sequence[Hit], hits: Sequence[Hit]) -> bool:
     """Whether a later page may hold hits that pass: not below the least score, nor after a page of which none passed."""
-    least = target.query.thresholds.score
-    return bool(hits) and (least is None or page[-1].score >= least)
+    return bool(hits) and target.query.thresholds.let_score_pass(page[-1].score)

@@ -3,10 +3,12 @@
 import base64
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
+from ml_api.api.schemas.search import MAX_OFFSET
 from ml_api.images import MEDIA_TYPES
 from ml_api.vectors.memory import MemoryStore
 from tests.api.stand import COLOURS, picture
@@ -116,6 +118,21 @@ def test_pages_follow_each_other_until_next_is_null(client):
         paged += found(response)
         offset = response.get_json()["next"]
     assert paged == whole
+
+
+class EndlessStore(MemoryStore):
+    """Finds its first image wherever a page begins."""
+
+    def search(self, vectors, options, deadline=None):
+        [[hit, *_]] = super().search(vectors, replace(options, offset=0), deadline)
+        return [[hit] * options.limit]
+
+
+def test_no_page_follows_the_last_that_can_be_asked_for(make_stand):
+    client = make_stand(store=EndlessStore()).client
+    offsets = [MAX_OFFSET - 1, MAX_OFFSET]
+    following = [client.get(f"/v1/search/text?q=red&limit=1&offset={offset}").get_json()["next"] for offset in offsets]
+    assert following == [MAX_OFFSET, None]
 
 
 def test_an_offset_beyond_the_end_finds_nothing(client):

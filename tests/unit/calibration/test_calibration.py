@@ -11,22 +11,16 @@ from ml_api.calibration.judging import area_under_roc, calibration_error, judged
 from ml_api.calibration.keeping import packed, unpacked
 from ml_api.calibration.pairs import pairs_of
 from ml_api.calibration.phrases import Matching, phrases, texts_of
-from ml_api.database import Database
+from ml_api.cli.evaluate import evaluate_relevance
 from ml_api.deadline import Deadline
 from ml_api.embedding.batching import BatchingEncoder
-from ml_api.errors import InvalidInput
+from ml_api.errors import ConfigError, InvalidInput
 from ml_api.metrics import Metrics
 from ml_api.search import Query, Relevance, Searcher, TextTerm, Thresholds
 from ml_api.search.relevance import TOP
+from ml_api.settings import load_settings
 from ml_api.vectors.base import SearchOptions
-from tests.unit.calibration.conftest import described, filled, words_of
-
-
-@pytest.fixture
-def database(tmp_path):
-    database = Database.open(str(tmp_path / "state.sqlite3"))
-    yield database
-    database.close()
+from tests.captioned import described, filled, words_of
 
 
 @pytest.fixture
@@ -48,7 +42,7 @@ def test_an_image_is_described_by_its_metadata_its_name_and_its_folders():
 
 
 def test_a_phrase_is_matched_by_images_of_which_all_its_words_are_said():
-    matching = Matching(["red dogs", "dog"])
+    matching = Matching(["red dogs", "dog"], most=10)
     for number, caption in enumerate(["a dog in red", "two dogs", "a red cat"]):
         matching.look_at(described(number, caption=caption))
     assert [len(matching.matches[phrase]) for phrase in ("red dogs", "dog")] == [1, 2]
@@ -67,7 +61,7 @@ def test_a_calibrated_corpus_tells_whether_there_is_a_match(store, model, calibr
 
 
 def test_a_corpus_that_says_nothing_is_not_calibrated(model):
-    assert calibrate(filled(model, captions=False), "COSINE", *model) is None
+    assert calibrate(filled(captions=False), "COSINE", *model) is None
 
 
 def test_what_is_kept_judges_as_what_was_fitted(store, model, calibrated):
@@ -101,7 +95,7 @@ def test_upkeep_calibrates_once_the_corpus_is_still_and_again_when_it_has_change
 
 def test_upkeep_remembers_that_a_corpus_says_nothing(model, database):
     kept = Kept(database, "collection", "model")
-    upkeep = Upkeep(kept, Relevance("COSINE"), filled(model, captions=False), "COSINE", *model)
+    upkeep = Upkeep(kept, Relevance("COSINE"), filled(captions=False), "COSINE", *model)
     upkeep.look()
     upkeep.look()
     assert kept.row().judgement == {}
@@ -189,3 +183,9 @@ def test_judged_queries_whose_images_are_not_indexed_are_refused(store, model, t
     queries = read_judgements(judged_file(tmp_path, '{"text": "red", "keys": ["elsewhere.jpg"]}'))
     with pytest.raises(InvalidInput, match="is indexed"):
         evaluate(queries, store, "COSINE", *model, None)
+
+
+def test_judged_queries_are_a_file_not_a_number(tmp_path):
+    settings = load_settings({"ML_API_CORPUS": str(tmp_path), "ML_API_DATA_DIR": str(tmp_path / "data")})
+    with pytest.raises(ConfigError, match="names a file of judged queries"):
+        evaluate_relevance(settings, 100)
