@@ -112,19 +112,25 @@ class AllowedHosts:
         return self.any_address or address.is_loopback or address in self.addresses
 
 
-def check_origin(environ: Mapping[str, Any], shared_with: frozenset[str] = frozenset()) -> None:
-    """Check a WSGI request. Raises ForeignOrigin if a page of another origin, not in `shared_with`, sent it and it may change
-    something.
+def is_foreign(environ: Mapping[str, Any]) -> bool:
+    """Whether a page of another origin sent this WSGI request, and it may change something.
 
     Browsers say so themselves: in `Sec-Fetch-Site`, which only they can set and old ones do not, and in `Origin`. A request with
     neither comes from no browser. The same rule as Go's http.CrossOriginProtection.
     """
     site, origin = environ.get("HTTP_SEC_FETCH_SITE"), environ.get("HTTP_ORIGIN")
-    if environ["REQUEST_METHOD"] in SAFE_METHODS or site in {"same-origin", "none"} or origin in shared_with:
+    if environ["REQUEST_METHOD"] in SAFE_METHODS or site in {"same-origin", "none"}:
+        return False
+    host = environ.get("HTTP_HOST", "")
+    return site is not None or (origin is not None and origin.lower().partition("://")[2] != host.lower())
+
+
+def check_origin(environ: Mapping[str, Any], shared_with: frozenset[str]) -> None:
+    """Raises ForeignOrigin for a WSGI request that `is_foreign`, unless its origin is in `shared_with`."""
+    origin = environ.get("HTTP_ORIGIN")
+    if origin in shared_with or not is_foreign(environ):
         return
     host = environ.get("HTTP_HOST", "")
-    if site is None and (origin is None or origin.lower().partition("://")[2] == host.lower()):
-        return
     raise ForeignOrigin(
         f"a page of {(origin or 'another site')[:_QUOTED_CHARS]!r} may not ask this of {host[:_QUOTED_CHARS]!r}; "
         "a proxy between them has to pass its own name on, in Host or X-Forwarded-Host"

@@ -14,7 +14,7 @@ from werkzeug.routing import Rule
 
 from ml_api.access import PUBLIC, Access, ApiKey, Scope
 from ml_api.api.observe import note
-from ml_api.browsers import check_origin
+from ml_api.browsers import check_origin, is_foreign
 from ml_api.errors import ForeignOrigin, ScopeMissing, Unauthorized
 from ml_api.logs.repeats import Repeats
 
@@ -86,7 +86,7 @@ def _caller(asked: Request, access: Access, scope: Scope) -> ApiKey:
     """Raises Unauthorized, ScopeMissing, DatabaseUnavailable."""
     if secret := _presented(asked):
         key = access.key_of(secret)
-    elif token := asked.cookies.get(COOKIE):
+    elif (token := asked.cookies.get(COOKIE)) and not is_foreign(asked.environ):  # SameSite lets ports and sister domains through
         key = access.holder_of(token)
     else:
         raise Unauthorized(f"this service asks for an API key: send it as `Authorization: Bearer KEY` or as `{HEADER}: KEY`")

@@ -49,12 +49,12 @@ class Crop:
             raise InvalidCrop(f"{self} reaches out of the image: x + width and y + height must be within {size}")
 
     def edge_px(self, edge_px: int, width: int, height: int) -> int:
-        """The edge for which the whole picture has to be decoded, so that its crop is enough for `edge_px`.
+        """The edge for which the whole picture has to be decoded, so that its crop is enough for `edge_px`: its own, at most.
 
         `width` and `height` are those of the file, whichever way up.
         """
         shorter, whole = min(self.width, self.height), 1 if self._in_shares else min(width, height)
-        return ceil(edge_px * max(1.0, whole / shorter))
+        return ceil(min(edge_px * max(1.0, whole / shorter), max(edge_px, width, height)))
 
     def of(self, image: Image.Image, width: int, height: int) -> Image.Image:
         """The crop, at least a pixel, of `image`: a picture of `width` x `height` pixels that may have been reduced.

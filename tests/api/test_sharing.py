@@ -9,7 +9,7 @@ from ml_api.access.keys import create
 from ml_api.app import create_app
 from ml_api.browsers import origins
 from ml_api.settings import load_settings
-from tests.api.stand import assert_problem
+from tests.api.stand import assert_problem, picture
 
 SHOP, OTHER = "https://shop.example.org", "https://evil.example"
 FROM_PAGE = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}
@@ -80,6 +80,21 @@ def test_a_listed_page_needs_a_key_where_keys_are_asked_for(make_stand):
     assert refused.headers[f"{CORS}Allow-Origin"] == SHOP  # so that the page can tell what is missing
     assert preflight(client, "/v1/images", SHOP).status_code == 200  # browsers send no key with it
     assert client.get("/v1/images", headers=page | {"X-API-Key": secret}).status_code == 200
+
+
+def test_a_session_does_not_help_a_listed_page_to_which_the_browser_sends_its_cookie(make_stand):
+    """Another port of this host, or a sister domain, is the same site for SameSite=Strict."""
+    stand = make_stand()
+    database = stand.services.database
+    secret = create(database, "visitor", [Scope.ADMIN], now=0.0)[1]
+    client = app_of(stand, access=Access(database)).test_client()
+    assert client.post("/session", json={"key": secret}).status_code == 204
+    upload = {"path": "/v1/images/by-key/new.png", "data": picture(), "content_type": "image/png"}
+    page = {"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site"}
+    assert_problem(client.put(**upload, headers=page), 401, "unauthorized")
+    assert_problem(client.put(**upload, headers={"Origin": "http://localhost:3000"}), 401, "unauthorized")
+    assert client.put(**upload, headers=page | {"X-API-Key": secret}).status_code == 200
+    assert client.put(**upload, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
 
 
 def test_nothing_is_shared_unless_origins_are_listed(client):

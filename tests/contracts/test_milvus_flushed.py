@@ -1,11 +1,15 @@
 """What Milvus Lite has written to files is searched within this process, and found as any store would find it."""
 
+import gc
+from weakref import ref
+
 import numpy as np
 import pytest
 
 from ml_api.metrics import Metrics
 from ml_api.records import image_id
 from ml_api.vectors.base import SearchOptions
+from ml_api.vectors.filters import parse
 from ml_api.vectors.memory import MemoryStore
 from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore
 from ml_api.vectors.milvus.index import VectorIndex
@@ -62,3 +66,33 @@ def test_what_is_written_after_a_search_is_found_by_the_next(stores):
         lite, memory = stores
         assert lite.search(wanted, SearchOptions(1))[0][0].record.key == f"later-{flush}"
         assert found(lite, wanted, SearchOptions(60)) == found(memory, wanted, SearchOptions(60))
+
+
+def test_files_that_were_merged_and_collections_that_were_dropped_are_held_by_nobody(stores):
+    """Each of their tables has the vectors of its rows."""
+    lite, _ = stores
+    database = lite._opening.access._server._database
+    name = lite._open_now().collection
+    engine = database.get_collection(name)
+    both = (SearchOptions(3), SearchOptions(3, filter=parse({"key": {"prefix": "photo"}})))
+
+    def searched():
+        for options in both:
+            assert lite.search(vectors_of(1, 6), options)[0]
+        engine._wait_for_bg()
+        return {segment.file_path: ref(segment.table) for segment in engine._read_snapshot()[0]}
+
+    before = searched()
+    for number in range(5):
+        lite.upsert([record(f"more-{number}")], vectors_of(1, 7 + number))
+        lite.flush()
+    after = searched()
+    searched()
+    gc.collect()
+    merged = before.keys() - after.keys()
+    assert merged
+    assert [path for path in merged if before[path]() is not None] == []
+    del engine
+    database.drop_collection(name)
+    gc.collect()
+    assert [path for path, table in after.items() if table() is not None] == []

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -50,8 +51,9 @@ class Flushed:
     """Thread-safe: a snapshot is replaced as a whole."""
 
     def __init__(self) -> None:
-        self._snapshots: dict[str, _Snapshot] = {}
-        """By collection. It holds the files' rows in memory, as Milvus Lite does itself; the next search lets go of old ones."""
+        self._snapshots: WeakKeyDictionary[Any, _Snapshot] = WeakKeyDictionary()
+        """By collection. It holds the files' rows in memory, as Milvus Lite does itself: the next search lets go of old ones, and
+        Milvus Lite of a collection that is dropped."""
 
     def nearest(
         self, engine: Any, vectors: Vectors, options: SearchOptions, metric: Metric, params: Mapping[str, int]
@@ -61,7 +63,7 @@ class Flushed:
         if engine._memtable.size():  # noqa: SLF001 - as above
             return None
         segments, deleted = engine._read_snapshot()  # noqa: SLF001 - as above
-        snapshot = self._snapshot(engine.name, [one for one in segments if one.num_rows], deleted._map)  # noqa: SLF001 - as above
+        snapshot = self._snapshot(engine, [one for one in segments if one.num_rows], deleted._map)  # noqa: SLF001 - as above
         ranked: list[list[tuple[float, int, int]]] = [[] for _ in vectors]
         for place, (segment, mask) in enumerate(zip(snapshot.segments, snapshot.masks, strict=True)):
             if mask is None or mask.any():
@@ -76,11 +78,11 @@ class Flushed:
             for best in ranked
         ]
 
-    def _snapshot(self, name: str, segments: Sequence[Any], deleted: Mapping[str, int]) -> _Snapshot:
-        known = self._snapshots.get(name)
+    def _snapshot(self, engine: Any, segments: Sequence[Any], deleted: Mapping[str, int]) -> _Snapshot:
+        known = self._snapshots.get(engine)
         if known is None or not known.is_of(segments, deleted):
             columns = tuple({name: segment.table.column(name) for name in RECORD_FIELDS} for segment in segments)
-            known = self._snapshots[name] = _Snapshot(tuple(segments), deleted, _masks(segments, deleted), columns)
+            known = self._snapshots[engine] = _Snapshot(tuple(segments), deleted, _masks(segments, deleted), columns)
         return known
 
 

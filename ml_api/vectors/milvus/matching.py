@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
+from weakref import ref
 
 import numpy as np
 import numpy.typing as npt
@@ -43,8 +44,9 @@ class Matching:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._columns: OrderedDict[tuple[str, Field], tuple[Any, Column]] = OrderedDict()
-        """By file and field, the least recently used first; with the table that they were read from, as names may come again."""
+        self._columns: OrderedDict[tuple[str, Field], tuple[ref[Any], Column]] = OrderedDict()
+        """By file and field, the least recently used first; with the table that they were read from, as names may come again. Not
+        holding it, as it has the vectors: of files that were merged and of collections that were dropped, nobody else needs it."""
         self._values = 0
 
     def rows(self, engine: Any, wanted: Filter) -> Iterator[Rows]:
@@ -79,7 +81,7 @@ class Matching:
         with self._lock:
             for field in fields:
                 kept = self._columns.get((path, field))
-                if kept is not None and kept[0] is table:
+                if kept is not None and kept[0]() is table:
                     self._columns.move_to_end((path, field))
                     found[field] = kept[1]
         missing = [field for field in fields if field not in found]
@@ -93,7 +95,7 @@ class Matching:
         with self._lock:
             for field, column in columns.items():
                 _, replaced = self._columns.pop((path, field), (None, ()))
-                self._columns[path, field] = table, column
+                self._columns[path, field] = ref(table), column
                 self._values += len(column) - len(replaced)
             while self._values > MAX_VALUES and len(self._columns) > 1:
                 _, (_, dropped) = self._columns.popitem(last=False)
