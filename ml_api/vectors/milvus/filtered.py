@@ -54,15 +54,22 @@ class Asked:
 
 def rows(opened: OpenCollection, after: str, limit: int, wanted: Filter, deadline: Deadline | None) -> Iterator[schema.Row]:
     """Those that fulfil the filter with ids above `after`, in the order of ids; `limit` of them at least, if there are so many."""
+    while (ids := _ids(opened, after, limit, wanted, deadline)) is not None:
+        for start in range(0, len(ids), ROWS_AT_ONCE):
+            among_some = among(ids[start : start + ROWS_AT_ONCE])
+            some = opened.query("page", deadline, filter=among_some, output_fields=schema.RECORD_FIELDS)
+            yield from (row for row in sorted(some, key=lambda row: str(row["id"])) if holds(wanted, schema.record_of(row)))
+        if len(ids) < limit:
+            return
+        after = ids[-1]  # some of these may have been deleted meanwhile
+    yield from _of_server(opened, after, limit, wanted, deadline)
+
+
+def _ids(opened: OpenCollection, after: str, limit: int, wanted: Filter, deadline: Deadline | None) -> list[str] | None:
+    """The `limit` smallest above `after` of rows that fulfil the filter; None if a server has to be asked."""
     with opened.searching("page", deadline):
         matching = opened.access.matching(opened.collection, wanted)
-        ids = None if matching is None else nsmallest(limit, (one for some in matching for one in some.ids if one > after))
-    if ids is None:
-        yield from _of_server(opened, after, limit, wanted, deadline)
-        return
-    for start in range(0, len(ids), ROWS_AT_ONCE):
-        some = opened.query("page", deadline, filter=among(ids[start : start + ROWS_AT_ONCE]), output_fields=schema.RECORD_FIELDS)
-        yield from (row for row in sorted(some, key=lambda row: str(row["id"])) if holds(wanted, schema.record_of(row)))
+        return None if matching is None else nsmallest(limit, (one for some in matching for one in some.ids if one > after))
 
 
 def _of_server(opened: OpenCollection, after: str, limit: int, wanted: Filter, deadline: Deadline | None) -> Iterator[schema.Row]:
