@@ -62,14 +62,10 @@ function wordsFor(status, code) {
   switch (code) {
     case "corpus-read-only":
       return ["Images cannot be changed here", "This service only reads its images. Change them where they are kept."];
-    case "insufficient-storage":
-      return ["There is no room left", "The disk of the server is full. Whoever runs it has to make room."];
     case "insufficient-scope":
       return ["You may not do that here", "Your API key does not allow it. Sign in with another one."];
     case "image-too-costly":
       return ["That image is too large", "It would take the server too long to read. Choose a smaller version of it."];
-    case "invalid-filter":
-      return ["That filter does not work", "Remove it, or set it anew."];
     case "overloaded":
       return ["Too many searches at once", "The server is busy. Try again in a moment."];
     default:

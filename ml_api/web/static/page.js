@@ -85,7 +85,7 @@ class Page {
     const selection = new Selection(
       find(document, ".selection", HTMLElement),
       find(document, ".confirm", HTMLDialogElement),
-      (ids) => this.#search.forget(ids),
+      (id) => this.#search.forget(id),
     );
     const uploads = new Uploads(find(document, ".uploads", HTMLDialogElement), () => {
       this.#search.forgetAll();

@@ -121,8 +121,18 @@ function termOf(name, value) {
     return value.trim() ? [{ text: value.trim() }] : [];
   }
   const [like, sides] = value.split("@");
-  const part = /** @type {Part | undefined} */ (sides?.split(",").map(Number));
+  const part = partIn(sides ?? "");
   return like ? [part ? { like, part } : { like }] : [];
+}
+
+/**
+ * @param {string} sides
+ * @returns {Part | null} null if that is none: a link that was cut off shows the search with the whole image
+ */
+function partIn(sides) {
+  const [left, top, width, height, ...others] = sides.split(",").map(Number);
+  const isPart = left >= 0 && top >= 0 && width > 0 && height > 0 && left + width < 1.01 && top + height < 1.01 && others.length === 0;
+  return isPart ? [left, top, width, height] : null;
 }
 
 /** @param {Term} term */

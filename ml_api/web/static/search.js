@@ -40,12 +40,14 @@ export class Search {
   }
 
   /**
-   * These are no longer stored.
-   * @param {string[]} ids
+   * An image that is no longer stored.
+   * @param {string} id
    */
-  forget(ids) {
+  forget(id) {
     for (const [name, answer] of this.#answers) {
-      this.#answers.set(name, { ...answer, hits: answer.hits.filter(({ id }) => !ids.includes(id)) });
+      const hits = answer.hits.filter((hit) => hit.id !== id);
+      const next = answer.next && answer.next - (answer.hits.length - hits.length); // those behind them have moved up
+      this.#answers.set(name, { ...answer, hits, next });
     }
   }
 

@@ -55,7 +55,12 @@ export class Sending {
       });
     }
     const { maxBytes, modelEdge } = this.#limits;
-    const image = await shrink(file, modelEdge, part);
+    const image = await shrink(file, modelEdge, part).catch(() => {
+      throw new Failure("No part of that image can be cut out", "This browser cannot show it. Search with the whole image, or with another one.", {
+        final: true,
+        ofFile: true,
+      });
+    });
     if (image.size > maxBytes) {
       const limit = `It has ${megabytes(image.size)}; at most ${megabytes(maxBytes)} are accepted.`;
       throw new Failure("That image is too large", limit, { final: true, ofFile: true });

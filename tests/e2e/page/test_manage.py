@@ -55,6 +55,22 @@ def test_many_images_are_deleted_after_asking(visit):
     assert [file.name for file in visit.server.corpus.glob("*.png")] == ["copy of red.png"]
 
 
+def test_the_page_after_a_deletion_leaves_none_out(context, tmp_path):
+    for number in range(30):
+        (tmp_path / f"{number}.png").write_bytes(picture(COLOURS["red"]))
+    with serving(tmp_path) as server, visiting(context, server) as visit:
+        visit.open("/?q=red")
+        expect(visit.hits).to_have_count(24)
+        visit.page.get_by_role("button", name="Select").click()
+        for box in visit.page.locator(".pick input").all()[:2]:
+            box.check()
+        visit.page.get_by_role("region", name="Selection").get_by_role("button", name="Delete").click()
+        visit.page.get_by_role("dialog", name="Delete 2 images?").get_by_role("button", name="Delete").click()
+        expect(visit.page.get_by_role("region", name="Selection")).to_contain_text("2 images deleted.")
+        visit.scroll_to_end()
+        expect(visit.hits).to_have_count(28)
+
+
 def test_what_is_stored_twice_is_shown_in_groups_and_can_be_opened(visit):
     visit.open()
     visit.page.get_by_role("link", name="Duplicates").click()

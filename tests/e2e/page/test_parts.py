@@ -9,6 +9,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from ml_api.embedding.fake import COLOURS
+from ml_api.records import image_id
 from tests.e2e.page.stage import serving, visiting
 from tests.e2e.page.test_own_image import choose
 
@@ -74,6 +75,25 @@ def test_a_part_of_ones_own_image_is_moved_and_sized_by_keys(visit):
     visit.expect_first("purple.png")
     visit.page.go_back()
     expect(visit.page.get_by_alt_text("Searching with mine.png")).to_be_visible()
+
+
+def test_a_link_whose_part_was_cut_off_searches_with_the_whole_image(visit):
+    for part in ("0.2,0.2", "0.2,0.2,0.5,", "a,b,c,d", "0.5,0.5,0.6,0.6"):
+        visit.open(f"/?like={image_id('halves.png')}%40{part}")
+        expect(visit.page.get_by_alt_text("Searching with halves.png")).to_be_visible()
+        expect(visit.hits.first).to_be_visible()
+
+
+def test_of_an_image_that_the_browser_cannot_show_no_part_is_cut(visit):
+    file = io.BytesIO()
+    Image.new("RGB", SIZE, COLOURS["green"]).save(file, "TIFF")
+    visit.open()
+    choose(visit, file.getvalue(), "mine.tiff")
+    visit.expect_first("green.png")
+    visit.page.get_by_role("button", name="Search with a part of mine.tiff").click()
+    visit.page.get_by_role("dialog", name="Search with a part").get_by_role("button", name="Search").click()
+    expect(visit.page.get_by_role("alert")).to_contain_text("No part of that image can be cut out")
+    expect(visit.page.locator(".skeleton")).to_have_count(0)
 
 
 def test_leaving_the_dialog_changes_nothing(visit):

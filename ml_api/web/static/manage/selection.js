@@ -14,7 +14,7 @@ export class Selection {
   /**
    * @param {HTMLElement} bar
    * @param {HTMLDialogElement} confirm
-   * @param {(ids: string[]) => void} onDeleted
+   * @param {(id: string) => void} onDeleted
    */
   constructor(bar, confirm, onDeleted) {
     this.#bar = bar;
@@ -60,28 +60,26 @@ export class Selection {
 
   async #delete() {
     const boxes = this.#chosen;
-    /** @type {string[]} */
-    const gone = [];
+    let gone = 0;
     /** @type {string[]} */
     const kept = [];
     for (const box of boxes) {
-      this.#say(`Deleting ${gone.length + kept.length + 1} of ${boxes.length}…`);
+      this.#say(`Deleting ${gone + kept.length + 1} of ${boxes.length}…`);
       try {
         await ask(`v1/images/${box.value}?wait=${WAIT_S}`, { method: "DELETE" });
-        gone.push(box.value);
-        box.closest("li")?.remove();
       } catch (failure) {
-        if (failure instanceof Failure && failure.code === "not-found") {
-          gone.push(box.value);
-        } else {
+        if (!(failure instanceof Failure && failure.code === "not-found")) {
           kept.push(failure instanceof Failure ? `${box.ariaLabel}: ${failure.title}. ${failure.said}` : String(failure));
+          continue;
         }
       }
+      gone += 1;
+      this.#onDeleted(box.value);
+      box.closest("li")?.remove(); // which may bring the end of the grid into view, and with it the next page
     }
-    this.#onDeleted(gone);
     this.#count();
     this.#bar.hidden = false;
-    this.#say(gone.length === 1 ? "1 image deleted." : `${gone.length} images deleted.`, kept);
+    this.#say(gone === 1 ? "1 image deleted." : `${gone} images deleted.`, kept);
   }
 
   /**
