@@ -32,11 +32,11 @@ SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", "
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """What became of one file of a folder: `image`, or the `error`, which ends nothing else."""
+    """What became of one file of a folder: `image`, or the `error`, of the service or of reading it, which ends nothing else."""
 
     key: str
     image: models.UploadedImage | None
-    error: ClientError | None
+    error: ClientError | OSError | None
 
 
 class _Settings:
@@ -199,7 +199,7 @@ class Client(_Settings):
     def _upload(self, key: str, file: Path) -> Uploaded:
         try:
             return Uploaded(key, self.put_image(key, file), None)
-        except ClientError as exc:
+        except (ClientError, OSError) as exc:
             return Uploaded(key, None, exc)
 
     def wait_for_sync(self, job: int, *, every_s: float = 1.0) -> models.SyncJob:
@@ -300,7 +300,7 @@ class AsyncClient(_Settings):
         async def upload(key: str, file: Path) -> None:
             try:
                 uploaded.append(Uploaded(key, await self.put_image(key, file), None))
-            except ClientError as exc:
+            except (ClientError, OSError) as exc:
                 uploaded.append(Uploaded(key, None, exc))
             finally:
                 limit.release()
@@ -334,7 +334,9 @@ async def _async_pieces(path: Path) -> AsyncIterator[bytes]:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Keys and files, in order, without what is hidden."""
+    """Keys and files, in order, without what is hidden. Raises NotADirectoryError."""
+    if not folder.is_dir():
+        raise NotADirectoryError(folder)
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):

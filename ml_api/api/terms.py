@@ -133,5 +133,5 @@ def _built(term: QueryTerm, sent: Sent, deadline: Deadline) -> Term:
 
 def _named(error: MlApiError, place: str) -> MlApiError:
     named = copy.copy(error)
-    named.detail = place + error.detail.removeprefix("image: ")  # as where it is the only one
+    named.detail = place + error.detail
     return named

@@ -154,7 +154,8 @@ def test_an_image_search_names_the_types_it_takes(client, content_type):
     "text", ["http://127.0.0.1/x.png", "https://example.com/x.png", "data:image/png,abc", "data:text/html;base64,AAAA", "%%%", "é"]
 )
 def test_json_takes_base64_and_nothing_else(client, text):
-    assert_problem(client.post("/v1/search/image", json={"image": text}), 400, "invalid-base64")
+    problem = assert_problem(client.post("/v1/search/image", json={"image": text}), 400, "invalid-base64")
+    assert problem["detail"].startswith("image: ")
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,9 @@ def test_a_lone_surrogate_is_no_text(client):
 )
 def test_an_image_that_is_none_is_named(client, given, status, code):
     body = {"input": [data_uri((1, 2, 3)), given], "modality": "image"}
-    assert assert_problem(client.post("/v1/embeddings", json=body), status, code)["detail"].startswith("input[1]: ")
+    detail = assert_problem(client.post("/v1/embeddings", json=body), status, code)["detail"]
+    assert detail.startswith("input[1]: ")
+    assert "image:" not in detail, "a field that there is not here"
 
 
 def test_an_image_over_the_limit_is_named(client):

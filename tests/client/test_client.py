@@ -159,8 +159,12 @@ def test_a_folder_is_uploaded_and_one_bad_file_ends_nothing(client, tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(data)
     (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "broken.png").symlink_to(tmp_path / "nowhere")
     uploaded = {one.key: one for one in client.upload_folder(tmp_path, prefix="new/", at_once=2)}
-    assert set(uploaded) == {"new/a.png", "new/deep/b é.png", "new/bad.jpg"}
+    assert set(uploaded) == {"new/a.png", "new/deep/b é.png", "new/bad.jpg", "new/broken.png"}
+    assert isinstance(uploaded["new/broken.png"].error, FileNotFoundError)
+    with pytest.raises(NotADirectoryError):
+        next(client.upload_folder(tmp_path / "mistyped"))
     assert uploaded["new/a.png"].image.state in {"queued", "searchable"}
     assert uploaded["new/bad.jpg"].error.code == "image-format"
     assert {image.key for image in client.images(prefix="new/")} == {"new/a.png", "new/deep/b é.png"}
@@ -175,11 +179,13 @@ def test_a_folder_is_uploaded_and_one_bad_file_ends_nothing(client, tmp_path):
 def test_the_async_client_does_the_same(url, tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "x.png").write_bytes(picture((9, 8, 7)))
+    (tmp_path / "folder" / "broken.png").symlink_to(tmp_path / "nowhere")
 
     async def use():
         async with AsyncClient(url) as client:
             answer, model = await asyncio.gather(client.search_by_text("green", limit=1), client.get_model())
-            [uploaded] = await client.upload_folder(tmp_path / "folder", prefix="async/")
+            broken, uploaded = sorted(await client.upload_folder(tmp_path / "folder", prefix="async/"), key=lambda one: one.key)
+            assert isinstance(broken.error, FileNotFoundError)
             keys = [image.key async for image in client.images(prefix="async/", page=1)]
             await client.delete_image(uploaded.image.id, wait=5)
             hits = [hit.key async for hit in client.hits("green", page=3)]

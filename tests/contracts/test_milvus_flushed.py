@@ -76,18 +76,18 @@ def test_files_that_were_merged_and_collections_that_were_dropped_are_held_by_no
     engine = database.get_collection(name)
     both = (SearchOptions(3), SearchOptions(3, filter=parse({"key": {"prefix": "photo"}})))
 
-    def searched():
+    def searched(engine):
         for options in both:
             assert lite.search(vectors_of(1, 6), options)[0]
         engine._wait_for_bg()
         return {segment.file_path: ref(segment.table) for segment in engine._read_snapshot()[0]}
 
-    before = searched()
+    before = searched(engine)
     for number in range(5):
         lite.upsert([record(f"more-{number}")], vectors_of(1, 7 + number))
         lite.flush()
-    after = searched()
-    searched()
+    after = searched(engine)
+    searched(engine)
     gc.collect()
     merged = before.keys() - after.keys()
     assert merged

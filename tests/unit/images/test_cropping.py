@@ -72,7 +72,13 @@ def test_the_whole_picture_is_a_part_of_it():
 
 def test_the_smallest_part_is_a_pixel():
     data = encoded(quartered(640, 480), "PNG")
-    for crop in (Crop(1, 1, 1e-9, 1e-9), Crop(639, 479, 1, 1), Crop(0.9999999, 0.9999999, 1e-9, 1e-9), Crop(0, 0, 5e-324, 1), Crop(5, 5, 1e-300, 9)):
+    for crop in (
+        Crop(1, 1, 1e-9, 1e-9),
+        Crop(639, 479, 1, 1),
+        Crop(0.9999999, 0.9999999, 1e-9, 1e-9),
+        Crop(0, 0, 5e-324, 1),
+        Crop(5, 5, 1e-300, 9),
+    ):
         assert min(decode(data, LIMITS, for_edge_px=20, crop=crop).image.size) >= 1
 
 
