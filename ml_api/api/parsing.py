@@ -15,7 +15,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.utils import cached_property
 
 from ml_api.api.form import Form, read_form
-from ml_api.api.schemas.search import ImageQuery, PageParameters
+from ml_api.api.schemas.search import WITHIN, ImageQuery, PageParameters
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidInput, InvalidQuery, TooLarge, UnsupportedMedia
 from ml_api.records import is_image_id
@@ -257,6 +257,8 @@ def _described(error: Any, model: type[BaseModel]) -> str:
         within = place(loc[:-1])
         unknown = unknown_parameters([str(loc[-1])], model_at(model, loc).model_fields)
         return f"{within}: {unknown}" if within else unknown
+    if error["type"] == WITHIN:
+        return ".".join(filter(None, (place(loc[:-1]), error["ctx"]["detail"])))
     name = legible(place(loc))
     if error["type"] == "missing":
         return f"{name}: {what_is_wrong(error, model)}"

@@ -287,6 +287,7 @@ def test_each_query_of_a_batch_has_its_own_result_or_problem(client, stand):
         ([{"query": [RED]}, {"query": [RED], "limit": 0}], "queries[1].limit: must be a whole number from 1 to 100"),
         ([{"query": [RED]}, {"query": [{"text": "a", "weight": "b"}]}], "queries[1].query[0].weight: must be a number"),
         ([{"query": [RED], "top": 3}], "queries[0]: top: is not a parameter"),
+        ([{"query": [RED]}, {"query": [RED], "filter": {"or": [{"a": {"less": 1}}]}}], "queries[1].filter.or[0].a: 'less' is not"),
     ],
 )
 def test_a_batch_that_is_not_as_described_is_refused_as_a_whole(client, queries, says):

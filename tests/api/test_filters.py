@@ -85,6 +85,16 @@ def test_what_is_no_filter_is_refused_everywhere_with_its_field(client, stand, g
         assert assert_problem(response, 400, "invalid-query")["detail"].startswith(refused.value.detail[:60])
 
 
+def test_what_is_wrong_with_other_parameters_is_said_beside_it(client):
+    for response in (
+        client.get("/v1/search/text", query_string={"q": "red", "limit": 0, "filter": '{"price": {"less": 5}}'}),
+        client.post("/v1/search/text", json={"q": "red", "limit": 0, "filter": {"price": {"less": 5}}}),
+    ):
+        detail = assert_problem(response, 400, "invalid-query")["detail"]
+        assert "limit: must be a whole number" in detail
+        assert "filter.price: 'less' is not an operator" in detail
+
+
 def test_a_filter_as_deep_as_can_be_sent_is_refused(client):
     deep = '{"not":' * 3000 + '{"price": 1}' + "}" * 3000
     response = client.get("/v1/search/text", query_string={"q": "red", "filter": deep})

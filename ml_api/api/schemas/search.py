@@ -1,12 +1,16 @@
 """Searches by one term: what they ask for; and what every search is answered."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from ml_api.api.schemas.base import Answer, Request, whole
 from ml_api.api.schemas.images import ImageAnswer
+from ml_api.errors import InvalidQuery
 from ml_api.vectors.filters import Filter, parse, parse_text
 
 JsonObject = dict[str, Any]
@@ -15,6 +19,8 @@ FILTER: Final = (
     "Only images that fulfil this: conditions by field of the metadata, or by `key`, `width`, `height`, `indexed_at`, with eq, ne, "
     "lt, lte, gt, gte, in, any, all, exists, prefix; together with `and`, `or`, `not`."
 )
+WITHIN: Final = "within"
+"""Type of an error whose `detail` begins with the name of its field."""
 FILTER_EXAMPLE: Final[JsonObject] = {"price": {"lt": 20}, "tags": {"any": ["red"]}}
 
 MAX_LIMIT = 100
@@ -40,17 +46,28 @@ def not_blank(text: str) -> str:
 
 
 def _filter_text(text: str | None) -> str | None:
-    """Checked here, so that what is wrong with it is told with the name of its field. Raises InvalidQuery."""
+    """Checked here, so that what is wrong with it is told beside what is wrong with other fields."""
     if text is not None:
-        parse_text(text)
+        with _as_pydantic():
+            parse_text(text)
     return text
 
 
 def _filter_object(given: JsonObject | None) -> JsonObject | None:
     """As `_filter_text`."""
     if given is not None:
-        parse(given)
+        with _as_pydantic():
+            parse(given)
     return given
+
+
+@contextmanager
+def _as_pydantic() -> Iterator[None]:
+    """Of errors of its own alone pydantic says in which of a list they are."""
+    try:
+        yield
+    except InvalidQuery as exc:
+        raise PydanticCustomError(WITHIN, "{detail}", {"detail": exc.detail}) from exc
 
 
 FilterText = Annotated[
