@@ -5,6 +5,7 @@ from contextlib import closing
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 
@@ -88,6 +89,14 @@ def test_a_search_in_the_address_stands_in_the_box_as_text(client):
     [box] = [given for tag, given in Elements(page.get_data(as_text=True)).found if given.get("name") == "q"]
     assert box["value"] == '"><script>alert(1)</script>'
     assert b"<script>alert" not in page.data
+
+
+def test_a_page_that_did_not_load_completely_leads_to_itself_wherever_a_proxy_serves_it(tmp_path):
+    stand = build_stand(write_corpus(tmp_path / "corpus"), tmp_path / "thumbnails", root_path="/photos")
+    with closing(stand.services):
+        html = stand.client.get("/photos/?q=red&w=2").get_data(as_text=True)
+    [href] = re.findall(r'<a href="([^"]*)"[^>]*>Load it again', html)
+    assert urljoin("http://localhost/photos/?q=red&w=2", href) == "http://localhost/photos/?q=red&w=2"
 
 
 def test_the_page_knows_how_large_an_image_may_be(client):
