@@ -1,5 +1,6 @@
 """The page as the server sends it: safe headers, nothing inline, nothing from elsewhere."""
 
+import json
 import re
 from contextlib import closing
 from html.parser import HTMLParser
@@ -11,6 +12,7 @@ import pytest
 
 from ml_api import web
 from ml_api.embedding.fake import FakeEncoder
+from ml_api.vectors.filters.tree import RESERVED
 from tests.api.stand import MAX_BYTES, build_stand, picture, write_corpus
 
 PAGES = ["/", "/apidocs/"]
@@ -89,6 +91,11 @@ def test_a_search_in_the_address_stands_in_the_box_as_text(client):
     [box] = [given for tag, given in Elements(page.get_data(as_text=True)).found if given.get("name") == "q"]
     assert box["value"] == '"><script>alert(1)</script>'
     assert b"<script>alert" not in page.data
+
+
+def test_the_page_knows_which_names_of_fields_are_taken():
+    [names] = re.findall(r"RESERVED = (\[.*?\]);", (Path(web.__file__).parent / "static" / "filter.js").read_text())
+    assert set(json.loads(names)) == RESERVED
 
 
 def test_a_page_that_did_not_load_completely_leads_to_itself_wherever_a_proxy_serves_it(tmp_path):

@@ -29,7 +29,7 @@ export function factsOf({ width, height, score, relevance, metadata }) {
  */
 function rowsOf(path, value) {
   const name = wordsOf(path.join("."));
-  if (value === null || value === undefined || value === "") {
+  if (value === null || value === undefined || value === "" || (Array.isArray(value) && value.length === 0)) {
     return [];
   }
   if (Array.isArray(value)) {

@@ -4,6 +4,7 @@ import { wordsOf } from "./facts.js";
 
 /** @import { Filter } from "./query.js" */
 
+const RESERVED = ["key", "width", "height", "indexed_at", "and", "or", "not"]; // fields and words of the API's own
 const OPERATORS = new Map([
   ["eq", "is"],
   ["ne", "is not"],
@@ -49,11 +50,11 @@ export function conditionsOf(filter) {
 }
 
 /**
- * The name of a field whose keys lead through objects: by dots, or where a key holds some itself, as a JSON Pointer.
+ * The name of a field whose keys lead through objects: by dots, or where that would mean something else, as a JSON Pointer.
  * @param {string[]} path
  */
 export function fieldAt(path) {
-  const isPlain = path.every((key) => key && !/[./~]/.test(key));
+  const isPlain = path.every((key) => key && !/[./~]/.test(key)) && !RESERVED.includes(path.join("."));
   return isPlain ? path.join(".") : path.map((key) => `/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
 }
 

@@ -2,7 +2,9 @@
 
 from playwright.sync_api import expect
 
+from ml_api.embedding.fake import COLOURS
 from ml_api.records import image_id
+from tests.e2e.page.stage import picture, serving, visiting
 
 FIRST_RED = image_id("red/0.png")
 
@@ -27,3 +29,15 @@ def test_nothing_that_passes_is_said_so(visit):
     expect(visit.page.get_by_role("button", name="Remove the filter: Tags has cold")).to_be_visible()
     visit.page.get_by_role("button", name="Remove the filter: Tags has cold").click()
     visit.expect_first("blue")
+
+
+def test_a_fact_that_is_called_as_something_of_the_image_itself_is_told_from_it(context, tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(picture(COLOURS["red"]))
+    (tmp_path / "metadata.jsonl").write_text('{"key": "a.png", "width": 7, "labels": []}\n')
+    with serving(tmp_path) as server, visiting(context, server) as visit:
+        visit.open(f"/?q=red&image={image_id('a.png')}")
+        expect(visit.dialog.get_by_text("Labels")).to_have_count(0)
+        visit.dialog.get_by_role("link", name="7", exact=True).click()
+        expect(visit.hits).to_have_count(1)
+        visit.expect_first("a.png")
