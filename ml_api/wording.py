@@ -13,6 +13,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 
+def legible(name: str) -> str:
+    """JSON names can hold lone surrogates, which an answer in UTF-8 cannot."""
+    return name[:100].encode("utf-8", "backslashreplace").decode()
+
+
 def place(loc: Sequence[str | int]) -> str:
     """Where in a value the error is: `query[2].crop`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")

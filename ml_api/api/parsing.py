@@ -19,7 +19,7 @@ from ml_api.api.schemas.search import WITHIN, ImageQuery, PageParameters
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidInput, InvalidQuery, TooLarge, UnsupportedMedia
 from ml_api.records import is_image_id
-from ml_api.wording import model_at, place, what_is_wrong
+from ml_api.wording import legible, model_at, place, what_is_wrong
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -244,11 +244,6 @@ def unknown_parameters(names: Sequence[str], known: Iterable[str]) -> str:
     wrong = "is not a parameter" if len(names) == 1 else "are not parameters"
     right = ", ".join(known)
     return f"{told}{more}: {wrong}; " + (f"the parameters are {right}" if right else "this route takes none")
-
-
-def legible(name: str) -> str:
-    """JSON names can hold lone surrogates, which an answer in UTF-8 cannot."""
-    return name[:100].encode("utf-8", "backslashreplace").decode()
 
 
 def _described(error: Any, model: type[BaseModel]) -> str:

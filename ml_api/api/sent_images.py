@@ -6,10 +6,11 @@ from collections import Counter
 from flask import request
 
 from ml_api.api.form import MAX_PARTS, Form, SentFile, read_form
-from ml_api.api.parsing import FILE_FIELD, legible, missing_files, no_name_twice
+from ml_api.api.parsing import FILE_FIELD, missing_files, no_name_twice
 from ml_api.api.schemas import JsonObject
 from ml_api.errors import InvalidKey, InvalidMetadata, InvalidQuery, TooLarge, UnsupportedMedia
 from ml_api.vectors.base import MAX_METADATA_BYTES
+from ml_api.wording import legible
 
 METADATA_FIELD = "metadata"
 """Of a form."""

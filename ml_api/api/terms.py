@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from ml_api.api import services
 from ml_api.api.form import read_form
 from ml_api.api.observe import elsewhere
-from ml_api.api.parsing import JSON, bytes_of_base64, image_id_of, json_body, json_object, legible
+from ml_api.api.parsing import JSON, bytes_of_base64, image_id_of, json_body, json_object
 from ml_api.api.schemas.composed import ComposedQuery, QueryTerm
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidCrop, InvalidInput, InvalidQuery, MlApiError, UnsupportedMedia
@@ -20,6 +20,7 @@ from ml_api.search import Fault, ImageTerm, Query, StoredTerm, Term, TextTerm, T
 from ml_api.stages import stage
 from ml_api.vectors.base import SearchOptions
 from ml_api.vocabulary import Stage
+from ml_api.wording import legible
 
 Body = TypeVar("Body", bound=BaseModel)
 

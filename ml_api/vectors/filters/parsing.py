@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 from ml_api.errors import InvalidQuery
 from ml_api.vectors.filters.predicate import scalar
 from ml_api.vectors.filters.tree import BUILT_IN, All, Condition, Either, Field, Filter, Negation, Operator, Scalar
+from ml_api.wording import legible
 
 MAX_DEPTH: Final = 10
 """Levels of `and`, `or` and `not`."""
@@ -84,7 +85,7 @@ class _Parsing:
             raise InvalidQuery(_too_deep(where))
         parts: list[Filter] = []
         for name, what in given.items():
-            inside = f"{where}.{_legible(name)}"
+            inside = f"{where}.{legible(name)}"
             if name in {"and", "or"}:
                 together = self._several(what, inside, depth)
                 parts.append(All(together) if name == "and" else Either(together))
@@ -120,7 +121,7 @@ class _Parsing:
     def _condition(self, field: Field, operator: str, value: Any, where: str) -> Filter:
         known = _OF_BUILT_IN[field.built_in] if field.built_in else _OPERATORS
         if operator not in known:
-            raise InvalidQuery(f"{where}: {_legible(operator)!r} is not an operator here; the operators are {', '.join(known)}")
+            raise InvalidQuery(f"{where}: {legible(operator)!r} is not an operator here; the operators are {', '.join(known)}")
         self._conditions += 1
         if self._conditions > MAX_CONDITIONS:
             raise InvalidQuery(_too_many(where))
@@ -223,7 +224,7 @@ def _once_each(where: str) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
         read: dict[str, Any] = {}
         for name, value in given:
             if name in read:
-                raise InvalidQuery(f"{where}: {_legible(name)} was given twice in one object; use `and` for several conditions")
+                raise InvalidQuery(f"{where}: {legible(name)} was given twice in one object; use `and` for several conditions")
             read[name] = value
         return read
 
@@ -236,11 +237,6 @@ def _too_deep(where: str) -> str:
 
 def _too_many(where: str) -> str:
     return f"{where[:200]}: makes more than {MAX_CONDITIONS} conditions in the filter; for many values use `in` or `any`"
-
-
-def _legible(name: str) -> str:
-    """JSON names can hold lone surrogates, which an answer in UTF-8 cannot."""
-    return name[:100].encode("utf-8", "backslashreplace").decode()
 
 
 def _got(value: Any) -> str:
