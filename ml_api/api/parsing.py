@@ -142,7 +142,7 @@ def image_query() -> tuple[bytes, PageParameters]:
             form = read_form(request)
             return _only_file(form), _page_of(in_url, _once_each(form.fields.items()))
         case "application/json":
-            return _image_in_json(), in_url
+            return bytes_of_base64(json_body(ImageQuery).image, "image: "), in_url
         case kind if kind.startswith("image/") or kind == "application/octet-stream":
             return request.get_data(cache=False), in_url
         case kind:
@@ -150,15 +150,6 @@ def image_query() -> tuple[bytes, PageParameters]:
                 f"the body is {kind or 'of no stated type'}; send multipart/form-data with a file in the field {FILE_FIELD!r}, "
                 "the file itself as image/*, or JSON with base64"
             )
-
-
-def _image_in_json() -> bytes:
-    text = json_body(ImageQuery).image
-    try:
-        return bytes_of_base64(text)
-    except InvalidInput as exc:
-        exc.detail = f"image: {exc.detail}"
-        raise
 
 
 def image_id_of(text: str) -> str:
@@ -207,19 +198,19 @@ def no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def bytes_of_base64(text: str) -> bytes:
-    """An image file within JSON, bare or as a data URI. Raises InvalidInput."""
+def bytes_of_base64(text: str, field: str = "") -> bytes:
+    """An image file within JSON, bare or as a data URI. Raises InvalidInput, whose detail begins with `field`."""
     text = "".join(text.split())  # base64 is often broken into lines
     if text[:5].lower() == "data:":
         header, comma, text = text.partition(",")
         if not comma or not _DATA_URI.fullmatch(header):
-            raise InvalidInput("a data URI must read data:image/...;base64,...", code="invalid-base64")
+            raise InvalidInput(f"{field}a data URI must read data:image/...;base64,...", code="invalid-base64")
     elif "://" in text[:20]:
-        raise InvalidInput("URLs are not fetched; send the file itself, in base64", code="invalid-base64")
+        raise InvalidInput(f"{field}URLs are not fetched; send the file itself, in base64", code="invalid-base64")
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as exc:
-        raise InvalidInput("not valid base64", code="invalid-base64") from exc
+        raise InvalidInput(f"{field}not valid base64", code="invalid-base64") from exc
 
 
 def _validated(model: type[Model], values: Mapping[str, Any], *, strict: bool) -> Model:
