@@ -12,7 +12,13 @@ class Exit(IntEnum):
     DONE = 0, "success, also if some files or rows could not be read, which is reported; `serve`: stopped by a signal"
     FAILED = 1, "failure at run time, also if the model failed for every image; what was written until then is kept"
     MISCONFIGURED = 2, "invalid settings or command line; every problem is reported, one a line, and nothing was started"
-    REFUSED = 3, "`sync` only: refused because it looks like an accident; nothing was changed, and the message says how to continue"
+    REFUSED = (
+        3,
+        (
+            "refused: it looks like an accident (`sync`, `migrate`), or the service does other work just now; what is indexed was "
+            "not changed, and the message says how to continue"
+        ),
+    )
     INTERRUPTED = 130, "stopped by Ctrl-C, all but `serve`; what was done until then is kept, and the same command continues"
     TERMINATED = 143, "stopped by SIGTERM; otherwise as 130"
 

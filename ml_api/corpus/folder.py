@@ -93,10 +93,12 @@ class FolderCorpus:
         return data
 
     def write(self, key: str, data: bytes) -> str:
+        self._require_root()
         self._selection().require_new(key)
         return version_beside(self._writer.write(key, data), self._version_of(sidecar_of(key)))
 
     def delete(self, key: str) -> None:
+        self._require_root()
         self._selection().require(key)
         try:
             self._writer.delete(key)
@@ -134,7 +136,10 @@ class FolderCorpus:
         return path.open("rb")
 
     def _require_root(self) -> None:
-        """Without its disk a folder is not there, or empty and another one: that deletes no file. Raises CorpusUnavailable."""
+        """Without its disk a folder is not there, or empty and another one: no file is deleted by that, nor kept in its place.
+
+        Raises CorpusUnavailable.
+        """
         now = identity_of(self._root)
         if now is None or (now != self._identity and is_empty(self._root)):
             raise CorpusUnavailable(f"the corpus {self.location} is not there: is its disk mounted?")

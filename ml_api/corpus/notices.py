@@ -58,7 +58,8 @@ class FolderNotices:
 
     def __init__(self, root: Path, ours: Iterable[Path] = (), *, every_s: float = LIST_EVERY_S, many: int = MANY) -> None:
         self._root = root
-        self._ours = [f"{path.relative_to(root)}/" for path in ours if path.is_relative_to(root) and path != root]
+        below = [path for path in (path.resolve() for path in ours) if path.is_relative_to(root) and path != root]
+        self._ours = [f"{path.relative_to(root)}/" for path in below]
         self._every_s = every_s
         self._many = many
         self._closed = threading.Event()

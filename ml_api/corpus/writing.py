@@ -90,7 +90,7 @@ class FolderWriter:
             return version
 
     def delete(self, key: str) -> None:
-        with _ours_only(key), self._place(key, create=False) as place:
+        with _ours_only(key, may_be_missing=True), self._place(key, create=False) as place:
             _require_regular(place.status(), key, links=True)
             os.unlink(place.name, dir_fd=place.folder)
             os.fsync(place.folder)
@@ -159,15 +159,15 @@ def _kind(mode: int) -> str:
 
 
 @contextmanager
-def _ours_only(key: str) -> Iterator[None]:
-    """Translates what the system refuses."""
+def _ours_only(key: str, *, may_be_missing: bool = False) -> Iterator[None]:
+    """Translates what the system refuses, all but FileNotFoundError where that is an answer."""
     try:
         yield
     except MlApiError:
         raise
-    except FileNotFoundError:
-        raise
     except OSError as exc:
+        if may_be_missing and isinstance(exc, FileNotFoundError):
+            raise
         raise _translated(exc, key) from exc
 
 

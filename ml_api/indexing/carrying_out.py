@@ -63,7 +63,7 @@ def give_up_if_dead(jobs: Jobs, job: Job, watch: Watch) -> bool:
     """Whether the process that runs `job` is dead; then the job is given up."""
     is_dead = watch.is_gone(job.owner) and jobs.give_up(job)
     if is_dead:
-        _log.warning("sync %d: the process that ran it has ended", job.id)
+        _log.warning("%s %d: the process that ran it has ended", job.options.kind, job.id)
     return is_dead
 
 
@@ -100,7 +100,7 @@ def run_errand(jobs: Jobs, job: Job, errands: RunErrand, stop: Callable[[], bool
     run = _JobRun(jobs, job, stop, lambda _report: None)
     with _ending(run):
         lines = errands(job.options.errand, Follower(run.reach, run.should_stop))
-    if run.should_stop():
+    if run.was_stopped:  # not: if it should stop now, as it may have done all of it before
         run.end(JobState.STOPPED, TOLD_TO_STOP if stop() else CANCELLED, report={LINES: lines})
     else:
         run.end(JobState.SUCCEEDED, report={LINES: lines})
@@ -138,6 +138,8 @@ class _JobRun:
         """Files that the database has not yet."""
         self._numbered = 0
         self._cancelled = False
+        self.was_stopped = False
+        """Whether what runs was told to stop."""
         self._is_silent = False
 
     def advance(self, report: SyncReport) -> None:
@@ -155,7 +157,8 @@ class _JobRun:
     def should_stop(self) -> bool:
         if time.monotonic() - self._told_at > TELL_EVERY_S:
             self.tell(*self._counts)
-        return self._cancelled or self._stop()
+        self.was_stopped = self._cancelled or self._stop()
+        return self.was_stopped
 
     def tell(self, done: int, total: int) -> None:
         self._counts = (done, total)
@@ -165,7 +168,8 @@ class _JobRun:
             self._is_silent = False
         except DatabaseUnavailable as exc:
             if not self._is_silent:
-                _log.warning("sync %d goes on, though its progress cannot be kept: %s", self._job.id, exc.detail)
+                what = (self._job.options.kind, self._job.id, exc.detail)
+                _log.warning("%s %d goes on, though its progress cannot be kept: %s", *what)
             self._is_silent = True
         self._told_at = time.monotonic()
 
@@ -180,7 +184,8 @@ class _JobRun:
                 self._jobs.finish(self._job, state, error, **values)
             except DatabaseUnavailable as exc:
                 if time.monotonic() > until or self._stop():
-                    _log.error("the end of sync %d (%s) cannot be kept: %s", self._job.id, state, exc.detail)
+                    what = (self._job.options.kind, self._job.id, state, exc.detail)
+                    _log.error("the end of %s %d (%s) cannot be kept: %s", *what)
                     return
                 time.sleep(TELL_EVERY_S)
             else:

@@ -67,7 +67,7 @@ class SyncRunner:
         self._wake.set()
         self._thread.join(timeout_s)
         if self._thread.is_alive() and (job := self._job) is not None:
-            _log.warning("the sync did not stop within %g s; the next one completes it", timeout_s)
+            _log.warning("%s %d did not stop within %g s; the next one completes it", job.options.kind, job.id, timeout_s)
             with suppress(DatabaseUnavailable):
                 self.jobs.finish(job, JobState.STOPPED, TOLD_TO_STOP)
         self._presence.close()

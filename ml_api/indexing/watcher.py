@@ -107,7 +107,8 @@ class Watcher:
         try:
             self._follow_sync()
             self._act_on(settled)
-        except MlApiError as exc:
+        except MlApiError as exc:  # a database that is away, or on a full disk: the next step does it
+            self._noted = settled
             if not self._is_silent:
                 _log.warning("what happened in the corpus waits: %s", exc.detail)
             self._is_silent = True
@@ -163,22 +164,18 @@ class Watcher:
         return {key for key in keys if self._notices.state(key) not in {MISSING, FOLDER, FOLDER_GONE}}
 
     def _act_on(self, settled: _Settled) -> None:
-        """If the database does not answer, the next step does it."""
-        try:
-            if settled.need:
-                self._require_sync(settled.need)
-                settled.gone.clear()
-                settled.need = ""
-                if self._job is None and self._begin_sync():
-                    self._held |= settled.there
-                    settled.there.clear()
-            elif self._need and self._job is None:
-                self._begin_sync()
-            if settled.there or settled.gone:
-                self._changes.note(settled.there | settled.gone, Source.WATCH)
-        except MlApiError:  # a database that is away, or on a full disk
-            self._noted = settled
-            raise
+        """Raises DatabaseUnavailable; what is not done then stays in `settled`."""
+        if settled.need:
+            self._require_sync(settled.need)
+            settled.gone.clear()
+            settled.need = ""
+            if self._job is None and self._begin_sync():
+                self._held |= settled.there
+                settled.there.clear()
+        elif self._need and self._job is None:
+            self._begin_sync()
+        if settled.there or settled.gone:
+            self._changes.note(settled.there | settled.gone, Source.WATCH)
 
     def _require_sync(self, reason: str) -> None:
         if not self._need:

@@ -150,8 +150,8 @@ class Errands:
         store, model_id = self._switch.engine.milvus, self._switch.engine.indexing.model_id
         total = store.count()
         with PartsWriter.open(target, model_id, _source(self._settings)) as writer:
-            export(store, writer, lambda rows: follower.progress(rows, total), follower.stop)
-            return [f"{writer.written.rows:,} images, to {target}"]
+            is_done = export(store, writer, lambda rows: follower.progress(rows, total), follower.stop)
+            return [f"{writer.written.rows:,} images, to {target}"] if is_done else []
 
     def _import(self, path: Path, said: str, follower: Follower) -> list[str]:
         from ml_api.vectors.files.intake import Intake, require_model

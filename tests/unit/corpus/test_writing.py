@@ -11,8 +11,8 @@ import pytest
 
 from ml_api.corpus.base import Coverage
 from ml_api.corpus.folder import FolderCorpus
-from ml_api.corpus.writing import ABANDONED_S, UNFINISHED
-from ml_api.errors import CorpusReadOnly, InsufficientStorage, InvalidKey, NotFound
+from ml_api.corpus.writing import ABANDONED_S, UNFINISHED, FolderWriter
+from ml_api.errors import CorpusReadOnly, CorpusUnavailable, InsufficientStorage, InvalidKey, NotFound
 from tests.unprivileged import open_folder, without_privileges
 
 ROOT = Path(__file__).parents[3]
@@ -173,6 +173,12 @@ def test_a_folder_without_rights_is_read_only():
             with pytest.raises(CorpusReadOnly, match="this service's user may not write there"):
                 change()
         assert names(folder) == ["a.jpg"]
+
+
+def test_a_folder_that_vanishes_while_it_is_written_to_is_unavailable(root):
+    writer = FolderWriter(root / "gone", lambda _status: False, follow_links=False)
+    with pytest.raises(CorpusUnavailable, match=r"'new/a\.jpg' cannot be written: No such file or directory"):
+        writer.write("new/a.jpg", b"x")
 
 
 def mounted(folder, options):

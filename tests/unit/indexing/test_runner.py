@@ -13,7 +13,7 @@ from ml_api.database import Database
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import StoreUnavailable
 from ml_api.images import ImageLimits, InlineDecoder
-from ml_api.indexing.carrying_out import CANCELLED, LINES, TOLD_TO_STOP, UNEXPECTED, carry_out
+from ml_api.indexing.carrying_out import CANCELLED, LINES, TOLD_TO_STOP, UNEXPECTED, carry_out, run_errand
 from ml_api.indexing.jobs import ENDED_EARLY, Errand, Jobs, SyncOptions
 from ml_api.indexing.presence import Presence, Watch
 from ml_api.indexing.runner import UNKNOWN_END, SyncRunner
@@ -264,3 +264,17 @@ def test_an_errand_is_followed_cancelled_and_its_failure_told(world):
     assert (world.over(job).state, world.over(job).error) == (JobState.STOPPED, CANCELLED)
     failed = world.over(runner.submit(SyncOptions(errand=Errand(JobKind.DROP_OLD))))
     assert (failed.state, failed.error) == (JobState.FAILED, "the vector store cannot be reached")
+
+
+def test_an_errand_that_was_done_before_it_was_told_to_stop_has_succeeded(world):
+    closing = threading.Event()
+
+    def errands(_errand, follower):
+        assert not follower.stop()
+        closing.set()
+        return ["the new model is in use"]
+
+    world.jobs.submit(SyncOptions(errand=Errand(JobKind.MIGRATE)))
+    job = world.jobs.claim("this process")
+    run_errand(world.jobs, job, errands, closing.is_set)
+    assert world.jobs.get(job.id).state is JobState.SUCCEEDED

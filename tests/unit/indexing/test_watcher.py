@@ -41,6 +41,7 @@ class Syncs:
     def __init__(self):
         self.begun = []
         self.is_busy = False
+        self.is_down = False
 
     def submit(self, _options):
         if self.is_busy:
@@ -49,6 +50,8 @@ class Syncs:
         return self.begun[-1], True
 
     def get(self, job):
+        if self.is_down:
+            raise DatabaseUnavailable("the database is down")
         return self.begun[job]
 
     def end(self, state=JobState.SUCCEEDED):
@@ -249,6 +252,18 @@ def test_while_the_database_is_away_nothing_is_forgotten(world, caplog):
     world.noted.is_down = False
     world.later()
     assert world.noted.calls == [["a.png", "b.png"]]
+
+
+def test_what_comes_to_rest_while_a_sync_cannot_be_followed_is_not_forgotten(world):
+    world.tell(lost="the service starts")
+    world.write("a.png")
+    world.tell("a.png", "gone.png")
+    world.syncs.is_down = True
+    world.later()
+    assert world.noted.calls == []
+    world.syncs.is_down = False
+    world.later()
+    assert world.noted.calls == [["a.png", "gone.png"]]
 
 
 def test_a_sidecar_has_its_image_looked_at(world):
