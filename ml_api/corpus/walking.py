@@ -159,9 +159,10 @@ class Walk:
 
     def _version_of_sidecar(self, sidecar: os.DirEntry[str]) -> str:
         try:
-            return version_of(sidecar.stat())
+            status = sidecar.stat()
         except OSError:
             return ""
+        return version_of(status) if stat.S_ISREG(status.st_mode) else ""
 
     def _why_not(self, target: str) -> PassedOver | None:
         """What keeps a link to the file `target` out, if anything."""

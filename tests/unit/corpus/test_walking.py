@@ -217,6 +217,18 @@ def test_what_is_passed_over_is_counted_by_reason(root, tmp_path):
     assert coverage.summary() == ("4 with other endings (.txt 2, .cr2 1, none 1), 1 hidden, 1 link, 1 no regular file, 1 ignored")
 
 
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("nowhere")], ids=["FIFO", "folder", "broken link"]
+)
+def test_what_is_beside_an_image_and_no_file_is_no_part_of_its_version(root, make):
+    write(root / "rex.jpg")
+    corpus = FolderCorpus(root)
+    before = corpus.version("rex.jpg")
+    make(root / "rex.json")
+    [file] = corpus.list()
+    assert file.version == corpus.version("rex.jpg") == before
+
+
 @pytest.mark.parametrize("follow_links", [False, True])
 def test_what_this_application_writes_is_never_listed(root, tmp_path, follow_links):
     """Below the corpus, and through links into it from there, to a folder as to a file."""

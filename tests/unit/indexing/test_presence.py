@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from ml_api.database import Database
 from ml_api.database.tables import OwnerRow
@@ -113,6 +113,17 @@ def test_a_presence_that_was_forgotten_comes_back(database, watch):
     wait_until(lambda: not watch.is_gone(presence.name))
     presence.close()
     assert watch.is_gone(presence.name)
+
+
+def test_that_another_model_is_in_use_is_told_once_the_database_is_back(database, watch):
+    presence = Presence(database, "images", "/photos", model="clip@1", every_s=0.01)
+    with database.write() as session:
+        session.execute(text("ALTER TABLE owners RENAME TO lost"))
+    presence.embeds_with("clip@2")
+    with database.write() as session:
+        session.execute(text("ALTER TABLE lost RENAME TO owners"))
+    wait_until(lambda: [taker.model for taker in watch.takers("images")] == ["clip@2"])
+    presence.close()
 
 
 def test_silence_is_several_missed_beats():
