@@ -4,7 +4,8 @@ import errno
 import io
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from dataclasses import replace
+from itertools import takewhile
 from tempfile import TemporaryFile
 from threading import BoundedSemaphore
 from typing import BinaryIO, Final
@@ -21,6 +22,7 @@ from ml_api.corpus.metadata import (
     metadata_version,
     read_metadata,
     sidecar_of,
+    stem_of,
     version_beside,
 )
 from ml_api.deadline import Deadline
@@ -185,17 +187,34 @@ class BucketCorpus:
 def with_sidecars(files: Iterable[CorpusFile]) -> Iterator[CorpusFile]:
     """Images with the versions of their sidecars in theirs; such a sidecar is left out. `files` come in the order of keys.
 
-    In that order an image and its sidecar stand among the files whose names begin as theirs do, up to the first dot.
+    In that order an image may come before its sidecar or behind it. Held back are those files alone that stand between them.
     """
-    for _, group in groupby(files, lambda file: file.key[: file.key.find(".", file.key.rfind("/") + 1)]):
-        together = list(group)
-        sidecars = {file.key: file.version for file in together if file.key.endswith(ENDING)}
-        images = [file for file in together if is_image(file.key)] if sidecars else []
-        taken = {sidecar for image in images if (sidecar := sidecar_of(image.key)) in sidecars}
-        for file in together:
-            if file.key not in taken:
-                beside = sidecars.get(sidecar_of(file.key), "") if is_image(file.key) else ""
-                yield CorpusFile(file.key, version_beside(file.version, beside))
+    held: dict[str, CorpusFile] = {}
+    taken = set[str]()
+    for file in files:
+        yield from _let_go(held, taken, file.key)
+        held[file.key] = file
+        images = [file.key] if is_image(file.key) else [key for key in held if is_image(key) and sidecar_of(key) == file.key]
+        for key in images:
+            if (sidecar := held.get(sidecar_of(key))) is not None:
+                held[key] = replace(held[key], version=version_beside(held[key].version, sidecar.version))
+                taken.add(sidecar.key)
+    yield from _let_go(held, taken)
+
+
+def _let_go(held: dict[str, CorpusFile], taken: set[str], now: str | None = None) -> Iterator[CorpusFile]:
+    """The first of those that are held: all about which no file from the key `now` on says more. None: that was all."""
+    for key in list(takewhile(lambda key: now is None or _is_over(key, now), held)):
+        file = held.pop(key)
+        if key not in taken:
+            yield file
+        taken.discard(key)
+
+
+def _is_over(key: str, now: str) -> bool:
+    if is_image(key):
+        return now > sidecar_of(key)
+    return not (key.endswith(ENDING) and now.startswith(f"{stem_of(key)}."))
 
 
 def _count(coverage: Coverage, why: PassedOver, place: str) -> str:
