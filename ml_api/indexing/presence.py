@@ -10,7 +10,6 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -46,9 +45,7 @@ class Presence:
     def embeds_with(self, model: str) -> None:
         """Another model is in use from now on. Others hear of it at once, or once the database is back."""
         self._row["model"] = model
-        with suppress(DatabaseUnavailable), self._database.write() as session:
-            session.execute(delete(OwnerRow).where(OwnerRow.name == self.name))
-            session.add(OwnerRow(name=self.name, beat=self._beats, **self._row))
+        self._beat()
 
     def close(self) -> None:
         """Safe to call twice."""
@@ -64,7 +61,7 @@ class Presence:
         self._beats += 1
         try:
             with self._database.write() as session:
-                beat = update(OwnerRow).where(OwnerRow.name == self.name).values(beat=self._beats)
+                beat = update(OwnerRow).where(OwnerRow.name == self.name).values(beat=self._beats, model=self._row["model"])
                 if not session.execute(beat).rowcount:  # type: ignore[attr-defined]  # an UPDATE's result is a CursorResult
                     session.add(OwnerRow(name=self.name, beat=self._beats, **self._row))
         except DatabaseUnavailable as exc:
