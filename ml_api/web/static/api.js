@@ -22,6 +22,7 @@ import { Failure, failureOf, unanswered } from "./failures.js";
  * @property {number | null} next offset of the next page
  * @property {boolean} truncated
  * @property {boolean | null} [confident] whether there is likely to be a match at all
+ * @property {unknown} [read_as] how a text was read, if not as it stands
  * @property {{total: number}} timings_ms
  */
 

@@ -9,14 +9,14 @@
  * @param {Answer} answer
  * @returns {Summary}
  */
-export function summaryOf(query, { hits, truncated, timings_ms: timings }) {
+export function summaryOf(query, { hits, truncated, read_as: readAs, timings_ms: timings }) {
   const [{ text, weight }] = query.terms;
   const isPlain = query.terms.length === 1 && weight > 0;
   return {
     count: hits.length === 1 ? "1 image" : `${hits.length} images`,
     relation: isPlain && !text ? "most like this one" : "closest to",
     text: isPlain ? (text ?? "") : wordsOf(query),
-    note: noteOn(query, truncated),
+    note: noteOn(query, truncated, readAs),
     time: `${Math.max(1, Math.round(timings.total))} ms`,
   };
 }
@@ -35,8 +35,12 @@ export function wordsOf({ terms }) {
 /**
  * @param {Query} query
  * @param {boolean} isTruncated
+ * @param {unknown} readAs
  */
-function noteOn({ terms }, isTruncated) {
+function noteOn({ terms }, isTruncated, readAs) {
+  if (Array.isArray(readAs) && readAs.length > 0) {
+    return `read as ${readAs.map(({ text, weight }) => `${weight < 0 ? "without" : ""} “${text}”`.trim()).join(", ")}`;
+  }
   if (terms.some(({ upload }) => upload)) {
     return "a search with your own image has no link to share";
   }
