@@ -217,7 +217,7 @@ def test_a_listing_asks_for_a_page_once_the_one_before_is_used_up(httpserver, ha
     Script(httpserver, error(404, "NoSuchKey"))
     httpserver.expect_request("/bucket").respond_with_handler(list_pages)
     listing = over(hasty).list()
-    first = [next(listing).key for _ in range(PAGE)]
+    first = [next(listing).key for _ in range(PAGE - 1)]  # before the last is given, its sidecar is looked for on the next page
     assert asked == [None]
     keys = first + [file.key for file in listing]
     assert asked == [None, "t1", "t2"]
@@ -231,10 +231,8 @@ def test_a_listing_that_fails_at_its_second_page_is_no_short_listing(httpserver,
     httpserver.expect_request("/bucket").respond_with_handler(
         lambda request: pages.get(request.args.get("continuation-token"), page(["pre/a.jpg"], token="t"))
     )
-    listing = over(hasty).list()
-    assert next(listing).key == "a.jpg"
     with pytest.raises(CorpusUnavailable, match="answered 500"):
-        next(listing)
+        list(over(hasty).list())
 
 
 @pytest.mark.parametrize(
