@@ -105,6 +105,9 @@ def test_examples_work_as_they_stand(make_stand):
             sent = example_body(document, media_type, body)
             response = stand.client.open(url, method=method, query_string=examples.get("query"), **sent)
             assert response.status_code // 100 == 2, (method, url, response.get_data(as_text=True))
+            answer = response.get_json(silent=True) or {}
+            assert answer.get("hits", True), (method, url, "finds nothing")
+            assert answer.get("images", True), (method, url, "lists nothing")
 
 
 def resolved(document, parameter):

@@ -40,6 +40,8 @@ def ask_everything(server, picture):
     ):
         assert server.get(path)[0] == 200
     assert server.post("/v1/search/image", picture, "image/jpeg")[0] == 200
+    batch = {"queries": [{"query": [{"text": "two dogs"}, {"text": "snow", "weight": -0.5}]}]}
+    assert server.post("/v1/search/batch", json.dumps(batch).encode(), "application/json")[0] == 200
     assert server.get(f"/v1/search/text?{urllib.parse.urlencode({'q': ODD_QUERY})}")[0] == 200
     assert server.get("/v1/search/text")[0] == 400
     assert server.get("/no/such/%0Apath")[0] == 404
@@ -82,7 +84,9 @@ def run_out_of_files(server):
     connection.request("GET", "/livez")
     connection.getresponse().read()
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, before[1]))
+    # The three standard streams and no more. Not 0: poll() refuses to watch more files than the limit, which would end the
+    # metrics' thread, and no process that has merely used up its files is refused that.
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))
     try:
         connection.request("GET", "/static/page.css")
         assert connection.getresponse().status == 500
@@ -106,6 +110,7 @@ def test_lines_of_every_kind_were_judged(lines):
     assert [line for line in lines if line.get("event.action") == "sync-failure" and line["ml_api.key"] == "broken.jpg"]
     assert [line for line in lines if line.get("ml_api.sync.added") == 12]
     assert [line for line in lines if line.get("ml_api.query.text") == ODD_QUERY]
+    assert [line for line in lines if line.get("ml_api.queries") == 1 and line["ml_api.terms"] == 2]
     messages = " ".join(line["message"] for line in lines if line["log.logger"] == "ml_api.serving.server")
     assert "search page" in messages
     assert "stopping" in messages

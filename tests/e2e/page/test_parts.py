@@ -51,7 +51,7 @@ def test_a_part_drawn_over_a_stored_image_is_searched_with_and_has_an_address(vi
     visit.dialog.get_by_role("button", name="Part of it").click()
     expect(visit.page.get_by_role("dialog", name="Search with a part").get_by_role("img")).to_be_visible()
     draw(visit, (0.48 if colour == "green" else 0.52, 0.04 if colour == "green" else 0.96), end)
-    expect(visit.status).to_contain_text("most like this one")  # what was there before begins with the same image
+    expect(visit.page.get_by_text("most like this one")).to_be_visible()  # what was there before begins with the same image
     visit.expect_first(f"{colour}.png")
     expect(visit.page).to_have_url(re.compile(r"\?like=[0-9a-f]{32}%40[0-9.%2C]+$"))
     [sent] = visit.server.received
