@@ -35,7 +35,9 @@ def visit(context, tmp_path):
 
 def draw(visit, start, end):
     """A frame over the picture, with the mouse; points in fractions of its sides."""
-    box = visit.page.locator(".canvas").bounding_box()
+    canvas = visit.page.locator(".canvas")
+    expect(canvas).to_have_attribute("style", re.compile("--ratio"))  # the picture is there, so that its frame stays where it is
+    box = canvas.bounding_box()
     points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)]
     visit.page.mouse.move(*points[0])
     visit.page.mouse.down()
