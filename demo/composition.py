@@ -15,13 +15,11 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 import numpy as np
-from PIL import Image
 
 from demo.backdrops import SETTINGS
 from demo.captions import HELD_OUT, word
 from demo.clip import MODEL_DIR
-from demo.corpus import read_corpus, write_corpus
-from demo.evaluate import Vectors, embed
+from demo.evaluate import Vectors, drawn, embed
 from demo.relevance import Claim, Mention
 from demo.scenes import Scene
 from demo.things import KINDS
@@ -172,8 +170,7 @@ def precision(space: Space, task: Task, way: Callable[[Space, Task], Vectors]) -
 
 def judge(model_dir: Path, corpus: Path) -> str:
     """The table: precision@AT of each way by sort."""
-    write_corpus(corpus)
-    keys, scenes = zip(*read_corpus(corpus), strict=True)
+    scenes, pictures = drawn(corpus)
     random, texts = Random(SEED), dict[str, int]()
 
     def text_of(claim: Claim) -> int:
@@ -181,7 +178,6 @@ def judge(model_dir: Path, corpus: Path) -> str:
         return texts.setdefault(said, len(texts))
 
     made = list(tasks(scenes, text_of))
-    pictures = [Image.open(corpus / key).convert("RGB") for key in keys]
     vectors = embed(model_dir, list(texts), pictures)
     spreads = [float((one @ vectors[IMAGE].T).std(axis=1).mean()) for one in vectors]
     space = Space(vectors, (vectors[TEXT].mean(axis=0), vectors[IMAGE].mean(axis=0)), (spreads[TEXT], spreads[IMAGE]))

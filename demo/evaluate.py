@@ -60,6 +60,13 @@ def embed(model_dir: Path, texts: Sequence[str], images: Sequence[Image.Image]) 
     return encode(list(texts)), encode(list(images))
 
 
+def drawn(corpus: Path) -> tuple[list[Scene], list[Image.Image]]:
+    """The scenes of the corpus and their pictures. It is drawn if it is not there."""
+    write_corpus(corpus)
+    keys, scenes = zip(*read_corpus(corpus), strict=True)
+    return list(scenes), [Image.open(corpus / key).convert("RGB") for key in keys]
+
+
 def judge(queries: Sequence[Query], scenes: Sequence[Scene], scores: Vectors) -> list[Figure]:
     """The figures for a (queries, scenes) table of similarities, one a sort."""
     true: Truth = truth(claim_codes([query.claim for query in queries]), scene_codes(scenes))
@@ -75,10 +82,8 @@ def judge(queries: Sequence[Query], scenes: Sequence[Scene], scores: Vectors) ->
 
 def evaluate(model_dir: Path, corpus: Path) -> list[Figure]:
     """Draw the corpus if it is not there, embed it and the queries, and judge."""
-    write_corpus(corpus)
-    keys, scenes = zip(*read_corpus(corpus), strict=True)
-    queries = [*judged_queries(list(scenes)), Query(SHOWCASE, SHOWCASE, SHOWCASE_CLAIM)]
-    pictures = [Image.open(corpus / key).convert("RGB") for key in keys]
+    scenes, pictures = drawn(corpus)
+    queries = [*judged_queries(scenes), Query(SHOWCASE, SHOWCASE, SHOWCASE_CLAIM)]
     texts, images = embed(model_dir, [query.text for query in queries], pictures)
     return judge(queries, scenes, texts @ images.T)
 

@@ -12,13 +12,11 @@ from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from demo.backdrops import SETTINGS
 from demo.captions import HELD_OUT, word
 from demo.clip import MODEL_DIR
-from demo.corpus import read_corpus, write_corpus
-from demo.evaluate import Vectors, embed
+from demo.evaluate import Vectors, drawn, embed
 from demo.relevance import Claim, Mention
 from demo.scenes import Scene
 from demo.things import KINDS
@@ -55,12 +53,11 @@ def tasks(scenes: Sequence[Scene]) -> Iterator[Task]:
 
 def judge(model_dir: Path, corpus: Path) -> str:
     """The table: precision@AT by sort, and the weight of what is not wanted."""
-    write_corpus(corpus)
-    keys, scenes = zip(*read_corpus(corpus), strict=True)
+    scenes, pictures = drawn(corpus)
     made = list(tasks(scenes))
     read = {task.text: [(_text(term), term.weight) for term in read_negations(task.text)] for task in made}
     texts = list(dict.fromkeys([*read, *(text for terms in read.values() for text, _ in terms)]))
-    of_texts, images = embed(model_dir, texts, [Image.open(corpus / key).convert("RGB") for key in keys])
+    of_texts, images = embed(model_dir, texts, pictures)
     vectors = dict(zip(texts, of_texts, strict=True))
 
     def precision(sort: str, unwanted: float | None) -> float:
