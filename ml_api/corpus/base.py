@@ -1,7 +1,7 @@
 """The contract of a corpus: listing, reading, writing and metadata of images. It raises errors of `errors.py` only."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -148,6 +148,10 @@ class Corpus(Protocol):
 
         None for places outside the corpus. Whether the corpus lists the key is for `version` to say.
         """
+        ...
+
+    def beside(self, sidecar: str) -> Sequence[str]:
+        """Keys of the images of which a file with this key says something, as their sidecar. Raises CorpusUnavailable."""
         ...
 
     def metadata_version(self) -> str:

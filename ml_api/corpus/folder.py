@@ -11,11 +11,12 @@ from urllib.parse import unquote, urlsplit
 from ml_api.corpus.base import CorpusFile, Coverage, no_file, too_large
 from ml_api.corpus.ignoring import LEADS_OUT, Patterns, read_rules
 from ml_api.corpus.keys import Selection, no_path
-from ml_api.corpus.metadata import Catalogue, Metadata, metadata_version, read_metadata, sidecar_of, version_beside
+from ml_api.corpus.metadata import Catalogue, Metadata, metadata_version, read_metadata, sidecar_of, stem_of, version_beside
 from ml_api.corpus.walking import LEADS_NOWHERE, Walk, identity_of, is_empty
 from ml_api.corpus.writing import FolderWriter, version_of
 from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, CorpusUnavailable, MlApiError, NotFound
+from ml_api.images import SUFFIXES
 
 
 class FolderCorpus:
@@ -57,6 +58,7 @@ class FolderCorpus:
 
     def list(self, coverage: Coverage | None = None, prefix: str = "") -> Iterator[CorpusFile]:
         """As in Corpus; hidden names are never listed. Raises ConfigError if the ignore patterns cannot be read."""
+        self._know_root()
         coverage = Coverage() if coverage is None else coverage
         return Walk(self._root, self._patterns, self._ours, coverage, follow_links=self._follow_links).files(prefix)
 
@@ -76,6 +78,7 @@ class FolderCorpus:
             raise _unreadable(key, exc) from exc
         if not stat.S_ISREG(status.st_mode):
             raise no_file(key)
+        self._know_root()
         return version_beside(version_of(status), self._version_of(sidecar_of(key)))
 
     def read(self, key: str, max_bytes: int, deadline: Deadline | None = None) -> bytes:  # noqa: ARG002 - disks know none
@@ -112,6 +115,14 @@ class FolderCorpus:
                 return key
         return None
 
+    def beside(self, sidecar: str) -> Sequence[str]:
+        """By a look for each ending, however many files lie in the folder."""
+        if no_path(sidecar):
+            return []
+        stem = stem_of(sidecar)
+        keys = (f"{stem}{ending}" for suffix in SUFFIXES for ending in (suffix, suffix.upper()))
+        return [key for key in keys if self._version_of(key)]
+
     def metadata_version(self) -> str:
         return metadata_version(self._version_of, self._catalogue)
 
@@ -140,9 +151,19 @@ class FolderCorpus:
 
         Raises CorpusUnavailable.
         """
-        now = identity_of(self._root)
-        if now is None or (now != self._identity and is_empty(self._root)):
+        if not self._know_root():
             raise CorpusUnavailable(f"the corpus {self.location} is not there: is its disk mounted?")
+
+    def _know_root(self) -> bool:
+        """Whether the folder is there. Another one that has files is the corpus from now on: its disk was mounted again."""
+        now = identity_of(self._root)
+        if now == self._identity:
+            return now is not None
+        if now is None or is_empty(self._root):
+            return False
+        if identity_of(self._root) == now:  # those are its files: nothing was unmounted between the two looks
+            self._identity = now
+        return True
 
     def _selection(self) -> Selection:
         return Selection(read_rules(self._root, self._patterns, follow_links=self._follow_links))

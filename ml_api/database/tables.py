@@ -114,9 +114,10 @@ class ChangeRow(Table):
     notice: Mapped[str]
     """New with every notice of this key: who looked because of an older one does not remove the row."""
     source: Mapped[str]
-    """`upload`, `event` or `watch`: where the last notice came from."""
+    """`upload`, `event`, `watch` or `gone`: where the last notice came from."""
     received_at: Mapped[float]
-    """When the oldest notice came that nobody has looked because of."""
+    """When the oldest notice came that nobody has looked because of; of a watched file that is gone, until when it is waited for
+    files that have come."""
     not_before: Mapped[float]
     """When it is due: 0 for uploads, which come first; later for what is being looked at, or is tried again."""
     attempts: Mapped[int] = mapped_column(default=0)

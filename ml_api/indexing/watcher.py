@@ -6,6 +6,7 @@ about are left to a sync: it keeps the vectors of what has moved, and refuses wh
 
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -13,9 +14,8 @@ from itertools import islice
 from typing import Final
 
 from ml_api.corpus.base import FOLDER, FOLDER_GONE, MISSING, Corpus, Notices, is_image
-from ml_api.corpus.metadata import ENDING, stem_of
+from ml_api.corpus.metadata import ENDING
 from ml_api.errors import ConfigError, CorpusUnavailable, MlApiError, NotFound, SyncRefused
-from ml_api.images import SUFFIXES
 from ml_api.indexing.changes.waiting import Changes, Source
 from ml_api.indexing.guard import FEW
 from ml_api.indexing.jobs import Jobs, SyncOptions
@@ -71,7 +71,7 @@ class Watcher:
         self._jobs = jobs
         self._special = special
         self._clock = clock
-        self._pending: dict[str, _Seen] = {}
+        self._pending = OrderedDict[str, _Seen]()  # a dict is searched from its beginning for the first one that is left
         """In the order in which they are due."""
         self._noted = _Settled(set(), set())
         """Not yet in the database."""
@@ -127,7 +127,7 @@ class Watcher:
         folders: list[str] = []
         while self._pending and (first := next(iter(self._pending.items())))[1].due <= now:
             key, seen = first
-            del self._pending[key]
+            self._pending.popitem(last=False)
             if (state := self._notices.state(key)) != seen.state:
                 self._expect(key, state, now)
             elif state == FOLDER:
@@ -139,7 +139,7 @@ class Watcher:
             elif is_image(key):
                 (settled.gone if state == MISSING else settled.there).add(key)
             elif key.endswith(ENDING):
-                settled.there |= self._images_beside(key)
+                settled.there |= set(self._corpus.beside(key))
         if len(settled.gone) > FEW:
             settled.need = f"{len(settled.gone):,} files are gone at once"
         for folder in folders:
@@ -158,11 +158,6 @@ class Watcher:
             self._expect(file.key, self._notices.state(file.key), now)
         return ""
 
-    def _images_beside(self, sidecar: str) -> set[str]:
-        stem = stem_of(sidecar)
-        keys = (f"{stem}{ending}" for suffix in SUFFIXES for ending in (suffix, suffix.upper()))
-        return {key for key in keys if self._notices.state(key) not in {MISSING, FOLDER, FOLDER_GONE}}
-
     def _act_on(self, settled: _Settled) -> None:
         """Raises DatabaseUnavailable; what is not done then stays in `settled`."""
         if settled.need:
@@ -175,7 +170,7 @@ class Watcher:
         elif self._need and self._job is None:
             self._begin_sync()
         if settled.there or settled.gone:
-            self._changes.note(settled.there | settled.gone, Source.WATCH)
+            self._changes.note(settled.there, Source.WATCH, gone=settled.gone)
 
     def _require_sync(self, reason: str) -> None:
         if not self._need:

@@ -252,6 +252,16 @@ def test_a_version_tells_that_metadata_changed(place):
     assert corpus.metadata_version() == versions[-1]
 
 
+def test_the_images_beside_a_sidecar_are_found_whether_it_is_there_or_not(place):
+    for key in ("a/rex.1.jpg", "a/rex.png", "a/rex.JPG", "a/rex-2.jpg", "b/rex.png", "a/rex.txt", "rex.jpg"):
+        place.put(key, b"an image")
+    corpus = place.corpus()
+    assert sorted(corpus.beside("a/rex.json")) == ["a/rex.JPG", "a/rex.png"]
+    assert list(corpus.beside("rex.json")) == ["rex.jpg"]
+    for other in ("a/none.json", "", "../rex.json", "/a/rex.json", "a/rex\0.json", "a//rex.json", f"a/{'x' * 4096}.json"):
+        assert list(corpus.beside(other)) == []
+
+
 def test_a_sidecar_is_part_of_the_version_of_its_image_and_of_no_other(place):
     for key in ("a/rex.1.jpg", "a/rex.png", "a/rex-2.jpg", "b/rex.png", "a/rex.jpg.txt"):
         place.put(key, b"an image")

@@ -122,6 +122,13 @@ class BucketCorpus:
         key = path.removeprefix(root)
         return key if path.startswith(root) and not self._problem(key) else None
 
+    def beside(self, sidecar: str) -> Sequence[str]:
+        """By one listing, of the objects with the same name but for the ending."""
+        if self._problem(sidecar):
+            return []
+        found = self._objects.list(f"{stem_of(sidecar)}.")
+        return [file.key for file in found if is_image(file.key) and sidecar_of(file.key) == sidecar]
+
     def metadata(self) -> Metadata:
         return read_metadata(self._open, self._catalogue)
 

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from time import perf_counter
@@ -22,6 +22,7 @@ from ml_api.indexing.embedding import FileEmbedder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.reading import FileReader
 from ml_api.indexing.sync import BATCH, READERS
+from ml_api.indexing.tasks import AT_ONCE
 from ml_api.metrics import Metrics
 from ml_api.records import ImageRecord, image_id
 from ml_api.vectors.base import VectorStore
@@ -95,7 +96,8 @@ class Drain:
         work = Work(self._store, self._changes, self._failures, self._metrics)
         try:
             stored = self._store.get([image_id(change.key) for change in claimed])
-            reader = FileReader(self._corpus, self._decoder, self._preprocessor, self._moved(claimed, stored).get)
+            moved = self._moved() if any(change.source is Source.WATCH for change in claimed) else {}
+            reader = FileReader(self._corpus, self._decoder, self._preprocessor, moved.get)
             look = Look(self._corpus, self._present_metadata(), self._failures, reader, stored)
             with (
                 FileEmbedder(self._encoder, self._metrics.sync) as model,
@@ -112,10 +114,11 @@ class Drain:
             work.put_back(claimed, exc.detail)
             raise
 
-    def _moved(self, claimed: Sequence[Change], stored: Mapping[str, ImageRecord]) -> dict[str, ImageRecord]:
-        """By digest, the images whose watched files are gone: one that has moved is noted under both keys at once."""
-        watched = (stored.get(image_id(change.key)) for change in claimed if change.source is Source.WATCH)
-        return {record.digest: record for record in watched if record is not None and self._is_gone(record.key)}
+    def _moved(self) -> dict[str, ImageRecord]:
+        """By digest, the images whose watched files are gone: they wait until all that has come is looked at."""
+        keys = self._changes.gone(AT_ONCE)
+        stored = self._store.get([image_id(key) for key in keys]) if keys else {}
+        return {record.digest: record for record in stored.values() if self._is_gone(record.key)}
 
     def _is_gone(self, key: str) -> bool:
         try:

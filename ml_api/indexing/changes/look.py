@@ -1,11 +1,11 @@
 """One look at some keys: what the corpus holds under each, what the index holds, and what has to be done to make them agree."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ml_api.corpus.base import Corpus, CorpusFile
-from ml_api.corpus.metadata import Metadata
+from ml_api.corpus.metadata import ENDING, Metadata
 from ml_api.errors import CorpusUnavailable, InvalidMetadata, NotFound
 from ml_api.indexing.changes.waiting import Change, Source
 from ml_api.indexing.edits import carried, edit
@@ -47,7 +47,14 @@ class Broken:
     """Whether these bytes would fail again."""
 
 
-Seen = Fresh | Known | Gone | Current | Unread | Broken
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A sidecar: what there is to do is to be found under the keys of its images."""
+
+    images: Sequence[str]
+
+
+Seen = Fresh | Known | Gone | Current | Unread | Broken | Beside
 
 
 WRITERS_PATIENCE: Final = 2
@@ -71,13 +78,19 @@ class Look:
         """Never raises for what a file may be."""
         stored = self._stored.get(image_id(change.key))
         try:
-            version = self._corpus.version(change.key)  # before it is read: if it changes in between, it counts as changed
-            file = CorpusFile(change.key, version)
-            task = self._task(change, file, stored)
+            if stored is None and change.key.endswith(ENDING):
+                return Beside(self._corpus.beside(change.key))
+            return self._see(change, stored)
         except NotFound:
             return Gone(stored)
         except CorpusUnavailable as exc:
             return Unread(exc.detail)
+
+    def _see(self, change: Change, stored: ImageRecord | None) -> Seen:
+        """Raises NotFound and CorpusUnavailable."""
+        version = self._corpus.version(change.key)  # before it is read: if it changes in between, it counts as changed
+        file = CorpusFile(change.key, version)
+        task = self._task(change, file, stored)
         if change.source is Source.EVENT and stored is not None and stored.version == task.version:
             return Current()  # told twice; versions of objects are of their bytes, unlike times of files
         if (known := self._failures.known([file]).get(change.key)) is not None:

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Insert, case, delete, exists, func, null, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import aliased
 
 from ml_api.database import Database
 from ml_api.database.tables import ChangeRow, JobRow
@@ -28,12 +29,19 @@ WRITE_S: Final = 60.0
 """How long a write to the corpus may take, until it is looked for what became of it."""
 LOOK_EVERY_S: Final = 0.25
 """How often who waits asks for what another process has done; of what this one does it hears at once."""
+GONE_AFTER_S: Final = 1.0
+"""A file that moved is told gone and new within this time, one way round or the other."""
+FARTHEST_S: Final = 600.0
+"""Nothing is due later than this from now. What seems to be was noted before the clock was set back."""
+_NEVER: Final = float(2**53)
 
 
 class Source(StrEnum):
     UPLOAD = "upload"
     EVENT = "event"
     WATCH = "watch"
+    GONE = "gone"
+    """A watched file is not there any more. It may have moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +97,20 @@ class Changes:
             raise
         self.note([key], Source.UPLOAD, facts)
 
-    def note(self, keys: Iterable[str], source: Source, facts: Mapping[str, Any] | None = None) -> int:
-        """How many were taken, durable when it returns. Keys that no database can hold name no image, and are left out."""
+    def note(self, keys: Iterable[str], source: Source, facts: Mapping[str, Any] | None = None, *, gone: Iterable[str] = ()) -> int:
+        """How many were taken, durable when it returns. Keys that no database can hold name no image, and are left out.
+
+        `gone` are keys of watched files that are not there any more. They wait for all watched files that are noted until
+        GONE_AFTER_S from now: if one of these is the same file, it takes over its vector and what was edited.
+        """
         due = 0.0 if source is Source.UPLOAD else time.time()
-        rows = {key: self._row(key, source, due, facts) for key in sorted(filter(_storable, keys))}  # in order: no deadlocks
+        rows = {key: self._row(key, source, due, facts) for key in filter(_storable, keys)}
+        later = time.time() + GONE_AFTER_S
+        rows |= {key: self._row(key, Source.GONE, later, None, later) for key in filter(_storable, gone)}
         if not rows:
             return 0
         with self._database.write() as session:
-            for some in batches(rows.values(), AT_ONCE):
+            for some in batches((rows[key] for key in sorted(rows)), AT_ONCE):  # in order: no deadlocks
                 session.execute(self._insert(some, ("notice", "source", "not_before", "attempts", "error", "after_sync")))
         for listener in self._listeners:
             listener()
@@ -105,13 +119,23 @@ class Changes:
     def claim(self, most: int) -> list[Change]:
         """Those that are due, the most urgent first. Whoever claimed them has LEASE_S until others may."""
         now = time.time()
-        due = ChangeRow.not_before <= now, or_(ChangeRow.after_sync.is_(False), ~self._sync_runs())
+        due = (
+            or_(ChangeRow.not_before <= now, ChangeRow.not_before > now + FARTHEST_S),
+            or_(ChangeRow.after_sync.is_(False), ~self._sync_runs()),
+            or_(ChangeRow.source != Source.GONE.value, ChangeRow.received_at < self._oldest_watched(now)),
+        )
         with self._database.write() as session:
             chosen = select(ChangeRow).where(ChangeRow.corpus == self._corpus, *due).order_by(ChangeRow.not_before).limit(most)
             rows = session.scalars(chosen.with_for_update(skip_locked=True)).all()
             for row in rows:
                 row.not_before = now + LEASE_S
             return [Change(row.key, row.notice, Source(row.source), row.attempts, row.facts) for row in rows]
+
+    def gone(self, most: int) -> list[str]:
+        """Keys that wait, whose watched files were not there when they were noted."""
+        waiting = select(ChangeRow.key).where(ChangeRow.corpus == self._corpus, ChangeRow.source == Source.GONE.value)
+        with self._database.read() as session:
+            return list(session.scalars(waiting.limit(most)))
 
     def settle(self, changes: Sequence[Change]) -> None:
         """They were looked at. While a sync runs they are kept for another look: it may write what it read before this one."""
@@ -165,13 +189,15 @@ class Changes:
         with self._database.read() as session:
             return not session.scalar(select(exists().where(*unseen)))
 
-    def _row(self, key: str, source: Source, not_before: float, facts: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _row(
+        self, key: str, source: Source, not_before: float, facts: Mapping[str, Any] | None, received_at: float | None = None
+    ) -> dict[str, Any]:
         return {
             "corpus": self._corpus,
             "key": key,
             "notice": uuid4().hex,
             "source": source.value,
-            "received_at": time.time(),
+            "received_at": time.time() if received_at is None else received_at,
             "not_before": not_before,
             "attempts": 0,
             "error": "",
@@ -185,7 +211,8 @@ class Changes:
         new = adding.excluded
         values = {name: new[name] for name in renewed}
         values["facts"] = func.coalesce(new.facts, ChangeRow.facts)
-        values["received_at"] = case((ChangeRow.after_sync.is_(True), new.received_at), else_=ChangeRow.received_at)
+        is_new = or_(ChangeRow.after_sync.is_(True), new.source == Source.GONE.value)
+        values["received_at"] = case((is_new, new.received_at), else_=ChangeRow.received_at)
         inserting: Insert = adding.on_conflict_do_update(index_elements=["corpus", "key"], set_=values)
         return inserting
 
@@ -193,6 +220,16 @@ class Changes:
         """The rows of these, except where a later notice has come."""
         keys, notices = [change.key for change in changes], [change.notice for change in changes]
         return (ChangeRow.corpus == self._corpus) & ChangeRow.key.in_(keys) & ChangeRow.notice.in_(notices)
+
+    def _oldest_watched(self, now: float) -> ColumnElement[float]:
+        """When the oldest notice of a watched file came that somebody has still to look at, now or because he has just claimed it.
+
+        Those that could not be read, and are tried again later, hold up nothing.
+        """
+        row = aliased(ChangeRow)
+        is_open = row.after_sync.is_(False), or_(row.not_before <= now, row.attempts == 0)
+        oldest = select(func.coalesce(func.min(row.received_at), _NEVER))
+        return oldest.where(row.corpus == self._corpus, row.source == Source.WATCH.value, *is_open).scalar_subquery()
 
     def _sync_runs(self) -> ColumnElement[bool]:
         return exists().where(JobRow.corpus == self._corpus, JobRow.state == "running")

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from ml_api.corpus.base import CorpusFile
 from ml_api.errors import DatabaseUnavailable, Overloaded
-from ml_api.indexing.changes.look import Broken, Current, Gone, Seen, Unread
-from ml_api.indexing.changes.waiting import LEASE_S, Change, Changes
+from ml_api.indexing.changes.look import Beside, Broken, Current, Gone, Seen, Unread
+from ml_api.indexing.changes.waiting import LEASE_S, Change, Changes, Source
 from ml_api.indexing.edits import store_over
 from ml_api.indexing.embedding import FileEmbedder
 from ml_api.indexing.failures import Failures
@@ -45,6 +45,9 @@ class Work:
         self._fresh: list[tuple[Change, Fresh]] = []
         self._known: list[tuple[Change, Known]] = []
         self._current: list[Change] = []
+        self._sidecars: list[Change] = []
+        self._images: set[str] = set()
+        """Of these sidecars."""
         self._broken: list[tuple[Change, Broken]] = []
         self._gone: list[Change] = []
         self._done: set[str] = set()
@@ -59,6 +62,9 @@ class Work:
                 self._known.append((change, seen))
             case Current() | Gone(stored=None):
                 self._current.append(change)
+            case Beside(images=images):
+                self._sidecars.append(change)
+                self._images |= set(images)
             case Gone():
                 self._gone.append(change)
             case Broken():
@@ -70,6 +76,9 @@ class Work:
 
     def finish(self, model: FileEmbedder) -> None:
         self._settle(self._current, ChangeOutcome.UNCHANGED)
+        if self._sidecars:
+            self._changes.note(self._images, Source.EVENT)  # durable before their sidecars are forgotten
+            self._settle(self._sidecars, ChangeOutcome.UNCHANGED)
         if self._fresh:
             self._embed(model)
         if self._known:

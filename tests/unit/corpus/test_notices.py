@@ -126,6 +126,24 @@ def test_files_of_a_folder_that_is_gone_are_not_gone(root):
         corpus.version("old/a.png")
 
 
+def test_a_disk_that_was_mounted_again_may_be_emptied(root):
+    corpus = FolderCorpus(root)
+    root.rename(root.with_name("before"))
+    root.mkdir()
+    (root / "a.png").touch()
+    assert corpus.version("a.png")
+    (root / "a.png").unlink()
+    with pytest.raises(NotFound):
+        corpus.version("a.png")
+    corpus.write("b.png", b"x")
+    corpus.delete("b.png")
+
+    root.rename(root.with_name("between"))
+    root.mkdir()  # once more the place of a disk that is not mounted
+    with pytest.raises(CorpusUnavailable, match="is its disk mounted"):
+        corpus.version("a.png")
+
+
 WITHOUT_WATCHES = """
 import pathlib, sys
 pathlib.Path("/proc/sys/user/max_inotify_watches").write_text(sys.argv[2])

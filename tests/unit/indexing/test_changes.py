@@ -15,6 +15,7 @@ from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import CorpusUnavailable, ModelUnavailable, NonFiniteVector, StoreUnavailable
 from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.changes import Backlog, Changes, Drain, Source
+from ml_api.indexing.changes.drain import CLAIMED
 from ml_api.indexing.changes.work import BATCH
 from ml_api.indexing.edits import patch_metadata
 from ml_api.indexing.failures import StoredFailures
@@ -90,8 +91,8 @@ class World:
         Image.new("RGB", size, colour).save(path)
         return path
 
-    def note(self, *keys, source=Source.WATCH, facts=None):
-        return self.changes.note(keys, source, facts)
+    def note(self, *keys, source=Source.WATCH, facts=None, gone=()):
+        return self.changes.note(keys, source, facts, gone=gone)
 
     def be_due(self):
         """As if the time until the next attempt were over."""
@@ -492,13 +493,88 @@ def test_a_file_that_has_moved_keeps_its_vector_and_what_was_edited(world):
     (world.root / "new.png").hardlink_to(world.root / "old.png")
     (world.root / "old.png").unlink()
 
-    world.note("old.png", "new.png")
+    world.note("new.png", gone=["old.png"])
+    world.drain.run()
+    world.be_due()
     world.drain.run()
 
     assert world.encoder.batches == []
     assert set(world.stored()) == {"new.png"}
     assert world.store.get([image_id("new.png")])[image_id("new.png")].metadata == {"tag": "mine"}
     assert world.outcomes() == {"moved": 1, "removed": 1}
+
+
+@pytest.mark.parametrize("first", ["new", "old"])
+def test_a_move_keeps_what_was_edited_however_many_other_files_come_with_it_and_before(world, first):
+    """Its two keys are not looked at together then."""
+    old, new = ("old.png", "zzz.png") if first == "old" else ("zzz.png", "old.png")
+    world.draw(old)
+    world.sync()
+    patch_metadata(world.store, image_id(old), {"tag": "mine"}, Deadline.within(1))
+    world.encoder.batches.clear()
+    others = [f"p{number:03}.png" for number in range(2 * CLAIMED)]
+    for number, key in enumerate(others):
+        world.draw(key, (number, 7, 7))
+    (world.root / old).rename(world.root / new)
+    world.note(*others, new, gone=[old])
+    world.be_due()
+
+    world.store.down = True  # what was claimed first is put back, behind all others
+    world.drain.run()
+    world.store.down = False
+    world.new_drain().run()
+    world.be_due()
+    world.new_drain().run()
+
+    assert sum(world.encoder.batches) == len(others)
+    assert set(world.stored()) == {new, *others}
+    assert world.record(new).metadata == {"tag": "mine"}
+    assert world.rows() == {}
+
+
+def test_a_move_of_which_the_end_is_told_a_little_later_keeps_what_was_edited(world):
+    world.draw("old.png")
+    world.sync()
+    patch_metadata(world.store, image_id("old.png"), {"tag": "mine"}, Deadline.within(1))
+    (world.root / "old.png").rename(world.root / "new.png")
+
+    world.note(gone=["old.png"])
+    world.drain.run()
+    world.note("new.png")
+    world.be_due()
+    world.drain.run()
+
+    assert set(world.stored()) == {"new.png"}
+    assert world.record("new.png").metadata == {"tag": "mine"}
+
+
+def test_a_file_that_is_gone_does_not_wait_for_one_that_cannot_be_read(world):
+    world.draw("old.png")
+    world.sync()
+    world.draw("denied.png", (1, 2, 3))
+    (world.root / "old.png").unlink()
+    world.corpus.denied = {"denied.png"}
+    world.note("denied.png", gone=["old.png"])
+    world.drain.run()
+    assert set(world.stored()) == {"old.png"}
+    with world.database.write() as session:
+        session.execute(update(ChangeRow).where(ChangeRow.source == "gone").values(not_before=0.0))
+
+    world.drain.run()
+
+    assert world.stored() == {}
+    assert set(world.rows()) == {"denied.png"}
+
+
+def test_what_was_noted_before_the_clock_was_set_back_does_not_wait_until_it_is_as_late_again(world):
+    world.draw("a.png")
+    world.note("a.png")
+    with world.database.write() as session:
+        session.execute(update(ChangeRow).values(not_before=time.time() + 3600, received_at=time.time() + 3600))
+
+    world.drain.run()
+
+    assert set(world.stored()) == {"a.png"}
 
 
 def test_files_of_a_disk_that_is_not_mounted_stay_indexed(world):
@@ -544,6 +620,23 @@ def test_a_changed_sidecar_changes_the_metadata_and_embeds_nothing(world, by):
             world.drain.run()
         assert world.record("a.png").metadata == expected
         assert world.sync().outcomes.keys() == {"unchanged"}
+    assert world.encoder.batches == []
+
+
+def test_a_notice_of_a_sidecar_changes_the_metadata_of_its_images_and_embeds_nothing(world):
+    """As buckets send it, which say nothing of the image then."""
+    world.draw("dogs/a.png")
+    world.draw("dogs/a.b.png", (1, 2, 3))
+    world.sync()
+    world.encoder.batches.clear()
+    sidecar = world.root / "dogs" / "a.json"
+    for text, expected in (('{"caption": "Rex"}', {"caption": "Rex"}), ('{"caption": "Max"}\n', {"caption": "Max"}), (None, {})):
+        sidecar.unlink() if text is None else sidecar.write_text(text)
+        world.note("dogs/a.json", "dogs/none.json", source=Source.EVENT)
+        world.drain.run()
+        assert world.record("dogs/a.png").metadata == expected
+        assert world.record("dogs/a.b.png").metadata == {}
+        assert world.rows() == {}
     assert world.encoder.batches == []
 
 

@@ -63,12 +63,14 @@ class Noted:
 
     def __init__(self):
         self.calls = []
+        self.gone = set()
         self.is_down = False
 
-    def note(self, keys, _source):
+    def note(self, keys, _source, gone=()):
         if self.is_down:
             raise DatabaseUnavailable("the database is down")
-        self.calls += [sorted(keys)] if keys else []
+        self.calls += [sorted({*keys, *gone})] if keys or gone else []
+        self.gone |= set(gone)
 
 
 class World:
@@ -144,6 +146,7 @@ def test_a_deleted_and_a_moved_file_are_noted_with_the_new_one(world):
     world.tell("old.png", "new.png")
     world.later()
     assert world.noted.calls == [["new.png", "old.png"]]
+    assert world.noted.gone == {"old.png"}
 
 
 def test_files_in_a_new_folder_are_found_and_waited_for(world):
