@@ -1,9 +1,6 @@
 """What every test has, however its run was started."""
 
-import csv
 import signal
-
-import pytest
 
 
 def pytest_configure():
@@ -15,11 +12,3 @@ def pytest_configure():
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda *_: None)
-
-
-@pytest.fixture(autouse=True)
-def _csv_as_it_was():
-    """Reading vectors from CSV raises the longest field of the whole process."""
-    longest = csv.field_size_limit()
-    yield
-    csv.field_size_limit(longest)

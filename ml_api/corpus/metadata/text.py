@@ -23,6 +23,9 @@ UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 MAX_LINE = 4 * 2**20
 """Characters or bytes of a line that are read; the largest metadata of an image have a 64th of it."""
 
+MAX_RECORD = 2**17
+"""Characters of a record of CSV, which may have several lines: twice the largest metadata of an image."""
+
 
 def jsonl_rows(file: BinaryIO) -> Iterator[Row]:
     """One object a line. Raises OSError."""
@@ -46,7 +49,7 @@ def csv_rows(file: BinaryIO) -> Iterator[Row]:
     if key_field(tuple(columns)) is None:
         yield 0, None, f'it has no column "{KEYS[0]}"; its columns are {listed(columns)}'
         return
-    for number, values, wrong in csv_records(lines, str, delimiter=delimiter, first=2):
+    for number, values, wrong in csv_records(lines, str, longest=MAX_RECORD, delimiter=delimiter, first=2):
         if values is None:
             yield number, None, wrong
         elif any(values[len(columns) :]):
@@ -63,7 +66,7 @@ def _columns(header: str) -> tuple[str, list[str]]:
 
 def _split(line: str, delimiter: str) -> list[str]:
     try:
-        return next(csv.reader([line], delimiter=delimiter), [])
+        return next(csv.reader([line[:MAX_RECORD]], delimiter=delimiter), [])
     except csv.Error:
         return []
 

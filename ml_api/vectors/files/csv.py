@@ -26,12 +26,10 @@ class CsvFormat:
         return max(0, count_lines(path) - 1)
 
     def read(self, path: Path) -> Iterator[Row | BrokenRow]:
-        # One for the process, and a third of what a vector of 32,768 dimensions takes by default.
-        csv.field_size_limit(MAX_LINE_BYTES)
         with path.open("rb") as file:
             if file.read(len(BOM_UTF8)) != BOM_UTF8:  # as spreadsheets put it before UTF-8
                 file.seek(0)
-            records = (record for record in csv_records(lines_of(file), _text) if record[1] != [])
+            records = (record for record in csv_records(lines_of(file), _text, longest=MAX_LINE_BYTES) if record[1] != [])
             first = next(records, None)
             if first is None:
                 return
