@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from ml_api import logs
+from ml_api.cli.commands import TABLES
 from ml_api.cli.exits import Exit
-from ml_api.cli.parsing import TABLES, Options, parse
+from ml_api.cli.parsing import Options, parse
 from ml_api.cores import usable
 from ml_api.environment import configure_libraries
 from ml_api.errors import ConfigError, MlApiError, SyncRefused
@@ -22,7 +23,7 @@ from ml_api.settings import ENV_FILE, Given, Settings, environment_name, load_se
 PRIVATE = 0o077
 """File mode mask: only their user can read what commands write. A Triton repository is not private."""
 
-COMMANDS: dict[str, Literal["serve", "sync"]] = {"serve": "serve", "sync": "sync", "extract": "sync"}
+CONDITIONS: dict[str, Literal["serve", "sync"]] = {"serve": "serve", "sync": "sync", "extract": "sync"}
 """Which conditions of settings apply; those of others show when they open the store."""
 
 FOR_PROGRAMS = frozenset({"keys", "search"})
@@ -69,7 +70,7 @@ def _tell(problems: Iterable[str], given: dict[str, Given]) -> None:
 
 
 def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit:
-    command = COMMANDS.get(options.command)
+    command = CONDITIONS.get(options.command)
     settings = load_settings(options=given, env_file=ENV_FILE, command=command, problems=problems)
     logs.configure(settings.log_level, settings.environment, sys.stderr if options.command in FOR_PROGRAMS else None)
     configure_libraries(os.environ, usable())

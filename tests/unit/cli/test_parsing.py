@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ml_api.cli import main
-from ml_api.cli.parsing import THRESHOLDS, parse
+from ml_api.cli.commands import THRESHOLDS
+from ml_api.cli.parsing import parse
 from ml_api.duplicates import Thresholds
 from ml_api.settings import Given, Settings, option_name
 from ml_api.settings.loading import SECRETS
