@@ -72,6 +72,15 @@ class Holders:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmModel:
+    """Loaded, warmed up, and behind its queue. Who has it closes the embedder."""
+
+    pretrained: "PretrainedModel"
+    preprocessor: Preprocessor
+    embedder: BatchingEncoder
+
+
+@dataclass(frozen=True, slots=True)
 class Engine:
     preprocessor: Preprocessor
     embedder: BatchingEncoder
@@ -112,29 +121,22 @@ def coalescing(shared: Shared, milvus: "MilvusStore", pretrained: "PretrainedMod
 
 def warm_model(
     settings: Settings, pretrained: "PretrainedModel", metrics: Metrics, *, beside: BatchingEncoder | None = None
-) -> tuple[Preprocessor, BatchingEncoder]:
-    """The model behind its queue, warmed up. `beside` is the one in use, whose searches come before this one's bulk work."""
+) -> WarmModel:
+    """`beside` is the one in use, whose searches come before this one's bulk work."""
     preprocessor, encoder = load_model(settings, pretrained, metrics, in_use=beside is None)
     with ExitStack() as undo:
         undo.callback(encoder.close)
         costs = warm_up(preprocessor, encoder)
         undo.pop_all()
     if beside is None:
-        return preprocessor, BatchingEncoder(encoder, metrics, costs=costs)
-    return preprocessor, BatchingEncoder(encoder, metrics, costs=costs, elsewhere=beside.came_at)
+        return WarmModel(pretrained, preprocessor, BatchingEncoder(encoder, metrics, costs=costs))
+    return WarmModel(pretrained, preprocessor, BatchingEncoder(encoder, metrics, costs=costs, elsewhere=beside.came_at))
 
 
-def assemble(  # noqa: PLR0913, PLR0917 - what belongs together
-    shared: Shared,
-    pretrained: "PretrainedModel",
-    preprocessor: Preprocessor,
-    embedder: BatchingEncoder,
-    milvus: "MilvusStore",
-    store: VectorStore,
-) -> Engine:
+def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: VectorStore) -> Engine:
     """Not at work yet."""
     settings, metrics, corpus, decoder = shared.settings, shared.metrics, shared.corpus, shared.decoder
-    indexing = ServiceIndexing(settings, corpus, store, preprocessor, embedder, decoder, shared.database, pretrained.model_id)
+    preprocessor, embedder, model_id = model.preprocessor, model.embedder, model.pretrained.model_id
     drain = Drain(
         shared.changes,
         corpus,
@@ -142,11 +144,11 @@ def assemble(  # noqa: PLR0913, PLR0917 - what belongs together
         preprocessor=preprocessor,
         encoder=BulkEncoder(embedder),
         decoder=decoder,
-        failures=failures_of(settings, shared.database, corpus.location, pretrained.model_id, retry=False),
+        failures=failures_of(settings, shared.database, corpus.location, model_id, retry=False),
         metrics=metrics,
     )
     relevance = Relevance(settings.metric)
-    kept = kept_of(settings, shared.database, pretrained.model_id, embedder.model)
+    kept = kept_of(settings, shared.database, model_id, embedder.model)
     return Engine(
         preprocessor=preprocessor,
         embedder=embedder,
@@ -157,7 +159,7 @@ def assemble(  # noqa: PLR0913, PLR0917 - what belongs together
         health=Health(preprocessor, embedder, store, settings.collection, metrics),
         drain=drain,
         upkeep=Upkeep(kept, relevance, store, settings.metric, preprocessor, BulkEncoder(embedder)),
-        indexing=indexing,
+        indexing=ServiceIndexing(settings, corpus, store, preprocessor, embedder, decoder, shared.database, model_id),
         holders=Holders(),
     )
 

@@ -104,59 +104,28 @@ def build_services(settings: Settings) -> Services:
 
     Call in the process that will serve: neither torch nor Milvus Lite survives a fork.
     """
-    corpus = corpus_of(settings)
     with ExitStack() as undo:
         background = undo.enter_context(ExitStack())
-        metrics = background.enter_context(_metrics_of_service(settings))
         spans = undo.enter_context(closing(Spans(settings.environment))) if wanted(os.environ) else None
-        decoder = undo.enter_context(closing(decoder_of(settings, metrics)))  # early: it imports while the model is loaded
-        database = undo.enter_context(closing(database_of(settings)))
-        access = _access(settings, database, background)
-        shared = Shared(settings, metrics, corpus, decoder, database, Changes(database, corpus.location))
-        milvus = milvus_store(settings, metrics)
-        settings, pretrained, store = _open_store(shared, milvus)
-        undo.callback(store.close)
-        # Early: who asks for a sync while the model is loaded waits for this process.
-        presence = background.enter_context(
-            closing(
-                Presence(
-                    database,
-                    target_of(settings),
-                    corpus.location,
-                    model=pretrained.model_id,
-                    address=_address(settings.host, settings.port),
-                )
-            )
-        )
-        preprocessor, embedder = warm_model(settings, pretrained, metrics)
-        undo.callback(embedder.close)
-        tell_what_is_there(settings, corpus.location, store.count())
-        engine = assemble(shared, pretrained, preprocessor, embedder, milvus, store)
-        switch = background.enter_context(closing(Switch(shared, engine, presence)))
-        jobs = Jobs(database, target_of(settings), corpus.location, metrics.jobs)
-        syncs = background.enter_context(
-            closing(SyncRunner(jobs, presence, Watch(database), switch.open_indexer, Errands(settings, switch).run))
-        )
-        if database.backend == "sqlite":  # no other process uses it
-            shared.changes.release()
-        engine.start(shared.changes)
-        background.callback(switch.close)  # before the jobs end, which may wait for it, and after, as they may have begun more
-        background.enter_context(watching(settings, corpus, shared.changes, jobs))
+        shared = _shared(settings, undo, background)
+        access = _access(settings, shared.database, background)
+        engine, presence = _engine(shared, undo, background)
+        switch, syncs = _at_work(shared, engine, presence, background)
         services = Services(
-            metrics=metrics,
-            decoder=decoder,
-            database=database,
-            corpus=corpus,
-            thumbnails=Thumbnails(thumbnail_cache_of(settings), decoder),
-            preprocessor=preprocessor,
-            embedder=embedder,
-            store=store,
+            metrics=shared.metrics,
+            decoder=shared.decoder,
+            database=shared.database,
+            corpus=shared.corpus,
+            thumbnails=Thumbnails(thumbnail_cache_of(settings), shared.decoder),
+            preprocessor=engine.preprocessor,
+            embedder=engine.embedder,
+            store=engine.store,
             searcher=engine.searcher,
             changes=shared.changes,
             uploads=engine.uploads,
             health=engine.health,
             syncs=syncs,
-            facts=StoreFacts(settings.collection, store.backend, settings.metric),
+            facts=StoreFacts(settings.collection, engine.store.backend, settings.metric),
             access=access,
             spans=spans,
             background=background,
@@ -167,7 +136,51 @@ def build_services(settings: Settings) -> Services:
     return services
 
 
-def _open_store(shared: Shared, milvus: "MilvusStore") -> tuple[Settings, "PretrainedModel", "CoalescingStore"]:
+def _shared(settings: Settings, undo: ExitStack, background: ExitStack) -> Shared:
+    corpus = corpus_of(settings)
+    metrics = background.enter_context(_metrics_of_service(settings))
+    decoder = undo.enter_context(closing(decoder_of(settings, metrics)))  # early: it imports while the model is loaded
+    database = undo.enter_context(closing(database_of(settings)))
+    return Shared(settings, metrics, corpus, decoder, database, Changes(database, corpus.location))
+
+
+def _engine(shared: Shared, undo: ExitStack, background: ExitStack) -> tuple[Engine, Presence]:
+    """Not at work yet."""
+    settings = shared.settings
+    milvus = milvus_store(settings, shared.metrics)
+    pretrained, store = _open_store(shared, milvus)
+    undo.callback(store.close)
+    # Early: who asks for a sync while the model is loaded waits for this process.
+    presence = Presence(
+        shared.database,
+        target_of(settings),
+        shared.corpus.location,
+        model=pretrained.model_id,
+        address=_address(settings.host, settings.port),
+    )
+    background.enter_context(closing(presence))
+    model = warm_model(settings, pretrained, shared.metrics)
+    undo.callback(model.embedder.close)
+    tell_what_is_there(settings, shared.corpus.location, store.count())
+    return assemble(shared, model, milvus, store), presence
+
+
+def _at_work(shared: Shared, engine: Engine, presence: Presence, background: ExitStack) -> tuple[Switch, SyncRunner]:
+    """Until `background` ends."""
+    settings, database, corpus = shared.settings, shared.database, shared.corpus
+    switch = background.enter_context(closing(Switch(shared, engine, presence)))
+    jobs = Jobs(database, target_of(settings), corpus.location, shared.metrics.jobs)
+    syncs = SyncRunner(jobs, presence, Watch(database), switch.open_indexer, Errands(settings, switch).run)
+    background.enter_context(closing(syncs))
+    if database.backend == "sqlite":  # no other process uses it
+        shared.changes.release()
+    engine.start(shared.changes)
+    background.callback(switch.close)  # before the jobs end, which may wait for it, and after, as they may have begun more
+    background.enter_context(watching(settings, corpus, shared.changes, jobs))
+    return switch, syncs
+
+
+def _open_store(shared: Shared, milvus: "MilvusStore") -> tuple["PretrainedModel", "CoalescingStore"]:
     """For the configured model, or the one that has replaced it. Notes where it is found. Raises ConfigError."""
     from ml_api.embedding.pretrained import resolve
 
@@ -186,7 +199,7 @@ def _open_store(shared: Shared, milvus: "MilvusStore") -> tuple[Settings, "Pretr
     current = generations.current()
     if current.setting != model_setting(settings) and current.model_id == pretrained.model_id:
         generations.note_setting(current, model_setting(settings))
-    return settings, pretrained, store
+    return pretrained, store
 
 
 def _address(host: str, port: int) -> str:

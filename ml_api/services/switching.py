@@ -10,8 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ml_api.embedding.base import Preprocessor
-from ml_api.embedding.batching import BatchingEncoder, BulkEncoder
+from ml_api.embedding.batching import BulkEncoder
 from ml_api.errors import SyncRefused
 from ml_api.indexing.account import Progress
 from ml_api.indexing.carrying_out import Follower
@@ -21,12 +20,11 @@ from ml_api.indexing.presence import Presence
 from ml_api.indexing.report import SyncReport
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
-from ml_api.services.engine import Engine, Shared, assemble, coalescing, warm_model
+from ml_api.services.engine import Engine, Shared, WarmModel, assemble, coalescing, warm_model
 from ml_api.services.migration import generation_of, model_setting
 from ml_api.vocabulary import JobKind
 
 if TYPE_CHECKING:
-    from ml_api.embedding.pretrained import PretrainedModel
     from ml_api.vectors.milvus import MilvusStore
 
 OVER_S: Final = 2.0
@@ -37,10 +35,8 @@ OVER_S: Final = 2.0
 class _Coming:
     """A model that may take over, and the store of its vectors."""
 
-    pretrained: "PretrainedModel"
+    model: WarmModel
     setting: str
-    preprocessor: Preprocessor
-    embedder: BatchingEncoder
     milvus: "MilvusStore"
 
 
@@ -106,9 +102,9 @@ class Switch:
             milvus = self.engine.milvus.beside(pretrained.model_id, pretrained.dim)
             undo.callback(milvus.close)
             wanted = generation_of(generations, pretrained)
-            preprocessor, embedder = warm_model(settings, pretrained, self._shared.metrics, beside=self.engine.embedder)
-            undo.callback(embedder.close)
-            coming = _Coming(pretrained, model_setting(settings), preprocessor, embedder, milvus)
+            warm = warm_model(settings, pretrained, self._shared.metrics, beside=self.engine.embedder)
+            undo.callback(warm.embedder.close)
+            coming = _Coming(warm, model_setting(settings), milvus)
             generations.note_setting(wanted, coming.setting)
             migration = Migration(generations, self.engine.milvus, milvus, current, wanted, self._indexer(coming))
             if not migration.embed(_telling(follower), follower.stop):
@@ -123,15 +119,15 @@ class Switch:
         return [*lines, f"{wanted.model_id} is in use now; set ML_API_MODEL={coming.setting} before the next start"]
 
     def _indexer(self, coming: _Coming) -> Indexer:
-        encoder = BulkEncoder(coming.embedder)
+        preprocessor, encoder = coming.model.preprocessor, BulkEncoder(coming.model.embedder)
         shared = self._shared
-        return Indexer(shared.corpus, coming.milvus, lambda: (coming.preprocessor, encoder), shared.decoder, Metrics())
+        return Indexer(shared.corpus, coming.milvus, lambda: (preprocessor, encoder), shared.decoder, Metrics())
 
     def _take_over(self, migration: Migration, coming: _Coming) -> Engine:
         """From now on; the engine that was in use. Whatever fails before the alias is moved leaves that one in use."""
-        before = self.engine
-        store = coalescing(self._shared, coming.milvus, coming.pretrained)
-        after = assemble(self._shared, coming.pretrained, coming.preprocessor, coming.embedder, coming.milvus, store)
+        before, model = self.engine, coming.model
+        store = coalescing(self._shared, coming.milvus, model.pretrained)
+        after = assemble(self._shared, model, coming.milvus, store)
         before.milvus.hand_over()
         try:
             migration.take_over_edits()
@@ -141,10 +137,10 @@ class Switch:
             raise
         self.engine = after
         self.announce(after)
-        self._presence.embeds_with(coming.pretrained.model_id)
+        self._presence.embeds_with(model.pretrained.model_id)
         before.work.close()
         after.start(self._shared.changes)
-        self._shared.metrics.embedding.describe_model(coming.embedder.model, 0.0)
+        self._shared.metrics.embedding.describe_model(model.embedder.model, 0.0)
         return before
 
     def _retire(self, before: Engine) -> None:

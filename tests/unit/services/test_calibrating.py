@@ -17,7 +17,7 @@ from ml_api.indexing.changes import Changes
 from ml_api.metrics import Metrics
 from ml_api.search import ImageTerm, Query, TextTerm
 from ml_api.services.calibration import kept_of
-from ml_api.services.engine import Shared, assemble
+from ml_api.services.engine import Shared, WarmModel, assemble
 from ml_api.settings import load_settings
 from ml_api.vectors.base import SearchOptions
 from tests.captioned import filled
@@ -40,7 +40,7 @@ def make_engine(shared):
         encoder, store = FakeEncoder(name=name), filled()
         pretrained = SimpleNamespace(model_id=encoder.model.model_id)
         embedder = BatchingEncoder(encoder, shared.metrics)
-        engines.append(assemble(shared, pretrained, FakePreprocessor(), embedder, store, store))
+        engines.append(assemble(shared, WarmModel(pretrained, FakePreprocessor(), embedder), store, store))
         return engines[-1]
 
     yield make
