@@ -13,7 +13,7 @@ from ml_api_client import AccessDenied, AsyncClient, Client, InvalidRequest, Not
 from werkzeug import Response
 from werkzeug.serving import make_server
 
-from scripts import client_models
+from scripts import client_models, client_twin
 from tests.api.stand import COLOURS, build_stand, picture, write_corpus
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +78,10 @@ def document(stand):
 
 def test_the_models_are_those_of_the_document():
     assert client_models.MODELS.read_text() == client_models.source(), "run scripts/client_models.py"
+
+
+def test_the_client_for_threads_is_that_for_tasks_without_its_waits():
+    assert client_twin.TWIN.read_text() == client_twin.source(), "run scripts/client_twin.py"
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -1,0 +1,66 @@
+"""What both clients are made with, and how they send a call and read its answer: all but the sending."""
+
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import httpx2
+
+from ml_api_client import operations
+from ml_api_client.errors import Unreachable, error_of
+from ml_api_client.operations import Call
+from ml_api_client.retrying import Retries
+
+Answer = TypeVar("Answer")
+
+TIMEOUT_S: Final = 60.0
+"""Longer than the service's own limit, so that its answer is seen."""
+ACTIVE: Final = frozenset({"queued", "running"})
+"""States of a sync that is not over."""
+
+
+class Connection:
+    """`api_key` is sent with every request."""
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8420",
+        *,
+        api_key: str | None = None,
+        timeout_s: float = TIMEOUT_S,
+        retries: Retries = Retries(),  # noqa: B008 - frozen
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"X-API-Key": api_key} if api_key else {}
+        self._timeout_s = timeout_s
+        self._retries = retries
+        self._open()
+
+    def _open(self) -> None:
+        """Make the HTTP client."""
+
+    def _request(self, call: Call[Any]) -> dict[str, Any]:
+        request: dict[str, Any] = {"method": call.method, "url": self._url + call.path, "params": dict(call.query)}
+        if call.form:
+            return request | {
+                "files": [(name, (label, operations.whole(file), operations.BINARY)) for name, label, file in call.form]
+            }
+        if call.body is None:
+            return request
+        headers = {"Content-Type": call.media_type}
+        if isinstance(call.body, Path):
+            headers["Content-Length"] = str(call.body.stat().st_size)
+        return request | {"headers": headers}
+
+    def _after(self, attempt: int, answer: httpx2.Response | httpx2.TransportError) -> float | None:
+        """Seconds until the next attempt, or None."""
+        if isinstance(answer, httpx2.TransportError):
+            return self._retries.wait_s(attempt, None, {})
+        return self._retries.wait_s(attempt, answer.status_code, answer.headers)
+
+    def _outcome(self, call: Call[Answer], answer: httpx2.Response | httpx2.TransportError) -> Answer:
+        """Raises ClientError."""
+        if isinstance(answer, httpx2.TransportError):
+            raise Unreachable(f"{self._url} does not answer: {answer or type(answer).__name__}") from answer
+        if answer.is_success:
+            return call.read(answer.content)
+        raise error_of(answer.status_code, answer.content)

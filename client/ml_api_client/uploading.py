@@ -1,0 +1,107 @@
+"""Files as bodies, in pieces, and folders of them: from threads, and from tasks."""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final, Protocol
+
+import anyio
+import anyio.to_thread
+
+from ml_api_client import models
+from ml_api_client.errors import ClientError
+
+PIECE_BYTES: Final = 256 * 1024
+SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl"})
+"""Of files that `upload_folder` sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """What became of one file of a folder: `image`, or the `error`, of the service or of reading it, which ends nothing else."""
+
+    key: str
+    image: models.UploadedImage | None
+    error: ClientError | OSError | None
+
+
+class _Puts(Protocol):
+    def put_image(self, key: str, image: Path, /) -> models.UploadedImage: ...
+
+
+class _AsyncPuts(Protocol):
+    def put_image(self, key: str, image: Path, /) -> Awaitable[models.UploadedImage]: ...
+
+
+class Uploads:
+    """What `Client` has for folders."""
+
+    def upload_folder(self: _Puts, folder: Path, *, prefix: str = "", at_once: int = 4) -> Iterator[Uploaded]:
+        """Put every image below `folder` under its path there, after `prefix`; `at_once` are sent at a time, each in pieces.
+
+        In no order. What was sent before is recognised by the service, so a second time costs little.
+        """
+
+        def upload(key: str, file: Path) -> Uploaded:
+            try:
+                return Uploaded(key, self.put_image(key, file), None)
+            except (ClientError, OSError) as exc:
+                return Uploaded(key, None, exc)
+
+        files = _files(folder)
+        with ThreadPoolExecutor(at_once) as pool:
+            begun: list[Future[Uploaded]] = [pool.submit(upload, prefix + key, file) for key, file in islice(files, at_once)]
+            while begun:
+                done = begun.pop(0)
+                yield done.result()
+                begun += [pool.submit(upload, prefix + key, file) for key, file in islice(files, 1)]
+
+
+class AsyncUploads:
+    """What `AsyncClient` has for folders."""
+
+    async def upload_folder(self: _AsyncPuts, folder: Path, *, prefix: str = "", at_once: int = 4) -> list[Uploaded]:
+        """As `Uploads.upload_folder`; all results at the end."""
+        uploaded: list[Uploaded] = []
+        limit = anyio.Semaphore(at_once)
+
+        async def upload(key: str, file: Path) -> None:
+            try:
+                uploaded.append(Uploaded(key, await self.put_image(key, file), None))
+            except (ClientError, OSError) as exc:
+                uploaded.append(Uploaded(key, None, exc))
+            finally:
+                limit.release()
+
+        async with anyio.create_task_group() as tasks:
+            for key, file in _files(folder):
+                await limit.acquire()
+                tasks.start_soon(upload, prefix + key, file)
+        return uploaded
+
+
+def pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            yield piece
+
+
+async def async_pieces(path: Path) -> AsyncIterator[bytes]:
+    async with await anyio.open_file(path, "rb") as file:
+        while piece := await file.read(PIECE_BYTES):
+            yield piece
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Keys and files, in order, without what is hidden. Raises NotADirectoryError."""
+    if not folder.is_dir():
+        raise NotADirectoryError(folder)
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(parent, name)
+            if path.suffix.lower() in SUFFIXES and not name.startswith("."):
+                yield path.relative_to(folder).as_posix(), path
