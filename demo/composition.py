@@ -5,21 +5,18 @@ answer.
 The table of docs/decisions/0076-composed-queries.md is what this prints.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 from typing import Final
 
 import numpy as np
 
 from demo.backdrops import SETTINGS
 from demo.captions import HELD_OUT, word
-from demo.clip import MODEL_DIR
-from demo.evaluate import Vectors, drawn, embed
+from demo.judging import Vectors, asked, drawn, embed
 from demo.relevance import Claim, Mention
 from demo.scenes import Scene
 from demo.things import KINDS
@@ -190,13 +187,9 @@ def judge(model_dir: Path, corpus: Path) -> str:
 
 
 def main() -> None:
-    """Parse the command line, judge, print."""
-    parser = argparse.ArgumentParser(prog="python -m demo.composition", description="Judge ways of combining several terms.")
-    parser.add_argument("--model", type=Path, default=MODEL_DIR, help="the model's folder (default: %(default)s)")
-    parser.add_argument("--corpus", type=Path, help="a folder for the corpus (default: a temporary one)")
-    options = parser.parse_args()
-    with TemporaryDirectory() as temporary:
-        sys.stdout.write(judge(options.model, options.corpus or Path(temporary) / "corpus") + "\n")
+    """Judge, print."""
+    with asked("composition", "Judge ways of combining several terms.") as options:
+        sys.stdout.write(judge(options.model, options.corpus) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,21 +1,15 @@
 """`python -m demo.evaluate`: how well the model finds pictures for wordings it never saw; exit 1 below target."""
 
-import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from demo.clip import MODEL_DIR
-from demo.corpus import read_corpus, write_corpus
+from demo.judging import Vectors, asked, drawn, embed
 from demo.queries import SHOWCASE, SHOWCASE_CLAIM, SORTS, Query, judged_queries
 from demo.relevance import claim_codes, scene_codes, truth
 from demo.scenes import Scene
@@ -27,7 +21,6 @@ TARGETS: dict[str, float] = {
     "count + object": 0.75,
     SHOWCASE: 0.8,
 }
-Vectors = NDArray[np.float32]
 Truth = NDArray[np.bool_]
 
 
@@ -45,26 +38,6 @@ class Figure:
     def met(self) -> bool:
         """Whether precision@5 reaches its target."""
         return self.precision_at_5 >= self.target
-
-
-def embed(model_dir: Path, texts: Sequence[str], images: Sequence[Image.Image]) -> tuple[Vectors, Vectors]:
-    """Normalised (n, dim) vectors of texts and of images, through sentence-transformers as the service does it."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    from sentence_transformers import SentenceTransformer
-
-    model = SentenceTransformer(str(model_dir), device="cpu", local_files_only=True)
-
-    def encode(items: list[Any]) -> Vectors:
-        return model.encode(items, normalize_embeddings=True, show_progress_bar=False, batch_size=64)
-
-    return encode(list(texts)), encode(list(images))
-
-
-def drawn(corpus: Path) -> tuple[list[Scene], list[Image.Image]]:
-    """The scenes of the corpus and their pictures. It is drawn if it is not there."""
-    write_corpus(corpus)
-    keys, scenes = zip(*read_corpus(corpus), strict=True)
-    return list(scenes), [Image.open(corpus / key).convert("RGB") for key in keys]
 
 
 def judge(queries: Sequence[Query], scenes: Sequence[Scene], scores: Vectors) -> list[Figure]:
@@ -98,16 +71,9 @@ def table(figures: Sequence[Figure]) -> str:
 
 
 def main() -> None:
-    """Parse the command line, judge, print, and fail below target."""
-    parser = argparse.ArgumentParser(
-        prog="python -m demo.evaluate", description=f"Judge the model on {sum(SORTS.values())} queries."
-    )
-    parser.add_argument("--model", type=Path, default=MODEL_DIR, help="the model's folder (default: %(default)s)")
-    parser.add_argument("--corpus", type=Path, help="a folder for the corpus (default: a temporary one)")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    options = parser.parse_args()
-    with TemporaryDirectory() as temporary:
-        figures = evaluate(options.model, options.corpus or Path(temporary) / "corpus")
+    """Judge, print, and fail below target."""
+    with asked("evaluate", f"Judge the model on {sum(SORTS.values())} queries.", json="print JSON instead of a table") as options:
+        figures = evaluate(options.model, options.corpus)
     print(json.dumps([{**asdict(f), "met": f.met} for f in figures], indent=2) if options.json else table(figures))
     sys.exit(0 if all(f.met for f in figures) else 1)
 

@@ -3,20 +3,17 @@
 The pictures that are right follow from their facts. The table of docs/decisions/0079-negation.md is what this prints.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from demo.backdrops import SETTINGS
 from demo.captions import HELD_OUT, word
-from demo.clip import MODEL_DIR
-from demo.evaluate import Vectors, drawn, embed
+from demo.judging import Vectors, asked, drawn, embed
 from demo.relevance import Claim, Mention
 from demo.scenes import Scene
 from demo.things import KINDS
@@ -82,13 +79,9 @@ def _text(weighted: Weighted) -> str:
 
 
 def main() -> None:
-    """Parse the command line, judge, print."""
-    parser = argparse.ArgumentParser(prog="python -m demo.negation", description="Judge the reading of negations.")
-    parser.add_argument("--model", type=Path, default=MODEL_DIR, help="the model's folder (default: %(default)s)")
-    parser.add_argument("--corpus", type=Path, help="a folder for the corpus (default: a temporary one)")
-    options = parser.parse_args()
-    with TemporaryDirectory() as temporary:
-        sys.stdout.write(judge(options.model, options.corpus or Path(temporary) / "corpus") + "\n")
+    """Judge, print."""
+    with asked("negation", "Judge the reading of negations.") as options:
+        sys.stdout.write(judge(options.model, options.corpus) + "\n")
 
 
 if __name__ == "__main__":

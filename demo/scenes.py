@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from PIL import Image, ImageDraw
 
-from demo.backdrops import SETTINGS, Canvas
+from demo.backdrops import SETTINGS
+from demo.canvas import Canvas
 from demo.palette import PAINTS
 from demo.things import KINDS, sticker
 

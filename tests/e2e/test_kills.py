@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from benchmarks.kills import WAYS, Ground
+from benchmarks.killing import Ground
+from benchmarks.kills import WAYS
 
 SEED = 20261128
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from demo.clip import EMBEDDING_DIM, MODEL_DIR, new_tokenizer
-from demo.evaluate import embed
+from demo.judging import embed
 from demo.scenes import Group, Scene, draw
 from demo.tokens import CONTEXT_TOKENS, END, learn_merges
 

@@ -9,7 +9,7 @@ import pytest
 
 from demo.clip import MODEL_DIR
 from demo.corpus import COUNT, PIXELS, SEED, plan
-from demo.evaluate import embed
+from demo.judging import embed
 from demo.queries import SHOWCASE, SHOWCASE_CLAIM
 from demo.relevance import Claim, Mention
 from demo.scenes import draw
