@@ -12,10 +12,9 @@ import numpy as np
 
 from ml_api.records import Hit, Vectors
 from ml_api.vectors.base import SearchOptions, VectorStore
+from ml_api.vectors.scoring import recall
 
 AT_ONCE: Final = 16
-TIE: Final = 1e-5
-"""Scores so close to the last of the exact answer count as found: among equal ones the choice is free."""
 SEED: Final = 7
 QUERIES: Final = 200
 """Of an overlap; with so many, the mean of ten hits each is known to about 0.02."""
@@ -55,7 +54,7 @@ def recall_of(store: VectorStore, ids: Sequence[str], queries: Vectors, efforts:
     yield Measured(None, 1.0, _median_ms(partial(store.search, options=exactly), queries[:3]))
     for effort in efforts:
         options = SearchOptions(k + 1, effort=effort)
-        share = [_share(some, best) for some, best in zip(found(options), exact, strict=True) if best]
+        share = [recall(some, best) for some, best in zip(found(options), exact, strict=True) if best]
         time_ms = _median_ms(partial(store.search, options=options), queries)
         yield Measured(effort, sum(share) / len(share) if share else 1.0, time_ms)
 
@@ -96,11 +95,6 @@ def _neighbours(store: VectorStore, ids: Sequence[str], queries: Vectors, option
     return [
         [hit for hit in some if hit.record.id != image_id][: options.limit - 1] for image_id, some in zip(ids, hits, strict=True)
     ]
-
-
-def _share(found: Sequence[Hit], exact: Sequence[Hit]) -> float:
-    least = exact[-1].score - TIE
-    return min(1.0, sum(hit.score >= least for hit in found) / len(exact))
 
 
 def _median_ms(search: Callable[[Vectors], object], queries: Vectors) -> float:

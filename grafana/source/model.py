@@ -199,6 +199,15 @@ QUALITY = Section(
             .coloured(MODALITIES)
             .limited({0.001: BAD}),
             graph(
+                "Drift of best scores",
+                "Largest difference between the distribution of best scores over 6 hours and over the week before "
+                "(Kolmogorov-Smirnov): 0 if they are alike, 1 if they have nothing in common. 0 while there is no week before.",
+                "percentunit",
+                Query(f"max by (modality) (ml_api:top1_similarity:drift6h{{{APP}}})", "{{modality}}"),
+            )
+            .coloured(MODALITIES)
+            .limited({0.25: WARN}),
+            graph(
                 "Hits of a search",
                 "Mean number of hits on a search's first page.",
                 "short",

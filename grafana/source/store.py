@@ -114,6 +114,41 @@ CLIENT = Section(
     leads_to=["endpoints", "corpus"],
 )
 
+INDEX = Section(
+    "Does the index find what it should? (empty where every search compares all images)",
+    [
+        [
+            graph(
+                "Recall of live searches",
+                "Mean share of the 10 nearest images that searches found; a sample (`ML_API_RECALL_SAMPLE`) is repeated exactly "
+                "in the background.",
+                "percentunit",
+                Query(mean("ml_api_online_recall"), "recall@10"),
+            ),
+            graph(
+                "Incomplete answers",
+                "Share of the repeated searches that missed one of the 10 nearest images or more.",
+                "percentunit",
+                Query(
+                    share(
+                        rate("ml_api_online_recall_bucket", where=f'{APP},le="0.9"'),
+                        rate("ml_api_online_recall_count"),
+                    ),
+                    "searches",
+                ),
+            ),
+            graph(
+                "Repeated searches",
+                "Searches a second that were to be repeated. `dropped`: the service was busy; `changed`: the images were changing; "
+                "`failed`: the store failed, or comparing all images took over 10 s.",
+                "ops",
+                Query(rate("ml_api_online_recall_searches_total", "outcome"), "{{outcome}}"),
+            ).stacked(),
+        ],
+    ],
+    leads_to=["model"],
+)
+
 SERVER = Section(
     "How is Milvus itself? (empty with the embedded store)",
     [
@@ -184,5 +219,5 @@ SERVER = Section(
 DASHBOARD = Dashboard(
     "store",
     "Is the vector store fast, complete and without errors, and is slowness its own or the network's?",
-    [NOW, CLIENT, SERVER],
+    [NOW, CLIENT, INDEX, SERVER],
 )

@@ -1,5 +1,6 @@
 """Metrics of searches: time of each stage, hits and scores."""
 
+from enum import StrEnum
 from typing import Final
 
 from ml_api.metrics.catalogue import Catalogue
@@ -7,8 +8,22 @@ from ml_api.metrics.embedding import BATCH_SIZES
 from ml_api.stages import Timed
 from ml_api.vocabulary import MODALITIES, Operation, Stage
 
-SIMILARITIES: Final = tuple(step / 20 for step in range(21))
+SIMILARITIES: Final = (*(step / 50 for step in range(25)), *(step / 20 for step in range(10, 21)))
+"""Close where texts score against images: the search for drift compares shares between these edges."""
 HITS: Final = (0, 1, 2, 5, 10, 20, 50, 100)
+RECALLS: Final = (0, 0.5, 0.7, 0.8, 0.9, 1)
+
+
+class Repeated(StrEnum):
+    """What became of a search that was to be repeated exactly."""
+
+    COMPARED = "compared"
+    CHANGED = "changed"
+    """Its images were indexed at about that time: the difference would tell nothing of the index."""
+    DROPPED = "dropped"
+    """The service was busy, or more searches waited than are kept."""
+    FAILED = "failed"
+    """The store failed, or the pass over the collection took too long."""
 
 
 class SearchMetrics:
@@ -33,6 +48,16 @@ class SearchMetrics:
             {"modality": MODALITIES},
             buckets=HITS,
         )
+        self.recall = catalogue.histogram(
+            "ml_api_online_recall",
+            "Share of the 10 nearest images that a live search found, by an exact repetition in the background.",
+            buckets=RECALLS,
+        )
+        self.repeats = catalogue.counter(
+            "ml_api_online_recall_searches",
+            "Live searches that were to be repeated exactly, by what became of it.",
+            {"outcome": tuple(Repeated)},
+        )
 
     def took(self, search: Timed) -> None:
         """A search that has ended, however it did."""
@@ -44,3 +69,11 @@ class SearchMetrics:
         self.hits_returned.labels(modality).observe(hits)
         if best is not None:
             self.top1_similarity.labels(modality).observe(best)
+
+    def recalled(self, share: float) -> None:
+        """By a search that was repeated exactly."""
+        self.recall.observe(share)
+        self.repeated(Repeated.COMPARED)
+
+    def repeated(self, outcome: Repeated, searches: int = 1) -> None:
+        self.repeats.labels(outcome).inc(searches)

@@ -1,6 +1,7 @@
 """From a query to hits: prepare, embed, combine, find. Knows neither HTTP nor which model or store does the work."""
 
 from ml_api.search.negation import read_negations
+from ml_api.search.online_recall import OnlineRecall
 from ml_api.search.query import (
     Fault,
     ImageTerm,
@@ -19,6 +20,7 @@ from ml_api.search.searcher import Searcher
 __all__ = [
     "Fault",
     "ImageTerm",
+    "OnlineRecall",
     "Query",
     "Relevance",
     "SearchResult",

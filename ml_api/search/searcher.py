@@ -20,6 +20,7 @@ from ml_api.errors import InvalidInput, InvalidQuery, MlApiError, NonFiniteVecto
 from ml_api.metrics import Metrics
 from ml_api.records import Hit
 from ml_api.search.fields import Fields
+from ml_api.search.online_recall import OnlineRecall
 from ml_api.search.query import Fault, ImageTerm, Query, SearchResult, StoredTerm, Term, TextTerm, VectorTerm
 from ml_api.search.relevance import Judged, Relevance
 from ml_api.search.targets import Point, Target, goes_on, passing, target_of
@@ -32,15 +33,17 @@ OWN_FAULTS: Final = (InvalidInput, NotFound, NonFiniteVector)
 
 
 class Searcher:
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of a search
         self,
         preprocessor: Preprocessor,
         embedder: Embedder,
         store: VectorStore,
         metrics: Metrics,
         relevance: Relevance | None = None,
+        recall: OnlineRecall | None = None,
     ) -> None:
         self._relevance = relevance
+        self._recall = recall
         self._preprocessor = preprocessor
         self._embedder = embedder
         self._store = store
@@ -149,7 +152,10 @@ class Searcher:
             together[options].append(target)
         ranked: dict[Target, list[Hit]] = {}
         for options, some in together.items():
-            found = self._store.search(np.stack([target.combined.vector for target in some]), options, deadline)
+            vectors = np.stack([target.combined.vector for target in some])
+            found = self._store.search(vectors, options, deadline)
+            if self._recall is not None:
+                self._recall.note(vectors, options, found)
             ranked |= dict(zip(some, found, strict=True))
         return ranked
 

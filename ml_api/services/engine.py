@@ -1,5 +1,6 @@
 """All that belongs to one model, at work: requests that began with it end with it, whatever takes its place meanwhile."""
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ml_api.calibration import Upkeep
 from ml_api.calibration.upkeep import LOOK_EVERY_S
+from ml_api.cores import usable
 from ml_api.corpus.base import Corpus
 from ml_api.database import Database
 from ml_api.embedding.base import Embedder, Preprocessor
@@ -18,7 +20,8 @@ from ml_api.indexing.changes import Changes, Drain
 from ml_api.indexing.uploads import Uploads
 from ml_api.metrics import Metrics
 from ml_api.periodic import PeriodicTask
-from ml_api.search import Relevance, Searcher
+from ml_api.search import OnlineRecall, Relevance, Searcher
+from ml_api.search.online_recall import LOOK_EVERY_S as REPEAT_EVERY_S
 from ml_api.services.calibration import kept_of
 from ml_api.services.encoder import load_model
 from ml_api.services.indexer import ServiceIndexing, failures_of
@@ -35,6 +38,9 @@ DRAIN_EVERY_S = 1.0
 
 HEALTH_CHECK_EVERY_S = 15.0
 """Interval of the background health check: the usual scrape interval of Prometheus."""
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,10 @@ class Holders:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._number = 0
+
+    @property
+    def number(self) -> int:
+        return self._number
 
     def begin(self) -> None:
         with self._changed:
@@ -95,6 +105,7 @@ class Engine:
     """Of what its scores mean."""
     indexing: ServiceIndexing
     holders: Holders
+    recall: OnlineRecall
     work: ExitStack = field(default_factory=ExitStack)
     """Its background tasks."""
 
@@ -104,6 +115,10 @@ class Engine:
         self.work.enter_context(closing(PeriodicTask("health", self.health.update_metrics, HEALTH_CHECK_EVERY_S)))
         self.work.enter_context(_draining(changes, self.drain))
         self.work.enter_context(closing(PeriodicTask("calibration", self.upkeep.look, LOOK_EVERY_S)))
+        if self.recall.is_exact:
+            _log.info("recall       not measured: every search compares all images")
+        else:
+            self.work.enter_context(closing(PeriodicTask("recall", self.recall.look, REPEAT_EVERY_S)))
 
     def close(self) -> None:
         """End its tasks, and let go of store and model. Safe to call twice."""
@@ -147,20 +162,22 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
         failures=failures_of(settings, shared.database, corpus.location, model_id, retry=False),
         metrics=metrics,
     )
-    relevance = Relevance(settings.metric)
+    relevance, holders = Relevance(settings.metric), Holders()
+    recall = OnlineRecall(store, metrics.search, settings.recall_sample, busy=lambda: holders.number > usable())
     kept = kept_of(settings, shared.database, model_id, embedder.model)
     return Engine(
         preprocessor=preprocessor,
         embedder=embedder,
         milvus=milvus,
         store=store,
-        searcher=Searcher(preprocessor, _remembering(embedder, settings, metrics), store, metrics, relevance),
+        searcher=Searcher(preprocessor, _remembering(embedder, settings, metrics), store, metrics, relevance, recall),
         uploads=Uploads(corpus, store, shared.changes, decoder, preprocessor),
         health=Health(preprocessor, embedder, store, settings.collection, metrics),
         drain=drain,
         upkeep=Upkeep(kept, relevance, store, settings.metric, preprocessor, BulkEncoder(embedder)),
         indexing=ServiceIndexing(settings, corpus, store, preprocessor, embedder, decoder, shared.database, model_id),
-        holders=Holders(),
+        holders=holders,
+        recall=recall,
     )
 
 

@@ -134,6 +134,15 @@ class Settings(BaseModel):
     pq_nbits: indexes.PqNbits = 8
     scann_reorder_k: indexes.ScannReorderK = 256
     diskann_search_list: indexes.DiskannSearchList = 128
+    recall_sample: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Share of the searches that are repeated exactly in the background, for the metric `ml_api_online_recall`; "
+            "0 is none, and indexes that are exact need none.",
+        ),
+    ] = 0.01
     store_timeout_s: Annotated[float, Field(gt=0, le=600, description="Timeout of one call of the vector store, in seconds.")] = 10
 
     max_upload_bytes: Annotated[

@@ -163,6 +163,10 @@ class VectorStore(Protocol):
         """
         ...
 
+    def compares_all(self, options: SearchOptions) -> bool:
+        """Whether a search with these options compares its vector with every one that it may find, and so misses none."""
+        ...
+
     def get(self, ids: Sequence[str], deadline: Deadline | None = None) -> dict[str, ImageRecord]:
         """The stored records by id; ids that are not stored are absent."""
         ...

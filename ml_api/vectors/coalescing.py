@@ -177,6 +177,9 @@ class CoalescingStore:
     def delete(self, ids: Sequence[str]) -> None:
         self._inner.delete(ids)
 
+    def compares_all(self, options: SearchOptions) -> bool:
+        return self._inner.compares_all(options)
+
     def get(self, ids: Sequence[str], deadline: Deadline | None = None) -> dict[str, ImageRecord]:
         return self._inner.get(ids, deadline)
 

@@ -80,6 +80,9 @@ class MemoryStore:
         order = np.argsort(-found, axis=1, kind="stable")[:, options.offset : options.window]
         return [[Hit(records[place], float(row[place])) for place in places] for row, places in zip(found, order, strict=True)]
 
+    def compares_all(self, options: SearchOptions) -> bool:  # noqa: ARG002 - VectorStore's signature
+        return True
+
     def get(self, ids: Sequence[str], deadline: Deadline | None = None) -> dict[str, ImageRecord]:
         _ = self._dim
         _require_time(deadline)

@@ -1,12 +1,16 @@
 """Scores as every store gives them, computed here, and the best of many that come in parts: what exact search is made of."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from ml_api.records import Vectors
+from ml_api.records import Hit, Vectors
 from ml_api.vectors.base import Metric
+
+TIE: Final = 1e-5
+"""Scores so close to the last of the exact answer count as found: among equal ones the choice is free."""
 
 Scores = npt.NDArray[np.float32]
 """Shape (queries, stored); higher is closer for every metric."""
@@ -41,6 +45,12 @@ class Best:
         """For each query ids with their scores, best first, without the `offset` best."""
         rows = zip(self._ids[:, offset:].tolist(), self._scores[:, offset:].tolist(), strict=True)
         return [list(zip(ids, values, strict=True)) for ids, values in rows]
+
+
+def recall(found: Sequence[Hit], exact: Sequence[Hit]) -> float:
+    """The share of an exact answer, which must not be empty, that was found."""
+    least = exact[-1].score - TIE
+    return min(1.0, sum(hit.score >= least for hit in found) / len(exact))
 
 
 def _normalised(vectors: Vectors) -> Vectors:

@@ -131,6 +131,12 @@ def best_hits_become_worse(service, _folder):
     return recording
 
 
+def the_index_misses_images(service, _folder):
+    recording = record(service)
+    recording.repeat(lambda: service.services.metrics.search.recalled(0.8), 2 * HOUR)
+    return recording
+
+
 def nothing_is_found(service, _folder):
     recording = record(service)
     recording.repeat(lambda: search(service, 4), 3 * HOUR)
@@ -236,6 +242,7 @@ STORIES = {
     ("GpuOutOfMemory",): memory_of_the_model_is_used_up,
     ("StoreDown",): store_does_not_answer,
     ("SimilarityDrift",): best_hits_become_worse,
+    ("RecallLow",): the_index_misses_images,
     ("ZeroHitSpike",): nothing_is_found,
     ("GpuMemoryFull", "GpuHot"): a_gpu_is_full_and_hot,
     ("SearchErrorBudgetBurn",): searches_fail,

@@ -39,7 +39,7 @@ def watched(demo_corpus, tmp_path_factory):
     corpus = folder / "corpus"
     shutil.copytree(demo_corpus, corpus)
     milvus = MilvusServer(folder / "milvus")
-    service = Server(folder, corpus, milvus_uri=milvus.uri, queue_limit=1, max_upload_bytes=100_000)
+    service = Server(folder, corpus, milvus_uri=milvus.uri, queue_limit=1, max_upload_bytes=100_000, recall_sample=1)
     node = node_exporter(folder, free_port())
     targets = {
         "ml-api": f"127.0.0.1:{service.metrics_port}",

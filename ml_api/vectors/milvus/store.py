@@ -124,6 +124,10 @@ class MilvusStore:
         found = None if compared else by_index(opened, vectors, options, self._index, deadline, embedded=embedded)
         return self._by_comparison(opened, vectors, options, deadline) if found is None else found
 
+    def compares_all(self, options: SearchOptions) -> bool:
+        filtered_here = self._opening.endpoint.embedded and options.filter is not None
+        return options.exact or self._index.exact or filtered_here
+
     def get(self, ids: Sequence[str], deadline: Deadline | None = None) -> dict[str, ImageRecord]:
         rows = self._rows("get", ids, schema.RECORD_FIELDS, deadline)
         return {row["id"]: schema.record_of(row) for row in rows}
