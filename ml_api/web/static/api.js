@@ -16,19 +16,21 @@ import { Failure, failureOf, unanswered } from "./failures.js";
  * @property {number | null} [relevance] how likely it is a match, 0 to 1; null where nothing is calibrated
  */
 
+/** @typedef {string | number} Next where the next page begins */
+
 /**
  * @typedef {object} Answer
  * @property {StoredImage[]} hits
- * @property {number | null} next offset of the next page
- * @property {boolean} truncated
+ * @property {Next | null} next
+ * @property {boolean} [truncated]
  * @property {boolean | null} [confident] whether there is likely to be a match at all
  * @property {unknown} [read_as] how a text was read, if not as it stands
- * @property {{total: number}} timings_ms
+ * @property {{total: number}} [timings_ms]
  */
 
 /** @typedef {{text?: string, id?: string, image?: Blob, weight: number}} SentTerm */
 /** @typedef {{terms: SentTerm[], filter: Filter | null}} SentQuery */
-/** @typedef {{limit: number, offset: number}} Slice of the hits */
+/** @typedef {{limit: number, after?: Next}} Slice of the hits; after: `next` of the page before */
 
 export const MAX_LIMIT = 100; // of one answer
 
@@ -39,8 +41,11 @@ export const MAX_LIMIT = 100; // of one answer
  * @param {AbortSignal} signal
  * @returns {Promise<Answer>}
  */
-export async function search({ terms, filter }, { limit, offset }, signal) {
+export async function search({ terms, filter }, { limit, after: offset = 0 }, signal) {
   const [term] = terms;
+  if (!term) {
+    return list(filter, { limit, ...(offset && { after: offset }) }, signal);
+  }
   if (terms.length > 1 || term.weight < 0) {
     const composed = await Promise.all(terms.map(composedTerm));
     return ask("v1/search", { ...withJson({ query: composed, limit, offset, ...(filter && { filter }) }), signal });
@@ -56,6 +61,28 @@ export async function search({ terms, filter }, { limit, offset }, signal) {
   }
   parameters.set("q", term.text ?? "");
   return ask(`v1/search/text?${parameters}`, { signal });
+}
+
+/**
+ * Stored images, in no order that would mean something.
+ * @param {Filter | null} filter
+ * @param {Slice} slice
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<Answer>}
+ */
+export async function list(filter, { limit, after }, signal) {
+  const parameters = new URLSearchParams({
+    limit: String(limit),
+    ...(after && { cursor: String(after) }),
+    ...(filter && { filter: JSON.stringify(filter) }),
+  });
+  const { images, next } = await ask(`v1/images?${parameters}`, { signal });
+  return { hits: images, next };
+}
+
+/** @returns {Promise<import("./filters/fields.js").Known>} */
+export function knownFields() {
+  return ask("v1/metadata");
 }
 
 /**

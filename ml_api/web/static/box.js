@@ -97,7 +97,7 @@ export class Box {
     this.#arrange();
     const isComposing = event instanceof InputEvent && event.isComposing; // of Chinese or Japanese words, say
     const typed = this.#input.value.trim();
-    if (!isComposing && (typed.length >= LEAST_TYPED || (typed === "" && this.#chips.terms.length > 0))) {
+    if (!isComposing && (typed.length >= LEAST_TYPED || (typed === "" && (this.#chips.terms.length > 0 || this.#chips.filter)))) {
       this.#timer = setTimeout(() => this.#page.onTyped(this.#terms), TYPING_PAUSE_MS);
     }
   }

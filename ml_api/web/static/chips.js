@@ -1,7 +1,7 @@
 /** What a search is made of beside the words in the box: further words and images, each wanted or unwanted, and how much. */
 
 import { copyOf, element, find } from "./element.js";
-import { conditionsOf, withoutCondition } from "./filter.js";
+import { conditionsOf, withoutCondition } from "./filters/conditions.js";
 import { identityOf } from "./query.js";
 
 /** @import { Filter, Term } from "./query.js" */

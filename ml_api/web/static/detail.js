@@ -26,7 +26,7 @@ export class Detail {
    * @param {{
    *   onClose: () => void, onStep: (by: number) => void, onCrop: (image: StoredImage) => void,
    *   similar: (image: StoredImage) => Promise<{image: StoredImage, address: string}[]>,
-   *   only: (path: string[], condition: unknown) => string | null,
+   *   only: (path: string[], condition: unknown) => string,
    * }} page
    */
   constructor(dialog, page) {
@@ -95,12 +95,11 @@ export class Detail {
    * @param {import("./facts.js").Fact} fact
    */
   #value({ name, value, path, condition }) {
-    const address = path && this.#page.only(path, condition);
-    if (!address) {
+    if (!path) {
       return value;
     }
     const link = element("a", value);
-    link.href = address;
+    link.href = this.#page.only(path, condition);
     link.title = `Only images with this: ${name}`;
     return link;
   }

@@ -1,5 +1,8 @@
 /** Whatever goes wrong, in words for people: what happened and what to do. What the server said stands below, for who can use it. */
 
+/** @import { Filter } from "./query.js" */
+/** @typedef {{words: string, filter: Filter | null}} Way out: another filter with which there would be something */
+
 const OF_FILE = [413, 415, 422];
 const OF_KEY = ["unauthorized", "invalid-api-key", "insufficient-scope"];
 
@@ -7,10 +10,10 @@ export class Failure extends Error {
   /**
    * @param {string} title
    * @param {string} advice
-   * @param {{said?: string, requestId?: string, code?: string, final?: boolean, ofFile?: boolean}} [more] said: in the server's own
-   *   words; final: asking again would change nothing; ofFile: another image would do
+   * @param {{said?: string, requestId?: string, code?: string, final?: boolean, ofFile?: boolean, ways?: Way[]}} [more] said: in the
+   *   server's own words; final: asking again would change nothing; ofFile: another image would do
    */
-  constructor(title, advice, { said = "", requestId = "", code = "", final = false, ofFile = false } = {}) {
+  constructor(title, advice, { said = "", requestId = "", code = "", final = false, ofFile = false, ways = [] } = {}) {
     super(advice);
     this.title = title;
     this.said = said;
@@ -19,6 +22,7 @@ export class Failure extends Error {
     this.wantsKey = OF_KEY.includes(code);
     this.final = final;
     this.ofFile = ofFile;
+    this.ways = ways;
   }
 }
 

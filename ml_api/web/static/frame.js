@@ -33,3 +33,9 @@ export function letIn() {
     location.reload();
   });
 }
+
+/** The head stays in sight while one scrolls; what stays below it has to know how high it is, with all its chips. */
+export function tellHeight() {
+  const head = find(document, ".top", HTMLElement);
+  new ResizeObserver(() => document.documentElement.style.setProperty("--head", `${head.offsetHeight}px`)).observe(head);
+}

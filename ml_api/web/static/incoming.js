@@ -37,7 +37,7 @@ function takeDrops(veil, onFile) {
     isOurs = false;
   });
   document.addEventListener("dragover", (event) => {
-    if (!isOurs && event.dataTransfer?.types.includes("Files") && !document.querySelector("dialog[open]")) {
+    if (!isOurs && event.dataTransfer?.types.includes("Files") && !document.querySelector("dialog:modal")) {
       event.preventDefault();
       event.dataTransfer.dropEffect = "copy";
       veil.hidden = false;

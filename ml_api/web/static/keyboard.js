@@ -16,7 +16,7 @@ export function listenToKeys({ box, dialog, links, onLike, onStep }) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) {
       return;
     }
-    if (document.querySelector("dialog[open]") && !dialog.open) {
+    if (document.querySelector("dialog:modal") && !dialog.open) {
       return; // another dialog has its own keys
     }
     const act = dialog.open ? inDialog(event) : onPage(event);

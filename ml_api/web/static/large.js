@@ -3,8 +3,8 @@
 import { search } from "./api.js";
 import { Detail } from "./detail.js";
 import { Failure } from "./failures.js";
-import { fieldAt, withCondition } from "./filter.js";
-import { addressOf, AGAINST, likeQuery, withTerm } from "./query.js";
+import { fieldAt, withCondition } from "./filters/conditions.js";
+import { addressOf, AGAINST, ALL, likeQuery, withTerm } from "./query.js";
 
 /** @import { StoredImage } from "./api.js" */
 /** @import { How } from "./page.js" */
@@ -97,18 +97,18 @@ export class Large {
   }
 
   /**
-   * The search at hand among images for which a condition holds.
+   * The search at hand, or else the listing, of images for which a condition holds.
    * @param {string[]} path
    * @param {unknown} condition
    */
   #only(path, condition) {
-    const { query } = this.#page.view();
-    return query && addressOf({ query: { ...query, filter: withCondition(query.filter, fieldAt(path), condition) }, image: null });
+    const query = this.#page.view().query ?? ALL;
+    return addressOf({ query: { ...query, filter: withCondition(query.filter, fieldAt(path), condition) }, image: null });
   }
 
   /** @param {StoredImage} image */
   async #similar({ id }) {
-    const slice = { limit: COMPARED + 1, offset: 0 };
+    const slice = { limit: COMPARED + 1 };
     const { hits } = await search({ terms: [{ id, weight: 1 }], filter: null }, slice, new AbortController().signal);
     const others = hits.filter((hit) => hit.id !== id).slice(0, COMPARED);
     return others.map((image) => ({ image, address: addressOf({ ...this.#page.view(), image: image.id }) }));

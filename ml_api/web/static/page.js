@@ -1,10 +1,11 @@
 /** The page: what the address says is what is shown. Every action changes the address, and showing follows from that. */
 
-import { findImage } from "./api.js";
+import { findImage, knownFields } from "./api.js";
 import { Box } from "./box.js";
 import { Crop } from "./crop.js";
 import { find } from "./element.js";
-import { countImages, letIn, rights } from "./frame.js";
+import { FilterPanel } from "./filters/panel.js";
+import { countImages, letIn, rights, tellHeight } from "./frame.js";
 import { takeFiles } from "./incoming.js";
 import { listenToKeys } from "./keyboard.js";
 import { Large, waysFrom } from "./large.js";
@@ -19,7 +20,7 @@ import { Sending } from "./sending.js";
 import { captionOf, wordsOf } from "./summary.js";
 import { tile } from "./tile.js";
 
-/** @import { Query, Term, View } from "./query.js" */
+/** @import { Filter, Query, Term, View } from "./query.js" */
 
 /**
  * How an address is gone to. fresh: ask anew, from the top; opening: Back closes the large view; replacing: the entry of the history;
@@ -36,14 +37,15 @@ class Page {
   #box = new Box(find(document, ".search", HTMLElement), find(document, "#chip", HTMLTemplateElement), {
     onSearch: (terms) => this.#settle(terms),
     onTyped: (terms) => this.#ask(this.#composed(terms), { typing: true }),
-    onFilter: (filter) => this.#view.query && this.#ask({ ...this.#view.query, filter }),
-    onClear: () => this.#go({ query: null, image: null }),
+    onFilter: (filter) => this.#sift(filter),
+    onClear: () => (this.#view.query?.filter ? this.#ask(this.#composed([])) : this.#go({ query: null, image: null })),
     onCrop: (term) => this.#crop(term),
     describe: (term) => this.#describe(term),
   });
   #results = new Results(find(document, ".results", HTMLElement), {
     tileOf: (image) => tile(find(document, "#hit", HTMLTemplateElement), image, waysFrom(this.#view.query, image.id)),
     onMore: () => this.#search.more(),
+    onFilter: (filter) => this.#sift(filter),
   });
   #large = new Large(find(document, ".detail", HTMLDialogElement), this.#results, {
     view: () => this.#view,
@@ -55,6 +57,10 @@ class Page {
   });
   #crops = new Crop(find(document, ".crop", HTMLDialogElement));
   #search = new Search(this.#results, new Sending(limits(), (id) => this.#find(id)));
+  #filters = new FilterPanel(find(document, ".filters", HTMLDialogElement), find(document, ".start-filtering", HTMLButtonElement), {
+    known: knownFields,
+    onFilter: (filter) => this.#sift(filter),
+  });
   #duplicates = new Duplicates(find(document, ".duplicates", HTMLElement));
 
   start() {
@@ -137,6 +143,14 @@ class Page {
   }
 
   /**
+   * The search at hand among other images.
+   * @param {Filter | null} filter
+   */
+  #sift(filter) {
+    this.#ask({ terms: this.#view.query?.terms ?? [], filter });
+  }
+
+  /**
    * What was typed is meant: it is asked for, if it is not there already, and the box shows it as it was read.
    * @param {Term[]} terms
    */
@@ -199,7 +213,9 @@ class Page {
     if (!typing) {
       this.#box.show(query);
     }
+    this.#filters.show(query?.filter ?? null);
     if (!query) {
+      this.#filters.close();
       this.#search.stop();
       window.scrollTo(0, 0);
       return;
@@ -270,6 +286,7 @@ function limits() {
 }
 
 letIn();
+tellHeight();
 const page = new Page();
 page.start();
 find(document, ".unstarted", HTMLElement).remove();

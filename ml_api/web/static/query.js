@@ -12,8 +12,12 @@
  * @typedef {{text?: string, like?: string, upload?: string, file?: File, part?: Part, weight: number}} Term
  */
 /** @typedef {Record<string, unknown>} Filter as the API takes it */
-/** @typedef {{terms: Term[], filter: Filter | null}} Query at least one term */
+/** @typedef {{terms: Term[], filter: Filter | null}} Query without terms it is for all images that pass */
 /** @typedef {{query: Query | null, image: string | null, tool?: string | null}} View `image` is the id of the one shown large */
+
+/** @type {Query} */
+export const ALL = { terms: [], filter: null };
+const OF_ALL = "images"; // the view of an address that asks for all of them
 
 export const AGAINST = -0.5; // as much as what is wanted would drown it
 
@@ -56,11 +60,10 @@ export function viewAt(search, kept) {
   const weights = (parameters.get("w") ?? "").split(",").map(Number);
   const given = [...parameters].filter(([name]) => name === "q" || name === "like").flatMap(([name, value]) => termOf(name, value));
   const terms = Array.isArray(kept) ? kept.map(withFile) : given.map((term, at) => ({ ...term, weight: weights[at] || 1 }));
-  return {
-    query: terms.length > 0 ? { terms, filter: filterIn(parameters.get("filter")) } : null,
-    image: parameters.get("image"),
-    tool: parameters.get("view"),
-  };
+  const filter = filterIn(parameters.get("filter"));
+  const tool = parameters.get("view");
+  const isQuery = terms.length > 0 || filter !== null || tool === OF_ALL;
+  return { query: isQuery ? { terms, filter } : null, image: parameters.get("image"), tool: isQuery ? null : tool };
 }
 
 /** @param {View} view */
@@ -74,8 +77,9 @@ export function addressOf({ query, image, tool }) {
   if (query?.filter) {
     given.push(["filter", JSON.stringify(query.filter)]);
   }
-  if (tool && !query) {
-    given.push(["view", tool]);
+  const view = query ? query.terms.length === 0 && !query.filter && OF_ALL : tool;
+  if (view) {
+    given.push(["view", view]);
   }
   if (image) {
     given.push(["image", image]);

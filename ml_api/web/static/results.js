@@ -6,6 +6,7 @@ import { fillers, skeleton } from "./tile.js";
 
 /** @import { Answer, StoredImage } from "./api.js" */
 /** @import { Failure } from "./failures.js" */
+/** @import { Filter } from "./query.js" */
 /** @import { Summary } from "./summary.js" */
 
 const SKELETONS = 12;
@@ -24,6 +25,7 @@ export class Results {
   #end;
   #fold;
   #tileOf;
+  #onFilter;
   /** @type {() => void} */
   #retry = () => undefined;
   /** @type {() => void} */
@@ -31,9 +33,9 @@ export class Results {
 
   /**
    * @param {HTMLElement} section
-   * @param {{tileOf: (image: StoredImage) => HTMLElement, onMore: () => void}} page
+   * @param {{tileOf: (image: StoredImage) => HTMLElement, onMore: () => void, onFilter: (filter: Filter | null) => void}} page
    */
-  constructor(section, { tileOf, onMore }) {
+  constructor(section, { tileOf, onMore, onFilter }) {
     this.#section = section;
     this.#summary = find(section, ".summary", HTMLElement);
     this.#grid = find(section, ".grid", HTMLElement);
@@ -42,6 +44,7 @@ export class Results {
     this.#long = find(section, ".long", HTMLElement);
     this.#fold = new Fold(this.#grid);
     this.#tileOf = tileOf;
+    this.#onFilter = onFilter;
     find(this.#more, "button", HTMLButtonElement).addEventListener("click", onMore);
     find(this.#notice, ".notice-retry", HTMLButtonElement).addEventListener("click", () => this.#retry());
     find(this.#long, "button", HTMLButtonElement).addEventListener("click", () => this.#cancel());
@@ -201,14 +204,14 @@ export class Results {
   /** @param {Summary} summary */
   #summarise({ count, relation, text, time, note }) {
     const found = text ? element("span", `${count} ${relation} `, element("strong", text)) : element("span", `${count} ${relation}`);
-    this.#summary.replaceChildren(found, element("span", time), ...(note ? [element("span", note)] : []));
+    this.#summary.replaceChildren(found, ...[time, note].filter(Boolean).map((words) => element("span", words)));
   }
 
   /**
    * @param {Failure} failure
    * @param {() => void} retry
    */
-  #explain({ title, message, said, requestId, final, ofFile }, retry) {
+  #explain({ title, message, said, requestId, final, ofFile, ways }, retry) {
     find(this.#notice, "h2", HTMLElement).textContent = title;
     find(this.#notice, ".notice-detail", HTMLElement).textContent = message;
     find(this.#notice, "details", HTMLElement).hidden = !said && !requestId;
@@ -216,7 +219,20 @@ export class Results {
     find(this.#notice, "code", HTMLElement).textContent = requestId;
     find(this.#notice, ".notice-retry", HTMLElement).hidden = final;
     find(this.#notice, ".choose", HTMLElement).hidden = !ofFile;
+    find(this.#notice, ".ways", HTMLElement).replaceChildren(...ways.map(({ words, filter }) => this.#wayOut(words, filter)));
     this.#retry = retry;
     this.#notice.hidden = false;
+  }
+
+  /**
+   * @param {string} words
+   * @param {Filter | null} filter
+   */
+  #wayOut(words, filter) {
+    const button = element("button", words);
+    button.type = "button";
+    button.className = "button small";
+    button.addEventListener("click", () => this.#onFilter(filter));
+    return element("li", button);
   }
 }

@@ -1,6 +1,7 @@
 /** One search at a time: ask, show, go on. A new one aborts the one before it. */
 
-import { MAX_LIMIT, search, stats } from "./api.js";
+import { absence } from "./absence.js";
+import { MAX_LIMIT, search } from "./api.js";
 import { abandoned, Failure } from "./failures.js";
 import { nameOf } from "./query.js";
 import { summaryOf } from "./summary.js";
@@ -46,7 +47,8 @@ export class Search {
   forget(id) {
     for (const [name, answer] of this.#answers) {
       const hits = answer.hits.filter((hit) => hit.id !== id);
-      const next = answer.next && answer.next - (answer.hits.length - hits.length); // those behind them have moved up
+      const gone = answer.hits.length - hits.length;
+      const next = typeof answer.next === "number" ? answer.next - gone : answer.next; // those behind them have moved up
       this.#answers.set(name, { ...answer, hits, next });
     }
   }
@@ -80,7 +82,7 @@ export class Search {
     try {
       const answer = await this.#ask(query, Math.max(PAGE_SIZE, atLeast), signal);
       if (answer.hits.length === 0) {
-        throw await absence(query);
+        throw await absence(query, signal);
       }
       this.#remember(query, answer);
       this.#show(query, answer);
@@ -104,7 +106,7 @@ export class Search {
     const { signal } = this.#running;
     this.#isLoadingMore = this.#results.isLoadingMore = true;
     try {
-      const page = await search(await this.#sending.prepare(query, signal), { limit: PAGE_SIZE, offset: answer.next }, signal);
+      const page = await search(await this.#sending.prepare(query, signal), { limit: PAGE_SIZE, after: answer.next }, signal);
       const longer = longerBy(answer, page);
       this.#remember(query, longer);
       this.#results.append(page, summaryOf(query, longer));
@@ -150,9 +152,9 @@ export class Search {
    */
   async #ask(query, wanted, signal) {
     const sent = await this.#sending.prepare(query, signal);
-    let answer = await search(sent, { limit: Math.min(wanted, MAX_LIMIT), offset: 0 }, signal);
+    let answer = await search(sent, { limit: Math.min(wanted, MAX_LIMIT) }, signal);
     while (answer.hits.length < wanted && answer.next !== null) {
-      answer = longerBy(answer, await search(sent, { limit: Math.min(wanted - answer.hits.length, MAX_LIMIT), offset: answer.next }, signal));
+      answer = longerBy(answer, await search(sent, { limit: Math.min(wanted - answer.hits.length, MAX_LIMIT), after: answer.next }, signal));
     }
     return answer;
   }
@@ -199,18 +201,4 @@ function named(failure, { terms }) {
     failure.message = `The file ${names.join(", ")}: ${failure.message}`;
   }
   return failure;
-}
-
-/**
- * Why nothing was found.
- * @param {Query} query
- */
-async function absence({ filter }) {
-  const { images } = await stats();
-  if (images === 0) {
-    return new Failure("There are no images yet", "Nothing is stored that could be found. Images appear here after a sync.", { final: true });
-  }
-  return filter
-    ? new Failure("Nothing passes the filters", "No image has what they ask for. Loosen or remove one of them.", { final: true })
-    : new Failure("Nothing found", "No image comes close to that. Other words may describe it better.", { final: true });
 }

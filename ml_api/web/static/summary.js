@@ -9,15 +9,19 @@
  * @param {Answer} answer
  * @returns {Summary}
  */
-export function summaryOf(query, { hits, truncated, read_as: readAs, timings_ms: timings }) {
+export function summaryOf(query, { hits, truncated = false, read_as: readAs, timings_ms: timings }) {
+  const count = hits.length === 1 ? "1 image" : `${hits.length} images`;
+  if (query.terms.length === 0) {
+    return { count, relation: query.filter ? "that pass the filters" : "in no particular order", text: "", note: "", time: "" };
+  }
   const [{ text, weight }] = query.terms;
   const isPlain = query.terms.length === 1 && weight > 0;
   return {
-    count: hits.length === 1 ? "1 image" : `${hits.length} images`,
+    count,
     relation: isPlain && !text ? "most like this one" : "closest to",
     text: isPlain ? (text ?? "") : wordsOf(query),
     note: noteOn(query, truncated, readAs),
-    time: `${Math.max(1, Math.round(timings.total))} ms`,
+    time: timings ? `${Math.max(1, Math.round(timings.total))} ms` : "",
   };
 }
 
@@ -25,7 +29,10 @@ export function summaryOf(query, { hits, truncated, read_as: readAs, timings_ms:
  * A query in words, as for a title.
  * @param {Query} query
  */
-export function wordsOf({ terms }) {
+export function wordsOf({ terms, filter }) {
+  if (terms.length === 0) {
+    return filter ? "Some images" : "All images";
+  }
   if (terms.length === 1 && terms[0].weight > 0) {
     return terms[0].text ?? "More like this";
   }

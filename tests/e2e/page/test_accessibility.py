@@ -41,6 +41,22 @@ def open_doubt(visit):
     expect(visit.hits.first).to_be_visible()
 
 
+def open_listing(visit):
+    visit.open("/?view=images")
+    expect(visit.hits).to_have_count(24)
+
+
+def open_filters(visit):
+    visit.open('/?q=red&filter={"tags":{"any":["warm"]}}')
+    visit.page.get_by_role("button", name="Filters 1").click()
+    expect(visit.page.get_by_role("checkbox", name="warm")).to_be_checked()
+
+
+def open_nothing_passes(visit):
+    visit.open('/?q=red&filter={"tags":{"any":["warm"]},"width":{"lt":9}}')
+    expect(visit.page.get_by_role("button", name="Without “Width below 9”")).to_be_visible()
+
+
 def open_own_image(visit):
     visit.open()
     choose(visit)
@@ -91,6 +107,9 @@ STATES = [
     open_results,
     open_terms,
     open_doubt,
+    open_listing,
+    open_filters,
+    open_nothing_passes,
     open_own_image,
     open_large,
     open_crop,

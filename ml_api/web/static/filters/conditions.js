@@ -1,8 +1,8 @@
 /** Conditions on what is known of images, as the API takes them: `{"facts.setting": {"eq": "snow"}}`. All have to hold. */
 
-import { wordsOf } from "./facts.js";
+import { wordsOf } from "../facts.js";
 
-/** @import { Filter } from "./query.js" */
+/** @import { Filter } from "../query.js" */
 
 const RESERVED = ["key", "width", "height", "indexed_at", "and", "or", "not"]; // fields and words of the API's own
 const OPERATORS = new Map([
@@ -17,6 +17,16 @@ const OPERATORS = new Map([
   ["all", "has all of"],
   ["exists", "is known:"],
   ["prefix", "begins with"],
+]);
+const OF_TIMES = new Map([
+  ["lt", "before"],
+  ["lte", "until"],
+  ["gt", "after"],
+  ["gte", "from"],
+]);
+const OWN_LABELS = new Map([
+  ["key", "File name"],
+  ["indexed_at", "Added"],
 ]);
 
 /**
@@ -41,6 +51,16 @@ export function withoutCondition(filter, field) {
 }
 
 /**
+ * The filter with that condition on the field, or with none.
+ * @param {Filter | null | undefined} filter
+ * @param {string} field
+ * @param {unknown} condition null: none
+ */
+export function withConditionOn(filter, field, condition) {
+  return condition === null ? withoutCondition(filter ?? null, field) : withCondition(filter, field, condition);
+}
+
+/**
  * Each condition in words.
  * @param {Filter | null} filter
  * @returns {{field: string, words: string}[]}
@@ -60,6 +80,10 @@ export function fieldAt(path) {
 
 /** @param {string} field */
 export function labelOf(field) {
+  const own = OWN_LABELS.get(field);
+  if (own) {
+    return own;
+  }
   const path = field.startsWith("/") ? field.slice(1).split("/") : field.split(".");
   return wordsOf(path.map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~")).join("."));
 }
@@ -70,8 +94,25 @@ function saidOf(condition) {
     return JSON.stringify(condition); // of a link that somebody wrote: the API says what is wrong with it
   }
   const said = Object.entries(condition).map(([operator, value]) => {
-    const values = Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : String(value);
-    return `${OPERATORS.get(operator) ?? operator} ${values}`;
+    const values = Array.isArray(value) ? value.map(valueIn).join(", ") : valueIn(value);
+    const words = isTime(value) ? (OF_TIMES.get(operator) ?? OPERATORS.get(operator)) : OPERATORS.get(operator);
+    return `${words ?? operator} ${values}`;
   });
   return said.join(" and ");
+}
+
+/**
+ * A value in words.
+ * @param {unknown} value
+ */
+export function valueIn(value) {
+  if (typeof value === "boolean") {
+    return value ? "yes" : "no";
+  }
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+/** @param {unknown} value */
+function isTime(value) {
+  return typeof value === "string" && /^\d{4}-\d{2}-\d{2}/.test(value);
 }

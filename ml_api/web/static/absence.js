@@ -1,0 +1,43 @@
+/** Why nothing was found, and which filter would have to be loosened. */
+
+import { list, stats } from "./api.js";
+import { Failure } from "./failures.js";
+import { conditionsOf, withoutCondition } from "./filters/conditions.js";
+
+/** @import { Filter, Query } from "./query.js" */
+
+const TRIED = 8; // conditions, each with a request
+
+/**
+ * @param {Query} query
+ * @param {AbortSignal} signal
+ */
+export async function absence({ filter }, signal) {
+  const { images } = await stats();
+  if (images === 0) {
+    return new Failure("There are no images yet", "Nothing is stored that could be found. Images appear here after a sync.", { final: true });
+  }
+  if (!filter) {
+    return new Failure("Nothing found", "No image comes close to that. Other words may describe it better.", { final: true });
+  }
+  const ways = await waysOut(filter, signal);
+  const advice = ways.length > 0 ? "No image has all that they ask for. There are images without one of them:" : "Several of them rule out all images.";
+  const all = { words: "Remove all filters", filter: null };
+  return new Failure("Nothing passes the filters", advice, { final: true, ways: ways.length === 1 && ways[0].filter === null ? ways : [...ways, all] });
+}
+
+/**
+ * The filter without one of its conditions, where images are left.
+ * @param {Filter} filter
+ * @param {AbortSignal} signal
+ */
+async function waysOut(filter, signal) {
+  const tried = conditionsOf(filter)
+    .slice(0, TRIED)
+    .map(async ({ field, words }) => {
+      const others = withoutCondition(filter, field);
+      const { hits } = await list(others, { limit: 1 }, signal);
+      return hits.length > 0 ? [{ words: `Without “${words}”`, filter: others }] : [];
+    });
+  return (await Promise.all(tried)).flat();
+}
