@@ -5,22 +5,30 @@ acknowledged is lost, and whatever dies in between, the index comes to agree wit
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from time import perf_counter
+from typing import Any, Final, TypeVar
 
 from ml_api.corpus.base import Corpus
 from ml_api.deadline import Deadline
 from ml_api.embedding.base import Preprocessor
-from ml_api.errors import CorpusReadOnly, DeadlineExceeded, InvalidKey, NotFound, Unavailable
+from ml_api.errors import CorpusReadOnly, DeadlineExceeded, InvalidKey, NotFound, StoreUnavailable, Unavailable
 from ml_api.images import Decoder
 from ml_api.indexing.changes import Changes
 from ml_api.indexing.plan import is_of
-from ml_api.records import image_id
+from ml_api.records import ImageRecord, image_id
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.validation import plain_metadata
 from ml_api.vocabulary import UploadState
+
+_T = TypeVar("_T")
+
+PATIENCE_S: Final = 2.0
+"""How long an upload waits for what the index has. It needs no answer: a store that hangs keeps no image out."""
+ASK_AGAIN_S: Final = 1.0
+"""While the store does not answer, uploads ask it no more often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +52,23 @@ class Upload:
 class Uploads:
     """May be used from any thread."""
 
-    def __init__(self, corpus: Corpus, store: VectorStore, changes: Changes, decoder: Decoder, preprocessor: Preprocessor) -> None:
+    def __init__(  # noqa: PLR0913 - the parts between which it stands
+        self,
+        corpus: Corpus,
+        store: VectorStore,
+        changes: Changes,
+        decoder: Decoder,
+        preprocessor: Preprocessor,
+        *,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._corpus = corpus
         self._store = store
         self._changes = changes
         self._decoder = decoder
         self._preprocessor = preprocessor
+        self._patience_s = patience_s
+        self._ask_again_at = 0.0
 
     def put(self, key: str, data: bytes, facts: Mapping[str, Any] | None, deadline: Deadline) -> Upload:
         """Keep an image under `key`, in place of another; its metadata, too, unless `facts` is None.
@@ -61,11 +80,12 @@ class Uploads:
         facts = None if facts is None else plain_metadata(key, facts)
         decoded = self._decoder.decode(data, self._preprocessor.fit, deadline)
         digest = hashlib.sha256(data).hexdigest()
-        unchanged = self._holds(key, digest, facts, deadline)
+        record, other = self._indexed(key, digest, deadline)
+        unchanged = record is not None and self._holds(record, digest, facts)
         if not unchanged:
             with self._changes.around(key, facts):
                 self._corpus.write(key, data)
-        return Upload(key, digest, decoded.width, decoded.height, unchanged, self._other(key, digest, deadline))
+        return Upload(key, digest, decoded.width, decoded.height, unchanged, other)
 
     def remove(self, image: str, deadline: Deadline) -> str:
         """Delete the image with this id from the corpus, and with it from the index; its key.
@@ -89,7 +109,7 @@ class Uploads:
             return UploadState.SEARCHABLE
         try:
             is_settled = self._changes.wait(upload.key, until)
-            record = self._store.get([upload.id]).get(upload.id)
+            record = self._ask(lambda patience: self._store.get([upload.id], patience)).get(upload.id)
         except Unavailable:  # it is durable, whoever is down now
             return UploadState.QUEUED
         if record is not None and record.digest == upload.digest:
@@ -109,22 +129,34 @@ class Uploads:
         if not self._corpus.writable:
             raise CorpusReadOnly("the corpus cannot be changed: this service may only read it")
 
-    def _holds(self, key: str, digest: str, facts: Mapping[str, Any] | None, deadline: Deadline) -> bool:
-        """Whether corpus and index have these bytes under this key, with these metadata. If nobody can say, they are written."""
+    def _indexed(self, key: str, digest: str, deadline: Deadline) -> tuple[ImageRecord | None, str | None]:
+        """What the index has under this key, and the key of another image with these bytes; nothing if nobody can say."""
         try:
-            record = self._store.get([image_id(key)], deadline).get(image_id(key))
-            if record is None or record.digest != digest or (facts is not None and facts != record.metadata):
-                return False
-            return is_of(record, self._corpus.version(key))
+            record = self._ask(lambda patience: self._store.get([image_id(key)], patience).get(image_id(key)), deadline)
+            others = self._ask(lambda patience: self._store.of_digests([digest], patience), deadline)
+        except Unavailable:
+            return None, None
+        return record, next((entry.key for entry in others if entry.key != key), None)
+
+    def _ask(self, question: Callable[[Deadline], _T], deadline: Deadline | None = None) -> _T:
+        """Raises StoreUnavailable also if the store takes longer than uploads wait, or has just done so."""
+        if perf_counter() < self._ask_again_at:
+            raise StoreUnavailable("the vector store has not answered a moment ago")
+        left_s = self._patience_s if deadline is None else min(self._patience_s, deadline.left_s())
+        try:
+            return question(Deadline.within(left_s))
+        except (DeadlineExceeded, Unavailable) as exc:
+            self._ask_again_at = perf_counter() + ASK_AGAIN_S
+            raise StoreUnavailable(exc.detail) from exc
+
+    def _holds(self, record: ImageRecord, digest: str, facts: Mapping[str, Any] | None) -> bool:
+        """Whether corpus and index have these bytes under this key, with these metadata. If nobody can say, they are written."""
+        if record.digest != digest or (facts is not None and facts != record.metadata):
+            return False
+        try:
+            return is_of(record, self._corpus.version(record.key))
         except (Unavailable, NotFound):
             return False
-
-    def _other(self, key: str, digest: str, deadline: Deadline) -> str | None:
-        """None also if nobody can say: the upload is kept by now."""
-        try:
-            return next((entry.key for entry in self._store.of_digests([digest], deadline) if entry.key != key), None)
-        except (Unavailable, DeadlineExceeded):
-            return None
 
     def _is_there(self, key: str) -> bool:
         try:

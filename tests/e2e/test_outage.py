@@ -1,15 +1,62 @@
 """A store that is gone, and one that hangs: what the real service says, and what it writes meanwhile."""
 
+import io
 import itertools
+import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import numpy as np
+import pytest
+from PIL import Image
+
+from monitoring.local.launcher import DIRECTLY
 from tests.e2e.server_process import Server
+from tests.milvus_server import MilvusServer
+from tests.waiting import wait_until
 
 OUTAGE_S = 4.0
 CALLERS = 8
+BATCH = 32
+
+
+@pytest.fixture(scope="module")
+def milvus(tmp_path_factory):
+    """A real server of these tests, which the last of them kills."""
+    milvus = MilvusServer(tmp_path_factory.mktemp("milvus"))
+    milvus.start()
+    yield milvus
+    milvus.kill()
+
+
+def test_what_is_uploaded_and_told_while_the_store_hangs_is_applied_afterwards_in_full_batches(milvus, tmp_path):
+    """benchmarks/kills has a minute of it, by the dozen, with a store that is stopped and started."""
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    uploaded, told = (
+        {f"{name}/{number:02}.png": picture(number + 1000 * len(name)) for number in range(48)} for name in ("up", "tell")
+    )
+    with Server(tmp_path, corpus, milvus_uri=milvus.uri, collection="waiting", store_timeout_s=1) as service:
+        before = batches(service)
+        with stopped(milvus):
+            for keys in (list(uploaded)[:24], list(uploaded)[24:]):
+                status, _, body = service.post("/v1/images", *form({key: uploaded[key] for key in keys}))
+                assert (status, [result["image"]["state"] for result in json.loads(body)["results"]]) == (202, ["queued"] * 24)
+            (corpus / "tell").mkdir()
+            for key, data in told.items():
+                (corpus / key).write_bytes(data)
+            records = [{"s3": {"bucket": {"name": str(corpus)}, "object": {"key": key}}} for key in told]
+            status, _, body = service.post("/v1/events", json.dumps({"Records": records}).encode(), "application/json")
+            assert (status, json.loads(body)) == (200, {"accepted": 48, "ignored": 0})
+            wait_until(lambda: metric(service, "ml_api_changes_waiting") == 96, 10, "the backlog is not told")
+            wait_until(lambda: metric(service, "ml_api_changes_oldest_seconds") > 1, 10, "nor how old it is")
+        wait_until(lambda: stored_in(service) == 96, 60, "not everything was applied")
+        wait_until(lambda: metric(service, "ml_api_changes_waiting") == 0, 10, "and still waits")
+        after = batches(service)
+        assert after["sum"] - before["sum"] == 96
+        assert after["count"] - before["count"] <= 96 / BATCH + 1
 
 
 def test_an_outage_is_told_once_a_second_and_a_hung_store_does_not_silence_health_checks(demo_corpus, milvus, tmp_path):
@@ -32,6 +79,35 @@ def test_an_outage_is_told_once_a_second_and_a_hung_store_does_not_silence_healt
     assert len(told) < 6 * OUTAGE_S, f"{len(told)} lines for {len(failed)} failures"
     assert sum(line.get("ml_api.times", 0) for line in told) >= 0.8 * len(failed)
     assert sum("error.stack_trace" in line for line in service.log_lines()) < 3 * OUTAGE_S
+
+
+def picture(number):
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def form(images):
+    """Body and content type."""
+    head = '--line\r\nContent-Disposition: form-data; name="image"; filename="%s"\r\n\r\n'
+    parts = [(head % key).encode() + data + b"\r\n" for key, data in images.items()]
+    return b"".join(parts) + b"--line--\r\n", "multipart/form-data; boundary=line"
+
+
+def metric(service, name):
+    with DIRECTLY.open(f"http://127.0.0.1:{service.metrics_port}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
+
+
+def batches(service):
+    """How many there were of images, and of how many images."""
+    return {what: metric(service, f'ml_api_embed_batch_size_{what}{{modality="image"}}') for what in ("count", "sum")}
+
+
+def stored_in(service):
+    status, _, body = service.get("/v1/stats")  # 503 until the store has its time again
+    return json.loads(body)["images"] if status == 200 else None
 
 
 def timed(service, path):

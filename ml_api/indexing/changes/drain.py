@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from time import perf_counter
 from typing import Final
@@ -13,7 +14,7 @@ from ml_api import tracing
 from ml_api.corpus.base import Corpus
 from ml_api.corpus.metadata import Metadata
 from ml_api.embedding.base import Encoder, Preprocessor
-from ml_api.errors import CorpusUnavailable, MlApiError, NotFound
+from ml_api.errors import CorpusUnavailable, DatabaseUnavailable, MlApiError, NotFound
 from ml_api.images import Decoder
 from ml_api.indexing.changes.look import Look
 from ml_api.indexing.changes.waiting import Change, Changes, Source
@@ -76,6 +77,8 @@ class Drain:
     def run(self) -> None:
         """Raises nothing for what parts and files may do."""
         if perf_counter() < self._paused_until:
+            with suppress(DatabaseUnavailable):
+                self._tell_backlog()
             return
         try:
             with tracing.on_behalf_of([tracing.run_origin()]):
