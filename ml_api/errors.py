@@ -3,7 +3,8 @@
     MlApiError
     ├── InvalidInput            the caller sent something that can never work
     │   ├── InvalidQuery        ... a search text or parameter
-    │   │   └── InvalidCrop     ... or a part that the image does not have
+    │   │   ├── InvalidCrop     ... or a part that the image does not have
+    │   │   └── InvalidCursor   ... or a place in the ranking of another search, or of none
     │   ├── InvalidKey          ... a key under which no corpus keeps an image
     │   ├── InvalidMetadata     ... facts about an image that cannot be kept with it
     │   ├── InvalidEvent        ... a notification that is none
@@ -65,6 +66,10 @@ class InvalidQuery(InvalidInput):
 
 class InvalidCrop(InvalidQuery):
     code = "invalid-crop"
+
+
+class InvalidCursor(InvalidQuery):
+    code = "invalid-cursor"
 
 
 class InvalidKey(InvalidInput):

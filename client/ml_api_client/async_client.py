@@ -1,6 +1,6 @@
 """The client for asyncio and trio. scripts/client_twin.py writes the one for threads (client.py) from this."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
@@ -81,14 +81,19 @@ class AsyncClient(Connection, AsyncUploads):
         except httpx2.TransportError as exc:
             return exc
 
-    async def hits(self, q: str, *, page: int = 50, **options: Any) -> AsyncIterator[models.HitAnswer]:
-        """The whole ranking for a text, page by page, as far as it is asked for."""
-        offset: int | None = 0
-        while offset is not None:
-            answer = await self.search_by_text(q, limit=page, offset=offset, **options)
+    async def hits(
+        self, what: str | operations.Image | Sequence[operations.Term], *, page: int = 50, **options: Any
+    ) -> AsyncIterator[models.HitAnswer]:
+        """The whole ranking for a text, an image or several terms, page by page, as far as it is asked for: no hit twice, whatever
+        is added or deleted meanwhile.
+        """
+        cursor: str | None = None
+        while True:
+            answer = await self.send(operations.search_for(what, limit=page, cursor=cursor, **options))
             for hit in answer.hits:
                 yield hit
-            offset = answer.next
+            if (cursor := answer.next_cursor) is None:
+                return
 
     async def images(self, *, prefix: str = "", page: int = 500, **options: Any) -> AsyncIterator[models.StoredImage]:
         """All stored images, or those whose keys begin with `prefix`."""

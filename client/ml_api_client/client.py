@@ -1,7 +1,7 @@
 """The client for threads. Written by scripts/client_twin.py from async_client.py; not to be edited."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
@@ -81,13 +81,18 @@ class Client(Connection, Uploads):
         except httpx2.TransportError as exc:
             return exc
 
-    def hits(self, q: str, *, page: int = 50, **options: Any) -> Iterator[models.HitAnswer]:
-        """The whole ranking for a text, page by page, as far as it is asked for."""
-        offset: int | None = 0
-        while offset is not None:
-            answer = self.search_by_text(q, limit=page, offset=offset, **options)
+    def hits(
+        self, what: str | operations.Image | Sequence[operations.Term], *, page: int = 50, **options: Any
+    ) -> Iterator[models.HitAnswer]:
+        """The whole ranking for a text, an image or several terms, page by page, as far as it is asked for: no hit twice, whatever
+        is added or deleted meanwhile.
+        """
+        cursor: str | None = None
+        while True:
+            answer = self.send(operations.search_for(what, limit=page, cursor=cursor, **options))
             yield from answer.hits
-            offset = answer.next
+            if (cursor := answer.next_cursor) is None:
+                return
 
     def images(self, *, prefix: str = "", page: int = 500, **options: Any) -> Iterator[models.StoredImage]:
         """All stored images, or those whose keys begin with `prefix`."""

@@ -73,9 +73,13 @@ class SearchAnswer(Model):
     truncated: bool
     """Whether a text was longer than the model reads."""
     next: int | None
-    """`offset` of the next page; null on the last one."""
+    """`offset` of the next page; null on the last one, and after a `cursor`."""
     hits: list[HitAnswer]
     timings_ms: Timings
+    next_cursor: str | None = None
+    """`cursor` of the next page, in which no hit comes again and none is missed, whatever is added or deleted meanwhile; at
+    most 3,500 characters, valid for a day. Null on the last page, after 10,000 hits, and after an `offset`.
+    """
     confident: bool | None = None
     """Whether the best hits are likely to be matches at all; null where `relevance` is."""
     read_as: list[ReadTerm] | None = None
@@ -88,8 +92,12 @@ class FoundAnswer(Model):
     truncated: bool
     """Whether a text was longer than the model reads."""
     next: int | None
-    """`offset` of the next page; null on the last one."""
+    """`offset` of the next page; null on the last one, and after a `cursor`."""
     hits: list[HitAnswer]
+    next_cursor: str | None = None
+    """`cursor` of the next page, in which no hit comes again and none is missed, whatever is added or deleted meanwhile; at
+    most 3,500 characters, valid for a day. Null on the last page, after 10,000 hits, and after an `offset`.
+    """
     confident: bool | None = None
     """Whether the best hits are likely to be matches at all; null where `relevance` is."""
 

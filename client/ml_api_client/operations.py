@@ -41,18 +41,32 @@ class Call(Generic[Answer]):
 
 
 def search_by_text(
-    q: str, *, limit: int = 10, offset: int = 0, exact: bool = False, filter: Filter | None = None, **more: Any
+    q: str,
+    *,
+    limit: int = 10,
+    offset: int = 0,
+    cursor: str | None = None,
+    exact: bool = False,
+    filter: Filter | None = None,
+    **more: Any,
 ) -> Call[models.SearchAnswer]:
     """Find images by a description."""
-    body = {"q": q, "limit": limit, "offset": offset, "exact": exact, **_given(filter=filter), **more}
+    body = {"q": q, "limit": limit, "offset": offset, "exact": exact, **_given(cursor=cursor, filter=filter), **more}
     return Call("POST", "/v1/search/text", _read(models.SearchAnswer), body=_json(body))
 
 
 def search_by_image(
-    image: Image, *, limit: int = 10, offset: int = 0, exact: bool = False, filter: Filter | None = None, **more: Any
+    image: Image,
+    *,
+    limit: int = 10,
+    offset: int = 0,
+    cursor: str | None = None,
+    exact: bool = False,
+    filter: Filter | None = None,
+    **more: Any,
 ) -> Call[models.SearchAnswer]:
     """Find images that look like this one."""
-    query = _query(limit=limit, offset=offset, exact=exact, filter=filter, **more)
+    query = _query(limit=limit, offset=offset, cursor=cursor, exact=exact, filter=filter, **more)
     return Call("POST", "/v1/search/image", _read(models.SearchAnswer), query, image, BINARY)
 
 
@@ -71,16 +85,32 @@ class Query(TypedDict, total=False):
     query: Required[Sequence[Term]]
     limit: int
     offset: int
+    cursor: str
     exact: bool
     filter: Filter
 
 
 def search(
-    query: Sequence[Term], *, limit: int = 10, offset: int = 0, exact: bool = False, filter: Filter | None = None, **more: Any
+    query: Sequence[Term],
+    *,
+    limit: int = 10,
+    offset: int = 0,
+    cursor: str | None = None,
+    exact: bool = False,
+    filter: Filter | None = None,
+    **more: Any,
 ) -> Call[models.SearchAnswer]:
     """Find images by any number of terms; those with a negative weight are avoided."""
-    body = _plain({"query": query, "limit": limit, "offset": offset, "exact": exact}) | _given(filter=filter) | more
+    page = _given(cursor=cursor, filter=filter)
+    body = _plain({"query": query, "limit": limit, "offset": offset, "exact": exact}) | page | more
     return Call("POST", "/v1/search", _read(models.SearchAnswer), body=_json(body))
+
+
+def search_for(what: str | Image | Sequence[Term], **options: Any) -> Call[models.SearchAnswer]:
+    """Find images by a description, an image, or several terms."""
+    if isinstance(what, str):
+        return search_by_text(what, **options)
+    return search_by_image(what, **options) if isinstance(what, bytes | Path) else search(what, **options)
 
 
 def search_batch(queries: Sequence[Query]) -> Call[models.BatchAnswer]:
@@ -90,10 +120,17 @@ def search_batch(queries: Sequence[Query]) -> Call[models.BatchAnswer]:
 
 
 def find_similar(
-    image_id: str, *, limit: int = 10, offset: int = 0, exact: bool = False, filter: Filter | None = None, **more: Any
+    image_id: str,
+    *,
+    limit: int = 10,
+    offset: int = 0,
+    cursor: str | None = None,
+    exact: bool = False,
+    filter: Filter | None = None,
+    **more: Any,
 ) -> Call[models.SearchAnswer]:
     """Find more like a stored image."""
-    query = _query(limit=limit, offset=offset, exact=exact, filter=filter, **more)
+    query = _query(limit=limit, offset=offset, cursor=cursor, exact=exact, filter=filter, **more)
     return Call("GET", f"/v1/images/{_id(image_id)}/similar", _read(models.SearchAnswer), query)
 
 

@@ -11,15 +11,14 @@ from pydantic import BaseModel
 from ml_api import stages, tracing
 from ml_api.api.schemas import ListAnswer
 from ml_api.api.schemas.base import Problem
-from ml_api.api.schemas.composed import BatchAnswer, BatchResult, ComposedQuery
+from ml_api.api.schemas.composed import BatchAnswer, BatchResult
 from ml_api.api.schemas.duplicates import DuplicateAnswer, DuplicateGroup, DuplicatesAnswer
 from ml_api.api.schemas.images import Links, StoredImage
-from ml_api.api.schemas.search import MAX_OFFSET, FoundAnswer, HitAnswer, ReadTerm, SearchAnswer, Timings
+from ml_api.api.schemas.search import FoundAnswer, HitAnswer, ReadTerm, SearchAnswer, Timings
 from ml_api.duplicates import DuplicatesPage
 from ml_api.records import ImageRecord
-from ml_api.search import SearchResult, TextTerm, Weighted
+from ml_api.search import Query, SearchResult, TextTerm, Weighted
 from ml_api.search.query import RELEVANCE_DIGITS, SCORE_DIGITS
-from ml_api.vectors.base import SearchOptions
 
 _ANY_ID: Final = "@id"
 _ANY_VERSION: Final = "@version"
@@ -31,32 +30,33 @@ def json_answer(body: BaseModel, status: int = 200) -> Response:
     return Response(body.model_dump_json(by_alias=True) + "\n", status, content_type="application/json")
 
 
-def search_answer(result: SearchResult, options: SearchOptions, model: str, read_as: Sequence[Weighted] = ()) -> Response:
+def search_answer(result: SearchResult, query: Query, model: str, read_as: Sequence[Weighted] = ()) -> Response:
     """`read_as` are the terms of texts in place of one text, if it was read so."""
-    found = _found(result, options.window, _linking())
+    found = _found(result, query, _linking())
     read = [ReadTerm(text=one.term.text, weight=one.weight) for one in read_as if isinstance(one.term, TextTerm)]
     answer = SearchAnswer(query_id=tracing.request_id(), model=model, read_as=read or None, timings_ms=_timings(), **dict(found))
     return json_answer(answer)
 
 
-def batch_answer(results: Iterable[tuple[ComposedQuery, SearchResult] | Problem], model: str) -> Response:
+def batch_answer(results: Iterable[tuple[Query, SearchResult] | Problem], model: str) -> Response:
     links_to = _linking()
     answers = [
         BatchResult(status=one.status, found=None, problem=one)
         if isinstance(one, Problem)
-        else BatchResult(status=200, found=_found(one[1], one[0].offset + one[0].limit, links_to), problem=None)
+        else BatchResult(status=200, found=_found(one[1], one[0], links_to), problem=None)
         for one in results
     ]
     return json_answer(BatchAnswer(query_id=tracing.request_id(), model=model, results=answers, timings_ms=_timings()))
 
 
-def _found(result: SearchResult, window: int, links_to: Callable[[ImageRecord], Links]) -> FoundAnswer:
+def _found(result: SearchResult, query: Query, links_to: Callable[[ImageRecord], Links]) -> FoundAnswer:
     shares: Sequence[list[float] | None] = result.shares or [None] * len(result.hits)
     judged = None if result.relevances is None else [round(relevance, RELEVANCE_DIGITS) for relevance in result.relevances]
     relevances: Sequence[float | None] = judged or [None] * len(result.hits)
     return FoundAnswer(
         truncated=result.truncated,
-        next=window if result.more and window <= MAX_OFFSET else None,
+        next=query.next_offset if result.more else None,
+        next_cursor=result.next_cursor,
         confident=result.confident,
         hits=[
             HitAnswer(**_shown(hit.record, links_to), score=round(hit.score, SCORE_DIGITS), relevance=relevance, shares=share)

@@ -31,8 +31,8 @@ IN_A_FORM: Final = (
     "`image` of a term is the name of another field, which holds the file."
 )
 BAD_TERMS: Final = (
-    *("invalid-query", "invalid-crop", "invalid-id", "invalid-json", "invalid-multipart", "invalid-base64", "missing-image"),
-    *("unsupported-media-type", "too-large"),
+    *("invalid-query", "invalid-cursor", "invalid-crop", "invalid-id", "invalid-json", "invalid-multipart", "invalid-base64"),
+    *("missing-image", "unsupported-media-type", "too-large"),
 )
 DOGS: Final[JsonObject] = {"query": [{"text": "two dogs"}, {"text": "snow", "weight": -0.5}], "limit": 10}
 
@@ -80,7 +80,7 @@ def composed() -> Response:
     model = services().embedder.model.name
     note_result(result, model)
     with stage(Stage.SERIALIZE):
-        return search_answer(result, query.options, model)
+        return search_answer(result, query, model)
 
 
 @blueprint.post("/search/batch")
@@ -116,10 +116,11 @@ def batch() -> Response:
     searched = iter(services().searcher.search_all([one for one in built if isinstance(one, Query)], deadline))
     answers = []
     for place, (one, query) in enumerate(zip(body.queries, built, strict=True)):
-        result = query if isinstance(query, MlApiError) else next(searched)
-        if isinstance(result, Fault):
-            result = named_fault(result, one, _within(place))
-        answers.append(problem_of(result) if isinstance(result, MlApiError) else (one, result))
+        if isinstance(query, MlApiError):
+            answers.append(problem_of(query))
+            continue
+        result = next(searched)
+        answers.append(problem_of(named_fault(result, one, _within(place))) if isinstance(result, Fault) else (query, result))
     model = services().embedder.model.name
     note({"ml_api.model": model})
     with stage(Stage.SERIALIZE):

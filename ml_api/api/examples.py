@@ -13,7 +13,10 @@ from ml_api.api.schemas.search import MAX_LIMIT, SearchAnswer
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncsAnswer
 from ml_api.api.schemas.uploads import EventsAnswer, RemovedImage, UploadedImage, UploadsAnswer
 from ml_api.records import image_id
+from ml_api.search import Query, TextTerm
+from ml_api.search.cursor import Cursors, Place
 from ml_api.settings import Settings
+from ml_api.vectors.base import SearchOptions
 from ml_api.vocabulary import SyncOutcome
 
 _KEY = "snow/two-brown-dogs-0000.jpg"
@@ -21,6 +24,9 @@ DRAWN_ID = image_id(_KEY)
 """Of the first picture that `demo` draws, whatever the size of its corpus."""
 _VERSION = "d276df211381"
 _REQUEST_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+_CURSOR = Cursors("images", clock=lambda: 1_796_000_000.0).write(
+    Place((bytes.fromhex(DRAWN_ID[:10]),)), Query.of(TextTerm("two dogs in the snow"), SearchOptions(1)), "demo@1"
+)
 _IMAGE: schemas.JsonObject = {
     "id": DRAWN_ID,
     "key": _KEY,
@@ -81,6 +87,7 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "truncated": False,
         "confident": None,
         "next": 1,
+        "next_cursor": _CURSOR,
         "hits": [{**_IMAGE, "score": 0.485519, "relevance": None, "shares": None}],
         "read_as": None,
         "timings_ms": {"fetch": 0, "decode": 0, "prepare": 0.446, "queue": 0.262, "embed": 6.649, "search": 3.948, "total": 13.294},
@@ -95,6 +102,7 @@ ANSWERS: dict[type, schemas.JsonObject] = {
                     "truncated": False,
                     "confident": None,
                     "next": 1,
+                    "next_cursor": _CURSOR,
                     "hits": [{**_IMAGE, "score": 0.485519, "relevance": None, "shares": None}],
                 },
                 "problem": None,
@@ -184,6 +192,10 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "invalid-crop": (
         400,
         "query[1].crop: must be [x, y, width, height] with x and y from 0 and both sides above 0 (got [0, 0, 0, 9])",
+    ),
+    "invalid-cursor": (
+        400,
+        "cursor: has only 4 characters, fewer than any has; send it whole, or begin again without cursor",
     ),
     "invalid-json": (400, "the body is not valid JSON"),
     "invalid-base64": (400, "image: URLs are not fetched; send the file itself, in base64"),

@@ -25,6 +25,7 @@ STATUS: dict[type[MlApiError], int] = {
     errors.InvalidInput: 400,
     errors.InvalidQuery: 400,
     errors.InvalidCrop: 400,
+    errors.InvalidCursor: 400,
     errors.InvalidKey: 400,
     errors.InvalidMetadata: 400,
     errors.InvalidEvent: 400,

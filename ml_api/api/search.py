@@ -48,7 +48,7 @@ IMAGE_BODY = {
     answer=SearchAnswer,
     query=TextParameters,
     parameters=(TIMEOUT,),
-    fails=("invalid-query", *NO_MODEL, *NO_STORE, *LATE),
+    fails=("invalid-query", "invalid-cursor", *NO_MODEL, *NO_STORE, *LATE),
 )
 def text() -> Response:
     return _by_text(query_parameters(TextParameters))
@@ -68,7 +68,7 @@ def text() -> Response:
             "example": {"q": "two dogs playing in the snow", "limit": 10},
         }
     },
-    fails=("invalid-query", "invalid-json", "too-large", "unsupported-media-type", *NO_MODEL, *NO_STORE, *LATE),
+    fails=("invalid-query", "invalid-cursor", "invalid-json", "too-large", "unsupported-media-type", *NO_MODEL, *NO_STORE, *LATE),
 )
 def text_from_json() -> Response:
     return _by_text(json_body(TextQuery, max_bytes=TEXT_BODY_BYTES))
@@ -81,13 +81,13 @@ def text_from_json() -> Response:
     tag="search",
     scope=Scope.SEARCH,
     description=f"Formats: {images.ACCEPTED}. As a form field, as the raw body (as `image/jpeg`, too), or as base64 in JSON. "
-    "`limit`, `offset`, `exact` and `filter` may also stand beside the image in the form.",
+    "`limit`, `offset`, `cursor`, `exact` and `filter` may also stand beside the image in the form.",
     answer=SearchAnswer,
     query=PageParameters,
     parameters=(TIMEOUT,),
     body=IMAGE_BODY,
     fails=(
-        *("missing-image", "invalid-multipart", "invalid-base64", "invalid-json", "invalid-query", "too-large"),
+        *("missing-image", "invalid-multipart", "invalid-base64", "invalid-json", "invalid-query", "invalid-cursor", "too-large"),
         "unsupported-media-type",
         *(*NO_DECODING, *NO_MODEL, *NO_STORE, *LATE),
     ),
@@ -100,7 +100,7 @@ def image() -> Response:
     options, thresholds = _options(wanted)
     with stage(Stage.DECODE), elsewhere():
         decoded = services().decoder.decode(data, services().preprocessor.fit, deadline)
-    return _answer(Query.of(ImageTerm(decoded.pixels), options, thresholds), deadline)
+    return _answer(Query.of(ImageTerm(decoded.pixels), options, thresholds, wanted.cursor), deadline)
 
 
 @blueprint.get("/images/<image_id>/similar")
@@ -112,12 +112,13 @@ def image() -> Response:
     answer=SearchAnswer,
     query=PageParameters,
     parameters=(IMAGE_ID, TIMEOUT),
-    fails=("invalid-id", "invalid-query", "not-found", *NO_STORE, *LATE),
+    fails=("invalid-id", "invalid-query", "invalid-cursor", "not-found", *NO_STORE, *LATE),
 )
 def similar(image_id: str) -> Response:
     begin(Operation.SIMILAR)
-    options, thresholds = _options(query_parameters(PageParameters))
-    return _answer(Query.of(StoredTerm(image_id_of(image_id)), options, thresholds), request_deadline())
+    page = query_parameters(PageParameters)
+    options, thresholds = _options(page)
+    return _answer(Query.of(StoredTerm(image_id_of(image_id)), options, thresholds, page.cursor), request_deadline())
 
 
 def _by_text(query: TextParameters | TextQuery) -> Response:
@@ -127,7 +128,7 @@ def _by_text(query: TextParameters | TextQuery) -> Response:
     literal = (Weighted(TextTerm(query.q)),)
     terms = read_negations(query.q) if query.negation else literal
     read_as = terms if terms != literal else ()
-    return _answer(Query(terms, options, thresholds=thresholds), request_deadline(), read_as)
+    return _answer(Query(terms, options, thresholds=thresholds, cursor=query.cursor), request_deadline(), read_as)
 
 
 def begin(operation: Operation) -> None:
@@ -154,4 +155,4 @@ def _answer(query: Query, deadline: Deadline, read_as: Sequence[Weighted] = ()) 
     result, model = services().searcher.search(query, deadline), services().embedder.model.name
     note_result(result, model)
     with stage(Stage.SERIALIZE):
-        return search_answer(result, query.options, model, read_as)
+        return search_answer(result, query, model, read_as)

@@ -90,7 +90,8 @@ def query_of(body: ComposedQuery, sent: Sent, deadline: Deadline, within: str = 
         Weighted(_term(term, sent, f"{within}query[{place}]", deadline), term.weight) for place, term in enumerate(body.query)
     )
     options = SearchOptions(body.limit, body.offset, body.exact, filter=body.wanted)
-    return Query(terms, options, body.exclude_inputs, body.explain, Thresholds(body.min_score, body.min_relevance))
+    thresholds = Thresholds(body.min_score, body.min_relevance)
+    return Query(terms, options, body.exclude_inputs, body.explain, thresholds, body.cursor)
 
 
 def named_fault(fault: Fault, body: ComposedQuery, within: str = "") -> MlApiError:

@@ -54,6 +54,8 @@ class Weighted:
 SCORE_DIGITS: Final = 6
 """Decimals of scores in answers."""
 RELEVANCE_DIGITS: Final = 4
+DEEPEST: Final = 10_000
+"""Hits of a ranking that pages lead through. Milvus ranks 16,384 at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +89,19 @@ class Query:
     exclude_inputs: bool = True
     explain: bool = False
     thresholds: Thresholds = ALL_HITS
+    cursor: str | None = None
+    """Of a page after the first: `next_cursor` of the one before. Not with an offset."""
 
     @classmethod
-    def of(cls, term: Term, options: SearchOptions, thresholds: Thresholds = ALL_HITS) -> Self:
+    def of(cls, term: Term, options: SearchOptions, thresholds: Thresholds = ALL_HITS, cursor: str | None = None) -> Self:
         """The query of a single term."""
-        return cls((Weighted(term),), options, thresholds=thresholds)
+        return cls((Weighted(term),), options, thresholds=thresholds, cursor=cursor)
+
+    @property
+    def next_offset(self) -> int | None:
+        """Of the page after this one; None if no offset leads there, as after a cursor."""
+        window = self.options.window
+        return window if self.cursor is None and window <= DEEPEST else None
 
     @property
     def inputs(self) -> frozenset[str]:
@@ -115,6 +125,8 @@ class SearchResult:
     confident: bool | None = None
     shares: list[list[float]] | None = None
     """Of each hit, how much each term adds to the cosine similarity between the hit and the query."""
+    next_cursor: str | None = None
+    """Of the next page. None on the last one, and after a page that an offset led to."""
 
 
 @dataclass(frozen=True, slots=True)

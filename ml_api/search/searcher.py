@@ -19,6 +19,7 @@ from ml_api.embedding.base import Embedded, Embedder, Prepared, Preprocessor
 from ml_api.errors import InvalidInput, InvalidQuery, MlApiError, NonFiniteVector, NotFound
 from ml_api.metrics import Metrics
 from ml_api.records import Hit
+from ml_api.search.cursor import Cursors, Place
 from ml_api.search.fields import Fields
 from ml_api.search.online_recall import OnlineRecall
 from ml_api.search.query import Fault, ImageTerm, Query, SearchResult, StoredTerm, Term, TextTerm, VectorTerm
@@ -28,6 +29,8 @@ from ml_api.stages import stage
 from ml_api.vectors.base import SearchOptions, VectorStore
 from ml_api.vocabulary import Stage
 
+MOST_READS: Final = 24
+"""As many as lead from the deepest place back to the beginning."""
 OWN_FAULTS: Final = (InvalidInput, NotFound, NonFiniteVector)
 """Errors that say something of one query, not of those beside it."""
 
@@ -41,7 +44,11 @@ class Searcher:
         metrics: Metrics,
         relevance: Relevance | None = None,
         recall: OnlineRecall | None = None,
+        *,
+        collection: str = "",
     ) -> None:
+        """`collection` is its name, to which cursors are bound."""
+        self._cursors = Cursors(collection)
         self._relevance = relevance
         self._recall = recall
         self._preprocessor = preprocessor
@@ -61,22 +68,30 @@ class Searcher:
         """One result a query, or what was wrong with that one. Raises what concerns them all: Overloaded, Unavailable,
         DeadlineExceeded.
         """
-        points = self._points(dict.fromkeys(weighted.term for query in queries for weighted in query.terms), deadline)
-        targets = [self._target(query, points) for query in queries]
+        places = [self._place(query) for query in queries]
+        sound = [query for query, place in zip(queries, places, strict=True) if isinstance(place, Place)]
+        points = self._points(dict.fromkeys(weighted.term for query in sound for weighted in query.terms), deadline)
+        targets = [self._target(query, place, points) for query, place in zip(queries, places, strict=True)]
         good = [target for target in targets if isinstance(target, Target)]
         with stage(Stage.SEARCH):
-            ranked = self._ranked({target: target.options for target in good}, deadline)
+            ranked = self._ranked_to_the_page(good, deadline)
             best = ranked | self._ranked({target: target.best_options for target in good if target.needs_best}, deadline)
             pages = {target: target.page(hits) for target, hits in ranked.items()}
             vectors = self._vectors_of(pages, deadline)
             judged = {target: self._judged(target, best[target], page) for target, page in pages.items()}
         return [
-            target if isinstance(target, Fault) else self._result(target, pages[target], vectors, judged[target])
+            target if isinstance(target, Fault) else self._result(target, ranked[target], pages[target], vectors, judged[target])
             for target in targets
         ]
 
-    def _target(self, query: Query, points: Mapping[Term, Point | MlApiError]) -> Target | Fault:
-        target = target_of(query, points)
+    def _place(self, query: Query) -> Place | Fault:
+        try:
+            return self._cursors.read(query, self._embedder.model.model_id)
+        except InvalidInput as exc:
+            return Fault(exc)
+
+    def _target(self, query: Query, place: Place | Fault, points: Mapping[Term, Point | MlApiError]) -> Target | Fault:
+        target = target_of(query, place, points) if isinstance(place, Place) else place
         if isinstance(target, Fault) or self._relevance is None or len(query.terms) > 1 or query.terms[0].weight <= 0:
             return target
         modality = target.points[0].modality
@@ -145,6 +160,20 @@ class Searcher:
             stages.took(Stage.EMBED, max(one.embed_s for one in done))
         return {term: _point(items[term], answer) for term, answer in zip(items, answers, strict=True)}
 
+    def _ranked_to_the_page(self, targets: Sequence[Target], deadline: Deadline) -> dict[Target, list[Hit]]:
+        """Of each target, the part of its ranking in which its page is.
+
+        It is read again elsewhere if the corpus has changed much since the cursor was given.
+        """
+        wanted, ranked = {target: target.options for target in targets}, dict[Target, list[Hit]]()
+        for _ in range(MOST_READS):
+            ranked |= self._ranked(wanted, deadline)
+            others = {target: target.other_options(asked, ranked[target]) for target, asked in wanted.items()}
+            wanted = {target: options for target, options in others.items() if options is not None}
+            if not wanted:
+                break
+        return ranked
+
     def _ranked(self, wanted: Mapping[Target, SearchOptions], deadline: Deadline) -> dict[Target, list[Hit]]:
         """Of each target, what the store ranks for it under these options. Those with equal options share a call."""
         together: dict[SearchOptions, list[Target]] = defaultdict(list)
@@ -173,7 +202,12 @@ class Searcher:
         return self._store.vectors(list(explained), deadline) if explained else {}
 
     def _result(
-        self, target: Target, page: Sequence[Hit], vectors: Mapping[str, npt.NDArray[np.float32]], judged: Judged | None
+        self,
+        target: Target,
+        ranked: Sequence[Hit],
+        page: Sequence[Hit],
+        vectors: Mapping[str, npt.NDArray[np.float32]],
+        judged: Judged | None,
     ) -> SearchResult:
         options = target.query.options
         ours = page[: options.limit]
@@ -181,16 +215,19 @@ class Searcher:
         [first, *others] = target.points
         # Scores of several terms are no measure of what the model finds, and a page after the last hit is empty however good the
         # search was.
-        if first.modality is not None and not others and options.offset == 0:
+        if first.modality is not None and not others and options.offset == 0 and target.query.cursor is None:
             self._metrics.found(first.modality, len(hits), ours[0].score if ours else None)
+        more = len(page) > options.limit and goes_on(target, ours, hits)
+        place = target.next_place(ours, ranked) if more else None
         return SearchResult(
             hits,
-            len(page) > options.limit and goes_on(target, ours, hits),
+            more,
             truncated=any(point.truncated for point in target.points),
             batch_size=max(point.batch_size for point in target.points),
             relevances=relevances,
             confident=judged.confident if judged else None,
             shares=[target.shares(vectors.get(hit.record.id)) for hit in hits] if target.query.explain else None,
+            next_cursor=None if place is None else self._cursors.write(place, target.query, self._embedder.model.model_id),
         )
 
 

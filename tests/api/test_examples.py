@@ -152,6 +152,7 @@ PROVOKED = {
     "invalid-query": lambda stand: stand.client.get(f"{SEARCH}&limit=0"),
     "invalid-json": lambda stand: stand.client.post("/v1/search/text", data=b"{", content_type="application/json"),
     "invalid-base64": lambda stand: stand.client.post(IMAGE, json={"image": "https://example.org/x.png"}),
+    "invalid-cursor": lambda stand: stand.client.get(f"{SEARCH}&cursor=AAAA"),
     "invalid-crop": lambda stand: stand.client.post(
         "/v1/search", json={"query": [{"text": "red"}, {"image": "AAAA", "crop": [0, 0, 0, 9]}]}
     ),

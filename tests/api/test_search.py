@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from ml_api.api.schemas.search import MAX_OFFSET
 from ml_api.images import MEDIA_TYPES
+from ml_api.search.query import DEEPEST
 from ml_api.vectors.memory import MemoryStore
 from tests.api.stand import COLOURS, picture
 from tests.hostile_images import encoded
@@ -28,7 +28,7 @@ def test_a_text_finds_the_nearest_image_first(client):
 def test_an_answer_has_the_documented_form(client, stand):
     response = client.get("/v1/search/text?q=red&limit=1")
     body = response.get_json()
-    assert set(body) == {"query_id", "model", "truncated", "next", "confident", "read_as", "hits", "timings_ms"}
+    assert set(body) == {"query_id", "model", "truncated", "next", "next_cursor", "confident", "read_as", "hits", "timings_ms"}
     assert body["query_id"] == response.headers["X-Request-ID"]
     assert body["model"] == stand.services.embedder.model.name
     assert body["truncated"] is False
@@ -130,9 +130,9 @@ class EndlessStore(MemoryStore):
 
 def test_no_page_follows_the_last_that_can_be_asked_for(make_stand):
     client = make_stand(store=EndlessStore()).client
-    offsets = [MAX_OFFSET - 1, MAX_OFFSET]
+    offsets = [DEEPEST - 1, DEEPEST]
     following = [client.get(f"/v1/search/text?q=red&limit=1&offset={offset}").get_json()["next"] for offset in offsets]
-    assert following == [MAX_OFFSET, None]
+    assert following == [DEEPEST, None]
 
 
 def test_an_offset_beyond_the_end_finds_nothing(client):

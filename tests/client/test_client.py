@@ -150,6 +150,9 @@ def test_iterators_go_through_all_pages(client):
     assert sorted(image.key for image in client.images(page=1)) == sorted(COLOURS)
     assert [image.key for image in client.images(prefix="sub/")] == ["sub/green.png"]
     assert [hit.key for hit in client.hits("red", page=1)] == [hit.key for hit in client.search_by_text("red").hits]
+    assert [hit.key for hit in client.hits(picture(), page=2)] == [hit.key for hit in client.search_by_image(picture()).hits]
+    terms = [{"text": "red"}, {"text": "blue", "weight": -0.2}]
+    assert [hit.key for hit in client.hits(terms, page=3)] == [hit.key for hit in client.search(terms).hits]
     assert list(client.duplicates(page=1)) == []
 
 

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from ml_api.api.schemas.base import Answer, Request, whole
 from ml_api.api.schemas.images import ImageAnswer
 from ml_api.errors import InvalidQuery
+from ml_api.search.cursor import MAX_CHARS
+from ml_api.search.query import DEEPEST
 from ml_api.vectors.filters import Filter, parse, parse_text
 
 JsonObject = dict[str, Any]
@@ -24,7 +26,6 @@ WITHIN: Final = "within"
 FILTER_EXAMPLE: Final[JsonObject] = {"price": {"lt": 20}, "tags": {"any": ["red"]}}
 
 MAX_LIMIT = 100
-MAX_OFFSET = 10_000
 MAX_QUERY_CHARS = 1000
 
 RED_SQUARE = (
@@ -89,9 +90,18 @@ class Page(Request):
     ] = 10
     offset: Annotated[
         int,
-        Field(ge=0, le=MAX_OFFSET, description="How many of the best to skip.", examples=[0]),
+        Field(ge=0, le=DEEPEST, description="How many of the best to skip.", examples=[0]),
         BeforeValidator(whole),
     ] = 0
+    cursor: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=MAX_CHARS,
+            description="Of a page after the first: `next_cursor` of the one before, sent with the same search, the image included "
+            "if there is one; `limit` and `explain` may change. Not with `offset`.",
+        ),
+    ] = None
     exact: Annotated[
         bool,
         Field(
@@ -110,6 +120,13 @@ class Page(Request):
             "none of a page is left. Without effect where `relevance` is null.",
         ),
     ] = None
+
+    @field_validator("cursor")
+    @classmethod
+    def _not_with_an_offset(cls, cursor: str | None, info: ValidationInfo) -> str | None:
+        if cursor is not None and info.data.get("offset"):
+            raise ValueError("cannot be combined with offset, as it says by itself what to skip; send one of them")
+        return cursor
 
 
 class PageParameters(Page):
@@ -212,7 +229,15 @@ class FoundAnswer(Answer):
     """What a query found, alone or among others."""
 
     truncated: Annotated[bool, Field(description="Whether a text was longer than the model reads.")]
-    next: Annotated[int | None, Field(description="`offset` of the next page; null on the last one.")]
+    next: Annotated[int | None, Field(description="`offset` of the next page; null on the last one, and after a `cursor`.")]
+    next_cursor: Annotated[
+        str | None,
+        Field(
+            description="`cursor` of the next page, in which no hit comes again and none is missed, whatever is added or deleted "
+            f"meanwhile; at most {MAX_CHARS:,} characters, valid for a day. Null on the last page, after {DEEPEST:,} hits, and "
+            "after an `offset`."
+        ),
+    ] = None
     confident: Annotated[
         bool | None, Field(description="Whether the best hits are likely to be matches at all; null where `relevance` is.")
     ] = None

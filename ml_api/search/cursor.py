@@ -1,0 +1,206 @@
+"""Where a next page begins: after what earlier pages delivered, which the client brings back (docs/decisions/0081-cursors.md).
+
+A cursor remembers the last images that were delivered. So no image comes twice and none is passed over, whatever is added, deleted
+or embedded anew between pages, and whatever a wider search of the index finds that the one before missed. What came before those
+it knows by their score alone: images with a higher one count as delivered.
+
+Nothing is kept here, and nothing is secret: a checksum tells what was changed on its way, and who makes a cursor of his own skips
+hits of his own search.
+"""
+
+import base64
+import binascii
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import takewhile
+from math import inf
+from struct import Struct
+from typing import Final
+
+import numpy as np
+
+from ml_api.errors import InvalidCursor
+from ml_api.records import Hit
+from ml_api.search.query import DEEPEST, SCORE_DIGITS, ImageTerm, Query, Term
+
+KEPT: Final = 512
+"""Images that a cursor remembers, the last ones. The score above which all count as delivered is that of the middle one: scores
+differ a little from one search to the next, as a text's vector depends on the batch that it was embedded in."""
+SLACK: Final = 256
+"""Hits before the middle of the remembered ones that are read again, to see by their scores that none is passed over."""
+SPARE: Final = 64
+"""More hits than needed that are read at once, for images that were added before them."""
+LIFETIME_S: Final = 24 * 3600
+
+_ID_BYTES: Final = 5
+"""Of an id: that another image is taken for one of 512 happens once in two thousand million hits."""
+_PART_BYTES: Final = 3
+_SUM_BYTES: Final = 6
+_HEAD: Final = Struct(f">IHHd{_PART_BYTES * 4}s")
+"""When it expires, images that came before the remembered ones, how many are remembered, the score, fingerprints."""
+MAX_CHARS: Final = 3500
+"""Of a cursor, at any depth; a URL may have 8,190."""
+
+_AGAIN: Final = "begin again without cursor"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far earlier pages came."""
+
+    ids: tuple[bytes, ...] = ()
+    """The beginnings of the ids of the last images that were delivered, in that order."""
+    before: int = 0
+    """Images that came before those."""
+    above: float = inf
+    """If there were any: images with a higher score count as delivered."""
+
+    @property
+    def start(self) -> int:
+        """Where in the ranking to read from."""
+        return max(0, self.before + len(self.ids) // 2 - SLACK) if self.before else 0
+
+    @property
+    def ahead(self) -> int:
+        """How many hits from there on may have been delivered."""
+        return self.before + len(self.ids) - self.start + (SPARE if self.before else 0)
+
+    def delivered(self, ranked: Sequence[Hit]) -> list[bool]:
+        """Of each hit, whether an earlier page had it.
+
+        Of images with the very score from which on they are told apart by id, those that are ranked before the first remembered one
+        were delivered: there may be more copies of an image than a cursor remembers.
+        """
+        if not self.ids:
+            return [False] * len(ranked)
+        kept = frozenset(self.ids)
+        known = [_short(hit) in kept for hit in ranked]
+        first = len(list(takewhile(lambda one: not one, known)))
+        return [
+            one or (score := _score(hit)) > self.above or (score == self.above and place < first)
+            for place, (hit, one) in enumerate(zip(ranked, known, strict=True))
+        ]
+
+    def better_start(self, ranked: Sequence[Hit], start: int, asked: int, wanted: int) -> int | None:
+        """Where to read from instead of `start`, if `asked` hits from there on, which are `ranked`, do not show the `wanted` hits
+        that follow what was delivered; None if they do, or if there are no more.
+
+        What is read begins with a delivered hit, so that none was skipped that is new to the client.
+        """
+        if not self.before:
+            return None
+        known = self.delivered(ranked)
+        if start and not (known and known[0]):
+            return max(0, start - KEPT)
+        new = known.count(False)
+        if len(ranked) < asked or new >= wanted:
+            return None
+        on = start + (known.index(False) if new else len(known)) - 1
+        return on if on > start else None
+
+    def after(self, page: Sequence[Hit], ranked: Sequence[Hit]) -> "Place":
+        """When `page` has been delivered, too, of what was read of the ranking."""
+        ids = (*self.ids, *map(_short, page))
+        if len(ids) <= KEPT:
+            return Place(ids, self.before, self.above)
+        before, ids = self.before + len(ids) - KEPT, ids[-KEPT:]
+        scores = {_short(hit): _score(hit) for hit in ranked}
+        middle = len(ids) // 2
+        there = sorted((abs(place - middle), scores[one]) for place, one in enumerate(ids) if one in scores)
+        return Place(ids, before, there[0][1] if there else self.above)
+
+    @property
+    def is_deepest(self) -> bool:
+        return self.before + len(self.ids) >= DEEPEST
+
+
+BEGINNING: Final = Place()
+
+
+class Cursors:
+    """Places as text, for the searches of one collection."""
+
+    def __init__(self, collection: str, clock: Callable[[], float] = time.time) -> None:
+        self._collection = collection
+        self._clock = clock
+
+    def write(self, place: Place, query: Query, model_id: str) -> str:
+        parts = b"".join(self._parts(query, model_id).values())
+        head = _HEAD.pack(int(self._clock()) + LIFETIME_S, place.before, len(place.ids), place.above, parts)
+        data = head + b"".join(place.ids)
+        return base64.urlsafe_b64encode(_sum(data) + data).decode().rstrip("=")
+
+    def read(self, query: Query, model_id: str) -> Place:
+        """The place that the query's cursor means; the beginning if it has none. Raises InvalidCursor."""
+        if query.cursor is None:
+            return BEGINNING
+        expires, place, parts = _read(query.cursor)
+        for (name, wanted), found in zip(self._parts(query, model_id).items(), parts, strict=True):
+            if wanted != found:
+                raise InvalidCursor(f"cursor: {_FOREIGN[name]}, or {_AGAIN}")
+        if self._clock() > expires:
+            raise InvalidCursor(f"cursor: expired at {datetime.fromtimestamp(expires, UTC):%Y-%m-%d %H:%M:%S} UTC; {_AGAIN}")
+        return place
+
+    def _parts(self, query: Query, model_id: str) -> Mapping[str, bytes]:
+        """What a cursor is bound to: all that decides the ranking."""
+        terms = [(weighted.weight, _identity(weighted.term)) for weighted in query.terms]
+        rest = (query.options.exact, query.exclude_inputs, query.thresholds)
+        bound = {"store": (self._collection, model_id), "terms": terms, "filter": query.options.filter, "rest": rest}
+        return {name: _digest(repr(what).encode(), _PART_BYTES) for name, what in bound.items()}
+
+
+_FOREIGN: Final[Mapping[str, str]] = {
+    "store": "belongs to another collection, or to the model that was in use before; search the one it came from",
+    "terms": "belongs to a search for something else; send the same text, image, id or terms with it",
+    "filter": "belongs to a search with another filter; send the same one with it",
+    "rest": "belongs to a search with other parameters; send all but limit and explain as they were",
+}
+
+
+def _read(text: str) -> tuple[int, Place, list[bytes]]:
+    """When it expires, the place, and what it is bound to."""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidCursor(f"cursor: is none that an answer gave as next_cursor; send it as it came, or {_AGAIN}") from None
+    data = raw[_SUM_BYTES:]
+    if len(data) < _HEAD.size:
+        raise InvalidCursor(f"cursor: has only {len(text)} characters, fewer than any has; send it whole, or {_AGAIN}")
+    expires, before, kept, above, parts = _HEAD.unpack_from(data)
+    if _sum(data) != raw[:_SUM_BYTES]:
+        whole = -(-4 * (_SUM_BYTES + _HEAD.size + kept * _ID_BYTES) // 3)
+        if kept <= KEPT and len(text) < whole:
+            raise InvalidCursor(f"cursor: was cut off, to {len(text):,} of {whole:,} characters; send it whole, or {_AGAIN}")
+        raise InvalidCursor(f"cursor: was changed since an answer gave it as next_cursor; send it as it came, or {_AGAIN}")
+    ids = tuple(data[start : start + _ID_BYTES] for start in range(_HEAD.size, len(data), _ID_BYTES))
+    if len(ids) != kept or kept > KEPT or before + kept > DEEPEST + KEPT:
+        raise InvalidCursor(f"cursor: leads nowhere; {_AGAIN}")
+    bound = [parts[start : start + _PART_BYTES] for start in range(0, len(parts), _PART_BYTES)]
+    return expires, Place(ids, before, above), bound
+
+
+def _identity(term: Term) -> object:
+    """Pixels instead of the file: the client sends the image again, perhaps in another way."""
+    if not isinstance(term, ImageTerm):
+        return term
+    return term.pixels.shape, _digest(np.ascontiguousarray(term.pixels).tobytes(), 16)
+
+
+def _digest(data: bytes, size: int) -> bytes:
+    return hashlib.blake2b(data, digest_size=size).digest()
+
+
+def _sum(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_SUM_BYTES, person=b"ml_api cursor 1").digest()
+
+
+def _short(hit: Hit) -> bytes:
+    return bytes.fromhex(hit.record.id[: 2 * _ID_BYTES])
+
+
+def _score(hit: Hit) -> float:
+    return round(hit.score, SCORE_DIGITS)
