@@ -40,7 +40,7 @@ class Call(Generic[Answer]):
     """Files of a form, in place of a body: field, name, file."""
 
 
-def search_by_text(
+def search_by_text(  # noqa: PLR0913 - the route's parameters
     q: str,
     *,
     limit: int = 10,
@@ -55,7 +55,7 @@ def search_by_text(
     return Call("POST", "/v1/search/text", _read(models.SearchAnswer), body=_json(body))
 
 
-def search_by_image(
+def search_by_image(  # noqa: PLR0913 - the route's parameters
     image: Image,
     *,
     limit: int = 10,
@@ -90,7 +90,7 @@ class Query(TypedDict, total=False):
     filter: Filter
 
 
-def search(
+def search(  # noqa: PLR0913 - the route's parameters
     query: Sequence[Term],
     *,
     limit: int = 10,
@@ -119,7 +119,7 @@ def search_batch(queries: Sequence[Query]) -> Call[models.BatchAnswer]:
     return Call("POST", "/v1/search/batch", _read(models.BatchAnswer), body=_json(body))
 
 
-def find_similar(
+def find_similar(  # noqa: PLR0913 - the route's parameters
     image_id: str,
     *,
     limit: int = 10,
