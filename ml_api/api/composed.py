@@ -14,13 +14,14 @@ from ml_api.api.openapi import LATE, NO_DECODING, NO_MODEL, NO_STORE, TIMEOUT, o
 from ml_api.api.parsing import request_deadline
 from ml_api.api.problems import problem_of
 from ml_api.api.schemas import JsonObject
+from ml_api.api.schemas.base import Problem
 from ml_api.api.schemas.composed import MAX_BATCH_TERMS, MAX_QUERIES, MAX_TERMS, BatchAnswer, BatchQuery, ComposedQuery
 from ml_api.api.schemas.search import RED_SQUARE, SearchAnswer
 from ml_api.api.search import begin, note_result
 from ml_api.api.terms import QUERY_FIELD, Sent, named_fault, query_of, search_body
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidInput, InvalidQuery, MlApiError
-from ml_api.search import Fault, Query
+from ml_api.search import Fault, Query, SearchResult
 from ml_api.stages import stage
 from ml_api.vocabulary import Operation, Stage
 
@@ -114,7 +115,7 @@ def batch() -> Response:
     note({"ml_api.queries": len(body.queries), "ml_api.terms": terms})
     built = [_built(one, sent, deadline, place) for place, one in enumerate(body.queries)]
     searched = iter(services().searcher.search_all([one for one in built if isinstance(one, Query)], deadline))
-    answers = []
+    answers: list[tuple[Query, SearchResult] | Problem] = []
     for place, (one, query) in enumerate(zip(body.queries, built, strict=True)):
         if isinstance(query, MlApiError):
             answers.append(problem_of(query))
