@@ -40,33 +40,19 @@ class Call(Generic[Answer]):
     """Files of a form, in place of a body: field, name, file."""
 
 
-def search_by_text(  # noqa: PLR0913 - the route's parameters
-    q: str,
-    *,
-    limit: int = 10,
-    offset: int = 0,
-    cursor: str | None = None,
-    exact: bool = False,
-    filter: Filter | None = None,
-    **more: Any,
+def search_by_text(
+    q: str, *, limit: int = 10, offset: int = 0, cursor: str | None = None, filter: Filter | None = None, **more: Any
 ) -> Call[models.SearchAnswer]:
     """Find images by a description."""
-    body = {"q": q, "limit": limit, "offset": offset, "exact": exact, **_given(cursor=cursor, filter=filter), **more}
+    body = {"q": q, "limit": limit, "offset": offset, **_given(cursor=cursor, filter=filter), **more}
     return Call("POST", "/v1/search/text", _read(models.SearchAnswer), body=_json(body))
 
 
-def search_by_image(  # noqa: PLR0913 - the route's parameters
-    image: Image,
-    *,
-    limit: int = 10,
-    offset: int = 0,
-    cursor: str | None = None,
-    exact: bool = False,
-    filter: Filter | None = None,
-    **more: Any,
+def search_by_image(
+    image: Image, *, limit: int = 10, offset: int = 0, cursor: str | None = None, filter: Filter | None = None, **more: Any
 ) -> Call[models.SearchAnswer]:
     """Find images that look like this one."""
-    query = _query(limit=limit, offset=offset, cursor=cursor, exact=exact, filter=filter, **more)
+    query = _query(limit=limit, offset=offset, cursor=cursor, filter=filter, **more)
     return Call("POST", "/v1/search/image", _read(models.SearchAnswer), query, image, BINARY)
 
 
@@ -90,19 +76,12 @@ class Query(TypedDict, total=False):
     filter: Filter
 
 
-def search(  # noqa: PLR0913 - the route's parameters
-    query: Sequence[Term],
-    *,
-    limit: int = 10,
-    offset: int = 0,
-    cursor: str | None = None,
-    exact: bool = False,
-    filter: Filter | None = None,
-    **more: Any,
+def search(
+    query: Sequence[Term], *, limit: int = 10, offset: int = 0, cursor: str | None = None, filter: Filter | None = None, **more: Any
 ) -> Call[models.SearchAnswer]:
     """Find images by any number of terms; those with a negative weight are avoided."""
     page = _given(cursor=cursor, filter=filter)
-    body = _plain({"query": query, "limit": limit, "offset": offset, "exact": exact}) | page | more
+    body = _plain({"query": query, "limit": limit, "offset": offset}) | page | more
     return Call("POST", "/v1/search", _read(models.SearchAnswer), body=_json(body))
 
 
@@ -119,18 +98,11 @@ def search_batch(queries: Sequence[Query]) -> Call[models.BatchAnswer]:
     return Call("POST", "/v1/search/batch", _read(models.BatchAnswer), body=_json(body))
 
 
-def find_similar(  # noqa: PLR0913 - the route's parameters
-    image_id: str,
-    *,
-    limit: int = 10,
-    offset: int = 0,
-    cursor: str | None = None,
-    exact: bool = False,
-    filter: Filter | None = None,
-    **more: Any,
+def find_similar(
+    image_id: str, *, limit: int = 10, offset: int = 0, cursor: str | None = None, filter: Filter | None = None, **more: Any
 ) -> Call[models.SearchAnswer]:
     """Find more like a stored image."""
-    query = _query(limit=limit, offset=offset, cursor=cursor, exact=exact, filter=filter, **more)
+    query = _query(limit=limit, offset=offset, cursor=cursor, filter=filter, **more)
     return Call("GET", f"/v1/images/{_id(image_id)}/similar", _read(models.SearchAnswer), query)
 
 

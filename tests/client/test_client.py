@@ -223,8 +223,8 @@ def test_errors_are_of_their_kind_and_say_what_was_wrong(client):
 def test_parameters_of_newer_services_are_passed_on(httpserver):
     found = {"query_id": "", "model": "", "truncated": False, "next": None, "hits": [], "timings_ms": {}}
     wanted, as_text = {"newer": {"price": {"lt": 3}}}, {"newer": '{"price": {"lt": 3}}'}
-    usual = {"limit": "10", "offset": "0", "exact": "false"}
-    sent = {"q": "red", "limit": 10, "offset": 0, "exact": False, **wanted}
+    usual = {"limit": "10", "offset": "0"}
+    sent = {"q": "red", "limit": 10, "offset": 0, **wanted}
     httpserver.expect_oneshot_request("/v1/search/text", json=sent).respond_with_json(found)
     httpserver.expect_oneshot_request("/v1/search/image", query_string=usual | as_text).respond_with_json(found)
     httpserver.expect_oneshot_request("/v1/images", query_string={"limit": "100"} | as_text).respond_with_json(
