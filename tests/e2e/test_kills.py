@@ -1,4 +1,4 @@
-"""kill -9 in the middle: a rerun leaves what an uninterrupted run leaves. benchmarks/kills.py has more ways, and does it often."""
+"""kill -9 in the middle: a rerun leaves what an uninterrupted run leaves. benchmarks/kills has more ways, and does it often."""
 
 import random
 
