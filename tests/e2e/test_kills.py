@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from benchmarks.killing import Ground
-from benchmarks.kills import WAYS
+from benchmarks.kills.__main__ import WAYS
+from benchmarks.kills.ground import Ground
 
 SEED = 20261128
 
