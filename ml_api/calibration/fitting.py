@@ -13,7 +13,7 @@ from ml_api.calibration.pairs import pairs_of
 from ml_api.calibration.phrases import Matching, phrases, texts_of
 from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.records import Vectors
-from ml_api.search.relevance import Calibration, Reference, short_ids, soft_maximum
+from ml_api.search.relevance import Calibration, Reference, marks, soft_maximum
 from ml_api.vectors.base import Metric, VectorStore
 
 SEED: Final = 7
@@ -98,16 +98,16 @@ def _second_pass(
     store: VectorStore, background: Vectors, rivals: Vectors, queries: Sequence[str]
 ) -> tuple[Reference, Matching, int]:
     """The matches of phrases, and of every image what the rivals score on it."""
-    matching, ids, levels = Matching(queries, MOST_MATCHES), list[np.ndarray](), list[np.ndarray]()
+    matching, found, levels = Matching(queries, MOST_MATCHES), list[np.ndarray](), list[np.ndarray]()
     for records, vectors in store.scan():
         for record in records:
             matching.look_at(record)
-        ids.append(short_ids([record.id for record in records]))
+        found.append(marks(records))
         levels.append(soft_maximum(rivals @ vectors.T))
-    short = np.concatenate(ids) if ids else np.empty(0, dtype=np.uint64)
-    order = np.argsort(short)
+    marked = np.concatenate(found) if found else np.empty(0, dtype=np.uint64)
+    order = np.argsort(marked)
     level = np.concatenate(levels) if levels else np.empty(0, dtype=np.float32)
-    return Reference(background, short[order], level[order]), matching, len(short)
+    return Reference(background, marked[order], level[order]), matching, len(marked)
 
 
 def embedded(texts: Sequence[str], preprocessor: Preprocessor, encoder: Encoder) -> Vectors:

@@ -15,8 +15,8 @@ from ml_api.database.tables import CalibrationRow
 from ml_api.search.relevance import Calibration, Fit, Reference
 from ml_api.vocabulary import Modality
 
-VERSION: Final = 1
-"""Of the signals: a fit over others is not used."""
+VERSION: Final = 2
+"""Of the signals, and of what tells images apart: a fit over others is not used."""
 WANTED: Final = 0.0
 """When a calibration was made that is to be made anew."""
 _LIGHT: Final = defer(CalibrationRow.content, raiseload=True)
@@ -92,7 +92,7 @@ def packed(calibration: Calibration) -> bytes:
         for part in Fit.__dataclass_fields__
     }
     background = reference.background.astype(np.float16)  # a fourth digit of a score decides nothing
-    np.savez(file, background=background, ids=reference.ids, rivals=reference.rivals, **fits)
+    np.savez(file, background=background, marks=reference.marks, rivals=reference.rivals, **fits)
     return file.getvalue()
 
 
@@ -102,5 +102,5 @@ def unpacked(content: bytes) -> Calibration:
         def fit(name: str) -> Fit:
             return Fit(file[f"{name}_mean"], file[f"{name}_scale"], file[f"{name}_weights"], float(file[f"{name}_bias"]))
 
-        reference = Reference(file["background"].astype(np.float32), file["ids"], file["rivals"])
+        reference = Reference(file["background"].astype(np.float32), file["marks"], file["rivals"])
         return Calibration(reference, fit("any"), fit("is"))

@@ -72,12 +72,12 @@ def pairs_of(
             for best, present in ((ranked[:TOP], True), (absent, False)) if mine else ((absent, False),):
                 if not best:
                     continue
-                ids, scores = [hit.record.id for hit in best], cosines(best, metric)
-                signals = reference.of_query(vectors[row], ids, scores)
+                images, scores = [hit.record for hit in best], cosines(best, metric)
+                signals = reference.of_query(vectors[row], images, scores)
                 queries.append(signals)
                 has_match.append(present)
                 owner.append(row)
-                hits.append(reference.of_hits(signals, ids, scores))
+                hits.append(reference.of_hits(signals, images, scores))
                 is_match += _labels(best, mine)
                 hit_owner += [row] * len(best)
     return Pairs(

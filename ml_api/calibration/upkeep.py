@@ -1,6 +1,7 @@
 """Keeps a service calibrated: uses what is kept, and calibrates anew when the corpus has changed much or somebody wants it."""
 
 import logging
+import secrets
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +17,11 @@ LOOK_EVERY_S: Final = 10.0
 FEWEST_IMAGES: Final = 100
 """Of a smaller corpus a person sees the whole; its scores are too few to say what is usual."""
 CHANGED: Final = 0.2
-"""Share of the images that came or went since, above which it is made anew."""
+"""Share of the images that came, went or changed since, above which it is made anew."""
+SAMPLED: Final = 400
+"""Images that tell what share has changed at an equal number: it is then known to 0.02."""
+SAMPLE_EVERY: Final = 60
+"""Looks from one sample to the next."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +41,9 @@ class Upkeep:
     _counted: int = -1
     _broken_at: int = -1
     """With so many images calibrating failed, and would again."""
+    _looks: int = 0
+    _exchanged: bool = False
+    """Whether the last sample showed another corpus than the one that the calibration in use was made on."""
 
     def look(self) -> None:
         try:
@@ -47,7 +55,8 @@ class Upkeep:
         row = self.kept.row()
         if row is not None and row.made_at not in {self._used, WANTED}:
             self.relevance.use(self.kept.modality, self.kept.calibration())
-            self._used = row.made_at
+            self._used, self._exchanged = row.made_at, False
+        self._sample()
         before, self._counted = self._counted, self.store.count()
         is_still = self._counted == before  # a sync is not to be calibrated in between
         if is_still and self._counted != self._broken_at and self._is_due(row):
@@ -56,7 +65,15 @@ class Upkeep:
     def _is_due(self, row: CalibrationRow | None) -> bool:
         if row is None or row.made_at == WANTED or row.images < FEWEST_IMAGES <= self._counted:
             return True
-        return abs(row.images - self._counted) > CHANGED * row.images
+        return self._exchanged or abs(row.images - self._counted) > CHANGED * row.images
+
+    def _sample(self) -> None:
+        """Images may be exchanged while their number stays. Ids are hashes: those that follow any id are drawn at random."""
+        self._looks += 1
+        if self._looks % SAMPLE_EVERY == 0:
+            some = self.store.page(secrets.token_hex(16), SAMPLED)
+            some += self.store.page("", SAMPLED - len(some)) if len(some) < SAMPLED else []
+            self._exchanged = self.relevance.unknown(self.kept.modality, some) > CHANGED
 
     def _calibrate(self) -> None:
         try:
@@ -72,7 +89,7 @@ class Upkeep:
             raise
         row = self.kept.keep(made, self._counted)
         self.relevance.use(self.kept.modality, made.calibration if made else None)
-        self._used = row.made_at
+        self._used, self._exchanged = row.made_at, False
         if made is None:
             _log.info("scores are not calibrated: %d images, of which metadata and names say too little", self._counted)
         else:

@@ -9,11 +9,12 @@ weighs them; it is fitted where corpora are calibrated (`ml_api.calibration`), f
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
-from ml_api.records import Hit, Vectors
+from ml_api.records import Entry, Hit, Vectors
 from ml_api.vectors.base import Metric
 from ml_api.vocabulary import Modality
 
@@ -68,26 +69,34 @@ class Reference:
     """What the scores of queries of one modality are compared with.
 
     `background` (n, dim) are vectors of images of the corpus, drawn at random. `rivals` (images,) are for each image the soft
-    maximum of what other queries score on it, in the order of `ids` (images,): the first 64 bits of their ids, ascending.
+    maximum of what other queries score on it, in the order of `marks` (images,), ascending.
     """
 
     background: Vectors
-    ids: npt.NDArray[np.uint64]
+    marks: npt.NDArray[np.uint64]
     rivals: npt.NDArray[np.float32]
 
-    def rivals_of(self, ids: Sequence[str]) -> Numbers:
-        """Of each image. Those that came later are taken for average ones."""
-        wanted = short_ids(ids)
-        if not len(self.ids):
-            return np.zeros(len(wanted))
-        places = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
-        known = self.ids[places] == wanted
+    def rivals_of(self, images: Sequence[Entry]) -> Numbers:
+        """Of each image. Those that came or changed later are taken for average ones."""
+        if not len(self.marks):
+            return np.zeros(len(images))
+        places, known = self._places(images)
         return np.where(known, self.rivals[places], self.rivals.mean()).astype(np.float64)
 
-    def of_query(self, vector: npt.NDArray[np.float32], ids: Sequence[str], scores: Sequence[float]) -> Numbers:
-        """The signals (7,) of a query with the vector (dim,), whose best hits have these ids and scores (at least one)."""
+    def unknown(self, images: Sequence[Entry]) -> float:
+        """The share of these images that came or changed later."""
+        return 1.0 - float(self._places(images)[1].mean()) if len(self.marks) and len(images) else 0.0
+
+    def _places(self, images: Sequence[Entry]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+        """Where each would stand among the marks, and whether it does."""
+        wanted = marks(images)
+        places = np.minimum(np.searchsorted(self.marks, wanted), len(self.marks) - 1)
+        return places, self.marks[places] == wanted
+
+    def of_query(self, vector: npt.NDArray[np.float32], images: Sequence[Entry], scores: Sequence[float]) -> Numbers:
+        """The signals (7,) of a query with the vector (dim,), whose best hits are these images with these scores (at least one)."""
         ours, background = np.asarray(scores, dtype=np.float64), (self.background @ vector).astype(np.float64)
-        beside = ours - self.rivals_of(ids)
+        beside = ours - self.rivals_of(images)
         deviation = background.std() + 1e-9
         tail = np.partition(background, int(TAIL * (len(background) - 1)))[int(TAIL * (len(background) - 1))]
         return np.array(
@@ -102,10 +111,10 @@ class Reference:
             ]
         )
 
-    def of_hits(self, of_query: Numbers, ids: Sequence[str], scores: Sequence[float]) -> Numbers:
+    def of_hits(self, of_query: Numbers, images: Sequence[Entry], scores: Sequence[float]) -> Numbers:
         """The signals (n, 9) of hits of a query with these signals."""
         ours = np.asarray(scores, dtype=np.float64)
-        return np.hstack([np.stack([ours, ours - self.rivals_of(ids)], axis=1), np.tile(of_query, (len(ours), 1))])
+        return np.hstack([np.stack([ours, ours - self.rivals_of(images)], axis=1), np.tile(of_query, (len(ours), 1))])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,6 +147,11 @@ class Relevance:
         else:
             self._calibrations[modality] = calibration
 
+    def unknown(self, modality: Modality, images: Sequence[Entry]) -> float:
+        """The share of these images that came or changed since the calibration in use was made; 0 if there is none."""
+        calibration = self._calibrations.get(modality)
+        return calibration.reference.unknown(images) if calibration else 0.0
+
     def can_judge(self, modality: Modality | None) -> bool:
         return modality in self._calibrations
 
@@ -149,9 +163,9 @@ class Relevance:
         if not best:
             return Judged(confident=False, relevances=())
         reference = calibration.reference
-        query = reference.of_query(vector, [hit.record.id for hit in best[:TOP]], cosines(best[:TOP], self._metric))
+        query = reference.of_query(vector, [hit.record for hit in best[:TOP]], cosines(best[:TOP], self._metric))
         confident = bool(calibration.any_match(query[None, :])[0] >= CONFIDENT)
-        hits = reference.of_hits(query, [hit.record.id for hit in page], cosines(page, self._metric))
+        hits = reference.of_hits(query, [hit.record for hit in page], cosines(page, self._metric))
         return Judged(confident, tuple(calibration.is_match(hits).tolist()))
 
 
@@ -160,9 +174,9 @@ def cosines(hits: Sequence[Hit], metric: Metric) -> list[float]:
     return [1 + hit.score / 2 if metric == "L2" else hit.score for hit in hits]
 
 
-def short_ids(ids: Sequence[str]) -> npt.NDArray[np.uint64]:
-    """The first 64 bits of each id."""
-    return np.array([int(image_id[:16], 16) for image_id in ids], dtype=np.uint64)
+def marks(images: Sequence[Entry]) -> npt.NDArray[np.uint64]:
+    """64 bits of each image's id, and a checksum of its file's digest: another file under the same key has another mark."""
+    return np.array([int(image.id[:16], 16) ^ crc32(image.digest.encode()) for image in images], dtype=np.uint64)
 
 
 def soft_maximum(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

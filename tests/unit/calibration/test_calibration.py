@@ -66,9 +66,9 @@ def test_a_corpus_that_says_nothing_is_not_calibrated(model):
 
 def test_what_is_kept_judges_as_what_was_fitted(store, model, calibrated):
     again = unpacked(packed(calibrated.calibration))
-    ids = [hit.record.id for hit in store.search(np.eye(1, 59, dtype=np.float32), SearchOptions(TOP))[0]]
+    images = [hit.record for hit in store.search(np.eye(1, 59, dtype=np.float32), SearchOptions(TOP))[0]]
     vector, scores = np.eye(1, 59, dtype=np.float32)[0], np.linspace(0.9, 0.5, TOP)
-    one, other = (of.any_match(of.reference.of_query(vector, ids, scores)[None]) for of in (calibrated.calibration, again))
+    one, other = (of.any_match(of.reference.of_query(vector, images, scores)[None]) for of in (calibrated.calibration, again))
     assert one == pytest.approx(other, abs=0.01)
 
 

@@ -3,13 +3,14 @@
 import logging
 import threading
 import weakref
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pytest
 
 from ml_api.calibration import Kept, Upkeep, calibrate, want
 from ml_api.calibration.phrases import Matching
-from ml_api.calibration.upkeep import CHANGED, FEWEST_IMAGES
+from ml_api.calibration.upkeep import CHANGED, FEWEST_IMAGES, SAMPLE_EVERY
 from ml_api.deadline import Deadline
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
@@ -85,6 +86,33 @@ def test_it_is_made_anew_once_more_than_a_fifth_of_the_images_came_or_went(servi
     add_images(service.store, range(300, 339))
     service.look(2)
     assert service.images == 240 - fifth - 1 + 39
+
+
+def exchanged(store, numbers):
+    """Other files under the same keys."""
+    records = [replace(described(number), digest=f"{number + 1:064x}"[::-1]) for number in numbers]
+    store.upsert(records, np.stack(list(store.vectors([record.id for record in records]).values())))
+
+
+@pytest.mark.parametrize(("share", "anew"), [(0.1, False), (0.4, True)])
+def test_it_is_made_anew_once_many_images_were_exchanged_for_as_many(service, share, anew):
+    service.look(2)
+    made_at = service.kept.row().made_at
+    exchanged(service.store, range(int(share * 240)))
+    service.look(SAMPLE_EVERY)
+    assert (service.kept.row().made_at != made_at) == anew
+    made_at = service.kept.row().made_at
+    service.look(2 * SAMPLE_EVERY)
+    assert service.kept.row().made_at == made_at, "once"
+
+
+def test_other_keys_with_as_many_images_are_another_corpus(service):
+    service.look(2)
+    made_at = service.kept.row().made_at
+    service.store.delete([described(number).id for number in range(120)])
+    add_images(service.store, range(240, 360))
+    service.look(SAMPLE_EVERY)
+    assert service.kept.row().made_at != made_at
 
 
 def test_what_a_command_has_kept_is_used_at_the_first_look(service, store, model):
