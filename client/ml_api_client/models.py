@@ -23,6 +23,22 @@ class Links(Model):
     """More like this one."""
 
 
+class GroupedImage(Model):
+    id: str
+    key: str
+    width: int
+    height: int
+    score: float
+    links: Links
+
+
+class GroupAnswer(Model):
+    size: int
+    """Images of the group, this hit among them, as far as the ranking was read: there may be more."""
+    hits: list[GroupedImage]
+    """The others, best first; 10 at most."""
+
+
 class HitAnswer(Model):
     id: str
     """Stable id, derived from the key."""
@@ -45,6 +61,21 @@ class HitAnswer(Model):
     """With `explain`: how much each term of the query adds to the cosine similarity, which is the score itself unless the
     metric is L2; in the order of the terms.
     """
+    group: GroupAnswer | None = None
+    """With `group`: what else is of the hit's group; null if it is alone."""
+
+
+class FacetValue(Model):
+    value: str | bool | int | float
+    count: int
+    """Hits that have it, images of one group each; of lists, their elements."""
+
+
+class FacetsAnswer(Model):
+    over: int
+    """How many of the best hits were counted."""
+    fields: dict[str, list[FacetValue]]
+    """By field, the most frequent values first."""
 
 
 class ReadTerm(Model):
@@ -82,6 +113,8 @@ class SearchAnswer(Model):
     """
     confident: bool | None = None
     """Whether the best hits are likely to be matches at all; null where `relevance` is."""
+    facets: FacetsAnswer | None = None
+    """With `facets`: how often values occur among the best hits."""
     read_as: list[ReadTerm] | None = None
     """The terms that were searched for in place of a text that says what is not there; else null."""
 
@@ -100,6 +133,8 @@ class FoundAnswer(Model):
     """
     confident: bool | None = None
     """Whether the best hits are likely to be matches at all; null where `relevance` is."""
+    facets: FacetsAnswer | None = None
+    """With `facets`: how often values occur among the best hits."""
 
 
 class Problem(Model):

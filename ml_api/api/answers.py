@@ -10,14 +10,16 @@ from pydantic import BaseModel
 
 from ml_api import stages, tracing
 from ml_api.api.schemas import ListAnswer
+from ml_api.api.schemas.arrangement import MAX_GROUPED, FacetsAnswer, FacetValue, GroupAnswer, GroupedImage
 from ml_api.api.schemas.base import Problem
 from ml_api.api.schemas.composed import BatchAnswer, BatchResult
 from ml_api.api.schemas.duplicates import DuplicateAnswer, DuplicateGroup, DuplicatesAnswer
 from ml_api.api.schemas.images import Links, StoredImage
 from ml_api.api.schemas.search import FoundAnswer, HitAnswer, ReadTerm, SearchAnswer, Timings
 from ml_api.duplicates import DuplicatesPage
-from ml_api.records import ImageRecord
+from ml_api.records import Hit, ImageRecord
 from ml_api.search import Query, SearchResult, TextTerm, Weighted
+from ml_api.search.facets import Facets
 from ml_api.search.query import RELEVANCE_DIGITS, SCORE_DIGITS
 
 _ANY_ID: Final = "@id"
@@ -53,16 +55,48 @@ def _found(result: SearchResult, query: Query, links_to: Callable[[ImageRecord],
     shares: Sequence[list[float] | None] = result.shares or [None] * len(result.hits)
     judged = None if result.relevances is None else [round(relevance, RELEVANCE_DIGITS) for relevance in result.relevances]
     relevances: Sequence[float | None] = judged or [None] * len(result.hits)
+    groups = result.groups or [()] * len(result.hits)
     return FoundAnswer(
         truncated=result.truncated,
         next=query.next_offset if result.more else None,
         next_cursor=result.next_cursor,
         confident=result.confident,
         hits=[
-            HitAnswer(**_shown(hit.record, links_to), score=round(hit.score, SCORE_DIGITS), relevance=relevance, shares=share)
-            for hit, relevance, share in zip(result.hits, relevances, shares, strict=True)
+            HitAnswer(
+                **_shown(hit.record, links_to),
+                score=round(hit.score, SCORE_DIGITS),
+                relevance=relevance,
+                shares=share,
+                group=_group(others, links_to),
+            )
+            for hit, relevance, share, others in zip(result.hits, relevances, shares, groups, strict=True)
         ],
+        facets=_facets(result.facets),
     )
+
+
+def _group(others: Sequence[Hit], links_to: Callable[[ImageRecord], Links]) -> GroupAnswer | None:
+    if not others:
+        return None
+    shown = [
+        GroupedImage(
+            id=hit.record.id,
+            key=hit.record.key,
+            width=hit.record.width,
+            height=hit.record.height,
+            score=round(hit.score, SCORE_DIGITS),
+            links=links_to(hit.record),
+        )
+        for hit in others[:MAX_GROUPED]
+    ]
+    return GroupAnswer(size=1 + len(others), hits=shown)
+
+
+def _facets(facets: Facets | None) -> FacetsAnswer | None:
+    if facets is None:
+        return None
+    fields = {name: [FacetValue(value=value, count=count) for value, count in values] for name, values in facets.fields.items()}
+    return FacetsAnswer(over=facets.over, fields=fields)
 
 
 def _timings() -> Timings:

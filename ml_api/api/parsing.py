@@ -15,7 +15,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.utils import cached_property
 
 from ml_api.api.form import Form, read_form
-from ml_api.api.schemas.search import WITHIN, ImageQuery, PageParameters
+from ml_api.api.schemas.filters import WITHIN
+from ml_api.api.schemas.search import ImageQuery, PageParameters
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidInput, InvalidQuery, TooLarge, UnsupportedMedia
 from ml_api.records import is_image_id

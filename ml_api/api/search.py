@@ -14,10 +14,10 @@ from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_MODEL, NO_STORE, 
 from ml_api.api.parsing import FILE_FIELD, image_id_of, image_query, json_body, query_parameters, request_deadline
 from ml_api.api.schemas import TEXT_BODY_BYTES
 from ml_api.api.schemas.search import RED_SQUARE, ImageQuery, PageBody, PageParameters, SearchAnswer, TextParameters, TextQuery
+from ml_api.api.terms import asked
 from ml_api.deadline import Deadline
-from ml_api.search import ImageTerm, Query, SearchResult, StoredTerm, TextTerm, Thresholds, Weighted, read_negations
+from ml_api.search import ImageTerm, Query, SearchResult, StoredTerm, TextTerm, Weighted, read_negations
 from ml_api.stages import stage
-from ml_api.vectors.base import SearchOptions
 from ml_api.vocabulary import Modality, Operation, Stage
 
 _MODALITIES: Final[Mapping[Operation, Modality]] = {Operation.TEXT: "text", Operation.IMAGE: "image", Operation.SIMILAR: "image"}
@@ -96,11 +96,11 @@ def image() -> Response:
     begin(Operation.IMAGE)
     deadline = request_deadline()
     with stage(Stage.FETCH):
-        data, wanted = image_query()
-    options, thresholds = _options(wanted)
+        data, page = image_query()
+    _note(page)
     with stage(Stage.DECODE), elsewhere():
         decoded = services().decoder.decode(data, services().preprocessor.fit, deadline)
-    return _answer(Query.of(ImageTerm(decoded.pixels), options, thresholds, wanted.cursor), deadline)
+    return _answer(asked((Weighted(ImageTerm(decoded.pixels)),), page), deadline)
 
 
 @blueprint.get("/images/<image_id>/similar")
@@ -117,18 +117,18 @@ def image() -> Response:
 def similar(image_id: str) -> Response:
     begin(Operation.SIMILAR)
     page = query_parameters(PageParameters)
-    options, thresholds = _options(page)
-    return _answer(Query.of(StoredTerm(image_id_of(image_id)), options, thresholds, page.cursor), request_deadline())
+    _note(page)
+    return _answer(asked((Weighted(StoredTerm(image_id_of(image_id))),), page), request_deadline())
 
 
 def _by_text(query: TextParameters | TextQuery) -> Response:
     begin(Operation.TEXT)
-    options, thresholds = _options(query)
+    _note(query)
     note_query(query.q)
     literal = (Weighted(TextTerm(query.q)),)
     terms = read_negations(query.q) if query.negation else literal
     read_as = terms if terms != literal else ()
-    return _answer(Query(terms, options, thresholds=thresholds, cursor=query.cursor), request_deadline(), read_as)
+    return _answer(asked(terms, query), request_deadline(), read_as)
 
 
 def begin(operation: Operation) -> None:
@@ -139,10 +139,8 @@ def begin(operation: Operation) -> None:
     stages.begin(operation)
 
 
-def _options(page: PageParameters | PageBody) -> tuple[SearchOptions, Thresholds]:
+def _note(page: PageParameters | PageBody) -> None:
     note({"ml_api.limit": page.limit})
-    options = SearchOptions(page.limit, page.offset, page.exact, filter=page.wanted)
-    return options, Thresholds(page.min_score, page.min_relevance)
 
 
 def note_result(result: SearchResult, model: str) -> None:

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from flask import request
@@ -12,11 +12,13 @@ from ml_api.api import services
 from ml_api.api.form import read_form
 from ml_api.api.observe import elsewhere
 from ml_api.api.parsing import JSON, bytes_of_base64, image_id_of, json_body, json_object
+from ml_api.api.schemas.arrangement import facets_of, grouping_of
 from ml_api.api.schemas.composed import ComposedQuery, QueryTerm
+from ml_api.api.schemas.search import PageBody, PageParameters
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidCrop, InvalidInput, InvalidQuery, MlApiError, UnsupportedMedia
 from ml_api.images import Crop
-from ml_api.search import Fault, ImageTerm, Query, StoredTerm, Term, TextTerm, Thresholds, VectorTerm, Weighted
+from ml_api.search import Arrangement, Fault, ImageTerm, Query, StoredTerm, Term, TextTerm, Thresholds, VectorTerm, Weighted
 from ml_api.stages import stage
 from ml_api.vectors.base import SearchOptions
 from ml_api.vocabulary import Stage
@@ -84,14 +86,25 @@ def _of_form(model: type[Body]) -> tuple[Body, Sent]:
     return body, Sent({name: files[0].data for name, files in form.files.items()})
 
 
+def asked(terms: tuple[Weighted, ...], page: PageParameters | PageBody) -> Query:
+    """A search for these terms, with what a request asks for beside them."""
+    return Query(
+        terms,
+        SearchOptions(page.limit, page.offset, page.exact, filter=page.wanted),
+        thresholds=Thresholds(page.min_score, page.min_relevance),
+        cursor=page.cursor,
+        arrangement=Arrangement(
+            None if page.group is None else grouping_of(page.group), page.diversity, facets_of(page.facet_names)
+        ),
+    )
+
+
 def query_of(body: ComposedQuery, sent: Sent, deadline: Deadline, within: str = "") -> Query:
     """`within` is the place of the query in the request: `queries[2].`. Raises InvalidInput, and as a `Decoder` does."""
     terms = tuple(
         Weighted(_term(term, sent, f"{within}query[{place}]", deadline), term.weight) for place, term in enumerate(body.query)
     )
-    options = SearchOptions(body.limit, body.offset, body.exact, filter=body.wanted)
-    thresholds = Thresholds(body.min_score, body.min_relevance)
-    return Query(terms, options, body.exclude_inputs, body.explain, thresholds, body.cursor)
+    return replace(asked(terms, body), exclude_inputs=body.exclude_inputs, explain=body.explain)
 
 
 def named_fault(fault: Fault, body: ComposedQuery, within: str = "") -> MlApiError:

@@ -7,7 +7,7 @@ itself: mirroring changes the signs of the odd frequencies along an axis, turnin
 coefficients). Two pictures are compared in all eight positions, and only one hash is stored.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
@@ -19,13 +19,15 @@ from PIL import Image
 HASH_CHARS: Final = 16
 HASH_BITS: Final = 63
 """The mean brightness, the first of the 64 coefficients, does not count."""
+FLAT: Final = "0" * HASH_CHARS
+"""The hash of a picture of one colour, whichever that is."""
 _EDGE_PX: Final = 32
 _SIDE: Final = 8
 _NOISE: Final = 1.0
 """Smaller coefficients are what compression leaves of a flat picture, and count as 0."""
 
 Bits = npt.NDArray[np.bool_]
-"""Shape (8, 8): whether the coefficient of the vertical frequency (row) and the horizontal one (column) is positive."""
+"""Shape (..., 8, 8): whether the coefficient of the vertical frequency (row) and the horizontal one (column) is positive."""
 
 
 class Turn(StrEnum):
@@ -46,7 +48,7 @@ class Turn(StrEnum):
 
 
 def perceptual_hash(image: Image.Image) -> str:
-    """Of an RGB image, upright: HASH_CHARS hex digits. A picture of one colour has the hash of zeros."""
+    """Of an RGB image, upright: HASH_CHARS hex digits."""
     small = image.resize((_EDGE_PX, _EDGE_PX), Image.Resampling.BOX, reducing_gap=2.0)
     grey = np.asarray(small.convert("L"), dtype=np.float32)
     lowest = _COSINES @ grey @ _COSINES.T
@@ -66,6 +68,26 @@ def distance(one: str, other: str) -> tuple[int, Turn]:
     random."""
     number = int(other, 16)
     return min(((hashed ^ number).bit_count(), turn) for turn, hashed in turned(one))
+
+
+def tells_apart(phash: str) -> bool:
+    """Whether pictures of this hash look the same: not if it is not known, nor if all it says is that there is one colour."""
+    return phash not in {"", FLAT}
+
+
+def distances(ones: Sequence[str], others: Sequence[str]) -> npt.NDArray[np.uint8]:
+    """As `distance` of each of `ones` to each of `others`, without the turns: shape (ones, others)."""
+    upright = np.array([_bits(phash) for phash in ones], dtype=bool).reshape(-1, _SIDE, _SIDE)
+    columns = _numbers(np.array([_bits(phash) for phash in others], dtype=bool).reshape(-1, _SIDE, _SIDE))
+    fewest = np.full((len(upright), len(columns)), HASH_BITS + 1, dtype=np.uint8)
+    for turn_bits in _TURNS.values():
+        np.minimum(fewest, np.bitwise_count(_numbers(turn_bits(upright))[:, None] ^ columns), out=fewest)
+    return fewest
+
+
+def _numbers(bits: Bits) -> npt.NDArray[np.uint64]:
+    """Hashes (n, 8, 8) as numbers (n,)."""
+    return np.packbits(bits.reshape(-1, _SIDE * _SIDE), axis=1).view(np.uint64)[:, 0]
 
 
 def _cosines() -> npt.NDArray[np.float32]:
@@ -92,9 +114,9 @@ _TURNS: Final[dict[Turn, Callable[[Bits], Bits]]] = {
     Turn.MIRRORED: lambda bits: bits ^ _ODD_COLUMNS,
     Turn.UPSIDE_DOWN: lambda bits: bits ^ _ODD_ROWS,
     Turn.ROTATED_180: lambda bits: bits ^ _ODD_ROWS ^ _ODD_COLUMNS,
-    Turn.TRANSPOSED: lambda bits: bits.T,
-    Turn.ROTATED_90: lambda bits: bits.T ^ _ODD_ROWS,
-    Turn.ROTATED_270: lambda bits: bits.T ^ _ODD_COLUMNS,
-    Turn.TRANSVERSED: lambda bits: bits.T ^ _ODD_ROWS ^ _ODD_COLUMNS,
+    Turn.TRANSPOSED: lambda bits: bits.swapaxes(-1, -2),
+    Turn.ROTATED_90: lambda bits: bits.swapaxes(-1, -2) ^ _ODD_ROWS,
+    Turn.ROTATED_270: lambda bits: bits.swapaxes(-1, -2) ^ _ODD_COLUMNS,
+    Turn.TRANSVERSED: lambda bits: bits.swapaxes(-1, -2) ^ _ODD_ROWS ^ _ODD_COLUMNS,
 }
 """Of the positive bit of a coefficient; the mean brightness is in an even row and column, so that its 0 stays."""

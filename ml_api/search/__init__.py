@@ -3,6 +3,7 @@
 from ml_api.search.negation import read_negations
 from ml_api.search.online_recall import OnlineRecall
 from ml_api.search.query import (
+    Arrangement,
     Fault,
     ImageTerm,
     Query,
@@ -18,6 +19,7 @@ from ml_api.search.relevance import Relevance
 from ml_api.search.searcher import Searcher
 
 __all__ = [
+    "Arrangement",
     "Fault",
     "ImageTerm",
     "OnlineRecall",

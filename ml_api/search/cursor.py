@@ -84,6 +84,9 @@ class Place:
             for place, (hit, one) in enumerate(zip(ranked, known, strict=True))
         ]
 
+    def remembers(self, hit: Hit) -> bool:
+        return _short(hit) in self.ids
+
     def better_start(self, ranked: Sequence[Hit], start: int, asked: int, wanted: int) -> int | None:
         """Where to read from instead of `start`, if `asked` hits from there on, which are `ranked`, do not show the `wanted` hits
         that follow what was delivered; None if they do, or if there are no more.
@@ -148,7 +151,7 @@ class Cursors:
     def _parts(self, query: Query, model_id: str) -> Mapping[str, bytes]:
         """What a cursor is bound to: all that decides the ranking."""
         terms = [(weighted.weight, _identity(weighted.term)) for weighted in query.terms]
-        rest = (query.options.exact, query.exclude_inputs, query.thresholds)
+        rest = (query.options.exact, query.exclude_inputs, query.thresholds, query.arrangement.order)
         bound = {"store": (self._collection, model_id), "terms": terms, "filter": query.options.filter, "rest": rest}
         return {name: _digest(repr(what).encode(), _PART_BYTES) for name, what in bound.items()}
 
@@ -157,7 +160,7 @@ _FOREIGN: Final[Mapping[str, str]] = {
     "store": "belongs to another collection, or to the model that was in use before; search the one it came from",
     "terms": "belongs to a search for something else; send the same text, image, id or terms with it",
     "filter": "belongs to a search with another filter; send the same one with it",
-    "rest": "belongs to a search with other parameters; send all but limit and explain as they were",
+    "rest": "belongs to a search with other parameters; send all but limit, explain and facets as they were",
 }
 
 

@@ -6,7 +6,10 @@ from typing import Final, Self
 from ml_api.errors import MlApiError
 from ml_api.images import RgbPixels
 from ml_api.records import Hit
+from ml_api.search.facets import Facets
+from ml_api.search.grouping import Grouping
 from ml_api.vectors.base import SearchOptions
+from ml_api.vectors.filters import Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,30 @@ ALL_HITS: Final = Thresholds()
 
 
 @dataclass(frozen=True, slots=True)
+class Arrangement:
+    """How the ranking is presented."""
+
+    group: Grouping | None = None
+    diversity: float = 0.0
+    """0 to 1: how much unlike hits are preferred to relevant ones (`diversity`)."""
+    facets: tuple[Field, ...] = ()
+    """Fields whose values are counted."""
+
+    @property
+    def order(self) -> tuple[Grouping | None, float]:
+        """What decides which hits are shown where."""
+        return self.group, self.diversity
+
+    @property
+    def reorders(self) -> bool:
+        """Whether hits are not simply those of the ranking."""
+        return self.group is not None or self.diversity > 0
+
+
+AS_RANKED: Final = Arrangement()
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """At least one term. `exclude_inputs` leaves the images of stored terms out of the answer, `explain` asks for shares."""
 
@@ -91,6 +118,7 @@ class Query:
     thresholds: Thresholds = ALL_HITS
     cursor: str | None = None
     """Of a page after the first: `next_cursor` of the one before. Not with an offset."""
+    arrangement: Arrangement = AS_RANKED
 
     @classmethod
     def of(cls, term: Term, options: SearchOptions, thresholds: Thresholds = ALL_HITS, cursor: str | None = None) -> Self:
@@ -127,6 +155,9 @@ class SearchResult:
     """Of each hit, how much each term adds to the cosine similarity between the hit and the query."""
     next_cursor: str | None = None
     """Of the next page. None on the last one, and after a page that an offset led to."""
+    groups: tuple[tuple[Hit, ...], ...] | None = None
+    """Of each hit the others of its group, as far as the ranking was read; None if nothing was grouped."""
+    facets: Facets | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,10 @@ from ml_api.records import Hit
 from ml_api.search.cursor import Cursors, Place
 from ml_api.search.fields import Fields
 from ml_api.search.online_recall import OnlineRecall
+from ml_api.search.pages import Page, Pages
 from ml_api.search.query import Fault, ImageTerm, Query, SearchResult, StoredTerm, Term, TextTerm, VectorTerm
-from ml_api.search.relevance import Judged, Relevance
-from ml_api.search.targets import Point, Target, goes_on, passing, target_of
+from ml_api.search.relevance import Relevance
+from ml_api.search.targets import Point, Target, target_of
 from ml_api.stages import stage
 from ml_api.vectors.base import SearchOptions, VectorStore
 from ml_api.vocabulary import Stage
@@ -55,6 +56,7 @@ class Searcher:
         self._embedder = embedder
         self._store = store
         self.fields = Fields(store)
+        self._pages = Pages(store, self.fields, relevance)
         self._metrics = metrics.search
 
     def search(self, query: Query, deadline: Deadline) -> SearchResult:
@@ -76,13 +78,9 @@ class Searcher:
         with stage(Stage.SEARCH):
             ranked = self._ranked_to_the_page(good, deadline)
             best = ranked | self._ranked({target: target.best_options for target in good if target.needs_best}, deadline)
-            pages = {target: target.page(hits) for target, hits in ranked.items()}
+            pages = {target: self._pages.page(target, hits, best[target], deadline) for target, hits in ranked.items()}
             vectors = self._vectors_of(pages, deadline)
-            judged = {target: self._judged(target, best[target], page) for target, page in pages.items()}
-        return [
-            target if isinstance(target, Fault) else self._result(target, ranked[target], pages[target], vectors, judged[target])
-            for target in targets
-        ]
+        return [target if isinstance(target, Fault) else self._result(target, pages[target], vectors) for target in targets]
 
     def _place(self, query: Query) -> Place | Fault:
         try:
@@ -188,46 +186,36 @@ class Searcher:
             ranked |= dict(zip(some, found, strict=True))
         return ranked
 
-    def _judged(self, target: Target, best: Sequence[Hit], page: Sequence[Hit]) -> Judged | None:
-        if self._relevance is None or target.modality is None:
-            return None
-        hits = page[: target.query.options.limit]
-        return self._relevance.judge(target.modality, target.combined.vector, target.best(best), hits)
-
-    def _vectors_of(self, pages: Mapping[Target, Sequence[Hit]], deadline: Deadline) -> Mapping[str, npt.NDArray[np.float32]]:
+    def _vectors_of(self, pages: Mapping[Target, Page | Fault], deadline: Deadline) -> Mapping[str, npt.NDArray[np.float32]]:
         """The vectors of the hits that are to be explained, by id. Those that were deleted meanwhile are absent."""
         explained = {
-            hit.record.id for target, page in pages.items() if target.query.explain for hit in page[: target.query.options.limit]
+            row.hit.record.id
+            for target, page in pages.items()
+            if target.query.explain and isinstance(page, Page)
+            for row in page.rows
         }
         return self._store.vectors(list(explained), deadline) if explained else {}
 
-    def _result(
-        self,
-        target: Target,
-        ranked: Sequence[Hit],
-        page: Sequence[Hit],
-        vectors: Mapping[str, npt.NDArray[np.float32]],
-        judged: Judged | None,
-    ) -> SearchResult:
-        options = target.query.options
-        ours = page[: options.limit]
-        hits, relevances = passing(target, ours, judged)
+    def _result(self, target: Target, page: Page | Fault, vectors: Mapping[str, npt.NDArray[np.float32]]) -> SearchResult | Fault:
+        if isinstance(page, Fault):
+            return page
+        query, rows = target.query, page.rows
         [first, *others] = target.points
         # Scores of several terms are no measure of what the model finds, and a page after the last hit is empty however good the
         # search was.
-        if first.modality is not None and not others and options.offset == 0 and target.query.cursor is None:
-            self._metrics.found(first.modality, len(hits), ours[0].score if ours else None)
-        more = len(page) > options.limit and goes_on(target, ours, hits)
-        place = target.next_place(ours, ranked) if more else None
+        if first.modality is not None and not others and query.options.offset == 0 and query.cursor is None:
+            self._metrics.found(first.modality, len(rows), page.best_score)
         return SearchResult(
-            hits,
-            more,
+            [row.hit for row in rows],
+            page.more,
             truncated=any(point.truncated for point in target.points),
             batch_size=max(point.batch_size for point in target.points),
-            relevances=relevances,
-            confident=judged.confident if judged else None,
-            shares=[target.shares(vectors.get(hit.record.id)) for hit in hits] if target.query.explain else None,
-            next_cursor=None if place is None else self._cursors.write(place, target.query, self._embedder.model.model_id),
+            relevances=None if page.confident is None else tuple(row.relevance for row in rows if row.relevance is not None),
+            confident=page.confident,
+            shares=[target.shares(vectors.get(row.hit.record.id)) for row in rows] if query.explain else None,
+            next_cursor=None if page.next is None else self._cursors.write(page.next, query, self._embedder.model.model_id),
+            groups=tuple(row.others for row in rows) if query.arrangement.group else None,
+            facets=page.facets,
         )
 
 

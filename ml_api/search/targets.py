@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from ml_api.errors import InvalidInput, MlApiError
 from ml_api.records import Hit
+from ml_api.search import diversity, facets, grouping
 from ml_api.search.combining import Combined, combined
 from ml_api.search.cursor import BEGINNING, Place
 from ml_api.search.query import Fault, Query, Term
@@ -48,29 +49,52 @@ class Target:
 
         Images of the same content may come before one that is left out, so its place is known only from the ranking as a whole.
         """
-        options, least = self.query.options, TOP if self.modality else 0
+        options, least = self.query.options, self._best if self.modality or self.query.arrangement.facets else 0
+        if self.query.arrangement.reorders:
+            ahead = grouping.READ_AHEAD if self.query.arrangement.group else 1
+            limit = min(self.least_rows * ahead, grouping.MOST_READ) + 1
+            return replace(options, limit=max(limit, least) + len(self.excluded), offset=0)
         if self.excluded or self.place.ids:
             wanted = max(self.place.ahead + options.window + 1, least)
             return replace(options, limit=wanted + len(self.excluded), offset=self.place.start)
         return replace(options, limit=options.limit + 1 if options.offset else max(options.limit + 1, least))
 
     @property
+    def least_rows(self) -> int:
+        """How many rows of a ranking that is reordered have to be known to cut out the page."""
+        window = self.query.options.window + self.place.before + len(self.place.ids)
+        return max(window, diversity.POOL if self.query.arrangement.diversity else 0)
+
+    @property
     def needs_best(self) -> bool:
         """Whether the best hits, by which all are judged, come before what `options` ask for."""
-        return self.modality is not None and self.options.offset > 0
+        return self.options.offset > 0 and bool(self.modality or self.query.arrangement.facets)
 
     @property
     def best_options(self) -> SearchOptions:
-        return replace(self.query.options, limit=TOP, offset=0)
+        return replace(self.query.options, limit=self._best + len(self.excluded), offset=0)
+
+    @property
+    def _best(self) -> int:
+        return facets.OVER if self.query.arrangement.facets else TOP
 
     def other_options(self, asked: SearchOptions, ranked: Sequence[Hit]) -> SearchOptions | None:
-        """What to ask the store for once more, if the corpus has changed so much that `ranked` does not show the page."""
+        """What to ask the store for once more, if the corpus has changed so much that `ranked` does not show the page.
+
+        Where it is reordered, it is read from its beginning anyway.
+        """
+        if self.query.arrangement.reorders:
+            return None
         start = self.place.better_start(ranked, asked.offset, asked.limit, self.query.options.limit + 1 + len(self.excluded))
         return None if start is None or start + asked.limit > MAX_WINDOW else replace(asked, offset=start)
 
+    def ranking(self, ranked: Sequence[Hit]) -> list[Hit]:
+        """Without what is left out."""
+        return [hit for hit in ranked if hit.record.id not in self.excluded] if self.excluded else list(ranked)
+
     def best(self, ranked: Sequence[Hit]) -> list[Hit]:
         """Of a ranking from its beginning on."""
-        return [hit for hit in ranked if hit.record.id not in self.excluded][:TOP]
+        return self.ranking(ranked)[:TOP]
 
     def shares(self, vector: npt.NDArray[np.float32] | None) -> list[float]:
         """How much each term adds to the cosine similarity of a vector (dim,); nothing, if there is none any more."""
@@ -80,8 +104,8 @@ class Target:
         """The hits from the query's offset on, or of those that its cursor leaves."""
         if not self.excluded and not self.place.ids:
             return list(ranked)
-        new = (hit for hit, known in zip(ranked, self.place.delivered(ranked), strict=True) if not known)
-        return [hit for hit in new if hit.record.id not in self.excluded][self.query.options.offset :]
+        new = [hit for hit, known in zip(ranked, self.place.delivered(ranked), strict=True) if not known]
+        return self.ranking(new)[self.query.options.offset :]
 
     def next_place(self, page: Sequence[Hit], ranked: Sequence[Hit]) -> Place | None:
         """After `page`, of what was read of the ranking; None if no cursor leads there."""
@@ -103,15 +127,24 @@ def target_of(query: Query, place: Place, points: Mapping[Term, Point | MlApiErr
     return Target(query, vector, tuple(found), place=place)
 
 
-def passing(target: Target, page: Sequence[Hit], judged: Judged | None) -> tuple[list[Hit], tuple[float, ...] | None]:
-    """The hits of a page that pass the query's thresholds, and their relevances."""
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A hit on its way into an answer."""
+
+    hit: Hit
+    relevance: float | None = None
+    others: tuple[Hit, ...] = ()
+    """Of its group, best first."""
+
+
+def passing(target: Target, hits: Sequence[Hit], judged: Judged | None) -> list[Row]:
+    """The hits that pass the query's thresholds, with their relevances."""
     thresholds = target.query.thresholds
-    if judged is None:
-        return [hit for hit in page if thresholds.let_pass(hit.score, None)], None
-    both = [pair for pair in zip(page, judged.relevances, strict=True) if thresholds.let_pass(pair[0].score, pair[1])]
-    return [hit for hit, _ in both], tuple(relevance for _, relevance in both)
+    relevances = [None] * len(hits) if judged is None else judged.relevances
+    rows = (Row(hit, relevance) for hit, relevance in zip(hits, relevances, strict=True))
+    return [row for row in rows if thresholds.let_pass(row.hit.score, row.relevance)]
 
 
-def goes_on(target: Target, page: Sequence[Hit], hits: Sequence[Hit]) -> bool:
+def goes_on(target: Target, page: Sequence[Hit], rows: Sequence[Row]) -> bool:
     """Whether a later page may hold hits that pass: not below the least score, nor after a page of which none passed."""
-    return bool(hits) and target.query.thresholds.let_score_pass(page[-1].score)
+    return bool(rows) and target.query.thresholds.let_score_pass(page[-1].score)

@@ -11,7 +11,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from ml_api.api.parsing import BufferedRequest
 from tests.api.stand import FORM_TYPE, assert_problem, form, picture
 
-IN_JSON = "limit, offset, exact, min_score, min_relevance, filter, q, negation"
+IN_JSON = "limit, offset, exact, min_score, min_relevance, group, diversity, filter, facets, q, negation"
+IN_URL = "diversity, exact, facets, filter, group, limit, min_relevance, min_score, negation, offset, q"
 
 LONE_SURROGATE = b'{"q": "\\ud83d"}'
 
@@ -40,7 +41,7 @@ def still_works(client):
         ("q=red&limit=1&limit=2", "given 2 times"),
         (
             "q=red&limti=3",
-            "limti: is not a parameter; the parameters are exact, filter, limit, min_relevance, min_score, negation, offset, q",
+            f"limti: is not a parameter; the parameters are {IN_URL}",
         ),
     ],
 )
@@ -53,7 +54,7 @@ def test_every_problem_of_a_query_is_named_at_once(client):
     detail = assert_problem(client.get("/v1/search/text?q=&limit=abc&foo=1&offset=0&offset=1"), 400, "invalid-query")["detail"]
     assert detail.split("; ") == [
         "foo: is not a parameter",
-        "the parameters are exact, filter, limit, min_relevance, min_score, negation, offset, q",
+        f"the parameters are {IN_URL}",
         "offset: was given 2 times",
         "give it once",
         "limit: must be a whole number from 1 to 100 (got 'abc')",

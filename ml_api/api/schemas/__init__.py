@@ -12,8 +12,9 @@ from ml_api.api.schemas.composed import BatchAnswer, BatchQuery, ComposedQuery
 from ml_api.api.schemas.duplicates import DuplicatesAnswer
 from ml_api.api.schemas.embeddings import EmbeddingsAnswer, EmbeddingsQuery, ModelsAnswer
 from ml_api.api.schemas.fields import MetadataAnswer
+from ml_api.api.schemas.filters import FilterText
 from ml_api.api.schemas.images import ID_PATTERN, StoredImage, cursor
-from ml_api.api.schemas.search import FilterText, ImageQuery, SearchAnswer, TextQuery, encodable
+from ml_api.api.schemas.search import ImageQuery, SearchAnswer, TextQuery, encodable
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncRequest, SyncsAnswer
 from ml_api.api.schemas.uploads import EventsAnswer, RemovedImage, UploadedImage, UploadsAnswer
 from ml_api.vectors.base import MAX_KEY_BYTES, MAX_METADATA_BYTES

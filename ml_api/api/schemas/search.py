@@ -1,33 +1,27 @@
 """Searches by one term: what they ask for; and what every search is answered."""
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
 
+from ml_api.api.schemas.arrangement import (
+    Diversity,
+    FacetsAnswer,
+    FacetsList,
+    FacetsText,
+    GroupAnswer,
+    GroupName,
+    names_in,
+)
 from ml_api.api.schemas.base import Answer, Request, whole
+from ml_api.api.schemas.filters import FilterObject, FilterText
 from ml_api.api.schemas.images import ImageAnswer
-from ml_api.errors import InvalidQuery
 from ml_api.search.cursor import MAX_CHARS
 from ml_api.search.query import DEEPEST
 from ml_api.vectors.filters import Filter, parse, parse_text
 
-JsonObject = dict[str, Any]
-
-FILTER: Final = (
-    "Only images that fulfil this: conditions by field of the metadata, or by `key`, `width`, `height`, `indexed_at`, with eq, ne, "
-    "lt, lte, gt, gte, in, any, all, exists, prefix; together with `and`, `or`, `not`."
-)
-WITHIN: Final = "within"
-"""Type of an error whose `detail` begins with the name of its field."""
-FILTER_EXAMPLE: Final[JsonObject] = {"price": {"lt": 20}, "tags": {"any": ["red"]}}
-
 MAX_LIMIT = 100
 MAX_QUERY_CHARS = 1000
-
 RED_SQUARE = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFUlEQVR42mM8oaHBgA0wMeAAg1MCAOA4ASjhBhuDAAAAAElFTkSuQmCC"
 )
@@ -44,40 +38,6 @@ def not_blank(text: str) -> str:
     if not text.strip():
         raise ValueError("is blank; describe what the images should show")
     return text.strip()
-
-
-def _filter_text(text: str | None) -> str | None:
-    """Checked here, so that what is wrong with it is told beside what is wrong with other fields."""
-    if text is not None:
-        with _as_pydantic():
-            parse_text(text)
-    return text
-
-
-def _filter_object(given: JsonObject | None) -> JsonObject | None:
-    """As `_filter_text`."""
-    if given is not None:
-        with _as_pydantic():
-            parse(given)
-    return given
-
-
-@contextmanager
-def _as_pydantic() -> Iterator[None]:
-    """Of errors of its own alone pydantic says in which of a list they are."""
-    try:
-        yield
-    except InvalidQuery as exc:
-        raise PydanticCustomError(WITHIN, "{detail}", {"detail": exc.detail}) from exc
-
-
-# The example is part of the description: Swagger UI sends a parameter's `example`, and this one fits few collections.
-FilterText = Annotated[
-    str | None,
-    Field(description=f"{FILTER} As JSON, for example `{json.dumps(FILTER_EXAMPLE)}`."),
-    AfterValidator(_filter_text),
-]
-FilterObject = Annotated[JsonObject | None, Field(description=FILTER, examples=[FILTER_EXAMPLE]), AfterValidator(_filter_object)]
 
 
 class Page(Request):
@@ -99,7 +59,7 @@ class Page(Request):
             min_length=1,
             max_length=MAX_CHARS,
             description="Of a page after the first: `next_cursor` of the one before, sent with the same search, the image included "
-            "if there is one; `limit` and `explain` may change. Not with `offset`.",
+            "if there is one; `limit`, `explain` and `facets` may change. Not with `offset`.",
         ),
     ] = None
     exact: Annotated[
@@ -120,6 +80,8 @@ class Page(Request):
             "none of a page is left. Without effect where `relevance` is null.",
         ),
     ] = None
+    group: GroupName = None
+    diversity: Diversity = 0.0
 
     @field_validator("cursor")
     @classmethod
@@ -133,20 +95,30 @@ class PageParameters(Page):
     """In a query string."""
 
     filter: FilterText = None
+    facets: FacetsText = None
 
     @property
     def wanted(self) -> Filter | None:
         return None if self.filter is None else parse_text(self.filter)
+
+    @property
+    def facet_names(self) -> list[str]:
+        return names_in(self.facets)
 
 
 class PageBody(Page):
     """In JSON."""
 
     filter: FilterObject = None
+    facets: FacetsList = None
 
     @property
     def wanted(self) -> Filter | None:
         return None if self.filter is None else parse(self.filter)
+
+    @property
+    def facet_names(self) -> list[str]:
+        return self.facets or []
 
 
 class _Text(Request):
@@ -206,6 +178,9 @@ class HitAnswer(ImageAnswer):
             "unless the metric is L2; in the order of the terms."
         ),
     ] = None
+    group: Annotated[
+        GroupAnswer | None, Field(description="With `group`: what else is of the hit's group; null if it is alone.")
+    ] = None
 
 
 class Timings(Answer):
@@ -242,6 +217,7 @@ class FoundAnswer(Answer):
         bool | None, Field(description="Whether the best hits are likely to be matches at all; null where `relevance` is.")
     ] = None
     hits: list[HitAnswer]
+    facets: Annotated[FacetsAnswer | None, Field(description="With `facets`: how often values occur among the best hits.")] = None
 
 
 class ReadTerm(Answer):

@@ -6,8 +6,22 @@ predicate   what a filter means: of a value, and of a record
 expression  as an expression of a Milvus server
 """
 
-from ml_api.vectors.filters.parsing import parse, parse_text
-from ml_api.vectors.filters.predicate import holds
-from ml_api.vectors.filters.tree import All, Condition, Either, Field, Filter, Negation
+from ml_api.vectors.filters.parsing import field_of, parse, parse_text
+from ml_api.vectors.filters.predicate import holds, scalar, value_of
+from ml_api.vectors.filters.tree import All, Condition, Either, Field, Filter, Negation, Scalar
 
-__all__ = ["All", "Condition", "Either", "Field", "Filter", "Negation", "holds", "parse", "parse_text"]
+__all__ = [
+    "All",
+    "Condition",
+    "Either",
+    "Field",
+    "Filter",
+    "Negation",
+    "Scalar",
+    "field_of",
+    "holds",
+    "parse",
+    "parse_text",
+    "scalar",
+    "value_of",
+]

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ml_api.images import ImageLimits, InlineDecoder, Reduced
-from ml_api.images.perceptual import HASH_BITS, HASH_CHARS, Turn, distance, perceptual_hash
+from ml_api.images.perceptual import HASH_BITS, HASH_CHARS, Turn, distance, distances, perceptual_hash
 
 TURNS = {
     Turn.MIRRORED: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -87,3 +87,10 @@ def test_the_decoder_gives_the_hash_of_what_it_decodes():
     picture = scene(3, (3000, 2000))
     decoded = InlineDecoder(ImageLimits(10**7, 10**8, 20)).decode(jpeg(picture, 95), Reduced(32))
     assert distance(decoded.phash, perceptual_hash(picture))[0] <= 2
+
+
+def test_many_are_compared_as_two_are():
+    hashes = [bytes(row).hex() for row in np.random.default_rng(0).integers(0, 256, (40, 8), dtype=np.uint8)]
+    expected = [[distance(one, other)[0] for other in hashes[:7]] for one in hashes]
+    assert distances(hashes, hashes[:7]).tolist() == expected
+    assert distances([], hashes).shape == (0, 40)

@@ -1,0 +1,119 @@
+"""How a ranking is presented: groups, diversity, facets."""
+
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
+
+from ml_api.api.schemas.base import Answer
+from ml_api.api.schemas.filters import as_pydantic
+from ml_api.api.schemas.images import ID_PATTERN, Links
+from ml_api.errors import InvalidQuery
+from ml_api.search.facets import MAX_FIELDS, MAX_VALUES, OVER
+from ml_api.search.grouping import DUPLICATES, Grouping
+from ml_api.vectors.filters import Field as MetadataField
+from ml_api.vectors.filters import field_of
+from ml_api.wording import legible
+
+MAX_GROUPED = 10
+"""Images of a group that are shown beside the hit that leads it."""
+
+
+def grouping_of(name: str) -> Grouping:
+    """Raises InvalidQuery."""
+    return DUPLICATES if name == DUPLICATES else _shared_field(name, "group")
+
+
+def facets_of(names: Sequence[str]) -> tuple[MetadataField, ...]:
+    """Raises InvalidQuery."""
+    if len(names) > MAX_FIELDS:
+        raise InvalidQuery(f"facets: names {len(names):,} fields; at most {MAX_FIELDS} are counted")
+    if twice := next((name for place, name in enumerate(names) if name in names[:place]), None):
+        raise InvalidQuery(f"facets: {legible(twice)} was given twice; give it once")
+    return tuple(_shared_field(name, f"facets[{place}]") for place, name in enumerate(names))
+
+
+def _shared_field(name: str, where: str) -> MetadataField:
+    """One whose value several images may share. Raises InvalidQuery."""
+    if not name:
+        raise InvalidQuery(f"{where}: is empty; name a field of the metadata, width or height")
+    field = field_of(name, where)
+    if field.built_in in {"key", "indexed_at"}:
+        raise InvalidQuery(f"{where}: {name} is another one for each image; name a field of the metadata, width or height")
+    return field
+
+
+def _group(name: str | None) -> str | None:
+    if name is not None:
+        with as_pydantic():
+            grouping_of(name)
+    return name
+
+
+def _facet_names(names: list[str] | None) -> list[str] | None:
+    with as_pydantic():
+        facets_of(names or ())
+    return names
+
+
+def _facets_text(text: str | None) -> str | None:
+    with as_pydantic():
+        facets_of(names_in(text))
+    return text
+
+
+def names_in(text: str | None) -> list[str]:
+    return [] if text is None else text.split(",")
+
+
+GroupName = Annotated[
+    str | None,
+    Field(
+        description=f"Show one hit of each group: `{DUPLICATES}` puts equal and near-identical pictures together, the name of a "
+        "field, as in filters, images with the same value. `limit`, `offset` and `next` then count groups.",
+        examples=[DUPLICATES],
+    ),
+    AfterValidator(_group),
+]
+Diversity = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=1,
+        description="How much unlike hits are preferred among the best 100 (maximal marginal relevance). 0 leaves the order as it "
+        "is; else hits are not sorted by score.",
+        examples=[0],
+    ),
+]
+_FACETS: Final = (
+    f"Fields, named as in filters, whose values are counted over the best {OVER} hits: {MAX_FIELDS} fields at most, and of each "
+    f"the {MAX_VALUES} most frequent values."
+)
+FacetsText = Annotated[str | None, Field(description=f"{_FACETS} Names are separated by commas."), AfterValidator(_facets_text)]
+FacetsList = Annotated[list[str] | None, Field(description=_FACETS), AfterValidator(_facet_names)]
+
+
+class GroupedImage(Answer):
+    id: Annotated[str, Field(pattern=ID_PATTERN)]
+    key: str
+    width: int
+    height: int
+    score: float
+    links: Links
+
+
+class GroupAnswer(Answer):
+    size: Annotated[
+        int, Field(description="Images of the group, this hit among them, as far as the ranking was read: there may be more.")
+    ]
+    hits: Annotated[list[GroupedImage], Field(description=f"The others, best first; {MAX_GROUPED} at most.")]
+
+
+class FacetValue(Answer):
+    value: str | bool | int | float
+    count: Annotated[int, Field(description="Hits that have it, images of one group each; of lists, their elements.")]
+
+
+class FacetsAnswer(Answer):
+    over: Annotated[int, Field(description="How many of the best hits were counted.")]
+    fields: Annotated[dict[str, list[FacetValue]], Field(description="By field, the most frequent values first.")]

@@ -1,0 +1,145 @@
+"""From a ranking to the page of it that answers a query: thresholds, groups, diversity, facets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ml_api.deadline import Deadline
+from ml_api.errors import InvalidQuery
+from ml_api.records import Hit
+from ml_api.search.cursor import Place
+from ml_api.search.diversity import POOL, diversified
+from ml_api.search.facets import OVER, Facets, counted, require_known
+from ml_api.search.fields import Fields
+from ml_api.search.grouping import AT_ONCE, DUPLICATES, MOST_READ, leaders
+from ml_api.search.query import Fault
+from ml_api.search.relevance import Judged, Relevance
+from ml_api.search.targets import Row, Target, goes_on, passing
+from ml_api.vectors.base import VectorStore
+from ml_api.vectors.filters import Field, value_of
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    rows: list[Row]
+    more: bool
+    confident: bool | None
+    best_score: float | None
+    """Of the nearest image, whether or not it is on the page."""
+    next: Place | None = None
+    """After this page; None if no cursor leads there."""
+    facets: Facets | None = None
+
+
+class Pages:
+    def __init__(self, store: VectorStore, fields: Fields, relevance: Relevance | None) -> None:
+        self._store = store
+        self._fields = fields
+        self._relevance = relevance
+
+    def page(self, target: Target, ranked: Sequence[Hit], best: Sequence[Hit], deadline: Deadline) -> Page | Fault:
+        """`ranked` is what the store ranks for the target's options, and `best` begins with the best hits of all.
+
+        Raises Unavailable, DeadlineExceeded.
+        """
+        try:
+            facets = self._facets(target, best, deadline)
+            if target.query.arrangement.reorders:
+                return replace(self._arranged(target, ranked, target.best(best), deadline), facets=facets)
+            return replace(self._as_ranked(target, ranked, target.best(best)), facets=facets)
+        except InvalidQuery as exc:
+            return Fault(exc)
+
+    def _as_ranked(self, target: Target, ranked: Sequence[Hit], best: Sequence[Hit]) -> Page:
+        limit, page = target.query.options.limit, target.page(ranked)
+        ours = page[:limit]
+        judged = self._judged(target, best, ours)
+        rows = passing(target, ours, judged)
+        more = len(page) > limit and goes_on(target, ours, rows)
+        return _page(rows, judged, best, target.next_place(ours, ranked) if more else None, more=more)
+
+    def _arranged(self, target: Target, ranked: Sequence[Hit], best: Sequence[Hit], deadline: Deadline) -> Page:
+        """Reads on where what was read has too few groups, as copies fill it."""
+        options, wanted = target.options, target.query.options
+        read, ends = list(ranked), len(ranked) < options.limit
+        while True:
+            hits = target.ranking(read)
+            judged = self._judged(target, best, hits)
+            rows = self._grouped(target, passing(target, hits, judged), deadline)
+            if len(rows) > target.least_rows or ends or len(read) >= MOST_READ or not _may_pass(target, hits):
+                break
+            further = replace(options, offset=len(read), limit=min(AT_ONCE, MOST_READ - len(read)))
+            [found] = self._store.search(target.combined.vector[None, :], further, deadline)
+            ends, known = len(found) < further.limit, {hit.record.id for hit in read}
+            read += [hit for hit in found if hit.record.id not in known]  # an approximate index may rank anew
+        left = _not_delivered(target, self._diversified(target, rows, deadline))
+        page, more = left[wanted.offset : wanted.window], len(left) > wanted.window
+        following = target.next_place([row.hit for row in page], read) if more else None
+        return _page(page, judged, best, following, more=more)
+
+    def _judged(self, target: Target, best: Sequence[Hit], hits: Sequence[Hit]) -> Judged | None:
+        if self._relevance is None or target.modality is None:
+            return None
+        return self._relevance.judge(target.modality, target.combined.vector, best, hits)
+
+    def _grouped(self, target: Target, rows: list[Row], deadline: Deadline) -> list[Row]:
+        group = target.query.arrangement.group
+        if group is None:
+            return rows
+        hits = [row.hit for row in rows]
+        if group != DUPLICATES:
+            self._require_known(group, "group", hits, deadline)
+        others: dict[int, list[Hit]] = {}
+        for place, leader in enumerate(leaders(hits, group, lambda ids: self._store.vectors(ids, deadline))):
+            others.setdefault(leader, [])
+            if leader != place:
+                others[leader].append(hits[place])
+        return [replace(rows[leader], others=tuple(some)) for leader, some in others.items()]
+
+    def _diversified(self, target: Target, rows: list[Row], deadline: Deadline) -> list[Row]:
+        diversity = target.query.arrangement.diversity
+        if not diversity:
+            return rows
+        vectors = self._store.vectors([row.hit.record.id for row in rows[:POOL]], deadline)
+        pool = [row for row in rows[:POOL] if row.hit.record.id in vectors]  # the others were deleted meanwhile
+        if not pool:
+            return rows[POOL:]
+        found = np.stack([vectors[row.hit.record.id] for row in pool])
+        order = diversified(found @ target.combined.vector, found, diversity)
+        return [*(pool[place] for place in order), *rows[POOL:]]
+
+    def _facets(self, target: Target, best: Sequence[Hit], deadline: Deadline) -> Facets | None:
+        """Over the best hits that pass, copies among them."""
+        fields = target.query.arrangement.facets
+        if not fields:
+            return None
+        hits = target.ranking(best)[:OVER]
+        judged = self._judged(target, target.best(best), hits) if target.query.thresholds.relevance is not None else None
+        passed = [row.hit for row in passing(target, hits, judged)]
+        for place, field in enumerate(fields):
+            self._require_known(field, f"facets[{place}]", passed, deadline)
+        return counted(passed, fields)
+
+    def _require_known(self, field: Field, where: str, hits: Sequence[Hit], deadline: Deadline) -> None:
+        if all(value_of(hit.record, field) is None for hit in hits):
+            require_known(field, self._fields.overview(deadline), where)
+
+
+def _may_pass(target: Target, hits: Sequence[Hit]) -> bool:
+    """Whether hits that follow these may pass the threshold of scores."""
+    return not hits or target.query.thresholds.let_score_pass(hits[-1].score)
+
+
+def _not_delivered(target: Target, rows: list[Row]) -> list[Row]:
+    """A group that one of its images stood for on an earlier page is not shown again.
+
+    Beyond those that are reordered, rows are in the order of their scores, as cursors take them to be.
+    """
+    place = target.place
+    known = place.delivered([row.hit for row in rows])
+    return [row for row, one in zip(rows, known, strict=True) if not (one or any(map(place.remembers, row.others)))]
+
+
+def _page(rows: list[Row], judged: Judged | None, best: Sequence[Hit], following: Place | None, *, more: bool) -> Page:
+    return Page(rows, more, judged.confident if judged else None, best[0].score if best else None, following)
