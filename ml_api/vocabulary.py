@@ -92,6 +92,7 @@ class JobKind(StrEnum):
     DROP_OLD = "drop-old"
     EXPORT = "export"
     IMPORT = "import"
+    EVALUATE = "evaluate"
 
 
 class JobState(StrEnum):

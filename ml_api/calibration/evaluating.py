@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ml_api.calibration.fitting import embedded, reference_of
 from ml_api.calibration.judging import FOLDS, Judgement, judged, judged_by
@@ -40,6 +41,9 @@ class Evaluation:
         if self.as_calibrated is not None:
             yield "as calibrated", self.as_calibrated.auc, f"{self.as_calibrated.calibration_error:.3f}"
         yield f"fitted to these, {FOLDS} folds", self.fitted.auc, f"{self.fitted.calibration_error:.3f}"
+
+    def as_json(self) -> dict[str, Any]:
+        return {"searches": self.searches, "lines": list(self.lines())}
 
 
 def read_judgements(path: Path) -> list[JudgedQuery]:

@@ -1,15 +1,22 @@
-"""The command `duplicates`: which images are indexed more than once, a group at a time as they are found."""
+"""The command `duplicates`: which images are indexed more than once, a group at a time as they are found.
+
+Beside a service over the embedded store its pages come from there; otherwise they are made here.
+"""
 
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from time import monotonic
 from typing import Any
+from urllib.parse import urlencode
 
+from ml_api.cli.asking import running_service
 from ml_api.cli.exits import Exit, stopped
 from ml_api.deadline import Deadline
-from ml_api.duplicates import DuplicateFinder, Group, Kind, Match, Thresholds
+from ml_api.duplicates import DuplicateFinder, DuplicatesPage, Group, Kind, Thresholds
 from ml_api.images.perceptual import HASH_BITS, Turn
 from ml_api.settings import Settings
 from ml_api.stopping import Stop
@@ -18,21 +25,37 @@ COMPARED_AT_ONCE = 256
 
 _log = logging.getLogger(__name__)
 
+Plain = Mapping[str, Any]
+"""A group, as the command writes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    groups: Sequence[Plain]
+    compared: int
+    without_hash: int
+    next: str
+    """As in `DuplicatesPage`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pages:
+    images: int
+    after: Callable[[str], _Page]
+
 
 def duplicates(settings: Settings, thresholds: Thresholds, *, as_json: bool) -> Exit:
     """Groups on standard output; what was compared, and counts, in the log."""
     from ml_api.progress import show_progress
-    from ml_api.services import open_store
 
     started, after, compared, without_hash, found = monotonic(), "", 0, 0, Counter[Kind]()
-    with Stop() as stop, open_store(settings) as store:
-        finder = DuplicateFinder(store, settings.metric)
-        with show_progress("comparing", store.count()) as progress:
+    with Stop() as stop, _pages(settings, thresholds) as pages:
+        with show_progress("comparing", pages.images) as progress:
             while stop.signal is None:
-                page = finder.page(after, COMPARED_AT_ONCE, thresholds, Deadline.within(600))
+                page = pages.after(after)
                 for group in page.groups:
-                    found[group.kind] += 1
-                    print(json.dumps(_plain(group)) if as_json else "\n".join(_lines(group)), flush=True)  # noqa: T201 - the output
+                    found[group["kind"]] += 1
+                    print(json.dumps(group) if as_json else "\n".join(_lines(group)), flush=True)  # noqa: T201 - the output
                 compared, without_hash, after = compared + page.compared, without_hash + page.without_hash, page.next
                 stop.gentle, stop.reached = True, f"after {compared:,} images"
                 progress(compared)
@@ -52,27 +75,70 @@ def duplicates(settings: Settings, thresholds: Thresholds, *, as_json: bool) -> 
     return Exit.DONE
 
 
-def _lines(group: Group) -> Iterator[str]:
-    yield f"{group.kind}: {group.image.key}"
-    for match in group.matches:
-        yield f"    {match.record.key}  ({_evidence(group.kind, match)})"
-    if group.more:
+@contextmanager
+def _pages(settings: Settings, thresholds: Thresholds) -> Iterator[_Pages]:
+    """Raises ConfigError, Unavailable."""
+    from ml_api.services import open_store
+
+    if "://" not in settings.store_uri:  # a server answers everybody
+        with running_service(settings) as service:
+            if service is not None:
+                asked = urlencode(asdict(thresholds) | {"limit": COMPARED_AT_ONCE})
+
+                def ask(after: str) -> _Page:
+                    answer = service.ask(f"/v1/duplicates?{asked}{f'&cursor={after}' if after else ''}")
+                    return _told(json.loads(answer))
+
+                yield _Pages(json.loads(service.ask("/v1/stats"))["images"], ask)
+                return
+    with open_store(settings) as store:
+        finder = DuplicateFinder(store, settings.metric)
+        yield _Pages(store.count(), lambda after: _made(finder.page(after, COMPARED_AT_ONCE, thresholds, Deadline.within(600))))
+
+
+def _told(answer: Mapping[str, Any]) -> _Page:
+    groups = [
+        {
+            "kind": group["kind"],
+            **_named(group["image"]),
+            "duplicates": [
+                _named(match) | {name: match[name] for name in ("similarity", "bits", "turn")} for match in group["duplicates"]
+            ],
+            "more": group["more"],
+        }
+        for group in answer["groups"]
+    ]
+    return _Page(groups, answer["compared"], answer["without_hash"], answer["next"] or "")
+
+
+def _named(image: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: image[name] for name in ("key", "id", "digest")}
+
+
+def _made(page: DuplicatesPage) -> _Page:
+    return _Page([_plain(group) for group in page.groups], page.compared, page.without_hash, page.next)
+
+
+def _lines(group: Plain) -> Iterator[str]:
+    yield f"{group['kind']}: {group['key']}"
+    for match in group["duplicates"]:
+        yield f"    {match['key']}  ({_evidence(group['kind'], match)})"
+    if group["more"]:
         yield "    ... and more"
 
 
-def _evidence(kind: Kind, match: Match) -> str:
-    if kind is Kind.EXACT:
-        return f"digest {match.record.digest[:12]}"
-    evidence = match.evidence
-    told = [f"similarity {evidence.similarity:.3f}"]
-    if evidence.bits is not None:
-        told.append(f"{evidence.bits} of {HASH_BITS} bits differ")
-    if evidence.turn not in (None, Turn.NONE) and kind is Kind.NEAR:
-        told.append(str(evidence.turn))
+def _evidence(kind: Kind, match: Plain) -> str:
+    if kind == Kind.EXACT:
+        return f"digest {match['digest'][:12]}"
+    told = [f"similarity {match['similarity']:.3f}"]
+    if match["bits"] is not None:
+        told.append(f"{match['bits']} of {HASH_BITS} bits differ")
+    if match["turn"] not in {None, Turn.NONE} and kind == Kind.NEAR:
+        told.append(str(match["turn"]))
     return ", ".join(told)
 
 
-def _plain(group: Group) -> dict[str, Any]:
+def _plain(group: Group) -> Plain:
     matches = [
         {
             "key": match.record.key,

@@ -1,44 +1,85 @@
-"""The command `evaluate`: what the index finds of the exact answer, and in what time; how well it is told what is a match."""
+"""The command `evaluate`: what the index finds of the exact answer, and in what time; how well it is told what is a match.
 
+Beside a service over the embedded store, the service measures, and this command shows what it found.
+"""
+
+import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ml_api.cli.exits import Exit
+from ml_api.cli.handing_over import hand_over
 from ml_api.errors import ConfigError
 from ml_api.evaluation import Measured, recall_of, sample
+from ml_api.indexing.jobs import Errand
 from ml_api.settings import Settings, environment_name
+from ml_api.stopping import Stop
+from ml_api.vocabulary import JobKind
+
+if TYPE_CHECKING:
+    from ml_api.calibration.evaluating import Evaluation, JudgedQuery
 
 _log = logging.getLogger(__name__)
 
 
 def evaluate_recall(settings: Settings, queries: int | Path, k: int, plot: Path | None) -> Exit:
     """Raises ConfigError, Unavailable."""
+    pyplot = _pyplot() if plot is not None else None
+    if isinstance(queries, Path):
+        raise ConfigError(f"evaluate recall: --queries is a number of stored images, not {str(queries)!r}")
+    ended, told = _asked(settings, Errand(JobKind.EVALUATE, queries=queries, k=k))
+    if ended is None:
+        _show_recall(settings.index, _measured_here(settings, queries, k), k, pyplot, plot)
+    elif told is not None:
+        _require_some(told["images"])
+        _show_recall(told["index"], (Measured(**row) for row in told["rows"]), k, pyplot, plot)
+    return ended or Exit.DONE
+
+
+def _asked(settings: Settings, errand: Errand) -> tuple[Exit | None, Any]:
+    """How a service ended it, and what it found; nothing if none runs that owns the store. Raises what it ended with."""
+    lines: list[str] = []
+    with Stop() as stop:
+        stop.reached = "before anything was measured"
+        ended = hand_over(settings, errand, stop, tell=lines.extend)
+    return ended, json.loads(lines[0]) if lines else None
+
+
+def _measured_here(settings: Settings, queries: int, k: int) -> Iterator[Measured]:
     from ml_api.services import open_store
     from ml_api.vectors.base import EFFORTS
 
-    pyplot = _pyplot() if plot is not None else None
-    effort = EFFORTS.get(settings.index)
-    name = "" if effort is None else effort.parameter
-    if isinstance(queries, Path):
-        raise ConfigError(f"evaluate recall: --queries is a number of stored images, not {str(queries)!r}")
     with open_store(settings) as store:
         ids, vectors = sample(store, queries)
-        if len(ids) <= 1:
-            raise ConfigError("fewer than two images are indexed: there is nothing to compare")
-        _log.info("%d images of the collection are searched for, each without itself", len(ids))
-        print(f"{name or 'search':>12} {f'recall@{k}':>10} {'ms':>9}")  # noqa: T201 - the output
-        rows = []
-        for row in recall_of(store, ids, vectors, () if effort is None else effort.tried, k):
-            rows.append(row)
-            label = "exact" if row.effort is None else row.effort
-            print(f"{label:>12} {row.recall:>10.4f} {row.ms:>9.1f}", flush=True)  # noqa: T201 - the output
+        _require_some(len(ids))
+        effort = EFFORTS.get(settings.index)
+        yield from recall_of(store, ids, vectors, () if effort is None else effort.tried, k)
+
+
+def _require_some(images: int) -> None:
+    if images <= 1:
+        raise ConfigError("fewer than two images are indexed: there is nothing to compare")
+    _log.info("%d images of the collection are searched for, each without itself", images)
+
+
+def _show_recall(index: str, measured: Iterable[Measured], k: int, pyplot: Any, plot: Path | None) -> None:
+    from ml_api.vectors.base import EFFORTS
+
+    effort = EFFORTS.get(index)
+    name = "" if effort is None else effort.parameter
+    rows: list[Measured] = []
+    for row in measured:
+        if not rows:
+            print(f"{name or 'search':>12} {f'recall@{k}':>10} {'ms':>9}")  # noqa: T201 - the output
+        rows.append(row)
+        label = "exact" if row.effort is None else row.effort
+        print(f"{label:>12} {row.recall:>10.4f} {row.ms:>9.1f}", flush=True)  # noqa: T201 - the output
     if effort is not None:
-        _log.info("%s sets %s of the index %s", environment_name(effort.setting), name, settings.index)
+        _log.info("%s sets %s of the index %s", environment_name(effort.setting), name, index)
     if plot is not None:
         _draw(pyplot, plot, rows, name, k)
-    return Exit.DONE
 
 
 def _pyplot() -> Any:
@@ -73,16 +114,25 @@ def _draw(pyplot: Any, path: Path, rows: Sequence[Measured], name: str, k: int) 
 
 def evaluate_relevance(settings: Settings, judgements: Path | int) -> Exit:
     """How well it is told whether a query has a match, on judged queries. Raises ConfigError, Unavailable, InvalidInput."""
-    from ml_api.calibration.evaluating import evaluate, read_judgements
-    from ml_api.services.calibration import open_calibration
+    from ml_api.calibration.evaluating import read_judgements
 
     if not isinstance(judgements, Path):
         raise ConfigError('evaluate relevance: --queries names a file of judged queries, lines {"text": "...", "keys": ["..."]}')
     queries = read_judgements(judgements)
+    ended, told = _asked(settings, Errand(JobKind.EVALUATE, file=str(judgements.absolute())))
+    if ended is None:
+        told = _evaluated_here(settings, queries).as_json()
+    if told is not None:
+        _log.info("is there a match: %d searches, those that have one with it and without it", told["searches"])
+        print(f"{'':>34} {'ROC AUC':>8} {'calibration error':>18}")  # noqa: T201 - the output
+        for label, auc, error in told["lines"]:
+            print(f"{label:>34} {auc:>8.3f} {error:>18}")  # noqa: T201 - the output
+    return ended or Exit.DONE
+
+
+def _evaluated_here(settings: Settings, queries: "Sequence[JudgedQuery]") -> "Evaluation":
+    from ml_api.calibration.evaluating import evaluate
+    from ml_api.services.calibration import open_calibration
+
     with open_calibration(settings) as parts:
-        found = evaluate(queries, parts.store, settings.metric, parts.preprocessor, parts.encoder, parts.kept.calibration())
-    _log.info("is there a match: %d searches, those that have one with it and without it", found.searches)
-    print(f"{'':>34} {'ROC AUC':>8} {'calibration error':>18}")  # noqa: T201 - the output
-    for label, auc, error in found.lines():
-        print(f"{label:>34} {auc:>8.3f} {error:>18}")  # noqa: T201 - the output
-    return Exit.DONE
+        return evaluate(queries, parts.store, settings.metric, parts.preprocessor, parts.encoder, parts.kept.calibration())

@@ -21,6 +21,7 @@ DOING: Final = {
     JobKind.ROLL_BACK: "embedding",
     JobKind.EXPORT: "exporting",
     JobKind.IMPORT: "importing",
+    JobKind.EVALUATE: "searching",
 }
 AWAY_S: Final = 60.0
 """How long a database that is away is waited for."""

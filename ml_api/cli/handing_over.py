@@ -1,6 +1,7 @@
 """Errands: what a command asks of the service that owns the embedded store, whose folder no second process may open."""
 
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from ml_api.cli.exits import Exit, stopped
@@ -15,10 +16,19 @@ from ml_api.stopping import Stop
 from ml_api.vocabulary import JobState
 
 
-def hand_over(settings: Settings, errand: Errand, stop: Stop, *, corpus: str = "") -> Exit | None:
+def _print(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(line)  # noqa: T201 - the output of the command
+    sys.stdout.flush()
+
+
+def hand_over(
+    settings: Settings, errand: Errand, stop: Stop, *, corpus: str = "", tell: Callable[[Sequence[str]], None] = _print
+) -> Exit | None:
     """Have the service do it, follow it, and say what it did; None if none runs, or the store is a server, which serves everybody.
 
-    `corpus` is the one that it is about, if it is about one. Raises what the errand ended with.
+    `corpus` is the one that it is about, if it is about one; `tell` gets the lines that the service said. Raises what the errand
+    ended with.
     """
     if "://" in settings.store_uri:
         return None
@@ -41,15 +51,14 @@ def hand_over(settings: Settings, errand: Errand, stop: Stop, *, corpus: str = "
         if over is None:
             jobs.cancel(job.id)
             return None
-        return _ended(over, stop)
+        return _ended(over, stop, tell)
 
 
-def _ended(job: Job, stop: Stop) -> Exit:
+def _ended(job: Job, stop: Stop, tell: Callable[[Sequence[str]], None]) -> Exit:
     if job.active:
         return stopped(stop, f"{job.options.kind} {job.id} goes on without this command")
-    for line in job.report.get(LINES, ()):
-        print(line)  # noqa: T201 - the output of the command
-    sys.stdout.flush()
+    if lines := job.report.get(LINES):
+        tell(lines)
     match job.state:
         case JobState.SUCCEEDED:
             return Exit.DONE

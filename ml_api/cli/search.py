@@ -1,48 +1,29 @@
-"""The command `search`: finds images from the command line, through a running service of the collection, or without one by itself.
-
-A service is found by its row in the database, and asked over HTTP, as an embedded store has one owner. Where it asks for API keys,
-the command lends itself one: who may write the database may make keys.
-"""
+"""The command `search`: finds images from the command line, through a running service of the collection or by itself."""
 
 import base64
 import html
 import json
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 import webbrowser
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
 
-from ml_api.access.keys import lent
-from ml_api.access.scopes import Scope
-from ml_api.addresses import is_loopback
+from ml_api.cli.asking import ANSWER_S, RunningService, running_service
 from ml_api.cli.exits import Exit
 from ml_api.cli.parsing import Options
 from ml_api.corpus.keys import require_image
 from ml_api.corpus.thumbnails import EDGE_PX
-from ml_api.database import Database
 from ml_api.deadline import Deadline
-from ml_api.errors import InvalidInput, MlApiError, Unavailable
+from ml_api.errors import MlApiError
 from ml_api.images import THUMBNAIL_MEDIA_TYPE
-from ml_api.indexing.presence import Watch, is_of_this_machine
 from ml_api.search import ImageTerm, Query, TextTerm, Weighted, read_negations
-from ml_api.services import Searching, corpus_of, database_of, open_searching, target_of
+from ml_api.services import Searching, corpus_of, open_searching
 from ml_api.settings import Settings
 from ml_api.vectors.base import SearchOptions
-
-START_S: Final = 120.0
-"""How long a service that is starting is waited for."""
-LOOK_EVERY_S: Final = 0.2
-ANSWER_S: Final = 60.0
-KEY_S: Final = 3600.0
-
 
 Hit = Mapping[str, Any]
 """As in the API's answers, and `path`: of the file, or its URL."""
@@ -85,80 +66,31 @@ def search(settings: Settings, options: Options) -> Exit:
 
 @contextmanager
 def _finder(settings: Settings) -> Iterator[Finder]:
-    with ExitStack() as opened:
-        database = opened.enter_context(closing(database_of(settings)))
-        if address := _address(database, target_of(settings)):
-            yield _Service(address, database, opened)
+    with running_service(settings) as service:
+        if service is not None:
+            yield _Service(service)
             return
-        yield _Itself(opened.enter_context(open_searching(settings)))
-
-
-def _address(database: Database, target: str) -> str:
-    """Of a service of this collection that can be reached from here; empty if there is none."""
-    for taker in Watch(database).takers(target):
-        host = urlsplit(taker.address).hostname
-        if host and (is_of_this_machine(taker.name) or not is_loopback(host)):
-            return taker.address
-    return ""
+    with open_searching(settings) as parts:
+        yield _Itself(parts)
 
 
 class _Service:
-    """A running service, over HTTP and past every proxy, as it is near."""
-
-    def __init__(self, address: str, database: Database, opened: ExitStack) -> None:
-        self._address = address
-        self._database = database
-        self._opened = opened
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        self._key = ""
+    def __init__(self, service: RunningService) -> None:
+        self._service = service
 
     def find(self, wanted: Wanted) -> list[dict[str, Any]]:
         image = None if wanted.image is None else base64.b64encode(wanted.image).decode()
         if image is None:
-            answer = self._ask("/v1/search/text", {"q": wanted.text, "limit": wanted.limit})
+            answer = self._service.ask("/v1/search/text", {"q": wanted.text, "limit": wanted.limit})
         elif wanted.text is None:
-            answer = self._ask(f"/v1/search/image?limit={wanted.limit}", {"image": image})
+            answer = self._service.ask(f"/v1/search/image?limit={wanted.limit}", {"image": image})
         else:
-            answer = self._ask("/v1/search", {"query": [{"text": wanted.text}, {"image": image}], "limit": wanted.limit})
+            answer = self._service.ask("/v1/search", {"query": [{"text": wanted.text}, {"image": image}], "limit": wanted.limit})
         hits: list[dict[str, Any]] = json.loads(answer)["hits"]
         return hits
 
     def thumbnail(self, hit: Hit) -> bytes:
-        return self._ask(f"/v1/images/{hit['id']}/thumbnail")
-
-    def _ask(self, path: str, body: Mapping[str, Any] | None = None) -> bytes:
-        """Once more with a key if one is asked for, and again while the service starts. Raises Unavailable, InvalidInput."""
-        until = time.monotonic() + START_S
-        while True:
-            try:
-                return self._asked_once(path, body)
-            except urllib.error.HTTPError as exc:
-                if exc.code != 401 or self._key:
-                    raise _error(exc) from exc
-                self._key = self._opened.enter_context(
-                    lent(self._database, "search command", [Scope.SEARCH], now=time.time(), for_s=KEY_S)
-                )
-            except OSError as exc:  # URLError, too
-                reason = getattr(exc, "reason", exc)
-                if not isinstance(reason, ConnectionRefusedError) or time.monotonic() >= until:
-                    raise Unavailable(f"the service at {self._address} cannot be asked: {reason}") from exc
-                time.sleep(LOOK_EVERY_S)
-
-    def _asked_once(self, path: str, body: Mapping[str, Any] | None) -> bytes:
-        headers = {"Content-Type": "application/json"} | ({"X-API-Key": self._key} if self._key else {})
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._address + path, data, headers)  # noqa: S310 - of the row of a service of ours
-        with self._opener.open(request, timeout=ANSWER_S) as answer:
-            answered: bytes = answer.read()
-            return answered
-
-
-def _error(exc: urllib.error.HTTPError) -> MlApiError:
-    try:
-        detail = str(json.loads(exc.read())["detail"])
-    except (ValueError, KeyError, TypeError):
-        detail = f"the service answered {exc.code}"
-    return InvalidInput(detail) if exc.code < 500 else Unavailable(detail)
+        return self._service.ask(f"/v1/images/{hit['id']}/thumbnail")
 
 
 class _Itself:

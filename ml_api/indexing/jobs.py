@@ -39,9 +39,11 @@ class Errand:
     switch: bool = True
     """Of a migration: whether to use the new vectors once they are there."""
     file: str = ""
-    """The absolute path of a file of vectors."""
+    """The absolute path of a file: of vectors, or of judged queries; an evaluation without one has `queries` of `k` hits."""
     said: str = ""
     """Of an import: the model that the user says made the vectors."""
+    queries: int = 0
+    k: int = 0
 
 
 @dataclass(frozen=True, slots=True)

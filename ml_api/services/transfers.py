@@ -1,10 +1,11 @@
 """What commands on what is indexed need: `extract`, `export` and `import`, `duplicates`, `evaluate`."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ml_api.errors import InvalidInput
 from ml_api.indexing.account import Progress
@@ -141,6 +142,9 @@ class Errands:
                 return self._export(Path(errand.file), follower)
             case JobKind.IMPORT:
                 return self._import(Path(errand.file), errand.said, follower)
+            case JobKind.EVALUATE:
+                told = self._relevance(Path(errand.file)) if errand.file else self._recall(errand.queries, errand.k, follower)
+                return [json.dumps(told)]
         return self._switch.run(errand, follower)
 
     def _export(self, target: Path, follower: Follower) -> list[str]:
@@ -173,6 +177,28 @@ class Errands:
         if report.rows and not report.taken:
             raise InvalidInput(f"none of the {report.rows:,} rows of {path} could be imported: {left_out[0]}")
         return [*left_out, report.summary()]
+
+    def _recall(self, queries: int, k: int, follower: Follower) -> dict[str, Any]:
+        from ml_api.evaluation import recall_of, sample
+        from ml_api.vectors.base import EFFORTS
+
+        store, index = self._switch.engine.milvus, self._settings.index
+        ids, vectors = sample(store, queries)
+        efforts = EFFORTS[index].tried if index in EFFORTS and len(ids) > 1 else ()
+        rows: list[dict[str, Any]] = []
+        for row in recall_of(store, ids, vectors, efforts, k) if len(ids) > 1 else ():
+            rows.append(asdict(row))
+            follower.progress(len(rows), len(efforts) + 1)
+            if follower.stop():
+                break
+        return {"index": index, "images": len(ids), "rows": rows}
+
+    def _relevance(self, judgements: Path) -> dict[str, Any]:
+        from ml_api.calibration.evaluating import evaluate, read_judgements
+
+        upkeep, store = self._switch.engine.upkeep, self._switch.engine.milvus
+        queries, calibration = read_judgements(judgements), upkeep.kept.calibration()
+        return evaluate(queries, store, upkeep.metric, upkeep.preprocessor, upkeep.encoder, calibration).as_json()
 
 
 def _source(settings: Settings) -> str:

@@ -7,7 +7,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from tests.e2e.server_process import MODEL, run
+from tests.e2e.server_process import MODEL, Server, run
 
 IMAGES = 30
 
@@ -67,6 +67,25 @@ def test_recall_is_a_table_and_a_plot(indexed, tmp_path):
     told = [json.loads(line)["message"] for line in done.stdout.splitlines() if line.startswith("{")]
     assert "ML_API_HNSW_EF sets ef of the index HNSW" in told
     assert not draw or "<svg" in plot.read_text()
+
+
+def test_beside_a_service_that_owns_the_store_they_say_the_same(indexed, tmp_path):
+    listed = run("duplicates", "--json", log_level="error", **indexed)
+    assert run("keys", "create", "somebody", "--scope", "search", **indexed).returncode == 0
+    (judged := tmp_path / "judged.jsonl").write_text('{"text": "a dog", "keys": ["00.jpg"]}\n{"text": "x", "keys": ["02.jpg"]}\n')
+    others = {name: value for name, value in indexed.items() if name != "data_dir"}
+    with Server(indexed["data_dir"], **others, auth="on"):
+        again = run("duplicates", "--json", log_level="error", **indexed)
+        assert (again.returncode, again.stdout, again.stderr) == (0, listed.stdout, "")
+        recall = run("evaluate", "recall", "--queries", 10, "--k", 5, **indexed)
+        rows = [line.split() for line in recall.stdout.splitlines() if not line.startswith("{")]
+        assert (recall.returncode, rows[0], rows[1][:2], rows[-1][:2]) == (
+            *(0, ["ef", "recall@5", "ms"]),
+            *(["exact", "1.0000"], ["512", "1.0000"]),
+        )
+        relevance = run("evaluate", "relevance", "--queries", judged, **indexed)
+        assert relevance.returncode == 0, relevance.stderr
+        assert "ROC AUC" in relevance.stdout
 
 
 def test_without_images_there_is_nothing_to_measure(tmp_path):
