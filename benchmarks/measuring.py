@@ -6,9 +6,16 @@ A machine shared with others is faster or slower from one minute to the next; a 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
-from time import perf_counter
+from time import perf_counter, sleep
+from typing import Final
 
 import numpy as np
+
+SETTLED: Final = 1.15
+"""Three looks at a latency whose slowest is no slower than this times the fastest: what is built in the background is built."""
+SETTLE_S: Final = 240.0
+"""Longest wait for that."""
+LOOK_EVERY_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,17 @@ def alternate(sides: Mapping[str, Callable[[], float]], rounds: int) -> Sides:
         for name in names:
             rates[name].append(sides[name]())
     return Sides({name: tuple(values) for name, values in rates.items()})
+
+
+def settle(look: Callable[[], float]) -> tuple[float, float]:
+    """Wait until a latency stays. Returns the first of them, and how long that took, in seconds."""
+    started, looks = perf_counter(), [look()]
+    while perf_counter() - started < SETTLE_S:
+        sleep(LOOK_EVERY_S)
+        looks.append(look())
+        if len(looks) >= 3 and max(looks[-3:]) <= SETTLED * min(looks[-3:]):
+            break
+    return looks[0], perf_counter() - started
 
 
 def rate_of(work: Callable[[], int], seconds: float) -> float:

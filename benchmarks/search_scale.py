@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import mean, median
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from benchmarks.machine import describe
-from benchmarks.measuring import Sides, alternate, percentile_ms
+from benchmarks.measuring import Sides, alternate, percentile_ms, settle
 from benchmarks.results import bars, save, table
 from benchmarks.vectors import Bare, Ours, Searchable, clustered, exact_ids, records
 from ml_api.records import Vectors
@@ -31,11 +31,6 @@ ROUNDS = 5
 CROWD = 32
 CROWD_VECTORS = 20_000
 CROWD_S = 8.0
-SETTLED = 1.15
-"""Three looks at the latency whose slowest is no slower than this times the fastest: the indexes are built."""
-SETTLE_S = 240.0
-"""Longest wait for that."""
-LOOK_EVERY_S = 3.0
 BACKENDS = ("milvus-lite", "milvus")
 
 
@@ -129,8 +124,8 @@ def measure(backend: str, stores: Mapping[str, Searchable], vectors: Vectors) ->
     searches = {name: _Searches(store, queries) for name, store in stores.items()}
     stored = records(len(vectors))
     filling = {name: _seconds(partial(store.fill, stored, vectors)) for name, store in stores.items()}
-    first, settle_s = _settle(searches["ours"])
-    _settle(searches["bare"])
+    first, settle_s = settle(partial(_look, searches["ours"]))
+    settle(partial(_look, searches["bare"]))
     for side in searches.values():
         side.seconds.clear()
     sides = alternate({name: side.rate for name, side in searches.items()}, ROUNDS)
@@ -158,7 +153,7 @@ def measure_crowd(stores: Mapping[str, Searchable], vectors: Vectors) -> Crowd:
     seconds: dict[str, list[float]] = {name: [] for name in stores}
     for store in stores.values():
         store.fill(records(len(vectors)), vectors)
-        _settle(_Searches(store, queries))
+        settle(partial(_look, _Searches(store, queries)))
     with ThreadPoolExecutor(CROWD) as threads:
         sides: Sides = alternate({name: partial(_crowd, threads, stores[name], queries, seconds[name]) for name in stores}, ROUNDS)
     return Crowd(
@@ -186,17 +181,6 @@ def _crowd(threads: ThreadPoolExecutor, store: Searchable, queries: Vectors, sec
     took = [one for mine in threads.map(client, range(CROWD)) for one in mine]
     seconds += took
     return len(took) / (perf_counter() - started)
-
-
-def _settle(searches: _Searches) -> tuple[float, float]:
-    """Wait until the latency stays. Returns its first median in milliseconds, and how long that took, in seconds."""
-    started, looks = perf_counter(), [_look(searches)]
-    while perf_counter() - started < SETTLE_S:
-        sleep(LOOK_EVERY_S)
-        looks.append(_look(searches))
-        if len(looks) >= 3 and max(looks[-3:]) <= SETTLED * min(looks[-3:]):
-            break
-    return looks[0], perf_counter() - started
 
 
 def _look(searches: _Searches) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ml_api.metrics import Metrics
 from ml_api.records import ImageRecord, Vectors, image_id
-from ml_api.vectors.base import SearchOptions
+from ml_api.vectors.base import SearchOptions, VectorStore
 from ml_api.vectors.coalescing import CoalescingStore
 from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
 from ml_api.vectors.milvus.connection import connect
@@ -53,6 +53,12 @@ def exact_ids(vectors: Vectors, queries: Vectors, limit: int) -> list[set[str]]:
     return [{ids[index] for index in row} for row in nearest]
 
 
+def fill(store: VectorStore, stored: list[ImageRecord], vectors: Vectors) -> None:
+    for some, part in _parts(stored, vectors):
+        store.upsert(some, part)
+    store.flush()
+
+
 class Searchable(Protocol):
     def fill(self, stored: list[ImageRecord], vectors: Vectors) -> None: ...
     def search(self, query: Vectors, limit: int) -> list[str]:
@@ -72,9 +78,7 @@ class Ours:
         self._store.ensure("benchmark@1", DIM)
 
     def fill(self, stored: list[ImageRecord], vectors: Vectors) -> None:
-        for some, part in _parts(stored, vectors):
-            self._store.upsert(some, part)
-        self._store.flush()
+        fill(self._store, stored, vectors)
 
     def search(self, query: Vectors, limit: int) -> list[str]:
         return [hit.record.id for hit in self._store.search(query, SearchOptions(limit))[0]]

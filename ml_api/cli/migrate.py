@@ -36,7 +36,7 @@ def _migrate(settings: Settings, stop: Stop, *, switch: bool) -> Exit:
         if migration.wanted == migration.current:
             _log.info("%s is the model in use already", migration.current.model_id)
             return Exit.DONE
-        _log.info("from %s to %s", migration.current.model_id, migration.wanted.model_id)
+        _log.info("%s", migration.summary)
         if not migration.embed(lambda total: _shown(total, stop), lambda: stop.signal is not None):
             return stopped(stop)
         migration.require_enough()

@@ -40,11 +40,24 @@ class Migration:
     indexer: Indexer
     """Makes `new` equal to the corpus."""
 
+    @property
+    def summary(self) -> str:
+        if not self._same_model:
+            return f"from {self.current.model_id} to {self.wanted.model_id}"
+        names = ", ".join(field.name for field in self.wanted.fields) or "no field"
+        return f"{self.current.model_id} stays the model; its vectors are copied to a collection with columns for {names}"
+
+    @property
+    def _same_model(self) -> bool:
+        return self.wanted.model_id == self.current.model_id
+
     def embed(self, follow: Callable[[int], AbstractContextManager[Progress]], stop: Callable[[], bool]) -> bool:
         """Whether the new vectors are those of the corpus as it is now; false if it was stopped.
 
         `follow` is entered for each sync, with the number of its files. Raises ModelUnavailable, and as `Indexer` does.
         """
+        if self._same_model and not self._copied(stop):
+            return False
         for _ in range(CATCHING_UP):
             plan = self.indexer.plan()
             with follow(plan.total) as advance:
@@ -56,6 +69,14 @@ class Migration:
             _log.info("%s", report.summary())
             if not any(report.outcomes[outcome] for outcome in CHANGED):
                 break
+        return True
+
+    def _copied(self, stop: Callable[[], bool]) -> bool:
+        """Whether all vectors in use were copied, so that the syncs that follow have little to embed. Safe to repeat."""
+        for records, vectors in self.old.scan():
+            if stop():
+                return False
+            self.new.upsert(records, vectors)
         return True
 
     def require_enough(self) -> None:

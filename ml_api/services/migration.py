@@ -12,6 +12,7 @@ from ml_api.services.encoder import image_model, load_later
 from ml_api.services.parts import corpus_of, decoder_of, milvus_store
 from ml_api.settings import Settings
 from ml_api.vectors.base import Generation, Generations
+from ml_api.vectors.filters import Field
 
 if TYPE_CHECKING:
     from ml_api.embedding.pretrained import PretrainedModel
@@ -35,17 +36,17 @@ def open_migration(settings: Settings) -> Iterator[Migration]:
         current = old.open_current()
         new = opened.enter_context(closing(old.beside(pretrained.model_id, pretrained.dim)))
         generations = old.generations()
-        wanted = generation_of(generations, pretrained)
+        wanted = generation_of(generations, pretrained, new.fields)
         generations.note_setting(wanted, model_setting(settings))
         decoder = opened.enter_context(closing(decoder_of(settings, metrics)))
         load = load_later(settings, pretrained, metrics, opened)
         yield Migration(generations, old, new, current, wanted, Indexer(corpus, new, load, decoder, metrics))
 
 
-def generation_of(generations: Generations, pretrained: "PretrainedModel") -> Generation:
-    """The one whose vectors this model makes; there is one."""
+def generation_of(generations: Generations, pretrained: "PretrainedModel", fields: tuple[Field, ...]) -> Generation:
+    """The one whose vectors this model makes, with columns for these fields; there is one."""
     every = [generations.current(), *generations.others()]
-    return next(one for one in every if (one.model_id, one.dim) == (pretrained.model_id, pretrained.dim))
+    return next(one for one in every if (one.model_id, one.dim, one.fields) == (pretrained.model_id, pretrained.dim, fields))
 
 
 def model_setting(settings: Settings) -> str:

@@ -3,7 +3,7 @@
 import logging
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ml_api import cores
 from ml_api.access import Access
@@ -13,13 +13,17 @@ from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.metadata import Catalogue
 from ml_api.corpus.thumbnails import ThumbnailCache
 from ml_api.database import Database
-from ml_api.errors import ConfigError, DatabaseUnavailable
+from ml_api.errors import ConfigError, DatabaseUnavailable, InvalidQuery
 from ml_api.images import Decoder, ImageLimits
 from ml_api.metrics import Metrics
 from ml_api.settings import Settings, environment_name
+from ml_api.vectors.filters import Field, field_of
 
 if TYPE_CHECKING:
     from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore
+
+MAX_FILTER_FIELDS: Final = 20
+"""Milvus has 64 columns, and each takes two."""
 
 _log = logging.getLogger(__name__)
 
@@ -132,4 +136,21 @@ def milvus_store(settings: Settings, metrics: Metrics) -> "MilvusStore":
         scann_reorder_k=settings.scann_reorder_k,
         diskann_search_list=settings.diskann_search_list,
     )
-    return MilvusStore(milvus_endpoint(settings), settings.collection, index, metrics, settings.store_timeout_s)
+    fields = filter_fields_of(settings)
+    return MilvusStore(milvus_endpoint(settings), settings.collection, index, metrics, settings.store_timeout_s, fields=fields)
+
+
+def filter_fields_of(settings: Settings) -> list[Field]:
+    """Those with columns of their own, in the order of their names. Raises ConfigError."""
+    setting = environment_name("filter_fields")
+    try:
+        fields = {field_of(name, setting) for name in _patterns(settings.filter_fields)}
+    except InvalidQuery as exc:
+        raise ConfigError(exc.detail) from exc
+    if built_in := [field.name for field in fields if field.built_in is not None]:
+        raise ConfigError(f"{setting}: {', '.join(sorted(built_in))}: every image has a column for it already; leave it out")
+    if len(fields) > MAX_FILTER_FIELDS:
+        raise ConfigError(
+            f"{setting}: names {len(fields)} fields; at most {MAX_FILTER_FIELDS} get columns, which Milvus has few of"
+        )
+    return sorted(fields, key=lambda field: field.name)

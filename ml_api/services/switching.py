@@ -96,12 +96,13 @@ class Switch:
         pretrained = resolve(settings.model, settings.text_model)
         generations = self.engine.milvus.generations()
         current = generations.current()
-        if (pretrained.model_id, pretrained.dim) == (current.model_id, current.dim):
+        fields = self.engine.milvus.fields
+        if (pretrained.model_id, pretrained.dim, fields) == (current.model_id, current.dim, current.fields):
             return [f"{current.model_id} is the model in use already"]
         with ExitStack() as undo:
             milvus = self.engine.milvus.beside(pretrained.model_id, pretrained.dim)
             undo.callback(milvus.close)
-            wanted = generation_of(generations, pretrained)
+            wanted = generation_of(generations, pretrained, fields)
             warm = warm_model(settings, pretrained, self._shared.metrics, beside=self.engine.embedder)
             undo.callback(warm.embedder.close)
             coming = _Coming(warm, model_setting(settings), milvus)
@@ -110,7 +111,7 @@ class Switch:
             if not migration.embed(_telling(follower), follower.stop):
                 return [f"stopped; {current.model_id} is in use, and what was embedded is kept"]
             migration.require_enough()
-            lines = [f"from {current.model_id} to {wanted.model_id}", str(overlap(migration.old, migration.new))]
+            lines = [migration.summary, str(overlap(migration.old, migration.new))]
             if not switch:
                 return [*lines, f"{current.model_id} is still in use; the same command without --no-switch goes on"]
             before = self._take_over(migration, coming)

@@ -143,6 +143,13 @@ class Settings(BaseModel):
             "0 is none, and indexes that are exact need none.",
         ),
     ] = 0.01
+    filter_fields: Annotated[
+        str,
+        Field(
+            description="Metadata fields that filters often name, separated by commas: on a Milvus server they get columns of "
+            "their own, in collections made from then on."
+        ),
+    ] = ""
     store_timeout_s: Annotated[float, Field(gt=0, le=600, description="Timeout of one call of the vector store, in seconds.")] = 10
 
     max_upload_bytes: Annotated[

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ml_api.deadline import Deadline
 from ml_api.records import Entry, Hit, ImageRecord, Vectors
-from ml_api.vectors.filters import Filter
+from ml_api.vectors.filters import Field, Filter
 
 Metric = Literal["COSINE", "IP", "L2"]
 
@@ -87,6 +87,8 @@ class Generation:
     """The name of the one that was in use before it, if any was."""
     setting: str = ""
     """The value of ML_API_MODEL that finds its model, where that is known."""
+    fields: tuple[Field, ...] = ()
+    """Of the metadata, that have columns of their own in it."""
 
 
 class Generations(Protocol):

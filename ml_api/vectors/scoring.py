@@ -20,9 +20,11 @@ def scores(metric: Metric, queries: Vectors, stored: Vectors) -> Scores:
     """Of each query with each stored vector; see `VectorStore.search`."""
     if metric == "L2":
         return np.stack([-np.square(stored - query).sum(axis=1) for query in queries])
-    if metric == "COSINE":
-        queries, stored = _normalised(queries), _normalised(stored)
-    return np.asarray(queries @ stored.T, dtype=np.float32)
+    products = np.asarray(queries @ stored.T, dtype=np.float32)
+    if metric == "COSINE":  # without a copy of what is stored
+        products /= _lengths(queries)[:, None]
+        products /= _lengths(stored)
+    return products
 
 
 class Best:
@@ -53,6 +55,6 @@ def recall(found: Sequence[Hit], exact: Sequence[Hit]) -> float:
     return min(1.0, sum(hit.score >= least for hit in found) / len(exact))
 
 
-def _normalised(vectors: Vectors) -> Vectors:
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(norms == 0, 1, norms), dtype=np.float32)
+def _lengths(vectors: Vectors) -> npt.NDArray[np.float32]:
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float32))
+    return np.where(lengths == 0, np.float32(1), lengths)

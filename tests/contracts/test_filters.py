@@ -1,5 +1,7 @@
 """Filtered searches and listings: on every store the rows are those that the predicate says, whatever filter and metadata."""
 
+import sys
+
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -9,8 +11,10 @@ from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import All, Condition, Either, Field, Negation, holds, parse
 from ml_api.vectors.filters.predicate import scalar
 from ml_api.vectors.milvus import filtered
+from ml_api.vectors.milvus.filtered import Asked
 from tests.contracts.samples import DIM, MODEL, axis, record, unit_vectors
 
+FARTHEST = sys.float_info.max
 NAMES = st.sampled_from(["price", "tags", "maker", "a b", 'q"uo\\te', "é", "dc.title", "or", "", "a][b", "x]", "\n", "$edited2"])
 TEXTS = st.one_of(
     st.sampled_from(
@@ -19,7 +23,28 @@ TEXTS = st.one_of(
     st.text(st.characters(codec="utf-8"), max_size=4),
 )
 NUMBERS = st.one_of(
-    st.sampled_from([0, -0.0, 1, 1.0, 5, 5.5, -5, 0.1, 1e-7, 2**53, 2**53 + 1, float(2**53), 2**63 - 1, -(2**63), 1e308, 5e-324]),
+    st.sampled_from(
+        [
+            0,
+            -0.0,
+            1,
+            1.0,
+            5,
+            5.5,
+            -5,
+            0.1,
+            1e-7,
+            2**53,
+            2**53 + 1,
+            float(2**53),
+            2**63 - 1,
+            -(2**63),
+            1e308,
+            5e-324,
+            FARTHEST,
+            -FARTHEST,
+        ]
+    ),
     st.integers(-10, 10),
     st.floats(-10, 10),
 )
@@ -34,6 +59,7 @@ METADATA = st.dictionaries(NAMES, VALUES, max_size=4)
 FIELDS = st.one_of(
     st.lists(NAMES, min_size=1, max_size=2).map(lambda path: Field(tuple(path))),
     st.just(Field(("price",))),
+    st.just(Field(("maker",))),
     st.just(Field(("tags",))),
 )
 
@@ -70,11 +96,19 @@ FILTERS = st.recursive(
 ROWS = 60
 
 
-@pytest.fixture(params=["memory", "milvus-lite", "milvus"])
+DECLARED = [Field(("price",)), Field(("maker",)), Field(("maker", "price")), Field(('q"uo\\te',)), Field(("a][b",)), Field(("",))]
+
+
+@pytest.fixture(params=["memory", "milvus-lite", "milvus", "milvus with columns"])
 def filled(request, make_store):
     """A store of records whose metadata, keys and sizes hypothesis draws anew."""
     backend = request.param
-    store = request.getfixturevalue("store_on_server") if backend == "milvus" else make_store(backend)
+    if backend == "milvus":
+        store = request.getfixturevalue("store_on_server")
+    elif backend == "milvus with columns":
+        store = make_store("milvus", fields=DECLARED)
+    else:
+        store = make_store(backend)
     store.ensure(MODEL, DIM)
     return store
 
@@ -161,3 +195,64 @@ def test_the_widest_and_deepest_filter_is_understood_by_a_server(filled):
 def found(store, wanted):
     [hits] = store.search(axis(0), SearchOptions(10, filter=wanted))
     return {hit.record.key for hit in hits}
+
+
+@pytest.mark.parametrize("filled", ["milvus with columns"], indirect=True)
+def test_declared_fields_are_asked_in_columns_and_lists_in_the_metadata(filled):
+    values = [5, 5.5, -FARTHEST, 2**60, "5", "", "t", "red", "\U0010ffff", True, False, None, ["red"], {"price": 5}]
+    records = [record(str(place), metadata={"price": value}) for place, value in enumerate(values)]
+    records.append(record("none", metadata={"maker": {"price": 5}}))
+    filled.upsert(records, unit_vectors(len(records)))
+    for asked in (
+        *({"price": {"eq": value}} for value in [5, 5.0, "5", "", "t", True, False]),
+        *(
+            {"price": {operator: bound}}
+            for operator in ("lt", "lte", "gt", "gte")
+            for bound in (5, -1e300, "", "red", "\U0010ffff")
+        ),
+        *({"price": {"prefix": text}} for text in ("", "r", "\U0010ffff", "t")),
+        *({"not": {"price": {"lt": bound}}} for bound in (5, "red")),
+        {"price": {"in": [5, "red", True]}},
+        {"price": {"ne": 5}},
+        {"price": {"any": ["red"]}},
+        {"price": {"exists": True}},
+        {"price": {"exists": False}},
+        {"maker.price": 5},
+        {"price.price": 5},
+    ):
+        wanted = parse(asked)
+        right = {one.key for one in records if holds(wanted, one)}
+        [hits] = filled.search(axis(0), SearchOptions(len(records) + 1, filter=wanted))
+        assert {hit.record.key for hit in hits} == right, asked
+    assert Asked.of(parse({"price": {"lt": 5}}), filled._open_now()).text.startswith("(number_")
+    assert "metadata" in Asked.of(parse({"price": {"any": [5]}}), filled._open_now()).text
+
+
+def test_a_collection_without_columns_says_what_gives_it_some(make_store, milvus_server, caplog):
+    plain = make_store("milvus")
+    plain.ensure(MODEL, DIM)
+    plain.upsert([record("a", metadata={"price": 5}), record("b", metadata={"price": 50})], unit_vectors(2))
+    store = make_store("milvus", fields=[Field(("price",))])
+    with caplog.at_level("WARNING"):
+        store.ensure(MODEL, DIM)
+    assert "has no columns for price (ML_API_FILTER_FIELDS)" in caplog.text
+    assert "`python -m ml_api migrate`" in caplog.text
+    assert found(store, parse({"price": 5})) == {"a"}
+    beside = store.beside(MODEL, DIM)
+    for records, vectors in store.scan():
+        beside.upsert(records, vectors)
+    generations = store.generations()
+    [made] = generations.others()
+    assert (generations.current().fields, made.fields) == ((), (Field(("price",)),))
+    generations.switch(made)
+    beside.close()
+    caplog.clear()
+    again = make_store("milvus", fields=[Field(("price",))])
+    with caplog.at_level("WARNING"):
+        again.ensure(MODEL, DIM)
+    assert not caplog.records
+    assert found(again, parse({"price": 5})) == {"a"}
+    undeclared = make_store("milvus")
+    undeclared.ensure(MODEL, DIM)
+    undeclared.upsert([record("c", metadata={"price": 5})], axis(1))  # whoever writes there fills them
+    assert found(again, parse({"price": 5})) == {"a", "c"}

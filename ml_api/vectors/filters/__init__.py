@@ -4,6 +4,7 @@ tree        a filter as a value: frozen, hashable, two-valued
 parsing     from JSON to a filter, or an error that names the field
 predicate   what a filter means: of a value, and of a record
 expression  as an expression of a Milvus server
+columns     declared fields as columns of a Milvus server
 """
 
 from ml_api.vectors.filters.parsing import field_of, parse, parse_text

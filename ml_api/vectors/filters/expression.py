@@ -6,15 +6,20 @@ then tests the rows by `predicate`. As tried on server 2.3.5 (docs/decisions/006
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
+from ml_api.vectors.filters.columns import AFTER_TEXTS, FIRST_TEXT, NO_NUMBER, Columns, marked
 from ml_api.vectors.filters.tree import All, Condition, Either, Field, Filter, Negation, Scalar
 
 MAX_EXACT: Final = 2**53
 """From here on whole numbers and the floating-point numbers of JSON differ, and so do servers and Python in comparing them."""
 
+NO_COLUMNS: Final[Mapping[Field, Columns]] = MappingProxyType({})
+OF_COLUMNS: Final = frozenset({"eq", "in", "lt", "lte", "gt", "gte", "prefix"})
+"""Operators that columns are asked by; lists and what merely exists stand in the metadata alone."""
 _ORDER: Final = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 _BAD_NAME: Final = re.compile(r"[\[\]\x00-\x1f\x7f]|^$")
 """Names that a server takes apart wrongly, or not at all."""
@@ -30,18 +35,22 @@ class Expression:
     """Whether its rows are exactly those of the filter."""
 
 
-def expression(wanted: Filter) -> Expression:
-    return _compiled(wanted, negated=False)
+def expression(wanted: Filter, columns: Mapping[Field, Columns] = NO_COLUMNS) -> Expression:
+    """`columns` are of the fields that have some."""
+    return _compiled(wanted, columns, negated=False)
 
 
-def _compiled(wanted: Filter, *, negated: bool) -> Expression:
+def _compiled(wanted: Filter, columns: Mapping[Field, Columns], *, negated: bool) -> Expression:
     match wanted:
         case Condition():
+            if wanted.field in columns and wanted.operator in OF_COLUMNS and all(map(_comparable, wanted.values)):
+                text = _in_columns(wanted, columns[wanted.field])
+                return Expression(f"not ({text})" if negated else text, whole=True)
             return _negated_condition(wanted) if negated else _condition(wanted)
         case Negation(part):
-            return _compiled(part, negated=not negated)
+            return _compiled(part, columns, negated=not negated)
         case All(parts) | Either(parts):
-            compiled = [_compiled(part, negated=negated) for part in parts]
+            compiled = [_compiled(part, columns, negated=negated) for part in parts]
             both = isinstance(wanted, All) is not negated
             whole = all(part.whole for part in compiled)
             texts = [part.text for part in compiled if part.text]
@@ -89,6 +98,25 @@ def _comparison(condition: Condition, place: str) -> str:
             return _begins(place, str(values[0].value))
         case order:
             return f"{place} {_ORDER[order]} {_literal(values[0])}"
+
+
+def _in_columns(condition: Condition, columns: Columns) -> str:
+    values = condition.values
+    match condition.operator:
+        case "eq" | "in":
+            numbers = [_literal(value) for value in _floats(values) if value.kind == "number"]
+            texts = [_quoted(marked(value)) for value in values if value.kind != "number"]
+            among = ((columns.number, numbers), (columns.text, texts))
+            return _joined([f"{column} in [{', '.join(some)}]" for column, some in among if some], "or")
+        case "prefix":
+            return _begins(columns.text, marked(values[0]))
+        case order if values[0].kind == "number":
+            [bound] = _floats(values)
+            present = f" and {columns.number} > {NO_NUMBER!r}" if order in {"lt", "lte"} else ""
+            return f"({columns.number} {_ORDER[order]} {_literal(bound)}{present})"
+        case order:
+            edge = f'{columns.text} >= "{FIRST_TEXT}"' if order in {"lt", "lte"} else f'{columns.text} < "{AFTER_TEXTS}"'
+            return f"({columns.text} {_ORDER[order]} {_quoted(marked(values[0]))} and {edge})"
 
 
 def _begins(place: str, beginning: str) -> str:

@@ -49,8 +49,8 @@ class Access(Protocol):
         ...
 
     def by_index(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> Scored | None:
-        """For each vector the rows that `options`, which have no filter, name of its ranking by the index, with their scores, where
-        this process can tell; else None. Called within `searching`."""
+        """For each vector the rows that `options` name of its ranking by the index, with their scores, where this process can tell;
+        else None. With a filter, all that fulfil it are compared. Called within `searching`."""
         ...
 
     def matching(self, collection: str, wanted: Filter) -> Iterator[Rows] | None:

@@ -10,6 +10,7 @@ from pymilvus import MilvusClient
 
 from ml_api.deadline import Deadline
 from ml_api.metrics.store import StoreMetrics
+from ml_api.vectors.filters import Field
 from ml_api.vectors.milvus.access import Access
 from ml_api.vectors.milvus.failures import cut_off_at, translated
 from ml_api.vectors.milvus.schema import ID_CHARS, Row
@@ -33,6 +34,8 @@ class OpenCollection:
     collection: str
     model_id: str
     dim: int
+    fields: tuple[Field, ...]
+    """Of the metadata, that have columns."""
     access: Access
     metrics: StoreMetrics
     timeout_s: float

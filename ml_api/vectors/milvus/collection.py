@@ -4,6 +4,7 @@ Several processes may do this at once on a server: every step may find its work 
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import grpc
 from pymilvus import MilvusClient, MilvusException
 
 from ml_api.errors import ConfigError, ModelReplaced
+from ml_api.vectors.filters import Field, field_of
 from ml_api.vectors.milvus.failures import CANNOT_CONNECT
 from ml_api.vectors.milvus.index import SERVER_KINDS, VectorIndex
 from ml_api.vectors.milvus.schema import VECTOR, collection_schema
@@ -23,9 +25,12 @@ INDEX = "ml_api.index"
 SOURCE = "ml_api.source"
 REPLACED = "ml_api.replaced"
 """Of a collection that took over: the name of the one before it."""
+FIELDS = "ml_api.filter_fields"
+"""JSON: the names of the fields that have columns."""
 SETTING = "ml_api.setting"
 """The value of ML_API_MODEL that finds the model."""
-# The last three are set later than the others, which are fixed; both Milvus Lite and server 2.3.5 merge them with those.
+# Those of the source, of what was replaced and of the setting are set later than the others, which are fixed; both Milvus Lite and
+# server 2.3.5 merge them with those.
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +41,13 @@ class CollectionSpec:
     model_id: str
     dim: int
     index: VectorIndex
+    fields: tuple[Field, ...] = ()
+    """Of the metadata, that are to have columns."""
 
     @property
     def properties(self) -> dict[str, str]:
-        return {MODEL: self.model_id, DIM: str(self.dim), METRIC: self.index.metric, INDEX: self.index.kind}
+        plain = {MODEL: self.model_id, DIM: str(self.dim), METRIC: self.index.metric, INDEX: self.index.kind}
+        return plain | {FIELDS: json.dumps([field.name for field in self.fields])} if self.fields else plain
 
     @property
     def name(self) -> str:
@@ -48,8 +56,17 @@ class CollectionSpec:
         return f"{self.alias}_{fingerprint}"
 
 
-def open_collection(client: MilvusClient, spec: CollectionSpec, timeout_s: float, repair: Callable[[], bool]) -> str:
-    """The name of the collection behind the alias, loaded. Raises ConfigError if it holds something else than wanted.
+def fields_in(properties: Mapping[str, str]) -> tuple[Field, ...]:
+    """Those that have columns in the collection with these properties."""
+    return tuple(field_of(name, FIELDS) for name in json.loads(properties.get(FIELDS, "[]")))
+
+
+def open_collection(
+    client: MilvusClient, spec: CollectionSpec, timeout_s: float, repair: Callable[[], bool]
+) -> tuple[str, tuple[Field, ...]]:
+    """The name of the collection behind the alias, loaded, and which fields have columns in it.
+
+    Raises ConfigError if it holds something else than wanted.
 
     If it does not load, `repair` may put right what it finds, and it is tried again.
 
@@ -72,7 +89,7 @@ def open_collection(client: MilvusClient, spec: CollectionSpec, timeout_s: float
         if not repair():
             raise
         client.load_collection(name, timeout=timeout_s)
-    return name
+    return name, fields_in(found.get("properties") or {})
 
 
 def create(client: MilvusClient, spec: CollectionSpec, timeout_s: float) -> None:
@@ -82,7 +99,7 @@ def create(client: MilvusClient, spec: CollectionSpec, timeout_s: float) -> None
             lambda: client.has_collection(spec.name, timeout=timeout_s),
             lambda: client.create_collection(
                 spec.name,
-                schema=collection_schema(spec.dim),
+                schema=collection_schema(spec.dim, spec.fields),
                 properties=spec.properties,
                 # What pymilvus falls back to where it does not pass on the level asked for (it does not with `iterator`).
                 consistency_level="Strong",

@@ -84,7 +84,7 @@ def _parts(matching: Iterable[Rows]) -> Iterator[tuple[list[str], Vectors]]:
 def _pages(opened: OpenCollection, wanted: Filter | None, deadline: Deadline | None) -> Iterator[tuple[list[str], Vectors]]:
     """All vectors (n, dim) that fulfil the filter, with their ids, in the order of these."""
     at_once = min(MOST_ROWS, max(1, PAGE_BYTES // (4 * opened.dim)))
-    asked = Asked.of(wanted)
+    asked = Asked.of(wanted, opened)
     fields, last = ["id", schema.VECTOR, *asked.fields], ""
     while page := opened.page("scan", fields, at_once, last, also=asked.text, deadline=deadline, consistency_level="Session"):
         if rows := [row for row in page if asked.passes(row)]:

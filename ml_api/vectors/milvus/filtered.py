@@ -8,6 +8,7 @@ from typing import Final, Self
 from ml_api.deadline import Deadline
 from ml_api.records import Hit, ImageRecord
 from ml_api.vectors.filters import Filter, holds
+from ml_api.vectors.filters.columns import columns_of
 from ml_api.vectors.filters.expression import expression
 from ml_api.vectors.milvus import schema
 from ml_api.vectors.milvus.calls import OpenCollection, among
@@ -27,10 +28,10 @@ class Asked:
     """What is still to be tested, if the expression is not the whole of the filter."""
 
     @classmethod
-    def of(cls, wanted: Filter | None) -> Self:
+    def of(cls, wanted: Filter | None, opened: OpenCollection) -> Self:
         if wanted is None:
             return cls()
-        compiled = expression(wanted)
+        compiled = expression(wanted, columns_of(opened.fields))
         return cls(compiled.text, None if compiled.whole else wanted)
 
     @property
@@ -74,7 +75,7 @@ def _ids(opened: OpenCollection, after: str, limit: int, wanted: Filter, deadlin
 
 def _of_server(opened: OpenCollection, after: str, limit: int, wanted: Filter, deadline: Deadline | None) -> Iterator[schema.Row]:
     """Rows that have to be tested here carry their metadata, and so come in smaller pages."""
-    asked = Asked.of(wanted)
+    asked = Asked.of(wanted, opened)
     fields = [*schema.ENTRY_FIELDS, *(field for field in asked.fields if field not in schema.ENTRY_FIELDS)]
     at_once = limit if asked.left is None else ROWS_AT_ONCE
     while page := opened.page("page", fields, at_once, after, also=asked.text, deadline=deadline, consistency_level="Session"):

@@ -6,9 +6,9 @@ and neither vectors nor rows travel through gRPC. A search of 20,000 rows took 1
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -18,10 +18,15 @@ from milvus_lite.index.brute_force import BruteForceIndex
 from ml_api.records import Vectors
 from ml_api.vectors.base import Metric, SearchOptions
 from ml_api.vectors.milvus.schema import RECORD_FIELDS, VECTOR, Row
+from ml_api.vectors.scoring import Scores, scores
+
+MANY: Final = 4
+"""More than one of so many rows."""
+COPIED_AT_ONCE: Final = 4096
 
 Mask = npt.NDArray[np.bool_]
 Ranked = list[list[tuple[Row, float]]]
-"""For each query rows with the engine's distances, which are smaller for what is closer, best first."""
+"""For each query rows, best first, with the engine's distances, which are smaller for what is closer, or with scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +64,9 @@ class Flushed:
         self, engine: Any, vectors: Vectors, options: SearchOptions, metric: Metric, params: Mapping[str, int]
     ) -> Ranked | None:
         """What `options` name of the ranking of each vector; None if rows are in no file yet, which Milvus Lite finds itself."""
-        engine._require_loaded()  # noqa: SLF001 - Milvus Lite is pinned, and the contract suite tests this
-        if engine._memtable.size():  # noqa: SLF001 - as above
+        snapshot = self._current(engine)
+        if snapshot is None:
             return None
-        segments, deleted = engine._read_snapshot()  # noqa: SLF001 - as above
-        snapshot = self._snapshot(engine, [one for one in segments if one.num_rows], deleted._map)  # noqa: SLF001 - as above
         ranked: list[list[tuple[float, int, int]]] = [[] for _ in vectors]
         for place, (segment, mask) in enumerate(zip(snapshot.segments, snapshot.masks, strict=True)):
             if mask is None or mask.any():
@@ -78,12 +81,52 @@ class Flushed:
             for best in ranked
         ]
 
+    def compared(
+        self, engine: Any, vectors: Vectors, options: SearchOptions, metric: Metric, passing: Callable[[Any], Mask]
+    ) -> Ranked | None:
+        """What `options` name of the ranking of the rows that are `passing`, by file, with their scores; each is compared. None as
+        of `nearest`.
+        """
+        snapshot = self._current(engine)
+        if snapshot is None:
+            return None
+        ranked: list[list[tuple[float, int, int]]] = [[] for _ in vectors]
+        for place, (segment, current) in enumerate(zip(snapshot.segments, snapshot.masks, strict=True)):
+            mask = passing(segment)
+            rows = np.flatnonzero(mask if current is None else mask & current)
+            if rows.size:
+                found = _scores(segment, rows, vectors, metric)
+                for best, row in zip(ranked, found, strict=True):
+                    nearest = np.argpartition(-row, min(options.window, rows.size) - 1)[: options.window]
+                    best += [(-float(row[one]), place, int(rows[one])) for one in nearest]
+        return [
+            [(snapshot.row(place, row), -worse) for worse, place, row in sorted(best)[options.offset : options.window]]
+            for best in ranked
+        ]
+
+    def _current(self, engine: Any) -> _Snapshot | None:
+        """None if rows are in no file yet."""
+        engine._require_loaded()  # noqa: SLF001 - Milvus Lite is pinned, and the contract suite tests this
+        if engine._memtable.size():  # noqa: SLF001 - as above
+            return None
+        segments, deleted = engine._read_snapshot()  # noqa: SLF001 - as above
+        return self._snapshot(engine, [one for one in segments if one.num_rows], deleted._map)  # noqa: SLF001 - as above
+
     def _snapshot(self, engine: Any, segments: Sequence[Any], deleted: Mapping[str, int]) -> _Snapshot:
         known = self._snapshots.get(engine)
         if known is None or not known.is_of(segments, deleted):
             columns = tuple({name: segment.table.column(name) for name in RECORD_FIELDS} for segment in segments)
             known = self._snapshots[engine] = _Snapshot(tuple(segments), deleted, _masks(segments, deleted), columns)
         return known
+
+
+def _scores(segment: Any, rows: npt.NDArray[np.intp], vectors: Vectors, metric: Metric) -> Scores:
+    """Of each vector with each of these rows. Where many are wanted, all are compared: a copy of those takes longer."""
+    stored = segment.vector_data(VECTOR)[0]
+    if len(rows) > len(stored) // MANY:
+        return scores(metric, vectors, stored)[:, rows]
+    some = (rows[start : start + COPIED_AT_ONCE] for start in range(0, len(rows), COPIED_AT_ONCE))
+    return np.concatenate([scores(metric, vectors, stored[one]) for one in some], axis=1)
 
 
 def _masks(segments: Sequence[Any], deleted: Mapping[str, int]) -> tuple[Mask | None, ...]:

@@ -7,7 +7,7 @@ from pymilvus import MilvusClient
 from ml_api.errors import ConfigError
 from ml_api.vectors.base import Generation
 from ml_api.vectors.milvus.calls import OpenCollection
-from ml_api.vectors.milvus.collection import DIM, MODEL, REPLACED, SETTING
+from ml_api.vectors.milvus.collection import DIM, MODEL, REPLACED, SETTING, fields_in
 
 
 class MilvusGenerations:
@@ -62,4 +62,6 @@ def _described(client: MilvusClient, name: str, timeout_s: float) -> Generation 
     if MODEL not in properties:
         return None
     name, dim = str(found["collection_name"]), int(properties[DIM])
-    return Generation(name, properties[MODEL], dim, properties.get(REPLACED, ""), properties.get(SETTING, ""))
+    return Generation(
+        name, properties[MODEL], dim, properties.get(REPLACED, ""), properties.get(SETTING, ""), fields_in(properties)
+    )

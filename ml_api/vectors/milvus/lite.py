@@ -12,6 +12,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -84,11 +85,15 @@ class LiteServer:
         return [[(hit["id"], _SCORE[metric](hit["distance"])) for hit in hits] for hits in found]
 
     def by_index(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> Scored | None:
-        """For each vector the rows that `options` name of its ranking by the index, with their scores; None if the engine itself
-        has to be asked, as there are rows in no file yet.
+        """For each vector the rows that `options` name of its ranking by the index, with their scores; with a filter, by comparison
+        with all that fulfil it. None if the engine itself has to be asked, as there are rows in no file yet.
         """
+        engine = self._database.get_collection(collection)
+        if options.filter is not None:
+            passing = partial(self._matching.mask, wanted=options.filter)
+            return self._flushed.compared(engine, vectors, options, index.metric, passing)
         params = index.search(options.window, embedded=True)["params"]
-        ranked = self._flushed.nearest(self._database.get_collection(collection), vectors, options, index.metric, params)
+        ranked = self._flushed.nearest(engine, vectors, options, index.metric, params)
         if ranked is None:
             return None
         return [[(row, _SCORE[index.metric](distance)) for row, distance in some] for some in ranked]

@@ -27,6 +27,9 @@ from ml_api.vectors.validation import split_metadata
 MAX_VALUES: Final = 2_000_000
 """Of fields that are kept: some 20 of 100,000 images, 16 to 150 MB."""
 
+MAX_MASKS: Final = 256
+"""That are kept; a byte for each row of their files."""
+
 Column = Sequence[Any]
 Mask = npt.NDArray[np.bool_]
 
@@ -48,6 +51,8 @@ class Matching:
         """By file and field, the least recently used first; with the table that they were read from, as names may come again. Not
         holding it, as it has the vectors: of files that were merged and of collections that were dropped, nobody else needs it."""
         self._values = 0
+        self._masks: OrderedDict[tuple[str, Filter], tuple[ref[Any], Mask]] = OrderedDict()
+        """By file and filter, likewise."""
 
     def rows(self, engine: Any, wanted: Filter) -> Iterator[Rows]:
         """Of a collection of the engine's, a file at a time."""
@@ -56,7 +61,7 @@ class Matching:
         dropped: Mapping[str, tuple[int, Any]] = memtable.delete_index_snapshot()
         fresh: dict[str, dict[str, Any]] = {id_: row for id_, _, row in memtable.active_record_snapshots()}
         for segment in segments:
-            chosen = np.flatnonzero(self._mask(segment, wanted)).tolist()
+            chosen = np.flatnonzero(self.mask(segment, wanted)).tolist()
             others = [other for other in segments if other is not segment]
             current = [
                 row
@@ -71,9 +76,21 @@ class Matching:
         if fresh:
             yield from _unflushed(list(fresh.values()), wanted)
 
-    def _mask(self, segment: Any, wanted: Filter) -> Mask:
+    def mask(self, segment: Any, wanted: Filter) -> Mask:
+        """Which of a file's rows, old ones included, fulfil the filter. Not to be changed: those of the last filters are kept, as
+        people page and refine."""
+        with self._lock:
+            kept = self._masks.get((segment.file_path, wanted))
+            if kept is not None and kept[0]() is segment.table:
+                self._masks.move_to_end((segment.file_path, wanted))
+                return kept[1]
         columns = self._read(segment.file_path, segment.table, sorted(_fields(wanted), key=lambda field: field.name))
-        return _evaluated(wanted, columns, segment.num_rows)
+        mask = _evaluated(wanted, columns, segment.num_rows)
+        with self._lock:
+            self._masks[segment.file_path, wanted] = ref(segment.table), mask
+            while len(self._masks) > MAX_MASKS:
+                self._masks.popitem(last=False)
+        return mask
 
     def _read(self, path: str, table: Any, fields: Sequence[Field]) -> dict[Field, Column]:
         """Columns, from the cache or in one pass over the file's metadata."""

@@ -23,16 +23,17 @@ def by_index(  # noqa: PLR0913 - what a search is
     embedded: bool,
 ) -> list[list[Hit]] | None:
     """The hits of each vector; None if the index may have missed some that fulfil the filter, so that all of them are compared."""
-    asked = Asked.of(options.filter)
+    asked = Asked.of(options.filter, opened)
     if options.effort is not None:
         index = index.with_effort(options.effort)
     elif options.filter is not None:
         index = index.wider(WIDER)
     with opened.searching("search", deadline) as timeout_s:
-        if options.filter is None:
-            ranked = opened.access.by_index(opened.collection, np.asarray(vectors, dtype=np.float32), options, index)
-            if ranked is not None:
-                return [[Hit(schema.record_of(row), score) for row, score in some] for some in ranked]
+        ranked = opened.access.by_index(opened.collection, np.asarray(vectors, dtype=np.float32), options, index)
+        if ranked is not None:
+            return [[Hit(schema.record_of(row), score) for row, score in some] for some in ranked]
+        if embedded and options.filter is not None:
+            return None
         found = opened.client.search(
             opened.collection,
             data=list(np.asarray(vectors, dtype=np.float32)),

@@ -10,6 +10,7 @@ from pymilvus import MilvusClient
 
 from ml_api.errors import StoreUnavailable
 from ml_api.metrics import Metrics
+from ml_api.vectors.filters import Field
 from ml_api.vectors.milvus.access import Access, ServerAccess
 from ml_api.vectors.milvus.calls import OpenCollection
 from ml_api.vectors.milvus.collection import CollectionSpec, create, open_collection
@@ -23,6 +24,11 @@ OPEN_TIMEOUT_S: Final = 120.0
 WRITE_TIMEOUT_S: Final = 120.0
 """Least patience with a write to Milvus Lite: it cannot be cancelled, and a second one must not start beside it."""
 
+WITHOUT_COLUMNS: Final = (
+    "the collection %s has no columns for %s (ML_API_FILTER_FIELDS): filters on them read the metadata of every image, as without "
+    "that setting. `python -m ml_api migrate` makes a collection that has them, beside the one in use, and embeds nothing anew"
+)
+
 _log = logging.getLogger(__name__)
 
 
@@ -32,6 +38,7 @@ class _Found(NamedTuple):
     name: str
     model_id: str
     dim: int
+    fields: tuple[Field, ...]
 
 
 class Opening:
@@ -53,7 +60,10 @@ class Opening:
         """The collection that the alias leads to, created if there is none. Raises ConfigError if it is another than `spec`."""
 
         def find(client: MilvusClient, timeout_s: float) -> _Found:
-            return _Found(open_collection(client, spec, timeout_s, self.access.repair), spec.model_id, spec.dim)
+            name, fields = open_collection(client, spec, timeout_s, self.access.repair)
+            if missing := [field.name for field in spec.fields if field not in fields]:
+                _log.warning(WITHOUT_COLUMNS, spec.alias, ", ".join(missing))
+            return _Found(name, spec.model_id, spec.dim, fields)
 
         return self._first(find)
 
@@ -63,7 +73,7 @@ class Opening:
         def find(client: MilvusClient, timeout_s: float) -> _Found:
             generation = leading(client, self.alias, timeout_s)
             client.load_collection(generation.name, timeout=timeout_s)
-            return _Found(generation.name, generation.model_id, generation.dim)
+            return _Found(generation.name, generation.model_id, generation.dim, generation.fields)
 
         return self._first(find)
 
@@ -72,7 +82,7 @@ class Opening:
         with opened.writing("ensure"), startup_failures(self.endpoint, self._open_timeout_s):
             create(opened.client, spec, self._open_timeout_s)
             opened.client.load_collection(spec.name, timeout=self._open_timeout_s)
-        other = replace(opened, collection=spec.name, model_id=spec.model_id, dim=spec.dim)
+        other = replace(opened, collection=spec.name, model_id=spec.model_id, dim=spec.dim, fields=spec.fields)
         with self._lock:
             if not self._open:
                 raise StoreUnavailable("the vector store is not open", reason="closed")

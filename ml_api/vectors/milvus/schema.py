@@ -1,6 +1,6 @@
 """The fields of the collection, and records as its rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,8 @@ from pymilvus import CollectionSchema, DataType, MilvusClient
 
 from ml_api.records import Entry, ImageRecord, Vectors
 from ml_api.vectors.base import MAX_KEY_BYTES
+from ml_api.vectors.filters import Field
+from ml_api.vectors.filters.columns import Columns
 from ml_api.vectors.validation import DIGEST_CHARS, MAX_HASH_BYTES, MAX_VERSION_BYTES, split_metadata
 
 ID_CHARS = 32
@@ -16,11 +18,14 @@ VECTOR = "vector"
 ENTRY_FIELDS = ["id", "key", "version", "digest"]
 RECORD_FIELDS = [*ENTRY_FIELDS, "width", "height", "indexed_at", "metadata"]
 
+MAX_TEXT_BYTES = 65_535
+"""Of a column: no metadata hold a longer text."""
+
 CHUNK_BYTES = 16 * 2**20
 """Most bytes of rows in one message. Milvus refuses messages over 64 MB."""
 
 ROW_OVERHEAD_BYTES = 256
-"""Id, digest, numbers and framing of one row, generously."""
+"""Numbers and framing of one row, generously, those of up to ten fields with columns included."""
 
 HASH_MARK = "\x1f"
 """Before the perceptual hash, which stands behind the version in its field. Collections made before there were hashes have no
@@ -32,7 +37,8 @@ Scored = list[list[tuple[Row, float]]]
 """For each query rows with their scores, best first."""
 
 
-def collection_schema(dim: int) -> CollectionSchema:
+def collection_schema(dim: int, fields: Iterable[Field] = ()) -> CollectionSchema:
+    """`fields` have columns of their own."""
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=ID_CHARS)
     schema.add_field("key", DataType.VARCHAR, max_length=MAX_KEY_BYTES)
@@ -42,12 +48,18 @@ def collection_schema(dim: int) -> CollectionSchema:
     schema.add_field("height", DataType.INT64)
     schema.add_field("indexed_at", DataType.DOUBLE)
     schema.add_field("metadata", DataType.JSON)
+    for columns in map(Columns, fields):
+        schema.add_field(columns.number, DataType.DOUBLE)
+        schema.add_field(columns.text, DataType.VARCHAR, max_length=MAX_TEXT_BYTES)
     schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=dim)
     return schema
 
 
-def rows_of(records: Sequence[ImageRecord], metadata: Sequence[Mapping[str, Any]], vectors: Vectors) -> list[Row]:
+def rows_of(
+    records: Sequence[ImageRecord], metadata: Sequence[Mapping[str, Any]], vectors: Vectors, fields: Iterable[Field] = ()
+) -> list[Row]:
     """One row for each id, the last record winning: a server keeps both rows of an id that comes twice in one message."""
+    columns = [Columns(field) for field in fields]
     rows = {
         record.id: {
             "id": record.id,
@@ -58,6 +70,7 @@ def rows_of(records: Sequence[ImageRecord], metadata: Sequence[Mapping[str, Any]
             "height": record.height,
             "indexed_at": float(record.indexed_at),
             "metadata": plain,
+            **_cells(columns, plain),
             VECTOR: np.asarray(vector, dtype=np.float32),
         }
         for record, plain, vector in zip(records, metadata, vectors, strict=True)
@@ -65,9 +78,14 @@ def rows_of(records: Sequence[ImageRecord], metadata: Sequence[Mapping[str, Any]
     return list(rows.values())
 
 
+def _cells(columns: Iterable[Columns], stored: Mapping[str, Any]) -> Row:
+    metadata, _ = split_metadata(stored)
+    return {name: cell for one in columns for name, cell in one.cells(metadata).items()}
+
+
 def row_bytes(row: Row) -> int:
     """At least what the row takes in a message: a character has up to four bytes."""
-    text = len(row["key"]) + len(row["version"]) + len(repr(row["metadata"]))
+    text = sum(len(cell) for cell in row.values() if isinstance(cell, str)) + len(repr(row["metadata"]))
     return int(row[VECTOR].nbytes) + 4 * text + ROW_OVERHEAD_BYTES
 
 

@@ -1,7 +1,6 @@
 """MilvusStore: the vector store's operations on Milvus, each a straight line from checked values to pymilvus and back."""
 
 import json
-import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -15,7 +14,7 @@ from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.metrics import Metrics
 from ml_api.records import Entry, Hit, ImageRecord, Vectors
 from ml_api.vectors.base import MAX_WINDOW, Generation, SearchOptions
-from ml_api.vectors.filters import Filter, holds
+from ml_api.vectors.filters import Field, Filter, holds
 from ml_api.vectors.milvus import filtered, schema
 from ml_api.vectors.milvus.calls import NO_IMAGE, OpenCollection, among
 from ml_api.vectors.milvus.collection import SOURCE, CollectionSpec
@@ -34,8 +33,6 @@ IDS_AT_ONCE = 256
 
 ENTRIES_AT_ONCE = 5000
 
-_log = logging.getLogger(__name__)
-
 
 class MilvusStore:
     """A VectorStore on a Milvus server (from 2.3.5) or in a Milvus Lite folder.
@@ -44,9 +41,18 @@ class MilvusStore:
     anybody wrote ("Strong", which costs 0.2-0.4 s: the server waits for its clock to pass).
     """
 
-    def __init__(
-        self, endpoint: MilvusEndpoint, collection: str, index: VectorIndex, metrics: Metrics, timeout_s: float = 10
+    def __init__(  # noqa: PLR0913 - what a store is made with
+        self,
+        endpoint: MilvusEndpoint,
+        collection: str,
+        index: VectorIndex,
+        metrics: Metrics,
+        timeout_s: float = 10,
+        *,
+        fields: Sequence[Field] = (),
     ) -> None:
+        self.fields = () if endpoint.embedded else tuple(fields)
+        """Of the metadata, that get columns in collections that are made on a server."""
         self._index = index
         self._metrics = metrics
         self._timeout_s = timeout_s
@@ -66,7 +72,7 @@ class MilvusStore:
         with self._lock:
             if self._current is None:
                 self._index.check(dim, embedded=self._opening.endpoint.embedded)
-                self._current = self._opening.wanted(CollectionSpec(alias, model_id, dim, self._index))
+                self._current = self._opening.wanted(CollectionSpec(alias, model_id, dim, self._index, self.fields))
             elif (self._current.model_id, self._current.dim) != (model_id, dim):
                 raise ConfigError(f"the collection {alias!r} is open for the model {self._current.model_id}, not {model_id}")
 
@@ -79,10 +85,10 @@ class MilvusStore:
     def beside(self, model_id: str, dim: int) -> "MilvusStore":
         """The open store of another model's vectors, empty if there were none. The alias does not lead to it. Close it, too."""
         opening = self._opening
-        other = MilvusStore(opening.endpoint, opening.alias, self._index, self._metrics, self._timeout_s)
+        other = MilvusStore(opening.endpoint, opening.alias, self._index, self._metrics, self._timeout_s, fields=self.fields)
         self._index.check(dim, embedded=opening.endpoint.embedded)
         other._opening = opening
-        other._current = opening.beside(self._open_now(), CollectionSpec(opening.alias, model_id, dim, self._index))
+        other._current = opening.beside(self._open_now(), CollectionSpec(opening.alias, model_id, dim, self._index, self.fields))
         return other
 
     def generations(self) -> MilvusGenerations:
@@ -99,7 +105,7 @@ class MilvusStore:
     def upsert(self, records: Sequence[ImageRecord], vectors: Vectors) -> None:
         opened = self._open_to_write()
         metadata = check_records(records, vectors, opened.dim)
-        for chunk, size in schema.chunks(schema.rows_of(records, metadata, vectors)):
+        for chunk, size in schema.chunks(schema.rows_of(records, metadata, vectors, opened.fields)):
             with opened.writing("upsert", len(chunk), size) as timeout_s:
                 opened.client.upsert(opened.collection, chunk, timeout=timeout_s)
 
@@ -120,7 +126,8 @@ class MilvusStore:
         if not len(vectors):
             return []
         embedded = self._opening.endpoint.embedded
-        compared = (options.exact and not self._index.exact) or (embedded and options.filter is not None)
+        # Milvus Lite compares all that fulfil a filter anyway.
+        compared = options.exact and not self._index.exact and not (embedded and options.filter is not None)
         found = None if compared else by_index(opened, vectors, options, self._index, deadline, embedded=embedded)
         return self._by_comparison(opened, vectors, options, deadline) if found is None else found
 
