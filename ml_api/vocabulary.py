@@ -8,6 +8,11 @@ Modality = Literal["text", "image"]
 MODALITIES: Final[tuple[Modality, ...]] = ("text", "image")
 
 
+QueryKind = Literal["text", "image", "texts", "mixed"]
+"""What scores mean depends on it: one text, one image, several texts, or several terms with an image among them."""
+QUERY_KINDS: Final[tuple[QueryKind, ...]] = ("text", "image", "texts", "mixed")
+
+
 class Operation(StrEnum):
     """The kinds of search, and embedding without one."""
 

@@ -3,29 +3,28 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 import numpy as np
 
+from ml_api.calibration.examples import Example, Sample, of_text, vectors_of
 from ml_api.calibration.judging import Judgement, judged
 from ml_api.calibration.pairs import pairs_of
-from ml_api.calibration.phrases import Matching, phrases, texts_of
+from ml_api.calibration.phrases import Matching, Rarity
 from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.records import Vectors
 from ml_api.search.relevance import Calibration, Reference, marks, soft_maximum
 from ml_api.vectors.base import Metric, VectorStore
+from ml_api.vocabulary import QueryKind
 
 SEED: Final = 7
-RECORDS: Final = 2000
-"""Images whose texts are read, drawn at random."""
 BACKGROUND: Final = 500
 RIVALS: Final = 600
 QUERIES: Final = 400
 FEWEST: Final = 40
 """Queries with matches below which there is no calibration: a fit of seven signals needs some."""
 GIBBERISH: Final = 80
-"""Queries of random letters, which match nothing."""
+"""Queries of random letters, which match nothing, and queries of several terms that nothing matches."""
 MOST_MATCHES: Final = 500
 MOST_OF_CORPUS: Final = 0.2
 """A phrase that more of the images are about is no query whose matches could be left out."""
@@ -42,72 +41,76 @@ class Calibrated:
     judgement: Judgement
 
 
-def calibrate(store: VectorStore, metric: Metric, preprocessor: Preprocessor, encoder: Encoder) -> Calibrated | None:
-    """For searches by text. None if the corpus has too few texts of its own to learn from. Raises Unavailable."""
+def calibrate(
+    store: VectorStore, metric: Metric, preprocessor: Preprocessor, encoder: Encoder, kind: QueryKind = "text"
+) -> Calibrated | None:
+    """For searches of this kind. None if the corpus has too few texts of its own to learn from. Raises Unavailable."""
     chance = random.Random(SEED)  # noqa: S311 - a sample, no secret
-    background, texts = _sample(store, chance)
-    rivals, queries = texts[:RIVALS], texts[RIVALS : RIVALS + 2 * QUERIES]
-    if len(queries) < FEWEST:
-        half = len(texts) // 2
-        rivals, queries = texts[:half], texts[half:]
+    sample = Sample.of(store, chance)
+    rivals, queries = _divided(sample.examples(kind, chance))
     if len(queries) < FEWEST:
         return None
-    vectors_of = embedded([*rivals, *queries], preprocessor, encoder)
-    reference, matching, images = _second_pass(store, background, vectors_of[: len(rivals)], queries)
-    most = min(MOST_MATCHES, int(MOST_OF_CORPUS * images))
-    found = [(row, matching.matches[text]) for row, text in enumerate(queries, len(rivals))]
-    usable = list(islice(((row, ids) for row, ids in found if 0 < len(ids) <= most), QUERIES))
-    if len(usable) < FEWEST:
+    texts = dict.fromkeys(text for example in (*rivals, *queries) for text in example.texts)
+    of_texts = dict(zip(texts, embedded(list(texts), preprocessor, encoder), strict=True)) if texts else {}
+    reference, matches, images = _second_pass(store, sample, rivals, vectors_of(rivals, of_texts), queries)
+    usable = _usable(matches, images)
+    if sum(bool(matches[row]) for row in usable) < FEWEST:
         return None
-    nonsense = embedded(_gibberish(chance), preprocessor, encoder)
-    vectors = np.vstack([vectors_of[[row for row, _ in usable]], nonsense])
-    pairs = pairs_of(store, metric, reference, vectors, [*(ids for _, ids in usable), *[frozenset[str]()] * len(nonsense)])
+    vectors = vectors_of([queries[row] for row in usable], of_texts)
+    wanted = [matches[row] for row in usable]
+    themselves = [queries[row].wanted.itself for row in usable]
+    if kind == "text":
+        nonsense = embedded(_gibberish(chance), preprocessor, encoder)
+        vectors, wanted = np.vstack([vectors, nonsense]), [*wanted, *[set[str]()] * len(nonsense)]
+        themselves += [""] * len(nonsense)
+    pairs = pairs_of(store, metric, reference, vectors, wanted, themselves=themselves)
     return Calibrated(pairs.fit(reference), images, len(usable), judged(pairs, reference))
 
 
 def reference_of(store: VectorStore, preprocessor: Preprocessor, encoder: Encoder) -> Reference:
     """What scores of texts are compared with, as `calibrate` makes it. Raises Unavailable."""
-    background, texts = _sample(store, random.Random(SEED))  # noqa: S311 - a sample, no secret
-    rivals = texts[: min(RIVALS, max(1, len(texts) // 2))] or ["image"]
-    reference, _, _ = _second_pass(store, background, embedded(rivals, preprocessor, encoder), ())
-    return reference
+    sample = Sample.of(store, random.Random(SEED))  # noqa: S311 - a sample, no secret
+    texts = sample.texts[: min(RIVALS, max(1, len(sample.texts) // 2))] or ["image"]
+    rivals = embedded(texts, preprocessor, encoder)
+    return _second_pass(store, sample, [of_text(text) for text in texts], rivals, ())[0]
 
 
-def _sample(store: VectorStore, chance: random.Random) -> tuple[Vectors, list[str]]:
-    """Vectors (n, dim) of some images, and phrases of what is said of them, in random order, each once."""
-    kept, seen = list[tuple[Sequence[str], Vectors]](), 0
-    for records, vectors in store.scan():
-        for record, vector in zip(records, vectors, strict=True):
-            place = len(kept) if len(kept) < RECORDS else chance.randrange(seen + 1)
-            seen += 1
-            if place < RECORDS:
-                kept[place : place + 1] = [(list(texts_of(record)), vector.copy())]  # a view would keep its whole page
-    chance.shuffle(kept)
-    found = dict[str, None]()
-    for texts, _ in kept:
-        said = [phrase for text in texts for phrase in phrases(text)]
-        for phrase in chance.sample(said, min(3, len(said))):
-            found.setdefault(phrase)
-    texts = list(found)
-    chance.shuffle(texts)
-    background = [vector for _, vector in kept[:BACKGROUND]]
-    return (np.stack(background) if background else np.empty((0, 0), dtype=np.float32)), texts
+def _divided(examples: Sequence[Example]) -> tuple[Sequence[Example], Sequence[Example]]:
+    """Into rivals and queries."""
+    rivals = RIVALS if len(examples) - RIVALS >= FEWEST else len(examples) // 2
+    return examples[:rivals], examples[rivals : rivals + 2 * QUERIES]
+
+
+def _usable(matches: Sequence[set[str]], images: int) -> list[int]:
+    """The places of queries that can be searched for with their matches and without, and of a few that have none."""
+    most = min(MOST_MATCHES, int(MOST_OF_CORPUS * images))
+    present = [row for row, ids in enumerate(matches) if 0 < len(ids) <= most][:QUERIES]
+    absent = [row for row, ids in enumerate(matches) if not ids]
+    return sorted([*present, *absent[:GIBBERISH]])
 
 
 def _second_pass(
-    store: VectorStore, background: Vectors, rivals: Vectors, queries: Sequence[str]
-) -> tuple[Reference, Matching, int]:
-    """The matches of phrases, and of every image what the rivals score on it."""
-    matching, found, levels = Matching(queries, MOST_MATCHES), list[np.ndarray](), list[np.ndarray]()
+    store: VectorStore, sample: Sample, rivals: Sequence[Example], vectors_of_rivals: Vectors, queries: Sequence[Example]
+) -> tuple[Reference, list[set[str]], int]:
+    """The matches of queries, and of every image what the rivals score on it."""
+    images = sample.images
+    matching = Matching([query.wanted for query in queries], MOST_MATCHES, Rarity([image.words for image in images]))
+    rows = {rival.wanted.itself: row for row, rival in enumerate(rivals) if rival.wanted.itself}
+    found, levels = list[np.ndarray](), list[np.ndarray]()
     for records, vectors in store.scan():
-        for record in records:
+        scores = vectors_of_rivals @ vectors.T
+        for column, record in enumerate(records):
             matching.look_at(record)
+            if record.id in rows:
+                scores[rows[record.id], column] = -1.0  # no image is its own rival
         found.append(marks(records))
-        levels.append(soft_maximum(rivals @ vectors.T))
+        levels.append(soft_maximum(scores))
     marked = np.concatenate(found) if found else np.empty(0, dtype=np.uint64)
     order = np.argsort(marked)
     level = np.concatenate(levels) if levels else np.empty(0, dtype=np.float32)
-    return Reference(background, marked[order], level[order]), matching, len(marked)
+    background = [image.vector for image in images[:BACKGROUND]]
+    drawn = np.stack(background) if background else np.empty((0, 0), dtype=np.float32)
+    return Reference(drawn, marked[order], level[order]), matching.matches, len(marked)
 
 
 def embedded(texts: Sequence[str], preprocessor: Preprocessor, encoder: Encoder) -> Vectors:

@@ -53,10 +53,17 @@ def _even(labels: Numbers) -> Numbers:
     return weights
 
 
-def pairs_of(
-    store: VectorStore, metric: Metric, reference: Reference, vectors: Vectors, matches: Sequence[Collection[str]]
+def pairs_of(  # noqa: PLR0913 - of what they are made
+    store: VectorStore,
+    metric: Metric,
+    reference: Reference,
+    vectors: Vectors,
+    matches: Sequence[Collection[str]],
+    *,
+    themselves: Sequence[str] = (),
 ) -> Pairs:
-    """Of queries with these vectors (n, dim) and the ids of their matches. One without matches is only absent.
+    """Of queries with these vectors (n, dim) and the ids of their matches. One without matches is only absent. `themselves` are
+    the ids of images that are queries, "" for others: no image answers itself.
 
     Raises Unavailable.
     """
@@ -65,9 +72,10 @@ def pairs_of(
     in_order = sorted(range(len(matches)), key=lambda row: len(matches[row]))
     for start in range(0, len(in_order), AT_ONCE):
         rows = in_order[start : start + AT_ONCE]
-        options = SearchOptions(TOP + max(len(matches[row]) for row in rows))
-        for row, ranked in zip(rows, store.search(vectors[rows], options), strict=True):
-            mine = matches[row]
+        options = SearchOptions(TOP + 1 + max(len(matches[row]) for row in rows))
+        for row, found in zip(rows, store.search(vectors[rows], options), strict=True):
+            mine, itself = matches[row], themselves[row] if themselves else ""
+            ranked = [hit for hit in found if hit.record.id != itself]
             absent = [hit for hit in ranked if hit.record.id not in mine][:TOP]
             for best, present in ((ranked[:TOP], True), (absent, False)) if mine else ((absent, False),):
                 if not best:

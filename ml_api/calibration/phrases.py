@@ -1,19 +1,28 @@
 """Texts that somebody could search a corpus for, made of what its metadata and names say, and which images they are about.
 
 A phrase is a run of words between function words, or two such runs with what joins them: "brown dogs", "dogs in the snow". An image
-is taken for a match of a phrase if all words of the phrase stand in what is said of it, whatever their order.
+is taken for a match of a phrase if all words of the phrase stand in what is said of it, whatever their order; and for a match of
+another image if much the same is said of both.
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, pairwise
+from math import log
 from typing import Any, Final
+
+import numpy as np
 
 from ml_api.records import ImageRecord
 
 MAX_TEXT: Final = 300
 """Characters of a text of the metadata that are read."""
+ALIKE: Final = 0.3
+"""What is said of two images is much the same from here on: of so much of it, both are said."""
+MOST_SAID: Final = 0.2
+"""Share of the images above which a word tells nothing."""
 
 _FUNCTION_WORDS: Final = """
 a an and are as at beside above below behind between by for from has have her his in into is it its near next no not of off on or
@@ -66,24 +75,73 @@ def _stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an image must be said to be, to match a query, in content words."""
+
+    all_of: frozenset[str] = frozenset()
+    none_of: frozenset[str] = field(default=frozenset(), kw_only=True)
+    """Not all of these; none are no condition."""
+    like: frozenset[str] = field(default=frozenset(), kw_only=True)
+    """Much the same as these: what is said of an image that is a term; none are no condition."""
+    itself: str = field(default="", kw_only=True)
+    """The id of that image, which is no answer."""
+
+    def allows(self, image_id: str, said: frozenset[str]) -> bool:
+        """All but `like`."""
+        return self.all_of <= said and not (self.none_of and self.none_of <= said) and image_id != self.itself
+
+
+class Rarity:
+    """How much a word tells: nothing, if it is said of a single image, or of more than MOST_SAID of them (Sparck Jones 1972)."""
+
+    def __init__(self, images: Sequence[frozenset[str]]) -> None:
+        """`images` are the content words of some images, drawn at random."""
+        said = Counter(word for words in images for word in words)
+        self._of = {word: log(len(images) / number) for word, number in said.items() if 1 < number <= MOST_SAID * len(images)}
+
+    def __getitem__(self, word: str) -> float:
+        return self._of.get(word, 0.0)
+
+    def sum(self, words: Iterable[str]) -> float:
+        return sum(map(self.__getitem__, words))
+
+
 class Matching:
-    """Collects, image by image, which of some phrases each image is a match of: `most` of a phrase, and one more if there are
+    """Collects, image by image, which of some queries each image is a match of: `most` of a query, and one more if there are
     more, so that a large corpus takes no more memory than a small one.
     """
 
-    def __init__(self, wanted: Iterable[str], most: int) -> None:
+    def __init__(self, wanted: Sequence[Wanted], most: int, rarity: Rarity | None = None) -> None:
+        """`rarity` weighs what images have in common; without it nothing is like an image."""
+        self._wanted = wanted
         self._most = most
-        self._words = {phrase: content_words([phrase]) for phrase in wanted}
-        self._by_word: dict[str, list[str]] = defaultdict(list)
-        for phrase, words in self._words.items():
-            for word in sorted(words)[:1]:  # one word of each phrase is enough to find it by
-                self._by_word[word].append(phrase)
-        self.matches: dict[str, set[str]] = {phrase: set() for phrase in self._words}
-        """The ids of images, by phrase."""
+        self._rarity = rarity or Rarity([])
+        self._by_word: dict[str, list[int]] = defaultdict(list)
+        self._like: dict[str, list[int]] = defaultdict(list)
+        for number, one in enumerate(wanted):
+            for word in one.like:
+                if self._rarity[word]:
+                    self._like[word].append(number)
+            for word in () if one.like else sorted(one.all_of)[:1]:  # one word of each is enough to find it by
+                self._by_word[word].append(number)
+        self._sizes = np.array([self._rarity.sum(one.like) for one in wanted])
+        self.matches: list[set[str]] = [set() for _ in wanted]
+        """The ids of images, by query."""
 
     def look_at(self, record: ImageRecord) -> None:
         said = content_words(texts_of(record))
-        for word in said:
-            for phrase in self._by_word.get(word, ()):
-                if self._words[phrase] <= said and len(self.matches[phrase]) <= self._most:
-                    self.matches[phrase].add(record.id)
+        for number in chain(self._alike(said), *(self._by_word.get(word, ()) for word in said)):
+            if self._wanted[number].allows(record.id, said) and len(self.matches[number]) <= self._most:
+                self.matches[number].add(record.id)
+
+    def _alike(self, said: frozenset[str]) -> Sequence[int]:
+        """The queries by images of which much the same is said: ALIKE of all words have they in common (Jaccard, by rarity)."""
+        shared = np.zeros(len(self._wanted))
+        for word in said & self._like.keys():
+            shared[self._like[word]] += self._rarity[word]
+        if not shared.any():
+            return ()
+        together = self._sizes + self._rarity.sum(said) - shared
+        found: list[int] = np.flatnonzero((shared > 0) & (shared >= ALIKE * together)).tolist()
+        return found

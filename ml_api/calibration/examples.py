@@ -1,0 +1,154 @@
+"""Queries of each kind whose matches the corpus itself tells: of its texts, of its images, and of several of them."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ml_api.calibration.phrases import Wanted, content_words, phrases, texts_of
+from ml_api.records import ImageRecord, Vectors
+from ml_api.search.combining import combined
+from ml_api.search.negation import UNWANTED
+from ml_api.vectors.base import VectorStore
+from ml_api.vocabulary import QueryKind
+
+RECORDS: Final = 2000
+"""Images whose texts are read, drawn at random."""
+PHRASES: Final = 3
+"""Of an image, at most."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sampled:
+    """An image of the corpus, with what is said of it."""
+
+    id: str
+    vector: npt.NDArray[np.float32]
+    texts: Sequence[str]
+    phrases: Sequence[str]
+
+    @property
+    def words(self) -> frozenset[str]:
+        return content_words(self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A query: its terms with their weights, and which images match it."""
+
+    terms: tuple[tuple[str | Sampled, float], ...]
+    wanted: Wanted
+
+    @property
+    def texts(self) -> Iterator[str]:
+        return (term for term, _ in self.terms if isinstance(term, str))
+
+    def vector(self, of_texts: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        """As a search combines its terms, shape (dim,)."""
+        points = [of_texts[term] if isinstance(term, str) else term.vector for term, _ in self.terms]
+        return combined(points, [weight for _, weight in self.terms]).vector
+
+
+@dataclass(slots=True)
+class Sample:
+    """Some images, in random order, and the phrases of what is said of them, each once, in random order, too."""
+
+    images: list[Sampled] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, store: VectorStore, chance: random.Random) -> "Sample":
+        """Raises Unavailable."""
+        kept = _drawn(store, chance)
+        chance.shuffle(kept)
+        sample, found = cls(), dict[str, None]()
+        for image_id, texts, vector in kept:
+            said = [phrase for text in texts for phrase in phrases(text)]
+            some = chance.sample(said, min(PHRASES, len(said)))
+            found.update(dict.fromkeys(some))
+            sample.images.append(Sampled(image_id, vector, texts, some))
+        sample.texts = list(found)
+        chance.shuffle(sample.texts)
+        return sample
+
+    def examples(self, kind: QueryKind, chance: random.Random) -> list[Example]:
+        made: Mapping[QueryKind, Callable[[], Iterator[Example]]] = {
+            "text": lambda: (of_text(text) for text in self.texts),
+            "image": lambda: (of_image(image) for image in self.images if image.words),
+            "texts": lambda: self._texts(chance),
+            "mixed": lambda: self._mixed(chance),
+        }
+        return list(made[kind]())
+
+    def _texts(self, chance: random.Random) -> Iterator[Example]:
+        """Two texts: both of an image, of two images, or one without the other."""
+        for image, other in self._pairs(chance):
+            both = [pair for pair in combinations(image.phrases, 2) if not _one_says_both(*pair)]
+            first, second = chance.choice(image.phrases), chance.choice(other.phrases)
+            apart = not _one_says_both(first, second)
+            way = chance.random()
+            if way < 1 / 3 and both:
+                first, second = chance.choice(both)
+                yield Example(((first, 1.0), (second, 1.0)), Wanted(content_words([first, second])))
+            elif way < 2 / 3 and apart:
+                yield Example(((first, 1.0), (second, 1.0)), Wanted(content_words([first, second])))
+            elif apart:
+                without = Wanted(content_words([first]), none_of=content_words([second]))
+                yield Example(((first, 1.0), (second, UNWANTED)), without)
+
+    def _mixed(self, chance: random.Random) -> Iterator[Example]:
+        """An image and a text that is said of another, or an image without that."""
+        for image, other in self._pairs(chance):
+            text = chance.choice(other.phrases)
+            words = content_words([text])
+            if not words or words <= image.words:
+                continue
+            if chance.random() < 0.5:
+                wanted = Wanted(words, like=image.words | words, itself=image.id)
+                yield Example(((image, 1.0), (text, 1.0)), wanted)
+            else:
+                wanted = Wanted(like=image.words, none_of=words, itself=image.id)
+                yield Example(((image, 1.0), (text, UNWANTED)), wanted)
+
+    def _pairs(self, chance: random.Random) -> Iterator[tuple[Sampled, Sampled]]:
+        said = [image for image in self.images if image.phrases]
+        return ((image, chance.choice(said)) for image in said)
+
+
+def of_text(text: str) -> Example:
+    return Example(((text, 1.0),), Wanted(content_words([text])))
+
+
+def of_image(image: Sampled) -> Example:
+    """Without itself, an image is to its corpus what a new one of the same kind would be."""
+    return Example(((image, 1.0),), Wanted(like=image.words, itself=image.id))
+
+
+def _one_says_both(first: str, second: str) -> bool:
+    one, other = content_words([first]), content_words([second])
+    return one <= other or other <= one
+
+
+def _drawn(store: VectorStore, chance: random.Random) -> list[tuple[str, Sequence[str], npt.NDArray[np.float32]]]:
+    """Id, texts and vector of RECORDS images at most, by reservoir sampling."""
+    kept, seen = list[tuple[str, Sequence[str], npt.NDArray[np.float32]]](), 0
+    for records, vectors in store.scan():
+        for record, vector in zip(records, vectors, strict=True):
+            place = len(kept) if len(kept) < RECORDS else chance.randrange(seen + 1)
+            seen += 1
+            if place < RECORDS:
+                kept[place : place + 1] = [_said(record, vector)]
+    return kept
+
+
+def _said(record: ImageRecord, vector: npt.NDArray[np.float32]) -> tuple[str, Sequence[str], npt.NDArray[np.float32]]:
+    return record.id, list(texts_of(record)), vector.copy()  # a view would keep its whole page
+
+
+def vectors_of(examples: Sequence[Example], of_texts: Mapping[str, npt.NDArray[np.float32]]) -> Vectors:
+    """Shape (examples, dim)."""
+    return np.stack([example.vector(of_texts) for example in examples])
