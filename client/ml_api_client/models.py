@@ -55,7 +55,7 @@ class HitAnswer(Model):
     """Similarity in the collection's metric; higher is closer."""
     relevance: float | None = None
     """The probability, 0 to 1, that this is a match: comparable across queries, which `score` is not. Null where nothing is
-    calibrated (`calibrate`), and for queries of several terms.
+    calibrated (`calibrate`), and for queries by a vector, by several images, or by negative terms alone.
     """
     shares: list[float] | None = None
     """With `explain`: how much each term of the query adds to the cosine similarity, which is the score itself unless the

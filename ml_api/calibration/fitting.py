@@ -15,7 +15,7 @@ from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.records import Vectors
 from ml_api.search.relevance import Calibration, Reference, marks, soft_maximum
 from ml_api.vectors.base import Metric, VectorStore
-from ml_api.vocabulary import QueryKind
+from ml_api.vocabulary import QUERY_KINDS, QueryKind
 
 SEED: Final = 7
 BACKGROUND: Final = 500
@@ -65,6 +65,16 @@ def calibrate(
         themselves += [""] * len(nonsense)
     pairs = pairs_of(store, metric, reference, vectors, wanted, themselves=themselves)
     return Calibrated(pairs.fit(reference), images, len(usable), judged(pairs, reference))
+
+
+def calibrate_all(
+    store: VectorStore, metric: Metric, preprocessor: Preprocessor, encoder: Encoder
+) -> dict[QueryKind, Calibrated | None]:
+    """For searches of every kind; none without that of texts. Raises Unavailable."""
+    made: dict[QueryKind, Calibrated | None] = {"text": calibrate(store, metric, preprocessor, encoder)}
+    if made["text"] is not None:
+        made |= {kind: calibrate(store, metric, preprocessor, encoder, kind) for kind in QUERY_KINDS[1:]}
+    return made
 
 
 def reference_of(store: VectorStore, preprocessor: Preprocessor, encoder: Encoder) -> Reference:

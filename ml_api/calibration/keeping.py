@@ -2,7 +2,8 @@
 
 import io
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from ml_api.calibration.fitting import Calibrated
 from ml_api.database import Database
 from ml_api.database.tables import CalibrationRow
 from ml_api.search.relevance import Calibration, Fit, Reference
-from ml_api.vocabulary import Modality
+from ml_api.vocabulary import QUERY_KINDS, QueryKind
 
 VERSION: Final = 2
 """Of the signals, and of what tells images apart: a fit over others is not used."""
@@ -24,13 +25,13 @@ _LIGHT: Final = defer(CalibrationRow.content, raiseload=True)
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The calibration of one modality, of one collection and model."""
+    """The calibrations of one collection and model: by itself that of `kind`."""
 
     database: Database
     target: str
     model: str
     """Id of the model, and of the one that embeds texts in its place."""
-    modality: Modality = "text"
+    kind: QueryKind = "text"
 
     def row(self) -> CalibrationRow | None:
         """Without its content, which has a number for each image. None if there is none that can be used. Raises
@@ -50,7 +51,7 @@ class Kept:
         row = CalibrationRow(
             target=self.target,
             model=self.model,
-            modality=self.modality,
+            modality=self.kind,
             version=VERSION,
             made_at=time.time(),
             images=images,
@@ -62,12 +63,21 @@ class Kept:
             session.add(row)
         return row
 
+    def of(self, kind: QueryKind) -> "Kept":
+        return replace(self, kind=kind)
+
+    def keep_all(self, made: Mapping[QueryKind, Calibrated | None], images: int) -> CalibrationRow:
+        """That of texts last: who sees it finds the others, too. Raises DatabaseUnavailable."""
+        for kind in reversed(QUERY_KINDS[1:]):
+            self.of(kind).keep(made.get(kind), images)
+        return self.keep(made.get("text"), images)
+
     def _usable(self) -> ColumnElement[bool]:
         return and_(self._here(), CalibrationRow.version == VERSION)
 
     def _here(self) -> ColumnElement[bool]:
         row = CalibrationRow
-        return and_(row.target == self.target, row.model == self.model, row.modality == self.modality)
+        return and_(row.target == self.target, row.model == self.model, row.modality == self.kind)
 
 
 def want(database: Database, target: str) -> None:
@@ -77,11 +87,19 @@ def want(database: Database, target: str) -> None:
 
 
 def latest(database: Database, target: str) -> CalibrationRow | None:
-    """The calibration that was made last, of any model, without its content. Raises DatabaseUnavailable."""
-    of_target = select(CalibrationRow).options(_LIGHT).where(CalibrationRow.target == target)
+    """That of texts that was made last, of any model, without its content. Raises DatabaseUnavailable."""
+    of_target = select(CalibrationRow).options(_LIGHT).where(CalibrationRow.target == target, CalibrationRow.modality == "text")
     newest = of_target.order_by(CalibrationRow.made_at.desc()).limit(1)
     with database.read() as session:
         return session.scalar(newest)
+
+
+def judgements(database: Database, row: CalibrationRow) -> dict[str, dict[str, Any]]:
+    """How well it is told, by kind of query, by those that were made with this one. Raises DatabaseUnavailable."""
+    beside = and_(CalibrationRow.target == row.target, CalibrationRow.model == row.model, CalibrationRow.version == VERSION)
+    with database.read() as session:
+        found = {one.modality: one.judgement for one in session.scalars(select(CalibrationRow).options(_LIGHT).where(beside))}
+    return {kind: found[kind] for kind in QUERY_KINDS if found.get(kind)}
 
 
 def packed(calibration: Calibration) -> bytes:

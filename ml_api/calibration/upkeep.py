@@ -5,13 +5,14 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
-from ml_api.calibration.fitting import calibrate
+from ml_api.calibration.fitting import Calibrated, calibrate_all
 from ml_api.calibration.keeping import WANTED, Kept
 from ml_api.database.tables import CalibrationRow
 from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.errors import MlApiError, NonFiniteVector
 from ml_api.search.relevance import Relevance
 from ml_api.vectors.base import Metric, VectorStore
+from ml_api.vocabulary import QUERY_KINDS, QueryKind
 
 LOOK_EVERY_S: Final = 10.0
 FEWEST_IMAGES: Final = 100
@@ -54,7 +55,8 @@ class Upkeep:
     def _look(self) -> None:
         row = self.kept.row()
         if row is not None and row.made_at not in {self._used, WANTED}:
-            self.relevance.use(self.kept.modality, self.kept.calibration())
+            for kind in QUERY_KINDS:
+                self.relevance.use(kind, self.kept.of(kind).calibration())
             self._used, self._exchanged = row.made_at, False
         self._sample()
         before, self._counted = self._counted, self.store.count()
@@ -73,12 +75,12 @@ class Upkeep:
         if self._looks % SAMPLE_EVERY == 0:
             some = self.store.page(secrets.token_hex(16), SAMPLED)
             some += self.store.page("", SAMPLED - len(some)) if len(some) < SAMPLED else []
-            self._exchanged = self.relevance.unknown(self.kept.modality, some) > CHANGED
+            self._exchanged = self.relevance.unknown(self.kept.kind, some) > CHANGED
 
     def _calibrate(self) -> None:
         try:
             enough = self._counted >= FEWEST_IMAGES
-            made = calibrate(self.store, self.metric, self.preprocessor, self.encoder) if enough else None
+            made = calibrate_all(self.store, self.metric, self.preprocessor, self.encoder) if enough else {}
         except MlApiError as exc:  # the store or the model is away; the next look may find it
             if isinstance(exc, NonFiniteVector):
                 self._broken_at = self._counted
@@ -87,10 +89,14 @@ class Upkeep:
         except Exception:
             self._broken_at = self._counted
             raise
-        row = self.kept.keep(made, self._counted)
-        self.relevance.use(self.kept.modality, made.calibration if made else None)
+        row = self.kept.keep_all(made, self._counted)
+        for kind in QUERY_KINDS:
+            self._use(kind, made.get(kind))
         self._used, self._exchanged = row.made_at, False
+
+    def _use(self, kind: QueryKind, made: Calibrated | None) -> None:
+        self.relevance.use(kind, made.calibration if made else None)
         if made is None:
-            _log.info("scores are not calibrated: %d images, of which metadata and names say too little", self._counted)
+            _log.info("scores of %s are not calibrated: %d images, metadata and names say too little", kind, self._counted)
         else:
-            _log.info("scores calibrated on %d texts of the corpus: %s", made.queries, made.judgement)
+            _log.info("scores of %s calibrated on %d queries of the corpus: %s", kind, made.queries, made.judgement)

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any, Final
 
-from ml_api.calibration import calibrate as fit
-from ml_api.calibration import latest, want
+from ml_api.calibration import calibrate_all, judgements, latest, want
 from ml_api.cli.exits import Exit, stopped
 from ml_api.errors import Unavailable
 from ml_api.indexing.presence import Watch
@@ -18,6 +17,7 @@ from ml_api.stopping import Stop
 
 LOOK_EVERY_S: Final = 0.5
 PATIENCE_S: Final = 600.0
+ASKED_BY: Final = {"text": "a text", "image": "an image", "texts": "several texts", "mixed": "an image and texts"}
 
 _log = logging.getLogger(__name__)
 
@@ -28,9 +28,9 @@ def calibrate(settings: Settings) -> Exit:
         target, watch = target_of(settings), Watch(database)
         if not watch.takers(target):
             with open_calibration(settings) as parts:
-                made = fit(parts.store, settings.metric, parts.preprocessor, parts.encoder)
-                row = parts.kept.keep(made, parts.store.count())
-            return _tell(row.judgement)
+                made = calibrate_all(parts.store, settings.metric, parts.preprocessor, parts.encoder)
+                row = parts.kept.keep_all(made, parts.store.count())
+            return _tell(judgements(database, row))
         stop.gentle, asked_at = True, time.time()
         want(database, target)
         _log.info("the service calibrates")
@@ -39,18 +39,20 @@ def calibrate(settings: Settings) -> Exit:
                 return stopped(stop, "the service goes on without this command")
             found = latest(database, target)
             if found is not None and found.made_at >= asked_at:
-                return _tell(found.judgement)
+                return _tell(judgements(database, found))
             time.sleep(LOOK_EVERY_S)
         raise Unavailable("the service has not calibrated: its log says why; it waits while a sync runs")
 
 
-def _tell(judgement: Mapping[str, Any]) -> Exit:
-    if not judgement:
+def _tell(judged: Mapping[str, Mapping[str, Any]]) -> Exit:
+    if not judged:
         _log.warning("not calibrated: too few images, or metadata and names yield too few texts to search for")
         return Exit.FAILED
-    _log.info(
-        "is there a match, cross-validated over %d searches: area under the ROC curve %.3f (by raw score %.3f), "
-        "expected calibration error %.3f",
-        *(judgement[name] for name in ("queries", "auc", "raw_auc", "calibration_error")),
-    )
+    for kind, judgement in judged.items():
+        _log.info(
+            "is there a match for %s, cross-validated over %d searches: area under the ROC curve %.3f (by raw score %.3f), "
+            "expected calibration error %.3f",
+            ASKED_BY[kind],
+            *(judgement[name] for name in ("queries", "auc", "raw_auc", "calibration_error")),
+        )
     return Exit.DONE

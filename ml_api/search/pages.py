@@ -79,9 +79,9 @@ class Pages:
         return _page(page, judged, best, following, more=more)
 
     def _judged(self, target: Target, best: Sequence[Hit], hits: Sequence[Hit]) -> Judged | None:
-        if self._relevance is None or target.modality is None:
+        if self._relevance is None or target.kind is None:
             return None
-        return self._relevance.judge(target.modality, target.combined.vector, best, hits)
+        return self._relevance.judge(target.kind, target.combined.vector, best, hits)
 
     def _grouped(self, target: Target, rows: list[Row], deadline: Deadline) -> list[Row]:
         group = target.query.arrangement.group

@@ -3,7 +3,7 @@
 A raw score tells little across queries: "zebra" finds its nearest dog with a score that is good for another text. How the best ones
 stand beside those of a sample of the corpus tells more, and how they stand beside what other texts score on the same images
 (querybank normalisation: Bogolin et al., Cross Modal Retrieval with Querybank Normalisation, CVPR 2022). A logistic regression
-weighs them; it is fitted where corpora are calibrated (`ml_api.calibration`), for one model, corpus and modality.
+weighs them; it is fitted where corpora are calibrated (`ml_api.calibration`), for one model, corpus and kind of query.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ml_api.records import Entry, Hit, Vectors
 from ml_api.vectors.base import Metric
-from ml_api.vocabulary import Modality
+from ml_api.vocabulary import Modality, QueryKind
 
 TOP: Final = 10
 """Best hits of a query whose scores are signals."""
@@ -66,7 +66,7 @@ def fitted(signals: Numbers, labels: npt.NDArray[np.bool_], importance: Numbers)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """What the scores of queries of one modality are compared with.
+    """What the scores of queries of one kind are compared with.
 
     `background` (n, dim) are vectors of images of the corpus, drawn at random. `rivals` (images,) are for each image the soft
     maximum of what other queries score on it, in the order of `marks` (images,), ascending.
@@ -119,7 +119,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """Of one model, corpus and modality: whether a query has a match, and whether a hit is one."""
+    """Of one model, corpus and kind of query: whether a query has a match, and whether a hit is one."""
 
     reference: Reference
     any_match: Fit
@@ -138,26 +138,26 @@ class Relevance:
 
     def __init__(self, metric: Metric) -> None:
         self._metric = metric
-        self._calibrations: dict[Modality, Calibration] = {}
+        self._calibrations: dict[QueryKind, Calibration] = {}
 
-    def use(self, modality: Modality, calibration: Calibration | None) -> None:
+    def use(self, kind: QueryKind, calibration: Calibration | None) -> None:
         """In place of an earlier one. None: there is none any more."""
         if calibration is None:
-            self._calibrations.pop(modality, None)
+            self._calibrations.pop(kind, None)
         else:
-            self._calibrations[modality] = calibration
+            self._calibrations[kind] = calibration
 
-    def unknown(self, modality: Modality, images: Sequence[Entry]) -> float:
+    def unknown(self, kind: QueryKind, images: Sequence[Entry]) -> float:
         """The share of these images that came or changed since the calibration in use was made; 0 if there is none."""
-        calibration = self._calibrations.get(modality)
+        calibration = self._calibrations.get(kind)
         return calibration.reference.unknown(images) if calibration else 0.0
 
-    def can_judge(self, modality: Modality | None) -> bool:
-        return modality in self._calibrations
+    def can_judge(self, kind: QueryKind | None) -> bool:
+        return kind in self._calibrations
 
-    def judge(self, modality: Modality, vector: npt.NDArray[np.float32], best: Sequence[Hit], page: Sequence[Hit]) -> Judged | None:
+    def judge(self, kind: QueryKind, vector: npt.NDArray[np.float32], best: Sequence[Hit], page: Sequence[Hit]) -> Judged | None:
         """`best` are the first hits of the whole ranking, `page` those to be judged. None if nothing is calibrated."""
-        calibration = self._calibrations.get(modality)
+        calibration = self._calibrations.get(kind)
         if calibration is None:
             return None
         if not best:
@@ -167,6 +167,17 @@ class Relevance:
         confident = bool(calibration.any_match(query[None, :])[0] >= CONFIDENT)
         hits = reference.of_hits(query, [hit.record for hit in page], cosines(page, self._metric))
         return Judged(confident, tuple(calibration.is_match(hits).tolist()))
+
+
+def kind_of(modalities: Sequence[Modality | None], weights: Sequence[float]) -> QueryKind | None:
+    """Of a query with such terms. None: nothing tells what its scores mean, as it has a vector that somebody else embedded, several
+    images, or no term with a positive weight.
+    """
+    if None in modalities or max(weights) <= 0 or modalities.count("image") > 1:
+        return None
+    if len(modalities) == 1:
+        return modalities[0]
+    return "mixed" if "image" in modalities else "texts"
 
 
 def cosines(hits: Sequence[Hit], metric: Metric) -> list[float]:

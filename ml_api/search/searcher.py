@@ -24,7 +24,7 @@ from ml_api.search.fields import Fields
 from ml_api.search.online_recall import OnlineRecall
 from ml_api.search.pages import Page, Pages
 from ml_api.search.query import Fault, ImageTerm, Query, SearchResult, StoredTerm, Term, TextTerm, VectorTerm
-from ml_api.search.relevance import Relevance
+from ml_api.search.relevance import Relevance, kind_of
 from ml_api.search.targets import Point, Target, target_of
 from ml_api.stages import stage
 from ml_api.vectors.base import SearchOptions, VectorStore
@@ -90,10 +90,10 @@ class Searcher:
 
     def _target(self, query: Query, place: Place | Fault, points: Mapping[Term, Point | MlApiError]) -> Target | Fault:
         target = target_of(query, place, points) if isinstance(place, Place) else place
-        if isinstance(target, Fault) or self._relevance is None or len(query.terms) > 1 or query.terms[0].weight <= 0:
+        if isinstance(target, Fault) or self._relevance is None:
             return target
-        modality = target.points[0].modality
-        return replace(target, modality=modality) if self._relevance.can_judge(modality) else target
+        kind = kind_of([point.modality for point in target.points], [one.weight for one in query.terms])
+        return replace(target, kind=kind) if self._relevance.can_judge(kind) else target
 
     def _points(self, terms: Iterable[Term], deadline: Deadline) -> Mapping[Term, Point | MlApiError]:
         points: dict[Term, Point | MlApiError] = {}

@@ -14,7 +14,7 @@ from ml_api.search.cursor import BEGINNING, Place
 from ml_api.search.query import Fault, Query, Term
 from ml_api.search.relevance import TOP, Judged
 from ml_api.vectors.base import MAX_WINDOW, SearchOptions
-from ml_api.vocabulary import Modality
+from ml_api.vocabulary import Modality, QueryKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Target:
     query: Query
     combined: Combined
     points: tuple[Point, ...]
-    modality: Modality | None = None
+    kind: QueryKind | None = None
     """Of the calibration that says what its scores mean; None if there is none."""
     place: Place = BEGINNING
     """Where the query's cursor leads."""
@@ -49,7 +49,7 @@ class Target:
 
         Images of the same content may come before one that is left out, so its place is known only from the ranking as a whole.
         """
-        options, least = self.query.options, self._best if self.modality or self.query.arrangement.facets else 0
+        options, least = self.query.options, self._best if self.kind or self.query.arrangement.facets else 0
         if self.query.arrangement.reorders:
             ahead = grouping.READ_AHEAD if self.query.arrangement.group else 1
             limit = min(self.least_rows * ahead, grouping.MOST_READ) + 1
@@ -68,7 +68,7 @@ class Target:
     @property
     def needs_best(self) -> bool:
         """Whether the best hits, by which all are judged, come before what `options` ask for."""
-        return self.options.offset > 0 and bool(self.modality or self.query.arrangement.facets)
+        return self.options.offset > 0 and bool(self.kind or self.query.arrangement.facets)
 
     @property
     def best_options(self) -> SearchOptions:

@@ -168,7 +168,7 @@ class HitAnswer(ImageAnswer):
         float | None,
         Field(
             description="The probability, 0 to 1, that this is a match: comparable across queries, which `score` is not. Null "
-            "where nothing is calibrated (`calibrate`), and for queries of several terms."
+            "where nothing is calibrated (`calibrate`), and for queries by a vector, by several images, or by negative terms alone."
         ),
     ] = None
     shares: Annotated[

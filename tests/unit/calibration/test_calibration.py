@@ -10,14 +10,14 @@ from ml_api.calibration.evaluating import evaluate, read_judgements
 from ml_api.calibration.judging import area_under_roc, calibration_error, judged_by
 from ml_api.calibration.keeping import packed, unpacked
 from ml_api.calibration.pairs import pairs_of
-from ml_api.calibration.phrases import Matching, phrases, texts_of
+from ml_api.calibration.phrases import Matching, Rarity, Wanted, content_words, phrases, texts_of
 from ml_api.cli.evaluate import evaluate_relevance
 from ml_api.deadline import Deadline
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.errors import ConfigError, InvalidInput
 from ml_api.metrics import Metrics
 from ml_api.search import Query, Relevance, Searcher, TextTerm, Thresholds
-from ml_api.search.relevance import TOP
+from ml_api.search.relevance import TOP, kind_of
 from ml_api.settings import load_settings
 from ml_api.vectors.base import SearchOptions
 from tests.captioned import described, filled, words_of
@@ -42,10 +42,10 @@ def test_an_image_is_described_by_its_metadata_its_name_and_its_folders():
 
 
 def test_a_phrase_is_matched_by_images_of_which_all_its_words_are_said():
-    matching = Matching(["red dogs", "dog"], most=10)
+    matching = Matching([Wanted(content_words([phrase])) for phrase in ("red dogs", "dog")], most=10)
     for number, caption in enumerate(["a dog in red", "two dogs", "a red cat"]):
         matching.look_at(described(number, caption=caption))
-    assert [len(matching.matches[phrase]) for phrase in ("red dogs", "dog")] == [1, 2]
+    assert [len(ids) for ids in matching.matches] == [1, 2]
 
 
 def test_a_calibrated_corpus_tells_whether_there_is_a_match(store, model, calibrated):
@@ -58,6 +58,41 @@ def test_a_calibrated_corpus_tells_whether_there_is_a_match(store, model, calibr
     matches = [{hit.record.id for hit in hits if hit.score > 0.8} for hits in store.search(vectors[:30], SearchOptions(50))]
     pairs = pairs_of(store, "COSINE", calibrated.calibration.reference, vectors, [*matches, *[set()] * 30])
     assert judged_by(calibrated.calibration, pairs).auc > 0.95
+
+
+def test_images_are_matches_of_an_image_if_much_the_same_is_said_of_both_and_no_image_is_its_own():
+    said = [frozenset(words.split()) for words in ("red dog snow", "red dog beach", "red cat", "blue bird", "blue fish", "one sun")]
+    said += [frozenset({"tree"})] * 10
+    wanted = [Wanted(like=said[0], itself=described(0).id), Wanted(like=said[0], none_of=frozenset({"beach"}))]
+    matching = Matching(wanted, 10, Rarity(said))
+    for number, words in enumerate(said):
+        matching.look_at(described(number, caption=" ".join(words)))
+    assert matching.matches[0] == {described(1).id, described(2).id}
+    assert matching.matches[1] == {described(0).id, described(2).id}
+
+
+@pytest.mark.parametrize("kind", ["image", "texts", "mixed"])
+def test_searches_of_every_kind_are_calibrated_and_told_better_than_by_their_raw_scores(store, model, kind):
+    made = calibrate(store, "COSINE", *model, kind)
+    assert made.judgement.auc >= made.judgement.raw_auc
+    assert made.judgement.auc > 0.85
+    assert made.judgement.calibration_error < 0.12
+
+
+@pytest.mark.parametrize(
+    ("modalities", "weights", "kind"),
+    [
+        (["text"], [1], "text"),
+        (["image"], [2], "image"),
+        (["text", "text", "text"], [1, 0.5, -0.5], "texts"),
+        (["image", "text"], [1, -1], "mixed"),
+        (["image", "image"], [1, 1], None),
+        (["image", None], [1, 1], None),
+        (["text"], [-1], None),
+    ],
+)
+def test_what_scores_mean_depends_on_the_kind_of_query(modalities, weights, kind):
+    assert kind_of(modalities, weights) == kind
 
 
 def test_a_corpus_that_says_nothing_is_not_calibrated(model):

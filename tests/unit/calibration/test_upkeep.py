@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ml_api.calibration import Kept, Upkeep, calibrate, want
-from ml_api.calibration.phrases import Matching
+from ml_api.calibration.phrases import Matching, Wanted
 from ml_api.calibration.upkeep import CHANGED, FEWEST_IMAGES, SAMPLE_EVERY
 from ml_api.deadline import Deadline
 from ml_api.embedding.batching import BatchingEncoder
@@ -123,7 +123,7 @@ def test_what_a_command_has_kept_is_used_at_the_first_look(service, store, model
 @pytest.mark.parametrize(
     "other",
     [("collection", "another model"), ("another collection", "model"), ("collection", "model", "image")],
-    ids=["model", "collection", "modality"],
+    ids=["model", "collection", "kind of query"],
 )
 def test_the_calibration_of_something_else_is_not_used(service, store, model, database, other):
     Kept(database, *other).keep(calibrate(store, "COSINE", *model), 240)
@@ -273,7 +273,7 @@ def test_no_page_of_a_scan_is_held_for_the_sake_of_one_vector(model):
 
 
 def test_of_a_phrase_no_more_matches_are_collected_than_are_of_use():
-    matching = Matching(["dog"], most=3)
+    matching = Matching([Wanted(frozenset({"dog"}))], most=3)
     for number in range(10):
         matching.look_at(described(number, caption="a dog"))
-    assert len(matching.matches["dog"]) == 4
+    assert len(matching.matches[0]) == 4
