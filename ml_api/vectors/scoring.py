@@ -14,16 +14,17 @@ TIE: Final = 1e-5
 
 Scores = npt.NDArray[np.float32]
 """Shape (queries, stored); higher is closer for every metric."""
+Lengths = npt.NDArray[np.float32]
 
 
-def scores(metric: Metric, queries: Vectors, stored: Vectors) -> Scores:
-    """Of each query with each stored vector; see `VectorStore.search`."""
+def scores(metric: Metric, queries: Vectors, stored: Vectors, of_stored: Lengths | None = None) -> Scores:
+    """Of each query with each stored vector; see `VectorStore.search`. `of_stored` are their `lengths`, if these are known."""
     if metric == "L2":
         return np.stack([-np.square(stored - query).sum(axis=1) for query in queries])
     products = np.asarray(queries @ stored.T, dtype=np.float32)
     if metric == "COSINE":  # without a copy of what is stored
-        products /= _lengths(queries)[:, None]
-        products /= _lengths(stored)
+        products /= lengths(queries)[:, None]
+        products /= lengths(stored) if of_stored is None else of_stored
     return products
 
 
@@ -55,6 +56,7 @@ def recall(found: Sequence[Hit], exact: Sequence[Hit]) -> float:
     return min(1.0, sum(hit.score >= least for hit in found) / len(exact))
 
 
-def _lengths(vectors: Vectors) -> npt.NDArray[np.float32]:
-    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float32))
-    return np.where(lengths == 0, np.float32(1), lengths)
+def lengths(vectors: Vectors) -> Lengths:
+    """Of each vector; 1 for one of zeros, whose score is 0."""
+    found = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float32))
+    return np.where(found == 0, np.float32(1), found)

@@ -18,7 +18,7 @@ from milvus_lite.index.brute_force import BruteForceIndex
 from ml_api.records import Vectors
 from ml_api.vectors.base import Metric, SearchOptions
 from ml_api.vectors.milvus.schema import RECORD_FIELDS, VECTOR, Row
-from ml_api.vectors.scoring import Scores, scores
+from ml_api.vectors.scoring import Lengths, Scores, lengths, scores
 
 MANY: Final = 4
 """More than one of so many rows."""
@@ -38,6 +38,8 @@ class _Snapshot:
     masks: tuple[Mask | None, ...]
     columns: tuple[dict[str, Any], ...]
     """Of each file, by the names of RECORD_FIELDS."""
+    lengths: tuple[Lengths, ...]
+    """Of each file's vectors."""
 
     def is_of(self, segments: Sequence[Any], deleted: Mapping[str, int]) -> bool:
         return (
@@ -95,7 +97,7 @@ class Flushed:
             mask = passing(segment)
             rows = np.flatnonzero(mask if current is None else mask & current)
             if rows.size:
-                found = _scores(segment, rows, vectors, metric)
+                found = _scores(segment, snapshot.lengths[place], rows, vectors, metric)
                 for best, row in zip(ranked, found, strict=True):
                     nearest = np.argpartition(-row, min(options.window, rows.size) - 1)[: options.window]
                     best += [(-float(row[one]), place, int(rows[one])) for one in nearest]
@@ -116,17 +118,18 @@ class Flushed:
         known = self._snapshots.get(engine)
         if known is None or not known.is_of(segments, deleted):
             columns = tuple({name: segment.table.column(name) for name in RECORD_FIELDS} for segment in segments)
-            known = self._snapshots[engine] = _Snapshot(tuple(segments), deleted, _masks(segments, deleted), columns)
+            of_stored = tuple(lengths(segment.vector_data(VECTOR)[0]) for segment in segments)
+            known = self._snapshots[engine] = _Snapshot(tuple(segments), deleted, _masks(segments, deleted), columns, of_stored)
         return known
 
 
-def _scores(segment: Any, rows: npt.NDArray[np.intp], vectors: Vectors, metric: Metric) -> Scores:
+def _scores(segment: Any, of_stored: Lengths, rows: npt.NDArray[np.intp], vectors: Vectors, metric: Metric) -> Scores:
     """Of each vector with each of these rows. Where many are wanted, all are compared: a copy of those takes longer."""
     stored = segment.vector_data(VECTOR)[0]
     if len(rows) > len(stored) // MANY:
-        return scores(metric, vectors, stored)[:, rows]
+        return scores(metric, vectors, stored, of_stored)[:, rows]
     some = (rows[start : start + COPIED_AT_ONCE] for start in range(0, len(rows), COPIED_AT_ONCE))
-    return np.concatenate([scores(metric, vectors, stored[one]) for one in some], axis=1)
+    return np.concatenate([scores(metric, vectors, stored[one], of_stored[one]) for one in some], axis=1)
 
 
 def _masks(segments: Sequence[Any], deleted: Mapping[str, int]) -> tuple[Mask | None, ...]:
