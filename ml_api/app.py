@@ -20,6 +20,7 @@ from ml_api.api import (
     duplicates,
     embeddings,
     events,
+    feedback,
     images,
     let_go,
     observe,
@@ -72,8 +73,9 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     app.extensions[HEAD_CHECK] = behind_proxies(_without_answer(check_head))
     address.register(app)
     _compress(app)
-    of_images = (search.blueprint, composed.blueprint, images.blueprint, duplicates.blueprint, uploads.blueprint, events.blueprint)
-    for blueprint in (*of_images, embeddings.blueprint, sync.blueprint, status.blueprint, web.blueprint, session.blueprint):
+    searching = (search.blueprint, composed.blueprint, feedback.blueprint, embeddings.blueprint)
+    of_images = (images.blueprint, duplicates.blueprint, uploads.blueprint, events.blueprint)
+    for blueprint in (*searching, *of_images, sync.blueprint, status.blueprint, web.blueprint, session.blueprint):
         app.register_blueprint(blueprint)
     example_id = next((entry.id for entry in services.store.entries()), None)
     openapi.register(app, example_id, settings.request_timeout_s, asks_for_keys=services.access is not None)

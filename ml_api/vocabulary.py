@@ -138,3 +138,18 @@ class UploadState(StrEnum):
     """Another upload under its key, or a deletion, came after it."""
     FAILED = "failed"
     """It is in the corpus, and the model makes no vector of it."""
+
+
+class Verdict(StrEnum):
+    """What a person made of a hit."""
+
+    RELEVANT = "relevant"
+    IRRELEVANT = "irrelevant"
+    CLICKED = "clicked"
+    """Looked at, which says less than either, and takes the place of neither."""
+    NONE = "none"
+    """What was said before is taken back."""
+
+
+GRADES: Final = {Verdict.RELEVANT: 2, Verdict.CLICKED: 1, Verdict.IRRELEVANT: 0}
+"""How relevant a hit is that was judged so."""

@@ -50,6 +50,8 @@ class Client(Connection, Uploads):
     create_embeddings = _method(operations.create_embeddings)
     get_model = _method(operations.get_model)
     get_metadata_fields = _method(operations.get_metadata_fields)
+    give_feedback = _method(operations.give_feedback)
+    export_feedback = _method(operations.export_feedback)
     get_stats = _method(operations.get_stats)
 
     def _open(self) -> None:

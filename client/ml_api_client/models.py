@@ -151,6 +151,8 @@ class Problem(Model):
 
 
 class BatchResult(Model):
+    query_id: str
+    """Id of this query, by which its hits are judged."""
     status: int
     """The status that this query alone would have been answered with."""
     found: FoundAnswer | None
@@ -265,6 +267,29 @@ class DuplicatesAnswer(Model):
     """How many of them have no perceptual hash yet, so that no near duplicate of theirs is found."""
     next: str | None
     """`cursor` of the next page; null on the last one."""
+
+
+class FeedbackAnswer(Model):
+    query_id: str
+    id: str
+    verdict: str
+    """The one that counts now."""
+
+
+class JudgementLine(Model):
+    query_id: str
+    id: str
+    """Of the image."""
+    grade: int
+    """2 for `relevant`, 1 for `clicked`, 0 for `irrelevant`."""
+    verdict: str
+    rank: int
+    """Of the hit, from 1 on."""
+    query: dict[str, Any]
+    """What was asked for, as `/v1/search` takes it; texts only if they are kept."""
+    model: str
+    comment: str
+    judged_at: str
 
 
 class ModelAnswer(Model):

@@ -74,6 +74,8 @@ class Query(TypedDict, total=False):
     cursor: str
     exact: bool
     filter: Filter
+    more_like: Sequence[str]
+    less_like: Sequence[str]
 
 
 def search(
@@ -208,6 +210,20 @@ def get_model() -> Call[models.ModelAnswer]:
 def get_metadata_fields() -> Call[models.MetadataAnswer]:
     """Which fields the metadata have, by the names that filters use."""
     return Call("GET", "/v1/metadata", _read(models.MetadataAnswer))
+
+
+def give_feedback(
+    query_id: str, image_id: str, verdict: Literal["relevant", "irrelevant", "clicked", "none"], *, comment: str = ""
+) -> Call[models.FeedbackAnswer]:
+    """Judge a hit of a search; the last verdict counts."""
+    body = {"query_id": query_id, "id": image_id, "verdict": verdict, "comment": comment}
+    return Call("POST", "/v1/feedback", _read(models.FeedbackAnswer), body=_json(body))
+
+
+def export_feedback() -> Call[list[models.JudgementLine]]:
+    """All judgements, in the order of searches."""
+    read = models.JudgementLine.model_validate_json
+    return Call("GET", "/v1/feedback", lambda lines: [read(line) for line in lines.splitlines()])
 
 
 def get_stats() -> Call[models.StatsAnswer]:

@@ -214,6 +214,22 @@ QUALITY = Section(
                 Query(mean(HITS, "modality"), "{{modality}}"),
             ).coloured(MODALITIES),
         ],
+        [
+            graph(
+                "What people say of hits",
+                "Verdicts a second. More that are irrelevant, beside those that are relevant or clicked, mean worse answers.",
+                "ops",
+                Query(rate("ml_api_feedback_total", "verdict"), "{{verdict}}"),
+            )
+            .stacked()
+            .coloured({"relevant": "green", "irrelevant": "red", "clicked": "blue", "none": "light-purple"}),
+            graph(
+                "Searches that cannot be judged",
+                "Searches a second that the database did not take, as it was away for long. It should be 0.",
+                "ops",
+                Query(rate("ml_api_searches_unkept_total"), "unkept"),
+            ).limited({0.001: WARN}),
+        ],
     ],
     leads_to=["store", "corpus"],
 )

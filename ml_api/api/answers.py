@@ -36,19 +36,24 @@ def search_answer(result: SearchResult, query: Query, model: str, read_as: Seque
     """`read_as` are the terms of texts in place of one text, if it was read so."""
     found = _found(result, query, _linking())
     read = [ReadTerm(text=one.term.text, weight=one.weight) for one in read_as if isinstance(one.term, TextTerm)]
-    answer = SearchAnswer(query_id=tracing.request_id(), model=model, read_as=read or None, timings_ms=_timings(), **dict(found))
+    answer = SearchAnswer(query_id=query_id(), model=model, read_as=read or None, timings_ms=_timings(), **dict(found))
     return json_answer(answer)
+
+
+def query_id(place: int | None = None) -> str:
+    """By which hits are judged: the request's, or that of its query at this place."""
+    return tracing.request_id() if place is None else f"{tracing.request_id()}.{place}"
 
 
 def batch_answer(results: Iterable[tuple[Query, SearchResult] | Problem], model: str) -> Response:
     links_to = _linking()
     answers = [
-        BatchResult(status=one.status, found=None, problem=one)
+        BatchResult(query_id=query_id(place), status=one.status, found=None, problem=one)
         if isinstance(one, Problem)
-        else BatchResult(status=200, found=_found(one[1], one[0], links_to), problem=None)
-        for one in results
+        else BatchResult(query_id=query_id(place), status=200, found=_found(one[1], one[0], links_to), problem=None)
+        for place, one in enumerate(results)
     ]
-    return json_answer(BatchAnswer(query_id=tracing.request_id(), model=model, results=answers, timings_ms=_timings()))
+    return json_answer(BatchAnswer(query_id=query_id(), model=model, results=answers, timings_ms=_timings()))
 
 
 def _found(result: SearchResult, query: Query, links_to: Callable[[ImageRecord], Links]) -> FoundAnswer:

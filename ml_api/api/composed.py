@@ -7,7 +7,8 @@ from flask import Blueprint, Response
 from ml_api import images
 from ml_api.access import Scope
 from ml_api.api import services
-from ml_api.api.answers import batch_answer, search_answer
+from ml_api.api.answers import batch_answer, query_id, search_answer
+from ml_api.api.feedback import remember
 from ml_api.api.form import MAX_PARTS
 from ml_api.api.observe import note, note_query
 from ml_api.api.openapi import LATE, NO_DECODING, NO_MODEL, NO_STORE, TIMEOUT, operation, ref
@@ -80,6 +81,7 @@ def composed() -> Response:
         raise named_fault(result, body)
     model = services().embedder.model.name
     note_result(result, model)
+    remember(query, result, model, query_id())
     with stage(Stage.SERIALIZE):
         return search_answer(result, query, model)
 
@@ -109,20 +111,23 @@ def batch() -> Response:
     deadline = request_deadline()
     with stage(Stage.FETCH):
         body, sent = search_body(BatchQuery)
-    terms = sum(len(one.query) for one in body.queries)
+    terms = sum(len(one.query) + len(one.more_like) + len(one.less_like) for one in body.queries)
     if terms > MAX_BATCH_TERMS:
-        raise InvalidQuery(f"queries: have {terms:,} terms together; at most {MAX_BATCH_TERMS} are taken in one request")
+        raise InvalidQuery(
+            f"queries: have {terms:,} terms together; at most {MAX_BATCH_TERMS} are taken in one request, marked images included"
+        )
     note({"ml_api.queries": len(body.queries), "ml_api.terms": terms})
     built = [_built(one, sent, deadline, place) for place, one in enumerate(body.queries)]
     searched = iter(services().searcher.search_all([one for one in built if isinstance(one, Query)], deadline))
-    answers: list[tuple[Query, SearchResult] | Problem] = []
+    answers, model = list[tuple[Query, SearchResult] | Problem](), services().embedder.model.name
     for place, (one, query) in enumerate(zip(body.queries, built, strict=True)):
         if isinstance(query, MlApiError):
             answers.append(problem_of(query))
-            continue
-        result = next(searched)
-        answers.append(problem_of(named_fault(result, one, _within(place))) if isinstance(result, Fault) else (query, result))
-    model = services().embedder.model.name
+        elif isinstance(result := next(searched), Fault):
+            answers.append(problem_of(named_fault(result, one, _within(place))))
+        else:
+            remember(query, result, model, query_id(place))
+            answers.append((query, result))
     note({"ml_api.model": model})
     with stage(Stage.SERIALIZE):
         return batch_answer(answers, model)

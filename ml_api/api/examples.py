@@ -7,6 +7,7 @@ from ml_api.api.problems import body_of
 from ml_api.api.schemas.composed import BatchAnswer
 from ml_api.api.schemas.duplicates import DuplicatesAnswer
 from ml_api.api.schemas.embeddings import EmbeddingsAnswer, ModelsAnswer
+from ml_api.api.schemas.feedback import FeedbackAnswer, JudgementLine
 from ml_api.api.schemas.fields import MetadataAnswer
 from ml_api.api.schemas.images import StoredImage
 from ml_api.api.schemas.search import MAX_LIMIT, SearchAnswer
@@ -98,6 +99,7 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "model": "demo model (small CLIP trained on drawn scenes)",
         "results": [
             {
+                "query_id": f"{_REQUEST_ID}.0",
                 "status": 200,
                 "found": {
                     "truncated": False,
@@ -135,6 +137,18 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "without_hash": 0,
         "next": DRAWN_ID,
     },
+    JudgementLine: {
+        "query_id": _REQUEST_ID,
+        "id": DRAWN_ID,
+        "grade": 2,
+        "verdict": "relevant",
+        "rank": 1,
+        "query": {"query": [{"text": "two dogs playing in the snow"}]},
+        "model": "demo model (small CLIP trained on drawn scenes)",
+        "comment": "",
+        "judged_at": "2026-11-28T04:40:12.345+00:00",
+    },
+    FeedbackAnswer: {"query_id": _REQUEST_ID, "id": DRAWN_ID, "verdict": "relevant"},
     UploadedImage: _UPLOADED,
     UploadsAnswer: {"results": [{"key": _UPLOADED["key"], "status": 202, "image": _UPLOADED, "problem": None}]},
     EventsAnswer: {"accepted": 1, "ignored": 0},
@@ -224,7 +238,12 @@ PROBLEMS: dict[str, tuple[int, str]] = {
             "a proxy between them has to pass its own name on, in Host or X-Forwarded-Host"
         ),
     ),
+    "not-a-hit": (400, f"id: the image {DRAWN_ID} is none of the 10 hits of the search '{_REQUEST_ID}'; judge what it found"),
     "not-found": (404, f"no image has the id {DRAWN_ID}"),
+    "query-not-found": (
+        404,
+        f"query_id: no search '{_REQUEST_ID}' with hits is kept (those of the last 7 days are, 100,000 at most)",
+    ),
     "model-not-found": (404, "model: this service runs 'clip-ViT-B-32'; name that, or none"),
     "sync-refused": (409, "sync 4 of /srv/other into this collection is under way; nothing was changed"),
     "too-large": (

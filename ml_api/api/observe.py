@@ -90,9 +90,13 @@ def note(fields: Mapping[str, object]) -> None:
 
 def note_query(text: str) -> None:
     """Put a search text on the access line: length and hash, which tells equal texts; its words only if configured."""
-    note({"ml_api.query.length": len(text), "ml_api.query.hash": hashlib.sha256(text.encode()).hexdigest()[:16]})
+    note({"ml_api.query.length": len(text), "ml_api.query.hash": hash_of(text)})
     if current_app.config[LOG_QUERIES]:
         note({"ml_api.query.text": text})
+
+
+def hash_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _route() -> str:

@@ -33,7 +33,7 @@ PROBLEMS = {
     400: "The request is invalid; `detail` says which field and why.",
     401: "The service asks for an API key, and there is none, or one that is not valid.",
     403: "The API key lacks the scope, or a page of another site sent the request; or images cannot be written here.",
-    404: "There is no such image or sync.",
+    404: "There is no such image, search or sync.",
     409: "Another corpus is being synced into the same collection.",
     413: "The body, or the image in it, is larger than allowed.",
     415: "The body comes in a content type that is not read.",

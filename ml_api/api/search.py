@@ -8,7 +8,8 @@ from flask import Blueprint, Response
 from ml_api import images, stages
 from ml_api.access import Scope
 from ml_api.api import services
-from ml_api.api.answers import search_answer
+from ml_api.api.answers import query_id, search_answer
+from ml_api.api.feedback import remember
 from ml_api.api.observe import elsewhere, note, note_query
 from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_MODEL, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import FILE_FIELD, image_id_of, image_query, json_body, query_parameters, request_deadline
@@ -152,5 +153,6 @@ def note_result(result: SearchResult, model: str) -> None:
 def _answer(query: Query, deadline: Deadline, read_as: Sequence[Weighted] = ()) -> Response:
     result, model = services().searcher.search(query, deadline), services().embedder.model.name
     note_result(result, model)
+    remember(query, result, model, query_id())
     with stage(Stage.SERIALIZE):
         return search_answer(result, query, model, read_as)

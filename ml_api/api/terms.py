@@ -1,7 +1,7 @@
 """From the terms that a request names to queries: files are found in the form, decoded and cropped. Every error names its term."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -18,7 +18,7 @@ from ml_api.api.schemas.search import PageBody, PageParameters
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidCrop, InvalidInput, InvalidQuery, MlApiError, UnsupportedMedia
 from ml_api.images import Crop
-from ml_api.search import Arrangement, Fault, ImageTerm, Query, StoredTerm, Term, TextTerm, Thresholds, VectorTerm, Weighted
+from ml_api.search import Arrangement, Fault, ImageTerm, Marks, Query, StoredTerm, Term, TextTerm, Thresholds, VectorTerm, Weighted
 from ml_api.stages import stage
 from ml_api.vectors.base import SearchOptions
 from ml_api.vocabulary import Stage
@@ -104,7 +104,25 @@ def query_of(body: ComposedQuery, sent: Sent, deadline: Deadline, within: str = 
     terms = tuple(
         Weighted(_term(term, sent, f"{within}query[{place}]", deadline), term.weight) for place, term in enumerate(body.query)
     )
-    return replace(asked(terms, body), exclude_inputs=body.exclude_inputs, explain=body.explain)
+    return replace(asked(terms, body), exclude_inputs=body.exclude_inputs, explain=body.explain, marks=_marks(body, within))
+
+
+def _marks(body: ComposedQuery, within: str) -> Marks:
+    """Raises InvalidInput."""
+    more, less = (_marked(getattr(body, name), f"{within}{name}") for name in ("more_like", "less_like"))
+    if both := [mark.image_id for mark in more if mark in less]:
+        raise InvalidQuery(f"{within}less_like: {both[0]} stands in more_like, too; an image is marked good or bad")
+    return Marks(more, less)
+
+
+def _marked(ids: Sequence[str], name: str) -> tuple[StoredTerm, ...]:
+    """Each once. Raises InvalidInput."""
+    for place, image_id in enumerate(ids):
+        try:
+            image_id_of(image_id)
+        except InvalidInput as exc:
+            raise _named(exc, f"{name}[{place}]: ") from exc
+    return tuple(map(StoredTerm, dict.fromkeys(ids)))
 
 
 def named_fault(fault: Fault, body: ComposedQuery, within: str = "") -> MlApiError:

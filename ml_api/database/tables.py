@@ -177,3 +177,40 @@ class CalibrationRow(Table):
     judgement: Mapped[dict[str, Any]]
     """How well it tells, cross-validated; empty if the corpus has too few texts to learn from."""
     content: Mapped[bytes]
+
+
+class SearchRow(Table):
+    """A search that was answered lately, or judged: what it asked for, as far as it may be kept, and the hits that it was given."""
+
+    __tablename__ = "searches"
+
+    query_id: Mapped[str] = mapped_column(primary_key=True)
+    target: Mapped[str]
+    """The collection, as in `JobRow`."""
+    answered_at: Mapped[float]
+    model: Mapped[str]
+    """Name of the model whose vectors were searched."""
+    query: Mapped[str]
+    """JSON, escaped: PostgreSQL's own type has no NUL."""
+    first_rank: Mapped[int]
+    """Of the first of these hits, in the whole ranking: 1 on a first page."""
+    hits: Mapped[bytes]
+    """Their ids in their order, 16 bytes each."""
+
+    __table_args__ = (Index("ix_searches_answered_at", "target", "answered_at"),)
+
+
+class JudgementRow(Table):
+    """What a person made of a hit."""
+
+    __tablename__ = "judgements"
+
+    query_id: Mapped[str] = mapped_column(ForeignKey("searches.query_id", ondelete="CASCADE"), primary_key=True)
+    image: Mapped[str] = mapped_column(primary_key=True)
+    """Its id."""
+    verdict: Mapped[str]
+    """A `vocabulary.Verdict`."""
+    comment: Mapped[str] = mapped_column(default="")
+    judged_at: Mapped[float]
+
+    __table_args__ = (Index("ix_judgements_judged_at", "judged_at"),)

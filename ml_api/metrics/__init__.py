@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 from ml_api.metrics.catalogue import Catalogue
 from ml_api.metrics.changes import ChangeMetrics
 from ml_api.metrics.embedding import EmbeddingMetrics
+from ml_api.metrics.feedback import FeedbackMetrics
 from ml_api.metrics.gpu import GpuMetrics
 from ml_api.metrics.http import HttpMetrics
 from ml_api.metrics.jobs import JobMetrics
@@ -27,6 +28,7 @@ class Metrics:
         catalogue, of_syncs = Catalogue(self.registry), Catalogue(CollectorRegistry())
         self.http = HttpMetrics(catalogue)
         self.search = SearchMetrics(catalogue)
+        self.feedback = FeedbackMetrics(catalogue)
         self.decoding = DecodingMetrics(catalogue)
         self.embedding = EmbeddingMetrics(catalogue)
         self.store = StoreMetrics(catalogue)

@@ -18,7 +18,7 @@ class Combined:
     vector: npt.NDArray[np.float32]
     """Shape (dim,), of length 1."""
     parts: npt.NDArray[np.float32]
-    """What each term adds to it, shape (terms, dim): their sum is the vector."""
+    """What each term, and then each marked image, adds to it, shape (terms, dim): their sum is the vector."""
 
 
 def combined(vectors: Sequence[npt.NDArray[np.float32]], weights: Sequence[float]) -> Combined:
@@ -30,9 +30,16 @@ def combined(vectors: Sequence[npt.NDArray[np.float32]], weights: Sequence[float
         return Combined(vectors[0], vectors[0][None, :])
     if not any(weights):
         raise InvalidQuery("query: every weight is 0; at least one term must count")
-    parts = np.asarray(weights, dtype=np.float64)[:, None] * np.stack(vectors)
+    return scaled(np.asarray(weights, dtype=np.float64)[:, None] * np.stack(vectors), sum(map(abs, weights)))
+
+
+def scaled(parts: npt.NDArray[np.floating], weight: float) -> Combined:
+    """The sum of `parts` (terms, dim), scaled to length 1. `weight` is how long it would be if all pointed one way.
+
+    Raises InvalidQuery if the parts cancel out.
+    """
     total = parts.sum(axis=0)
     length = float(np.linalg.norm(total))
-    if not length > LEAST * sum(map(abs, weights)):
+    if not length > LEAST * weight:
         raise InvalidQuery("query: the terms cancel out, so that nothing is left to search for; change their weights")
     return Combined((total / length).astype(np.float32), (parts / length).astype(np.float32))

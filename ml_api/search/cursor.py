@@ -152,13 +152,13 @@ class Cursors:
         """What a cursor is bound to: all that decides the ranking."""
         terms = [(weighted.weight, _identity(weighted.term)) for weighted in query.terms]
         rest = (query.options.exact, query.exclude_inputs, query.thresholds, query.arrangement.order)
-        bound = {"store": (self._collection, model_id), "terms": terms, "filter": query.options.filter, "rest": rest}
+        bound = {"store": (self._collection, model_id), "terms": (terms, query.marks), "filter": query.options.filter, "rest": rest}
         return {name: _digest(repr(what).encode(), _PART_BYTES) for name, what in bound.items()}
 
 
 _FOREIGN: Final[Mapping[str, str]] = {
     "store": "belongs to another collection, or to the model that was in use before; search the one it came from",
-    "terms": "belongs to a search for something else; send the same text, image, id or terms with it",
+    "terms": "belongs to a search for something else; send the same text, image, id or terms, and marks, with it",
     "filter": "belongs to a search with another filter; send the same one with it",
     "rest": "belongs to a search with other parameters; send all but limit, explain and facets as they were",
 }

@@ -54,6 +54,19 @@ class Weighted:
     weight: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Images of which a person said that a search is for such ones (`more`), or not (`less`). The latter are left out."""
+
+    more: tuple[StoredTerm, ...] = ()
+    less: tuple[StoredTerm, ...] = ()
+
+    @property
+    def any(self) -> bool:
+        return bool(self.more or self.less)
+
+
+NO_MARKS: Final = Marks()
 SCORE_DIGITS: Final = 6
 """Decimals of scores in answers."""
 RELEVANCE_DIGITS: Final = 4
@@ -119,6 +132,7 @@ class Query:
     cursor: str | None = None
     """Of a page after the first: `next_cursor` of the one before. Not with an offset."""
     arrangement: Arrangement = AS_RANKED
+    marks: Marks = NO_MARKS
 
     @classmethod
     def of(cls, term: Term, options: SearchOptions, thresholds: Thresholds = ALL_HITS, cursor: str | None = None) -> Self:
@@ -132,9 +146,15 @@ class Query:
         return window if self.cursor is None and window <= DEEPEST else None
 
     @property
-    def inputs(self) -> frozenset[str]:
-        """The ids of its stored images."""
-        return frozenset(weighted.term.image_id for weighted in self.terms if isinstance(weighted.term, StoredTerm))
+    def points(self) -> tuple[Term, ...]:
+        """All that must be found among the vectors: its terms, and the images that are marked."""
+        return (*(weighted.term for weighted in self.terms), *self.marks.more, *self.marks.less)
+
+    @property
+    def excluded(self) -> frozenset[str]:
+        """The ids of stored images that are no answers."""
+        inputs = [weighted.term for weighted in self.terms if isinstance(weighted.term, StoredTerm)] if self.exclude_inputs else []
+        return frozenset(term.image_id for term in (*inputs, *self.marks.less))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +166,8 @@ class SearchResult:
 
     hits: list[Hit]
     more: bool
+    first_rank: int = 1
+    """Of the first of these hits, in the whole ranking."""
     truncated: bool = False
     batch_size: int = 0
     relevances: tuple[float, ...] | None = None

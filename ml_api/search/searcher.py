@@ -72,7 +72,7 @@ class Searcher:
         """
         places = [self._place(query) for query in queries]
         sound = [query for query, place in zip(queries, places, strict=True) if isinstance(place, Place)]
-        points = self._points(dict.fromkeys(weighted.term for query in sound for weighted in query.terms), deadline)
+        points = self._points(dict.fromkeys(term for query in sound for term in query.points), deadline)
         targets = [self._target(query, place, points) for query, place in zip(queries, places, strict=True)]
         good = [target for target in targets if isinstance(target, Target)]
         with stage(Stage.SEARCH):
@@ -90,7 +90,7 @@ class Searcher:
 
     def _target(self, query: Query, place: Place | Fault, points: Mapping[Term, Point | MlApiError]) -> Target | Fault:
         target = target_of(query, place, points) if isinstance(place, Place) else place
-        if isinstance(target, Fault) or self._relevance is None:
+        if isinstance(target, Fault) or self._relevance is None or query.marks.any:
             return target
         kind = kind_of([point.modality for point in target.points], [one.weight for one in query.terms])
         return replace(target, kind=kind) if self._relevance.can_judge(kind) else target
@@ -200,14 +200,15 @@ class Searcher:
         if isinstance(page, Fault):
             return page
         query, rows = target.query, page.rows
-        [first, *others] = target.points
+        first = target.points[0]
         # Scores of several terms are no measure of what the model finds, and a page after the last hit is empty however good the
         # search was.
-        if first.modality is not None and not others and query.options.offset == 0 and query.cursor is None:
+        if first.modality is not None and len(query.points) == 1 and query.options.offset == 0 and query.cursor is None:
             self._metrics.found(first.modality, len(rows), page.best_score)
         return SearchResult(
             [row.hit for row in rows],
             page.more,
+            first_rank=1 + target.place.before + len(target.place.ids) + query.options.offset,
             truncated=any(point.truncated for point in target.points),
             batch_size=max(point.batch_size for point in target.points),
             relevances=None if page.confident is None else tuple(row.relevance for row in rows if row.relevance is not None),

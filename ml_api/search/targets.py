@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from ml_api.errors import InvalidInput, MlApiError
+from ml_api.errors import InvalidInput, MlApiError, NotFound
 from ml_api.records import Hit
 from ml_api.search import diversity, facets, grouping
 from ml_api.search.combining import Combined, combined
 from ml_api.search.cursor import BEGINNING, Place
-from ml_api.search.query import Fault, Query, Term
+from ml_api.search.query import Fault, Query, StoredTerm, Term
 from ml_api.search.relevance import TOP, Judged
+from ml_api.search.rocchio import refined
 from ml_api.vectors.base import MAX_WINDOW, SearchOptions
 from ml_api.vocabulary import Modality, QueryKind
 
@@ -41,7 +42,7 @@ class Target:
 
     @property
     def excluded(self) -> frozenset[str]:
-        return self.query.inputs if self.query.exclude_inputs else frozenset()
+        return self.query.excluded
 
     @property
     def options(self) -> SearchOptions:
@@ -97,8 +98,10 @@ class Target:
         return self.ranking(ranked)[:TOP]
 
     def shares(self, vector: npt.NDArray[np.float32] | None) -> list[float]:
-        """How much each term adds to the cosine similarity of a vector (dim,); nothing, if there is none any more."""
-        return [0.0] * len(self.points) if vector is None else [float(share) for share in self.combined.parts @ vector]
+        """How much each term, and each marked image, adds to the cosine similarity of a vector (dim,); nothing, if there is none
+        any more.
+        """
+        return [0.0] * len(self.combined.parts) if vector is None else [float(share) for share in self.combined.parts @ vector]
 
     def page(self, ranked: Sequence[Hit]) -> list[Hit]:
         """The hits from the query's offset on, or of those that its cursor leaves."""
@@ -121,10 +124,23 @@ def target_of(query: Query, place: Place, points: Mapping[Term, Point | MlApiErr
             return Fault(point, term)
         found.append(point)
     try:
-        vector = combined([point.vector for point in found], [one.weight for one in query.terms])
-    except InvalidInput as exc:
+        asked = combined([point.vector for point in found], [one.weight for one in query.terms])
+        more, less = _vectors("more_like", query.marks.more, points), _vectors("less_like", query.marks.less, points)
+        vector = refined(asked, more, less)
+    except (InvalidInput, NotFound) as exc:
         return Fault(exc)
     return Target(query, vector, tuple(found), place=place)
+
+
+def _vectors(name: str, marks: Sequence[StoredTerm], points: Mapping[Term, Point | MlApiError]) -> list[npt.NDArray[np.float32]]:
+    """Of the images of one list. Raises NotFound, which names it."""
+    vectors = []
+    for place, mark in enumerate(marks):
+        point = points[mark]
+        if isinstance(point, MlApiError):
+            raise NotFound(f"{name}[{place}]: {point.detail}") from point
+        vectors.append(point.vector)
+    return vectors
 
 
 @dataclass(frozen=True, slots=True)

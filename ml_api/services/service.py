@@ -15,6 +15,7 @@ from ml_api.corpus.thumbnails import Thumbnails
 from ml_api.database import Database
 from ml_api.embedding.base import Embedder, Preprocessor
 from ml_api.errors import ModelReplaced
+from ml_api.feedback import Judgements, Kept, RecentSearches
 from ml_api.health import Health
 from ml_api.images import Decoder, ImageLimits
 from ml_api.indexing.changes import Changes
@@ -69,6 +70,7 @@ class Services:
     changes: Changes
     uploads: Uploads
     health: Health
+    judgements: Judgements
     syncs: SyncRunner
     facts: StoreFacts
     access: Access | None = None
@@ -111,6 +113,7 @@ def build_services(settings: Settings) -> Services:
         access = _access(settings, shared.database, background)
         engine, presence = _engine(shared, undo, background)
         switch, syncs = _at_work(shared, engine, presence, background)
+        judgements = background.enter_context(_judgements(shared))
         services = Services(
             metrics=shared.metrics,
             decoder=shared.decoder,
@@ -124,6 +127,7 @@ def build_services(settings: Settings) -> Services:
             changes=shared.changes,
             uploads=engine.uploads,
             health=engine.health,
+            judgements=judgements,
             syncs=syncs,
             facts=StoreFacts(settings.collection, engine.store.backend, settings.metric),
             access=access,
@@ -215,6 +219,18 @@ def _access(settings: Settings, database: Database, background: ExitStack) -> Ac
         background.enter_context(closing(access))
         background.enter_context(closing(PeriodicTask("access", access.refresh, REFRESH_EVERY_S)))
     return access
+
+
+@contextmanager
+def _judgements(shared: Shared) -> Iterator[Judgements]:
+    """Of searches that are written and tidied up until the end, and then those that wait."""
+    settings, metrics = shared.settings, shared.metrics.feedback
+    kept = Kept(settings.feedback_searches, settings.feedback_days)
+    searches = RecentSearches(shared.database, target_of(settings), kept, metrics)
+    with closing(PeriodicTask("searches", searches.upkeep, searches.write_every_s)) as task:
+        searches.on_many = task.now
+        yield Judgements(searches, metrics)
+    searches.upkeep()
 
 
 def tell_what_is_there(settings: Settings, corpus: str, images: int) -> None:

@@ -196,7 +196,24 @@ class Settings(BaseModel):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Lowest level of log records that are written.")
     ] = "info"
-    log_queries: Annotated[bool, Field(description="Log search texts; otherwise only their length and a hash are logged.")] = False
+    log_queries: Annotated[
+        bool,
+        Field(
+            description="Log search texts, and keep them with searches that can be judged; otherwise only their length and a hash "
+            "are logged, and the hash is kept."
+        ),
+    ] = False
+    feedback_searches: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=10_000_000,
+            description="Searches that are kept in the database so that their hits can be judged, about 1 KB each; further ones "
+            "take the place of the oldest that nobody judged. 0: none is kept, and no feedback is taken. Their texts are kept "
+            "only with `ML_API_LOG_QUERIES`.",
+        ),
+    ] = 100_000
+    feedback_days: Annotated[float, Field(gt=0, le=3650, description="Days after which searches that nobody judged go.")] = 7
     environment: Annotated[
         str,
         AfterValidator(values.label),

@@ -89,6 +89,54 @@ def test_each_term_has_its_share_of_a_score(client, stand):
     assert all(hit["shares"] is None for hit in search(client, RED).get_json()["hits"])
 
 
+def test_what_is_searched_for_moves_towards_images_marked_good_and_away_from_bad_ones(client, stand):
+    green, blue = stand.id("sub/green.png"), stand.id("blue.png")
+    asked = {"text": "red blue"}
+    before = dict(hits(search(client, asked)))
+    towards = dict(hits(search(client, asked, more_like=[green])))
+    assert towards["sub/green.png"] > before["sub/green.png"]
+    away = dict(hits(search(client, asked, less_like=[blue])))
+    assert away["red.png"] > before["red.png"]
+    assert dict(hits(search(client, asked, more_like=[green, green]))) == towards
+
+
+def test_bad_ones_are_left_out_and_good_ones_stay(client, stand):
+    red, pink = stand.id("red.png"), stand.id("pink.png")
+    found = keys(search(client, RED, more_like=[pink], less_like=[red]))
+    assert set(found) == {"pink.png", "sub/green.png", "blue.png"}
+    assert found[0] == "pink.png"
+    assert search(client, RED, less_like=[red], limit=3).get_json()["next"] is None
+    assert keys(search(client, RED, less_like=[red], exclude_inputs=False)) == keys(search(client, RED, less_like=[red]))
+
+
+def test_each_marked_image_has_its_share_of_a_score(client, stand):
+    answer = search(client, RED, more_like=[stand.id("pink.png")], less_like=[stand.id("blue.png")], explain=True)
+    for hit in answer.get_json()["hits"]:
+        assert len(hit["shares"]) == 3
+        assert sum(hit["shares"]) == pytest.approx(hit["score"], abs=1e-5)
+    assert all(hit["relevance"] is None for hit in answer.get_json()["hits"])
+
+
+@pytest.mark.parametrize(
+    ("marks", "code", "says"),
+    [
+        ({"more_like": "x"}, "invalid-query", "more_like: must be an array"),
+        ({"more_like": [3]}, "invalid-query", "more_like[0]: must be a text (got 3)"),
+        ({"less_like": ["0" * 32] * 65}, "invalid-query", "less_like: must have at most 64"),
+        ({"more_like": ["0" * 31 + "'"]}, "invalid-id", "more_like[0]: an image id is 32"),
+        ({"less_like": ["0" * 32]}, "not-found", "less_like[0]: no image has the id 0000"),
+        ({"more_like": ["0" * 32], "less_like": ["1" * 32, "0" * 32]}, "invalid-query", "less_like: 0000"),
+    ],
+)
+def test_bad_marks_are_named(client, marks, code, says):
+    status = 404 if code == "not-found" else 400
+    assert says in assert_problem(search(client, RED, **marks), status, code)["detail"]
+    body = {"queries": [{"query": [RED]}, {"query": [RED], **marks}]}
+    answer = client.post("/v1/search/batch", json=body)
+    problem = answer.get_json()["results"][1]["problem"] if answer.status_code == 200 else answer.get_json()
+    assert "queries[1]." + says in problem["detail"]
+
+
 def halves(left, right):
     """A picture with a half of each colour."""
     both = Image.new("RGB", (64, 64), COLOURS[left])

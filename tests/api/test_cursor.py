@@ -71,7 +71,8 @@ def test_pages_lead_through_the_ranking(stand, ask):
 def test_a_cursor_of_another_search_is_refused(stand, ask):
     other = body_of(stand.client.get("/v1/search/text?q=green&limit=1"))["next_cursor"]
     assert assert_problem(ask(stand, cursor=other), 400, "invalid-cursor")["detail"] == (
-        "cursor: belongs to a search for something else; send the same text, image, id or terms with it, or begin again without "
+        "cursor: belongs to a search for something else; send the same text, image, id or terms, and marks, "
+        "with it, or begin again without "
         "cursor"
     )
 

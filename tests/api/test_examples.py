@@ -130,6 +130,14 @@ def under_way_elsewhere(stand):
     return stand.client.post("/v1/sync")
 
 
+VERDICT = {"id": "0" * 32, "verdict": "relevant"}
+
+
+def judged(stand, image):
+    found = stand.client.get(SEARCH, headers={"X-Request-ID": "0" * 32}).get_json()
+    return stand.client.post("/v1/feedback", json={**VERDICT, "query_id": found["query_id"], "id": image})
+
+
 def without_tables(stand):
     with stand.services.database.write() as session:
         session.execute(text("ALTER TABLE jobs RENAME TO lost"))
@@ -179,6 +187,8 @@ PROVOKED = {
     ),
     "corpus-unavailable": unreadable,
     "misdirected-request": lambda stand: stand.client.get(SEARCH, headers={"Host": "photos.example"}),
+    "not-a-hit": lambda stand: judged(stand, "0" * 32),
+    "query-not-found": lambda stand: stand.client.post("/v1/feedback", json={**VERDICT, "query_id": "0" * 32}),
     "model-not-found": lambda stand: stand.client.post("/v1/embeddings", json={"input": "red", "model": "other"}),
     "model-unavailable": closed("embedder"),
     "store-unavailable": closed("store"),
@@ -297,6 +307,7 @@ def test_operations_are_called_by_what_they_do(document):
         "cancel_sync",
         "create_embeddings",
         "delete_image",
+        "export_feedback",
         "find_duplicates",
         "find_similar",
         "get_image",
@@ -308,6 +319,7 @@ def test_operations_are_called_by_what_they_do(document):
         "get_readiness",
         "get_stats",
         "get_sync",
+        "give_feedback",
         "list_images",
         "list_models",
         "list_sync_files",

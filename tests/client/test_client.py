@@ -41,6 +41,8 @@ CALLS = {
     "create_embeddings": operations.create_embeddings(["red"]),
     "get_model": operations.get_model(),
     "get_metadata_fields": operations.get_metadata_fields(),
+    "give_feedback": operations.give_feedback("q", ID, "clicked"),
+    "export_feedback": operations.export_feedback(),
     "get_stats": operations.get_stats(),
 }
 """By `operationId`; the client's search by text is the one that sends JSON."""
@@ -135,6 +137,17 @@ def test_terms_are_combined_and_queries_sent_together(client):
     answer = client.search_batch([{"query": [green], "limit": 1}, {"query": [{"id": ID}]}])
     assert answer.results[0].found.hits[0].key == "sub/green.png"
     assert answer.results[1].problem.code == "not-found"
+
+
+def test_hits_are_judged_and_refine_the_next_search(client):
+    found = client.search([{"text": "red"}])
+    best, worst = found.hits[0].id, found.hits[-1].id
+    assert client.give_feedback(found.query_id, best, "relevant", comment="\u2028").verdict == "relevant"
+    assert client.give_feedback(found.query_id, worst, "irrelevant").verdict == "irrelevant"
+    judged = [one for one in client.export_feedback() if one.query_id == found.query_id]
+    assert {(one.id, one.grade, one.comment) for one in judged} == {(best, 2, "\u2028"), (worst, 0, "")}
+    refined = client.search([{"text": "red"}], more_like=[best], less_like=[worst])
+    assert worst not in {hit.id for hit in refined.hits}
 
 
 def test_a_filter_is_sent_as_each_route_takes_it(client):
@@ -306,12 +319,13 @@ def test_the_client_needs_nothing_of_the_service():
     assert shown.stdout == "[]\n"
 
 
-@pytest.mark.parametrize("example", ["find.py", "upload.py", "alike.py"])
+@pytest.mark.parametrize("example", ["find.py", "upload.py", "alike.py", "refine.py"])
 def test_examples_work(url, tmp_path, example):
     (tmp_path / "mine.png").write_bytes(picture((35, 170, 70)))
     arguments, expected = {
         "find.py": (["something red"], "red.png"),
         "upload.py": ([tmp_path, "sent/"], "sent/mine.png"),
+        "refine.py": (["something red"], "again: "),
         "alike.py": ([tmp_path / "mine.png"], "mine.png -> "),
     }[example]
     program = ROOT / "client" / "examples" / example

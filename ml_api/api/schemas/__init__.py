@@ -11,6 +11,7 @@ from ml_api.api.schemas.base import whole as _whole
 from ml_api.api.schemas.composed import BatchAnswer, BatchQuery, ComposedQuery
 from ml_api.api.schemas.duplicates import DuplicatesAnswer
 from ml_api.api.schemas.embeddings import EmbeddingsAnswer, EmbeddingsQuery, ModelsAnswer
+from ml_api.api.schemas.feedback import FeedbackAnswer, FeedbackRequest, JudgementLine
 from ml_api.api.schemas.fields import MetadataAnswer
 from ml_api.api.schemas.filters import FilterText
 from ml_api.api.schemas.images import ID_PATTERN, StoredImage, cursor
@@ -97,7 +98,7 @@ class ReadyAnswer(_Answer):
 
 REQUESTS: tuple[type[_Request], ...] = (
     *(TextQuery, ImageQuery, ComposedQuery, BatchQuery, ImagePatch),
-    *(SyncRequest, EmbeddingsQuery),
+    *(FeedbackRequest, SyncRequest, EmbeddingsQuery),
 )
 ANSWERS: tuple[type[_Answer], ...] = (
     SearchAnswer,
@@ -106,6 +107,8 @@ ANSWERS: tuple[type[_Answer], ...] = (
     StoredImage,
     ListAnswer,
     DuplicatesAnswer,
+    FeedbackAnswer,
+    JudgementLine,
     ModelAnswer,
     StatsAnswer,
     SyncJob,

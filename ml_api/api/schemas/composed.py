@@ -23,6 +23,8 @@ MAX_QUERIES: Final = 64
 """Of a batch."""
 MAX_BATCH_TERMS: Final = 256
 """Of all queries of a batch together."""
+MAX_MARKS: Final = 64
+"""Images marked good, and so many marked bad."""
 MAX_WEIGHT: Final = 1000
 MAX_DIM: Final = 8192
 """Longest vector that is read; the model's own length is compared later."""
@@ -82,6 +84,12 @@ class QueryTerm(Request):
     ] = None
 
 
+MarkedIds = Annotated[
+    list[str],
+    Field(default_factory=list, max_length=MAX_MARKS, json_schema_extra={"items": {"type": "string", "pattern": ID_PATTERN}}),
+]
+
+
 class ComposedQuery(PageBody):
     query: Annotated[
         list[QueryTerm],
@@ -95,7 +103,21 @@ class ComposedQuery(PageBody):
     exclude_inputs: Annotated[
         bool, Field(description="Leave the stored images that are terms themselves out of the hits.", examples=[True])
     ] = True
-    explain: Annotated[bool, Field(description="Tell how much each term adds to each hit's score.", examples=[False])] = False
+    more_like: Annotated[
+        MarkedIds,
+        Field(description="Ids of stored images that were marked good: what is searched for moves towards them.", examples=[[]]),
+    ]
+    less_like: Annotated[
+        MarkedIds,
+        Field(description="Ids of those that were marked bad: it moves away from them, and they are left out.", examples=[[]]),
+    ]
+    explain: Annotated[
+        bool,
+        Field(
+            description="Tell how much each term, and then each image of `more_like` and of `less_like`, adds to each hit's score.",
+            examples=[False],
+        ),
+    ] = False
 
 
 class BatchQuery(Request):
@@ -104,12 +126,13 @@ class BatchQuery(Request):
         Field(
             min_length=1,
             max_length=MAX_QUERIES,
-            description=f"Searches, each as `/v1/search` takes it; of {MAX_BATCH_TERMS} terms in all at most.",
+            description=f"Searches, each as `/v1/search` takes it; of {MAX_BATCH_TERMS} terms and marked images in all at most.",
         ),
     ]
 
 
 class BatchResult(Answer):
+    query_id: Annotated[str, Field(description="Id of this query, by which its hits are judged.")]
     status: Annotated[int, Field(description="The status that this query alone would have been answered with.")]
     found: FoundAnswer | None
     problem: Problem | None

@@ -9,7 +9,7 @@ columns     declared fields as columns of a Milvus server
 
 from ml_api.vectors.filters.parsing import field_of, parse, parse_text
 from ml_api.vectors.filters.predicate import holds, scalar, value_of
-from ml_api.vectors.filters.tree import All, Condition, Either, Field, Filter, Negation, Scalar
+from ml_api.vectors.filters.tree import All, Condition, Either, Field, Filter, Negation, Scalar, plain
 
 __all__ = [
     "All",
@@ -23,6 +23,7 @@ __all__ = [
     "holds",
     "parse",
     "parse_text",
+    "plain",
     "scalar",
     "value_of",
 ]

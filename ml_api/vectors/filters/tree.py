@@ -4,7 +4,7 @@ Two-valued: an image without the field fulfils no condition on it, and so passes
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 Kind = Literal["text", "number", "flag"]
 
@@ -71,3 +71,21 @@ class Negation:
 
 
 Filter = Condition | All | Either | Negation
+
+
+def plain(given: Filter) -> dict[str, Any]:
+    """As the JSON that `parse` reads."""
+    match given:
+        case All(parts):
+            return {"and": [plain(part) for part in parts]}
+        case Either(parts):
+            return {"or": [plain(part) for part in parts]}
+        case Negation(part):
+            return {"not": plain(part)}
+        case Condition(field, "exists"):
+            return {field.name: {"exists": True}}
+        case Condition(field, "in" | "any" | "all" as operator, values):
+            return {field.name: {operator: [one.value for one in values]}}
+        case Condition(field, operator, (one,)):
+            return {field.name: {operator: one.value}}
+    raise AssertionError(given)

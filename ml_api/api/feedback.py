@@ -1,0 +1,112 @@
+"""What people make of hits: searches are remembered, verdicts taken, judgements exported."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from flask import Blueprint, Response, current_app
+
+from ml_api.access import Scope
+from ml_api.api import examples, services
+from ml_api.api.answers import json_answer
+from ml_api.api.observe import LOG_QUERIES, hash_of
+from ml_api.api.openapi import NO_NOTE, operation, ref
+from ml_api.api.parsing import image_id_of, json_body
+from ml_api.api.schemas import TEXT_BODY_BYTES, JsonObject
+from ml_api.api.schemas.feedback import FeedbackAnswer, FeedbackRequest, JudgementLine
+from ml_api.feedback import Judgement, PastSearch
+from ml_api.search import Query, SearchResult, StoredTerm, TextTerm, VectorTerm, Weighted
+from ml_api.vectors.filters import plain
+from ml_api.vocabulary import Verdict
+
+blueprint = Blueprint("feedback", __name__, url_prefix="/v1/feedback")
+
+LINES: Final = "application/x-ndjson"
+EXAMPLE: Final[JsonObject] = {"query_id": "4bf92f3577b34da6a3ce929d0e0e4736", "id": "0" * 32, "verdict": "relevant"}
+
+
+@blueprint.post("")
+@operation(
+    "give_feedback",
+    "Judge a hit",
+    tag="search",
+    scope=Scope.SEARCH,
+    description="Of a search that was answered lately. It may be repeated, and the last verdict counts.",
+    answer=FeedbackAnswer,
+    body={"application/json": {"schema": ref(FeedbackRequest), "example": EXAMPLE}},
+    fails=(
+        *("invalid-query", "invalid-json", "invalid-id", "not-a-hit", "query-not-found", "too-large", "unsupported-media-type"),
+        *("overloaded", *NO_NOTE),
+    ),
+)
+def give() -> Response:
+    said = json_body(FeedbackRequest, max_bytes=TEXT_BODY_BYTES)
+    counts = services().judgements.give(said.query_id, image_id_of(said.id), Verdict(said.verdict), said.comment)
+    return json_answer(FeedbackAnswer(query_id=said.query_id, id=said.id, verdict=counts))
+
+
+@blueprint.get("")
+@operation(
+    "export_feedback",
+    "Export all judgements",
+    tag="search",
+    scope=Scope.ADMIN,
+    description="As JSON lines, in the order of searches, which `evaluate judgements` reads.",
+    answer={LINES: {"schema": ref(JudgementLine), "example": examples.ANSWERS[JudgementLine]}},
+    fails=("invalid-query", "database-unavailable"),
+)
+def export() -> Response:
+    judgements = services().judgements.all()
+    return Response(_lines(judgements), content_type=LINES)
+
+
+def remember(query: Query, result: SearchResult, model: str, query_id: str) -> None:
+    """So that its hits can be judged, by this id."""
+    searches = services().judgements.searches
+    if searches.wanted and result.hits:
+        ids = tuple(hit.record.id for hit in result.hits)
+        searches.note(PastSearch(query_id, model, _asked(query), ids, result.first_rank, time.time()))
+
+
+def _asked(query: Query) -> JsonObject:
+    """Texts, filters included, only where they are logged, too; else of a text its hash, which tells equal ones. No images."""
+    with_texts: bool = current_app.config[LOG_QUERIES]
+    asked: JsonObject = {"query": [_term(weighted, with_texts=with_texts) for weighted in query.terms]}
+    if not query.exclude_inputs:
+        asked["exclude_inputs"] = False
+    if query.options.filter is not None:
+        asked["filter"] = plain(query.options.filter) if with_texts else None
+    for name, marks in (("more_like", query.marks.more), ("less_like", query.marks.less)):
+        if marks:
+            asked[name] = [mark.image_id for mark in marks]
+    return asked
+
+
+def _term(weighted: Weighted, *, with_texts: bool) -> JsonObject:
+    weight = {} if weighted.weight == 1 else {"weight": weighted.weight}
+    match weighted.term:
+        case TextTerm(text):
+            return ({"text": text} if with_texts else {"hash": hash_of(text)}) | weight
+        case StoredTerm(image_id):
+            return {"id": image_id} | weight
+        case VectorTerm():
+            return {"vector": None} | weight
+        case _:
+            return {"image": None} | weight
+
+
+def _lines(judgements: Iterator[Judgement]) -> Iterator[str]:
+    for one in judgements:
+        line = JudgementLine(
+            query_id=one.query_id,
+            id=one.image_id,
+            grade=one.grade,
+            verdict=one.verdict,
+            rank=one.rank,
+            query=dict(one.query),
+            model=one.model,
+            comment=one.comment,
+            judged_at=datetime.fromtimestamp(one.judged_at, UTC).isoformat(timespec="milliseconds"),
+        )
+        yield line.model_dump_json(ensure_ascii=True) + "\n"  # some readers take U+2028 for the end of a line

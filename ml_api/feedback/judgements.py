@@ -1,0 +1,136 @@
+"""Verdicts on the hits of past searches. The last one of a hit counts; a click takes the place of nothing that was said."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import delete, or_, select, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from ml_api.database.tables import JudgementRow, SearchRow
+from ml_api.errors import InvalidInput, NotFound, Overloaded
+from ml_api.feedback.searches import RecentSearches
+from ml_api.metrics.feedback import FeedbackMetrics
+from ml_api.vocabulary import GRADES, Verdict
+
+AT_ONCE: Final = 4
+"""Verdicts that are written at a time; whoever sends more leaves the threads and the database to searches."""
+PAGE: Final = 500
+ID_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """`query` is what was asked for, as `PastSearch` has it; `rank` that of the hit in the whole ranking, from 1 on."""
+
+    query_id: str
+    image_id: str
+    verdict: Verdict
+    comment: str
+    judged_at: float
+    model: str
+    query: Mapping[str, Any]
+    rank: int
+
+    @property
+    def grade(self) -> int:
+        return GRADES[self.verdict]
+
+
+class Judgements:
+    """Of one collection. May be used from any thread and any number of processes."""
+
+    def __init__(self, searches: RecentSearches, metrics: FeedbackMetrics) -> None:
+        self.searches = searches
+        """Those that can be judged."""
+        self._database = searches.database
+        self._metrics = metrics
+        self._slots = threading.BoundedSemaphore(AT_ONCE)
+
+    def give(self, query_id: str, image_id: str, verdict: Verdict, comment: str = "") -> Verdict:
+        """Durable when it returns, and safe to repeat. Returns the one that counts now.
+
+        Raises NotFound, InvalidInput, Overloaded, DatabaseUnavailable.
+        """
+        if not self._slots.acquire(blocking=False):
+            raise Overloaded(f"{AT_ONCE} verdicts are being written already; try again")
+        try:
+            self.searches.write_if_waiting(query_id)
+            with self._database.write() as session:
+                self._check(session, query_id, image_id)
+                self._write(session, query_id, image_id, verdict, comment)
+                here = JudgementRow.query_id == query_id, JudgementRow.image == image_id
+                counts = session.scalar(select(JudgementRow.verdict).where(*here))
+        finally:
+            self._slots.release()
+        self._metrics.verdicts.labels(verdict).inc()
+        return Verdict(counts or Verdict.NONE)
+
+    def all(self) -> Iterator[Judgement]:
+        """In the order of searches, read in pages: no transaction lasts while the caller works. Raises DatabaseUnavailable."""
+        after = ("", "")
+        place = tuple_(JudgementRow.query_id, JudgementRow.image)
+        every = (
+            select(JudgementRow, SearchRow)
+            .join(SearchRow, SearchRow.query_id == JudgementRow.query_id)
+            .where(SearchRow.target == self.searches.target)
+            .order_by(JudgementRow.query_id, JudgementRow.image)
+            .limit(PAGE)
+        )
+        while True:
+            with self._database.read() as session:
+                rows = session.execute(every.where(place > after)).all()
+            yield from (_judgement(judgement, search) for judgement, search in rows)
+            if len(rows) < PAGE:
+                return
+            after = rows[-1][0].query_id, rows[-1][0].image
+
+    def _check(self, session: Session, query_id: str, image_id: str) -> None:
+        """Raises NotFound, InvalidInput."""
+        wanted = select(SearchRow.hits).where(SearchRow.query_id == query_id, SearchRow.target == self.searches.target)
+        hits = session.scalar(wanted.with_for_update(read=True))  # it is not to go meanwhile
+        if hits is None:
+            kept = self.searches.kept
+            known = f"those of the last {kept.days:g} days are, {kept.searches:,} at most" if kept.searches else "none is"
+            raise NotFound(f"query_id: no search {query_id!r} with hits is kept ({known})", code="query-not-found")
+        if image_id not in (ids := _ids(hits)):
+            raise InvalidInput(
+                f"id: the image {image_id} is none of the {len(ids)} hits of the search {query_id!r}; judge what it found",
+                code="not-a-hit",
+            )
+
+    def _write(self, session: Session, query_id: str, image_id: str, verdict: Verdict, comment: str) -> None:
+        if verdict is Verdict.NONE:
+            here = JudgementRow.query_id == query_id, JudgementRow.image == image_id
+            session.execute(delete(JudgementRow).where(*here))
+            return
+        adding: Any = (postgresql if self._database.backend == "postgresql" else sqlite).insert(JudgementRow)
+        said = {"verdict": verdict.value, "comment": comment, "judged_at": time.time()}
+        session.execute(
+            adding.values(query_id=query_id, image=image_id, **said).on_conflict_do_update(
+                index_elements=["query_id", "image"],
+                set_=said,
+                where=or_(adding.excluded.verdict != Verdict.CLICKED, JudgementRow.verdict == Verdict.CLICKED),
+            )
+        )
+
+
+def _judgement(row: JudgementRow, search: SearchRow) -> Judgement:
+    return Judgement(
+        query_id=row.query_id,
+        image_id=row.image,
+        verdict=Verdict(row.verdict),
+        comment=row.comment,
+        judged_at=row.judged_at,
+        model=search.model,
+        query=json.loads(search.query),
+        rank=search.first_rank + _ids(search.hits).index(row.image),
+    )
+
+
+def _ids(hits: bytes) -> list[str]:
+    return [hits[start : start + ID_BYTES].hex() for start in range(0, len(hits), ID_BYTES)]

@@ -1,0 +1,173 @@
+"""The searches of late, so that their hits can be judged. No search waits for the database, or fails with it."""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, delete, exists, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from ml_api.database import Database
+from ml_api.database.tables import JudgementRow, SearchRow
+from ml_api.errors import DatabaseUnavailable
+from ml_api.logs.repeats import Repeats
+from ml_api.metrics.feedback import FeedbackMetrics
+
+WRITE_EVERY_S: Final = {"sqlite": 10.0, "postgresql": 1.0}
+"""By the kind of database. A transaction takes 2 ms of a core; of PostgreSQL's, other replicas are soon asked for its searches."""
+WAITING: Final = 5000
+"""Searches that wait to be written, at most; while the database is away, the oldest are forgotten."""
+AT_ONCE: Final = 500
+"""Searches of one transaction; so many are not kept waiting."""
+TIDY_EVERY_S: Final = 300.0
+REMOVED_AT_ONCE: Final = 1000
+MOST_JUDGEMENTS: Final = 1_000_000
+"""The oldest go first."""
+DAY_S: Final = 86_400.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PastSearch:
+    """One that was answered. `query` is what it asked for, in JSON's types; `hits` are the ids of its hits."""
+
+    query_id: str
+    model: str
+    query: Mapping[str, Any]
+    hits: tuple[str, ...]
+    first_rank: int
+    answered_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How many searches that nobody judged are kept, and for how long."""
+
+    searches: int
+    days: float
+
+
+class RecentSearches:
+    """Of one collection. May be used from any thread and any number of processes."""
+
+    def __init__(self, database: Database, target: str, kept: Kept, metrics: FeedbackMetrics) -> None:
+        self.database = database
+        self.target = target
+        self.kept = kept
+        self._metrics = metrics
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._waiting: dict[str, PastSearch] = {}
+        """By their ids, the oldest first. They stay here until they are written."""
+        self._written = 0
+        """Since it was tidied up."""
+        self._tidy_at = 0.0
+        self._outages = Repeats(_log)
+        self.on_many: Callable[[], None] = lambda: None
+        """Called when as many searches wait as a transaction takes."""
+
+    @property
+    def wanted(self) -> bool:
+        return self.kept.searches > 0
+
+    @property
+    def write_every_s(self) -> float:
+        return WRITE_EVERY_S[self.database.backend]
+
+    def note(self, search: PastSearch) -> None:
+        """Write it soon. Takes microseconds, and never fails."""
+        with self._lock:
+            self._waiting.pop(search.query_id, None)
+            if len(self._waiting) >= WAITING:
+                del self._waiting[next(iter(self._waiting))]
+                self._metrics.unkept.inc()
+            self._waiting[search.query_id] = search
+            many = len(self._waiting) == AT_ONCE
+        if many:
+            self.on_many()
+
+    def write_if_waiting(self, query_id: str) -> None:
+        """For who asks for this search now. Raises DatabaseUnavailable."""
+        if query_id in self._waiting:
+            self._write()
+
+    def upkeep(self) -> None:
+        """Write what waits, and remove what is too old or too much. An outage is logged: what waits is written after it."""
+        try:
+            self._write()
+            if time.monotonic() >= self._tidy_at or self._written > max(1000, self.kept.searches // 10):
+                self._tidy_up()
+        except DatabaseUnavailable as exc:
+            self._outages.tell(exc.slug, f"searches cannot be kept for feedback: {exc.detail}", logging.WARNING)
+
+    def _write(self) -> None:
+        """Raises DatabaseUnavailable."""
+        with self._writing:
+            while True:
+                with self._lock:
+                    some = list(islice(self._waiting.values(), AT_ONCE))
+                if not some:
+                    return
+                with self.database.write() as session:
+                    self._insert(session, some)
+                self._written += len(some)
+                with self._lock:
+                    for search in some:
+                        if self._waiting.get(search.query_id) is search:  # else another one came under its id
+                            del self._waiting[search.query_id]
+
+    def _insert(self, session: Session, searches: list[PastSearch]) -> None:
+        """Of searches with one id the last counts, until one is judged: clients choose the ids of their requests."""
+        adding: Any = (postgresql if self.database.backend == "postgresql" else sqlite).insert(SearchRow)
+        columns = [column.name for column in SearchRow.__table__.columns if not column.primary_key]
+        replacing = adding.on_conflict_do_update(
+            index_elements=["query_id"], set_={name: adding.excluded[name] for name in columns}, where=~judged()
+        )
+        session.execute(replacing, [self._row(search) for search in searches])
+
+    def _row(self, search: PastSearch) -> dict[str, Any]:
+        return {
+            "query_id": search.query_id,
+            "target": self.target,
+            "answered_at": search.answered_at,
+            "model": search.model,
+            "query": json.dumps(search.query),
+            "first_rank": search.first_rank,
+            "hits": bytes.fromhex("".join(search.hits)),
+        }
+
+    def _tidy_up(self) -> None:
+        """Raises DatabaseUnavailable."""
+        ours = SearchRow.target == self.target
+        too_many = self._from(SearchRow.answered_at, self.kept.searches, ours)
+        too_old = max(time.time() - self.kept.days * DAY_S, too_many or 0.0)
+        self._remove(SearchRow, ours, SearchRow.answered_at <= too_old, ~judged())
+        if (last := self._from(JudgementRow.judged_at, MOST_JUDGEMENTS)) is not None:
+            self._remove(JudgementRow, JudgementRow.judged_at <= last)
+        self._tidy_at, self._written = time.monotonic() + TIDY_EVERY_S, 0
+
+    def _from(self, when: InstrumentedAttribute[float], most: int, *which: ColumnElement[bool]) -> float | None:
+        """The time of the first row beyond the `most` latest ones."""
+        with self.database.read() as session:
+            return session.scalar(select(when).where(*which).order_by(when.desc()).offset(most).limit(1))
+
+    def _remove(self, table: type[SearchRow | JudgementRow], *which: ColumnElement[bool]) -> None:
+        """In several transactions: others write in between."""
+        while True:
+            with self.database.write() as session:
+                some = session.scalars(select(table.query_id).where(*which).limit(REMOVED_AT_ONCE)).all()
+                session.execute(delete(table).where(table.query_id.in_(some), *which))
+            if len(some) < REMOVED_AT_ONCE:
+                return
+
+
+def judged() -> ColumnElement[bool]:
+    """Whether somebody has judged a hit of a search."""
+    return exists().where(JudgementRow.query_id == SearchRow.query_id)
