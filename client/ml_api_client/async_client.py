@@ -10,8 +10,8 @@ import anyio
 import httpx2
 
 from ml_api_client import models, operations
+from ml_api_client.calls import Call, Image
 from ml_api_client.connection import ACTIVE, Connection
-from ml_api_client.operations import Call
 from ml_api_client.uploading import AsyncUploads, async_pieces
 
 P = ParamSpec("P")
@@ -84,7 +84,7 @@ class AsyncClient(Connection, AsyncUploads):
             return exc
 
     async def hits(
-        self, what: str | operations.Image | Sequence[operations.Term], *, page: int = 50, **options: Any
+        self, what: str | Image | Sequence[operations.Term], *, page: int = 50, **options: Any
     ) -> AsyncIterator[models.HitAnswer]:
         """The whole ranking for a text, an image or several terms, page by page, as far as it is asked for: no hit twice, whatever
         is added or deleted meanwhile.

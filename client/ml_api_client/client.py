@@ -10,8 +10,8 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import httpx2
 
 from ml_api_client import models, operations
+from ml_api_client.calls import Call, Image
 from ml_api_client.connection import ACTIVE, Connection
-from ml_api_client.operations import Call
 from ml_api_client.uploading import Uploads, pieces
 
 P = ParamSpec("P")
@@ -83,9 +83,7 @@ class Client(Connection, Uploads):
         except httpx2.TransportError as exc:
             return exc
 
-    def hits(
-        self, what: str | operations.Image | Sequence[operations.Term], *, page: int = 50, **options: Any
-    ) -> Iterator[models.HitAnswer]:
+    def hits(self, what: str | Image | Sequence[operations.Term], *, page: int = 50, **options: Any) -> Iterator[models.HitAnswer]:
         """The whole ranking for a text, an image or several terms, page by page, as far as it is asked for: no hit twice, whatever
         is added or deleted meanwhile.
         """

@@ -5,9 +5,8 @@ from typing import Any, Final, TypeVar
 
 import httpx2
 
-from ml_api_client import operations
+from ml_api_client.calls import BINARY, Call, whole
 from ml_api_client.errors import Unreachable, error_of
-from ml_api_client.operations import Call
 from ml_api_client.retrying import Retries
 
 Answer = TypeVar("Answer")
@@ -41,9 +40,7 @@ class Connection:
     def _request(self, call: Call[Any]) -> dict[str, Any]:
         request: dict[str, Any] = {"method": call.method, "url": self._url + call.path, "params": dict(call.query)}
         if call.form:
-            return request | {
-                "files": [(name, (label, operations.whole(file), operations.BINARY)) for name, label, file in call.form]
-            }
+            return request | {"files": [(name, (label, whole(file), BINARY)) for name, label, file in call.form]}
         if call.body is None:
             return request
         headers = {"Content-Type": call.media_type}

@@ -1,22 +1,18 @@
 """What the service answers, for its documentation: taken from the demo, and compared by a test with what is really answered."""
 
-from ml_api import images
 from ml_api.api import schemas
-from ml_api.api.form import MAX_PARTS
-from ml_api.api.problems import body_of
 from ml_api.api.schemas.composed import BatchAnswer
 from ml_api.api.schemas.duplicates import DuplicatesAnswer
 from ml_api.api.schemas.embeddings import EmbeddingsAnswer, ModelsAnswer
 from ml_api.api.schemas.feedback import FeedbackAnswer, JudgementLine
 from ml_api.api.schemas.fields import MetadataAnswer
 from ml_api.api.schemas.images import StoredImage
-from ml_api.api.schemas.search import MAX_LIMIT, SearchAnswer
+from ml_api.api.schemas.search import SearchAnswer
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncsAnswer
 from ml_api.api.schemas.uploads import EventsAnswer, RemovedImage, UploadedImage, UploadsAnswer
 from ml_api.records import image_id
 from ml_api.search import Query, TextTerm
 from ml_api.search.cursor import Cursors, Place
-from ml_api.settings import Settings
 from ml_api.vectors.base import SearchOptions
 from ml_api.vocabulary import SyncOutcome
 
@@ -24,7 +20,7 @@ _KEY = "snow/two-brown-dogs-0000.jpg"
 DRAWN_ID = image_id(_KEY)
 """Of the first picture that `demo` draws, whatever the size of its corpus."""
 _VERSION = "d276df211381"
-_REQUEST_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+REQUEST_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 _CURSOR = Cursors("images", clock=lambda: 1_796_000_000.0).write(
     Place((bytes.fromhex(DRAWN_ID[:10]),)), Query.of(TextTerm("two dogs in the snow"), SearchOptions(1)), "demo@1"
 )
@@ -83,7 +79,7 @@ _UPLOADED: schemas.JsonObject = {
 }
 ANSWERS: dict[type, schemas.JsonObject] = {
     SearchAnswer: {
-        "query_id": _REQUEST_ID,
+        "query_id": REQUEST_ID,
         "model": "demo model (small CLIP trained on drawn scenes)",
         "truncated": False,
         "confident": None,
@@ -95,11 +91,11 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "timings_ms": {"fetch": 0, "decode": 0, "prepare": 0.446, "queue": 0.262, "embed": 6.649, "search": 3.948, "total": 13.294},
     },
     BatchAnswer: {
-        "query_id": _REQUEST_ID,
+        "query_id": REQUEST_ID,
         "model": "demo model (small CLIP trained on drawn scenes)",
         "results": [
             {
-                "query_id": f"{_REQUEST_ID}.0",
+                "query_id": f"{REQUEST_ID}.0",
                 "status": 200,
                 "found": {
                     "truncated": False,
@@ -138,7 +134,7 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "next": DRAWN_ID,
     },
     JudgementLine: {
-        "query_id": _REQUEST_ID,
+        "query_id": REQUEST_ID,
         "id": DRAWN_ID,
         "grade": 2,
         "verdict": "relevant",
@@ -148,7 +144,7 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "comment": "",
         "judged_at": "2026-11-28T04:40:12.345+00:00",
     },
-    FeedbackAnswer: {"query_id": _REQUEST_ID, "id": DRAWN_ID, "verdict": "relevant"},
+    FeedbackAnswer: {"query_id": REQUEST_ID, "id": DRAWN_ID, "verdict": "relevant"},
     UploadedImage: _UPLOADED,
     UploadsAnswer: {"results": [{"key": _UPLOADED["key"], "status": 202, "image": _UPLOADED, "problem": None}]},
     EventsAnswer: {"accepted": 1, "ignored": 0},
@@ -199,78 +195,3 @@ ANSWERS: dict[type, schemas.JsonObject] = {
     schemas.ReadyAnswer: {"ready": True, "parts": {"model": "ok", "store": "ok"}},
 }
 NOT_READY: schemas.JsonObject = {"ready": False, "parts": {"model": "ok", "store": "the vector store is not open"}}
-
-_MAX_BYTES, _TIMEOUT_S, _DECODE_S = (
-    Settings.model_fields[name].default for name in ("max_upload_bytes", "request_timeout_s", "decode_timeout_s")
-)
-PROBLEMS: dict[str, tuple[int, str]] = {
-    "invalid-query": (400, f"limit: must be a whole number from 1 to {MAX_LIMIT} (got '0')"),
-    "invalid-crop": (
-        400,
-        "query[1].crop: must be [x, y, width, height] with x and y from 0 and both sides above 0 (got [0, 0, 0, 9])",
-    ),
-    "invalid-cursor": (
-        400,
-        "cursor: has only 4 characters, fewer than any has; send it whole, or begin again without cursor",
-    ),
-    "invalid-json": (400, "the body is not valid JSON"),
-    "invalid-base64": (400, "image: URLs are not fetched; send the file itself, in base64"),
-    "invalid-multipart": (
-        400,
-        f"the form is malformed or cut off; send multipart/form-data of at most {MAX_PARTS} fields, whole to the last boundary",
-    ),
-    "missing-image": (400, "send exactly one file in the field 'image'; 0 came (fields sent: file)"),
-    "invalid-id": (400, "an image id is 32 lower-case hex digits, as in the hits of a search"),
-    "invalid-key": (400, "no image can have the key '../red.png': it has a part '.' or '..'"),
-    "invalid-event": (400, "a record has no s3.bucket.name and s3.object.key"),
-    "invalid-metadata": (400, "metadata: is not valid JSON"),
-    "corpus-read-only": (403, "the corpus cannot be changed: this service may only read it"),
-    "database-full": (507, "The disk is full on which the database /srv/data/ml_api.sqlite3 lies; nothing was changed."),
-    "insufficient-storage": (507, "no room is left in the corpus for 'uploads/red.png'; nothing was written"),
-    "invalid-timeout": (400, f"X-Request-Timeout: must be a number of seconds above 0 and at most {_TIMEOUT_S:g} (got '0')"),
-    "unauthorized": (401, "this service asks for an API key: send it as `Authorization: Bearer KEY` or as `X-API-Key: KEY`"),
-    "invalid-api-key": (401, "the API key is not one of this service's"),
-    "insufficient-scope": (403, "this needs the scope search; the API key 1f6a3c90 (camera) has write"),
-    "cross-origin": (
-        403,
-        (
-            "a page of 'https://evil.example' may not ask this of 'localhost'; "
-            "a proxy between them has to pass its own name on, in Host or X-Forwarded-Host"
-        ),
-    ),
-    "not-a-hit": (400, f"id: the image {DRAWN_ID} is none of the 10 hits of the search '{_REQUEST_ID}'; judge what it found"),
-    "not-found": (404, f"no image has the id {DRAWN_ID}"),
-    "query-not-found": (
-        404,
-        f"query_id: no search '{_REQUEST_ID}' with hits is kept (those of the last 7 days are, 100,000 at most)",
-    ),
-    "model-not-found": (404, "model: this service runs 'clip-ViT-B-32'; name that, or none"),
-    "sync-refused": (409, "sync 4 of /srv/other into this collection is under way; nothing was changed"),
-    "too-large": (
-        413,
-        f"The image file has {_MAX_BYTES + 1:,} bytes; at most {_MAX_BYTES:,} are accepted (ML_API_MAX_UPLOAD_BYTES).",
-    ),
-    "image-too-large": (413, f"the file has more than {_MAX_BYTES:,} bytes, the largest allowed"),
-    "unsupported-media-type": (415, "the body is text/plain; send application/json"),
-    "range-not-satisfiable": (416, "the range 'bytes=900000-' lies behind the end of the file"),
-    "image-format": (422, f"The file looks like text; accepted are {images.ACCEPTED}."),
-    "image-truncated": (422, "The JPEG file ends before the image does; it may have been cut off."),
-    "image-too-costly": (422, f"Decoding the image takes more than {_DECODE_S:g} s; send a smaller or simpler one."),
-    "misdirected-request": (
-        421,
-        "this service does not answer to 'photos.example'; if that is its name, ML_API_ALLOWED_HOSTS must list it",
-    ),
-    "decoding-unavailable": (503, "No process can be started to decode the image in; try again later."),
-    "corpus-unavailable": (503, f"the file of image {DRAWN_ID} cannot be read now"),
-    "model-unavailable": (503, "The model is not running."),
-    "store-unavailable": (503, "the vector store is not open"),
-    "database-unavailable": (503, "The database /srv/data/ml_api.sqlite3 does not answer (unable to open database file)."),
-    "overloaded": (503, "more requests are waiting than can be answered in time; try again"),
-    "deadline-exceeded": (504, f"the answer was not ready within {_TIMEOUT_S:g} s"),
-}
-"""By code: the status and a detail."""
-
-
-def problem(code: str) -> schemas.JsonObject:
-    status, detail = PROBLEMS[code]
-    return body_of(status, code, detail, _REQUEST_ID).model_dump()

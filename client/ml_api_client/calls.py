@@ -1,0 +1,58 @@
+"""What an operation is made of: a request, and what its answer means."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Generic, Literal, TypeVar
+from urllib.parse import quote
+
+from pydantic import BaseModel
+
+Answer = TypeVar("Answer")
+Parsed = TypeVar("Parsed", bound=BaseModel)
+
+Image = bytes | Path
+"""A file: its bytes, or where it is; it is then read in pieces while it is sent."""
+JSON: Final = "application/json"
+BINARY: Final = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Answer]):
+    """One request, and what its answer means."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: str
+    read: Callable[[bytes], Answer]
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Image | None = None
+    media_type: str = JSON
+    form: Sequence[tuple[str, str, Image]] = ()
+    """Files of a form, in place of a body: field, name, file."""
+
+
+def answer_as(model: type[Parsed]) -> Callable[[bytes], Parsed]:
+    return model.model_validate_json
+
+
+def as_json(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body).encode()
+
+
+def whole(image: Image) -> bytes:
+    return image.read_bytes() if isinstance(image, Path) else image
+
+
+def given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def as_query(**given: Any) -> dict[str, str]:
+    """Without what is not given; what is neither text nor number as JSON."""
+    stated = {name: value for name, value in given.items() if value is not None and value != ""}
+    return {name: json.dumps(value) if isinstance(value, bool | dict | list) else str(value) for name, value in stated.items()}
+
+
+def quoted(image_id: str) -> str:
+    return quote(image_id, safe="")
