@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
-from ml_api.settings import callers, indexes, values
+from ml_api.settings import callers, indexes, searches, values
 
 MIB = 2**20
 
@@ -196,24 +196,9 @@ class Settings(BaseModel):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Lowest level of log records that are written.")
     ] = "info"
-    log_queries: Annotated[
-        bool,
-        Field(
-            description="Log search texts, and keep them with searches that can be judged; otherwise only their length and a hash "
-            "are logged, and the hash is kept."
-        ),
-    ] = False
-    feedback_searches: Annotated[
-        int,
-        Field(
-            ge=0,
-            le=10_000_000,
-            description="Searches that are kept in the database so that their hits can be judged, about 1 KB each; further ones "
-            "take the place of the oldest that nobody judged. 0: none is kept, and no feedback is taken. Their texts are kept "
-            "only with `ML_API_LOG_QUERIES`.",
-        ),
-    ] = 100_000
-    feedback_days: Annotated[float, Field(gt=0, le=3650, description="Days after which searches that nobody judged go.")] = 7
+    log_queries: searches.LogQueries = False
+    feedback_searches: searches.FeedbackSearches = 100_000
+    feedback_days: searches.FeedbackDays = 7
     environment: Annotated[
         str,
         AfterValidator(values.label),
