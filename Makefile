@@ -49,7 +49,7 @@ sync: $(VENV)/.installed
 
 test: lint $(VENV)/.milvus-server $(VENV)/.triton-server $(VENV)/.client-generator $(VENV)/.page-tools
 	@scripts/system-packages chromium nginx-light postgresql $(MONITORING)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 # What is imported there stands in the requirements of users; tests and benchmarks have more (tests/structure/test_requirements.py).
 IMPORTING := ml_api demo grafana monitoring

@@ -1,14 +1,36 @@
 """What every test has, however its run was started."""
 
+import os
+import shutil
 import signal
+from pathlib import Path
+
+from ml_api.cores import usable
+
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 4 * 2**30
+"""In memory, for what tests write; those that pass leave nothing (`tmp_path_retention_policy`)."""
+WORKER_BYTES = 3 * 2**30
+"""Of memory, that one worker takes with the servers that it has started."""
 
 
 def pytest_configure():
-    """Let the processes that tests start take SIGINT, also in a run that ignores it.
+    """Let the processes that tests start take SIGINT, also in a run that ignores it; let tests write into memory.
 
     A shell starts what is to run in the background (`make test &` in a script) with SIGINT ignored, and "ignored" is
     inherited by every program below. A handler is not: a new program has the default again. This one does nothing, so
     the run itself still ignores it.
+
+    Every database and index is synchronised to disk at each commit, which takes milliseconds thousands of times. What
+    tests kill are processes, and a process that is killed leaves in memory what it would leave on a disk.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda *_: None)
+    if MEMORY.is_mount() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+def pytest_xdist_auto_num_workers():
+    """Three for two cores: over a third of a worker's time it waits for programs that it has started."""
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(usable() * 3 // 2, memory_bytes // WORKER_BYTES))

@@ -1,6 +1,7 @@
 """The OpenAPI document: built by flasgger from what stands beside each view, with schemas that also validate the requests."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any, TypeVar
 
@@ -210,8 +211,9 @@ def _timeout(most_s: float) -> JsonObject:
     }
 
 
+@cache
 def component_schemas() -> JsonObject:
-    """The models of requests and answers as JSON schemas, by name."""
+    """The models of requests and answers as JSON schemas, by name. Made once; not to be changed."""
     described: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in schemas.REQUESTS]
     described += [(model, "serialization") for model in schemas.ANSWERS]
     _, definitions = models_json_schema(described, ref_template=REF)

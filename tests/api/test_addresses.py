@@ -11,6 +11,11 @@ from tests.api.stand import FORM_TYPE, assert_problem, form, picture
 ID = "0" * 32
 
 
+@pytest.fixture(scope="module")
+def stand(shared_stand):
+    return shared_stand
+
+
 def raw(app, query):
     """Ask with these bytes after the question mark, as they are: status and body."""
     environ = EnvironBuilder(path="/v1/search/text").get_environ()

@@ -32,6 +32,11 @@ ASKED = {
 }
 
 
+@pytest.fixture(scope="module")
+def stand(shared_stand):
+    return shared_stand
+
+
 @pytest.mark.parametrize(("method", "address"), ASKED.values(), ids=ASKED)
 def test_every_answer_has_the_id_of_its_request(client, method, address):
     with client.open(address, method=method, headers={"X-Request-ID": "mine-1"}) as response:
@@ -99,7 +104,9 @@ def test_a_small_answer_is_not_worth_it(client):
     assert "Content-Encoding" not in client.get("/livez", headers={"Accept-Encoding": "gzip"}).headers
 
 
-def test_an_error_of_the_framework_keeps_what_its_headers_say(stand):
+def test_an_error_of_the_framework_keeps_what_its_headers_say(make_stand):
+    stand = make_stand()
+
     def locked():
         raise Unauthorized("send a key", www_authenticate=WWWAuthenticate("bearer"))
 

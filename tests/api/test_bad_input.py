@@ -11,10 +11,15 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from ml_api.api.parsing import BufferedRequest
 from tests.api.stand import FORM_TYPE, assert_problem, form, picture
 
-IN_JSON = "limit, offset, exact, min_score, min_relevance, group, diversity, filter, facets, q, negation"
-IN_URL = "diversity, exact, facets, filter, group, limit, min_relevance, min_score, negation, offset, q"
+IN_JSON = "limit, offset, cursor, exact, min_score, min_relevance, group, diversity, filter, facets, q, negation"
+IN_URL = "cursor, diversity, exact, facets, filter, group, limit, min_relevance, min_score, negation, offset, q"
 
 LONE_SURROGATE = b'{"q": "\\ud83d"}'
+
+
+@pytest.fixture(scope="module")
+def stand(shared_stand):
+    return shared_stand
 
 
 @pytest.fixture(autouse=True)

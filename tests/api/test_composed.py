@@ -17,6 +17,11 @@ RED = {"text": "red"}
 GREEN_FILE = picture(COLOURS["sub/green.png"])
 
 
+@pytest.fixture(scope="module")
+def stand(shared_stand):
+    return shared_stand
+
+
 def in_base64(file):
     return base64.b64encode(file).decode()
 

@@ -14,6 +14,11 @@ SHELF = {"cheap": {"price": 5, "tags": ["red", "sale"]}, "dear": {"price": 50, "
 CHEAP = {"price": {"lt": 20}}
 
 
+@pytest.fixture(scope="module")
+def stand(shared_stand):
+    return shared_stand
+
+
 @pytest.fixture
 def client(stand):
     vectors = np.tile(np.eye(1, stand.services.embedder.model.dim, dtype=np.float32), (len(SHELF), 1))

@@ -17,6 +17,11 @@ LIMIT = 20 * 2**20
 CHUNK = 64 * 1024
 
 
+@pytest.fixture(scope="module")
+def stand(shared_stand):
+    return shared_stand
+
+
 class Dribble(io.RawIOBase):
     """A body that arrives in pieces of these sizes, the last of them over and over."""
 
@@ -147,7 +152,7 @@ def test_limit_and_offset_in_a_form_count_like_those_in_the_url(client):
         (
             "",
             {"limti": "2"},
-            "limti: is not a field of this form; the fields are image, limit, offset, exact, min_",
+            "limti: is not a field of this form; the fields are image, limit, offset, cursor, exact, min_",
         ),
         ("", {"q": "red", "crop": "1"}, "crop, q: is not a field"),
         ("?q=red", {}, "q: is not a parameter"),

@@ -19,6 +19,11 @@ ROUTES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def stand(shared_stand):
+    return shared_stand
+
+
 def test_every_route_is_refused_under_a_foreign_name(stand):
     rules = [rule for rule in stand.app.url_map.iter_rules() if not rule.arguments]
     for path in {*ROUTES, *(rule.rule for rule in rules)}:

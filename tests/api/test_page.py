@@ -19,6 +19,11 @@ PAGES = ["/", "/apidocs/"]
 SOURCES = sorted(file for file in Path(web.__file__).parent.rglob("*") if file.suffix in {".html", ".css", ".js", ".svg"})
 
 
+@pytest.fixture(scope="module")
+def stand(shared_stand):
+    return shared_stand
+
+
 class Elements(HTMLParser):
     """Every element of a page with its attributes, and what stands inside scripts and styles."""
 
@@ -94,7 +99,7 @@ def test_a_search_in_the_address_stands_in_the_box_as_text(client):
 
 
 def test_the_page_knows_which_names_of_fields_are_taken():
-    [names] = re.findall(r"RESERVED = (\[.*?\]);", (Path(web.__file__).parent / "static" / "filter.js").read_text())
+    [names] = re.findall(r"RESERVED = (\[.*?\]);", (Path(web.__file__).parent / "static" / "filters" / "conditions.js").read_text())
     assert set(json.loads(names)) == RESERVED
 
 

@@ -15,6 +15,11 @@ from tests.api.stand import COLOURS, picture
 from tests.hostile_images import encoded
 
 
+@pytest.fixture(scope="module")
+def stand(shared_stand):
+    return shared_stand
+
+
 def found(response):
     assert response.status_code == 200, response.get_data(as_text=True)
     return [hit["key"] for hit in response.get_json()["hits"]]
