@@ -40,9 +40,11 @@ BITS = range(HASH_BITS + 1)
 SIMILARITIES = [number / 200 for number in range(100, 201)]
 
 
-def _cropped(image: Image.Image, share: float) -> Image.Image:
+def _cropped(image: Image.Image, share: float, place: float = 0.5) -> Image.Image:
+    """`place` 0 is the corner at the top left, 0.5 the middle."""
     width, height = image.size
-    edges = ((1 - share) / 2, (1 - share) / 2, (1 + share) / 2, (1 + share) / 2)
+    out = (1 - share) * place
+    edges = (out, out, out + share, out + share)
     left, top, right, bottom = (round(edge * side) for edge, side in zip(edges, (width, height, width, height), strict=True))
     return image.crop((left, top, right, bottom))
 
@@ -52,6 +54,8 @@ TRANSFORMS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "resized to a half": lambda image: image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS),
     "cropped to 80 % of the area": lambda image: _cropped(image, 0.8**0.5),
     "cropped to 80 % of each side": lambda image: _cropped(image, 0.8),
+    "80 % of each side, half out of the middle": lambda image: _cropped(image, 0.8, 0.25),
+    "80 % of each side, at a corner": lambda image: _cropped(image, 0.8, 0.0),
     "mirrored": ImageOps.mirror,
     "grey": lambda image: image.convert("L").convert("RGB"),
     "rotated by 90": lambda image: image.transpose(Image.Transpose.ROTATE_90),

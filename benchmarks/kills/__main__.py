@@ -38,7 +38,7 @@ ON_SERVER: Final = WAYS | {"outage": services.outage}
 
 @contextmanager
 def ground_for(way: str, seed: int) -> Iterator[Ground]:
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder, chance = Path(name), random.Random(seed)  # noqa: S311 - no secret
         if not way.endswith(SERVER):
             yield Ground(folder, chance)

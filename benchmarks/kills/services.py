@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.kills.ground import Ground, ended, of_store
@@ -43,9 +44,8 @@ def switch(ground: Ground, count: int) -> int:
 def upload(ground: Ground, count: int) -> int:
     """Of a service that takes images, one by one and several at once; the index is kept from kill to kill."""
     corpus = ground.fresh("uploads")
-    service, sent = _service(ground.place("upload-data", corpus)), Sent()
-    for number in range(count):
-        service.start()
+    sent = Sent()
+    for number, service in _lives(_service(ground.place("upload-data", corpus)), count):
         sender = threading.Thread(target=sent.send, args=(service,))
         sender.start()
         before = len(sent.acknowledged)
@@ -63,9 +63,8 @@ def upload(ground: Ground, count: int) -> int:
 def watch(ground: Ground, count: int) -> int:
     """Of a service that follows a folder, in which somebody works on while it is down; the index is kept from kill to kill."""
     corpus = ground.fresh("watched")
-    service, work = _service(ground.place("watch-data", corpus), watch=True), Work(ground, corpus)
-    for number in range(count):
-        service.start()
+    work = Work(ground, corpus)
+    for number, service in _lives(_service(ground.place("watch-data", corpus), watch=True), count):
         worker = threading.Thread(target=work.go_on, args=(service,))
         worker.start()
         time.sleep(ground.chance.uniform(0.5, 4.0))
@@ -118,6 +117,16 @@ def images_in_batches(service: Server) -> tuple[float, float]:
     """How many batches of images went through the model, and how many images."""
     count, images = (metric(service, f'ml_api_embed_batch_size_{what}{{modality="image"}}') for what in ("count", "sum"))
     return count, images
+
+
+def _lives(service: Server, count: int) -> Iterator[tuple[int, Server]]:
+    """It is started for each; nothing of it is left at the end, or after the first difference."""
+    try:
+        for number in range(count):
+            service.start()
+            yield number, service
+    finally:
+        service.kill()
 
 
 def kill(service: Server) -> None:

@@ -243,7 +243,9 @@ class DuplicateAnswer(Model):
     similarity: float
     """Cosine of the two embeddings, 1 at most."""
     bits: int | None
-    """Bits, of 63, in which the perceptual hashes differ; null if one of the two is not known."""
+    """Bits, of 63, in which the perceptual hashes differ, of the pictures or of one's middle and the other; null if one is
+    not known.
+    """
     turn: str | None
     """How the group's image has to be turned to look like this one."""
 

@@ -1,4 +1,4 @@
-"""What a camera notes of a photograph in its JPEG: when, with what and where it was taken (Exif 2.3, JEITA CP-3451C).
+"""What a camera notes of a photograph in its file: when, with what and where it was taken (Exif 2.3, JEITA CP-3451C).
 
 The bytes are a stranger's, and are read here in the service's own process. So a few tags are read, each of a kilobyte at most:
 Pillow keeps what every entry points at, and 5,000 entries of one segment may each point at all of it.
@@ -10,11 +10,8 @@ import struct
 from collections.abc import Mapping
 from typing import Any, Final
 
-_START: Final = b"\xff\xd8"
-_APP1, _SCAN = 0xE1, 0xDA
-_HEADER: Final = b"Exif\0\0"
-_SEGMENTS: Final = 64
-"""Looked at until the one of Exif comes; cameras write it first."""
+from ml_api.images.containers import exif_in
+
 _ENTRIES: Final = 512
 _BYTES: Final = 1024
 _TEXT, _SHORT, _LONG, _RATIONAL = 2, 3, 4, 5
@@ -31,34 +28,20 @@ Values = Mapping[int, Any]
 
 
 def taken(data: bytes) -> dict[str, Any]:
-    """`exif_taken_at`, `exif_camera`, `exif_latitude` and `exif_longitude`, as far as a JPEG has them; else empty. Raises nothing.
+    """`exif_taken_at`, `exif_camera`, `exif_latitude` and `exif_longitude`, as far as the file has them. Raises nothing.
 
     The time has no zone: it is that of the camera's clock, as ISO 8601. Degrees are positive to the north and the east.
     """
     try:
-        tiff = _tiff_in(data)
+        tiff = exif_in(data)
         order = {b"II": "<", b"MM": ">"}[tiff[:2]]
         (first,) = struct.unpack_from(f"{order}I", tiff, 4)
         image = _entries(tiff, order, first, {_MAKE, _MODEL, _CHANGED, _DETAIL, _GPS})
         detail = _entries(tiff, order, image[_DETAIL], {_TAKEN}) if _DETAIL in image else {}
         gps = _entries(tiff, order, image[_GPS], {1, 2, 3, 4}) if _GPS in image else {}
         return _moment(detail.get(_TAKEN) or image.get(_CHANGED)) | _camera(image) | _position(gps)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError, struct.error):
+    except (ArithmeticError, IndexError, KeyError, TypeError, ValueError, struct.error):
         return {}
-
-
-def _tiff_in(data: bytes) -> bytes:
-    """What follows the header of the segment of Exif. Raises ValueError or struct.error without one."""
-    place = len(_START)
-    for _ in range(_SEGMENTS if data.startswith(_START) else 0):
-        marker, kind, size = struct.unpack_from(">BBH", data, place)
-        if marker != 0xFF or kind == _SCAN:
-            break
-        segment = data[place + 4 : place + 2 + size]
-        if kind == _APP1 and segment.startswith(_HEADER):
-            return segment[len(_HEADER) :]
-        place += 2 + size
-    raise ValueError
 
 
 def _entries(tiff: bytes, order: str, place: int, wanted: set[int]) -> dict[int, Any]:

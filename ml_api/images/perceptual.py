@@ -4,7 +4,9 @@ turned grey.
 As pHash (Zauner, 2010) it is made of the discrete cosine transform of a small grey picture; but each bit says whether a
 coefficient is above 0, not above the median. So the hashes of the picture mirrored and turned by quarters follow from the hash
 itself: mirroring changes the signs of the odd frequencies along an axis, turning swaps the axes (PDQ does the same with its
-coefficients). Two pictures are compared in all eight positions, and only one hash is stored.
+coefficients). Two pictures are compared in all eight positions, and only one hash of the whole is stored.
+
+A crop has other frequencies. So the hashes of the picture's middle stand behind it, for comparison with the whole of another one.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +19,11 @@ import numpy.typing as npt
 from PIL import Image
 
 HASH_CHARS: Final = 16
+"""Of the hash of one picture."""
+MIDDLES: Final = (0.9, 0.8)
+"""Shares of each side. Crops between them, and a little smaller and larger ones, differ in few bits."""
+STORED_CHARS: Final = HASH_CHARS * (1 + len(MIDDLES))
+"""Earlier versions stored the hash of the whole alone."""
 HASH_BITS: Final = 63
 """The mean brightness, the first of the 64 coefficients, does not count."""
 FLAT: Final = "0" * HASH_CHARS
@@ -48,8 +55,15 @@ class Turn(StrEnum):
 
 
 def perceptual_hash(image: Image.Image) -> str:
-    """Of an RGB image, upright: HASH_CHARS hex digits."""
-    small = image.resize((_EDGE_PX, _EDGE_PX), Image.Resampling.BOX, reducing_gap=2.0)
+    """Of an RGB image, upright: STORED_CHARS hex digits, of the whole and of its middles."""
+    return "".join(_hash(image, share) for share in (1.0, *MIDDLES))
+
+
+def _hash(image: Image.Image, share: float) -> str:
+    width, height = image.size
+    out = (1 - share) / 2
+    box = (width * out, height * out, width * (1 - out), height * (1 - out))
+    small = image.resize((_EDGE_PX, _EDGE_PX), Image.Resampling.BOX, box=box, reducing_gap=2.0)
     grey = np.asarray(small.convert("L"), dtype=np.float32)
     lowest = _COSINES @ grey @ _COSINES.T
     lowest[0, 0] = 0
@@ -65,20 +79,29 @@ def turned(phash: str) -> tuple[tuple[Turn, int], ...]:
 
 def distance(one: str, other: str) -> tuple[int, Turn]:
     """How many bits, of HASH_BITS, differ, and how `one` has to be turned for so few: 0 for pictures that look the same, some 28 at
-    random."""
-    number = int(other, 16)
-    return min(((hashed ^ number).bit_count(), turn) for turn, hashed in turned(one))
+    random. The middle of one picture is compared with the whole of the other, too, upright."""
+    one_whole, other_whole = one[:HASH_CHARS], other[:HASH_CHARS]
+    number = int(other_whole, 16)
+    cropped = min(_bits_of_middles(one, number), _bits_of_middles(other, int(one_whole, 16)))
+    return min((cropped, Turn.NONE), *(((hashed ^ number).bit_count(), turn) for turn, hashed in turned(one_whole)))
+
+
+def _bits_of_middles(phash: str, whole: int) -> int:
+    """The fewest in which a middle and the whole of another picture differ. A middle of one colour says nothing."""
+    starts = range(HASH_CHARS, len(phash), HASH_CHARS)
+    middles = (phash[start : start + HASH_CHARS] for start in starts)
+    return min(((int(middle, 16) ^ whole).bit_count() for middle in middles if middle != FLAT), default=HASH_BITS + 1)
 
 
 def tells_apart(phash: str) -> bool:
     """Whether pictures of this hash look the same: not if it is not known, nor if all it says is that there is one colour."""
-    return phash not in {"", FLAT}
+    return phash[:HASH_CHARS] not in {"", FLAT}
 
 
 def distances(ones: Sequence[str], others: Sequence[str]) -> npt.NDArray[np.uint8]:
-    """As `distance` of each of `ones` to each of `others`, without the turns: shape (ones, others)."""
-    upright = np.array([_bits(phash) for phash in ones], dtype=bool).reshape(-1, _SIDE, _SIDE)
-    columns = _numbers(np.array([_bits(phash) for phash in others], dtype=bool).reshape(-1, _SIDE, _SIDE))
+    """As `distance` of the whole of each of `ones` to that of each of `others`, without the turns: shape (ones, others)."""
+    upright = np.array([_bits(phash[:HASH_CHARS]) for phash in ones], dtype=bool).reshape(-1, _SIDE, _SIDE)
+    columns = _numbers(np.array([_bits(phash[:HASH_CHARS]) for phash in others], dtype=bool).reshape(-1, _SIDE, _SIDE))
     fewest = np.full((len(upright), len(columns)), HASH_BITS + 1, dtype=np.uint8)
     for turn_bits in _TURNS.values():
         np.minimum(fewest, np.bitwise_count(_numbers(turn_bits(upright))[:, None] ^ columns), out=fewest)

@@ -17,6 +17,7 @@ from ml_api.corpus.metadata import facts_in, has_sidecar, sidecar_of
 from ml_api.embedding.base import Prepared, Preprocessor
 from ml_api.errors import CorpusUnavailable, InvalidInput, MlApiError, NotFound, Overloaded
 from ml_api.images import Decoder
+from ml_api.images.perceptual import STORED_CHARS
 from ml_api.indexing.edits import carried
 from ml_api.indexing.tasks import Reason, Task
 from ml_api.records import Entry, ImageRecord, image_id
@@ -114,12 +115,12 @@ class FileReader:
             return {}
 
     def _hash(self, source: Entry, data: bytes) -> str:
-        """Rows of earlier versions have none: whoever reads their files anyway gives them one."""
-        if source.phash:
+        """Rows of earlier versions have none, or a shorter one: whoever reads their files anyway gives them one."""
+        if len(source.phash) == STORED_CHARS:
             return source.phash
         with suppress(InvalidInput, Overloaded):  # the limits may be others now; what is indexed stays so
             return self._decoder.decode(data, self._preprocessor.fit).phash
-        return ""
+        return source.phash
 
     def _read(self, task: Task) -> Fresh | Known:
         task = self._with_sidecar(task)

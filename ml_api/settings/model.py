@@ -56,7 +56,7 @@ class Settings(BaseModel):
             description="Metadata beside those in the corpus: a path or an http(s) URL that ends in `.csv`, `.jsonl` or `.parquet`."
         ),
     ] = ""
-    exif: Annotated[bool, Field(description="Whether date, camera and GPS position of JPEG files become metadata.")] = False
+    exif: Annotated[bool, Field(description="Whether date, camera and GPS position noted in files become metadata.")] = False
     model: Annotated[
         str, Field(min_length=1, description="Dual encoder: a name on the Hugging Face hub (`clip-ViT-B-32`) or a local directory.")
     ] = "clip-ViT-B-32"

@@ -14,10 +14,13 @@ from ml_api.vectors.base import MAX_KEY_BYTES, MAX_METADATA_BYTES, MAX_WINDOW
 MAX_VERSION_BYTES = 480
 DIGEST_CHARS = 64
 MAX_HASH_BYTES = 32
-"""Of the perceptual hash, with what separates it from the version."""
+"""Of the perceptual hash of the whole picture, with what separates it from the version; the rest stands there if there is room."""
+
+HASH_CHARS = 16
+"""Of the part of it that is the whole picture's."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_HASH = re.compile(r"([0-9a-f]{16})?")
+_HASH = re.compile(r"([0-9a-f]{16}|[0-9a-f]{48})?")
 
 EDITED = "$edited"
 """The field of stored metadata that holds `ImageRecord.edited`: collections that exist need no other schema."""

@@ -267,6 +267,7 @@ def test_entries_name_every_image_once(store):
 def test_a_perceptual_hash_is_kept_with_its_record_whatever_the_version(store):
     hashed = [
         record("hashed", phash="0123456789abcdef"),
+        record("hashed with its middles", version="v" * 400, phash="0123456789abcdef" * 3),
         record("hashed, of no version", version="", phash="f" * 16),
         record("of an odd version", version="a\x1fb\x1f"),
         record("of an odd version, hashed", version="\x1f\x1f", phash="0" * 16),

@@ -47,7 +47,10 @@ class DuplicateAnswer(StoredImage):
     similarity: Annotated[float, Field(description="Cosine of the two embeddings, 1 at most.")]
     bits: Annotated[
         int | None,
-        Field(description=f"Bits, of {HASH_BITS}, in which the perceptual hashes differ; null if one of the two is not known."),
+        Field(
+            description=f"Bits, of {HASH_BITS}, in which the perceptual hashes differ, of the pictures or of one's middle and the "
+            "other; null if one is not known."
+        ),
     ]
     turn: Annotated[Turn | None, Field(description="How the group's image has to be turned to look like this one.")]
 

@@ -11,7 +11,7 @@ from ml_api.records import Entry, ImageRecord, Vectors
 from ml_api.vectors.base import MAX_KEY_BYTES
 from ml_api.vectors.filters import Field
 from ml_api.vectors.filters.columns import Columns
-from ml_api.vectors.validation import DIGEST_CHARS, MAX_HASH_BYTES, MAX_VERSION_BYTES, split_metadata
+from ml_api.vectors.validation import DIGEST_CHARS, HASH_CHARS, MAX_HASH_BYTES, MAX_VERSION_BYTES, split_metadata
 
 ID_CHARS = 32
 VECTOR = "vector"
@@ -128,8 +128,11 @@ def record_of(row: Mapping[str, Any]) -> ImageRecord:
 
 def _with_hash(record: ImageRecord) -> str:
     """Marked also without a hash if the version holds a mark itself."""
-    marked = record.phash or HASH_MARK in record.version
-    return f"{record.version}{HASH_MARK}{record.phash}" if marked else record.version
+    if not record.phash and HASH_MARK not in record.version:
+        return record.version
+    room = MAX_VERSION_BYTES + MAX_HASH_BYTES - len(f"{record.version}{HASH_MARK}".encode())
+    phash = record.phash if len(record.phash) <= room else record.phash[:HASH_CHARS]
+    return f"{record.version}{HASH_MARK}{phash}"
 
 
 def _without_hash(stored: str) -> tuple[str, str]:

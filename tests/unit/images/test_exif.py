@@ -1,6 +1,5 @@
 """What cameras note in their files, read as far as it makes sense, whatever the bytes are."""
 
-import io
 import os
 import struct
 
@@ -9,19 +8,18 @@ from PIL import ExifTags, Image
 
 from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.images.exif import taken
+from tests.hostile_images import encoded
 
 BASE, GPS = ExifTags.Base, ExifTags.GPS
 
 
-def photograph(tags=None, detail=None, gps=None, **options):
+def photograph(tags=None, detail=None, gps=None, kind="JPEG", **options):
     exif = Image.Exif()
     for tag, value in (tags or {}).items():
         exif[tag] = value
     exif.get_ifd(ExifTags.IFD.Exif).update(detail or {})
     exif.get_ifd(ExifTags.IFD.GPSInfo).update(gps or {})
-    file = io.BytesIO()
-    Image.new("RGB", (8, 6), (200, 30, 30)).save(file, "JPEG", exif=exif, **options)
-    return file.getvalue()
+    return encoded(Image.new("RGB", (8, 6), (200, 30, 30)), kind, exif=exif.tobytes(), **options)
 
 
 def position(north, east, latitude=(48.0, 8.0, 15.0), longitude=(11.0, 34.0, 30.0)):
@@ -40,6 +38,18 @@ def test_date_camera_and_position_are_read():
         "exif_latitude": 48.1375,
         "exif_longitude": 11.575,
     }
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WebP", "TIFF", "AVIF", "HEIC", "JPEG XL"])
+def test_every_format_that_cameras_and_programs_write_is_read(kind):
+    data = photograph({BASE.Make: "Canon"}, {BASE.DateTimeOriginal: "2026:11:26 09:30:15"}, position("S", "E"), kind)
+    assert taken(data) == {
+        "exif_taken_at": "2026-11-26T09:30:15",
+        "exif_camera": "Canon",
+        "exif_latitude": -48.1375,
+        "exif_longitude": 11.575,
+    }
+    assert taken(photograph(kind=kind)) == {}
 
 
 def test_south_and_west_are_negative_and_a_maker_stands_before_the_model():
@@ -65,9 +75,10 @@ def test_what_makes_no_sense_is_left_out(data):
     assert taken(data) == {}
 
 
-def test_no_bytes_make_it_fail():
-    data = photograph({BASE.Make: "Canon"}, {BASE.DateTimeOriginal: "2026:11:26 09:30:15"}, position("N", "E"))
-    for place in range(2, 400):
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WebP", "TIFF", "AVIF", "HEIC", "JPEG XL"])
+def test_no_bytes_make_it_fail(kind):
+    data = photograph({BASE.Make: "Canon"}, {BASE.DateTimeOriginal: "2026:11:26 09:30:15"}, position("N", "E"), kind)
+    for place in range(2, min(len(data), 900)):
         for bytes_ in (b"\xff", b"\x00", os.urandom(4)):
             taken(data[:place] + bytes_ + data[place + len(bytes_) :])
         taken(data[:place])

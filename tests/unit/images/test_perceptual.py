@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ml_api.images import ImageLimits, InlineDecoder, Reduced
-from ml_api.images.perceptual import HASH_BITS, HASH_CHARS, Turn, distance, distances, perceptual_hash
+from ml_api.images.perceptual import HASH_BITS, HASH_CHARS, STORED_CHARS, Turn, distance, distances, perceptual_hash
 
 TURNS = {
     Turn.MIRRORED: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -34,8 +34,8 @@ def jpeg(image, quality):
 
 def test_a_hash_is_sixteen_hex_digits_of_which_the_brightness_is_none():
     phash = perceptual_hash(scene(1))
-    assert len(phash) == HASH_CHARS
-    assert not int(phash, 16) >> HASH_BITS
+    assert len(phash) == STORED_CHARS == 3 * HASH_CHARS  # of the whole and of two middles
+    assert all(not int(phash[start : start + HASH_CHARS], 16) >> HASH_BITS for start in range(0, STORED_CHARS, HASH_CHARS))
     brighter = scene(1).point(lambda value: value // 2 + 60)
     assert distance(phash, perceptual_hash(brighter))[0] <= 3
 
@@ -71,16 +71,38 @@ def test_different_pictures_differ_in_any_position():
     assert nearest > 8
 
 
+@pytest.mark.parametrize("share", [0.95, 0.9, 0.8**0.5, 0.85, 0.8])
+def test_the_middle_of_a_picture_is_known_for_it_from_either_side(share):
+    found = []
+    for seed in range(10):
+        picture = scene(seed, (400, 300))
+        out_x, out_y = (1 - share) * 200, (1 - share) * 150
+        whole, crop = perceptual_hash(picture), perceptual_hash(picture.crop((out_x, out_y, 400 - out_x, 300 - out_y)))
+        assert distance(whole, crop)[0] == distance(crop, whole)[0]
+        assert distance(whole[:HASH_CHARS], crop)[0] <= HASH_BITS  # a hash of an earlier version has no middles
+        found.append(distance(whole, crop)[0])
+    assert sum(bits <= 8 for bits in found) >= 9, found
+
+
+def test_a_middle_of_one_colour_is_like_no_picture():
+    """Such as a small thing in the corner of a white page."""
+    flat = perceptual_hash(Image.new("RGB", (100, 100), "white"))
+    cornered = Image.new("RGB", (100, 100), "white")
+    cornered.paste(scene(1, (8, 8)), (1, 1))
+    assert perceptual_hash(cornered)[HASH_CHARS:] == "0" * (STORED_CHARS - HASH_CHARS)
+    assert distance(flat, perceptual_hash(cornered)) == distance(flat[:HASH_CHARS], perceptual_hash(cornered)[:HASH_CHARS])
+
+
 @pytest.mark.parametrize("colour", ["white", "black", "red"])
 def test_a_picture_of_one_colour_has_the_hash_of_zeros_even_when_it_was_compressed(colour):
     flat = Image.new("RGB", (200, 100), colour)
     for picture in (flat, Image.open(io.BytesIO(jpeg(flat, 20))).convert("RGB")):
-        assert perceptual_hash(picture) == "0" * HASH_CHARS
+        assert perceptual_hash(picture) == "0" * STORED_CHARS
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 500), (500, 3), (31, 33)])
 def test_a_picture_of_any_size_has_one(size):
-    assert len(perceptual_hash(scene(1, size))) == HASH_CHARS
+    assert len(perceptual_hash(scene(1, size))) == STORED_CHARS
 
 
 def test_the_decoder_gives_the_hash_of_what_it_decodes():

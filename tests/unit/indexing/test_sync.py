@@ -26,6 +26,7 @@ from ml_api.deadline import Deadline
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import CorpusUnavailable, ModelOutOfMemory, NonFiniteVector, StoreUnavailable, SyncRefused
 from ml_api.images import ImageLimits, InlineDecoder
+from ml_api.images.perceptual import STORED_CHARS
 from ml_api.indexing.edits import patch_metadata
 from ml_api.indexing.failures import StoredFailures
 from ml_api.indexing.guard import Consent
@@ -275,7 +276,7 @@ def test_a_picture_of_an_earlier_version_gets_its_perceptual_hash_when_its_file_
     path = world.draw("a.png")
     world.sync()
     [hashed] = world.store.entries()
-    assert len(hashed.phash) == 16
+    assert len(hashed.phash) == STORED_CHARS
     record = replace(world.store.get([hashed.id])[hashed.id], phash="")
     world.store.upsert([record], world.store.vectors([hashed.id])[hashed.id][None])
     world.encoder.batches.clear()
