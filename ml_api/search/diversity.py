@@ -23,7 +23,7 @@ def diversified(scores: npt.NDArray[np.float32], vectors: npt.NDArray[np.float32
     if len(scores) < 2:
         return list(range(len(scores)))
     relevance = _scaled(scores.astype(np.float64))
-    alike = vectors.astype(np.float64) @ vectors.T
+    alike = (vectors @ vectors.T).astype(np.float64)
     between = alike[~np.eye(len(alike), dtype=bool)]
     alike = (alike - between.min()) / max(1.0 - between.min(), 1e-9)
     nearest, left, order = np.zeros(len(scores)), np.ones(len(scores), dtype=bool), list[int]()

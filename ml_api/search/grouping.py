@@ -26,9 +26,9 @@ MOST_READ: Final = 3840
 AT_ONCE: Final = 768
 """Hits read by one further call: as many as fit in a message of Milvus's with the largest metadata."""
 
-NEAR: Final = Thresholds()
-"""As duplicates are told. Those that are alike by the embedding alone stay apart, as they are often a series, and so do pictures of
-one colour each, which all have the same hash."""
+NEAR: Final = Thresholds(near_similarity=0.95)
+"""As duplicates are told, but surer: a red dress is not to be hidden behind the same in blue. What is alike by the embedding alone
+stays apart, as it is often a series, and so do pictures of one colour each, which all have the same hash."""
 BLOCK: Final = 256
 """Hashes that are compared with all others at once: 8 MB."""
 

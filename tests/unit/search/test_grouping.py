@@ -32,7 +32,7 @@ def never(ids):
 
 
 rankings = st.lists(
-    st.tuples(st.sampled_from("abcdef"), st.sampled_from(HASHES), st.sampled_from((1.0, 0.9, 0.3))), max_size=30
+    st.tuples(st.sampled_from("abcdef"), st.sampled_from(HASHES), st.sampled_from((1.0, 0.97, 0.3))), max_size=30
 ).map(
     lambda rows: (
         [hit(number, digest, phash) for number, (digest, phash, _) in enumerate(rows)],
@@ -76,7 +76,7 @@ def test_the_same_bytes_are_together_whatever_their_hash():
     assert leaders([hit(0, "a"), hit(1, "b"), hit(2, "a"), hit(3, "b"), hit(4, "c")], DUPLICATES, never) == [0, 1, 0, 1, 4]
 
 
-@pytest.mark.parametrize(("cosine", "expected"), [(0.56, [0, 0]), (0.54, [0, 1])])
+@pytest.mark.parametrize(("cosine", "expected"), [(0.96, [0, 0]), (0.94, [0, 1])])
 def test_pictures_of_equal_hashes_are_near_if_the_model_agrees(cosine, expected):
     hits = [hit(0, "a", BLACK_AND_WHITE), hit(1, "b", BLACK_AND_WHITE)]
     vectors = dict(zip((one.record.id for one in hits), (beside(1.0), beside(cosine)), strict=True))
