@@ -44,7 +44,10 @@ def _migrate(settings: Settings, stop: Stop, *, switch: bool) -> Exit:
         if switch:
             migration.take_over_edits()
             migration.generations.switch(migration.wanted)
-            _tell_switched(migration.wanted)
+            if migration.same_model:
+                _log.info("%s is in use from the next start on: start the services again", migration.wanted.name)
+            else:
+                _tell_switched(migration.wanted)
         else:
             _log.info("%s is still in use; the same command without --no-switch goes on", migration.current.model_id)
     return Exit.DONE

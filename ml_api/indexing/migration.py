@@ -42,13 +42,13 @@ class Migration:
 
     @property
     def summary(self) -> str:
-        if not self._same_model:
+        if not self.same_model:
             return f"from {self.current.model_id} to {self.wanted.model_id}"
         names = ", ".join(field.name for field in self.wanted.fields) or "no field"
         return f"{self.current.model_id} stays the model; its vectors are copied to a collection with columns for {names}"
 
     @property
-    def _same_model(self) -> bool:
+    def same_model(self) -> bool:
         return self.wanted.model_id == self.current.model_id
 
     def embed(self, follow: Callable[[int], AbstractContextManager[Progress]], stop: Callable[[], bool]) -> bool:
@@ -56,7 +56,7 @@ class Migration:
 
         `follow` is entered for each sync, with the number of its files. Raises ModelUnavailable, and as `Indexer` does.
         """
-        if self._same_model and not self._copied(stop):
+        if self.same_model and not self._copied(stop):
             return False
         for _ in range(CATCHING_UP):
             plan = self.indexer.plan()
