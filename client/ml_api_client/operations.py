@@ -1,6 +1,7 @@
 """The operations of the API, called as in its OpenAPI document: each makes a `Call`, which `Client` and `AsyncClient` carry out.
 
-Searches and the listing also take parameters that this version does not name, for newer services (`**more`).
+Searches and the listing also take parameters that are not named here (`**more`): `group`, `diversity`, `facets`, `min_relevance`,
+and those of newer services.
 """
 
 import base64

@@ -82,7 +82,7 @@ def text_from_json() -> Response:
     tag="search",
     scope=Scope.SEARCH,
     description=f"Formats: {images.ACCEPTED}. As a form field, as the raw body (as `image/jpeg`, too), or as base64 in JSON. "
-    "`limit`, `offset`, `cursor`, `exact` and `filter` may also stand beside the image in the form.",
+    "The other parameters may also stand beside the image in the form.",
     answer=SearchAnswer,
     query=PageParameters,
     parameters=(TIMEOUT,),
