@@ -144,6 +144,10 @@ def _look_at(settings: Settings, options: Options) -> Exit:
     if options.command == "evaluate":
         from ml_api.cli.evaluate import evaluate_recall, evaluate_relevance
 
+        if options.what == "judgements":
+            from ml_api.cli.judgements import evaluate_judgements
+
+            return evaluate_judgements(settings, options)
         if options.what == "relevance":
             return evaluate_relevance(settings, options.queries)
         return evaluate_recall(settings, options.queries, options.k, options.plot)

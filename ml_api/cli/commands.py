@@ -130,15 +130,29 @@ def _duplicates(duplicates: Parser) -> None:
 
 
 def _evaluate(evaluate: Parser) -> None:
-    evaluate.add_argument("what", choices=("recall", "relevance"), help="what to measure")
+    evaluate.add_argument("what", choices=("recall", "relevance", "judgements"), help="what to measure")
     evaluate.add_argument(
         "--queries",
         metavar="N|FILE",
         type=_number_or_file,
         default=QUERIES.default,
-        help=f'recall: {QUERIES.help}. relevance: a file of lines {{"text": "a red car", "keys": ["those", "that", "match"]}}',
+        help=f'recall: {QUERIES.help}. relevance: a file of lines {{"text": "a red car", "keys": ["those", "that", "match"]}}. '
+        'judgements: lines {"text": "a red car", "key": "cars/1.jpg", "grade": 1}, or TREC qrels; default: the feedback',
     )
     evaluate.add_argument("--k", metavar="N", type=NEIGHBOURS, default=NEIGHBOURS.default, help=NEIGHBOURS.help)
+    evaluate.add_argument(
+        "--topics",
+        metavar="FILE",
+        type=Path,
+        help="judgements: the texts of TREC qrels, which --queries names: ID, tab, TEXT",
+    )
+    evaluate.add_argument(
+        "--setup",
+        metavar="NAME=VALUE,...",
+        action="append",
+        help="judgements: how to search, such as exact=true, effort=200, model=DIR, or what /v1/search takes; repeated, to compare",
+    )
+    evaluate.add_argument("--json", action="store_true", help="judgements: print JSON")
     evaluate.add_argument("--plot", metavar="FILE", type=Path, help="draw it, too (.png, .svg, .pdf); needs matplotlib")
 
 
@@ -179,9 +193,9 @@ COMMANDS = (
     Command("calibrate", "fit what the scores of this corpus mean, so that searches tell whether there is a match"),
     Command(
         "evaluate",
-        "measure recall and time of the index against exact search, at several search parameters; or how well it is told whether "
-        "there is a match, on judged queries",
-        " recall|relevance",
+        "measure recall and time of the index against exact search, at several search parameters; how well it is told whether "
+        "there is a match, on judged queries; or what searches find of what people judged",
+        " recall|relevance|judgements",
         _evaluate,
     ),
     Command("triton-repository", "write the model repository for a Triton server", " DIR", _triton_repository),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_api.cli.exits import Exit
 from ml_api.cli.handing_over import hand_over
+from ml_api.cli.plots import pyplot_for, saved
 from ml_api.errors import ConfigError
 from ml_api.evaluation import Measured, recall_of, sample
 from ml_api.indexing.jobs import Errand
@@ -26,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 def evaluate_recall(settings: Settings, queries: int | Path, k: int, plot: Path | None) -> Exit:
     """Raises ConfigError, Unavailable."""
-    pyplot = _pyplot() if plot is not None else None
+    pyplot = pyplot_for(plot)
     if isinstance(queries, Path):
         raise ConfigError(f"evaluate recall: --queries is a number of stored images, not {str(queries)!r}")
     ended, told = _asked(settings, Errand(JobKind.EVALUATE, queries=queries, k=k))
@@ -82,17 +83,6 @@ def _show_recall(index: str, measured: Iterable[Measured], k: int, pyplot: Any, 
         _draw(pyplot, plot, rows, name, k)
 
 
-def _pyplot() -> Any:
-    try:
-        import matplotlib as mpl
-
-        mpl.use("Agg")
-        from matplotlib import pyplot as plt
-    except ModuleNotFoundError as exc:
-        raise ConfigError("--plot: matplotlib is not installed: pip install -r requirements-bench.txt -c constraints.txt") from exc
-    return plt
-
-
 def _draw(pyplot: Any, path: Path, rows: Sequence[Measured], name: str, k: int) -> None:
     figure, axis = pyplot.subplots(figsize=(7, 4.5))
     exact, *index = rows
@@ -102,14 +92,7 @@ def _draw(pyplot: Any, path: Path, rows: Sequence[Measured], name: str, k: int) 
     axis.plot([exact.ms], [exact.recall], marker="s", linestyle="", label="exact")
     axis.set(xscale="log", xlabel="ms a search (median)", ylabel=f"recall@{k}", title="recall and time of the index")
     axis.legend(frameon=False)
-    figure.tight_layout()
-    try:
-        figure.savefig(path, dpi=130)
-    except ValueError as exc:  # an ending that it does not know
-        raise ConfigError(f"--plot: {path} must end in .png, .svg or .pdf") from exc
-    finally:
-        pyplot.close(figure)
-    _log.info("wrote %s", path)
+    saved(pyplot, figure, path)
 
 
 def evaluate_relevance(settings: Settings, judgements: Path | int) -> Exit:

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -117,6 +117,19 @@ class Judgements:
                 where=or_(adding.excluded.verdict != Verdict.CLICKED, JudgementRow.verdict == Verdict.CLICKED),
             )
         )
+
+
+def judged_texts(judgements: Iterable[Judgement]) -> dict[str, dict[str, int]]:
+    """By the text of searches for one text alone, the grades of images by id: what scores can be calibrated on.
+
+    Searches whose text was not kept, and those with a filter or marks, are left out. Of equal texts the last verdict counts.
+    """
+    found: dict[str, dict[str, int]] = {}
+    for one in sorted(judgements, key=lambda judgement: judgement.judged_at):
+        match one.query:
+            case {"query": [{"text": str(text), **rest}], **others} if not rest and not others:
+                found.setdefault(text, {})[one.image_id] = one.grade
+    return found
 
 
 def _judgement(row: JudgementRow, search: SearchRow) -> Judgement:

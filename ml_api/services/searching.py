@@ -3,15 +3,21 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ml_api.corpus.base import Corpus
 from ml_api.embedding.base import Preprocessor
+from ml_api.errors import ConfigError
 from ml_api.images import Decoder
 from ml_api.metrics import Metrics
 from ml_api.search import Searcher
 from ml_api.services.encoder import load_model
 from ml_api.services.parts import corpus_of, decoder_of, milvus_store
 from ml_api.settings import Settings
+
+if TYPE_CHECKING:
+    from ml_api.embedding.pretrained import PretrainedModel
+    from ml_api.vectors.milvus import MilvusStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +29,34 @@ class Searching:
 
 
 @contextmanager
-def open_searching(settings: Settings) -> Iterator[Searching]:
-    """Raises ConfigError, StoreUnavailable."""
+def open_searching(settings: Settings, model: str = "") -> Iterator[Searching]:
+    """With the configured model, or another one that has embedded the corpus. Raises ConfigError, StoreUnavailable."""
     from ml_api.embedding.batching import BatchingEncoder
     from ml_api.embedding.pretrained import resolve
 
+    settings = settings.model_copy(update={"model": model}) if model else settings
     corpus, metrics = corpus_of(settings), Metrics()
     pretrained = resolve(settings.model, settings.text_model)
     with ExitStack() as opened:
         store = opened.enter_context(closing(milvus_store(settings, metrics)))  # first: it may be a service's
-        store.ensure(pretrained.model_id, pretrained.dim)
+        if model:
+            store = opened.enter_context(closing(_of_model(store, pretrained, model)))
+        else:
+            store.ensure(pretrained.model_id, pretrained.dim)
         decoder = opened.enter_context(closing(decoder_of(settings, metrics)))
         preprocessor, encoder = load_model(settings, pretrained, metrics)
         embedder = opened.enter_context(closing(BatchingEncoder(encoder, metrics)))
         yield Searching(Searcher(preprocessor, embedder, store, metrics), preprocessor, decoder, corpus)
+
+
+def _of_model(store: "MilvusStore", pretrained: "PretrainedModel", model: str) -> "MilvusStore":
+    """The vectors of a model, in use or not. Raises ConfigError if there are none."""
+    current = store.open_current()
+    if pretrained.model_id == current.model_id:
+        return store
+    if pretrained.model_id not in {one.model_id for one in store.generations().others()}:
+        raise ConfigError(
+            f"nothing is embedded with the model {model}: `python -m ml_api migrate --no-switch --model {model}` does that, and "
+            "leaves the one in use"
+        )
+    return store.beside(pretrained.model_id, pretrained.dim)

@@ -1,14 +1,16 @@
 """Filtered searches and listings: on every store the rows are those that the predicate says, whatever filter and metadata."""
 
+import json
 import sys
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from ml_api.errors import InvalidQuery
 from ml_api.records import image_id
 from ml_api.vectors.base import SearchOptions
-from ml_api.vectors.filters import All, Condition, Either, Field, Negation, holds, parse
+from ml_api.vectors.filters import All, Condition, Either, Field, Negation, holds, parse, plain
 from ml_api.vectors.filters.predicate import scalar
 from ml_api.vectors.milvus import filtered
 from ml_api.vectors.milvus.filtered import Asked
@@ -97,6 +99,17 @@ ROWS = 60
 
 
 DECLARED = [Field(("price",)), Field(("maker",)), Field(("maker", "price")), Field(('q"uo\\te',)), Field(("a][b",)), Field(("",))]
+
+
+@given(FILTERS)
+@settings(deadline=None)
+def test_a_filter_is_read_again_from_the_json_that_it_is_written_as(chosen):
+    written = json.loads(json.dumps(plain(chosen)))
+    try:
+        again = parse(written)
+    except InvalidQuery:
+        return  # nested more deeply than requests may be, as conditions side by side are written as `and`
+    assert plain(again) == written
 
 
 @pytest.fixture(params=["memory", "milvus-lite", "milvus", "milvus with columns"])

@@ -1,0 +1,121 @@
+"""Judged queries: what was asked for, and how relevant which images are. From files, or from feedback."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from ml_api.errors import InvalidInput
+from ml_api.records import image_id, is_image_id
+
+JsonObject = dict[str, Any]
+MOST_GRADE: Final = 100
+LINE: Final = '{"text": "a red car", "key": "cars/1.jpg", "grade": 1}'
+
+
+@dataclass(slots=True)
+class JudgedQuery:
+    """`asked` is what `/v1/search` takes, without limit. `grades` are by image id, 0 for what is irrelevant."""
+
+    name: str
+    asked: JsonObject
+    grades: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def has_match(self) -> bool:
+        return any(self.grades.values())
+
+
+def read(path: Path, topics: Path | None = None) -> list[JudgedQuery]:
+    """JSON lines, or TREC qrels, whose queries are the lines `ID TAB TEXT` of `topics`. Raises InvalidInput, OSError."""
+    texts = None if topics is None else dict(_topics(topics))
+    return grouped(_trec(path, texts) if texts is not None else _json_lines(path), str(path))
+
+
+def grouped(rows: Iterable[tuple[str, JsonObject, str, int]], source: str) -> list[JudgedQuery]:
+    """Of rows of a query's name, what it asks for, an image and its grade. Of an image judged twice the last counts.
+
+    Queries without any match say nothing of a ranking, and are left out. Raises InvalidInput if there is no other.
+    """
+    queries: dict[str, JudgedQuery] = {}
+    for name, asked, image, grade in rows:
+        queries.setdefault(name, JudgedQuery(name, asked)).grades[image] = grade
+    found = [query for query in queries.values() if query.has_match]
+    if not found:
+        raise InvalidInput(f"{source}: no query has an image that is relevant to it, so there is nothing to measure")
+    return found
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Lines that say something, with what to call them."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise InvalidInput(f"{path}: is no text in UTF-8") from exc
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield f"{path}, line {number}", line.strip()
+
+
+def _json_lines(path: Path) -> Iterator[tuple[str, JsonObject, str, int]]:
+    for where, line in _lines(path):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as exc:
+            raise InvalidInput(f"{where}: is no JSON; each line is an object such as {LINE}") from exc
+        if not isinstance(row, dict):
+            raise InvalidInput(f"{where}: must be an object such as {LINE}")
+        asked = _asked(row, where)
+        name = str(row.get("query_id") or json.dumps(asked, sort_keys=True))
+        for image in _images(row, where):
+            yield name, asked, image, _grade(row.get("grade", 1), where)
+
+
+def _asked(row: JsonObject, where: str) -> JsonObject:
+    text, query = row.get("text"), row.get("query")
+    if isinstance(text, str) and text.strip():
+        return {"query": [{"text": text.strip()}]}
+    if isinstance(query, dict) and isinstance(query.get("query"), list):
+        return query
+    raise InvalidInput(f'{where}: has neither a "text" nor a "query" as `/v1/search` takes it; each line is as {LINE}')
+
+
+def _images(row: JsonObject, where: str) -> list[str]:
+    """The ids of `id`, `key` or `keys`."""
+    keys = row.get("keys", [row["key"]] if "key" in row else [])
+    ids = [row["id"]] if "id" in row else []
+    if not isinstance(keys, list) or not all(isinstance(one, str) and one for one in (*keys, *ids)):
+        raise InvalidInput(f'{where}: "key" and "id" are texts, "keys" a list of them')
+    if bad := [one for one in ids if not is_image_id(one)]:
+        raise InvalidInput(f'{where}: "id" must be 32 lower-case hex digits, not {bad[0][:60]!r}; paths of files go into "key"')
+    if not keys and not ids:
+        raise InvalidInput(f'{where}: names no image; add its "key", or its "id"')
+    return [*map(image_id, keys), *ids]
+
+
+def _grade(grade: Any, where: str) -> int:
+    if isinstance(grade, bool) or not isinstance(grade, int) or not 0 <= grade <= MOST_GRADE:
+        raise InvalidInput(f'{where}: "grade" must be a whole number from 0 (irrelevant) to {MOST_GRADE} (got {str(grade)[:40]!r})')
+    return grade
+
+
+def _topics(path: Path) -> Iterator[tuple[str, str]]:
+    for where, line in _lines(path):
+        name, tab, text = line.partition("\t")
+        if not tab or not text.strip():
+            raise InvalidInput(f"{where}: must be the id of a query, a tab, and its text")
+        yield name.strip(), text.strip()
+
+
+def _trec(path: Path, texts: Mapping[str, str]) -> Iterator[tuple[str, JsonObject, str, int]]:
+    """Lines `QUERY 0 IMAGE GRADE`, where IMAGE is an id or a key."""
+    for where, line in _lines(path):
+        parts = line.split()
+        if len(parts) != 4 or not parts[3].lstrip("-").isdigit():
+            raise InvalidInput(f"{where}: must be `QUERY 0 IMAGE GRADE`, as in TREC's qrels, with a whole number last")
+        name, _, image, grade = parts
+        if name not in texts:
+            raise InvalidInput(f"{where}: the query {name[:60]!r} has no text among the topics")
+        asked = {"query": [{"text": texts[name]}]}
+        yield name, asked, image if is_image_id(image) else image_id(image), _grade(max(0, int(grade)), where)
