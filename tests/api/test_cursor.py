@@ -41,6 +41,11 @@ def by_terms_in_a_form(stand, **page):
     return stand.client.post("/v1/search", data={"search": query, "x": (io.BytesIO(picture()), "x.png")}, content_type=FORM)
 
 
+@pytest.fixture(scope="module")
+def stand(shared_stand):
+    return shared_stand
+
+
 WAYS = [by_text, by_text_in_json, by_image, by_image_in_a_form, similar, by_terms, by_terms_in_a_form]
 
 
