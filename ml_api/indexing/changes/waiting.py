@@ -22,6 +22,7 @@ from ml_api.database import Database
 from ml_api.database.tables import ChangeRow, JobRow
 from ml_api.deadline import Deadline
 from ml_api.indexing.tasks import AT_ONCE, batches
+from ml_api.vocabulary import JobState
 
 LEASE_S: Final = 120.0
 """How long what was claimed is left to who claimed it. Where one process alone has the database, `release` ends it at its start."""
@@ -31,6 +32,8 @@ LOOK_EVERY_S: Final = 0.25
 """How often who waits asks for what another process has done; of what this one does it hears at once."""
 GONE_AFTER_S: Final = 1.0
 """A file that moved is told gone and new within this time, one way round or the other."""
+SYNC_BEGINS_S: Final = 5.0
+"""After the start of a process at the latest, if it watches."""
 FARTHEST_S: Final = 600.0
 """Nothing is due later than this from now. What seems to be was noted before the clock was set back."""
 _NEVER: Final = float(2**53)
@@ -101,7 +104,7 @@ class Changes:
         """How many were taken, durable when it returns. Keys that no database can hold name no image, and are left out.
 
         `gone` are keys of watched files that are not there any more. They wait for all watched files that are noted until
-        GONE_AFTER_S from now: if one of these is the same file, it takes over its vector and what was edited.
+        GONE_AFTER_S from now, and for a sync: if one of their files is the same, it takes over its vector and what was edited.
         """
         due = 0.0 if source is Source.UPLOAD else time.time()
         rows = {key: self._row(key, source, due, facts) for key in filter(_storable, keys)}
@@ -122,7 +125,10 @@ class Changes:
         due = (
             or_(ChangeRow.not_before <= now, ChangeRow.not_before > now + FARTHEST_S),
             or_(ChangeRow.after_sync.is_(False), ~self._sync_runs()),
-            or_(ChangeRow.source != Source.GONE.value, ChangeRow.received_at < self._oldest_watched(now)),
+            or_(
+                ChangeRow.source != Source.GONE.value,
+                (ChangeRow.received_at < self._oldest_watched(now)) & ~self._sync_runs(JobState.QUEUED, JobState.RUNNING),
+            ),
         )
         with self._database.write() as session:
             chosen = select(ChangeRow).where(ChangeRow.corpus == self._corpus, *due).order_by(ChangeRow.not_before).limit(most)
@@ -158,9 +164,13 @@ class Changes:
             session.execute(update(ChangeRow).where(self._still(changes)).values(again))
 
     def release(self) -> None:
-        """What an earlier process had claimed, or wanted to try later, is due now. Only for who has the database alone."""
+        """What an earlier process had claimed, or wanted to try later, is due now. Only for who has the database alone.
+
+        What is gone waits for the sync with which a watcher begins: it may find it at another place.
+        """
+        due = case((ChangeRow.source == Source.GONE.value, time.time() + SYNC_BEGINS_S), else_=0.0)
         with self._database.write() as session:
-            session.execute(update(ChangeRow).where(ChangeRow.corpus == self._corpus).values(not_before=0.0))
+            session.execute(update(ChangeRow).where(ChangeRow.corpus == self._corpus).values(not_before=due))
 
     def wait(self, key: str, deadline: Deadline) -> bool:
         """Wait until somebody has looked at the key after its last notice. False if the time was up before."""
@@ -231,8 +241,9 @@ class Changes:
         oldest = select(func.coalesce(func.min(row.received_at), _NEVER))
         return oldest.where(row.corpus == self._corpus, row.source == Source.WATCH.value, *is_open).scalar_subquery()
 
-    def _sync_runs(self) -> ColumnElement[bool]:
-        return exists().where(JobRow.corpus == self._corpus, JobRow.state == "running")
+    def _sync_runs(self, *states: JobState) -> ColumnElement[bool]:
+        """Or is in one of these states."""
+        return exists().where(JobRow.corpus == self._corpus, JobRow.state.in_(states or (JobState.RUNNING,)))
 
 
 def _storable(key: str) -> bool:

@@ -245,6 +245,20 @@ def test_a_burst_is_embedded_in_full_batches(world):
     assert len(world.stored()) == 10 * BATCH
 
 
+def test_what_came_while_the_store_was_down_is_embedded_in_full_batches(world):
+    world.store.down = True
+    for number in range(3 * BATCH):
+        world.draw(f"{number}.png", (number, 7, 7))
+        world.note(f"{number}.png", source=Source.EVENT)
+        if number % 20 == 0:
+            world.new_drain().run()
+    world.store.down = False
+
+    world.new_drain().run()
+
+    assert world.encoder.batches == [BATCH] * 3
+
+
 def test_equal_files_go_through_the_model_once(world):
     world.draw("a.png")
     world.draw("b.png")
@@ -546,6 +560,28 @@ def test_a_move_of_which_the_end_is_told_a_little_later_keeps_what_was_edited(wo
 
     assert set(world.stored()) == {"new.png"}
     assert world.record("new.png").metadata == {"tag": "mine"}
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_what_is_gone_stays_for_a_sync_that_may_find_it_at_another_place(world, state):
+    """kill -9 left it waiting, and the watcher begins with a sync: the vector was gone when the sync wanted to move it."""
+    world.draw("old.png")
+    world.sync()
+    (world.root / "old.png").unlink()
+    world.note(gone=["old.png"])
+    world.changes.release()
+    world.drain.run()
+    assert set(world.stored()) == {"old.png"}  # as that sync may not even be wanted yet
+
+    world.be_due()
+    start_job(world)
+    with world.database.write() as session:
+        session.execute(update(JobRow).values(state=state))
+    world.drain.run()
+    assert set(world.stored()) == {"old.png"}
+    end_job(world)
+    world.drain.run()
+    assert world.stored() == {}
 
 
 def test_a_file_that_is_gone_does_not_wait_for_one_that_cannot_be_read(world):
