@@ -49,9 +49,15 @@ def given(**values: Any) -> dict[str, Any]:
 
 
 def as_query(**given: Any) -> dict[str, str]:
-    """Without what is not given; what is neither text nor number as JSON."""
+    """Without what is not given; lists of names separated by commas, and what else is neither text nor number as JSON."""
     stated = {name: value for name, value in given.items() if value is not None and value != ""}
-    return {name: json.dumps(value) if isinstance(value, bool | dict | list) else str(value) for name, value in stated.items()}
+    return {name: _as_text(value) for name, value in stated.items()}
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return json.dumps(value) if isinstance(value, bool | dict) else str(value)
 
 
 def quoted(image_id: str) -> str:

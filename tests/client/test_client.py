@@ -159,6 +159,20 @@ def test_a_filter_is_sent_as_each_route_takes_it(client):
     assert [image.key for image in client.images(filter={"caption": {"eq": "<b>red</b>"}})] == ["red.png"]
 
 
+def test_fields_are_counted_and_copies_grouped_as_each_route_takes_it(client):
+    [hit] = client.search_by_text("red", limit=1).hits
+    wanted = {"facets": ["width", "caption"], "group": "duplicates"}
+    for found in (
+        client.search_by_text("red", **wanted),
+        client.search([{"text": "red"}], **wanted),
+        client.search_by_image(picture(), **wanted),
+        client.find_similar(hit.id, **wanted),
+    ):
+        assert set(found.facets.fields) == {"width", "caption"}
+        assert found.facets.fields["width"][0].count == found.facets.over
+        assert all(one.group is None for one in found.hits)
+
+
 def test_iterators_go_through_all_pages(client):
     assert sorted(image.key for image in client.images(page=1)) == sorted(COLOURS)
     assert [image.key for image in client.images(prefix="sub/")] == ["sub/green.png"]
