@@ -97,6 +97,6 @@ class Upkeep:
     def _use(self, kind: QueryKind, made: Calibrated | None) -> None:
         self.relevance.use(kind, made.calibration if made else None)
         if made is None:
-            _log.info("scores of %s are not calibrated: %d images, metadata and names say too little", kind, self._counted)
+            _log.info("scores are not calibrated (%s): %d images, metadata and names say too little", kind, self._counted)
         else:
-            _log.info("scores of %s calibrated on %d queries of the corpus: %s", kind, made.queries, made.judgement)
+            _log.info("scores calibrated on %d queries of the corpus (%s): %s", made.queries, kind, made.judgement)

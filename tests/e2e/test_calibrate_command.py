@@ -14,7 +14,7 @@ from ml_api.services import target_of
 from ml_api.settings import load_settings
 from tests.e2e.server_process import ROOT, Server, environment, run
 
-FITTED = "is there a match, cross-validated over "
+FITTED = "is there a match for a text, cross-validated over "
 
 
 def told(done):
