@@ -38,6 +38,7 @@ class AsyncClient(Connection, AsyncUploads):
     get_image = _method(operations.get_image)
     get_image_content = _method(operations.get_image_content)
     get_image_thumbnail = _method(operations.get_image_thumbnail)
+    get_image_heatmap = _method(operations.get_image_heatmap)
     patch_image = _method(operations.patch_image)
     put_image = _method(operations.put_image)
     delete_image = _method(operations.delete_image)

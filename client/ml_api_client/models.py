@@ -218,6 +218,20 @@ class StoredImage(Model):
     indexed_at: str
 
 
+class HeatmapAnswer(Model):
+    rows: int
+    """Of the grid, which covers the whole picture, as displayed."""
+    columns: int
+    heat: list[list[float]]
+    """Row by row from the top: 0 where the text is found least, 1 where it is found most, in this picture."""
+    least: float
+    """Cosine similarity of the text and the part of the picture where `heat` is 0."""
+    greatest: float
+    """The same where `heat` is 1. Hardly more than `least`: the text is everywhere, or nowhere."""
+    whole: float
+    """Cosine similarity of the text and the whole picture."""
+
+
 class ListAnswer(Model):
     images: list[StoredImage]
     """In the order of ids. With `prefix` there may be fewer than `limit`, or none."""

@@ -111,6 +111,11 @@ def get_image_thumbnail(image_id: str) -> Call[bytes]:
     return Call("GET", f"/v1/images/{quoted(image_id)}/thumbnail", bytes)
 
 
+def get_image_heatmap(image_id: str, q: str) -> Call[models.HeatmapAnswer]:
+    """Where in an image a text is found, as a grid over it."""
+    return Call("GET", f"/v1/images/{quoted(image_id)}/heatmap", answer_as(models.HeatmapAnswer), as_query(q=q))
+
+
 def patch_image(image_id: str, metadata: Mapping[str, Any] | None) -> Call[models.StoredImage]:
     """Change metadata by a merge patch (RFC 7396): None removes a field, or all of them."""
     body = as_json({"metadata": None if metadata is None else dict(metadata)})

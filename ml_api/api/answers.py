@@ -14,18 +14,21 @@ from ml_api.api.schemas.arrangement import MAX_GROUPED, FacetsAnswer, FacetValue
 from ml_api.api.schemas.base import Problem
 from ml_api.api.schemas.composed import BatchAnswer, BatchResult
 from ml_api.api.schemas.duplicates import DuplicateAnswer, DuplicateGroup, DuplicatesAnswer
+from ml_api.api.schemas.heat import HeatmapAnswer
 from ml_api.api.schemas.images import Links, StoredImage
 from ml_api.api.schemas.search import FoundAnswer, HitAnswer, ReadTerm, SearchAnswer, Timings
 from ml_api.duplicates import DuplicatesPage
 from ml_api.records import Hit, ImageRecord
 from ml_api.search import Query, SearchResult, TextTerm, Weighted
 from ml_api.search.facets import Facets
+from ml_api.search.heat import Heat
 from ml_api.search.query import RELEVANCE_DIGITS, SCORE_DIGITS
 
 _ANY_ID: Final = "@id"
 _ANY_VERSION: Final = "@version"
 """Placeholders in links: `@` is never in a root path (`reverse_proxies`), and is not quoted in a URL."""
 _VERSION_DIGITS: Final = 12
+HEAT_DIGITS: Final = 3
 
 
 def json_answer(body: BaseModel, status: int = 200) -> Response:
@@ -43,6 +46,15 @@ def search_answer(result: SearchResult, query: Query, model: str, read_as: Seque
 def query_id(place: int | None = None) -> str:
     """By which hits are judged: the request's, or that of its query at this place."""
     return tracing.request_id() if place is None else f"{tracing.request_id()}.{place}"
+
+
+def heatmap_answer(heat: Heat) -> Response:
+    least, greatest = float(heat.scores.min()), float(heat.scores.max())
+    shares = (heat.scores - least) / max(greatest - least, 1e-9)
+    rows, columns = shares.shape
+    scores = [round(score, SCORE_DIGITS) for score in (least, greatest, heat.whole)]
+    grid = [[round(share, HEAT_DIGITS) for share in row] for row in shares.tolist()]
+    return json_answer(HeatmapAnswer(rows=rows, columns=columns, heat=grid, least=scores[0], greatest=scores[1], whole=scores[2]))
 
 
 def batch_answer(results: Iterable[tuple[Query, SearchResult] | Problem], model: str) -> Response:

@@ -9,18 +9,21 @@ from flask import Blueprint, Response, request
 from ml_api import images
 from ml_api.access import Scope
 from ml_api.api import services
-from ml_api.api.answers import stored_image, stored_images
+from ml_api.api.answers import heatmap_answer, stored_image, stored_images
 from ml_api.api.observe import elsewhere
-from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_STORE, TIMEOUT, operation, ref
+from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_MODEL, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import JSON, MERGE_PATCH, image_id_of, json_body, query_parameters, request_deadline
 from ml_api.api.schemas import PATCH_BODY_BYTES, ImagePatch, JsonObject, ListAnswer, ListParameters
+from ml_api.api.schemas.heat import HeatmapAnswer, HeatmapParameters
 from ml_api.api.schemas.images import StoredImage
 from ml_api.corpus.keys import require_image
 from ml_api.corpus.metadata import comparable
 from ml_api.deadline import Deadline
 from ml_api.errors import CorpusUnavailable, NotFound
+from ml_api.images import Whole
 from ml_api.indexing.edits import patch_metadata
 from ml_api.records import Entry, ImageRecord
+from ml_api.search.heat import heat_of
 from ml_api.vectors.filters import parse_text
 
 blueprint = Blueprint("images", __name__, url_prefix="/v1/images")
@@ -174,6 +177,30 @@ def thumbnail(image_id: str) -> Response:
     with elsewhere():
         preview = services().thumbnails.make(digest, data, deadline)
     return _cacheable(preview, images.THUMBNAIL_MEDIA_TYPE, digest)
+
+
+@blueprint.get("/<image_id>/heatmap")
+@operation(
+    "get_image_heatmap",
+    "Show where in a stored image a text is found",
+    description="The picture is looked at part by part, some 25 to 60 of them: it takes as long as embedding so many images. "
+    "The text is taken as it stands.",
+    tag="images",
+    scope=Scope.SEARCH,
+    answer=HeatmapAnswer,
+    query=HeatmapParameters,
+    parameters=(IMAGE_ID, TIMEOUT),
+    fails=(*NOT_STORED, *NO_FILE, *NO_DECODING, *NO_MODEL),
+)
+def heatmap(image_id: str) -> Response:
+    wanted, deadline = query_parameters(HeatmapParameters), request_deadline()
+    parts = services()
+    query = parts.preprocessor.prepare_text(wanted.q)
+    stored = _stored(image_id, deadline)
+    with elsewhere():
+        whole = parts.decoder.decode(_file(stored, deadline), Whole(2 * parts.preprocessor.fit.edge_px), deadline)
+    heat = heat_of(whole.pixels, query, parts.preprocessor, parts.embedder, deadline)
+    return heatmap_answer(heat)
 
 
 def _stored(image_id: str, deadline: Deadline) -> ImageRecord:

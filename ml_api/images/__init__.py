@@ -4,7 +4,7 @@ from ml_api.images.base import Decoder, FittedImage, InlineDecoder
 from ml_api.images.cropping import Crop
 from ml_api.images.decoders import versions
 from ml_api.images.decoding import DecodedImage, ImageLimits, decode
-from ml_api.images.fit import THUMBNAIL_MEDIA_TYPE, Fit, Reduced, RgbPixels, Square, thumbnail
+from ml_api.images.fit import THUMBNAIL_MEDIA_TYPE, Fit, Reduced, RgbPixels, Square, Whole, thumbnail
 from ml_api.images.formats import ACCEPTED, MEDIA_TYPES, SUFFIXES, identify
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Reduced",
     "RgbPixels",
     "Square",
+    "Whole",
     "decode",
     "identify",
     "thumbnail",

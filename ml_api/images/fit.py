@@ -72,6 +72,18 @@ class Reduced:
         return np.asarray(_middle(image))
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """No model's: the whole picture, its shorter side `edge_px` long, to look at parts of it."""
+
+    edge_px: int
+
+    def apply(self, image: Image.Image) -> RgbPixels:
+        scale = self.edge_px / min(image.size)
+        width, height = (max(self.edge_px, round(side * scale)) for side in image.size)
+        return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
+
+
 def _middle(image: Image.Image) -> Image.Image:
     """The middle of an image, at most _MAX_ASPECT times as long as wide."""
     width, height = image.size

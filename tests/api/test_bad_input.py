@@ -238,7 +238,7 @@ def test_a_body_over_the_limit(client):
     assert_problem(client.post("/v1/search/text", data=b'"' + b"x" * 1_000_000, content_type="application/json"), 413, "too-large")
 
 
-@pytest.mark.parametrize("suffix", ["", "/similar", "/content", "/thumbnail"])
+@pytest.mark.parametrize("suffix", ["", "/similar", "/content", "/thumbnail", "/heatmap?q=red"])
 @pytest.mark.parametrize(
     "bad", ["1", "x" * 32, "A" * 32, "0" * 33, "..%2f..%2fetc%2fpasswd", "'%20or%201==1", "%00" * 32, "%f0%9f%90%95"]
 )
@@ -248,7 +248,7 @@ def test_a_malformed_id(client, bad, suffix):
     assert_problem(response, response.status_code, "invalid-id" if response.status_code == 400 else "no-such-route")
 
 
-@pytest.mark.parametrize("suffix", ["", "/similar", "/content", "/thumbnail"])
+@pytest.mark.parametrize("suffix", ["", "/similar", "/content", "/thumbnail", "/heatmap?q=red"])
 def test_an_unknown_id(client, suffix):
     assert_problem(client.get(f"/v1/images/{'0' * 32}{suffix}"), 404, "not-found")
 

@@ -48,6 +48,7 @@ def shape(value):
     [
         (schemas.SearchAnswer, f"{SEARCH}&limit=1"),
         (schemas.StoredImage, "/v1/images/{id}"),
+        (schemas.HeatmapAnswer, "/v1/images/{id}/heatmap?q=red"),
         (schemas.ListAnswer, "/v1/images?limit=1"),
         (schemas.ModelAnswer, "/v1/model"),
         (schemas.StatsAnswer, "/v1/stats"),
@@ -312,6 +313,7 @@ def test_operations_are_called_by_what_they_do(document):
         "find_similar",
         "get_image",
         "get_image_content",
+        "get_image_heatmap",
         "get_image_thumbnail",
         "get_liveness",
         "get_metadata_fields",

@@ -29,6 +29,7 @@ CALLS = {
     "get_image": operations.get_image(ID),
     "get_image_content": operations.get_image_content(ID),
     "get_image_thumbnail": operations.get_image_thumbnail(ID),
+    "get_image_heatmap": operations.get_image_heatmap(ID, "red"),
     "patch_image": operations.patch_image(ID, {}),
     "put_image": operations.put_image("a/b.png", b"x", wait=2),
     "delete_image": operations.delete_image(ID, wait=1),

@@ -6,6 +6,7 @@ from ml_api.api.schemas.duplicates import DuplicatesAnswer
 from ml_api.api.schemas.embeddings import EmbeddingsAnswer, ModelsAnswer
 from ml_api.api.schemas.feedback import FeedbackAnswer, JudgementLine
 from ml_api.api.schemas.fields import MetadataAnswer
+from ml_api.api.schemas.heat import HeatmapAnswer
 from ml_api.api.schemas.images import StoredImage
 from ml_api.api.schemas.search import SearchAnswer
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncsAnswer
@@ -119,6 +120,14 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         },
     },
     StoredImage: _STORED,
+    HeatmapAnswer: {
+        "rows": 2,
+        "columns": 3,
+        "heat": [[0.0, 0.21, 0.4], [0.35, 0.874, 1.0]],
+        "least": 0.094211,
+        "greatest": 0.561034,
+        "whole": 0.485519,
+    },
     schemas.ListAnswer: {"images": [_STORED], "next": DRAWN_ID},
     DuplicatesAnswer: {
         "groups": [

@@ -14,6 +14,7 @@ from ml_api.api.schemas.embeddings import EmbeddingsAnswer, EmbeddingsQuery, Mod
 from ml_api.api.schemas.feedback import FeedbackAnswer, FeedbackRequest, JudgementLine
 from ml_api.api.schemas.fields import MetadataAnswer
 from ml_api.api.schemas.filters import FilterText
+from ml_api.api.schemas.heat import HeatmapAnswer
 from ml_api.api.schemas.images import ID_PATTERN, StoredImage, cursor
 from ml_api.api.schemas.search import ImageQuery, SearchAnswer, TextQuery, encodable
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncRequest, SyncsAnswer
@@ -105,6 +106,7 @@ ANSWERS: tuple[type[_Answer], ...] = (
     BatchAnswer,
     MetadataAnswer,
     StoredImage,
+    HeatmapAnswer,
     ListAnswer,
     DuplicatesAnswer,
     FeedbackAnswer,

@@ -121,7 +121,7 @@ class PageBody(Page):
         return self.facets or []
 
 
-class _Text(Request):
+class Described(Request):
     q: Annotated[
         str,
         Field(
@@ -133,6 +133,9 @@ class _Text(Request):
         AfterValidator(encodable),
         AfterValidator(not_blank),
     ]
+
+
+class _Text(Described):
     negation: Annotated[
         bool,
         Field(

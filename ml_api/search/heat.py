@@ -1,0 +1,111 @@
+"""Where in a picture a query is found: windows of the picture are embedded one by one, and compared with the query.
+
+Windows are squares of half the shorter side, which overlap, and which the model sees as it sees any picture. So nothing is asked of
+the model but what every backend does: no gradients, no layer below the last. That is what class activation maps and MaskCLIP need
+(Zhou et al., Extract Free Dense Labels from CLIP, ECCV 2022), each for one architecture and through PyTorch alone.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import ceil
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ml_api.deadline import Deadline
+from ml_api.embedding.base import Embedded, Embedder, Prepared, Preprocessor
+from ml_api.images import RgbPixels
+
+WINDOW: Final = 0.5
+"""Side of a window, as a share of the picture's shorter side."""
+ACROSS: Final = 5
+"""Windows along the shorter side."""
+MOST_ALONG: Final = 12
+"""Windows along the longer side, at most."""
+CELLS: Final = 8
+"""Cells along the shorter side."""
+MOST_CELLS: Final = 24
+"""Along the longer side."""
+AT_ONCE: Final = 8
+"""Windows that wait for the model together: searches come between them."""
+
+Grid = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heat:
+    """`scores` (rows, columns) are cosine similarities to the query, from the top left on; `whole` is that of the whole picture."""
+
+    scores: Grid
+    whole: float
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Of a window, along one side of the picture, in pixels."""
+
+    start: int
+    length: int
+
+    def near(self, places: Grid) -> Grid:
+        """1 in its middle, 0 from its ends on."""
+        near: Grid = np.clip(1 - np.abs(places - (self.start + self.length / 2)) / (self.length / 2), 0, 1)
+        return near
+
+
+Window = tuple[Span, Span]
+"""Down and across."""
+
+
+def heat_of(pixels: RgbPixels, query: Prepared, preprocessor: Preprocessor, embedder: Embedder, deadline: Deadline) -> Heat:
+    """Of a whole picture, whose shorter side is best twice the edge of what the model sees.
+
+    Raises what embedding does: ModelUnavailable, NonFiniteVector, Overloaded, DeadlineExceeded.
+    """
+    height, width = pixels.shape[:2]
+    windows = list(windows_of(height, width))
+    parts_of_it = [pixels[y.start : y.start + y.length, x.start : x.start + x.length] for y, x in windows]
+    looks = [preprocessor.prepare_image(preprocessor.fit.apply(Image.fromarray(part))) for part in (pixels, *parts_of_it)]
+    [wanted] = _embedded([query], embedder, deadline)
+    parts = [_embedded(looks[start : start + AT_ONCE], embedder, deadline) for start in range(0, len(looks), AT_ONCE)]
+    scores = np.vstack(parts) @ wanted
+    return Heat(_spread(scores[1:], windows, height, width), float(scores[0]))
+
+
+def windows_of(height: int, width: int) -> Iterator[Window]:
+    """They overlap, and cover the picture. Along a side that is very long they are longer, too: the model sees their middle."""
+    shorter = min(height, width)
+    return product(_spans(height, shorter), _spans(width, shorter))
+
+
+def _spans(length: int, shorter: int) -> list[Span]:
+    span = max(1, round(WINDOW * shorter), ceil(2 * length / (MOST_ALONG + 1)))
+    step = max(1.0, (1 - WINDOW) * shorter / (ACROSS - 1))
+    number = min(MOST_ALONG, 1 + ceil((length - span) / step))
+    return [Span(int(start), span) for start in np.round(np.linspace(0, length - span, number))]
+
+
+def _spread(scores: npt.NDArray[np.float32], windows: Sequence[Window], height: int, width: int) -> Grid:
+    """The score of a cell is the mean of the windows that it lies in, which count the more, the nearer their middle is."""
+    down, across = (_cells(length, min(height, width)) for length in (height, width))
+    near = np.stack([np.outer(rows.near(down), columns.near(across)) for rows, columns in windows])
+    spread: Grid = np.tensordot(scores, near, axes=1) / near.sum(axis=0)
+    return spread
+
+
+def _cells(length: int, shorter: int) -> Grid:
+    """Their middles, along a side of the picture."""
+    number = max(1, min(MOST_CELLS, round(CELLS * length / shorter)))
+    return (np.arange(number) + 0.5) * length / number
+
+
+def _embedded(items: Sequence[Prepared], embedder: Embedder, deadline: Deadline) -> npt.NDArray[np.float32]:
+    """Their vectors (n, dim)."""
+    answers = embedder.embed_all(items, deadline.left_s())
+    for answer in answers:
+        if not isinstance(answer, Embedded):
+            raise answer
+    return np.stack([answer.vector for answer in answers if isinstance(answer, Embedded)])
