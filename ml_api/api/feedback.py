@@ -53,12 +53,17 @@ def give() -> Response:
     tag="search",
     scope=Scope.ADMIN,
     description="As JSON lines, in the order of searches, which `evaluate judgements` reads.",
-    answer={LINES: {"schema": ref(JudgementLine), "example": examples.ANSWERS[JudgementLine]}},
+    answer={
+        LINES: {"schema": ref(JudgementLine), "example": examples.ANSWERS[JudgementLine]},
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},  # as which generated clients know it
+    },
     fails=("invalid-query", "database-unavailable"),
 )
 def export() -> Response:
     judgements = services().judgements.all()
-    return Response(_lines(judgements), content_type=LINES)
+    return Response(
+        _lines(judgements), content_type=LINES, direct_passthrough=True
+    )  # else its length is told, and all held for that
 
 
 def remember(query: Query, result: SearchResult, model: str, query_id: str) -> None:
@@ -96,7 +101,7 @@ def _term(weighted: Weighted, *, with_texts: bool) -> JsonObject:
             return {"image": None} | weight
 
 
-def _lines(judgements: Iterator[Judgement]) -> Iterator[str]:
+def _lines(judgements: Iterator[Judgement]) -> Iterator[bytes]:
     for one in judgements:
         line = JudgementLine(
             query_id=one.query_id,
@@ -109,4 +114,4 @@ def _lines(judgements: Iterator[Judgement]) -> Iterator[str]:
             comment=one.comment,
             judged_at=datetime.fromtimestamp(one.judged_at, UTC).isoformat(timespec="milliseconds"),
         )
-        yield line.model_dump_json(ensure_ascii=True) + "\n"  # some readers take U+2028 for the end of a line
+        yield line.model_dump_json(ensure_ascii=True).encode() + b"\n"  # some readers take U+2028 for the end of a line

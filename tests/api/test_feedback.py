@@ -23,6 +23,7 @@ def judge(client, query_id, image, verdict="relevant", **more):
 def exported(client):
     response = client.get("/v1/feedback")
     assert response.content_type == "application/x-ndjson"
+    assert "Content-Length" not in response.headers, "it is to be streamed"
     return [json.loads(line) for line in response.get_data(as_text=True).splitlines()]
 
 

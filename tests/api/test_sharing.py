@@ -132,4 +132,7 @@ def test_every_route_answers_options_with_its_methods_and_head_as_get(shared_sta
             continue
         get = client.get(address + query)
         assert (head.status_code, head.data, head.content_type) == (get.status_code, b"", get.content_type), path
+        if path == "/v1/feedback":  # a stream
+            assert "Content-Length" not in head.headers
+            continue
         assert int(head.headers["Content-Length"]) > 0
