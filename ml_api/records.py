@@ -57,11 +57,22 @@ class ImageRecord(Entry):
 
 
 @dataclass(frozen=True, slots=True)
+class TextMatch:
+    """That an image has words of the query: in which fields (`key`, or those of its metadata), and how certainly it is meant."""
+
+    fields: tuple[str, ...]
+    certainty: float
+    """0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One search result. `score` is the similarity in the collection's metric: higher is closer, whatever the metric."""
 
     record: ImageRecord
     score: float
+    match: TextMatch | None = None
+    """None if it was found by its vector alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,19 @@ QueryKind = Literal["text", "image", "texts", "mixed"]
 QUERY_KINDS: Final[tuple[QueryKind, ...]] = ("text", "image", "texts", "mixed")
 
 
+Match = Literal["auto", "vector", "text"]
+"""What images are searched by: their vectors and the words of their names and metadata, or one of both alone."""
+
+
+class TextLookup(StrEnum):
+    """What came of looking up the words of a search."""
+
+    FOUND = "found"
+    NOTHING = "nothing"
+    LATE = "late"
+    FAILED = "failed"
+
+
 class Operation(StrEnum):
     """The kinds of search, and embedding without one."""
 

@@ -19,22 +19,27 @@ from ml_api.indexing.sync import Indexer
 from ml_api.indexing.uploads import Uploads
 from ml_api.metrics import Metrics
 from ml_api.search import Searcher
+from ml_api.search.hybrid import Hybrid
 from ml_api.services import Services, StoreFacts
+from ml_api.texts import TextIndex, TextKeepingStore
 from ml_api.vectors.memory import MemoryStore
 
 
-def stand_in_services(root, thumbnail_dir, limits, encoder=None, **replaced):
-    """Over all images below `root`; keyword arguments replace parts. Close them."""
+def stand_in_services(root, thumbnail_dir, limits, encoder=None, *, words=False, **replaced):
+    """Over all images below `root`; keyword arguments replace parts. With `words`, these are found, too. Close them."""
     metrics = replaced.setdefault("metrics", Metrics())
     encoder, corpus = encoder or FakeEncoder(), FolderCorpus(root)
-    store = replaced.setdefault("store", MemoryStore())
+    database = replaced.setdefault("database", Database.open(str(thumbnail_dir.with_name("ml_api.sqlite3"))))
+    texts = TextIndex(database, "stand-in") if words else None
+    store = replaced.pop("store", None) or MemoryStore()
+    store = replaced["store"] = TextKeepingStore(store, texts) if texts else store
     store.ensure(encoder.model.model_id, encoder.model.dim)
     decoder = replaced.setdefault("decoder", InlineDecoder(limits))
     preprocessor = replaced.setdefault("preprocessor", FakePreprocessor())
     indexer = Indexer(corpus, store, lambda: (preprocessor, encoder), decoder, metrics)
     indexer.run(indexer.plan())
     relevance = replaced.pop("relevance", None)
-    database = replaced.setdefault("database", Database.open(str(thumbnail_dir.with_name("ml_api.sqlite3"))))
+    hybrid = Hybrid(texts, store, "COSINE", metrics)
     parts = {
         "corpus": corpus,
         "thumbnails": Thumbnails(ThumbnailCache(thumbnail_dir, 2**20), decoder),
@@ -61,6 +66,6 @@ def stand_in_services(root, thumbnail_dir, limits, encoder=None, **replaced):
         syncs=syncs,
         judgements=Judgements(searches, metrics.feedback),
         uploads=Uploads(parts["corpus"], store, changes, decoder, preprocessor),
-        searcher=Searcher(preprocessor, parts["embedder"], store, metrics, relevance),
+        searcher=Searcher(preprocessor, parts["embedder"], store, metrics, relevance, hybrid=hybrid),
         health=Health(preprocessor, parts["embedder"], store, "images", metrics),
     )

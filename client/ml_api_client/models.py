@@ -61,6 +61,10 @@ class HitAnswer(Model):
     """With `explain`: how much each term of the query adds to the cosine similarity, which is the score itself unless the
     metric is L2; in the order of the terms.
     """
+    matched: list[str] | None = None
+    """Where words of the query stand, if these are part of why it was found: `key`, or fields of its metadata as filters
+    name them. Else null.
+    """
     group: GroupAnswer | None = None
     """With `group`: what else is of the hit's group; null if it is alone."""
 

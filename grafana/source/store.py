@@ -149,6 +149,29 @@ INDEX = Section(
     leads_to=["model"],
 )
 
+WORDS = Section(
+    "Are names and metadata searched?",
+    [
+        [
+            graph(
+                "Lookups of words",
+                "Searches a second whose words were looked up in names and metadata. `late` and `failed`: the database; these "
+                "searches went on without words.",
+                "ops",
+                Query(rate("ml_api_text_lookups_total", "outcome"), "{{outcome}}"),
+            ).stacked(),
+            graph(
+                "Images behind",
+                "Images whose words are not found yet, or are found though they are gone: above 0 after an upgrade or a crash, for "
+                "as long as they are read again.",
+                "short",
+                Query(f"ml_api_texts_behind_images{{{APP}}}", "{{instance}}"),
+            ),
+        ],
+    ],
+    leads_to=["corpus"],
+)
+
 SERVER = Section(
     "How is Milvus itself? (empty with the embedded store)",
     [
@@ -219,5 +242,5 @@ SERVER = Section(
 DASHBOARD = Dashboard(
     "store",
     "Is the vector store fast, complete and without errors, and is slowness its own or the network's?",
-    [NOW, CLIENT, INDEX, SERVER],
+    [NOW, CLIENT, INDEX, WORDS, SERVER],
 )

@@ -84,6 +84,7 @@ def _found(result: SearchResult, query: Query, links_to: Callable[[ImageRecord],
                 score=round(hit.score, SCORE_DIGITS),
                 relevance=relevance,
                 shares=share,
+                matched=list(hit.match.fields) if hit.match else None,
                 group=_group(others, links_to),
             )
             for hit, relevance, share, others in zip(result.hits, relevances, shares, groups, strict=True)

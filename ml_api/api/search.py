@@ -1,6 +1,7 @@
 """Searching: by text, by an image sent along, by an image already stored."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from flask import Blueprint, Response
@@ -127,9 +128,9 @@ def _by_text(query: TextParameters | TextQuery) -> Response:
     _note(query)
     note_query(query.q)
     literal = (Weighted(TextTerm(query.q)),)
-    terms = read_negations(query.q) if query.negation else literal
+    terms = read_negations(query.q) if query.negation and query.match != "text" else literal
     read_as = terms if terms != literal else ()
-    return _answer(asked(terms, query), request_deadline(), read_as)
+    return _answer(replace(asked(terms, query), match=query.match), request_deadline(), read_as)
 
 
 def begin(operation: Operation) -> None:

@@ -104,7 +104,10 @@ def query_of(body: ComposedQuery, sent: Sent, deadline: Deadline, within: str = 
     terms = tuple(
         Weighted(_term(term, sent, f"{within}query[{place}]", deadline), term.weight) for place, term in enumerate(body.query)
     )
-    return replace(asked(terms, body), exclude_inputs=body.exclude_inputs, explain=body.explain, marks=_marks(body, within))
+    if body.match == "text" and not any(one.weight > 0 and isinstance(one.term, TextTerm) for one in terms):
+        raise InvalidQuery(f"{within}match: is text, and no term is one with a weight above 0; add one, or search by vectors")
+    marks = _marks(body, within)
+    return replace(asked(terms, body), exclude_inputs=body.exclude_inputs, explain=body.explain, marks=marks, match=body.match)
 
 
 def _marks(body: ComposedQuery, within: str) -> Marks:

@@ -5,7 +5,7 @@ Times are seconds since the epoch, UTC, as everywhere in this application.
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, Double, ForeignKey, Index, MetaData, text
+from sqlalchemy import JSON, Double, ForeignKey, Index, MetaData, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -214,3 +214,27 @@ class JudgementRow(Table):
     judged_at: Mapped[float]
 
     __table_args__ = (Index("ix_judgements_judged_at", "judged_at"),)
+
+
+class TextRow(Table):
+    """The words that are said of an image. The index of them, `texts_words`, follows by triggers of SQLite, and by itself on
+    PostgreSQL."""
+
+    __tablename__ = "texts"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    target: Mapped[str]
+    """The collection, as in `JobRow`."""
+    image: Mapped[str]
+    """Its id."""
+    mark: Mapped[str]
+    """Of the version of the image, and of the rules, by which the words were found."""
+    announced: Mapped[str] = mapped_column(default="")
+    """Who is about to change the image; empty if nobody is. What nobody comes to settle is read again from the vector store."""
+    words: Mapped[str] = mapped_column(default="")
+    """Between spaces."""
+
+    __table_args__ = (
+        UniqueConstraint("target", "image"),
+        Index("ix_texts_announced", "target", sqlite_where=text("announced <> ''"), postgresql_where=text("announced <> ''")),
+    )

@@ -6,7 +6,7 @@ from typing import Final
 from ml_api.metrics.catalogue import Catalogue
 from ml_api.metrics.embedding import BATCH_SIZES
 from ml_api.stages import Timed
-from ml_api.vocabulary import MODALITIES, Operation, Stage
+from ml_api.vocabulary import MODALITIES, Operation, Stage, TextLookup
 
 SIMILARITIES: Final = (*(step / 50 for step in range(25)), *(step / 20 for step in range(10, 21)))
 """Close where texts score against images: the search for drift compares shares between these edges."""
@@ -47,6 +47,15 @@ class SearchMetrics:
             "Hits on the first page of a search, by modality of the query.",
             {"modality": MODALITIES},
             buckets=HITS,
+        )
+        self.text_lookups = catalogue.counter(
+            "ml_api_text_lookups",
+            "Searches whose words were looked up in names and metadata, by what came of it.",
+            {"outcome": tuple(TextLookup)},
+        )
+        self.text_behind = catalogue.gauge(
+            "ml_api_texts_behind_images",
+            "Images whose words are not found yet, or are found though they are gone from the vector store.",
         )
         self.recall = catalogue.histogram(
             "ml_api_online_recall",

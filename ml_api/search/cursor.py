@@ -151,7 +151,7 @@ class Cursors:
     def _parts(self, query: Query, model_id: str) -> Mapping[str, bytes]:
         """What a cursor is bound to: all that decides the ranking."""
         terms = [(weighted.weight, _identity(weighted.term)) for weighted in query.terms]
-        rest = (query.options.exact, query.exclude_inputs, query.thresholds, query.arrangement.order)
+        rest = (query.options.exact, query.match, query.exclude_inputs, query.thresholds, query.arrangement.order)
         bound = {"store": (self._collection, model_id), "terms": (terms, query.marks), "filter": query.options.filter, "rest": rest}
         return {name: _digest(repr(what).encode(), _PART_BYTES) for name, what in bound.items()}
 

@@ -14,8 +14,8 @@ from ml_api.search.facets import OVER, Facets, counted, require_known
 from ml_api.search.fields import Fields
 from ml_api.search.grouping import AT_ONCE, DUPLICATES, MOST_READ, leaders
 from ml_api.search.query import Fault
-from ml_api.search.relevance import Judged, Relevance
-from ml_api.search.targets import Row, Target, goes_on, passing
+from ml_api.search.relevance import Judged, Relevance, with_words
+from ml_api.search.targets import Row, Target, goes_on, may_pass, passing
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.filters import Field, value_of
 
@@ -54,34 +54,36 @@ class Pages:
     def _as_ranked(self, target: Target, ranked: Sequence[Hit], best: Sequence[Hit]) -> Page:
         limit, page = target.query.options.limit, target.page(ranked)
         ours = page[:limit]
-        judged = self._judged(target, best, ours)
+        judged = self._judged(target, best, ours, ranked)
         rows = passing(target, ours, judged)
         more = len(page) > limit and goes_on(target, ours, rows)
         return _page(rows, judged, best, target.next_place(ours, ranked) if more else None, more=more)
 
     def _arranged(self, target: Target, ranked: Sequence[Hit], best: Sequence[Hit], deadline: Deadline) -> Page:
         """Reads on where what was read has too few groups, as copies fill it."""
-        options, wanted = target.options, target.query.options
-        read, ends = list(ranked), len(ranked) < options.limit
+        wanted, asked = target.query.options, target.options
+        read, ends = list(ranked), len(ranked) < asked.limit or bool(target.texts and target.texts.only)
         while True:
             hits = target.ranking(read)
-            judged = self._judged(target, best, hits)
+            judged = self._judged(target, best, hits, hits)
             rows = self._grouped(target, passing(target, hits, judged), deadline)
-            if len(rows) > target.least_rows or ends or len(read) >= MOST_READ or not _may_pass(target, hits):
+            if len(rows) > target.least_rows or ends or len(read) >= MOST_READ or not may_pass(target, hits):
                 break
-            further = replace(options, offset=len(read), limit=min(AT_ONCE, MOST_READ - len(read)))
-            [found] = self._store.search(target.combined.vector[None, :], further, deadline)
-            ends, known = len(found) < further.limit, {hit.record.id for hit in read}
+            asked = replace(asked, offset=asked.window, limit=min(AT_ONCE, MOST_READ - len(read)))
+            [found] = self._store.search(target.combined.vector[None, :], asked, deadline)
+            ends, known = len(found) < asked.limit, {hit.record.id for hit in read}
             read += [hit for hit in found if hit.record.id not in known]  # an approximate index may rank anew
         left = _not_delivered(target, self._diversified(target, rows, deadline))
         page, more = left[wanted.offset : wanted.window], len(left) > wanted.window
         following = target.next_place([row.hit for row in page], read) if more else None
         return _page(page, judged, best, following, more=more)
 
-    def _judged(self, target: Target, best: Sequence[Hit], hits: Sequence[Hit]) -> Judged | None:
+    def _judged(self, target: Target, best: Sequence[Hit], hits: Sequence[Hit], ranking: Sequence[Hit]) -> Judged | None:
+        """`best` are those by their vectors, `ranking` is the one that `hits` are of."""
         if self._relevance is None or target.kind is None:
             return None
-        return self._relevance.judge(target.kind, target.combined.vector, best, hits)
+        judged = self._relevance.judge(target.kind, target.combined.vector, best, hits)
+        return judged if judged is None or target.texts is None else with_words(judged, hits, ranking)
 
     def _grouped(self, target: Target, rows: list[Row], deadline: Deadline) -> list[Row]:
         group = target.query.arrangement.group
@@ -115,7 +117,7 @@ class Pages:
         if not fields:
             return None
         hits = target.ranking(best)[:OVER]
-        judged = self._judged(target, target.best(best), hits) if target.query.thresholds.relevance is not None else None
+        judged = self._judged(target, target.best(best), hits, hits) if target.query.thresholds.relevance is not None else None
         passed = [row.hit for row in passing(target, hits, judged)]
         for place, field in enumerate(fields):
             self._require_known(field, f"facets[{place}]", passed, deadline)
@@ -124,11 +126,6 @@ class Pages:
     def _require_known(self, field: Field, where: str, hits: Sequence[Hit], deadline: Deadline) -> None:
         if all(value_of(hit.record, field) is None for hit in hits):
             require_known(field, self._fields.overview(deadline), where)
-
-
-def _may_pass(target: Target, hits: Sequence[Hit]) -> bool:
-    """Whether hits that follow these may pass the threshold of scores."""
-    return not hits or target.query.thresholds.let_score_pass(hits[-1].score)
 
 
 def _not_delivered(target: Target, rows: list[Row]) -> list[Row]:

@@ -10,6 +10,7 @@ from ml_api.search.facets import Facets
 from ml_api.search.grouping import Grouping
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import Field
+from ml_api.vocabulary import Match
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,7 @@ class Query:
     """Of a page after the first: `next_cursor` of the one before. Not with an offset."""
     arrangement: Arrangement = AS_RANKED
     marks: Marks = NO_MARKS
+    match: Match = "auto"
 
     @classmethod
     def of(cls, term: Term, options: SearchOptions, thresholds: Thresholds = ALL_HITS, cursor: str | None = None) -> Self:

@@ -180,6 +180,13 @@ def kind_of(modalities: Sequence[Modality | None], weights: Sequence[float]) -> 
     return "mixed" if "image" in modalities else "texts"
 
 
+def with_words(judged: Judged, hits: Sequence[Hit], ranking: Sequence[Hit]) -> Judged:
+    """What was judged of `hits`, and by the words of all of the `ranking`: who is named is meant, whatever it looks like."""
+    relevances = (max(one, hit.match.certainty if hit.match else 0.0) for one, hit in zip(judged.relevances, hits, strict=True))
+    is_sure = any(hit.match is not None and hit.match.certainty >= CONFIDENT for hit in ranking)
+    return Judged(judged.confident or is_sure, tuple(relevances))
+
+
 def cosines(hits: Sequence[Hit], metric: Metric) -> list[float]:
     """The cosine similarity of each hit: vectors have length 1."""
     return [1 + hit.score / 2 if metric == "L2" else hit.score for hit in hits]

@@ -21,6 +21,8 @@ from ml_api.metrics import Metrics
 from ml_api.records import Hit
 from ml_api.search.cursor import Cursors, Place
 from ml_api.search.fields import Fields
+from ml_api.search.fusion import TextMatches
+from ml_api.search.hybrid import Hybrid
 from ml_api.search.online_recall import OnlineRecall
 from ml_api.search.pages import Page, Pages
 from ml_api.search.query import Fault, ImageTerm, Query, SearchResult, StoredTerm, Term, TextTerm, VectorTerm
@@ -45,6 +47,7 @@ class Searcher:
         metrics: Metrics,
         relevance: Relevance | None = None,
         recall: OnlineRecall | None = None,
+        hybrid: Hybrid | None = None,
         *,
         collection: str = "",
     ) -> None:
@@ -52,6 +55,7 @@ class Searcher:
         self._cursors = Cursors(collection)
         self._relevance = relevance
         self._recall = recall
+        self._hybrid = hybrid or Hybrid(None, store, "COSINE", metrics)
         self._preprocessor = preprocessor
         self._embedder = embedder
         self._store = store
@@ -72,13 +76,16 @@ class Searcher:
         """
         places = [self._place(query) for query in queries]
         sound = [query for query, place in zip(queries, places, strict=True) if isinstance(place, Place)]
+        lookups = self._hybrid.begin(sound)
         points = self._points(dict.fromkeys(term for query in sound for term in query.points), deadline)
-        targets = [self._target(query, place, points) for query, place in zip(queries, places, strict=True)]
+        texts = self._hybrid.matches(sound, lookups, deadline)
+        targets = [self._target(query, place, points, texts) for query, place in zip(queries, places, strict=True)]
         good = [target for target in targets if isinstance(target, Target)]
         with stage(Stage.SEARCH):
             ranked = self._ranked_to_the_page(good, deadline)
             best = ranked | self._ranked({target: target.best_options for target in good if target.needs_best}, deadline)
-            pages = {target: self._pages.page(target, hits, best[target], deadline) for target, hits in ranked.items()}
+            fused = self._hybrid.fused(ranked, deadline)
+            pages = {target: self._pages.page(target, hits, best[target], deadline) for target, hits in fused.items()}
             vectors = self._vectors_of(pages, deadline)
         return [target if isinstance(target, Fault) else self._result(target, pages[target], vectors) for target in targets]
 
@@ -88,8 +95,14 @@ class Searcher:
         except InvalidInput as exc:
             return Fault(exc)
 
-    def _target(self, query: Query, place: Place | Fault, points: Mapping[Term, Point | MlApiError]) -> Target | Fault:
-        target = target_of(query, place, points) if isinstance(place, Place) else place
+    def _target(
+        self,
+        query: Query,
+        place: Place | Fault,
+        points: Mapping[Term, Point | MlApiError],
+        texts: Mapping[Query, TextMatches],
+    ) -> Target | Fault:
+        target = target_of(query, place, points, texts.get(query)) if isinstance(place, Place) else place
         if isinstance(target, Fault) or self._relevance is None or query.marks.any:
             return target
         kind = kind_of([point.modality for point in target.points], [one.weight for one in query.terms])

@@ -11,6 +11,7 @@ from ml_api.records import Hit
 from ml_api.search import diversity, facets, grouping
 from ml_api.search.combining import Combined, combined
 from ml_api.search.cursor import BEGINNING, Place
+from ml_api.search.fusion import HEAD, TextMatches
 from ml_api.search.query import Fault, Query, StoredTerm, Term
 from ml_api.search.relevance import TOP, Judged
 from ml_api.search.rocchio import refined
@@ -39,6 +40,8 @@ class Target:
     """Of the calibration that says what its scores mean; None if there is none."""
     place: Place = BEGINNING
     """Where the query's cursor leads."""
+    texts: TextMatches | None = None
+    """What its words found; None if that says nothing. The ranking is then read from its beginning."""
 
     @property
     def excluded(self) -> frozenset[str]:
@@ -54,11 +57,20 @@ class Target:
         if self.query.arrangement.reorders:
             ahead = grouping.READ_AHEAD if self.query.arrangement.group else 1
             limit = min(self.least_rows * ahead, grouping.MOST_READ) + 1
-            return replace(options, limit=max(limit, least) + len(self.excluded), offset=0)
+            return replace(options, limit=max(limit, least, HEAD if self.texts else 0) + len(self.excluded), offset=0)
+        if self.texts:
+            return replace(options, limit=max(self.most_fused, HEAD, least), offset=0)
         if self.excluded or self.place.ids:
             wanted = max(self.place.ahead + options.window + 1, least)
             return replace(options, limit=wanted + len(self.excluded), offset=self.place.start)
         return replace(options, limit=options.limit + 1 if options.offset else max(options.limit + 1, least))
+
+    @property
+    def most_fused(self) -> int:
+        """How many hits of a fused ranking are needed."""
+        if self.query.arrangement.reorders:
+            return MAX_WINDOW
+        return self.place.ahead + self.query.options.window + 1 + len(self.excluded)
 
     @property
     def least_rows(self) -> int:
@@ -105,7 +117,7 @@ class Target:
 
     def page(self, ranked: Sequence[Hit]) -> list[Hit]:
         """The hits from the query's offset on, or of those that its cursor leaves."""
-        if not self.excluded and not self.place.ids:
+        if not self.excluded and not self.place.ids and not self.texts:
             return list(ranked)
         new = [hit for hit, known in zip(ranked, self.place.delivered(ranked), strict=True) if not known]
         return self.ranking(new)[self.query.options.offset :]
@@ -113,10 +125,14 @@ class Target:
     def next_place(self, page: Sequence[Hit], ranked: Sequence[Hit]) -> Place | None:
         """After `page`, of what was read of the ranking; None if no cursor leads there."""
         after = self.place.after(page, ranked)
+        if self.texts and after.before:  # scores, by which deeper places are known, do not order this ranking
+            return None
         return None if self.query.options.offset or after.is_deepest else after
 
 
-def target_of(query: Query, place: Place, points: Mapping[Term, Point | MlApiError]) -> Target | Fault:
+def target_of(
+    query: Query, place: Place, points: Mapping[Term, Point | MlApiError], texts: TextMatches | None = None
+) -> Target | Fault:
     found: list[Point] = []
     for term, weighted in enumerate(query.terms):
         point = points[weighted.term]
@@ -129,7 +145,7 @@ def target_of(query: Query, place: Place, points: Mapping[Term, Point | MlApiErr
         vector = refined(asked, more, less)
     except (InvalidInput, NotFound) as exc:
         return Fault(exc)
-    return Target(query, vector, tuple(found), place=place)
+    return Target(query, vector, tuple(found), place=place, texts=None if place.before else texts)
 
 
 def _vectors(name: str, marks: Sequence[StoredTerm], points: Mapping[Term, Point | MlApiError]) -> list[npt.NDArray[np.float32]]:
@@ -163,4 +179,11 @@ def passing(target: Target, hits: Sequence[Hit], judged: Judged | None) -> list[
 
 def goes_on(target: Target, page: Sequence[Hit], rows: Sequence[Row]) -> bool:
     """Whether a later page may hold hits that pass: not below the least score, nor after a page of which none passed."""
-    return bool(rows) and target.query.thresholds.let_score_pass(page[-1].score)
+    return bool(rows) and may_pass(target, page)
+
+
+def may_pass(target: Target, hits: Sequence[Hit]) -> bool:
+    """Whether hits that follow these in the ranking may pass the threshold of scores. Where words have found one, its score says
+    nothing of the next."""
+    last = next((hit for hit in reversed(hits) if hit.match is None), None)
+    return last is None or target.query.thresholds.let_score_pass(last.score)

@@ -21,11 +21,15 @@ from ml_api.indexing.uploads import Uploads
 from ml_api.metrics import Metrics
 from ml_api.periodic import PeriodicTask
 from ml_api.search import OnlineRecall, Relevance, Searcher
+from ml_api.search.hybrid import Hybrid
 from ml_api.search.online_recall import LOOK_EVERY_S as REPEAT_EVERY_S
 from ml_api.services.calibration import kept_of
 from ml_api.services.encoder import load_model
-from ml_api.services.indexer import ServiceIndexing, failures_of
+from ml_api.services.indexer import ServiceIndexing, failures_of, target_of
 from ml_api.settings import Settings
+from ml_api.texts import TextIndex, TextKeepingStore
+from ml_api.texts import Upkeep as TextUpkeep
+from ml_api.texts.keeping import LOOK_EVERY_S as TEXTS_EVERY_S
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.coalescing import CoalescingStore
 
@@ -53,6 +57,10 @@ class Shared:
     decoder: Decoder
     database: Database
     changes: Changes
+
+    @property
+    def texts(self) -> TextIndex:
+        return TextIndex(self.database, target_of(self.settings))
 
 
 class Holders:
@@ -106,6 +114,8 @@ class Engine:
     indexing: ServiceIndexing
     holders: Holders
     recall: OnlineRecall
+    hybrid: Hybrid
+    texts: TextUpkeep
     work: ExitStack = field(default_factory=ExitStack)
     """Its background tasks."""
 
@@ -114,6 +124,7 @@ class Engine:
         self.work.enter_context(closing(self.health))
         self.work.enter_context(closing(PeriodicTask("health", self.health.update_metrics, HEALTH_CHECK_EVERY_S)))
         self.work.enter_context(_draining(changes, self.drain))
+        self.work.enter_context(closing(PeriodicTask("texts", self.texts.look, TEXTS_EVERY_S)))
         self.work.enter_context(closing(PeriodicTask("calibration", self.upkeep.look, LOOK_EVERY_S)))
         if self.recall.is_exact:
             _log.info("recall       not measured: every search compares all images")
@@ -123,13 +134,14 @@ class Engine:
     def close(self) -> None:
         """End its tasks, and let go of store and model. Safe to call twice."""
         with ExitStack() as last_first:
-            for part in (self.embedder, self.store, self.work):
+            for part in (self.embedder, self.store, self.hybrid, self.work):
                 last_first.callback(part.close)
 
 
 def coalescing(shared: Shared, milvus: "MilvusStore", pretrained: "PretrainedModel") -> CoalescingStore:
     """What requests search in, open for this model. Close it. Raises ConfigError."""
-    store = CoalescingStore(milvus, shared.metrics, timeout_s=shared.settings.request_timeout_s)
+    kept = TextKeepingStore(milvus, shared.texts)
+    store = CoalescingStore(kept, shared.metrics, timeout_s=shared.settings.request_timeout_s)
     store.ensure(pretrained.model_id, pretrained.dim)
     return store
 
@@ -164,21 +176,15 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
     )
     relevance, holders = Relevance(settings.metric), Holders()
     recall = OnlineRecall(store, metrics.search, settings.recall_sample, busy=lambda: holders.number > usable())
+    hybrid = Hybrid(shared.texts, store, settings.metric, metrics)
     kept = kept_of(settings, shared.database, model_id, embedder.model)
+    cached = _remembering(embedder, settings, metrics)
     return Engine(
         preprocessor=preprocessor,
         embedder=embedder,
         milvus=milvus,
         store=store,
-        searcher=Searcher(
-            preprocessor,
-            _remembering(embedder, settings, metrics),
-            store,
-            metrics,
-            relevance,
-            recall,
-            collection=settings.collection,
-        ),
+        searcher=Searcher(preprocessor, cached, store, metrics, relevance, recall, hybrid, collection=settings.collection),
         uploads=Uploads(corpus, store, shared.changes, decoder, preprocessor),
         health=Health(preprocessor, embedder, store, settings.collection, metrics),
         drain=drain,
@@ -186,6 +192,8 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
         indexing=ServiceIndexing(settings, corpus, store, preprocessor, embedder, decoder, shared.database, model_id),
         holders=holders,
         recall=recall,
+        hybrid=hybrid,
+        texts=TextUpkeep(shared.texts, store, metrics),
     )
 
 

@@ -27,6 +27,7 @@ from ml_api.periodic import PeriodicTask
 from ml_api.services.encoder import image_model, load_later
 from ml_api.services.parts import corpus_of, database_of, decoder_of, limits_of, milvus_store, ours_of, thumbnail_cache_of
 from ml_api.settings import Settings, environment_name
+from ml_api.texts import TextIndex, TextKeepingStore, Upkeep
 from ml_api.vectors.base import VectorStore
 
 FAILURES = "sync-failures.json"
@@ -58,7 +59,9 @@ def open_indexer(settings: Settings, *, retry_failed: bool = False) -> Iterator[
             database = loaded.enter_context(closing(database_of(settings)))
             failures = failures_of(settings, database, corpus.location, pretrained.model_id, retry=retry_failed)
             failures.take_over(settings.data_dir / FAILURES)
-            yield Indexer(corpus, store, load, decoder, metrics, failures=failures)
+            texts = TextIndex(database, target_of(settings))
+            yield Indexer(corpus, TextKeepingStore(store, texts), load, decoder, metrics, failures=failures)
+            Upkeep(texts, store, metrics).compare()
             # At the end: thumbnails of deleted images are removed, too.
             thumbnail_cache_of(settings).prune(entry.digest for entry in store.entries())
 

@@ -11,9 +11,12 @@ from ml_api.errors import ConfigError
 from ml_api.images import Decoder
 from ml_api.metrics import Metrics
 from ml_api.search import Searcher
+from ml_api.search.hybrid import Hybrid
 from ml_api.services.encoder import load_model
-from ml_api.services.parts import corpus_of, decoder_of, milvus_store
+from ml_api.services.indexer import target_of
+from ml_api.services.parts import corpus_of, database_of, decoder_of, milvus_store
 from ml_api.settings import Settings
+from ml_api.texts import TextIndex
 
 if TYPE_CHECKING:
     from ml_api.embedding.pretrained import PretrainedModel
@@ -46,7 +49,9 @@ def open_searching(settings: Settings, model: str = "") -> Iterator[Searching]:
         decoder = opened.enter_context(closing(decoder_of(settings, metrics)))
         preprocessor, encoder = load_model(settings, pretrained, metrics)
         embedder = opened.enter_context(closing(BatchingEncoder(encoder, metrics)))
-        yield Searching(Searcher(preprocessor, embedder, store, metrics), preprocessor, decoder, corpus)
+        database = opened.enter_context(closing(database_of(settings)))
+        hybrid = opened.enter_context(closing(Hybrid(TextIndex(database, target_of(settings)), store, settings.metric, metrics)))
+        yield Searching(Searcher(preprocessor, embedder, store, metrics, hybrid=hybrid), preprocessor, decoder, corpus)
 
 
 def _of_model(store: "MilvusStore", pretrained: "PretrainedModel", model: str) -> "MilvusStore":

@@ -17,9 +17,11 @@ from ml_api.indexing.report import Report, SyncReport
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.services.encoder import image_model, load_later
-from ml_api.services.parts import corpus_of, decoder_of, milvus_endpoint, milvus_store
+from ml_api.services.indexer import target_of
+from ml_api.services.parts import corpus_of, database_of, decoder_of, milvus_endpoint, milvus_store
 from ml_api.services.switching import Switch
 from ml_api.settings import Settings
+from ml_api.texts import TextIndex, TextKeepingStore
 from ml_api.vectors.base import VectorStore
 from ml_api.vocabulary import JobKind
 
@@ -123,9 +125,9 @@ def examine(settings: Settings, path: Path, said: str, confirm: Callable[["Vecto
 @contextmanager
 def open_import(settings: Settings, examined: Examined) -> Iterator[VectorStore]:
     """Raises ConfigError."""
-    with closing(milvus_store(settings, Metrics())) as store:
+    with closing(milvus_store(settings, Metrics())) as store, closing(database_of(settings)) as database:
         store.ensure(examined.model_id, examined.dim)
-        yield store
+        yield TextKeepingStore(store, TextIndex(database, target_of(settings)))
 
 
 class Errands:
@@ -162,7 +164,7 @@ class Errands:
         from ml_api.vectors.files.opening import open_vectors
         from ml_api.vectors.files.transfer import import_
 
-        store, model_id = self._switch.engine.milvus, self._switch.engine.indexing.model_id
+        store, model_id = self._switch.engine.store, self._switch.engine.indexing.model_id
         dim = self._switch.engine.embedder.model.dim
         file = open_vectors(path)
         require_model(file, model_id, dim, said)

@@ -9,9 +9,9 @@ callers.
 import copy
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,9 +22,9 @@ from ml_api import tracing
 from ml_api.deadline import Deadline
 from ml_api.errors import MlApiError
 from ml_api.metrics import Metrics
-from ml_api.records import Entry, Hit, ImageRecord, Vectors
+from ml_api.records import Hit, Vectors
 from ml_api.vectors.base import SearchOptions, VectorStore
-from ml_api.vectors.filters import Filter
+from ml_api.vectors.passing import PassingStore
 from ml_api.vectors.validation import check_vectors
 
 MAX_TOGETHER: Final = 64
@@ -54,12 +54,12 @@ class _Waiting:
         return not self.deadline.passed and self.answer.set_running_or_notify_cancel()
 
 
-class CoalescingStore:
+class CoalescingStore(PassingStore):
     """A VectorStore over another one, which it owns. Searches of one vector share calls; everything else passes through."""
 
     def __init__(self, inner: VectorStore, metrics: Metrics, *, timeout_s: float) -> None:
         """`timeout_s` is the deadline of searches that bring none. How many may wait is limited where requests are let in."""
-        self._inner = inner
+        super().__init__(inner)
         self._metrics = metrics
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
@@ -68,10 +68,6 @@ class CoalescingStore:
         """The searches that wait, by the options of the call that is in the store now. A lane that is not here is idle."""
         self._dim = 0
         self._threads: ThreadPoolExecutor | None = None
-
-    @property
-    def backend(self) -> str:
-        return self._inner.backend
 
     def ensure(self, model_id: str, dim: int) -> None:
         self._inner.ensure(model_id, dim)
@@ -167,51 +163,6 @@ class CoalescingStore:
             return
         for waiting, hits in found:
             waiting.answer.set_result(hits)
-
-    def upsert(self, records: Sequence[ImageRecord], vectors: Vectors) -> None:
-        self._inner.upsert(records, vectors)
-
-    def exclusive(self, deadline: Deadline | None = None) -> AbstractContextManager[None]:
-        return self._inner.exclusive(deadline)
-
-    def delete(self, ids: Sequence[str]) -> None:
-        self._inner.delete(ids)
-
-    def compares_all(self, options: SearchOptions) -> bool:
-        return self._inner.compares_all(options)
-
-    def get(self, ids: Sequence[str], deadline: Deadline | None = None) -> dict[str, ImageRecord]:
-        return self._inner.get(ids, deadline)
-
-    def vectors(self, ids: Sequence[str], deadline: Deadline | None = None) -> dict[str, npt.NDArray[np.float32]]:
-        return self._inner.vectors(ids, deadline)
-
-    def entries(self, after: str = "", until: str = "") -> Iterator[Entry]:
-        return self._inner.entries(after, until)
-
-    def page(self, after: str, limit: int, deadline: Deadline | None = None, *, filter: Filter | None = None) -> list[Entry]:  # noqa: A002 - VectorStore's signature
-        return self._inner.page(after, limit, deadline, filter=filter)
-
-    def of_digests(self, digests: Sequence[str], deadline: Deadline | None = None) -> list[Entry]:
-        return self._inner.of_digests(digests, deadline)
-
-    def scan(self, after: str = "") -> Iterator[tuple[list[ImageRecord], Vectors]]:
-        return self._inner.scan(after)
-
-    def count(self, deadline: Deadline | None = None) -> int:
-        return self._inner.count(deadline)
-
-    def source(self) -> str:
-        return self._inner.source()
-
-    def set_source(self, location: str) -> None:
-        self._inner.set_source(location)
-
-    def flush(self) -> None:
-        self._inner.flush()
-
-    def ping(self) -> None:
-        self._inner.ping()
 
     def close(self) -> None:
         """Close the inner store, so that searches that still wait raise StoreUnavailable."""

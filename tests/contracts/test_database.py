@@ -102,7 +102,9 @@ def test_a_reader_does_not_wait_for_a_writer(database):
 
 def test_the_tables_are_what_the_migrations_make(database):
     with database.read() as session:
-        context = MigrationContext.configure(session.connection())
+        # The index of words is no table of ours: it belongs to one of the databases.
+        ours = {"include_name": lambda name, kind, _: kind not in {"table", "index"} or not name.startswith("texts_words")}
+        context = MigrationContext.configure(session.connection(), opts=ours)
         assert compare_metadata(context, Table.metadata) == []
 
 

@@ -86,7 +86,7 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "confident": None,
         "next": 1,
         "next_cursor": _CURSOR,
-        "hits": [{**_IMAGE, "score": 0.485519, "relevance": None, "shares": None, "group": None}],
+        "hits": [{**_IMAGE, "score": 0.485519, "relevance": None, "shares": None, "matched": ["key", "caption"], "group": None}],
         "facets": None,
         "read_as": None,
         "timings_ms": {"fetch": 0, "decode": 0, "prepare": 0.446, "queue": 0.262, "embed": 6.649, "search": 3.948, "total": 13.294},
@@ -103,7 +103,16 @@ ANSWERS: dict[type, schemas.JsonObject] = {
                     "confident": None,
                     "next": 1,
                     "next_cursor": _CURSOR,
-                    "hits": [{**_IMAGE, "score": 0.485519, "relevance": None, "shares": None, "group": None}],
+                    "hits": [
+                        {
+                            **_IMAGE,
+                            "score": 0.485519,
+                            "relevance": None,
+                            "shares": None,
+                            "matched": ["key", "caption"],
+                            "group": None,
+                        }
+                    ],
                     "facets": None,
                 },
                 "problem": None,

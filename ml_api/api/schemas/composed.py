@@ -11,6 +11,7 @@ from ml_api.api.schemas.search import (
     RED_SQUARE,
     AnsweredBy,
     FoundAnswer,
+    MatchBy,
     PageBody,
     Timings,
     encodable,
@@ -111,6 +112,7 @@ class ComposedQuery(PageBody):
         MarkedIds,
         Field(description="Ids of those that were marked bad: it moves away from them, and they are left out.", examples=[[]]),
     ]
+    match: MatchBy = "auto"
     explain: Annotated[
         bool,
         Field(

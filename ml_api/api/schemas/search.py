@@ -19,6 +19,7 @@ from ml_api.api.schemas.images import ImageAnswer
 from ml_api.search.cursor import MAX_CHARS
 from ml_api.search.query import DEEPEST
 from ml_api.vectors.filters import Filter, parse, parse_text
+from ml_api.vocabulary import Match
 
 MAX_LIMIT = 100
 MAX_QUERY_CHARS = 1000
@@ -121,6 +122,17 @@ class PageBody(Page):
         return self.facets or []
 
 
+MatchBy = Annotated[
+    Match,
+    Field(
+        description="What images are searched by. `auto`: by their vectors, and where the words of the text stand in their names "
+        "or metadata and tell them from others, by these as well. `vector`: by vectors alone. `text`: only images in whose names "
+        "and metadata all the words stand, up to 1,000 of them.",
+        examples=["auto"],
+    ),
+]
+
+
 class Described(Request):
     q: Annotated[
         str,
@@ -144,6 +156,7 @@ class _Text(Described):
             examples=[True],
         ),
     ] = True
+    match: MatchBy = "auto"
 
 
 class TextParameters(_Text, PageParameters):
@@ -179,6 +192,13 @@ class HitAnswer(ImageAnswer):
         Field(
             description="With `explain`: how much each term of the query adds to the cosine similarity, which is the score itself "
             "unless the metric is L2; in the order of the terms."
+        ),
+    ] = None
+    matched: Annotated[
+        list[str] | None,
+        Field(
+            description="Where words of the query stand, if these are part of why it was found: `key`, or fields of its metadata "
+            "as filters name them. Else null."
         ),
     ] = None
     group: Annotated[

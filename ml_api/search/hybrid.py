@@ -1,0 +1,181 @@
+"""Search by words beside vectors: looked up while the model embeds, fused with what the vectors found.
+
+The index of words only proposes. What is delivered was compared with the record itself, so that nothing is shown that is no more
+there, however far the index is behind. A database that is away, or late, never fails a search: it goes on without words.
+"""
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from time import monotonic
+from typing import Final
+
+from ml_api.deadline import Deadline
+from ml_api.errors import DatabaseUnavailable, MlApiError
+from ml_api.metrics import Metrics
+from ml_api.records import Hit, ImageRecord, TextMatch
+from ml_api.search.fusion import MOST, MOST_ALONE, TextMatches
+from ml_api.search.query import Query, TextTerm
+from ml_api.search.targets import Target
+from ml_api.texts.index import Found, TextIndex
+from ml_api.texts.words import said_of, wanted_words
+from ml_api.vectors.base import Metric, VectorStore
+from ml_api.vectors.filters import holds
+from ml_api.vocabulary import TextLookup
+
+THREADS: Final = 4
+MOST_WAITING: Final = 64
+"""Lookups at once; a database that does not answer holds up no more."""
+PATIENCE_S: Final = 1.0
+"""How long a search waits for words, after the model has answered."""
+PAUSE_S: Final = 5.0
+"""After a failure, until words are looked up again."""
+MOST_WORDS: Final = 32
+"""Of a query."""
+
+Wanted = tuple[tuple[str, ...], bool]
+"""Words, and whether an image must have them all."""
+Lookups = Future[list[Found]]
+
+_log = logging.getLogger(__name__)
+
+
+class Hybrid:
+    """Thread-safe. Close it."""
+
+    def __init__(self, index: TextIndex | None, store: VectorStore, metric: Metric, metrics: Metrics) -> None:
+        """Without an index all searches go on without words."""
+        self._index = index
+        self._store = store
+        self._metric = metric
+        self._metrics = metrics.search
+        self._threads = ThreadPoolExecutor(THREADS, "texts")
+        self._room = threading.BoundedSemaphore(MOST_WAITING)
+        self._paused_until = 0.0
+
+    def close(self) -> None:
+        """Safe to call twice."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def begin(self, queries: Sequence[Query]) -> Lookups | None:
+        """Look up the words of these queries in a thread of ours. None if there is nothing to look up, or nobody to ask."""
+        index, wanted = self._index, [_wanted(query) for query in queries]
+        if index is None or not any(words for words, _ in wanted) or monotonic() < self._paused_until:
+            return None
+        if not self._room.acquire(blocking=False):
+            self._metrics.text_lookups.labels(TextLookup.LATE).inc()
+            return None
+        try:
+            return self._threads.submit(self._looked_up, index, wanted)
+        except RuntimeError:  # closed
+            self._room.release()
+            return None
+
+    def matches(self, queries: Sequence[Query], lookups: Lookups | None, deadline: Deadline) -> dict[Query, TextMatches]:
+        """What was found, where it says something. Raises DeadlineExceeded, and DatabaseUnavailable where words alone count."""
+        found = None if lookups is None else self._answer(lookups, deadline)
+        if found is None:
+            if any(query.match == "text" and _wanted(query)[0] for query in queries):
+                raise DatabaseUnavailable("the words of the images cannot be looked up now; try again, or leave out match=text")
+            found = [NOTHING] * len(queries)
+        every = {query: _matches(query, one) for query, one in zip(queries, found, strict=True)}
+        return {query: matches for query, matches in every.items() if matches is not None}
+
+    def fused(self, ranked: Mapping[Target, list[Hit]], deadline: Deadline) -> dict[Target, list[Hit]]:
+        """Of targets with matches as many hits as they need, in the fused order; of others what they had."""
+        return {
+            target: hits if target.texts is None else self._fused(target, target.texts, hits, deadline)
+            for target, hits in ranked.items()
+        }
+
+    def _looked_up(self, index: TextIndex, wanted: Sequence[Wanted]) -> list[Found]:
+        try:
+            return [
+                NOTHING if not words else index.find_all(words, MOST_ALONE) if every else index.find(words, MOST)
+                for words, every in wanted
+            ]
+        finally:
+            self._room.release()
+
+    def _answer(self, lookups: Lookups, deadline: Deadline) -> list[Found] | None:
+        try:
+            found = lookups.result(min(PATIENCE_S, deadline.left_s()))
+        except TimeoutError:
+            lookups.cancel()
+            self._pause(TextLookup.LATE, "the database has not answered in time")
+            return None
+        except MlApiError as exc:
+            self._pause(TextLookup.FAILED, exc.detail)
+            return None
+        self._metrics.text_lookups.labels(TextLookup.FOUND if any(one.images for one in found) else TextLookup.NOTHING).inc()
+        return found
+
+    def _pause(self, outcome: TextLookup, why: str) -> None:
+        self._metrics.text_lookups.labels(outcome).inc()
+        self._paused_until = monotonic() + PAUSE_S
+        _log.warning("searches go on without the words of images for %.0f s: %s", PAUSE_S, why)
+
+    def _fused(self, target: Target, texts: TextMatches, ranked: Sequence[Hit], deadline: Deadline) -> list[Hit]:
+        hits = {hit.record.id: hit for hit in ranked}
+        proved: dict[str, Hit] = {}
+        while True:
+            wanted = texts.fused([hit.record.id for hit in ranked])[: target.most_fused]
+            new = [image for image in wanted if image in texts.coverages and image not in proved]
+            missing = [image for image in new if image not in hits]
+            hits |= self._fetched(target, missing, deadline) if missing else {}
+            for image in new:
+                if image in hits and (match := _proof(hits[image].record, texts, image)):
+                    proved[image] = replace(hits[image], match=match)
+            false = frozenset(new) - proved.keys()
+            if not false:
+                return [proved.get(image) or hits[image] for image in wanted]
+            texts = texts.without(false)
+
+    def _fetched(self, target: Target, images: Sequence[str], deadline: Deadline) -> dict[str, Hit]:
+        """Those that are stored, and fulfil the filter."""
+        records, vectors = self._store.get(images, deadline), self._store.vectors(images, deadline)
+        wanted = target.query.options.filter
+        return {
+            image: Hit(record, self._score(float(target.combined.vector @ vectors[image])))
+            for image, record in records.items()
+            if image in vectors and (wanted is None or holds(wanted, record))
+        }
+
+    def _score(self, cosine: float) -> float:
+        return 2 * cosine - 2 if self._metric == "L2" else cosine
+
+
+NOTHING: Final = Found({}, {}, 0)
+
+
+def _wanted(query: Query) -> Wanted:
+    """Of the terms that are text and wanted: what is not wanted is for the vectors alone."""
+    if query.match == "vector":
+        return (), False
+    texts = [one.term.text for one in query.terms if isinstance(one.term, TextTerm) and one.weight > 0]
+    words = (word for text in texts for word in wanted_words(text))
+    return tuple(dict.fromkeys(words))[:MOST_WORDS], query.match == "text"
+
+
+def _matches(query: Query, found: Found) -> TextMatches | None:
+    if query.match == "text":
+        return TextMatches(found, only=True)
+    if not found.images:
+        return None
+    weights = [one.weight for one in query.terms if one.weight > 0]
+    texts = [one.weight for one in query.terms if one.weight > 0 and isinstance(one.term, TextTerm)]
+    matches = TextMatches(found, sum(texts) / sum(weights))
+    return matches if matches.coverages else None
+
+
+def _proof(record: ImageRecord, texts: TextMatches, image: str) -> TextMatch | None:
+    """Where the words stand in the record, without fields that hold fewer than another; None if one stands nowhere any more."""
+    has = texts.found.images[image]
+    found = {name: has & words for name, words in said_of(record).items()}
+    if has - frozenset().union(*found.values()):
+        return None
+    told = {name: texts.telling(has) & some for name, some in found.items()}
+    fields = tuple(name for name, some in told.items() if some and not any(some < others for others in told.values()))
+    return TextMatch(fields, texts.certainty(image))

@@ -1,0 +1,73 @@
+"""How each database finds rows of `texts` by their words, by an index of its own.
+
+Words are letters, digits and marks (`words`), and stand in quotes: no text of anybody's is syntax.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+from sqlalchemy import Connection, text
+
+COMMON: Final = 2000
+"""Images that have a word from which on it says nothing of any of them, and is not looked for."""
+
+
+class Dialect(Protocol):
+    def numbers(self, connection: Connection, words: Sequence[str]) -> dict[str, int]:
+        """How many rows have each word, of any collection; COMMON at most."""
+        ...
+
+    def images(
+        self, connection: Connection, target: str, alternatives: Sequence[Sequence[str]], limit: int
+    ) -> list[tuple[str, str]]:
+        """Image and words of the rows that have all words of one of these lists; `limit` of them."""
+        ...
+
+
+class Fts5:
+    """https://www.sqlite.org/fts5.html"""
+
+    def numbers(self, connection: Connection, words: Sequence[str]) -> dict[str, int]:
+        one = "SELECT count(*) FROM (SELECT rowid FROM texts_words WHERE texts_words MATCH ? LIMIT ?)"
+        given = [value for word in words for value in (f'"{word}"', COMMON)]
+        rows = connection.exec_driver_sql(" UNION ALL ".join([one] * len(words)), tuple(given))
+        return dict(zip(words, rows.scalars(), strict=True))
+
+    def images(
+        self, connection: Connection, target: str, alternatives: Sequence[Sequence[str]], limit: int
+    ) -> list[tuple[str, str]]:
+        query = " OR ".join("(" + " AND ".join(f'"{word}"' for word in words) + ")" for words in alternatives)
+        rows = connection.exec_driver_sql(
+            # CROSS: in this order. Else SQLite reads all rows of the collection, and looks for each in the index (0.7 s).
+            "SELECT texts.image, texts.words FROM texts_words CROSS JOIN texts ON texts.number = texts_words.rowid "
+            "WHERE texts_words MATCH ? AND texts.target = ? LIMIT ?",
+            (query, target, limit),
+        )
+        return [(image, has) for image, has in rows]
+
+
+class TextSearch:
+    """https://www.postgresql.org/docs/current/textsearch.html"""
+
+    _HAVING: Final = "FROM texts WHERE array_to_tsvector(string_to_array(words, ' ')) @@ CAST(:{} AS tsquery)"
+
+    def numbers(self, connection: Connection, words: Sequence[str]) -> dict[str, int]:
+        counts = (
+            f"(SELECT count(*) FROM (SELECT 1 {self._HAVING.format(f'w{place}')} LIMIT {COMMON}) AS rows_{place})"  # noqa: S608 - constants
+            for place in range(len(words))
+        )
+        [row] = connection.execute(text("SELECT " + ", ".join(counts)), {f"w{at}": f"'{word}'" for at, word in enumerate(words)})
+        return dict(zip(words, row, strict=True))
+
+    def images(
+        self, connection: Connection, target: str, alternatives: Sequence[Sequence[str]], limit: int
+    ) -> list[tuple[str, str]]:
+        query = " | ".join("(" + " & ".join(f"'{word}'" for word in words) + ")" for words in alternatives)
+        rows = connection.execute(
+            text(f"SELECT image, words {self._HAVING.format('query')} AND target = :target LIMIT :most"),
+            {"query": query, "target": target, "most": limit},
+        )
+        return [(image, has) for image, has in rows]
+
+
+DIALECTS: Final[Mapping[str, Dialect]] = {"sqlite": Fts5(), "postgresql": TextSearch()}

@@ -1,0 +1,170 @@
+"""The words of the images in the service's database, found by SQLite's FTS5 or PostgreSQL's text search.
+
+Derived data: whoever is about to change an image announces it here first, and settles it with the image's words afterwards. What a
+process that died has left announced is read again from the vector store (`keeping`).
+"""
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from time import monotonic
+from typing import Any, Final
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from ml_api.database import Database
+from ml_api.database.tables import TextRow
+from ml_api.records import Entry, ImageRecord
+from ml_api.texts.dialects import COMMON, DIALECTS
+from ml_api.texts.words import ANALYSIS, all_words
+
+AT_ONCE: Final = 500
+"""Rows in one statement."""
+FRESH_S: Final = 10.0
+"""How long the number of images is taken for true: it only weighs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What is kept of an image."""
+
+    mark: str
+    words: str
+
+    @classmethod
+    def of(cls, record: ImageRecord) -> "Said":
+        return cls(mark_of(record), " ".join(all_words(record)))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The images that have some of the words that were looked for, and how many of all images have each of those."""
+
+    images: Mapping[str, frozenset[str]]
+    """Ids, with those of the words that each has."""
+    known: Mapping[str, int]
+    """Of words that are nowhere 0, of common ones COMMON."""
+    of: int
+    """How many images there are."""
+
+
+def mark_of(entry: Entry) -> str:
+    return hashlib.sha256(f"{ANALYSIS} {entry.version}".encode()).hexdigest()[:16]
+
+
+class TextIndex:
+    """Of one collection. Thread-safe. Every method raises DatabaseUnavailable."""
+
+    def __init__(self, database: Database, target: str) -> None:
+        self._database = database
+        self._target = target
+        self._dialect = DIALECTS[database.backend]
+        self._images = -FRESH_S, 0
+
+    def announce(self, images: Sequence[str]) -> str:
+        """Before images with these ids are written or deleted, or are read in order to be settled; what to settle them with."""
+        token = secrets.token_hex(8)
+        insert = (sqlite if self._database.backend == "sqlite" else postgresql).insert(TextRow)
+        rows = insert.values(target=self._target, mark="", words="", announced=token)
+        announced = rows.on_conflict_do_update(index_elements=["target", "image"], set_={"announced": token})
+        with self._database.write() as session:
+            # In order: two that announce the same images wait for each other, and not both for ever.
+            for some in _batches(sorted(set(images))):
+                session.execute(announced, [{"image": image} for image in some])
+        return token
+
+    def settle(self, token: str, said: Mapping[str, Said | None]) -> None:
+        """With what is said of the images now; None of those that are gone.
+
+        Whether they came before or after what others have announced or settled meanwhile nobody knows: those stay announced.
+        """
+        with self._database.write() as session:
+            for some in _batches(sorted(said)):
+                held = select(TextRow.number, TextRow.image, TextRow.announced).where(*self._among(some))
+                rows = session.execute(held.order_by(TextRow.image).with_for_update()).all()
+                crossed = [row.number for row in rows if row.announced != token]
+                ours = [(row.number, said[row.image]) for row in rows if row.announced == token]
+                written = [
+                    {"number": number, "mark": now.mark, "words": now.words, "announced": ""}
+                    for number, now in ours
+                    if now is not None
+                ]
+                gone = [number for number, now in ours if now is None]
+                if written:
+                    session.execute(update(TextRow), written)
+                if gone:
+                    session.execute(delete(TextRow).where(TextRow.number.in_(gone)))
+                if crossed:
+                    session.execute(update(TextRow).where(TextRow.number.in_(crossed)).values(announced=secrets.token_hex(8)))
+
+    def announced(self, limit: int = AT_ONCE) -> dict[str, str]:
+        """The ids of images that are announced, with their tokens."""
+        rows = select(TextRow.image, TextRow.announced).where(TextRow.target == self._target, TextRow.announced != "").limit(limit)
+        with self._database.read() as session:
+            return {row.image: row.announced for row in session.execute(rows)}
+
+    def count(self) -> int:
+        with self._database.read() as session:
+            return session.scalar(select(func.count()).select_from(TextRow).where(TextRow.target == self._target)) or 0
+
+    def marks(self) -> Iterator[tuple[str, str]]:
+        """Ids and marks in the order of ids; what is written meanwhile may or may not appear."""
+        after = ""
+        while True:
+            rows = select(TextRow.image, TextRow.mark).where(TextRow.target == self._target, TextRow.image > after)
+            with self._database.read() as session:
+                page = session.execute(rows.order_by(TextRow.image).limit(10 * AT_ONCE)).all()
+            if not page:
+                return
+            yield from ((image, mark) for image, mark in page)
+            after = page[-1].image
+
+    def find(self, words: Sequence[str], most: int) -> Found:
+        """The images that have one of these words that is rare or, where none is, all that are known and not common.
+
+        None if there are more than `most`: then the words say too little of each of them.
+        """
+        with self._database.read() as session:
+            connection = session.connection()
+            images, known = self._counted(session), self._dialect.numbers(connection, words)
+            alternatives = _alternatives(known, most)
+            rows = self._dialect.images(connection, self._target, alternatives, most + 1) if alternatives else []
+        return Found({} if len(rows) > most else _with(words, rows), known, images)
+
+    def find_all(self, words: Sequence[str], most: int) -> Found:
+        """The images that have all these words, however common; `most` of them."""
+        with self._database.read() as session:
+            images = self._counted(session)
+            rows = self._dialect.images(session.connection(), self._target, [words], most)
+        return Found(_with(words, rows), dict.fromkeys(words, len(rows)), images)
+
+    def _counted(self, session: Session) -> int:
+        at, images = self._images
+        if monotonic() - at > FRESH_S:
+            images = session.scalar(select(func.count()).select_from(TextRow).where(TextRow.target == self._target)) or 0
+            self._images = monotonic(), images
+        return images
+
+    def _among(self, images: Sequence[str]) -> tuple[Any, ...]:
+        return TextRow.target == self._target, TextRow.image.in_(images)
+
+
+def _alternatives(known: Mapping[str, int], most: int) -> list[list[str]]:
+    """Words of which an image must have all, or those of another list."""
+    telling = sorted((word for word, images in known.items() if 0 < images < COMMON), key=known.__getitem__)
+    totals = accumulate(known[word] for word in telling)
+    rare = [[word] for word, total in zip(telling, totals, strict=True) if total <= most]
+    return rare or ([telling] if len(telling) > 1 else [])
+
+
+def _with(words: Sequence[str], rows: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
+    wanted = frozenset(words)
+    return {image: wanted.intersection(has.split()) for image, has in rows}
+
+
+def _batches(images: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (images[start : start + AT_ONCE] for start in range(0, len(images), AT_ONCE))

@@ -1,0 +1,119 @@
+"""How the words of images follow the vector store: written with every change, and mended where a process died in between."""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Final
+
+from ml_api.errors import DatabaseUnavailable, MlApiError
+from ml_api.metrics import Metrics
+from ml_api.records import ImageRecord, Vectors
+from ml_api.texts.index import AT_ONCE, Said, TextIndex, mark_of
+from ml_api.vectors.base import VectorStore
+from ml_api.vectors.passing import PassingStore
+
+LOOK_EVERY_S: Final = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class TextKeepingStore(PassingStore):
+    """A VectorStore that also keeps the words of what is written. Its writes raise DatabaseUnavailable, too, before they begin."""
+
+    def __init__(self, inner: VectorStore, texts: TextIndex) -> None:
+        super().__init__(inner)
+        self._texts = texts
+
+    def upsert(self, records: Sequence[ImageRecord], vectors: Vectors) -> None:
+        token = self._texts.announce([record.id for record in records])
+        super().upsert(records, vectors)
+        self._settle(token, {record.id: Said.of(record) for record in records})
+
+    def delete(self, ids: Sequence[str]) -> None:
+        token = self._texts.announce(ids)
+        super().delete(ids)
+        self._settle(token, dict.fromkeys(ids))
+
+    def _settle(self, token: str, said: Mapping[str, Said | None]) -> None:
+        try:
+            self._texts.settle(token, said)
+        except DatabaseUnavailable as exc:  # the change itself is done, and what stays announced is mended
+            _log.warning("the words of %d changed images are found later: %s", len(said), exc.detail)
+
+
+class Upkeep:
+    """Keeps the words of the images equal to the vector store. For one thread, which calls `look` again and again."""
+
+    def __init__(self, texts: TextIndex, store: VectorStore, metrics: Metrics) -> None:
+        self._texts = texts
+        self._store = store
+        self._metrics = metrics.search
+        self._announced: Mapping[str, str] = {}
+        self._counted: tuple[int, int] | None = None
+        self._compared: tuple[int, int] | None = None
+        """The numbers of images and of texts after the last comparison. They may differ: not every server counts exactly."""
+
+    def look(self) -> None:
+        try:
+            self._mend()
+            before, self._counted = self._counted, (self._store.count(), self._texts.count())
+            self._metrics.text_behind.set(abs(self._counted[0] - self._counted[1]) + len(self._announced))
+            is_still = before == self._counted  # a sync is not to be compared in between
+            if self._compared is None or (is_still and self._counted[0] != self._counted[1] and self._counted != self._compared):
+                self.compare()
+                self._compared = self._store.count(), self._texts.count()
+        except MlApiError as exc:  # the store or the database is away: health checks tell
+            _log.debug("texts were not looked at: %s", exc.detail)
+
+    def compare(self) -> int:
+        """Make the words equal to the vector store; how many images had others. Raises Unavailable."""
+        differing = 0
+        for some in _batches(self._differing()):
+            self.refresh(some)
+            differing += len(some)
+        if differing:
+            _log.info("texts        of %d images are found by their words now", differing)
+        return differing
+
+    def refresh(self, ids: Sequence[str]) -> None:
+        """Read what is said of these images again. Raises Unavailable."""
+        token = self._texts.announce(ids)  # first: what changes from now on is not overwritten with what is read
+        records = self._store.get(ids)
+        self._texts.settle(token, {id_: Said.of(records[id_]) if id_ in records else None for id_ in ids})
+
+    def _mend(self) -> None:
+        """What was announced at the last look already, and has not been settled: whoever wanted to has died, or others came."""
+        before, self._announced = self._announced, self._texts.announced()
+        left = [id_ for id_, token in self._announced.items() if before.get(id_) == token]
+        for some in _batches(left):
+            self.refresh(some)
+
+    def _differing(self) -> Iterator[str]:
+        """The ids of images without words of this version, and of words without an image."""
+        stored = ((entry.id, mark_of(entry)) for entry in self._store.entries())
+        kept = self._texts.marks()
+        return _different(stored, kept)
+
+
+def _different(ones: Iterable[tuple[str, str]], others: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """The names at which two sequences differ; both are in the order of their names."""
+    left, right = iter(ones), iter(others)
+    one, other = next(left, None), next(right, None)
+    while one is not None or other is not None:
+        if other is None or (one is not None and one[0] < other[0]):
+            assert one is not None
+            yield one[0]
+            one = next(left, None)
+        elif one is None or other[0] < one[0]:
+            yield other[0]
+            other = next(right, None)
+        else:
+            if one[1] != other[1]:
+                yield one[0]
+            one, other = next(left, None), next(right, None)
+
+
+def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(ids)
+    while some := list(islice(rest, AT_ONCE)):
+        yield some
