@@ -9,10 +9,11 @@ from typing import Final
 from ml_api import tracing
 from ml_api.errors import DatabaseUnavailable, MlApiError
 from ml_api.indexing.carrying_out import TOLD_TO_STOP, OpenIndexer, RunErrand, carry_out, foresee, give_up_if_dead, run_errand
+from ml_api.indexing.changes import Changes, Source
 from ml_api.indexing.jobs import Job, Jobs, SyncOptions
 from ml_api.indexing.presence import SILENCE_S, Presence, Watch
-from ml_api.indexing.report import tell
-from ml_api.vocabulary import JobState
+from ml_api.indexing.report import NOBODY, FileOutcome, Report, tell
+from ml_api.vocabulary import JobState, ReasonCode
 
 LOOK_EVERY_S: Final = 0.5
 """Interval at which a runner looks for syncs that other processes want."""
@@ -34,17 +35,20 @@ class SyncRunner:
         open_indexer: OpenIndexer,
         errands: RunErrand | None = None,
         *,
+        files: Report = NOBODY,
         patience_s: float = SILENCE_S,
     ) -> None:
         """It owns `presence`, which was there before: who asks for a sync meanwhile waits for this runner.
 
-        A sync of another corpus, for which no process is there, is cancelled after `patience_s`.
+        `files` gets the reports of its syncs. A sync of another corpus, for which no process is there, is cancelled after
+        `patience_s`.
         """
         self.jobs = jobs
         self._presence = presence
         self._watch = watch
         self._open_indexer = open_indexer
         self._errands = errands
+        self._files = files
         self._patience_s = patience_s
         self._stranger = (0, 0.0)
         """The last sync of another corpus that was seen waiting, and since when."""
@@ -116,7 +120,7 @@ class SyncRunner:
                 if job.options.errand is not None:
                     self._run_errand(job)
                     return
-                report = carry_out(self.jobs, job, self._open_indexer, self._closing.is_set)
+                report = carry_out(self.jobs, job, self._open_indexer, self._closing.is_set, files=self._files)
             except MlApiError as exc:
                 _log.warning("%s %d: %s", job.options.kind, job.id, exc.detail)
             except Exception:  # noqa: BLE001 - the thread outlives any sync
@@ -130,3 +134,10 @@ class SyncRunner:
             return
         for line in run_errand(self.jobs, job, self._errands, self._closing.is_set):
             _log.info("%s %d: %s", job.options.kind, job.id, line)
+
+
+def look_again(changes: Changes, file: FileOutcome) -> None:
+    """What changed while a sync was at it: by syncs alone, only the next one would find it."""
+    if file.code == ReasonCode.CHANGED_MEANWHILE:
+        with suppress(DatabaseUnavailable):
+            changes.note([file.key], Source.EVENT)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ml_api import __version__, logs
@@ -21,7 +22,8 @@ from ml_api.images import Decoder, ImageLimits
 from ml_api.indexing.changes import Changes
 from ml_api.indexing.jobs import Jobs
 from ml_api.indexing.presence import Presence, Watch
-from ml_api.indexing.runner import SyncRunner
+from ml_api.indexing.report import EachFailure
+from ml_api.indexing.runner import SyncRunner, look_again
 from ml_api.indexing.uploads import Uploads
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncFile
@@ -174,7 +176,8 @@ def _at_work(shared: Shared, engine: Engine, presence: Presence, background: Exi
     settings, database, corpus = shared.settings, shared.database, shared.corpus
     switch = background.enter_context(closing(Switch(shared, engine, presence)))
     jobs = Jobs(database, target_of(settings), corpus.location, shared.metrics.jobs)
-    syncs = SyncRunner(jobs, presence, Watch(database), switch.open_indexer, Errands(settings, switch).run)
+    again = EachFailure(partial(look_again, shared.changes))
+    syncs = SyncRunner(jobs, presence, Watch(database), switch.open_indexer, Errands(settings, switch).run, files=again)
     background.enter_context(closing(syncs))
     if database.backend == "sqlite":  # no other process uses it
         shared.changes.release()

@@ -203,3 +203,16 @@ def test_a_full_disk_loses_nothing_and_is_named(tmp_path):
         database.close()
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_of_postgresql_is_named_whichever_way_the_server_says_it(postgresql_server):
+    """The server itself raises it here, with the state that it has for it; the driver makes its own error of it."""
+    database = Database.open(postgresql_server.new_database())
+    says_full = text("DO $$ BEGIN RAISE SQLSTATE '53100' USING MESSAGE = 'could not extend file: No space left on device'; END $$")
+    with pytest.raises(DatabaseFull, match="disk is full") as raised, database.write() as session:
+        session.execute(says_full)
+    assert type(raised.value.__cause__.orig).__name__ == "DiskFull"
+    with database.write() as session:  # the connection is as good as before
+        session.add(failure("a.jpg"))
+    assert count(database) == 1
+    database.close()

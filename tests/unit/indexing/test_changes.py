@@ -19,10 +19,13 @@ from ml_api.indexing.changes.drain import CLAIMED
 from ml_api.indexing.changes.work import BATCH
 from ml_api.indexing.edits import patch_metadata
 from ml_api.indexing.failures import StoredFailures
+from ml_api.indexing.report import FileOutcome
+from ml_api.indexing.runner import look_again
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.records import image_id
 from ml_api.vectors.memory import MemoryStore
+from ml_api.vocabulary import ReasonCode, SyncOutcome
 
 DECODER = InlineDecoder(ImageLimits(100_000, 1_000_000, 20))
 
@@ -582,6 +585,16 @@ def test_what_is_gone_stays_for_a_sync_that_may_find_it_at_another_place(world, 
     end_job(world)
     world.drain.run()
     assert world.stored() == {}
+
+
+def test_what_changed_while_a_sync_was_at_it_is_looked_at_and_no_other_failure(world):
+    world.draw("a.png")
+    for code in (ReasonCode.CHANGED_MEANWHILE, ReasonCode.INVALID_IMAGE):
+        key = "a.png" if code is ReasonCode.CHANGED_MEANWHILE else "b.png"
+        look_again(world.changes, FileOutcome(key, SyncOutcome.FAILED, code, "why"))
+    assert set(world.rows()) == {"a.png"}
+    world.drain.run()
+    assert set(world.stored()) == {"a.png"}
 
 
 def test_a_file_that_is_gone_does_not_wait_for_one_that_cannot_be_read(world):
