@@ -33,7 +33,7 @@ REST: Final = 50
 """How many times as long as a pass takes the next one waits: comparing takes 2 % of a core at most."""
 PASS_S: Final = 10.0
 """A pass over the collection that takes longer is given up."""
-SETTLED_S: Final = 60.0
+SETTLED_S: Final = 20.0
 """Images that are newer than the search by this much less may not have been there: such searches are not compared."""
 LOWEST_PRIORITY: Final = 19
 
