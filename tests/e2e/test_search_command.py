@@ -34,3 +34,10 @@ def test_without_a_service_it_searches_by_itself(demo_corpus, tmp_path):
     assert result.stdout == ""
     assert page.read_text().count("data:image/webp") == len(list(few.iterdir()))
     assert page.read_text().find(str(image)) < page.read_text().find(str(few / "1.jpg"))
+
+
+def test_a_picture_is_found_by_the_number_in_its_name(server):
+    """Words were written by the sync, in a process of its own."""
+    [hit] = server.json("/v1/search/text?q=0000&limit=1")["hits"]
+    assert (hit["key"], hit["matched"]) == ("snow/two-brown-dogs-0000.jpg", ["key"])
+    assert found("0000", "--limit", "1", **server.settings)[0]["key"] == hit["key"]
