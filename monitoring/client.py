@@ -79,4 +79,4 @@ def patiently(attempt: Callable[[], T], timeout_s: float, pause_s: float = PAUSE
         except NotYet as reason:
             if time.monotonic() >= deadline:
                 raise Failure(f"{reason} (waited {timeout_s:.0f} s)") from reason
-        time.sleep(pause_s)
+        time.sleep(max(0.0, min(pause_s, deadline - time.monotonic())))

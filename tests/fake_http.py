@@ -24,6 +24,10 @@ class FakeServer(HTTPServer):
         """Every request so far."""
         return [request for request, _ in self.log]
 
+    def thread_target(self):
+        """To its end it is half a second at most otherwise."""
+        self.server.serve_forever(poll_interval=0.01)
+
     def changes(self):
         """Method and path of every request that was not a GET."""
         return [(request.method, request.path) for request in self.asked if request.method != "GET"]

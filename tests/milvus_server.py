@@ -41,6 +41,10 @@ class MilvusServer(ServerProcess):
             "METRICS_PORT": str(self._ports["health"]),
             "MILVUS_RUN_DIR": str(folder / "run"),
             "LD_LIBRARY_PATH": str(PROGRAMS),
+            # How often the server looks at what is to be loaded: a collection takes 2.4 s instead of 3 s. In ms.
+            "QUERYCOORD_CHECKSEGMENTINTERVAL": "100",
+            "QUERYCOORD_CHECKCHANNELINTERVAL": "100",
+            "QUERYCOORD_DISTPULLINTERVAL": "50",
         }
         super().__init__(
             [PROGRAMS / "milvus", "run", "standalone"],

@@ -6,6 +6,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from PIL import Image
 from ml_api.embedding.base import Prepared
 from ml_api.embedding.openvino import ConvertedFiles, NotConverted, OpenVinoEncoder
 from ml_api.embedding.openvino.conversion import convert
-from ml_api.embedding.openvino.files import Order
+from ml_api.embedding.openvino.files import Order, Outcome
 from ml_api.embedding.pretrained import resolve
 from ml_api.errors import ConfigError, ModelOutOfMemory, ModelUnavailable, NonFiniteVector
 from ml_api.metrics import Metrics
@@ -101,8 +102,8 @@ def test_image_vectors_equal_those_of_the_library(encoder, reference, size):
     np.testing.assert_allclose(encoder.embed([prepared_image(encoder.preprocessor, image)]), reference([image]), atol=TOLERANCE)
 
 
-def test_bfloat16_is_a_rounding_away(pretrained, files, reference):
-    fast = OpenVinoEncoder(pretrained, files, precision="bf16")
+def test_bfloat16_is_a_rounding_away(pretrained, tmp_path, reference):
+    fast = OpenVinoEncoder(pretrained, converted_here(tmp_path), precision="bf16")
 
     assert fast.model.precision == "bf16"
     assert (embed_texts(fast) * reference(TEXTS)).sum(axis=1).min() > 0.999
@@ -160,6 +161,21 @@ def list_instead(folder):
     (folder / "complete.json").write_text('["image.xml", "text.xml"]')
 
 
+class Copying:
+    """A conversion by copying what was converted before, and how often it was asked for."""
+
+    def __init__(self, made):
+        self._made = made
+        self.asked = 0
+
+    def __call__(self, order):
+        self.asked += 1
+        for path in self._made.iterdir():
+            if path.name != "complete.json":
+                shutil.copy(path, order.target)
+        return Outcome()
+
+
 @pytest.mark.parametrize("damage", [truncate, forget, scramble, flip_bits, list_instead])
 def test_files_that_are_half_there_are_made_again(pretrained, files, encoder, tmp_path, damage):
     expected = embed_texts(encoder)
@@ -168,18 +184,28 @@ def test_files_that_are_half_there_are_made_again(pretrained, files, encoder, tm
     damage(first)
     (tmp_path / f"{first.name}.interrupted").mkdir()  # as a conversion that was killed leaves it
 
-    again = OpenVinoEncoder(pretrained, converted_here(tmp_path), precision="fp32")
+    copying = Copying(made)
+    again = OpenVinoEncoder(pretrained, ConvertedFiles(tmp_path, copying), precision="fp32")
 
+    assert copying.asked == 1
     np.testing.assert_allclose(embed_texts(again), expected, atol=TOLERANCE)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([first.name, "lock"])
 
 
-def test_who_starts_together_converts_once(pretrained, tmp_path, caplog):
+def test_who_starts_together_converts_once(pretrained, files, tmp_path, caplog):
     caplog.set_level("INFO")
+    copying, together = Copying(files.find(pretrained, "fp32")), threading.Barrier(2)
+    caplog.clear()
+
+    def start(_):
+        together.wait()
+        return ConvertedFiles(tmp_path, copying).find(pretrained, "fp32")
+
     with ThreadPoolExecutor(2) as starts:
-        found = list(starts.map(lambda _: converted_here(tmp_path).find(pretrained, "fp32"), range(2)))
+        found = list(starts.map(start, range(2)))
 
     assert found[0] == found[1]
+    assert copying.asked == 1
     assert [record.getMessage() for record in caplog.records if "this is done once" in record.getMessage()] == [
         "converting tiny for OpenVINO; this is done once, and may take a minute"
     ]
