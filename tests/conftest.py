@@ -8,7 +8,7 @@ from pathlib import Path
 from ml_api.cores import usable
 
 MEMORY = Path("/dev/shm")
-ROOM_BYTES = 4 * 2**30
+ROOM_BYTES = 6 * 2**30
 """In memory, for what tests write; those that pass leave nothing (`tmp_path_retention_policy`)."""
 WORKER_BYTES = 3 * 2**30
 """Of memory, that one worker takes with the servers that it has started."""

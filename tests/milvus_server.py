@@ -7,6 +7,7 @@ is not on the import path. `make test` installs it there.
 import fcntl
 import importlib.util
 import os
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -72,6 +73,11 @@ class MilvusServer(ServerProcess):
         if not (self._folder / "etcd.yaml").exists():
             self._configure(package)
         super().launch()
+
+    def end(self) -> None:
+        """For good: its folder, a quarter of a gigabyte, goes with it."""
+        self.kill()
+        shutil.rmtree(self._folder)
 
     def _configure(self, package: Any) -> None:
         ports = {f"{name}_port": self._ports[name] for name in PORTS}

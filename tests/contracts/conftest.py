@@ -28,7 +28,7 @@ def milvus_server(tmp_path_factory):
     server = MilvusServer(tmp_path_factory.mktemp("milvus"))
     server.start()
     yield server
-    server.kill()
+    server.end()
 
 
 @pytest.fixture(scope="module")

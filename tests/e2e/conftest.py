@@ -41,4 +41,4 @@ def milvus(tmp_path):
     (tmp_path / "milvus").mkdir()
     milvus.start()
     yield milvus
-    milvus.kill()
+    milvus.end()

@@ -57,7 +57,7 @@ def watched(demo_corpus, tmp_path_factory):
                 traffic.overload()
                 yield prometheus
     finally:
-        milvus.kill()
+        milvus.end()
 
 
 def test_the_traffic_is_of_every_kind(watched):

@@ -27,7 +27,7 @@ def milvus(tmp_path_factory):
     milvus = MilvusServer(tmp_path_factory.mktemp("milvus"))
     milvus.start()
     yield milvus
-    milvus.kill()
+    milvus.end()
 
 
 def test_what_is_uploaded_and_told_while_the_store_hangs_is_applied_afterwards(milvus, tmp_path):
