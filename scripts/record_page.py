@@ -65,6 +65,24 @@ def search(page: Page, film: Film) -> None:
     film.take(2500)
 
 
+def sift(page: Page, film: Film) -> None:
+    """Only some of what was found, and all again."""
+    page.get_by_role("button", name="Filters").click()
+    colours = page.get_by_role("group", name="Facts: colours")
+    expect(colours).to_be_visible()
+    expect(page.get_by_text("Counted over")).to_be_visible()
+    page.mouse.move(0, 0)
+    film.take(1500)
+    colours.get_by_role("checkbox", name="blue").check()
+    settle(page, "closest to")
+    keep(page, "page.webp")
+    film.take(2500)
+    page.get_by_role("button", name="Close the filters").click()
+    page.get_by_role("button", name="Remove the filter").click()
+    settle(page, "closest to")
+    film.take(800)
+
+
 def leave_out(page: Page, film: Film) -> None:
     """What is not wanted becomes a part of the search that can be changed."""
     box = page.get_by_role("searchbox")
@@ -89,7 +107,7 @@ def drop(page: Page, film: Film, picture: bytes) -> None:
 
 def settle(page: Page, found: str) -> None:
     """Until the results are there, with their thumbnails."""
-    expect(page.get_by_role("status")).to_contain_text(found)
+    expect(page.locator(".results").get_by_role("status").first).to_contain_text(found)
     page.wait_for_function("[...document.querySelectorAll('.hit img')].slice(0, 8).every(image => image.complete)")
 
 
@@ -123,8 +141,8 @@ def main() -> None:
         film = Film(page)
         film.take(1000)
         search(page, film)
+        sift(page, film)
         leave_out(page, film)
-        keep(page, "page.webp")
         drop(page, film, best_hit(url, DROPPED))
         film.save(IMAGES / "search.webp")
         take_on_a_phone(browser, url)

@@ -21,7 +21,7 @@ export async function absence({ filter }, signal) {
     return new Failure("Nothing found", "No image comes close to that. Other words may describe it better.", { final: true });
   }
   const ways = await waysOut(filter, signal);
-  const advice = ways.length > 0 ? "No image has all that they ask for. There are images without one of them:" : "Several of them rule out all images.";
+  const advice = ways.length > 0 ? "No image has all that they ask for. Leave one out:" : "Several of them rule out all images.";
   const all = { words: "Remove all filters", filter: null };
   return new Failure("Nothing passes the filters", advice, { final: true, ways: ways.length === 1 && ways[0].filter === null ? ways : [...ways, all] });
 }

@@ -2,7 +2,7 @@
 
 import { Failure, failureOf, unanswered } from "./failures.js";
 
-/** @import { Filter } from "./query.js" */
+/** @import { Filter, Marks } from "./query.js" */
 
 /**
  * @typedef {object} StoredImage
@@ -13,6 +13,9 @@ import { Failure, failureOf, unanswered } from "./failures.js";
  * @property {Record<string, unknown>} metadata
  * @property {{self: string, content: string, thumbnail: string, similar: string}} links
  * @property {number} [score] only in the hits of a search
+ * @property {string} [query_id] of the search that found it
+ * @property {{size: number, hits: StoredImage[]} | null} [group] the images that it stands for, and the first of the others
+ * @property {("key" | "metadata")[] | null} [matched] where the words themselves were found, if they were
  * @property {number | null} [relevance] how likely it is a match, 0 to 1; null where nothing is calibrated
  */
 
@@ -22,6 +25,7 @@ import { Failure, failureOf, unanswered } from "./failures.js";
  * @typedef {object} Answer
  * @property {StoredImage[]} hits
  * @property {Next | null} next
+ * @property {Facets | null} [facets]
  * @property {boolean} [truncated]
  * @property {boolean | null} [confident] whether there is likely to be a match at all
  * @property {unknown} [read_as] how a text was read, if not as it stands
@@ -29,8 +33,9 @@ import { Failure, failureOf, unanswered } from "./failures.js";
  */
 
 /** @typedef {{text?: string, id?: string, image?: Blob, weight: number}} SentTerm */
-/** @typedef {{terms: SentTerm[], filter: Filter | null}} SentQuery */
-/** @typedef {{limit: number, after?: Next}} Slice of the hits; after: `next` of the page before */
+/** @typedef {{terms: SentTerm[], filter: Filter | null, marks?: Marks | null, apart?: boolean}} SentQuery */
+/** @typedef {{limit: number, after?: Next, facets?: string[]}} Slice of the hits; after: `next` of the page before; facets: fields to count */
+/** @typedef {{over: number, fields: Record<string, {value: string | number | boolean, count: number}[]>}} Facets */
 
 export const MAX_LIMIT = 100; // of one answer
 
@@ -41,16 +46,42 @@ export const MAX_LIMIT = 100; // of one answer
  * @param {AbortSignal} signal
  * @returns {Promise<Answer>}
  */
-export async function search({ terms, filter }, { limit, after: offset = 0 }, signal) {
+export async function search(query, slice, signal) {
+  if (query.terms.length === 0) {
+    return list(query.filter, slice, signal);
+  }
+  const answer = await found(query, slice, signal);
+  return { ...answer, hits: answer.hits.map((hit) => hitOf(hit, answer.query_id)), next: answer.next_cursor ?? answer.next };
+}
+
+/**
+ * A hit, and the images that it stands for, of which less is told.
+ * @param {StoredImage} hit
+ * @param {string} queryId
+ * @returns {StoredImage}
+ */
+function hitOf(hit, queryId) {
+  const group = hit.group && { ...hit.group, hits: hit.group.hits.map((other) => ({ ...other, metadata: {} })) };
+  return { ...hit, query_id: queryId, group };
+}
+
+/**
+ * @param {SentQuery} query
+ * @param {Slice} slice
+ * @param {AbortSignal} signal
+ * @returns {Promise<Answer & {query_id: string, next_cursor?: string | null}>}
+ */
+async function found({ terms, filter, marks, apart }, { limit, after, facets }, signal) {
   const [term] = terms;
-  if (!term) {
-    return list(filter, { limit, ...(offset && { after: offset }) }, signal);
-  }
-  if (terms.length > 1 || term.weight < 0) {
+  const place = after === undefined ? {} : typeof after === "string" ? { cursor: after } : { offset: after };
+  const given = { limit, ...place, ...(!apart && { group: "duplicates" }) };
+  if (terms.length > 1 || term.weight < 0 || marks) {
     const composed = await Promise.all(terms.map(composedTerm));
-    return ask("v1/search", { ...withJson({ query: composed, limit, offset, ...(filter && { filter }) }), signal });
+    const refined = marks && { more_like: marks.more, less_like: marks.less };
+    return ask("v1/search", { ...withJson({ ...given, query: composed, ...(filter && { filter }), ...(facets && { facets }), ...refined }), signal });
   }
-  const parameters = new URLSearchParams({ limit: String(limit), offset: String(offset), ...(filter && { filter: JSON.stringify(filter) }) });
+  const parameters = new URLSearchParams({ ...(filter && { filter: JSON.stringify(filter) }), ...(facets && { facets: facets.join() }) });
+  Object.entries(given).forEach(([name, value]) => parameters.set(name, String(value)));
   if (term.image) {
     const body = new FormData();
     body.append("image", term.image);
@@ -78,6 +109,16 @@ export async function list(filter, { limit, after }, signal) {
   });
   const { images, next } = await ask(`v1/images?${parameters}`, { signal });
   return { hits: images, next };
+}
+
+/**
+ * What a visitor thinks of a hit.
+ * @param {string} queryId of the answer that has it
+ * @param {string} id
+ * @param {string} verdict
+ */
+export async function giveFeedback(queryId, id, verdict) {
+  await send("v1/feedback", { ...withJson({ query_id: queryId, id, verdict }), keepalive: true });
 }
 
 /** @returns {Promise<import("./filters/fields.js").Known>} */

@@ -2,9 +2,10 @@
 
 import { Chips } from "./chips.js";
 import { find } from "./element.js";
+import { ALL } from "./query.js";
 import { termsTyped } from "./typed.js";
 
-/** @import { Filter, Query, Term } from "./query.js" */
+/** @import { Query, Term } from "./query.js" */
 
 const TYPING_PAUSE_MS = 350; // as long as it takes to find the next letter
 const LEAST_TYPED = 2;
@@ -20,7 +21,7 @@ export class Box {
    * @param {HTMLElement} area
    * @param {HTMLTemplateElement} template of a chip
    * @param {{
-   *   onSearch: (terms: Term[]) => void, onFilter: (filter: Filter | null) => void, onTyped: (terms: Term[]) => void, onClear: () => void, onCrop: (term: Term) => void,
+   *   onSearch: (terms: Term[]) => void, onAdjust: (change: Partial<Query>) => void, onTyped: (terms: Term[]) => void, onClear: () => void, onCrop: (term: Term) => void,
    *   describe: (term: Term) => Promise<{source: string, name: string}>,
    * }} page
    */
@@ -32,7 +33,7 @@ export class Box {
       describe: page.describe,
       onCrop: page.onCrop,
       onChange: () => this.#search(),
-      onFilter: page.onFilter,
+      onAdjust: page.onAdjust,
       onRemoved: () => this.#input.focus(),
     });
     this.#add.addEventListener("click", () => this.#setAside());
@@ -57,10 +58,7 @@ export class Box {
     const terms = query?.terms ?? [];
     const words = terms.find(({ text, weight }) => text && weight === 1);
     this.#input.value = words?.text ?? "";
-    this.#chips.show(
-      terms.filter((term) => term !== words),
-      query?.filter ?? null,
-    );
+    this.#chips.show({ ...(query ?? ALL), terms: terms.filter((term) => term !== words) });
     this.#arrange();
   }
 
@@ -97,14 +95,14 @@ export class Box {
     this.#arrange();
     const isComposing = event instanceof InputEvent && event.isComposing; // of Chinese or Japanese words, say
     const typed = this.#input.value.trim();
-    if (!isComposing && (typed.length >= LEAST_TYPED || (typed === "" && (this.#chips.terms.length > 0 || this.#chips.filter)))) {
+    if (!isComposing && (typed.length >= LEAST_TYPED || (typed === "" && (this.#chips.terms.length > 0 || this.#chips.query.filter)))) {
       this.#timer = setTimeout(() => this.#page.onTyped(this.#terms), TYPING_PAUSE_MS);
     }
   }
 
   /** What was typed becomes a part of its own, and the box is free for further words. */
   #setAside() {
-    this.#chips.show(this.#terms, this.#chips.filter);
+    this.#chips.show({ ...this.#chips.query, terms: this.#terms });
     this.#input.value = "";
     this.#arrange();
     this.#input.focus();

@@ -2,9 +2,10 @@
 
 import { copyOf, element, find } from "./element.js";
 import { conditionsOf, withoutCondition } from "./filters/conditions.js";
-import { identityOf } from "./query.js";
+import { marksInWords } from "./marking.js";
+import { ALL, identityOf, nameOf } from "./query.js";
 
-/** @import { Filter, Term } from "./query.js" */
+/** @import { Query, Term } from "./query.js" */
 
 const WEIGHTS = new Map([
   [0.25, "a little"],
@@ -17,17 +18,14 @@ export class Chips {
   #list;
   #template;
   #page;
-  /** @type {Term[]} */
-  #terms = [];
-  /** @type {Filter | null} */
-  #filter = null;
+  #query = ALL;
 
   /**
    * @param {HTMLElement} list
    * @param {HTMLTemplateElement} template
    * @param {{
    *   describe: (term: Term) => Promise<{source: string, name: string}>,
-   *   onCrop: (term: Term) => void, onChange: () => void, onFilter: (filter: Filter | null) => void, onRemoved: () => void,
+   *   onCrop: (term: Term) => void, onChange: () => void, onAdjust: (change: Partial<Query>) => void, onRemoved: () => void,
    * }} page
    */
   constructor(list, template, page) {
@@ -37,7 +35,7 @@ export class Chips {
   }
 
   get terms() {
-    return this.#terms;
+    return this.#query.terms;
   }
 
   /** @param {boolean} isAlone whether there is nothing that this would weigh against */
@@ -45,30 +43,41 @@ export class Chips {
     this.#list.classList.toggle("alone", isAlone);
   }
 
-  get filter() {
-    return this.#filter;
+  get query() {
+    return this.#query;
   }
 
-  /**
-   * @param {Term[]} terms
-   * @param {Filter | null} filter
-   */
-  show(terms, filter) {
-    const shown = JSON.stringify([terms.map((term) => [identityOf(term), term.weight]), filter]);
-    this.#terms = terms;
-    this.#filter = filter;
-    this.#list.hidden = terms.length === 0 && !filter;
+  /** @param {Query} query without what stands in the box */
+  show(query) {
+    const { terms, filter, marks } = query;
+    const shown = nameOf(query);
+    this.#query = query;
+    this.#list.hidden = terms.length === 0 && !filter && !marks;
     if (shown !== this.#list.dataset.shown) {
       this.#list.dataset.shown = shown;
       const place = this.#focused();
       this.#drop();
       this.#list.append(...terms.map((term) => this.#chip(term)), ...conditionsOf(filter).map((one) => this.#condition(one)));
+      if (marks) {
+        const words = `Refined by ${marksInWords(marks.more.length + marks.less.length)}`;
+        this.#list.append(this.#plain(words, "Search without the marks", { marks: null }));
+      }
       this.#refocus(place);
     }
   }
 
   /** @param {{field: string, words: string}} condition */
   #condition({ field, words }) {
+    return this.#plain(words, `Remove the filter: ${words}`, { filter: withoutCondition(this.#query.filter, field) });
+  }
+
+  /**
+   * A chip that can only be removed.
+   * @param {string} words
+   * @param {string} removal
+   * @param {Partial<Query>} change that removes it
+   */
+  #plain(words, removal, change) {
     const chip = copyOf(this.#template);
     chip.classList.add("condition");
     find(chip, ".what", HTMLElement).append(words);
@@ -76,9 +85,9 @@ export class Chips {
       control.remove();
     }
     const remove = find(chip, ".remove", HTMLButtonElement);
-    remove.ariaLabel = `Remove the filter: ${words}`;
+    remove.ariaLabel = removal;
     remove.addEventListener("click", () => {
-      this.#page.onFilter(withoutCondition(this.#filter, field));
+      this.#page.onAdjust(change);
       this.#page.onRemoved();
     });
     return chip;
@@ -100,7 +109,7 @@ export class Chips {
     weight.addEventListener("change", () => this.#change(term, { ...term, weight: Math.sign(term.weight) * Number(weight.value) }));
     find(chip, ".crop-part", HTMLButtonElement).addEventListener("click", () => this.#page.onCrop(term));
     find(chip, ".remove", HTMLButtonElement).addEventListener("click", () => {
-      this.#terms = this.#terms.filter((one) => one !== term);
+      this.#query = { ...this.#query, terms: this.terms.filter((one) => one !== term) };
       this.#page.onChange();
       this.#page.onRemoved();
     });
@@ -155,7 +164,7 @@ export class Chips {
    * @param {Term} after
    */
   #change(before, after) {
-    this.#terms = this.#terms.map((term) => (term === before ? after : term));
+    this.#query = { ...this.#query, terms: this.terms.map((term) => (term === before ? after : term)) };
     this.#page.onChange();
   }
 

@@ -1,6 +1,7 @@
 /** What is known of an image, as rows of names and values. */
 
 import { rounded } from "./summary.js";
+import { valueIn, wordsOf } from "./wording.js";
 
 /** @import { StoredImage } from "./api.js" */
 
@@ -39,23 +40,14 @@ function rowsOf(path, value) {
   if (typeof value === "object") {
     return Object.entries(value).flatMap(([inner, within]) => rowsOf([...path, inner], within));
   }
-  return [{ name, value: String(value), path, condition: { eq: value } }];
-}
-
-/**
- * "facts.main_colour" as people write it: "Facts: main colour".
- * @param {string} name
- */
-export function wordsOf(name) {
-  const words = name.replaceAll(".", ": ").replaceAll("_", " ");
-  return words.charAt(0).toUpperCase() + words.slice(1);
+  return [{ name, value: valueIn(value), path, condition: { eq: value } }];
 }
 
 /** @param {unknown} item */
 function written(item) {
   return item !== null && typeof item === "object"
     ? Object.entries(item)
-        .map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`)
+        .map(([name, value]) => `${name}: ${valueIn(value)}`)
         .join(", ")
-    : String(item);
+    : valueIn(item);
 }

@@ -1,10 +1,28 @@
-/** How a file gets in: chosen, dropped anywhere, pasted anywhere. */
+/** How a file gets in: chosen, taken with the camera, dropped anywhere, pasted anywhere. */
+
+import { find } from "./element.js";
+
+/** @param {{veil: HTMLElement, onFile: (file: File) => void}} page */
+export function takeFiles({ veil, onFile }) {
+  openBy("button.choose", find(document, "#file", HTMLInputElement), onFile);
+  openBy("button.take", find(document, "#camera", HTMLInputElement), onFile);
+  document.addEventListener("paste", (event) => {
+    const [file] = event.clipboardData?.files ?? [];
+    if (file) {
+      event.preventDefault();
+      onFile(file);
+    }
+  });
+  takeDrops(veil, onFile);
+}
 
 /**
- * @param {{input: HTMLInputElement, buttons: Iterable<HTMLButtonElement>, veil: HTMLElement, onFile: (file: File) => void}} page
+ * @param {string} buttons
+ * @param {HTMLInputElement} input
+ * @param {(file: File) => void} onFile
  */
-export function takeFiles({ input, buttons, veil, onFile }) {
-  for (const button of buttons) {
+function openBy(buttons, input, onFile) {
+  for (const button of document.querySelectorAll(buttons)) {
     button.addEventListener("click", () => input.click());
   }
   input.addEventListener("change", () => {
@@ -14,14 +32,6 @@ export function takeFiles({ input, buttons, veil, onFile }) {
       onFile(file);
     }
   });
-  document.addEventListener("paste", (event) => {
-    const [file] = event.clipboardData?.files ?? [];
-    if (file) {
-      event.preventDefault();
-      onFile(file);
-    }
-  });
-  takeDrops(veil, onFile);
 }
 
 /**

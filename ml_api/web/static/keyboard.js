@@ -1,4 +1,4 @@
-/** Keys: `/` to the box, arrows over the grid and through the large view, `m` for more like this. */
+/** Keys: `/` to the box, arrows over the grid and through the large view, `m` for more like this, `g` and `b` for marks. */
 
 import { find } from "./element.js";
 
@@ -9,9 +9,10 @@ import { find } from "./element.js";
  *   links: () => HTMLAnchorElement[],
  *   onLike: (id: string) => void,
  *   onStep: (by: number) => void,
+ *   onMark: (id: string, mark: "more" | "less") => void,
  * }} page
  */
-export function listenToKeys({ box, dialog, links, onLike, onStep }) {
+export function listenToKeys({ box, dialog, links, onLike, onStep, onMark }) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) {
       return;
@@ -32,7 +33,24 @@ export function listenToKeys({ box, dialog, links, onLike, onStep }) {
     if (step) {
       return () => onStep(step);
     }
-    return isM(key) ? () => onLike(String(find(dialog, ".like", HTMLElement).dataset.id)) : null;
+    return withImage(key, String(find(dialog, ".like", HTMLElement).dataset.id));
+  }
+
+  /**
+   * @param {string} key
+   * @param {string} id
+   */
+  function withImage(key, id) {
+    switch (key.toLowerCase()) { // with the capitals locked too
+      case "m":
+        return () => onLike(id);
+      case "g":
+        return () => onMark(id, "more");
+      case "b":
+        return () => onMark(id, "less");
+      default:
+        return null;
+    }
   }
 
   /** @param {KeyboardEvent} event */
@@ -53,11 +71,8 @@ export function listenToKeys({ box, dialog, links, onLike, onStep }) {
     if (here < 0) {
       return null;
     }
-    if (isM(key)) {
-      return () => onLike(String(links()[here].dataset.id));
-    }
     const there = neighbour(links(), here, key);
-    return there ? () => there.focus() : null;
+    return there ? () => there.focus() : withImage(key, String(links()[here].dataset.id));
   }
 
   /**
@@ -83,11 +98,6 @@ export function listenToKeys({ box, dialog, links, onLike, onStep }) {
         return undefined;
     }
   }
-}
-
-/** @param {string} key */
-function isM(key) {
-  return key.toLowerCase() === "m"; // with the capitals locked too
 }
 
 /**

@@ -5,8 +5,10 @@ import { Detail } from "./detail.js";
 import { Failure } from "./failures.js";
 import { fieldAt, withCondition } from "./filters/conditions.js";
 import { addressOf, AGAINST, ALL, likeQuery, withTerm } from "./query.js";
+import { captionOf } from "./summary.js";
 
 /** @import { StoredImage } from "./api.js" */
+/** @import { Marking } from "./marking.js" */
 /** @import { How } from "./page.js" */
 /** @import { Query, View } from "./query.js" */
 /** @import { Results } from "./results.js" */
@@ -21,9 +23,11 @@ const COMPARED = 6; // images beside a large one
  * @property {(id: string) => Promise<StoredImage>} find
  * @property {(view: View, how: How) => void} onGo
  * @property {(id: string) => void} onCrop
+ * @property {Marking} marking
  */
 
 export class Large {
+  #dialog;
   #detail;
   #results;
   #page;
@@ -34,6 +38,7 @@ export class Large {
    * @param {Page} page
    */
   constructor(dialog, results, page) {
+    this.#dialog = dialog;
     this.#results = results;
     this.#page = page;
     this.#detail = new Detail(dialog, {
@@ -58,6 +63,8 @@ export class Large {
         const hits = this.#page.hits();
         const here = hits.findIndex((hit) => hit.id === id);
         this.#detail.show(image, { ways: waysFrom(view.query, id), position: here < 0 ? null : [here + 1, hits.length] });
+        this.#page.marking.offer(this.#dialog, image, captionOf(image));
+        this.#page.marking.opened(id);
       }
     } catch (failure) {
       await this.#page.searched(); // or its hits would replace what is said here

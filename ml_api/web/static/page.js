@@ -2,7 +2,6 @@
 
 import { findImage, knownFields } from "./api.js";
 import { Box } from "./box.js";
-import { Crop } from "./crop.js";
 import { find } from "./element.js";
 import { FilterPanel } from "./filters/panel.js";
 import { countImages, letIn, rights, tellHeight } from "./frame.js";
@@ -10,17 +9,18 @@ import { takeFiles } from "./incoming.js";
 import { listenToKeys } from "./keyboard.js";
 import { Large, waysFrom } from "./large.js";
 import { Duplicates } from "./manage/duplicates.js";
-import { Selection } from "./manage/selection.js";
-import { Uploads } from "./manage/uploads.js";
+import { offerManaging } from "./manage/offer.js";
+import { Marking } from "./marking.js";
+import { Pictured } from "./pictured.js";
 import { notePlaces } from "./places.js";
-import { addressOf, identityOf, keptOf, likeQuery, nameOf, queryOf, termOfFile, viewAt, withTerm } from "./query.js";
+import { addressOf, ALL, haveSameTerms, keptOf, likeQuery, nameOf, queryOf, termOfFile, viewAt, withTerm } from "./query.js";
 import { Results } from "./results.js";
 import { Search } from "./search.js";
 import { Sending } from "./sending.js";
-import { captionOf, wordsOf } from "./summary.js";
+import { wordsOf } from "./summary.js";
 import { tile } from "./tile.js";
 
-/** @import { Filter, Query, Term, View } from "./query.js" */
+/** @import { Query, Term, View } from "./query.js" */
 
 /**
  * How an address is gone to. fresh: ask anew, from the top; opening: Back closes the large view; replacing: the entry of the history;
@@ -34,18 +34,27 @@ class Page {
   /** @type {View} */
   #view = { query: null, image: null, tool: null };
   #searching = Promise.resolve();
+  #pictured = new Pictured(find(document, ".crop", HTMLDialogElement), {
+    find: (id) => this.#find(id),
+    query: () => this.#view.query,
+    onAsk: (query) => this.#ask(query),
+  });
   #box = new Box(find(document, ".search", HTMLElement), find(document, "#chip", HTMLTemplateElement), {
     onSearch: (terms) => this.#settle(terms),
     onTyped: (terms) => this.#ask(this.#composed(terms), { typing: true }),
-    onFilter: (filter) => this.#sift(filter),
+    onAdjust: (change) => this.#adjust(change),
     onClear: () => (this.#view.query?.filter ? this.#ask(this.#composed([])) : this.#go({ query: null, image: null })),
-    onCrop: (term) => this.#crop(term),
-    describe: (term) => this.#describe(term),
+    onCrop: (term) => this.#pictured.crop(term),
+    describe: (term) => this.#pictured.describe(term),
+  });
+  #marking = new Marking(find(document, ".marking", HTMLElement), {
+    hit: (id) => this.#search.hits.find((hit) => hit.id === id),
+    onRefine: (marks) => this.#adjust({ marks }),
   });
   #results = new Results(find(document, ".results", HTMLElement), {
-    tileOf: (image) => tile(find(document, "#hit", HTMLTemplateElement), image, waysFrom(this.#view.query, image.id)),
+    tileOf: (image) => this.#tile(image),
     onMore: () => this.#search.more(),
-    onFilter: (filter) => this.#sift(filter),
+    onFilter: (filter) => this.#adjust({ filter }),
   });
   #large = new Large(find(document, ".detail", HTMLDialogElement), this.#results, {
     view: () => this.#view,
@@ -53,13 +62,15 @@ class Page {
     searched: () => this.#searching,
     find: (id) => this.#find(id),
     onGo: (view, how) => this.#go(view, how),
-    onCrop: (id) => this.#crop({ like: id, weight: 1 }, true),
+    onCrop: (id) => this.#pictured.crop({ like: id, weight: 1 }, true),
+    marking: this.#marking,
   });
-  #crops = new Crop(find(document, ".crop", HTMLDialogElement));
   #search = new Search(this.#results, new Sending(limits(), (id) => this.#find(id)));
   #filters = new FilterPanel(find(document, ".filters", HTMLDialogElement), find(document, ".start-filtering", HTMLButtonElement), {
     known: knownFields,
-    onFilter: (filter) => this.#sift(filter),
+    facets: (names, signal) => this.#search.facets(this.#view.query, names, signal),
+    onApart: (apart) => this.#adjust({ apart }),
+    onFilter: (filter) => this.#adjust({ filter }),
   });
   #duplicates = new Duplicates(find(document, ".duplicates", HTMLElement));
 
@@ -68,8 +79,6 @@ class Page {
     window.addEventListener("popstate", () => this.#show(this.#viewHere()));
     notePlaces(() => (this.#view.query ? this.#results.place : undefined));
     takeFiles({
-      input: find(document, "#file", HTMLInputElement),
-      buttons: [...document.querySelectorAll("button.choose")].filter((button) => button instanceof HTMLButtonElement),
       veil: find(document, ".drop", HTMLElement),
       onFile: (file) => this.#ask(queryOf(termOfFile(file))),
     });
@@ -79,6 +88,7 @@ class Page {
       links: () => this.#results.links,
       onLike: (id) => this.#ask(likeQuery(id)),
       onStep: (by) => this.#large.step(by),
+      onMark: (id, mark) => this.#marking.toggle(id, mark),
     });
     this.#show(this.#viewHere());
     if (!this.#view.query && !this.#view.image && !this.#view.tool) {
@@ -88,18 +98,16 @@ class Page {
 
   /** What only those see who may change the corpus. */
   offerManaging() {
-    const selection = new Selection(
-      find(document, ".selection", HTMLElement),
-      find(document, ".confirm", HTMLDialogElement),
-      (id) => this.#search.forget(id),
-    );
-    const uploads = new Uploads(find(document, ".uploads", HTMLDialogElement), () => {
-      this.#search.forgetAll();
-      countImages();
+    offerManaging({
+      onDeleted: (id) => {
+        const heir = this.#search.forget(id);
+        return heir ? this.#tile(heir) : null;
+      },
+      onAdded: () => {
+        this.#search.forgetAll();
+        countImages();
+      },
     });
-    find(document, ".start-selecting", HTMLButtonElement).addEventListener("click", () => selection.start());
-    find(document, ".open-uploads", HTMLButtonElement).addEventListener("click", () => uploads.open());
-    document.body.classList.add("may-write");
   }
 
   #viewHere() {
@@ -139,15 +147,16 @@ class Page {
    * @returns {Query}
    */
   #composed(terms) {
-    return { terms, filter: this.#view.query?.filter ?? null };
+    const query = { ...(this.#view.query ?? ALL), terms };
+    return haveSameTerms(query, this.#view.query) ? query : { ...query, marks: null }; // which were for others
   }
 
   /**
-   * The search at hand among other images.
-   * @param {Filter | null} filter
+   * The search at hand with other filters or marks.
+   * @param {Partial<Query>} change
    */
-  #sift(filter) {
-    this.#ask({ terms: this.#view.query?.terms ?? [], filter });
+  #adjust(change) {
+    this.#ask({ ...(this.#view.query ?? ALL), ...change });
   }
 
   /**
@@ -213,7 +222,9 @@ class Page {
     if (!typing) {
       this.#box.show(query);
     }
-    this.#filters.show(query?.filter ?? null);
+    this.#filters.show(query);
+    this.#marking.show(query);
+    document.body.classList.toggle("ranked", Boolean(query?.terms.length));
     if (!query) {
       this.#filters.close();
       this.#search.stop();
@@ -245,38 +256,17 @@ class Page {
   }
 
   /**
-   * Search with a part of an image: in place of the term, or instead of all.
-   * @param {Term} term
-   * @param {boolean} [isAlone]
+   * @param {import("./api.js").StoredImage} image
+   * @returns {HTMLElement}
    */
-  async #crop(term, isAlone = false) {
-    const { source, name } = await this.#describe(term, true);
-    const part = await this.#crops.choose(source, name, term.part);
-    const query = this.#view.query;
-    if (part && (isAlone || !query)) {
-      this.#ask(queryOf({ ...term, part }));
-    } else if (part && query) {
-      const terms = query.terms.map((one) => (identityOf(one) === identityOf(term) ? { ...term, part } : one));
-      this.#ask({ ...query, terms });
-    }
-  }
-
-  /**
-   * An image that is searched with: what to show of it, and its name.
-   * @param {Term} term
-   * @param {boolean} [isLarge]
-   */
-  async #describe({ like, file }, isLarge = false) {
-    if (file) {
-      return { source: URL.createObjectURL(file), name: file.name };
-    }
-    const image = await this.#find(String(like));
-    return { source: isLarge ? image.links.content : image.links.thumbnail, name: captionOf(image) };
+  #tile(image) {
+    const template = find(document, "#hit", HTMLTemplateElement);
+    return tile(template, image, waysFrom(this.#view.query, image.id), this.#marking, (copy) => this.#tile(copy));
   }
 
   /** @param {string} id */
   async #find(id) {
-    return this.#search.hits.find((hit) => hit.id === id) ?? (await findImage(id));
+    return this.#search.hits.find((hit) => hit.id === id && hit.query_id) ?? (await findImage(id));
   }
 }
 

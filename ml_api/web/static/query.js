@@ -12,12 +12,14 @@
  * @typedef {{text?: string, like?: string, upload?: string, file?: File, part?: Part, weight: number}} Term
  */
 /** @typedef {Record<string, unknown>} Filter as the API takes it */
-/** @typedef {{terms: Term[], filter: Filter | null}} Query without terms it is for all images that pass */
+/** @typedef {{more: string[], less: string[]}} Marks ids of images that were marked good, and of those marked bad */
+/** @typedef {{terms: Term[], filter: Filter | null, marks?: Marks | null, apart?: boolean}} Query without terms it is for all images that pass; apart: each copy by itself */
 /** @typedef {{query: Query | null, image: string | null, tool?: string | null}} View `image` is the id of the one shown large */
 
 /** @type {Query} */
 export const ALL = { terms: [], filter: null };
 const OF_ALL = "images"; // the view of an address that asks for all of them
+const APART = "apart";
 
 export const AGAINST = -0.5; // as much as what is wanted would drown it
 
@@ -47,7 +49,7 @@ export function likeQuery(like) {
  */
 export function withTerm(query, term) {
   const others = query?.terms.filter((one) => identityOf(one) !== identityOf(term)) ?? [];
-  return { terms: [...others, term], filter: query?.filter ?? null };
+  return { ...(query ?? ALL), terms: [...others, term], marks: null };
 }
 
 /**
@@ -63,7 +65,9 @@ export function viewAt(search, kept) {
   const filter = filterIn(parameters.get("filter"));
   const tool = parameters.get("view");
   const isQuery = terms.length > 0 || filter !== null || tool === OF_ALL;
-  return { query: isQuery ? { terms, filter } : null, image: parameters.get("image"), tool: isQuery ? null : tool };
+  const marks = terms.length > 0 ? marksIn(parameters) : null;
+  const apart = parameters.get("copies") === APART;
+  return { query: isQuery ? { terms, filter, marks, apart } : null, image: parameters.get("image"), tool: isQuery ? null : tool };
 }
 
 /** @param {View} view */
@@ -76,6 +80,10 @@ export function addressOf({ query, image, tool }) {
   }
   if (query?.filter) {
     given.push(["filter", JSON.stringify(query.filter)]);
+  }
+  given.push(...Object.entries(query?.marks ?? {}).filter(([, ids]) => ids.length > 0).map(/** @returns {[string, string]} */ ([name, ids]) => [name, ids.join()]));
+  if (query?.apart && query.terms.length > 0) {
+    given.push(["copies", APART]);
   }
   const view = query ? query.terms.length === 0 && !query.filter && OF_ALL : tool;
   if (view) {
@@ -97,7 +105,21 @@ export function keptOf(query) {
 
 /** @param {Query | null} query */
 export function nameOf(query) {
-  return JSON.stringify([query?.terms.map((term) => [identityOf(term), term.weight]), query?.filter]);
+  return JSON.stringify([termsIn(query), query?.filter, query?.marks ?? null, query?.apart ?? false]);
+}
+
+/**
+ * Whether two queries ask for the same, whatever they leave out and were refined by.
+ * @param {Query | null} one
+ * @param {Query | null} other
+ */
+export function haveSameTerms(one, other) {
+  return JSON.stringify(termsIn(one)) === JSON.stringify(termsIn(other));
+}
+
+/** @param {Query | null} query */
+function termsIn(query) {
+  return query?.terms.map((term) => [identityOf(term), term.weight]);
 }
 
 /** @param {Term} term */
@@ -154,4 +176,13 @@ function filterIn(text) {
   } catch {
     return null; // a link that was cut off: the search is shown without it
   }
+}
+
+/**
+ * @param {URLSearchParams} parameters
+ * @returns {Marks | null}
+ */
+function marksIn(parameters) {
+  const [more, less] = ["more", "less"].map((name) => parameters.get(name)?.split(",").filter(Boolean) ?? []);
+  return more.length + less.length > 0 ? { more, less } : null;
 }

@@ -11,7 +11,6 @@ import { fillers, skeleton } from "./tile.js";
 
 const SKELETONS = 12;
 const AHEAD = "300px"; // so far from its end, more of the grid is asked for
-const LIKELY = 0.5; // probability of a match, below which hits are folded away
 
 /** @typedef {{id: string, top: number, count: number}} Place one hit, where it stands on the screen, and how many there are */
 
@@ -91,10 +90,10 @@ export class Results {
   show(answer, summary) {
     this.clear();
     this.#grid.append(...fillers());
-    this.#lay(answer.hits);
+    this.#lay(answer.hits, summary.likely);
     this.#summarise(summary);
     this.#more.hidden = answer.next === null;
-    find(this.#section, ".doubt", HTMLElement).hidden = answer.confident !== false;
+    find(this.#section, ".doubt", HTMLElement).hidden = answer.confident !== false || this.links.length > 0;
   }
 
   /**
@@ -104,7 +103,7 @@ export class Results {
    */
   append(page, summary) {
     const wasAtButton = this.#more.contains(document.activeElement);
-    const tiles = this.#lay(page.hits);
+    const tiles = this.#lay(page.hits, summary.likely);
     this.#summarise(summary);
     this.#notice.hidden = true;
     this.#more.hidden = page.next === null;
@@ -188,11 +187,12 @@ export class Results {
   /**
    * Hits at the end of the grid, those that are likely no matches behind the fold.
    * @param {StoredImage[]} hits
+   * @param {number} least probability that is no reason to fold a hit away
    */
-  #lay(hits) {
+  #lay(hits, least) {
     const tiles = hits.map(this.#tileOf);
     const end = find(this.#grid, ".filler", HTMLElement);
-    const first = hits.findIndex(({ relevance }) => typeof relevance === "number" && relevance < LIKELY);
+    const first = hits.findIndex(({ relevance }) => typeof relevance === "number" && relevance < least);
     const likely = first < 0 || this.#fold.exists ? tiles.length : first;
     end.before(...tiles.slice(0, likely));
     if (likely < tiles.length) {
@@ -203,8 +203,9 @@ export class Results {
 
   /** @param {Summary} summary */
   #summarise({ count, relation, text, time, note }) {
-    const found = text ? element("span", `${count} ${relation} `, element("strong", text)) : element("span", `${count} ${relation}`);
-    this.#summary.replaceChildren(found, ...[time, note].filter(Boolean).map((words) => element("span", words)));
+    const how = element("span", ` ${relation} `, element("strong", text));
+    how.className = "how";
+    this.#summary.replaceChildren(element("span", count, how), ...[time, note].filter(Boolean).map((words) => element("span", words)));
   }
 
   /**

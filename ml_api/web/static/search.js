@@ -6,7 +6,7 @@ import { abandoned, Failure } from "./failures.js";
 import { nameOf } from "./query.js";
 import { summaryOf } from "./summary.js";
 
-/** @import { Answer, StoredImage } from "./api.js" */
+/** @import { Answer, Facets, StoredImage } from "./api.js" */
 /** @import { Query } from "./query.js" */
 /** @import { Results } from "./results.js" */
 /** @import { Sending } from "./sending.js" */
@@ -43,14 +43,17 @@ export class Search {
   /**
    * An image that is no longer stored.
    * @param {string} id
+   * @returns {StoredImage | undefined} the copy that stands in its place
    */
   forget(id) {
+    const [heir] = heirOf(this.hits.find((hit) => hit.id === id) ?? {});
     for (const [name, answer] of this.#answers) {
-      const hits = answer.hits.filter((hit) => hit.id !== id);
+      const hits = answer.hits.flatMap((hit) => (hit.id === id ? heirOf(hit) : [withoutCopy(hit, id)]));
       const gone = answer.hits.length - hits.length;
       const next = typeof answer.next === "number" ? answer.next - gone : answer.next; // those behind them have moved up
       this.#answers.set(name, { ...answer, hits, next });
     }
+    return heir;
   }
 
   /** There are others now: what was found before may be out of date. */
@@ -111,12 +114,29 @@ export class Search {
       this.#remember(query, longer);
       this.#results.append(page, summaryOf(query, longer));
     } catch (failure) {
-      if (!signal.aborted && failure instanceof Failure) {
+      if (!signal.aborted && failure instanceof Failure && failure.code === "invalid-cursor") {
+        await this.run(query, { fresh: true, keeps: true, atLeast: answer.hits.length + PAGE_SIZE }); // it expired, or the model changed
+      } else if (!signal.aborted && failure instanceof Failure) {
         this.#results.failBeside(failure, () => this.more());
       }
     } finally {
       this.#isLoadingMore = this.#results.isLoadingMore = false;
     }
+  }
+
+  /**
+   * How many of the best hits have which values.
+   * @param {Query | null} query
+   * @param {string[]} names of the fields
+   * @param {AbortSignal} signal
+   * @returns {Promise<Facets | null>} null where there is no ranking
+   */
+  async facets(query, names, signal) {
+    if (!query?.terms.length || names.length === 0) {
+      return null;
+    }
+    const { facets } = await search(await this.#sending.prepare(query, signal), { limit: 1, facets: names }, signal);
+    return facets ?? null;
   }
 
   /** @param {Query | null} query */
@@ -188,6 +208,28 @@ export class Search {
  */
 function longerBy(answer, page) {
   return { ...answer, hits: [...answer.hits, ...page.hits], next: page.next };
+}
+
+/**
+ * The copy that stands for the others when the first of them is gone.
+ * @param {Pick<StoredImage, "group">} hit
+ * @returns {StoredImage[]}
+ */
+function heirOf({ group }) {
+  const [heir, ...others] = group?.hits ?? [];
+  return heir ? [{ ...heir, group: others.length > 0 && group ? { size: group.size - 1, hits: others } : null }] : [];
+}
+
+/**
+ * @param {StoredImage} hit
+ * @param {string} id
+ * @returns {StoredImage}
+ */
+function withoutCopy(hit, id) {
+  const others = hit.group?.hits.filter((other) => other.id !== id) ?? [];
+  return hit.group && others.length < hit.group.hits.length
+    ? { ...hit, group: others.length > 0 ? { size: hit.group.size - 1, hits: others } : null }
+    : hit;
 }
 
 /**

@@ -28,8 +28,8 @@ export class Sending {
    * @param {AbortSignal} signal
    * @returns {Promise<SentQuery>}
    */
-  async prepare({ terms, filter }, signal) {
-    return { terms: await Promise.all(terms.map((term) => this.#sent(term, signal))), filter };
+  async prepare({ terms, ...others }, signal) {
+    return { terms: await Promise.all(terms.map((term) => this.#sent(term, signal))), ...others };
   }
 
   /**

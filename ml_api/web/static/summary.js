@@ -2,7 +2,10 @@
 
 /** @import { Answer, StoredImage } from "./api.js" */
 /** @import { Query } from "./query.js" */
-/** @typedef {{count: string, relation: string, text: string, time: string, note: string}} Summary */
+/** @typedef {{count: string, relation: string, text: string, time: string, note: string, likely: number}} Summary likely: see LIKELY */
+
+const LIKELY = 0.5; // probability of a match, below which hits are folded away
+const ALIKE = 0.1; // of images found by images: most that look alike show something else
 
 /**
  * @param {Query} query
@@ -12,7 +15,7 @@
 export function summaryOf(query, { hits, truncated = false, read_as: readAs, timings_ms: timings }) {
   const count = hits.length === 1 ? "1 image" : `${hits.length} images`;
   if (query.terms.length === 0) {
-    return { count, relation: query.filter ? "that pass the filters" : "in no particular order", text: "", note: "", time: "" };
+    return { count, relation: query.filter ? "that pass the filters" : "in no particular order", text: "", note: "", time: "", likely: 0 };
   }
   const [{ text, weight }] = query.terms;
   const isPlain = query.terms.length === 1 && weight > 0;
@@ -21,6 +24,7 @@ export function summaryOf(query, { hits, truncated = false, read_as: readAs, tim
     relation: isPlain && !text ? "most like this one" : "closest to",
     text: isPlain ? (text ?? "") : wordsOf(query),
     note: noteOn(query, truncated, readAs),
+    likely: query.terms.some((term) => term.text) ? LIKELY : ALIKE,
     time: timings ? `${Math.max(1, Math.round(timings.total))} ms` : "",
   };
 }
@@ -60,6 +64,14 @@ function noteOn({ terms }, isTruncated, readAs) {
  */
 export function captionOf({ metadata, key }) {
   return typeof metadata.caption === "string" && metadata.caption.trim() ? metadata.caption : key;
+}
+
+/**
+ * Where the words of the search themselves stand, if they do.
+ * @param {StoredImage} image
+ */
+export function matchedBy({ matched }) {
+  return (matched ?? []).map((where) => (where === "key" ? "by its name" : "by its description")).join(" and ");
 }
 
 /**

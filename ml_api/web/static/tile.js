@@ -1,12 +1,15 @@
 /** One hit in the grid, and what holds its place. */
 
+import { offerCopies } from "./copies.js";
 import { copyOf, element, find } from "./element.js";
 import { pickOf } from "./manage/selection.js";
-import { captionOf, scoreOf } from "./summary.js";
+import { captionOf, matchedBy, scoreOf } from "./summary.js";
 
 /** @import { StoredImage } from "./api.js" */
+/** @import { Marking } from "./marking.js" */
 /** @typedef {Record<string, {address: string, weight?: number}>} Ways where an image leads; weight: as a further term of the search */
 
+const PAUSES_MS = [1000];
 const FILLERS = 24; // at least as many as a row may hold
 const NARROWEST = 0.5;
 const WIDEST = 2.2;
@@ -15,24 +18,49 @@ const WIDEST = 2.2;
  * @param {HTMLTemplateElement} template
  * @param {StoredImage} image
  * @param {Ways} ways
+ * @param {Marking} marking
+ * @param {(image: StoredImage) => HTMLElement} another makes the tile of a copy
  */
-export function tile(template, image, ways) {
+export function tile(template, image, ways, marking, another) {
   const made = copyOf(template);
   const caption = captionOf(image);
   made.style.setProperty("--ratio", String(Math.min(WIDEST, Math.max(NARROWEST, image.width / image.height))));
   lead(made, image, ways);
   find(made, ".like", HTMLElement).ariaLabel = `More like this: ${caption}`; // begins as what is seen of it
   find(made, ".unlike", HTMLElement).ariaLabel = `Less like this: ${caption}`;
+  marking.offer(made, image, caption);
+  offerCopies(made, image, caption, another);
   const picture = find(made, "img", HTMLImageElement);
   picture.alt = caption;
-  picture.addEventListener("error", () => made.classList.add("missing"));
-  picture.src = image.links.thumbnail;
+  showPatiently(picture, image.links.thumbnail, () => made.classList.add("missing"));
   find(made, ".frame", HTMLElement).append(pickOf(image, caption));
   find(made, ".name", HTMLElement).textContent = caption;
+  find(made, ".matched", HTMLElement).textContent = matchedBy(image);
   const score = find(made, ".score", HTMLElement);
   score.textContent = scoreOf(image);
   score.title = typeof image.relevance === "number" ? "How likely this is a match" : "Similarity: higher is closer";
   return made;
+}
+
+/**
+ * A preview that does not arrive is asked for again after a while: a server that has too much to do refuses some of many.
+ * @param {HTMLImageElement} picture
+ * @param {string} source
+ * @param {() => void} onMissing
+ */
+function showPatiently(picture, source, onMissing) {
+  const pauses = [...PAUSES_MS];
+  picture.addEventListener("error", () => {
+    const pause = pauses.shift();
+    if (pause === undefined) {
+      onMissing();
+    } else {
+      setTimeout(() => {
+        picture.src = source;
+      }, pause);
+    }
+  });
+  picture.src = source;
 }
 
 /**

@@ -3,8 +3,9 @@
 import pytest
 from playwright.sync_api import expect
 
+from ml_api.embedding.fake import COLOURS
 from ml_api.records import image_id
-from tests.e2e.page.stage import SCRIPT
+from tests.e2e.page.stage import SCRIPT, picture
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 TABLET = {"viewport": {"width": 768, "height": 1024}, "has_touch": True}
@@ -50,6 +51,42 @@ def test_a_thumb_reaches_more_like_this_without_hovering(visit):
     assert min(like.bounding_box()["width"], like.bounding_box()["height"]) >= 36
     like.tap()
     visit.page.wait_for_url("**/?like=*")
+
+
+@pytest.mark.parametrize("context_options", [PHONE], ids=["phone"])
+def test_a_phone_searches_with_its_camera(visit):
+    visit.open()
+    with visit.page.expect_file_chooser() as choosing:
+        visit.page.get_by_role("button", name="Search with the camera").tap()
+    assert choosing.value.element.get_attribute("capture") == "environment"
+    choosing.value.set_files({"name": "taken.png", "mimeType": "image/png", "buffer": picture(COLOURS["green"])})
+    visit.expect_first("green")
+
+
+@pytest.mark.parametrize("context_options", [PHONE], ids=["phone"])
+def test_the_way_home_has_its_name_on_a_phone_too(visit):
+    visit.open("/?q=red")
+    visit.page.get_by_role("link", name="Image search").tap()
+    visit.expect_address("/")
+
+
+def test_no_two_links_of_hits_have_the_same_name(visit):
+    visit.open("/?q=red")
+    visit.expect_first("red")
+    names = visit.page.locator(".hit a, .hit button").evaluate_all(
+        "all => all.map(one => one.ariaLabel ?? one.querySelector('img').alt)"
+    )
+    assert len(names) == len(set(names)) >= 24 * 3
+
+
+def test_the_large_view_announces_the_next_image(visit):
+    visit.open(f"/?q=red&image={image_id('red/0.png')}")
+    announced = visit.dialog.get_by_role("status")
+    expect(announced).to_contain_text("the first red")
+    expect(announced).to_contain_text("of 24")
+    visit.page.keyboard.press("ArrowRight")
+    expect(announced).not_to_contain_text("the first red")
+    expect(announced).to_contain_text("of 24")
 
 
 def test_the_page_has_landmarks_and_one_heading_in_every_view(visit):

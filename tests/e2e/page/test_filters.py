@@ -25,7 +25,7 @@ def shop(tmp_path_factory):
         key = f"{'new' if at > 3 else 'old'}/{at}.png"
         file = folder / key
         file.parent.mkdir(exist_ok=True)
-        file.write_bytes(picture(COLOURS["red"]))
+        file.write_bytes(picture((220 - 3 * at, 30, 30)))
         known = {
             "brand": brand,
             "price": 10 * (at + 1),
@@ -147,6 +147,14 @@ def test_what_leaves_nothing_is_said_and_which_filter_would_have_to_be_loosened(
     expect(group(shopping, "Brand").get_by_label("bolt")).not_to_be_checked()
     shopping.open('/?view=images&filter={"price":{"gt":900},"brand":{"eq":"none"}}')
     expect(alert.get_by_role("listitem")).to_have_text(["Remove all filters"])
+
+
+def test_counts_are_those_of_what_is_found(shopping):
+    price = group(shopping, "Price")
+    price.get_by_label("Price, from").fill("40")
+    price.get_by_label("Price, from").press("Enter")
+    expect(group(shopping, "Brand").get_by_role("listitem")).to_have_text(["acme0", "bolt2", f"{SCRIPT}1"])
+    expect(panel(shopping).get_by_role("status")).to_have_text("Counted over the best 3 hits.")
 
 
 def test_the_panel_is_reached_and_left_by_keys(shopping):

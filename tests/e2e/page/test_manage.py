@@ -39,7 +39,7 @@ def test_images_are_added_each_with_its_own_outcome_and_found(visit):
 
 
 def test_many_images_are_deleted_after_asking(visit):
-    visit.open("/?q=red")
+    visit.open("/?q=red&copies=apart")
     visit.page.get_by_role("button", name="Select").click()
     visit.page.get_by_role("checkbox", name="Select red.png").check()
     visit.page.get_by_role("checkbox", name="Select blue.png").check()
@@ -59,7 +59,7 @@ def test_the_page_after_a_deletion_leaves_none_out(context, tmp_path):
     for number in range(30):
         (tmp_path / f"{number}.png").write_bytes(picture(COLOURS["red"]))
     with serving(tmp_path) as server, visiting(context, server) as visit:
-        visit.open("/?q=red")
+        visit.open("/?q=red&copies=apart")
         expect(visit.hits).to_have_count(24)
         visit.page.get_by_role("button", name="Select").click()
         for box in visit.page.locator(".pick input").all()[:2]:

@@ -4,8 +4,10 @@ import json
 
 from playwright.sync_api import expect
 
+from ml_api.records import image_id
 
-def answered_with(visit, *relevances, confident):
+
+def answered_with(visit, *relevances, confident, of="**/v1/search/text?*"):
     """The service's answer to searches, with these probabilities of a match on its first hits, and the last on all others."""
 
     def change(route):
@@ -15,7 +17,7 @@ def answered_with(visit, *relevances, confident):
             hit["relevance"] = relevances[min(at, len(relevances) - 1)]
         route.fulfill(response=response, body=json.dumps(answer | {"confident": confident}))
 
-    visit.page.route("**/v1/search/text?*", change)
+    visit.page.route(of, change)
 
 
 def test_what_is_less_likely_is_folded_away_until_it_is_asked_for(visit):
@@ -49,4 +51,12 @@ def test_without_a_calibration_nothing_is_folded(visit):
     visit.open("/?q=red")
     expect(visit.hits.nth(23)).to_be_visible()
     expect(visit.page.get_by_role("button", name="Less likely")).to_have_count(0)
+    expect(visit.page.get_by_role("heading", name="Nothing matches this well")).to_be_hidden()
+
+
+def test_images_that_look_alike_stay_in_sight_though_few_show_the_same(visit):
+    answered_with(visit, 0.4, 0.2, 0.02, confident=False, of="**/similar?*")
+    visit.open(f"/?like={image_id('red/0.png')}")
+    expect(visit.hits.nth(1)).to_be_visible()
+    expect(visit.hits.nth(2)).to_be_hidden()
     expect(visit.page.get_by_role("heading", name="Nothing matches this well")).to_be_hidden()

@@ -4,8 +4,10 @@ import pytest
 from playwright.sync_api import expect
 
 from ml_api.embedding.fake import COLOURS
+from ml_api.records import image_id
 from tests.e2e.page.stage import picture, serving, visiting
 
+DELETED = "ids => Promise.all(ids.map(async id => (await fetch(`v1/images/${id}?wait=10`, {method: 'DELETE'})).ok))"
 IS_NOTED = """() => {
     const {id, top, count} = history.state?.place ?? {};
     const hit = document.querySelector(`.open[data-id="${id}"]`);
@@ -119,6 +121,34 @@ SCROLL_ON = """async () => {
         await new Promise(requestAnimationFrame);
     }
 }"""
+
+
+def test_a_place_in_the_results_that_has_expired_is_found_anew(visit):
+    visit.open("/?q=red")
+    expect(visit.hits).to_have_count(24)
+    refused = {"detail": "cursor: has expired", "code": "invalid-cursor"}
+    visit.page.route(
+        "**/v1/search/text?*cursor=*",
+        lambda route: route.fulfill(status=400, json=refused, content_type="application/problem+json"),
+        times=1,
+    )
+    visit.scroll_to_end()
+    expect(visit.hits).to_have_count(31)
+    expect(visit.page.get_by_role("alert")).to_be_hidden()
+
+
+def test_no_hit_comes_twice_and_none_is_missed_while_images_come_and_go(context, tmp_path):
+    for number in range(40):
+        (tmp_path / f"{number:02}.png").write_bytes(picture((250 - number, 0, 0)))
+    with serving(tmp_path) as server, visiting(context, server) as visit:
+        visit.open("/?q=red")
+        expect(visit.hits).to_have_count(24)
+        before = visit.page.locator(".hit .name").all_inner_texts()
+        gone = [image_id(name) for name in before[:5]]
+        assert visit.page.evaluate(DELETED, gone) == [True] * 5
+        visit.scroll_to_end()
+        expect(visit.hits).to_have_count(40)
+        assert sorted(visit.page.locator(".hit .name").all_inner_texts()) == [f"{number:02}.png" for number in range(40)]
 
 
 def test_who_stays_at_the_end_sees_all_pages_come(context, tmp_path):

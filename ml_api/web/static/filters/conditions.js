@@ -1,6 +1,6 @@
 /** Conditions on what is known of images, as the API takes them: `{"facts.setting": {"eq": "snow"}}`. All have to hold. */
 
-import { wordsOf } from "../facts.js";
+import { valueIn, wordsOf } from "../wording.js";
 
 /** @import { Filter } from "../query.js" */
 
@@ -99,17 +99,6 @@ function saidOf(condition) {
     return `${words ?? operator} ${values}`;
   });
   return said.join(" and ");
-}
-
-/**
- * A value in words.
- * @param {unknown} value
- */
-export function valueIn(value) {
-  if (typeof value === "boolean") {
-    return value ? "yes" : "no";
-  }
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
 /** @param {unknown} value */

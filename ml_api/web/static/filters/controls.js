@@ -1,7 +1,7 @@
 /** The controls of the filter panel, each for one field: they show a condition and tell of a new one, null for none. */
 
 import { element } from "../element.js";
-import { valueIn } from "./conditions.js";
+import { valueIn } from "../wording.js";
 
 /** @import { Control, Value } from "./fields.js" */
 
@@ -9,6 +9,7 @@ import { valueIn } from "./conditions.js";
  * @typedef {object} Made
  * @property {HTMLElement} element
  * @property {(condition: unknown) => void} show a condition as the API takes it; what this control cannot say is shown as none
+ * @property {boolean} isCounted whether it shows how many images have each value
  * @property {(counts: Map<Value, number> | null) => void} count how many of what was found have each value; null: of all images
  */
 /** @typedef {(condition: unknown) => void} Tell */
@@ -84,6 +85,7 @@ function valuesOf({ label, values = [], several = false, isCutOff = false }, tel
         box.checked = chosen.includes(value);
       });
     },
+    isCounted: true,
     count(counts) {
       boxes.forEach(({ counter, value, images }) => {
         counter.textContent = written(counts ? (counts.get(value) ?? 0) : images);
@@ -125,6 +127,7 @@ function beginningOf({ name, label }, tell) {
     show(condition) {
       box.value = String(partOf(condition, "prefix") ?? "");
     },
+    isCounted: false,
     count: () => undefined,
   };
 }
@@ -157,6 +160,7 @@ function rangeOf({ label, kind, placeholders = ["", ""] }, tell) {
       least.value = String(partOf(condition, "gte") ?? "");
       most.value = String((isOfDates && typeof end === "string" ? dayAfter(end, -1) : partOf(condition, "lte")) ?? "");
     },
+    isCounted: false,
     count: () => undefined,
   };
 }

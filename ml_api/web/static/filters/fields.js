@@ -25,6 +25,8 @@ import { labelOf } from "./conditions.js";
  * }} Control
  */
 
+const FREQUENT = 0.2; // so many of the images share the frequent values, or they are descriptions: each image has its own
+
 /** What every image has; no answer tells their ranges. */
 export const OWN = /** @type {Control[]} */ ([
   { name: "key", label: labelOf("key"), kind: "beginning" },
@@ -38,14 +40,15 @@ export const OWN = /** @type {Control[]} */ ([
  * @returns {Control[]}
  */
 export function controlsFor(fields) {
-  return fields.flatMap((field) => controlFor(field) ?? []);
+  const controls = fields.flatMap((field) => controlFor(field) ?? []);
+  return [...controls.filter(({ kind }) => kind !== "beginning"), ...controls.filter(({ kind }) => kind === "beginning")];
 }
 
 /**
  * @param {KnownField} field
  * @returns {Control | null} null if there is nothing to choose from
  */
-function controlFor({ name, types, least, most, values, distinct }) {
+function controlFor({ name, images, types, least, most, values, distinct }) {
   const label = labelOf(name);
   const [[kind] = ["object"]] = Object.entries(types).sort(([, some], [, others]) => others - some);
   const isCutOff = distinct === null || distinct > values.length;
@@ -55,7 +58,8 @@ function controlFor({ name, types, least, most, values, distinct }) {
   if (kind === "text" && values.length > 0 && values.every(({ value }) => isDate(value))) {
     return { name, label, kind: "dates" };
   }
-  const isDescription = kind === "text" && isCutOff && values.every(({ images }) => images === 1);
+  const sharing = values.reduce((sum, one) => sum + one.images, 0);
+  const isDescription = kind === "text" && isCutOff && sharing < FREQUENT * images;
   if (kind === "text" && (isDescription || values.length === 0)) {
     return { name, label, kind: "beginning" };
   }

@@ -6,11 +6,14 @@ import { conditionsOf, withConditionOn } from "./conditions.js";
 import { controlOf } from "./controls.js";
 import { controlsFor, OWN } from "./fields.js";
 
-/** @import { Filter } from "../query.js" */
+/** @import { Facets } from "../api.js" */
+/** @import { Filter, Query } from "../query.js" */
 /** @import { Control, Known } from "./fields.js" */
 /** @import { Made } from "./controls.js" */
 
 const WIDE = "(min-width: 60rem)"; // enough for a column beside the results
+const MOST_COUNTED = 10; // fields in one request
+const number = new Intl.NumberFormat("en");
 const OPEN_AT_FIRST = 5; // fields whose controls are seen without asking
 
 export class FilterPanel {
@@ -23,17 +26,24 @@ export class FilterPanel {
   #filter = null;
   /** @type {Map<string, {made: Made, group: HTMLDetailsElement}>} by the field's name */
   #controls = new Map();
+  #counting = new AbortController();
+  #whole = ""; // what is said of counts of all images
 
   /**
    * @param {HTMLDialogElement} dialog
    * @param {HTMLButtonElement} button that opens and closes it
-   * @param {{known: () => Promise<Known>, onFilter: (filter: Filter | null) => void}} page
+   * @param {{
+   *   known: () => Promise<Known>, facets: (names: string[], signal: AbortSignal) => Promise<Facets | null>,
+   *   onFilter: (filter: Filter | null) => void, onApart: (apart: boolean) => void,
+   * }} page
    */
   constructor(dialog, button, page) {
     this.#dialog = dialog;
     this.#button = button;
     this.#list = find(dialog, ".fields", HTMLElement);
     this.#page = page;
+    const apart = find(dialog, ".apart", HTMLInputElement);
+    apart.addEventListener("change", () => page.onApart(apart.checked));
     button.addEventListener("click", () => (dialog.open ? dialog.close() : this.#open()));
     find(dialog, ".close", HTMLButtonElement).addEventListener("click", () => dialog.close());
     find(dialog, ".done", HTMLButtonElement).addEventListener("click", () => dialog.close());
@@ -44,9 +54,17 @@ export class FilterPanel {
     this.#wide.addEventListener("change", () => dialog.open && this.#appear());
   }
 
-  /** @param {Filter | null} filter */
-  show(filter) {
+  /** @param {Query | null} query */
+  show(query) {
+    const filter = query?.filter ?? null;
     this.#filter = filter;
+    find(this.#dialog, ".apart", HTMLInputElement).checked = query?.apart === true;
+    this.#show(filter);
+    this.#count();
+  }
+
+  /** @param {Filter | null} filter */
+  #show(filter) {
     const count = conditionsOf(filter).length;
     find(this.#button, ".number", HTMLElement).textContent = count > 0 ? String(count) : "";
     find(this.#dialog, ".clear", HTMLButtonElement).disabled = count === 0;
@@ -67,14 +85,16 @@ export class FilterPanel {
   async #open() {
     this.#appear();
     this.#button.setAttribute("aria-expanded", "true");
-    const note = find(this.#dialog, ".note", HTMLElement);
+    if (this.#controls.size === 0) {
+      this.#note("Looking at what is known of the images…");
+    }
     try {
       const { fields, over, whole } = await this.#page.known();
+      this.#whole = whole ? "" : `Counted over ${number.format(over)} images.`;
       this.#build(controlsFor(fields));
-      note.textContent = whole ? "" : `Counted over ${new Intl.NumberFormat("en").format(over)} images.`;
     } catch (failure) {
+      this.#whole = failure instanceof Failure ? `${failure.title}. What images have in common is not known.` : String(failure);
       this.#build([]);
-      note.textContent = failure instanceof Failure ? `${failure.title}. What images have in common is not known.` : String(failure);
     }
   }
 
@@ -103,6 +123,28 @@ export class FilterPanel {
       return group;
     });
     this.#list.replaceChildren(...groups);
-    this.show(this.#filter);
+    this.#show(this.#filter);
+    this.#count();
+  }
+
+  /** Of what is searched for, not of all images: as far as fields are open to be seen, and chosen from by nothing yet. */
+  async #count() {
+    this.#counting.abort();
+    this.#counting = new AbortController();
+    const { signal } = this.#counting;
+    const names = [...this.#controls].flatMap(([name, { made }]) => (made.isCounted && !this.#filter?.[name] ? [name] : [])).slice(0, MOST_COUNTED);
+    const facets = this.#dialog.open ? await this.#page.facets(names, signal).catch(() => null) : null; // the search itself says what is wrong
+    if (!signal.aborted) {
+      for (const [name, { made }] of this.#controls) {
+        const counted = facets?.fields[name];
+        made.count(counted ? new Map(counted.map(({ value, count }) => [value, count])) : null);
+      }
+      this.#note(facets ? `Counted over the best ${number.format(facets.over)} hits.` : this.#whole);
+    }
+  }
+
+  /** @param {string} text */
+  #note(text) {
+    find(this.#dialog, ".note", HTMLElement).textContent = text;
   }
 }

@@ -14,7 +14,7 @@ export class Selection {
   /**
    * @param {HTMLElement} bar
    * @param {HTMLDialogElement} confirm
-   * @param {(id: string) => void} onDeleted
+   * @param {(id: string) => HTMLElement | null} onDeleted returns the tile of what takes its place
    */
   constructor(bar, confirm, onDeleted) {
     this.#bar = bar;
@@ -74,8 +74,12 @@ export class Selection {
         }
       }
       gone += 1;
-      this.#onDeleted(box.value);
-      box.closest("li")?.remove(); // which may bring the end of the grid into view, and with it the next page
+      const place = box.closest("li");
+      const heir = this.#onDeleted(box.value);
+      if (heir && place?.matches(".hit:not(.opened)")) {
+        place.before(heir); // unless it is there to be seen already
+      }
+      place?.remove(); // which may bring the end of the grid into view, and with it the next page
     }
     this.#count();
     this.#bar.hidden = false;

@@ -1,0 +1,55 @@
+"""Images that are stored more than once take one place among the results, and the others are one click away."""
+
+import pytest
+from playwright.sync_api import expect
+
+from ml_api.embedding.fake import COLOURS
+from tests.e2e.page.stage import picture, serving, visiting
+
+
+@pytest.fixture
+def visit(context, tmp_path):
+    """Three equal red images and a blue one."""
+    for name, colour in (("a.png", "red"), ("b.png", "red"), ("c.png", "red"), ("other.png", "blue")):
+        (tmp_path / name).write_bytes(picture(COLOURS[colour]))
+    with serving(tmp_path) as server, visiting(context, server) as visit:
+        visit.open("/?q=red")
+        yield visit
+
+
+def copies(visit):
+    return visit.page.get_by_role("button", name="3 copies")
+
+
+def test_copies_are_shown_beside_the_one_that_stands_for_them(visit):
+    expect(visit.hits).to_have_count(2)
+    copies(visit).click()
+    expect(visit.hits).to_have_count(4)
+    names = visit.page.locator(".hit .name").all_inner_texts()
+    assert sorted(names[:3]) == ["a.png", "b.png", "c.png"]
+    visit.hits.nth(1).locator(".open").click()
+    expect(visit.dialog).to_have_accessible_name(names[1])
+    visit.page.keyboard.press("Escape")
+    copies(visit).click()
+    expect(visit.hits).to_have_count(2)
+
+
+def test_each_copy_has_a_place_of_its_own_where_that_is_wanted(visit):
+    visit.page.get_by_role("button", name="Filters").click()
+    visit.page.get_by_label("Show copies apart").check()
+    expect(visit.hits).to_have_count(4)
+    visit.expect_address("/?q=red&copies=apart")
+    visit.page.reload()
+    expect(visit.hits).to_have_count(4)
+    expect(copies(visit)).to_have_count(0)
+
+
+def test_when_the_one_that_stands_for_copies_is_deleted_another_takes_its_place(visit):
+    first = visit.hits.first.locator(".name").inner_text()
+    visit.page.get_by_role("button", name="Select").click()
+    visit.page.get_by_role("checkbox", name=f"Select {first}").check()
+    visit.page.get_by_role("region", name="Selection").get_by_role("button", name="Delete").click()
+    visit.page.get_by_role("dialog", name="Delete 1 image?").get_by_role("button", name="Delete").click()
+    expect(visit.page.get_by_role("button", name="2 copies")).to_be_visible()
+    expect(visit.hits).to_have_count(2)
+    expect(visit.hits.first.locator(".name")).not_to_have_text(first)
