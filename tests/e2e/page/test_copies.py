@@ -50,6 +50,7 @@ def test_when_the_one_that_stands_for_copies_is_deleted_another_takes_its_place(
     visit.page.get_by_role("checkbox", name=f"Select {first}").check()
     visit.page.get_by_role("region", name="Selection").get_by_role("button", name="Delete").click()
     visit.page.get_by_role("dialog", name="Delete 1 image?").get_by_role("button", name="Delete").click()
+    visit.page.get_by_role("button", name="Done").click()
     expect(visit.page.get_by_role("button", name="2 copies")).to_be_visible()
     expect(visit.hits).to_have_count(2)
     expect(visit.hits.first.locator(".name")).not_to_have_text(first)
