@@ -7,6 +7,7 @@ import argparse
 import base64
 import io
 import json
+import re
 import shutil
 import urllib.parse
 import urllib.request
@@ -23,6 +24,9 @@ TEXT = "two dogs playing in the snow"
 WITHOUT = " -snow"
 DROPPED = "a train at night"
 """Its best hit is the image that is dropped on the page."""
+SHOWN = """() => [...document.querySelectorAll(".hit img")]
+    .filter(image => image.checkVisibility() && image.getBoundingClientRect().top < innerHeight).every(image => image.complete)"""
+"""Whether the images on the screen are there; those below it wait until they are scrolled to."""
 HOLD = """base64 => {
     const bytes = Uint8Array.from(atob(base64), letter => letter.charCodeAt(0));
     const held = new DataTransfer();
@@ -73,12 +77,17 @@ def sift(page: Page, film: Film) -> None:
     expect(page.get_by_text("Counted over")).to_be_visible()
     page.mouse.move(0, 0)
     film.take(1500)
-    colours.get_by_role("checkbox", name="blue").check()
+    blue = colours.get_by_role("checkbox", name="blue")
+    with page.expect_response(re.compile("/v1/search/text.*filter")):
+        blue.check()
+    page.mouse.move(0, 0)
+    expect(page.locator(".hit .name").first).to_contain_text("blue")
     settle(page, "closest to")
     keep(page, "page.webp")
     film.take(2500)
     page.get_by_role("button", name="Close the filters").click()
-    page.get_by_role("button", name="Remove the filter").click()
+    with page.expect_response("**/v1/search/text*"):
+        page.get_by_role("button", name="Remove the filter").click()
     settle(page, "closest to")
     film.take(800)
 
@@ -108,7 +117,7 @@ def drop(page: Page, film: Film, picture: bytes) -> None:
 def settle(page: Page, found: str) -> None:
     """Until the results are there, with their thumbnails."""
     expect(page.locator(".results").get_by_role("status").first).to_contain_text(found)
-    page.wait_for_function("[...document.querySelectorAll('.hit img')].slice(0, 8).every(image => image.complete)")
+    page.wait_for_function(SHOWN)
 
 
 def take_on_a_phone(browser: Browser, url: str) -> None:

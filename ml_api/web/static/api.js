@@ -121,6 +121,18 @@ export async function giveFeedback(queryId, id, verdict) {
   await send("v1/feedback", { ...withJson({ query_id: queryId, id, verdict }), keepalive: true });
 }
 
+/** @typedef {{rows: number, columns: number, heat: number[][]}} HeatMap from 0, where a text is found least, to 1, where most */
+
+/**
+ * @param {string} id
+ * @param {string} text
+ * @param {AbortSignal} signal
+ * @returns {Promise<HeatMap>}
+ */
+export function heatMap(id, text, signal) {
+  return ask(`v1/images/${encodeURIComponent(id)}/heatmap?${new URLSearchParams({ q: text })}`, { signal });
+}
+
 /** @returns {Promise<import("./filters/fields.js").Known>} */
 export function knownFields() {
   return ask("v1/metadata");

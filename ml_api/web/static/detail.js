@@ -2,6 +2,7 @@
 
 import { element, find } from "./element.js";
 import { factsOf } from "./facts.js";
+import { Heat } from "./heat.js";
 import { captionOf } from "./summary.js";
 import { lead } from "./tile.js";
 
@@ -11,6 +12,7 @@ import { lead } from "./tile.js";
 /**
  * @typedef {object} Surroundings
  * @property {Ways} ways
+ * @property {string} words that are searched for; empty if none
  * @property {[number, number] | null} position among the hits, from 1, and how many there are
  */
 
@@ -18,6 +20,7 @@ export class Detail {
   #dialog;
   #page;
   #picture;
+  #heat;
   /** @type {StoredImage | null} */
   #image = null;
 
@@ -33,6 +36,7 @@ export class Detail {
     this.#dialog = dialog;
     this.#page = page;
     this.#picture = find(dialog, ".stage img", HTMLImageElement);
+    this.#heat = new Heat(find(dialog, ".heat", HTMLCanvasElement), find(dialog, ".find", HTMLButtonElement));
     dialog.addEventListener("close", page.onClose);
     dialog.addEventListener("click", (event) => {
       if (event.target === dialog) {
@@ -50,7 +54,7 @@ export class Detail {
    * @param {StoredImage} image
    * @param {Surroundings} surroundings
    */
-  show(image, { ways, position }) {
+  show(image, { ways, words, position }) {
     const isAnother = !this.#dialog.open || this.#image?.id !== image.id;
     this.#image = image;
     lead(this.#dialog, image, ways);
@@ -59,6 +63,7 @@ export class Detail {
     find(this.#dialog, ".previous", HTMLElement).hidden = here <= 1;
     find(this.#dialog, ".next", HTMLElement).hidden = here >= count;
     if (isAnother) {
+      this.#heat.offer(image, words);
       this.#describe(image);
       this.#load(image);
       this.#compare(image);
@@ -170,8 +175,9 @@ export class Detail {
    */
   #lay(width, height) {
     this.#picture.classList.remove("preview");
-    this.#picture.style.setProperty("--width", String(width));
-    this.#picture.style.setProperty("--height", String(height));
+    const stage = find(this.#dialog, ".stage", HTMLElement);
+    stage.style.setProperty("--width", String(width));
+    stage.style.setProperty("--height", String(height));
   }
 
   /** @param {boolean} can whether this browser shows the file; it can be downloaded all the same */

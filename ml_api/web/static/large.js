@@ -62,7 +62,8 @@ export class Large {
       if (view.image === id) {
         const hits = this.#page.hits();
         const here = hits.findIndex((hit) => hit.id === id);
-        this.#detail.show(image, { ways: waysFrom(view.query, id), position: here < 0 ? null : [here + 1, hits.length] });
+        const words = view.query?.terms.find(({ text, weight }) => text && weight > 0)?.text ?? "";
+        this.#detail.show(image, { ways: waysFrom(view.query, id), words, position: here < 0 ? null : [here + 1, hits.length] });
         this.#page.marking.offer(this.#dialog, image, captionOf(image));
         this.#page.marking.opened(id);
       }

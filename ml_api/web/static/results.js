@@ -22,6 +22,8 @@ export class Results {
   #more;
   #long;
   #end;
+  /** @type {HTMLElement | null} */
+  #tail = null; // what stands behind the last hit
   #fold;
   #tileOf;
   #onFilter;
@@ -89,7 +91,9 @@ export class Results {
    */
   show(answer, summary) {
     this.clear();
-    this.#grid.append(...fillers());
+    const last = fillers();
+    this.#tail = last[0];
+    this.#grid.append(...last);
     this.#lay(answer.hits, summary.likely);
     this.#summarise(summary);
     this.#more.hidden = answer.next === null;
@@ -191,12 +195,12 @@ export class Results {
    */
   #lay(hits, least) {
     const tiles = hits.map(this.#tileOf);
-    const end = find(this.#grid, ".filler", HTMLElement);
+    const end = this.#tail;
     const first = hits.findIndex(({ relevance }) => typeof relevance === "number" && relevance < least);
     const likely = first < 0 || this.#fold.exists ? tiles.length : first;
-    end.before(...tiles.slice(0, likely));
+    end?.before(...tiles.slice(0, likely));
     if (likely < tiles.length) {
-      end.before(this.#fold.begin(), ...tiles.slice(likely));
+      end?.before(...fillers(), this.#fold.begin(), ...tiles.slice(likely));
     }
     return tiles;
   }

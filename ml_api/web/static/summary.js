@@ -71,7 +71,7 @@ export function captionOf({ metadata, key }) {
  * @param {StoredImage} image
  */
 export function matchedBy({ matched }) {
-  return (matched ?? []).map((where) => (where === "key" ? "by its name" : "by its description")).join(" and ");
+  return (matched ?? []).map((where) => (where === "key" ? "name" : "description")).join(" and ").replace(/^(?=.)/, "words in its ");
 }
 
 /**

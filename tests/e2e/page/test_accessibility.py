@@ -68,6 +68,19 @@ def open_large(visit):
     expect(visit.dialog.get_by_role("region", name="Similar images").get_by_role("link")).to_have_count(6)
 
 
+def open_heat(visit):
+    open_large(visit)
+    visit.page.get_by_role("button", name="Where it matches").click()
+    expect(visit.dialog.locator(".heat")).to_be_visible()
+
+
+def open_marks(visit):
+    open_results(visit)
+    visit.hits.first.hover()
+    visit.hits.first.get_by_role("button", name="Good match").click()
+    expect(visit.page.get_by_role("region", name="Marks")).to_be_visible()
+
+
 def open_crop(visit):
     open_large(visit)
     visit.page.get_by_role("button", name="Part of it").click()
@@ -112,6 +125,8 @@ STATES = [
     open_nothing_passes,
     open_own_image,
     open_large,
+    open_heat,
+    open_marks,
     open_crop,
     open_error,
     open_selection,

@@ -145,3 +145,21 @@ def test_an_address_of_an_image_that_is_gone_says_so(visit):
     visit.page.get_by_role("button", name="Show more").click()
     expect(visit.hits).to_have_count(31)
     expect(visit.page.get_by_role("alert")).to_be_hidden()
+
+
+def test_where_the_words_are_found_is_shown_over_the_image(visit):
+    open_first_red(visit)
+    where = visit.dialog.get_by_role("button", name="Where it matches")
+    veil = visit.dialog.locator(".heat")
+    expect(veil).to_be_hidden()
+    with visit.page.expect_response("**/heatmap?q=red") as answer:
+        where.click()
+    assert answer.value.ok
+    expect(where).to_have_attribute("aria-pressed", "true")
+    expect(veil).to_be_visible()
+    assert veil.bounding_box() == visit.dialog.locator(".stage img").bounding_box()
+    visit.page.keyboard.press("ArrowRight")
+    expect(veil).to_be_hidden()
+    visit.open(f"/?like={FIRST_RED}&image={FIRST_RED}")
+    expect(visit.dialog).to_be_visible()
+    expect(where).to_be_hidden()

@@ -7,13 +7,14 @@ from playwright.sync_api import expect
 from ml_api.records import image_id
 
 
-def answered_with(visit, *relevances, confident, of="**/v1/search/text?*"):
+def answered_with(visit, *relevances, confident, matched=None, of="**/v1/search/text?*"):
     """The service's answer to searches, with these probabilities of a match on its first hits, and the last on all others."""
 
     def change(route):
         response = route.fetch()
         answer = response.json()
         for at, hit in enumerate(answer["hits"]):
+            hit["matched"] = matched
             hit["relevance"] = relevances[min(at, len(relevances) - 1)]
         route.fulfill(response=response, body=json.dumps(answer | {"confident": confident}))
 
@@ -26,8 +27,10 @@ def test_what_is_less_likely_is_folded_away_until_it_is_asked_for(visit):
     expect(visit.hits.nth(1)).to_be_visible()
     expect(visit.hits.nth(0).locator(".score")).to_have_text("93 %")
     expect(visit.hits.nth(2)).to_be_hidden()
+    before_the_fold = visit.hits.nth(1).bounding_box()
     visit.page.get_by_role("button", name="Less likely").click()
     expect(visit.hits.nth(2)).to_be_visible()
+    assert before_the_fold["height"] < 1.5 * visit.hits.nth(2).bounding_box()["height"]
     visit.scroll_to_end()
     expect(visit.hits).to_have_count(31)
     visit.page.get_by_role("button", name="Less likely").click()
@@ -60,3 +63,9 @@ def test_images_that_look_alike_stay_in_sight_though_few_show_the_same(visit):
     expect(visit.hits.nth(1)).to_be_visible()
     expect(visit.hits.nth(2)).to_be_hidden()
     expect(visit.page.get_by_role("heading", name="Nothing matches this well")).to_be_hidden()
+
+
+def test_a_hit_whose_name_or_description_has_the_words_says_so(visit):
+    answered_with(visit, 0.9, confident=True, matched=["key", "metadata"])
+    visit.open("/?q=red")
+    expect(visit.hits.first).to_contain_text("words in its name and description")

@@ -1,0 +1,92 @@
+/** Where in a large image the words of the search are found: a veil over it that is clear where they are found most. */
+
+import { heatMap } from "./api.js";
+import { Failure } from "./failures.js";
+
+/** @import { HeatMap, StoredImage } from "./api.js" */
+
+const EDGE_PX = 512; // of the longer side; the browser stretches it
+const VEIL = 0.78; // of the darkest part
+const WORDS = "Where it matches";
+
+export class Heat {
+  #canvas;
+  #button;
+  /** @type {{image: StoredImage, text: string} | null} */
+  #asked = null;
+  #running = new AbortController();
+
+  /**
+   * @param {HTMLCanvasElement} canvas over the picture
+   * @param {HTMLButtonElement} button
+   */
+  constructor(canvas, button) {
+    this.#canvas = canvas;
+    this.#button = button;
+    button.addEventListener("click", () => (canvas.hidden ? this.#show() : this.#hide()));
+  }
+
+  /**
+   * @param {StoredImage} image
+   * @param {string} text that is looked for; empty: nothing to look for
+   */
+  offer(image, text) {
+    this.#hide();
+    this.#asked = { image, text };
+    this.#button.hidden = !text;
+  }
+
+  #hide() {
+    this.#running.abort();
+    this.#canvas.hidden = true;
+    this.#button.textContent = WORDS;
+    this.#button.setAttribute("aria-pressed", "false");
+  }
+
+  async #show() {
+    if (!this.#asked) {
+      return;
+    }
+    const { image, text } = this.#asked;
+    this.#running.abort();
+    this.#running = new AbortController();
+    const { signal } = this.#running;
+    this.#button.textContent = "Looking…";
+    try {
+      const map = await heatMap(image.id, text, signal);
+      if (!signal.aborted) {
+        draw(this.#canvas, map, image);
+        this.#canvas.hidden = false;
+        this.#button.textContent = WORDS;
+        this.#button.setAttribute("aria-pressed", "true");
+      }
+    } catch (failure) {
+      if (!signal.aborted) {
+        this.#button.textContent = failure instanceof Failure ? failure.title : String(failure);
+      }
+    }
+  }
+}
+
+/**
+ * As large as the picture, so that it lies over it part by part.
+ * @param {HTMLCanvasElement} canvas
+ * @param {HeatMap} map
+ * @param {StoredImage} image
+ */
+function draw(canvas, { rows, columns, heat }, { width, height }) {
+  const scale = EDGE_PX / Math.max(width, height);
+  canvas.width = Math.max(1, Math.round(width * scale));
+  canvas.height = Math.max(1, Math.round(height * scale));
+  const grid = new OffscreenCanvas(columns, rows);
+  const pixels = new ImageData(columns, rows);
+  heat.flat().forEach((share, at) => {
+    pixels.data[4 * at + 3] = Math.round(255 * VEIL * (1 - share));
+  });
+  grid.getContext("2d")?.putImageData(pixels, 0, 0);
+  const context = canvas.getContext("2d");
+  if (context) {
+    context.imageSmoothingQuality = "high";
+    context.drawImage(grid, 0, 0, canvas.width, canvas.height);
+  }
+}
