@@ -27,6 +27,8 @@ START_S: Final = 120.0
 LOOK_EVERY_S: Final = 0.2
 ANSWER_S: Final = 60.0
 KEY_S: Final = 24 * 3600.0
+KNOWN_S: Final = 5.0
+"""How long a service may take to learn of a new key: it looks for unknown ones once a second."""
 
 
 class RunningService:
@@ -38,6 +40,7 @@ class RunningService:
         self._opened = opened
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         self._key = ""
+        self._lent_at = 0.0
 
     def ask(self, path: str, body: Mapping[str, Any] | None = None) -> bytes:
         """Once more with a key if one is asked for, and again while the service starts or has no room. Raises Unavailable,
@@ -47,19 +50,23 @@ class RunningService:
             try:
                 return self._asked_once(path, body)
             except urllib.error.HTTPError as exc:
-                if exc.code != 401 or self._key:
-                    error = _error(exc)
-                    if not isinstance(error, Overloaded) or time.monotonic() >= until:
+                if exc.code == 401 and not self._key:
+                    self._lend_key()
+                else:
+                    error, now = _error(exc), time.monotonic()
+                    is_new = exc.code == 401 and now < self._lent_at + KNOWN_S
+                    if not is_new and (not isinstance(error, Overloaded) or now >= until):
                         raise error from exc
                     time.sleep(LOOK_EVERY_S)
-                else:
-                    lending = lent(self._database, "command line", [Scope.SEARCH], now=time.time(), for_s=KEY_S)
-                    self._key = self._opened.enter_context(lending)
             except OSError as exc:  # URLError, too
                 reason = getattr(exc, "reason", exc)
                 if not isinstance(reason, ConnectionRefusedError) or time.monotonic() >= until:
                     raise Unavailable(f"the service at {self._address} cannot be asked: {reason}") from exc
                 time.sleep(LOOK_EVERY_S)
+
+    def _lend_key(self) -> None:
+        lending = lent(self._database, "command line", [Scope.SEARCH], now=time.time(), for_s=KEY_S)
+        self._key, self._lent_at = self._opened.enter_context(lending), time.monotonic()
 
     def _asked_once(self, path: str, body: Mapping[str, Any] | None) -> bytes:
         headers = {"Content-Type": "application/json"} | ({"X-API-Key": self._key} if self._key else {})

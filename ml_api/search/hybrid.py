@@ -100,10 +100,13 @@ class Hybrid:
             self._room.release()
 
     def _answer(self, lookups: Lookups, deadline: Deadline) -> list[Found] | None:
+        patience_s = min(PATIENCE_S, deadline.left_s())
         try:
-            found = lookups.result(min(PATIENCE_S, deadline.left_s()))
+            found = lookups.result(patience_s)
         except TimeoutError:
             lookups.cancel()
+            if patience_s < PATIENCE_S:  # which says nothing of the database
+                raise deadline.exceeded() from None
             self._pause(TextLookup.LATE, "the database has not answered in time")
             return None
         except MlApiError as exc:

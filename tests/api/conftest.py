@@ -35,7 +35,7 @@ def client(stand):
 def shared_stand(tmp_path_factory):
     """One application for all tests of a module, which leave it as it is."""
     folder = tmp_path_factory.mktemp("shared")
-    stand = build_stand(write_corpus(folder / "corpus"), folder / "thumbnails")
+    stand = build_stand(write_corpus(folder / "corpus"), folder / "thumbnails", words=True)
     yield stand
     stand.services.close()
 

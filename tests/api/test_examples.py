@@ -46,7 +46,7 @@ def shape(value):
 @pytest.mark.parametrize(
     ("model", "address"),
     [
-        (schemas.SearchAnswer, f"{SEARCH}&limit=1"),
+        (schemas.SearchAnswer, "/v1/search/text?q=red.png&limit=1"),
         (schemas.StoredImage, "/v1/images/{id}"),
         (schemas.HeatmapAnswer, "/v1/images/{id}/heatmap?q=red"),
         (schemas.ListAnswer, "/v1/images?limit=1"),

@@ -3,6 +3,7 @@
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,10 @@ def server(tmp_path_factory):
 
 def resident(pid):
     """Bytes that a process and all below it hold, what they share counted once for each."""
-    pages = sum(int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in [pid, *children(pid)])
+    pages = 0
+    for each in [pid, *children(pid)]:
+        with suppress(FileNotFoundError, ProcessLookupError):  # a decoding process may end meanwhile
+            pages += int(Path(f"/proc/{each}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 

@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from contextlib import closing
 from dataclasses import replace
+from secrets import token_hex
 
 import numpy as np
 import pyarrow as pa
@@ -123,6 +124,12 @@ def database(tmp_path_factory):
     """One for all: what it keeps it keeps for each corpus apart."""
     with closing(Database.open(str(tmp_path_factory.mktemp("state") / "state.sqlite3"))) as opened:
         yield opened
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory):
+    """Of a name of its own: `database` knows corpora by it, and pytest gives those of tests that passed to tests of like names."""
+    return tmp_path_factory.mktemp(token_hex(8), numbered=False)
 
 
 @pytest.fixture
