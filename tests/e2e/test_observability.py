@@ -96,8 +96,13 @@ def test_log_and_metrics_count_the_same(server):
                 requests[labels[1], labels[2]] += int(value)
         return levels, requests
 
-    before = len(server.log_lines())
-    (levels, requests), (counted_levels, counted_requests) = written(), counted()
+    def quiet():
+        """Both, if no line has come between the looks at them."""
+        both = written(), counted()
+        return both if written() == both[0] else None
+
+    (levels, requests), (counted_levels, counted_requests) = wait_until(quiet, otherwise="lines keep coming")
+    before = sum(levels.values())
     for path, times in {"/v1/model": 3, "/no/such/path": 4, "/v1/search/text?q=cat": 5, "/v1/search/text?q=": 2}.items():
         for _ in range(times):
             server.get(path)
