@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_api.deadline import Deadline
-from ml_api.images.perceptual import Turn, distance
+from ml_api.images.perceptual import Turn, distance, tells_apart
 from ml_api.records import Entry, Hit, ImageRecord
 from ml_api.vectors.base import SearchOptions, VectorStore
 
@@ -53,7 +53,7 @@ class Evidence:
     similarity: float
     """The cosine of their embeddings."""
     bits: int | None = None
-    """In how many their perceptual hashes differ; None if one of the two has none."""
+    """In how many their perceptual hashes differ; None if one of the two has none, or is of one colour."""
     turn: Turn | None = None
     """How the first has to be turned to look like the second."""
 
@@ -178,7 +178,7 @@ class DuplicateFinder:
         ]
 
     def _may_match(self, entry: Entry, hit: Hit, thresholds: Thresholds) -> bool:
-        bits = distance(entry.phash, hit.record.phash)[0] if entry.phash and hit.record.phash else None
+        bits = distance(entry.phash, hit.record.phash)[0] if _hashes_tell(entry, hit.record) else None
         return thresholds.kind(Evidence(self._cosine(hit) + SLACK, bits)) is not None
 
     def _cosine(self, hit: Hit) -> float:
@@ -240,6 +240,11 @@ def _tells(first: _Candidate, other: _Candidate, to_image: Kind, kind: Kind, thr
 
 def _compared(one: _Candidate, other: _Candidate) -> Evidence:
     similarity = min(1.0, float(one.vector @ other.vector))
-    if not (one.entry.phash and other.entry.phash):
+    if not _hashes_tell(one.entry, other.entry):
         return Evidence(similarity)
     return Evidence(similarity, *distance(one.entry.phash, other.entry.phash))
+
+
+def _hashes_tell(one: Entry | ImageRecord, other: Entry | ImageRecord) -> bool:
+    """Pictures of one colour each have the same hash, whichever colours those are."""
+    return tells_apart(one.phash) and tells_apart(other.phash)

@@ -121,19 +121,18 @@ def _location(data: bytes, begin: int, wanted: int) -> tuple[bool, int, int]:
     """Of the box `iloc`: whether the item lies in the box `idat`, its first part's place there or in the file, and its size."""
     version = data[begin]
     sizes, more = data[begin + 4], data[begin + 5]
-    widths = {"offset": sizes >> 4, "length": sizes & 15, "base": more >> 4, "index": more & 15 if version else 0}
+    offset, length, base_, index = sizes >> 4, sizes & 15, more >> 4, more & 15 if version else 0
     reader = _Reader(data, begin + 6)
     wide = 4 if version == 2 else 2
     for _ in range(min(reader.number(wide), _BOXES)):
         item = reader.number(wide)
         method = reader.number(2) & 15 if version else 0
         reader.number(2)
-        base, parts = reader.number(widths["base"]), reader.number(2)
-        for part in range(min(parts, _BOXES)):
-            reader.number(widths["index"])
-            place, size = reader.number(widths["offset"]), reader.number(widths["length"])
-            if item == wanted and part == 0 and method <= 1:
-                return method == 1, base + place, size
+        base, parts = reader.number(base_), reader.number(2)
+        if item == wanted and parts and method <= 1:
+            reader.number(index)
+            return method == 1, base + reader.number(offset), reader.number(length)
+        reader.skip(parts * (index + offset + length))  # 65,535 parts of no bytes each are a second of processor time
     raise ValueError
 
 
@@ -148,6 +147,9 @@ class _Reader:
         if self._place > len(self._data):
             raise ValueError
         return int.from_bytes(self._data[self._place - size : self._place])
+
+    def skip(self, size: int) -> None:
+        self._place += size
 
 
 def _behind_offset(data: bytes, begin: int, end: int) -> bytes:

@@ -8,6 +8,8 @@ import math
 import re
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
 from typing import Any, Final
 
 from ml_api.images.containers import exif_in
@@ -22,6 +24,7 @@ _NORTH_OR_SOUTH, _LATITUDE, _EAST_OR_WEST, _LONGITUDE = 1, 2, 3, 4
 _MOMENT: Final = re.compile(r"(\d{4}):(\d\d):(\d\d) (\d\d:\d\d:\d\d)", re.ASCII)
 _LONGEST: Final = 100
 """Characters of a camera's name."""
+_DAMAGED: Final = (ArithmeticError, IndexError, KeyError, ValueError, struct.error)
 
 Values = Mapping[int, Any]
 """By tag: text, a whole number, or a tuple of fractions."""
@@ -36,25 +39,30 @@ def taken(data: bytes) -> dict[str, Any]:
         tiff = exif_in(data)
         order = {b"II": "<", b"MM": ">"}[tiff[:2]]
         (first,) = struct.unpack_from(f"{order}I", tiff, 4)
-        image = _entries(tiff, order, first, {_MAKE, _MODEL, _CHANGED, _DETAIL, _GPS})
-        detail = _entries(tiff, order, image[_DETAIL], {_TAKEN}) if _DETAIL in image else {}
-        gps = _entries(tiff, order, image[_GPS], {1, 2, 3, 4}) if _GPS in image else {}
-        return _moment(detail.get(_TAKEN) or image.get(_CHANGED)) | _camera(image) | _position(gps)
-    except (ArithmeticError, IndexError, KeyError, TypeError, ValueError, struct.error):
+    except _DAMAGED:
         return {}
+    image = _entries(tiff, order, first, {_MAKE, _MODEL, _CHANGED, _DETAIL, _GPS})
+    detail = _entries(tiff, order, image.get(_DETAIL), {_TAKEN})
+    gps = _entries(tiff, order, image.get(_GPS), {_NORTH_OR_SOUTH, _LATITUDE, _EAST_OR_WEST, _LONGITUDE})
+    return (_moment(detail.get(_TAKEN)) or _moment(image.get(_CHANGED))) | _camera(image) | _position(gps)
 
 
-def _entries(tiff: bytes, order: str, place: int, wanted: set[int]) -> dict[int, Any]:
-    (count,) = struct.unpack_from(f"{order}H", tiff, place)
+def _entries(tiff: bytes, order: str, place: object, wanted: set[int]) -> dict[int, Any]:
+    """Of the directory at `place`, those that can be read: what is wrong with one says nothing of the others."""
     found: dict[int, Any] = {}
-    for number in range(min(count, _ENTRIES)):
-        at = place + 2 + 12 * number
-        tag, kind, values = struct.unpack_from(f"{order}HHI", tiff, at)
-        size = _SIZES.get(kind, 0) * values
-        if tag not in wanted or not 0 < size <= _BYTES:
-            continue
-        (start,) = (at + 8,) if size <= 4 else struct.unpack_from(f"{order}I", tiff, at + 8)
-        found[tag] = _value(tiff[start : start + size], order, kind, values)
+    if not isinstance(place, int):
+        return found
+    with suppress(*_DAMAGED):
+        (count,) = struct.unpack_from(f"{order}H", tiff, place)
+        for number in range(min(count, _ENTRIES)):
+            at = place + 2 + 12 * number
+            tag, kind, values = struct.unpack_from(f"{order}HHI", tiff, at)
+            size = _SIZES.get(kind, 0) * values
+            if tag not in wanted or not 0 < size <= _BYTES:
+                continue
+            (start,) = (at + 8,) if size <= 4 else struct.unpack_from(f"{order}I", tiff, at + 8)
+            with suppress(*_DAMAGED):  # a position without a fix is 0/0
+                found[tag] = _value(tiff[start : start + size], order, kind, values)
     return found
 
 
@@ -69,9 +77,13 @@ def _value(data: bytes, order: str, kind: int, values: int) -> Any:
 
 def _moment(text: object) -> dict[str, Any]:
     match = _MOMENT.match(text) if isinstance(text, str) else None
-    if match is None or match[1] == "0000":
+    if match is None:
         return {}
-    return {"exif_taken_at": f"{match[1]}-{match[2]}-{match[3]}T{match[4]}"}
+    try:
+        moment = datetime.fromisoformat(f"{match[1]}-{match[2]}-{match[3]}T{match[4]}")
+    except ValueError:  # a clock that was never set: year or month 0
+        return {}
+    return {"exif_taken_at": moment.isoformat()}
 
 
 def _camera(image: Values) -> dict[str, Any]:

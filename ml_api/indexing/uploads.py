@@ -146,7 +146,8 @@ class Uploads:
         try:
             return question(Deadline.within(left_s))
         except (DeadlineExceeded, Unavailable) as exc:
-            self._ask_again_at = perf_counter() + ASK_AGAIN_S
+            if isinstance(exc, Unavailable) or left_s == self._patience_s:  # a request whose time is up says nothing of the store
+                self._ask_again_at = perf_counter() + ASK_AGAIN_S
             raise StoreUnavailable(exc.detail) from exc
 
     def _holds(self, record: ImageRecord, digest: str, facts: Mapping[str, Any] | None) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from ml_api.deadline import Deadline
 from ml_api.duplicates import BATCH, MOST_MATCHES, NEIGHBOURS, DuplicateFinder, Evidence, Kind, Thresholds
-from ml_api.images.perceptual import Turn
+from ml_api.images.perceptual import FLAT, Turn
 from ml_api.records import ImageRecord, image_id
 from ml_api.vectors.memory import MemoryStore
 
@@ -96,6 +96,15 @@ def test_a_pair_without_hashes_can_be_similar_only():
     assert page.groups[0].matches[0].evidence.bits is None
     assert page.groups[0].matches[0].evidence.turn is None
     assert (page.compared, page.without_hash) == (3, 2)
+
+
+@pytest.mark.parametrize("other", [FLAT, FLAT * 3, "0000000000000003"])
+def test_pictures_of_one_colour_are_not_near_because_their_hashes_are_equal(other):
+    """A blank page is no copy of another one in another colour, which a model sees as rather alike."""
+    assert groups(store_of([(record("red", phash=FLAT * 3), axis(0)), (record("blue", phash=other), beside(axis(0), 0.9))])) == []
+    [group] = groups(store_of([(record("a", phash=FLAT * 3), axis(0)), (record("b", phash=other), beside(axis(0), 0.96))]))
+    assert group.kind is Kind.SIMILAR
+    assert group.matches[0].evidence.bits is None
 
 
 def test_the_evidence_names_the_turn():

@@ -125,10 +125,8 @@ class Changes:
         due = (
             or_(ChangeRow.not_before <= now, ChangeRow.not_before > now + FARTHEST_S),
             or_(ChangeRow.after_sync.is_(False), ~self._sync_runs()),
-            or_(
-                ChangeRow.source != Source.GONE.value,
-                (ChangeRow.received_at < self._oldest_watched(now)) & ~self._sync_runs(JobState.QUEUED, JobState.RUNNING),
-            ),
+            ~self._left_to_a_sync(),
+            or_(ChangeRow.source != Source.GONE.value, ChangeRow.received_at < self._oldest_watched(now)),
         )
         with self._database.write() as session:
             chosen = select(ChangeRow).where(ChangeRow.corpus == self._corpus, *due).order_by(ChangeRow.not_before).limit(most)
@@ -184,9 +182,9 @@ class Changes:
                 self._settled.wait_for(lambda: self._settlements != before, min(LOOK_EVERY_S, left_s))  # noqa: B023 - until then
 
     def backlog(self) -> Backlog:
-        """Without those that wait for the end of a sync: they were looked at."""
+        """Without those that wait for the end of a sync: they were looked at, or are for it to look at."""
         of_these = select(func.count(), func.min(ChangeRow.received_at)).where(
-            ChangeRow.corpus == self._corpus, ChangeRow.after_sync.is_(False)
+            ChangeRow.corpus == self._corpus, ChangeRow.after_sync.is_(False), ~self._left_to_a_sync()
         )
         with self._database.read() as session:
             waiting, oldest_at = session.execute(of_these).one()
@@ -240,6 +238,10 @@ class Changes:
         is_open = row.after_sync.is_(False), or_(row.not_before <= now, row.attempts == 0)
         oldest = select(func.coalesce(func.min(row.received_at), _NEVER))
         return oldest.where(row.corpus == self._corpus, row.source == Source.WATCH.value, *is_open).scalar_subquery()
+
+    def _left_to_a_sync(self) -> ColumnElement[bool]:
+        """What is gone, while a sync is wanted or runs: it may find the file at another place."""
+        return (ChangeRow.source == Source.GONE.value) & self._sync_runs(JobState.QUEUED, JobState.RUNNING)
 
     def _sync_runs(self, *states: JobState) -> ColumnElement[bool]:
         """Or is in one of these states."""

@@ -582,7 +582,9 @@ def test_what_is_gone_stays_for_a_sync_that_may_find_it_at_another_place(world, 
         session.execute(update(JobRow).values(state=state))
     world.drain.run()
     assert set(world.stored()) == {"old.png"}
+    assert world.changes.backlog() == Backlog(0, 0.0), "a sync of hours is no reason for an alert"
     end_job(world)
+    assert world.changes.backlog().waiting == 1
     world.drain.run()
     assert world.stored() == {}
 

@@ -1,7 +1,7 @@
 """Uploads while the parts that they stand between do not answer; what they do otherwise is tested through the API."""
 
 import io
-from contextlib import closing
+from contextlib import closing, contextmanager
 from threading import Event
 
 from PIL import Image
@@ -34,16 +34,38 @@ def picture(number):
     return file.getvalue()
 
 
-def test_a_store_that_hangs_keeps_no_upload_out_and_is_asked_seldom(tmp_path):
+@contextmanager
+def standing(tmp_path, store, patience_s):
+    """Uploads into an empty folder, and the changes that they note."""
     (tmp_path / "corpus").mkdir()
-    corpus, store = FolderCorpus(tmp_path / "corpus"), HungStore()
-    decoder = InlineDecoder(ImageLimits(100_000, 1_000_000, 20))
+    corpus, decoder = FolderCorpus(tmp_path / "corpus"), InlineDecoder(ImageLimits(100_000, 1_000_000, 20))
     with closing(Database.open(str(tmp_path / "state.sqlite3"))) as database:
         changes = Changes(database, corpus.location)
-        uploads = Uploads(corpus, store, changes, decoder, FakePreprocessor(), patience_s=0.05)
+        yield Uploads(corpus, store, changes, decoder, FakePreprocessor(), patience_s=patience_s), changes
+
+
+def test_a_store_that_hangs_keeps_no_upload_out_and_is_asked_seldom(tmp_path):
+    store = HungStore()
+    with standing(tmp_path, store, 0.05) as (uploads, changes):
         for number in range(5):
             upload = uploads.put(f"{number}.png", picture(number), None, Deadline.within(30))
             assert uploads.state(upload, Deadline.within(0.01)) is UploadState.QUEUED
         assert changes.backlog().waiting == 5
     assert len(list((tmp_path / "corpus").iterdir())) == 5
     assert store.asked <= 2
+
+
+def test_a_request_that_had_no_time_left_keeps_no_other_from_the_store(tmp_path):
+    class SlowOnce(HungStore):
+        def get(self, ids, deadline=None):
+            if not self.asked:
+                return super().get(ids, deadline)
+            self.asked += 1
+            return {}
+
+    store = SlowOnce()
+    with standing(tmp_path, store, 5.0) as (uploads, _):
+        uploads.put("late.png", picture(1), None, Deadline.within(0.2))
+        assert store.asked == 1
+        uploads.put("other.png", picture(2), None, Deadline.within(30))
+        assert store.asked == 2
