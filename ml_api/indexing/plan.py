@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from ml_api.corpus.base import Corpus, CorpusFile, Coverage, is_image
-from ml_api.corpus.metadata import FieldType, Metadata, fingerprint
+from ml_api.corpus.metadata import KEYS, FieldType, Metadata, fingerprint
 from ml_api.errors import InvalidInput
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.ledger import Ledger
@@ -217,5 +217,8 @@ def _may_be_there(key: str, coverage: Coverage) -> bool:
 
 
 def _without_image(number: int, total: int, examples: list[str]) -> list[str]:
-    """One line for any number, so that a column of wrong names is obvious."""
-    return [f"{number:,} of {total:,} keys are of no image here, such as {', '.join(map(repr, examples))}"] if number else []
+    """One line for any number, so that a column of wrong names is obvious: a table may have another one of KEYS than was meant."""
+    if not number:
+        return []
+    told = f"{number:,} of {total:,} keys are of no image here, such as {', '.join(map(repr, examples))}"
+    return [f"{told}; a row names its image by the first that it has of the fields {', '.join(KEYS)}"]

@@ -629,7 +629,9 @@ def test_keys_of_no_image_are_one_problem(world):
     rows = "".join(f"{number}.png,x\n" for number in range(300))
     (world.root / "metadata.csv").write_text(f"key,caption\na.png,x\n{rows}")
     [problem] = world.sync().problems
-    assert problem == "300 of 301 keys are of no image here, such as '0.png', '1.png', '10.png'"
+    told, rule = problem.split("; ")
+    assert told == "300 of 301 keys are of no image here, such as '0.png', '1.png', '10.png'"
+    assert rule == "a row names its image by the first that it has of the fields key, id, product_id, sku"
 
 
 def test_a_folder_without_images_is_named_with_what_was_seen(world):
