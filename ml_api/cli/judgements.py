@@ -195,7 +195,8 @@ def _plain(found: Mapping[str, Mapping[str, Mean]]) -> dict[str, Any]:
 def _table(found: Mapping[str, Mapping[str, Mean]], queries: int) -> Iterator[str]:
     width = max(14, *map(len, found))
     first = next(iter(found))
-    yield f"{f'{queries} queries':<{width}}" + "".join(f"{name:>24}" for name in found[first])
+    counted = f"{queries:,} {'query' if queries == 1 else 'queries'}"
+    yield f"{counted:<{width}}" + "".join(f"{name:>24}" for name in found[first])
     for setup, means in found.items():
         yield f"{setup:<{width}}" + "".join(f"{_cell(mean):>24}" for mean in means.values())
     if len(found) > 1:

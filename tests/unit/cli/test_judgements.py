@@ -64,6 +64,11 @@ def test_setups_are_compared_through_the_service_that_runs(settings, service, tm
     assert "1.000 [1.000, 1.000]" in lines[2]
 
 
+def test_one_query_is_told_in_the_singular(settings, service, tmp_path, capsys):
+    assert evaluated(settings, tmp_path, texts=("red",)) == 0
+    assert capsys.readouterr().out.startswith("1 query ")
+
+
 def test_json_has_every_mean_with_its_interval(settings, service, tmp_path, capsys):
     evaluated(settings, tmp_path, "--json")
     shown = json.loads(capsys.readouterr().out)
