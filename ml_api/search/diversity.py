@@ -12,17 +12,23 @@ POOL: Final = 100
 """The best of a ranking that are put in a new order; those behind them stay as they are."""
 
 
-def diversified(scores: npt.NDArray[np.float32], vectors: npt.NDArray[np.float32], diversity: float) -> list[int]:
+def diversified(
+    scores: npt.NDArray[np.float32],
+    vectors: npt.NDArray[np.float32],
+    diversity: float,
+    least: npt.NDArray[np.float64] | float = 0.0,
+) -> list[int]:
     """The places of hits in their new order: each next one has the largest
 
         (1 - diversity) * relevance - diversity * (largest similarity to those before it).
 
     `scores` (n,) are cosines with the query and `vectors` (n, dim) of length 1. A text is less similar to every image than images
     are to each other, so that both sides are first scaled to 0..1 over these hits: the one number means the same for each modality.
+    `least` (n,) is how relevant hits are in any case, 0 to 1: those that words have found.
     """
     if len(scores) < 2:
         return list(range(len(scores)))
-    relevance = _scaled(scores.astype(np.float64))
+    relevance = np.maximum(_scaled(scores.astype(np.float64)), least)
     alike = (vectors @ vectors.T).astype(np.float64)
     between = alike[~np.eye(len(alike), dtype=bool)]
     alike = (alike - between.min()) / max(1.0 - between.min(), 1e-9)

@@ -6,12 +6,13 @@ equal matches stay equal, and the vectors decide between them. The two rankings 
 Buettcher, SIGIR 2009); the figures are in docs/decisions/0082-hybrid-search.md.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import log
 from typing import Final
 
+from ml_api.search.query import SCORE_DIGITS
 from ml_api.texts.index import Found
 
 K: Final = 60
@@ -21,7 +22,7 @@ HEAD: Final = 100
 MOST: Final = 300
 """Images that words are to tell from all others; with more they say too little of each."""
 MOST_ALONE: Final = 1000
-"""Images that are found where only words count."""
+"""Images that are looked up where only words count. Where more have them all, those among the nearest are found, too."""
 LEAST: Final = 0.5
 """Share of what a query says that must have been said of an image."""
 LEAST_CERTAIN: Final = 0.1
@@ -66,23 +67,41 @@ class TextMatches:
         total = sum(self._information.values())
         return {image: round(some / total, 6) for image, some in every.items() if total > 0 and some >= LEAST * total}
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether more images may have all the words than were looked up."""
+        return self.only and len(self.found.images) >= MOST_ALONE
+
+    @cached_property
+    def standing_alone(self) -> frozenset[str]:
+        """Images that are found even if their vectors are far away."""
+        return frozenset(image for image in self.coverages if self.only or self.score(image) > 1 / (K + HEAD))
+
     def score(self, image: str) -> float:
         """What the ranking by words adds to the fused score."""
         return WEIGHT * self.certainty(image) ** POWER / (K + self._places[self.coverages[image]][0])
 
-    def without(self, images: frozenset[str]) -> "TextMatches":
-        found = {image: has for image, has in self.found.images.items() if image not in images}
-        return replace(self, found=replace(self.found, images=found))
+    def joined(self, images: Iterable[str]) -> "TextMatches":
+        """With more images, which have all the words."""
+        return self._of(dict.fromkeys(images, frozenset(self.found.known)) | dict(self.found.images))
 
-    def fused(self, ranked: Sequence[str]) -> list[str]:
-        """The fused ranking of ids; `ranked` is the vectors' from its beginning on, of HEAD at least if there are so many."""
+    def without(self, images: frozenset[str]) -> "TextMatches":
+        return self._of({image: has for image, has in self.found.images.items() if image not in images})
+
+    def _of(self, images: Mapping[str, frozenset[str]]) -> "TextMatches":
+        return replace(self, found=replace(self.found, images=images))
+
+    def fused(self, ranked: Sequence[str], scores: Mapping[str, float]) -> list[str]:
+        """The fused ranking of ids; `ranked` is the vectors' from its beginning on, of HEAD at least if there are so many.
+
+        `scores` are the vectors', of all these and of images that stand alone: between equal matches they decide, so that the order
+        is the same however far the ranking was read.
+        """
         nearest = {image: 1 / (K + rank) for rank, image in enumerate(ranked[:HEAD], start=1)}
-        scores = {image: self.score(image) + nearest.get(image, 0.0) for image in self.coverages}
-        if not self.only:
-            scores = nearest | {image: score for image, score in scores.items() if image in nearest or score > 1 / (K + HEAD)}
-        places = {image: place for place, image in enumerate(ranked)}
-        head = sorted(scores, key=lambda image: (-scores[image], places.get(image, len(places)), image))
-        return head if self.only else head + [image for image in ranked[HEAD:] if image not in scores]
+        matching = [image for image in self.coverages if image in nearest or (image in self.standing_alone and image in scores)]
+        worth = ({} if self.only else nearest) | {image: self.score(image) + nearest.get(image, 0.0) for image in matching}
+        head = sorted(worth, key=lambda image: (-worth[image], -round(scores[image], SCORE_DIGITS), image))
+        return head if self.only else head + [image for image in ranked[HEAD:] if image not in worth]
 
     def _certainty(self, coverage: float) -> float:
         as_well = self._places[coverage][1]

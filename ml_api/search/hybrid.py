@@ -68,10 +68,12 @@ class Hybrid:
             self._metrics.text_lookups.labels(TextLookup.LATE).inc()
             return None
         try:
-            return self._threads.submit(self._looked_up, index, wanted)
+            lookups = self._threads.submit(_looked_up, index, wanted)
         except RuntimeError:  # closed
             self._room.release()
             return None
+        lookups.add_done_callback(lambda _: self._room.release())  # also if it is given up before its turn
+        return lookups
 
     def matches(self, queries: Sequence[Query], lookups: Lookups | None, deadline: Deadline) -> dict[Query, TextMatches]:
         """What was found, where it says something. Raises DeadlineExceeded, and DatabaseUnavailable where words alone count."""
@@ -89,15 +91,6 @@ class Hybrid:
             target: hits if target.texts is None else self._fused(target, target.texts, hits, deadline)
             for target, hits in ranked.items()
         }
-
-    def _looked_up(self, index: TextIndex, wanted: Sequence[Wanted]) -> list[Found]:
-        try:
-            return [
-                NOTHING if not words else index.find_all(words, MOST_ALONE) if every else index.find(words, MOST)
-                for words, every in wanted
-            ]
-        finally:
-            self._room.release()
 
     def _answer(self, lookups: Lookups, deadline: Deadline) -> list[Found] | None:
         patience_s = min(PATIENCE_S, deadline.left_s())
@@ -121,36 +114,46 @@ class Hybrid:
         _log.warning("searches go on without the words of images for %.0f s: %s", PAUSE_S, why)
 
     def _fused(self, target: Target, texts: TextMatches, ranked: Sequence[Hit], deadline: Deadline) -> list[Hit]:
-        hits = {hit.record.id: hit for hit in ranked}
+        hits, scores = {hit.record.id: hit for hit in ranked}, {hit.record.id: hit.score for hit in ranked}
+        if texts.is_cut:
+            texts = texts.joined(hit.record.id for hit in ranked if _says_all(hit.record, texts.found))
         proved: dict[str, Hit] = {}
+        looked_at = target.most_fused
         while True:
-            wanted = texts.fused([hit.record.id for hit in ranked])[: target.most_fused]
-            new = [image for image in wanted if image in texts.coverages and image not in proved]
+            scores |= self._scores(target, sorted(texts.standing_alone - scores.keys()), deadline)
+            order = texts.fused([hit.record.id for hit in ranked], scores)
+            new = [image for image in order[:looked_at] if image in texts.coverages and image not in proved]
             missing = [image for image in new if image not in hits]
-            hits |= self._fetched(target, missing, deadline) if missing else {}
+            hits |= self._fetched(target, missing, scores, deadline) if missing else {}
             for image in new:
-                if image in hits and (match := _proof(hits[image].record, texts, image)):
+                if image in hits and (match := _proof(hits[image], target, texts)):
                     proved[image] = replace(hits[image], match=match)
             false = frozenset(new) - proved.keys()
             if not false:
-                return [proved.get(image) or hits[image] for image in wanted]
-            texts = texts.without(false)
+                return [proved.get(image) or hits[image] for image in order[: target.most_fused]]
+            texts, looked_at = texts.without(false), 2 * looked_at  # few rounds, however many are false or filtered out
 
-    def _fetched(self, target: Target, images: Sequence[str], deadline: Deadline) -> dict[str, Hit]:
+    def _scores(self, target: Target, images: Sequence[str], deadline: Deadline) -> dict[str, float]:
+        """Of those that are stored."""
+        vectors = self._store.vectors(images, deadline) if images else {}
+        return {image: self._score(float(target.combined.vector @ vector)) for image, vector in vectors.items()}
+
+    def _fetched(self, target: Target, images: Sequence[str], scores: Mapping[str, float], deadline: Deadline) -> dict[str, Hit]:
         """Those that are stored, and fulfil the filter."""
-        records, vectors = self._store.get(images, deadline), self._store.vectors(images, deadline)
-        wanted = target.query.options.filter
-        return {
-            image: Hit(record, self._score(float(target.combined.vector @ vectors[image])))
-            for image, record in records.items()
-            if image in vectors and (wanted is None or holds(wanted, record))
-        }
+        records, wanted = self._store.get(images, deadline), target.query.options.filter
+        return {image: Hit(record, scores[image]) for image, record in records.items() if wanted is None or holds(wanted, record)}
 
     def _score(self, cosine: float) -> float:
         return 2 * cosine - 2 if self._metric == "L2" else cosine
 
 
 NOTHING: Final = Found({}, {}, 0)
+
+
+def _looked_up(index: TextIndex, wanted: Sequence[Wanted]) -> list[Found]:
+    return [
+        NOTHING if not words else index.find_all(words, MOST_ALONE) if every else index.find(words, MOST) for words, every in wanted
+    ]
 
 
 def _wanted(query: Query) -> Wanted:
@@ -173,11 +176,18 @@ def _matches(query: Query, found: Found) -> TextMatches | None:
     return matches if matches.coverages else None
 
 
-def _proof(record: ImageRecord, texts: TextMatches, image: str) -> TextMatch | None:
-    """Where the words stand in the record, without fields that hold fewer than another; None if one stands nowhere any more."""
+def _says_all(record: ImageRecord, found: Found) -> bool:
+    return found.known.keys() <= set().union(*said_of(record).values())
+
+
+def _proof(hit: Hit, target: Target, texts: TextMatches) -> TextMatch | None:
+    """Where the words stand in the record, without fields that hold fewer than another; None if one stands nowhere any more, or
+    if the image is too far away.
+    """
+    image = hit.record.id
     has = texts.found.images[image]
-    found = {name: has & words for name, words in said_of(record).items()}
-    if has - frozenset().union(*found.values()):
+    found = {name: has & words for name, words in said_of(hit.record).items()}
+    if has - frozenset().union(*found.values()) or not target.query.thresholds.let_score_pass(hit.score):
         return None
     told = {name: texts.telling(has) & some for name, some in found.items()}
     fields = tuple(name for name, some in told.items() if some and not any(some < others for others in told.values()))

@@ -44,7 +44,7 @@ class Pages:
         Raises Unavailable, DeadlineExceeded.
         """
         try:
-            facets = self._facets(target, best, deadline)
+            facets = self._facets(target, ranked if target.texts else best, deadline)
             if target.query.arrangement.reorders:
                 return replace(self._arranged(target, ranked, target.best(best), deadline), facets=facets)
             return replace(self._as_ranked(target, ranked, target.best(best)), facets=facets)
@@ -83,7 +83,7 @@ class Pages:
         if self._relevance is None or target.kind is None:
             return None
         judged = self._relevance.judge(target.kind, target.combined.vector, best, hits)
-        return judged if judged is None or target.texts is None else with_words(judged, hits, ranking)
+        return judged if judged is None or target.texts is None else with_words(judged, hits, target.ranking(ranking))
 
     def _grouped(self, target: Target, rows: list[Row], deadline: Deadline) -> list[Row]:
         group = target.query.arrangement.group
@@ -108,7 +108,7 @@ class Pages:
         if not pool:
             return rows[POOL:]
         found = np.stack([vectors[row.hit.record.id] for row in pool])
-        order = diversified(found @ target.combined.vector, found, diversity)
+        order = diversified(found @ target.combined.vector, found, diversity, target.sureness([row.hit for row in pool]))
         return [*(pool[place] for place in order), *rows[POOL:]]
 
     def _facets(self, target: Target, best: Sequence[Hit], deadline: Deadline) -> Facets | None:

@@ -11,7 +11,7 @@ from ml_api.records import Hit
 from ml_api.search import diversity, facets, grouping
 from ml_api.search.combining import Combined, combined
 from ml_api.search.cursor import BEGINNING, Place
-from ml_api.search.fusion import HEAD, TextMatches
+from ml_api.search.fusion import HEAD, POWER, TextMatches
 from ml_api.search.query import Fault, Query, StoredTerm, Term
 from ml_api.search.relevance import TOP, Judged
 from ml_api.search.rocchio import refined
@@ -57,9 +57,9 @@ class Target:
         if self.query.arrangement.reorders:
             ahead = grouping.READ_AHEAD if self.query.arrangement.group else 1
             limit = min(self.least_rows * ahead, grouping.MOST_READ) + 1
-            return replace(options, limit=max(limit, least, HEAD if self.texts else 0) + len(self.excluded), offset=0)
+            return replace(options, limit=max(limit, least, self._head) + len(self.excluded), offset=0)
         if self.texts:
-            return replace(options, limit=max(self.most_fused, HEAD, least), offset=0)
+            return replace(options, limit=max(self.most_fused, self._head, least), offset=0)
         if self.excluded or self.place.ids:
             wanted = max(self.place.ahead + options.window + 1, least)
             return replace(options, limit=wanted + len(self.excluded), offset=self.place.start)
@@ -70,7 +70,8 @@ class Target:
         """How many hits of a fused ranking are needed."""
         if self.query.arrangement.reorders:
             return MAX_WINDOW
-        return self.place.ahead + self.query.options.window + 1 + len(self.excluded)
+        facets_over = facets.OVER if self.query.arrangement.facets else 0
+        return max(self.place.ahead + self.query.options.window + 1, facets_over) + len(self.excluded)
 
     @property
     def least_rows(self) -> int:
@@ -90,6 +91,13 @@ class Target:
     @property
     def _best(self) -> int:
         return facets.OVER if self.query.arrangement.facets else TOP
+
+    @property
+    def _head(self) -> int:
+        """How many of the nearest hits the fusion with what words found needs."""
+        if self.texts is None:
+            return 0
+        return grouping.AT_ONCE if self.texts.is_cut else HEAD
 
     def other_options(self, asked: SearchOptions, ranked: Sequence[Hit]) -> SearchOptions | None:
         """What to ask the store for once more, if the corpus has changed so much that `ranked` does not show the page.
@@ -128,6 +136,12 @@ class Target:
         if self.texts and after.before:  # scores, by which deeper places are known, do not order this ranking
             return None
         return None if self.query.options.offset or after.is_deepest else after
+
+    def sureness(self, hits: Sequence[Hit]) -> npt.NDArray[np.float64] | float:
+        """How sure each is meant by its words, (hits,); 0 if that is no reason for their order."""
+        if self.texts is None or self.texts.only:
+            return 0.0
+        return np.array([hit.match.certainty if hit.match else 0.0 for hit in hits]) ** POWER
 
 
 def target_of(
@@ -178,8 +192,11 @@ def passing(target: Target, hits: Sequence[Hit], judged: Judged | None) -> list[
 
 
 def goes_on(target: Target, page: Sequence[Hit], rows: Sequence[Row]) -> bool:
-    """Whether a later page may hold hits that pass: not below the least score, nor after a page of which none passed."""
-    return bool(rows) and may_pass(target, page)
+    """Whether a later page may hold hits that pass: not below the least score, nor after a page of which none passed, unless words
+    have put hits of it before others that are more relevant.
+    """
+    is_moved = target.texts is not None and not target.texts.only and any(hit.match for hit in page)
+    return (bool(rows) or is_moved) and may_pass(target, page)
 
 
 def may_pass(target: Target, hits: Sequence[Hit]) -> bool:

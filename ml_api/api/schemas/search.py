@@ -78,7 +78,7 @@ class Page(Request):
             ge=0,
             le=1,
             description="Leave out hits with a lower `relevance`. A page may then hold fewer than `limit`; the ranking ends where "
-            "none of a page is left. Without effect where `relevance` is null.",
+            "none of a page is left, unless words had found some of it. Without effect where `relevance` is null.",
         ),
     ] = None
     group: GroupName = None
@@ -127,7 +127,7 @@ MatchBy = Annotated[
     Field(
         description="What images are searched by. `auto`: by their vectors, and where the words of the text stand in their names "
         "or metadata and tell them from others, by these as well. `vector`: by vectors alone. `text`: only images in whose names "
-        "and metadata all the words stand, up to 1,000 of them.",
+        "and metadata all the words stand; where more than 1,000 have them, not all are found, but the nearest are.",
         examples=["auto"],
     ),
 ]

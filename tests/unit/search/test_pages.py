@@ -2,86 +2,26 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_api.deadline import Deadline
-from ml_api.embedding.batching import BatchingEncoder
-from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import InvalidQuery
-from ml_api.metrics import Metrics
 from ml_api.records import image_id
-from ml_api.search import Arrangement, Query, Searcher, StoredTerm, TextTerm, Thresholds, Weighted
+from ml_api.search import Arrangement, Query, StoredTerm, TextTerm
 from ml_api.search.facets import MAX_VALUES, OVER
 from ml_api.search.grouping import AT_ONCE, DUPLICATES, MOST_READ
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import Field
-from ml_api.vectors.memory import MemoryStore
 from tests.contracts.samples import record
+from tests.unit.search.shelf import GROUPED, Shelf, keys
 
 BRAND = Field(("brand",))
-GROUPED = Arrangement(DUPLICATES)
-
-
-class CountingStore(MemoryStore):
-    searches = lookups = 0
-
-    def search(self, *args):
-        self.searches += 1
-        return super().search(*args)
-
-    def vectors(self, *args):
-        self.lookups += 1
-        return super().vectors(*args)
-
-
-class Shelf:
-    """A searcher over images, each farther from the text "red" than the one before."""
-
-    def __init__(self, records):
-        metrics, self._preprocessor, encoder, self.store = Metrics(), FakePreprocessor(), FakeEncoder(), CountingStore()
-        self.store.ensure(encoder.model.model_id, encoder.model.dim)
-        towards, away = encoder.embed([self._preprocessor.prepare_text("red"), self._preprocessor.prepare_text("blue")])
-        mixed = np.stack([(1 - share) * towards + share * away for share in np.linspace(0.1, 0.9, len(records))])
-        self.store.upsert(records, (mixed / np.linalg.norm(mixed, axis=1, keepdims=True)).astype(np.float32))
-        self._embedder = BatchingEncoder(encoder, metrics)
-        self._searcher = Searcher(self._preprocessor, self._embedder, self.store, metrics)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._embedder.close()
-
-    def search(self, limit, offset=0, arrangement=GROUPED, term=TextTerm("red"), cursor=None, **thresholds):  # noqa: B008 - a value
-        options, least = SearchOptions(limit, offset), Thresholds(**thresholds)
-        query = Query((Weighted(term),), options, thresholds=least, cursor=cursor, arrangement=arrangement)
-        return self._searcher.search(query, Deadline.within(60))
-
-    def pages(self, limit, arrangement=GROUPED, **thresholds):
-        offset, results = 0, []
-        while True:
-            results.append(self.search(limit, offset, arrangement, **thresholds))
-            offset += limit
-            if not results[-1].more:
-                return results
-
-    def pages_by_cursor(self, limit, arrangement=GROUPED):
-        results = [self.search(limit, 0, arrangement)]
-        while cursor := results[-1].next_cursor:
-            results.append(self.search(limit, 0, arrangement, cursor=cursor))
-        return results
 
 
 def shelf_of(digests, **metadata):
     """Images whose files have these digests, which are letters."""
     return Shelf([record(f"{place:05}", digest=digest * 64, metadata=metadata) for place, digest in enumerate(digests)])
-
-
-def keys(result):
-    return [hit.record.key for hit in result.hits]
 
 
 def groups(results):

@@ -1,0 +1,145 @@
+"""Pages of rankings in which images stand that words have found, over stand-ins."""
+
+import numpy as np
+import pytest
+
+from ml_api.embedding.fake import FakeEncoder
+from ml_api.records import image_id
+from ml_api.search import Arrangement, Relevance, StoredTerm, TextTerm, Weighted
+from ml_api.search.facets import OVER
+from ml_api.search.fusion import MOST_ALONE
+from ml_api.search.relevance import Calibration, Fit, Reference
+from ml_api.texts.index import Found
+from ml_api.texts.words import all_words
+from ml_api.vectors.filters import Field, parse
+from tests.contracts.samples import record
+from tests.unit.search.shelf import Shelf, keys
+
+PLAIN = Arrangement()
+BOTH = ("text", "auto")
+BODLEIAN, DSC = TextTerm("red bodleian"), TextTerm("red DSC_0412")
+BRAND = Field(("brand",))
+
+
+class WordsOf:
+    """Finds as a TextIndex does, in what a store has."""
+
+    def __init__(self, store):
+        self._store = store
+
+    def find(self, words, most):
+        return self._found(words, most, any)
+
+    def find_all(self, words, most):
+        return self._found(words, most, all)
+
+    def _found(self, words, most, enough):
+        records = self._store.get([entry.id for entry in self._store.entries()]).values()
+        said = {one.id: frozenset(words) & set(all_words(one)) for one in records}
+        images = {id_: has for id_, has in said.items() if enough(word in has for word in words)}
+        return Found(
+            dict(list(images.items())[:most]), {word: sum(word in has for has in said.values()) for word in words}, len(said)
+        )
+
+
+def shelf_of(count, named, said="red bodleian", relevance=None):
+    """Images of which those at the places `named` have a word, from the nearest to "red" to the farthest."""
+    records = [
+        record(f"{place:05}", metadata={"brand": "named", "caption": said} if place in named else {"brand": "other"})
+        for place in range(count)
+    ]
+    return Shelf(records, WordsOf, relevance)
+
+
+def all_keys(results):
+    return [key for one in results for key in keys(one)]
+
+
+@pytest.mark.parametrize("match", BOTH)
+@pytest.mark.parametrize("limit", [7, 40])
+def test_between_equal_matches_the_vectors_decide_however_deep_a_page_is(match, limit):
+    named = range(3, 280, 7)
+    with shelf_of(300, named) as shelf:
+        asked = {"term": BODLEIAN, "match": match}
+        [whole] = shelf.pages(300, PLAIN, **asked)
+        assert all_keys(shelf.pages(limit, PLAIN, **asked)) == all_keys(shelf.pages_by_cursor(limit, PLAIN, **asked)) == keys(whole)
+        if match == "text":
+            assert sorted(keys(whole)) == [f"{place:05}" for place in named]
+            scores = [round(hit.score, 6) for hit in whole.hits]
+            assert scores == sorted(scores, reverse=True)
+
+
+def test_where_more_images_have_the_words_than_are_looked_up_the_nearest_are_found():
+    count = MOST_ALONE + 200
+    with shelf_of(count, range(count)) as shelf:
+        nearest = shelf.search(10, 0, PLAIN, BODLEIAN, match="vector")
+        assert keys(shelf.search(10, 0, PLAIN, BODLEIAN, match="text")) == keys(nearest)
+        few = [f"{place:05}" for place in range(0, count, 300)]
+        wanted = parse({"or": [{"key": key} for key in few]})
+        assert sorted(keys(shelf.search(10, 0, PLAIN, BODLEIAN, match="text", filter=wanted))) == few
+
+
+def test_a_filter_that_leaves_none_of_many_matches_costs_few_calls_of_the_store():
+    with shelf_of(900, range(899)) as shelf:
+        result = shelf.search(2, 0, PLAIN, BODLEIAN, match="text", filter=parse({"brand": "other"}))
+        assert keys(result) == []
+        assert shelf.store.gets < 12
+
+
+@pytest.mark.parametrize("offset", [0, 2])
+def test_facets_count_what_words_have_found(offset):
+    with shelf_of(300, (5, 150, 290)) as shelf:
+        only, beside = (shelf.search(1, offset, Arrangement(facets=(BRAND,)), BODLEIAN, match=match).facets for match in BOTH)
+        assert (only.over, only.fields) == (3, {"brand": [("named", 3)]})
+        assert (beside.over, dict(beside.fields["brand"])["named"]) == (OVER, 3)
+
+
+@pytest.mark.parametrize("diversity", [0.01, 0.5, 1])
+def test_who_is_named_stays_first_among_hits_that_are_unlike(diversity):
+    with shelf_of(120, ()) as shelf:
+        [farthest] = keys(shelf.search(1, 119, PLAIN, DSC))
+        shelf.store.upsert(*moved(shelf, farthest, "DSC_0412"))
+        assert keys(shelf.search(3, 0, Arrangement(diversity=diversity), DSC))[0] == "DSC_0412"
+
+
+def moved(shelf, key, to):
+    """Another image with the vector of one."""
+    return [record(to, metadata={"caption": "red"})], shelf.store.vectors([image_id(key)])[image_id(key)][None]
+
+
+@pytest.mark.parametrize("match", BOTH)
+def test_who_is_named_and_too_far_away_takes_no_place_of_a_page(match):
+    with shelf_of(120, ()) as shelf:
+        first, second = shelf.search(2, 0, PLAIN, DSC).hits
+        [farthest] = keys(shelf.search(1, 119, PLAIN, DSC))
+        shelf.store.upsert(*moved(shelf, farthest, "DSC_0412"))
+        results = shelf.pages_by_cursor(1, PLAIN, term=DSC, match=match, score=(first.score + second.score) / 2)
+        assert all_keys(results) == ([] if match == "text" else [first.record.key])
+
+
+def calibrated(from_score):
+    """Hits are matches from this score on, and queries never have one."""
+    reference = Reference(np.eye(3, FakeEncoder().model.dim, dtype=np.float32), np.empty(0, np.uint64), np.empty(0, np.float32))
+    relevance = Relevance("COSINE")
+    step = Fit(np.array([from_score, *[0.0] * 8]), np.ones(9), np.array([1e4, *[0.0] * 8]), 0.0)
+    never = Fit(np.zeros(7), np.ones(7), np.zeros(7), -9.0)
+    relevance.use("text", Calibration(reference, never, step))
+    relevance.use("mixed", Calibration(reference, never, step))
+    return relevance
+
+
+def test_a_page_of_matches_that_are_not_relevant_enough_is_not_the_last():
+    with shelf_of(120, ()) as shelf:
+        ranked = shelf.search(40, 0, PLAIN, BODLEIAN, match="vector").hits
+    named = {int(hit.record.key) for hit in ranked[3:24]}  # one in six: moved by some places
+    with shelf_of(120, named, relevance=calibrated((ranked[0].score + ranked[1].score) / 2)) as shelf:
+        assert keys(shelf.search(1, 0, PLAIN, BODLEIAN)) == [ranked[3].record.key]
+        results = shelf.pages_by_cursor(1, PLAIN, term=BODLEIAN, relevance=0.9)
+        assert ranked[0].record.key in all_keys(results)
+
+
+def test_only_a_hit_that_may_be_shown_makes_an_answer_confident():
+    with shelf_of(120, (50,), relevance=calibrated(2.0)) as shelf:
+        beside = (Weighted(StoredTerm(image_id("00050")), 0.1),)
+        answers = [shelf.search(3, 0, PLAIN, BODLEIAN, beside=beside, exclude_inputs=excluded) for excluded in (False, True)]
+        assert [one.confident for one in answers] == [True, False]
