@@ -58,7 +58,7 @@ class ImageRecord(Entry):
 
 @dataclass(frozen=True, slots=True)
 class TextMatch:
-    """That an image has words of the query: in which fields (`key`, or those of its metadata), and how certainly it is meant."""
+    """That an image has words of the query: in which fields (`key`, or those of its metadata), and how certainly they name it."""
 
     fields: tuple[str, ...]
     certainty: float

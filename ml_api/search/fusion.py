@@ -55,6 +55,14 @@ class TextMatches:
         """That this image is meant, 0 to 1: how much of the query it has, and how few have as much."""
         return self.share * self._certainty(self._coverages[image])
 
+    def naming(self, image: str) -> float:
+        """That the words name this image, 0 to 1: its certainty, as far as its rarest word alone tells it from the others.
+
+        That few images have several common words tells less: in a caption they may be said of different things.
+        """
+        rarest = min(self.found.known[word] for word in self.found.images[image])
+        return min(self.certainty(image), self.share * self._rarity(max(rarest, 1)))
+
     def telling(self, words: frozenset[str]) -> frozenset[str]:
         """Those that at most half of the images have."""
         return frozenset(word for word in words if 2 * self.found.known[word] <= self.found.of) or words
@@ -104,9 +112,12 @@ class TextMatches:
         return head if self.only else head + [image for image in ranked[HEAD:] if image not in worth]
 
     def _certainty(self, coverage: float) -> float:
-        as_well = self._places[coverage][1]
-        of = max(self.found.of, as_well + 1)
-        return coverage * log(of / as_well) / log(of)
+        return coverage * self._rarity(self._places[coverage][1])
+
+    def _rarity(self, images: int) -> float:
+        """The share of the information that tells one image from all others that is known when so many are left."""
+        of = max(self.found.of, images + 1)
+        return log(of / images) / log(of)
 
     @cached_property
     def _information(self) -> Mapping[str, float]:

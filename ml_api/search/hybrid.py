@@ -191,4 +191,4 @@ def _proof(hit: Hit, target: Target, texts: TextMatches) -> TextMatch | None:
         return None
     told = {name: texts.telling(has) & some for name, some in found.items()}
     fields = tuple(name for name, some in told.items() if some and not any(some < others for others in told.values()))
-    return TextMatch(fields, texts.certainty(image))
+    return TextMatch(fields, texts.naming(image))

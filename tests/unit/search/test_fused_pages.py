@@ -143,3 +143,15 @@ def test_only_a_hit_that_may_be_shown_makes_an_answer_confident():
         beside = (Weighted(StoredTerm(image_id("00050")), 0.1),)
         answers = [shelf.search(3, 0, PLAIN, BODLEIAN, beside=beside, exclude_inputs=excluded) for excluded in (False, True)]
         assert [one.confident for one in answers] == [True, False]
+
+
+def test_common_words_that_few_images_have_together_name_none():
+    """A purple apple beside a green pear is no purple pear."""
+    said = [{"caption": f"a {'purple' if place % 3 else 'green'} {'pear' if place % 7 else 'apple'}"} for place in range(120)]
+    said[7]["caption"] = "a purple apple beside a pear of Bodley"
+    records = [record(f"{place:05}", metadata=metadata) for place, metadata in enumerate(said)]
+    with Shelf(records, WordsOf, calibrated(2.0)) as shelf:
+        common, rare = (shelf.search(3, 0, PLAIN, TextTerm(text)) for text in ("purple pear apple", "purple pear of Bodley"))
+        assert (keys(common)[0], common.hits[0].match.fields, common.confident) == ("00007", ("caption",), False)
+        assert max(common.relevances) < 0.5
+        assert (keys(rare)[0], rare.confident) == ("00007", True)
