@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flask import Flask
 from flask.testing import FlaskClient
-from PIL import Image
+from PIL import Image, ImageDraw
 from sqlalchemy import text
 
 from ml_api.app import create_app
@@ -28,6 +28,17 @@ LIMITS = ImageLimits(MAX_BYTES, 1_000_000, 20)
 def picture(colour=(200, 40, 40), size=(64, 48), kind="PNG"):
     file = io.BytesIO()
     Image.new("RGB", size, colour).save(file, kind)
+    return file.getvalue()
+
+
+def drawing(kind="PNG", size=(96, 72)):
+    """A picture with structure: pictures of one colour have no perceptual hash to compare."""
+    file = io.BytesIO()
+    image = Image.new("RGB", size, (220, 30, 30))
+    pen = ImageDraw.Draw(image)
+    pen.ellipse((8, 8, 50, 40), fill=(250, 250, 210))
+    pen.rectangle((56, 30, 90, 66), fill=(20, 30, 60))
+    image.save(file, kind)
     return file.getvalue()
 
 

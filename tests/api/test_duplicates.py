@@ -4,7 +4,7 @@ import pytest
 
 from ml_api.api import examples
 from ml_api.api.schemas.duplicates import DuplicatesAnswer
-from tests.api.stand import assert_problem, picture
+from tests.api.stand import assert_problem, drawing
 from tests.api.test_examples import shape
 
 
@@ -13,8 +13,9 @@ def doubled(make_stand, tmp_path):
     """The corpus with a copy of a picture and one saved anew."""
     root = tmp_path / "corpus"
     (root / "copies").mkdir(parents=True)
-    (root / "copies/red.png").write_bytes(picture((220, 30, 30)))
-    (root / "copies/red.webp").write_bytes(picture((220, 30, 30), kind="WEBP"))
+    (root / "drawn.png").write_bytes(drawing())
+    (root / "copies/drawn.png").write_bytes(drawing())
+    (root / "copies/drawn.webp").write_bytes(drawing(kind="WEBP"))
     return make_stand()
 
 
@@ -32,16 +33,16 @@ def test_copies_and_pictures_saved_anew_are_told_apart(doubled):
     [page] = pages(doubled.client)
     groups = {group["kind"]: group for group in page["groups"]}
     exact = groups["exact"]
-    assert {exact["image"]["key"], *(image["key"] for image in exact["duplicates"])} == {"red.png", "copies/red.png"}
+    assert {exact["image"]["key"], *(image["key"] for image in exact["duplicates"])} == {"drawn.png", "copies/drawn.png"}
     [copy] = exact["duplicates"]
     assert copy["digest"] == exact["image"]["digest"]
     assert copy["similarity"] == 1
     near = groups["near"]
     keys = {near["image"]["key"], *(image["key"] for image in near["duplicates"])}
-    assert "copies/red.webp" in keys
-    assert len(keys & {"red.png", "copies/red.png"}) == 1
+    assert "copies/drawn.webp" in keys
+    assert len(keys & {"drawn.png", "copies/drawn.png"}) == 1
     assert near["duplicates"][0]["bits"] <= 8
-    assert (page["compared"], page["without_hash"]) == (6, 0)
+    assert (page["compared"], page["without_hash"]) == (7, 0)
     for group in page["groups"]:
         for image in (group["image"], *group["duplicates"]):
             assert doubled.client.get(image["links"]["thumbnail"]).status_code == 200

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from urllib.parse import quote
 from urllib.request import Request
 
@@ -42,13 +43,24 @@ def samples(server):
 
 
 def test_metrics_are_answered_while_every_request_thread_is_busy(server):
-    """With pictures that take seconds to decode."""
+    """With pictures that take seconds to decode, each sent again when it was answered: the threads stay busy together."""
     threads, busy, costly = 32, ("http_requests_in_progress", "/v1/search/image"), empty_scans(kilobytes=100)
+    scraped = Event()
+
+    def keep_busy(_):
+        statuses = set()
+        while not scraped.is_set():
+            statuses.add(server.post("/v1/search/image", costly, "image/jpeg")[0])
+        return statuses
+
     with ThreadPoolExecutor(threads) as clients:
-        answers = [clients.submit(server.post, "/v1/search/image", costly, "image/jpeg") for _ in range(threads)]
-        scrape_s = wait_until(lambda: scraped_while(server, busy, threads), PATIENCE_S, "not every thread got a request")
+        answers = clients.map(keep_busy, range(threads))
+        try:
+            scrape_s = wait_until(lambda: scraped_while(server, busy, threads), PATIENCE_S, "not every thread got a request")
+        finally:
+            scraped.set()
         assert scrape_s < 1
-        assert {answer.result()[0] for answer in answers} <= {422, 503}
+        assert set().union(*answers) <= {422, 503}
     wait_until(lambda: samples(server).get(busy) == 0, PATIENCE_S, "the threads are not free again")
 
 
