@@ -31,6 +31,7 @@ export class Large {
   #detail;
   #results;
   #page;
+  #isLeaving = false;
 
   /**
    * @param {HTMLDialogElement} dialog
@@ -48,6 +49,11 @@ export class Large {
       similar: (image) => this.#similar(image),
       only: (path, condition) => this.#only(path, condition),
     });
+  }
+
+  /** Whether the browser is on its way back to where the image was opened. It would go back from anywhere else, too. */
+  get isLeaving() {
+    return this.#isLeaving;
   }
 
   /** @param {string | null} id */
@@ -96,7 +102,12 @@ export class Large {
       return;
     }
     if (history.state?.isOpened) {
-      window.addEventListener("popstate", () => this.#results.focus(image), { once: true });
+      this.#isLeaving = true;
+      const arrive = () => {
+        this.#isLeaving = false;
+        this.#results.focus(image);
+      };
+      window.addEventListener("popstate", arrive, { once: true });
       history.back();
     } else {
       this.#page.onGo({ ...view, image: null }, { replacing: true });

@@ -182,7 +182,12 @@ class Page {
    * @param {View} view
    * @param {How} [how]
    */
-  #go(view, { fresh = false, opening = false, replacing = false, typing = false } = {}) {
+  #go(view, how = {}) {
+    if (this.#large.isLeaving) {
+      window.addEventListener("popstate", () => this.#go(view, how), { once: true });
+      return;
+    }
+    const { fresh = false, opening = false, replacing = false, typing = false } = how;
     const isSame = addressOf(view) === addressOf(this.#view) && nameOf(view.query) === nameOf(this.#view.query);
     const isReplaced = replacing || isSame || (typing && history.state?.typing);
     const isOpened = opening || (replacing && view.image !== null && Boolean(history.state?.isOpened));

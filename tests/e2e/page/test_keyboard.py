@@ -61,6 +61,18 @@ def test_enter_opens_and_m_finds_more_like_it(results):
     results.page.wait_for_url("**/?like=*")
 
 
+def test_m_right_after_the_large_view_is_not_undone_by_its_closing(results):
+    """A busy browser takes its time to go back: it went back from what `m` had found."""
+    results.page.evaluate("const back = history.back.bind(history); history.back = () => { window.goBack = back; }")
+    press(results, "/", "ArrowDown", "Enter")
+    expect(results.dialog).to_be_visible()
+    press(results, "Escape")
+    expect(link(results, 0)).to_be_focused()
+    press(results, "m")
+    results.page.evaluate("new Promise((done) => { addEventListener('popstate', done, { once: true }); goBack(); })")
+    results.page.wait_for_url("**/?like=*")
+
+
 def test_the_keyboard_goes_on_with_what_m_has_found(results):
     press(results, "/", "ArrowDown", "m")
     expect(link(results, 0)).to_have_attribute("href", re.compile("^[?]like="))  # the new images
