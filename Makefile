@@ -48,6 +48,7 @@ sync: $(VENV)/.installed
 # --- checking --------------------------------------------------------------------------------------------------------
 
 test: lint $(VENV)/.milvus-server $(VENV)/.triton-server $(VENV)/.client-generator $(VENV)/.page-tools
+	@scripts/system-packages chromium-headless-shell || echo "the tests of the page run in chromium, which takes them twice as long"
 	@scripts/system-packages chromium nginx-light postgresql $(MONITORING)
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 

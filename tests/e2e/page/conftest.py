@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, BrowserType, sync_playwright
 
 from ml_api.embedding.fake import COLOURS
 from tests.e2e.page.stage import PER_COLOUR, SCRIPT, SHOWN, Server, Visit, picture, serving, visiting
@@ -54,14 +54,19 @@ def server(shared_server):
     shared_server.model.may_go_on.clear()
 
 
+def launched(kind: BrowserType, *flags: str) -> Browser:
+    """The headless shell draws nothing that nobody sees: a visit takes half of chromium's processor time."""
+    program = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+    if program is None:
+        reason = "these tests need the program chromium-headless-shell or chromium (Debian packages)"
+        pytest.fail(f'{reason}; `-m "not browser"` leaves them out', pytrace=False)
+    return kind.launch(executable_path=program, args=[*FLAGS, *flags])
+
+
 @pytest.fixture(scope="session")
 def browser():
-    program = shutil.which("chromium")
-    if program is None:
-        reason = "these tests need the program chromium (Debian package: chromium)"
-        pytest.fail(f'{reason}; `-m "not browser"` leaves them out', pytrace=False)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        browser = launched(playwright.chromium)
         yield browser
         browser.close()
 

@@ -1,10 +1,8 @@
 """A real browser on a page of evil.example, whose name leads to this machine: it reads nothing and embeds nothing of ours."""
 
-import shutil
-
 import pytest
 
-from tests.e2e.page.conftest import FLAGS
+from tests.e2e.page.conftest import launched
 
 PICTURE = """address => new Promise(done => {
     const image = new Image();
@@ -17,8 +15,7 @@ PICTURE = """address => new Promise(done => {
 @pytest.fixture(scope="module")
 def victim(browser):
     """A browser for which evil.example has been rebound to 127.0.0.1."""
-    flags = [*FLAGS, "--host-resolver-rules=MAP evil.example 127.0.0.1"]
-    rebound = browser.browser_type.launch(executable_path=shutil.which("chromium"), args=flags)
+    rebound = launched(browser.browser_type, "--host-resolver-rules=MAP evil.example 127.0.0.1")
     yield rebound
     rebound.close()
 
