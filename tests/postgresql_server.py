@@ -17,7 +17,7 @@ PATH = os.pathsep.join([os.environ["PATH"], *map(str, sorted(Path("/usr/lib/post
 """Debian keeps the server's programs out of the way."""
 OPTIONS = ["-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=50", "-c", "listen_addresses="]
 USER = "postgres"
-AS_USER = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--"] if os.geteuid() == 0 else []
+AS_USER = ["setpriv", "--pdeathsig=keep", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--"] if os.geteuid() == 0 else []
 """PostgreSQL refuses to serve as root."""
 
 

@@ -2,9 +2,11 @@
 
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -95,10 +97,20 @@ def undisturbed() -> Iterator[None]:
             signal.raise_signal(late)
 
 
+def bound(command: Sequence[str | Path]) -> Sequence[str | Path]:
+    """The command, which Linux kills when the thread that starts it ends, in whatever way.
+
+    By util-linux's setpriv, which becomes the command: a `preexec_fn` may hang in a process of several threads.
+    """
+    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
+
+
 class ServerProcess:
     """One server. Use as a context: it is ready inside, and gone after. It can be started again after its end.
 
-    It leads a process group of its own, so that a terminal's Ctrl-C reaches only its parent, which then stops it in order.
+    It leads a process group of its own, so that a terminal's Ctrl-C reaches only its parent, which then stops it in order. A parent
+    that is killed takes it along.
     """
 
     def __init__(
@@ -149,7 +161,7 @@ class ServerProcess:
             output = stack.enter_context(self.log_path.open("ab")) if self.log_path else None
             stack.enter_context(undisturbed())
             self._process = subprocess.Popen(  # noqa: S603 - our own words
-                self._command, cwd=self._cwd, env=self._env, stdout=output, stderr=output, start_new_session=True
+                bound(self._command), cwd=self._cwd, env=self._env, stdout=output, stderr=output, start_new_session=True
             )
             self._runs = True
 

@@ -1,7 +1,9 @@
 """Servers are started, waited for and ended as whoever starts them expects."""
 
+import os
 import signal
 import socket
+import subprocess
 import sys
 from contextlib import suppress
 from functools import partial
@@ -68,6 +70,28 @@ def test_what_one_started_that_ended_too_early_is_killed(tmp_path):
         server.start()
     child = int(server.log().split()[0])
     wait_until(lambda: not Path(f"/proc/{child}").exists(), 10, "the child is still there")
+
+
+PARENT = """
+import sys
+from monitoring.local.launcher import ServerProcess
+server = ServerProcess([sys.executable, "-c", "import signal; signal.pause()"])
+server.launch()
+print(server.process.pid, flush=True)
+server.process.wait()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+@pytest.mark.parametrize("hung", [False, True])
+def test_who_is_killed_takes_it_along(hung):
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
+        child = int(parent.stdout.readline())
+        wait_until(lambda: "setpriv" not in Path(f"/proc/{child}/comm").read_text())
+        if hung:
+            os.kill(child, signal.SIGSTOP)
+        parent.kill()
+    wait_until(lambda: not Path(f"/proc/{child}").exists(), 10, "it is still there")
 
 
 @pytest.fixture
