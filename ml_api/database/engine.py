@@ -9,16 +9,13 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final, Literal, Self
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
+from ml_api.database.migrating import revision_of, revisions, upgrade
 from ml_api.errors import ConfigError, DatabaseFull, DatabaseUnavailable
 
 TIMEOUT_S: Final = 5
@@ -185,23 +182,19 @@ def _create(path: Path) -> None:
 
 def _migrate(engine: Engine) -> None:
     """One process at a time. Raises ConfigError."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
-    script = ScriptDirectory.from_config(config)
     try:
         with engine.connect() as connection, connection.begin():
             if engine.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATING})
-            found = MigrationContext.configure(connection).get_current_revision()
-            if found is not None and found not in {revision.revision for revision in script.walk_revisions()}:
+            found, known = revision_of(connection), revisions()
+            if found is not None and found not in known:
                 raise ConfigError(
                     f"the database {_shown(engine.url)} was written by a newer version of this program (revision {found}; this one "
-                    f"knows up to {script.get_current_head()}): install that version, or name another database"
+                    f"knows up to {known[-1]}): install that version, or name another database"
                 )
-            if found != script.get_current_head():
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-                _log.info("database     %s, at revision %s", _shown(engine.url), script.get_current_head())
+            if found != known[-1]:
+                upgrade(connection)
+                _log.info("database     %s, at revision %s", _shown(engine.url), known[-1])
     except DBAPIError as exc:
         raise ConfigError(f"the database {_shown(engine.url)} cannot be used: {_first_line(exc.orig)}") from exc
 

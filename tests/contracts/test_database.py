@@ -16,12 +16,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 
-import ml_api.database
 from ml_api.database import Database
+from ml_api.database.migrating import MIGRATIONS, revisions
 from ml_api.database.tables import FailureRow, Table
 from ml_api.errors import ConfigError, DatabaseFull, DatabaseUnavailable
 
-MIGRATIONS = Path(ml_api.database.__file__).with_name("migrations")
+ROOT = Path(__file__).parents[2]
 
 
 def failure(key):
@@ -133,7 +133,15 @@ def test_a_database_of_a_newer_version_is_refused_by_name(database_url):
 
 
 def test_there_is_one_line_of_migrations():
-    assert len(ScriptDirectory(str(MIGRATIONS)).get_heads()) == 1
+    assert ScriptDirectory(str(MIGRATIONS)).get_heads() == [revisions()[-1]]
+
+
+def test_one_that_is_at_the_newest_revision_is_opened_without_alembic(database_url):
+    """Which takes longer to import than all the rest that a command opens."""
+    Database.open(database_url).close()
+    code = "import sys; from ml_api.database import Database; Database.open(sys.argv[1]).close(); print('alembic' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code, database_url], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.stdout == "False\n", result.stderr
 
 
 def test_a_sqlite_file_is_private(tmp_path):
@@ -183,8 +191,6 @@ def test_a_server_that_dies_is_unavailable_and_comes_back_by_itself(postgresql_s
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
 def test_a_full_disk_loses_nothing_and_is_named(tmp_path):
-    import subprocess
-
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=False, capture_output=True).returncode:
