@@ -4,7 +4,6 @@ from contextlib import ExitStack, contextmanager
 
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.thumbnails import ThumbnailCache, Thumbnails
-from ml_api.database import Database
 from ml_api.embedding.batching import BatchingEncoder, BulkEncoder
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.feedback import Judgements, Kept, RecentSearches
@@ -23,13 +22,14 @@ from ml_api.search.hybrid import Hybrid
 from ml_api.services import Services, StoreFacts
 from ml_api.texts import TextIndex, TextKeepingStore
 from ml_api.vectors.memory import MemoryStore
+from tests.databases import new_database
 
 
 def stand_in_services(root, thumbnail_dir, limits, encoder=None, *, words=False, **replaced):
     """Over all images below `root`; keyword arguments replace parts. With `words`, these are found, too. Close them."""
     metrics = replaced.setdefault("metrics", Metrics())
     encoder, corpus = encoder or FakeEncoder(), FolderCorpus(root)
-    database = replaced.setdefault("database", Database.open(str(thumbnail_dir.with_name("ml_api.sqlite3"))))
+    database = replaced["database"] = replaced.get("database") or new_database(thumbnail_dir.with_name("ml_api.sqlite3"))
     texts = TextIndex(database, "stand-in") if words else None
     store = replaced.pop("store", None) or MemoryStore()
     store = replaced["store"] = TextKeepingStore(store, texts) if texts else store

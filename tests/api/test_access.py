@@ -10,10 +10,10 @@ from ml_api.access import PUBLIC, Access, Scope
 from ml_api.access.keys import create, new_secret, revoke
 from ml_api.api.authorization import COOKIE, PUBLIC_ENDPOINTS, SCOPE, scope_of
 from ml_api.app import create_app
-from ml_api.database import Database
 from ml_api.logs import SECRET
 from ml_api.settings import load_settings
 from tests.api.stand import assert_problem, build_stand, picture, write_corpus
+from tests.databases import new_database
 
 ANYTHING = "0" * 32
 NO_KEY = 'Bearer realm="ml_api"'
@@ -24,7 +24,7 @@ INVALID = ("unknown", "malformed", "expired", "revoked")
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
     """A database, and a key for each kind of caller."""
-    database = Database.open(str(tmp_path_factory.mktemp("keys") / "state.sqlite3"))
+    database = new_database(tmp_path_factory.mktemp("keys") / "state.sqlite3")
     now = time.time()
     made = {scope.value: create(database, scope.value, [scope], now=now)[1] for scope in Scope}
     made |= {"unknown": new_secret(), "malformed": "secret"}

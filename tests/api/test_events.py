@@ -5,9 +5,9 @@ import json
 import pytest
 
 from ml_api.corpus.folder import FolderCorpus
-from ml_api.database import Database
 from ml_api.indexing.changes import Changes
 from tests.api.stand import assert_problem, fill_disk, picture
+from tests.databases import new_database
 
 CLOUD = {"specversion": "1.0", "id": "1", "type": "google.cloud.storage.object.v1.finalized"}
 GCS = {**CLOUD, "source": "//storage.googleapis.com/projects/_/buckets/photos", "subject": "objects/a b+c.png"}
@@ -39,7 +39,7 @@ def record(key, bucket="photos", event="ObjectCreated:Put"):
 
 @pytest.fixture
 def undrained(make_stand, tmp_path):
-    database = Database.open(str(tmp_path / "undrained.sqlite3"))
+    database = new_database(tmp_path / "undrained.sqlite3")
     corpus = BucketLike(tmp_path / "corpus")
     yield make_stand(corpus=corpus, database=database, changes=Unheard(database, corpus.location))
     database.close()

@@ -12,7 +12,6 @@ from PIL import Image
 from sqlalchemy import text
 
 from ml_api.corpus.folder import FolderCorpus
-from ml_api.database import Database
 from ml_api.errors import StoreUnavailable
 from ml_api.images import ImageLimits
 from ml_api.indexing.changes import Changes
@@ -20,6 +19,7 @@ from ml_api.records import image_id
 from ml_api.vectors.memory import MemoryStore
 from tests.api.stand import MAX_BYTES, assert_problem, build_stand, picture, write_corpus
 from tests.contracts.samples import record
+from tests.databases import new_database
 
 BY_KEY = "/v1/images/by-key/"
 ORANGE = (250, 140, 20)
@@ -55,7 +55,7 @@ def client(stand):
 @pytest.fixture
 def undrained(make_stand, tmp_path):
     """An application whose changes nobody looks at."""
-    database = Database.open(str(tmp_path / "undrained.sqlite3"))
+    database = new_database(tmp_path / "undrained.sqlite3")
 
     class Unheard(Changes):
         def on_notice(self, listener):

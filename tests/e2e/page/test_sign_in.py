@@ -9,8 +9,8 @@ from playwright.sync_api import expect
 from ml_api.access import Access, Scope
 from ml_api.access.keys import create, new_secret, revoke
 from ml_api.api.authorization import COOKIE
-from ml_api.database import Database
 from ml_api.embedding.fake import COLOURS
+from tests.databases import new_database
 from tests.e2e.page.stage import PER_COLOUR, SHOWN, picture, serving
 from tests.e2e.page.test_apidocs import opened
 from tests.e2e.page.test_own_image import choose
@@ -21,7 +21,7 @@ START = 1_800_000_000.0
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
     """A database with a key for each scope."""
-    database = Database.open(str(tmp_path_factory.mktemp("keys") / "state.sqlite3"))
+    database = new_database(tmp_path_factory.mktemp("keys") / "state.sqlite3")
     yield database, {scope.value: create(database, scope.value, [scope], now=START)[1] for scope in Scope}
     database.close()
 

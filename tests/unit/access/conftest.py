@@ -2,7 +2,7 @@
 
 import pytest
 
-from ml_api.database import Database
+from tests.databases import new_database
 from tests.keys import access, clock, key
 
 __all__ = ["access", "clock", "key"]
@@ -10,6 +10,6 @@ __all__ = ["access", "clock", "key"]
 
 @pytest.fixture
 def database(tmp_path):
-    opened = Database.open(str(tmp_path / "state.sqlite3"))
+    opened = new_database(tmp_path / "state.sqlite3")
     yield opened
     opened.close()

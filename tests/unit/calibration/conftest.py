@@ -2,9 +2,9 @@
 
 import pytest
 
-from ml_api.database import Database
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from tests.captioned import filled
+from tests.databases import new_database
 
 
 @pytest.fixture
@@ -19,6 +19,6 @@ def store():
 
 @pytest.fixture
 def database(tmp_path):
-    database = Database.open(str(tmp_path / "state.sqlite3"))
+    database = new_database(tmp_path / "state.sqlite3")
     yield database
     database.close()

@@ -6,7 +6,6 @@ import pytest
 
 from ml_api.cli import following
 from ml_api.cli.following import Taker, follow
-from ml_api.database import Database
 from ml_api.database.tables import OwnerRow
 from ml_api.errors import ConfigError, DatabaseUnavailable, Unavailable
 from ml_api.indexing.jobs import Jobs, SyncOptions
@@ -14,13 +13,14 @@ from ml_api.indexing.presence import Watch
 from ml_api.settings import load_settings
 from ml_api.stopping import Stop
 from ml_api.vocabulary import JobState
+from tests.databases import new_database
 
 SERVICE = "another-machine/17/1234"
 
 
 class World:
     def __init__(self, folder):
-        self.database = Database.open(str(folder / "state.sqlite3"))
+        self.database = new_database(folder / "state.sqlite3")
         self.jobs = Jobs(self.database, "images", "/photos")
         settings = load_settings({"ML_API_CORPUS": str(folder), "ML_API_DATA_DIR": str(folder / "data")})
         self.taker = Taker(settings, self.jobs, Watch(self.database))

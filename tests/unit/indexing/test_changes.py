@@ -8,7 +8,6 @@ from PIL import Image
 from sqlalchemy import select, update
 
 from ml_api.corpus.folder import FolderCorpus
-from ml_api.database import Database
 from ml_api.database.tables import ChangeRow, JobRow
 from ml_api.deadline import Deadline
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
@@ -26,6 +25,7 @@ from ml_api.metrics import Metrics
 from ml_api.records import image_id
 from ml_api.vectors.memory import MemoryStore
 from ml_api.vocabulary import ReasonCode, SyncOutcome
+from tests.databases import new_database
 
 DECODER = InlineDecoder(ImageLimits(100_000, 1_000_000, 20))
 
@@ -70,7 +70,7 @@ class World:
     def __init__(self, tmp_path):
         self.root = tmp_path / "corpus"
         self.root.mkdir()
-        self.database = Database.open(str(tmp_path / "state.sqlite3"))
+        self.database = new_database(tmp_path / "state.sqlite3")
         self.corpus = FlakyCorpus(self.root)
         self.encoder = RecordingEncoder()
         self.decoder = DECODER

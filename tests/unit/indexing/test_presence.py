@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text, update
 
-from ml_api.database import Database
 from ml_api.database.tables import OwnerRow
 from ml_api.indexing.presence import BEAT_S, SILENCE_S, Presence, Watch
+from tests.databases import new_database
 from tests.waiting import wait_until
 
 ELSEWHERE = "another-machine/17/1234"
@@ -25,7 +25,7 @@ class Clock:
 
 @pytest.fixture
 def database(tmp_path):
-    database = Database.open(str(tmp_path / "state.sqlite3"))
+    database = new_database(tmp_path / "state.sqlite3")
     yield database
     database.close()
 

@@ -9,7 +9,6 @@ from PIL import Image
 from sqlalchemy import text
 
 from ml_api.corpus.folder import FolderCorpus
-from ml_api.database import Database
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import StoreUnavailable
 from ml_api.images import ImageLimits, InlineDecoder
@@ -21,6 +20,7 @@ from ml_api.indexing.sync import BATCH, Indexer
 from ml_api.metrics import Metrics
 from ml_api.vectors.memory import MemoryStore
 from ml_api.vocabulary import JobKind, JobState
+from tests.databases import new_database
 from tests.waiting import wait_until
 
 PATIENCE_S = 30
@@ -48,7 +48,7 @@ class World:
     def __init__(self, folder):
         self.root = folder / "corpus"
         self.root.mkdir()
-        self.database = Database.open(str(folder / "state.sqlite3"))
+        self.database = new_database(folder / "state.sqlite3")
         self.encoder, self.store = GatedEncoder(), MemoryStore()
         self.store.ensure(self.encoder.model.model_id, self.encoder.model.dim)
         self.metrics = Metrics()

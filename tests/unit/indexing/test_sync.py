@@ -21,7 +21,6 @@ from ml_api import tracing
 from ml_api.corpus.base import CorpusFile, Coverage, PassedOver
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.metadata import Catalogue
-from ml_api.database import Database
 from ml_api.database.tables import FailureRow
 from ml_api.deadline import Deadline
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
@@ -38,6 +37,7 @@ from ml_api.metrics import Metrics
 from ml_api.records import image_id
 from ml_api.vectors.memory import MemoryStore
 from ml_api.vocabulary import ReasonCode, SyncOutcome
+from tests.databases import new_database
 from tests.unprivileged import open_folder, without_privileges
 
 DECODER = InlineDecoder(ImageLimits(100_000, 1_000_000, 20))
@@ -122,7 +122,7 @@ class World:
 @pytest.fixture(scope="module")
 def database(tmp_path_factory):
     """One for all: what it keeps it keeps for each corpus apart."""
-    with closing(Database.open(str(tmp_path_factory.mktemp("state") / "state.sqlite3"))) as opened:
+    with closing(new_database(tmp_path_factory.mktemp("state") / "state.sqlite3")) as opened:
         yield opened
 
 

@@ -7,7 +7,6 @@ from threading import Event
 from PIL import Image
 
 from ml_api.corpus.folder import FolderCorpus
-from ml_api.database import Database
 from ml_api.deadline import Deadline
 from ml_api.embedding.fake import FakePreprocessor
 from ml_api.images import ImageLimits, InlineDecoder
@@ -15,6 +14,7 @@ from ml_api.indexing.changes import Changes
 from ml_api.indexing.uploads import Uploads
 from ml_api.vectors.memory import MemoryStore
 from ml_api.vocabulary import UploadState
+from tests.databases import new_database
 
 
 class HungStore(MemoryStore):
@@ -39,7 +39,7 @@ def standing(tmp_path, store, patience_s):
     """Uploads into an empty folder, and the changes that they note."""
     (tmp_path / "corpus").mkdir()
     corpus, decoder = FolderCorpus(tmp_path / "corpus"), InlineDecoder(ImageLimits(100_000, 1_000_000, 20))
-    with closing(Database.open(str(tmp_path / "state.sqlite3"))) as database:
+    with closing(new_database(tmp_path / "state.sqlite3")) as database:
         changes = Changes(database, corpus.location)
         yield Uploads(corpus, store, changes, decoder, FakePreprocessor(), patience_s=patience_s), changes
 

@@ -7,10 +7,10 @@ import pytest
 
 from ml_api.access import Scope
 from ml_api.access.keys import create, revoke
-from ml_api.database import Database
 from ml_api.errors import ConfigError
 from ml_api.services.parts import access_of
 from ml_api.settings import load_settings
+from tests.databases import new_database
 
 ASKED = [
     ({}, False),
@@ -31,7 +31,7 @@ ASKED = [
 
 @pytest.fixture
 def database(tmp_path):
-    opened = Database.open(str(tmp_path / "state.sqlite3"))
+    opened = new_database(tmp_path / "state.sqlite3")
     yield opened
     opened.close()
 

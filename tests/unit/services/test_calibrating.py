@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from ml_api.corpus.folder import FolderCorpus
-from ml_api.database import Database
 from ml_api.deadline import Deadline
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
@@ -21,13 +20,14 @@ from ml_api.services.engine import Shared, WarmModel, assemble
 from ml_api.settings import load_settings
 from ml_api.vectors.base import SearchOptions
 from tests.captioned import filled
+from tests.databases import new_database
 
 
 @pytest.fixture
 def shared(tmp_path):
     settings = load_settings({"ML_API_CORPUS": str(tmp_path), "ML_API_DATA_DIR": str(tmp_path / "data")})
     metrics, corpus, decoder = Metrics(), FolderCorpus(tmp_path), InlineDecoder(ImageLimits(10**6, 10**6, 20))
-    with closing(decoder), closing(Database.open(str(tmp_path / "state.sqlite3"))) as database:
+    with closing(decoder), closing(new_database(tmp_path / "state.sqlite3")) as database:
         yield Shared(settings, metrics, corpus, decoder, database, Changes(database, corpus.location))
 
 
