@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Where it is set, each of the tests' two hundred processes compiles all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 MONITORING := prometheus prometheus-alertmanager prometheus-node-exporter
 # Progress bars on a terminal, silence elsewhere.
 QUIET := $(if $(MAKE_TERMOUT),,--quiet)
