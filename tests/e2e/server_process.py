@@ -11,6 +11,8 @@ import urllib.request
 from functools import partial
 from pathlib import Path
 
+from ml_api.services import open_indexer
+from ml_api.settings import load_settings
 from monitoring.local.launcher import DIRECTLY, ServerProcess, answers, free_ports
 from tests.converted_models import share_converted_models
 
@@ -69,6 +71,14 @@ class Server(ServerProcess):
             log=folder / f"server-{self.port}.log",
             cwd=folder,
         )
+
+    def index(self):
+        """What the command `sync` does, in the tests' own process, which has imported all that it takes."""
+        share_converted_models(Path(self.settings["data_dir"]))
+        settings = load_settings({f"ML_API_{name.upper()}": str(value) for name, value in self.settings.items()})
+        with open_indexer(settings) as indexer:
+            report = indexer.run(indexer.plan())
+        assert report.outcomes.keys() == {"added"}
 
     def sync(self):
         result = run("sync", **self.settings)

@@ -23,7 +23,7 @@ DESCRIPTORS = 256
 def small(demo_corpus, tmp_path_factory):
     """One request at work, one waiting, no more."""
     server = Server(tmp_path_factory.mktemp("small"), demo_corpus, threads=1, queue_limit=1)
-    server.sync()
+    server.index()
     with server:
         yield server
 
@@ -201,7 +201,7 @@ class Cramped(Server):
 def test_more_silent_clients_than_descriptors_keep_nobody_from_being_answered(demo_corpus, tmp_path):
     """Health checks waited for 19 s, until the first of them had been silent for long enough."""
     server = Cramped(tmp_path, demo_corpus)
-    server.sync()
+    server.index()
     with server, ExitStack() as stack:
         for _ in range(DESCRIPTORS + 50):
             stack.enter_context(silent(server))

@@ -38,7 +38,7 @@ def judged(tmp_path_factory):
 @pytest.fixture(scope="module")
 def indexed(demo_corpus, tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("calibrated"), demo_corpus)
-    server.sync()
+    server.index()
     return server
 
 

@@ -29,7 +29,7 @@ def server(tmp_path_factory):
     corpus.mkdir()
     (corpus / "photograph.jpg").write_bytes(costly_images.photograph(4000, 3000))
     server = Server(folder, corpus)
-    server.sync()
+    server.index()
     with server:
         yield server
 

@@ -21,7 +21,7 @@ def hits(server, text):
 
 def test_a_text_encoder_is_put_beside_a_model_and_taken_away_without_a_new_sync(demo_corpus, tmp_path, text_model):
     plain = Server(tmp_path, demo_corpus)
-    plain.sync()
+    plain.index()
     with plain:
         before = {text: hits(plain, text) for text in TEXTS[:1]}
         assert plain.json("/v1/model")["text_model"] is None

@@ -26,7 +26,7 @@ def test_without_a_service_it_searches_by_itself(demo_corpus, tmp_path):
         (few / f"{number}.jpg").write_bytes(picture.read_bytes())
     server = Server(tmp_path / "data", few)
     (tmp_path / "data").mkdir()
-    server.sync()
+    server.index()
     image = few / "0.jpg"
     page = tmp_path / "found.html"
     result = run("search", "--image", image, "--html", page, **server.settings)

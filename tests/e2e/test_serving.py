@@ -245,7 +245,7 @@ def test_serving_needs_a_corpus():
 
 def test_another_model_is_refused_for_vectors_that_are_there(server, demo_corpus, tmp_path):
     own = Server(tmp_path, demo_corpus)
-    own.sync()
+    own.index()
     other = tmp_path / "other-model"
     copy_tree(MODEL, other)
     config = next(other.rglob("preprocessor_config.json"))

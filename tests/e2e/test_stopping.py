@@ -29,7 +29,7 @@ SOON_S = 10
 def folder(demo_corpus, tmp_path_factory):
     """With an index, for one server after the other."""
     folder = tmp_path_factory.mktemp("stopping")
-    Server(folder, demo_corpus).sync()
+    Server(folder, demo_corpus).index()
     return folder
 
 
