@@ -12,7 +12,7 @@ import urllib.request
 from monitoring.local.configuration import localised, write
 from monitoring.local.daemons import find, prometheus
 from monitoring.local.launcher import free_port
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 
 class Prometheus:
@@ -40,11 +40,11 @@ class Prometheus:
     def query_range(self, expression, start, end, step):
         return self.api("query_range", query=expression, start=start, end=end, step=step)["result"]
 
-    def wait_for(self, expression, timeout_s=30):
+    def wait_for(self, expression, timeout_s=PATIENCE_S):
         """The result of `expression` as soon as there is any."""
         return wait_until(lambda: self.query(expression), timeout_s, f"{expression} has no result")
 
-    def wait_for_targets(self, timeout_s=30):
+    def wait_for_targets(self, timeout_s=PATIENCE_S):
         """Until every target has been scraped with success."""
 
         def all_up():

@@ -48,7 +48,7 @@ def test_a_key_made_before_the_start_works_and_without_one_nothing_does(guarded)
 def test_keys_are_made_and_revoked_beside_the_service(guarded):
     server, _, folder = guarded
     key = keys(folder, "create", "camera", "--scope", "search", "--expires", "90d")
-    wait_until(lambda: status(server, **{"X-API-Key": key}) == 200, 5, "the new key does not work")
+    wait_until(lambda: status(server, **{"X-API-Key": key}) == 200, otherwise="the new key does not work")
     [row] = [line for line in keys(folder, "list").splitlines() if "camera" in line]
     assert re.search(r"^[0-9a-f]{8}  camera  search  .* valid$", row)
     assert "revoked" in keys(folder, "revoke", row.split()[0])

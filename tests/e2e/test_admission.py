@@ -12,9 +12,8 @@ import pytest
 
 from tests.e2e.server_process import Server
 from tests.e2e.test_serving import metrics_of
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
-PATIENCE_S = 30
 SLOW_CLIENTS = 200
 DESCRIPTORS = 256
 

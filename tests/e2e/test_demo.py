@@ -94,7 +94,7 @@ def test_a_second_one_says_where_the_first_is_before_it_makes_its_own(start, tmp
     share_models(tmp_path, "demo")
     url = start().url()
     second = start()
-    wait_until(second.log, 30, "it said nothing")
+    wait_until(second.log, otherwise="it said nothing")
     made_in = tmp_path / "data" / "demo-2"
     assert second.log().splitlines()[0] == f"a demo is running already at {url}/; this one is made in {made_in}"
 

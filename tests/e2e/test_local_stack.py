@@ -68,7 +68,7 @@ def test_everything_is_watched_and_nothing_stays(start):
     assert len(processes) >= 4
     assert stack.stop(signal.SIGINT) == 0
     # The decoder's end when they notice that the service has.
-    wait_until(lambda: not [pid for pid in processes if Path(f"/proc/{pid}").exists()], 5, "processes are left")
+    wait_until(lambda: not [pid for pid in processes if Path(f"/proc/{pid}").exists()], otherwise="processes are left")
 
 
 def test_what_is_missing_is_named_and_the_rest_started(start, tmp_path):

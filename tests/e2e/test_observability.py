@@ -22,9 +22,8 @@ from ml_api.logs import FIELDS
 from monitoring.local.launcher import free_port
 from tests.costly_images import empty_scans
 from tests.e2e.server_process import run
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
-PATIENCE_S = 20
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 

@@ -48,10 +48,10 @@ def test_what_is_uploaded_and_told_while_the_store_hangs_is_applied_afterwards(m
             records = [{"s3": {"bucket": {"name": str(corpus)}, "object": {"key": key}}} for key in told]
             status, _, body = service.post("/v1/events", json.dumps({"Records": records}).encode(), "application/json")
             assert (status, json.loads(body)) == (200, {"accepted": 48, "ignored": 0})
-            wait_until(lambda: metric(service, "ml_api_changes_waiting") == 96, 10, "the backlog is not told")
-            wait_until(lambda: metric(service, "ml_api_changes_oldest_seconds") > 1, 10, "nor how old it is")
-        wait_until(lambda: stored_in(service) == 96, 60, "not everything was applied")
-        wait_until(lambda: metric(service, "ml_api_changes_waiting") == 0, 10, "and still waits")
+            wait_until(lambda: metric(service, "ml_api_changes_waiting") == 96, otherwise="the backlog is not told")
+            wait_until(lambda: metric(service, "ml_api_changes_oldest_seconds") > 1, otherwise="nor how old it is")
+        wait_until(lambda: stored_in(service) == 96, otherwise="not everything was applied")
+        wait_until(lambda: metric(service, "ml_api_changes_waiting") == 0, otherwise="and still waits")
         assert metric(service, 'ml_api_changes_total{outcome="added"}') == 96
 
 
@@ -72,7 +72,9 @@ def test_an_outage_is_told_once_a_second_and_a_hung_store_does_not_silence_healt
         failed = search_for_a_while(service)
         # What came since the last line is told a second later, on a busy machine later still; a service that ends tells it no more.
         counted = f"the lines do not count the {len(failed)} failures"
-        wait_until(lambda: sum(line.get("ml_api.times", 0) for line in told_of_store(service)) >= 0.8 * len(failed), 20, counted)
+        wait_until(
+            lambda: sum(line.get("ml_api.times", 0) for line in told_of_store(service)) >= 0.8 * len(failed), otherwise=counted
+        )
     told = told_of_store(service)
     assert len(failed) > 50
     assert len(told) < 6 * OUTAGE_S, f"{len(told)} lines for {len(failed)} failures"

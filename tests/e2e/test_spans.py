@@ -6,8 +6,8 @@ import pytest
 
 from tests.e2e.server_process import Server
 from tests.otlp_collector import Collector
+from tests.waiting import PATIENCE_S
 
-PATIENCE_S = 20
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 

@@ -18,9 +18,8 @@ from tests.e2e.hung_service import HANG
 from tests.e2e.server_process import Server, children
 from tests.e2e.test_admission import half_body, half_head, silent
 from tests.e2e.test_serving import metrics_of
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
-PATIENCE_S = 60
 SOON_S = 10
 """Docker's patience."""
 

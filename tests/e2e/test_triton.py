@@ -8,9 +8,7 @@ from ml_api.embedding.pretrained import resolve
 from tests.e2e.server_process import MODEL, Server, run
 from tests.text_encoders import build_distilbert
 from tests.triton_server import TritonServer, skip_without_triton
-from tests.waiting import wait_until
-
-PATIENCE_S = 60
+from tests.waiting import PATIENCE_S, wait_until
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,9 @@ def spare(demo_corpus):
 @pytest.fixture(scope="module")
 def server(corpus, tmp_path_factory):
     with Server(tmp_path_factory.mktemp("watching"), corpus, watch=True) as server:
-        wait_until(lambda: stored_in(server) == len(list(corpus.iterdir())), 60, "the sync at the start did not find everything")
+        wait_until(
+            lambda: stored_in(server) == len(list(corpus.iterdir())), otherwise="the sync at the start did not find everything"
+        )
         yield server
 
 
@@ -53,11 +55,11 @@ def digest_of(server, key):
 
 
 def appears(server, key, data):
-    wait_until(lambda: digest_of(server, key) == hashlib.sha256(data).hexdigest(), 30, f"{key} was not indexed")
+    wait_until(lambda: digest_of(server, key) == hashlib.sha256(data).hexdigest(), otherwise=f"{key} was not indexed")
 
 
 def vanishes(server, key):
-    wait_until(lambda: digest_of(server, key) is None, 30, f"{key} is still indexed")
+    wait_until(lambda: digest_of(server, key) is None, otherwise=f"{key} is still indexed")
 
 
 def outcomes(server):
@@ -121,7 +123,7 @@ def test_a_burst_is_indexed_and_metadata_that_change_are_followed(server, corpus
         appears(server, key, data)
     (corpus / "metadata.csv").write_text("key,caption\nburst/001.jpg,the second\n")
     path = f"/v1/images/{image_id('burst/001.jpg')}"
-    wait_until(lambda: server.json(path)["metadata"] == {"caption": "the second"}, 30, "the metadata did not change")
+    wait_until(lambda: server.json(path)["metadata"] == {"caption": "the second"}, otherwise="the metadata did not change")
 
 
 @pytest.fixture(scope="module")
@@ -172,9 +174,9 @@ def test_metadata_that_came_with_an_upload_survive_a_sync_and_a_look_at_the_watc
     assert server.json(path)["metadata"] == {"tag": "uploaded"}
     (corpus / "up" / "form.jpg").touch()
     _, job = send(f"{server.url}/v1/sync", "POST", b"{}", "application/json")
-    over = wait_until(lambda: (told := server.json(f"/v1/sync/{job['id']}"))["ended_at"] and told, 30)
+    over = wait_until(lambda: (told := server.json(f"/v1/sync/{job['id']}"))["ended_at"] and told)
     assert over["state"] == "succeeded"
-    wait_until(lambda: server.json("/v1/sync")["active"] is None, 30)
+    wait_until(lambda: server.json("/v1/sync")["active"] is None)
     assert server.json(path)["metadata"] == {"tag": "uploaded"}
 
 

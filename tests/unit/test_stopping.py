@@ -30,4 +30,4 @@ def test_a_process_ends_when_its_parent_is_killed():
         child = int(parent.stdout.readline())
         assert Path(f"/proc/{child}").exists()
         parent.kill()
-    wait_until(lambda: not Path(f"/proc/{child}").exists(), 10, "the child is still there")
+    wait_until(lambda: not Path(f"/proc/{child}").exists(), otherwise="the child is still there")

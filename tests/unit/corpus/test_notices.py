@@ -40,12 +40,12 @@ def named(notices, *expected):
         found.update(notices.next().keys)
         return found >= set(expected)
 
-    wait_until(all_were_told, 10, f"{expected} were not told")
+    wait_until(all_were_told, otherwise=f"{expected} were not told")
     return found
 
 
 def lost(notices):
-    return wait_until(lambda: notices.next().lost, 10, "nothing was lost")
+    return wait_until(lambda: notices.next().lost, otherwise="nothing was lost")
 
 
 def test_files_and_folders_that_come_change_and_go_are_named(root, notices):
@@ -99,9 +99,9 @@ def test_so_many_at_once_as_the_kernel_may_not_keep_are_a_reason_to_look(root):
 
 def test_a_folder_that_is_gone_is_away_and_looked_at_when_it_is_there_again(root, notices):
     root.rename(root.with_name("unmounted"))
-    wait_until(lambda: notices.next().away, 10)
+    wait_until(lambda: notices.next().away)
     root.mkdir()
-    wait_until(lambda: notices.next().away, 10)  # where a disk is mounted as a rule: an empty folder
+    wait_until(lambda: notices.next().away)  # where a disk is mounted as a rule: an empty folder
     (root / "a.png").touch()
     assert lost(notices)
     (root / "b.png").touch()

@@ -573,7 +573,7 @@ def test_no_process_outlives_the_service(tmp_path):
     assert done.returncode == -signal.SIGKILL, done.stderr
 
     for pid in done.stdout.split():
-        wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2], 10)
+        wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2])
 
 
 UNCLOSED = """
@@ -598,7 +598,7 @@ def test_a_program_that_does_not_close_its_decoder_ends_all_the_same(tmp_path):
 
     assert (done.returncode, done.stderr) == (0, "")
     [pid] = done.stdout.split()
-    wait_until(lambda: not Path(f"/proc/{pid}").exists(), 10)
+    wait_until(lambda: not Path(f"/proc/{pid}").exists())
 
 
 def test_what_runs_in_the_processes_imports_no_more_than_it_needs():

@@ -55,7 +55,7 @@ def test_causes_are_silent_under_a_target_that_is_down(alertmanager):
         ("StoreErrors", "b"): "active",
         ("SearchErrorBudgetBurn", "a"): "active",
     }
-    wait_until(lambda: alertmanager.states() == expected, 15, f"states are not {expected}")
+    wait_until(lambda: alertmanager.states() == expected, otherwise=f"states are not {expected}")
 
 
 def test_a_page_silences_the_ticket_of_the_same_objective_and_a_dead_store_its_errors(alertmanager):
@@ -75,7 +75,7 @@ def test_a_page_silences_the_ticket_of_the_same_objective_and_a_dead_store_its_e
         ("StoreDown", "a"): "active",
         ("StoreLatencyGap", "a"): "suppressed",
     }
-    wait_until(lambda: alertmanager.states() == expected, 15, f"states are not {expected}")
+    wait_until(lambda: alertmanager.states() == expected, otherwise=f"states are not {expected}")
 
 
 def test_a_page_arrives_at_the_webhook(alertmanager):

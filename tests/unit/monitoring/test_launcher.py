@@ -60,7 +60,7 @@ def test_what_it_started_is_killed_with_it(tmp_path):
     server.start()
     child = int(server.log())
     server.kill()
-    wait_until(lambda: not Path(f"/proc/{child}").exists(), 10, "the child is still there")
+    wait_until(lambda: not Path(f"/proc/{child}").exists(), otherwise="the child is still there")
 
 
 def test_what_one_started_that_ended_too_early_is_killed(tmp_path):
@@ -69,7 +69,7 @@ def test_what_one_started_that_ended_too_early_is_killed(tmp_path):
     with pytest.raises(StartFailed):
         server.start()
     child = int(server.log().split()[0])
-    wait_until(lambda: not Path(f"/proc/{child}").exists(), 10, "the child is still there")
+    wait_until(lambda: not Path(f"/proc/{child}").exists(), otherwise="the child is still there")
 
 
 PARENT = """
@@ -91,7 +91,7 @@ def test_who_is_killed_takes_it_along(hung):
         if hung:
             os.kill(child, signal.SIGSTOP)
         parent.kill()
-    wait_until(lambda: not Path(f"/proc/{child}").exists(), 10, "it is still there")
+    wait_until(lambda: not Path(f"/proc/{child}").exists(), otherwise="it is still there")
 
 
 @pytest.fixture
