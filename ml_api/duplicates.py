@@ -17,7 +17,8 @@ import numpy.typing as npt
 from ml_api.deadline import Deadline
 from ml_api.images.perceptual import Turn, distance, tells_apart
 from ml_api.records import Entry, Hit, ImageRecord
-from ml_api.vectors.base import SearchOptions, VectorStore
+from ml_api.vectors.base import Metric, SearchOptions, VectorStore
+from ml_api.vectors.scoring import cosine_of
 
 BATCH: Final = 32
 NEIGHBOURS: Final = 24
@@ -120,7 +121,7 @@ class _Found:
 
 
 class DuplicateFinder:
-    def __init__(self, store: VectorStore, metric: str) -> None:
+    def __init__(self, store: VectorStore, metric: Metric) -> None:
         self._store = store
         self._metric = metric
 
@@ -171,7 +172,7 @@ class DuplicateFinder:
         rows = np.stack([vectors[entry.id] for entry in entries])
         found = self._store.search(rows, SearchOptions(NEIGHBOURS), deadline)
         for place, hits in enumerate(found):
-            if len(hits) == NEIGHBOURS and self._cosine(hits[-1]) >= thresholds.similarity - SLACK:
+            if len(hits) == NEIGHBOURS and cosine_of(hits[-1].score, self._metric) >= thresholds.similarity - SLACK:
                 [found[place]] = self._store.search(rows[place : place + 1], SearchOptions(MOST_NEIGHBOURS), deadline)
         return [
             [hit for hit in hits if self._may_match(entry, hit, thresholds)] for entry, hits in zip(entries, found, strict=True)
@@ -179,10 +180,7 @@ class DuplicateFinder:
 
     def _may_match(self, entry: Entry, hit: Hit, thresholds: Thresholds) -> bool:
         bits = distance(entry.phash, hit.record.phash)[0] if _hashes_tell(entry, hit.record) else None
-        return thresholds.kind(Evidence(self._cosine(hit) + SLACK, bits)) is not None
-
-    def _cosine(self, hit: Hit) -> float:
-        return 1 + hit.score / 2 if self._metric == "L2" else hit.score
+        return thresholds.kind(Evidence(cosine_of(hit.score, self._metric) + SLACK, bits)) is not None
 
     def _with_records(self, found: Sequence[_Found], deadline: Deadline) -> list[Group]:
         wanted = {id_ for group in found for id_ in (group.id, *(match[0] for match in group.matches))}

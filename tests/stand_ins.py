@@ -6,7 +6,7 @@ from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.thumbnails import ThumbnailCache, Thumbnails
 from ml_api.embedding.batching import BatchingEncoder, BulkEncoder
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
-from ml_api.feedback import Judgements, Kept, RecentSearches
+from ml_api.feedback import Judgements, RecentSearches, Retention
 from ml_api.health import Health
 from ml_api.images import InlineDecoder
 from ml_api.indexing.changes import Changes, Drain
@@ -51,7 +51,7 @@ def stand_in_services(root, thumbnail_dir, limits, encoder=None, *, words=False,
     def open_indexer(_options):
         yield Indexer(corpus, store, lambda: (preprocessor, BulkEncoder(parts["embedder"])), decoder, Metrics())
 
-    searches = RecentSearches(database, "stand-in", Kept(1000, 7), metrics.feedback)
+    searches = RecentSearches(database, "stand-in", Retention(1000, 7), metrics.feedback)
     presence = Presence(database, "stand-in", corpus.location, model=encoder.model.model_id)
     syncs = SyncRunner(Jobs(database, "stand-in", corpus.location, metrics.jobs), presence, Watch(database), open_indexer)
     parts.setdefault("background", ExitStack()).callback(syncs.close)

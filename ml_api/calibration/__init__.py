@@ -1,7 +1,7 @@
 """Fits what a search's scores mean, for one model and corpus, on the corpus itself: see `ml_api.search.relevance`."""
 
 from ml_api.calibration.fitting import Calibrated, calibrate, calibrate_all
-from ml_api.calibration.keeping import Kept, judgements, latest, want
-from ml_api.calibration.upkeep import Upkeep
+from ml_api.calibration.keeping import StoredCalibrations, judgements, latest, want
+from ml_api.calibration.upkeep import CalibrationUpkeep
 
-__all__ = ["Calibrated", "Kept", "Upkeep", "calibrate", "calibrate_all", "judgements", "latest", "want"]
+__all__ = ["Calibrated", "CalibrationUpkeep", "StoredCalibrations", "calibrate", "calibrate_all", "judgements", "latest", "want"]

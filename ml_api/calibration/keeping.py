@@ -24,7 +24,7 @@ _LIGHT: Final = defer(CalibrationRow.content, raiseload=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredCalibrations:
     """The calibrations of one collection and model: by itself that of `kind`."""
 
     database: Database
@@ -63,7 +63,7 @@ class Kept:
             session.add(row)
         return row
 
-    def of(self, kind: QueryKind) -> "Kept":
+    def of(self, kind: QueryKind) -> "StoredCalibrations":
         return replace(self, kind=kind)
 
     def keep_all(self, made: Mapping[QueryKind, Calibrated | None], images: int) -> CalibrationRow:

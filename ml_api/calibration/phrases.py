@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from ml_api.records import ImageRecord
+from ml_api.texts.words import FUNCTION_WORDS, stem
 
 MAX_TEXT: Final = 300
 """Characters of a text of the metadata that are read."""
@@ -24,12 +25,6 @@ ALIKE: Final = 0.3
 MOST_SAID: Final = 0.2
 """Share of the images above which a word tells nothing."""
 
-_FUNCTION_WORDS: Final = """
-a an and are as at beside above below behind between by for from has have her his in into is it its near next no not of off on or
-over some that the their there these they this those to under up was were which while with without
-jpg jpeg png webp gif tif tiff heic avif http https www
-"""
-FUNCTION_WORDS: Final = frozenset(_FUNCTION_WORDS.split())
 _WORD: Final = re.compile(r"[^\W_]+")
 
 
@@ -68,11 +63,7 @@ def _runs(words: list[str]) -> Iterator[tuple[int, int]]:
 
 def content_words(texts: Iterable[str]) -> frozenset[str]:
     """Without function words, plurals as singulars: "dogs" is said of a dog."""
-    return frozenset(_stem(word) for text in texts for word in _WORD.findall(text.lower()) if word not in FUNCTION_WORDS)
-
-
-def _stem(word: str) -> str:
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+    return frozenset(stem(word) for text in texts for word in _WORD.findall(text.lower()) if word not in FUNCTION_WORDS)
 
 
 @dataclass(frozen=True, slots=True)

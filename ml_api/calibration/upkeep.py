@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ml_api.calibration.fitting import Calibrated, calibrate_all
-from ml_api.calibration.keeping import WANTED, Kept
+from ml_api.calibration.keeping import WANTED, StoredCalibrations
 from ml_api.database.tables import CalibrationRow
 from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.errors import MlApiError, NonFiniteVector
@@ -28,10 +28,10 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Upkeep:
+class CalibrationUpkeep:
     """For one thread, which calls `look` again and again."""
 
-    kept: Kept
+    kept: StoredCalibrations
     relevance: Relevance
     store: VectorStore
     metric: Metric

@@ -80,7 +80,7 @@ def _pages(settings: Settings, thresholds: Thresholds) -> Iterator[_Pages]:
     """Raises ConfigError, Unavailable."""
     from ml_api.services import open_store
 
-    if "://" not in settings.store_uri:  # a server answers everybody
+    if settings.store_is_embedded:
         with running_service(settings) as service:
             if service is not None:
                 asked = urlencode(asdict(thresholds) | {"limit": COMPARED_AT_ONCE})

@@ -47,7 +47,7 @@ class Taker:
             if not self._any_model:
                 self._compare(ours[0].model)
             return True
-        if takers and "://" not in self._settings.store_uri:
+        if takers and self._settings.store_is_embedded:
             raise ConfigError(
                 f"{environment_name('corpus')}: the service that runs with {self._settings.store_uri} indexes {takers[0].corpus}, "
                 f"not {self._jobs.corpus}; start it with that folder, or name another collection"

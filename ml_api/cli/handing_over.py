@@ -30,7 +30,7 @@ def hand_over(
     `corpus` is the one that it is about, if it is about one; `tell` gets the lines that the service said. Raises what the errand
     ended with.
     """
-    if "://" in settings.store_uri:
+    if not settings.store_is_embedded:
         return None
     with closing(database_of(settings)) as database:
         watch, target = Watch(database), target_of(settings)

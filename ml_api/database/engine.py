@@ -7,13 +7,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Session
 
 from ml_api.database.migrating import revision_of, revisions, upgrade
 from ml_api.errors import ConfigError, DatabaseFull, DatabaseUnavailable
@@ -73,6 +74,10 @@ class Database:
         On SQLite writers wait for each other from the start: one that began to read would fail when it came to write.
         """
         return self._transaction("BEGIN IMMEDIATE")
+
+    def insert(self, table: type[DeclarativeBase]) -> Any:
+        """An INSERT with `on_conflict_do_update`, which SQLAlchemy has for each kind of database, and not for all."""
+        return (postgresql if self.backend == "postgresql" else sqlite).insert(table)
 
     def ping(self) -> None:
         """Raise DatabaseUnavailable if it does not answer."""

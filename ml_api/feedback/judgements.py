@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import delete, or_, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from ml_api.database.tables import JudgementRow, SearchRow
@@ -94,7 +93,7 @@ class Judgements:
         wanted = select(SearchRow.hits).where(SearchRow.query_id == query_id, SearchRow.target == self.searches.target)
         hits = session.scalar(wanted.with_for_update(read=True))  # it is not to go meanwhile
         if hits is None:
-            kept = self.searches.kept
+            kept = self.searches.retention
             known = f"those of the last {kept.days:g} days are, {kept.searches:,} at most" if kept.searches else "none is"
             raise NotFound(f"query_id: no search {query_id!r} with hits is kept ({known})", code="query-not-found")
         if image_id not in (ids := _ids(hits)):
@@ -108,7 +107,7 @@ class Judgements:
             here = JudgementRow.query_id == query_id, JudgementRow.image == image_id
             session.execute(delete(JudgementRow).where(*here))
             return
-        adding: Any = (postgresql if self._database.backend == "postgresql" else sqlite).insert(JudgementRow)
+        adding = self._database.insert(JudgementRow)
         said = {"verdict": verdict.value, "comment": comment, "judged_at": time.time()}
         session.execute(
             adding.values(query_id=query_id, image=image_id, **said).on_conflict_do_update(

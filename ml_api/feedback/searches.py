@@ -10,7 +10,6 @@ from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, delete, exists, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from ml_api.database import Database
@@ -47,7 +46,7 @@ class PastSearch:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Retention:
     """How many searches that nobody judged are kept, and for how long."""
 
     searches: int
@@ -57,10 +56,10 @@ class Kept:
 class RecentSearches:
     """Of one collection. May be used from any thread and any number of processes."""
 
-    def __init__(self, database: Database, target: str, kept: Kept, metrics: FeedbackMetrics) -> None:
+    def __init__(self, database: Database, target: str, retention: Retention, metrics: FeedbackMetrics) -> None:
         self.database = database
         self.target = target
-        self.kept = kept
+        self.retention = retention
         self._metrics = metrics
         self._lock = threading.Lock()
         self._writing = threading.Lock()
@@ -75,7 +74,7 @@ class RecentSearches:
 
     @property
     def wanted(self) -> bool:
-        return self.kept.searches > 0
+        return self.retention.searches > 0
 
     @property
     def write_every_s(self) -> float:
@@ -102,7 +101,7 @@ class RecentSearches:
         """Write what waits, and remove what is too old or too much. An outage is logged: what waits is written after it."""
         try:
             self._write()
-            if time.monotonic() >= self._tidy_at or self._written > max(1000, self.kept.searches // 10):
+            if time.monotonic() >= self._tidy_at or self._written > max(1000, self.retention.searches // 10):
                 self._tidy_up()
         except DatabaseUnavailable as exc:
             self._outages.tell(exc.slug, f"searches cannot be kept for feedback: {exc.detail}", logging.WARNING)
@@ -125,7 +124,7 @@ class RecentSearches:
 
     def _insert(self, session: Session, searches: list[PastSearch]) -> None:
         """Of searches with one id the last counts, until one is judged: clients choose the ids of their requests."""
-        adding: Any = (postgresql if self.database.backend == "postgresql" else sqlite).insert(SearchRow)
+        adding = self.database.insert(SearchRow)
         columns = [column.name for column in SearchRow.__table__.columns if not column.primary_key]
         replacing = adding.on_conflict_do_update(
             index_elements=["query_id"], set_={name: adding.excluded[name] for name in columns}, where=~judged()
@@ -146,8 +145,8 @@ class RecentSearches:
     def _tidy_up(self) -> None:
         """Raises DatabaseUnavailable."""
         ours = SearchRow.target == self.target
-        too_many = self._from(SearchRow.answered_at, self.kept.searches, ours)
-        too_old = max(time.time() - self.kept.days * DAY_S, too_many or 0.0)
+        too_many = self._from(SearchRow.answered_at, self.retention.searches, ours)
+        too_old = max(time.time() - self.retention.days * DAY_S, too_many or 0.0)
         self._remove(SearchRow, ours, SearchRow.answered_at <= too_old, ~judged())
         if (last := self._from(JudgementRow.judged_at, MOST_JUDGEMENTS)) is not None:
             self._remove(JudgementRow, JudgementRow.judged_at <= last)

@@ -5,7 +5,7 @@ From a sample: the images with the smallest ids, which are hashes of the keys an
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from heapq import nsmallest
 from time import monotonic
@@ -14,7 +14,7 @@ from typing import Any, Final
 from ml_api.deadline import Deadline
 from ml_api.records import ImageRecord
 from ml_api.vectors.base import VectorStore
-from ml_api.vectors.filters import Field
+from ml_api.vectors.filters import leaves
 
 SAMPLE: Final = 4096
 MAX_FIELDS: Final = 200
@@ -25,7 +25,6 @@ MAX_CHARS: Final = 100
 FREQUENT: Final = 20
 FRESH_S: Final = 15.0
 """How long what was found is told again, so that it follows syncs, and costs next to nothing."""
-DEPTH: Final = 4
 
 
 @dataclass(slots=True)
@@ -104,21 +103,11 @@ def summed(records: Iterable[ImageRecord], *, whole: bool) -> Overview:
     over = 0
     for record in records:
         over += 1
-        for name, value in _leaves(record.metadata, ()):
+        for name, value in leaves(record.metadata):
             if name in found or len(found) < MAX_FIELDS:
                 found.setdefault(name, FieldSummary()).add(value)
     ordered = sorted(found.items(), key=lambda one: (-one[1].images, one[0]))
     return Overview(over, whole, dict(ordered))
-
-
-def _leaves(metadata: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    """The values that are no objects, with the names by which filters reach them."""
-    for name, value in metadata.items():
-        inside = (*path, name)
-        if isinstance(value, Mapping) and len(inside) < DEPTH:
-            yield from _leaves(value, inside)
-        elif value is not None:
-            yield Field(inside).name, value
 
 
 def _type_of(value: Any) -> str:

@@ -23,6 +23,7 @@ from ml_api.texts.index import Found, TextIndex
 from ml_api.texts.words import said_of, wanted_words
 from ml_api.vectors.base import Metric, VectorStore
 from ml_api.vectors.filters import holds
+from ml_api.vectors.scoring import score_of
 from ml_api.vocabulary import TextLookup
 
 THREADS: Final = 4
@@ -136,15 +137,12 @@ class Hybrid:
     def _scores(self, target: Target, images: Sequence[str], deadline: Deadline) -> dict[str, float]:
         """Of those that are stored."""
         vectors = self._store.vectors(images, deadline) if images else {}
-        return {image: self._score(float(target.combined.vector @ vector)) for image, vector in vectors.items()}
+        return {image: score_of(float(target.combined.vector @ vector), self._metric) for image, vector in vectors.items()}
 
     def _fetched(self, target: Target, images: Sequence[str], scores: Mapping[str, float], deadline: Deadline) -> dict[str, Hit]:
         """Those that are stored, and fulfil the filter."""
         records, wanted = self._store.get(images, deadline), target.query.options.filter
         return {image: Hit(record, scores[image]) for image, record in records.items() if wanted is None or holds(wanted, record)}
-
-    def _score(self, cosine: float) -> float:
-        return 2 * cosine - 2 if self._metric == "L2" else cosine
 
 
 NOTHING: Final = Found({}, {}, 0)

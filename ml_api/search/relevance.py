@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from ml_api.records import Entry, Hit, Vectors
 from ml_api.vectors.base import Metric
+from ml_api.vectors.scoring import cosine_of
 from ml_api.vocabulary import Modality, QueryKind
 
 TOP: Final = 10
@@ -188,8 +189,8 @@ def with_words(judged: Judged, hits: Sequence[Hit], ranking: Sequence[Hit]) -> J
 
 
 def cosines(hits: Sequence[Hit], metric: Metric) -> list[float]:
-    """The cosine similarity of each hit: vectors have length 1."""
-    return [1 + hit.score / 2 if metric == "L2" else hit.score for hit in hits]
+    """The cosine similarity of each hit to the query."""
+    return [cosine_of(hit.score, metric) for hit in hits]
 
 
 def marks(images: Sequence[Entry]) -> npt.NDArray[np.uint64]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
-from ml_api.calibration import Kept
+from ml_api.calibration import StoredCalibrations
 from ml_api.database import Database
 from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.metrics import Metrics
@@ -16,8 +16,8 @@ from ml_api.settings import Settings
 from ml_api.vectors.base import VectorStore
 
 
-def kept_of(settings: Settings, database: Database, model_id: str, model: ModelInfo) -> Kept:
-    return Kept(database, target_of(settings), f"{model_id} {model.text_model}".strip())
+def kept_of(settings: Settings, database: Database, model_id: str, model: ModelInfo) -> StoredCalibrations:
+    return StoredCalibrations(database, target_of(settings), f"{model_id} {model.text_model}".strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Calibration:
     store: VectorStore
     preprocessor: Preprocessor
     encoder: Encoder
-    kept: Kept
+    kept: StoredCalibrations
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ml_api.calibration import Upkeep
+from ml_api.calibration import CalibrationUpkeep
 from ml_api.calibration.upkeep import LOOK_EVERY_S
 from ml_api.cores import usable
 from ml_api.corpus.base import Corpus
@@ -27,8 +27,7 @@ from ml_api.services.calibration import kept_of
 from ml_api.services.encoder import load_model
 from ml_api.services.indexer import ServiceIndexing, failures_of, target_of
 from ml_api.settings import Settings
-from ml_api.texts import TextIndex, TextKeepingStore
-from ml_api.texts import Upkeep as TextUpkeep
+from ml_api.texts import TextIndex, TextKeepingStore, TextUpkeep
 from ml_api.texts.keeping import LOOK_EVERY_S as TEXTS_EVERY_S
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.coalescing import CoalescingStore
@@ -109,8 +108,7 @@ class Engine:
     uploads: Uploads
     health: Health
     drain: Drain
-    upkeep: Upkeep
-    """Of what its scores mean."""
+    calibration: CalibrationUpkeep
     indexing: ServiceIndexing
     holders: Holders
     recall: OnlineRecall
@@ -125,7 +123,7 @@ class Engine:
         self.work.enter_context(closing(PeriodicTask("health", self.health.update_metrics, HEALTH_CHECK_EVERY_S)))
         self.work.enter_context(_draining(changes, self.drain))
         self.work.enter_context(closing(PeriodicTask("texts", self.texts.look, TEXTS_EVERY_S)))
-        self.work.enter_context(closing(PeriodicTask("calibration", self.upkeep.look, LOOK_EVERY_S)))
+        self.work.enter_context(closing(PeriodicTask("calibration", self.calibration.look, LOOK_EVERY_S)))
         if self.recall.is_exact:
             _log.info("recall       not measured: every search compares all images")
         else:
@@ -188,7 +186,7 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
         uploads=Uploads(corpus, store, shared.changes, decoder, preprocessor),
         health=Health(preprocessor, embedder, store, settings.collection, metrics),
         drain=drain,
-        upkeep=Upkeep(kept, relevance, store, settings.metric, preprocessor, BulkEncoder(embedder)),
+        calibration=CalibrationUpkeep(kept, relevance, store, settings.metric, preprocessor, BulkEncoder(embedder)),
         indexing=ServiceIndexing(settings, corpus, store, preprocessor, embedder, decoder, shared.database, model_id),
         holders=holders,
         recall=recall,

@@ -27,7 +27,7 @@ from ml_api.periodic import PeriodicTask
 from ml_api.services.encoder import image_model, load_later
 from ml_api.services.parts import corpus_of, database_of, decoder_of, limits_of, milvus_store, ours_of, thumbnail_cache_of
 from ml_api.settings import Settings, environment_name
-from ml_api.texts import TextIndex, TextKeepingStore, Upkeep
+from ml_api.texts import TextIndex, TextKeepingStore, TextUpkeep
 from ml_api.vectors.base import VectorStore
 
 FAILURES = "sync-failures.json"
@@ -61,7 +61,7 @@ def open_indexer(settings: Settings, *, retry_failed: bool = False) -> Iterator[
             failures.take_over(settings.data_dir / FAILURES)
             texts = TextIndex(database, target_of(settings))
             yield Indexer(corpus, TextKeepingStore(store, texts), load, decoder, metrics, failures=failures)
-            Upkeep(texts, store, metrics).compare()
+            TextUpkeep(texts, store, metrics).compare()
             # At the end: thumbnails of deleted images are removed, too.
             thumbnail_cache_of(settings).prune(entry.digest for entry in store.entries())
 
@@ -122,7 +122,7 @@ def preview_sync(settings: Settings, options: SyncOptions) -> Preview:
 
     corpus = corpus_of(settings)
     pretrained = image_model(settings)
-    nothing_yet = "://" not in settings.store_uri and not Path(settings.store_uri).expanduser().exists()
+    nothing_yet = settings.store_is_embedded and not Path(settings.store_uri).expanduser().exists()
     with (
         closing(MemoryStore() if nothing_yet else milvus_store(settings, Metrics())) as store,
         closing(database_of(settings)) as database,

@@ -51,7 +51,7 @@ def corpus_of(settings: Settings) -> Corpus:
 
 def ours_of(settings: Settings) -> list[Path]:
     """Folders with files of this application, which are no part of a corpus around them."""
-    return [settings.thumbnails, *([] if "://" in settings.store_uri else [Path(settings.store_uri)])]
+    return [settings.thumbnails, *([Path(settings.store_uri)] if settings.store_is_embedded else [])]
 
 
 def _patterns(setting: str) -> list[str]:

@@ -16,7 +16,7 @@ from ml_api.corpus.thumbnails import Thumbnails
 from ml_api.database import Database
 from ml_api.embedding.base import Embedder, Preprocessor
 from ml_api.errors import ModelReplaced
-from ml_api.feedback import Judgements, Kept, RecentSearches
+from ml_api.feedback import Judgements, RecentSearches, Retention
 from ml_api.health import Health
 from ml_api.images import Decoder, ImageLimits
 from ml_api.indexing.changes import Changes
@@ -30,11 +30,11 @@ from ml_api.metrics.sync import SyncFile
 from ml_api.periodic import PeriodicTask
 from ml_api.search import Searcher
 from ml_api.services.engine import Engine, Holders, Shared, assemble, coalescing, warm_model
+from ml_api.services.errands import Errands
 from ml_api.services.indexer import target_of, watching
 from ml_api.services.migration import model_setting
 from ml_api.services.parts import access_of, corpus_of, database_of, decoder_of, milvus_store, thumbnail_cache_of
 from ml_api.services.switching import Switch
-from ml_api.services.transfers import Errands
 from ml_api.settings import Settings
 from ml_api.spans import Spans, wanted
 from ml_api.vectors.base import VectorStore
@@ -228,8 +228,8 @@ def _access(settings: Settings, database: Database, background: ExitStack) -> Ac
 def _judgements(shared: Shared) -> Iterator[Judgements]:
     """Of searches that are written and tidied up until the end, and then those that wait."""
     settings, metrics = shared.settings, shared.metrics.feedback
-    kept = Kept(settings.feedback_searches, settings.feedback_days)
-    searches = RecentSearches(shared.database, target_of(settings), kept, metrics)
+    retention = Retention(settings.feedback_searches, settings.feedback_days)
+    searches = RecentSearches(shared.database, target_of(settings), retention, metrics)
     with closing(PeriodicTask("searches", searches.upkeep, searches.write_every_s)) as task:
         searches.on_many = task.now
         yield Judgements(searches, metrics)

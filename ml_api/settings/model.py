@@ -216,6 +216,11 @@ class Settings(BaseModel):
         return self.milvus_uri or str(self.data_dir / "milvus.db")
 
     @property
+    def store_is_embedded(self) -> bool:
+        """Whether the store is a folder of Milvus Lite, which one process owns, and not a server, which answers every process."""
+        return "://" not in self.store_uri
+
+    @property
     def database_address(self) -> str:
         """A database's URL, with its password, or the path of a SQLite file."""
         return self.database_url.get_secret_value() or str(self.data_dir / "ml_api.sqlite3")

@@ -8,12 +8,11 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 from time import monotonic
 from typing import Any, Final
 
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from ml_api.database import Database
@@ -68,12 +67,11 @@ class TextIndex:
     def announce(self, images: Sequence[str]) -> str:
         """Before images with these ids are written or deleted, or are read in order to be settled; what to settle them with."""
         token = secrets.token_hex(8)
-        insert = (sqlite if self._database.backend == "sqlite" else postgresql).insert(TextRow)
-        rows = insert.values(target=self._target, mark="", words="", announced=token)
+        rows = self._database.insert(TextRow).values(target=self._target, mark="", words="", announced=token)
         announced = rows.on_conflict_do_update(index_elements=["target", "image"], set_={"announced": token})
         with self._database.write() as session:
             # In order: two that announce the same images wait for each other, and not both for ever.
-            for some in _batches(sorted(set(images))):
+            for some in batches(sorted(set(images))):
                 session.execute(announced, [{"image": image} for image in some])
         return token
 
@@ -83,7 +81,7 @@ class TextIndex:
         Whether they came before or after what others have announced or settled meanwhile nobody knows: those stay announced.
         """
         with self._database.write() as session:
-            for some in _batches(sorted(said)):
+            for some in batches(sorted(said)):
                 held = select(TextRow.number, TextRow.image, TextRow.announced).where(*self._among(some))
                 rows = session.execute(held.order_by(TextRow.image).with_for_update()).all()
                 crossed = [row.number for row in rows if row.announced != token]
@@ -166,5 +164,7 @@ def _with(words: Sequence[str], rows: Iterable[tuple[str, str]]) -> dict[str, fr
     return {image: wanted.intersection(has.split()) for image, has in rows}
 
 
-def _batches(images: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (images[start : start + AT_ONCE] for start in range(0, len(images), AT_ONCE))
+def batches(images: Iterable[str]) -> Iterator[list[str]]:
+    waiting = iter(images)
+    while some := list(islice(waiting, AT_ONCE)):
+        yield some

@@ -2,13 +2,12 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Final
 
 from ml_api.errors import DatabaseUnavailable, MlApiError
 from ml_api.metrics import Metrics
 from ml_api.records import ImageRecord, Vectors
-from ml_api.texts.index import AT_ONCE, Said, TextIndex, mark_of
+from ml_api.texts.index import Said, TextIndex, batches, mark_of
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.passing import PassingStore
 
@@ -41,7 +40,7 @@ class TextKeepingStore(PassingStore):
             _log.warning("the words of %d changed images are found later: %s", len(said), exc.detail)
 
 
-class Upkeep:
+class TextUpkeep:
     """Keeps the words of the images equal to the vector store. For one thread, which calls `look` again and again."""
 
     def __init__(self, texts: TextIndex, store: VectorStore, metrics: Metrics) -> None:
@@ -68,7 +67,7 @@ class Upkeep:
     def compare(self) -> int:
         """Make the words equal to the vector store; how many images had others. Raises Unavailable."""
         differing = 0
-        for some in _batches(self._differing()):
+        for some in batches(self._differing()):
             self.refresh(some)
             differing += len(some)
         if differing:
@@ -85,7 +84,7 @@ class Upkeep:
         """What was announced at the last look already, and has not been settled: whoever wanted to has died, or others came."""
         before, self._announced = self._announced, self._texts.announced()
         left = [id_ for id_, token in self._announced.items() if before.get(id_) == token]
-        for some in _batches(left):
+        for some in batches(left):
             self.refresh(some)
 
     def _differing(self) -> Iterator[str]:
@@ -111,9 +110,3 @@ def _different(ones: Iterable[tuple[str, str]], others: Iterable[tuple[str, str]
             if one[1] != other[1]:
                 yield one[0]
             one, other = next(left, None), next(right, None)
-
-
-def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
-    rest = iter(ids)
-    while some := list(islice(rest, AT_ONCE)):
-        yield some

@@ -8,12 +8,12 @@ are cut into pairs of characters, as Lucene's CJKAnalyzer does it.
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 from ml_api.records import ImageRecord
-from ml_api.vectors.filters import Field
+from ml_api.vectors.filters import leaves
 
 ANALYSIS: Final = 1
 """Changes with the rules: what was written by others is written again."""
@@ -25,7 +25,6 @@ MAX_WORD: Final = 64
 """Characters of a word; longer ones are no words."""
 MAX_PIECES: Final = 6
 """Of what is joined to one word; a digest in hex is no sequence of words and numbers."""
-DEPTH: Final = 4
 KEY: Final = "key"
 
 _FUNCTION_WORDS: Final = """
@@ -151,13 +150,3 @@ def all_words(record: ImageRecord) -> list[str]:
     """In their order; MAX_WORDS at most, those of the key first."""
     found = dict.fromkeys(word for words in said_of(record).values() for word in sorted(words))
     return sorted(list(found)[:MAX_WORDS])
-
-
-def leaves(metadata: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """The values that are no objects, with the names by which filters reach them."""
-    for name, value in metadata.items():
-        inside = (*path, name)
-        if isinstance(value, Mapping) and len(inside) < DEPTH:
-            yield from leaves(value, inside)
-        elif value is not None:
-            yield Field(inside).name, value

@@ -1,4 +1,4 @@
-"""Scores as every store gives them, computed here, and the best of many that come in parts: what exact search is made of."""
+"""Scores as every store gives them: computed here, and told as cosines; and the best of many that come in parts."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -26,6 +26,16 @@ def scores(metric: Metric, queries: Vectors, stored: Vectors, of_stored: Lengths
         products /= lengths(queries)[:, None]
         products /= lengths(stored) if of_stored is None else of_stored
     return products
+
+
+def cosine_of(score: float, metric: Metric) -> float:
+    """The cosine similarity of two vectors of length 1 that have this score."""
+    return 1 + score / 2 if metric == "L2" else score
+
+
+def score_of(cosine: float, metric: Metric) -> float:
+    """The score of two vectors of length 1 with this cosine similarity."""
+    return 2 * cosine - 2 if metric == "L2" else cosine
 
 
 class Best:

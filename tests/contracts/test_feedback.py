@@ -10,7 +10,7 @@ from sqlalchemy import select
 from ml_api.database import Database
 from ml_api.database.tables import JudgementRow, SearchRow
 from ml_api.errors import InvalidInput, NotFound, Overloaded
-from ml_api.feedback import Judgements, Kept, PastSearch, RecentSearches, searches
+from ml_api.feedback import Judgements, PastSearch, RecentSearches, Retention, searches
 from ml_api.metrics import Metrics
 from ml_api.records import image_id
 from ml_api.vocabulary import Verdict
@@ -26,7 +26,7 @@ def past(query_id, *hits, first_rank=1, ago_s=0, **query):
 class Room:
     def __init__(self, database, target="images", kept=1000, days=7):
         self.database, self.metrics = database, Metrics()
-        self.searches = RecentSearches(database, target, Kept(kept, days), self.metrics.feedback)
+        self.searches = RecentSearches(database, target, Retention(kept, days), self.metrics.feedback)
         self.judgements = Judgements(self.searches, self.metrics.feedback)
 
     def note(self, *some):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ml_api.errors import StoreUnavailable
 from ml_api.metrics import Metrics
 from ml_api.records import ImageRecord, image_id
-from ml_api.texts import TextIndex, TextKeepingStore, Upkeep
+from ml_api.texts import TextIndex, TextKeepingStore, TextUpkeep
 from ml_api.texts.index import Said
 from ml_api.texts.words import wanted_words
 from ml_api.vectors.memory import MemoryStore
@@ -110,7 +110,7 @@ def test_what_a_killed_process_left_is_read_again(texts, memory, before):
     with suppress(KeyboardInterrupt):
         dying.delete([image_id("b.jpg")])
 
-    upkeep = Upkeep(texts, memory, Metrics())
+    upkeep = TextUpkeep(texts, memory, Metrics())
     upkeep.look()
     upkeep.look()
 
@@ -123,7 +123,7 @@ def test_what_a_killed_process_left_is_read_again(texts, memory, before):
 
 def test_an_index_that_nobody_has_kept_is_built_and_one_that_is_behind_is_mended(texts, memory):
     add(memory, *(image(f"{place}.jpg", caption=f"name{place}") for place in range(1100)))
-    upkeep = Upkeep(texts, memory, Metrics())
+    upkeep = TextUpkeep(texts, memory, Metrics())
     upkeep.look()
     assert texts.count() == 1100
     assert found(texts, "name7") == ids("7.jpg")
@@ -144,7 +144,7 @@ def test_two_who_write_the_same_image_leave_it_to_the_store(texts, memory):
     add(memory, image("a.jpg", caption="first"))
     assert set(texts.announced()) == ids("a.jpg")
 
-    Upkeep(texts, memory, Metrics()).refresh(list(texts.announced()))
+    TextUpkeep(texts, memory, Metrics()).refresh(list(texts.announced()))
 
     assert found(texts, "first") == ids("a.jpg")
 
@@ -161,7 +161,7 @@ def test_many_writers_leave_the_words_of_the_store(texts, memory):
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(write, range(40)))
-    upkeep = Upkeep(texts, memory, Metrics())
+    upkeep = TextUpkeep(texts, memory, Metrics())
     upkeep.look()
     upkeep.look()
 
@@ -175,7 +175,7 @@ def test_a_store_that_is_away_leaves_what_was_announced_for_later(texts, memory)
     with pytest.raises(StoreUnavailable):
         add(TextKeepingStore(memory, texts), image("a.jpg"))
     assert set(texts.announced()) == ids("a.jpg")
-    Upkeep(texts, memory, Metrics()).look()  # says so in the log, and no more
+    TextUpkeep(texts, memory, Metrics()).look()  # says so in the log, and no more
     assert set(texts.announced()) == ids("a.jpg")
 
 

@@ -15,7 +15,6 @@ from typing import Any, Final
 from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Insert, case, delete, exists, func, null, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import aliased
 
 from ml_api.database import Database
@@ -215,7 +214,7 @@ class Changes:
 
     def _insert(self, rows: list[dict[str, Any]], renewed: Sequence[str]) -> Insert:
         """Of a key that waits already, the columns `renewed` are taken from the new row; of metadata the last that came count."""
-        adding: Any = (postgresql if self._database.backend == "postgresql" else sqlite).insert(ChangeRow).values(rows)
+        adding = self._database.insert(ChangeRow).values(rows)
         new = adding.excluded
         values = {name: new[name] for name in renewed}
         values["facts"] = func.coalesce(new.facts, ChangeRow.facts)

@@ -8,7 +8,7 @@ columns     declared fields as columns of a Milvus server
 """
 
 from ml_api.vectors.filters.parsing import field_of, parse, parse_text
-from ml_api.vectors.filters.predicate import holds, scalar, value_of
+from ml_api.vectors.filters.predicate import holds, leaves, scalar, value_of
 from ml_api.vectors.filters.tree import All, Condition, Either, Field, Filter, Negation, Scalar, plain
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Scalar",
     "field_of",
     "holds",
+    "leaves",
     "parse",
     "parse_text",
     "plain",

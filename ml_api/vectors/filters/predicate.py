@@ -5,11 +5,14 @@ never equal and never ordered; true and false are not numbers. A field that is m
 """
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from ml_api.records import ImageRecord
 from ml_api.vectors.filters.tree import All, Condition, Either, Field, Filter, Kind, Negation, Scalar
+
+MAX_DEPTH: Final = 4
+"""Levels of nested objects whose members are told apart as fields."""
 
 Test = Callable[[Any], bool]
 """Of the value that a record has in a field; None if it has none."""
@@ -36,6 +39,18 @@ def at(metadata: Any, path: tuple[str, ...]) -> Any:
             return None
         metadata = metadata.get(part)
     return metadata
+
+
+def leaves(metadata: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """The fields of some metadata by their names in filters, with their values. Fields that are null are left out; an object is a
+    value only below MAX_DEPTH levels of others.
+    """
+    for name, value in metadata.items():
+        inside = (*path, name)
+        if isinstance(value, Mapping) and len(inside) < MAX_DEPTH:
+            yield from leaves(value, inside)
+        elif value is not None:
+            yield Field(inside).name, value
 
 
 def value_of(record: ImageRecord, field: Field) -> Any:

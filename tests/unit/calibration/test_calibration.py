@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from ml_api.calibration import Kept, Upkeep, calibrate, latest, want
+from ml_api.calibration import CalibrationUpkeep, StoredCalibrations, calibrate, latest, want
 from ml_api.calibration.evaluating import evaluate, read_judgements
 from ml_api.calibration.judging import area_under_roc, calibration_error, judged_by
 from ml_api.calibration.keeping import packed, unpacked
@@ -109,13 +109,13 @@ def test_what_is_kept_judges_as_what_was_fitted(store, model, calibrated):
 
 def test_upkeep_calibrates_once_the_corpus_is_still_and_again_when_it_has_changed_or_somebody_wants_it(store, model, database):
     def look_twice(kept):
-        upkeep = Upkeep(kept, Relevance("COSINE"), store, "COSINE", *model)
+        upkeep = CalibrationUpkeep(kept, Relevance("COSINE"), store, "COSINE", *model)
         upkeep.look()
         first = upkeep.relevance.can_judge("text")
         upkeep.look()
         return first, upkeep.relevance.can_judge("text"), kept.row().made_at
 
-    kept = Kept(database, "collection", "model")
+    kept = StoredCalibrations(database, "collection", "model")
     before, after, made_at = look_twice(kept)
     assert (before, after) == (False, True)
     assert look_twice(kept) == (True, True, made_at)
@@ -129,8 +129,8 @@ def test_upkeep_calibrates_once_the_corpus_is_still_and_again_when_it_has_change
 
 
 def test_upkeep_remembers_that_a_corpus_says_nothing(model, database):
-    kept = Kept(database, "collection", "model")
-    upkeep = Upkeep(kept, Relevance("COSINE"), filled(captions=False), "COSINE", *model)
+    kept = StoredCalibrations(database, "collection", "model")
+    upkeep = CalibrationUpkeep(kept, Relevance("COSINE"), filled(captions=False), "COSINE", *model)
     upkeep.look()
     upkeep.look()
     assert kept.row().judgement == {}

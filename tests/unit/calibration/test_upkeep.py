@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from ml_api.calibration import Kept, Upkeep, calibrate, want
+from ml_api.calibration import CalibrationUpkeep, StoredCalibrations, calibrate, want
 from ml_api.calibration.phrases import Matching, Wanted
 from ml_api.calibration.upkeep import CHANGED, FEWEST_IMAGES, SAMPLE_EVERY
 from ml_api.deadline import Deadline
@@ -27,13 +27,13 @@ from tests.waiting import wait_until
 class Service:
     """A service's upkeep, with its parts in reach."""
 
-    kept: Kept
+    kept: StoredCalibrations
     store: MemoryStore
     encoder: FakeEncoder = field(default_factory=FakeEncoder)
     relevance: Relevance = field(default_factory=lambda: Relevance("COSINE"))
 
     def __post_init__(self):
-        self.upkeep = Upkeep(self.kept, self.relevance, self.store, "COSINE", FakePreprocessor(), self.encoder)
+        self.upkeep = CalibrationUpkeep(self.kept, self.relevance, self.store, "COSINE", FakePreprocessor(), self.encoder)
 
     def look(self, times=1):
         """Whether searches are judged now."""
@@ -49,7 +49,7 @@ class Service:
 
 @pytest.fixture
 def kept(database):
-    return Kept(database, "collection", "model")
+    return StoredCalibrations(database, "collection", "model")
 
 
 @pytest.fixture
@@ -126,11 +126,11 @@ def test_what_a_command_has_kept_is_used_at_the_first_look(service, store, model
     ids=["model", "collection", "kind of query"],
 )
 def test_the_calibration_of_something_else_is_not_used(service, store, model, database, other):
-    Kept(database, *other).keep(calibrate(store, "COSINE", *model), 240)
+    StoredCalibrations(database, *other).keep(calibrate(store, "COSINE", *model), 240)
     assert not service.look()
     assert service.kept.calibration() is None
     assert service.look(), "it makes its own"
-    assert Kept(database, *other).calibration() is not None, "and leaves the other"
+    assert StoredCalibrations(database, *other).calibration() is not None, "and leaves the other"
 
 
 def test_a_corpus_that_says_nothing_any_more_is_not_judged_by_what_it_said(service):

@@ -55,8 +55,8 @@ def search(engine, term):
 def test_a_service_judges_its_searches_once_it_has_calibrated_itself(make_engine):
     engine = make_engine()
     assert search(engine, TextTerm("red bargo")).confident is None
-    engine.upkeep.look()
-    engine.upkeep.look()
+    engine.calibration.look()
+    engine.calibration.look()
     judged = search(engine, TextTerm("red bargo"))
     assert judged.confident is True
     assert len(judged.relevances) == 5
@@ -68,10 +68,10 @@ def test_a_service_judges_its_searches_once_it_has_calibrated_itself(make_engine
 
 def test_a_model_that_takes_over_is_not_judged_by_what_was_fitted_for_the_one_before(make_engine, shared):
     before, after, again = make_engine(), make_engine("another"), make_engine()
-    before.upkeep.look()
-    before.upkeep.look()
+    before.calibration.look()
+    before.calibration.look()
     for engine, judges in ((after, False), (again, True)):
-        engine.upkeep.look()
+        engine.calibration.look()
         assert engine.searcher.search(Query.of(TextTerm("red"), SearchOptions(1)), Deadline.within(30)).confident is (
             judges or None
         )
