@@ -22,7 +22,7 @@ from ml_api.records import Hit, ImageRecord
 from ml_api.search import Query, SearchResult, TextTerm, Weighted
 from ml_api.search.facets import Facets
 from ml_api.search.heat import Heat
-from ml_api.search.query import RELEVANCE_DIGITS, SCORE_DIGITS
+from ml_api.search.query import RELEVANCE_DIGITS, SCORE_DIGITS, ResultRow
 
 _ANY_ID: Final = "@id"
 _ANY_VERSION: Final = "@version"
@@ -69,27 +69,25 @@ def batch_answer(results: Iterable[tuple[Query, SearchResult] | Problem], model:
 
 
 def _found(result: SearchResult, query: Query, links_to: Callable[[ImageRecord], Links]) -> FoundAnswer:
-    shares: Sequence[list[float] | None] = result.shares or [None] * len(result.hits)
-    judged = None if result.relevances is None else [round(relevance, RELEVANCE_DIGITS) for relevance in result.relevances]
-    relevances: Sequence[float | None] = judged or [None] * len(result.hits)
-    groups = result.groups or [()] * len(result.hits)
     return FoundAnswer(
         truncated=result.truncated,
         next=query.next_offset if result.more else None,
         next_cursor=result.next_cursor,
         confident=result.confident,
-        hits=[
-            HitAnswer(
-                **_shown(hit.record, links_to),
-                score=round(hit.score, SCORE_DIGITS),
-                relevance=relevance,
-                shares=share,
-                matched=list(hit.match.fields) if hit.match else None,
-                group=_group(others, links_to),
-            )
-            for hit, relevance, share, others in zip(result.hits, relevances, shares, groups, strict=True)
-        ],
+        hits=[_hit(row, links_to) for row in result.rows],
         facets=_facets(result.facets),
+    )
+
+
+def _hit(row: ResultRow, links_to: Callable[[ImageRecord], Links]) -> HitAnswer:
+    hit = row.hit
+    return HitAnswer(
+        **_shown(hit.record, links_to),
+        score=round(hit.score, SCORE_DIGITS),
+        relevance=None if row.relevance is None else round(row.relevance, RELEVANCE_DIGITS),
+        shares=None if row.shares is None else list(row.shares),
+        matched=list(hit.match.fields) if hit.match else None,
+        group=_group(row.others, links_to),
     )
 
 

@@ -13,16 +13,16 @@ from ml_api.search.diversity import POOL, diversified
 from ml_api.search.facets import OVER, Facets, counted, require_known
 from ml_api.search.fields import Fields
 from ml_api.search.grouping import AT_ONCE, DUPLICATES, MOST_READ, leaders
-from ml_api.search.query import Fault
+from ml_api.search.query import Fault, ResultRow
 from ml_api.search.relevance import Judged, Relevance, with_words
-from ml_api.search.targets import Row, Target, goes_on, may_pass, passing
+from ml_api.search.targets import Target, goes_on, may_pass, passing
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.filters import Field, value_of
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    rows: list[Row]
+    rows: list[ResultRow]
     more: bool
     confident: bool | None
     best_score: float | None
@@ -85,7 +85,7 @@ class Pages:
         judged = self._relevance.judge(target.kind, target.combined.vector, best, hits)
         return judged if judged is None or target.texts is None else with_words(judged, hits, target.ranking(ranking))
 
-    def _grouped(self, target: Target, rows: list[Row], deadline: Deadline) -> list[Row]:
+    def _grouped(self, target: Target, rows: list[ResultRow], deadline: Deadline) -> list[ResultRow]:
         group = target.query.arrangement.group
         if group is None:
             return rows
@@ -99,7 +99,7 @@ class Pages:
                 others[leader].append(hits[place])
         return [replace(rows[leader], others=tuple(some)) for leader, some in others.items()]
 
-    def _diversified(self, target: Target, rows: list[Row], deadline: Deadline) -> list[Row]:
+    def _diversified(self, target: Target, rows: list[ResultRow], deadline: Deadline) -> list[ResultRow]:
         diversity = target.query.arrangement.diversity
         if not diversity:
             return rows
@@ -128,7 +128,7 @@ class Pages:
             require_known(field, self._fields.overview(deadline), where)
 
 
-def _not_delivered(target: Target, rows: list[Row]) -> list[Row]:
+def _not_delivered(target: Target, rows: list[ResultRow]) -> list[ResultRow]:
     """A group that one of its images stood for on an earlier page is not shown again.
 
     Beyond those that are reordered, rows are in the order of their scores, as cursors take them to be.
@@ -138,5 +138,5 @@ def _not_delivered(target: Target, rows: list[Row]) -> list[Row]:
     return [row for row, one in zip(rows, known, strict=True) if not (one or any(map(place.remembers, row.others)))]
 
 
-def _page(rows: list[Row], judged: Judged | None, best: Sequence[Hit], following: Place | None, *, more: bool) -> Page:
+def _page(rows: list[ResultRow], judged: Judged | None, best: Sequence[Hit], following: Place | None, *, more: bool) -> Page:
     return Page(rows, more, judged.confident if judged else None, best[0].score if best else None, following)

@@ -160,28 +160,40 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class ResultRow:
+    """A hit with what an answer says of it."""
+
+    hit: Hit
+    relevance: float | None = None
+    """The probability that it is a match; None where nothing is calibrated."""
+    others: tuple[Hit, ...] = ()
+    """The other hits of its group, best first, as far as the ranking was read."""
+    shares: tuple[float, ...] | None = None
+    """How much each term, and then each marked image, adds to its cosine similarity with the query; None unless that was asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
-    """`more` tells whether the ranking goes on after this page.
+    """One page of a ranking."""
 
-    `batch_size` is how many inputs went through the model together; 0 if it was not needed.
-    """
-
-    hits: list[Hit]
+    rows: list[ResultRow]
     more: bool
+    """Whether the ranking goes on after this page."""
     first_rank: int = 1
-    """Of the first of these hits, in the whole ranking."""
+    """The rank of the first row in the whole ranking."""
     truncated: bool = False
+    """Whether a text was longer than the model reads."""
     batch_size: int = 0
-    relevances: tuple[float, ...] | None = None
-    """Of `hits`; with `confident`, whether there is a match at all, None where nothing is calibrated."""
+    """How many inputs went through the model together; 0 if it was not needed."""
     confident: bool | None = None
-    shares: list[list[float]] | None = None
-    """Of each hit, how much each term adds to the cosine similarity between the hit and the query."""
+    """Whether the best hits are likely to be matches at all; None where nothing is calibrated."""
     next_cursor: str | None = None
-    """Of the next page. None on the last one, and after a page that an offset led to."""
-    groups: tuple[tuple[Hit, ...], ...] | None = None
-    """Of each hit the others of its group, as far as the ranking was read; None if nothing was grouped."""
+    """The cursor of the next page. None on the last one, and after a page that an offset led to."""
     facets: Facets | None = None
+
+    @property
+    def hits(self) -> list[Hit]:
+        return [row.hit for row in self.rows]
 
 
 @dataclass(frozen=True, slots=True)

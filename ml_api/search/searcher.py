@@ -213,22 +213,21 @@ class Searcher:
         if isinstance(page, Fault):
             return page
         query, rows = target.query, page.rows
+        if query.explain:
+            rows = [replace(row, shares=target.shares(vectors.get(row.hit.record.id))) for row in rows]
         first = target.points[0]
         # Scores of several terms are no measure of what the model finds, and a page after the last hit is empty however good the
         # search was.
         if first.modality is not None and len(query.points) == 1 and query.options.offset == 0 and query.cursor is None:
             self._metrics.found(first.modality, len(rows), page.best_score)
         return SearchResult(
-            [row.hit for row in rows],
+            rows,
             page.more,
             first_rank=1 + target.place.before + len(target.place.ids) + query.options.offset,
             truncated=any(point.truncated for point in target.points),
             batch_size=max(point.batch_size for point in target.points),
-            relevances=None if page.confident is None else tuple(row.relevance for row in rows if row.relevance is not None),
             confident=page.confident,
-            shares=[target.shares(vectors.get(row.hit.record.id)) for row in rows] if query.explain else None,
             next_cursor=None if page.next is None else self._cursors.write(page.next, query, self._embedder.model.model_id),
-            groups=tuple(row.others for row in rows) if query.arrangement.group else None,
             facets=page.facets,
         )
 

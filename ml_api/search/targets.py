@@ -12,7 +12,7 @@ from ml_api.search import diversity, facets, grouping
 from ml_api.search.combining import Combined, combined
 from ml_api.search.cursor import BEGINNING, Place
 from ml_api.search.fusion import HEAD, POWER, TextMatches
-from ml_api.search.query import Fault, Query, StoredTerm, Term
+from ml_api.search.query import Fault, Query, ResultRow, StoredTerm, Term
 from ml_api.search.relevance import TOP, Judged
 from ml_api.search.rocchio import refined
 from ml_api.vectors.base import MAX_WINDOW, SearchOptions
@@ -117,11 +117,12 @@ class Target:
         """Of a ranking from its beginning on."""
         return self.ranking(ranked)[:TOP]
 
-    def shares(self, vector: npt.NDArray[np.float32] | None) -> list[float]:
-        """How much each term, and each marked image, adds to the cosine similarity of a vector (dim,); nothing, if there is none
-        any more.
+    def shares(self, vector: npt.NDArray[np.float32] | None) -> tuple[float, ...]:
+        """How much each term, and each marked image, adds to the cosine similarity of a vector (dim,).
+
+        All are 0 without a vector: its image was deleted meanwhile.
         """
-        return [0.0] * len(self.combined.parts) if vector is None else [float(share) for share in self.combined.parts @ vector]
+        return (0.0,) * len(self.combined.parts) if vector is None else tuple((self.combined.parts @ vector).tolist())
 
     def page(self, ranked: Sequence[Hit]) -> list[Hit]:
         """The hits from the query's offset on, or of those that its cursor leaves."""
@@ -173,25 +174,15 @@ def _vectors(name: str, marks: Sequence[StoredTerm], points: Mapping[Term, Point
     return vectors
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A hit on its way into an answer."""
-
-    hit: Hit
-    relevance: float | None = None
-    others: tuple[Hit, ...] = ()
-    """Of its group, best first."""
-
-
-def passing(target: Target, hits: Sequence[Hit], judged: Judged | None) -> list[Row]:
+def passing(target: Target, hits: Sequence[Hit], judged: Judged | None) -> list[ResultRow]:
     """The hits that pass the query's thresholds, with their relevances."""
     thresholds = target.query.thresholds
     relevances = [None] * len(hits) if judged is None else judged.relevances
-    rows = (Row(hit, relevance) for hit, relevance in zip(hits, relevances, strict=True))
+    rows = (ResultRow(hit, relevance) for hit, relevance in zip(hits, relevances, strict=True))
     return [row for row in rows if thresholds.let_pass(row.hit.score, row.relevance)]
 
 
-def goes_on(target: Target, page: Sequence[Hit], rows: Sequence[Row]) -> bool:
+def goes_on(target: Target, page: Sequence[Hit], rows: Sequence[ResultRow]) -> bool:
     """Whether a later page may hold hits that pass: not below the least score, nor after a page of which none passed, unless words
     have put hits of it before others that are more relevant.
     """

@@ -37,7 +37,7 @@ from ml_api.services.parts import access_of, corpus_of, database_of, decoder_of,
 from ml_api.services.switching import Switch
 from ml_api.settings import Settings
 from ml_api.spans import Spans, wanted
-from ml_api.vectors.base import VectorStore
+from ml_api.vectors.base import Metric, VectorStore
 
 if TYPE_CHECKING:
     from ml_api.embedding.pretrained import PretrainedModel
@@ -53,7 +53,7 @@ class StoreFacts:
 
     collection: str
     backend: str
-    metric: str
+    metric: Metric
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,5 +153,5 @@ def test_common_words_that_few_images_have_together_name_none():
     with Shelf(records, WordsOf, calibrated(2.0)) as shelf:
         common, rare = (shelf.search(3, 0, PLAIN, TextTerm(text)) for text in ("purple pear apple", "purple pear of Bodley"))
         assert (keys(common)[0], common.hits[0].match.fields, common.confident) == ("00007", ("caption",), False)
-        assert max(common.relevances) < 0.5
+        assert max(row.relevance for row in common.rows) < 0.5
         assert (keys(rare)[0], rare.confident) == ("00007", True)

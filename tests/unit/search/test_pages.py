@@ -25,8 +25,7 @@ def shelf_of(digests, **metadata):
 
 
 def groups(results):
-    found = [pair for one in results for pair in zip(one.hits, one.groups, strict=True)]
-    return [(hit.record.key, *(one.record.key for one in others)) for hit, others in found]
+    return [(row.hit.record.key, *(one.record.key for one in row.others)) for result in results for row in result.rows]
 
 
 @given(st.text("abcdef0123", min_size=1, max_size=40), st.integers(1, 12))
@@ -57,8 +56,7 @@ def test_where_nothing_is_alike_grouping_changes_nothing(count, limit, offset):
     with shelf_of("0123456789"[:count]) as shelf:
         plain, grouped = (shelf.search(limit, offset, arrangement) for arrangement in (Arrangement(), GROUPED))
     assert (grouped.hits, grouped.more) == (plain.hits, plain.more)
-    assert not any(grouped.groups)
-    assert plain.groups is None
+    assert not any(row.others for row in (*grouped.rows, *plain.rows))
 
 
 def test_a_page_takes_one_call_of_the_store_unless_copies_fill_it():
@@ -68,7 +66,7 @@ def test_a_page_takes_one_call_of_the_store_unless_copies_fill_it():
     with shelf_of("a" * (AT_ONCE + 50) + "bcd") as shelf:
         result = shelf.search(3)
         assert keys(result) == ["00000", "00818", "00819"]
-        assert (result.more, len(result.groups[0]), shelf.store.searches) == (True, AT_ONCE + 49, 3)
+        assert (result.more, len(result.rows[0].others), shelf.store.searches) == (True, AT_ONCE + 49, 3)
 
 
 def test_a_group_that_was_shown_does_not_come_again_behind_a_better_copy():
@@ -97,7 +95,7 @@ def test_cursors_lead_to_every_group_past_those_that_they_remember(arrangement):
 def test_a_ranking_of_copies_ends_somewhere():
     with shelf_of("a" * (MOST_READ + 1) + "b") as shelf:
         result = shelf.search(2)
-        assert (keys(result), result.more, len(result.groups[0])) == (["00000"], False, MOST_READ - 1)
+        assert (keys(result), result.more, len(result.rows[0].others)) == (["00000"], False, MOST_READ - 1)
 
 
 def test_what_a_threshold_leaves_out_is_in_no_group_and_not_read_for():
@@ -105,7 +103,7 @@ def test_what_a_threshold_leaves_out_is_in_no_group_and_not_read_for():
         least = shelf.search(40, arrangement=Arrangement()).hits[3].score
         shelf.store.searches = 0
         result = shelf.search(2, score=round(least, 6))
-        assert (keys(result), result.more, len(result.groups[0]), shelf.store.searches) == (["00000"], False, 3, 1)
+        assert (keys(result), result.more, len(result.rows[0].others), shelf.store.searches) == (["00000"], False, 3, 1)
 
 
 def test_the_image_that_is_searched_for_is_in_no_group():
@@ -138,7 +136,7 @@ def test_diversity_and_groups_go_together():
         result = shelf.search(6, arrangement=Arrangement(DUPLICATES, diversity=0.9))
     assert sorted(keys(result)) == ["00000", "00002", "00004", "00006", "00008", "00010"]
     assert keys(result)[:2] == ["00000", "00010"]
-    assert {len(others) for others in result.groups} == {1}
+    assert {len(row.others) for row in result.rows} == {1}
 
 
 def test_values_are_counted_over_the_best_hits_whatever_the_page():
