@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from ml_api.records import Hit, Vectors
-from ml_api.search.relevance import TOP, Calibration, Numbers, Reference, cosines, fitted
+from ml_api.search.relevance import TOP_K, Calibration, Numbers, Reference, cosines, fitted
 from ml_api.vectors.base import Metric, SearchOptions, VectorStore
 
 AT_ONCE: Final = 16
@@ -72,12 +72,12 @@ def pairs_of(  # noqa: PLR0913 - of what they are made
     in_order = sorted(range(len(matches)), key=lambda row: len(matches[row]))
     for start in range(0, len(in_order), AT_ONCE):
         rows = in_order[start : start + AT_ONCE]
-        options = SearchOptions(TOP + 1 + max(len(matches[row]) for row in rows))
+        options = SearchOptions(TOP_K + 1 + max(len(matches[row]) for row in rows))
         for row, found in zip(rows, store.search(vectors[rows], options), strict=True):
             mine, itself = matches[row], themselves[row] if themselves else ""
             ranked = [hit for hit in found if hit.record.id != itself]
-            absent = [hit for hit in ranked if hit.record.id not in mine][:TOP]
-            for best, present in ((ranked[:TOP], True), (absent, False)) if mine else ((absent, False),):
+            absent = [hit for hit in ranked if hit.record.id not in mine][:TOP_K]
+            for best, present in ((ranked[:TOP_K], True), (absent, False)) if mine else ((absent, False),):
                 if not best:
                     continue
                 images, scores = [hit.record for hit in best], cosines(best, metric)

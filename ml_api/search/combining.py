@@ -1,4 +1,4 @@
-"""From the points of a query's terms to the one vector that is searched for."""
+"""The vector that is searched for: the weighted sum of the vectors of a query's terms."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from ml_api.errors import InvalidQuery
 
-LEAST: Final = 1e-3
-"""Length of a sum, beside the sum of its weights, below which nothing but rounding errors is left of its direction."""
+MIN_LENGTH: Final = 1e-3
+"""A sum that is shorter than this share of its weights has no direction but that of rounding errors: its terms cancel out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,7 +18,7 @@ class Combined:
     vector: npt.NDArray[np.float32]
     """Shape (dim,), of length 1."""
     parts: npt.NDArray[np.float32]
-    """What each term, and then each marked image, adds to it, shape (terms, dim): their sum is the vector."""
+    """Shape (terms, dim): what each term, and then each marked image, adds to `vector`, which is their sum."""
 
 
 def combined(vectors: Sequence[npt.NDArray[np.float32]], weights: Sequence[float]) -> Combined:
@@ -40,6 +40,6 @@ def scaled(parts: npt.NDArray[np.floating], weight: float) -> Combined:
     """
     total = parts.sum(axis=0)
     length = float(np.linalg.norm(total))
-    if not length > LEAST * weight:
+    if not length > MIN_LENGTH * weight:
         raise InvalidQuery("query: the terms cancel out, so that nothing is left to search for; change their weights")
     return Combined((total / length).astype(np.float32), (parts / length).astype(np.float32))

@@ -1,11 +1,11 @@
-"""Where a next page begins: after what earlier pages delivered, which the client brings back (docs/decisions/0081-cursors.md).
+"""Cursors: where the next page of a ranking begins, as the client brings it back (docs/decisions/0081-cursors.md).
 
-A cursor remembers the last images that were delivered. So no image comes twice and none is passed over, whatever is added, deleted
-or embedded anew between pages, and whatever a wider search of the index finds that the one before missed. What came before those
-it knows by their score alone: images with a higher one count as delivered.
+A cursor holds the last images that were delivered. So no image comes twice and none is passed over, whatever is added, deleted or
+embedded anew between pages, and whatever a wider search of the index finds that the one before missed. Images that came before
+those are known by their score alone: those with a higher one count as delivered.
 
-Nothing is kept here, and nothing is secret: a checksum tells what was changed on its way, and who makes a cursor of his own skips
-hits of his own search.
+The service keeps no cursors, and they hold no secrets: a checksum shows damage, and whoever forges one skips hits of a search of
+their own.
 """
 
 import base64
@@ -24,55 +24,56 @@ import numpy as np
 
 from ml_api.errors import InvalidCursor
 from ml_api.records import Hit
-from ml_api.search.query import DEEPEST, SCORE_DIGITS, ImageTerm, Query, Term
+from ml_api.search.query import MAX_DEPTH, SCORE_DIGITS, ImageTerm, Query, Term
 
-KEPT: Final = 512
-"""Images that a cursor remembers, the last ones. The score above which all count as delivered is that of the middle one: scores
-differ a little from one search to the next, as a text's vector depends on the batch that it was embedded in."""
+REMEMBERED: Final = 512
+"""How many of the delivered images a cursor holds: the last ones. Images with a higher score than the middle one of them count as
+delivered, too. Not than the first one: scores differ a little from one search to the next, as a text's vector depends on the batch
+that it was embedded in."""
 SLACK: Final = 256
-"""Hits before the middle of the remembered ones that are read again, to see by their scores that none is passed over."""
+"""Hits that are read again before the middle of the remembered ones, so that none is passed over."""
 SPARE: Final = 64
-"""More hits than needed that are read at once, for images that were added before them."""
+"""Hits that are read beyond those needed, as images may have been added before them."""
 LIFETIME_S: Final = 24 * 3600
 
 _ID_BYTES: Final = 5
-"""Of an id: that another image is taken for one of 512 happens once in two thousand million hits."""
+"""Bytes of an id that a cursor holds: once in two thousand million hits another image is taken for one of its 512."""
 _PART_BYTES: Final = 3
 _SUM_BYTES: Final = 6
 _HEAD: Final = Struct(f">IHHd{_PART_BYTES * 4}s")
-"""When it expires, images that came before the remembered ones, how many are remembered, the score, fingerprints."""
-MAX_CHARS: Final = 3500
-"""Of a cursor, at any depth; a URL may have 8,190."""
+"""When it expires, how many images came before the remembered ones, how many are remembered, `Place.above`, fingerprints."""
+MAX_CURSOR_CHARS: Final = 3500
+"""The longest cursor, at any depth. A URL may have 8,190 characters."""
 
 _AGAIN: Final = "begin again without cursor"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How far earlier pages came."""
+    """How far into a ranking earlier pages came."""
 
     ids: tuple[bytes, ...] = ()
-    """The beginnings of the ids of the last images that were delivered, in that order."""
+    """The first bytes of the ids of the last images that were delivered, in their order."""
     before: int = 0
-    """Images that came before those."""
+    """How many images came before those."""
     above: float = inf
-    """If there were any: images with a higher score count as delivered."""
+    """If there were any before: images with a higher score count as delivered."""
 
     @property
     def start(self) -> int:
-        """Where in the ranking to read from."""
+        """The offset to read the ranking from."""
         return max(0, self.before + len(self.ids) // 2 - SLACK) if self.before else 0
 
     @property
     def ahead(self) -> int:
-        """How many hits from there on may have been delivered."""
+        """How many hits from `start` on may have been delivered."""
         return self.before + len(self.ids) - self.start + (SPARE if self.before else 0)
 
     def delivered(self, ranked: Sequence[Hit]) -> list[bool]:
-        """Of each hit, whether an earlier page had it.
+        """For each hit, whether an earlier page had it.
 
-        Of images with the very score from which on they are told apart by id, those that are ranked before the first remembered one
-        were delivered: there may be more copies of an image than a cursor remembers.
+        Images with exactly the score `above` were delivered if they are ranked before the first remembered one: there may be more
+        copies of an image than a cursor holds.
         """
         if not self.ids:
             return [False] * len(ranked)
@@ -88,16 +89,16 @@ class Place:
         return _short(hit) in self.ids
 
     def better_start(self, ranked: Sequence[Hit], start: int, asked: int, wanted: int) -> int | None:
-        """Where to read from instead of `start`, if `asked` hits from there on, which are `ranked`, do not show the `wanted` hits
-        that follow what was delivered; None if they do, or if there are no more.
+        """The offset to read from instead of `start`; None if the page is found, or there is no more to read.
 
-        What is read begins with a delivered hit, so that none was skipped that is new to the client.
+        `ranked` are the up to `asked` hits from `start` on. They show the page if they begin with a delivered hit, so that none was
+        skipped that is new to the client, and have `wanted` hits that were not delivered.
         """
         if not self.before:
             return None
         known = self.delivered(ranked)
         if start and not (known and known[0]):
-            return max(0, start - KEPT)
+            return max(0, start - REMEMBERED)
         new = known.count(False)
         if len(ranked) < asked or new >= wanted:
             return None
@@ -105,11 +106,11 @@ class Place:
         return on if on > start else None
 
     def after(self, page: Sequence[Hit], ranked: Sequence[Hit]) -> "Place":
-        """When `page` has been delivered, too, of what was read of the ranking."""
+        """The place once `page` is delivered, too. `ranked` is the part of the ranking that was read."""
         ids = (*self.ids, *map(_short, page))
-        if len(ids) <= KEPT:
+        if len(ids) <= REMEMBERED:
             return Place(ids, self.before, self.above)
-        before, ids = self.before + len(ids) - KEPT, ids[-KEPT:]
+        before, ids = self.before + len(ids) - REMEMBERED, ids[-REMEMBERED:]
         scores = {_short(hit): _score(hit) for hit in ranked}
         middle = len(ids) // 2
         there = sorted((abs(place - middle), scores[one]) for place, one in enumerate(ids) if one in scores)
@@ -117,14 +118,14 @@ class Place:
 
     @property
     def is_deepest(self) -> bool:
-        return self.before + len(self.ids) >= DEEPEST
+        return self.before + len(self.ids) >= MAX_DEPTH
 
 
 BEGINNING: Final = Place()
 
 
 class Cursors:
-    """Places as text, for the searches of one collection."""
+    """Writes places as cursors, and reads them, for the searches of one collection."""
 
     def __init__(self, collection: str, clock: Callable[[], float] = time.time) -> None:
         self._collection = collection
@@ -149,7 +150,7 @@ class Cursors:
         return place
 
     def _parts(self, query: Query, model_id: str) -> Mapping[str, bytes]:
-        """What a cursor is bound to: all that decides the ranking."""
+        """Fingerprints of what a cursor is bound to: all that decides the ranking."""
         terms = [(weighted.weight, _identity(weighted.term)) for weighted in query.terms]
         rest = (query.options.exact, query.match, query.exclude_inputs, query.thresholds, query.arrangement.order)
         bound = {"store": (self._collection, model_id), "terms": (terms, query.marks), "filter": query.options.filter, "rest": rest}
@@ -165,7 +166,7 @@ _FOREIGN: Final[Mapping[str, str]] = {
 
 
 def _read(text: str) -> tuple[int, Place, list[bytes]]:
-    """When it expires, the place, and what it is bound to."""
+    """When the cursor expires, its place, and the fingerprints that it is bound to."""
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
@@ -176,18 +177,18 @@ def _read(text: str) -> tuple[int, Place, list[bytes]]:
     expires, before, kept, above, parts = _HEAD.unpack_from(data)
     if _sum(data) != raw[:_SUM_BYTES]:
         whole = -(-4 * (_SUM_BYTES + _HEAD.size + kept * _ID_BYTES) // 3)
-        if kept <= KEPT and len(text) < whole:
+        if kept <= REMEMBERED and len(text) < whole:
             raise InvalidCursor(f"cursor: was cut off, to {len(text):,} of {whole:,} characters; send it whole, or {_AGAIN}")
         raise InvalidCursor(f"cursor: was changed since an answer gave it as next_cursor; send it as it came, or {_AGAIN}")
     ids = tuple(data[start : start + _ID_BYTES] for start in range(_HEAD.size, len(data), _ID_BYTES))
-    if len(ids) != kept or kept > KEPT or before + kept > DEEPEST + KEPT:
+    if len(ids) != kept or kept > REMEMBERED or before + kept > MAX_DEPTH + REMEMBERED:
         raise InvalidCursor(f"cursor: leads nowhere; {_AGAIN}")
     bound = [parts[start : start + _PART_BYTES] for start in range(0, len(parts), _PART_BYTES)]
     return expires, Place(ids, before, above), bound
 
 
 def _identity(term: Term) -> object:
-    """Pixels instead of the file: the client sends the image again, perhaps in another way."""
+    """What tells a term from others. An image is told by its pixels: the client may send it again in another way."""
     if not isinstance(term, ImageTerm):
         return term
     return term.pixels.shape, _digest(np.ascontiguousarray(term.pixels).tobytes(), 16)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 POOL: Final = 100
-"""The best of a ranking that are put in a new order; those behind them stay as they are."""
+"""The first hits of a ranking, which are put in a new order; those that follow keep theirs."""
 
 
 def diversified(
@@ -18,13 +18,13 @@ def diversified(
     diversity: float,
     least: npt.NDArray[np.float64] | float = 0.0,
 ) -> list[int]:
-    """The places of hits in their new order: each next one has the largest
+    """The indices of the hits in their new order: each next hit has the largest
 
         (1 - diversity) * relevance - diversity * (largest similarity to those before it).
 
-    `scores` (n,) are cosines with the query and `vectors` (n, dim) of length 1. A text is less similar to every image than images
-    are to each other, so that both sides are first scaled to 0..1 over these hits: the one number means the same for each modality.
-    `least` (n,) is how relevant hits are in any case, 0 to 1: those that words have found.
+    `scores` (n,) are cosines with the query, and `vectors` (n, dim) have length 1. Texts are less similar to images than images are
+    to each other, so both sides are first scaled to 0..1 over these hits: `diversity` then means the same for texts and images.
+    `least` (n,) is a lower bound of each hit's relevance, 0 to 1, for hits that were found by words.
     """
     if len(scores) < 2:
         return list(range(len(scores)))

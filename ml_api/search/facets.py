@@ -8,24 +8,25 @@ from typing import Any, Final
 
 from ml_api.errors import InvalidQuery
 from ml_api.records import Hit
-from ml_api.search.fields import MAX_CHARS, Overview
+from ml_api.search.fields import MAX_VALUE_CHARS, Overview
 from ml_api.vectors.filters import Field, Scalar, scalar, value_of
 from ml_api.wording import legible
 
-OVER: Final = 200
-"""Best hits that are counted: each costs the store some 20 us."""
-MAX_FIELDS: Final = 10
+COUNTED_HITS: Final = 200
+"""The first hits of a ranking, whose values are counted: each costs the store some 20 us."""
+MAX_FACETS: Final = 10
 MAX_VALUES: Final = 20
-"""Of a field, the most frequent ones."""
-_NAMED: Final = 20
+"""The most frequent values of a field are told."""
+_SHOWN: Final = 20
+"""Names of fields in a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facets:
     over: int
-    """Hits that were counted."""
+    """How many hits were counted."""
     fields: Mapping[str, list[tuple[str | bool | float, int]]]
-    """By name: values with the number of hits that have them, the most frequent first, then in the order of their texts."""
+    """By name of the field: values with the number of hits that have them, the most frequent first."""
 
 
 def counted(hits: Sequence[Hit], fields: Sequence[Field]) -> Facets:
@@ -39,18 +40,18 @@ def _frequent(hits: Sequence[Hit], field: Field) -> list[tuple[str | bool | floa
 
 
 def _values(value: Any) -> Iterator[Scalar]:
-    """Those of a list each. Long texts are descriptions, not values."""
+    """A list counts by its elements. Long texts are descriptions, and count as no value."""
     for one in value if isinstance(value, list) else [value]:
         found = scalar(one)
-        if found is not None and not (found.kind == "text" and len(str(found.value)) > MAX_CHARS):
+        if found is not None and not (found.kind == "text" and len(str(found.value)) > MAX_VALUE_CHARS):
             yield found
 
 
 def require_known(field: Field, overview: Overview, where: str) -> None:
-    """Of a field that no hit has. Raises InvalidQuery if no image is known to have it, either."""
+    """For a field that no hit has: raises InvalidQuery if no image is known to have it."""
     if field.built_in is not None or field.name in overview.fields or not overview.over:
         return
     names = list(overview.fields)
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    known = f"the fields are {', '.join(map(legible, names[:_NAMED]))}{more}" if names else "the images have no metadata"
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    known = f"the fields are {', '.join(map(legible, names[:_SHOWN]))}{more}" if names else "the images have no metadata"
     raise InvalidQuery(f"{where}: no image is known to have the field {legible(field.name)!r}; {known}")

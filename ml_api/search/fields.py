@@ -1,6 +1,6 @@
 """Which fields the images' metadata have, of which types, in which ranges, with which frequent values.
 
-From a sample: the images with the smallest ids, which are hashes of the keys and so say nothing of the images.
+They are found in a sample: the images with the smallest ids. Ids are hashes of keys, so the sample is a random one.
 """
 
 import threading
@@ -17,24 +17,27 @@ from ml_api.vectors.base import VectorStore
 from ml_api.vectors.filters import leaves
 
 SAMPLE: Final = 4096
+"""Images that are looked at."""
 MAX_FIELDS: Final = 200
 MAX_DISTINCT: Final = 1000
-"""Values that are counted of a field; those that come first."""
-MAX_CHARS: Final = 100
-"""Of a text that is counted as a value; longer ones are descriptions."""
+"""Different values that are counted for a field: the first that are seen."""
+MAX_VALUE_CHARS: Final = 100
+"""Longer texts are descriptions, and not counted as values."""
 FREQUENT: Final = 20
+"""Values that are told for a field."""
 FRESH_S: Final = 15.0
-"""How long what was found is told again, so that it follows syncs, and costs next to nothing."""
+"""How long an overview is used: it follows syncs, and costs next to nothing."""
 
 
 @dataclass(slots=True)
 class FieldSummary:
-    """Of one field; the elements of lists count as values."""
+    """What a field holds. The elements of lists count as values."""
 
     images: int = 0
+    """How many images have the field."""
     types: Counter[str] = field(default_factory=Counter)
     values: Counter[tuple[str, Any]] = field(default_factory=Counter)
-    """By type and value: to Python 1 and true are equal."""
+    """Keyed by type and value, as 1 and true are equal in Python."""
     complete: bool = True
     """Whether all values are counted."""
     least: float | None = None
@@ -51,7 +54,7 @@ class FieldSummary:
         if kind == "number":
             self.least = value if self.least is None else min(self.least, value)
             self.most = value if self.most is None else max(self.most, value)
-        if kind in {"list", "object"} or (kind == "text" and len(value) > MAX_CHARS):
+        if kind in {"list", "object"} or (kind == "text" and len(value) > MAX_VALUE_CHARS):
             self.complete = False
         elif (kind, value) in self.values or len(self.values) < MAX_DISTINCT:
             self.values[kind, value] += 1
@@ -67,15 +70,15 @@ class FieldSummary:
 @dataclass(frozen=True, slots=True)
 class Overview:
     over: int
-    """Images that were looked at."""
+    """How many images were looked at."""
     whole: bool
-    """Whether these are all."""
+    """Whether these are all images."""
     fields: Mapping[str, FieldSummary]
-    """By their names in filters, the most frequent first."""
+    """By the fields' names in filters, the most frequent field first."""
 
 
 class Fields:
-    """Of one store. Thread-safe; one look at a time."""
+    """The overview of one store. Thread-safe; one thread at a time reads the store."""
 
     def __init__(self, store: VectorStore) -> None:
         self._store = store
@@ -83,7 +86,10 @@ class Fields:
         self._known: tuple[float, Overview] | None = None
 
     def overview(self, deadline: Deadline) -> Overview:
-        """At most FRESH_S old, or while another request looks, as it was before. Raises StoreUnavailable, DeadlineExceeded."""
+        """An overview that is at most FRESH_S old; an older one while another thread makes a new one.
+
+        Raises StoreUnavailable, DeadlineExceeded.
+        """
         known = self._known
         if known is not None and (monotonic() - known[0] < FRESH_S or self._lock.locked()):
             return known[1]

@@ -1,8 +1,8 @@
-"""Words beside vectors: how much it says that an image has words of a query, and where it then comes in the ranking.
+"""Fusion of two rankings: by the words that images share with a query, and by their vectors.
 
-What a match is worth is the information in it, by the document frequencies of the query's words, as BM25 weighs them (Robertson and
-Zaragoza, The Probabilistic Relevance Framework, 2009). How often a word stands in a caption, and how long that is, do not count: so
-equal matches stay equal, and the vectors decide between them. The two rankings are fused by reciprocal rank (Cormack, Clarke and
+A match is worth the information in its words, by their document frequencies, as BM25 weighs them (Robertson and Zaragoza, The
+Probabilistic Relevance Framework, 2009). How often a word stands in a caption, and how long the caption is, do not count: equal
+matches stay equal, and the vectors decide between them. The two rankings are fused by reciprocal rank (Cormack, Clarke and
 Buettcher, SIGIR 2009); the figures are in docs/decisions/0082-hybrid-search.md.
 """
 
@@ -15,56 +15,59 @@ from typing import Final
 from ml_api.search.query import SCORE_DIGITS
 from ml_api.texts.index import Found
 
-K: Final = 60
-"""Of reciprocal rank fusion, as in the paper."""
-HEAD: Final = 100
-"""Of the vectors' ranking the part that is fused; what follows stays in its order."""
-MOST: Final = 300
-"""Images that words are to tell from all others; with more they say too little of each."""
-MOST_ALONE: Final = 1000
-"""Images that are looked up where only words count. Where more have them all, those among the nearest are found, too."""
-LEAST: Final = 0.5
-"""Share of what a query says that must have been said of an image."""
-LEAST_CERTAIN: Final = 0.1
-"""Certainty from which on a match counts: what nearly all images are called, tells nothing."""
-UNSAID: Final = 0.1
-"""What a word counts that is said of no image, beside one that is said of a single one: "show me a photo of" asks for nothing. A
-number that is nowhere counts in full: another one is not what was asked for."""
-WEIGHT: Final = 2.0
-POWER: Final = 3
-"""A match counts by its certainty to the third: a sure one comes before all else, one of many moves hits by some places."""
+RRF_K: Final = 60
+"""The constant of reciprocal rank fusion, as in the paper."""
+FUSED_HITS: Final = 100
+"""The first hits of the ranking by vectors are fused; those that follow keep their order."""
+MAX_MATCHES: Final = 300
+"""If more images than this have the words, the words say too little of each, and the ranking by vectors stands."""
+MAX_MATCHES_ALONE: Final = 1000
+"""Images that are looked up where only words count (`match=text`). If more have all the words, those among the nearest hits are
+found, too."""
+MIN_COVERAGE: Final = 0.5
+"""The least share of the query's information that an image's words must have to count as a match."""
+MIN_CERTAINTY: Final = 0.1
+"""The least certainty of a match that counts: a word that nearly all images have tells nothing."""
+ABSENT_WORD: Final = 0.1
+"""The weight of a word that no image has, beside 1 for a word that a single image has: "show me a photo of" asks for nothing. A
+number that no image has counts in full, as an image with another number is not what was asked for."""
+TEXT_WEIGHT: Final = 2.0
+"""The weight of the ranking by words, beside 1 for that by vectors."""
+CERTAINTY_POWER: Final = 3
+"""A match counts by this power of its certainty: a sure one comes before all else, one of many moves hits by some places."""
 
 
 @dataclass(frozen=True, eq=False)
 class TextMatches:
-    """The images that have words of one query. `share` is how much of the query is text."""
+    """The images that share words with one query."""
 
     found: Found
     share: float = 1.0
+    """The share of the query's weights that is on texts."""
     only: bool = False
-    """Whether other images are left out."""
+    """Whether images without the words are left out (`match=text`)."""
 
     @cached_property
     def coverages(self) -> Mapping[str, float]:
-        """Of images by id that match, the share of the query's information that their words are, 0 to 1."""
+        """For each matching image, by id: the share of the query's information that its words have, 0 to 1."""
         if self.only:
             return self._coverages
-        return {image: share for image, share in self._coverages.items() if self._certainty(share) >= LEAST_CERTAIN}
+        return {image: share for image, share in self._coverages.items() if self._certainty(share) >= MIN_CERTAINTY}
 
     def certainty(self, image: str) -> float:
-        """That this image is meant, 0 to 1: how much of the query it has, and how few have as much."""
+        """How certainly this image is meant, 0 to 1: the more of the query it has, and the fewer others have as much."""
         return self.share * self._certainty(self._coverages[image])
 
     def naming(self, image: str) -> float:
-        """That the words name this image, 0 to 1: its certainty, as far as its rarest word alone tells it from the others.
+        """How certainly the words name this image, 0 to 1: at most as certainly as its rarest word alone tells it from the others.
 
-        That few images have several common words tells less: in a caption they may be said of different things.
+        A combination of common words may be rare and name nothing: in a caption they may be said of different things.
         """
         rarest = min(self.found.known[word] for word in self.found.images[image])
         return min(self.certainty(image), self.share * self._rarity(max(rarest, 1)))
 
-    def telling(self, words: frozenset[str]) -> frozenset[str]:
-        """Those that at most half of the images have."""
+    def distinctive(self, words: frozenset[str]) -> frozenset[str]:
+        """Those of `words` that at most half of the images have; all, if there are none."""
         return frozenset(word for word in words if 2 * self.found.known[word] <= self.found.of) or words
 
     @cached_property
@@ -73,24 +76,24 @@ class TextMatches:
             return dict.fromkeys(self.found.images, 1.0)
         every = {image: sum(map(self._information.__getitem__, has)) for image, has in self.found.images.items()}
         total = sum(self._information.values())
-        return {image: round(some / total, 6) for image, some in every.items() if total > 0 and some >= LEAST * total}
+        return {image: round(some / total, 6) for image, some in every.items() if total > 0 and some >= MIN_COVERAGE * total}
 
     @property
     def is_cut(self) -> bool:
-        """Whether more images may have all the words than were looked up."""
-        return self.only and len(self.found.images) >= MOST_ALONE
+        """Whether more images may have all the words than the ones that were looked up."""
+        return self.only and len(self.found.images) >= MAX_MATCHES_ALONE
 
     @cached_property
     def standing_alone(self) -> frozenset[str]:
-        """Images that are found even if their vectors are far away."""
-        return frozenset(image for image in self.coverages if self.only or self.score(image) > 1 / (K + HEAD))
+        """The images that are found by their words alone, however far away their vectors are."""
+        return frozenset(image for image in self.coverages if self.only or self.score(image) > 1 / (RRF_K + FUSED_HITS))
 
     def score(self, image: str) -> float:
-        """What the ranking by words adds to the fused score."""
-        return WEIGHT * self.certainty(image) ** POWER / (K + self._places[self.coverages[image]][0])
+        """The part of the fused score that comes from the ranking by words."""
+        return TEXT_WEIGHT * self.certainty(image) ** CERTAINTY_POWER / (RRF_K + self._places[self.coverages[image]][0])
 
     def joined(self, images: Iterable[str]) -> "TextMatches":
-        """With more images, which have all the words."""
+        """These matches and more images, which have all the words."""
         return self._of(dict.fromkeys(images, frozenset(self.found.known)) | dict(self.found.images))
 
     def without(self, images: frozenset[str]) -> "TextMatches":
@@ -100,36 +103,37 @@ class TextMatches:
         return replace(self, found=replace(self.found, images=images))
 
     def fused(self, ranked: Sequence[str], scores: Mapping[str, float]) -> list[str]:
-        """The fused ranking of ids; `ranked` is the vectors' from its beginning on, of HEAD at least if there are so many.
+        """The fused ranking, as ids.
 
-        `scores` are the vectors', of all these and of images that stand alone: between equal matches they decide, so that the order
-        is the same however far the ranking was read.
+        `ranked` is the ranking by vectors from its beginning on, with FUSED_HITS ids at least if there are so many. `scores` are
+        those by vectors, of these ids and of `standing_alone`. Between equal matches they decide, so that the order does not
+        depend on how far the ranking was read.
         """
-        nearest = {image: 1 / (K + rank) for rank, image in enumerate(ranked[:HEAD], start=1)}
+        nearest = {image: 1 / (RRF_K + rank) for rank, image in enumerate(ranked[:FUSED_HITS], start=1)}
         matching = [image for image in self.coverages if image in nearest or (image in self.standing_alone and image in scores)]
         worth = ({} if self.only else nearest) | {image: self.score(image) + nearest.get(image, 0.0) for image in matching}
         head = sorted(worth, key=lambda image: (-worth[image], -round(scores[image], SCORE_DIGITS), image))
-        return head if self.only else head + [image for image in ranked[HEAD:] if image not in worth]
+        return head if self.only else head + [image for image in ranked[FUSED_HITS:] if image not in worth]
 
     def _certainty(self, coverage: float) -> float:
         return coverage * self._rarity(self._places[coverage][1])
 
     def _rarity(self, images: int) -> float:
-        """The share of the information that tells one image from all others that is known when so many are left."""
+        """How far so few images are told from all others: 1 for a single image, 0 for all of them."""
         of = max(self.found.of, images + 1)
         return log(of / images) / log(of)
 
     @cached_property
     def _information(self) -> Mapping[str, float]:
-        """Of each word of the query."""
+        """The information in each word of the query, in nats."""
         return {
-            word: log(max(self.found.of, images, 2) / max(images, 1)) * (1 if images or _has_digit(word) else UNSAID)
+            word: log(max(self.found.of, images, 2) / max(images, 1)) * (1 if images or _has_digit(word) else ABSENT_WORD)
             for word, images in self.found.known.items()
         }
 
     @cached_property
     def _places(self) -> Mapping[float, tuple[int, int]]:
-        """Of each coverage the rank, equal for equal ones, and how many images have as much."""
+        """For each coverage its rank, with equal ranks for equal coverages, and how many images have as much or more."""
         places: dict[float, tuple[int, int]] = {}
         for place, coverage in enumerate(sorted(self._coverages.values(), reverse=True), start=1):
             places[coverage] = places.get(coverage, (place, place))[0], place

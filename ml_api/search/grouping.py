@@ -1,7 +1,7 @@
 """Groups of a ranking: hits that belong together stand behind the best of them, which leads the group.
 
-A hit joins the first leader before it that it belongs to; else it leads a group itself. So who leads depends on the better hits
-alone: read further, a ranking has the same leaders, in the same order, and more of them. No page repeats a group of an earlier one.
+A hit joins the first leader before it that it belongs to; otherwise it leads a group of its own. Leaders thus depend on better
+hits alone: if more of a ranking is read, its leaders stay, in the same order, and more follow. So no page repeats a group.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -17,29 +17,29 @@ from ml_api.vectors.filters import Field, scalar, value_of
 
 DUPLICATES: Final = "duplicates"
 Grouping = Field | Literal["duplicates"]
-"""By a field of the metadata; or equal and near-identical pictures."""
+"""Images with the same value of a field, or equal and near-identical pictures."""
 
 READ_AHEAD: Final = 2
-"""How many hits a group are read at first: some are copies."""
-MOST_READ: Final = 3840
-"""Hits of a ranking that is grouped; it ends there."""
-AT_ONCE: Final = 768
-"""Hits read by one further call: as many as fit in a message of Milvus's with the largest metadata."""
+"""How many hits are read at first for each group that is wanted: some are copies."""
+MAX_READ: Final = 3840
+"""A grouped ranking ends after this many hits."""
+READ_AT_ONCE: Final = 768
+"""Hits that each further call reads: as many as fit in a message of Milvus's with the largest metadata."""
 
 NEAR: Final = Thresholds(near_similarity=0.95)
-"""As duplicates are told, but surer: a red dress is not to be hidden behind the same in blue. What is alike by the embedding alone
-stays apart, as it is often a series, and so do pictures of one colour each, which all have the same hash."""
-BLOCK: Final = 256
-"""Hashes that are compared with all others at once: 8 MB."""
+"""Stricter than for the listing of duplicates: a red dress must not be hidden behind the same dress in blue. Pictures that are
+alike by the embedding alone stay apart, as they are often a series; so do pictures of one colour, which all have the same hash."""
+HASHES_AT_ONCE: Final = 256
+"""Hashes that are compared with all others in one step, which takes 8 MB."""
 
 VectorsOf = Callable[[Sequence[str]], Mapping[str, npt.NDArray[np.float32]]]
 """The stored vectors (dim,) of ids. Those that were deleted meanwhile are absent."""
 
 
 def leaders(hits: Sequence[Hit], by: Grouping, vectors_of: VectorsOf) -> list[int]:
-    """Of each hit the place of the one that leads its group; its own if it leads.
+    """For each hit the index of the hit that leads its group, which is its own if it leads.
 
-    `vectors_of` is called once at most, and only if the perceptual hashes leave two pictures to compare.
+    `vectors_of` is called at most once, and only if the perceptual hashes leave two pictures to compare.
     """
     return _alike(hits, vectors_of) if by == DUPLICATES else _of_one_value(hits, by)
 
@@ -51,7 +51,7 @@ def _of_one_value(hits: Sequence[Hit], field: Field) -> list[int]:
 
 
 def _value(value: Any) -> Hashable:
-    """A list is one value. None for what can be compared with nothing: no value, an object, or a list of such."""
+    """A scalar, or a list of scalars as a whole. None for what forms no group: an absent value, an object, or a list with one."""
     if not isinstance(value, list):
         return scalar(value)
     elements = tuple(scalar(one) for one in value)
@@ -72,7 +72,7 @@ def _alike(hits: Sequence[Hit], vectors_of: VectorsOf) -> list[int]:
 
 
 def _near_before(hits: Sequence[Hit], places: Sequence[int], vectors_of: VectorsOf) -> Mapping[int, list[int]]:
-    """Of the hits at these places, which rise, those before it that show nearly the same picture."""
+    """For hits at these places (in rising order) the places before them that show nearly the same picture."""
     pairs = _near_by_hash([hits[place].record.phash for place in places])
     if not pairs:
         return {}
@@ -87,10 +87,10 @@ def _near_before(hits: Sequence[Hit], places: Sequence[int], vectors_of: Vectors
 
 
 def _near_by_hash(hashes: Sequence[str]) -> list[tuple[int, int, int]]:
-    """Pairs of places in `hashes`, the earlier first, in order, with the bits that differ."""
+    """Pairs of near places in `hashes`, the earlier first, in order, with the number of bits that differ."""
     pairs: list[tuple[int, int, int]] = []
-    for start in range(0, len(hashes), BLOCK):
-        bits = distances(hashes[start : start + BLOCK], hashes[start:])
+    for start in range(0, len(hashes), HASHES_AT_ONCE):
+        bits = distances(hashes[start : start + HASHES_AT_ONCE], hashes[start:])
         rows, columns = np.nonzero(np.triu(bits <= NEAR.near_bits, 1))
         found = zip(rows.tolist(), columns.tolist(), bits[rows, columns].tolist(), strict=True)
         pairs += [(start + row, start + column, differ) for row, column, differ in found]

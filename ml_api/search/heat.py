@@ -1,8 +1,8 @@
-"""Where in a picture a query is found: windows of the picture are embedded one by one, and compared with the query.
+"""Heat maps: where in a picture a query is found. Windows of the picture are embedded one by one, and compared with the query.
 
-Windows are squares of half the shorter side, which overlap, and which the model sees as it sees any picture. So nothing is asked of
-the model but what every backend does: no gradients, no layer below the last. That is what class activation maps and MaskCLIP need
-(Zhou et al., Extract Free Dense Labels from CLIP, ECCV 2022), each for one architecture and through PyTorch alone.
+Windows are overlapping squares of half the shorter side, which the model sees as it sees any picture. So every backend can do it:
+class activation maps and MaskCLIP (Zhou et al., Extract Free Dense Labels from CLIP, ECCV 2022) need gradients or layers below the
+last, each for one architecture and through PyTorch alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ CELLS: Final = 8
 MOST_CELLS: Final = 24
 """Along the longer side."""
 AT_ONCE: Final = 8
-"""Windows that wait for the model together: searches come between them."""
+"""Windows that are given to the model together: searches come between such batches."""
 
 Grid = npt.NDArray[np.float64]
 
@@ -45,25 +45,25 @@ class Heat:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Of a window, along one side of the picture, in pixels."""
+    """The extent of a window along one side of the picture, in pixels."""
 
     start: int
     length: int
 
     def near(self, places: Grid) -> Grid:
-        """1 in its middle, 0 from its ends on."""
+        """How near each place is to the middle: 1 there, 0 at the ends and outside."""
         near: Grid = np.clip(1 - np.abs(places - (self.start + self.length / 2)) / (self.length / 2), 0, 1)
         return near
 
 
 Window = tuple[Span, Span]
-"""Down and across."""
+"""The spans along the height and the width."""
 
 
 def heat_of(pixels: RgbPixels, query: Prepared, preprocessor: Preprocessor, embedder: Embedder, deadline: Deadline) -> Heat:
-    """Of a whole picture, whose shorter side is best twice the edge of what the model sees.
+    """The heat map of a picture, whose shorter side is best twice the edge of what the model sees.
 
-    Raises what embedding does: ModelUnavailable, NonFiniteVector, Overloaded, DeadlineExceeded.
+    Raises as embedding does: ModelUnavailable, NonFiniteVector, Overloaded, DeadlineExceeded.
     """
     height, width = pixels.shape[:2]
     windows = list(windows_of(height, width))
@@ -76,7 +76,7 @@ def heat_of(pixels: RgbPixels, query: Prepared, preprocessor: Preprocessor, embe
 
 
 def windows_of(height: int, width: int) -> Iterator[Window]:
-    """They overlap, and cover the picture. Along a side that is very long they are longer, too: the model sees their middle."""
+    """Overlapping windows that cover the picture. Along a very long side they are longer, and the model sees their middle."""
     shorter = min(height, width)
     return product(_spans(height, shorter), _spans(width, shorter))
 
@@ -89,7 +89,7 @@ def _spans(length: int, shorter: int) -> list[Span]:
 
 
 def _spread(scores: npt.NDArray[np.float32], windows: Sequence[Window], height: int, width: int) -> Grid:
-    """The score of a cell is the mean of the windows that it lies in, which count the more, the nearer their middle is."""
+    """The score of each cell: the mean over the windows that it lies in, weighted by how near their middles are."""
     down, across = (_cells(length, min(height, width)) for length in (height, width))
     near = np.stack([np.outer(rows.near(down), columns.near(across)) for rows, columns in windows])
     spread: Grid = np.tensordot(scores, near, axes=1) / near.sum(axis=0)
@@ -97,13 +97,13 @@ def _spread(scores: npt.NDArray[np.float32], windows: Sequence[Window], height: 
 
 
 def _cells(length: int, shorter: int) -> Grid:
-    """Their middles, along a side of the picture."""
+    """The middles of the cells along one side of the picture, in pixels."""
     number = max(1, min(MOST_CELLS, round(CELLS * length / shorter)))
     return (np.arange(number) + 0.5) * length / number
 
 
 def _embedded(items: Sequence[Prepared], embedder: Embedder, deadline: Deadline) -> npt.NDArray[np.float32]:
-    """Their vectors (n, dim)."""
+    """The vectors (n, dim) of the items. Raises the first error among the answers."""
     answers = embedder.embed_all(items, deadline.left_s())
     for answer in answers:
         if not isinstance(answer, Embedded):

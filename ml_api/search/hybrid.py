@@ -16,7 +16,7 @@ from ml_api.deadline import Deadline
 from ml_api.errors import DatabaseUnavailable, MlApiError
 from ml_api.metrics import Metrics
 from ml_api.records import Hit, ImageRecord, TextMatch
-from ml_api.search.fusion import MOST, MOST_ALONE, TextMatches
+from ml_api.search.fusion import MAX_MATCHES, MAX_MATCHES_ALONE, TextMatches
 from ml_api.search.query import Query, TextTerm
 from ml_api.search.targets import Target
 from ml_api.texts.index import Found, TextIndex
@@ -149,9 +149,13 @@ NOTHING: Final = Found({}, {}, 0)
 
 
 def _looked_up(index: TextIndex, wanted: Sequence[Wanted]) -> list[Found]:
-    return [
-        NOTHING if not words else index.find_all(words, MOST_ALONE) if every else index.find(words, MOST) for words, every in wanted
-    ]
+    def found(lookup: Wanted) -> Found:
+        words, needs_all = lookup
+        if not words:
+            return NOTHING
+        return index.find_all(words, MAX_MATCHES_ALONE) if needs_all else index.find(words, MAX_MATCHES)
+
+    return [found(one) for one in wanted]
 
 
 def _wanted(query: Query) -> Wanted:
@@ -187,6 +191,6 @@ def _proof(hit: Hit, target: Target, texts: TextMatches) -> TextMatch | None:
     found = {name: has & words for name, words in said_of(hit.record).items()}
     if has - frozenset().union(*found.values()) or not target.query.thresholds.let_score_pass(hit.score):
         return None
-    told = {name: texts.telling(has) & some for name, some in found.items()}
+    told = {name: texts.distinctive(has) & some for name, some in found.items()}
     fields = tuple(name for name, some in told.items() if some and not any(some < others for others in told.values()))
     return TextMatch(fields, texts.naming(image))

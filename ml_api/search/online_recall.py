@@ -1,7 +1,7 @@
-"""Whether the index still finds what it should: a share of the live searches is repeated exactly, beside and behind them.
+"""Online recall: a share of the live searches is repeated exactly in the background, to tell what the index misses.
 
-A search only leaves a note of itself. A thread of lowest priority takes up what was noted, many searches in one pass over the
-collection, and rests after each pass for many times as long as it took.
+A search is only noted. A thread of the lowest priority repeats the noted searches, many in one pass over the collection, and rests
+after each pass for many times as long as the pass took.
 """
 
 import os
@@ -25,16 +25,16 @@ from ml_api.vectors.filters import Filter
 from ml_api.vectors.scoring import recall
 
 K: Final = 10
-"""Hits that are compared."""
+"""The first hits are compared: recall@10 is measured."""
 MOST_WAITING: Final = 64
-"""Searches that wait to be repeated; of more, the oldest are dropped."""
+"""Searches that wait to be repeated at most; the oldest are dropped."""
 LOOK_EVERY_S: Final = 10.0
 REST: Final = 50
-"""How many times as long as a pass takes the next one waits: comparing takes 2 % of a core at most."""
+"""The rest after a pass, as a multiple of its time: comparing takes 2 % of a core at most."""
 PASS_S: Final = 10.0
 """A pass over the collection that takes longer is given up."""
 SETTLED_S: Final = 20.0
-"""Images that are newer than the search by this much less may not have been there: such searches are not compared."""
+"""A search is not compared if one of its images was indexed less than this before it, or later: it may not have been there."""
 LOWEST_PRIORITY: Final = 19
 
 

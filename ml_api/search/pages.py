@@ -1,4 +1,4 @@
-"""From a ranking to the page of it that answers a query: thresholds, groups, diversity, facets."""
+"""Pages: the part of a ranking that answers a query, after thresholds, groups and diversity, with its facets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,9 +10,9 @@ from ml_api.errors import InvalidQuery
 from ml_api.records import Hit
 from ml_api.search.cursor import Place
 from ml_api.search.diversity import POOL, diversified
-from ml_api.search.facets import OVER, Facets, counted, require_known
+from ml_api.search.facets import COUNTED_HITS, Facets, counted, require_known
 from ml_api.search.fields import Fields
-from ml_api.search.grouping import AT_ONCE, DUPLICATES, MOST_READ, leaders
+from ml_api.search.grouping import DUPLICATES, MAX_READ, READ_AT_ONCE, leaders
 from ml_api.search.query import Fault, ResultRow
 from ml_api.search.relevance import Judged, Relevance, with_words
 from ml_api.search.targets import Target, goes_on, may_pass, passing
@@ -26,13 +26,15 @@ class Page:
     more: bool
     confident: bool | None
     best_score: float | None
-    """Of the nearest image, whether or not it is on the page."""
+    """The score of the nearest image, whether or not it is on the page."""
     next: Place | None = None
-    """After this page; None if no cursor leads there."""
+    """Where the next page begins; None if no cursor leads there."""
     facets: Facets | None = None
 
 
 class Pages:
+    """Cuts pages out of rankings. Thread-safe."""
+
     def __init__(self, store: VectorStore, fields: Fields, relevance: Relevance | None) -> None:
         self._store = store
         self._fields = fields
@@ -60,16 +62,16 @@ class Pages:
         return _page(rows, judged, best, target.next_place(ours, ranked) if more else None, more=more)
 
     def _arranged(self, target: Target, ranked: Sequence[Hit], best: Sequence[Hit], deadline: Deadline) -> Page:
-        """Reads on where what was read has too few groups, as copies fill it."""
+        """The page of a ranking that is grouped or put in another order. Reads on while copies leave too few groups for it."""
         wanted, asked = target.query.options, target.options
         read, ends = list(ranked), len(ranked) < asked.limit or bool(target.texts and target.texts.only)
         while True:
             hits = target.ranking(read)
             judged = self._judged(target, best, hits, hits)
             rows = self._grouped(target, passing(target, hits, judged), deadline)
-            if len(rows) > target.least_rows or ends or len(read) >= MOST_READ or not may_pass(target, hits):
+            if len(rows) > target.least_rows or ends or len(read) >= MAX_READ or not may_pass(target, hits):
                 break
-            asked = replace(asked, offset=asked.window, limit=min(AT_ONCE, MOST_READ - len(read)))
+            asked = replace(asked, offset=asked.window, limit=min(READ_AT_ONCE, MAX_READ - len(read)))
             [found] = self._store.search(target.combined.vector[None, :], asked, deadline)
             ends, known = len(found) < asked.limit, {hit.record.id for hit in read}
             read += [hit for hit in found if hit.record.id not in known]  # an approximate index may rank anew
@@ -79,7 +81,7 @@ class Pages:
         return _page(page, judged, best, following, more=more)
 
     def _judged(self, target: Target, best: Sequence[Hit], hits: Sequence[Hit], ranking: Sequence[Hit]) -> Judged | None:
-        """`best` are those by their vectors, `ranking` is the one that `hits` are of."""
+        """`best` are the best hits by vectors; `hits` are those to be judged, a part of `ranking`."""
         if self._relevance is None or target.kind is None:
             return None
         judged = self._relevance.judge(target.kind, target.combined.vector, best, hits)
@@ -108,15 +110,15 @@ class Pages:
         if not pool:
             return rows[POOL:]
         found = np.stack([vectors[row.hit.record.id] for row in pool])
-        order = diversified(found @ target.combined.vector, found, diversity, target.sureness([row.hit for row in pool]))
+        order = diversified(found @ target.combined.vector, found, diversity, target.certainties([row.hit for row in pool]))
         return [*(pool[place] for place in order), *rows[POOL:]]
 
     def _facets(self, target: Target, best: Sequence[Hit], deadline: Deadline) -> Facets | None:
-        """Over the best hits that pass, copies among them."""
+        """Counted over the best hits that pass the thresholds, copies among them."""
         fields = target.query.arrangement.facets
         if not fields:
             return None
-        hits = target.ranking(best)[:OVER]
+        hits = target.ranking(best)[:COUNTED_HITS]
         judged = self._judged(target, target.best(best), hits, hits) if target.query.thresholds.relevance is not None else None
         passed = [row.hit for row in passing(target, hits, judged)]
         for place, field in enumerate(fields):
@@ -129,9 +131,9 @@ class Pages:
 
 
 def _not_delivered(target: Target, rows: list[ResultRow]) -> list[ResultRow]:
-    """A group that one of its images stood for on an earlier page is not shown again.
+    """The rows that no earlier page had. A group is left out if any of its images was on one.
 
-    Beyond those that are reordered, rows are in the order of their scores, as cursors take them to be.
+    Beyond those that are reordered, rows are in the order of their scores, as cursors expect.
     """
     place = target.place
     known = place.delivered([row.hit for row in rows])

@@ -1,4 +1,4 @@
-"""What is wanted, and what comes of it. All values are frozen, and queries hashable."""
+"""Queries and their results. All values are frozen, and queries are hashable."""
 
 from dataclasses import dataclass
 from typing import Final, Self
@@ -22,9 +22,9 @@ class TextTerm:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageTerm:
-    """Images that look like this one: what the preprocessor's `fit` made of it, from a `Decoder`.
+    """Images that look like this one: the pixels that the preprocessor's `fit` made of it, from a `Decoder`.
 
-    Two are equal if they are the same: pixels are not compared.
+    Terms are equal only if they are the same object: pixels are not compared.
     """
 
     pixels: RgbPixels
@@ -39,7 +39,7 @@ class StoredTerm:
 
 @dataclass(frozen=True, slots=True)
 class VectorTerm:
-    """Images near a vector of the model's, which was embedded elsewhere: as many finite numbers as the model has dimensions."""
+    """Images near a vector that was embedded elsewhere: as many finite numbers as the model has dimensions."""
 
     vector: tuple[float, ...]
 
@@ -57,7 +57,7 @@ class Weighted:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Images of which a person said that a search is for such ones (`more`), or not (`less`). The latter are left out."""
+    """Stored images that a person marked: the search is for images like `more`, and unlike `less`, which are left out."""
 
     more: tuple[StoredTerm, ...] = ()
     less: tuple[StoredTerm, ...] = ()
@@ -71,15 +71,16 @@ NO_MARKS: Final = Marks()
 SCORE_DIGITS: Final = 6
 """Decimals of scores in answers."""
 RELEVANCE_DIGITS: Final = 4
-DEEPEST: Final = 10_000
-"""Hits of a ranking that pages lead through. Milvus ranks 16,384 at most."""
+"""Decimals of relevances in answers."""
+MAX_DEPTH: Final = 10_000
+"""Pages lead through this many hits of a ranking. Milvus ranks at most 16,384."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Hits below them are left out. Where nothing is calibrated, hits have no relevance, and its threshold leaves none out.
+    """Hits below them are left out. Where nothing is calibrated, hits have no relevance, and pass that threshold.
 
-    Compared are the numbers that answers show: the score of a hit, taken as a threshold, lets that hit pass.
+    The numbers are compared as answers show them: a hit passes a threshold that is its own score.
     """
 
     score: float | None = None
@@ -103,7 +104,7 @@ class Arrangement:
 
     group: Grouping | None = None
     diversity: float = 0.0
-    """0 to 1: how much unlike hits are preferred to relevant ones (`diversity`)."""
+    """0 to 1: how much hits unlike those before them are preferred to relevant ones (`search.diversity`)."""
     facets: tuple[Field, ...] = ()
     """Fields whose values are counted."""
 
@@ -114,7 +115,7 @@ class Arrangement:
 
     @property
     def reorders(self) -> bool:
-        """Whether hits are not simply those of the ranking."""
+        """Whether hits are shown in another order than that of the ranking, or fewer of them."""
         return self.group is not None or self.diversity > 0
 
 
@@ -123,15 +124,18 @@ AS_RANKED: Final = Arrangement()
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """At least one term. `exclude_inputs` leaves the images of stored terms out of the answer, `explain` asks for shares."""
+    """What a search is for, and how its result is presented."""
 
     terms: tuple[Weighted, ...]
+    """At least one."""
     options: SearchOptions
     exclude_inputs: bool = True
+    """Whether images that are terms themselves are left out of the result."""
     explain: bool = False
+    """Whether rows have `shares`."""
     thresholds: Thresholds = ALL_HITS
     cursor: str | None = None
-    """Of a page after the first: `next_cursor` of the one before. Not with an offset."""
+    """For a page after the first: `next_cursor` of the one before. Not with an offset."""
     arrangement: Arrangement = AS_RANKED
     marks: Marks = NO_MARKS
     match: Match = "auto"
@@ -143,18 +147,18 @@ class Query:
 
     @property
     def next_offset(self) -> int | None:
-        """Of the page after this one; None if no offset leads there, as after a cursor."""
+        """The offset of the next page; None if no offset leads there, as after a cursor."""
         window = self.options.window
-        return window if self.cursor is None and window <= DEEPEST else None
+        return window if self.cursor is None and window <= MAX_DEPTH else None
 
     @property
     def points(self) -> tuple[Term, ...]:
-        """All that must be found among the vectors: its terms, and the images that are marked."""
+        """All terms that need a vector: those of the query, and the marked images."""
         return (*(weighted.term for weighted in self.terms), *self.marks.more, *self.marks.less)
 
     @property
     def excluded(self) -> frozenset[str]:
-        """The ids of stored images that are no answers."""
+        """The ids of stored images that are left out of the result."""
         inputs = [weighted.term for weighted in self.terms if isinstance(weighted.term, StoredTerm)] if self.exclude_inputs else []
         return frozenset(term.image_id for term in (*inputs, *self.marks.less))
 
@@ -202,4 +206,4 @@ class Fault:
 
     error: MlApiError
     term: int | None = None
-    """The place of the term that is to blame, if one is."""
+    """The index of the term that is to blame, if one is."""

@@ -1,9 +1,9 @@
-"""Is it a match at all: a probability for each hit, and for there being any, from several signals of a query.
+"""Relevance: the probability that a hit is a match, and that a query has any match at all.
 
-A raw score tells little across queries: "zebra" finds its nearest dog with a score that is good for another text. How the best ones
-stand beside those of a sample of the corpus tells more, and how they stand beside what other texts score on the same images
+A raw score tells little across queries: "zebra" finds its nearest dog with a score that would be good for another text. More is
+told by how the best scores compare with those of a sample of the corpus, and with what other texts score on the same images
 (querybank normalisation: Bogolin et al., Cross Modal Retrieval with Querybank Normalisation, CVPR 2022). A logistic regression
-weighs them; it is fitted where corpora are calibrated (`ml_api.calibration`), for one model, corpus and kind of query.
+weighs these signals; `ml_api.calibration` fits it for one model, corpus and kind of query.
 """
 
 from collections.abc import Sequence
@@ -19,15 +19,18 @@ from ml_api.vectors.base import Metric
 from ml_api.vectors.scoring import cosine_of
 from ml_api.vocabulary import Modality, QueryKind
 
-TOP: Final = 10
-"""Best hits of a query whose scores are signals."""
+TOP_K: Final = 10
+"""The scores of this many best hits are signals."""
 TEMPERATURE: Final = 0.02
-"""Of the soft maximum over rivals, as in the paper."""
+"""The temperature of the soft maximum over rivals, as in the paper."""
 CONFIDENT: Final = 0.5
-"""Probability of a match from which an answer is confident."""
+"""An answer is confident from this probability of a match on."""
 TAIL: Final = 0.99
+"""The quantile of the background's scores that the best score is compared with."""
 RIDGE: Final = 1.0
+"""The L2 penalty of the fit."""
 STEPS: Final = 30
+"""Newton steps at most."""
 
 Numbers = npt.NDArray[np.float64]
 
@@ -49,7 +52,7 @@ class Fit:
 
 
 def fitted(signals: Numbers, labels: npt.NDArray[np.bool_], importance: Numbers) -> Fit:
-    """By Newton's method, with a ridge. `importance` (n,) weighs the rows; its mean is to be about 1."""
+    """A logistic regression by Newton's method, with a ridge. `importance` (n,) weighs the rows; its mean must be about 1."""
     mean, scale = signals.mean(axis=0), signals.std(axis=0) + 1e-9
     rows = np.hstack([(signals - mean) / scale, np.ones((len(signals), 1))])
     ridge = np.diag([*[RIDGE] * signals.shape[1], 1e-6])
@@ -67,29 +70,28 @@ def fitted(signals: Numbers, labels: npt.NDArray[np.bool_], importance: Numbers)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """What the scores of queries of one kind are compared with.
-
-    `background` (n, dim) are vectors of images of the corpus, drawn at random. `rivals` (images,) are for each image the soft
-    maximum of what other queries score on it, in the order of `marks` (images,), ascending.
-    """
+    """What the scores of queries of one kind are compared with."""
 
     background: Vectors
+    """Shape (n, dim): images of the corpus, drawn at random."""
     marks: npt.NDArray[np.uint64]
+    """Shape (images,), ascending: `marks` of the images."""
     rivals: npt.NDArray[np.float32]
+    """Shape (images,): for each image the soft maximum of what other queries score on it."""
 
     def rivals_of(self, images: Sequence[Entry]) -> Numbers:
-        """Of each image. Those that came or changed later are taken for average ones."""
+        """The rivals of each image; their mean for images that came or changed since."""
         if not len(self.marks):
             return np.zeros(len(images))
         places, known = self._places(images)
         return np.where(known, self.rivals[places], self.rivals.mean()).astype(np.float64)
 
     def unknown(self, images: Sequence[Entry]) -> float:
-        """The share of these images that came or changed later."""
+        """The share of these images that came or changed since."""
         return 1.0 - float(self._places(images)[1].mean()) if len(self.marks) and len(images) else 0.0
 
     def _places(self, images: Sequence[Entry]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-        """Where each would stand among the marks, and whether it does."""
+        """For each image its index among the marks, and whether it is there."""
         wanted = marks(images)
         places = np.minimum(np.searchsorted(self.marks, wanted), len(self.marks) - 1)
         return places, self.marks[places] == wanted
@@ -120,7 +122,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """Of one model, corpus and kind of query: whether a query has a match, and whether a hit is one."""
+    """Judges queries of one kind, on one model and corpus: whether there is any match, and whether a hit is one."""
 
     reference: Reference
     any_match: Fit
@@ -131,18 +133,18 @@ class Calibration:
 class Judged:
     confident: bool
     relevances: tuple[float, ...]
-    """Of each hit, 0 to 1."""
+    """The probability that each hit is a match, 0 to 1."""
 
 
 class Relevance:
-    """The calibrations in use. They may be replaced, or be gone, while searches are judged."""
+    """The calibrations in use. They may be replaced or removed while searches are judged."""
 
     def __init__(self, metric: Metric) -> None:
         self._metric = metric
         self._calibrations: dict[QueryKind, Calibration] = {}
 
     def use(self, kind: QueryKind, calibration: Calibration | None) -> None:
-        """In place of an earlier one. None: there is none any more."""
+        """Replace the calibration of this kind; None removes it."""
         if calibration is None:
             self._calibrations.pop(kind, None)
         else:
@@ -157,22 +159,22 @@ class Relevance:
         return kind in self._calibrations
 
     def judge(self, kind: QueryKind, vector: npt.NDArray[np.float32], best: Sequence[Hit], page: Sequence[Hit]) -> Judged | None:
-        """`best` are the first hits of the whole ranking, `page` those to be judged. None if nothing is calibrated."""
+        """Judge the hits of `page`. `best` are the first hits of the whole ranking. None if nothing is calibrated."""
         calibration = self._calibrations.get(kind)
         if calibration is None:
             return None
         if not best:
             return Judged(confident=False, relevances=())
         reference = calibration.reference
-        query = reference.of_query(vector, [hit.record for hit in best[:TOP]], cosines(best[:TOP], self._metric))
+        query = reference.of_query(vector, [hit.record for hit in best[:TOP_K]], cosines(best[:TOP_K], self._metric))
         confident = bool(calibration.any_match(query[None, :])[0] >= CONFIDENT)
         hits = reference.of_hits(query, [hit.record for hit in page], cosines(page, self._metric))
         return Judged(confident, tuple(calibration.is_match(hits).tolist()))
 
 
 def kind_of(modalities: Sequence[Modality | None], weights: Sequence[float]) -> QueryKind | None:
-    """Of a query with such terms. None: nothing tells what its scores mean, as it has a vector that somebody else embedded, several
-    images, or no term with a positive weight.
+    """The kind of a query with such terms. None if no calibration applies: a term is a vector that was embedded elsewhere, several
+    terms are images, or none has a positive weight.
     """
     if None in modalities or max(weights) <= 0 or modalities.count("image") > 1:
         return None
@@ -182,7 +184,7 @@ def kind_of(modalities: Sequence[Modality | None], weights: Sequence[float]) -> 
 
 
 def with_words(judged: Judged, hits: Sequence[Hit], ranking: Sequence[Hit]) -> Judged:
-    """What was judged of `hits`, and by the words of all of the `ranking`: who is named is meant, whatever it looks like."""
+    """Judge `hits`, a part of `ranking`, by their words as well: an image that is named is a match, whatever it looks like."""
     relevances = (max(one, hit.match.certainty if hit.match else 0.0) for one, hit in zip(judged.relevances, hits, strict=True))
     is_sure = any(hit.match is not None and hit.match.certainty >= CONFIDENT for hit in ranking)
     return Judged(judged.confident or is_sure, tuple(relevances))
@@ -194,12 +196,14 @@ def cosines(hits: Sequence[Hit], metric: Metric) -> list[float]:
 
 
 def marks(images: Sequence[Entry]) -> npt.NDArray[np.uint64]:
-    """64 bits of each image's id, and a checksum of its file's digest: another file under the same key has another mark."""
+    """A mark (uint64) of each image: bits of its id and of its digest, so that another file under the same key has another one."""
     return np.array([int(image.id[:16], 16) ^ crc32(image.digest.encode()) for image in images], dtype=np.uint64)
 
 
 def soft_maximum(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Of each column of `scores` (rivals, images), with the mean in place of the sum: it does not grow with their number."""
+    """The soft maximum of each column of `scores` (rivals, images). A mean in place of the sum keeps it from growing with the
+    number of rivals.
+    """
     highest = scores.max(axis=0)
     means = np.exp((scores - highest) / TEMPERATURE).mean(axis=0)
     level: npt.NDArray[np.float32] = (highest + TEMPERATURE * np.log(means)).astype(np.float32)

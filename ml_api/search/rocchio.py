@@ -1,7 +1,7 @@
-"""Relevance feedback: what is searched for moves towards images that were marked good, and away from those marked bad.
+"""Relevance feedback: the vector that is searched for moves towards images marked good, and away from images marked bad.
 
 J. Rocchio, Relevance feedback in information retrieval, 1971; Manning et al., Introduction to Information Retrieval, 9.1.1. Alpha
-is 1 here: the query has length 1, as each image has.
+is 1 here, as queries and images have length 1.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ import numpy.typing as npt
 from ml_api.search.combining import Combined, scaled
 
 BETA: Final = 0.25
-"""Weight of the mean of the good ones, beside 1 for the query: found by `python -m demo.marks`."""
+"""Weight of the mean of the good images, beside 1 for the query: found by `python -m demo.marks`."""
 GAMMA: Final = 0.5
-"""Weight of the mean of the bad ones."""
+"""Weight of the mean of the bad images."""
 
 Numbers = npt.NDArray[np.float32]
 
@@ -25,7 +25,7 @@ def refined(
 ) -> Combined:
     """`asked`, moved by the vectors (dim,) of marked images. Their parts come after those of the terms.
 
-    Raises InvalidQuery if nothing is left of it.
+    Raises InvalidQuery if they cancel out.
     """
     marked = [(beta / len(more)) * vector for vector in more] + [(-gamma / len(less)) * vector for vector in less]
     return scaled(np.vstack([asked.parts, *marked]), 1.0 + beta + gamma) if marked else asked

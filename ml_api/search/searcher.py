@@ -1,4 +1,4 @@
-"""Queries on their way: each term becomes a point among the vectors, the points of a query one vector, and that its hits.
+"""The searcher: embeds the terms of queries, adds the vectors of each query up, and finds its hits.
 
 Queries that come together share every step: one lookup of stored images, one wait for the model, one call of the store for each
 set of equal options. A single query is a list of one.
@@ -32,13 +32,15 @@ from ml_api.stages import stage
 from ml_api.vectors.base import SearchOptions, VectorStore
 from ml_api.vocabulary import Stage
 
-MOST_READS: Final = 24
-"""As many as lead from the deepest place back to the beginning."""
+MAX_READS: Final = 24
+"""Reads of a ranking for one page: enough to lead from the deepest place back to the beginning."""
 OWN_FAULTS: Final = (InvalidInput, NotFound, NonFiniteVector)
-"""Errors that say something of one query, not of those beside it."""
+"""Errors that concern one query and not those beside it."""
 
 
 class Searcher:
+    """Thread-safe."""
+
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of a search
         self,
         preprocessor: Preprocessor,
@@ -51,7 +53,7 @@ class Searcher:
         *,
         collection: str = "",
     ) -> None:
-        """`collection` is its name, to which cursors are bound."""
+        """Cursors are bound to the name of the `collection`."""
         self._cursors = Cursors(collection)
         self._relevance = relevance
         self._recall = recall
@@ -71,8 +73,9 @@ class Searcher:
         return result
 
     def search_all(self, queries: Sequence[Query], deadline: Deadline) -> list[SearchResult | Fault]:
-        """One result a query, or what was wrong with that one. Raises what concerns them all: Overloaded, Unavailable,
-        DeadlineExceeded.
+        """One result for each query, or what was wrong with it.
+
+        Raises what concerns all queries: Overloaded, Unavailable, DeadlineExceeded.
         """
         places = [self._place(query) for query in queries]
         sound = [query for query, place in zip(queries, places, strict=True) if isinstance(place, Place)]
@@ -155,7 +158,7 @@ class Searcher:
         }
 
     def _embedded(self, items: Mapping[Term, Prepared], deadline: Deadline) -> dict[Term, Point | MlApiError]:
-        """All in one wait."""
+        """Embed all items in one wait."""
         if not items:
             return {}
         started = perf_counter()
@@ -172,12 +175,12 @@ class Searcher:
         return {term: _point(items[term], answer) for term, answer in zip(items, answers, strict=True)}
 
     def _ranked_to_the_page(self, targets: Sequence[Target], deadline: Deadline) -> dict[Target, list[Hit]]:
-        """Of each target, the part of its ranking in which its page is.
+        """For each target the part of its ranking that has its page.
 
-        It is read again elsewhere if the corpus has changed much since the cursor was given.
+        It is read again at another offset if the corpus has changed much since the cursor was given.
         """
         wanted, ranked = {target: target.options for target in targets}, dict[Target, list[Hit]]()
-        for _ in range(MOST_READS):
+        for _ in range(MAX_READS):
             ranked |= self._ranked(wanted, deadline)
             others = {target: target.other_options(asked, ranked[target]) for target, asked in wanted.items()}
             wanted = {target: options for target, options in others.items() if options is not None}
@@ -186,7 +189,7 @@ class Searcher:
         return ranked
 
     def _ranked(self, wanted: Mapping[Target, SearchOptions], deadline: Deadline) -> dict[Target, list[Hit]]:
-        """Of each target, what the store ranks for it under these options. Those with equal options share a call."""
+        """For each target what the store ranks for it under these options. Targets with equal options share a call."""
         together: dict[SearchOptions, list[Target]] = defaultdict(list)
         for target, options in wanted.items():
             together[options].append(target)
@@ -200,7 +203,7 @@ class Searcher:
         return ranked
 
     def _vectors_of(self, pages: Mapping[Target, Page | Fault], deadline: Deadline) -> Mapping[str, npt.NDArray[np.float32]]:
-        """The vectors of the hits that are to be explained, by id. Those that were deleted meanwhile are absent."""
+        """The vectors of the hits that are to be explained, by id; without those that were deleted meanwhile."""
         explained = {
             row.hit.record.id
             for target, page in pages.items()

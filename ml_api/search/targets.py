@@ -1,4 +1,4 @@
-"""What a query searches for, once its terms are points among the vectors, and which part of a ranking answers it."""
+"""Targets: the vector that a query searches for, and which part of which ranking answers it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,9 +11,9 @@ from ml_api.records import Hit
 from ml_api.search import diversity, facets, grouping
 from ml_api.search.combining import Combined, combined
 from ml_api.search.cursor import BEGINNING, Place
-from ml_api.search.fusion import HEAD, POWER, TextMatches
+from ml_api.search.fusion import CERTAINTY_POWER, FUSED_HITS, TextMatches
 from ml_api.search.query import Fault, Query, ResultRow, StoredTerm, Term
-from ml_api.search.relevance import TOP, Judged
+from ml_api.search.relevance import TOP_K, Judged
 from ml_api.search.rocchio import refined
 from ml_api.vectors.base import MAX_WINDOW, SearchOptions
 from ml_api.vocabulary import Modality, QueryKind
@@ -21,27 +21,32 @@ from ml_api.vocabulary import Modality, QueryKind
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Where a term lies among the vectors. `vector` has shape (dim,). `modality` is None if nobody knows."""
+    """The vector of a term."""
 
     vector: npt.NDArray[np.float32]
+    """Shape (dim,), of length 1."""
     modality: Modality | None
+    """None for a vector that was embedded elsewhere."""
     truncated: bool = False
+    """Whether a text was longer than the model reads."""
     batch_size: int = 0
+    """How many inputs went through the model with it; 0 if it was not embedded now."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """What a query searches for."""
+    """What is searched for to answer a query."""
 
     query: Query
     combined: Combined
     points: tuple[Point, ...]
+    """Of its terms, in their order."""
     kind: QueryKind | None = None
-    """Of the calibration that says what its scores mean; None if there is none."""
+    """The kind whose calibration judges its hits; None if there is none."""
     place: Place = BEGINNING
     """Where the query's cursor leads."""
     texts: TextMatches | None = None
-    """What its words found; None if that says nothing. The ranking is then read from its beginning."""
+    """The images that its words found; None if they found none. With some, the ranking is read from its beginning."""
 
     @property
     def excluded(self) -> frozenset[str]:
@@ -49,14 +54,14 @@ class Target:
 
     @property
     def options(self) -> SearchOptions:
-        """What the store is asked for: one more than is wanted, to tell whether the ranking goes on.
+        """What the store is asked for: one hit more than is wanted, to tell whether the ranking goes on.
 
-        Images of the same content may come before one that is left out, so its place is known only from the ranking as a whole.
+        Excluded images are asked for as well: which ranks they have is known only once they were found.
         """
         options, least = self.query.options, self._best if self.kind or self.query.arrangement.facets else 0
         if self.query.arrangement.reorders:
             ahead = grouping.READ_AHEAD if self.query.arrangement.group else 1
-            limit = min(self.least_rows * ahead, grouping.MOST_READ) + 1
+            limit = min(self.least_rows * ahead, grouping.MAX_READ) + 1
             return replace(options, limit=max(limit, least, self._head) + len(self.excluded), offset=0)
         if self.texts:
             return replace(options, limit=max(self.most_fused, self._head, least), offset=0)
@@ -67,21 +72,21 @@ class Target:
 
     @property
     def most_fused(self) -> int:
-        """How many hits of a fused ranking are needed."""
+        """How many hits of a fused ranking are needed at most."""
         if self.query.arrangement.reorders:
             return MAX_WINDOW
-        facets_over = facets.OVER if self.query.arrangement.facets else 0
+        facets_over = facets.COUNTED_HITS if self.query.arrangement.facets else 0
         return max(self.place.ahead + self.query.options.window + 1, facets_over) + len(self.excluded)
 
     @property
     def least_rows(self) -> int:
-        """How many rows of a ranking that is reordered have to be known to cut out the page."""
+        """How many rows of a reordered ranking must be known to cut out the page."""
         window = self.query.options.window + self.place.before + len(self.place.ids)
         return max(window, diversity.POOL if self.query.arrangement.diversity else 0)
 
     @property
     def needs_best(self) -> bool:
-        """Whether the best hits, by which all are judged, come before what `options` ask for."""
+        """Whether the best hits, by which others are judged, are not among those that `options` ask for."""
         return self.options.offset > 0 and bool(self.kind or self.query.arrangement.facets)
 
     @property
@@ -90,19 +95,19 @@ class Target:
 
     @property
     def _best(self) -> int:
-        return facets.OVER if self.query.arrangement.facets else TOP
+        return facets.COUNTED_HITS if self.query.arrangement.facets else TOP_K
 
     @property
     def _head(self) -> int:
-        """How many of the nearest hits the fusion with what words found needs."""
+        """How many of the nearest hits a fusion with `texts` needs."""
         if self.texts is None:
             return 0
-        return grouping.AT_ONCE if self.texts.is_cut else HEAD
+        return grouping.READ_AT_ONCE if self.texts.is_cut else FUSED_HITS
 
     def other_options(self, asked: SearchOptions, ranked: Sequence[Hit]) -> SearchOptions | None:
         """What to ask the store for once more, if the corpus has changed so much that `ranked` does not show the page.
 
-        Where it is reordered, it is read from its beginning anyway.
+        None if it does. A ranking that is reordered is read from its beginning anyway.
         """
         if self.query.arrangement.reorders:
             return None
@@ -110,12 +115,12 @@ class Target:
         return None if start is None or start + asked.limit > MAX_WINDOW else replace(asked, offset=start)
 
     def ranking(self, ranked: Sequence[Hit]) -> list[Hit]:
-        """Without what is left out."""
+        """`ranked` without the excluded images."""
         return [hit for hit in ranked if hit.record.id not in self.excluded] if self.excluded else list(ranked)
 
     def best(self, ranked: Sequence[Hit]) -> list[Hit]:
-        """Of a ranking from its beginning on."""
-        return self.ranking(ranked)[:TOP]
+        """The best hits of a ranking, which is given from its beginning on."""
+        return self.ranking(ranked)[:TOP_K]
 
     def shares(self, vector: npt.NDArray[np.float32] | None) -> tuple[float, ...]:
         """How much each term, and each marked image, adds to the cosine similarity of a vector (dim,).
@@ -125,24 +130,24 @@ class Target:
         return (0.0,) * len(self.combined.parts) if vector is None else tuple((self.combined.parts @ vector).tolist())
 
     def page(self, ranked: Sequence[Hit]) -> list[Hit]:
-        """The hits from the query's offset on, or of those that its cursor leaves."""
+        """The hits of `ranked` that no earlier page had: from the query's offset on, or after its cursor."""
         if not self.excluded and not self.place.ids and not self.texts:
             return list(ranked)
         new = [hit for hit, known in zip(ranked, self.place.delivered(ranked), strict=True) if not known]
         return self.ranking(new)[self.query.options.offset :]
 
     def next_place(self, page: Sequence[Hit], ranked: Sequence[Hit]) -> Place | None:
-        """After `page`, of what was read of the ranking; None if no cursor leads there."""
+        """Where the page after `page` begins; None if no cursor leads there. `ranked` is the part of the ranking that was read."""
         after = self.place.after(page, ranked)
         if self.texts and after.before:  # scores, by which deeper places are known, do not order this ranking
             return None
         return None if self.query.options.offset or after.is_deepest else after
 
-    def sureness(self, hits: Sequence[Hit]) -> npt.NDArray[np.float64] | float:
-        """How sure each is meant by its words, (hits,); 0 if that is no reason for their order."""
+    def certainties(self, hits: Sequence[Hit]) -> npt.NDArray[np.float64] | float:
+        """How certainly the words mean each hit, shape (hits,); 0 where words do not decide the order."""
         if self.texts is None or self.texts.only:
             return 0.0
-        return np.array([hit.match.certainty if hit.match else 0.0 for hit in hits]) ** POWER
+        return np.array([hit.match.certainty if hit.match else 0.0 for hit in hits]) ** CERTAINTY_POWER
 
 
 def target_of(
@@ -164,7 +169,7 @@ def target_of(
 
 
 def _vectors(name: str, marks: Sequence[StoredTerm], points: Mapping[Term, Point | MlApiError]) -> list[npt.NDArray[np.float32]]:
-    """Of the images of one list. Raises NotFound, which names it."""
+    """The vectors of the marked images of the list with this name. Raises NotFound, which names the list."""
     vectors = []
     for place, mark in enumerate(marks):
         point = points[mark]
@@ -183,15 +188,16 @@ def passing(target: Target, hits: Sequence[Hit], judged: Judged | None) -> list[
 
 
 def goes_on(target: Target, page: Sequence[Hit], rows: Sequence[ResultRow]) -> bool:
-    """Whether a later page may hold hits that pass: not below the least score, nor after a page of which none passed, unless words
-    have put hits of it before others that are more relevant.
+    """Whether a later page may have hits that pass the thresholds: scores fall, and so does relevance, so that none follows a page
+    of which none passed. Words change that order: hits that they moved up may come before more relevant ones.
     """
     is_moved = target.texts is not None and not target.texts.only and any(hit.match for hit in page)
     return (bool(rows) or is_moved) and may_pass(target, page)
 
 
 def may_pass(target: Target, hits: Sequence[Hit]) -> bool:
-    """Whether hits that follow these in the ranking may pass the threshold of scores. Where words have found one, its score says
-    nothing of the next."""
+    """Whether hits that follow these in the ranking may pass the threshold of scores. The score of a hit that words found says
+    nothing about the next one.
+    """
     last = next((hit for hit in reversed(hits) if hit.match is None), None)
     return last is None or target.query.thresholds.let_score_pass(last.score)

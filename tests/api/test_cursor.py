@@ -6,7 +6,7 @@ import json
 import pytest
 
 from ml_api.errors import InvalidCursor
-from ml_api.search.cursor import MAX_CHARS
+from ml_api.search.cursor import MAX_CURSOR_CHARS
 from tests.api.stand import COLOURS, assert_problem, picture
 
 FORM = "multipart/form-data"
@@ -92,15 +92,15 @@ def test_a_cursor_says_by_itself_what_to_skip(stand, ask):
 
 
 @pytest.mark.parametrize("ask", WAYS)
-@pytest.mark.parametrize("cursor", ["x", "A" * 60, "é", "../../etc/passwd", "%00", "A" * MAX_CHARS])
+@pytest.mark.parametrize("cursor", ["x", "A" * 60, "é", "../../etc/passwd", "%00", "A" * MAX_CURSOR_CHARS])
 def test_what_is_no_cursor_is_refused(stand, ask, cursor):
     assert assert_problem(ask(stand, cursor=cursor), 400, "invalid-cursor")["detail"].startswith("cursor: ")
 
 
 @pytest.mark.parametrize("ask", WAYS)
 def test_a_cursor_has_a_longest_length(stand, ask):
-    detail = assert_problem(ask(stand, cursor="A" * (MAX_CHARS + 1)), 400, "invalid-query")["detail"]
-    assert detail == f"cursor: must have at most {MAX_CHARS:,} characters (got {MAX_CHARS + 1} characters)"
+    detail = assert_problem(ask(stand, cursor="A" * (MAX_CURSOR_CHARS + 1)), 400, "invalid-query")["detail"]
+    assert detail == f"cursor: must have at most {MAX_CURSOR_CHARS:,} characters (got {MAX_CURSOR_CHARS + 1} characters)"
 
 
 def test_no_model_and_no_decoder_is_asked_for_a_cursor_that_leads_nowhere(make_stand):

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ml_api.images import MEDIA_TYPES
-from ml_api.search.query import DEEPEST
+from ml_api.search.query import MAX_DEPTH
 from ml_api.vectors.memory import MemoryStore
 from tests.api.stand import COLOURS, picture
 from tests.hostile_images import encoded
@@ -137,9 +137,9 @@ class EndlessStore(MemoryStore):
 
 def test_no_page_follows_the_last_that_can_be_asked_for(make_stand):
     client = make_stand(store=EndlessStore()).client
-    offsets = [DEEPEST - 1, DEEPEST]
+    offsets = [MAX_DEPTH - 1, MAX_DEPTH]
     following = [client.get(f"/v1/search/text?q=red&limit=1&offset={offset}").get_json()["next"] for offset in offsets]
-    assert following == [DEEPEST, None]
+    assert following == [MAX_DEPTH, None]
 
 
 def test_an_offset_beyond_the_end_finds_nothing(client):

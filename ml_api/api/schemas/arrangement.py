@@ -9,7 +9,7 @@ from ml_api.api.schemas.base import Answer
 from ml_api.api.schemas.filters import as_pydantic
 from ml_api.api.schemas.images import ID_PATTERN, Links
 from ml_api.errors import InvalidQuery
-from ml_api.search.facets import MAX_FIELDS, MAX_VALUES, OVER
+from ml_api.search.facets import COUNTED_HITS, MAX_FACETS, MAX_VALUES
 from ml_api.search.grouping import DUPLICATES, Grouping
 from ml_api.vectors.filters import Field as MetadataField
 from ml_api.vectors.filters import field_of
@@ -26,8 +26,8 @@ def grouping_of(name: str) -> Grouping:
 
 def facets_of(names: Sequence[str]) -> tuple[MetadataField, ...]:
     """Raises InvalidQuery."""
-    if len(names) > MAX_FIELDS:
-        raise InvalidQuery(f"facets: names {len(names):,} fields; at most {MAX_FIELDS} are counted")
+    if len(names) > MAX_FACETS:
+        raise InvalidQuery(f"facets: names {len(names):,} fields; at most {MAX_FACETS} are counted")
     if twice := next((name for place, name in enumerate(names) if name in names[:place]), None):
         raise InvalidQuery(f"facets: {legible(twice)} was given twice; give it once")
     return tuple(_shared_field(name, f"facets[{place}]") for place, name in enumerate(names))
@@ -86,8 +86,8 @@ Diversity = Annotated[
     ),
 ]
 _FACETS: Final = (
-    f"Fields, named as in filters, whose values are counted over the best {OVER} hits: {MAX_FIELDS} fields at most, and of each "
-    f"the {MAX_VALUES} most frequent values."
+    f"Fields, named as in filters, whose values are counted over the best {COUNTED_HITS} hits: {MAX_FACETS} fields at most, and of "
+    f"each the {MAX_VALUES} most frequent values."
 )
 FacetsText = Annotated[str | None, Field(description=f"{_FACETS} Names are separated by commas."), AfterValidator(_facets_text)]
 FacetsList = Annotated[list[str] | None, Field(description=_FACETS), AfterValidator(_facet_names)]

@@ -16,8 +16,8 @@ from ml_api.api.schemas.arrangement import (
 from ml_api.api.schemas.base import Answer, Request, whole
 from ml_api.api.schemas.filters import FilterObject, FilterText
 from ml_api.api.schemas.images import ImageAnswer
-from ml_api.search.cursor import MAX_CHARS
-from ml_api.search.query import DEEPEST
+from ml_api.search.cursor import MAX_CURSOR_CHARS
+from ml_api.search.query import MAX_DEPTH
 from ml_api.vectors.filters import Filter, parse, parse_text
 from ml_api.vocabulary import Match
 
@@ -51,14 +51,14 @@ class Page(Request):
     ] = 10
     offset: Annotated[
         int,
-        Field(ge=0, le=DEEPEST, description="How many of the best to skip.", examples=[0]),
+        Field(ge=0, le=MAX_DEPTH, description="How many of the best to skip.", examples=[0]),
         BeforeValidator(whole),
     ] = 0
     cursor: Annotated[
         str | None,
         Field(
             min_length=1,
-            max_length=MAX_CHARS,
+            max_length=MAX_CURSOR_CHARS,
             description="Of a page after the first: `next_cursor` of the one before, sent with the same search, the image included "
             "if there is one; `limit`, `explain` and `facets` may change. Not with `offset`.",
         ),
@@ -232,8 +232,8 @@ class FoundAnswer(Answer):
         str | None,
         Field(
             description="`cursor` of the next page, in which no hit comes again and none is missed, whatever is added or deleted "
-            f"meanwhile; at most {MAX_CHARS:,} characters, valid for a day. Null on the last page, after {DEEPEST:,} hits, and "
-            "after an `offset`."
+            f"meanwhile; at most {MAX_CURSOR_CHARS:,} characters, valid for a day. Null on the last page, after {MAX_DEPTH:,} "
+            "hits, and after an `offset`."
         ),
     ] = None
     confident: Annotated[

@@ -17,7 +17,7 @@ from ml_api.embedding.batching import BatchingEncoder
 from ml_api.errors import ConfigError, InvalidInput
 from ml_api.metrics import Metrics
 from ml_api.search import Query, Relevance, Searcher, TextTerm, Thresholds
-from ml_api.search.relevance import TOP, kind_of
+from ml_api.search.relevance import TOP_K, kind_of
 from ml_api.settings import load_settings
 from ml_api.vectors.base import SearchOptions
 from tests.captioned import described, filled, words_of
@@ -101,8 +101,8 @@ def test_a_corpus_that_says_nothing_is_not_calibrated(model):
 
 def test_what_is_kept_judges_as_what_was_fitted(store, model, calibrated):
     again = unpacked(packed(calibrated.calibration))
-    images = [hit.record for hit in store.search(np.eye(1, 59, dtype=np.float32), SearchOptions(TOP))[0]]
-    vector, scores = np.eye(1, 59, dtype=np.float32)[0], np.linspace(0.9, 0.5, TOP)
+    images = [hit.record for hit in store.search(np.eye(1, 59, dtype=np.float32), SearchOptions(TOP_K))[0]]
+    vector, scores = np.eye(1, 59, dtype=np.float32)[0], np.linspace(0.9, 0.5, TOP_K)
     one, other = (of.any_match(of.reference.of_query(vector, images, scores)[None]) for of in (calibrated.calibration, again))
     assert one == pytest.approx(other, abs=0.01)
 

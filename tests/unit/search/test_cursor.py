@@ -15,8 +15,8 @@ from ml_api.errors import InvalidCursor
 from ml_api.metrics import Metrics
 from ml_api.records import image_id
 from ml_api.search import ImageTerm, Query, Searcher, StoredTerm, TextTerm, Thresholds, VectorTerm, Weighted
-from ml_api.search.cursor import KEPT, LIFETIME_S, MAX_CHARS, Cursors, Place
-from ml_api.search.query import DEEPEST
+from ml_api.search.cursor import LIFETIME_S, MAX_CURSOR_CHARS, REMEMBERED, Cursors, Place
+from ml_api.search.query import MAX_DEPTH
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import parse
 from ml_api.vectors.memory import MemoryStore
@@ -177,28 +177,28 @@ def test_an_offset_gives_no_cursor(wall):
 
 
 def test_a_long_ranking_is_paged_through_whole(wall):
-    keys = wall.row(2 * KEPT + 200)
+    keys = wall.row(2 * REMEMBERED + 200)
     pages = wall.pages(100)
     assert together(pages) == keys
     assert {len(page) for page in pages[:-1]} == {100}
 
 
 def test_far_down_too_nothing_comes_twice_or_is_missed_while_much_changes(wall):
-    keys = wall.row(2 * KEPT + 200)
+    keys = wall.row(2 * REMEMBERED + 200)
     found, cursor = [], None
-    while len(found) < 2 * KEPT:
+    while len(found) < 2 * REMEMBERED:
         page, cursor = wall.page(100, cursor)
         found += page
-    wall.take(*keys[:KEPT])  # far more than are read again
+    wall.take(*keys[:REMEMBERED])  # far more than are read again
     page, cursor = wall.page(100, cursor)
     found += page
-    wall.hang({f"new {place}": 0.95 for place in range(2 * KEPT)})  # so far above, they count as delivered
+    wall.hang({f"new {place}": 0.95 for place in range(2 * REMEMBERED)})  # so far above, they count as delivered
     found += together(wall.pages(100, cursor))
     assert found == keys
 
 
 def test_more_copies_than_a_cursor_remembers_come_once_each(wall):
-    keys = [f"{place:05}" for place in range(2 * KEPT + 200)]
+    keys = [f"{place:05}" for place in range(2 * REMEMBERED + 200)]
     wall.hang(dict.fromkeys(keys, 0.5))
     found = together(wall.pages(100))
     assert sorted(found) == keys
@@ -216,7 +216,7 @@ def test_scores_may_tremble(embedder):
             return super().search(vectors + shift, options, deadline)
 
     wall = Wall(embedder, Trembling())
-    keys = wall.row(2 * KEPT)
+    keys = wall.row(2 * REMEMBERED)
     assert sorted(together(wall.pages(100))) == keys
 
 
@@ -234,7 +234,7 @@ def test_pages_end_where_offsets_do(embedder):
 
     wall = Wall(embedder, Endless())
     wall.row(1)
-    assert len(together(wall.pages(100))) == DEEPEST
+    assert len(together(wall.pages(100))) == MAX_DEPTH
 
 
 @settings(max_examples=40, deadline=None)
@@ -284,9 +284,9 @@ class TestText:
         assert self.cursors.read(self.query, MODEL) == Place()
 
     def test_stays_short_and_fits_in_a_url_however_deep_it_leads(self):
-        place = Place(tuple(number.to_bytes(5) for number in range(KEPT)), DEEPEST, -0.123456)
+        place = Place(tuple(number.to_bytes(5) for number in range(REMEMBERED)), MAX_DEPTH, -0.123456)
         text = self.cursors.write(place, self.query, MODEL)
-        assert MAX_CHARS - 100 < len(text) <= MAX_CHARS
+        assert MAX_CURSOR_CHARS - 100 < len(text) <= MAX_CURSOR_CHARS
         assert set(text) <= {*string.ascii_letters, *string.digits, "-", "_"}
 
     def test_every_changed_character_is_noticed(self):

@@ -6,8 +6,8 @@ import pytest
 from ml_api.embedding.fake import FakeEncoder
 from ml_api.records import image_id
 from ml_api.search import Arrangement, Relevance, StoredTerm, TextTerm, Weighted
-from ml_api.search.facets import OVER
-from ml_api.search.fusion import MOST_ALONE
+from ml_api.search.facets import COUNTED_HITS
+from ml_api.search.fusion import MAX_MATCHES_ALONE
 from ml_api.search.relevance import Calibration, Fit, Reference
 from ml_api.texts.index import Found
 from ml_api.texts.words import all_words
@@ -70,7 +70,7 @@ def test_between_equal_matches_the_vectors_decide_however_deep_a_page_is(match, 
 
 
 def test_where_more_images_have_the_words_than_are_looked_up_the_nearest_are_found():
-    count = MOST_ALONE + 200
+    count = MAX_MATCHES_ALONE + 200
     with shelf_of(count, range(count)) as shelf:
         nearest = shelf.search(10, 0, PLAIN, BODLEIAN, match="vector")
         assert keys(shelf.search(10, 0, PLAIN, BODLEIAN, match="text")) == keys(nearest)
@@ -91,7 +91,7 @@ def test_facets_count_what_words_have_found(offset):
     with shelf_of(300, (5, 150, 290)) as shelf:
         only, beside = (shelf.search(1, offset, Arrangement(facets=(BRAND,)), BODLEIAN, match=match).facets for match in BOTH)
         assert (only.over, only.fields) == (3, {"brand": [("named", 3)]})
-        assert (beside.over, dict(beside.fields["brand"])["named"]) == (OVER, 3)
+        assert (beside.over, dict(beside.fields["brand"])["named"]) == (COUNTED_HITS, 3)
 
 
 @pytest.mark.parametrize("diversity", [0.01, 0.5, 1])

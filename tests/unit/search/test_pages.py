@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from ml_api.errors import InvalidQuery
 from ml_api.records import image_id
 from ml_api.search import Arrangement, Query, StoredTerm, TextTerm
-from ml_api.search.facets import MAX_VALUES, OVER
-from ml_api.search.grouping import AT_ONCE, DUPLICATES, MOST_READ
+from ml_api.search.facets import COUNTED_HITS, MAX_VALUES
+from ml_api.search.grouping import DUPLICATES, MAX_READ, READ_AT_ONCE
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import Field
 from tests.contracts.samples import record
@@ -63,10 +63,10 @@ def test_a_page_takes_one_call_of_the_store_unless_copies_fill_it():
     with shelf_of("aabbccddee") as shelf:
         assert len(shelf.search(4).hits) == 4
         assert (shelf.store.searches, shelf.store.lookups) == (1, 0)
-    with shelf_of("a" * (AT_ONCE + 50) + "bcd") as shelf:
+    with shelf_of("a" * (READ_AT_ONCE + 50) + "bcd") as shelf:
         result = shelf.search(3)
         assert keys(result) == ["00000", "00818", "00819"]
-        assert (result.more, len(result.rows[0].others), shelf.store.searches) == (True, AT_ONCE + 49, 3)
+        assert (result.more, len(result.rows[0].others), shelf.store.searches) == (True, READ_AT_ONCE + 49, 3)
 
 
 def test_a_group_that_was_shown_does_not_come_again_behind_a_better_copy():
@@ -93,9 +93,9 @@ def test_cursors_lead_to_every_group_past_those_that_they_remember(arrangement):
 
 
 def test_a_ranking_of_copies_ends_somewhere():
-    with shelf_of("a" * (MOST_READ + 1) + "b") as shelf:
+    with shelf_of("a" * (MAX_READ + 1) + "b") as shelf:
         result = shelf.search(2)
-        assert (keys(result), result.more, len(result.rows[0].others)) == (["00000"], False, MOST_READ - 1)
+        assert (keys(result), result.more, len(result.rows[0].others)) == (["00000"], False, MAX_READ - 1)
 
 
 def test_what_a_threshold_leaves_out_is_in_no_group_and_not_read_for():
@@ -142,15 +142,15 @@ def test_diversity_and_groups_go_together():
 def test_values_are_counted_over_the_best_hits_whatever_the_page():
     records = [
         record(f"{place:05}", metadata={"brand": "even" if place % 2 == 0 else "odd", "tags": ["x", "x", place % 3]})
-        for place in range(OVER + 20)
+        for place in range(COUNTED_HITS + 20)
     ]
     with Shelf(records) as shelf:
         wanted = Arrangement(facets=(BRAND, Field(("tags",))))
         first, later = shelf.search(10, 0, wanted), shelf.search(10, 150, wanted)
         assert first.facets == later.facets
-        assert first.facets.over == OVER
-        assert first.facets.fields["brand"] == [("even", OVER // 2), ("odd", OVER // 2)]
-        assert first.facets.fields["tags"] == [("x", OVER), (0, 67), (1, 67), (2, 66)]
+        assert first.facets.over == COUNTED_HITS
+        assert first.facets.fields["brand"] == [("even", COUNTED_HITS // 2), ("odd", COUNTED_HITS // 2)]
+        assert first.facets.fields["tags"] == [("x", COUNTED_HITS), (0, 67), (1, 67), (2, 66)]
         plain = shelf.search(10, 150, Arrangement())
         assert (later.hits, later.more) == (plain.hits, plain.more)
         assert shelf.store.searches == 4
