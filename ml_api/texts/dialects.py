@@ -1,6 +1,6 @@
-"""How each database finds rows of `texts` by their words, by an index of its own.
+"""Dialects: how each kind of database finds rows of the table `texts` by their words, with an index of its own.
 
-Words are letters, digits and marks (`words`), and stand in quotes: no text of anybody's is syntax.
+Words consist of letters, digits and marks (`words`), and are quoted: nothing that a client sends becomes syntax.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,18 +9,18 @@ from typing import Final, Protocol
 from sqlalchemy import Connection, text
 
 COMMON: Final = 2000
-"""Images that have a word from which on it says nothing of any of them, and is not looked for."""
+"""A word that so many images have is common: it says nothing of any of them, and is not looked for."""
 
 
 class Dialect(Protocol):
     def numbers(self, connection: Connection, words: Sequence[str]) -> dict[str, int]:
-        """How many rows have each word, of any collection; COMMON at most."""
+        """How many rows, of all collections, have each word; COMMON at most."""
         ...
 
     def images(
         self, connection: Connection, target: str, alternatives: Sequence[Sequence[str]], limit: int
     ) -> list[tuple[str, str]]:
-        """Image and words of the rows that have all words of one of these lists; `limit` of them."""
+        """The image and the words of up to `limit` rows that have all words of one of these lists."""
         ...
 
 

@@ -1,7 +1,7 @@
-"""The words of the images in the service's database, found by SQLite's FTS5 or PostgreSQL's text search.
+"""The index of words: the words of each image in the service's database, found by SQLite's FTS5 or PostgreSQL's text search.
 
-Derived data: whoever is about to change an image announces it here first, and settles it with the image's words afterwards. What a
-process that died has left announced is read again from the vector store (`keeping`).
+Its rows are derived from the vector store. Whoever changes an image there announces it here first, and settles it with the new
+words afterwards. If a process dies in between, `keeping` finds the image announced, and reads it again from the vector store.
 """
 
 import hashlib
@@ -24,15 +24,17 @@ from ml_api.texts.words import ANALYSIS, all_words
 AT_ONCE: Final = 500
 """Rows in one statement."""
 FRESH_S: Final = 10.0
-"""How long the number of images is taken for true: it only weighs."""
+"""How long a count of the images is used: it only weighs words, and need not be exact."""
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What is kept of an image."""
+    """The words of an image, as its row has them."""
 
     mark: str
+    """Changes with the image's version, and with the rules for words."""
     words: str
+    """Separated by spaces."""
 
     @classmethod
     def of(cls, record: ImageRecord) -> "Said":
@@ -41,12 +43,12 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The images that have some of the words that were looked for, and how many of all images have each of those."""
+    """What a lookup of words found."""
 
     images: Mapping[str, frozenset[str]]
-    """Ids, with those of the words that each has."""
+    """By the id of each image that was found, which of the words it has."""
     known: Mapping[str, int]
-    """Of words that are nowhere 0, of common ones COMMON."""
+    """How many images have each word: 0 if none has it, COMMON if so many or more have it."""
     of: int
     """How many images there are."""
 
@@ -56,7 +58,7 @@ def mark_of(entry: Entry) -> str:
 
 
 class TextIndex:
-    """Of one collection. Thread-safe. Every method raises DatabaseUnavailable."""
+    """The index of one collection. Thread-safe. Every method raises DatabaseUnavailable."""
 
     def __init__(self, database: Database, target: str) -> None:
         self._database = database
@@ -65,20 +67,20 @@ class TextIndex:
         self._images = -FRESH_S, 0
 
     def announce(self, images: Sequence[str]) -> str:
-        """Before images with these ids are written or deleted, or are read in order to be settled; what to settle them with."""
+        """Call it before images with these ids are written, deleted, or read to be settled. Returns the token for `settle`."""
         token = secrets.token_hex(8)
         rows = self._database.insert(TextRow).values(target=self._target, mark="", words="", announced=token)
         announced = rows.on_conflict_do_update(index_elements=["target", "image"], set_={"announced": token})
         with self._database.write() as session:
-            # In order: two that announce the same images wait for each other, and not both for ever.
+            # In the order of ids: two processes that announce the same images would otherwise lock each other out.
             for some in batches(sorted(set(images))):
                 session.execute(announced, [{"image": image} for image in some])
         return token
 
     def settle(self, token: str, said: Mapping[str, Said | None]) -> None:
-        """With what is said of the images now; None of those that are gone.
+        """Keep the words that the announced images have now; None for those that are gone.
 
-        Whether they came before or after what others have announced or settled meanwhile nobody knows: those stay announced.
+        Images that another caller has announced or settled since stay announced, as nobody knows which of the changes was the last.
         """
         with self._database.write() as session:
             for some in batches(sorted(said)):
@@ -122,9 +124,9 @@ class TextIndex:
             after = page[-1].image
 
     def find(self, words: Sequence[str], most: int) -> Found:
-        """The images that have one of these words that is rare or, where none is, all that are known and not common.
+        """The images that have a rare one of these words or, if no word is rare, all of those that are neither common nor unknown.
 
-        None if there are more than `most`: then the words say too little of each of them.
+        If more than `most` images have them, no image is found: the words say too little of each.
         """
         with self._database.read() as session:
             connection = session.connection()
@@ -134,7 +136,7 @@ class TextIndex:
         return Found({} if len(rows) > most else _with(words, rows), known, images)
 
     def find_all(self, words: Sequence[str], most: int) -> Found:
-        """The images that have all these words, however common; `most` of them."""
+        """Up to `most` images that have all these words, however common."""
         with self._database.read() as session:
             images = self._counted(session)
             rows = self._dialect.images(session.connection(), self._target, [words], most)
@@ -152,7 +154,7 @@ class TextIndex:
 
 
 def _alternatives(known: Mapping[str, int], most: int) -> list[list[str]]:
-    """Words of which an image must have all, or those of another list."""
+    """Lists of words: an image is found if it has all words of one of them."""
     telling = sorted((word for word, images in known.items() if 0 < images < COMMON), key=known.__getitem__)
     totals = accumulate(known[word] for word in telling)
     rare = [[word] for word, total in zip(telling, totals, strict=True) if total <= most]

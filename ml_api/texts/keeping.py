@@ -1,4 +1,4 @@
-"""How the words of images follow the vector store: written with every change, and mended where a process died in between."""
+"""Keeps the index of words equal to the vector store: written with every change, and repaired where a process died in between."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class TextKeepingStore(PassingStore):
-    """A VectorStore that also keeps the words of what is written. Its writes raise DatabaseUnavailable, too, before they begin."""
+    """A VectorStore that also indexes the words of images. Writes raise DatabaseUnavailable, too, before they change anything."""
 
     def __init__(self, inner: VectorStore, texts: TextIndex) -> None:
         super().__init__(inner)
@@ -36,12 +36,12 @@ class TextKeepingStore(PassingStore):
     def _settle(self, token: str, said: Mapping[str, Said | None]) -> None:
         try:
             self._texts.settle(token, said)
-        except DatabaseUnavailable as exc:  # the change itself is done, and what stays announced is mended
+        except DatabaseUnavailable as exc:  # the vector store has the change; TextUpkeep settles what stays announced
             _log.warning("the words of %d changed images are found later: %s", len(said), exc.detail)
 
 
 class TextUpkeep:
-    """Keeps the words of the images equal to the vector store. For one thread, which calls `look` again and again."""
+    """Repairs the index of words. For one thread, which calls `look` again and again."""
 
     def __init__(self, texts: TextIndex, store: VectorStore, metrics: Metrics) -> None:
         self._texts = texts
@@ -65,7 +65,7 @@ class TextUpkeep:
             _log.debug("texts were not looked at: %s", exc.detail)
 
     def compare(self) -> int:
-        """Make the words equal to the vector store; how many images had others. Raises Unavailable."""
+        """Make the index equal to the vector store. Returns how many images differed. Raises Unavailable."""
         differing = 0
         for some in batches(self._differing()):
             self.refresh(some)
@@ -75,27 +75,27 @@ class TextUpkeep:
         return differing
 
     def refresh(self, ids: Sequence[str]) -> None:
-        """Read what is said of these images again. Raises Unavailable."""
-        token = self._texts.announce(ids)  # first: what changes from now on is not overwritten with what is read
+        """Read the words of these images from the vector store again. Raises Unavailable."""
+        token = self._texts.announce(ids)  # before reading: a change from now on is not overwritten with what is read
         records = self._store.get(ids)
         self._texts.settle(token, {id_: Said.of(records[id_]) if id_ in records else None for id_ in ids})
 
     def _mend(self) -> None:
-        """What was announced at the last look already, and has not been settled: whoever wanted to has died, or others came."""
+        """Refresh images that the last look found announced, and that are not settled: a process died, or several changed them."""
         before, self._announced = self._announced, self._texts.announced()
         left = [id_ for id_, token in self._announced.items() if before.get(id_) == token]
         for some in batches(left):
             self.refresh(some)
 
     def _differing(self) -> Iterator[str]:
-        """The ids of images without words of this version, and of words without an image."""
+        """The ids of images whose words are missing or outdated, and of words whose image is gone."""
         stored = ((entry.id, mark_of(entry)) for entry in self._store.entries())
         kept = self._texts.marks()
         return _different(stored, kept)
 
 
 def _different(ones: Iterable[tuple[str, str]], others: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """The names at which two sequences differ; both are in the order of their names."""
+    """The names (first members) at which two sequences of pairs differ. Both are in the order of their names."""
     left, right = iter(ones), iter(others)
     one, other = next(left, None), next(right, None)
     while one is not None or other is not None:
