@@ -134,7 +134,7 @@ class Switch:
             migration.take_over_edits()
             migration.generations.switch(migration.wanted)
         except BaseException:
-            before.milvus.hand_over(done=False)
+            before.milvus.take_back()
             raise
         self.engine = after
         self.announce(after)

@@ -122,7 +122,7 @@ def test_a_store_that_hands_over_takes_no_more_changes_and_one_that_does_not_aft
     with pytest.raises(StoreUnavailable, match="another model"):
         old.delete([record("old").id])
     assert keys(old, axis(0)) == ["old"]
-    old.hand_over(done=False)
+    old.take_back()
     old.upsert([record("late")], axis(1))
     assert old.count() == 2
 

@@ -1,15 +1,16 @@
 """The vector store on Milvus: embedded (Milvus Lite) or a server. Nothing outside this folder knows pymilvus.
 
 store       the operations of the contract, each a straight line
-opening     the connection, and the collections that are open on it
-calls       an open collection, each call of which is measured, in turn and bounded in time
+opening     collections, on one connection for all of an alias
+calls       an open collection: its calls are measured, taken in turn, and limited in time
 connection  where to connect and as whom, and a client that comes back by itself
 collection  finding or creating it and checking that it is ours
 index       the kinds of index and their parameters
-nearest     search by the index
+indexed     search by the index
 exact       exact search, by comparison with every vector
-filtered    a filter as a server is asked for it, the test of what it sends, filtered listings
-matching    a filter's rows in Milvus Lite, found by the filter's own predicate
+filtered    what a server is asked in place of a filter, the test of the rows that it sends, filtered listings
+matching    the rows in Milvus Lite that fulfil a filter, by its own predicate
+flushed     search in Milvus Lite's files, within this process
 generations the collections of one alias, of several models
 schema      the collection's fields, and records as rows
 access      concurrency of calls: unrestricted on a server, restricted on Milvus Lite

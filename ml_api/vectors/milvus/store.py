@@ -22,7 +22,7 @@ from ml_api.vectors.milvus.connection import MilvusEndpoint
 from ml_api.vectors.milvus.exact import ExactSearch
 from ml_api.vectors.milvus.generations import MilvusGenerations
 from ml_api.vectors.milvus.index import VectorIndex
-from ml_api.vectors.milvus.nearest import by_index
+from ml_api.vectors.milvus.indexed import IndexSearch
 from ml_api.vectors.milvus.opening import Opening
 from ml_api.vectors.validation import check_bounds, check_page, check_records, check_vectors, distinct_digests, distinct_ids
 
@@ -57,6 +57,7 @@ class MilvusStore:
         self._metrics = metrics
         self._timeout_s = timeout_s
         self._opening = Opening(endpoint, collection, metrics, timeout_s)
+        self._by_index = IndexSearch(index, endpoint.embedded)
         self._exact = ExactSearch(index.metric, timeout_s)
         self._lock = threading.Lock()
         self._exclusive = threading.Lock()
@@ -94,13 +95,15 @@ class MilvusStore:
     def generations(self) -> MilvusGenerations:
         return MilvusGenerations(self._opening.alias, self._open_now())
 
-    def hand_over(self, *, done: bool = True) -> None:
-        """Take no more changes: the vectors of another model are about to take over, and what is written here would be lost.
-
-        With `done` false it takes them again.
-        """
+    def hand_over(self) -> None:
+        """Take no more changes: the vectors of another model are about to take over, and what is written here would be lost."""
         with self._exclusive:
-            self._handed_over = done
+            self._handed_over = True
+
+    def take_back(self) -> None:
+        """Take changes again, after a `hand_over` that came to nothing."""
+        with self._exclusive:
+            self._handed_over = False
 
     def upsert(self, records: Sequence[ImageRecord], vectors: Vectors) -> None:
         opened = self._open_to_write()
@@ -125,15 +128,12 @@ class MilvusStore:
         check_vectors(vectors, opened.dim)
         if not len(vectors):
             return []
-        embedded = self._opening.endpoint.embedded
-        # Milvus Lite compares all that fulfil a filter anyway.
-        compared = options.exact and not self._index.exact and not (embedded and options.filter is not None)
-        found = None if compared else by_index(opened, vectors, options, self._index, deadline, embedded=embedded)
+        compared = options.exact and not self._by_index.compares_all(options)
+        found = None if compared else self._by_index.nearest(opened, vectors, options, deadline)
         return self._by_comparison(opened, vectors, options, deadline) if found is None else found
 
     def compares_all(self, options: SearchOptions) -> bool:
-        filtered_here = self._opening.endpoint.embedded and options.filter is not None
-        return options.exact or self._index.exact or filtered_here
+        return options.exact or self._by_index.compares_all(options)
 
     def get(self, ids: Sequence[str], deadline: Deadline | None = None) -> dict[str, ImageRecord]:
         rows = self._rows("get", ids, schema.RECORD_FIELDS, deadline)

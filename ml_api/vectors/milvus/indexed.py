@@ -1,0 +1,65 @@
+"""Search by the index: the nearest that it finds, in the time that its parameters allow."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ml_api.deadline import Deadline
+from ml_api.records import Hit, Vectors
+from ml_api.vectors.base import Metric, SearchOptions
+from ml_api.vectors.milvus import schema
+from ml_api.vectors.milvus.calls import OpenCollection
+from ml_api.vectors.milvus.filtered import WIDER, Asked
+from ml_api.vectors.milvus.index import VectorIndex
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSearch:
+    index: VectorIndex
+    embedded: bool
+    """Whether it is Milvus Lite's."""
+
+    def compares_all(self, options: SearchOptions) -> bool:
+        """Whether a search by the index is exact: Milvus Lite compares all rows that fulfil a filter."""
+        return self.index.exact or (self.embedded and options.filter is not None)
+
+    def nearest(
+        self, opened: OpenCollection, vectors: Vectors, options: SearchOptions, deadline: Deadline | None
+    ) -> list[list[Hit]] | None:
+        """The hits of each vector; None if the index may have missed some that fulfil the filter, so that all of them must be
+        compared. Raises StoreUnavailable, DeadlineExceeded.
+        """
+        vectors, index = np.asarray(vectors, dtype=np.float32), self._index_for(options)
+        asked = Asked.of(options.filter, opened)
+        with opened.searching("search", deadline) as timeout_s:
+            ranked = opened.access.by_index(opened.collection, vectors, options, index)
+            if ranked is not None:
+                return [[Hit(schema.record_of(row), score) for row, score in some] for some in ranked]
+            if self.embedded and options.filter is not None:
+                return None
+            found = opened.client.search(
+                opened.collection,
+                data=list(vectors),
+                anns_field=schema.VECTOR,
+                limit=options.limit,
+                offset=options.offset,
+                filter=asked.text,
+                search_params=index.search(options.window, embedded=self.embedded),
+                output_fields=schema.RECORD_FIELDS,
+                consistency_level="Session",
+                timeout=timeout_s,
+            )
+        hits = [[_hit(hit, index.metric) for hit in some] for some in found]
+        return hits if options.filter is None or asked.accepts(hits, options.limit) else None
+
+    def _index_for(self, options: SearchOptions) -> VectorIndex:
+        """The index with the parameters of one search."""
+        if options.effort is not None:
+            return self.index.with_effort(options.effort)
+        return self.index if options.filter is None else self.index.wider(WIDER)
+
+
+def _hit(hit: Any, metric: Metric) -> Hit:
+    distance = float(hit["distance"])
+    return Hit(schema.record_of(hit["entity"]), -distance if metric == "L2" else distance)
