@@ -43,6 +43,11 @@ def search_answer(result: SearchResult, query: Query, model: str, read_as: Seque
     return json_answer(answer)
 
 
+def timestamp(seconds: float) -> str:
+    """Seconds since the epoch as a time in ISO 8601, UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
 def query_id(place: int | None = None) -> str:
     """By which hits are judged: the request's, or that of its query at this place."""
     return tracing.request_id() if place is None else f"{tracing.request_id()}.{place}"
@@ -138,7 +143,7 @@ def duplicates_answer(page: DuplicatesPage) -> Response:
             duplicates=[
                 DuplicateAnswer(
                     **dict(_stored(match.record, links_to)),
-                    similarity=round(match.evidence.similarity, 6),
+                    similarity=round(match.evidence.similarity, SCORE_DIGITS),
                     bits=match.evidence.bits,
                     turn=match.evidence.turn,
                 )
@@ -157,7 +162,7 @@ def _stored(record: ImageRecord, links_to: Callable[[ImageRecord], Links]) -> St
     return StoredImage(
         **_shown(record, links_to),
         digest=record.digest,
-        indexed_at=datetime.fromtimestamp(record.indexed_at, UTC).isoformat(timespec="milliseconds"),
+        indexed_at=timestamp(record.indexed_at),
     )
 
 

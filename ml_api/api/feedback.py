@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Final
 
 from flask import Blueprint, Response, current_app
 
 from ml_api.access import Scope
 from ml_api.api import examples, services
-from ml_api.api.answers import json_answer
+from ml_api.api.answers import json_answer, timestamp
 from ml_api.api.observe import LOG_QUERIES, hash_of
 from ml_api.api.openapi import NO_NOTE, operation, ref
 from ml_api.api.parsing import image_id_of, json_body
@@ -112,6 +111,6 @@ def _lines(judgements: Iterator[Judgement]) -> Iterator[bytes]:
             query=dict(one.query),
             model=one.model,
             comment=one.comment,
-            judged_at=datetime.fromtimestamp(one.judged_at, UTC).isoformat(timespec="milliseconds"),
+            judged_at=timestamp(one.judged_at),
         )
         yield line.model_dump_json(ensure_ascii=True).encode() + b"\n"  # some readers take U+2028 for the end of a line

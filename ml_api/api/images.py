@@ -24,6 +24,7 @@ from ml_api.images import Whole
 from ml_api.indexing.edits import patch_metadata
 from ml_api.records import Entry, ImageRecord
 from ml_api.search.heat import heat_of
+from ml_api.vectors.base import no_image
 from ml_api.vectors.filters import parse_text
 
 blueprint = Blueprint("images", __name__, url_prefix="/v1/images")
@@ -206,7 +207,7 @@ def heatmap(image_id: str) -> Response:
 def _stored(image_id: str, deadline: Deadline) -> ImageRecord:
     stored = services().store.get([image_id_of(image_id)], deadline).get(image_id)
     if stored is None:
-        raise NotFound(f"no image has the id {image_id}")
+        raise no_image(image_id)
     return stored
 
 

@@ -104,8 +104,7 @@ def json_body(
     takes.
     """
     if request.mimetype not in {JSON, also}:
-        right = " or ".join(sorted({JSON, also}))
-        raise UnsupportedMedia(f"the body is {request.mimetype or 'of no stated type'}; send {right}")
+        raise unsupported(" or ".join(sorted({JSON, also})))
     data = request.get_data(cache=True)
     if not data:
         raise InvalidInput("the body is empty; send a JSON object", code="invalid-json")
@@ -146,11 +145,15 @@ def image_query() -> tuple[bytes, PageParameters]:
             return bytes_of_base64(json_body(ImageQuery).image, "image: "), in_url
         case kind if kind.startswith("image/") or kind == "application/octet-stream":
             return request.get_data(cache=False), in_url
-        case kind:
-            raise UnsupportedMedia(
-                f"the body is {kind or 'of no stated type'}; send multipart/form-data with a file in the field {FILE_FIELD!r}, "
-                "the file itself as image/*, or JSON with base64"
+        case _:
+            raise unsupported(
+                f"multipart/form-data with a file in the field {FILE_FIELD!r}, the file itself as image/*, or JSON with base64"
             )
+
+
+def unsupported(right: str) -> UnsupportedMedia:
+    """The error of a body whose media type is not taken; `right` says what would be."""
+    return UnsupportedMedia(f"the body is {request.mimetype or 'of no stated type'}; send {right}")
 
 
 def image_id_of(text: str) -> str:

@@ -19,6 +19,7 @@ from ml_api.api.schemas.search import RED_SQUARE, ImageQuery, PageBody, PagePara
 from ml_api.api.terms import asked
 from ml_api.deadline import Deadline
 from ml_api.search import ImageTerm, Query, SearchResult, StoredTerm, TextTerm, Weighted, read_negations
+from ml_api.search.query import SCORE_DIGITS
 from ml_api.stages import stage
 from ml_api.vocabulary import Modality, Operation, Stage
 
@@ -148,7 +149,7 @@ def _note(page: PageParameters | PageBody) -> None:
 def note_result(result: SearchResult, model: str) -> None:
     note({"ml_api.model": model, "ml_api.hits": len(result.hits), "ml_api.batch_size": result.batch_size})
     if result.hits:
-        note({"ml_api.top1_similarity": round(result.hits[0].score, 6)})
+        note({"ml_api.top1_similarity": round(result.hits[0].score, SCORE_DIGITS)})
 
 
 def _answer(query: Query, deadline: Deadline, read_as: Sequence[Weighted] = ()) -> Response:

@@ -6,9 +6,9 @@ from collections import Counter
 from flask import request
 
 from ml_api.api.form import MAX_PARTS, Form, SentFile, read_form
-from ml_api.api.parsing import FILE_FIELD, missing_files, no_name_twice
+from ml_api.api.parsing import FILE_FIELD, missing_files, no_name_twice, unsupported
 from ml_api.api.schemas import JsonObject
-from ml_api.errors import InvalidKey, InvalidMetadata, InvalidQuery, TooLarge, UnsupportedMedia
+from ml_api.errors import InvalidKey, InvalidMetadata, InvalidQuery, TooLarge
 from ml_api.vectors.base import MAX_METADATA_BYTES
 from ml_api.wording import legible
 
@@ -28,17 +28,14 @@ def sent_image() -> tuple[bytes, JsonObject | None]:
             return files[0].data, _metadata_of(form)
         case kind if not kind or kind.startswith("image/") or kind == "application/octet-stream":
             return request.get_data(cache=False), None
-        case kind:
-            raise UnsupportedMedia(
-                f"the body is {kind}; send the file itself as image/*, or multipart/form-data with it in the field {FILE_FIELD!r}"
-            )
+        case _:
+            raise unsupported(f"the file itself as image/*, or multipart/form-data with it in the field {FILE_FIELD!r}")
 
 
 def sent_images() -> tuple[list[SentFile], JsonObject]:
     """What is put under the names of its files, and the metadata by these names."""
     if request.mimetype != "multipart/form-data":
-        kind = request.mimetype or "of no stated type"
-        raise UnsupportedMedia(f"the body is {kind}; send multipart/form-data with files in the field {FILE_FIELD!r}")
+        raise unsupported(f"multipart/form-data with files in the field {FILE_FIELD!r}")
     form = read_form(request)
     files = form.files.get(FILE_FIELD, [])
     if not files:

@@ -1,14 +1,13 @@
 """Syncs: start one, follow it, read its report, cancel it. They run in the background; a request never waits for one."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Final
 
 from flask import Blueprint, Response, request, url_for
 
 from ml_api.access import Scope
 from ml_api.api import services
-from ml_api.api.answers import json_answer
+from ml_api.api.answers import json_answer, timestamp
 from ml_api.api.openapi import NO_DATABASE, NO_NOTE, operation, ref
 from ml_api.api.parsing import json_body, query_parameters
 from ml_api.api.schemas import JsonObject
@@ -160,4 +159,4 @@ def _shown(job: Job) -> SyncJob:
 
 
 def _time(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return None if seconds is None else timestamp(seconds)

@@ -11,12 +11,12 @@ from pydantic import BaseModel
 from ml_api.api import services
 from ml_api.api.form import read_form
 from ml_api.api.observe import elsewhere
-from ml_api.api.parsing import JSON, bytes_of_base64, image_id_of, json_body, json_object
+from ml_api.api.parsing import JSON, bytes_of_base64, image_id_of, json_body, json_object, unsupported
 from ml_api.api.schemas.arrangement import facets_of, grouping_of
 from ml_api.api.schemas.composed import ComposedQuery, QueryTerm
 from ml_api.api.schemas.search import PageBody, PageParameters
 from ml_api.deadline import Deadline
-from ml_api.errors import InvalidCrop, InvalidInput, InvalidQuery, MlApiError, UnsupportedMedia
+from ml_api.errors import InvalidCrop, InvalidInput, InvalidQuery, MlApiError
 from ml_api.images import Crop
 from ml_api.search import Arrangement, Fault, ImageTerm, Marks, Query, StoredTerm, Term, TextTerm, Thresholds, VectorTerm, Weighted
 from ml_api.stages import stage
@@ -59,11 +59,8 @@ def search_body(model: type[Body]) -> tuple[Body, Sent]:
             return json_body(model, punctuation=MOST_NUMBERS), Sent(None)
         case "multipart/form-data":
             return _of_form(model)
-        case kind:
-            raise UnsupportedMedia(
-                f"the body is {kind or 'of no stated type'}; send {JSON}, or multipart/form-data with that JSON in the field "
-                f"{QUERY_FIELD!r} and files in others"
-            )
+        case _:
+            raise unsupported(f"{JSON}, or multipart/form-data with that JSON in the field {QUERY_FIELD!r} and files in others")
 
 
 def _of_form(model: type[Body]) -> tuple[Body, Sent]:

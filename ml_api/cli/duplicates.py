@@ -18,6 +18,7 @@ from ml_api.cli.exits import Exit, stopped
 from ml_api.deadline import Deadline
 from ml_api.duplicates import DuplicateFinder, DuplicatesPage, Group, Kind, Thresholds
 from ml_api.images.perceptual import HASH_BITS, Turn
+from ml_api.search.query import SCORE_DIGITS
 from ml_api.settings import Settings
 from ml_api.stopping import Stop
 
@@ -144,7 +145,7 @@ def _plain(group: Group) -> Plain:
             "key": match.record.key,
             "id": match.record.id,
             "digest": match.record.digest,
-            "similarity": round(match.evidence.similarity, 6),
+            "similarity": round(match.evidence.similarity, SCORE_DIGITS),
             "bits": match.evidence.bits,
             "turn": match.evidence.turn,
         }

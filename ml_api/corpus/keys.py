@@ -6,8 +6,9 @@ from ml_api.corpus.base import PassedOver, is_image, no_file
 from ml_api.corpus.ignoring import IgnoreRules
 from ml_api.errors import InvalidKey
 
-MAX_KEY_BYTES = 1024
-"""In UTF-8. Buckets take no longer ones (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html)."""
+MAX_OBJECT_KEY_BYTES = 1024
+"""Longest key of an object in a bucket, in bytes of UTF-8
+(https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html). Folders take no longer new keys, either."""
 
 SHOWN_CHARACTERS = 80
 
@@ -99,8 +100,8 @@ def _unwise(key: str) -> str:
         size = len(key.encode())
     except UnicodeEncodeError:
         return "it is not valid Unicode"
-    if size > MAX_KEY_BYTES:
-        return f"it has {size:,} bytes; at most {MAX_KEY_BYTES:,} are allowed"
+    if size > MAX_OBJECT_KEY_BYTES:
+        return f"it has {size:,} bytes; at most {MAX_OBJECT_KEY_BYTES:,} are allowed"
     if any(ord(character) < 32 or ord(character) == 127 for character in key):
         return "it has a control character, such as NUL or a line break"
     return ""

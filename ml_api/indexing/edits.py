@@ -13,9 +13,9 @@ from dataclasses import replace
 from typing import Any
 
 from ml_api.deadline import Deadline
-from ml_api.errors import InvalidMetadata, NotFound
+from ml_api.errors import InvalidMetadata
 from ml_api.records import Entry, ImageRecord, Vectors
-from ml_api.vectors.base import VectorStore
+from ml_api.vectors.base import VectorStore, no_image
 from ml_api.vectors.validation import plain_metadata
 
 NOTHING = ""
@@ -102,7 +102,7 @@ def patch_metadata(store: VectorStore, image_id: str, patch: Facts | None, deadl
         record = store.get([image_id], deadline).get(image_id)
         vector = store.vectors([image_id], deadline).get(image_id)
         if record is None or vector is None:
-            raise NotFound(f"no image has the id {image_id}")
+            raise no_image(image_id)
         if patch is None:
             patch = dict.fromkeys(record.metadata)
         try:

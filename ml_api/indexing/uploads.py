@@ -19,7 +19,7 @@ from ml_api.images import Decoder
 from ml_api.indexing.changes import Changes
 from ml_api.indexing.plan import is_of
 from ml_api.records import ImageRecord, image_id
-from ml_api.vectors.base import VectorStore
+from ml_api.vectors.base import VectorStore, no_image
 from ml_api.vectors.validation import plain_metadata
 from ml_api.vocabulary import UploadState
 
@@ -95,7 +95,7 @@ class Uploads:
         self._require_writable()
         record = self._store.get([image], deadline).get(image)
         if record is None:
-            raise NotFound(f"no image has the id {image}")
+            raise no_image(image)
         try:
             with self._changes.around(record.key), suppress(NotFound):  # it may be gone already, unknown to the index
                 self._corpus.delete(record.key)

@@ -29,7 +29,7 @@ from ml_api.search.query import Fault, ImageTerm, Query, SearchResult, StoredTer
 from ml_api.search.relevance import Relevance, kind_of
 from ml_api.search.targets import Point, Target, target_of
 from ml_api.stages import stage
-from ml_api.vectors.base import SearchOptions, VectorStore
+from ml_api.vectors.base import SearchOptions, VectorStore, no_image
 from ml_api.vocabulary import Stage
 
 MAX_READS: Final = 24
@@ -151,10 +151,7 @@ class Searcher:
         with stage(Stage.SEARCH):
             vectors = self._store.vectors([term.image_id for term in terms], deadline)
         return {
-            term: Point(vectors[term.image_id], "image")
-            if term.image_id in vectors
-            else NotFound(f"no image has the id {term.image_id}")
-            for term in terms
+            term: Point(vectors[term.image_id], "image") if term.image_id in vectors else no_image(term.image_id) for term in terms
         }
 
     def _embedded(self, items: Mapping[Term, Prepared], deadline: Deadline) -> dict[Term, Point | MlApiError]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_api.deadline import Deadline
+from ml_api.errors import NotFound
 from ml_api.records import Entry, Hit, ImageRecord, Vectors
 from ml_api.vectors.filters import Field, Filter
 
@@ -89,6 +90,11 @@ class Generation:
     """The value of ML_API_MODEL that finds its model, where that is known."""
     fields: tuple[Field, ...] = ()
     """Of the metadata, that have columns of their own in it."""
+
+
+def no_image(image_id: str) -> NotFound:
+    """The error of an id that no stored image has."""
+    return NotFound(f"no image has the id {image_id}")
 
 
 class Generations(Protocol):

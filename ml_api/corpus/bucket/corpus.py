@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 from ml_api.corpus.base import CorpusFile, Coverage, PassedOver, is_image, no_file
 from ml_api.corpus.bucket.objects import METADATA_TIMEOUT_S, READ_TIMEOUT_S, Objects
 from ml_api.corpus.ignoring import IGNORE_FILE, IgnoreRules, Patterns, patterns_in
-from ml_api.corpus.keys import MAX_KEY_BYTES, Selection, no_path, refuse
+from ml_api.corpus.keys import MAX_OBJECT_KEY_BYTES, Selection, no_path, refuse
 from ml_api.corpus.metadata import (
     ENDING,
     METADATA_FILES,
@@ -35,7 +35,7 @@ TURN_S: Final = 1.0
 """For this long a request waits until fewer others read: a bucket that hangs must not hold every thread of the service."""
 
 MAX_IGNORE_BYTES: Final = 2**20
-MAX_METADATA_BYTES: Final = 2**30
+MAX_METADATA_FILE_BYTES: Final = 2**30
 
 
 class BucketCorpus:
@@ -147,7 +147,7 @@ class BucketCorpus:
         """A copy on the disk, without a name."""
         file = TemporaryFile()  # noqa: SIM115 - the caller closes it
         try:
-            self._objects.read(name, file, MAX_METADATA_BYTES, METADATA_TIMEOUT_S)
+            self._objects.read(name, file, MAX_METADATA_FILE_BYTES, METADATA_TIMEOUT_S)
         except NotFound as exc:
             file.close()
             raise FileNotFoundError(name) from exc
@@ -188,7 +188,8 @@ class BucketCorpus:
             size = len(f"{self._objects.root}/{key}".partition("/")[2].encode())
         except UnicodeEncodeError:
             return "it is not valid Unicode"
-        return f"with the prefix it has {size:,} bytes; buckets take {MAX_KEY_BYTES:,}" if size > MAX_KEY_BYTES else ""
+        too_long = f"with the prefix it has {size:,} bytes; buckets take {MAX_OBJECT_KEY_BYTES:,}"
+        return too_long if size > MAX_OBJECT_KEY_BYTES else ""
 
 
 def with_sidecars(files: Iterable[CorpusFile]) -> Iterator[CorpusFile]:
