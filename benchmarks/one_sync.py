@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
+from ml_api.cli.environment import configure_openmp
 from ml_api.cores import usable
-from ml_api.environment import configure_openmp
 from ml_api.services import open_indexer
 from ml_api.settings import Settings
 

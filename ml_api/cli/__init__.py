@@ -13,10 +13,10 @@ from typing import Literal, NoReturn
 
 from ml_api import logs
 from ml_api.cli.commands import TABLES
+from ml_api.cli.environment import configure_libraries
 from ml_api.cli.exits import Exit
 from ml_api.cli.parsing import Options, parse
 from ml_api.cores import usable
-from ml_api.environment import configure_libraries
 from ml_api.errors import ConfigError, MlApiError, SyncRefused
 from ml_api.settings import ENV_FILE, Given, Settings, environment_name, load_settings
 

@@ -47,7 +47,7 @@ class _Pages:
 
 def duplicates(settings: Settings, thresholds: Thresholds, *, as_json: bool) -> Exit:
     """Groups on standard output; what was compared, and counts, in the log."""
-    from ml_api.progress import show_progress
+    from ml_api.cli.progress import show_progress
 
     started, after, compared, without_hash, found = monotonic(), "", 0, 0, Counter[Kind]()
     with Stop() as stop, _pages(settings, thresholds) as pages:

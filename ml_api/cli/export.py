@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 def export(settings: Settings, target: Path) -> Exit:
-    from ml_api.progress import show_progress
+    from ml_api.cli.progress import show_progress
     from ml_api.services import open_export
     from ml_api.vectors.files.transfer import export as export_rows
 

@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 def extract(settings: Settings, target: Path) -> Exit:
-    from ml_api.progress import show_progress
+    from ml_api.cli.progress import show_progress
     from ml_api.services import open_extraction
 
     with Stop() as stop:

@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 def import_(settings: Settings, path: Path, said: str) -> Exit:
     """`said` is the model of `--model-id`; empty if it was not given."""
-    from ml_api.progress import show_progress
+    from ml_api.cli.progress import show_progress
     from ml_api.services import examine, open_import
     from ml_api.vectors.files.intake import Intake
     from ml_api.vectors.files.transfer import import_ as import_rows

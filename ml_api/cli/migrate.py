@@ -82,7 +82,7 @@ def drop_old(settings: Settings) -> Exit:
 
 @contextmanager
 def _shown(total: int, stop: Stop) -> Iterator[Progress]:
-    from ml_api.progress import show_progress
+    from ml_api.cli.progress import show_progress
 
     with show_progress("embedding", total) as progress:
 

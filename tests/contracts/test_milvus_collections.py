@@ -10,7 +10,7 @@ import pytest
 from milvus_lite import server_manager_instance
 from pymilvus import MilvusClient
 
-from ml_api.environment import keep_this_machine_out
+from ml_api.cli.environment import keep_this_machine_out
 from ml_api.errors import ConfigError
 from ml_api.metrics import Metrics
 from ml_api.vectors.base import SearchOptions

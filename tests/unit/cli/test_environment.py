@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from ml_api.environment import configure_openmp, keep_this_machine_out
+from ml_api.cli.environment import configure_openmp, keep_this_machine_out
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_what_the_operator_has_set_stands():
 
 def test_torch_hears_what_was_said_before_it_was_loaded():
     program = (
-        "import os; from ml_api.environment import configure_openmp; configure_openmp(os.environ, usable_cores=2);"
+        "import os; from ml_api.cli.environment import configure_openmp; configure_openmp(os.environ, usable_cores=2);"
         "import torch; print(torch.get_num_threads())"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)

@@ -2,7 +2,7 @@
 
 import logging
 
-from ml_api.progress import _Lines, show_progress
+from ml_api.cli.progress import _Lines, show_progress
 
 
 class Clock:
