@@ -24,5 +24,5 @@ def is_loopback(host: str) -> bool:
 
 
 def entries(text: str) -> list[str]:
-    """Of a setting that lists several, between commas or blanks."""
+    """The entries of a setting that lists several, separated by commas or blanks."""
     return [entry for entry in re.split(r"[,\s]+", text) if entry]

@@ -26,7 +26,7 @@ NEIGHBOURS: Final = 24
 MOST_NEIGHBOURS: Final = 700
 """Asked for again by an image whose nearest NEIGHBOURS are all similar."""
 MOST_MATCHES: Final = 100
-"""Of a group; `more` says that there are more."""
+"""Matches that are told of a group; `more` says that there are others."""
 SLACK: Final = 0.05
 """By how much an index that compresses vectors may misjudge a similarity. What is found is computed anew, from the vectors."""
 
@@ -49,7 +49,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Of two images."""
+    """How alike two images are."""
 
     similarity: float
     """The cosine of their embeddings."""
@@ -67,10 +67,10 @@ class Thresholds:
     """Most bits, of 63, in which the perceptual hashes of a near pair differ."""
     near_similarity: float = NEAR_SIMILARITY
     similarity: float = SIMILARITY
-    """Of a similar pair."""
+    """Least similarity of a similar pair."""
 
     def kind(self, evidence: Evidence) -> Kind | None:
-        """Of two images whose bytes differ."""
+        """The kind of a pair of images whose bytes differ; None if it is no pair."""
         if evidence.bits is not None and evidence.bits <= self.near_bits and evidence.similarity >= self.near_similarity:
             return Kind.NEAR
         return Kind.SIMILAR if evidence.similarity >= self.similarity else None
@@ -97,14 +97,14 @@ class DuplicatesPage:
     groups: list[Group] = field(default_factory=list)
     compared: int = 0
     without_hash: int = 0
-    """Of those compared."""
+    """How many of the compared images have no perceptual hash."""
     next: str = ""
     """After which id the next page begins; empty on the last one."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """What may match an image: of equal bytes the one with the smallest id."""
+    """What may match an image: of several images with equal bytes the one with the smallest id."""
 
     entry: Entry
     vector: Vector

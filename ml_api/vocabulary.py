@@ -40,7 +40,7 @@ class Operation(StrEnum):
 
 
 class Stage(StrEnum):
-    """Of a search, in the order in which it passes through them."""
+    """The stages of a search, in their order."""
 
     FETCH = "fetch"
     DECODE = "decode"
@@ -97,7 +97,7 @@ class ReasonCode(StrEnum):
 
 
 METADATA_ENDINGS = (".jsonl", ".csv", ".parquet")
-"""Of the names of files with metadata, by which their formats are told."""
+"""Endings of files with metadata, which tell their formats."""
 
 
 class JobKind(StrEnum):
@@ -114,7 +114,7 @@ class JobKind(StrEnum):
 
 
 class JobState(StrEnum):
-    """Of a sync that was asked for."""
+    """The state of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"

@@ -29,7 +29,7 @@ USE_EVERY_S: Final = 60.0
 """How often the last use of a key is written, at most."""
 SESSION_S: Final = 7 * 24 * 3600.0
 MOST_SESSIONS: Final = 1000
-"""Of all keys together; the oldest end. They are all in memory."""
+"""Sessions of all keys together, which are in memory; the oldest end."""
 
 INVALID: Final = "invalid-api-key"
 """Code of the refusal of a key or session that is unknown, expired or revoked."""

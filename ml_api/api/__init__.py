@@ -13,7 +13,7 @@ HEAD_CHECK = "ml_api.head"
 
 
 def services() -> Services:
-    """Of the application that the request belongs to: there is no global. A request that began with one model ends with it."""
+    """The services of the application that the request belongs to. A request that began with one model ends with it."""
     while "services" not in g:
         found: Services = current_app.extensions[EXTENSION]
         found.holders.begin()
@@ -26,6 +26,6 @@ def services() -> Services:
 
 
 def let_go(_error: BaseException | None = None) -> None:
-    """Of the services that the request has held, at its end."""
+    """Release the services that the request has held, at its end."""
     if (held := g.pop("services", None)) is not None:
         held.holders.end()

@@ -13,7 +13,7 @@ from urllib.parse import unquote, unquote_plus
 from ml_api.errors import InvalidEvent, TooLarge, UnsupportedMedia
 
 MAX_BYTES: Final = 4 * 2**20
-"""Of one request: some thousands of notifications."""
+"""Bytes of one request: some thousands of notifications."""
 JSON: Final = "application/json"
 STRUCTURED: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"

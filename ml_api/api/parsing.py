@@ -34,7 +34,7 @@ MERGE_PATCH = "application/merge-patch+json"
 """RFC 7396."""
 
 FILE_FIELD = "image"
-"""Of a form."""
+"""The field of a form that holds the image."""
 
 _DATA_URI = re.compile(r"data:(image/[^;,]+|application/octet-stream|)(;[^;,]+)*;base64", re.ASCII | re.IGNORECASE)
 """What comes before the comma (RFC 2397). Browsers say octet-stream of files they do not know, such as HEIC."""

@@ -24,7 +24,7 @@ from ml_api.stages import stage
 from ml_api.vocabulary import Modality, Operation, Stage
 
 _MODALITIES: Final[Mapping[Operation, Modality]] = {Operation.TEXT: "text", Operation.IMAGE: "image", Operation.SIMILAR: "image"}
-"""Of operations of one term."""
+"""The modality of operations with a single term."""
 
 blueprint = Blueprint("search", __name__, url_prefix="/v1")
 

@@ -13,7 +13,7 @@ from ml_api.vectors.base import MAX_METADATA_BYTES
 from ml_api.wording import legible
 
 METADATA_FIELD = "metadata"
-"""Of a form."""
+"""The field of a form that holds the metadata."""
 
 
 def sent_image() -> tuple[bytes, JsonObject | None]:

@@ -27,7 +27,7 @@ from ml_api.wording import legible
 Body = TypeVar("Body", bound=BaseModel)
 
 QUERY_FIELD: Final = "search"
-"""Of a form."""
+"""The field of a form that holds the query, as JSON."""
 KINDS: Final = ("text", "image", "id", "vector")
 """Members of a term, which has one of them."""
 MOST_NUMBERS: Final = 300_000

@@ -34,7 +34,7 @@ FILE: JsonObject = {"type": "string", "format": "binary"}
 NOT_WRITTEN = ("corpus-read-only", "insufficient-storage", "corpus-unavailable", *NO_NOTE)
 BAD_FORM = ("missing-image", "invalid-multipart", "invalid-metadata", "unsupported-media-type", "too-large")
 TO_RETURN_S = 0.5
-"""Of the time that a request may take, what is left to answer it with after waiting."""
+"""How much of a request's time is kept, after waiting, for its answer."""
 
 
 def _accepted(answer: type[UploadedImage | UploadsAnswer | RemovedImage]) -> dict[str, JsonObject]:

@@ -176,8 +176,8 @@ class Noticed:
     """What has happened to a corpus since the last time."""
 
     keys: AbstractSet[str] = frozenset()
-    """Of files and folders, a folder's without a slash at the end: made, changed, moved here or away, or deleted. What is below a
-    new folder may not be named."""
+    """Keys of files and folders that were made, changed, moved here or away, or deleted; a folder's has no slash at the end.
+    What is below a new folder may not be named."""
     lost: str = ""
     """Why there may be more than that, which only a look at all files finds; empty if there is no reason."""
     away: bool = False

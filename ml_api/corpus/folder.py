@@ -130,7 +130,7 @@ class FolderCorpus:
         return read_metadata(self._open, self._catalogue)
 
     def _version_of(self, name: str) -> str:
-        """Of a file; empty if it is none."""
+        """The version of a file; empty if there is no such file."""
         try:
             status = (self._root / name).stat()
         except OSError:

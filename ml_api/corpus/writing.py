@@ -43,7 +43,7 @@ class Place:
     name: str
 
     def status(self) -> os.stat_result | None:
-        """Of the file itself, not of what it links to; None without one."""
+        """The status of the file itself, not of what it links to; None if there is none."""
         try:
             return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
         except FileNotFoundError:

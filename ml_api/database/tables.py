@@ -149,7 +149,7 @@ class ApiKeyRow(Table):
 
 
 class SessionRow(Table):
-    """Of somebody who signed in on the page."""
+    """The session of somebody who signed in on the page."""
 
     __tablename__ = "sessions"
 
@@ -170,7 +170,7 @@ class CalibrationRow(Table):
     model: Mapped[str] = mapped_column(primary_key=True)
     modality: Mapped[str] = mapped_column(primary_key=True)
     version: Mapped[int]
-    """Of the signals that are weighed."""
+    """The version of the signals that are weighed."""
     made_at: Mapped[float]
     images: Mapped[int]
     """How many there were."""
@@ -193,7 +193,7 @@ class SearchRow(Table):
     query: Mapped[str]
     """JSON, escaped: PostgreSQL's own type has no NUL."""
     first_rank: Mapped[int]
-    """Of the first of these hits, in the whole ranking: 1 on a first page."""
+    """The rank of the first of these hits in the whole ranking: 1 on a first page."""
     hits: Mapped[bytes]
     """Their ids in their order, 16 bytes each."""
 
@@ -228,7 +228,7 @@ class TextRow(Table):
     image: Mapped[str]
     """Its id."""
     mark: Mapped[str]
-    """Of the version of the image, and of the rules, by which the words were found."""
+    """Tells the version of the image, and the rules, by which the words were found."""
     announced: Mapped[str] = mapped_column(default="")
     """Who is about to change the image; empty if nobody is. What nobody comes to settle is read again from the vector store."""
     words: Mapped[str] = mapped_column(default="")

@@ -27,7 +27,7 @@ class CachingEmbedder:
         self._metrics = metrics
         self._vectors: LRUCache[bytes, npt.NDArray[np.float32]] = LRUCache(entries)
         self._lock = threading.Lock()
-        """Of the cache, which is not for threads: reading it changes the order."""
+        """Guards the cache, which is not for threads: reading it changes the order."""
 
     @property
     def model(self) -> ModelInfo:

@@ -88,9 +88,9 @@ class Normalisation:
     rescale: float
     """What a byte is multiplied by first."""
     mean: tuple[float, ...]
-    """Of each channel, subtracted."""
+    """Subtracted from each channel."""
     std: tuple[float, ...]
-    """Of each channel, divided by."""
+    """Each channel is divided by it."""
 
     def __call__(self, square: RgbPixels) -> Pixels:
         mean, std = (np.array(values, dtype=np.float64)[:, None, None] for values in (self.mean, self.std))

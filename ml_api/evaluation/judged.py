@@ -34,7 +34,7 @@ def read(path: Path, topics: Path | None = None) -> list[JudgedQuery]:
 
 
 def grouped(rows: Iterable[tuple[str, JsonObject, str, int]], source: str) -> list[JudgedQuery]:
-    """Of rows of a query's name, what it asks for, an image and its grade. Of an image judged twice the last counts.
+    """Queries from rows of a name, what the query asks for, an image, and its grade. If an image is judged twice, the last counts.
 
     Queries without any match say nothing of a ranking, and are left out. Raises InvalidInput if there is no other.
     """

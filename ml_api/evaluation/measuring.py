@@ -18,9 +18,9 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """Of one measure over all queries; `low` and `high` are the bounds of its 95 % confidence interval (bootstrap over queries).
+    """The mean of one measure over all queries. `low` and `high` bound its 95 % confidence interval (bootstrap over queries).
 
-    `p` is the chance of so large a difference from the first setup if both were alike (paired permutation test); None of the first.
+    `p` is the chance of so large a difference from the first setup if both were alike (paired permutation test); None for that one.
     """
 
     mean: float
@@ -30,7 +30,7 @@ class Mean:
 
 
 def compared(queries: Sequence[JudgedQuery], rankings: Mapping[str, Sequence[Sequence[str]]], k: int) -> dict[str, dict[str, Mean]]:
-    """By setup and measure. `rankings` has of each setup, for each query, the ids that were found, best first."""
+    """The means by setup and measure. `rankings` has for each setup and query the ids that were found, best first."""
     values = {setup: _values(queries, ranked, k) for setup, ranked in rankings.items()}
     first = next(iter(values))
     return {
@@ -40,7 +40,7 @@ def compared(queries: Sequence[JudgedQuery], rankings: Mapping[str, Sequence[Seq
 
 
 def _values(queries: Sequence[JudgedQuery], ranked: Sequence[Sequence[str]], k: int) -> dict[str, Numbers]:
-    """Of each measure, one value a query. trec_eval goes by scores: a rank is one."""
+    """For each measure one value a query. trec_eval orders by scores, so that ranks are given as negative scores."""
     import ir_measures
 
     measures = [ir_measures.P @ k, ir_measures.R @ k, ir_measures.RR, ir_measures.nDCG @ k, ir_measures.Judged @ k]

@@ -17,9 +17,9 @@ from ml_api.vectors.scoring import recall
 AT_ONCE: Final = 16
 SEED: Final = 7
 QUERIES: Final = 200
-"""Of an overlap; with so many, the mean of ten hits each is known to about 0.02."""
+"""Queries of an overlap: with so many, the mean over ten hits each is known to about 0.02."""
 K: Final = 10
-"""Of an overlap."""
+"""Hits that are compared for an overlap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def _near(store: VectorStore, ids: Sequence[str], queries: Vectors) -> list[set[
 
 
 def _neighbours(store: VectorStore, ids: Sequence[str], queries: Vectors, options: SearchOptions) -> list[list[Hit]]:
-    """Of each image without itself: one less than `options` ask for."""
+    """The nearest images of each image without itself: one less than `options` ask for."""
     hits = [some for rows in _parts(queries) for some in store.search(rows, options)]
     return [
         [hit for hit in some if hit.record.id != image_id][: options.limit - 1] for image_id, some in zip(ids, hits, strict=True)

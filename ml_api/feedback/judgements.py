@@ -41,7 +41,7 @@ class Judgement:
 
 
 class Judgements:
-    """Of one collection. May be used from any thread and any number of processes."""
+    """The judgements of one collection. May be used from any thread and any number of processes."""
 
     def __init__(self, searches: RecentSearches, metrics: FeedbackMetrics) -> None:
         self.searches = searches

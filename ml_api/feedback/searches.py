@@ -54,7 +54,7 @@ class Retention:
 
 
 class RecentSearches:
-    """Of one collection. May be used from any thread and any number of processes."""
+    """The recent searches of one collection. May be used from any thread and any number of processes."""
 
     def __init__(self, database: Database, target: str, retention: Retention, metrics: FeedbackMetrics) -> None:
         self.database = database
@@ -123,7 +123,7 @@ class RecentSearches:
                             del self._waiting[search.query_id]
 
     def _insert(self, session: Session, searches: list[PastSearch]) -> None:
-        """Of searches with one id the last counts, until one is judged: clients choose the ids of their requests."""
+        """If several searches have one id, the last counts until one is judged: clients choose the ids of their requests."""
         adding = self.database.insert(SearchRow)
         columns = [column.name for column in SearchRow.__table__.columns if not column.primary_key]
         replacing = adding.on_conflict_do_update(

@@ -11,9 +11,9 @@ from typing import Final
 _HEADER: Final = b"Exif\0\0"
 _TIFF: Final = (b"II*\0", b"MM\0*")
 _SEGMENTS: Final = 64
-"""Of a JPEG, until the one of Exif comes; cameras write it first."""
+"""Segments of a JPEG that are looked at for Exif; cameras write it first."""
 _CHUNKS: Final = 20_000
-"""Of a PNG, which may have it behind its pixels: of 160 MB in chunks of 8 KiB."""
+"""Chunks of a PNG that are looked at, which may have Exif behind its pixels: 160 MB in chunks of 8 KiB."""
 _BOXES: Final = 2_000
 _LONGEST: Final = 2**20
 _APP1, _SCAN = 0xE1, 0xDA
@@ -118,7 +118,7 @@ def _exif_item(data: bytes, begin: int, end: int) -> int:
 
 
 def _location(data: bytes, begin: int, wanted: int) -> tuple[bool, int, int]:
-    """Of the box `iloc`: whether the item lies in the box `idat`, its first part's place there or in the file, and its size."""
+    """An item as the box `iloc` tells it: whether it lies in the box `idat`, where its first part begins, and its size."""
     version = data[begin]
     sizes, more = data[begin + 4], data[begin + 5]
     offset, length, base_, index = sizes >> 4, sizes & 15, more >> 4, more & 15 if version else 0
@@ -142,7 +142,7 @@ class _Reader:
         self._place = place
 
     def number(self, size: int) -> int:
-        """Of so many bytes; 0 of none."""
+        """The next number, of so many bytes; 0 if of none."""
         self._place += size
         if self._place > len(self._data):
             raise ValueError

@@ -48,7 +48,7 @@ def taken(data: bytes) -> dict[str, Any]:
 
 
 def _entries(tiff: bytes, order: str, place: object, wanted: set[int]) -> dict[int, Any]:
-    """Of the directory at `place`, those that can be read: what is wrong with one says nothing of the others."""
+    """The wanted entries of the directory at `place`, as far as they can be read: a broken one says nothing of the others."""
     found: dict[int, Any] = {}
     if not isinstance(place, int):
         return found
@@ -103,7 +103,7 @@ def _position(gps: Values) -> dict[str, Any]:
 
 
 def _degrees(parts: object, reference: object, references: str, most: float) -> float | None:
-    """Of degrees, minutes and seconds; None if they are none."""
+    """Degrees, minutes and seconds as degrees; None if they are none."""
     if not isinstance(reference, str) or reference not in tuple(references) or not isinstance(parts, tuple) or len(parts) != 3:
         return None
     degrees: float = sum(float(part) / 60**power for power, part in enumerate(parts))

@@ -32,7 +32,7 @@ class Fit(Protocol):
         ...
 
     def apply(self, image: Image.Image) -> RgbPixels:
-        """Of an RGB image. The result is contiguous."""
+        """What the model sees of an RGB image. The result is contiguous."""
         ...
 
 
@@ -46,7 +46,7 @@ class Square:
     edge_px: int
     shortest_px: int | None
     resample: int
-    """Of `PIL.Image.Resampling`."""
+    """A value of `PIL.Image.Resampling`."""
 
     def apply(self, image: Image.Image) -> RgbPixels:
         resample = Image.Resampling(self.resample)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from PIL import Image
 
 HASH_CHARS: Final = 16
-"""Of the hash of one picture."""
+"""Hex digits of the hash of one picture."""
 MIDDLES: Final = (0.9, 0.8)
 """Shares of each side. Crops between them, and a little smaller and larger ones, differ in few bits."""
 STORED_CHARS: Final = HASH_CHARS * (1 + len(MIDDLES))
@@ -55,7 +55,7 @@ class Turn(StrEnum):
 
 
 def perceptual_hash(image: Image.Image) -> str:
-    """Of an RGB image, upright: STORED_CHARS hex digits, of the whole and of its middles."""
+    """The hash of an upright RGB image: STORED_CHARS hex digits, for the whole and for its middles."""
     return "".join(_hash(image, share) for share in (1.0, *MIDDLES))
 
 
@@ -142,4 +142,4 @@ _TURNS: Final[dict[Turn, Callable[[Bits], Bits]]] = {
     Turn.ROTATED_270: lambda bits: bits.swapaxes(-1, -2) ^ _ODD_COLUMNS,
     Turn.TRANSVERSED: lambda bits: bits.swapaxes(-1, -2) ^ _ODD_ROWS ^ _ODD_COLUMNS,
 }
-"""Of the positive bit of a coefficient; the mean brightness is in an even row and column, so that its 0 stays."""
+"""What each turn does to the sign bits. The mean brightness is in an even row and column, so that its 0 stays."""

@@ -41,7 +41,7 @@ class Order:
     """What is to be made of the file in the handover."""
 
     size: int
-    """Of the file, in bytes."""
+    """Bytes of the file."""
     limits: ImageLimits
     """With the memory that may be allocated."""
     edge_px: int
@@ -57,7 +57,7 @@ class Result:
 
     size: int
     shape: tuple[int, ...]
-    """Of the pixels: (height, width, 3); of a thumbnail ()."""
+    """The shape of the pixels, (height, width, 3); () for a thumbnail."""
     format: str
     width: int
     height: int

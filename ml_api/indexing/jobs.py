@@ -23,7 +23,7 @@ from ml_api.vocabulary import JobKind, JobState
 KEPT: Final = 20
 """Syncs of a collection that are remembered, with their files."""
 MAX_ID: Final = 2**31 - 1
-"""Of a column of PostgreSQL."""
+"""The largest number in PostgreSQL's column."""
 ACTIVE: Final = (JobState.QUEUED, JobState.RUNNING)
 ENDED_EARLY: Final = "its process ended; what was done until then is kept"
 
@@ -37,11 +37,11 @@ class Errand:
     model: str = ""
     """A value of ML_API_MODEL."""
     switch: bool = True
-    """Of a migration: whether to use the new vectors once they are there."""
+    """For a migration: whether to use the new vectors once they are there."""
     file: str = ""
     """The absolute path of a file: of vectors, or of judged queries; an evaluation without one has `queries` of `k` hits."""
     said: str = ""
-    """Of an import: the model that the user says made the vectors."""
+    """For an import: the model that the user says made the vectors."""
     queries: int = 0
     k: int = 0
 
@@ -137,7 +137,7 @@ class Jobs:
             return [_job(row) for row in session.scalars(wanted.order_by(JobRow.id.desc()).limit(most))]
 
     def files(self, job: int, outcome: str | None, after: int, most: int) -> list[JobFileRow]:
-        """Of the report of `job`, those numbered above `after`, in order. Raises NotFound."""
+        """The files in the report of `job` that are numbered above `after`, in order. Raises NotFound."""
         self.get(job)
         wanted = select(JobFileRow).where(JobFileRow.job == job, JobFileRow.number > after)
         if outcome is not None:

@@ -48,7 +48,7 @@ class Known:
     task: Task
     source: Entry
     phash: str
-    """Of the picture: that of `source`, or made now if that has none."""
+    """The perceptual hash: that of `source`, or made now if that has none."""
 
     def record(self, source: ImageRecord, *, moved: bool) -> ImageRecord:
         """The record of `source`, as that of this file; with what was edited there only if it `moved` here."""

@@ -55,7 +55,7 @@ class Task:
     file_version: str
     """The version of the bytes, without the metadata's part."""
     edited: Mapping[str, str] = field(default_factory=dict)
-    """Of `metadata`, what came with an upload; as in ImageRecord."""
+    """The fields of `metadata` that came with an upload, as in ImageRecord."""
 
 
 def batches(things: Iterable[_T], size: int) -> Iterator[list[_T]]:

@@ -226,7 +226,7 @@ def _access(settings: Settings, database: Database, background: ExitStack) -> Ac
 
 @contextmanager
 def _judgements(shared: Shared) -> Iterator[Judgements]:
-    """Of searches that are written and tidied up until the end, and then those that wait."""
+    """Judgements of searches, which are written and tidied up while this is open; those that still wait at its end."""
     settings, metrics = shared.settings, shared.metrics.feedback
     retention = Retention(settings.feedback_searches, settings.feedback_days)
     searches = RecentSearches(shared.database, target_of(settings), retention, metrics)

@@ -33,7 +33,7 @@ class Extraction:
     store: "FileStore"
 
     def plan(self) -> Plan:
-        """Of a file that is being written nothing is lost by removals."""
+        """The plan, whatever it removes: nothing is lost of a file that is only being written."""
         return self.indexer.plan(Consent(empty=True, removals=True, replace=True))
 
     def run(self, plan: Plan, progress: Progress, stop: Callable[[], bool], files: Report) -> SyncReport:

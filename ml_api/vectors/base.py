@@ -89,7 +89,7 @@ class Generation:
     setting: str = ""
     """The value of ML_API_MODEL that finds its model, where that is known."""
     fields: tuple[Field, ...] = ()
-    """Of the metadata, that have columns of their own in it."""
+    """Fields of the metadata that have columns of their own in it."""
 
 
 def no_image(image_id: str) -> NotFound:

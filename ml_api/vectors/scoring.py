@@ -18,7 +18,9 @@ Lengths = npt.NDArray[np.float32]
 
 
 def scores(metric: Metric, queries: Vectors, stored: Vectors, of_stored: Lengths | None = None) -> Scores:
-    """Of each query with each stored vector; see `VectorStore.search`. `of_stored` are their `lengths`, if these are known."""
+    """The score of each query with each stored vector (see `VectorStore.search`). `of_stored` are the stored ones' `lengths`, if
+    these are known.
+    """
     if metric == "L2":
         return np.stack([-np.square(stored - query).sum(axis=1) for query in queries])
     products = np.asarray(queries @ stored.T, dtype=np.float32)
@@ -47,7 +49,7 @@ class Best:
         self._ids = np.empty((queries, 0), dtype="U32")
 
     def add(self, ids: Sequence[str], found: Scores) -> None:
-        """Of equal scores those added first stay."""
+        """Those added first stay, of equal scores."""
         together = np.concatenate([self._scores, found], axis=1)
         named = np.concatenate([self._ids, np.broadcast_to(np.array(ids, dtype="U32"), found.shape)], axis=1)
         order = np.argsort(-together, axis=1, kind="stable")[:, : self._most]
@@ -67,6 +69,6 @@ def recall(found: Sequence[Hit], exact: Sequence[Hit]) -> float:
 
 
 def lengths(vectors: Vectors) -> Lengths:
-    """Of each vector; 1 for one of zeros, whose score is 0."""
+    """The length of each vector; 1 for one of zeros, whose score is 0."""
     found = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float32))
     return np.where(found == 0, np.float32(1), found)

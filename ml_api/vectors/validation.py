@@ -14,10 +14,10 @@ from ml_api.vectors.base import MAX_KEY_BYTES, MAX_METADATA_BYTES, MAX_WINDOW
 MAX_VERSION_BYTES = 480
 DIGEST_CHARS = 64
 MAX_HASH_BYTES = 32
-"""Of the perceptual hash of the whole picture, with what separates it from the version; the rest stands there if there is room."""
+"""Room for a perceptual hash behind the version: for the hash of the whole picture, and for those of its parts if they fit."""
 
 HASH_CHARS = 16
-"""Of the part of it that is the whole picture's."""
+"""Digits of the hash of the whole picture, which come first."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _HASH = re.compile(r"([0-9a-f]{16}|[0-9a-f]{48})?")
@@ -121,7 +121,7 @@ def _invalid(key: str, what: str) -> InvalidMetadata:
 
 
 def _depth(value: Any) -> int:
-    """Of objects and lists; 0 for others. Level by level, as a value may be nested deeper than Python recurs."""
+    """The depth of nested objects and lists; 0 for other values. Level by level: values may be nested deeper than Python recurs."""
     depth, level = 0, [value]
     while level := [one for one in level if isinstance(one, dict | list)]:
         depth += 1

@@ -19,7 +19,7 @@ from ml_api.vocabulary import SyncOutcome
 
 _KEY = "snow/two-brown-dogs-0000.jpg"
 DRAWN_ID = image_id(_KEY)
-"""Of the first picture that `demo` draws, whatever the size of its corpus."""
+"""The id of the first picture that `demo` draws, whatever the size of its corpus."""
 _VERSION = "d276df211381"
 REQUEST_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 _CURSOR = Cursors("images", clock=lambda: 1_796_000_000.0).write(

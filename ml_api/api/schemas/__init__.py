@@ -24,10 +24,10 @@ from ml_api.vectors.base import MAX_KEY_BYTES, MAX_METADATA_BYTES
 MAX_LISTED = 1000
 """Images in one answer of the listing."""
 TEXT_BODY_BYTES = 64 * 1024
-"""Of a search by text as JSON: five times the longest text, each character of it escaped."""
+"""Longest body of a search by text as JSON: five times the longest text, each character of it escaped."""
 
 PATCH_BODY_BYTES = 6 * MAX_METADATA_BYTES
-"""Of a patch of metadata: the largest, each character of it escaped."""
+"""Longest patch of metadata: the largest metadata, each character escaped."""
 
 JsonObject = dict[str, Any]
 

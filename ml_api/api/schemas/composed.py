@@ -19,11 +19,11 @@ from ml_api.api.schemas.search import (
 )
 
 MAX_TERMS: Final = 64
-"""Of a query."""
+"""Terms of a query."""
 MAX_QUERIES: Final = 64
-"""Of a batch."""
+"""Queries of a batch."""
 MAX_BATCH_TERMS: Final = 256
-"""Of all queries of a batch together."""
+"""Terms of all queries of a batch together."""
 MAX_MARKS: Final = 64
 """Images marked good, and so many marked bad."""
 MAX_WEIGHT: Final = 1000

@@ -11,7 +11,7 @@ MAX_TEXTS: Final = 2048
 MAX_IMAGES: Final = 32
 MAX_TEXT_CHARS: Final = 8192
 MAX_CHARS: Final = 1_000_000
-"""Of all texts of a request: tokenising them takes about a second."""
+"""Characters of all texts of a request: tokenising them takes about a second."""
 
 
 def _inputs(given: Any) -> Any:

@@ -24,7 +24,7 @@ FILTER_EXAMPLE: Final[JsonObject] = {"price": {"lt": 20}, "tags": {"any": ["red"
 
 @contextmanager
 def as_pydantic() -> Iterator[None]:
-    """Of errors of its own alone pydantic says in which of a list they are."""
+    """Raise our errors as pydantic's own: only of these it says where in a list they are."""
     try:
         yield
     except InvalidQuery as exc:

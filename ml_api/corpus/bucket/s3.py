@@ -24,7 +24,7 @@ CLIENT: Final = {
     "max_pool_connections": 32,
     "retries": {"mode": "standard", "total_max_attempts": 3},  # of refused connections, timeouts, 5xx and 429
 }
-"""Of botocore (https://docs.aws.amazon.com/botocore/latest/reference/config.html)."""
+"""Configuration of botocore (https://docs.aws.amazon.com/botocore/latest/reference/config.html)."""
 
 PAGE: Final = 1000
 """Keys of one answer to a listing, the most that S3 gives."""
@@ -37,7 +37,7 @@ BODIES: Final = 4
 """How often an object's body may break off or be replaced while it is read. Each time it goes on where it broke off."""
 
 NO_ROOM = frozenset({"QuotaExceeded", "InsufficientCapacity", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "507"})
-"""Of Ceph, Garage and MinIO; S3 itself is never full."""
+"""Error codes of Ceph, Garage and MinIO; S3 itself is never full."""
 
 NOT_THERE = frozenset({"NoSuchKey", "404", "KeyTooLongError"})
 

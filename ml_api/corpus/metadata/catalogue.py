@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 from ml_api.corpus.writing import version_of
 
 TIMEOUT_S: Final = 30.0
-"""Of a connection that brings nothing."""
+"""A connection that brings nothing for so long is given up."""
 
 VERSION_TIMEOUT_S: Final = 5.0
 DOWNLOAD_S: Final = 1800.0

@@ -25,7 +25,7 @@ def stem_of(key: str) -> str:
 
 
 def version_beside(version: str, sidecar: str) -> str:
-    """Of an image with a sidecar of this version, which is empty if there is none."""
+    """The version of an image whose sidecar has the version `sidecar`, which is empty if there is none."""
     return f"{version}{BESIDE}{sidecar}" if sidecar else version
 
 

@@ -226,7 +226,7 @@ def _outcome(waiting: Waiting) -> Embedded | MlApiError:
 
 
 def _lengths(vectors: Vectors) -> list[float]:
-    """Of each row. Raises NonFiniteVector unless all are finite, whatever the encoder itself looked at."""
+    """The length of each row. Raises NonFiniteVector unless all are finite, whatever the encoder itself looked at."""
     lengths = np.linalg.norm(vectors, axis=1)
     if not np.isfinite(lengths).all():
         raise NonFiniteVector

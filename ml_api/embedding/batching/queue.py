@@ -26,9 +26,9 @@ BULK: Final = "bulk"
 _LOOK_AHEAD: Final = 512
 """How many of the oldest are considered for a batch, so that choosing stays cheap however long the queue may get."""
 SHORT_S: Final = 0.05
-"""Of a bulk pass while others come: so long one of them waits for it at most."""
+"""Longest bulk pass while others come: one of them waits for it at most so long."""
 LONG_S: Final = 0.25
-"""Of a bulk pass while nobody else comes: longer ones would hardly be faster."""
+"""Longest bulk pass while nobody else comes: longer ones would hardly be faster."""
 QUIET_S: Final = 1.0
 """Nobody else comes if nobody has for so long."""
 OWED_S: Final = 1.0

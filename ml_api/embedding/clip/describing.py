@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     Normalise = Callable[[RgbPixels], Pixels]
 
 TOLERANCE: Final = 1e-3
-"""Of a normalised pixel; one step of 255 is 0.015."""
+"""Largest difference between normalised pixels; one step of 255 is 0.015."""
 _PADDED: Final = ("siglip", "siglip2")
 """Kinds of models that were trained on texts padded to their full context, without a mask."""
 _WORDS: Final = ("cat", "dog", "кот", "пёс", "قطة", "كلب", "猫", "犬")
 _TEXTS: Final = ("dog", "Two dogs, playing in the snow!", "two dogs playing in the snow " * 400)
 """On which a text encoder's tokenizer is compared with what the library makes of them; the last is more than any context holds."""
 _MOST_TOKENS: Final = 4096
-"""Of a text encoder that sets no limit; no text that a client may send has as many."""
+"""Tokens that a text encoder without a limit reads; no text that a client may send has as many."""
 _PROBES: Final = ((480, 360), (300, 400))
 """Sizes of the pictures on which a description is compared with the processor that it stands for."""
 
@@ -58,7 +58,10 @@ def _refusing(pretrained: PretrainedModel) -> Iterator[None]:
 
 
 def tokenizer_of(library: Any, pretrained: PretrainedModel) -> Tokenizer:
-    """Of a text encoder, as sentence-transformers has loaded it. Raises ConfigError for one that prepares texts in another way."""
+    """The tokenizer of a text encoder that sentence-transformers has loaded.
+
+    Raises ConfigError for a text encoder that prepares texts in another way.
+    """
     tokenizer, config = library[0].tokenizer, library[0].model.config
     text = _tokenizer(pretrained, tokenizer, config.vocab_size, min(tokenizer.model_max_length, _MOST_TOKENS))
     for probe in _TEXTS:
@@ -87,7 +90,7 @@ def _tokenizer(
 
 
 def describe(pretrained: PretrainedModel, processor: Any, config: Any, reader: Tokenizer | None = None) -> PretrainedPreprocessor:
-    """Of a processor (a tokenizer and an image processor) and the model's configuration, as transformers has them.
+    """The preprocessor that does what transformers' processor (a tokenizer and an image processor) does for the model of `config`.
 
     With a `reader`, the tokenizer of the text encoder beside it, that takes the place of the model's own. Raises ConfigError.
     """
@@ -110,9 +113,9 @@ def _describe(pretrained: PretrainedModel, processor: Any, config: Any, reader: 
 
 
 def pixels_of(images: Any, edge_px: int) -> "tuple[Fit, Normalise]":
-    """Of an image processor, of a model that sees squares of `edge_px`.
+    """What an image processor does, for a model that sees squares of `edge_px`.
 
-    Values if some were found that make the same pixels as the processor does, else what asks the processor itself.
+    Values, if they make the same pixels as the processor does; otherwise functions that ask the processor itself.
     """
     described = _described(images)
     if described and all(_same(*described, images, size) for size in _PROBES):

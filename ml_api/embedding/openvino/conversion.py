@@ -22,9 +22,9 @@ from ml_api.stopping import end_with_parent
 from ml_api.vocabulary import Modality
 
 COSINE: Final = 0.999
-"""The least between a converted model's vectors and torch's in float32; bfloat16 gives 0.9999."""
+"""Least cosine between a converted model's vectors and torch's in float32; bfloat16 gives 0.9999."""
 _TEXTS: Final = ("dog", "two dogs playing in the snow at night")
-"""Of two lengths, so that padding is compared, too."""
+"""Texts of two lengths, so that padding is compared, too."""
 
 
 def main() -> None:

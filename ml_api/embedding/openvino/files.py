@@ -33,7 +33,7 @@ Stored = Literal["fp32", "fp16"]
 model's weights is checked when it is converted."""
 
 FORMAT: Final = 2
-"""Of a folder of converted files: another number makes them anew."""
+"""The version of folders of converted files: those of another one are made anew."""
 CONVERT_TIMEOUT_S: Final = 1800.0
 """Longest that a conversion may take; a large model from a slow disk takes minutes."""
 _PROGRAM: Final = "ml_api.embedding.openvino.conversion"
@@ -65,7 +65,7 @@ class Outcome:
     """What it answers, as JSON on its standard output; all empty if the model was converted."""
 
     problems: tuple[str, ...] = ()
-    """Of a ConfigError: the model cannot be used at all."""
+    """The problems of a ConfigError: the model cannot be used at all."""
     reason: str = ""
     """Why only torch can compute it."""
 
@@ -98,7 +98,7 @@ def convert_apart(order: Order) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class ConvertedFiles:
-    """Of any number of models, in `folder`, which may be deleted at any time: they are made again."""
+    """Converted files of any number of models, in `folder`. It may be deleted at any time: they are made again."""
 
     folder: Path
     convert: Callable[[Order], Outcome] = convert_apart
@@ -183,7 +183,7 @@ def _lock(file: IO[str]) -> None:
 
 
 def converted(pretrained: PretrainedModel) -> tuple[Modality, ...]:
-    """Of which modalities the folder of `pretrained` holds the files."""
+    """The modalities whose files the folder of `pretrained` holds."""
     return MODALITIES if pretrained.text is None else ("text",)
 
 

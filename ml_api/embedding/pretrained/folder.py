@@ -18,7 +18,7 @@ _MODULES: Final = "modules.json"
 _OF_THE_WHOLE: Final = (_MODULES, "config_sentence_transformers.json")
 _KINDS: Final = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 _PROCESSORS: Final = ("preprocessor_config.json", "processor_config.json")
-"""Of which one has to be there where images are embedded: the older form, and the one in which transformers writes it today."""
+"""One of these has to be there where images are embedded: the older form, or the one that transformers writes today."""
 _OF_A_MODULE: Final = (
     *("config.json", *_PROCESSORS, *(f"sentence_{kind}_config.json" for kind in _KINDS)),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
@@ -158,7 +158,7 @@ def own_name(path: Path) -> str:
 
 
 def content_hash(path: Path) -> str:
-    """Of what decides the vectors, by relative path, so that a copy in another place is the same model and notes are no part."""
+    """A hash of the files that decide the vectors, by relative path: a copy elsewhere is the same model, and notes do not count."""
     total = hashlib.sha256()
     for file in loaded(path):
         with (path / file).open("rb") as opened:

@@ -40,7 +40,7 @@ class PretrainedModel:
 
     @property
     def model_id(self) -> str:
-        """Of what makes the vectors that are stored: those of images, so `text` is no part of it."""
+        """Tells what makes the stored vectors, which are of images; `text` is no part of it."""
         return self.info("", "").model_id
 
     def info(self, device: str, precision: str) -> ModelInfo:

@@ -46,7 +46,7 @@ class Endpoint:
 
     @classmethod
     def of(cls, url: str) -> Self:
-        """Of `triton://host:port/model`, as settings have checked it."""
+        """The endpoint of `triton://host:port/model`, which the settings have checked."""
         parts = urlsplit(url)
         return cls(parts.netloc, parts.path.removeprefix("/"))
 

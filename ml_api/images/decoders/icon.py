@@ -15,7 +15,7 @@ _DIRECTORY: Final = struct.Struct("<HHH")
 _ENTRY: Final = struct.Struct("<BBBBHHII")
 """Width, height (0 means 256), colours, -, planes, bits, bytes, offset."""
 _BITMAP: Final = struct.Struct("<Iii")
-"""Of the bitmap's header: its size, width, height. The height counts the mask, too."""
+"""Size, width and height in a bitmap's header. The height counts the mask, too."""
 _PNG: Final = b"\x89PNG"
 
 

@@ -26,8 +26,8 @@ from ml_api.metrics.process import DecodingMetrics
 MOST_PROCESSES: Final = 8
 _QUICK_S: Final = 0.25
 _QUICK_BESIDE_OTHERS_S: Final = 0.1
-"""Of a core: photographs are decoded by then, most of them also by the second, which counts while other images wait. What takes
-longer goes on behind all else that the machine has to do."""
+"""Processor time by which photographs are decoded; most of them also by the second, which counts while other images wait. Decoding
+that takes longer goes on behind all else that the machine has to do."""
 _LOOK_EVERY_S: Final = 0.05
 _OUT_OF_MEMORY: Final = {signal.SIGABRT, signal.SIGTRAP, signal.SIGKILL}
 """What ends a process whose libraries cannot allocate, or whose size the system does not bear."""

@@ -11,8 +11,8 @@ from ml_api.images.worker import Order
 _PATIENCE: Final = 15
 """Nobody waits for a sync: on a busy machine its images may take so many times their limit on the clock, though not of a core."""
 _OWN_SHARE: Final = 0.25
-"""Of the limit, on a core: a sound AVIF of 50 megapixels takes 0.7 s. An image that used
-this share may be stopped while others wait, as too costly."""
+"""An image that used this share of its limit on a core may be stopped as too costly while others wait. A sound AVIF of 50
+megapixels takes 0.7 s."""
 
 
 @dataclass(slots=True)

@@ -47,7 +47,7 @@ class Work:
         self._current: list[Change] = []
         self._sidecars: list[Change] = []
         self._images: set[str] = set()
-        """Of these sidecars."""
+        """The images of these sidecars."""
         self._broken: list[tuple[Change, Broken]] = []
         self._gone: list[Change] = []
         self._done: set[str] = set()
@@ -98,7 +98,7 @@ class Work:
             self._changes.retry(left, 0.0, reason)
 
     def _embed(self, model: FileEmbedder) -> None:
-        """Of equal files one goes through the model."""
+        """Embed and write what is fresh. If files are equal, one of them goes through the model."""
         fresh, self._fresh = self._fresh, []
         distinct = {file.record.digest: file for _, file in fresh}
         vectors: dict[str, npt.NDArray[np.float32]] = {}

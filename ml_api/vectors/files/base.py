@@ -37,7 +37,7 @@ class VectorFormat(Protocol):
 
     @property
     def suffix(self) -> str:
-        """Of a file that is written: `.parquet`; empty if it is a folder."""
+        """The ending of files that are written, such as `.parquet`; empty for folders."""
         ...
 
     def count(self, path: Path) -> int:

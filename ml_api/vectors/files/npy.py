@@ -88,7 +88,7 @@ class _Header:
     dim: int
     dtype: np.dtype[Any]
     start: int
-    """Of the numbers, in bytes."""
+    """Where the numbers begin, in bytes."""
 
 
 def _header(path: Path) -> _Header:

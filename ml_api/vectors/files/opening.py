@@ -56,7 +56,7 @@ def format_to_write(path: Path) -> VectorFormat:
 
 
 def format_of(path: Path) -> VectorFormat:
-    """Of a file that is there. Raises ConfigError."""
+    """The format of an existing file. Raises ConfigError."""
     if is_layout(path):
         return FORMATS[""]
     if path.suffix == ".npy":

@@ -16,7 +16,7 @@ class SeenIds:
         self._runs: list[npt.NDArray[np.uint64]] = []
 
     def add(self, ids: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """Of each, whether it was added before, or stands in `ids` before."""
+        """For each id, whether it was added before, or stands in `ids` before."""
         halves = np.fromiter((int(image_id[:16], 16) for image_id in ids), np.uint64, len(ids))
         distinct, first = np.unique(halves, return_index=True)
         again = np.ones(len(ids), dtype=np.bool_)

@@ -27,7 +27,7 @@ FLAG: Final = "b"
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Of one field."""
+    """The two columns of one field."""
 
     field: Field
 

@@ -15,13 +15,13 @@ MAX_DEPTH: Final = 10
 """Levels of `and`, `or` and `not`."""
 MAX_CONDITIONS: Final = 100
 MAX_VALUES: Final = 1000
-"""In all lists together."""
+"""Values in all lists together."""
 MAX_CHARS: Final = 4096
-"""Of a name or a text."""
+"""Characters of a name or a text."""
 MAX_LEVELS: Final = 8
-"""Of objects that a name leads through."""
+"""Levels of objects that a name leads through."""
 MAX_BYTES: Final = 64 * 1024
-"""Of a filter as text."""
+"""Bytes of a filter as text."""
 
 _ORDERED: Final = ("lt", "lte", "gt", "gte")
 _OF_SCALARS: Final = ("eq", "ne", *_ORDERED, "in", "exists", "prefix")

@@ -15,7 +15,7 @@ MAX_DEPTH: Final = 4
 """Levels of nested objects whose members are told apart as fields."""
 
 Test = Callable[[Any], bool]
-"""Of the value that a record has in a field; None if it has none."""
+"""Tests the value that a record has in a field; None if it has none."""
 
 _KINDS: Final[Mapping[type, Kind]] = {str: "text", int: "number", float: "number", bool: "flag"}
 _ORDER: Final[Mapping[str, Callable[[Any, Any], bool]]] = {

@@ -35,7 +35,7 @@ class OpenCollection:
     model_id: str
     dim: int
     fields: tuple[Field, ...]
-    """Of the metadata, that have columns."""
+    """Fields of the metadata that have columns."""
     access: Access
     metrics: StoreMetrics
     timeout_s: float

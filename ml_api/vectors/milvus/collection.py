@@ -24,7 +24,7 @@ METRIC = "ml_api.metric"
 INDEX = "ml_api.index"
 SOURCE = "ml_api.source"
 REPLACED = "ml_api.replaced"
-"""Of a collection that took over: the name of the one before it."""
+"""The name of the collection that this one took over from."""
 FIELDS = "ml_api.filter_fields"
 """JSON: the names of the fields that have columns."""
 SETTING = "ml_api.setting"
@@ -42,7 +42,7 @@ class CollectionSpec:
     dim: int
     index: VectorIndex
     fields: tuple[Field, ...] = ()
-    """Of the metadata, that are to have columns."""
+    """Fields of the metadata that are to have columns."""
 
     @property
     def properties(self) -> dict[str, str]:
@@ -124,7 +124,7 @@ def create(client: MilvusClient, spec: CollectionSpec, timeout_s: float) -> None
 
 
 def _is_refusal(exc: MilvusException) -> bool:
-    """Of an index that the server does not have or build so, as opposed to a server that does not answer."""
+    """Whether the server refuses the index, as opposed to a server that does not answer."""
     return isinstance(exc.code, int) and exc.code != CANNOT_CONNECT and not isinstance(exc.__cause__, grpc.RpcError)
 
 

@@ -26,7 +26,7 @@ from ml_api.vectors.scoring import Best, scores
 
 PAGE_BYTES: Final = 8 * 2**20
 MOST_ROWS: Final = 8192
-"""Of a page. Milvus answers a query with 16,384 at most."""
+"""Rows of a page. Milvus answers a query with 16,384 at most."""
 
 Ranked = list[list[tuple[str, float]]]
 """For each query ids with their scores, best first."""

@@ -37,9 +37,9 @@ class _Snapshot:
     deleted: Mapping[str, int]
     masks: tuple[Mask | None, ...]
     columns: tuple[dict[str, Any], ...]
-    """Of each file, by the names of RECORD_FIELDS."""
+    """The columns of each file, by the names of RECORD_FIELDS."""
     lengths: tuple[Lengths, ...]
-    """Of each file's vectors."""
+    """The lengths of each file's vectors."""
 
     def is_of(self, segments: Sequence[Any], deleted: Mapping[str, int]) -> bool:
         return (
@@ -124,7 +124,7 @@ class Flushed:
 
 
 def _scores(segment: Any, of_stored: Lengths, rows: npt.NDArray[np.intp], vectors: Vectors, metric: Metric) -> Scores:
-    """Of each vector with each of these rows. Where many are wanted, all are compared: a copy of those takes longer."""
+    """The scores of each vector with each of these rows. If they are many, all are compared: copying those takes longer."""
     stored = segment.vector_data(VECTOR)[0]
     if len(rows) > len(stored) // MANY:
         return scores(metric, vectors, stored, of_stored)[:, rows]

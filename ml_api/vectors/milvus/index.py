@@ -13,7 +13,7 @@ EMBEDDED_KINDS: Final[tuple[Kind, ...]] = ("HNSW", "FLAT", "IVF_FLAT", "IVF_SQ8"
 """Those of Milvus Lite 3.2 (its `index/factory.py`). It accepts any other name, and fails when it builds, in the background."""
 
 SERVER_KINDS: Final[tuple[Kind, ...]] = (*EMBEDDED_KINDS, "IVF_PQ", "SCANN", "DISKANN")
-"""Of servers from 2.3 (https://milvus.io/docs/v2.3.x/index.md). One may still refuse an index, as DISKANN for lack of a disk."""
+"""Those of servers from 2.3 on (https://milvus.io/docs/v2.3.x/index.md). Some refuse an index, as DISKANN for lack of a disk."""
 
 MOST_EF: Final = 32_768
 MOST_CLUSTERS: Final = 65_536

@@ -149,7 +149,7 @@ def _private_folder() -> tuple[Path, int]:
 
 
 def _remove_left_behind(parent: Path) -> None:
-    """Of processes that were killed, whose locks the system took back. Nothing but what may be such a folder is touched."""
+    """Remove the socket folders of processes that were killed: nobody holds their locks. Nothing else is touched."""
     for folder in parent.glob(f"{PREFIX}*"):
         with suppress(OSError):
             claim = _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)

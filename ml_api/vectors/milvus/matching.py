@@ -25,10 +25,10 @@ from ml_api.vectors.milvus.schema import VECTOR
 from ml_api.vectors.validation import split_metadata
 
 MAX_VALUES: Final = 2_000_000
-"""Of fields that are kept: some 20 of 100,000 images, 16 to 150 MB."""
+"""Values of fields that are kept: some 20 fields of 100,000 images, 16 to 150 MB."""
 
 MAX_MASKS: Final = 256
-"""That are kept; a byte for each row of their files."""
+"""Masks that are kept, with a byte for each row of their files."""
 
 Column = Sequence[Any]
 Mask = npt.NDArray[np.bool_]
@@ -55,7 +55,7 @@ class Matching:
         """By file and filter, likewise."""
 
     def rows(self, engine: Any, wanted: Filter) -> Iterator[Rows]:
-        """Of a collection of the engine's, a file at a time."""
+        """The rows of a collection that fulfil the filter, a file at a time. `engine` is Milvus Lite's."""
         segments, deleted = engine._read_snapshot()  # noqa: SLF001 - Milvus Lite is pinned, and the contract suite tests this
         memtable = engine._memtable  # noqa: SLF001 - as above
         dropped: Mapping[str, tuple[int, Any]] = memtable.delete_index_snapshot()

@@ -19,7 +19,7 @@ ENTRY_FIELDS = ["id", "key", "version", "digest"]
 RECORD_FIELDS = [*ENTRY_FIELDS, "width", "height", "indexed_at", "metadata"]
 
 MAX_TEXT_BYTES = 65_535
-"""Of a column: no metadata hold a longer text."""
+"""Longest text in a column: no metadata hold a longer one."""
 
 CHUNK_BYTES = 16 * 2**20
 """Most bytes of rows in one message. Milvus refuses messages over 64 MB."""

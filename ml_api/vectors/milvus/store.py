@@ -52,7 +52,7 @@ class MilvusStore:
         fields: Sequence[Field] = (),
     ) -> None:
         self.fields = () if endpoint.embedded else tuple(fields)
-        """Of the metadata, that get columns in collections that are made on a server."""
+        """Fields of the metadata that get columns in collections that are made on a server."""
         self._index = index
         self._metrics = metrics
         self._timeout_s = timeout_s
@@ -225,10 +225,10 @@ class MilvusStore:
             after = str(page[-1]["id"])
 
     def _whole_pages(self, fields: list[str], after: str) -> Iterator[list[schema.Row]]:
-        """Of a server, ids page by page and their rows by id.
+        """All rows: from a server ids page by page, and their rows by id.
 
-        It waits for its clock at each page (0.2-0.4 s), and so many whole rows could be too large for a message. Milvus Lite looks
-        at all its rows at each call, and has no such limit.
+        A server waits for its clock at each page (0.2-0.4 s), and so many whole rows could be too large for a message. Milvus Lite
+        looks at all its rows at each call, and has no such limit.
         """
         if self._opening.endpoint.embedded:
             yield from self._pages("scan", fields, ENTRIES_AT_ONCE, after)
