@@ -23,6 +23,11 @@ def is_loopback(host: str) -> bool:
     return host.lower() == "localhost" if address is None else address.is_loopback
 
 
+def url_of(host: str, port: int) -> str:
+    """The URL of a service at this address or name, which may be an IPv6 address."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def entries(text: str) -> list[str]:
     """The entries of a setting that lists several, separated by commas or blanks."""
     return [entry for entry in re.split(r"[,\s]+", text) if entry]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ml_api import __version__, logs
 from ml_api.access import Access
 from ml_api.access.access import REFRESH_EVERY_S
+from ml_api.addresses import url_of
 from ml_api.corpus.base import Corpus
 from ml_api.corpus.thumbnails import Thumbnails
 from ml_api.database import Database
@@ -212,7 +213,7 @@ def _open_store(shared: Shared, milvus: "MilvusStore") -> tuple["PretrainedModel
 def _address(host: str, port: int) -> str:
     """URL at which the service answers, on its own machine at least."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not listened on
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return url_of(host, port)
 
 
 def _access(settings: Settings, database: Database, background: ExitStack) -> Access | None:

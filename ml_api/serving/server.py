@@ -22,6 +22,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server as Granian
 
+from ml_api.addresses import url_of
 from ml_api.api import EXTENSION
 from ml_api.app import create_app
 from ml_api.browsers import AllowedHosts
@@ -143,10 +144,11 @@ class Server:
         return app
 
     def _tell_where(self) -> None:
-        address = _address(self._settings, self._settings.port)
-        _log.info("search page  http://%s/", address)
-        _log.info("API          http://%s/apidocs/", address)
-        _log.info("metrics      http://%s/metrics", _address(self._settings, self._settings.metrics_port))
+        host = self._settings.host
+        service = url_of(host, self._settings.port)
+        _log.info("search page  %s/", service)
+        _log.info("API          %s/apidocs/", service)
+        _log.info("metrics      %s/metrics", url_of(host, self._settings.metrics_port))
 
 
 def _spare_the_collector() -> None:
@@ -216,7 +218,3 @@ def _raise_file_limit(wanted: int) -> int:
     if now != resource.RLIM_INFINITY and now < files:
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
     return files
-
-
-def _address(settings: Settings, port: int) -> str:
-    return f"[{settings.host}]:{port}" if ":" in settings.host else f"{settings.host}:{port}"

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from ml_api.addresses import address_of, entries
+from ml_api.addresses import address_of, entries, url_of
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,8 @@ def test_what_is_no_address_is_none(written):
 def test_entries_stand_between_commas_or_blanks():
     assert entries(" a,b  c,,\td, ") == ["a", "b", "c", "d"]
     assert entries(" , ") == []
+
+
+def test_a_url_has_brackets_around_an_ipv6_address():
+    assert url_of("photos.example", 8420) == "http://photos.example:8420"
+    assert url_of("::1", 8420) == "http://[::1]:8420"
