@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pymilvus import MilvusClient
 
@@ -21,6 +21,24 @@ NO_IMAGE = "0" * ID_CHARS
 def among(ids: Sequence[str]) -> str:
     """An expression of ids that were checked to be hex: pymilvus's own `ids=` does not escape."""
     return f"id in {json.dumps(list(ids))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page of rows has."""
+
+    fields: list[str]
+    limit: int
+    until: str = ""
+    """Ids are at most this, which was checked to be hex; "" is no bound."""
+    also: str = ""
+    """An expression that the rows fulfil; empty for all rows."""
+    consistency: Literal["Strong", "Session"] = "Strong"
+
+    @property
+    def conditions(self) -> str:
+        """Behind a condition on the lower bound."""
+        return (f' and id <= "{self.until}"' if self.until else "") + (f" and ({self.also})" if self.also else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,30 +80,18 @@ class OpenCollection:
         with self.reading(operation, deadline) as timeout_s:
             return list(self.client.query(self.collection, timeout=timeout_s, **what))
 
-    def page(  # noqa: PLR0913 - what a page is
-        self,
-        operation: str,
-        fields: list[str],
-        limit: int,
-        after: str,
-        *,
-        until: str = "",
-        also: str = "",
-        deadline: Deadline | None = None,
-        consistency_level: str = "Strong",
-    ) -> list[Row]:
-        """The `limit` rows with the smallest ids above `after`, in the order of ids. Both bounds were checked to be hex, or empty.
-        `also` is an expression that they fulfil.
+    def page(self, operation: str, after: str, asked: "Page", deadline: Deadline | None = None) -> list[Row]:
+        """The rows with the smallest ids above `after`, in the order of ids. `after` was checked to be hex, or empty.
 
         By hand and not with pymilvus's iterator, which makes a call without a timeout.
         """
         rows = self.query(
             operation,
             deadline,
-            filter=f'id > "{after}"' + (f' and id <= "{until}"' if until else "") + (f" and ({also})" if also else ""),
-            limit=limit,
-            output_fields=fields,
-            consistency_level=consistency_level,
+            filter=f'id > "{after}"{asked.conditions}',
+            limit=asked.limit,
+            output_fields=asked.fields,
+            consistency_level=asked.consistency,
             # Both words for "the smallest ids first", of newer servers and of 2.3.
             iterator="True",
             reduce_stop_for_best="True",

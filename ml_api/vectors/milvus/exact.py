@@ -18,7 +18,7 @@ from ml_api.records import Vectors
 from ml_api.vectors.base import Metric, SearchOptions
 from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus import schema
-from ml_api.vectors.milvus.calls import OpenCollection
+from ml_api.vectors.milvus.calls import OpenCollection, Page
 from ml_api.vectors.milvus.failures import cut_off_at
 from ml_api.vectors.milvus.filtered import Asked
 from ml_api.vectors.milvus.matching import Rows
@@ -85,8 +85,8 @@ def _pages(opened: OpenCollection, wanted: Filter | None, deadline: Deadline | N
     """All vectors (n, dim) that fulfil the filter, with their ids, in the order of these."""
     at_once = min(MOST_ROWS, max(1, PAGE_BYTES // (4 * opened.dim)))
     asked = Asked.of(wanted, opened)
-    fields, last = ["id", schema.VECTOR, *asked.fields], ""
-    while page := opened.page("scan", fields, at_once, last, also=asked.text, deadline=deadline, consistency_level="Session"):
+    rows_wanted, last = Page(["id", schema.VECTOR, *asked.fields], at_once, also=asked.text, consistency="Session"), ""
+    while page := opened.page("scan", last, rows_wanted, deadline):
         if rows := [row for row in page if asked.passes(row)]:
             yield [row["id"] for row in rows], np.asarray([row[schema.VECTOR] for row in rows], dtype=np.float32)
         last = page[-1]["id"]

@@ -11,7 +11,7 @@ from ml_api.vectors.filters import Filter, holds
 from ml_api.vectors.filters.columns import columns_of
 from ml_api.vectors.filters.expression import expression
 from ml_api.vectors.milvus import schema
-from ml_api.vectors.milvus.calls import OpenCollection, among
+from ml_api.vectors.milvus.calls import OpenCollection, Page, among
 
 WIDER: Final = 4
 """How many times as far the index looks where a filter lets only some of what it meets through (docs/decisions/0066-filters.md)."""
@@ -78,7 +78,8 @@ def _of_server(opened: OpenCollection, after: str, limit: int, wanted: Filter, d
     asked = Asked.of(wanted, opened)
     fields = [*schema.ENTRY_FIELDS, *(field for field in asked.fields if field not in schema.ENTRY_FIELDS)]
     at_once = limit if asked.left is None else ROWS_AT_ONCE
-    while page := opened.page("page", fields, at_once, after, also=asked.text, deadline=deadline, consistency_level="Session"):
+    rows_wanted = Page(fields, at_once, also=asked.text, consistency="Session")
+    while page := opened.page("page", after, rows_wanted, deadline):
         yield from (row for row in page if asked.passes(row))
         if len(page) < at_once:
             return

@@ -16,7 +16,7 @@ from ml_api.records import Entry, Hit, ImageRecord, Vectors
 from ml_api.vectors.base import MAX_WINDOW, Generation, SearchOptions
 from ml_api.vectors.filters import Field, Filter, holds
 from ml_api.vectors.milvus import filtered, schema
-from ml_api.vectors.milvus.calls import NO_IMAGE, OpenCollection, among
+from ml_api.vectors.milvus.calls import NO_IMAGE, OpenCollection, Page, among
 from ml_api.vectors.milvus.collection import SOURCE, CollectionSpec
 from ml_api.vectors.milvus.connection import MilvusEndpoint
 from ml_api.vectors.milvus.exact import ExactSearch
@@ -152,9 +152,9 @@ class MilvusStore:
         check_page(limit)
         check_bounds(after, "")
         opened = self._open_now()
-        if filter is None:
-            return list(map(schema.entry_of, opened.page("page", schema.ENTRY_FIELDS, limit, after, deadline=deadline)))
-        return list(map(schema.entry_of, islice(filtered.rows(opened, after, limit, filter, deadline), limit)))
+        if filter is not None:
+            return list(map(schema.entry_of, islice(filtered.rows(opened, after, limit, filter, deadline), limit)))
+        return list(map(schema.entry_of, opened.page("page", after, Page(schema.ENTRY_FIELDS, limit), deadline)))
 
     def of_digests(self, digests: Sequence[str], deadline: Deadline | None = None) -> list[Entry]:
         found: list[Entry] = []
@@ -220,7 +220,7 @@ class MilvusStore:
         self, operation: str, fields: list[str], at_once: int, after: str = "", until: str = ""
     ) -> Iterator[list[schema.Row]]:
         """All rows in the order of ids: what is written meanwhile may or may not appear, nothing appears twice."""
-        while page := self._open_now().page(operation, fields, at_once, after, until=until):
+        while page := self._open_now().page(operation, after, Page(fields, at_once, until)):
             yield page
             after = str(page[-1]["id"])
 
