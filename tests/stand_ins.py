@@ -12,8 +12,8 @@ from ml_api.images import InlineDecoder
 from ml_api.indexing.changes import Changes, Drain
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.jobs import Jobs
-from ml_api.indexing.presence import Presence, Watch
-from ml_api.indexing.runner import SyncRunner
+from ml_api.indexing.jobs.presence import Presence, Watch
+from ml_api.indexing.jobs.runner import SyncRunner
 from ml_api.indexing.sync import Indexer
 from ml_api.indexing.uploads import Uploads
 from ml_api.metrics import Metrics

@@ -22,8 +22,8 @@ from ml_api.api.schemas.sync import (
     SyncRequest,
     SyncsAnswer,
 )
-from ml_api.indexing.carrying_out import PLAN
 from ml_api.indexing.jobs import Job, SyncOptions
+from ml_api.indexing.jobs.execution import PLAN
 
 BODY_BYTES: Final = 4096
 

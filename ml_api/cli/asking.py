@@ -18,7 +18,7 @@ from ml_api.access.scopes import Scope
 from ml_api.addresses import is_loopback
 from ml_api.database import Database
 from ml_api.errors import InvalidInput, MlApiError, Overloaded, Unavailable
-from ml_api.indexing.presence import Watch, is_of_this_machine
+from ml_api.indexing.jobs.presence import Watch, is_of_this_machine
 from ml_api.services import database_of, target_of
 from ml_api.settings import Settings
 

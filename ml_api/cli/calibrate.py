@@ -9,7 +9,7 @@ from typing import Any, Final
 from ml_api.calibration import calibrate_all, judgements, latest, want
 from ml_api.cli.exits import Exit, stopped
 from ml_api.errors import Unavailable
-from ml_api.indexing.presence import Watch
+from ml_api.indexing.jobs.presence import Watch
 from ml_api.services import database_of, target_of
 from ml_api.services.calibration import open_calibration
 from ml_api.settings import Settings

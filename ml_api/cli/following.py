@@ -8,9 +8,9 @@ from typing import Final
 
 from ml_api.cli.progress import show_progress
 from ml_api.errors import ConfigError, DatabaseUnavailable, Unavailable
-from ml_api.indexing.carrying_out import give_up_if_dead
 from ml_api.indexing.jobs import Job, Jobs
-from ml_api.indexing.presence import Watch
+from ml_api.indexing.jobs.execution import give_up_if_dead
+from ml_api.indexing.jobs.presence import Watch
 from ml_api.settings import Settings, environment_name
 from ml_api.stopping import Stop
 from ml_api.vocabulary import JobKind, JobState

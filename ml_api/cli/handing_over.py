@@ -7,9 +7,9 @@ from contextlib import closing
 from ml_api.cli.exits import Exit, stopped
 from ml_api.cli.following import Taker, follow
 from ml_api.errors import ConfigError, DatabaseUnavailable, SyncRefused, Unavailable
-from ml_api.indexing.carrying_out import LINES
 from ml_api.indexing.jobs import Errand, Job, Jobs, SyncOptions
-from ml_api.indexing.presence import Watch
+from ml_api.indexing.jobs.execution import LINES
+from ml_api.indexing.jobs.presence import Watch
 from ml_api.services import database_of, target_of
 from ml_api.settings import Settings, environment_name
 from ml_api.stopping import Stop

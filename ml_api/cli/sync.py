@@ -15,9 +15,9 @@ from ml_api.cli.exits import Exit, stopped
 from ml_api.cli.following import LOOK_EVERY_S, Taker, follow
 from ml_api.cli.progress import show_progress
 from ml_api.errors import ModelUnavailable, SyncRefused, Unavailable
-from ml_api.indexing.carrying_out import PLAN, PLAN_LINES, carry_out
 from ml_api.indexing.jobs import Job, Jobs, SyncOptions
-from ml_api.indexing.presence import Presence, Watch
+from ml_api.indexing.jobs.execution import PLAN, PLAN_LINES, carry_out
+from ml_api.indexing.jobs.presence import Presence, Watch
 from ml_api.indexing.report import EachFailure, FileOutcome, JsonLines, Report, Reports, SyncReport, tell, tell_failure
 from ml_api.indexing.tasks import AT_ONCE
 from ml_api.services import corpus_of, database_of, open_indexer, preview_sync, target_of

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ml_api.errors import InvalidInput
-from ml_api.indexing.carrying_out import Follower
 from ml_api.indexing.jobs import Errand
+from ml_api.indexing.jobs.execution import Follower
 from ml_api.services.switching import Switch
 from ml_api.services.transfers import source_of
 from ml_api.settings import Settings
@@ -25,7 +25,7 @@ class Errands:
         self._switch = switch
 
     def run(self, errand: Errand, follower: Follower) -> list[str]:
-        """As `carrying_out.RunErrand`. Raises what the command would raise."""
+        """As `execution.RunErrand`. Raises what the command would raise."""
         match errand.kind:
             case JobKind.EXPORT:
                 return self._export(Path(errand.file), follower)

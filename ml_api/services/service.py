@@ -22,9 +22,9 @@ from ml_api.health import Health
 from ml_api.images import Decoder, ImageLimits
 from ml_api.indexing.changes import Changes
 from ml_api.indexing.jobs import Jobs
-from ml_api.indexing.presence import Presence, Watch
+from ml_api.indexing.jobs.presence import Presence, Watch
+from ml_api.indexing.jobs.runner import SyncRunner, look_again
 from ml_api.indexing.report import EachFailure
-from ml_api.indexing.runner import SyncRunner, look_again
 from ml_api.indexing.uploads import Uploads
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncFile

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 from ml_api.embedding.batching import BulkEncoder
 from ml_api.errors import SyncRefused
 from ml_api.indexing.account import Progress
-from ml_api.indexing.carrying_out import Follower
 from ml_api.indexing.jobs import Errand, SyncOptions
+from ml_api.indexing.jobs.execution import Follower
+from ml_api.indexing.jobs.presence import Presence
 from ml_api.indexing.migration import Migration
-from ml_api.indexing.presence import Presence
 from ml_api.indexing.report import SyncReport
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
@@ -61,7 +61,7 @@ class Switch:
             yield indexer
 
     def run(self, errand: Errand, follower: Follower) -> list[str]:
-        """Migrations of all kinds, as `carrying_out.RunErrand`. Raises SyncRefused, ConfigError and Unavailable."""
+        """Migrations of all kinds, as `execution.RunErrand`. Raises SyncRefused, ConfigError and Unavailable."""
         match errand.kind:
             case JobKind.ROLL_BACK:
                 return self._migrate(self._replaced(), follower, switch=True)

@@ -7,7 +7,7 @@ import pytest
 
 from ml_api.embedding.fake import FakeEncoder
 from ml_api.errors import StoreUnavailable
-from ml_api.indexing.carrying_out import TELL_EVERY_S
+from ml_api.indexing.jobs.execution import TELL_EVERY_S
 from ml_api.vectors.memory import MemoryStore
 from tests.api.stand import assert_problem, picture
 from tests.waiting import wait_until

@@ -7,9 +7,10 @@ import pytest
 
 from ml_api.database.tables import JobFileRow
 from ml_api.errors import NotFound, SyncRefused
-from ml_api.indexing.carrying_out import storable
-from ml_api.indexing.jobs import ENDED_EARLY, KEPT, Errand, Jobs, SyncOptions
-from ml_api.indexing.presence import Presence, Watch
+from ml_api.indexing.jobs import Errand, Jobs, SyncOptions
+from ml_api.indexing.jobs.execution import storable
+from ml_api.indexing.jobs.jobs import ENDED_EARLY, KEPT
+from ml_api.indexing.jobs.presence import Presence, Watch
 from ml_api.vocabulary import JobKind, JobState
 
 

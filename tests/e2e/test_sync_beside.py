@@ -15,7 +15,8 @@ from ml_api.cli.export import export
 from ml_api.cli.import_ import import_
 from ml_api.database import Database
 from ml_api.errors import Unavailable
-from ml_api.indexing.jobs import ENDED_EARLY, Jobs
+from ml_api.indexing.jobs import Jobs
+from ml_api.indexing.jobs.jobs import ENDED_EARLY
 from ml_api.services import target_of
 from ml_api.settings import load_settings
 from tests.e2e.server_process import Server, environment, run

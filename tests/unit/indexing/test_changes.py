@@ -18,8 +18,8 @@ from ml_api.indexing.changes.drain import CLAIMED
 from ml_api.indexing.changes.work import BATCH
 from ml_api.indexing.edits import patch_metadata
 from ml_api.indexing.failures import StoredFailures
+from ml_api.indexing.jobs.runner import look_again
 from ml_api.indexing.report import FileOutcome
-from ml_api.indexing.runner import look_again
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.records import image_id

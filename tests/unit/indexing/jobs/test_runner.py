@@ -12,10 +12,11 @@ from ml_api.corpus.folder import FolderCorpus
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import StoreUnavailable
 from ml_api.images import ImageLimits, InlineDecoder
-from ml_api.indexing.carrying_out import CANCELLED, LINES, TOLD_TO_STOP, UNEXPECTED, carry_out, run_errand
-from ml_api.indexing.jobs import ENDED_EARLY, Errand, Jobs, SyncOptions
-from ml_api.indexing.presence import Presence, Watch
-from ml_api.indexing.runner import UNKNOWN_END, SyncRunner
+from ml_api.indexing.jobs import Errand, Jobs, SyncOptions
+from ml_api.indexing.jobs.execution import CANCELLED, LINES, TOLD_TO_STOP, UNEXPECTED, carry_out, run_errand
+from ml_api.indexing.jobs.jobs import ENDED_EARLY
+from ml_api.indexing.jobs.presence import Presence, Watch
+from ml_api.indexing.jobs.runner import UNKNOWN_END, SyncRunner
 from ml_api.indexing.sync import BATCH, Indexer
 from ml_api.metrics import Metrics
 from ml_api.vectors.memory import MemoryStore

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from ml_api.database.tables import OwnerRow
-from ml_api.indexing.presence import BEAT_S, SILENCE_S, Presence, Watch
+from ml_api.indexing.jobs.presence import BEAT_S, SILENCE_S, Presence, Watch
 from tests.databases import new_database
 from tests.waiting import wait_until
 
@@ -89,7 +89,7 @@ def test_one_without_a_row_is_gone(watch):
 
 def test_a_process_of_this_machine_that_was_killed_is_gone_at_once(database, watch):
     code = (
-        "import sys, time\nfrom ml_api.database import Database\nfrom ml_api.indexing.presence import Presence\n"
+        "import sys, time\nfrom ml_api.database import Database\nfrom ml_api.indexing.jobs.presence import Presence\n"
         "print(Presence(Database.open(sys.argv[1]), 'images', '/photos', model='clip@1').name, flush=True)\ntime.sleep(600)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, database.location], stdout=subprocess.PIPE, text=True, cwd=Path.cwd())

@@ -8,10 +8,10 @@ from typing import Final
 
 from ml_api import tracing
 from ml_api.errors import DatabaseUnavailable, MlApiError
-from ml_api.indexing.carrying_out import TOLD_TO_STOP, OpenIndexer, RunErrand, carry_out, foresee, give_up_if_dead, run_errand
 from ml_api.indexing.changes import Changes, Source
-from ml_api.indexing.jobs import Job, Jobs, SyncOptions
-from ml_api.indexing.presence import SILENCE_S, Presence, Watch
+from ml_api.indexing.jobs.execution import TOLD_TO_STOP, OpenIndexer, RunErrand, carry_out, foresee, give_up_if_dead, run_errand
+from ml_api.indexing.jobs.jobs import Job, Jobs, SyncOptions
+from ml_api.indexing.jobs.presence import SILENCE_S, Presence, Watch
 from ml_api.indexing.report import NOBODY, FileOutcome, Report, tell
 from ml_api.vocabulary import JobState, ReasonCode
 

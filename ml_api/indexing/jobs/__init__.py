@@ -1,0 +1,11 @@
+"""Jobs: syncs and other work on the vector store that somebody asks for, and that the process which owns the store carries out.
+
+jobs        as rows of the database: wanted, running, over
+presence    which processes live, and which of them takes jobs
+runner      the service's thread that runs jobs, one after the other
+execution   one job under way: what the database is told of it, and what it wants meanwhile
+"""
+
+from ml_api.indexing.jobs.jobs import Errand, Job, Jobs, SyncOptions
+
+__all__ = ["Errand", "Job", "Jobs", "SyncOptions"]
