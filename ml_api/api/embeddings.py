@@ -19,8 +19,9 @@ from ml_api.api import services
 from ml_api.api.answers import json_answer
 from ml_api.api.observe import elsewhere, note
 from ml_api.api.openapi import LATE, NO_DECODING, NO_MODEL, TIMEOUT, operation, ref
-from ml_api.api.parsing import bytes_of_base64, json_body, request_deadline
+from ml_api.api.parsing import json_body, request_deadline
 from ml_api.api.problems import MEDIA_TYPE
+from ml_api.api.query_images import bytes_of_base64
 from ml_api.api.schemas.embeddings import (
     MAX_CHARS,
     MAX_IMAGES,

@@ -14,6 +14,8 @@ from multipart import MultipartError, MultipartParser
 from ml_api.errors import InvalidInput
 
 MAX_PARTS = 32
+FILE_FIELD = "image"
+"""The field of a form that holds the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +58,9 @@ def read_form(request: Request) -> Form:
     if any("\0" in name for name in (*form.files, *form.fields)):
         raise InvalidInput("the name of a field of the form holds a NUL character", code="invalid-multipart")
     return form
+
+
+def missing_files(form: Form, wanted: str) -> InvalidInput:
+    """The error of a form without the files that are wanted; it names what was sent."""
+    found = ", ".join(sorted({*form.files, *form.fields})) or "none"
+    return InvalidInput(f"{wanted} (fields sent: {found[:200]})", code="missing-image")

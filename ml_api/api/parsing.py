@@ -1,7 +1,5 @@
 """From a request to typed values, or to an error that names the field, what was wrong and what would be right."""
 
-import base64
-import binascii
 import json
 import re
 from collections import Counter
@@ -14,9 +12,7 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.utils import cached_property
 
-from ml_api.api.form import Form, read_form
 from ml_api.api.schemas.filters import WITHIN
-from ml_api.api.schemas.search import ImageQuery, PageParameters
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidInput, InvalidQuery, TooLarge, UnsupportedMedia
 from ml_api.records import is_image_id
@@ -32,12 +28,6 @@ REQUEST_TIMEOUT_S = "REQUEST_TIMEOUT_S"
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 """RFC 7396."""
-
-FILE_FIELD = "image"
-"""The field of a form that holds the image."""
-
-_DATA_URI = re.compile(r"data:(image/[^;,]+|application/octet-stream|)(;[^;,]+)*;base64", re.ASCII | re.IGNORECASE)
-"""What comes before the comma (RFC 2397). Browsers say octet-stream of files they do not know, such as HEIC."""
 
 _JSON_PUNCTUATION = (b'"', b",", b"[", b"{")
 _MOST_JSON_PUNCTUATION = 1000
@@ -65,7 +55,7 @@ def request_deadline() -> Deadline:
 
 def query_parameters(model: type[Model]) -> Model:
     """The URL's query string, which `address` has checked, as `model`."""
-    return _validated(model, request.args.to_dict(), strict=False)
+    return validated(model, request.args.to_dict(), strict=False)
 
 
 class BufferedRequest(Request):
@@ -127,28 +117,7 @@ def json_object(model: type[Model], data: bytes, most_punctuation: int) -> Model
         raise InvalidInput("the body is not valid JSON", code="invalid-json") from exc
     if not isinstance(value, dict):
         raise InvalidInput("the body is JSON, but not an object", code="invalid-json")
-    return _validated(model, value, strict=True)
-
-
-def image_query() -> tuple[bytes, PageParameters]:
-    """What a search by image sends: the file, and which part of the ranking is wanted.
-
-    The file is in a field of a form, in base64 in JSON, or is the body itself; the rest stands in the query string, or beside the
-    file in the form.
-    """
-    in_url = query_parameters(PageParameters)  # first, as it costs nothing
-    match request.mimetype:
-        case "multipart/form-data":
-            form = read_form(request)
-            return _only_file(form), _page_of(in_url, _once_each(form.fields.items()))
-        case "application/json":
-            return bytes_of_base64(json_body(ImageQuery).image, "image: "), in_url
-        case kind if kind.startswith("image/") or kind == "application/octet-stream":
-            return request.get_data(cache=False), in_url
-        case _:
-            raise unsupported(
-                f"multipart/form-data with a file in the field {FILE_FIELD!r}, the file itself as image/*, or JSON with base64"
-            )
+    return validated(model, value, strict=True)
 
 
 def unsupported(right: str) -> UnsupportedMedia:
@@ -163,37 +132,6 @@ def image_id_of(text: str) -> str:
     return text
 
 
-def missing_files(form: Form, wanted: str) -> InvalidInput:
-    """The error of a form without the files that are wanted; it names what was sent."""
-    found = ", ".join(sorted({*form.files, *form.fields})) or "none"
-    return InvalidInput(f"{wanted} (fields sent: {found[:200]})", code="missing-image")
-
-
-def _only_file(form: Form) -> bytes:
-    files = form.files.get(FILE_FIELD, [])
-    if len(files) != 1:
-        raise missing_files(form, f"send exactly one file in the field {FILE_FIELD!r}; {len(files)} came")
-    if unknown := sorted({*form.files, *form.fields} - {FILE_FIELD, *PageParameters.model_fields}):
-        known = ", ".join((FILE_FIELD, *PageParameters.model_fields))
-        raise InvalidQuery(f"{', '.join(unknown)[:200]}: is not a field of this form; the fields are {known}")
-    return files[0].data
-
-
-def _page_of(in_url: PageParameters, in_form: Mapping[str, str]) -> PageParameters:
-    if twice := sorted(in_url.model_fields_set & in_form.keys()):
-        raise InvalidQuery(f"{', '.join(twice)}: was given in the URL and in the form; give it once")
-    return _validated(PageParameters, {**in_url.model_dump(exclude_unset=True), **in_form}, strict=False)
-
-
-def _once_each(given: Iterable[tuple[str, list[str]]]) -> dict[str, str]:
-    values: dict[str, str] = {}
-    for name, those in given:
-        if len(those) > 1:
-            raise InvalidQuery(f"{name}: was given {len(those)} times; give it once")
-        values[name] = those[0]
-    return values
-
-
 def no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object. Python would take the last of several values, and other readers the first (RFC 8259, 4)."""
     for name, times in Counter(name for name, _ in pairs).items():
@@ -202,22 +140,7 @@ def no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def bytes_of_base64(text: str, field: str = "") -> bytes:
-    """An image file within JSON, bare or as a data URI. Raises InvalidInput, whose detail begins with `field`."""
-    text = "".join(text.split())  # base64 is often broken into lines
-    if text[:5].lower() == "data:":
-        header, comma, text = text.partition(",")
-        if not comma or not _DATA_URI.fullmatch(header):
-            raise InvalidInput(f"{field}a data URI must read data:image/...;base64,...", code="invalid-base64")
-    elif "://" in text[:20]:
-        raise InvalidInput(f"{field}URLs are not fetched; send the file itself, in base64", code="invalid-base64")
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as exc:
-        raise InvalidInput(f"{field}not valid base64", code="invalid-base64") from exc
-
-
-def _validated(model: type[Model], values: Mapping[str, Any], *, strict: bool) -> Model:
+def validated(model: type[Model], values: Mapping[str, Any], *, strict: bool) -> Model:
     """`strict` distinguishes JSON's types; in a query string everything is text, and "10" is a number."""
     unknown = sorted(values.keys() - model.model_fields.keys())
     problems = [unknown_parameters(unknown, model.model_fields)] if unknown else []

@@ -5,8 +5,8 @@ from collections import Counter
 
 from flask import request
 
-from ml_api.api.form import MAX_PARTS, Form, SentFile, read_form
-from ml_api.api.parsing import FILE_FIELD, missing_files, no_name_twice, unsupported
+from ml_api.api.form import FILE_FIELD, MAX_PARTS, Form, SentFile, missing_files, read_form
+from ml_api.api.parsing import no_name_twice, unsupported
 from ml_api.api.schemas import JsonObject
 from ml_api.errors import InvalidKey, InvalidMetadata, InvalidQuery, TooLarge
 from ml_api.vectors.base import MAX_METADATA_BYTES

@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from ml_api.api import services
 from ml_api.api.form import read_form
 from ml_api.api.observe import elsewhere
-from ml_api.api.parsing import JSON, bytes_of_base64, image_id_of, json_body, json_object, unsupported
+from ml_api.api.parsing import JSON, image_id_of, json_body, json_object, unsupported
+from ml_api.api.query_images import bytes_of_base64
 from ml_api.api.schemas.arrangement import facets_of, grouping_of
 from ml_api.api.schemas.composed import ComposedQuery, QueryTerm
 from ml_api.api.schemas.search import PageBody, PageParameters

@@ -7,10 +7,10 @@ from ml_api.access import Scope
 from ml_api.api import services
 from ml_api.api.answers import json_answer
 from ml_api.api.examples import ANSWERS
-from ml_api.api.form import MAX_PARTS, SentFile
+from ml_api.api.form import FILE_FIELD, MAX_PARTS, SentFile
 from ml_api.api.observe import elsewhere, note
 from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_NOTE, NO_STORE, TIMEOUT, operation, ref
-from ml_api.api.parsing import FILE_FIELD, image_id_of, query_parameters, request_deadline
+from ml_api.api.parsing import image_id_of, query_parameters, request_deadline
 from ml_api.api.problems import problem_of
 from ml_api.api.schemas import JsonObject
 from ml_api.api.schemas.uploads import RemovedImage, UploadedImage, UploadResult, UploadsAnswer, WaitParameters
