@@ -14,7 +14,6 @@ from ml_api.api import (
     EXTENSION,
     HEAD_CHECK,
     SHARED_WITH,
-    address,
     authorization,
     composed,
     duplicates,
@@ -30,6 +29,7 @@ from ml_api.api import (
     status,
     sync,
     uploads,
+    urls,
 )
 from ml_api.api.parsing import REQUEST_TIMEOUT_S, BufferedRequest
 from ml_api.api.problems import MEDIA_TYPE
@@ -71,7 +71,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     behind_proxies = partial(BehindProxies, root_path=settings.root_path, trusted=networks(settings.trusted_proxies))
     app.wsgi_app = behind_proxies(app.wsgi_app)  # type: ignore[method-assign]
     app.extensions[HEAD_CHECK] = behind_proxies(_without_answer(check_head))
-    address.register(app)
+    urls.register(app)
     _compress(app)
     searching = (search.blueprint, composed.blueprint, feedback.blueprint, embeddings.blueprint)
     of_images = (images.blueprint, duplicates.blueprint, uploads.blueprint, events.blueprint)

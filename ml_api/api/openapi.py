@@ -14,11 +14,11 @@ from werkzeug.routing import Rule
 from ml_api import __version__
 from ml_api.access import PUBLIC, Scope
 from ml_api.api import authorization, examples, problems, schemas
-from ml_api.api.address import MODEL, PARAMETERS
 from ml_api.api.authorization import SCOPE
 from ml_api.api.parsing import REQUEST_TIMEOUT
 from ml_api.api.schemas import JsonObject
 from ml_api.api.schemas.base import Problem
+from ml_api.api.urls import MODEL, PARAMETERS
 
 View = TypeVar("View", bound=Callable[..., Any])
 REF = "#/components/schemas/{model}"

@@ -54,7 +54,7 @@ def request_deadline() -> Deadline:
 
 
 def query_parameters(model: type[Model]) -> Model:
-    """The URL's query string, which `address` has checked, as `model`."""
+    """The URL's query string, which `urls` has checked, as `model`."""
     return validated(model, request.args.to_dict(), strict=False)
 
 

@@ -9,8 +9,8 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from ml_api import errors, tracing
 from ml_api.api import services
-from ml_api.api.address import without_slash
 from ml_api.api.schemas.base import Problem
+from ml_api.api.urls import without_slash
 from ml_api.errors import MlApiError
 from ml_api.logs.repeats import Repeats
 from ml_api.metrics.http import Rejection
