@@ -124,7 +124,7 @@ class ChangeRow(Table):
     error: Mapped[str] = mapped_column(default="")
     """Why the last attempt came to nothing."""
     after_sync: Mapped[bool] = mapped_column(default=False)
-    """Done, but a sync was running, which may write what it read before: to be looked at again once none runs."""
+    """Done, but a job was running that may write what it read before: to be looked at again once none does."""
     facts: Mapped[dict[str, Any] | None]
     """Metadata that came with an upload."""
 

@@ -8,7 +8,8 @@ and the edit is gone. A copy of the image has no edits; one that moved has them 
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,12 @@ NOTHING = ""
 _log = logging.getLogger(__name__)
 
 Facts = Mapping[str, Any]
+Followed = Callable[[Sequence[str]], AbstractSet[str]]
+"""Those of some keys of which somebody else has, or makes, the last word: a change that came since their files were read."""
+
+
+def by_nobody(keys: Sequence[str]) -> AbstractSet[str]:  # noqa: ARG001 - as Followed
+    return frozenset()
 
 
 def merged(target: Any, patch: Any) -> Any:
@@ -76,21 +83,29 @@ def _with_edits(record: ImageRecord, stored: ImageRecord, names: Sequence[str]) 
     return replace(record, metadata=metadata, edited=edited)
 
 
-def store_over(store: VectorStore, records: Sequence[ImageRecord], vectors: Vectors) -> None:
+def store_over(store: VectorStore, records: Sequence[ImageRecord], vectors: Vectors, followed: Followed = by_nobody) -> None:
     """Upsert records of what the corpus says, with the edits of those that they replace. Raises as `VectorStore.upsert` does."""
     with store.exclusive():
-        stored = store.get([record.id for record in records])
-        store.upsert([carried(record, stored.get(record.id)) for record in records], vectors)
+        left = followed([record.key for record in records])
+        if left:
+            rows = [row for row, record in enumerate(records) if record.key not in left]
+            records, vectors = [records[row] for row in rows], vectors[rows]
+        if records:
+            stored = store.get([record.id for record in records])
+            store.upsert([carried(record, stored.get(record.id)) for record in records], vectors)
 
 
-def as_read(store: VectorStore, entries: Sequence[Entry]) -> list[Entry]:
-    """Without those that were written since `entries` were read."""
-    stored = store.get([entry.id for entry in entries])
-    return [
-        entry
-        for entry in entries
-        if (now := stored.get(entry.id)) is None or (now.version, now.digest) == (entry.version, entry.digest)
-    ]
+def delete_as_read(store: VectorStore, entries: Sequence[Entry], followed: Followed) -> None:
+    """Delete those that nobody has written since `entries` were read."""
+    with store.exclusive():
+        left, stored = followed([entry.key for entry in entries]), store.get([entry.id for entry in entries])
+        store.delete([entry.id for entry in entries if entry.key not in left and _is_as_read(entry, stored.get(entry.id))])
+
+
+def delete_gone(store: VectorStore, ids: Sequence[str]) -> None:
+    """Behind whoever is writing what he read before: his write must not come last."""
+    with store.exclusive():
+        store.delete(ids)
 
 
 def patch_metadata(store: VectorStore, image_id: str, patch: Facts | None, deadline: Deadline) -> ImageRecord:
@@ -113,6 +128,10 @@ def patch_metadata(store: VectorStore, image_id: str, patch: Facts | None, deadl
         if changed != record:
             store.upsert([changed], vector[None])
         return changed
+
+
+def _is_as_read(entry: Entry, now: Entry | None) -> bool:
+    return now is None or (now.version, now.digest) == (entry.version, entry.digest)
 
 
 def _mark(facts: Facts, name: str) -> str:

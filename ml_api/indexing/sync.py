@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from contextvars import copy_context
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.images import Decoder
 from ml_api.indexing import guard
 from ml_api.indexing.account import Account, Progress
-from ml_api.indexing.edits import as_read, store_over
+from ml_api.indexing.edits import Followed, by_nobody, delete_as_read, store_over
 from ml_api.indexing.embedding import EmbeddedFiles, FileEmbedder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.guard import Consent
@@ -50,14 +51,16 @@ class Indexer:
         metrics: Metrics,
         *,
         failures: Failures = NO_FAILURES,
+        followed: Followed = by_nobody,
     ) -> None:
-        """`failures` are those of earlier syncs."""
+        """`failures` are those of earlier syncs. What is `followed` when it would be written or removed, stays as it is then."""
         self._corpus = corpus
         self._store = store
         self._load_model = load_model
         self._decoder = decoder
         self._measured = metrics.sync
         self._failures = failures
+        self._followed = followed
 
     def plan(self, consent: Consent = Consent()) -> Plan:  # noqa: B008 - frozen
         """What there is to do; run it, or close it.
@@ -95,7 +98,7 @@ class Indexer:
 
     def _run(self, plan: Plan, account: Account, stop: Callable[[], bool]) -> SyncReport:
         started = time.monotonic()
-        run = _Run(self._store, plan, account, self._measured, stop)
+        run = _Run(self._store, plan, account, self._measured, stop, self._followed)
         try:
             if self._store.source() != plan.location:
                 self._store.set_source(plan.location)
@@ -117,25 +120,25 @@ class Indexer:
         return account.report
 
 
+@dataclass(slots=True)
 class _Run:
     """One sync under way: what waits for a full batch, what is being written, what is to be removed at the end."""
 
-    def __init__(self, store: VectorStore, plan: Plan, account: Account, measured: SyncMetrics, stop: Callable[[], bool]) -> None:
-        self._store = store
-        self._measured = measured
-        self._plan = plan
-        self._ledger = plan.ledger
-        self._account = account
-        self._stop = stop
-        self._fresh: list[Fresh] = []
-        self._known: list[Known] = []
-        self._written: tuple[Future[None], list[FileOutcome]] | None = None
+    _store: VectorStore
+    _plan: Plan
+    _account: Account
+    _measured: SyncMetrics
+    _stop: Callable[[], bool]
+    _followed: Followed
+    _fresh: list[Fresh] = field(default_factory=list)
+    _known: list[Known] = field(default_factory=list)
+    _written: tuple[Future[None], list[FileOutcome]] | None = None
 
     def leave_out_known(self) -> None:
         """What the plan has decided already: files that fail, and entries of folders that could not be listed."""
-        for task, reason in self._ledger.failed():
+        for task, reason in self._plan.ledger.failed():
             self._leave_out(Unusable(task, reason, gone=reason.code is not ReasonCode.INVALID_KEY, lasting=False))
-        for _, entry in self._ledger.entries(Fate.UNLISTED):
+        for _, entry in self._plan.ledger.entries(Fate.UNLISTED):
             why = self._plan.coverage.reason(entry.key) or ""
             self._account.count(FileOutcome(entry.key, SyncOutcome.UNLISTED, ReasonCode.UNLISTED, why))
 
@@ -150,7 +153,7 @@ class _Run:
             ThreadPoolExecutor(1, "sync-write") as writer,
         ):
             try:
-                for result in read_ahead(readers, read, self._ledger.tasks()):
+                for result in read_ahead(readers, read, self._plan.ledger.tasks()):
                     if self._stop():
                         break
                     self._take(result)
@@ -170,9 +173,8 @@ class _Run:
     def remove(self) -> None:
         """Last of all: until here every vector that a moved file takes over is still stored."""
         with self._measured.stage(SyncStage.REMOVE):
-            for leaving in batches(self._ledger.entries(*LEAVING), AT_ONCE):
-                still = as_read(self._store, [entry for _, entry in leaving])
-                self._store.delete([entry.id for entry in still])
+            for leaving in batches(self._plan.ledger.entries(*LEAVING), AT_ONCE):
+                delete_as_read(self._store, [entry for _, entry in leaving], self._followed)
                 removed = (entry.key for fate, entry in leaving if fate is Fate.REMOVED)
                 self._account.add(FileOutcome(key, SyncOutcome.REMOVED) for key in removed)
             self._store.flush()
@@ -189,7 +191,7 @@ class _Run:
     def _leave_out(self, file: Unusable) -> None:
         self._account.fail(file)
         if file.gone and file.task.stored is not None:
-            self._ledger.settle([file.task.key], Fate.GONE)
+            self._plan.ledger.settle([file.task.key], Fate.GONE)
 
     def _embed(self, model: FileEmbedder, writer: Executor) -> None:
         files, self._fresh = self._fresh, []
@@ -232,7 +234,7 @@ class _Run:
         if file.task.stored is not None:
             same = file.source.id == file.task.stored.id and source.metadata == file.record(source, moved=True).metadata
             return FileOutcome(file.task.key, SyncOutcome.UNCHANGED if same else SyncOutcome.REPLACED)
-        before = self._ledger.move(file.source.digest)
+        before = self._plan.ledger.move(file.source.digest)
         if before is not None:
             self._account.report.total -= 1  # one file, though it was both a task and a removal
             return FileOutcome(file.task.key, SyncOutcome.MOVED, reason=f"was {before}")
@@ -244,7 +246,7 @@ class _Run:
 
         def write() -> None:
             with self._measured.stage(SyncStage.WRITE):
-                store_over(self._store, records, vectors)
+                store_over(self._store, records, vectors, self._followed)
 
         self._written = writer.submit(copy_context().run, write), outcomes
 

@@ -16,7 +16,8 @@ from typing import Final
 from ml_api.corpus.base import FOLDER, FOLDER_GONE, MISSING, Corpus, Notices, is_image
 from ml_api.corpus.metadata import ENDING
 from ml_api.errors import ConfigError, CorpusUnavailable, MlApiError, NotFound, SyncRefused
-from ml_api.indexing.changes.waiting import Changes, Source
+from ml_api.indexing.changes.conditions import Source
+from ml_api.indexing.changes.waiting import Changes
 from ml_api.indexing.guard import FEW
 from ml_api.indexing.jobs import Jobs, SyncOptions
 from ml_api.vocabulary import JobState

@@ -187,7 +187,9 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
         health=Health(preprocessor, embedder, store, settings.collection, metrics),
         drain=drain,
         calibration=CalibrationUpkeep(kept, relevance, store, settings.metric, preprocessor, BulkEncoder(embedder)),
-        indexing=ServiceIndexing(settings, corpus, store, preprocessor, embedder, decoder, shared.database, model_id),
+        indexing=ServiceIndexing(
+            settings, corpus, store, preprocessor, embedder, decoder, shared.database, model_id, shared.changes
+        ),
         holders=holders,
         recall=recall,
         hybrid=hybrid,

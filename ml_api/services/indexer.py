@@ -1,7 +1,8 @@
 """What a sync needs, in the service or in a process of its own, and the file that the latter leaves its metrics in."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from ml_api.corpus.metadata import METADATA_FILES
 from ml_api.database import Database
 from ml_api.embedding.base import Embedder, Preprocessor
 from ml_api.embedding.batching import BulkEncoder
-from ml_api.errors import ConfigError
+from ml_api.errors import ConfigError, DatabaseUnavailable
 from ml_api.images import Decoder
 from ml_api.indexing.changes import Changes
 from ml_api.indexing.failures import StoredFailures
@@ -78,6 +79,8 @@ class ServiceIndexing:
     decoder: Decoder
     database: Database
     model_id: str
+    changes: Changes
+    """Those that this process drains, while it syncs, too."""
 
     @contextmanager
     def open(self, options: SyncOptions) -> Iterator[Indexer]:
@@ -86,8 +89,23 @@ class ServiceIndexing:
         encoder = BulkEncoder(self.embedder)
         metrics = Metrics()
         with _passing_on(metrics.sync, self.settings.sync_metrics):
-            yield Indexer(self.corpus, self.store, lambda: (self.preprocessor, encoder), self.decoder, metrics, failures=failures)
+            yield Indexer(
+                self.corpus,
+                self.store,
+                lambda: (self.preprocessor, encoder),
+                self.decoder,
+                metrics,
+                failures=failures,
+                followed=self._followed,
+            )
             thumbnail_cache_of(self.settings).prune(entry.digest for entry in self.store.entries())
+
+    def _followed(self, keys: Sequence[str]) -> AbstractSet[str]:
+        """While the database is away, whatever is written too late is looked at once more after the sync."""
+        try:
+            return self.changes.followed(keys)
+        except DatabaseUnavailable:
+            return frozenset()
 
 
 @contextmanager

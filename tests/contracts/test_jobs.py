@@ -4,9 +4,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import update
 
-from ml_api.database.tables import JobFileRow
+from ml_api.database.tables import ChangeRow, JobFileRow
 from ml_api.errors import NotFound, SyncRefused
+from ml_api.indexing.changes import Changes, Source
 from ml_api.indexing.jobs import Errand, Jobs, SyncOptions
 from ml_api.indexing.jobs.execution import storable
 from ml_api.indexing.jobs.jobs import ENDED_EARLY, KEPT
@@ -56,6 +58,36 @@ def test_an_errand_is_nobody_elses_and_nothing_else_runs_beside_it(jobs):
     with pytest.raises(SyncRefused, match="ask for the migrate again"):
         jobs.submit(SyncOptions(errand=errand))
     assert jobs.claim("me").options.errand == errand
+
+
+@pytest.mark.parametrize(
+    ("options", "goes", "is_kept"),
+    [
+        (None, True, False),
+        (SyncOptions(), False, True),
+        (SyncOptions(dry_run=True), True, False),
+        (SyncOptions(errand=Errand(JobKind.EXPORT)), True, False),
+        (SyncOptions(errand=Errand(JobKind.MIGRATE)), True, True),
+    ],
+    ids=["no job", "sync", "dry-run", "export", "migrate"],
+)
+def test_changes_know_what_the_job_that_runs_means_for_them(database, jobs, options, goes, is_kept):
+    """A sync may find what is gone at another place; whatever writes may write what it read before they were looked at."""
+    changes = Changes(database, "/photos")
+    changes.note(["a.png"], Source.UPLOAD, gone=["gone.png"])
+    if options is not None:
+        jobs.submit(options)
+        jobs.claim("me")
+    with database.write() as session:
+        session.execute(update(ChangeRow).values(not_before=0.0))
+    assert changes.followed(["a.png", "b.png"]) == set()
+
+    claimed = changes.claim(10)
+
+    assert {change.key for change in claimed} == ({"a.png", "gone.png"} if goes else {"a.png"})
+    assert changes.followed(["a.png", "b.png"]) == {"a.png"}
+    changes.settle(claimed)
+    assert changes.followed(["a.png"]) == ({"a.png"} if is_kept else set())
 
 
 def test_many_who_ask_at_once_get_the_same_and_one_runs_it(database):

@@ -1,6 +1,7 @@
 """What changes between syncs: keys that wait in the database until somebody has looked at them, and who looks."""
 
+from ml_api.indexing.changes.conditions import Source
 from ml_api.indexing.changes.drain import Drain
-from ml_api.indexing.changes.waiting import Backlog, Change, Changes, Source
+from ml_api.indexing.changes.waiting import Backlog, Change, Changes
 
 __all__ = ["Backlog", "Change", "Changes", "Drain", "Source"]

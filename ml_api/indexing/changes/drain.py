@@ -16,8 +16,9 @@ from ml_api.corpus.metadata import Metadata
 from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.errors import CorpusUnavailable, DatabaseUnavailable, MlApiError, NotFound
 from ml_api.images import Decoder
+from ml_api.indexing.changes.conditions import Source
 from ml_api.indexing.changes.look import Look
-from ml_api.indexing.changes.waiting import Change, Changes, Source
+from ml_api.indexing.changes.waiting import Change, Changes
 from ml_api.indexing.changes.work import Work
 from ml_api.indexing.embedding import FileEmbedder
 from ml_api.indexing.failures import Failures

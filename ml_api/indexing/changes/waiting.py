@@ -9,19 +9,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from time import perf_counter
 from typing import Any, Final
 from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Insert, case, delete, exists, func, null, or_, select, update
-from sqlalchemy.orm import aliased
 
 from ml_api.database import Database
-from ml_api.database.tables import ChangeRow, JobRow
+from ml_api.database.tables import ChangeRow
 from ml_api.deadline import Deadline
+from ml_api.indexing.changes.conditions import GONE_AFTER_S, Source, is_left_to_a_sync, is_written, oldest_watched
 from ml_api.indexing.tasks import AT_ONCE, batches
-from ml_api.vocabulary import JobState
 
 LEASE_S: Final = 120.0
 """How long what was claimed is left to who claimed it. Where one process alone has the database, `release` ends it at its start."""
@@ -29,21 +27,10 @@ WRITE_S: Final = 60.0
 """How long a write to the corpus may take, until it is looked for what became of it."""
 LOOK_EVERY_S: Final = 0.25
 """How often who waits asks for what another process has done; of what this one does it hears at once."""
-GONE_AFTER_S: Final = 1.0
-"""A file that moved is told gone and new within this time, one way round or the other."""
 SYNC_BEGINS_S: Final = 5.0
 """After the start of a process at the latest, if it watches."""
 FARTHEST_S: Final = 600.0
 """Nothing is due later than this from now. What seems to be was noted before the clock was set back."""
-_NEVER: Final = float(2**53)
-
-
-class Source(StrEnum):
-    UPLOAD = "upload"
-    EVENT = "event"
-    WATCH = "watch"
-    GONE = "gone"
-    """A watched file is not there any more. It may have moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +90,8 @@ class Changes:
         """How many were taken, durable when it returns. Keys that no database can hold name no image, and are left out.
 
         `gone` are keys of watched files that are not there any more. They wait for all watched files that are noted until
-        GONE_AFTER_S from now, and for a sync: if one of their files is the same, it takes over its vector and what was edited.
+        GONE_AFTER_S from now, and for a sync that is wanted or begins later: if one of their files is the same, it takes over its
+        vector and what was edited. A sync that runs already has listed the file where it was, so that it is not waited for.
         """
         due = 0.0 if source is Source.UPLOAD else time.time()
         rows = {key: self._row(key, source, due, facts) for key in filter(_storable, keys)}
@@ -123,9 +111,9 @@ class Changes:
         now = time.time()
         due = (
             or_(ChangeRow.not_before <= now, ChangeRow.not_before > now + FARTHEST_S),
-            or_(ChangeRow.after_sync.is_(False), ~self._sync_runs()),
-            ~self._left_to_a_sync(),
-            or_(ChangeRow.source != Source.GONE.value, ChangeRow.received_at < self._oldest_watched(now)),
+            or_(ChangeRow.after_sync.is_(False), ~is_written(self._corpus)),
+            ~is_left_to_a_sync(self._corpus),
+            or_(ChangeRow.source != Source.GONE.value, ChangeRow.received_at < oldest_watched(self._corpus, now)),
         )
         with self._database.write() as session:
             chosen = select(ChangeRow).where(ChangeRow.corpus == self._corpus, *due).order_by(ChangeRow.not_before).limit(most)
@@ -141,11 +129,14 @@ class Changes:
             return list(session.scalars(waiting.limit(most)))
 
     def settle(self, changes: Sequence[Change]) -> None:
-        """They were looked at. While a sync runs they are kept for another look: it may write what it read before this one."""
+        """They were looked at. While a sync runs they are kept for another look: it may write what it read before this one.
+
+        So may a migration, whose vectors are not in use yet, and an import.
+        """
         if not changes:
             return
         with self._database.write() as session:
-            if session.scalar(select(self._sync_runs())):
+            if session.scalar(select(is_written(self._corpus))):
                 kept = {"after_sync": True, "not_before": time.time(), "attempts": 0, "error": "", "facts": null()}
                 session.execute(update(ChangeRow).where(self._still(changes)).values(kept))
             else:
@@ -153,6 +144,16 @@ class Changes:
         with self._settled:
             self._settlements += 1
             self._settled.notify_all()
+
+    def followed(self, keys: Sequence[str]) -> set[str]:
+        """Those of `keys` that somebody looks at now, or has looked at and will look at again after the sync that runs.
+
+        What a sync read of their files before is not to be written: the look counts. Only for the process that drains.
+        """
+        is_followed = or_(ChangeRow.after_sync.is_(True), ChangeRow.not_before > time.time())
+        rows = select(ChangeRow.key).where(ChangeRow.corpus == self._corpus, ChangeRow.key.in_(keys), is_followed)
+        with self._database.read() as session:
+            return set(session.scalars(rows))
 
     def retry(self, changes: Sequence[Change], wait_s: float, error: str) -> None:
         """Nothing came of them: they are due again after `wait_s`."""
@@ -183,7 +184,7 @@ class Changes:
     def backlog(self) -> Backlog:
         """Without those that wait for the end of a sync: they were looked at, or are for it to look at."""
         of_these = select(func.count(), func.min(ChangeRow.received_at)).where(
-            ChangeRow.corpus == self._corpus, ChangeRow.after_sync.is_(False), ~self._left_to_a_sync()
+            ChangeRow.corpus == self._corpus, ChangeRow.after_sync.is_(False), ~is_left_to_a_sync(self._corpus)
         )
         with self._database.read() as session:
             waiting, oldest_at = session.execute(of_these).one()
@@ -227,24 +228,6 @@ class Changes:
         """The rows of these, except where a later notice has come."""
         keys, notices = [change.key for change in changes], [change.notice for change in changes]
         return (ChangeRow.corpus == self._corpus) & ChangeRow.key.in_(keys) & ChangeRow.notice.in_(notices)
-
-    def _oldest_watched(self, now: float) -> ColumnElement[float]:
-        """When the oldest notice of a watched file came that somebody has still to look at, now or because he has just claimed it.
-
-        Those that could not be read, and are tried again later, hold up nothing.
-        """
-        row = aliased(ChangeRow)
-        is_open = row.after_sync.is_(False), or_(row.not_before <= now, row.attempts == 0)
-        oldest = select(func.coalesce(func.min(row.received_at), _NEVER))
-        return oldest.where(row.corpus == self._corpus, row.source == Source.WATCH.value, *is_open).scalar_subquery()
-
-    def _left_to_a_sync(self) -> ColumnElement[bool]:
-        """What is gone, while a sync is wanted or runs: it may find the file at another place."""
-        return (ChangeRow.source == Source.GONE.value) & self._sync_runs(JobState.QUEUED, JobState.RUNNING)
-
-    def _sync_runs(self, *states: JobState) -> ColumnElement[bool]:
-        """Or is in one of these states."""
-        return exists().where(JobRow.corpus == self._corpus, JobRow.state.in_(states or (JobState.RUNNING,)))
 
 
 def _storable(key: str) -> bool:

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from ml_api.corpus.base import CorpusFile
 from ml_api.errors import DatabaseUnavailable, Overloaded
+from ml_api.indexing.changes.conditions import Source
 from ml_api.indexing.changes.look import Beside, Broken, Current, Gone, Seen, Unread
-from ml_api.indexing.changes.waiting import LEASE_S, Change, Changes, Source
-from ml_api.indexing.edits import store_over
+from ml_api.indexing.changes.waiting import LEASE_S, Change, Changes
+from ml_api.indexing.edits import delete_gone, store_over
 from ml_api.indexing.embedding import FileEmbedder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.reading import Fresh, Known
@@ -87,7 +88,7 @@ class Work:
             self._leave_out()
         if self._gone:
             self._require_time()
-            self._store.delete([image_id(change.key) for change in self._gone])
+            delete_gone(self._store, [image_id(change.key) for change in self._gone])
             self._settle(self._gone, ChangeOutcome.REMOVED)
 
     def put_back(self, claimed: Sequence[Change], reason: str) -> None:
@@ -139,7 +140,7 @@ class Work:
     def _leave_out(self) -> None:
         """What is indexed under their keys shows bytes that no longer exist. They are not read again until they change."""
         self._require_time()
-        self._store.delete([broken.stored.id for _, broken in self._broken if broken.stored is not None])
+        delete_gone(self._store, [broken.stored.id for _, broken in self._broken if broken.stored is not None])
         self._failures.note((broken.file, broken.reason) for _, broken in self._broken if broken.lasting)
         for change, broken in self._broken:
             tell_failure(FileOutcome(change.key, SyncOutcome.FAILED, broken.reason.code, broken.reason.text))

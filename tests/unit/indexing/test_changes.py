@@ -1,7 +1,10 @@
 """Changes between syncs: what was said to have changed is looked at, and the index ends equal to the folder."""
 
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 
 import pytest
 from PIL import Image
@@ -18,14 +21,18 @@ from ml_api.indexing.changes.drain import CLAIMED
 from ml_api.indexing.changes.work import BATCH
 from ml_api.indexing.edits import patch_metadata
 from ml_api.indexing.failures import StoredFailures
+from ml_api.indexing.guard import Consent
+from ml_api.indexing.jobs import Errand, SyncOptions
 from ml_api.indexing.jobs.runner import look_again
 from ml_api.indexing.report import FileOutcome
 from ml_api.indexing.sync import Indexer
+from ml_api.indexing.uploads import Uploads
 from ml_api.metrics import Metrics
 from ml_api.records import image_id
 from ml_api.vectors.memory import MemoryStore
-from ml_api.vocabulary import ReasonCode, SyncOutcome
+from ml_api.vocabulary import JobKind, ReasonCode, SyncOutcome
 from tests.databases import new_database
+from tests.waiting import wait_until
 
 DECODER = InlineDecoder(ImageLimits(100_000, 1_000_000, 20))
 
@@ -88,10 +95,10 @@ class World:
         self.drains.append(drain)
         return drain
 
-    def draw(self, key, colour=(200, 30, 30), size=(40, 30)):
+    def draw(self, key, colour=(200, 30, 30), size=(40, 30), kind=None):
         path = self.root / key
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", size, colour).save(path)
+        Image.new("RGB", size, colour).save(path, kind)
         return path
 
     def note(self, *keys, source=Source.WATCH, facts=None, gone=()):
@@ -102,11 +109,14 @@ class World:
         with self.database.write() as session:
             session.execute(update(ChangeRow).values(not_before=0.0))
 
-    def sync(self):
-        failures = StoredFailures(self.database, self.corpus.location, "these limits")
-        indexer = Indexer(
-            self.corpus, self.store, lambda: (FakePreprocessor(), self.encoder), self.decoder, self.metrics, failures=failures
-        )
+    def be_later(self, seconds):
+        """As if the jobs had begun so much earlier."""
+        with self.database.write() as session:
+            session.execute(update(JobRow).values(started_at=JobRow.started_at - seconds))
+
+    def sync(self, **parts):
+        parts["failures"] = StoredFailures(self.database, self.corpus.location, "these limits")
+        indexer = Indexer(self.corpus, self.store, lambda: (FakePreprocessor(), self.encoder), self.decoder, self.metrics, **parts)
         return indexer.run(indexer.plan())
 
     def rows(self):
@@ -388,9 +398,11 @@ def test_a_notice_that_comes_while_its_key_is_looked_at_is_not_lost(world):
     assert world.sync().summary() == "1 unchanged"
 
 
-def start_job(world):
+def start_job(world, options=None, state="running"):
+    row = JobRow(target="t", corpus=world.corpus.location, state=state, options=options or {}, requested_at=0.0)
+    row.started_at = time.time()
     with world.database.write() as session:
-        session.add(JobRow(target="t", corpus=world.corpus.location, state="running", options={}, requested_at=0.0))
+        session.add(row)
 
 
 def end_job(world):
@@ -424,6 +436,110 @@ def test_what_is_drained_while_a_sync_runs_is_looked_at_again_when_it_has_ended(
     assert set(world.stored()) == {"a.png"}
     assert world.rows() == {}
     assert world.sync().summary() == "1 unchanged"
+
+
+class AtLeisure(RecordingEncoder):
+    """Holds back the first batch, of whoever comes first, until it is told to go on."""
+
+    def __init__(self):
+        super().__init__()
+        self.holds, self.goes_on = threading.Event(), threading.Event()
+        self.before = self.hold
+
+    def hold(self, _items):
+        self.before = lambda _items: None
+        self.holds.set()
+        assert self.goes_on.wait(20)
+
+
+@pytest.mark.parametrize("indexed_before", [True, False])
+def test_nothing_that_is_deleted_or_replaced_while_a_sync_has_read_it_comes_back_by_that_sync(world, indexed_before):
+    """Deletions and uploads go through at once, and the sync, which writes later, writes none of what they are about."""
+    keys = ["deleted.png", "replaced.png", "told.png", "kept.png"]
+    for number, key in enumerate(keys):
+        world.draw(key, (number, 30, 30))
+    if indexed_before:
+        world.sync()
+    for number, key in enumerate(keys):
+        world.draw(key, (number, 90, 90), size=(50, 30))
+    world.encoder = AtLeisure()
+    world.drain = world.new_drain()
+    start_job(world)
+    uploads = Uploads(world.corpus, world.store, world.changes, DECODER, FakePreprocessor())
+    with ThreadPoolExecutor(2) as threads:
+        sync = threads.submit(world.sync, followed=world.changes.followed)
+        assert world.encoder.holds.wait(20)
+        upload = uploads.put("replaced.png", world.draw("new", (7, 7, 200), kind="PNG").read_bytes(), None, Deadline.within(20))
+        if indexed_before:
+            uploads.remove(image_id("deleted.png"), Deadline.within(20))
+        else:
+            (world.root / "deleted.png").unlink()
+        (world.root / "told.png").unlink()
+        world.note("deleted.png", "told.png", source=Source.EVENT)
+        threads.submit(world.drain.run).result(20)
+        assert uploads.is_removed("deleted.png", Deadline.within(0)), "who deletes is answered while the sync runs"
+        assert set(world.stored()) == ({"replaced.png", "kept.png"} if indexed_before else {"replaced.png"})
+        world.encoder.goes_on.set()
+        assert sync.result(20).outcomes[SyncOutcome.FAILED] == 0
+
+    stored = world.stored()
+    assert set(stored) == {"replaced.png", "kept.png"}
+    assert stored["replaced.png"].digest == upload.digest
+    end_job(world)
+    world.drain.run()
+    assert set(world.stored()) == {"replaced.png", "kept.png"}
+    assert world.sync().outcomes == {SyncOutcome.UNCHANGED: 2}
+
+
+def test_a_deletion_waits_for_the_write_of_a_sync_that_came_first(world):
+    """Else the sync, which has seen no change, would write last."""
+    world.draw("a.png")
+    world.sync()
+    world.draw("a.png", (1, 2, 3), size=(50, 30))
+    writes, goes_on = threading.Event(), threading.Event()
+
+    def followed(keys):
+        found = world.changes.followed(keys)
+        writes.set()
+        assert goes_on.wait(20)
+        return found
+
+    start_job(world)
+    with ThreadPoolExecutor(2) as threads:
+        sync = threads.submit(world.sync, followed=followed)
+        assert writes.wait(20)
+        (world.root / "a.png").unlink()
+        world.note("a.png", source=Source.EVENT)
+        drained = threads.submit(world.drain.run)
+        wait_until(lambda: world.changes.followed(["a.png"]), 20, "it is not claimed")
+        goes_on.set()
+        sync.result(20)
+        drained.result(20)
+
+    assert world.stored() == {}
+
+
+def test_an_image_that_comes_back_while_a_sync_runs_is_not_removed_by_it(world):
+    """In a bucket it has the version that it had."""
+    world.draw("a.png")
+    world.sync()
+    status = (world.root / "a.png").stat()
+    data = (world.root / "a.png").read_bytes()
+    (world.root / "a.png").unlink()
+    start_job(world)
+
+    def followed(keys):
+        (world.root / "a.png").write_bytes(data)
+        os.utime(world.root / "a.png", ns=(status.st_atime_ns, status.st_mtime_ns))
+        world.note("a.png", source=Source.EVENT)
+        world.drain.run()
+        return world.changes.followed(keys)
+
+    failures = StoredFailures(world.database, world.corpus.location, "these limits")
+    indexer = Indexer(world.corpus, world.store, None, DECODER, world.metrics, failures=failures, followed=followed)
+    indexer.run(indexer.plan(Consent(empty=True)))
+
+    assert set(world.stored()) == {"a.png"}
 
 
 def test_who_waits_hears_of_it(world):
@@ -577,9 +693,7 @@ def test_what_is_gone_stays_for_a_sync_that_may_find_it_at_another_place(world, 
     assert set(world.stored()) == {"old.png"}  # as that sync may not even be wanted yet
 
     world.be_due()
-    start_job(world)
-    with world.database.write() as session:
-        session.execute(update(JobRow).values(state=state))
+    start_job(world, state=state)
     world.drain.run()
     assert set(world.stored()) == {"old.png"}
     assert world.changes.backlog() == Backlog(0, 0.0), "a sync of hours is no reason for an alert"
@@ -587,6 +701,39 @@ def test_what_is_gone_stays_for_a_sync_that_may_find_it_at_another_place(world, 
     assert world.changes.backlog().waiting == 1
     world.drain.run()
     assert world.stored() == {}
+
+
+ERRANDS = [JobKind.EXPORT, JobKind.EVALUATE, JobKind.DROP_OLD, JobKind.IMPORT, JobKind.MIGRATE, JobKind.ROLL_BACK]
+OTHERS = {kind.value: asdict(SyncOptions(errand=Errand(kind))) for kind in ERRANDS}
+READING = {kind: options for kind, options in OTHERS.items() if kind in {JobKind.EXPORT, JobKind.EVALUATE, JobKind.DROP_OLD}}
+READING["dry-run"] = {"dry_run": True}
+
+
+@pytest.mark.parametrize("job", [*OTHERS, "dry-run", "a sync that began before"])
+def test_what_is_gone_waits_for_no_job_that_cannot_find_it_elsewhere(world, job):
+    """A first sync takes hours, and so may an export: what somebody has deleted is not found for so long."""
+    world.draw("old.png")
+    world.sync()
+    start_job(world, (OTHERS | READING).get(job))
+    world.be_later(2.0)
+    (world.root / "old.png").unlink()
+    world.note(gone=["old.png"])
+    world.be_due()
+
+    world.drain.run()
+
+    assert world.stored() == {}
+
+
+@pytest.mark.parametrize("job", READING)
+def test_what_is_drained_while_a_job_only_reads_the_index_is_not_looked_at_again(world, job):
+    world.draw("a.png")
+    world.note("a.png")
+    start_job(world, READING[job])
+
+    world.drain.run()
+
+    assert world.rows() == {}
 
 
 def test_what_changed_while_a_sync_was_at_it_is_looked_at_and_no_other_failure(world):
