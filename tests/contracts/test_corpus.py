@@ -255,8 +255,11 @@ def test_a_version_tells_that_metadata_changed(place):
 def test_the_images_beside_a_sidecar_are_found_whether_it_is_there_or_not(place):
     for key in ("a/rex.1.jpg", "a/rex.png", "a/rex.JPG", "a/rex-2.jpg", "b/rex.png", "a/rex.txt", "rex.jpg"):
         place.put(key, b"an image")
+    for key in ("a/max.Jpg", "a/max.JPeG", "a/max.wEBp"):
+        place.put(key, b"an image")
     corpus = place.corpus()
     assert sorted(corpus.beside("a/rex.json")) == ["a/rex.JPG", "a/rex.png"]
+    assert sorted(corpus.beside("a/max.json")) == ["a/max.JPeG", "a/max.Jpg", "a/max.wEBp"]
     assert list(corpus.beside("rex.json")) == ["rex.jpg"]
     for other in ("a/none.json", "", "../rex.json", "/a/rex.json", "a/rex\0.json", "a//rex.json", f"a/{'x' * 4096}.json"):
         assert list(corpus.beside(other)) == []
