@@ -13,9 +13,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 
-def legible(name: str) -> str:
-    """JSON names can hold lone surrogates, which an answer in UTF-8 cannot."""
-    return name[:100].encode("utf-8", "backslashreplace").decode()
+def legible(text: str, most: int | None = 100) -> str:
+    """Somebody's text in a message: as it was written, in any language, but escaped where a character would do something to a
+    terminal or a line, or is none (JSON can hold lone surrogates, which an answer in UTF-8 cannot). `most` characters of it.
+    """
+    some = text[:most]
+    return some if some.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in some)
 
 
 def place(loc: Sequence[str | int]) -> str:

@@ -96,7 +96,7 @@ def tell_openai(response: Response) -> Response:
     if response.mimetype == MEDIA_TYPE:
         problem = json.loads(response.get_data())
         error = {"message": problem["detail"], "type": problem["title"], "param": None, "code": problem["code"]}
-        response.set_data(json.dumps(problem | {"error": error}) + "\n")
+        response.set_data(json.dumps(problem | {"error": error}, ensure_ascii=False) + "\n")
     return response
 
 

@@ -181,4 +181,4 @@ def _described(error: Any, model: type[BaseModel]) -> str:
 def _given(value: Any) -> str:
     if isinstance(value, str) and len(value) > 40:
         return f" (got {len(value)} characters)"
-    return f" (got {ascii(value)[:60]})" if isinstance(value, str | int | float | bool | None) else ""
+    return f" (got {repr(value)[:60]})" if isinstance(value, str | int | float | bool | None) else ""

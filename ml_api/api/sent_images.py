@@ -46,7 +46,7 @@ def sent_images() -> tuple[list[SentFile], JsonObject]:
         raise InvalidQuery(f"{legible(twice[0])}: two files have this name; each is a key of its own")
     metadata = _metadata_of(form) or {}
     if unknown := sorted(metadata.keys() - names.keys()):
-        raise InvalidMetadata(f"metadata: {legible(unknown[0])!r} is the name of no file that was sent")
+        raise InvalidMetadata(f"metadata: {unknown[0][:100]!r} is the name of no file that was sent")
     return files, metadata
 
 

@@ -46,9 +46,9 @@ class Sent:
         if self.files is None:
             return bytes_of_base64(text)
         if text not in self.files:
-            found = ", ".join(self.files) or "none"
+            sent = legible(", ".join(self.files), 200) or "none"
             raise InvalidInput(
-                f"no field of the form with a file is called {legible(text)!r} (files sent: {found[:200]})", code="missing-image"
+                f"no field of the form with a file is called {text[:100]!r} (files sent: {sent})", code="missing-image"
             )
         return self.files[text]
 

@@ -21,6 +21,7 @@ from ml_api.images.perceptual import HASH_BITS, Turn
 from ml_api.search.query import SCORE_DIGITS
 from ml_api.settings import Settings
 from ml_api.stopping import Stop
+from ml_api.wording import legible
 
 COMPARED_AT_ONCE = 256
 
@@ -56,7 +57,7 @@ def duplicates(settings: Settings, thresholds: Thresholds, *, as_json: bool) -> 
                 page = pages.after(after)
                 for group in page.groups:
                     found[group["kind"]] += 1
-                    print(json.dumps(group) if as_json else "\n".join(_lines(group)), flush=True)  # noqa: T201 - the output
+                    print(json.dumps(group, ensure_ascii=False) if as_json else "\n".join(_lines(group)), flush=True)  # noqa: T201 - the output
                 compared, without_hash, after = compared + page.compared, without_hash + page.without_hash, page.next
                 stop.gentle, stop.reached = True, f"after {compared:,} images"
                 progress(compared)
@@ -121,9 +122,9 @@ def _made(page: DuplicatesPage) -> _Page:
 
 
 def _lines(group: Plain) -> Iterator[str]:
-    yield f"{group['kind']}: {group['key']}"
+    yield f"{group['kind']}: {legible(group['key'], None)}"
     for match in group["duplicates"]:
-        yield f"    {match['key']}  ({_evidence(group['kind'], match)})"
+        yield f"    {legible(match['key'], None)}  ({_evidence(group['kind'], match)})"
     if group["more"]:
         yield "    ... and more"
 

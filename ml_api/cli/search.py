@@ -24,6 +24,7 @@ from ml_api.search import ImageTerm, Query, TextTerm, Weighted, read_negations
 from ml_api.services import Searching, corpus_of, open_searching
 from ml_api.settings import Settings
 from ml_api.vectors.base import SearchOptions
+from ml_api.wording import legible
 
 Hit = Mapping[str, Any]
 """As in the API's answers, and `path`: of the file, or its URL."""
@@ -130,12 +131,7 @@ def _table(hits: Sequence[Hit]) -> Iterator[str]:
     yield f"{'score':>7}  {'pixels':>11}  path"
     for hit in hits:
         pixels = f"{hit['width']} x {hit['height']}"
-        yield f"{hit['score']:7.4f}  {pixels:>11}  {_on_one_line(hit['path'])}"
-
-
-def _on_one_line(text: str) -> str:
-    """Without characters that would do something to a terminal."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+        yield f"{hit['score']:7.4f}  {pixels:>11}  {legible(hit['path'], None)}"
 
 
 def _write_page(file: Path | None, page: str) -> None:

@@ -132,6 +132,11 @@ def _engine(url: str) -> Engine:
             pool_pre_ping=True,
             connect_args={
                 "connect_timeout": TIMEOUT_S,
+                # A host that died, or a cable that was cut, answers nothing; TCP alone would wait for hours.
+                "keepalives_idle": TIMEOUT_S,
+                "keepalives_interval": 1,
+                "keepalives_count": TIMEOUT_S,
+                "tcp_user_timeout": 1000 * TIMEOUT_S,
                 "options": f"-c statement_timeout={TIMEOUT_S}s -c lock_timeout={TIMEOUT_S}s",
             },
         )

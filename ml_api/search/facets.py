@@ -54,4 +54,4 @@ def require_known(field: Field, overview: Overview, where: str) -> None:
     names = list(overview.fields)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     known = f"the fields are {', '.join(map(legible, names[:_SHOWN]))}{more}" if names else "the images have no metadata"
-    raise InvalidQuery(f"{where}: no image is known to have the field {legible(field.name)!r}; {known}")
+    raise InvalidQuery(f"{where}: no image is known to have the field {field.name[:100]!r}; {known}")

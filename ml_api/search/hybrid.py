@@ -5,6 +5,7 @@ there, however far the index is behind. A database that is away, or late, never 
 """
 
 import logging
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,6 +32,8 @@ MOST_WAITING: Final = 64
 """Lookups at once; a database that does not answer holds up no more."""
 PATIENCE_S: Final = 1.0
 """How long a search waits for words, after the model has answered."""
+MOST_OF_TIME: Final = 0.5
+"""That it has left, which it waits for them: the rest is for what the vectors find."""
 PAUSE_S: Final = 5.0
 """After a failure, until words are looked up again."""
 MOST_WORDS: Final = 32
@@ -54,6 +57,9 @@ class Hybrid:
         self._metrics = metrics.search
         self._threads = ThreadPoolExecutor(THREADS, "texts")
         self._room = threading.BoundedSemaphore(MOST_WAITING)
+        self._lock = threading.Lock()
+        self._begun: dict[Lookups, float] = {}
+        """When each that is not answered yet was, the oldest first; since the last pause."""
         self._paused_until = 0.0
 
     def close(self) -> None:
@@ -63,7 +69,7 @@ class Hybrid:
     def begin(self, queries: Sequence[Query]) -> Lookups | None:
         """Look up the words of these queries in a thread of ours. None if there is nothing to look up, or nobody to ask."""
         index, wanted = self._index, [_wanted(query) for query in queries]
-        if index is None or not any(words for words, _ in wanted) or monotonic() < self._paused_until:
+        if index is None or not any(words for words, _ in wanted) or self._is_paused():
             return None
         if not self._room.acquire(blocking=False):
             self._metrics.text_lookups.labels(TextLookup.LATE).inc()
@@ -73,11 +79,30 @@ class Hybrid:
         except RuntimeError:  # closed
             self._room.release()
             return None
-        lookups.add_done_callback(lambda _: self._room.release())  # also if it is given up before its turn
+        with self._lock:
+            self._begun[lookups] = monotonic()
+        lookups.add_done_callback(self._ended)  # also if it is given up before its turn
         return lookups
 
+    def _ended(self, lookups: Lookups) -> None:
+        with self._lock:
+            self._begun.pop(lookups, None)
+        self._room.release()
+
+    def _is_paused(self) -> bool:
+        """Who is in a hurry does not wait for long, and so cannot tell that the database hangs; the age of lookups can."""
+        if monotonic() < self._paused_until:
+            return True
+        with self._lock:
+            hangs = monotonic() - next(iter(self._begun.values()), math.inf) > PATIENCE_S
+        if hangs:
+            self._pause(TextLookup.LATE, LATE)
+        return hangs
+
     def matches(self, queries: Sequence[Query], lookups: Lookups | None, deadline: Deadline) -> dict[Query, TextMatches]:
-        """What was found, where it says something. Raises DeadlineExceeded, and DatabaseUnavailable where words alone count."""
+        """What was found, where it says something. Raises DeadlineExceeded if it has passed, and DatabaseUnavailable where words
+        alone count.
+        """
         found = None if lookups is None else self._answer(lookups, deadline)
         if found is None:
             if any(query.match == "text" and _wanted(query)[0] for query in queries):
@@ -94,14 +119,15 @@ class Hybrid:
         }
 
     def _answer(self, lookups: Lookups, deadline: Deadline) -> list[Found] | None:
-        patience_s = min(PATIENCE_S, deadline.left_s())
+        patience_s = min(PATIENCE_S, MOST_OF_TIME * deadline.left_s())
         try:
             found = lookups.result(patience_s)
         except TimeoutError:
             lookups.cancel()
-            if patience_s < PATIENCE_S:  # which says nothing of the database
-                raise deadline.exceeded() from None
-            self._pause(TextLookup.LATE, "the database has not answered in time")
+            if patience_s == PATIENCE_S:
+                self._pause(TextLookup.LATE, LATE)
+            else:  # which says nothing of the database
+                self._metrics.text_lookups.labels(TextLookup.LATE).inc()
             return None
         except MlApiError as exc:
             self._pause(TextLookup.FAILED, exc.detail)
@@ -112,6 +138,8 @@ class Hybrid:
     def _pause(self, outcome: TextLookup, why: str) -> None:
         self._metrics.text_lookups.labels(outcome).inc()
         self._paused_until = monotonic() + PAUSE_S
+        with self._lock:
+            self._begun.clear()
         _log.warning("searches go on without the words of images for %.0f s: %s", PAUSE_S, why)
 
     def _fused(self, target: Target, texts: TextMatches, ranked: Sequence[Hit], deadline: Deadline) -> list[Hit]:
@@ -145,6 +173,7 @@ class Hybrid:
         return {image: Hit(record, scores[image]) for image, record in records.items() if wanted is None or holds(wanted, record)}
 
 
+LATE: Final = "the database has not answered in time"
 NOTHING: Final = Found({}, {}, 0)
 
 

@@ -1,9 +1,9 @@
 """The words by which an image is found: of its key and metadata, and of what somebody searches for, cut up by the same rules.
 
 The rules are ours, so that SQLite and PostgreSQL find the same, and so that a match can be proved on the record itself: letters are
-compared without case and accents (NFD or NFC alike), words at their boundaries to digits (`IMG1234` is `img` and `1234`), and what
-hyphens and underscores join is also one word (`SKU-4711-B` is found by `4711`, `sku4711` and `SKU-4711-B`). Scripts without spaces
-are cut into pairs of characters, as Lucene's CJKAnalyzer does it.
+compared without case and accents (NFD or NFC alike; ø is o, ß is ss), words cut at their boundaries to digits (`IMG1234` is
+`img` and `1234`), and what hyphens and underscores join is also one word (`SKU-4711-B` is found by `4711`, `sku4711` and
+`SKU-4711-B`). Scripts without spaces are cut into pairs of characters, as Lucene's CJKAnalyzer does it.
 """
 
 import re
@@ -15,7 +15,7 @@ from typing import Final
 from ml_api.records import ImageRecord
 from ml_api.vectors.filters import leaves
 
-ANALYSIS: Final = 1
+ANALYSIS: Final = 2
 """Changes with the rules: what was written by others is written again."""
 MAX_CHARS: Final = 4000
 """Of a text that are read."""
@@ -33,6 +33,19 @@ over some that the their there these they this those to under up was were which 
 jpg jpeg png webp gif tif tiff heic avif http https www
 """
 FUNCTION_WORDS: Final = frozenset(_FUNCTION_WORDS.split())
+_PLAIN: Final = {
+    "\u00e6": "ae",
+    "\u00f0": "d",
+    "\u00f8": "o",
+    "\u00fe": "th",
+    "\u0111": "d",
+    "\u0127": "h",
+    "\u0131": "i",
+    "\u0142": "l",
+    "\u0153": "oe",
+    "\u0167": "t",
+}
+"""Latin letters that Unicode does not decompose, as keyboards without them write them (Lucene's ASCIIFoldingFilter)."""
 
 
 class _Letters(dict[int, str | None]):
@@ -47,7 +60,7 @@ class _Letters(dict[int, str | None]):
         elif character in "-_\u2010\u2011":
             self[code] = "-"
         else:
-            self[code] = character if kind in "LNM" else " "
+            self[code] = _PLAIN.get(character, character) if kind in "LNM" else " "
         return self[code]
 
 

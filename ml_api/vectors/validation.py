@@ -117,7 +117,7 @@ def split_metadata(stored: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mappin
 
 
 def _invalid(key: str, what: str) -> InvalidMetadata:
-    return InvalidMetadata(f"the metadata of {ascii(key)[:200]} {what}")
+    return InvalidMetadata(f"the metadata of {repr(key)[:200]} {what}")
 
 
 def _depth(value: Any) -> int:

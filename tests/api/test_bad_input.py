@@ -134,6 +134,14 @@ def test_a_bad_json_body(client, body, code):
             b'{"q": "red", "\\ud800": 1}',
             f"\\ud800: is not a parameter; the parameters are {IN_JSON}",
         ),
+        (
+            '{"q": "red", "größe": 1}'.encode(),
+            f"größe: is not a parameter; the parameters are {IN_JSON}",
+        ),
+        (
+            '{"q": "red", "limit": "größe\\u001b\\ud800"}'.encode(),
+            "limit: must be a whole number from 1 to 100 (got 'größe\\x1b\\ud800')",
+        ),
     ],
 )
 def test_json_names_are_told_as_they_came(client, body, says):

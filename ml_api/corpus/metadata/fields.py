@@ -225,7 +225,7 @@ def _worded(kind: FieldType) -> str:
 
 
 def _shown(value: Any) -> str:
-    return ascii(value)[:60]
+    return repr(value)[:60]
 
 
 _READ_AS: Mapping[str, tuple[FieldType, Callable[[str], bool]]] = {

@@ -109,7 +109,7 @@ def _repeated(metadata: Metadata) -> list[str]:
         times[name] += 1
         if times[name] <= PROBLEMS_SHOWN:
             what = _word(name)
-            problems.append(f"{name}, {what} {number}: {ascii(key)[:80]} is the key of {what} {first} already, which counts")
+            problems.append(f"{name}, {what} {number}: {repr(key)[:80]} is the key of {what} {first} already, which counts")
     more = ((name, number - PROBLEMS_SHOWN) for name, number in times.items())
     return problems + [f"{name}: {number:,} more {_word(name)}s repeat a key" for name, number in more if number > 0]
 

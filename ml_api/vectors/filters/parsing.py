@@ -121,7 +121,7 @@ class _Parsing:
     def _condition(self, field: Field, operator: str, value: Any, where: str) -> Filter:
         known = _OF_BUILT_IN[field.built_in] if field.built_in else _OPERATORS
         if operator not in known:
-            raise InvalidQuery(f"{where}: {legible(operator)!r} is not an operator here; the operators are {', '.join(known)}")
+            raise InvalidQuery(f"{where}: {operator[:100]!r} is not an operator here; the operators are {', '.join(known)}")
         self._conditions += 1
         if self._conditions > MAX_CONDITIONS:
             raise InvalidQuery(_too_many(where))
@@ -244,4 +244,4 @@ def _got(value: Any) -> str:
         return f" (got {len(value)} characters)"
     if isinstance(value, dict | list):
         return f" (got {'an object' if isinstance(value, dict) else 'a list'})"
-    return f" (got {json.dumps(value)[:60]})"
+    return f" (got {legible(json.dumps(value, ensure_ascii=False), 60)})"

@@ -22,6 +22,8 @@ from ml_api.texts.words import MAX_WORD, all_words, said_of, wanted_words, words
         ("IMG1234.jpg", "1234"),
         ("the Bodleian Library", "bodleian"),
         ("two dogs", "dog"),
+        ("S\u00f8ren, \u0141\u00f3d\u017a, \u0110\u00e0 N\u1eb5ng, \u00c6r\u00f8", "soren lodz da nang aero"),
+        ("soren lodz aero", "S\u00f8ren \u0141\u00f3d\u017a \u00c6r\u00f8"),
         ("M\u00fcller/stra\u00dfe.jpg", "mu\u0308ller strasse"),
         ("\u6771\u4eac\u30bf\u30ef\u30fc.jpg", "\u6771\u4eac"),
         ("\u6771\u4eac\u30bf\u30ef\u30fc.jpg", "\u4eac"),

@@ -101,6 +101,8 @@ def nested(levels):
         ({"price": {}}, "filter.price: is empty"),
         ({"price": None}, 'filter.price.eq: must be a text, a number, true or false; for what is missing ask {"exists": false}'),
         ({"price": [1, 2]}, "filter.price.eq: must be a text, a number, true or false (got a list)"),
+        ({"größe": {"jünger": 5}}, "filter.größe: 'jünger' is not an operator here"),
+        ({"größe": {"any": "größe\x1b\u202e"}}, 'must be a list of at least one value (got "größe\\u001b\\u202e")'),
         ({"price": {"less": 5}}, "filter.price: 'less' is not an operator here; the operators are eq, ne, lt"),
         ({"price": {"lt": True}}, "filter.price.lt: must be a number or a text"),
         ({"price": {"eq": 2**63}}, "filter.price.eq: is an integer of more than 64 bits"),
