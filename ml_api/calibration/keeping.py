@@ -13,7 +13,7 @@ from sqlalchemy.orm import defer
 from ml_api.calibration.fitting import Calibrated
 from ml_api.database import Database
 from ml_api.database.tables import CalibrationRow
-from ml_api.search.relevance import Calibration, Fit, Reference
+from ml_api.search.relevance import Calibration, Fit, Reference, Relevance
 from ml_api.vocabulary import QUERY_KINDS, QueryKind
 
 VERSION: Final = 2
@@ -45,6 +45,11 @@ class StoredCalibrations:
         with self.database.read() as session:
             content = session.scalar(select(CalibrationRow.content).where(self._usable()))
         return unpacked(content) if content else None
+
+    def use_in(self, relevance: Relevance) -> None:
+        """Those of all kinds of queries. Raises DatabaseUnavailable."""
+        for kind in QUERY_KINDS:
+            relevance.use(kind, self.of(kind).calibration())
 
     def keep(self, made: Calibrated | None, images: int) -> CalibrationRow:
         """In place of an earlier one. None: it was tried, and the corpus has too few texts. Raises DatabaseUnavailable."""

@@ -55,8 +55,7 @@ class CalibrationUpkeep:
     def _look(self) -> None:
         row = self.kept.row()
         if row is not None and row.made_at not in {self._used, WANTED}:
-            for kind in QUERY_KINDS:
-                self.relevance.use(kind, self.kept.of(kind).calibration())
+            self.kept.use_in(self.relevance)
             self._used, self._exchanged = row.made_at, False
         self._sample()
         before, self._counted = self._counted, self.store.count()

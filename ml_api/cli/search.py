@@ -8,7 +8,7 @@ import tempfile
 import webbrowser
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -20,7 +20,9 @@ from ml_api.corpus.thumbnails import EDGE_PX
 from ml_api.deadline import Deadline
 from ml_api.errors import MlApiError
 from ml_api.images import THUMBNAIL_MEDIA_TYPE
+from ml_api.records import Hit as Found
 from ml_api.search import ImageTerm, Query, TextTerm, Weighted, read_negations
+from ml_api.search.query import RELEVANCE_DIGITS, SCORE_DIGITS
 from ml_api.services import Searching, corpus_of, open_searching
 from ml_api.settings import Settings
 from ml_api.vectors.base import SearchOptions
@@ -30,6 +32,13 @@ Hit = Mapping[str, Any]
 """As in the API's answers, and `path`: of the file, or its URL."""
 
 
+NOT_CONFIDENT: Final = "nothing matches this well; these are the nearest images"
+BY_WORDS: Final = (
+    "words of names and metadata found images, too, and count beside their scores: the order is that of both together, so that "
+    "scores do not fall from hit to hit"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     text: str | None
@@ -37,8 +46,28 @@ class Wanted:
     limit: int
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """As the API's, without what only a page of several has."""
+
+    hits: list[dict[str, Any]]
+    confident: bool | None
+    read_as: list[dict[str, Any]] | None
+
+    def notes(self) -> Iterator[str]:
+        """What has to be known to understand the hits."""
+        if self.read_as:
+            yield "read as " + ", ".join(f"{one['text']!r}{' (not wanted)' if one['weight'] < 0 else ''}" for one in self.read_as)
+        if not self.hits:
+            yield "nothing is indexed yet: run `sync` with the same settings"
+        elif self.confident is False:
+            yield NOT_CONFIDENT
+        if any(hit.get("matched") for hit in self.hits):
+            yield BY_WORDS
+
+
 class Finder(Protocol):
-    def find(self, wanted: Wanted) -> list[dict[str, Any]]:
+    def find(self, wanted: Wanted) -> Answer:
         """Raises MlApiError."""
         ...
 
@@ -53,15 +82,17 @@ def search(settings: Settings, options: Options) -> Exit:
     wanted = Wanted(options.text, image, options.limit)
     location = corpus_of(settings).location.rstrip("/")
     with _finder(settings) as finder:
-        hits = [hit | {"path": f"{location}/{hit['key']}"} for hit in finder.find(wanted)]
+        answer = finder.find(wanted)
+        for hit in answer.hits:
+            hit["path"] = f"{location}/{hit['key']}"
         if options.html or options.open:
-            _write_page(options.html, _page(options.text or options.image.name, hits, finder))
+            _write_page(options.html, _page(options.text or options.image.name, answer, finder))
         elif options.json:
-            print(json.dumps({"hits": hits}, ensure_ascii=False))  # noqa: T201 - the output of the command
+            print(json.dumps(asdict(answer), ensure_ascii=False))  # noqa: T201 - the output of the command
         else:
-            print("\n".join(_table(hits)))  # noqa: T201 - the output of the command
-    if not hits:
-        print("nothing is indexed yet: run `sync` with the same settings", file=sys.stderr)  # noqa: T201 - for a person
+            print("\n".join(_table(answer.hits)))  # noqa: T201 - the output of the command
+    for note in answer.notes():
+        print(note, file=sys.stderr)  # noqa: T201 - for a person
     return Exit.DONE
 
 
@@ -79,7 +110,7 @@ class _Service:
     def __init__(self, service: RunningService) -> None:
         self._service = service
 
-    def find(self, wanted: Wanted) -> list[dict[str, Any]]:
+    def find(self, wanted: Wanted) -> Answer:
         image = None if wanted.image is None else base64.b64encode(wanted.image).decode()
         if image is None:
             answer = self._service.ask("/v1/search/text", {"q": wanted.text, "limit": wanted.limit})
@@ -87,8 +118,8 @@ class _Service:
             answer = self._service.ask(f"/v1/search/image?limit={wanted.limit}", {"image": image})
         else:
             answer = self._service.ask("/v1/search", {"query": [{"text": wanted.text}, {"image": image}], "limit": wanted.limit})
-        hits: list[dict[str, Any]] = json.loads(answer)["hits"]
-        return hits
+        found = json.loads(answer)
+        return Answer(found["hits"], found.get("confident"), found.get("read_as"))
 
     def thumbnail(self, hit: Hit) -> bytes:
         return self._service.ask(f"/v1/images/{hit['id']}/thumbnail")
@@ -100,25 +131,20 @@ class _Itself:
     def __init__(self, parts: Searching) -> None:
         self._parts = parts
 
-    def find(self, wanted: Wanted) -> list[dict[str, Any]]:
+    def find(self, wanted: Wanted) -> Answer:
         parts, deadline = self._parts, Deadline.within(ANSWER_S)
-        terms: list[Weighted] = []
-        if wanted.text is not None:  # as the API reads it: a text beside an image stands as it is
-            terms += read_negations(wanted.text) if wanted.image is None else [Weighted(TextTerm(wanted.text))]
+        terms: tuple[Weighted, ...] = () if wanted.text is None else (Weighted(TextTerm(wanted.text)),)
+        read_as: tuple[Weighted, ...] = ()
         if wanted.image is not None:
-            terms.append(Weighted(ImageTerm(parts.decoder.decode(wanted.image, parts.preprocessor.fit, deadline).pixels)))
-        query = Query(tuple(terms), SearchOptions(wanted.limit))
-        return [
-            {
-                "id": hit.record.id,
-                "key": hit.record.key,
-                "width": hit.record.width,
-                "height": hit.record.height,
-                "metadata": dict(hit.record.metadata),
-                "score": round(hit.score, 6),
-            }
-            for hit in parts.searcher.search(query, deadline).hits
-        ]
+            terms += (Weighted(ImageTerm(parts.decoder.decode(wanted.image, parts.preprocessor.fit, deadline).pixels)),)
+        elif wanted.text is not None and (read := read_negations(wanted.text)) != terms:
+            terms = read_as = read
+        result = parts.searcher.search(Query(terms, SearchOptions(wanted.limit)), deadline)
+        return Answer(
+            [_plain(row.hit, row.relevance) for row in result.rows],
+            result.confident,
+            [{"text": one.term.text, "weight": one.weight} for one in read_as if isinstance(one.term, TextTerm)] or None,
+        )
 
     def thumbnail(self, hit: Hit) -> bytes:
         deadline = Deadline.within(ANSWER_S)
@@ -127,11 +153,41 @@ class _Itself:
         return self._parts.decoder.thumbnail(data, EDGE_PX, deadline)
 
 
+def _plain(hit: Found, relevance: float | None) -> dict[str, Any]:
+    record = hit.record
+    return {
+        "id": record.id,
+        "key": record.key,
+        "width": record.width,
+        "height": record.height,
+        "metadata": dict(record.metadata),
+        "score": round(hit.score, SCORE_DIGITS),
+        "relevance": None if relevance is None else round(relevance, RELEVANCE_DIGITS),
+        "matched": list(hit.match.fields) if hit.match else None,
+    }
+
+
 def _table(hits: Sequence[Hit]) -> Iterator[str]:
-    yield f"{'score':>7}  {'pixels':>11}  path"
-    for hit in hits:
-        pixels = f"{hit['width']} x {hit['height']}"
-        yield f"{hit['score']:7.4f}  {pixels:>11}  {legible(hit['path'], None)}"
+    """With columns for how relevant hits are, and where their words stand, if that is said of any."""
+    columns = {"score": [f"{hit['score']:.4f}" for hit in hits]}
+    if any(hit.get("relevance") is not None for hit in hits):
+        columns["relevance"] = [_relevance(hit) for hit in hits]
+    columns["pixels"] = [f"{hit['width']} x {hit['height']}" for hit in hits]
+    if any(hit.get("matched") for hit in hits):
+        columns["words in"] = [_matched(hit) for hit in hits]
+    widths = {name: max(map(len, (name, *cells))) for name, cells in columns.items()}
+    yield "  ".join(f"{name:>{width}}" for name, width in widths.items()) + "  path"
+    for cells, hit in zip(zip(*columns.values(), strict=True), hits, strict=True):
+        row = "  ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths.values(), strict=True))
+        yield f"{row}  {legible(hit['path'], None)}"
+
+
+def _relevance(hit: Hit) -> str:
+    return "" if hit.get("relevance") is None else f"{hit['relevance']:.2f}"
+
+
+def _matched(hit: Hit) -> str:
+    return ", ".join(legible(name, 30) for name in hit.get("matched") or ())
 
 
 def _write_page(file: Path | None, page: str) -> None:
@@ -145,10 +201,12 @@ def _write_page(file: Path | None, page: str) -> None:
     webbrowser.open(Path(written.name).as_uri())
 
 
-def _page(asked: str, hits: Sequence[Hit], finder: Finder) -> str:
+def _page(asked: str, answer: Answer, finder: Finder) -> str:
     """A contact sheet that loads nothing: its pictures are in it."""
-    figures = "\n".join(_figure(hit, finder) for hit in hits)
-    return PAGE.format(title=html.escape(asked), count=len(hits), figures=figures)
+    figures = "\n".join(_figure(hit, finder) for hit in answer.hits)
+    counted = f"{len(answer.hits)} {'image' if len(answer.hits) == 1 else 'images'}"
+    notes = "".join(f"\n<p>{html.escape(note)}</p>" for note in answer.notes())
+    return PAGE.format(title=html.escape(asked), count=counted, notes=notes, figures=figures)
 
 
 def _figure(hit: Hit, finder: Finder) -> str:
@@ -158,7 +216,12 @@ def _figure(hit: Hit, finder: Finder) -> str:
         picture = f'<img src="{source}" alt="{caption or html.escape(hit["key"])}">'
     except MlApiError as exc:  # the file is gone, or damaged by now
         picture = f"<p>{html.escape(exc.detail)}</p>"
-    return f"<figure>{picture}<figcaption><b>{hit['score']:.4f}</b> {path}<br>{caption}</figcaption></figure>"
+    told = [f"score <b>{hit['score']:.4f}</b>"]
+    if relevance := _relevance(hit):
+        told.append(f"relevance {relevance}")
+    if matched := _matched(hit):
+        told.append(f"words in {html.escape(matched)}")
+    return f"<figure>{picture}<figcaption>{', '.join(told)}<br>{path}<br>{caption}</figcaption></figure>"
 
 
 PAGE: Final = """<!doctype html>
@@ -173,7 +236,7 @@ img {{ width: 100%; height: 220px; object-fit: contain }}
 figcaption {{ overflow-wrap: anywhere }}
 </style>
 <h1>{title}</h1>
-<p>{count} images</p>
+<p>{count}</p>{notes}
 <main>
 {figures}
 </main>

@@ -10,8 +10,9 @@ from ml_api.embedding.base import Preprocessor
 from ml_api.errors import ConfigError
 from ml_api.images import Decoder
 from ml_api.metrics import Metrics
-from ml_api.search import Searcher
+from ml_api.search import Relevance, Searcher
 from ml_api.search.hybrid import Hybrid
+from ml_api.services.calibration import kept_of
 from ml_api.services.encoder import load_model
 from ml_api.services.indexer import target_of
 from ml_api.services.parts import corpus_of, database_of, decoder_of, milvus_store
@@ -51,7 +52,10 @@ def open_searching(settings: Settings, model: str = "") -> Iterator[Searching]:
         embedder = opened.enter_context(closing(BatchingEncoder(encoder, metrics)))
         database = opened.enter_context(closing(database_of(settings)))
         hybrid = opened.enter_context(closing(Hybrid(TextIndex(database, target_of(settings)), store, settings.metric, metrics)))
-        yield Searching(Searcher(preprocessor, embedder, store, metrics, hybrid=hybrid), preprocessor, decoder, corpus)
+        relevance = Relevance(settings.metric)
+        kept_of(settings, database, pretrained.model_id, encoder.model).use_in(relevance)
+        searcher = Searcher(preprocessor, embedder, store, metrics, relevance, hybrid=hybrid)
+        yield Searching(searcher, preprocessor, decoder, corpus)
 
 
 def _of_model(store: "MilvusStore", pretrained: "PretrainedModel", model: str) -> "MilvusStore":

@@ -8,7 +8,7 @@ from werkzeug import Response
 from ml_api.access import Access
 from ml_api.access.keys import every_key
 from ml_api.cli.parsing import parse
-from ml_api.cli.search import _finder, search
+from ml_api.cli.search import BY_WORDS, NOT_CONFIDENT, _finder, search
 from ml_api.database import Database
 from ml_api.database.tables import OwnerRow
 from ml_api.errors import ConfigError, InvalidInput, Unavailable
@@ -54,9 +54,39 @@ def test_a_table_has_the_paths_of_what_a_service_found(settings, service, capsys
 
 
 def test_json_is_all_that_is_written(settings, service, capsys):
-    service.expect_request("/v1/search/text").respond_with_json({"hits": [HIT]})
-    run(settings, "a dog", "--json")
-    assert json.loads(capsys.readouterr().out) == {"hits": [HIT | {"path": f"{settings.corpus}/{HIT['key']}"}]}
+    read_as = [{"text": "a dog", "weight": 1.0}, {"text": "snow", "weight": -0.5}]
+    answer = {"hits": [HIT], "confident": True, "read_as": read_as, "model": "clip"}
+    service.expect_request("/v1/search/text").respond_with_json(answer)
+    run(settings, "a dog without snow", "--json")
+    expected = {"hits": [HIT | {"path": f"{settings.corpus}/{HIT['key']}"}], "confident": True, "read_as": read_as}
+    assert json.loads(capsys.readouterr().out) == expected
+
+
+NAMED = HIT | {"id": "1" * 32, "score": 0.12, "relevance": 0.93, "matched": ["key", "größe"]}
+
+
+def test_why_hits_stand_where_they_do_is_said_beside_the_table(settings, service, capsys):
+    read_as = [{"text": "rex", "weight": 1.0}, {"text": "snow", "weight": -0.5}]
+    answer = {"hits": [NAMED, HIT | {"relevance": None, "matched": None}], "confident": False, "read_as": read_as}
+    service.expect_request("/v1/search/text").respond_with_json(answer)
+    run(settings, "rex without snow")
+    written = capsys.readouterr()
+    heading, named, other = written.out.splitlines()
+    path = f"{settings.corpus}/dogs/rex <1>.jpg"
+    assert heading.split() == ["score", "relevance", "pixels", "words", "in", "path"]
+    assert named.split(maxsplit=7) == ["0.1200", "0.93", "640", "x", "480", "key,", "größe", path]
+    assert other.split(maxsplit=4) == ["0.3100", "640", "x", "480", path]
+    assert written.err.splitlines() == ["read as 'rex', 'snow' (not wanted)", NOT_CONFIDENT, BY_WORDS]
+
+
+def test_a_page_says_why_hits_stand_where_they_do(settings, service, tmp_path):
+    service.expect_request("/v1/search/text").respond_with_json({"hits": [NAMED, HIT], "confident": False})
+    run(settings, "rex", "--html", tmp_path / "found.html")
+    page = (tmp_path / "found.html").read_text()
+    assert "relevance 0.93, words in key, größe" in page
+    assert page.count("relevance") == 1
+    assert NOT_CONFIDENT in page
+    assert BY_WORDS in page
 
 
 def test_an_image_is_sent_alone_or_with_a_text(settings, service, tmp_path, capsys):
