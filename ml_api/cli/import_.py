@@ -43,10 +43,7 @@ def import_(settings: Settings, path: Path, said: str) -> Exit:
                     stop.reach(rows, examined.file.rows)
                     progress(rows)
 
-                try:
-                    report = import_rows(examined.file, store, intake, advance, lambda: stop.signal is not None)
-                except InvalidInput as exc:
-                    raise InvalidInput(f"{exc.detail}; until then {intake.report.summary()}") from exc
+                report = import_rows(examined.file, store, intake, advance, lambda: stop.signal is not None)
         _log.info(
             "import %s %.1f s: %s", "stopped after" if stop.signal else "done in", time.monotonic() - started, report.summary()
         )

@@ -11,7 +11,7 @@ from ml_api.csv_records import Record, csv_records
 from ml_api.records import ImageRecord, Vectors
 from ml_api.vectors.files.base import BrokenRow, Row, unreadable, vector_of
 from ml_api.vectors.files.columns import KEYS, KINDS, MODEL, RESTRICTS, VECTOR, VECTORS, flat_columns_of
-from ml_api.vectors.files.lines import MAX_LINE_BYTES, count_lines, join_bytes, lines_of
+from ml_api.vectors.files.lines import MAX_LINE_BYTES, count_lines, join_bytes, lines_of, to_the_end
 from ml_api.vectors.files.numbers import as_json
 
 HEADER = [MODEL, *KINDS, VECTOR]
@@ -26,22 +26,7 @@ class CsvFormat:
         return max(0, count_lines(path) - 1)
 
     def read(self, path: Path) -> Iterator[Row | BrokenRow]:
-        with path.open("rb") as file:
-            if file.read(len(BOM_UTF8)) != BOM_UTF8:  # as spreadsheets put it before UTF-8
-                file.seek(0)
-            records = (record for record in csv_records(lines_of(file), _text, longest=MAX_LINE_BYTES) if record[1] != [])
-            first = next(records, None)
-            if first is None:
-                return
-            header = first[1] or []
-            if _is_vertex(header):
-                yield from map(_vertex_row, chain([first], records))
-            elif set(KEYS) & set(header) and set(VECTORS) & set(header):
-                yield from (_row(header, record) for record in records)
-            else:
-                raise unreadable(
-                    path, f"its first line is no header with the columns {' or '.join(KEYS)} and {' or '.join(VECTORS)}"
-                )
+        return to_the_end(path, _rows(path))
 
     def write(self, path: Path, model_id: str, records: Sequence[ImageRecord], vectors: Vectors) -> None:
         with path.open("w", encoding="utf-8", newline="") as file:
@@ -53,6 +38,23 @@ class CsvFormat:
 
     def join(self, parts: Sequence[Path], whole: Path) -> None:
         join_bytes(parts, whole, without_first_lines=True)
+
+
+def _rows(path: Path) -> Iterator[Row | BrokenRow]:
+    with path.open("rb") as file:
+        if file.read(len(BOM_UTF8)) != BOM_UTF8:  # as spreadsheets put it before UTF-8
+            file.seek(0)
+        records = (record for record in csv_records(lines_of(file), _text, longest=MAX_LINE_BYTES) if record[1] != [])
+        first = next(records, None)
+        if first is None:
+            return
+        header = first[1] or []
+        if _is_vertex(header):
+            yield from map(_vertex_row, chain([first], records))
+        elif set(KEYS) & set(header) and set(VECTORS) & set(header):
+            yield from (_row(header, record) for record in records)
+        else:
+            raise unreadable(path, f"its first line is no header with the columns {' or '.join(KEYS)} and {' or '.join(VECTORS)}")
 
 
 def _row(header: list[str], record: Record) -> Row | BrokenRow:

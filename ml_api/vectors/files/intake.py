@@ -28,6 +28,8 @@ class ImportReport:
     left_out: int = 0
 
     def summary(self) -> str:
+        if not self.rows:
+            return "no rows, nothing imported"
         parts = [f"{self.taken:,} imported", f"{self.left_out:,} left out" if self.left_out else ""]
         if self.normalised:
             parts.append(f"{self.normalised:,} vectors were not normalised, and now are")
@@ -72,16 +74,24 @@ class Intake:
         self._seen = SeenIds()
 
     def batches(self, rows: Iterable[Row | BrokenRow], size: int) -> Iterator[tuple[list[ImageRecord], Vectors]]:
-        """What a store takes without complaint, in the order of the file: of rows with one key the first counts."""
-        waiting = _Waiting()
-        for row in rows:
-            self.report.rows += 1
-            self._take(row, waiting)
-            if len(waiting.records) == size:
-                yield from self._sound(waiting)
-                waiting = _Waiting()
+        """What a store takes without complaint, in the order of the file: of rows with one key the first counts.
+
+        Raises InvalidInput where the file ends too early, behind what came before.
+        """
+        waiting, early_end = _Waiting(), None
+        try:
+            for row in rows:
+                self.report.rows += 1
+                self._take(row, waiting)
+                if len(waiting.records) == size:
+                    yield from self._sound(waiting)
+                    waiting = _Waiting()
+        except InvalidInput as exc:
+            early_end = exc
         if waiting.records:
             yield from self._sound(waiting)
+        if early_end is not None:
+            raise early_end
 
     def _take(self, row: Row | BrokenRow, waiting: _Waiting) -> None:
         if isinstance(row, BrokenRow):

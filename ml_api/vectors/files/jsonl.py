@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ml_api.records import ImageRecord, Vectors
-from ml_api.vectors.files.base import BrokenRow, Row, vector_of
+from ml_api.vectors.files.base import BrokenRow, Row, unreadable, vector_of
 from ml_api.vectors.files.columns import VECTOR, VECTORS, columns_of
-from ml_api.vectors.files.lines import MAX_LINE_BYTES, count_lines, join_bytes, lines_of
+from ml_api.vectors.files.lines import MAX_LINE_BYTES, count_lines, join_bytes, lines_of, to_the_end
 from ml_api.vectors.files.numbers import as_json
 
 
@@ -20,10 +20,7 @@ class JsonLinesFormat:
         return count_lines(path)
 
     def read(self, path: Path) -> Iterator[Row | BrokenRow]:
-        with path.open("rb") as file:
-            for number, line in enumerate(lines_of(file), 1):
-                if line is None or line.strip():
-                    yield _row(f"line {number:,}", line)
+        return to_the_end(path, _rows(path))
 
     def write(self, path: Path, model_id: str, records: Sequence[ImageRecord], vectors: Vectors) -> None:
         with path.open("w", encoding="utf-8", newline="\n") as file:
@@ -33,6 +30,15 @@ class JsonLinesFormat:
 
     def join(self, parts: Sequence[Path], whole: Path) -> None:
         join_bytes(parts, whole, without_first_lines=False)
+
+
+def _rows(path: Path) -> Iterator[Row | BrokenRow]:
+    with path.open("rb") as file:
+        for number, line in enumerate(lines_of(file), 1):
+            if number == 1 and line is not None and line.lstrip().startswith(b"["):
+                raise unreadable(path, "it is one JSON list; write its objects one a line (JSON lines), as `jq -c '.[]'` does")
+            if line is None or line.strip():
+                yield _row(f"line {number:,}", line)
 
 
 def _row(place: str, line: bytes | None) -> Row | BrokenRow:

@@ -1,9 +1,12 @@
 """Lines of text files, of any length and number, without trusting either."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from os import SEEK_END
 from pathlib import Path
 from shutil import copyfileobj
 from typing import BinaryIO, Final
+
+from ml_api.vectors.files.base import BrokenRow, Row, unreadable
 
 MAX_LINE_BYTES: Final = 4 * 2**20
 """The largest vector that Milvus takes (32,768 numbers) has a fifth of it."""
@@ -25,6 +28,25 @@ def lines_of(file: BinaryIO) -> Iterator[bytes | None]:
         while (rest := file.readline(_BLOCK)) and not rest.endswith(b"\n"):
             pass
         yield None
+
+
+def to_the_end(path: Path, rows: Iterable[Row | BrokenRow]) -> Iterator[Row | BrokenRow]:
+    """The rows of a file of lines. Raises InvalidInput if it ends within the last one: more than that row may be missing."""
+    last: Row | BrokenRow | None = None
+    for row in rows:
+        if last is not None:
+            yield last
+        last = row
+    if isinstance(last, BrokenRow) and not _ends_a_line(path):
+        raise unreadable(path, f"it ends in the middle of {last.place} ({last.reason}); what follows is missing")
+    if last is not None:
+        yield last
+
+
+def _ends_a_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, SEEK_END)
+        return file.read(1) == b"\n"
 
 
 def join_bytes(parts: Sequence[Path], whole: Path, *, without_first_lines: bool) -> None:

@@ -77,6 +77,8 @@ def _pieces(folder: Path) -> list[tuple[Path, Path]]:
         raise unreadable(folder, f"there is no {_ARRAYS}/img_emb_0.npy in it")
     pieces = [_names(folder, number) for number in numbers]
     for array, metadata in pieces:
+        if not array.is_file():  # whoever opens a pipe waits for somebody to write to it
+            raise unreadable(folder, f"{array.name} is no file")
         if not metadata.is_file():
             raise unreadable(folder, f"{array.name} has no {_METADATA}/{metadata.name} beside it, which holds its keys")
     return pieces

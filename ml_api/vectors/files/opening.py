@@ -1,5 +1,6 @@
 """A path as vectors to be read: in which format, of which model, of how many dimensions."""
 
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +81,12 @@ def open_vectors(path: Path) -> VectorFile:
 
 
 def _files(path: Path) -> list[Path]:
-    if not path.exists():
-        raise ConfigError(f"there is no {path}")
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise ConfigError(f"there is no {path}") from None
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # whoever opens a pipe waits for somebody to write to it
+        raise ConfigError(f"{path} is a pipe, a socket or a device; vectors are read from files, which are read twice")
     if not path.is_dir() or is_layout(path):
         return [path]
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in FORMATS and file.suffix and file.is_file())

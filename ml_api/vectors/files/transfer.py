@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from ml_api.errors import InvalidInput
 from ml_api.records import Entry, ImageRecord, Vectors
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.files.intake import ImportReport, Intake
@@ -47,8 +48,18 @@ def export(store: VectorStore, writer: PartsWriter, progress: Progress, stop: St
 def import_(file: VectorFile, store: VectorStore, intake: Intake, progress: Progress, stop: Stop) -> ImportReport:
     """Upsert every row that can be stored, reading the next rows while some are written.
 
-    Repeated in whole or in part, it ends in the same state. Raises InvalidInput where the file ends too early.
+    Repeated in whole or in part, it ends in the same state. Raises InvalidInput where the file ends too early, with what was done
+    until then.
     """
+    try:
+        _write_rows(file, store, intake, progress, stop)
+    except InvalidInput as exc:
+        raise InvalidInput(f"{exc.detail}; until then {intake.report.summary()}") from exc
+    store.flush()
+    return intake.report
+
+
+def _write_rows(file: VectorFile, store: VectorStore, intake: Intake, progress: Progress, stop: Stop) -> None:
     with ThreadPoolExecutor(1, "import-write") as writer:
         written: Future[None] | None = None
         for records, vectors in intake.batches(file.read(), IMPORTED_AT_ONCE):
@@ -61,8 +72,6 @@ def import_(file: VectorFile, store: VectorStore, intake: Intake, progress: Prog
         if written is not None:
             written.result()
             progress(intake.report.rows)
-    store.flush()
-    return intake.report
 
 
 class FileStore(MemoryStore):

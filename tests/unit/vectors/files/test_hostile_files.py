@@ -1,6 +1,7 @@
 """Files that are broken, foreign or made to do harm: each is refused, or its rows are left out, with the place and the reason."""
 
 import json
+import os
 import pickle
 import struct
 
@@ -47,6 +48,45 @@ def test_a_file_that_was_cut_off_says_so(tmp_path, name, part):
     end = int(len(whole) * part) if isinstance(part, float) else part
     path.write_bytes(whole[:end])
     assert f"{path} cannot be read: it is no whole {'Parquet' if name.endswith('parquet') else 'Avro'} file (" in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["v.jsonl", "v.csv"])
+@pytest.mark.parametrize("part", [0.3, 0.9, -3])
+def test_a_file_of_lines_that_was_cut_off_says_in_which_line(tmp_path, name, part):
+    """What came before is read. Else half of the rows would be missing, and nothing said but that one is broken."""
+    path = written(tmp_path / name, 400)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * part) if isinstance(part, float) else part])
+    lines = path.read_bytes().count(b"\n") + 1
+    assert f"{path} cannot be read: it ends in the middle of line {lines} (" in refusal(path)
+
+    path.write_bytes(path.read_bytes() + b"\n")
+    assert outcome(path)[-1].startswith(f"line {lines}: "), "with its end it is a broken row among others"
+
+
+@pytest.mark.parametrize("name", ["v.jsonl", "v.csv"])
+def test_a_file_of_lines_needs_no_end_of_the_last_one(tmp_path, name):
+    path = written(tmp_path / name, 3)
+    path.write_bytes(path.read_bytes().rstrip())
+    assert len(outcome(path)) == 3
+
+
+@pytest.mark.parametrize("name", ["v.parquet", "v.jsonl", "v.csv", "v.avro", "v"])
+def test_a_pipe_is_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    assert refusal(tmp_path / name).startswith(f"{tmp_path / name} is a pipe, a socket or a device")
+
+
+def test_a_pipe_among_numpy_arrays_is_not_waited_for(tmp_path):
+    path = written(tmp_path / "v")
+    os.mkfifo(path / "img_emb" / "img_emb_1.npy")
+    assert refusal(path).endswith("img_emb_1.npy is no file")
+
+
+def test_a_json_list_says_what_is_wanted_instead(tmp_path):
+    path = tmp_path / "v.json"
+    path.write_text(f'[\n{{"key": "a", "vector": {VECTOR}}},\n{{"key": "b", "vector": {VECTOR}}}\n]\n')
+    assert "it is one JSON list; write its objects one a line" in refusal(path)
 
 
 @pytest.mark.parametrize("name", ["v.parquet", "v.avro"])

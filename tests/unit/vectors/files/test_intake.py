@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ml_api.errors import ConfigError
+from ml_api.errors import ConfigError, InvalidInput
 from ml_api.records import image_id
 from ml_api.vectors.base import MAX_KEY_BYTES
 from ml_api.vectors.files.base import BrokenRow, Row
 from ml_api.vectors.files.columns import columns_of
-from ml_api.vectors.files.intake import Intake, SeenIds, require_model
+from ml_api.vectors.files.intake import ImportReport, Intake, SeenIds, require_model
 from ml_api.vectors.files.opening import VectorFile, format_to_write, open_vectors
 from ml_api.vectors.files.transfer import IMPORTED_AT_ONCE, import_
 from ml_api.vectors.memory import MemoryStore
@@ -186,6 +186,22 @@ def test_an_import_repeated_ends_in_the_same_state(tmp_path):
         )
         assert store.get([one.id for one in records]) == {one.id: one for one in records}
         assert store.count() == len(records)
+
+
+def test_a_file_that_ends_too_early_says_what_was_taken_until_then(tmp_path):
+    path = tmp_path / "v.jsonl"
+    format_to_write(path).write(path, MODEL, *gallery(3))
+    path.write_bytes(path.read_bytes()[:-20])
+    store = MemoryStore()
+    store.ensure(MODEL, DIM)
+    intake = Intake(MODEL, DIM, lambda _place, _reason: None)
+    with pytest.raises(InvalidInput, match=r"ends in the middle of line 3 .*; until then 2 imported"):
+        import_(open_vectors(path), store, intake, lambda _rows: None, lambda: False)
+    assert store.count() == 2
+
+
+def test_a_file_without_rows_says_so():
+    assert ImportReport().summary() == "no rows, nothing imported"
 
 
 def test_ids_are_known_again_whatever_their_number():
