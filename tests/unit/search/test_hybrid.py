@@ -10,7 +10,8 @@ from ml_api.deadline import Deadline
 from ml_api.errors import DatabaseUnavailable
 from ml_api.metrics import Metrics
 from ml_api.search import Query
-from ml_api.search.hybrid import MOST_WAITING, NOTHING, PATIENCE_S, Hybrid
+from ml_api.search.hybrid import Hybrid
+from ml_api.search.lookups import MAX_WAITING, NOTHING, PATIENCE_S
 from ml_api.search.query import TextTerm
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.memory import MemoryStore
@@ -66,7 +67,7 @@ def test_a_search_by_words_alone_says_that_they_cannot_be_looked_up():
 def test_lookups_that_were_given_up_leave_their_room_to_others():
     index = HeldIndex()
     with closing(Hybrid(index, MemoryStore(), "COSINE", Metrics())) as hybrid:
-        for _ in range(2 * MOST_WAITING):
+        for _ in range(2 * MAX_WAITING):
             lookups = hybrid.begin([QUERY])
             assert lookups is not None, "there is room"
             lookups.cancel()  # as a search does that has waited long enough
