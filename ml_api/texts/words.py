@@ -16,15 +16,15 @@ from ml_api.records import ImageRecord
 from ml_api.vectors.filters import leaves
 
 ANALYSIS: Final = 2
-"""Changes with the rules: what was written by others is written again."""
+"""The version of the rules: rows that were written by others are written again."""
 MAX_CHARS: Final = 4000
-"""Of a text that are read."""
+"""Characters of a text that are read."""
 MAX_WORDS: Final = 1000
-"""Of an image."""
+"""Words of an image that are kept."""
 MAX_WORD: Final = 64
-"""Characters of a word; longer ones are no words."""
+"""Longest word; longer runs of characters are no words."""
 MAX_PIECES: Final = 6
-"""Of what is joined to one word; a digest in hex is no sequence of words and numbers."""
+"""Pieces of a run that are told apart; in more, such as in a digest in hex, there are no words and numbers."""
 KEY: Final = "key"
 
 _FUNCTION_WORDS: Final = """
@@ -79,20 +79,21 @@ def folded(text: str) -> str:
 
 
 def words_of(text: str) -> set[str]:
-    """All by which an image is found that has this text."""
+    """All words by which an image with this text is found."""
     return {word for run in _runs(text) for word in _every(run) if len(word) <= MAX_WORD}
 
 
 def wanted_words(text: str) -> list[str]:
-    """Those that say what is searched for, each once: an image that has them all says all of it. Function words only if there is
-    nothing else."""
+    """The words of a search, each once: an image that has them all has all that is asked for. Function words count only if there
+    are no others.
+    """
     found = dict.fromkeys(word for run in _runs(text) for word in _asked(run) if len(word) <= MAX_WORD)
     telling = [word for word in found if word not in FUNCTION_WORDS and not (len(word) == 1 and word.isascii() and word.isalpha())]
     return telling or list(found)
 
 
 def _runs(text: str) -> Iterator[list[str]]:
-    """What stands between spaces, in its pieces."""
+    """The runs of characters between spaces, each in pieces."""
     for run in folded(text).split():
         parts = [part for part in run.split("-") if part]
         pieces = [piece for part in parts for piece in _pieces(part)]
@@ -106,7 +107,7 @@ def _pieces(part: str) -> list[str]:
 
 
 def _every(pieces: list[str]) -> Iterator[str]:
-    """Each piece, and what neighbours are together, where one is a number."""
+    """The words of one run in a text: each piece, and neighbours joined where one of them is a number."""
     for first, piece in enumerate(pieces):
         yield from _stems(piece)
         joined = piece
@@ -125,7 +126,7 @@ def _asked(pieces: list[str]) -> Iterator[str]:
 
 
 def _stems(piece: str, *, alone: bool = True) -> Iterator[str]:
-    """The singular of a plural; pairs of characters of what has no spaces, and with `alone` also each of them."""
+    """Plurals as singulars; of scripts without spaces pairs of characters, and with `alone` single characters as well."""
     start = 0
     for found in _UNSPACED.finditer(piece):
         if found.start() > start:
@@ -145,7 +146,7 @@ def stem(word: str) -> str:
 
 
 def said_of(record: ImageRecord) -> dict[str, set[str]]:
-    """The words of an image by where they stand: `key`, or a field of its metadata, called as in filters."""
+    """The words of an image by where they stand: `key`, or the name of a metadata field as in filters."""
     found: dict[str, set[str]] = {KEY: words_of(record.key)}
     for name, value in leaves(record.metadata):
         words: set[str] = set()
@@ -160,6 +161,6 @@ def said_of(record: ImageRecord) -> dict[str, set[str]]:
 
 
 def all_words(record: ImageRecord) -> list[str]:
-    """In their order; MAX_WORDS at most, those of the key first."""
+    """The words of an image, sorted: MAX_WORDS at most, those of the key before others."""
     found = dict.fromkeys(word for words in said_of(record).values() for word in sorted(words))
     return sorted(list(found)[:MAX_WORDS])
