@@ -13,8 +13,8 @@ from time import monotonic
 from typing import Any
 from urllib.parse import urlencode
 
-from ml_api.cli.asking import running_service
 from ml_api.cli.exits import Exit, stopped
+from ml_api.cli.running_service import running_service
 from ml_api.deadline import Deadline
 from ml_api.duplicates import DuplicateFinder, DuplicatesPage, Group, Kind, Thresholds
 from ml_api.images.perceptual import HASH_BITS, Turn

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml_api.cli.errands import hand_over
 from ml_api.cli.exits import Exit
-from ml_api.cli.handing_over import hand_over
 from ml_api.cli.plots import pyplot_for, saved
 from ml_api.errors import ConfigError
 from ml_api.evaluation import Measured, recall_of, sample

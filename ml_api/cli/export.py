@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 from ml_api import tracing
+from ml_api.cli.errands import hand_over
 from ml_api.cli.exits import Exit, stopped
-from ml_api.cli.handing_over import hand_over
 from ml_api.indexing.jobs import Errand
 from ml_api.settings import Settings
 from ml_api.stopping import Stop

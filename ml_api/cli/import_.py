@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_api import tracing
+from ml_api.cli.errands import hand_over
 from ml_api.cli.exits import Exit, stopped
-from ml_api.cli.handing_over import hand_over
 from ml_api.errors import InvalidInput
 from ml_api.indexing.jobs import Errand
 from ml_api.settings import Settings

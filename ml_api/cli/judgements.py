@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from ml_api.cli.asking import ANSWER_S, RunningService, running_service
 from ml_api.cli.exits import Exit
 from ml_api.cli.parsing import Options
 from ml_api.cli.plots import pyplot_for, saved
+from ml_api.cli.running_service import ANSWER_S, RunningService, running_service
 from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, InvalidInput
 from ml_api.evaluation.judged import JudgedQuery, grouped, read

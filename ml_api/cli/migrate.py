@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ml_api import tracing
+from ml_api.cli.errands import hand_over
 from ml_api.cli.exits import Exit, stopped
-from ml_api.cli.handing_over import hand_over
 from ml_api.errors import SyncRefused
 from ml_api.indexing.account import Progress
 from ml_api.indexing.jobs import Errand

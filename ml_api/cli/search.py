@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from ml_api.cli.asking import ANSWER_S, RunningService, running_service
 from ml_api.cli.exits import Exit
 from ml_api.cli.parsing import Options
+from ml_api.cli.running_service import ANSWER_S, RunningService, running_service
 from ml_api.corpus.keys import require_image
 from ml_api.corpus.thumbnails import EDGE_PX
 from ml_api.deadline import Deadline
