@@ -23,9 +23,9 @@ from ml_api.vectors.scoring import cosine_of
 BATCH: Final = 32
 NEIGHBOURS: Final = 24
 """For BATCH images together as many as fit in an answer of Milvus's with the largest metadata."""
-MOST_NEIGHBOURS: Final = 700
+MAX_NEIGHBOURS: Final = 700
 """Asked for again by an image whose nearest NEIGHBOURS are all similar."""
-MOST_MATCHES: Final = 100
+MAX_MATCHES: Final = 100
 """Matches that are told of a group; `more` says that there are others."""
 SLACK: Final = 0.05
 """By how much an index that compresses vectors may misjudge a similarity. What is found is computed anew, from the vectors."""
@@ -173,7 +173,7 @@ class DuplicateFinder:
         found = self._store.search(rows, SearchOptions(NEIGHBOURS), deadline)
         for place, hits in enumerate(found):
             if len(hits) == NEIGHBOURS and cosine_of(hits[-1].score, self._metric) >= thresholds.similarity - SLACK:
-                [found[place]] = self._store.search(rows[place : place + 1], SearchOptions(MOST_NEIGHBOURS), deadline)
+                [found[place]] = self._store.search(rows[place : place + 1], SearchOptions(MAX_NEIGHBOURS), deadline)
         return [
             [hit for hit in hits if self._may_match(entry, hit, thresholds)] for entry, hits in zip(entries, found, strict=True)
         ]
@@ -210,7 +210,7 @@ def _exact(entry: Entry, copies: Sequence[Entry]) -> Iterator[_Found]:
     same = Evidence(1.0, 0, Turn.NONE) if entry.phash else Evidence(1.0)
     others = [copy for copy in copies if copy.id != entry.id]
     if others:
-        yield _Found(Kind.EXACT, entry.id, [(other.id, same) for other in others[:MOST_MATCHES]], len(others) > MOST_MATCHES)
+        yield _Found(Kind.EXACT, entry.id, [(other.id, same) for other in others[:MAX_MATCHES]], len(others) > MAX_MATCHES)
 
 
 def _alike(image: _Candidate, others: Sequence[_Candidate], thresholds: Thresholds) -> Iterator[_Found]:
@@ -227,7 +227,7 @@ def _alike(image: _Candidate, others: Sequence[_Candidate], thresholds: Threshol
         ]
         if told:
             told.sort(key=lambda match: (-match[1].similarity, match[0]))
-            yield _Found(kind, image.entry.id, told[:MOST_MATCHES], len(told) > MOST_MATCHES)
+            yield _Found(kind, image.entry.id, told[:MAX_MATCHES], len(told) > MAX_MATCHES)
 
 
 def _tells(first: _Candidate, other: _Candidate, to_image: Kind, kind: Kind, thresholds: Thresholds) -> bool:

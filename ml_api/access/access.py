@@ -28,7 +28,7 @@ TRUST_S: Final = 15 * 60.0
 USE_EVERY_S: Final = 60.0
 """How often the last use of a key is written, at most."""
 SESSION_S: Final = 7 * 24 * 3600.0
-MOST_SESSIONS: Final = 1000
+MAX_SESSIONS: Final = 1000
 """Sessions of all keys together, which are in memory; the oldest end."""
 
 INVALID: Final = "invalid-api-key"
@@ -98,7 +98,7 @@ class Access:
         """Open a session. Raises as `key_of`."""
         key, now, token = self.key_of(secret), self._clock(), new_secret()
         expires_at = min(now + SESSION_S, key.expires_at or math.inf)
-        newest = select(SessionRow.digest).order_by(SessionRow.created_at.desc()).limit(MOST_SESSIONS)
+        newest = select(SessionRow.digest).order_by(SessionRow.created_at.desc()).limit(MAX_SESSIONS)
         with self._lock:
             with self._database.write() as session:
                 session.add(SessionRow(digest=digest_of(token), key=key.id, created_at=now, expires_at=expires_at))

@@ -20,9 +20,9 @@ from ml_api.database.tables import ApiKeyRow, SessionRow
 from ml_api.errors import InvalidInput, NotFound
 from ml_api.logs import SECRET, SECRET_PREFIX
 
-MOST_KEYS: Final = 1000
+MAX_KEYS: Final = 1000
 """Not revoked. Every service holds them all in memory."""
-MOST_NAME_CHARS: Final = 100
+MAX_NAME_CHARS: Final = 100
 _ID_BYTES: Final = 4
 _SECRET_BYTES: Final = 32
 
@@ -73,8 +73,8 @@ def create(
 ) -> tuple[ApiKey, str]:
     """A new key: what is known of it, and the key, which nobody can look up later. Raises InvalidInput, DatabaseUnavailable."""
     name = name.strip()
-    if not name or len(name) > MOST_NAME_CHARS or not name.isprintable():
-        raise InvalidInput(f"the name of a key has 1 to {MOST_NAME_CHARS} characters, on one line")
+    if not name or len(name) > MAX_NAME_CHARS or not name.isprintable():
+        raise InvalidInput(f"the name of a key has 1 to {MAX_NAME_CHARS} characters, on one line")
     listed = ",".join(scope for scope in Scope if scope in frozenset(scopes))
     assert listed, "a key may do something"
     secret = new_secret()
@@ -82,8 +82,8 @@ def create(
         id=secrets.token_hex(_ID_BYTES), name=name, digest=digest_of(secret), scopes=listed, created_at=now, expires_at=expires_at
     )
     with database.write() as session:
-        if (session.scalar(select(func.count()).where(ApiKeyRow.revoked_at.is_(None))) or 0) >= MOST_KEYS:
-            raise InvalidInput(f"there are {MOST_KEYS:,} keys, the most there can be; revoke those that nobody uses")
+        if (session.scalar(select(func.count()).where(ApiKeyRow.revoked_at.is_(None))) or 0) >= MAX_KEYS:
+            raise InvalidInput(f"there are {MAX_KEYS:,} keys, the most there can be; revoke those that nobody uses")
         session.add(row)
     return ApiKey.of(row), secret
 

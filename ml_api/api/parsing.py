@@ -30,7 +30,7 @@ MERGE_PATCH = "application/merge-patch+json"
 """RFC 7396."""
 
 _JSON_PUNCTUATION = (b'"', b",", b"[", b"{")
-_MOST_JSON_PUNCTUATION = 1000
+_MAX_JSON_PUNCTUATION = 1000
 """More than this of it is no object with an image in base64, which has none. Counting 40 MB takes 20 ms, parsing them seconds."""
 _NAMED = 5
 """Number of unknown names that are listed; further ones are counted."""
@@ -86,7 +86,7 @@ def problems_of_values(model: type[BaseModel], given: Mapping[str, str]) -> dict
 
 
 def json_body(
-    model: type[Model], *, max_bytes: int | None = None, also: str = JSON, punctuation: int = _MOST_JSON_PUNCTUATION
+    model: type[Model], *, max_bytes: int | None = None, also: str = JSON, punctuation: int = _MAX_JSON_PUNCTUATION
 ) -> Model:
     """The JSON body as `model`, under its own content type or the one that it may `also` have.
 

@@ -31,7 +31,7 @@ QUERY_FIELD: Final = "search"
 """The field of a form that holds the query, as JSON."""
 KINDS: Final = ("text", "image", "id", "vector")
 """Members of a term, which has one of them."""
-MOST_NUMBERS: Final = 300_000
+MAX_NUMBERS: Final = 300_000
 """In vectors: 256 of a thousand. Parsing so many takes 30 ms."""
 
 
@@ -57,7 +57,7 @@ def search_body(model: type[Body]) -> tuple[Body, Sent]:
     """The JSON as `model`: the body, or a field of a form with files beside it. Raises InvalidInput."""
     match request.mimetype:
         case "application/json":
-            return json_body(model, punctuation=MOST_NUMBERS), Sent(None)
+            return json_body(model, punctuation=MAX_NUMBERS), Sent(None)
         case "multipart/form-data":
             return _of_form(model)
         case _:
@@ -80,7 +80,7 @@ def _of_form(model: type[Body]) -> tuple[Body, Sent]:
         )
     if several := next((name for name, files in form.files.items() if len(files) > 1), None):
         raise InvalidQuery(f"{legible(several)}: two files have this name; each is named by a term of its own")
-    body = json_object(model, texts[0], MOST_NUMBERS)
+    body = json_object(model, texts[0], MAX_NUMBERS)
     return body, Sent({name: files[0].data for name, files in form.files.items()})
 
 

@@ -10,7 +10,7 @@ from ml_api.errors import InvalidInput
 from ml_api.records import image_id, is_image_id
 
 JsonObject = dict[str, Any]
-MOST_GRADE: Final = 100
+MAX_GRADE: Final = 100
 LINE: Final = '{"text": "a red car", "key": "cars/1.jpg", "grade": 1}'
 
 
@@ -95,8 +95,8 @@ def _images(row: JsonObject, where: str) -> list[str]:
 
 
 def _grade(grade: Any, where: str) -> int:
-    if isinstance(grade, bool) or not isinstance(grade, int) or not 0 <= grade <= MOST_GRADE:
-        raise InvalidInput(f'{where}: "grade" must be a whole number from 0 (irrelevant) to {MOST_GRADE} (got {str(grade)[:40]!r})')
+    if isinstance(grade, bool) or not isinstance(grade, int) or not 0 <= grade <= MAX_GRADE:
+        raise InvalidInput(f'{where}: "grade" must be a whole number from 0 (irrelevant) to {MAX_GRADE} (got {str(grade)[:40]!r})')
     return grade
 
 

@@ -26,7 +26,7 @@ AT_ONCE: Final = 500
 """Searches of one transaction; so many are not kept waiting."""
 TIDY_EVERY_S: Final = 300.0
 REMOVED_AT_ONCE: Final = 1000
-MOST_JUDGEMENTS: Final = 1_000_000
+MAX_JUDGEMENTS: Final = 1_000_000
 """The oldest go first."""
 DAY_S: Final = 86_400.0
 
@@ -148,7 +148,7 @@ class RecentSearches:
         too_many = self._from(SearchRow.answered_at, self.retention.searches, ours)
         too_old = max(time.time() - self.retention.days * DAY_S, too_many or 0.0)
         self._remove(SearchRow, ours, SearchRow.answered_at <= too_old, ~judged())
-        if (last := self._from(JudgementRow.judged_at, MOST_JUDGEMENTS)) is not None:
+        if (last := self._from(JudgementRow.judged_at, MAX_JUDGEMENTS)) is not None:
             self._remove(JudgementRow, JudgementRow.judged_at <= last)
         self._tidy_at, self._written = time.monotonic() + TIDY_EVERY_S, 0
 

@@ -23,11 +23,11 @@ WINDOW: Final = 0.5
 """Side of a window, as a share of the picture's shorter side."""
 ACROSS: Final = 5
 """Windows along the shorter side."""
-MOST_ALONG: Final = 12
+MAX_ALONG: Final = 12
 """Windows along the longer side, at most."""
 CELLS: Final = 8
 """Cells along the shorter side."""
-MOST_CELLS: Final = 24
+MAX_CELLS: Final = 24
 """Along the longer side."""
 AT_ONCE: Final = 8
 """Windows that are given to the model together: searches come between such batches."""
@@ -82,9 +82,9 @@ def windows_of(height: int, width: int) -> Iterator[Window]:
 
 
 def _spans(length: int, shorter: int) -> list[Span]:
-    span = max(1, round(WINDOW * shorter), ceil(2 * length / (MOST_ALONG + 1)))
+    span = max(1, round(WINDOW * shorter), ceil(2 * length / (MAX_ALONG + 1)))
     step = max(1.0, (1 - WINDOW) * shorter / (ACROSS - 1))
-    number = min(MOST_ALONG, 1 + ceil((length - span) / step))
+    number = min(MAX_ALONG, 1 + ceil((length - span) / step))
     return [Span(int(start), span) for start in np.round(np.linspace(0, length - span, number))]
 
 
@@ -98,7 +98,7 @@ def _spread(scores: npt.NDArray[np.float32], windows: Sequence[Window], height: 
 
 def _cells(length: int, shorter: int) -> Grid:
     """The middles of the cells along one side of the picture, in pixels."""
-    number = max(1, min(MOST_CELLS, round(CELLS * length / shorter)))
+    number = max(1, min(MAX_CELLS, round(CELLS * length / shorter)))
     return (np.arange(number) + 0.5) * length / number
 
 

@@ -19,7 +19,7 @@ from ml_api.search.query import TextTerm, Weighted
 
 UNWANTED: Final = -0.5
 """Weight of what is not wanted, beside 1 for what is: found by `python -m demo.negation`."""
-MOST_UNWANTED: Final = 8
+MAX_UNWANTED: Final = 8
 """A text with more of them is no search in plain words."""
 
 _NO: Final = r"(?:no|not)(?!\s+(?:only|just|even|one\b))"
@@ -58,7 +58,7 @@ def read_negations(text: str) -> tuple[Weighted, ...]:
         wanted += place + where
         unwanted += [_ANY.sub("", one.strip(" ,.;"), count=1) for one in _OR.split(what)]
     unwanted = [one for one in unwanted if one]
-    if not 0 < len(unwanted) <= MOST_UNWANTED:
+    if not 0 < len(unwanted) <= MAX_UNWANTED:
         return literal
     return (*_weighted([wanted.strip(" ,.;")], 1.0), *_weighted(unwanted, UNWANTED))
 

@@ -26,7 +26,7 @@ from ml_api.vectors.scoring import recall
 
 K: Final = 10
 """The first hits are compared: recall@10 is measured."""
-MOST_WAITING: Final = 64
+MAX_WAITING: Final = 64
 """Searches that wait to be repeated at most; the oldest are dropped."""
 LOOK_EVERY_S: Final = 10.0
 REST: Final = 50
@@ -87,7 +87,7 @@ class OnlineRecall:
     def _keep(self, noted: Noted) -> None:
         with self._lock:
             self._waiting.append(noted)
-            dropped = len(self._waiting) - MOST_WAITING
+            dropped = len(self._waiting) - MAX_WAITING
             if dropped > 0:
                 self._waiting.popleft()
         if dropped > 0:

@@ -13,7 +13,7 @@ from ml_api.services.transfers import source_of
 from ml_api.settings import Settings
 from ml_api.vocabulary import JobKind
 
-MOST_NAMED: Final = 20
+MAX_NAMED: Final = 20
 """Rows of a file that a command is told of, which were not imported."""
 
 
@@ -58,7 +58,7 @@ class Errands:
         left_out: list[str] = []
 
         def leave_out(place: str, reason: str) -> None:
-            if len(left_out) < MOST_NAMED:
+            if len(left_out) < MAX_NAMED:
                 left_out.append(f"not imported: {place}: {reason}")
 
         intake = Intake(model_id, dim, leave_out)

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select, text
 
 from ml_api.access import Access, Scope
-from ml_api.access.access import MISS_EVERY_S, MOST_SESSIONS, SESSION_S, TRUST_S, USE_EVERY_S
+from ml_api.access.access import MAX_SESSIONS, MISS_EVERY_S, SESSION_S, TRUST_S, USE_EVERY_S
 from ml_api.access.keys import create, digest_of, is_secret, new_secret, revoke
 from ml_api.database import Database
 from ml_api.database.tables import SessionRow
@@ -84,13 +84,13 @@ def test_the_number_of_sessions_is_bounded_and_old_ones_are_cleared_away(databas
     with database.write() as session:
         session.add_all(
             SessionRow(digest=f"{number}", key=key[0].id, created_at=START - number, expires_at=START + 1)
-            for number in range(1, MOST_SESSIONS + 1)
+            for number in range(1, MAX_SESSIONS + 1)
         )
     access.sign_in(key[1])
     with database.read() as session:
         held = {row.digest for row in session.scalars(select(SessionRow))}
-    assert len(held) == MOST_SESSIONS
-    assert str(MOST_SESSIONS) not in held, "the oldest"
+    assert len(held) == MAX_SESSIONS
+    assert str(MAX_SESSIONS) not in held, "the oldest"
     clock.now += 2
     access.sign_in(key[1])
     with database.read() as session:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ml_api.deadline import Deadline
-from ml_api.duplicates import BATCH, MOST_MATCHES, NEIGHBOURS, DuplicateFinder, Evidence, Kind, Thresholds
+from ml_api.duplicates import BATCH, MAX_MATCHES, NEIGHBOURS, DuplicateFinder, Evidence, Kind, Thresholds
 from ml_api.images.perceptual import FLAT, Turn
 from ml_api.records import ImageRecord, image_id
 from ml_api.vectors.memory import MemoryStore
@@ -70,9 +70,9 @@ def test_the_same_bytes_are_one_group_whatever_their_number():
 
 
 def test_a_group_of_very_many_says_that_there_are_more():
-    rows = [(record(f"blank {number}", phash="0" * 16, digest="b" * 64), axis(0)) for number in range(MOST_MATCHES + 2)]
+    rows = [(record(f"blank {number}", phash="0" * 16, digest="b" * 64), axis(0)) for number in range(MAX_MATCHES + 2)]
     [group] = groups(store_of(rows))
-    assert len(group.matches) == MOST_MATCHES
+    assert len(group.matches) == MAX_MATCHES
     assert group.more
     assert group.matches[0].evidence.bits == 0
 

@@ -25,7 +25,7 @@ _PADDED: Final = ("siglip", "siglip2")
 _WORDS: Final = ("cat", "dog", "кот", "пёс", "قطة", "كلب", "猫", "犬")
 _TEXTS: Final = ("dog", "Two dogs, playing in the snow!", "two dogs playing in the snow " * 400)
 """On which a text encoder's tokenizer is compared with what the library makes of them; the last is more than any context holds."""
-_MOST_TOKENS: Final = 4096
+_MAX_TOKENS: Final = 4096
 """Tokens that a text encoder without a limit reads; no text that a client may send has as many."""
 _PROBES: Final = ((480, 360), (300, 400))
 """Sizes of the pictures on which a description is compared with the processor that it stands for."""
@@ -63,7 +63,7 @@ def tokenizer_of(library: Any, pretrained: PretrainedModel) -> Tokenizer:
     Raises ConfigError for a text encoder that prepares texts in another way.
     """
     tokenizer, config = library[0].tokenizer, library[0].model.config
-    text = _tokenizer(pretrained, tokenizer, config.vocab_size, min(tokenizer.model_max_length, _MOST_TOKENS))
+    text = _tokenizer(pretrained, tokenizer, config.vocab_size, min(tokenizer.model_max_length, _MAX_TOKENS))
     for probe in _TEXTS:
         if library.preprocess([probe])["input_ids"][0].tolist() != text.prepare(probe).features.tolist():
             raise pretrained.refused("prepares texts in a way of its own, which is not supported")

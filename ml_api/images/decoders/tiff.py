@@ -32,7 +32,7 @@ _FLOAT: Final = 3
 _SEPARATE: Final = 2
 _RAW: Final = frozenset({32_803, 34_892})
 """Colour filter array and linear raw: sensor data that are not developed. DNG 1.7."""
-_MOST_BANDS: Final = 64
+_MAX_BANDS: Final = 64
 """An image of 40 x 32 pixels may declare 32,000 bands and take seconds."""
 _GREY_AND_ALPHA: Final = 2
 _HALF: Final = 16
@@ -48,7 +48,7 @@ def open_tiff(data: bytes, edge_px: int | None) -> Opened:
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # warnings about unusual files; errors are raised
     with tifffile.TiffFile(BytesIO(data)) as file:
         page = file.pages.first
-        if not (isinstance(page.imagewidth, int) and isinstance(page.imagelength, int)) or page.samplesperpixel > _MOST_BANDS:
+        if not (isinstance(page.imagewidth, int) and isinstance(page.imagelength, int)) or page.samplesperpixel > _MAX_BANDS:
             raise ValueError("no picture")
         if int(page.photometric) in _RAW:
             raise not_read("a raw photograph (DNG)")

@@ -23,7 +23,7 @@ from ml_api.images.processes.slots import SMALL_BYTES, Slot, Slots
 from ml_api.images.worker import Order, Result
 from ml_api.metrics.process import DecodingMetrics
 
-MOST_PROCESSES: Final = 8
+MAX_PROCESSES: Final = 8
 _QUICK_S: Final = 0.25
 _QUICK_BESIDE_OTHERS_S: Final = 0.1
 """Processor time by which photographs are decoded; most of them also by the second, which counts while other images wait. Decoding
@@ -48,7 +48,7 @@ class Bounds:
 
     @property
     def slots(self) -> int:
-        return max(1, min(self.processes, MOST_PROCESSES, self.memory_bytes // SMALL_BYTES))
+        return max(1, min(self.processes, MAX_PROCESSES, self.memory_bytes // SMALL_BYTES))
 
 
 class ProcessDecoder:

@@ -20,7 +20,7 @@ from ml_api.vocabulary import JobState
 TELL_EVERY_S: Final = 0.5
 PATIENCE_S: Final = 10.0
 """How long the end of a sync waits for a database that is away."""
-MOST_WAITING: Final = 100_000
+MAX_WAITING: Final = 100_000
 """Files whose outcomes wait for the database: some 20 MB."""
 PLAN: Final = "plan"
 PLAN_LINES: Final = "plan_lines"
@@ -151,8 +151,8 @@ class _JobRun:
         self._counts = (done, total)
 
     def write(self, files: Sequence[FileOutcome]) -> None:
-        """As a Report: at the next `tell`. While the database is away, more than MOST_WAITING are not kept."""
-        self._named += files[: max(0, MOST_WAITING - len(self._named))]
+        """As a Report: at the next `tell`. While the database is away, more than MAX_WAITING are not kept."""
+        self._named += files[: max(0, MAX_WAITING - len(self._named))]
 
     def should_stop(self) -> bool:
         if time.monotonic() - self._told_at > TELL_EVERY_S:

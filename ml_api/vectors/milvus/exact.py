@@ -25,7 +25,7 @@ from ml_api.vectors.milvus.matching import Rows
 from ml_api.vectors.scoring import Best, scores
 
 PAGE_BYTES: Final = 8 * 2**20
-MOST_ROWS: Final = 8192
+MAX_ROWS: Final = 8192
 """Rows of a page. Milvus answers a query with 16,384 at most."""
 
 Ranked = list[list[tuple[str, float]]]
@@ -77,13 +77,13 @@ class ExactSearch:
 def _parts(matching: Iterable[Rows]) -> Iterator[tuple[list[str], Vectors]]:
     for rows in matching:
         vectors = rows.vectors()
-        for start in range(0, len(rows.ids), MOST_ROWS):
-            yield rows.ids[start : start + MOST_ROWS], vectors[start : start + MOST_ROWS]
+        for start in range(0, len(rows.ids), MAX_ROWS):
+            yield rows.ids[start : start + MAX_ROWS], vectors[start : start + MAX_ROWS]
 
 
 def _pages(opened: OpenCollection, wanted: Filter | None, deadline: Deadline | None) -> Iterator[tuple[list[str], Vectors]]:
     """All vectors (n, dim) that fulfil the filter, with their ids, in the order of these."""
-    at_once = min(MOST_ROWS, max(1, PAGE_BYTES // (4 * opened.dim)))
+    at_once = min(MAX_ROWS, max(1, PAGE_BYTES // (4 * opened.dim)))
     asked = Asked.of(wanted, opened)
     rows_wanted, last = Page(["id", schema.VECTOR, *asked.fields], at_once, also=asked.text, consistency="Session"), ""
     while page := opened.page("scan", last, rows_wanted, deadline):

@@ -15,8 +15,8 @@ EMBEDDED_KINDS: Final[tuple[Kind, ...]] = ("HNSW", "FLAT", "IVF_FLAT", "IVF_SQ8"
 SERVER_KINDS: Final[tuple[Kind, ...]] = (*EMBEDDED_KINDS, "IVF_PQ", "SCANN", "DISKANN")
 """Those of servers from 2.3 on (https://milvus.io/docs/v2.3.x/index.md). Some refuse an index, as DISKANN for lack of a disk."""
 
-MOST_EF: Final = 32_768
-MOST_CLUSTERS: Final = 65_536
+MAX_EF: Final = 32_768
+MAX_CLUSTERS: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class VectorIndex:
     def wider(self, times: int) -> "VectorIndex":
         """Looking so many times as far."""
         effort = EFFORTS.get(self.kind)
-        return self if effort is None else self.with_effort(min(times * int(getattr(self, effort.setting)), MOST_EF))
+        return self if effort is None else self.with_effort(min(times * int(getattr(self, effort.setting)), MAX_EF))
 
     def with_effort(self, value: int | None) -> "VectorIndex":
         """With another value of the parameter that trades a search's time for its recall; FLAT has none."""

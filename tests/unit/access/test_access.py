@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from ml_api.access import Access, Scope
 from ml_api.access.access import MISS_EVERY_S, SESSION_S
-from ml_api.access.keys import MOST_KEYS, create, new_secret, revoke
+from ml_api.access.keys import MAX_KEYS, create, new_secret, revoke
 from ml_api.database.tables import ApiKeyRow, SessionRow
 from ml_api.errors import InvalidInput, NotFound, Unauthorized
 from tests.keys import DAY, START, last_use, refused, statements
@@ -73,8 +73,7 @@ def test_a_name_is_one_short_line(database, name):
 def test_the_number_of_keys_is_bounded(database):
     with database.write() as session:
         session.add_all(
-            ApiKeyRow(id=f"{number}", name="x", digest=f"{number}", scopes="search", created_at=START)
-            for number in range(MOST_KEYS)
+            ApiKeyRow(id=f"{number}", name="x", digest=f"{number}", scopes="search", created_at=START) for number in range(MAX_KEYS)
         )
     with pytest.raises(InvalidInput, match="revoke those that nobody uses"):
         create(database, "one more", [Scope.SEARCH], now=START)

@@ -12,7 +12,7 @@ from ml_api.embedding.fake import COLOURS, FakeEncoder, FakePreprocessor
 from ml_api.errors import DeadlineExceeded, ModelUnavailable
 from ml_api.images import Whole
 from ml_api.metrics import Metrics
-from ml_api.search.heat import MOST_ALONG, heat_of, windows_of
+from ml_api.search.heat import MAX_ALONG, heat_of, windows_of
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_windows_cover_every_picture_and_are_not_too_many(height, width):
         assert down.start + down.length <= height
         assert across.start + across.length <= width
     assert covered.all()
-    assert len(windows) <= MOST_ALONG**2 / 2
+    assert len(windows) <= MAX_ALONG**2 / 2
 
 
 def test_a_score_is_comparable_with_that_of_the_whole_picture(embedder):

@@ -3,7 +3,7 @@
 import pytest
 
 from ml_api.search import TextTerm, Weighted, read_negations
-from ml_api.search.negation import MOST_UNWANTED, UNWANTED
+from ml_api.search.negation import MAX_UNWANTED, UNWANTED
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_what_is_not_wanted_becomes_a_negative_term(text, wanted, unwanted):
         "no.",
         "not ,",
         ", no " * 200,
-        "no a" + " but no a" * MOST_UNWANTED,
+        "no a" + " but no a" * MAX_UNWANTED,
         " " * 1000,
     ],
 )

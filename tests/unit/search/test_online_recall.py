@@ -8,7 +8,7 @@ import pytest
 
 from ml_api.errors import DeadlineExceeded, StoreUnavailable
 from ml_api.metrics import Metrics
-from ml_api.search.online_recall import MOST_WAITING, REST, SETTLED_S, K, OnlineRecall
+from ml_api.search.online_recall import MAX_WAITING, REST, SETTLED_S, K, OnlineRecall
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters.tree import Condition, Field, Scalar
 from ml_api.vectors.memory import MemoryStore
@@ -112,20 +112,20 @@ def test_a_search_that_tells_nothing_of_the_ten_nearest_is_not_repeated(watched,
 def test_a_share_of_the_searches_is_repeated():
     watched = Watched(share=0.5)
     watched.recall._chance.seed(1)
-    watched.search(MOST_WAITING)
+    watched.search(MAX_WAITING)
     in_a_thread(watched.recall.look)
     assert 20 < watched.outcomes()["compared"] < 44
     none = Watched(share=0)
-    none.search(MOST_WAITING)
+    none.search(MAX_WAITING)
     in_a_thread(none.recall.look)
     assert none.outcomes() == {}
 
 
 def test_the_oldest_are_dropped_when_too_many_wait(watched):
-    watched.search(MOST_WAITING + 3)
+    watched.search(MAX_WAITING + 3)
     assert watched.outcomes() == {"dropped": 3}
     in_a_thread(watched.recall.look)
-    assert watched.store.passes == [MOST_WAITING]
+    assert watched.store.passes == [MAX_WAITING]
 
 
 def test_a_busy_service_repeats_nothing(watched):
