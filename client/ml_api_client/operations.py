@@ -141,12 +141,13 @@ def find_duplicates(*, limit: int = 256, cursor: str | None = None) -> Call[mode
     return Call("GET", "/v1/duplicates", answer_as(models.DuplicatesAnswer), as_query(limit=limit, cursor=cursor))
 
 
-def start_sync(
+def start_sync(  # noqa: PLR0913 - each is a field of the request
     *,
     allow_empty: bool = False,
     allow_removals: bool = False,
     replace: bool = False,
     retry_failed: bool = False,
+    rehash: bool = False,
     dry_run: bool = False,
 ) -> Call[models.SyncJob]:
     """Make the index equal to the corpus; the sync that is under way, if there is one."""
@@ -155,6 +156,7 @@ def start_sync(
         "allow_removals": allow_removals,
         "replace": replace,
         "retry_failed": retry_failed,
+        "rehash": rehash,
         "dry_run": dry_run,
     }
     return Call("POST", "/v1/sync", answer_as(models.SyncJob), body=as_json(body))

@@ -64,6 +64,9 @@ def _sync(sync: Parser) -> None:
     sync.add_argument("--allow-removals", action="store_true", help="continue if more than a fifth of the index would be removed")
     sync.add_argument("--replace", action="store_true", help="replace the indexed corpus by this one")
     sync.add_argument("--retry-failed", action="store_true", help="read unchanged files again that failed before")
+    sync.add_argument(
+        "--rehash", action="store_true", help="read images again that have no perceptual hash of this version, without embedding"
+    )
     instead = sync.add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="show what a sync would do, and change nothing")
     instead.add_argument(

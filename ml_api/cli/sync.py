@@ -102,7 +102,7 @@ def _run_here(settings: Settings, jobs: Jobs, job: Job, stop: Stop, files: Repor
         report = carry_out(
             jobs,
             job,
-            lambda options: open_indexer(settings, retry_failed=options.retry_failed),
+            lambda options: open_indexer(settings, options),
             lambda: stop.signal is not None,
             advance,
             files,

@@ -9,6 +9,7 @@ from typing import Any
 from ml_api.corpus.base import Corpus, CorpusFile, Coverage, is_image
 from ml_api.corpus.metadata import KEYS, FieldType, Metadata, fingerprint
 from ml_api.errors import InvalidInput
+from ml_api.images.perceptual import STORED_CHARS
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.ledger import Ledger
 from ml_api.indexing.tasks import AT_ONCE, Fate, Reason, Task, batches
@@ -73,13 +74,16 @@ class Plan:
         self.ledger.close()
 
 
-def make_plan(corpus: Corpus, store: VectorStore, failures: Failures) -> Plan:
-    """Compare. The store is asked before the corpus: a file that both receive meanwhile is then new, and not removed."""
+def make_plan(corpus: Corpus, store: VectorStore, failures: Failures, *, rehash: bool = False) -> Plan:
+    """Compare. The store is asked before the corpus: a file that both receive meanwhile is then new, and not removed.
+
+    With `rehash`, the files of images that have no perceptual hash of this version are read again.
+    """
     ledger = Ledger()
     try:
         with corpus.metadata() as metadata:
             ledger.enter(store.entries())
-            comparison = _Comparison(metadata, failures, ledger)
+            comparison = _Comparison(metadata, failures, ledger, rehash=rehash)
             for files in batches(corpus.list(comparison.coverage), AT_ONCE):
                 comparison.take(files)
             return comparison.plan(corpus.location)
@@ -89,11 +93,12 @@ def make_plan(corpus: Corpus, store: VectorStore, failures: Failures) -> Plan:
 
 
 class _Comparison:
-    def __init__(self, metadata: Metadata, failures: Failures, ledger: Ledger) -> None:
+    def __init__(self, metadata: Metadata, failures: Failures, ledger: Ledger, *, rehash: bool) -> None:
         self.coverage = Coverage()
         self._metadata = metadata
         self._failures = failures
         self._ledger = ledger
+        self._rehash = rehash
         self._problems = list(metadata.problems)
         self._unstorable = 0
         self._to_read = [0, 0]
@@ -108,7 +113,7 @@ class _Comparison:
         for file in files:
             entry = entries.get(file.key)
             facts = self._storable(file.key)
-            if entry is not None and _is_current(entry, file, facts, self._metadata):
+            if entry is not None and _is_current(entry, file, facts, self._metadata) and not self._lacks_hash(entry):
                 kept.append(file.key)
             else:
                 changed.append(Task(shown_key(file.key), version_of(file, facts), facts, entry, file.version))
@@ -140,6 +145,9 @@ class _Comparison:
             coverage=self.coverage,
             problems=(*self._problems, *_without_image(*unmatched)),
         )
+
+    def _lacks_hash(self, entry: Entry) -> bool:
+        return self._rehash and len(entry.phash) != STORED_CHARS
 
     def _storable(self, key: str) -> Mapping[str, Any]:
         """The image's metadata as stored; empty, with a problem recorded, if it cannot be stored. The image is indexed anyway."""

@@ -60,9 +60,9 @@ class Preview:
         return f"   {', '.join(keys)}{more}" if keys else ""
 
 
-def preview(corpus: Corpus, store: VectorStore, failures: Failures, consent: Consent) -> Preview:
+def preview(corpus: Corpus, store: VectorStore, failures: Failures, consent: Consent, *, rehash: bool = False) -> Preview:
     """Changes nothing, reads no image and needs no model. Raises Unavailable."""
-    with closing(make_plan(corpus, store, failures)) as plan:
+    with closing(make_plan(corpus, store, failures, rehash=rehash)) as plan:
         counts = {
             SyncOutcome.ADDED: plan.new - plan.moved,
             SyncOutcome.REPLACED: plan.replaced,

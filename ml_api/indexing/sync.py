@@ -52,6 +52,7 @@ class Indexer:
         *,
         failures: Failures = NO_FAILURES,
         followed: Followed = by_nobody,
+        rehash: bool = False,
     ) -> None:
         """`failures` are those of earlier syncs. What is `followed` when it would be written or removed, stays as it is then."""
         self._corpus = corpus
@@ -61,6 +62,7 @@ class Indexer:
         self._measured = metrics.sync
         self._failures = failures
         self._followed = followed
+        self._rehash = rehash
 
     def plan(self, consent: Consent = Consent()) -> Plan:  # noqa: B008 - frozen
         """What there is to do; run it, or close it.
@@ -69,7 +71,7 @@ class Indexer:
         """
         self._measured.begin()
         with self._measured.stage(SyncStage.PLAN):
-            plan = make_plan(self._corpus, self._store, self._failures)
+            plan = make_plan(self._corpus, self._store, self._failures, rehash=self._rehash)
             try:
                 guard.check(plan, self._store.source(), consent)
             except BaseException:
@@ -80,7 +82,7 @@ class Indexer:
 
     def preview(self, consent: Consent) -> Preview:
         """What `plan` and `run` would do."""
-        return preview(self._corpus, self._store, self._failures, consent)
+        return preview(self._corpus, self._store, self._failures, consent, rehash=self._rehash)
 
     def run(
         self,

@@ -43,10 +43,10 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def open_indexer(settings: Settings, *, retry_failed: bool = False) -> Iterator[Indexer]:
+def open_indexer(settings: Settings, options: SyncOptions = SyncOptions()) -> Iterator[Indexer]:  # noqa: B008 - frozen
     """What a sync in a process of its own needs. The model is loaded only if there is something to embed. Raises ConfigError.
 
-    With `retry_failed` nothing is known of files that failed before.
+    With `options.retry_failed` nothing is known of files that failed before.
     """
     corpus = corpus_of(settings)
     metrics = Metrics()
@@ -58,10 +58,10 @@ def open_indexer(settings: Settings, *, retry_failed: bool = False) -> Iterator[
             load = load_later(settings, pretrained, metrics, loaded)
             decoder = loaded.enter_context(closing(decoder_of(settings, metrics)))
             database = loaded.enter_context(closing(database_of(settings)))
-            failures = failures_of(settings, database, corpus.location, pretrained.model_id, retry=retry_failed)
+            failures = failures_of(settings, database, corpus.location, pretrained.model_id, retry=options.retry_failed)
             failures.take_over(settings.data_dir / FAILURES)
             texts = TextIndex(database, target_of(settings))
-            yield Indexer(corpus, TextKeepingStore(store, texts), load, decoder, metrics, failures=failures)
+            yield Indexer(corpus, TextKeepingStore(store, texts), load, decoder, metrics, failures=failures, rehash=options.rehash)
             TextUpkeep(texts, store, metrics).compare()
             # At the end: thumbnails of deleted images are removed, too.
             thumbnail_cache_of(settings).prune(entry.digest for entry in store.entries())
@@ -97,6 +97,7 @@ class ServiceIndexing:
                 metrics,
                 failures=failures,
                 followed=self._followed,
+                rehash=options.rehash,
             )
             thumbnail_cache_of(self.settings).prune(entry.digest for entry in self.store.entries())
 
@@ -147,7 +148,7 @@ def preview_sync(settings: Settings, options: SyncOptions) -> Preview:
     ):
         store.ensure(pretrained.model_id, pretrained.dim)
         failures = failures_of(settings, database, corpus.location, pretrained.model_id, retry=options.retry_failed)
-        return preview(corpus, store, failures, options.consent)
+        return preview(corpus, store, failures, options.consent, rehash=options.rehash)
 
 
 @contextmanager

@@ -17,6 +17,9 @@ class SyncRequest(Request):
     allow_removals: Annotated[bool, Field(description="Remove more than a fifth of the index.")] = False
     replace: Annotated[bool, Field(description="Index this corpus in place of the one that was indexed before.")] = False
     retry_failed: Annotated[bool, Field(description="Read unchanged files again that failed before.")] = False
+    rehash: Annotated[
+        bool, Field(description="Read images again that have no perceptual hash of this version. Nothing is embedded for it.")
+    ] = False
     dry_run: Annotated[bool, Field(description="Only make the plan: what a sync would do.")] = False
 
 

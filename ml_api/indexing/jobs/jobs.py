@@ -30,8 +30,7 @@ ENDED_EARLY: Final = "its process ended; what was done until then is kept"
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """What else than a sync the owner of an embedded store does for a command. Commands alone ask for it, not the API: it names
-    models and files of their machine."""
+    """Work of the owner of an embedded store for a command. The API cannot ask for it: it names models and files of a machine."""
 
     kind: JobKind
     model: str = ""
@@ -54,6 +53,7 @@ class SyncOptions:
     allow_removals: bool = False
     replace: bool = False
     retry_failed: bool = False
+    rehash: bool = False
     dry_run: bool = False
     """Only say what it would do."""
     errand: Errand | None = None

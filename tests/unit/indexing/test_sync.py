@@ -91,14 +91,14 @@ class World:
     def corpus(self):
         return self.corpus_class(self.root, catalogue=self.catalogue)
 
-    def indexer(self, load_model=None, *, retry=False):
+    def indexer(self, load_model=None, *, retry=False, rehash=False):
         corpus = self.corpus()
         failures = StoredFailures(self.database, corpus.location, self.made_with, retry=retry)
-        return Indexer(corpus, self.store, load_model or self.model, DECODER, self.metrics, failures=failures)
+        return Indexer(corpus, self.store, load_model or self.model, DECODER, self.metrics, failures=failures, rehash=rehash)
 
-    def sync(self, *, retry=False, **consent):
+    def sync(self, *, retry=False, rehash=False, **consent):
         """Its report; the files that it names are in `files`."""
-        indexer, self.files = self.indexer(retry=retry), Named()
+        indexer, self.files = self.indexer(retry=retry, rehash=rehash), Named()
         return indexer.run(indexer.plan(Consent(**consent)), files=self.files)
 
     def failures(self):
@@ -292,6 +292,25 @@ def test_a_picture_of_an_earlier_version_gets_its_perceptual_hash_when_its_file_
     [again] = world.store.entries()
     assert again.phash == hashed.phash
     assert world.encoder.batches == []
+
+
+@pytest.mark.parametrize("phash", ["", "0123456789abcdef"])
+def test_images_of_an_earlier_version_get_their_hashes_when_that_is_asked_for_and_are_not_embedded(world, phash):
+    for number in range(3):
+        world.draw(f"{number}.png", (number, 90, 90))
+    world.sync()
+    hashed = {entry.key: entry.phash for entry in world.store.entries()}
+    old = world.store.get([image_id("0.png")])[image_id("0.png")]
+    world.store.upsert([replace(old, phash=phash)], world.store.vectors([old.id])[old.id][None])
+    world.encoder.batches.clear()
+    assert world.preview().to_read == 0
+    assert world.indexer(rehash=True).preview(Consent()).to_read == 1
+
+    assert world.outcomes(rehash=True) == {"unchanged": 3}
+
+    assert {entry.key: entry.phash for entry in world.store.entries()} == hashed
+    assert world.encoder.batches == []
+    assert world.indexer(rehash=True).preview(Consent()).to_read == 0
 
 
 def test_images_whose_metadata_cannot_be_stored_are_named_up_to_twenty_and_then_counted(world):
