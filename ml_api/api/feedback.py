@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
 from flask import Blueprint, Response, current_app
@@ -13,6 +14,7 @@ from ml_api.api.observe import LOG_QUERIES, hash_of
 from ml_api.api.openapi import NO_NOTE, operation, ref
 from ml_api.api.parsing import image_id_of, json_body
 from ml_api.api.schemas import TEXT_BODY_BYTES, JsonObject
+from ml_api.api.schemas.arrangement import MAX_GROUPED
 from ml_api.api.schemas.feedback import FeedbackAnswer, FeedbackRequest, JudgementLine
 from ml_api.feedback import Judgement, PastSearch
 from ml_api.search import Query, SearchResult, StoredTerm, TextTerm, VectorTerm, Weighted
@@ -66,10 +68,11 @@ def export() -> Response:
 
 
 def remember(query: Query, result: SearchResult, model: str, query_id: str) -> None:
-    """So that its hits can be judged, by this id."""
+    """So that its hits can be judged, by this id, and what the answer shows of the groups behind them."""
     searches = services().judgements.searches
     if searches.wanted and result.hits:
-        ids = tuple(hit.record.id for hit in result.hits)
+        behind = chain.from_iterable(row.others[:MAX_GROUPED] for row in result.rows)
+        ids = tuple(hit.record.id for hit in chain(result.hits, behind))
         searches.note(PastSearch(query_id, model, _asked(query), ids, result.first_rank, time.time()))
 
 

@@ -35,7 +35,8 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PastSearch:
-    """One that was answered. `query` is what it asked for, in JSON's types; `hits` are the ids of its hits."""
+    """One that was answered. `query` is what it asked for, in JSON's types; `hits` are the ids of its hits, then of those
+    that were shown behind them as a group."""
 
     query_id: str
     model: str

@@ -24,6 +24,7 @@ from ml_api.errors import HeadersTooLarge, MlApiError, Overloaded, RequestTimeou
 from ml_api.logs.repeats import Repeats
 from ml_api.serving.admission import Admission
 from ml_api.serving.bodies import DISCARDED_BYTES, SMALL_BYTES, Bodies, Receive
+from ml_api.serving.lanes import Lane, Lanes
 from ml_api.serving.refusing import Refusals
 from ml_api.serving.wsgi import Answer, call, environ_of
 
@@ -36,9 +37,6 @@ HEAD_THREADS: Final = 2
 """Threads that check who sends a large body; a key that is not in memory waits for the database."""
 FILE_THREADS: Final = 4
 """Threads for the pieces of long answers, which are read from disk."""
-STATIC_THREADS: Final = 1
-"""Threads for static files. In the request threads, 64 clients that requested static files as fast as possible made a search take
-eight times as long: each file holds Python's global interpreter lock for 1.5 ms, and many threads wait for it."""
 URI_BYTES: Final = 8190
 HEADERS_BYTES: Final = 64 * 1024
 LISTEN_S: Final = 30.0
@@ -59,21 +57,17 @@ class Gateway:
 
     def __init__(self, app: Flask, admission: Admission, bodies: Bodies, *, threads: int, listen_s: float = LISTEN_S) -> None:
         self._app = app
-        self._admission = admission
+        self._lanes = Lanes(app, Lane("request", admission, threads))
         self._bodies = bodies
         self._refusals = Refusals(app, Repeats(_log))
-        self._threads = ThreadPoolExecutor(threads, "request")
-        self._thread_count = threads
         self._listen_s = listen_s
         self._readiness = ThreadPoolExecutor(READY_THREADS, "ready")
         self._files = ThreadPoolExecutor(FILE_THREADS, "file")
         self._heads = ThreadPoolExecutor(HEAD_THREADS, "head")
         self._shared_with: frozenset[str] = app.config[SHARED_WITH]
         self._check_head = app.extensions[HEAD_CHECK]
-        self._statics = ThreadPoolExecutor(STATIC_THREADS, "static")
         root = app.config["APPLICATION_ROOT"].rstrip("/")
         self._live, self._ready = ({path, root + path} for path in (LIVE, READY))
-        self._static_folders = tuple({start + folder for folder in _static_folders(app) for start in ("", root)})
         self._at: Counter[str] = Counter()
         self.busy: Counter[int] = Counter()
         """Client ports of requests that have been read and are not answered yet."""
@@ -98,7 +92,7 @@ class Gateway:
     @property
     def unanswered(self) -> int:
         """Requests that have been read and are not answered yet."""
-        return self._admission.length + self._at["sending"]
+        return self._lanes.unanswered + self._at["sending"]
 
     @property
     def unread(self) -> int:
@@ -114,7 +108,8 @@ class Gateway:
             return self._call(scope, b"", perf_counter()), has_body
         if scope["path"] in self._ready:
             return await self._run(self._readiness, scope, b"", perf_counter()), has_body
-        if self._admission.full:  # first of all, since there may be thousands a second
+        lane = self._lanes.of(scope["path"], headers)
+        if lane.queue.full:  # first of all, since there may be thousands a second
             # One that asks before it sends (Expect: 100-continue) is told before it does.
             is_small = 0 < stated_bytes <= DISCARDED_BYTES and b"expect" not in headers
             is_read = is_small and await self._bodies.read_before(receive)
@@ -130,7 +125,7 @@ class Gateway:
         except (MlApiError, RequestEntityTooLarge) as refused:
             return await self._run(self._readiness, scope, b"", perf_counter(), **{REFUSED: refused}), has_body
         try:
-            return await self._work(scope, headers, body), False
+            return await self._work(lane, scope, headers, body), False
         finally:
             self._bodies.release(body)
 
@@ -143,16 +138,15 @@ class Gateway:
         with self._in("reading"):
             return await self._bodies.read(receive)
 
-    async def _work(self, scope: dict[str, Any], headers: Headers, body: bytes) -> Answer:
-        permit = self._admission.acquire()
+    async def _work(self, lane: Lane, scope: dict[str, Any], headers: Headers, body: bytes) -> Answer:
+        permit = lane.queue.acquire()
         if permit is None:
             return self._overloaded(scope, headers)
         arrived, elsewhere = perf_counter(), list[float]()
         try:
-            threads = self._statics if scope["path"].startswith(self._static_folders) else self._threads
-            return await self._run(threads, scope, body, arrived, **{observe.ELSEWHERE: elsewhere})
+            return await self._run(lane.threads, scope, body, arrived, **{observe.ELSEWHERE: elsewhere})
         finally:
-            self._admission.release(permit, perf_counter() - arrived - sum(elsewhere))
+            lane.queue.release(permit, perf_counter() - arrived - sum(elsewhere))
 
     async def _run(self, threads: Executor, scope: dict[str, Any], body: bytes, arrived: float, **more: object) -> Answer:
         with self._answering(scope):
@@ -198,23 +192,18 @@ class Gateway:
 
     def _describe(self, app: Flask) -> None:
         http = app.extensions[EXTENSION].metrics.http
-        line, at, threads = self._admission, self._at, self._thread_count
+        lanes, at = self._lanes, self._at
         http.requests.labels("reading").set_function(lambda: at["reading"])
-        http.requests.labels("waiting").set_function(lambda: max(0, line.length - threads))
-        http.requests.labels("working").set_function(lambda: min(line.length, threads))
+        http.requests.labels("waiting").set_function(lambda: lanes.work.waiting)
+        http.requests.labels("working").set_function(lambda: lanes.work.working)
         http.requests.labels("sending").set_function(lambda: at["sending"])
-        http.requests_limit.set(line.limit)
+        http.requests_limit.set(lanes.work.queue.limit)
 
 
 async def _say(send: Send, answer: Answer, *, close: bool) -> None:
     headers = [*answer.headers, (b"connection", b"close")] if close else answer.headers
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body, "more_body": answer.pieces is not None})
-
-
-def _static_folders(app: Flask) -> set[str]:
-    """Path prefixes of static files."""
-    return {rule.rule.partition("<")[0] for rule in app.url_map.iter_rules() if rule.endpoint.split(".")[-1] == "static"}
 
 
 def _first_of_each(scope: dict[str, Any]) -> Headers:

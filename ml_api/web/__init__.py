@@ -31,6 +31,8 @@ HEADERS = {
     "base-uri 'none'; form-action 'self'",
 }
 PAGES = {"web.page", "flasgger.apidocs"}
+SHOWN_WHEN_FULL = {"web.page", "web.static", "web.docs", "web.document", "flasgger.apidocs", "flasgger.apispec", "flasgger.static"}
+"""Endpoints of what a browser needs to show the pages. They are answered although searches are refused for want of capacity."""
 FOR_PROGRAMS = "/v1/"
 """What lies below is answered as JSON, to browsers too."""
 

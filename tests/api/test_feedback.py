@@ -52,6 +52,16 @@ def test_a_hit_of_every_kind_of_search_is_judged_and_exported(client, stand):
     assert lines[found["similar"]["query_id"]]["query"] == {"query": [{"id": stand.id("pink.png")}]}
 
 
+def test_an_image_that_stands_behind_a_hit_is_judged_too(make_stand, tmp_path):
+    (tmp_path / "corpus" / "red-again.png").write_bytes(picture(COLOURS["red.png"]))
+    client = make_stand().client
+    answer = client.get("/v1/search/text?q=red&group=duplicates&limit=2").get_json()
+    [behind] = answer["hits"][0]["group"]["hits"]
+    assert judge(client, answer["query_id"], behind["id"]).status_code == 200
+    assert judge(client, answer["query_id"], answer["hits"][1]["id"]).status_code == 200
+    assert sorted((line["rank"], line["id"]) for line in exported(client)) == [(2, answer["hits"][1]["id"]), (3, behind["id"])]
+
+
 def test_the_last_verdict_counts_and_the_answer_says_which_that_is(client):
     answer = search(client)
     image = answer["hits"][0]["id"]

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import resource
 import socket
 import threading
@@ -99,6 +100,18 @@ def test_refusals_are_counted_by_route_and_told_in_the_log_once_a_second(small, 
     wait_until(
         lambda: sum(line["ml_api.times"] for line in told()) == float(total.split()[-1]), PATIENCE_S, "not all are in the log"
     )
+
+
+def test_the_page_and_its_files_are_served_while_searches_are_refused(small, image):
+    """A page came without two of its stylesheets."""
+    with crowd(small, image), connect(small) as visitor, connect(small) as searcher:
+        refused(searcher)
+        page = ask(visitor, "/")
+        files = re.findall(r'(?:href|src)="(/static/[^"]+)"', page[2].decode())
+        statuses = {path: ask(visitor, path)[0] for path in files}
+    assert page[0] == 200
+    assert len(files) > 5
+    assert set(statuses.values()) == {200}, statuses
 
 
 def test_a_refused_upload_is_seen_by_its_sender(small, image):

@@ -61,7 +61,7 @@ export async function search(query, slice, signal) {
  * @returns {StoredImage}
  */
 function hitOf(hit, queryId) {
-  const group = hit.group && { ...hit.group, hits: hit.group.hits.map((other) => ({ ...other, metadata: {} })) };
+  const group = hit.group && { ...hit.group, hits: hit.group.hits.map((other) => ({ ...other, metadata: {}, query_id: queryId })) };
   return { ...hit, query_id: queryId, group };
 }
 

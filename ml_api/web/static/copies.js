@@ -4,32 +4,69 @@ import { find } from "./element.js";
 
 /** @import { StoredImage } from "./api.js" */
 
-/**
- * The button on a tile whose image stands for others.
- * @param {HTMLElement} made the tile
- * @param {StoredImage} image
- * @param {string} caption
- * @param {(image: StoredImage) => HTMLElement} tileOf
- */
-export function offerCopies(made, { group }, caption, tileOf) {
-  const button = find(made, ".copies", HTMLButtonElement);
-  button.hidden = !group;
-  if (!group) {
-    return;
+export class Copies {
+  #tileOf;
+  #onChange;
+  /** @type {string[]} ids of hits whose copies are shown */
+  #opened = [];
+  /** @type {WeakMap<HTMLElement, (isOpen: boolean) => void>} by their buttons */
+  #turns = new WeakMap();
+
+  /** @param {{tileOf: (image: StoredImage) => HTMLElement, onChange: (opened: string[]) => void}} page */
+  constructor({ tileOf, onChange }) {
+    this.#tileOf = tileOf;
+    this.#onChange = onChange;
   }
-  const words = `${group.size} copies`;
-  button.textContent = words;
-  button.ariaLabel = `${words} of ${caption}`; // begins as what is seen of it
-  /** @type {HTMLElement[]} */
-  let shown = [];
-  button.addEventListener("click", () => {
-    const isOpening = shown.length === 0;
-    shown.forEach((copy) => copy.remove());
-    shown = isOpening ? group.hits.map(tileOf) : [];
-    shown.forEach((copy) => copy.classList.add("copy"));
-    made.after(...shown);
-    made.classList.toggle("opened", isOpening);
-    button.ariaExpanded = String(isOpening);
-  });
-  button.ariaExpanded = "false";
+
+  /**
+   * The button on a tile whose image stands for others.
+   * @param {HTMLElement} made the tile
+   * @param {StoredImage} image
+   * @param {string} caption
+   */
+  offer(made, { id, group }, caption) {
+    const button = find(made, ".copies", HTMLButtonElement);
+    button.hidden = !group;
+    if (!group) {
+      return;
+    }
+    const words = `${group.size} copies`;
+    button.textContent = words;
+    button.ariaLabel = `${words} of ${caption}`; // begins as what is seen of it
+    button.ariaExpanded = "false";
+    button.dataset.id = id;
+    /** @type {HTMLElement[]} */
+    let shown = [];
+    this.#turns.set(button, (isOpen) => {
+      if (isOpen !== shown.length > 0) {
+        shown.forEach((copy) => copy.remove());
+        shown = isOpen ? group.hits.map(this.#tileOf) : [];
+        shown.forEach((copy) => copy.classList.add("copy"));
+        made.after(...shown);
+        made.classList.toggle("opened", isOpen);
+        button.ariaExpanded = String(isOpen);
+      }
+    });
+    button.addEventListener("click", () => {
+      const others = this.#opened.filter((one) => one !== id);
+      const isOpening = button.ariaExpanded === "false";
+      this.#turns.get(button)?.(isOpening);
+      this.#opened = isOpening ? [...others, id] : others;
+      this.#onChange(this.#opened);
+    });
+  }
+
+  /**
+   * Those of these hits are shown, of no others.
+   * @param {ParentNode} grid
+   * @param {string[]} ids
+   */
+  show(grid, ids) {
+    this.#opened = ids;
+    for (const button of grid.querySelectorAll(".copies")) {
+      if (button instanceof HTMLElement) {
+        this.#turns.get(button)?.(ids.includes(String(button.dataset.id)));
+      }
+    }
+  }
 }

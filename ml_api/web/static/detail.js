@@ -1,6 +1,6 @@
 /** One image, large, in a dialog: the browser keeps the focus inside and gives it back. */
 
-import { element, find } from "./element.js";
+import { breakable, element, find } from "./element.js";
 import { factsOf } from "./facts.js";
 import { Heat } from "./heat.js";
 import { captionOf } from "./summary.js";
@@ -13,6 +13,7 @@ import { lead } from "./tile.js";
  * @typedef {object} Surroundings
  * @property {Ways} ways
  * @property {string} words that are searched for; empty if none
+ * @property {boolean} heat whether it is shown where they are found
  * @property {[number, number] | null} position among the hits, from 1, and how many there are
  */
 
@@ -27,7 +28,7 @@ export class Detail {
   /**
    * @param {HTMLDialogElement} dialog
    * @param {{
-   *   onClose: () => void, onStep: (by: number) => void, onCrop: (image: StoredImage) => void,
+   *   onClose: () => void, onStep: (by: number) => void, onCrop: (image: StoredImage) => void, onHeat: (isOn: boolean) => void,
    *   similar: (image: StoredImage) => Promise<{image: StoredImage, address: string}[]>,
    *   only: (path: string[], condition: unknown) => string,
    * }} page
@@ -36,7 +37,7 @@ export class Detail {
     this.#dialog = dialog;
     this.#page = page;
     this.#picture = find(dialog, ".stage img", HTMLImageElement);
-    this.#heat = new Heat(find(dialog, ".heat", HTMLCanvasElement), find(dialog, ".find", HTMLButtonElement));
+    this.#heat = new Heat(find(dialog, ".heat", HTMLCanvasElement), find(dialog, ".find", HTMLButtonElement), page.onHeat);
     dialog.addEventListener("close", page.onClose);
     dialog.addEventListener("click", (event) => {
       if (event.target === dialog) {
@@ -54,7 +55,7 @@ export class Detail {
    * @param {StoredImage} image
    * @param {Surroundings} surroundings
    */
-  show(image, { ways, words, position }) {
+  show(image, { ways, words, heat, position }) {
     const isAnother = !this.#dialog.open || this.#image?.id !== image.id;
     this.#image = image;
     lead(this.#dialog, image, ways);
@@ -68,6 +69,7 @@ export class Detail {
       this.#load(image);
       this.#compare(image);
     }
+    this.#heat.turn(heat);
     if (!this.#dialog.open) {
       this.#dialog.showModal();
     }
@@ -80,9 +82,9 @@ export class Detail {
   /** @param {StoredImage} image */
   #describe(image) {
     const caption = captionOf(image);
-    find(this.#dialog, "h2", HTMLElement).textContent = caption;
+    find(this.#dialog, "h2", HTMLElement).replaceChildren(...breakable(caption));
     const key = find(this.#dialog, ".key", HTMLElement);
-    key.textContent = image.key;
+    key.replaceChildren(...breakable(image.key));
     key.hidden = caption === image.key;
     const rows = factsOf(image).flatMap((fact) => [element("dt", fact.name), element("dd", this.#value(fact))]);
     find(this.#dialog, "dl", HTMLElement).replaceChildren(...rows);

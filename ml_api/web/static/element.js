@@ -12,6 +12,15 @@ export function element(name, ...children) {
 }
 
 /**
+ * A name that may be broken after the signs that part its words, as file names have them, rather than within a word.
+ * @param {string} name
+ * @returns {(string | Node)[]}
+ */
+export function breakable(name) {
+  return name.split(/(?<=[/_.-])(?=[^/_.-])/).flatMap((part, at) => (at > 0 ? [document.createElement("wbr"), part] : [part]));
+}
+
+/**
  * The first element that matches, of the type that it must have. A part that the page's HTML lacks is an error at the start.
  * @template {Element} Type
  * @param {ParentNode} root

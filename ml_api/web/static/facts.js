@@ -1,6 +1,6 @@
 /** What is known of an image, as rows of names and values. */
 
-import { rounded } from "./summary.js";
+import { matchedBy, rounded } from "./summary.js";
 import { valueIn, wordsOf } from "./wording.js";
 
 /** @import { StoredImage } from "./api.js" */
@@ -11,12 +11,14 @@ import { valueIn, wordsOf } from "./wording.js";
  * @param {StoredImage} image
  * @returns {Fact[]}
  */
-export function factsOf({ width, height, score, relevance, metadata }) {
+export function factsOf(image) {
+  const { width, height, score, relevance, metadata } = image;
   const { caption, ...others } = metadata;
   const facts = typeof caption === "string" ? others : metadata; // as a text it is the heading
   return [
     { name: "Size", value: `${width} × ${height}` },
     ...(typeof relevance === "number" ? [{ name: "Likely a match", value: `${Math.round(relevance * 100)} %` }] : []),
+    ...(matchedBy(image) ? [{ name: "Found by", value: matchedBy(image) }] : []),
     ...(score === undefined ? [] : [{ name: "Similarity", value: rounded(score, 3) }]),
     ...Object.entries(facts).flatMap(([name, value]) => rowsOf([name], value)),
   ];

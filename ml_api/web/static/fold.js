@@ -2,18 +2,31 @@
 
 import { element } from "./element.js";
 
+const SHOW = "Show less likely images";
+const HIDE = "Hide less likely images";
+
 export class Fold {
   #grid;
+  #onTurn;
   /** @type {HTMLElement | null} */
   #line = null;
 
-  /** @param {HTMLElement} grid whose hits after the line are hidden while it has the class `folded` */
-  constructor(grid) {
+  /**
+   * @param {HTMLElement} grid whose hits after the line are hidden while it has the class `folded`
+   * @param {(isOpen: boolean) => void} onTurn
+   */
+  constructor(grid, onTurn) {
     this.#grid = grid;
+    this.#onTurn = onTurn;
   }
 
   get exists() {
     return this.#line !== null;
+  }
+
+  /** Whether no hit stands before the line. */
+  get holdsAll() {
+    return this.exists && !this.#grid.querySelector(".hit:has(~ .fold)");
   }
 
   get isClosed() {
@@ -22,11 +35,11 @@ export class Fold {
 
   /** The line across the grid, behind which hits are less likely. */
   begin() {
-    const button = element("button", "Less likely");
+    const button = element("button", SHOW);
     button.type = "button";
     button.className = "button small";
     button.ariaExpanded = "false";
-    button.addEventListener("click", () => this.#turn(button, this.isClosed));
+    button.addEventListener("click", () => this.#tell(this.isClosed));
     this.#line = element("li", button);
     this.#line.className = "fold";
     this.#grid.classList.add("folded");
@@ -43,18 +56,24 @@ export class Fold {
    * @param {string} id
    */
   openFor(id) {
-    const button = this.#line?.querySelector("button");
-    if (button && this.isClosed && this.#grid.querySelector(`.fold ~ .hit [data-id="${CSS.escape(id)}"]`)) {
-      this.#turn(button, true);
+    if (this.isClosed && this.#grid.querySelector(`.fold ~ .hit [data-id="${CSS.escape(id)}"]`)) {
+      this.#tell(true);
     }
   }
 
-  /**
-   * @param {HTMLButtonElement} button
-   * @param {boolean} isOpen
-   */
-  #turn(button, isOpen) {
-    button.ariaExpanded = String(isOpen);
-    this.#grid.classList.toggle("folded", !isOpen);
+  /** @param {boolean} isOpen */
+  #tell(isOpen) {
+    this.turn(isOpen);
+    this.#onTurn(isOpen);
+  }
+
+  /** @param {boolean} isOpen */
+  turn(isOpen) {
+    const button = this.#line?.querySelector("button");
+    if (button) {
+      button.ariaExpanded = String(isOpen);
+      button.textContent = isOpen ? HIDE : SHOW;
+      this.#grid.classList.toggle("folded", !isOpen);
+    }
   }
 }

@@ -12,6 +12,7 @@ const WORDS = "Where it matches";
 export class Heat {
   #canvas;
   #button;
+  #isLooking = false;
   /** @type {{image: StoredImage, text: string} | null} */
   #asked = null;
   #running = new AbortController();
@@ -19,11 +20,16 @@ export class Heat {
   /**
    * @param {HTMLCanvasElement} canvas over the picture
    * @param {HTMLButtonElement} button
+   * @param {(isOn: boolean) => void} onTurn
    */
-  constructor(canvas, button) {
+  constructor(canvas, button, onTurn) {
     this.#canvas = canvas;
     this.#button = button;
-    button.addEventListener("click", () => (canvas.hidden ? this.#show() : this.#hide()));
+    button.addEventListener("click", () => {
+      const isOn = canvas.hidden && !this.#isLooking;
+      this.turn(isOn);
+      onTurn(isOn);
+    });
   }
 
   /**
@@ -36,21 +42,32 @@ export class Heat {
     this.#button.hidden = !text;
   }
 
+  /** @param {boolean} isOn */
+  turn(isOn) {
+    if (!isOn) {
+      this.#hide();
+    } else if (this.#canvas.hidden && !this.#isLooking) {
+      this.#show();
+    }
+  }
+
   #hide() {
     this.#running.abort();
+    this.#isLooking = false;
     this.#canvas.hidden = true;
     this.#button.textContent = WORDS;
     this.#button.setAttribute("aria-pressed", "false");
   }
 
   async #show() {
-    if (!this.#asked) {
+    const { image, text } = this.#asked ?? {};
+    if (!image || !text) {
       return;
     }
-    const { image, text } = this.#asked;
     this.#running.abort();
     this.#running = new AbortController();
     const { signal } = this.#running;
+    this.#isLooking = true;
     this.#button.textContent = "Looking…";
     try {
       const map = await heatMap(image.id, text, signal);
@@ -65,6 +82,7 @@ export class Heat {
         this.#button.textContent = failure instanceof Failure ? failure.title : String(failure);
       }
     }
+    this.#isLooking &&= signal.aborted; // another one may be looked for by now
   }
 }
 

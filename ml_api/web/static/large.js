@@ -23,6 +23,7 @@ const COMPARED = 6; // images beside a large one
  * @property {(id: string) => Promise<StoredImage>} find
  * @property {(view: View, how: How) => void} onGo
  * @property {(id: string) => void} onCrop
+ * @property {(isOn: boolean) => void} onHeat
  * @property {Marking} marking
  */
 
@@ -46,6 +47,7 @@ export class Large {
       onClose: () => this.#leave(),
       onStep: (by) => this.step(by),
       onCrop: ({ id }) => page.onCrop(id),
+      onHeat: page.onHeat,
       similar: (image) => this.#similar(image),
       only: (path, condition) => this.#only(path, condition),
     });
@@ -69,7 +71,8 @@ export class Large {
         const hits = this.#page.hits();
         const here = hits.findIndex((hit) => hit.id === id);
         const words = view.query?.terms.find(({ text, weight }) => text && weight > 0)?.text ?? "";
-        this.#detail.show(image, { ways: waysFrom(view.query, id), words, position: here < 0 ? null : [here + 1, hits.length] });
+        const position = /** @type {[number, number] | null} */ (here < 0 ? null : [here + 1, hits.length]);
+        this.#detail.show(image, { ways: waysFrom(view.query, id), words, heat: view.heat === true, position });
         this.#page.marking.offer(this.#dialog, image, captionOf(image));
         this.#page.marking.opened(id);
       }
@@ -90,7 +93,7 @@ export class Large {
     const here = hits.findIndex(({ id }) => id === view.image);
     const image = here < 0 ? undefined : hits[here + by];
     if (image) {
-      this.#page.onGo({ ...view, image: image.id }, { replacing: true });
+      this.#page.onGo({ ...view, image: image.id, heat: false }, { replacing: true });
     }
   }
 
@@ -130,7 +133,7 @@ export class Large {
     const slice = { limit: COMPARED + 1 };
     const { hits } = await search({ terms: [{ id, weight: 1 }], filter: null }, slice, new AbortController().signal);
     const others = hits.filter((hit) => hit.id !== id).slice(0, COMPARED);
-    return others.map((image) => ({ image, address: addressOf({ ...this.#page.view(), image: image.id }) }));
+    return others.map((image) => ({ image, address: addressOf({ ...this.#page.view(), image: image.id, heat: false }) }));
   }
 }
 

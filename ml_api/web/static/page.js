@@ -5,6 +5,7 @@ import { Box } from "./box.js";
 import { find } from "./element.js";
 import { FilterPanel } from "./filters/panel.js";
 import { countImages, letIn, rights, tellHeight } from "./frame.js";
+import { Glimpse } from "./glimpse.js";
 import { takeFiles } from "./incoming.js";
 import { listenToKeys } from "./keyboard.js";
 import { Large, waysFrom } from "./large.js";
@@ -48,13 +49,14 @@ class Page {
     describe: (term) => this.#pictured.describe(term),
   });
   #marking = new Marking(find(document, ".marking", HTMLElement), {
-    hit: (id) => this.#search.hits.find((hit) => hit.id === id),
+    hit: (id) => this.#search.hit(id),
     onRefine: (marks) => this.#adjust({ marks }),
   });
   #results = new Results(find(document, ".results", HTMLElement), {
-    tileOf: (image) => this.#tile(image),
+    tileOf: (image, copies) => this.#tile(image, copies),
     onMore: () => this.#search.more(),
     onFilter: (filter) => this.#adjust({ filter }),
+    onArranged: (change) => this.#note(change),
   });
   #large = new Large(find(document, ".detail", HTMLDialogElement), this.#results, {
     view: () => this.#view,
@@ -63,15 +65,18 @@ class Page {
     find: (id) => this.#find(id),
     onGo: (view, how) => this.#go(view, how),
     onCrop: (id) => this.#pictured.crop({ like: id, weight: 1 }, true),
+    onHeat: (heat) => this.#note({ heat }),
     marking: this.#marking,
   });
   #search = new Search(this.#results, new Sending(limits(), (id) => this.#find(id)));
   #filters = new FilterPanel(find(document, ".filters", HTMLDialogElement), find(document, ".start-filtering", HTMLButtonElement), {
     known: knownFields,
-    facets: (names, signal) => this.#search.facets(this.#view.query, names, signal),
+    facets: (names, filter, signal) => this.#search.facets({ ...(this.#view.query ?? ALL), filter }, names, signal),
     onApart: (apart) => this.#adjust({ apart }),
     onFilter: (filter) => this.#adjust({ filter }),
+    onTurn: (isOpen) => history.replaceState({ ...history.state, filters: isOpen }, ""),
   });
+  #glimpse = new Glimpse(find(document, ".glimpse", HTMLElement));
   #duplicates = new Duplicates(find(document, ".duplicates", HTMLElement));
 
   start() {
@@ -101,7 +106,7 @@ class Page {
     offerManaging({
       onDeleted: (id) => {
         const heir = this.#search.forget(id);
-        return heir ? this.#tile(heir) : null;
+        return heir ? this.#results.tile(heir) : null;
       },
       onAdded: () => {
         this.#search.forgetAll();
@@ -131,7 +136,7 @@ class Page {
     const { query, image, tool } = viewAt(link.search);
     const { id, weight } = link.dataset;
     if (image) {
-      this.#go({ ...this.#view, image }, { opening: this.#view.image === null, replacing: this.#view.image !== null });
+      this.#go({ ...this.#view, image, heat: false }, { opening: this.#view.image === null, replacing: this.#view.image !== null });
     } else if (id && weight) {
       this.#ask(withTerm(this.#view.query, { like: id, weight: Number(weight) })); // with images of one's own, which no address names
     } else if (query) {
@@ -157,6 +162,15 @@ class Page {
    */
   #adjust(change) {
     this.#ask({ ...(this.#view.query ?? ALL), ...change });
+  }
+
+  /**
+   * The same in another arrangement, which whoever opens the address finds.
+   * @param {Partial<View>} change
+   */
+  #note(change) {
+    this.#view = { ...this.#view, ...change };
+    history.replaceState(history.state, "", addressOf(this.#view));
   }
 
   /**
@@ -195,7 +209,8 @@ class Page {
     if (!isReplaced) {
       history.replaceState({ ...history.state, place: this.#results.place }, "");
     }
-    history[isReplaced ? "replaceState" : "pushState"]({ terms: keptOf(view.query), isOpened, typing, place }, "", addressOf(view));
+    const kept = { terms: keptOf(view.query), isOpened, typing, place, filters: this.#filters.isOpen };
+    history[isReplaced ? "replaceState" : "pushState"](kept, "", addressOf(view));
     if (fresh) {
       window.scrollTo(0, 0);
     }
@@ -209,6 +224,10 @@ class Page {
   #show(view, { fresh = false, typing = false } = {}) {
     const isAnother = fresh || nameOf(view.query) !== nameOf(this.#view.query) || view.tool !== this.#view.tool;
     this.#view = view;
+    this.#results.arrange(view);
+    if (!view.query && !view.tool) {
+      this.#glimpse.show();
+    }
     if (isAnother) {
       this.#showSearch(view.query, { fresh, typing });
     }
@@ -230,8 +249,8 @@ class Page {
     this.#filters.show(query);
     this.#marking.show(query);
     document.body.classList.toggle("ranked", Boolean(query?.terms.length));
+    this.#filters.turn(query !== null && history.state?.filters === true);
     if (!query) {
-      this.#filters.close();
       this.#search.stop();
       window.scrollTo(0, 0);
       return;
@@ -262,11 +281,11 @@ class Page {
 
   /**
    * @param {import("./api.js").StoredImage} image
-   * @returns {HTMLElement}
+   * @param {import("./copies.js").Copies} copies
    */
-  #tile(image) {
+  #tile(image, copies) {
     const template = find(document, "#hit", HTMLTemplateElement);
-    return tile(template, image, waysFrom(this.#view.query, image.id), this.#marking, (copy) => this.#tile(copy));
+    return tile(template, image, waysFrom(this.#view.query, image.id), { marking: this.#marking, copies });
   }
 
   /** @param {string} id */

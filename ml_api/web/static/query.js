@@ -14,12 +14,17 @@
 /** @typedef {Record<string, unknown>} Filter as the API takes it */
 /** @typedef {{more: string[], less: string[]}} Marks ids of images that were marked good, and of those marked bad */
 /** @typedef {{terms: Term[], filter: Filter | null, marks?: Marks | null, apart?: boolean}} Query without terms it is for all images that pass; apart: each copy by itself */
-/** @typedef {{query: Query | null, image: string | null, tool?: string | null}} View `image` is the id of the one shown large */
+/**
+ * What is shown. image: id of the one shown large; heat: with where the words are found in it; opened: ids of hits beside which their
+ * copies are; unlikely: with the hits that are less likely.
+ * @typedef {{query: Query | null, image: string | null, heat?: boolean, opened?: string[], unlikely?: boolean, tool?: string | null}} View
+ */
 
 /** @type {Query} */
 export const ALL = { terms: [], filter: null };
 const OF_ALL = "images"; // the view of an address that asks for all of them
 const APART = "apart";
+const SHOWN = "shown";
 
 export const AGAINST = -0.5; // as much as what is wanted would drown it
 
@@ -67,11 +72,18 @@ export function viewAt(search, kept) {
   const isQuery = terms.length > 0 || filter !== null || tool === OF_ALL;
   const marks = terms.length > 0 ? marksIn(parameters) : null;
   const apart = parameters.get("copies") === APART;
-  return { query: isQuery ? { terms, filter, marks, apart } : null, image: parameters.get("image"), tool: isQuery ? null : tool };
+  return {
+    query: isQuery ? { terms, filter, marks, apart } : null,
+    image: parameters.get("image"),
+    heat: parameters.get("heat") === SHOWN,
+    opened: idsIn(parameters, "opened"),
+    unlikely: parameters.get("unlikely") === SHOWN,
+    tool: isQuery ? null : tool,
+  };
 }
 
 /** @param {View} view */
-export function addressOf({ query, image, tool }) {
+export function addressOf({ query, image, heat, opened = [], unlikely, tool }) {
   const terms = query?.terms.filter(({ upload }) => !upload) ?? [];
   /** @type {[string, string][]} */
   const given = terms.map(({ text, like, part }) => (text ? ["q", text] : ["like", part ? `${like}@${part}` : String(like)]));
@@ -89,8 +101,14 @@ export function addressOf({ query, image, tool }) {
   if (view) {
     given.push(["view", view]);
   }
+  if (query && opened.length > 0) {
+    given.push(["opened", opened.join()]);
+  }
+  if (query && unlikely) {
+    given.push(["unlikely", SHOWN]);
+  }
   if (image) {
-    given.push(["image", image]);
+    given.push(["image", image], ...(heat ? [/** @type {[string, string]} */ (["heat", SHOWN])] : []));
   }
   return given.length > 0 ? `?${new URLSearchParams(given)}` : location.pathname;
 }
@@ -183,6 +201,14 @@ function filterIn(text) {
  * @returns {Marks | null}
  */
 function marksIn(parameters) {
-  const [more, less] = ["more", "less"].map((name) => parameters.get(name)?.split(",").filter(Boolean) ?? []);
+  const [more, less] = ["more", "less"].map((name) => idsIn(parameters, name));
   return more.length + less.length > 0 ? { more, less } : null;
+}
+
+/**
+ * @param {URLSearchParams} parameters
+ * @param {string} name
+ */
+function idsIn(parameters, name) {
+  return parameters.get(name)?.split(",").filter(Boolean) ?? [];
 }

@@ -1,12 +1,13 @@
 /** The grid of hits and what stands in its place: a wait, nothing, an error. All texts of others go in as text, never as HTML. */
 
+import { Copies } from "./copies.js";
 import { element, find } from "./element.js";
 import { Fold } from "./fold.js";
 import { fillers, skeleton } from "./tile.js";
 
 /** @import { Answer, StoredImage } from "./api.js" */
 /** @import { Failure } from "./failures.js" */
-/** @import { Filter } from "./query.js" */
+/** @import { Filter, View } from "./query.js" */
 /** @import { Summary } from "./summary.js" */
 
 const SKELETONS = 12;
@@ -25,8 +26,11 @@ export class Results {
   /** @type {HTMLElement | null} */
   #tail = null; // what stands behind the last hit
   #fold;
+  #copies;
   #tileOf;
   #onFilter;
+  /** @type {Partial<View>} */
+  #arrangement = {};
   /** @type {() => void} */
   #retry = () => undefined;
   /** @type {() => void} */
@@ -34,16 +38,25 @@ export class Results {
 
   /**
    * @param {HTMLElement} section
-   * @param {{tileOf: (image: StoredImage) => HTMLElement, onMore: () => void, onFilter: (filter: Filter | null) => void}} page
+   * @param {{
+   *   tileOf: (image: StoredImage, copies: Copies) => HTMLElement,
+   *   onMore: () => void, onFilter: (filter: Filter | null) => void, onArranged: (change: Partial<View>) => void,
+   * }} page
    */
-  constructor(section, { tileOf, onMore, onFilter }) {
+  constructor(section, { tileOf, onMore, onFilter, onArranged }) {
     this.#section = section;
     this.#summary = find(section, ".summary", HTMLElement);
     this.#grid = find(section, ".grid", HTMLElement);
     this.#notice = find(section, ".notice", HTMLElement);
     this.#more = find(section, ".more", HTMLElement);
     this.#long = find(section, ".long", HTMLElement);
-    this.#fold = new Fold(this.#grid);
+    /** @param {Partial<View>} change */
+    const arranged = (change) => {
+      this.#arrangement = { ...this.#arrangement, ...change };
+      onArranged(change);
+    };
+    this.#fold = new Fold(this.#grid, (unlikely) => arranged({ unlikely }));
+    this.#copies = new Copies({ tileOf: (image) => this.tile(image), onChange: (opened) => arranged({ opened }) });
     this.#tileOf = tileOf;
     this.#onFilter = onFilter;
     find(this.#more, "button", HTMLButtonElement).addEventListener("click", onMore);
@@ -97,7 +110,7 @@ export class Results {
     this.#lay(answer.hits, summary.likely);
     this.#summarise(summary);
     this.#more.hidden = answer.next === null;
-    find(this.#section, ".doubt", HTMLElement).hidden = answer.confident !== false || this.links.length > 0;
+    find(this.#section, ".doubt", HTMLElement).hidden = answer.confident !== false || !this.#fold.holdsAll;
   }
 
   /**
@@ -114,6 +127,21 @@ export class Results {
     if (wasAtButton && tiles.length > 0) {
       find(tiles[0], ".open", HTMLElement).focus({ preventScroll: true }); // so that the keyboard goes on with what is new
     }
+  }
+
+  /**
+   * What is shown of it, now and of what is found from now on.
+   * @param {Partial<View>} view
+   */
+  arrange({ opened, unlikely }) {
+    this.#arrangement = { opened, unlikely };
+    this.#copies.show(this.#grid, opened ?? []);
+    this.#fold.turn(unlikely === true);
+  }
+
+  /** @param {StoredImage} image */
+  tile(image) {
+    return this.#tileOf(image, this.#copies);
   }
 
   /** @param {boolean} isLoading */
@@ -194,7 +222,7 @@ export class Results {
    * @param {number} least probability that is no reason to fold a hit away
    */
   #lay(hits, least) {
-    const tiles = hits.map(this.#tileOf);
+    const tiles = hits.map((hit) => this.tile(hit));
     const end = this.#tail;
     const first = hits.findIndex(({ relevance }) => typeof relevance === "number" && relevance < least);
     const likely = first < 0 || this.#fold.exists ? tiles.length : first;
@@ -202,6 +230,7 @@ export class Results {
     if (likely < tiles.length) {
       end?.before(...fillers(), this.#fold.begin(), ...tiles.slice(likely));
     }
+    this.arrange(this.#arrangement);
     return tiles;
   }
 

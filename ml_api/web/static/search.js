@@ -41,6 +41,14 @@ export class Search {
   }
 
   /**
+   * The hit, be it a copy behind another one.
+   * @param {string} id
+   */
+  hit(id) {
+    return this.hits.flatMap((hit) => [hit, ...(hit.group?.hits ?? [])]).find((one) => one.id === id);
+  }
+
+  /**
    * An image that is no longer stored.
    * @param {string} id
    * @returns {StoredImage | undefined} the copy that stands in its place
@@ -126,13 +134,13 @@ export class Search {
 
   /**
    * How many of the best hits have which values.
-   * @param {Query | null} query
+   * @param {Query} query
    * @param {string[]} names of the fields
    * @param {AbortSignal} signal
    * @returns {Promise<Facets | null>} null where there is no ranking
    */
   async facets(query, names, signal) {
-    if (!query?.terms.length || names.length === 0) {
+    if (query.terms.length === 0) {
       return null;
     }
     const { facets } = await search(await this.#sending.prepare(query, signal), { limit: 1, facets: names }, signal);

@@ -19,14 +19,29 @@ export function summaryOf(query, { hits, truncated = false, read_as: readAs, tim
   }
   const [{ text, weight }] = query.terms;
   const isPlain = query.terms.length === 1 && weight > 0;
+  const likely = query.terms.some((term) => term.text) ? LIKELY : ALIKE;
   return {
-    count,
-    relation: isPlain && !text ? "most like this one" : "closest to",
+    ...matches(hits, likely, count, isPlain && !text),
     text: isPlain ? (text ?? "") : wordsOf(query),
     note: noteOn(query, truncated, readAs),
-    likely: query.terms.some((term) => term.text) ? LIKELY : ALIKE,
+    likely,
     time: timings ? `${Math.max(1, Math.round(timings.total))} ms` : "",
   };
+}
+
+/**
+ * How many there are: of those that are likely, where others are folded away behind them.
+ * @param {StoredImage[]} hits
+ * @param {number} likely
+ * @param {string} count of all
+ * @param {boolean} isOfImage
+ */
+function matches(hits, likely, count, isOfImage) {
+  const folded = hits.findIndex(({ relevance }) => typeof relevance === "number" && relevance < likely);
+  if (folded > 0 && !isOfImage) {
+    return { count: folded === 1 ? "1 likely match" : `${folded} likely matches`, relation: "for" };
+  }
+  return { count, relation: isOfImage ? "most like this one" : "closest to" };
 }
 
 /**

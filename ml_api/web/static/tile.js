@@ -1,45 +1,55 @@
 /** One hit in the grid, and what holds its place. */
 
-import { offerCopies } from "./copies.js";
-import { copyOf, element, find } from "./element.js";
+import { breakable, copyOf, element, find } from "./element.js";
 import { pickOf } from "./manage/selection.js";
 import { captionOf, matchedBy, scoreOf } from "./summary.js";
 
 /** @import { StoredImage } from "./api.js" */
+/** @import { Copies } from "./copies.js" */
 /** @import { Marking } from "./marking.js" */
 /** @typedef {Record<string, {address: string, weight?: number}>} Ways where an image leads; weight: as a further term of the search */
 
 const PAUSES_MS = [1000];
 const FILLERS = 24; // at least as many as a row may hold
-const NARROWEST = 0.5;
+const NARROWEST = 0.66; // below it, words of captions have no room
 const WIDEST = 2.2;
 
 /**
  * @param {HTMLTemplateElement} template
  * @param {StoredImage} image
  * @param {Ways} ways
- * @param {Marking} marking
- * @param {(image: StoredImage) => HTMLElement} another makes the tile of a copy
+ * @param {{marking: Marking, copies: Copies}} offers what can be done with it
  */
-export function tile(template, image, ways, marking, another) {
+export function tile(template, image, ways, { marking, copies }) {
   const made = copyOf(template);
   const caption = captionOf(image);
-  made.style.setProperty("--ratio", String(Math.min(WIDEST, Math.max(NARROWEST, image.width / image.height))));
+  made.style.setProperty("--ratio", String(shapeOf(image)));
   lead(made, image, ways);
   find(made, ".like", HTMLElement).ariaLabel = `More like this: ${caption}`; // begins as what is seen of it
   find(made, ".unlike", HTMLElement).ariaLabel = `Less like this: ${caption}`;
   marking.offer(made, image, caption);
-  offerCopies(made, image, caption, another);
+  copies.offer(made, image, caption);
   const picture = find(made, "img", HTMLImageElement);
   picture.alt = caption;
   showPatiently(picture, image.links.thumbnail, () => made.classList.add("missing"));
   find(made, ".frame", HTMLElement).append(pickOf(image, caption));
-  find(made, ".name", HTMLElement).textContent = caption;
-  find(made, ".matched", HTMLElement).textContent = matchedBy(image);
+  find(made, ".name", HTMLElement).append(...breakable(caption));
+  const matched = find(made, ".matched", HTMLElement);
+  matched.hidden = !matchedBy(image);
+  matched.title = matchedBy(image);
+  find(matched, ".visually-hidden", HTMLElement).textContent = matchedBy(image);
   const score = find(made, ".score", HTMLElement);
   score.textContent = scoreOf(image);
   score.title = typeof image.relevance === "number" ? "How likely this is a match" : "Similarity: higher is closer";
   return made;
+}
+
+/**
+ * Width by height, as far as it is shown: very narrow and very wide images are cut.
+ * @param {{width: number, height: number}} image
+ */
+export function shapeOf({ width, height }) {
+  return Math.min(WIDEST, Math.max(NARROWEST, width / height));
 }
 
 /**

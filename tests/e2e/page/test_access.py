@@ -1,11 +1,13 @@
 """For every screen, every reader, every taste; and nobody's text becomes code."""
 
+import json
+
 import pytest
 from playwright.sync_api import expect
 
 from ml_api.embedding.fake import COLOURS
 from ml_api.records import image_id
-from tests.e2e.page.stage import SCRIPT, picture
+from tests.e2e.page.stage import SCRIPT, picture, serving, visiting
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 TABLET = {"viewport": {"width": 768, "height": 1024}, "has_touch": True}
@@ -33,6 +35,39 @@ CONTRASTS = """() => {
         return [text + " on " + ground, (high + 0.05) / (low + 0.05)];
     });
 }"""
+
+
+BROKEN = """() => [...document.querySelectorAll(".hit .name")].flatMap(name => {
+    const texts = document.createTreeWalker(name, NodeFilter.SHOW_TEXT);
+    const broken = [];
+    while (texts.nextNode()) {
+        for (const word of texts.currentNode.data.matchAll(/[^\\s\\/_.-]+/g)) {
+            const range = new Range();
+            range.setStart(texts.currentNode, word.index);
+            range.setEnd(texts.currentNode, word.index + word[0].length);
+            if (new Set([...range.getClientRects()].map(line => line.top)).size > 1) {
+                broken.push(word[0]);
+            }
+        }
+    }
+    return broken;
+})"""
+"""Words of captions that stand in more than one line."""
+
+
+@pytest.mark.parametrize("context_options", [PHONE, TABLET], ids=["phone", "tablet"])
+def test_captions_are_broken_between_words(context, tmp_path):
+    """Beside the number, narrow pictures left them room for a letter or two in a line."""
+    names = [f"holidays_of_mushrooms/IMG_2026010{number}_photograph.png" for number in range(8)]
+    for number, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(picture((200 + number, 0, 0), (60, 120)))
+    rows = [{"key": name, "caption": "two yellow mushrooms in the snow"} for name in names[:4]]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with serving(tmp_path) as server, visiting(context, server) as visit:
+        visit.open("/?q=red&copies=apart")
+        expect(visit.hits).to_have_count(8)
+        assert visit.page.evaluate(BROKEN) == []
 
 
 @pytest.mark.parametrize("context_options", [PHONE, TABLET], ids=["phone", "tablet"])
@@ -108,6 +143,25 @@ def test_hits_are_described_by_their_captions_else_their_keys(visit):
     visit.open("/?q=red")
     expect(visit.page.get_by_alt_text("the first red")).to_be_visible()
     expect(visit.page.get_by_alt_text("red/1.png")).to_be_visible()
+
+
+def test_names_of_fields_are_shown_as_text(context, tmp_path):
+    """In the filter panel, its chips and counts, and the facts of an image."""
+    name_of_field = "<img src=x onerror=alert(1)>"
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(picture(COLOURS["red"]))
+    (tmp_path / "metadata.jsonl").write_text(json.dumps({"key": "a.png", name_of_field: SCRIPT}))
+    with serving(tmp_path) as server, visiting(context, server) as visit:
+        visit.open("/?q=red&copies=apart")
+        visit.page.get_by_role("button", name="Filters").click()
+        chosen = visit.page.get_by_role("dialog", name="Filters").get_by_role("group", name=name_of_field).get_by_label(SCRIPT)
+        chosen.check()
+        expect(visit.page.get_by_role("list", name="Also part of this search")).to_contain_text(f"{name_of_field} is {SCRIPT}")
+        expect(visit.hits).to_have_count(1)
+        visit.page.locator(".open").first.click()
+        large = visit.page.get_by_role("dialog", name="a.png")
+        expect(large.locator("dt", has_text=name_of_field)).to_be_visible()
+        expect(visit.page).to_have_title("red \N{MIDDLE DOT} Image search")
 
 
 def test_texts_of_others_are_shown_as_text(visit):

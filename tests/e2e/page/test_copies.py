@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from ml_api.embedding.fake import COLOURS
+from ml_api.records import image_id
 from tests.e2e.page.stage import picture, serving, visiting
 
 
@@ -42,6 +43,35 @@ def test_each_copy_has_a_place_of_its_own_where_that_is_wanted(visit):
     visit.page.reload()
     expect(visit.hits).to_have_count(4)
     expect(copies(visit)).to_have_count(0)
+
+
+def test_copies_are_judged_as_every_hit_is(visit):
+    copies(visit).click()
+    copy = visit.hits.nth(1)
+    copy.hover()
+    with visit.page.expect_response("**/v1/feedback") as answer:
+        copy.get_by_role("button", name="Good match").click()
+    assert answer.value.ok
+    name = copy.locator(".name").inner_text()
+    assert answer.value.request.post_data_json["id"] == image_id(name)
+    visit.page.get_by_role("button", name="Refine the search").click()
+    expect(visit.page.get_by_text("Refined by 1 mark")).to_be_visible()
+
+
+def test_opened_copies_are_in_the_address(visit):
+    leader = image_id(visit.hits.first.locator(".name").inner_text())
+    copies(visit).click()
+    visit.expect_address(f"/?q=red&opened={leader}")
+    visit.page.reload()
+    expect(visit.hits).to_have_count(4)
+    expect(copies(visit)).to_have_attribute("aria-expanded", "true")
+    visit.search("blue")
+    visit.expect_first("other")
+    visit.page.go_back()
+    expect(visit.hits).to_have_count(4)
+    copies(visit).click()
+    visit.expect_address("/?q=red")
+    expect(visit.hits).to_have_count(2)
 
 
 def test_when_the_one_that_stands_for_copies_is_deleted_another_takes_its_place(visit):

@@ -147,6 +147,26 @@ def test_an_address_of_an_image_that_is_gone_says_so(visit):
     expect(visit.page.get_by_role("alert")).to_be_hidden()
 
 
+def test_that_it_is_shown_where_the_words_are_found_is_in_the_address(visit):
+    open_first_red(visit)
+    where, veil = visit.dialog.get_by_role("button", name="Where it matches"), visit.dialog.locator(".heat")
+    where.click()
+    visit.expect_address(f"/?q=red&image={FIRST_RED}&heat=shown")
+    visit.page.reload()
+    expect(veil).to_be_visible()
+    expect(where).to_have_attribute("aria-pressed", "true")
+    where.click()
+    visit.expect_address(f"/?q=red&image={FIRST_RED}")
+    where.click()
+    expect(veil).to_be_visible()
+    visit.page.keyboard.press("Escape")
+    visit.expect_address("/?q=red")
+    visit.page.keyboard.press("Enter")
+    expect(visit.dialog).to_be_visible()
+    visit.expect_address(f"/?q=red&image={FIRST_RED}")
+    expect(veil).to_be_hidden()
+
+
 def test_where_the_words_are_found_is_shown_over_the_image(visit):
     open_first_red(visit)
     where = visit.dialog.get_by_role("button", name="Where it matches")

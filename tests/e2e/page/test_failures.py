@@ -58,6 +58,28 @@ def test_a_page_whose_script_does_not_arrive_says_so(context, server):
     page.close()
 
 
+@pytest.mark.parametrize("part", ["query.js", "page.js", "results.css"])
+def test_a_part_of_the_page_that_was_refused_once_is_asked_for_again(context, server, part):
+    page = context.new_page()
+    page.route(f"**/static/{part}", lambda route: route.fulfill(status=503, body="busy"), times=1)
+    page.goto(f"{server.url}/?q=red")
+    expect(page.locator(".hit:not(.skeleton)")).to_have_count(24)
+    expect(page.locator(".grid")).to_have_css("display", "flex")
+    expect(page.get_by_text("This page did not load completely.")).to_have_count(0)
+    page.close()
+
+
+def test_a_page_that_stays_without_a_stylesheet_says_so(context, server):
+    page = context.new_page()
+    asked = []
+    page.route("**/static/results.css", lambda route: asked.append(route) or route.fulfill(status=503, body="busy"))
+    page.goto(f"{server.url}/?q=red")
+    expect(page.get_by_text("This page did not load completely.")).to_be_visible(timeout=20_000)
+    assert len(asked) == 3
+    expect(page.locator(".hit:not(.skeleton)")).to_have_count(24)
+    page.close()
+
+
 def test_an_address_that_leads_nowhere_is_a_page_in_a_browser(visit):
     visit.page.route("**/nothing", lambda route: route.fulfill(response=route.fetch(), status=200))  # a 404 is a complaint here
     visit.open("/nothing")

@@ -157,6 +157,54 @@ def test_counts_are_those_of_what_is_found(shopping):
     expect(panel(shopping).get_by_role("status")).to_have_text("Counted over the best 3 hits.")
 
 
+def test_a_field_that_is_chosen_from_counts_what_else_could_be_chosen(shopping):
+    """It had the counts of all images, below which it was said that the best hits were counted."""
+    group(shopping, "Price").get_by_label("Price, to").fill("40")
+    group(shopping, "Price").get_by_label("Price, to").press("Enter")
+    group(shopping, "Brand").get_by_label("bolt").check()
+    expect(shopping.hits).to_have_count(1)
+    expect(group(shopping, "Brand").get_by_role("listitem")).to_have_text(["acme3", "bolt1", f"{SCRIPT}0"])
+    expect(group(shopping, "Sold").get_by_role("listitem")).to_have_text(["no1", "yes0"])
+    expect(panel(shopping).get_by_role("status")).to_have_text("Counted over the best hit.")
+
+
+def test_a_field_is_counted_when_it_is_opened(shopping):
+    unfold(shopping, "Sold")
+    group(shopping, "Price").get_by_label("Price, to").fill("10")
+    group(shopping, "Price").get_by_label("Price, to").press("Enter")
+    expect(shopping.hits).to_have_count(1)
+    unfold(shopping, "Sold")
+    expect(group(shopping, "Sold").get_by_role("listitem")).to_have_text(["no0", "yes1"])
+
+
+def test_without_a_search_the_counts_are_those_of_all_images_and_say_so(shop, context):
+    with visiting(context, shop) as visit:
+        visit.open('/?view=images&filter={"price":{"lte":30}}')
+        visit.page.get_by_role("button", name="Filters").click()
+        expect(group(visit, "Brand").get_by_role("listitem")).to_have_text(["acme3", "bolt2", f"{SCRIPT}1"])
+        expect(panel(visit).get_by_role("status")).to_have_text("Counted over all images, without the filters.")
+
+
+def test_the_open_panel_belongs_to_the_entry_of_the_history_not_to_the_address(shopping):
+    shopping.expect_address("/?q=red")
+    shopping.page.reload()
+    expect(group(shopping, "Brand")).to_be_visible()
+    panel(shopping).get_by_role("button", name="Close the filters").click()
+    shopping.search("blue")
+    expect(shopping.hits).to_have_count(6)
+    shopping.page.get_by_role("button", name="Filters").click()
+    group(shopping, "Brand").get_by_label("bolt").check()
+    expect(shopping.hits).to_have_count(2)
+    shopping.page.go_back()
+    expect(shopping.hits).to_have_count(6)
+    expect(panel(shopping)).to_be_visible()
+    shopping.page.go_back()
+    expect(panel(shopping)).to_be_hidden()
+    shopping.page.go_forward()
+    expect(panel(shopping)).to_be_visible()
+    expect(shopping.page.get_by_role("button", name="Filters", exact=True)).to_have_attribute("aria-expanded", "true")
+
+
 def test_the_panel_is_reached_and_left_by_keys(shopping):
     keys = shopping.page.keyboard
     keys.press("Tab")

@@ -27,6 +27,7 @@ def test_what_is_less_likely_is_folded_away_until_it_is_asked_for(visit):
     expect(visit.hits.nth(1)).to_be_visible()
     expect(visit.hits.nth(0).locator(".score")).to_have_text("93 %")
     expect(visit.hits.nth(2)).to_be_hidden()
+    expect(visit.status).to_contain_text(["2 likely matches for red"])
     before_the_fold = visit.hits.nth(1).bounding_box()
     visit.page.get_by_role("button", name="Less likely").click()
     expect(visit.hits.nth(2)).to_be_visible()
@@ -41,6 +42,23 @@ def test_what_is_less_likely_is_folded_away_until_it_is_asked_for(visit):
     expect(visit.page.locator(".open").nth(1)).to_be_focused()
 
 
+def test_that_it_is_unfolded_is_in_the_address(visit):
+    answered_with(visit, 0.93, 0.2, confident=True)
+    visit.open("/?q=red")
+    visit.page.get_by_role("button", name="Less likely").click()
+    visit.expect_address("/?q=red&unlikely=shown")
+    visit.page.reload()
+    expect(visit.hits.nth(1)).to_be_visible()
+    visit.search("blue")
+    expect(visit.hits.nth(0)).to_be_visible()
+    expect(visit.hits.nth(1)).to_be_hidden()
+    visit.page.go_back()
+    expect(visit.hits.nth(1)).to_be_visible()
+    visit.page.get_by_role("button", name="Less likely").click()
+    visit.expect_address("/?q=red")
+    expect(visit.hits.nth(1)).to_be_hidden()
+
+
 def test_that_nothing_matches_is_said_and_the_closest_can_be_seen_all_the_same(visit):
     answered_with(visit, 0.1, confident=False)
     visit.open("/?q=red")
@@ -48,6 +66,9 @@ def test_that_nothing_matches_is_said_and_the_closest_can_be_seen_all_the_same(v
     expect(visit.hits.first).to_be_hidden()
     visit.page.get_by_role("button", name="Less likely").click()
     expect(visit.hits.first).to_be_visible()
+    visit.page.reload()
+    expect(visit.hits.first).to_be_visible()
+    expect(visit.page.get_by_role("heading", name="Nothing matches this well")).to_be_visible()
 
 
 def test_without_a_calibration_nothing_is_folded(visit):

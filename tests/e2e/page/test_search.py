@@ -79,6 +79,19 @@ def test_an_example_searches(visit_to_drawn):
     visit_to_drawn.expect_first("red")
 
 
+def test_at_first_some_of_the_images_are_seen_and_can_be_opened(visit):
+    visit.open()
+    some = visit.page.get_by_role("list", name="Some of the images").get_by_role("link")
+    expect(some).to_have_count(18)
+    some.first.click()
+    expect(visit.dialog).to_be_visible()
+    visit.page.keyboard.press("Escape")
+    visit.expect_address("/")
+    expect(some.first).to_be_focused()
+    visit.search("red")
+    expect(some.first).to_be_hidden()
+
+
 def test_no_similarity_is_shown_as_less_than_nothing(visit):
     visit.open()
     assert visit.page.evaluate(

@@ -16,6 +16,7 @@ from ml_api.images import ImageLimits
 from ml_api.serving.admission import Admission
 from ml_api.serving.bodies import Bodies
 from ml_api.serving.gateway import LISTEN_S, Gateway
+from ml_api.serving.lanes import STATIC_LIMIT
 from ml_api.settings import load_settings
 from tests import event_loop
 from tests.stand_ins import stand_in_services
@@ -224,6 +225,48 @@ def test_the_pages_files_and_searches_hold_each_other_up_in_no_thread(app):
     assert run(scenario("/static/held", "/v1/model")) == (200, True)
     app.extensions["gate"].clear()
     assert run(scenario("/held", "/static/page.js")) == (200, True)
+
+
+@pytest.mark.parametrize("root", ["", "/photos"])
+def test_the_page_is_shown_while_searches_are_refused(tmp_path, root):
+    (tmp_path / "images").mkdir()
+    services = stand_in_services(tmp_path / "images", tmp_path / "thumbnails", ImageLimits(MAX_UPLOAD_BYTES, 1_000_000, 20))
+    app = create_app(load_settings({"ML_API_ROOT_PATH": root}), services)
+    gate = app.extensions["gate"] = threading.Event()
+    app.add_url_rule("/held", "held", lambda: gate.wait(PATIENCE_S) and "let go")
+    browser = [("accept", "text/html,*/*;q=0.8")]
+
+    async def scenario():
+        gateway = gateway_of(app)
+        held = await fill(gateway, app)
+        asked = [
+            *(Client(gateway, root + path) for path in ("/", "/static/page.js", "/static/results.css", "/apispec.json", "/docs")),
+            Client(gateway, root + "/apidocs/"),
+            Client(gateway, root + "/apidocs/assets/swagger-ui.css"),
+            Client(gateway, root + "/nothing", headers=browser),
+            Client(gateway, root + "/v1/nothing", headers=browser),
+            Client(gateway, root + "/v1/stats", headers=browser),
+        ]
+        statuses = [(await client.answer()).status for client in asked]
+        await let_go(app, held)
+        return statuses
+
+    with closing(services):
+        assert run(scenario()) == [200, 200, 200, 200, 302, 200, 200, 404, 503, 503]
+
+
+def test_the_pages_files_have_a_limit_too(app):
+    app.add_url_rule("/static/held", "held_file", lambda: app.extensions["gate"].wait(PATIENCE_S) and "let go")
+
+    async def scenario():
+        gateway = gateway_of(app)
+        held = [Client(gateway, "/static/held") for _ in range(STATIC_LIMIT)]
+        await until(lambda: gateway.unanswered == STATIC_LIMIT)
+        statuses = [(await Client(gateway, path).answer()).status for path in ("/static/page.js", "/", "/v1/model")]
+        await let_go(app, held)
+        return statuses
+
+    assert run(scenario()) == [503, 200, 200]
 
 
 def test_who_does_not_take_the_end_of_a_long_answer_is_given_up(app):

@@ -10,7 +10,8 @@ import { valueIn } from "../wording.js";
  * @property {HTMLElement} element
  * @property {(condition: unknown) => void} show a condition as the API takes it; what this control cannot say is shown as none
  * @property {boolean} isCounted whether it shows how many images have each value
- * @property {(counts: Map<Value, number> | null) => void} count how many of what was found have each value; null: of all images
+ * @property {(countOf: (value: Value, images: number | null) => number | null) => void} count how many have each value, of which so many
+ *   images of all have it
  */
 /** @typedef {(condition: unknown) => void} Tell */
 
@@ -62,7 +63,7 @@ function valuesOf({ label, values = [], several = false, isCutOff = false }, tel
     const box = element("input");
     box.type = "checkbox";
     box.addEventListener("change", change);
-    const counter = element("span", written(images));
+    const counter = element("span"); // until it is counted: among all images there are others
     counter.className = "counted";
     const text = element("span", valueIn(value));
     text.className = "value";
@@ -86,9 +87,9 @@ function valuesOf({ label, values = [], several = false, isCutOff = false }, tel
       });
     },
     isCounted: true,
-    count(counts) {
+    count(countOf) {
       boxes.forEach(({ counter, value, images }) => {
-        counter.textContent = written(counts ? (counts.get(value) ?? 0) : images);
+        counter.textContent = written(countOf(value, images));
       });
     },
   };

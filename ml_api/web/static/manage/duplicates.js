@@ -1,7 +1,7 @@
 /** Images that are stored more than once, in groups, as the API finds them page by page. */
 
 import { ask } from "../api.js";
-import { element, find } from "../element.js";
+import { breakable, element, find } from "../element.js";
 import { Failure } from "../failures.js";
 import { addressOf } from "../query.js";
 import { captionOf } from "../summary.js";
@@ -101,7 +101,7 @@ function imageOf(image) {
   picture.loading = "lazy";
   const link = element("a", picture);
   link.href = addressOf({ query: null, image: image.id });
-  const name = element("p", image.key);
+  const name = element("p", ...breakable(image.key));
   name.className = "key";
   const size = element("p", `${image.width} × ${image.height}`);
   return element("li", link, pickOf(image, image.key), name, size);

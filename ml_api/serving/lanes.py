@@ -1,0 +1,74 @@
+"""Lanes: which requests wait in which queue, for which threads.
+
+Searches and all else that costs something have one lane. What a browser needs to show the page at all has lanes of its own, so that
+an overloaded service still shows a page that says so, in place of one without its styles.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from flask import Flask
+
+from ml_api.serving.admission import Admission
+from ml_api.web import FOR_PROGRAMS, SHOWN_WHEN_FULL
+
+STATIC_THREADS: Final = 1
+"""Threads for static files. In the request threads, 64 clients that requested static files as fast as possible made a search take
+eight times as long: each file holds Python's global interpreter lock for 1.5 ms, and many threads wait for it."""
+STATIC_LIMIT: Final = 256
+"""Static files that are read or wait: those of five visitors who open the page at once, in 0.4 s."""
+PAGE_THREADS: Final = 2
+"""Apart from static files, because the first page asks the store, which may hang for a second, whether it holds the demo."""
+PAGE_LIMIT: Final = 32
+_WAIT_S: Final = 2.0
+"""Longest expected wait in these lanes."""
+
+
+class Lane:
+    """One queue and the threads that its requests run in."""
+
+    def __init__(self, name: str, queue: Admission, threads: int) -> None:
+        self.queue = queue
+        self.threads = ThreadPoolExecutor(threads, name)
+        self._count = threads
+
+    @property
+    def waiting(self) -> int:
+        return max(0, self.queue.length - self._count)
+
+    @property
+    def working(self) -> int:
+        return min(self.queue.length, self._count)
+
+
+class Lanes:
+    """All lanes of an application."""
+
+    def __init__(self, app: Flask, work: Lane) -> None:
+        self.work = work
+        self.statics = Lane("static", Admission(STATIC_LIMIT, _WAIT_S), STATIC_THREADS)
+        self.pages = Lane("page", Admission(PAGE_LIMIT, _WAIT_S), PAGE_THREADS)
+        root = app.config["APPLICATION_ROOT"].rstrip("/")
+        rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint in SHOWN_WHEN_FULL]
+        paths = {start + rule.rule for rule in rules for start in ("", root)}
+        self._static_folders = tuple(path.partition("<")[0] for path in paths if "<" in path)
+        self._pages = frozenset(path for path in paths if "<" not in path)
+        self._for_programs = (FOR_PROGRAMS, root + FOR_PROGRAMS)
+
+    def of(self, path: str, headers: Mapping[bytes, bytes]) -> Lane:
+        """That of a request for `path`."""
+        if path.startswith(self._static_folders):
+            return self.statics
+        if path in self._pages or self._shows_an_error(path, headers):
+            return self.pages
+        return self.work
+
+    @property
+    def unanswered(self) -> int:
+        """Requests in all lanes together."""
+        return sum(lane.queue.length for lane in (self.work, self.statics, self.pages))
+
+    def _shows_an_error(self, path: str, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether a browser goes to an address that is none of the API's: there is no such page, as it is told in words."""
+        return b"text/html" in headers.get(b"accept", b"") and not path.startswith(self._for_programs)
