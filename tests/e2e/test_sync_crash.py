@@ -18,7 +18,7 @@ from tests.e2e.server_process import MODEL, environment, run
 from tests.waiting import wait_until
 
 IMAGES = 600
-KILLS = 10
+KILLS = 6
 """Of each corpus."""
 CORPORA = 2
 """Side by side: a sync that starts uses one core."""
@@ -65,7 +65,7 @@ class Corpus:
 
 
 @pytest.mark.timeout(3 * SLOW_S)
-def test_twenty_kills_lose_nothing_and_duplicate_nothing(tmp_path):
+def test_twelve_kills_lose_nothing_and_duplicate_nothing(tmp_path):
     with ThreadPoolExecutor(CORPORA) as threads:
         ends = [threads.submit(kill_again_and_again, tmp_path / str(number), number) for number in range(CORPORA)]
         interrupted = sum(end.result() for end in ends)
