@@ -228,7 +228,7 @@ def test_a_failure_nobody_thought_of_is_logged_and_the_runner_goes_on(world, cap
     world.error = ZeroDivisionError("secret")
     over = world.over(runner.submit(SyncOptions()))
     assert (over.state, over.error) == (JobState.FAILED, UNEXPECTED)
-    assert "Traceback" in caplog.text
+    wait_until(lambda: "Traceback" in caplog.text, otherwise="it is not logged")  # which follows the end of the job
     world.error = None
     assert world.over(runner.submit(SyncOptions())).state is JobState.SUCCEEDED
 
