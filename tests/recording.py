@@ -39,10 +39,14 @@ class Recording:
             self._extrapolated[key] = self._extrapolated.get(key, 0) + once * (steps - 1)
 
     def firing(self, alerts, folder):
-        """Which of `alerts`, the rules of one file in prometheus/rules, fire at the end of the recording."""
-        [(rules, text)] = [
-            (path, text) for path, text in _rule_files() if all(f"alert: {rule['alert']}\n" in text for rule in alerts)
-        ]
+        """Which of `alerts` fire at the end of the recording. Each file of prometheus/rules that has some is judged once."""
+        fired = []
+        for path, text in _rule_files():
+            if here := [rule for rule in alerts if f"alert: {rule['alert']}\n" in text]:
+                fired += self._firing(path, text, here, folder)
+        return fired
+
+    def _firing(self, rules, text, alerts, folder):
         tests = [{"expr": _alert(rule), "eval_time": f"{self._step_s * (self._steps - 1)}s", "exp_samples": []} for rule in alerts]
         case = {"interval": f"{self._step_s}s", "input_series": list(self._input(text)), "promql_expr_test": tests}
         groups = [group["name"] for group in yaml.safe_load(text)["groups"]]
