@@ -3,5 +3,16 @@
 from ml_api.calibration.fitting import Calibrated, calibrate, calibrate_all
 from ml_api.calibration.keeping import StoredCalibrations, judgements, latest, want
 from ml_api.calibration.upkeep import CalibrationUpkeep
+from ml_api.calibration.verdicts import texts_of
 
-__all__ = ["Calibrated", "CalibrationUpkeep", "StoredCalibrations", "calibrate", "calibrate_all", "judgements", "latest", "want"]
+__all__ = [
+    "Calibrated",
+    "CalibrationUpkeep",
+    "StoredCalibrations",
+    "calibrate",
+    "calibrate_all",
+    "judgements",
+    "latest",
+    "texts_of",
+    "want",
+]

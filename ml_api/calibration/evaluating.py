@@ -89,4 +89,4 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the parts of a service
     reference = calibration.reference if calibration else reference_of(store, preprocessor, encoder)
     vectors = embedded([query.text for query in few], preprocessor, encoder)
     pairs = pairs_of(store, metric, reference, vectors, matches)
-    return Evaluation(judged_by(calibration, pairs) if calibration else None, judged(pairs, reference))
+    return Evaluation(judged_by(calibration, pairs) if calibration else None, judged(pairs.queries))

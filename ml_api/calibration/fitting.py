@@ -1,16 +1,18 @@
 """Calibrates a corpus: texts of its own are searched for with their matches and without, and a fit tells the two apart."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
 from ml_api.calibration.examples import Example, Sample, of_text, vectors_of
-from ml_api.calibration.judging import Judgement, judged
+from ml_api.calibration.judging import Judgement
 from ml_api.calibration.pairs import pairs_of
 from ml_api.calibration.phrases import Matching, Rarity
+from ml_api.calibration.verdicts import Grades, learned, pairs_of_verdicts
 from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.records import Vectors
 from ml_api.search.relevance import Calibration, Reference, marks, soft_maximum
@@ -29,29 +31,43 @@ MOST_MATCHES: Final = 500
 MOST_OF_CORPUS: Final = 0.2
 """A phrase that more of the images are about is no query whose matches could be left out."""
 AT_ONCE: Final = 64
+NO_VERDICTS: Final[Mapping[str, Grades]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
-    """`images` is how many there were, `judgement` how well it tells, cross-validated over its queries."""
+    """`images` is how many there were, `judgement` how well it tells, cross-validated over its `queries`. It was given `verdicts`
+    on the hits of `judged_texts`, and fitted to those of `used_texts`, too.
+    """
 
     calibration: Calibration
     images: int
     queries: int
     judgement: Judgement
+    verdicts: int = 0
+    judged_texts: int = 0
+    used_texts: int = 0
 
 
-def calibrate(
-    store: VectorStore, metric: Metric, preprocessor: Preprocessor, encoder: Encoder, kind: QueryKind = "text"
+def calibrate(  # noqa: PLR0913, PLR0917 - the parts of a service
+    store: VectorStore,
+    metric: Metric,
+    preprocessor: Preprocessor,
+    encoder: Encoder,
+    kind: QueryKind = "text",
+    verdicts: Mapping[str, Grades] = NO_VERDICTS,
 ) -> Calibrated | None:
-    """For searches of this kind. None if the corpus has too few texts of its own to learn from. Raises Unavailable."""
+    """For searches of this kind. `verdicts` are by the text that was searched for.
+
+    None if the corpus has too few texts of its own to learn from. Raises Unavailable.
+    """
     chance = random.Random(SEED)  # noqa: S311 - a sample, no secret
     sample = Sample.of(store, chance)
     rivals, queries = _divided(sample.examples(kind, chance))
     if len(queries) < FEWEST:
         return None
     texts = dict.fromkeys(text for example in (*rivals, *queries) for text in example.texts)
-    of_texts = dict(zip(texts, embedded(list(texts), preprocessor, encoder), strict=True)) if texts else {}
+    of_texts = dict(zip(texts, embedded(list(texts), preprocessor, encoder), strict=True))
     reference, matches, images = _second_pass(store, sample, rivals, vectors_of(rivals, of_texts), queries)
     usable = _usable(matches, images)
     if sum(bool(matches[row]) for row in usable) < FEWEST:
@@ -64,14 +80,17 @@ def calibrate(
         vectors, wanted = np.vstack([vectors, nonsense]), [*wanted, *[set[str]()] * len(nonsense)]
         themselves += [""] * len(nonsense)
     pairs = pairs_of(store, metric, reference, vectors, wanted, themselves=themselves)
-    return Calibrated(pairs.fit(reference), images, len(usable), judged(pairs, reference))
+    judged = embedded(list(verdicts), preprocessor, encoder)
+    found = learned(pairs, pairs_of_verdicts(store, metric, reference, judged, list(verdicts.values())))
+    calibration, given = found.pairs.fit(reference), sum(map(len, verdicts.values()))
+    return Calibrated(calibration, images, len(usable), found.judgement, given, len(verdicts), found.texts)
 
 
 def calibrate_all(
-    store: VectorStore, metric: Metric, preprocessor: Preprocessor, encoder: Encoder
+    store: VectorStore, metric: Metric, preprocessor: Preprocessor, encoder: Encoder, verdicts: Mapping[str, Grades] = NO_VERDICTS
 ) -> dict[QueryKind, Calibrated | None]:
-    """For searches of every kind; none without that of texts. Raises Unavailable."""
-    made: dict[QueryKind, Calibrated | None] = {"text": calibrate(store, metric, preprocessor, encoder)}
+    """For searches of every kind; none without that of texts, which alone are judged (`verdicts`). Raises Unavailable."""
+    made: dict[QueryKind, Calibrated | None] = {"text": calibrate(store, metric, preprocessor, encoder, verdicts=verdicts)}
     if made["text"] is not None:
         made |= {kind: calibrate(store, metric, preprocessor, encoder, kind) for kind in QUERY_KINDS[1:]}
     return made
@@ -124,11 +143,12 @@ def _second_pass(
 
 
 def embedded(texts: Sequence[str], preprocessor: Preprocessor, encoder: Encoder) -> Vectors:
+    """Shape (texts, dim)."""
     parts = [
         encoder.embed([preprocessor.prepare_text(text) for text in texts[start : start + AT_ONCE]])
         for start in range(0, len(texts), AT_ONCE)
     ]
-    return np.vstack(parts)
+    return np.vstack(parts) if parts else np.empty((0, encoder.model.dim), dtype=np.float32)
 
 
 def _gibberish(chance: random.Random) -> list[str]:

@@ -5,8 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from ml_api.calibration.pairs import Pairs
-from ml_api.search.relevance import Calibration, Numbers, Reference
+from ml_api.calibration.pairs import Pairs, Rows
+from ml_api.search.relevance import Calibration, Numbers
 
 FOLDS: Final = 5
 BINS: Final = 10
@@ -22,30 +22,34 @@ class Judgement:
     calibration_error: float
 
 
-def judged(pairs: Pairs, reference: Reference) -> Judgement:
+def judged(rows: Rows) -> Judgement:
     """Cross-validated: no query is judged by a fit that knew it."""
-    numbers = np.unique(pairs.owner).astype(int)
-    folds = np.zeros(int(max(pairs.owner.max(), pairs.hit_owner.max())) + 1, dtype=int)
-    folds[numbers] = np.random.default_rng(0).permutation(len(numbers)) % FOLDS
-    probabilities = np.zeros(len(pairs.owner))
+    return judgement_of(rows, held_out(rows))
+
+
+def held_out(rows: Rows) -> Numbers:
+    """Of each row the probability by a fit to other queries, shape (n,)."""
+    numbers, owner = np.unique(rows.owner, return_inverse=True)
+    folds = (np.random.default_rng(0).permutation(len(numbers)) % FOLDS)[owner]
+    probabilities = np.zeros(len(owner))
     for fold in range(FOLDS):
-        rest = folds[pairs.owner.astype(int)] == fold
+        rest = folds == fold
         if rest.any():
-            probabilities[rest] = pairs.fit(reference, folds != fold).any_match(pairs.queries[rest])
-    return _judgement(pairs, probabilities)
+            probabilities[rest] = rows.some(~rest).fit()(rows.signals[rest])
+    return probabilities
 
 
 def judged_by(calibration: Calibration, pairs: Pairs) -> Judgement:
     """By a calibration that was made without these queries."""
-    return _judgement(pairs, calibration.any_match(pairs.queries))
+    return judgement_of(pairs.queries, calibration.any_match(pairs.queries.signals))
 
 
-def _judgement(pairs: Pairs, probabilities: Numbers) -> Judgement:
+def judgement_of(rows: Rows, probabilities: Numbers) -> Judgement:
     return Judgement(
-        len(pairs.owner),
-        area_under_roc(pairs.queries[:, 0], pairs.has_match),
-        area_under_roc(probabilities, pairs.has_match),
-        calibration_error(probabilities, pairs.has_match, pairs.weight),
+        len(rows.owner),
+        area_under_roc(rows.signals[:, 0], rows.labels),
+        area_under_roc(probabilities, rows.labels),
+        calibration_error(probabilities, rows.labels, rows.weight),
     )
 
 

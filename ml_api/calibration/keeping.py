@@ -60,7 +60,7 @@ class StoredCalibrations:
             version=VERSION,
             made_at=time.time(),
             images=images,
-            judgement=asdict(made.judgement) if made else {},
+            judgement=_told(made) if made else {},
             content=packed(made.calibration) if made else b"",
         )
         with self.database.write() as session:
@@ -83,6 +83,11 @@ class StoredCalibrations:
     def _here(self) -> ColumnElement[bool]:
         row = CalibrationRow
         return and_(row.target == self.target, row.model == self.model, row.modality == self.kind)
+
+
+def _told(made: Calibrated) -> dict[str, Any]:
+    counts = {name: getattr(made, name) for name in ("verdicts", "judged_texts", "used_texts")}
+    return asdict(made.judgement) | counts
 
 
 def want(database: Database, target: str) -> None:

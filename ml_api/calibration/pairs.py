@@ -5,45 +5,60 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from ml_api.records import Hit, Vectors
-from ml_api.search.relevance import TOP_K, Calibration, Numbers, Reference, cosines, fitted
+from ml_api.search.relevance import TOP_K, Calibration, Fit, Numbers, Reference, cosines, fitted
 from ml_api.vectors.base import Metric, SearchOptions, VectorStore
 
 AT_ONCE: Final = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pairs:
-    """Signals of queries, and of their best hits.
-
-    `owner` (n,) says which query a row is of, so that no query is both fitted and judged. `weight` makes present and absent queries
-    count alike.
+class Rows:
+    """Signals (n, signals) and what is true of each row. `owner` (n,) says which query a row is of, so that no query is both fitted
+    and judged; `weight` (n,) is about 1 in the mean.
     """
 
-    queries: Numbers
-    has_match: Numbers
+    signals: Numbers
+    labels: Numbers
     owner: Numbers
-    hits: Numbers
-    is_match: Numbers
-    hit_owner: Numbers
+    weight: Numbers
 
-    @property
-    def weight(self) -> Numbers:
-        return _even(self.has_match)
+    def fit(self) -> Fit:
+        return fitted(self.signals, self.labels > 0, self.weight)
 
-    def fit(self, reference: Reference, rows: Numbers | None = None) -> Calibration:
-        """On all queries, or on those whose number in `rows` is true."""
-        some = np.ones(len(self.owner), dtype=bool) if rows is None else rows[self.owner.astype(int)].astype(bool)
-        of_hits = np.ones(len(self.hit_owner), dtype=bool) if rows is None else rows[self.hit_owner.astype(int)].astype(bool)
-        return Calibration(
-            reference,
-            fitted(self.queries[some], self.has_match[some] > 0, _even(self.has_match[some])),
-            fitted(self.hits[of_hits], self.is_match[of_hits] > 0, np.ones(int(of_hits.sum()))),
+    def some(self, chosen: npt.NDArray[np.bool_]) -> "Rows":
+        """With the proportion of labels that all of them have."""
+        labels, weight = self.labels[chosen], self.weight[chosen]
+        for label in (0.0, 1.0):
+            wanted = self.weight[self.labels == label].sum() * len(labels) / len(self.labels)
+            weight[labels == label] *= wanted / max(weight[labels == label].sum(), 1e-9)
+        return Rows(self.signals[chosen], labels, self.owner[chosen], weight)
+
+    def __add__(self, others: "Rows") -> "Rows":
+        """Of other queries than these."""
+        owner = others.owner + self.owner.max(initial=-1) + 1
+        return Rows(
+            np.vstack([self.signals, others.signals]),
+            np.concatenate([self.labels, others.labels]),
+            np.concatenate([self.owner, owner]),
+            np.concatenate([self.weight, others.weight]),
         )
 
 
-def _even(labels: Numbers) -> Numbers:
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """Queries, of which present and absent ones count alike, and their best hits."""
+
+    queries: Rows
+    hits: Rows
+
+    def fit(self, reference: Reference) -> Calibration:
+        return Calibration(reference, self.queries.fit(), self.hits.fit())
+
+
+def evenly(labels: Numbers) -> Numbers:
     """Weights with which both labels count alike, and that are 1 in the mean."""
     positive = labels > 0
     share = positive.mean()
@@ -88,13 +103,10 @@ def pairs_of(  # noqa: PLR0913 - of what they are made
                 hits.append(reference.of_hits(signals, images, scores))
                 is_match += _labels(best, mine)
                 hit_owner += [row] * len(best)
+    matched, matching = np.array(has_match, dtype=np.float64), np.array(is_match, dtype=np.float64)
     return Pairs(
-        np.array(queries, dtype=np.float64),
-        np.array(has_match, dtype=np.float64),
-        np.array(owner, dtype=np.float64),
-        np.concatenate(hits),
-        np.array(is_match, dtype=np.float64),
-        np.array(hit_owner, dtype=np.float64),
+        Rows(np.array(queries, dtype=np.float64), matched, np.array(owner), evenly(matched)),
+        Rows(np.concatenate(hits), matching, np.array(hit_owner), np.ones(len(matching))),
     )
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any, Final
 
-from ml_api.calibration import calibrate_all, judgements, latest, want
+from ml_api.calibration import calibrate_all, judgements, latest, texts_of, want
 from ml_api.cli.exits import Exit, stopped
 from ml_api.errors import Unavailable
+from ml_api.feedback import Verdicts
 from ml_api.indexing.jobs.presence import Watch
 from ml_api.services import database_of, target_of
 from ml_api.services.calibration import open_calibration
@@ -28,7 +29,8 @@ def calibrate(settings: Settings) -> Exit:
         target, watch = target_of(settings), Watch(database)
         if not watch.takers(target):
             with open_calibration(settings) as parts:
-                made = calibrate_all(parts.store, settings.metric, parts.preprocessor, parts.encoder)
+                verdicts = texts_of(Verdicts(database, target))
+                made = calibrate_all(parts.store, settings.metric, parts.preprocessor, parts.encoder, verdicts)
                 row = parts.kept.keep_all(made, parts.store.count())
             return _tell(judgements(database, row))
         stop.gentle, asked_at = True, time.time()
@@ -55,4 +57,8 @@ def _tell(judged: Mapping[str, Mapping[str, Any]]) -> Exit:
             ASKED_BY[kind],
             *(judgement[name] for name in ("queries", "auc", "raw_auc", "calibration_error")),
         )
+    if texts := judged["text"].get("judged_texts"):
+        used = judged["text"]["used_texts"]
+        left = "" if used else ": verdicts on them are too few, contradict what the corpus says, or add nothing to it"
+        _log.info("judged texts that it was fitted to, too: %d of %d%s", used, texts, left)
     return Exit.DONE

@@ -19,8 +19,7 @@ from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, InvalidInput
 from ml_api.evaluation.judged import JudgedQuery, grouped, read
 from ml_api.evaluation.measuring import Mean, compared
-from ml_api.feedback import Judgement, Judgements, RecentSearches, Retention
-from ml_api.metrics import Metrics
+from ml_api.feedback import Judgement, Verdicts
 from ml_api.search import Marks, Query, StoredTerm, TextTerm, Weighted
 from ml_api.services import database_of, open_searching, target_of
 from ml_api.settings import Settings
@@ -101,10 +100,8 @@ def _value(text: str) -> Any:
 
 def _of_feedback(settings: Settings) -> list[JudgedQuery]:
     """Raises ConfigError, InvalidInput, DatabaseUnavailable."""
-    metrics = Metrics().feedback
     with closing(database_of(settings)) as database:
-        searches = RecentSearches(database, target_of(settings), Retention(0, 1), metrics)
-        every = list(Judgements(searches, metrics).all())
+        every = list(Verdicts(database, target_of(settings)).all())
     known = [one for one in every if is_repeatable(one.query)]
     if len(known) < len(every):
         _log.warning(

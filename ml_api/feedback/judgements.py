@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import delete, or_, select, tuple_
+from sqlalchemy import Select, delete, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
+from ml_api.database import Database
 from ml_api.database.tables import JudgementRow, SearchRow
 from ml_api.errors import InvalidInput, NotFound, Overloaded
 from ml_api.feedback.searches import RecentSearches
@@ -40,13 +41,50 @@ class Judgement:
         return GRADES[self.verdict]
 
 
-class Judgements:
-    """The judgements of one collection. May be used from any thread and any number of processes."""
+class Verdicts:
+    """Those of one collection, to be read. May be used from any thread and any number of processes."""
+
+    def __init__(self, database: Database, target: str) -> None:
+        self.database = database
+        self.target = target
+
+    def all(self) -> Iterator[Judgement]:
+        """In the order of searches, read in pages: no transaction lasts while the caller works. Raises DatabaseUnavailable."""
+        after = ("", "")
+        place = tuple_(JudgementRow.query_id, JudgementRow.image)
+        every = self._every().order_by(JudgementRow.query_id, JudgementRow.image).limit(PAGE)
+        while True:
+            with self.database.read() as session:
+                rows = session.execute(every.where(place > after)).all()
+            yield from (_judgement(judgement, search) for judgement, search in rows)
+            if len(rows) < PAGE:
+                return
+            after = rows[-1][0].query_id, rows[-1][0].image
+
+    def latest(self, most: int) -> list[Judgement]:
+        """So many, the last ones first. Raises DatabaseUnavailable."""
+        with self.database.read() as session:
+            rows = session.execute(self._every().order_by(JudgementRow.judged_at.desc()).limit(most)).all()
+        return [_judgement(judgement, search) for judgement, search in rows]
+
+    def number_since(self, when: float, most: int) -> int:
+        """How many were given or changed since then; `most` if there are more. Raises DatabaseUnavailable."""
+        new = self._every().where(JudgementRow.judged_at > when).with_only_columns(JudgementRow.image).limit(most)
+        with self.database.read() as session:
+            return session.scalar(select(func.count()).select_from(new.subquery())) or 0
+
+    def _every(self) -> Select[JudgementRow, SearchRow]:
+        ours = JudgementRow.query_id == SearchRow.query_id
+        return select(JudgementRow, SearchRow).join(SearchRow, ours).where(SearchRow.target == self.target)
+
+
+class Judgements(Verdicts):
+    """To be given, too."""
 
     def __init__(self, searches: RecentSearches, metrics: FeedbackMetrics) -> None:
+        super().__init__(searches.database, searches.target)
         self.searches = searches
         """Those that can be judged."""
-        self._database = searches.database
         self._metrics = metrics
         self._slots = threading.BoundedSemaphore(AT_ONCE)
 
@@ -59,7 +97,7 @@ class Judgements:
             raise Overloaded(f"{AT_ONCE} verdicts are being written already; try again")
         try:
             self.searches.write_if_waiting(query_id)
-            with self._database.write() as session:
+            with self.database.write() as session:
                 self._check(session, query_id, image_id)
                 self._write(session, query_id, image_id, verdict, comment)
                 here = JudgementRow.query_id == query_id, JudgementRow.image == image_id
@@ -69,28 +107,9 @@ class Judgements:
         self._metrics.verdicts.labels(verdict).inc()
         return Verdict(counts or Verdict.NONE)
 
-    def all(self) -> Iterator[Judgement]:
-        """In the order of searches, read in pages: no transaction lasts while the caller works. Raises DatabaseUnavailable."""
-        after = ("", "")
-        place = tuple_(JudgementRow.query_id, JudgementRow.image)
-        every = (
-            select(JudgementRow, SearchRow)
-            .join(SearchRow, SearchRow.query_id == JudgementRow.query_id)
-            .where(SearchRow.target == self.searches.target)
-            .order_by(JudgementRow.query_id, JudgementRow.image)
-            .limit(PAGE)
-        )
-        while True:
-            with self._database.read() as session:
-                rows = session.execute(every.where(place > after)).all()
-            yield from (_judgement(judgement, search) for judgement, search in rows)
-            if len(rows) < PAGE:
-                return
-            after = rows[-1][0].query_id, rows[-1][0].image
-
     def _check(self, session: Session, query_id: str, image_id: str) -> None:
         """Raises NotFound, InvalidInput."""
-        wanted = select(SearchRow.hits).where(SearchRow.query_id == query_id, SearchRow.target == self.searches.target)
+        wanted = select(SearchRow.hits).where(SearchRow.query_id == query_id, SearchRow.target == self.target)
         hits = session.scalar(wanted.with_for_update(read=True))  # it is not to go meanwhile
         if hits is None:
             kept = self.searches.retention
@@ -107,7 +126,7 @@ class Judgements:
             here = JudgementRow.query_id == query_id, JudgementRow.image == image_id
             session.execute(delete(JudgementRow).where(*here))
             return
-        adding = self._database.insert(JudgementRow)
+        adding = self.database.insert(JudgementRow)
         said = {"verdict": verdict.value, "comment": comment, "judged_at": time.time()}
         session.execute(
             adding.values(query_id=query_id, image=image_id, **said).on_conflict_do_update(

@@ -14,6 +14,7 @@ from ml_api.corpus.base import Corpus
 from ml_api.database import Database
 from ml_api.embedding.base import Embedder, Preprocessor
 from ml_api.embedding.batching import BatchingEncoder, BulkEncoder, warm_up
+from ml_api.feedback import Verdicts
 from ml_api.health import Health
 from ml_api.images import Decoder
 from ml_api.indexing.changes import Changes, Drain
@@ -176,6 +177,7 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
     recall = OnlineRecall(store, metrics.search, settings.recall_sample, busy=lambda: holders.number > usable())
     hybrid = Hybrid(shared.texts, store, settings.metric, metrics)
     kept = kept_of(settings, shared.database, model_id, embedder.model)
+    verdicts = Verdicts(shared.database, target_of(settings))
     cached = _remembering(embedder, settings, metrics)
     return Engine(
         preprocessor=preprocessor,
@@ -186,7 +188,7 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
         uploads=Uploads(corpus, store, shared.changes, decoder, preprocessor),
         health=Health(preprocessor, embedder, store, settings.collection, metrics),
         drain=drain,
-        calibration=CalibrationUpkeep(kept, relevance, store, settings.metric, preprocessor, BulkEncoder(embedder)),
+        calibration=CalibrationUpkeep(kept, relevance, store, settings.metric, preprocessor, BulkEncoder(embedder), verdicts),
         indexing=ServiceIndexing(
             settings, corpus, store, preprocessor, embedder, decoder, shared.database, model_id, shared.changes
         ),

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from ml_api.database import Database
 from ml_api.database.tables import JudgementRow, SearchRow
 from ml_api.errors import InvalidInput, NotFound, Overloaded
-from ml_api.feedback import Judgements, PastSearch, RecentSearches, Retention, searches
+from ml_api.feedback import Judgements, PastSearch, RecentSearches, Retention, Verdicts, searches
 from ml_api.metrics import Metrics
 from ml_api.records import image_id
 from ml_api.vocabulary import Verdict
@@ -158,3 +158,17 @@ def test_a_database_that_is_away_costs_no_search_and_gets_them_when_it_is_back(t
         room.searches.upkeep()
         assert len(room.kept()) == searches.WAITING + 1
         assert room.metrics.feedback.unkept._value.get() == 3
+
+
+def test_the_last_verdicts_are_read_alone_and_new_ones_counted_as_far_as_somebody_wants_to_know(database, room):
+    room.note(*(past(f"{number:03}", A) for number in range(20)))
+    with database.write() as session:
+        session.add_all(
+            JudgementRow(query_id=f"{number:03}", image=A, verdict="relevant", comment="", judged_at=float(number))
+            for number in range(20)
+        )
+    verdicts = Verdicts(database, "images")
+    assert [one.query_id for one in verdicts.latest(3)] == ["019", "018", "017"]
+    assert (verdicts.number_since(14.0, 100), verdicts.number_since(14.0, 3), verdicts.number_since(19.0, 100)) == (5, 3, 0)
+    assert Verdicts(database, "others").latest(3) == []
+    assert Verdicts(database, "others").number_since(0.0, 3) == 0

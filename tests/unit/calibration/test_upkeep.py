@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 import weakref
 from dataclasses import dataclass, field, replace
 
@@ -10,15 +11,17 @@ import pytest
 
 from ml_api.calibration import CalibrationUpkeep, StoredCalibrations, calibrate, want
 from ml_api.calibration.phrases import Matching, Wanted
-from ml_api.calibration.upkeep import CHANGED, FEWEST_IMAGES, SAMPLE_EVERY
+from ml_api.calibration.upkeep import CHANGED, FEWEST_IMAGES, NEW_VERDICTS, SAMPLE_EVERY
 from ml_api.deadline import Deadline
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import ModelUnavailable, NonFiniteVector, StoreUnavailable
+from ml_api.feedback import Judgement
 from ml_api.metrics import Metrics
 from ml_api.search import Query, Relevance, Searcher, TextTerm
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.memory import MemoryStore
+from ml_api.vocabulary import Verdict
 from tests.captioned import add_images, described, filled
 from tests.waiting import wait_until
 
@@ -113,6 +116,37 @@ def test_other_keys_with_as_many_images_are_another_corpus(service):
     add_images(service.store, range(240, 360))
     service.look(SAMPLE_EVERY)
     assert service.kept.row().made_at != made_at
+
+
+@dataclass
+class Said:
+    """Verdicts on ten hits of each search."""
+
+    given: list[Judgement] = field(default_factory=list)
+
+    def give(self, number):
+        for one in range(number):
+            asked = {"query": [{"text": f"red {one // 10}"}]}
+            self.given.append(Judgement("q", described(one).id, Verdict.RELEVANT, "", time.time() + 60, "m", asked, 1))
+
+    def latest(self, most):
+        return self.given[::-1][:most]
+
+    def number_since(self, when, most):
+        return min(sum(one.judged_at > when for one in self.given), most)
+
+
+@pytest.mark.parametrize(("number", "anew"), [(NEW_VERDICTS - 1, False), (NEW_VERDICTS, True)])
+def test_it_is_made_anew_once_many_verdicts_came(service, number, anew):
+    service.upkeep.verdicts = said = Said()
+    service.look(2)
+    assert service.kept.row().judgement["judged_texts"] == 0
+    made_at = service.kept.row().made_at
+    said.give(number)
+    service.look(SAMPLE_EVERY)
+    assert (service.kept.row().made_at != made_at) == anew
+    assert service.kept.row().judgement["verdicts"] == (number if anew else 0)
+    assert service.kept.row().judgement["judged_texts"] == (NEW_VERDICTS // 10 if anew else 0)
 
 
 def test_what_a_command_has_kept_is_used_at_the_first_look(service, store, model):
