@@ -30,8 +30,8 @@ from ml_api.images import Decoder, ImageLimits, InlineDecoder, Square
 from ml_api.images.processes import Bounds, ProcessDecoder
 from ml_api.metrics import Metrics
 from monitoring.local.launcher import DIRECTLY
-from tests.costly_images import COSTLY, photograph
 from tests.e2e.server_process import MODEL, children
+from tests.files.costly_images import COSTLY, photograph
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue

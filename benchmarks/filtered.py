@@ -27,7 +27,7 @@ from ml_api.records import ImageRecord, Vectors
 from ml_api.vectors.base import SearchOptions, VectorStore
 from ml_api.vectors.filters import Filter, parse
 from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
-from tests.milvus_server import MilvusServer
+from tests.servers.milvus import MilvusServer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -19,7 +19,7 @@ from benchmarks.measuring import Sides, alternate, percentile_ms, settle
 from benchmarks.results import bars, save, table
 from benchmarks.vectors import Bare, Ours, Searchable, clustered, exact_ids, records
 from ml_api.records import Vectors
-from tests.milvus_server import MilvusServer
+from tests.servers.milvus import MilvusServer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

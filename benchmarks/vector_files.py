@@ -28,7 +28,7 @@ from ml_api.vectors.files.transfer import export, import_
 from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
 from ml_api.vectors.milvus.connection import connect
 from ml_api.vectors.milvus.schema import VECTOR, collection_schema, rows_of
-from tests.milvus_server import MilvusServer
+from tests.servers.milvus import MilvusServer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

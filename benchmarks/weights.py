@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from tests.clip_tokenizer import write_json, write_tokenizer
+from tests.models.clip_tokenizer import write_json, write_tokenizer
 
 FOLDER = Path(__file__).parents[1] / ".cache" / "benchmarks" / "models"
 MODULE = "0_CLIPModel"

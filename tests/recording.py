@@ -7,7 +7,7 @@ import time
 import yaml
 
 from monitoring.local.configuration import PROMETHEUS
-from tests.prometheus_server import promtool
+from tests.servers.prometheus import promtool
 
 COUNTING = ("counter", "histogram")
 

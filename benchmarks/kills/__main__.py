@@ -20,7 +20,7 @@ from typing import Final
 
 from benchmarks.kills import commands, services
 from benchmarks.kills.ground import Ground
-from tests.milvus_server import MilvusServer
+from tests.servers.milvus import MilvusServer
 
 WAYS: Final[dict[str, Callable[[Ground, int], int]]] = {
     "extract": lambda ground, count: commands.extract(ground, count, "v.parquet"),

@@ -27,8 +27,8 @@ from ml_api.vectors.files.opening import open_vectors
 from ml_api.vectors.milvus import MilvusEndpoint
 from ml_api.vectors.milvus.connection import connect
 from tests.e2e.server_process import MODEL, environment, run
-from tests.milvus_server import MilvusServer
-from tests.tiny_clip import build_tiny_clip
+from tests.models.tiny_clip import build_tiny_clip
+from tests.servers.milvus import MilvusServer
 
 IMAGES: Final = 300
 ROWS: Final = 12_000

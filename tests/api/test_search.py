@@ -12,7 +12,7 @@ from ml_api.images import MEDIA_TYPES
 from ml_api.search.query import MAX_DEPTH
 from ml_api.vectors.memory import MemoryStore
 from tests.api.stand import COLOURS, picture
-from tests.hostile_images import encoded
+from tests.files.hostile_images import encoded
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
 from tests.contracts.corpora import FolderPlace, MemoryPlace, S3Place
 from tests.contracts.samples import DIM, MODEL
 from tests.keys import access, clock, key
-from tests.milvus_server import MilvusServer
-from tests.postgresql_server import PostgresServer
-from tests.s3_server import S3Server
+from tests.servers.milvus import MilvusServer
+from tests.servers.postgresql import PostgresServer
+from tests.servers.s3 import S3Server
 
 __all__ = ["access", "clock", "key"]
 

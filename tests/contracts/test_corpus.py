@@ -8,7 +8,7 @@ import pytest
 from ml_api.corpus.base import Coverage, PassedOver
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidKey, NotFound, TooLarge
-from tests.metadata_files import ReadMetadata
+from tests.files.metadata_files import ReadMetadata
 
 HOSTILE = {
     "": "it is empty",

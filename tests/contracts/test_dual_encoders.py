@@ -9,8 +9,8 @@ from ml_api.embedding.clip import ClipEncoder
 from ml_api.embedding.openvino import OpenVinoEncoder
 from ml_api.embedding.pretrained import resolve
 from ml_api.errors import InvalidQuery
-from tests.converted_models import converted_here
-from tests.dual_encoders import EDGE_PX, KINDS
+from tests.models.converted_models import converted_here
+from tests.models.dual_encoders import EDGE_PX, KINDS
 from tests.prepared import prepared_image
 
 TOLERANCE = 1e-5

@@ -18,10 +18,10 @@ from ml_api.embedding.triton.repository import Served, write_repository
 from ml_api.errors import InvalidQuery, ModelUnavailable
 from ml_api.metrics import Metrics
 from ml_api.records import Vectors
-from tests.converted_models import converted_here
+from tests.models.converted_models import converted_here
+from tests.models.tiny_clip import build_tiny_clip
 from tests.prepared import prepared_image
-from tests.tiny_clip import build_tiny_clip
-from tests.triton_server import TritonServer, skip_without_triton
+from tests.servers.triton import TritonServer, skip_without_triton
 
 TEXTS = ["a red cat", "dog", "two dogs in the snow", "photo of the blue cat"]
 TOLERANCE = 1e-5

@@ -21,11 +21,11 @@ from ml_api.embedding.triton.connection import Endpoint
 from ml_api.embedding.triton.encoder import TritonEncoder
 from ml_api.embedding.triton.repository import Served, write_repository
 from ml_api.errors import ConfigError, InvalidQuery
-from tests.converted_models import converted_here
+from tests.models.converted_models import converted_here
+from tests.models.text_encoders import KINDS, MAX_TOKENS, TEXTS
+from tests.models.tiny_clip import DIM, build_tiny_clip
 from tests.prepared import prepared_image
-from tests.text_encoders import KINDS, MAX_TOKENS, TEXTS
-from tests.tiny_clip import DIM, build_tiny_clip
-from tests.triton_server import TritonServer, skip_without_triton
+from tests.servers.triton import TritonServer, skip_without_triton
 
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-5

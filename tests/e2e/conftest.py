@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.e2e.server_process import MODEL, ROOT, Server
-from tests.milvus_server import MilvusServer
+from tests.servers.milvus import MilvusServer
 
 CORPUS_IMAGES = 120
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from ml_api.services import open_indexer
 from ml_api.settings import load_settings
 from monitoring.local.launcher import DIRECTLY, ServerProcess, answers, free_ports
-from tests.converted_models import share_converted_models
+from tests.models.converted_models import share_converted_models
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "demo" / "model"

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ml_api.records import image_id
 from tests.e2e.server_process import MODEL, Server, run
-from tests.s3_server import S3Server, found_by
+from tests.servers.s3 import S3Server, found_by
 
 BUCKET, URL = "served-photos", "s3://served-photos/shop 1"  # moto keeps the buckets of all servers of a process
 

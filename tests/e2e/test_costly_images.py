@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import costly_images
 from tests.e2e.server_process import Server, children, run
+from tests.files import costly_images
 
 MIB = 2**20
 SLOW = {

@@ -14,8 +14,8 @@ from monitoring.local.launcher import free_port
 from tests.dashboards import expressions, names, substituted
 from tests.e2e.server_process import Server, run
 from tests.e2e.traffic import Traffic
-from tests.milvus_server import MilvusServer
-from tests.prometheus_server import PrometheusServer
+from tests.servers.milvus import MilvusServer
+from tests.servers.prometheus import PrometheusServer
 from tests.shortened_rules import shortened_rules
 
 VARIABLES = {"job": "ml-api", "__rate_interval": "15s"}

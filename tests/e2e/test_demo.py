@@ -11,8 +11,8 @@ import urllib.request
 import pytest
 
 from monitoring.local.launcher import ServerProcess, free_port
-from tests.converted_models import share_converted_models
 from tests.e2e.server_process import ROOT, environment
+from tests.models.converted_models import share_converted_models
 from tests.waiting import wait_until
 
 

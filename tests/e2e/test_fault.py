@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from tests.alertmanager_server import AlertmanagerServer
 from tests.e2e.server_process import Server
-from tests.prometheus_server import PrometheusServer
+from tests.servers.alertmanager import AlertmanagerServer
+from tests.servers.prometheus import PrometheusServer
 from tests.shortened_rules import shortened_rules
 from tests.slow_line import SlowLine
 from tests.waiting import wait_until

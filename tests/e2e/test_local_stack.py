@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from monitoring.local.launcher import ServerProcess, free_ports
-from tests.converted_models import share_converted_models
 from tests.e2e.server_process import MODEL, children, environment
-from tests.prometheus_server import Prometheus
+from tests.models.converted_models import share_converted_models
+from tests.servers.prometheus import Prometheus
 from tests.waiting import wait_until
 
 

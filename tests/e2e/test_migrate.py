@@ -20,9 +20,9 @@ from ml_api.services import open_indexer
 from ml_api.services.parts import milvus_store
 from ml_api.settings import Settings
 from tests.api.stand import picture
-from tests.converted_models import share_converted_models
 from tests.e2e.server_process import MODEL, Server, run
-from tests.tiny_clip import build_tiny_clip
+from tests.models.converted_models import share_converted_models
+from tests.models.tiny_clip import build_tiny_clip
 from tests.waiting import wait_until
 
 QUERY = "/v1/search/text?" + urllib.parse.urlencode({"q": "a red cat", "limit": 3})

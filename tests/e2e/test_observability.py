@@ -20,8 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ml_api.logs import FIELDS
 from monitoring.local.launcher import free_port
-from tests.costly_images import empty_scans
 from tests.e2e.server_process import run
+from tests.files.costly_images import empty_scans
 from tests.waiting import PATIENCE_S, wait_until
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"

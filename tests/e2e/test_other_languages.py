@@ -6,7 +6,7 @@ import pytest
 
 from ml_api.embedding.pretrained import resolve
 from tests.e2e.server_process import MODEL, Server
-from tests.text_encoders import TEXTS, build_distilbert
+from tests.models.text_encoders import TEXTS, build_distilbert
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from monitoring.local.launcher import DIRECTLY
 from tests.e2e.server_process import Server
-from tests.milvus_server import MilvusServer
+from tests.servers.milvus import MilvusServer
 from tests.waiting import wait_until
 
 OUTAGE_S = 4.0

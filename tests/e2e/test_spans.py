@@ -5,7 +5,7 @@ from urllib.request import Request
 import pytest
 
 from tests.e2e.server_process import Server
-from tests.otlp_collector import Collector
+from tests.servers.otlp_collector import Collector
 from tests.waiting import PATIENCE_S
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

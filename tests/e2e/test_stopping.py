@@ -13,11 +13,11 @@ from urllib.error import URLError
 
 import pytest
 
-from tests import costly_images
 from tests.e2e.hung_service import HANG
 from tests.e2e.server_process import Server, children
 from tests.e2e.test_admission import half_body, half_head, silent
 from tests.e2e.test_serving import metrics_of
+from tests.files import costly_images
 from tests.waiting import PATIENCE_S, wait_until
 
 SOON_S = 10

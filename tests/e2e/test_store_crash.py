@@ -21,7 +21,7 @@ from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.coalescing import CoalescingStore
 from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
 from tests.contracts.samples import DIM, MODEL, axis, gallery, unit_vectors
-from tests.milvus_server import MilvusServer
+from tests.servers.milvus import MilvusServer
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -9,7 +9,7 @@ from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.metrics import Metrics
 from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
 from tests.contracts.samples import DIM, MODEL, axis, record
-from tests.milvus_server import MilvusServer
+from tests.servers.milvus import MilvusServer
 
 TOKEN = "root:Milvus"  # what every Milvus server starts with
 

@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from tests.e2e.server_process import MODEL, ROOT, environment, run
-from tests.tiny_clip import build_tiny_clip
+from tests.models.tiny_clip import build_tiny_clip
 from tests.unprivileged import AS_A_PERSON, open_folder
 from tests.waiting import wait_until
 

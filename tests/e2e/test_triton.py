@@ -6,8 +6,8 @@ import pytest
 
 from ml_api.embedding.pretrained import resolve
 from tests.e2e.server_process import MODEL, Server, run
-from tests.text_encoders import build_distilbert
-from tests.triton_server import TritonServer, skip_without_triton
+from tests.models.text_encoders import build_distilbert
+from tests.servers.triton import TritonServer, skip_without_triton
 from tests.waiting import PATIENCE_S, wait_until
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from ml_api.records import image_id
 from monitoring.local.launcher import DIRECTLY
-from tests.costly_images import photograph
 from tests.e2e.server_process import Server
+from tests.files.costly_images import photograph
 from tests.slow_line import SlowLine
 from tests.waiting import wait_until
 

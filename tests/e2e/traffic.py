@@ -7,7 +7,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
-from tests.costly_images import interlaced_png
+from tests.files.costly_images import interlaced_png
 
 CALLERS = 3
 BURST = 40

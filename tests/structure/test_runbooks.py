@@ -10,7 +10,7 @@ from ml_api.metrics import Metrics
 from monitoring.local.daemons import node_exporter
 from monitoring.local.launcher import free_port
 from tests.dashboards import ROOT, names, rules
-from tests.prometheus_server import PrometheusServer
+from tests.servers.prometheus import PrometheusServer
 
 SUFFIXES = {"histogram": ("_bucket", "_sum", "_count")}
 NOT_TOLD_HERE = {"ALERTS", "up", "container_memory_working_set_bytes", "alertmanager_notifications_failed_total"}

@@ -9,7 +9,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from ml_api import __version__, tracing
 from ml_api.errors import ConfigError
 from ml_api.spans import Spans, wanted
-from tests.otlp_collector import Collector
+from tests.servers.otlp_collector import Collector
 
 ENDPOINT = "http://collector:4318"
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

@@ -15,7 +15,7 @@ from monitoring.local.launcher import free_port
 from tests.e2e.page.stage import PER_COLOUR, SHOWN, picture, serving, visiting
 from tests.e2e.page.test_apidocs import first_folder, opened
 from tests.e2e.page.test_own_image import choose
-from tests.nginx_server import nginx
+from tests.servers.nginx import nginx
 
 FORWARDED = """
     proxy_set_header X-Forwarded-For $remote_addr;

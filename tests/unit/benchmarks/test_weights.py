@@ -1,5 +1,5 @@
 from benchmarks.weights import WORDS, texts
-from tests.clip_tokenizer import write_tokenizer
+from tests.models.clip_tokenizer import write_tokenizer
 
 
 def test_texts_cost_as_many_tokens_as_with_the_published_vocabulary(tmp_path):

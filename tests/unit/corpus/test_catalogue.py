@@ -10,7 +10,7 @@ from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.metadata import Catalogue
 from ml_api.errors import ConfigError
 from ml_api.settings import load_settings
-from tests.metadata_files import ReadMetadata
+from tests.files.metadata_files import ReadMetadata
 
 ROWS = "product_id,price\n1234,9.5\n"
 READ = {"1234": {"product_id": 1234, "price": 9.5}}

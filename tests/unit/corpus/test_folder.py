@@ -7,7 +7,7 @@ import pytest
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.errors import ConfigError, NotFound, TooLarge
 from ml_api.images import SUFFIXES
-from tests.metadata_files import ReadMetadata
+from tests.files.metadata_files import ReadMetadata
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.metadata import Catalogue, fingerprint
 from ml_api.corpus.metadata.text import MAX_LINE
-from tests.metadata_files import ReadMetadata
+from tests.files.metadata_files import ReadMetadata
 from tests.unprivileged import open_folder, without_privileges
 
 metadata_of = ReadMetadata

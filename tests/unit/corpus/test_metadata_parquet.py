@@ -9,7 +9,7 @@ import pytest
 
 from ml_api.corpus.metadata.fields import FieldType
 from ml_api.corpus.metadata.parquet import BATCH
-from tests.metadata_files import ReadMetadata
+from tests.files.metadata_files import ReadMetadata
 
 
 def read(tmp_path, columns, **options):

@@ -3,7 +3,7 @@
 import pytest
 
 from ml_api.corpus.metadata.fields import MAX_FIELDS, FieldType
-from tests.metadata_files import ReadMetadata
+from tests.files.metadata_files import ReadMetadata
 
 
 def column(tmp_path, values, name="metadata.csv"):

@@ -18,8 +18,8 @@ from ml_api.embedding.clip.describing import describe
 from ml_api.embedding.clip.encoder import CPU_OUT_OF_MEMORY
 from ml_api.embedding.pretrained import PretrainedModel, resolve
 from ml_api.errors import ConfigError, ModelOutOfMemory, ModelUnavailable, NonFiniteVector
+from tests.models.tiny_clip import CONTEXT_TOKENS, DIM, EDGE_PX, build_tiny_clip
 from tests.prepared import prepared_image
-from tests.tiny_clip import CONTEXT_TOKENS, DIM, EDGE_PX, build_tiny_clip
 
 ROOT = Path(__file__).parents[3]
 TOLERANCE = 1e-5

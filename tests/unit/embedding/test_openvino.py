@@ -24,9 +24,9 @@ from ml_api.errors import ConfigError, ModelOutOfMemory, ModelUnavailable, NonFi
 from ml_api.metrics import Metrics
 from ml_api.services.encoder import load_model
 from ml_api.settings import Settings
-from tests.converted_models import converted_here
+from tests.models.converted_models import converted_here
+from tests.models.tiny_clip import DIM, EDGE_PX, build_tiny_clip
 from tests.prepared import prepared_image
-from tests.tiny_clip import DIM, EDGE_PX, build_tiny_clip
 from tests.unprivileged import NOBODY, open_folder, without_privileges
 
 ROOT = Path(__file__).parents[3]

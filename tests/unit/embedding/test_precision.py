@@ -14,9 +14,9 @@ from ml_api.embedding.openvino import OpenVinoEncoder
 from ml_api.embedding.precision import Hardware, choose
 from ml_api.embedding.pretrained import resolve
 from ml_api.errors import ConfigError
-from tests.converted_models import SHARED
+from tests.models.converted_models import SHARED
+from tests.models.tiny_clip import build_tiny_clip
 from tests.prepared import prepared_image
-from tests.tiny_clip import build_tiny_clip
 
 CPU, CPU_BF16 = Hardware("cpu", native_bf16=False), Hardware("cpu", native_bf16=True)
 GPU, GPU_BF16 = Hardware("cuda", native_bf16=False), Hardware("cuda", native_bf16=True)

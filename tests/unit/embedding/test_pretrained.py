@@ -12,9 +12,9 @@ import pytest
 
 from ml_api.embedding.pretrained import resolve
 from ml_api.errors import ConfigError
-from tests.fake_hub import COMMIT, FakeHub
-from tests.text_encoders import build_distilbert
-from tests.tiny_clip import DIM, build_tiny_clip
+from tests.models.fake_hub import COMMIT, FakeHub
+from tests.models.text_encoders import build_distilbert
+from tests.models.tiny_clip import DIM, build_tiny_clip
 
 ROOT = Path(__file__).parents[3]
 REPOSITORY = "sentence-transformers/tiny-clip"

@@ -14,8 +14,8 @@ from ml_api.metrics import Metrics
 from ml_api.services import write_triton_repository
 from ml_api.services.encoder import load_model
 from ml_api.settings import Settings
-from tests.text_encoders import TEXTS, build_distilbert, build_xlm_roberta
-from tests.tiny_clip import build_tiny_clip
+from tests.models.text_encoders import TEXTS, build_distilbert, build_xlm_roberta
+from tests.models.tiny_clip import build_tiny_clip
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ from ml_api.embedding.triton.encoder import TritonEncoder
 from ml_api.embedding.triton.repository import CODE, PACKAGE, SERVING, Served, config, write_repository
 from ml_api.errors import ConfigError, ModelUnavailable, Overloaded
 from ml_api.vocabulary import MODALITIES
-from tests.tiny_clip import build_tiny_clip
-from tests.triton_server import TritonServer, skip_without_triton
+from tests.models.tiny_clip import build_tiny_clip
+from tests.servers.triton import TritonServer, skip_without_triton
 
 EDGE_PX = FakePreprocessor.fit.edge_px
 ODD = PretrainedModel("odd", Path("nowhere"), "1", dim=4)

@@ -6,7 +6,7 @@ from PIL import Image
 
 from ml_api.errors import InvalidCrop
 from ml_api.images import MEDIA_TYPES, Crop, ImageLimits, decode
-from tests.hostile_images import encoded
+from tests.files.hostile_images import encoded
 
 LIMITS = ImageLimits(max_bytes=32 * 2**20, max_pixels=128_000_000, max_aspect=20)
 QUARTERS = {(0, 0): (220, 30, 30), (1, 0): (30, 180, 60), (0, 1): (40, 60, 220), (1, 1): (250, 250, 250)}

@@ -11,7 +11,7 @@ from PIL import Image
 from ml_api.errors import InvalidImage
 from ml_api.images import MEDIA_TYPES, ImageLimits, decode
 from ml_api.images.decoders.pillow import open_with_pillow
-from tests.hostile_images import encoded
+from tests.files.hostile_images import encoded
 
 LIMITS = ImageLimits(max_bytes=2**20, max_pixels=10**6, max_aspect=20)
 LOSSY = {"JPEG", "AVIF", "HEIC", "WebP", "JPEG XL"}

@@ -10,7 +10,7 @@ from PIL.TiffImagePlugin import IFDRational
 
 from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.images.exif import taken
-from tests.hostile_images import encoded
+from tests.files.hostile_images import encoded
 
 BASE, GPS = ExifTags.Base, ExifTags.GPS
 

@@ -8,9 +8,9 @@ from PIL import Image
 
 from ml_api.errors import InvalidImage
 from ml_api.images import MEDIA_TYPES, ImageLimits, decode, identify
-from tests import hostile_images
-from tests.hostile_images import encoded
-from tests.tiff_files import tiff
+from tests.files import hostile_images
+from tests.files.hostile_images import encoded
+from tests.files.tiff_files import tiff
 
 LIMITS = ImageLimits(max_bytes=2**20, max_pixels=10**6, max_aspect=20)
 

@@ -5,7 +5,7 @@ from PIL import Image
 
 from ml_api.errors import InvalidImage
 from ml_api.images import ImageLimits, decode
-from tests.hostile_images import encoded
+from tests.files.hostile_images import encoded
 
 LIMITS = ImageLimits(max_bytes=2**24, max_pixels=10**8, max_aspect=100)
 SIZES = [

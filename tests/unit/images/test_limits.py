@@ -11,8 +11,8 @@ from PIL import Image
 
 from ml_api.errors import InvalidImage, InvalidInput, TooLarge
 from ml_api.images import MEDIA_TYPES, DecodedImage, ImageLimits, decode
-from tests import hostile_images
-from tests.hostile_images import encoded, png
+from tests.files import hostile_images
+from tests.files.hostile_images import encoded, png
 
 LIMITS = ImageLimits(max_bytes=2**20, max_pixels=100_000_000, max_aspect=20)
 

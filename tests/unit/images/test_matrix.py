@@ -14,8 +14,8 @@ from PIL import Image
 
 from ml_api.errors import InvalidImage
 from ml_api.images import ImageLimits, decode
-from tests.hostile_images import encoded
-from tests.tiff_files import planes, tiff
+from tests.files.hostile_images import encoded
+from tests.files.tiff_files import planes, tiff
 
 LIMITS = ImageLimits(max_bytes=2**24, max_pixels=10**6, max_aspect=20)
 WIDTH, HEIGHT = 96, 48

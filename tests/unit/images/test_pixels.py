@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ml_api.images import ImageLimits, decode
-from tests.hostile_images import encoded, png
+from tests.files.hostile_images import encoded, png
 
 LIMITS = ImageLimits(max_bytes=2**20, max_pixels=10**6, max_aspect=20)
 

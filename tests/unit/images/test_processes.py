@@ -25,8 +25,8 @@ from ml_api.images.processes import Bounds, ProcessDecoder
 from ml_api.images.processes.child import Child, WorkerCrashed, WorkerLost
 from ml_api.images.worker import Order
 from ml_api.metrics import Metrics
-from tests import costly_images, hostile_images
-from tests.hostile_images import encoded
+from tests.files import costly_images, hostile_images
+from tests.files.hostile_images import encoded
 from tests.waiting import wait_until
 
 LIMITS = ImageLimits(max_bytes=32 * 2**20, max_pixels=128_000_000, max_aspect=20)
@@ -538,7 +538,7 @@ from ml_api.images import ImageLimits, Reduced
 from ml_api.images.processes import Bounds, ProcessDecoder
 from ml_api.metrics import Metrics
 from multiprocessing.forkserver import _forkserver
-from tests import costly_images
+from tests.files import costly_images
 
 if __name__ == "__main__":
     limits = ImageLimits(2**25, 128_000_000, 20)

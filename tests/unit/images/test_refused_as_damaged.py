@@ -8,9 +8,9 @@ from PIL import Image
 
 from ml_api.errors import InvalidImage
 from ml_api.images import ImageLimits, decode
-from tests.avif_boxes import without_alpha_size
-from tests.hostile_images import encoded
-from tests.tiff_files import tiff
+from tests.files.avif_boxes import without_alpha_size
+from tests.files.hostile_images import encoded
+from tests.files.tiff_files import tiff
 
 LIMITS = ImageLimits(max_bytes=2**24, max_pixels=10**6, max_aspect=20)
 RAMP = np.tile(np.linspace(0, 1, 64), (48, 1))

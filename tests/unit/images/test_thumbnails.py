@@ -5,7 +5,7 @@ from io import BytesIO
 from PIL import Image
 
 from ml_api.images import THUMBNAIL_MEDIA_TYPE, ImageLimits, decode, thumbnail
-from tests.hostile_images import encoded
+from tests.files.hostile_images import encoded
 
 LIMITS = ImageLimits(max_bytes=2**20, max_pixels=10**6, max_aspect=20)
 

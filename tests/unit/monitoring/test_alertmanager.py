@@ -5,8 +5,8 @@ import yaml
 
 from monitoring.local.configuration import PROMETHEUS
 from monitoring.local.notifications import lines
-from tests.alertmanager_server import AlertmanagerServer
-from tests.prometheus_server import amtool
+from tests.servers.alertmanager import AlertmanagerServer
+from tests.servers.prometheus import amtool
 from tests.waiting import wait_until
 
 CONFIGURATION = PROMETHEUS / "alertmanager.yml"

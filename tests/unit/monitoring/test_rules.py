@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.prometheus_server import promtool
+from tests.servers.prometheus import promtool
 
 PROMETHEUS = Path(__file__).parents[3] / "prometheus"
 CASES = sorted((PROMETHEUS / "tests").glob("*.yml"))

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.clip_tokenizer import write_json
-from tests.tiny_clip import build_tiny_clip
+from tests.models.clip_tokenizer import write_json
+from tests.models.tiny_clip import build_tiny_clip
 
 WORDS = ("a", "red", "blue", "cat", "dog", "photo", "of", "the", "two", "dogs", "in", "snow")
 EDGE_PX = 32

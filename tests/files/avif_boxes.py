@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from tests.hostile_images import encoded
+from tests.files.hostile_images import encoded
 
 _CLAP_BYTES = 40
 

@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 from PIL import Image
 
-from tests.hostile_images import encoded, png
+from tests.files.hostile_images import encoded, png
 
 MIB = 2**20
 

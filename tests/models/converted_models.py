@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ml_api.embedding.openvino import ConvertedFiles
 
-SHARED = ConvertedFiles(Path(__file__).parents[1] / ".cache" / "tests" / "models")
+SHARED = ConvertedFiles(Path(__file__).parents[2] / ".cache" / "tests" / "models")
 
 
 def converted_here(folder: Path) -> ConvertedFiles:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tests.clip_tokenizer import write_json, write_tokenizer
+from tests.models.clip_tokenizer import write_json, write_tokenizer
 
 EDGE_PX = 32
 CONTEXT_TOKENS = 16

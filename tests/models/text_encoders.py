@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.clip_tokenizer import write_json
-from tests.tiny_clip import DIM
+from tests.models.clip_tokenizer import write_json
+from tests.models.tiny_clip import DIM
 
 TEXTS = [
     "two dogs in the snow",
