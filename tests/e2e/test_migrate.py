@@ -11,7 +11,9 @@ from itertools import pairwise
 import pytest
 
 from ml_api.cli.exits import Exit
+from ml_api.cli.judgements import evaluate_judgements
 from ml_api.cli.migrate import drop_old, migrate, roll_back
+from ml_api.cli.parsing import parse
 from ml_api.cli.sync import sync as sync_command
 from ml_api.errors import ConfigError, SyncRefused
 from ml_api.indexing.jobs import SyncOptions
@@ -60,14 +62,30 @@ def in_use(settings):
         return store.open_current().model_id.partition("@")[0].partition(" (")[0], store.count()
 
 
-def test_there_and_back(settings, new_model, caplog):
+def judged(settings, models, folder, capsys):
+    """What searches by each model find of one picture that a text is judged to mean."""
+    key = min(one.name for one in settings.corpus.iterdir())
+    (folder / "judged.jsonl").write_text(json.dumps({"text": "two brown dogs in the snow", "key": key}), encoding="utf-8")
+    setups = [part for model in models for part in ("--setup", f"model={model}")]
+    options, _, _ = parse(["evaluate", "judgements", "--json", "--queries", str(folder / "judged.jsonl"), *setups])
+    assert evaluate_judgements(settings, options) is Exit.DONE
+    return json.loads(capsys.readouterr().out)["setups"]
+
+
+def test_there_and_back(settings, new_model, tmp_path, caplog, capsys):
     caplog.set_level("INFO")
     new = settings.model_copy(update={"model": str(new_model)})
     with pytest.raises(ConfigError, match="python -m ml_api sync"):
         migrate(new, switch=True)
     sync(settings)
+    with pytest.raises(ConfigError, match="nothing is embedded with the model"):
+        judged(settings, [new_model], tmp_path, capsys)
 
     assert migrate(new, switch=False) is Exit.DONE
+    one, other = judged(settings, [MODEL, new_model], tmp_path, capsys).items()
+    assert [one[0], other[0]] == [f"model={MODEL}", f"model={new_model}"]
+    assert one[1]["recall@10"]["mean"] in {0, 1}
+    assert one[1]["MRR"]["mean"] != other[1]["MRR"]["mean"], "each ranks the vectors of its own"
     assert "30 added" in caplog.text
     assert "are the same under both models (mean of" in caplog.text
     assert in_use(settings) == ("demo model", 30)
