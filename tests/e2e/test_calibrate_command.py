@@ -4,14 +4,18 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from contextlib import closing
 
 import pytest
 
 from ml_api.database import Database
 from ml_api.database.tables import OwnerRow
+from ml_api.feedback import Judgements, PastSearch, RecentSearches, Retention
+from ml_api.metrics import Metrics
 from ml_api.services import target_of
 from ml_api.settings import load_settings
+from ml_api.vocabulary import Verdict
 from tests.e2e.server_process import ROOT, Server, environment, run
 
 FITTED = "is there a match for a text, cross-validated over "
@@ -42,8 +46,20 @@ def indexed(demo_corpus, tmp_path_factory):
     return server
 
 
+def judge_a_hit(indexed):
+    given = {f"ML_API_{name.upper()}": str(value) for name, value in indexed.settings.items()}
+    settings = load_settings(given)
+    with closing(Database.open(settings.database_address)) as database:
+        searches = RecentSearches(database, target_of(settings), Retention(10, 1), Metrics().feedback)
+        searches.note(PastSearch("one", "m", {"query": [{"text": "a red car"}]}, ("0" * 32,), 1, time.time()))
+        Judgements(searches, Metrics().feedback).give("one", "0" * 32, Verdict.IRRELEVANT)
+
+
 def test_without_a_service_it_is_fitted_kept_and_judged(indexed, judged):
-    [fitted] = [message for message in told(run("calibrate", **indexed.settings)) if message.startswith(FITTED)]
+    judge_a_hit(indexed)
+    messages = told(run("calibrate", **indexed.settings))
+    [fitted] = [message for message in messages if message.startswith(FITTED)]
+    assert any(message.startswith("judged texts that it was fitted to, too: 0 of 1: ") for message in messages)
     after = run("evaluate", "relevance", "--queries", judged, **indexed.settings)
     assert [row.split("  ")[0] for row in rows(after)[1:]] == ["best raw score", "as calibrated", "fitted to these, 5 folds"]
     raw, calibrated, _ = (float(row.split("  ", 1)[1].split()[0]) for row in rows(after)[1:])
