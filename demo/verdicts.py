@@ -21,7 +21,7 @@ from demo.judging import Vectors, asked, drawn, embed
 from demo.queries import judged_queries
 from demo.relevance import Claim, Mention, claim_codes, scene_codes, truth
 from demo.scenes import Scene, Stream, imagine
-from ml_api.calibration import calibrate
+from ml_api.calibration import IndexedCorpus, calibrate
 from ml_api.calibration.judging import Judgement, judged_by
 from ml_api.calibration.pairs import pairs_of
 from ml_api.calibration.verdicts import IRRELEVANT, RELEVANT, Grades
@@ -124,7 +124,7 @@ def judge_all(store: MemoryStore, model: Any, texts: Sequence[Text]) -> Iterator
             order = random.sample(texts, len(texts))
             judged, others = order[: number or 0], order[len(texts) // 2 :]
             given = verdicts(judged, store, model, JUDGES[name], random) if number else {}
-            made = calibrate(store, "COSINE", model, model, verdicts=given)
+            made = calibrate(IndexedCorpus(store, "COSINE", model, model), verdicts=given)
             assert made is not None
             trial.used += bool(made.used_texts)
             vectors = model.embed([text.text for text in others])

@@ -1,6 +1,7 @@
 """Fits what a search's scores mean, for one model and corpus, on the corpus itself: see `ml_api.search.relevance`."""
 
 from ml_api.calibration.fitting import Calibrated, calibrate, calibrate_all
+from ml_api.calibration.indexed import IndexedCorpus
 from ml_api.calibration.keeping import StoredCalibrations, judgements, latest, want
 from ml_api.calibration.upkeep import CalibrationUpkeep
 from ml_api.calibration.verdicts import texts_of
@@ -8,6 +9,7 @@ from ml_api.calibration.verdicts import texts_of
 __all__ = [
     "Calibrated",
     "CalibrationUpkeep",
+    "IndexedCorpus",
     "StoredCalibrations",
     "calibrate",
     "calibrate_all",

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ml_api.calibration.fitting import embedded, reference_of
+from ml_api.calibration.fitting import reference_of
+from ml_api.calibration.indexed import IndexedCorpus
 from ml_api.calibration.judging import FOLDS, Judgement, judged, judged_by
 from ml_api.calibration.pairs import pairs_of
-from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.errors import InvalidInput
 from ml_api.records import image_id
 from ml_api.search.relevance import Calibration
-from ml_api.vectors.base import MAX_WINDOW, Metric, VectorStore
+from ml_api.vectors.base import MAX_WINDOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Evaluation:
         return self.fitted.queries
 
     def lines(self) -> Iterator[tuple[str, float, str]]:
-        """Label, area under the ROC curve, expected calibration error."""
+        """Lines of a table: label, area under the ROC curve, expected calibration error."""
         yield "best raw score", self.fitted.raw_auc, ""
         if self.as_calibrated is not None:
             yield "as calibrated", self.as_calibrated.auc, f"{self.as_calibrated.calibration_error:.3f}"
@@ -47,7 +47,7 @@ class Evaluation:
 
 
 def read_judgements(path: Path) -> list[JudgedQuery]:
-    """Of JSON lines, `{"text": "a red car", "keys": ["cars/1.jpg"]}`. Raises InvalidInput, OSError."""
+    """The queries of a file of JSON lines, `{"text": "a red car", "keys": ["cars/1.jpg"]}`. Raises InvalidInput, OSError."""
     queries = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
@@ -72,21 +72,14 @@ def _judged(line: str) -> JudgedQuery | None:
     return JudgedQuery(text, frozenset(map(image_id, keys)))
 
 
-def evaluate(  # noqa: PLR0913, PLR0917 - the parts of a service
-    queries: Sequence[JudgedQuery],
-    store: VectorStore,
-    metric: Metric,
-    preprocessor: Preprocessor,
-    encoder: Encoder,
-    calibration: Calibration | None,
-) -> Evaluation:
+def evaluate(queries: Sequence[JudgedQuery], corpus: IndexedCorpus, calibration: Calibration | None) -> Evaluation:
     """Each query with matches is searched for with them and without. Raises InvalidInput, Unavailable."""
     few = [query for query in queries if len(query.matches) <= MAX_WINDOW // 2]
-    stored = store.get(sorted({image for query in few for image in query.matches}))
+    stored = corpus.store.get(sorted({image for query in few for image in query.matches}))
     matches = [query.matches & stored.keys() for query in few]
     if not any(matches):
         raise InvalidInput("no image that answers one of these queries is indexed: their keys are as in the answers of searches")
-    reference = calibration.reference if calibration else reference_of(store, preprocessor, encoder)
-    vectors = embedded([query.text for query in few], preprocessor, encoder)
-    pairs = pairs_of(store, metric, reference, vectors, matches)
+    reference = calibration.reference if calibration else reference_of(corpus)
+    vectors = corpus.embedded([query.text for query in few])
+    pairs = pairs_of(corpus.store, corpus.metric, reference, vectors, matches)
     return Evaluation(judged_by(calibration, pairs) if calibration else None, judged(pairs.queries))

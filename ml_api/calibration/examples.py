@@ -19,7 +19,7 @@ from ml_api.vocabulary import QueryKind
 RECORDS: Final = 2000
 """Images whose texts are read, drawn at random."""
 PHRASES: Final = 3
-"""Of an image, at most."""
+"""Phrases of an image, at most."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

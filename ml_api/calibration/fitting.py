@@ -9,14 +9,14 @@ from typing import Final
 import numpy as np
 
 from ml_api.calibration.examples import Example, Sample, of_text, vectors_of
+from ml_api.calibration.indexed import IndexedCorpus
 from ml_api.calibration.judging import Judgement
 from ml_api.calibration.pairs import pairs_of
 from ml_api.calibration.phrases import Matching, Rarity
 from ml_api.calibration.verdicts import Grades, learned, pairs_of_verdicts
-from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.records import Vectors
 from ml_api.search.relevance import Calibration, Reference, marks, soft_maximum
-from ml_api.vectors.base import Metric, VectorStore
+from ml_api.vectors.base import VectorStore
 from ml_api.vocabulary import QUERY_KINDS, QueryKind
 
 SEED: Final = 7
@@ -27,10 +27,9 @@ FEWEST: Final = 40
 """Queries with matches below which there is no calibration: a fit of seven signals needs some."""
 GIBBERISH: Final = 80
 """Queries of random letters, which match nothing, and queries of several terms that nothing matches."""
-MOST_MATCHES: Final = 500
-MOST_OF_CORPUS: Final = 0.2
+MAX_MATCHES: Final = 500
+MAX_SHARE: Final = 0.2
 """A phrase that more of the images are about is no query whose matches could be left out."""
-AT_ONCE: Final = 64
 NO_VERDICTS: Final[Mapping[str, Grades]] = MappingProxyType({})
 
 
@@ -49,26 +48,19 @@ class Calibrated:
     used_texts: int = 0
 
 
-def calibrate(  # noqa: PLR0913, PLR0917 - the parts of a service
-    store: VectorStore,
-    metric: Metric,
-    preprocessor: Preprocessor,
-    encoder: Encoder,
-    kind: QueryKind = "text",
-    verdicts: Mapping[str, Grades] = NO_VERDICTS,
-) -> Calibrated | None:
-    """For searches of this kind. `verdicts` are by the text that was searched for.
+def calibrate(corpus: IndexedCorpus, kind: QueryKind = "text", verdicts: Mapping[str, Grades] = NO_VERDICTS) -> Calibrated | None:
+    """Calibrate searches of this kind. `verdicts` are by the text that was searched for.
 
     None if the corpus has too few texts of its own to learn from. Raises Unavailable.
     """
     chance = random.Random(SEED)  # noqa: S311 - a sample, no secret
-    sample = Sample.of(store, chance)
+    sample = Sample.of(corpus.store, chance)
     rivals, queries = _divided(sample.examples(kind, chance))
     if len(queries) < FEWEST:
         return None
     texts = dict.fromkeys(text for example in (*rivals, *queries) for text in example.texts)
-    of_texts = dict(zip(texts, embedded(list(texts), preprocessor, encoder), strict=True))
-    reference, matches, images = _second_pass(store, sample, rivals, vectors_of(rivals, of_texts), queries)
+    of_texts = dict(zip(texts, corpus.embedded(list(texts)), strict=True))
+    reference, matches, images = _second_pass(corpus.store, sample, rivals, vectors_of(rivals, of_texts), queries)
     usable = _usable(matches, images)
     if sum(bool(matches[row]) for row in usable) < FEWEST:
         return None
@@ -76,43 +68,41 @@ def calibrate(  # noqa: PLR0913, PLR0917 - the parts of a service
     wanted = [matches[row] for row in usable]
     themselves = [queries[row].wanted.itself for row in usable]
     if kind == "text":
-        nonsense = embedded(_gibberish(chance), preprocessor, encoder)
+        nonsense = corpus.embedded(_gibberish(chance))
         vectors, wanted = np.vstack([vectors, nonsense]), [*wanted, *[set[str]()] * len(nonsense)]
         themselves += [""] * len(nonsense)
-    pairs = pairs_of(store, metric, reference, vectors, wanted, themselves=themselves)
-    judged = embedded(list(verdicts), preprocessor, encoder)
-    found = learned(pairs, pairs_of_verdicts(store, metric, reference, judged, list(verdicts.values())))
+    pairs = pairs_of(corpus.store, corpus.metric, reference, vectors, wanted, themselves=themselves)
+    judged = corpus.embedded(list(verdicts))
+    found = learned(pairs, pairs_of_verdicts(corpus.store, corpus.metric, reference, judged, list(verdicts.values())))
     calibration, given = found.pairs.fit(reference), sum(map(len, verdicts.values()))
     return Calibrated(calibration, images, len(usable), found.judgement, given, len(verdicts), found.texts)
 
 
-def calibrate_all(
-    store: VectorStore, metric: Metric, preprocessor: Preprocessor, encoder: Encoder, verdicts: Mapping[str, Grades] = NO_VERDICTS
-) -> dict[QueryKind, Calibrated | None]:
-    """For searches of every kind; none without that of texts, which alone are judged (`verdicts`). Raises Unavailable."""
-    made: dict[QueryKind, Calibrated | None] = {"text": calibrate(store, metric, preprocessor, encoder, verdicts=verdicts)}
+def calibrate_all(corpus: IndexedCorpus, verdicts: Mapping[str, Grades] = NO_VERDICTS) -> dict[QueryKind, Calibrated | None]:
+    """Calibrate searches of every kind; none if searches by a text, which alone have `verdicts`, cannot be. Raises Unavailable."""
+    made: dict[QueryKind, Calibrated | None] = {"text": calibrate(corpus, verdicts=verdicts)}
     if made["text"] is not None:
-        made |= {kind: calibrate(store, metric, preprocessor, encoder, kind) for kind in QUERY_KINDS[1:]}
+        made |= {kind: calibrate(corpus, kind) for kind in QUERY_KINDS[1:]}
     return made
 
 
-def reference_of(store: VectorStore, preprocessor: Preprocessor, encoder: Encoder) -> Reference:
+def reference_of(corpus: IndexedCorpus) -> Reference:
     """What scores of texts are compared with, as `calibrate` makes it. Raises Unavailable."""
-    sample = Sample.of(store, random.Random(SEED))  # noqa: S311 - a sample, no secret
+    sample = Sample.of(corpus.store, random.Random(SEED))  # noqa: S311 - a sample, no secret
     texts = sample.texts[: min(RIVALS, max(1, len(sample.texts) // 2))] or ["image"]
-    rivals = embedded(texts, preprocessor, encoder)
-    return _second_pass(store, sample, [of_text(text) for text in texts], rivals, ())[0]
+    rivals = corpus.embedded(texts)
+    return _second_pass(corpus.store, sample, [of_text(text) for text in texts], rivals, ())[0]
 
 
 def _divided(examples: Sequence[Example]) -> tuple[Sequence[Example], Sequence[Example]]:
-    """Into rivals and queries."""
+    """Divides examples into rivals and queries."""
     rivals = RIVALS if len(examples) - RIVALS >= FEWEST else len(examples) // 2
     return examples[:rivals], examples[rivals : rivals + 2 * QUERIES]
 
 
 def _usable(matches: Sequence[set[str]], images: int) -> list[int]:
-    """The places of queries that can be searched for with their matches and without, and of a few that have none."""
-    most = min(MOST_MATCHES, int(MOST_OF_CORPUS * images))
+    """The indices of queries that can be searched for with their matches and without, and of a few that have no match."""
+    most = min(MAX_MATCHES, int(MAX_SHARE * images))
     present = [row for row, ids in enumerate(matches) if 0 < len(ids) <= most][:QUERIES]
     absent = [row for row, ids in enumerate(matches) if not ids]
     return sorted([*present, *absent[:GIBBERISH]])
@@ -121,9 +111,9 @@ def _usable(matches: Sequence[set[str]], images: int) -> list[int]:
 def _second_pass(
     store: VectorStore, sample: Sample, rivals: Sequence[Example], vectors_of_rivals: Vectors, queries: Sequence[Example]
 ) -> tuple[Reference, list[set[str]], int]:
-    """The matches of queries, and of every image what the rivals score on it."""
+    """One pass over the corpus: what the rivals score on each image, the matches of the queries, the number of images."""
     images = sample.images
-    matching = Matching([query.wanted for query in queries], MOST_MATCHES, Rarity([image.words for image in images]))
+    matching = Matching([query.wanted for query in queries], MAX_MATCHES, Rarity([image.words for image in images]))
     rows = {rival.wanted.itself: row for row, rival in enumerate(rivals) if rival.wanted.itself}
     found, levels = list[np.ndarray](), list[np.ndarray]()
     for records, vectors in store.scan():
@@ -140,15 +130,6 @@ def _second_pass(
     background = [image.vector for image in images[:BACKGROUND]]
     drawn = np.stack(background) if background else np.empty((0, 0), dtype=np.float32)
     return Reference(drawn, marked[order], level[order]), matching.matches, len(marked)
-
-
-def embedded(texts: Sequence[str], preprocessor: Preprocessor, encoder: Encoder) -> Vectors:
-    """Shape (texts, dim)."""
-    parts = [
-        encoder.embed([preprocessor.prepare_text(text) for text in texts[start : start + AT_ONCE]])
-        for start in range(0, len(texts), AT_ONCE)
-    ]
-    return np.vstack(parts) if parts else np.empty((0, encoder.model.dim), dtype=np.float32)
 
 
 def _gibberish(chance: random.Random) -> list[str]:

@@ -14,7 +14,9 @@ BINS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Of `queries` searches, half of the weight on those that have a match. `raw` goes by the score of the best hit alone."""
+    """How well it is told, over `queries` searches, whether there is a match; searches with and without one weigh the same.
+    `raw_auc` is that of the best hit's score alone.
+    """
 
     queries: int
     raw_auc: float
@@ -23,7 +25,7 @@ class Judgement:
 
 
 def judged(rows: Rows) -> Judgement:
-    """Cross-validated: no query is judged by a fit that knew it."""
+    """The judgement of a fit, cross-validated: no query is judged by a fit that knew it."""
     return judgement_of(rows, held_out(rows))
 
 

@@ -17,20 +17,20 @@ from ml_api.search.relevance import Calibration, Fit, Reference, Relevance
 from ml_api.vocabulary import QUERY_KINDS, QueryKind
 
 VERSION: Final = 2
-"""Of the signals, and of what tells images apart: a fit over others is not used."""
+"""The version of the signals, and of the marks of images: a calibration of another one is not used."""
 WANTED: Final = 0.0
-"""When a calibration was made that is to be made anew."""
+"""`made_at` of a calibration that is to be made anew."""
 _LIGHT: Final = defer(CalibrationRow.content, raiseload=True)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredCalibrations:
-    """The calibrations of one collection and model: by itself that of `kind`."""
+    """The calibrations of one collection and model in the database. Methods that name no kind are about that of `kind`."""
 
     database: Database
     target: str
     model: str
-    """Id of the model, and of the one that embeds texts in its place."""
+    """The id of the model, and of the text encoder beside it, if any."""
     kind: QueryKind = "text"
 
     def row(self) -> CalibrationRow | None:

@@ -59,7 +59,7 @@ class Pairs:
 
 
 def evenly(labels: Numbers) -> Numbers:
-    """Weights with which both labels count alike, and that are 1 in the mean."""
+    """Weights with which both labels count alike, and whose mean is 1."""
     positive = labels > 0
     share = positive.mean()
     if not 0 < share < 1:
@@ -77,8 +77,8 @@ def pairs_of(  # noqa: PLR0913 - of what they are made
     *,
     themselves: Sequence[str] = (),
 ) -> Pairs:
-    """Of queries with these vectors (n, dim) and the ids of their matches. One without matches is only absent. `themselves` are
-    the ids of images that are queries, "" for others: no image answers itself.
+    """The pairs of queries with these vectors (n, dim), whose matches have these ids. A query without matches is searched for once.
+    `themselves` are the ids of queries that are images, "" for others: no image answers itself.
 
     Raises Unavailable.
     """

@@ -6,25 +6,24 @@ from dataclasses import dataclass
 from typing import Final
 
 from ml_api.calibration.fitting import Calibrated, calibrate_all
+from ml_api.calibration.indexed import IndexedCorpus
 from ml_api.calibration.keeping import WANTED, StoredCalibrations
 from ml_api.calibration.verdicts import texts_of
 from ml_api.database.tables import CalibrationRow
-from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.errors import MlApiError, NonFiniteVector
 from ml_api.feedback import Verdicts
 from ml_api.search.relevance import Relevance
-from ml_api.vectors.base import Metric, VectorStore
 from ml_api.vocabulary import QUERY_KINDS, QueryKind
 
 LOOK_EVERY_S: Final = 10.0
 FEWEST_IMAGES: Final = 100
-"""Of a smaller corpus a person sees the whole; its scores are too few to say what is usual."""
+"""Smaller corpora are not calibrated: their scores are too few to say what is usual."""
 CHANGED: Final = 0.2
-"""Share of the images that came, went or changed since, above which it is made anew."""
+"""If a larger share of the images came, went or changed since a calibration, it is made anew."""
 SAMPLED: Final = 400
-"""Images that tell what share has changed at an equal number: it is then known to 0.02."""
+"""Images that are sampled to see what share was exchanged while their number stayed: it is then known to 0.02."""
 NEW_VERDICTS: Final = 50
-"""Or CHANGED of those that it was made on, if these are more, after which it is made anew."""
+"""After so many new verdicts, or CHANGED of those that it was made on if these are more, it is made anew."""
 SAMPLE_EVERY: Final = 60
 """Looks from one sample to the next."""
 
@@ -33,21 +32,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class CalibrationUpkeep:
-    """For one thread, which calls `look` again and again."""
+    """Keeps the calibrations in use up to date. For one thread, which calls `look` again and again."""
 
     kept: StoredCalibrations
     relevance: Relevance
-    store: VectorStore
-    metric: Metric
-    preprocessor: Preprocessor
-    encoder: Encoder
+    corpus: IndexedCorpus
     verdicts: Verdicts | None = None
-    """Of people on searches of this collection."""
+    """The verdicts of people on searches of this collection."""
     _used: float = WANTED
     """When the calibration in use was made."""
     _counted: int = -1
     _broken_at: int = -1
-    """With so many images calibrating failed, and would again."""
+    """The number of images with which calibrating failed, and would fail again."""
     _looks: int = 0
     _outdated: bool = False
     """Whether the last sample showed another corpus than the one that the calibration in use was made on, or many new verdicts."""
@@ -64,7 +60,7 @@ class CalibrationUpkeep:
             self.kept.use_in(self.relevance)
             self._used, self._outdated = row.made_at, False
         self._sample(row)
-        before, self._counted = self._counted, self.store.count()
+        before, self._counted = self._counted, self.corpus.store.count()
         is_still = self._counted == before  # a sync is not to be calibrated in between
         if is_still and self._counted != self._broken_at and self._is_due(row):
             self._calibrate()
@@ -78,13 +74,13 @@ class CalibrationUpkeep:
         """Images may be exchanged while their number stays. Ids are hashes: those that follow any id are drawn at random."""
         self._looks += 1
         if self._looks % SAMPLE_EVERY == 0:
-            some = self.store.page(secrets.token_hex(16), SAMPLED)
-            some += self.store.page("", SAMPLED - len(some)) if len(some) < SAMPLED else []
+            some = self.corpus.store.page(secrets.token_hex(16), SAMPLED)
+            some += self.corpus.store.page("", SAMPLED - len(some)) if len(some) < SAMPLED else []
             is_exchanged = self.relevance.unknown(self.kept.kind, some) > CHANGED
             self._outdated = is_exchanged or (row is not None and self._has_new_verdicts(row))
 
     def _has_new_verdicts(self, row: CalibrationRow) -> bool:
-        """Fewer are enough where few were known."""
+        """Whether enough verdicts are new: fewer are enough where few were known."""
         if self.verdicts is None or self._counted < FEWEST_IMAGES:
             return False
         many = max(NEW_VERDICTS, int(CHANGED * row.judgement.get("verdicts", 0)))
@@ -94,7 +90,7 @@ class CalibrationUpkeep:
         try:
             enough = self._counted >= FEWEST_IMAGES
             given = texts_of(self.verdicts) if enough and self.verdicts else {}
-            made = calibrate_all(self.store, self.metric, self.preprocessor, self.encoder, given) if enough else {}
+            made = calibrate_all(self.corpus, given) if enough else {}
         except MlApiError as exc:  # the store or the model is away; the next look may find it
             if isinstance(exc, NonFiniteVector):
                 self._broken_at = self._counted

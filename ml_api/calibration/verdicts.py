@@ -98,7 +98,7 @@ def _loss(rows: Rows, probabilities: Numbers) -> float:
 def pairs_of_verdicts(
     store: VectorStore, metric: Metric, reference: Reference, vectors: Vectors, grades: Sequence[Grades]
 ) -> Pairs | None:
-    """Of texts with these vectors (n, dim), as they are searched for now. None if the verdicts say nothing of their best hits.
+    """The pairs of judged texts with these vectors (n, dim), as they are found now. None if no verdict is on their best hits.
 
     Raises Unavailable.
     """

@@ -30,8 +30,8 @@ def calibrate(settings: Settings) -> Exit:
         if not watch.takers(target):
             with open_calibration(settings) as parts:
                 verdicts = texts_of(Verdicts(database, target))
-                made = calibrate_all(parts.store, settings.metric, parts.preprocessor, parts.encoder, verdicts)
-                row = parts.kept.keep_all(made, parts.store.count())
+                made = calibrate_all(parts.corpus, verdicts)
+                row = parts.kept.keep_all(made, parts.corpus.store.count())
             return _tell(judgements(database, row))
         stop.gentle, asked_at = True, time.time()
         want(database, target)

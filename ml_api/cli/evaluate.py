@@ -118,4 +118,4 @@ def _evaluated_here(settings: Settings, queries: "Sequence[JudgedQuery]") -> "Ev
     from ml_api.services.calibration import open_calibration
 
     with open_calibration(settings) as parts:
-        return evaluate(queries, parts.store, settings.metric, parts.preprocessor, parts.encoder, parts.kept.calibration())
+        return evaluate(queries, parts.corpus, parts.kept.calibration())

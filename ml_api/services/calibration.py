@@ -4,16 +4,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
-from ml_api.calibration import StoredCalibrations
+from ml_api.calibration import IndexedCorpus, StoredCalibrations
 from ml_api.database import Database
-from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.metrics import Metrics
 from ml_api.records import ModelInfo
 from ml_api.services.encoder import load_model
 from ml_api.services.indexer import target_of
 from ml_api.services.parts import database_of, milvus_store
 from ml_api.settings import Settings
-from ml_api.vectors.base import VectorStore
 
 
 def kept_of(settings: Settings, database: Database, model_id: str, model: ModelInfo) -> StoredCalibrations:
@@ -24,9 +22,7 @@ def kept_of(settings: Settings, database: Database, model_id: str, model: ModelI
 class Calibration:
     """What calibrating needs."""
 
-    store: VectorStore
-    preprocessor: Preprocessor
-    encoder: Encoder
+    corpus: IndexedCorpus
     kept: StoredCalibrations
 
 
@@ -42,4 +38,5 @@ def open_calibration(settings: Settings) -> Iterator[Calibration]:
         database = opened.enter_context(closing(database_of(settings)))
         preprocessor, encoder = load_model(settings, pretrained, metrics)
         opened.enter_context(closing(encoder))
-        yield Calibration(store, preprocessor, encoder, kept_of(settings, database, pretrained.model_id, encoder.model))
+        corpus = IndexedCorpus(store, settings.metric, preprocessor, encoder)
+        yield Calibration(corpus, kept_of(settings, database, pretrained.model_id, encoder.model))

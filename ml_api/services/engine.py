@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ml_api.calibration import CalibrationUpkeep
+from ml_api.calibration import CalibrationUpkeep, IndexedCorpus
 from ml_api.calibration.upkeep import LOOK_EVERY_S
 from ml_api.cores import usable
 from ml_api.corpus.base import Corpus
@@ -179,6 +179,7 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
     kept = kept_of(settings, shared.database, model_id, embedder.model)
     verdicts = Verdicts(shared.database, target_of(settings))
     cached = _remembering(embedder, settings, metrics)
+    indexed = IndexedCorpus(store, settings.metric, preprocessor, BulkEncoder(embedder))
     return Engine(
         preprocessor=preprocessor,
         embedder=embedder,
@@ -188,7 +189,7 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
         uploads=Uploads(corpus, store, shared.changes, decoder, preprocessor),
         health=Health(preprocessor, embedder, store, settings.collection, metrics),
         drain=drain,
-        calibration=CalibrationUpkeep(kept, relevance, store, settings.metric, preprocessor, BulkEncoder(embedder), verdicts),
+        calibration=CalibrationUpkeep(kept, relevance, indexed, verdicts),
         indexing=ServiceIndexing(
             settings, corpus, store, preprocessor, embedder, decoder, shared.database, model_id, shared.changes
         ),

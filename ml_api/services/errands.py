@@ -1,7 +1,7 @@
 """Errands: what commands ask of the service, which has the embedded store that they cannot open beside it."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,4 +87,4 @@ class Errands:
 
         upkeep, store = self._switch.engine.calibration, self._switch.engine.milvus
         queries, calibration = read_judgements(judgements), upkeep.kept.calibration()
-        return evaluate(queries, store, upkeep.metric, upkeep.preprocessor, upkeep.encoder, calibration).as_json()
+        return evaluate(queries, replace(upkeep.corpus, store=store), calibration).as_json()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ml_api.calibration import calibrate
+from ml_api.calibration import IndexedCorpus, calibrate
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.search import Relevance
 from tests.api.stand import build_stand, picture, write_corpus
@@ -20,7 +20,7 @@ def stand(tmp_path_factory):
     folder, relevance = tmp_path_factory.mktemp("relevance"), Relevance("COSINE")
     stand = build_stand(write_corpus(folder / "corpus"), folder / "thumbnails", relevance=relevance)
     add_images(stand.services.store, range(240))
-    made = calibrate(stand.services.store, "COSINE", FakePreprocessor(), FakeEncoder())
+    made = calibrate(IndexedCorpus(stand.services.store, "COSINE", FakePreprocessor(), FakeEncoder()))
     relevance.use("text", made.calibration)
     yield stand
     stand.services.close()

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from ml_api.calibration import CalibrationUpkeep, StoredCalibrations, calibrate, latest, want
+from ml_api.calibration import CalibrationUpkeep, IndexedCorpus, StoredCalibrations, calibrate, latest, want
 from ml_api.calibration.evaluating import evaluate, read_judgements
 from ml_api.calibration.judging import area_under_roc, calibration_error, judged_by
 from ml_api.calibration.keeping import packed, unpacked
@@ -25,7 +25,7 @@ from tests.captioned import described, filled, words_of
 
 @pytest.fixture
 def calibrated(store, model):
-    return calibrate(store, "COSINE", *model)
+    return calibrate(IndexedCorpus(store, "COSINE", *model))
 
 
 def test_phrases_are_runs_of_words_and_two_with_what_joins_them():
@@ -73,7 +73,7 @@ def test_images_are_matches_of_an_image_if_much_the_same_is_said_of_both_and_no_
 
 @pytest.mark.parametrize("kind", ["image", "texts", "mixed"])
 def test_searches_of_every_kind_are_calibrated_and_told_better_than_by_their_raw_scores(store, model, kind):
-    made = calibrate(store, "COSINE", *model, kind)
+    made = calibrate(IndexedCorpus(store, "COSINE", *model), kind)
     assert made.judgement.auc >= made.judgement.raw_auc
     assert made.judgement.auc > 0.85
     assert made.judgement.calibration_error < 0.12
@@ -96,7 +96,7 @@ def test_what_scores_mean_depends_on_the_kind_of_query(modalities, weights, kind
 
 
 def test_a_corpus_that_says_nothing_is_not_calibrated(model):
-    assert calibrate(filled(captions=False), "COSINE", *model) is None
+    assert calibrate(IndexedCorpus(filled(captions=False), "COSINE", *model)) is None
 
 
 def test_what_is_kept_judges_as_what_was_fitted(store, model, calibrated):
@@ -109,7 +109,7 @@ def test_what_is_kept_judges_as_what_was_fitted(store, model, calibrated):
 
 def test_upkeep_calibrates_once_the_corpus_is_still_and_again_when_it_has_changed_or_somebody_wants_it(store, model, database):
     def look_twice(kept):
-        upkeep = CalibrationUpkeep(kept, Relevance("COSINE"), store, "COSINE", *model)
+        upkeep = CalibrationUpkeep(kept, Relevance("COSINE"), IndexedCorpus(store, "COSINE", *model))
         upkeep.look()
         first = upkeep.relevance.can_judge("text")
         upkeep.look()
@@ -130,7 +130,7 @@ def test_upkeep_calibrates_once_the_corpus_is_still_and_again_when_it_has_change
 
 def test_upkeep_remembers_that_a_corpus_says_nothing(model, database):
     kept = StoredCalibrations(database, "collection", "model")
-    upkeep = CalibrationUpkeep(kept, Relevance("COSINE"), filled(captions=False), "COSINE", *model)
+    upkeep = CalibrationUpkeep(kept, Relevance("COSINE"), IndexedCorpus(filled(captions=False), "COSINE", *model))
     upkeep.look()
     upkeep.look()
     assert kept.row().judgement == {}
@@ -205,11 +205,11 @@ def test_judged_queries_tell_how_well_a_corpus_is_calibrated(store, model, calib
     ]
     outside = [json.dumps({"text": f"zebra {number}", "keys": []}) for number in range(20)]
     queries = read_judgements(judged_file(tmp_path, *lines, "", *outside))
-    found = evaluate(queries, store, "COSINE", *model, calibrated.calibration)
+    found = evaluate(queries, IndexedCorpus(store, "COSINE", *model), calibrated.calibration)
     assert found.searches == 100
     assert found.as_calibrated.auc > 0.9
     assert [label for label, _, _ in found.lines()] == ["best raw score", "as calibrated", "fitted to these, 5 folds"]
-    assert evaluate(queries, store, "COSINE", *model, None).as_calibrated is None
+    assert evaluate(queries, IndexedCorpus(store, "COSINE", *model), None).as_calibrated is None
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"text": "a"}', '{"text": "", "keys": []}', '{"text": "a", "keys": "b"}'])
@@ -221,7 +221,7 @@ def test_a_line_that_is_no_judged_query_is_named(line, tmp_path):
 def test_judged_queries_whose_images_are_not_indexed_are_refused(store, model, tmp_path):
     queries = read_judgements(judged_file(tmp_path, '{"text": "red", "keys": ["elsewhere.jpg"]}'))
     with pytest.raises(InvalidInput, match="is indexed"):
-        evaluate(queries, store, "COSINE", *model, None)
+        evaluate(queries, IndexedCorpus(store, "COSINE", *model), None)
 
 
 def test_judged_queries_are_a_file_not_a_number(tmp_path):

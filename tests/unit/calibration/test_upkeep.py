@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from ml_api.calibration import CalibrationUpkeep, StoredCalibrations, calibrate, want
+from ml_api.calibration import CalibrationUpkeep, IndexedCorpus, StoredCalibrations, calibrate, want
 from ml_api.calibration.phrases import Matching, Wanted
 from ml_api.calibration.upkeep import CHANGED, FEWEST_IMAGES, NEW_VERDICTS, SAMPLE_EVERY
 from ml_api.deadline import Deadline
@@ -36,7 +36,9 @@ class Service:
     relevance: Relevance = field(default_factory=lambda: Relevance("COSINE"))
 
     def __post_init__(self):
-        self.upkeep = CalibrationUpkeep(self.kept, self.relevance, self.store, "COSINE", FakePreprocessor(), self.encoder)
+        self.upkeep = CalibrationUpkeep(
+            self.kept, self.relevance, IndexedCorpus(self.store, "COSINE", FakePreprocessor(), self.encoder)
+        )
 
     def look(self, times=1):
         """Whether searches are judged now."""
@@ -150,7 +152,7 @@ def test_it_is_made_anew_once_many_verdicts_came(service, number, anew):
 
 
 def test_what_a_command_has_kept_is_used_at_the_first_look(service, store, model):
-    service.kept.keep(calibrate(store, "COSINE", *model), 240)
+    service.kept.keep(calibrate(IndexedCorpus(store, "COSINE", *model)), 240)
     assert service.look()
 
 
@@ -160,7 +162,7 @@ def test_what_a_command_has_kept_is_used_at_the_first_look(service, store, model
     ids=["model", "collection", "kind of query"],
 )
 def test_the_calibration_of_something_else_is_not_used(service, store, model, database, other):
-    StoredCalibrations(database, *other).keep(calibrate(store, "COSINE", *model), 240)
+    StoredCalibrations(database, *other).keep(calibrate(IndexedCorpus(store, "COSINE", *model)), 240)
     assert not service.look()
     assert service.kept.calibration() is None
     assert service.look(), "it makes its own"
@@ -302,7 +304,7 @@ class PagedStore(MemoryStore):
 
 def test_no_page_of_a_scan_is_held_for_the_sake_of_one_vector(model):
     store = filled(kind=PagedStore)
-    assert calibrate(store, "COSINE", *model) is not None
+    assert calibrate(IndexedCorpus(store, "COSINE", *model)) is not None
     assert store.most <= 1
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ml_api.calibration import calibrate
+from ml_api.calibration import IndexedCorpus, calibrate
 from ml_api.calibration.judging import area_under_roc
 from ml_api.calibration.pairs import Pairs, Rows
 from ml_api.calibration.verdicts import IRRELEVANT, RELEVANT, SHARE, learned, pairs_of_verdicts
@@ -34,7 +34,7 @@ def judge(store, model):
 
 @pytest.fixture
 def fit(store, model):
-    return lambda verdicts: calibrate(store, "COSINE", *model, verdicts=verdicts)
+    return lambda verdicts: calibrate(IndexedCorpus(store, "COSINE", *model), verdicts=verdicts)
 
 
 def same(one, other):
@@ -105,7 +105,7 @@ def test_a_few_wrong_ones_among_many_move_little():
 
 def test_what_verdicts_do_not_tell_is_not_taken_for_an_answer(store, model):
     preprocessor, encoder = model
-    made = calibrate(store, "COSINE", *model)
+    made = calibrate(IndexedCorpus(store, "COSINE", *model))
     vectors = encoder.embed([preprocessor.prepare_text("red bargo")] * 4)
     best = [hit.record.id for hit in store.search(vectors[:1], SearchOptions(10))[0]]
     clicked = {best[0]: 1, **dict.fromkeys(best[1:], IRRELEVANT)}
