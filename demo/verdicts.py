@@ -31,7 +31,8 @@ from ml_api.vectors.memory import MemoryStore
 
 SPLITS: Final = 5
 LOOKED_AT: Final = 5
-NUMBERS: Final = (30, 100, 200)
+NUMBER: Final = 100
+"""Texts that are judged."""
 Judge = Callable[[bool, Random], bool]
 """What somebody says of a hit that is right, or is not."""
 
@@ -116,7 +117,7 @@ def judge_all(store: MemoryStore, model: Any, texts: Sequence[Text]) -> Iterator
     """The table."""
     yield "| verdicts | texts | used | area under the ROC curve | lowest | calibration error |"
     yield "|---|---:|---:|---:|---:|---:|"
-    kinds: list[tuple[str, int | None]] = [("none", None), *((name, number) for name in JUDGES for number in NUMBERS)]
+    kinds: list[tuple[str, int | None]] = [("none", None), *((name, NUMBER) for name in JUDGES)]
     for name, number in kinds:
         trial = Trial()
         for split in range(SPLITS):
