@@ -35,9 +35,9 @@ def test_without_a_service_it_searches_by_itself(demo_corpus, tmp_path):
     assert result.stdout == ""
     assert page.read_text().count("data:image/webp") == len(list(few.iterdir()))
     assert page.read_text().find(str(image)) < page.read_text().find(str(few / "1.jpg"))
-    named = run("search", "7", "--limit", "2", **server.settings)
+    named = run("search", "4", "--limit", "2", **server.settings)
     assert "words in" in named.stdout.splitlines()[0]
-    assert named.stdout.splitlines()[1].split()[-2:] == ["key", str(few / "7.jpg")]
+    assert named.stdout.splitlines()[1].split()[-2:] == ["key", str(few / "4.jpg")]
     assert BY_WORDS in named.stderr
 
 
