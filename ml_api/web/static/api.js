@@ -27,7 +27,6 @@ import { Failure, failureOf, unanswered } from "./failures.js";
  * @property {Next | null} next
  * @property {Facets | null} [facets]
  * @property {boolean} [truncated]
- * @property {boolean | null} [confident] whether there is likely to be a match at all
  * @property {unknown} [read_as] how a text was read, if not as it stands
  * @property {{total: number}} [timings_ms]
  */

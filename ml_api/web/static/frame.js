@@ -4,15 +4,19 @@ import { ask, signInBy, signOut, stats } from "./api.js";
 import { find } from "./element.js";
 import { SignIn } from "./sign-in.js";
 
-/** How many images can be found; with none, how to get some. */
+/**
+ * How many images can be found; with none, how to get some.
+ * @returns {Promise<number>} 0, too, if the server does not say
+ */
 export async function countImages() {
   try {
     const { images } = await stats();
     const count = new Intl.NumberFormat("en").format(images);
     find(document, ".count", HTMLElement).textContent = `${count} ${images === 1 ? "image" : "images"}`;
     document.body.classList.toggle("empty", images === 0);
+    return images;
   } catch {
-    return; // the first search says what is wrong
+    return 0; // the first search says what is wrong
   }
 }
 

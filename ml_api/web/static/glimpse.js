@@ -12,11 +12,16 @@ const SHOWN = 18;
 
 export class Glimpse {
   #place;
+  #counted;
   #isAsked = false;
 
-  /** @param {HTMLElement} place */
-  constructor(place) {
+  /**
+   * @param {HTMLElement} place
+   * @param {Promise<number>} counted images; a visitor without a key is asked for it there, not here once more
+   */
+  constructor(place, counted) {
     this.#place = place;
+    this.#counted = counted;
   }
 
   /** At the first time only: they stay. */
@@ -25,6 +30,9 @@ export class Glimpse {
       return;
     }
     this.#isAsked = true;
+    if ((await this.#counted) === 0) {
+      return;
+    }
     try {
       const { hits } = await list(null, { limit: SHOWN });
       this.#place.replaceChildren(...hits.map(linkTo));

@@ -76,7 +76,7 @@ class Page {
     onFilter: (filter) => this.#adjust({ filter }),
     onTurn: (isOpen) => history.replaceState({ ...history.state, filters: isOpen }, ""),
   });
-  #glimpse = new Glimpse(find(document, ".glimpse", HTMLElement));
+  #glimpse = new Glimpse(find(document, ".glimpse", HTMLElement), countImages());
   #duplicates = new Duplicates(find(document, ".duplicates", HTMLElement));
 
   start() {
@@ -304,7 +304,6 @@ tellHeight();
 const page = new Page();
 page.start();
 find(document, ".unstarted", HTMLElement).remove();
-countImages();
 if ((await rights()).write) {
   page.offerManaging();
 }

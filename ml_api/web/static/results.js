@@ -110,7 +110,7 @@ export class Results {
     this.#lay(answer.hits, summary.likely);
     this.#summarise(summary);
     this.#more.hidden = answer.next === null;
-    find(this.#section, ".doubt", HTMLElement).hidden = answer.confident !== false || !this.#fold.holdsAll;
+    find(this.#section, ".doubt", HTMLElement).hidden = !this.#fold.holdsAll;
   }
 
   /**
@@ -236,9 +236,11 @@ export class Results {
 
   /** @param {Summary} summary */
   #summarise({ count, relation, text, time, note }) {
-    const how = element("span", ` ${relation} `, element("strong", text));
+    const how = element("span", ` ${relation}`, ...(text ? [" ", element("strong", text)] : []));
     how.className = "how";
-    this.#summary.replaceChildren(element("span", count, how), ...[time, note].filter(Boolean).map((words) => element("span", words)));
+    const others = [time, note].filter(Boolean).map((words) => element("span", words));
+    others.forEach((other) => other.classList.toggle("time", other.textContent === time));
+    this.#summary.replaceChildren(element("span", count, how), ...others);
   }
 
   /**

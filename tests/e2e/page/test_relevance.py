@@ -71,6 +71,13 @@ def test_that_nothing_matches_is_said_and_the_closest_can_be_seen_all_the_same(v
     expect(visit.page.get_by_role("heading", name="Nothing matches this well")).to_be_visible()
 
 
+def test_no_page_is_left_empty_where_all_is_less_likely(visit):
+    """With several terms, whose answer does not say whether it is confident, nothing was seen but the button."""
+    answered_with(visit, 0.1, confident=None)
+    visit.open("/?q=red")
+    expect(visit.page.get_by_role("heading", name="Nothing matches this well")).to_be_visible()
+
+
 def test_without_a_calibration_nothing_is_folded(visit):
     visit.open("/?q=red")
     expect(visit.hits.nth(23)).to_be_visible()
