@@ -215,7 +215,8 @@ def test_a_process_is_not_waited_for_beyond_the_time_of_the_image():
     """30 s, whatever the limit was."""
     with pytest.raises(WorkerLost, match="could not be started in time"):
         Child(until=time.perf_counter())
-    with decoding(time_s=0.0001) as decoder, pytest.raises(Overloaded):
+    # Too costly if the process happened to have used its tenth of a millisecond when it was looked at.
+    with decoding(time_s=0.0001) as decoder, pytest.raises((Overloaded, TooCostly)):
         decoder.decode(SMALL, FIT, soon())
 
 
