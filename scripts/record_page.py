@@ -24,6 +24,8 @@ TEXT = "two dogs playing in the snow"
 WITHOUT = " -snow"
 DROPPED = "a train at night"
 """Its best hit is the image that is dropped on the page."""
+TOLD = re.compile("likely match|closest to|most like")
+"""What the page says of a search that has ended."""
 SHOWN = """() => [...document.querySelectorAll(".hit img")]
     .filter(image => image.checkVisibility() && image.getBoundingClientRect().top < innerHeight).every(image => image.complete)"""
 """Whether the images on the screen are there; those below it wait until they are scrolled to."""
@@ -65,7 +67,7 @@ def search(page: Page, film: Film) -> None:
         film.take(90)
     film.take(300)
     box.press("Enter")
-    settle(page, "closest to")
+    settle(page)
     film.take(2500)
 
 
@@ -82,13 +84,13 @@ def sift(page: Page, film: Film) -> None:
         blue.check()
     page.mouse.move(0, 0)
     expect(page.locator(".hit .name").first).to_contain_text("blue")
-    settle(page, "closest to")
+    settle(page)
     keep(page, "page.webp")
     film.take(2500)
     page.get_by_role("button", name="Close the filters").click()
     with page.expect_response("**/v1/search/text*"):
         page.get_by_role("button", name="Remove the filter").click()
-    settle(page, "closest to")
+    settle(page)
     film.take(800)
 
 
@@ -100,7 +102,7 @@ def leave_out(page: Page, film: Film) -> None:
         film.take(110)
     box.press("Enter")
     expect(page.get_by_role("listitem").filter(has_text="snow").first).to_be_visible()
-    settle(page, "closest to")
+    settle(page)
     film.take(2500)
 
 
@@ -110,20 +112,20 @@ def drop(page: Page, film: Film, picture: bytes) -> None:
     film.take(1300)
     page.dispatch_event("body", "drop", {"dataTransfer": held})
     expect(page.get_by_alt_text("Searching with picture.jpg")).to_be_visible()
-    settle(page, "most like this one")
+    settle(page)
     film.take(3000)
 
 
-def settle(page: Page, found: str) -> None:
+def settle(page: Page) -> None:
     """Until the results are there, with their thumbnails."""
-    expect(page.locator(".results").get_by_role("status").first).to_contain_text(found)
+    expect(page.locator(".results").get_by_role("status").first).to_contain_text(TOLD)
     page.wait_for_function(SHOWN)
 
 
 def take_on_a_phone(browser: Browser, url: str) -> None:
     page = browser.new_page(**PHONE, color_scheme="dark", bypass_csp=True)
     page.goto(f"{url}/?q={urllib.parse.quote(TEXT)}")
-    settle(page, "closest to")
+    settle(page)
     keep(page, "phone.webp")
 
 
