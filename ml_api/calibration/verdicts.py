@@ -21,9 +21,9 @@ from ml_api.search.relevance import TOP_K, Numbers, Reference, cosines
 from ml_api.vectors.base import Metric, SearchOptions, VectorStore
 from ml_api.vocabulary import GRADES, Verdict
 
-MOST: Final = 10_000
+MAX_VERDICTS: Final = 10_000
 """Verdicts that are read, the last ones."""
-MOST_TEXTS: Final = 400
+MAX_TEXTS: Final = 400
 FEWEST_TEXTS: Final = 20
 FIRST: Final = 3
 """Best hits, all called irrelevant, that tell that a text has no match."""
@@ -41,8 +41,8 @@ Grades = Mapping[str, int]
 
 def texts_of(verdicts: Verdicts) -> dict[str, dict[str, int]]:
     """The grades of images, by the text of the search. Raises DatabaseUnavailable."""
-    found = judged_texts(verdicts.latest(MOST))
-    return dict(list(found.items())[-MOST_TEXTS:])
+    found = judged_texts(verdicts.latest(MAX_VERDICTS))
+    return dict(list(found.items())[-MAX_TEXTS:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +56,37 @@ class Learned:
 
 def learned(own: Pairs, given: Pairs | None) -> Learned:
     """From the corpus's own pairs, and from verdicts where they help."""
-    queries, hits = (_helping(own.queries, given.queries), _helping(own.hits, given.hits)) if given else (None, None)
-    probabilities = held_out(own.queries if queries is None else queries)[: len(own.queries.labels)]
-    new = [rows.owner[len(mine.owner) :] for rows, mine in ((queries, own.queries), (hits, own.hits)) if rows is not None]
-    return Learned(
-        Pairs(queries or own.queries, hits or own.hits),
-        judgement_of(own.queries, probabilities),
-        max((len(np.unique(owner)) for owner in new), default=0),
-    )
+    if given is None:
+        return Learned(own, judgement_of(own.queries, held_out(own.queries)), 0)
+    queries, hits = _chosen(own.queries, given.queries), _chosen(own.hits, given.hits)
+    judgement = judgement_of(own.queries, queries.probabilities)
+    return Learned(Pairs(queries.rows, hits.rows), judgement, max(queries.texts, hits.texts))
 
 
-def _helping(own: Rows, given: Rows) -> Rows | None:
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Which rows to fit."""
+
+    rows: Rows
+    probabilities: Numbers
+    """Of the corpus's own rows, each by a fit without its query."""
+    texts: int = 0
+    """Judged texts that the rows are of, too."""
+
+
+def _chosen(own: Rows, given: Rows) -> _Choice:
     """Both, if that is better than the own ones alone."""
-    weight = _beside(own, given.labels)
-    if len(np.unique(given.owner[weight > 0])) < FEWEST_TEXTS:
-        return None
+    without, weight = _Choice(own, held_out(own)), _beside(own, given.labels)
+    texts = len(np.unique(given.owner[weight > 0]))
+    if texts < FEWEST_TEXTS:
+        return without
     given = Rows(given.signals, given.labels, given.owner, weight)
     both, ours = own + given, len(own.labels)
     after = held_out(both)
-    is_sound = _loss(own, after[:ours]) <= (1 + TOLERANCE) * _loss(own, held_out(own))
-    return both if is_sound and _loss(given, after[ours:]) < _loss(given, own.fit()(given.signals)) else None
+    is_sound = _loss(own, after[:ours]) <= (1 + TOLERANCE) * _loss(own, without.probabilities)
+    if is_sound and _loss(given, after[ours:]) < _loss(given, own.fit()(given.signals)):
+        return _Choice(both, after[:ours], texts)
+    return without
 
 
 def _beside(own: Rows, labels: Numbers) -> Numbers:
