@@ -4,6 +4,7 @@ import { breakable, element, find } from "./element.js";
 import { factsOf } from "./facts.js";
 import { Heat } from "./heat.js";
 import { captionOf } from "./summary.js";
+import { thumbnailLink } from "./thumbnail.js";
 import { lead } from "./tile.js";
 
 /** @import { StoredImage } from "./api.js" */
@@ -198,12 +199,7 @@ export class Detail {
 
 /** @param {{image: StoredImage, address: string}} similar */
 function linkTo({ image, address }) {
-  const picture = element("img");
-  picture.alt = captionOf(image);
-  picture.src = image.links.thumbnail;
-  picture.loading = "lazy";
-  const link = element("a", picture);
-  link.href = address;
+  const link = thumbnailLink(image, address);
   link.title = captionOf(image);
   return element("li", link);
 }

@@ -3,7 +3,7 @@
 import { list } from "./api.js";
 import { element } from "./element.js";
 import { addressOf } from "./query.js";
-import { captionOf } from "./summary.js";
+import { thumbnailLink } from "./thumbnail.js";
 import { shapeOf } from "./tile.js";
 
 /** @import { StoredImage } from "./api.js" */
@@ -44,14 +44,8 @@ export class Glimpse {
 
 /** @param {StoredImage} image */
 function linkTo(image) {
-  const picture = element("img");
-  picture.alt = captionOf(image);
-  picture.loading = "lazy";
-  const link = element("a", picture);
-  link.href = addressOf({ query: null, image: image.id });
-  const made = element("li", link);
+  const made = element("li", thumbnailLink(image, addressOf({ query: null, image: image.id })));
   made.style.setProperty("--ratio", String(shapeOf(image)));
-  picture.addEventListener("error", () => made.remove());
-  picture.src = image.links.thumbnail;
+  made.addEventListener("error", () => made.remove(), true); // of the picture in it: such errors do not bubble
   return made;
 }

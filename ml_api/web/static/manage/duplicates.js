@@ -4,7 +4,7 @@ import { ask } from "../api.js";
 import { breakable, element, find } from "../element.js";
 import { Failure } from "../failures.js";
 import { addressOf } from "../query.js";
-import { captionOf } from "../summary.js";
+import { thumbnailLink } from "../thumbnail.js";
 import { pickOf } from "./selection.js";
 
 /** @import { StoredImage } from "../api.js" */
@@ -94,13 +94,7 @@ function groupOf({ kind, image, duplicates, more }) {
 
 /** @param {StoredImage} image */
 function imageOf(image) {
-  const caption = captionOf(image);
-  const picture = element("img");
-  picture.src = image.links.thumbnail;
-  picture.alt = caption;
-  picture.loading = "lazy";
-  const link = element("a", picture);
-  link.href = addressOf({ query: null, image: image.id });
+  const link = thumbnailLink(image, addressOf({ query: null, image: image.id }));
   const name = element("p", ...breakable(image.key));
   name.className = "key";
   const size = element("p", `${image.width} × ${image.height}`);
