@@ -11,6 +11,7 @@ exact       exact search, by comparison with every vector
 filtered    what a server is asked in place of a filter, the test of the rows that it sends, filtered listings
 matching    the rows in Milvus Lite that fulfil a filter, by its own predicate
 flushed     search in Milvus Lite's files, within this process
+written     writes into its log and files, likewise
 generations the collections of one alias, of several models
 schema      the collection's fields, and records as rows
 access      concurrency of calls: unrestricted on a server, restricted on Milvus Lite

@@ -1,7 +1,7 @@
 """When Milvus may be called: a server at any time, Milvus Lite by the rules of `embedded.EmbeddedAccess`."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from ml_api.vectors.base import Metric, SearchOptions
 from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.matching import Rows
-from ml_api.vectors.milvus.schema import Scored
+from ml_api.vectors.milvus.schema import Row, Scored
 
 
 class Access(Protocol):
@@ -59,6 +59,16 @@ class Access(Protocol):
 
     def writing(self, rows: int, size: int) -> AbstractContextManager[None]:
         """A write of so many rows and bytes."""
+        ...
+
+    def upsert(self, collection: str, rows: Sequence[Row]) -> bool:
+        """Write the rows, where this process holds them; False where a server does. Called within `writing`. Raises
+        MilvusException."""
+        ...
+
+    def to_file(self, collection: str) -> None:
+        """Move the rows in memory to a file, where this process holds them. Called by the function that was attached. Raises
+        MilvusException."""
         ...
 
     def flush(self) -> None: ...
@@ -119,6 +129,13 @@ class ServerAccess:
 
     def writing(self, rows: int, size: int) -> AbstractContextManager[None]:  # noqa: ARG002 - Access's signature
         return self.reading(0)
+
+    def upsert(self, collection: str, rows: Sequence[Row]) -> bool:  # noqa: ARG002 - Access's signature
+        """They go to the server."""
+        return False
+
+    def to_file(self, collection: str) -> None:
+        """The server does so by itself."""
 
     def flush(self) -> None:
         self.check()

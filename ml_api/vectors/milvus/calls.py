@@ -76,6 +76,12 @@ class OpenCollection:
         with self._call(operation, self.access.writing(rows, size), self.write_timeout_s):
             yield self.write_timeout_s
 
+    def upsert(self, rows: Sequence[Row], size: int) -> None:
+        """Rows of distinct ids, and how many bytes they take."""
+        with self.writing("upsert", len(rows), size) as timeout_s:
+            if not self.access.upsert(self.collection, rows):
+                self.client.upsert(self.collection, list(rows), timeout=timeout_s)
+
     def query(self, operation: str, deadline: Deadline | None = None, **what: Any) -> list[Row]:
         with self.reading(operation, deadline) as timeout_s:
             return list(self.client.query(self.collection, timeout=timeout_s, **what))
@@ -110,7 +116,7 @@ class OpenCollection:
         """For Access alone, which knows when nobody else is inside."""
         timeout_s = self.write_timeout_s
         with self.metrics.call(self.access.backend, "flush"), translated("flush", timeout_s):
-            self.client.flush(self.collection, timeout=timeout_s)
+            self.access.to_file(self.collection)
 
     @contextmanager
     def _call(

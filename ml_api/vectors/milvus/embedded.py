@@ -12,7 +12,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
@@ -30,7 +30,7 @@ from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.lite import LiteServer
 from ml_api.vectors.milvus.locks import SharedLock
 from ml_api.vectors.milvus.matching import Rows
-from ml_api.vectors.milvus.schema import Scored
+from ml_api.vectors.milvus.schema import Row, Scored
 
 FLUSH_ROWS = 1000
 """Unflushed rows are scanned one by one in Python: 500 cost 15 ms a search, 5,000 cost 173 ms."""
@@ -156,6 +156,15 @@ class EmbeddedAccess:
             self._unflushed_bytes += size
             if self._overdue() or self._unflushed_rows >= FLUSH_ROWS or self._unflushed_bytes >= FLUSH_BYTES:
                 self._flush_writing()
+
+    def upsert(self, collection: str, rows: Sequence[Row]) -> bool:
+        assert self._server is not None, "called within `writing`"
+        self._server.upsert(collection, rows)
+        return True
+
+    def to_file(self, collection: str) -> None:
+        assert self._server is not None, "called by what was attached"
+        self._server.flush(collection)
 
     def flush(self) -> None:
         with self._writing():

@@ -10,7 +10,7 @@ import re
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -23,10 +23,11 @@ from ml_api.errors import ConfigError
 from ml_api.records import Vectors
 from ml_api.vectors.base import Metric, SearchOptions
 from ml_api.vectors.filters import Filter
+from ml_api.vectors.milvus import written
 from ml_api.vectors.milvus.flushed import Flushed
 from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.matching import Matching, Rows
-from ml_api.vectors.milvus.schema import VECTOR, Scored
+from ml_api.vectors.milvus.schema import VECTOR, Row, Scored
 
 PREFIX: Final = "ml-api-milvus-"
 _SOCKET: Final = "milvus"
@@ -102,10 +103,20 @@ class LiteServer:
         """The rows that fulfil the filter."""
         return self._matching.rows(self._database.get_collection(collection), wanted)
 
+    def upsert(self, collection: str, rows: Sequence[Row]) -> None:
+        """Raises MilvusException."""
+        written.upsert(self._database.get_collection(collection), rows)
+
+    def flush(self, collection: str) -> None:
+        """Raises MilvusException."""
+        written.flush(self._database.get_collection(collection))
+
     def stop(self) -> None:
         """Flushes. Nobody may call any more."""
         try:
             self._server.stop(grace=_STOP_S).wait()
+            for engine in self._database._collections.values():  # noqa: SLF001 - as above
+                written.make_ready(engine)
             self._database.close()  # raises if the disk is full
         finally:
             self._remove_folder()

@@ -109,8 +109,7 @@ class MilvusStore:
         opened = self._open_to_write()
         metadata = check_records(records, vectors, opened.dim)
         for chunk, size in schema.chunks(schema.rows_of(records, metadata, vectors, opened.fields)):
-            with opened.writing("upsert", len(chunk), size) as timeout_s:
-                opened.client.upsert(opened.collection, chunk, timeout=timeout_s)
+            opened.upsert(chunk, size)
 
     def exclusive(self, deadline: Deadline | None = None) -> AbstractContextManager[None]:
         return held(self._exclusive, deadline)

@@ -1,0 +1,90 @@
+"""Writes into Milvus Lite's log, its table in memory and its files, within this process.
+
+They do what its server does with a message of rows, but for what takes the time: for gRPC nine fields of each row were packed one
+by one, and each number of a vector was made a Python object and looked at, on the way in and once more on the way into a file. What
+is checked there is checked before (`ml_api.vectors.validation`), and rows are whole: they keep nothing of those they replace.
+
+Only one thread may be here at a time, and nobody may read during `flush` (`embedded`).
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from milvus_lite.adapter.grpc.errors import to_status_kwargs
+from milvus_lite.constants import DEFAULT_PARTITION
+from milvus_lite.engine.operation import InsertOp
+from pymilvus import MilvusException
+
+from ml_api.vectors.milvus.schema import VECTOR, Row
+
+
+def upsert(engine: Any, rows: Sequence[Row]) -> None:
+    """Durable against the death of the process when it returns. `engine` is Milvus Lite's collection, each id comes once.
+
+    Raises MilvusException.
+    """
+    with _as_answered():
+        first = engine._next_seq  # noqa: SLF001 - Milvus Lite is pinned, and the contract suite tests this
+        batch = _batch(engine._wal_data_schema, rows, first)  # noqa: SLF001 - as above
+        engine._next_seq = first + len(rows)  # noqa: SLF001 - as above
+        engine._apply(InsertOp(DEFAULT_PARTITION, batch))  # noqa: SLF001 - as above
+        if engine._should_flush():  # noqa: SLF001 - as above
+            make_ready(engine)
+            engine.flush()
+
+
+def flush(engine: Any) -> None:
+    """Write what is in memory to a file, and have that indexed in the background. Raises MilvusException."""
+    with _as_answered():
+        make_ready(engine)
+        engine.flush()
+
+
+def make_ready(engine: Any) -> None:
+    """For a flush by the engine: what is in memory now becomes a file's table column by column, and not cell by cell."""
+    memtable = engine._memtable  # noqa: SLF001 - as above; each flush puts a new one in its place
+    memtable._build_data_table = partial(_taken, memtable)  # noqa: SLF001 - as above
+
+
+def _batch(columns: pa.Schema, rows: Sequence[Row], first: int) -> pa.RecordBatch:
+    """With numbers from `first` on, by which Milvus Lite knows which of two rows of an id is the newer."""
+
+    def column(field: pa.Field) -> pa.Array:
+        match field.name:
+            case "_seq":
+                return pa.array(range(first, first + len(rows)), type=field.type)
+            case "_partition":
+                return pa.array([DEFAULT_PARTITION] * len(rows), type=field.type)
+            case "metadata":
+                return pa.array([json.dumps(row["metadata"], ensure_ascii=False) for row in rows], type=field.type)
+            case name if name == VECTOR:
+                # A copy: arrow would keep the caller's own array.
+                return pa.FixedSizeListArray.from_arrays(np.stack([row[VECTOR] for row in rows]).ravel(), type=field.type)
+            case name:
+                return pa.array([row[name] for row in rows], type=field.type)
+
+    return pa.RecordBatch.from_arrays([column(field) for field in columns], schema=columns)
+
+
+def _taken(memtable: Any, places: Sequence[tuple[int, int]]) -> pa.Table:
+    """The rows at these places, each the number of a batch and of a row in it."""
+    batches = memtable._insert_batches  # noqa: SLF001 - as above
+    starts = list(accumulate((batch.num_rows for batch in batches), initial=0))
+    chosen = pa.array([starts[batch] + row for batch, row in places], type=pa.int64())
+    return pa.Table.from_batches(batches).take(chosen).select(memtable._data_schema.names)  # noqa: SLF001 - as above
+
+
+@contextmanager
+def _as_answered() -> Iterator[None]:
+    """What the engine raises as its server answers it, so that it is told in one way (`failures`)."""
+    try:
+        yield
+    except Exception as exc:
+        status = to_status_kwargs(exc)
+        raise MilvusException(status["code"], status["reason"]) from exc

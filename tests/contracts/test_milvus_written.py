@@ -1,0 +1,157 @@
+"""Rows that are written to Milvus Lite within this process are those that its own server would have written."""
+
+import errno
+import shutil
+from contextlib import closing, contextmanager
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from milvus_lite.exceptions import PartitionNotFoundError
+
+from ml_api.errors import StoreUnavailable
+from ml_api.metrics import Metrics
+from ml_api.records import image_id
+from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
+from ml_api.vectors.milvus.schema import rows_of
+from ml_api.vectors.validation import check_records
+from tests.contracts.samples import DIM, MODEL, record, unit_vectors
+
+METADATA = (
+    {},
+    {"title": 'Grüße "quoted" \\ 東京 🎉\n', "empty": "", "nothing": None, "yes": True},
+    {"large": 2**63 - 1, "small": -(2**63), "tiny": 5e-324, "pi": 3.141592653589793, "1e3": 1e300},
+    {"nested": [{"a": [1, 2.5, "x"]}, []], "$meta": {"id": "other"}, "id": "not the id"},
+)
+
+
+def drawn(names, seed):
+    records = [
+        record(
+            f"shelf/{name} ü'\"\\.jpg",
+            version=f"v{seed}-{number}",
+            phash="0123456789abcdef" if number % 2 else "",
+            width=number,
+            height=2**40 + seed,
+            indexed_at=1_700_000_000 + number / 3,
+            metadata=METADATA[number % len(METADATA)],
+            edited={"title": "2026-01-01T00:00:00Z"} if number % 5 == 1 else {},
+        )
+        for number, name in enumerate(names)
+    ]
+    return records, unit_vectors(len(records), seed)
+
+
+@contextmanager
+def opened(folder):
+    with closing(MilvusStore(MilvusEndpoint(str(folder)), "written", VectorIndex(), Metrics())) as store:
+        store.ensure(MODEL, DIM)
+        yield store
+
+
+def here(store, records, vectors):
+    store.upsert(records, vectors)
+
+
+def by_its_server(store, records, vectors):
+    rows = rows_of(records, check_records(records, vectors, DIM), vectors)
+    store._open_now().client.upsert(store._open_now().collection, rows)
+
+
+def engine(store):
+    return store._opening.access._server._database.get_collection(store._open_now().collection)
+
+
+def rows(store):
+    now = store._open_now()
+    return sorted(now.client.query(now.collection, filter='id != ""', output_fields=["*"]), key=lambda row: row["id"])
+
+
+def logged(store):
+    return engine(store)._memtable._insert_batches
+
+
+def in_files(store):
+    return [segment.table for segment in engine(store)._read_snapshot()[0]]
+
+
+def killed(folder):
+    """What a process leaves behind that is killed now."""
+    return shutil.copytree(folder, folder.with_name(f"killed {folder.name}"))
+
+
+NEW = [f"photo-{number}" for number in range(60)]
+STEPS = (
+    lambda store, write: write(store, *drawn(NEW, 1)),
+    lambda store, write: write(store, *drawn(NEW[10:30], 2)),  # others of theirs are in memory
+    lambda store, write: write(store, *drawn([NEW[3], NEW[4], NEW[3]], 3)),  # one comes twice
+    lambda store, _: store.flush(),
+    lambda store, write: write(store, *drawn(NEW[20:40], 4)),  # others of theirs are in a file
+    lambda store, _: store.delete([image_id(f"shelf/{name} ü'\"\\.jpg") for name in NEW[35:45]]),
+    lambda store, write: write(store, *drawn(NEW[43:47], 5)),  # some were deleted
+)
+
+
+def test_what_is_logged_filed_recovered_and_read_back_is_the_same(tmp_path):
+    folders = [tmp_path / "here", tmp_path / "server"]
+    with opened(folders[0]) as ours, opened(folders[1]) as theirs:
+        for step in STEPS:
+            step(ours, here)
+            step(theirs, by_its_server)
+            assert len(logged(ours)) == len(logged(theirs))
+            assert all(one.equals(other, check_metadata=True) for one, other in zip(logged(ours), logged(theirs), strict=True))
+            assert rows(ours) == rows(theirs)
+        folders += [killed(folder) for folder in folders]
+        for store in (ours, theirs):
+            store.flush()
+        assert pa.concat_tables(in_files(ours)).equals(pa.concat_tables(in_files(theirs)))
+        last = rows(ours)
+        assert len(last) == 60 - 8
+        assert rows(theirs) == last
+    for folder in folders:
+        with opened(folder) as store:
+            assert rows(store) == last, folder
+
+
+def test_a_file_has_the_table_that_the_engine_makes_of_the_rows_in_memory(tmp_path):
+    with opened(tmp_path / "here") as store:
+        for step in STEPS[:3]:
+            step(store, here)
+        [[made, _]] = engine(store)._memtable.flush(["_default"]).values()
+        store.flush()
+        [filed] = in_files(store)
+    assert filed.equals(made, check_metadata=False)
+    assert filed.schema.equals(made.schema, check_metadata=False)
+
+
+def test_the_callers_array_is_its_own_again_afterwards(tmp_path):
+    with opened(tmp_path / "here") as store:
+        records, vectors = drawn(NEW[:3], 1)
+        before = vectors.copy()
+        store.upsert(records, vectors)
+        vectors[:] = 0
+        found = store.vectors([one.id for one in records])
+        np.testing.assert_array_equal(np.stack([found[one.id] for one in records]), before)
+
+
+@pytest.mark.parametrize(
+    ("raised", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), r"has no space left on its disk \(upsert\)"),
+        (AssertionError("secret"), r"failed with Milvus error code 1 \(upsert\)"),
+        (PartitionNotFoundError("secret"), r"failed with Milvus error code 200 \(upsert\)"),
+    ],
+)
+def test_what_the_engine_raises_is_told_as_its_server_tells_it(tmp_path, raised, words):
+    """And nothing is written any more: the log may end in half a record."""
+
+    def fail(_batch):
+        raise raised
+
+    with opened(tmp_path / "here") as store:
+        engine(store)._wal.write_insert = fail
+        with pytest.raises(StoreUnavailable, match=words) as told:
+            store.upsert(*drawn(NEW, 1))
+        assert told.value.__cause__.__cause__ is raised
+        with pytest.raises(StoreUnavailable, match="needs a restart"):
+            store.upsert(*drawn(NEW, 1))
