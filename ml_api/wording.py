@@ -1,16 +1,20 @@
-"""Messages about invalid values: the one translation of pydantic's errors, for requests and for settings.
+"""Messages about invalid values: the one translation of pydantic's errors, for requests and for settings, and of those of JSON.
 
 Each message says what would be valid. For numbers this follows from the field's declaration and not from the error: for pydantic
 1.5, "ten" and 1e400 are three kinds of errors, and all need "a whole number from 1 to 100".
 """
 
+import json
 from collections.abc import Sequence
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+
+_REPEATED: Final = 40
+"""Characters of a text that a message repeats."""
 
 
 def legible(text: str, most: int | None = 100) -> str:
@@ -19,6 +23,36 @@ def legible(text: str, most: int | None = 100) -> str:
     """
     some = text[:most]
     return some if some.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in some)
+
+
+def got(value: Any) -> str:
+    """What a caller sent, in JSON's words, to stand behind what would be right. Long texts are counted, not repeated."""
+    match value:
+        case str() if len(value) > _REPEATED:
+            return f" (got {len(value)} characters)"
+        case str():
+            return f" (got {value!r})"
+        case list():
+            return f" (got an array of {len(value):,})"
+        case dict():
+            return " (got an object)"
+        case bool() | int() | float() | None:
+            return f" (got {json.dumps(value)[:60]})"
+        case _:
+            return ""
+
+
+def no_json(error: ValueError | RecursionError) -> str:
+    """Why `json.loads` failed."""
+    match error:
+        case RecursionError():
+            return "is nested too deeply"
+        case UnicodeDecodeError():
+            return "is not UTF-8"
+        case json.JSONDecodeError():
+            return f"is not valid JSON, from line {error.lineno}, column {error.colno} on"
+        case _:
+            return "is not valid JSON: it has a number of thousands of digits"  # which Python does not read
 
 
 def place(loc: Sequence[str | int]) -> str:
@@ -31,7 +65,7 @@ def model_at(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel
     return _at(model, loc[:-1])[0]
 
 
-def what_is_wrong(error: Any, model: type[BaseModel]) -> str:  # noqa: C901, PLR0911 - a table
+def what_is_wrong(error: Any, model: type[BaseModel]) -> str:  # noqa: PLR0911 - a table
     """`error` is one of `ValidationError.errors()` of `model`, about a field that `model` has, or one within it."""
     context = error.get("ctx", {})
     match error["type"]:
@@ -47,12 +81,8 @@ def what_is_wrong(error: Any, model: type[BaseModel]) -> str:  # noqa: C901, PLR
             return f"must have at most {context['max_length']:,} characters"
         case "dict_type" | "model_type" | "model_attributes_type":
             return "must be an object"
-        case "list_type":
-            return "must be an array"
-        case "too_short":
-            return f"must have at least {context['min_length']:,} of them"
-        case "too_long":
-            return f"must have at most {context['max_length']:,} of them"
+        case "list_type" | "too_short" | "too_long":
+            return f"must be {_array(_at(model, error['loc'])[1])}"
         case "literal_error":
             return f"must be {context['expected']}"
         case _:
@@ -82,6 +112,18 @@ def _scalar_in(annotation: Any) -> Any:
     """What `list[float] | None` consists of in the end: `float`."""
     arguments = get_args(annotation)
     return _scalar_in(arguments[0]) if arguments and get_origin(annotation) in {list, Annotated, UnionType, Union} else annotation
+
+
+def _array(field: FieldInfo | None) -> str:
+    assert field is not None
+    kind = _scalar_in(field.annotation)
+    nouns = {int: "whole numbers", float: "numbers", str: "texts"}.get(kind, "objects")
+    least = next((bound.min_length for bound in field.metadata if isinstance(bound, MinLen)), 0)
+    most = next((bound.max_length for bound in field.metadata if isinstance(bound, MaxLen)), None)
+    if most is None:
+        return f"an array of {nouns}"
+    many = f"{most:,}" if least == most else f"{least:,} to {most:,}" if least else f"at most {most:,}"
+    return f"an array of {many} {nouns}"
 
 
 def _wanted(field: FieldInfo) -> str:

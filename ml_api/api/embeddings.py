@@ -40,6 +40,7 @@ from ml_api.images import FittedImage
 from ml_api.records import ModelInfo
 from ml_api.stages import stage
 from ml_api.vocabulary import Operation, Stage
+from ml_api.wording import got
 
 blueprint = Blueprint("embeddings", __name__, url_prefix="/v1")
 
@@ -103,9 +104,10 @@ def tell_openai(response: Response) -> Response:
 def _check(wanted: EmbeddingsQuery, model: ModelInfo) -> None:
     """What depends on other fields, or on the model. Raises InvalidQuery, NotFound."""
     if wanted.model not in {None, model.name}:
-        raise NotFound(f"model: this service runs {model.name!r}; name that, or none", code="model-not-found")
+        raise NotFound(f"model: this service runs {model.name!r}; name that, or none{got(wanted.model)}", code="model-not-found")
     if wanted.dimensions not in {None, model.dim}:
-        raise InvalidQuery(f"dimensions: vectors of {model.name!r} have {model.dim}, and are not shortened")
+        right = f"must be {model.dim}, as many as vectors of {model.name!r} have, or left out"
+        raise InvalidQuery(f"dimensions: {right}{got(wanted.dimensions)}")
     if wanted.modality == "image":
         if len(wanted.input) > MAX_IMAGES:
             raise InvalidQuery(f"input: must have at most {MAX_IMAGES} images (got {len(wanted.input)})")

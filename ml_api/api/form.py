@@ -12,6 +12,7 @@ from flask import Request
 from multipart import MultipartError, MultipartParser
 
 from ml_api.errors import InvalidInput
+from ml_api.wording import legible
 
 MAX_PARTS = 32
 FILE_FIELD = "image"
@@ -62,5 +63,6 @@ def read_form(request: Request) -> Form:
 
 def missing_files(form: Form, wanted: str) -> InvalidInput:
     """The error of a form without the files that are wanted; it names what was sent."""
-    found = ", ".join(sorted({*form.files, *form.fields})) or "none"
-    return InvalidInput(f"{wanted} (fields sent: {found[:200]})", code="missing-image")
+    found = legible(", ".join(sorted({*form.files, *form.fields})), 200) or "none"
+    files = len(form.files.get(FILE_FIELD, []))
+    return InvalidInput(f"{FILE_FIELD}: {wanted} (got {files}; fields sent: {found})", code="missing-image")

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import unquote, unquote_plus
 
 from ml_api.errors import InvalidEvent, TooLarge, UnsupportedMedia
+from ml_api.wording import got, no_json
 
 MAX_BYTES: Final = 4 * 2**20
 """Bytes of one request: some thousands of notifications."""
@@ -34,17 +35,17 @@ def objects_in(data: bytes, content_type: str, headers: Mapping[str, str]) -> li
     try:
         body = json.loads(data)
     except (ValueError, RecursionError) as exc:
-        raise InvalidEvent("the body is not valid JSON") from exc
+        raise InvalidEvent(f"the body {no_json(exc)}") from exc
     if content_type == BATCH:
         if not isinstance(body, list):
-            raise InvalidEvent(f"the body is no JSON array, as {BATCH} has to be")
-        return [_of_cloud_event(_object(event)) for event in body]
+            raise InvalidEvent(f"the body must be a JSON array, as it is {BATCH}{got(body)}")
+        return [_of_cloud_event(_object(event, f"[{place}]"), f"[{place}].") for place, event in enumerate(body)]
     if content_type == STRUCTURED:
-        return [_of_cloud_event(_object(body))]
+        return [_of_cloud_event(_object(body, "the body"))]
     if "ce-specversion" in headers:
         attributes = {name[3:]: unquote(value) for name, value in headers.items() if name.startswith("ce-")}
         return [_of_cloud_event({**attributes, "data": body})]
-    return list(_of_records(_object(body)))
+    return list(_of_records(_object(body, "the body")))
 
 
 def _of_records(body: Event) -> Iterator[str | None]:
@@ -53,28 +54,28 @@ def _of_records(body: Event) -> Iterator[str | None]:
         if body.get("Event") == "s3:TestEvent":
             yield None  # S3 asks so whether it reaches us
             return
-        raise InvalidEvent('the body has no list "Records", as notifications of S3 and MinIO have, and is no CloudEvent')
-    for record in records:
-        yield _of_record(_object(record))
+        right = f"must be an array, as in notifications of S3 and MinIO; CloudEvents are sent as {STRUCTURED}"
+        raise InvalidEvent(f"Records: {right}{got(records)}")
+    for place, record in enumerate(records):
+        yield _of_record(_object(record, f"Records[{place}]"), f"Records[{place}].")
 
 
-def _of_record(record: Event) -> str:
-    """Keys come encoded like the fields of a form: a space is a plus."""
+def _of_record(record: Event, within: str) -> str:
+    """Keys come encoded like the fields of a form: a space is a plus. `within` is the place of the record in the body."""
     match record:
         case {"s3": {"bucket": {"name": str(bucket)}, "object": {"key": str(key)}}}:
             return f"{bucket}/{unquote_plus(key)}"
-    raise InvalidEvent("a record has no s3.bucket.name and s3.object.key")
+    raise InvalidEvent(f"{within}s3: must hold bucket.name and object.key, both texts")
 
 
-def _of_cloud_event(event: Event) -> str | None:
-    match event:
-        case {"specversion": str(), "type": str(), "source": str(source)}:
-            pass
-        case _:
-            raise InvalidEvent("a CloudEvent has no specversion, type or source")
+def _of_cloud_event(event: Event, within: str = "") -> str | None:
+    for name in ("specversion", "type", "source"):
+        if not isinstance(event.get(name), str):
+            raise InvalidEvent(f"{within}{name}: must be a text, as in every CloudEvent{got(event.get(name))}")
+    source = event["source"]
     subject, data = event.get("subject"), event.get("data")
     if isinstance(data, Mapping) and "s3" in data:
-        return _of_record(data)
+        return _of_record(data, f"{within}data.")
     subject = subject if isinstance(subject, str) else ""
     if (azure := _AZURE_SUBJECT.fullmatch(subject)) is not None:
         return f"{azure[1]}/{azure[2]}"
@@ -86,7 +87,7 @@ def _of_cloud_event(event: Event) -> str | None:
     return None
 
 
-def _object(value: Any) -> Event:
+def _object(value: Any, where: str) -> Event:
     if not isinstance(value, dict):
-        raise InvalidEvent("a notification is no JSON object")
+        raise InvalidEvent(f"{where} must be a JSON object{got(value)}")
     return value

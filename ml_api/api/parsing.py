@@ -16,7 +16,7 @@ from ml_api.api.schemas.filters import WITHIN
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidInput, InvalidQuery, TooLarge, UnsupportedMedia
 from ml_api.records import is_image_id
-from ml_api.wording import legible, model_at, place, what_is_wrong
+from ml_api.wording import got, legible, model_at, no_json, place, what_is_wrong
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -48,7 +48,7 @@ def request_deadline() -> Deadline:
     seconds = float(given) if _SECONDS.fullmatch(given) else 0.0
     if not 0 < seconds <= most:
         raise InvalidInput(
-            f"{REQUEST_TIMEOUT}: must be a number of seconds above 0 and at most {most:g}{_given(given)}", code="invalid-timeout"
+            f"{REQUEST_TIMEOUT}: must be a number of seconds above 0 and at most {most:g}{got(given)}", code="invalid-timeout"
         )
     return Deadline.within(seconds, since=g.started)
 
@@ -114,9 +114,9 @@ def json_object(model: type[Model], data: bytes, most_punctuation: int) -> Model
     except RecursionError as exc:
         raise InvalidInput("the body is nested too deeply; a filter has 10 levels at most", code="invalid-json") from exc
     except ValueError as exc:
-        raise InvalidInput("the body is not valid JSON", code="invalid-json") from exc
+        raise InvalidInput(f"the body {no_json(exc)}", code="invalid-json") from exc
     if not isinstance(value, dict):
-        raise InvalidInput("the body is JSON, but not an object", code="invalid-json")
+        raise InvalidInput(f"the body is JSON, but not an object{got(value)}", code="invalid-json")
     return validated(model, value, strict=True)
 
 
@@ -125,10 +125,10 @@ def unsupported(right: str) -> UnsupportedMedia:
     return UnsupportedMedia(f"the body is {request.mimetype or 'of no stated type'}; send {right}")
 
 
-def image_id_of(text: str) -> str:
-    """A path's id, checked: 32 hex digits, or InvalidInput."""
+def image_id_of(text: str, where: str = "id") -> str:
+    """An image's id, checked. `where` is the place in the request. Raises InvalidInput."""
     if not is_image_id(text):
-        raise InvalidInput("an image id is 32 lower-case hex digits, as in the hits of a search", code="invalid-id")
+        raise InvalidInput(f"{where}: must be 32 lower-case hex digits, as in the hits of a search{got(text)}", code="invalid-id")
     return text
 
 
@@ -169,16 +169,10 @@ def _described(error: Any, model: type[BaseModel]) -> str:
     if error["type"] == "extra_forbidden":
         within = place(loc[:-1])
         unknown = unknown_parameters([str(loc[-1])], model_at(model, loc).model_fields)
-        return f"{within}: {unknown}" if within else unknown
+        return f"{within}.{unknown}" if within else unknown
     if error["type"] == WITHIN:
         return ".".join(filter(None, (place(loc[:-1]), error["ctx"]["detail"])))
     name = legible(place(loc))
     if error["type"] == "missing":
         return f"{name}: {what_is_wrong(error, model)}"
-    return f"{name}: {what_is_wrong(error, model)}{_given(error['input'])}"
-
-
-def _given(value: Any) -> str:
-    if isinstance(value, str) and len(value) > 40:
-        return f" (got {len(value)} characters)"
-    return f" (got {repr(value)[:60]})" if isinstance(value, str | int | float | bool | None) else ""
+    return f"{name}: {what_is_wrong(error, model)}{got(error['input'])}"

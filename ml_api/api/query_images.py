@@ -43,19 +43,19 @@ def bytes_of_base64(text: str, field: str = "") -> bytes:
     if text[:5].lower() == "data:":
         header, comma, text = text.partition(",")
         if not comma or not _DATA_URI.fullmatch(header):
-            raise InvalidInput(f"{field}a data URI must read data:image/...;base64,...", code="invalid-base64")
+            raise InvalidInput(f"{field}is a data URI, and must read data:image/...;base64,...", code="invalid-base64")
     elif "://" in text[:20]:
-        raise InvalidInput(f"{field}URLs are not fetched; send the file itself, in base64", code="invalid-base64")
+        raise InvalidInput(f"{field}is a URL, and URLs are not fetched; send the file itself, in base64", code="invalid-base64")
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as exc:
-        raise InvalidInput(f"{field}not valid base64", code="invalid-base64") from exc
+        raise InvalidInput(f"{field}is not valid base64; send the image file so encoded", code="invalid-base64") from exc
 
 
 def _only_file(form: Form) -> bytes:
     files = form.files.get(FILE_FIELD, [])
     if len(files) != 1:
-        raise missing_files(form, f"send exactly one file in the field {FILE_FIELD!r}; {len(files)} came")
+        raise missing_files(form, "must be one file")
     if unknown := sorted({*form.files, *form.fields} - {FILE_FIELD, *PageParameters.model_fields}):
         known = ", ".join((FILE_FIELD, *PageParameters.model_fields))
         raise InvalidQuery(f"{', '.join(unknown)[:200]}: is not a field of this form; the fields are {known}")

@@ -10,7 +10,7 @@ from ml_api.api.parsing import no_name_twice, unsupported
 from ml_api.api.schemas import JsonObject
 from ml_api.errors import InvalidKey, InvalidMetadata, InvalidQuery, TooLarge
 from ml_api.vectors.base import MAX_METADATA_BYTES
-from ml_api.wording import legible
+from ml_api.wording import got, legible, no_json
 
 METADATA_FIELD = "metadata"
 """The field of a form that holds the metadata."""
@@ -23,7 +23,7 @@ def sent_image() -> tuple[bytes, JsonObject | None]:
             form = read_form(request)
             files = form.files.get(FILE_FIELD, [])
             if len(files) != 1:
-                raise missing_files(form, f"send exactly one file in the field {FILE_FIELD!r}; {len(files)} came")
+                raise missing_files(form, "must be one file")
             _require_known(form)
             return files[0].data, _metadata_of(form)
         case kind if not kind or kind.startswith("image/") or kind == "application/octet-stream":
@@ -39,14 +39,15 @@ def sent_images() -> tuple[list[SentFile], JsonObject]:
     form = read_form(request)
     files = form.files.get(FILE_FIELD, [])
     if not files:
-        raise missing_files(form, f"send files in the field {FILE_FIELD!r}; none came")
+        raise missing_files(form, "must be one file or several")
     _require_known(form)
     names = Counter(file.name for file in files)
     if twice := [name for name, times in names.items() if times > 1]:
         raise InvalidQuery(f"{legible(twice[0])}: two files have this name; each is a key of its own")
     metadata = _metadata_of(form) or {}
     if unknown := sorted(metadata.keys() - names.keys()):
-        raise InvalidMetadata(f"metadata: {unknown[0][:100]!r} is the name of no file that was sent")
+        known = legible(", ".join(names), 200)
+        raise InvalidMetadata(f"{METADATA_FIELD}: {unknown[0][:100]!r} is the name of no file that was sent; these are {known}")
     return files, metadata
 
 
@@ -69,9 +70,9 @@ def _metadata_of(form: Form) -> JsonObject | None:
     try:
         value = json.loads(sent[0], object_pairs_hook=no_name_twice)
     except (ValueError, RecursionError) as exc:
-        raise InvalidMetadata(f"{METADATA_FIELD}: is not valid JSON") from exc
+        raise InvalidMetadata(f"{METADATA_FIELD}: {no_json(exc)}") from exc
     if not isinstance(value, dict):
-        raise InvalidMetadata(f"{METADATA_FIELD}: is JSON, but not an object")
+        raise InvalidMetadata(f"{METADATA_FIELD}: must be a JSON object{got(value)}")
     return value
 
 

@@ -23,7 +23,7 @@ from ml_api.search import Arrangement, Fault, ImageTerm, Marks, Query, StoredTer
 from ml_api.stages import stage
 from ml_api.vectors.base import SearchOptions
 from ml_api.vocabulary import Stage
-from ml_api.wording import legible
+from ml_api.wording import got, legible
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -111,18 +111,17 @@ def query_of(body: ComposedQuery, sent: Sent, deadline: Deadline, within: str = 
 def _marks(body: ComposedQuery, within: str) -> Marks:
     """Raises InvalidInput."""
     more, less = (_marked(getattr(body, name), f"{within}{name}") for name in ("more_like", "less_like"))
-    if both := [mark.image_id for mark in more if mark in less]:
-        raise InvalidQuery(f"{within}less_like: {both[0]} stands in more_like, too; an image is marked good or bad")
+    for place, image_id in enumerate(body.less_like):
+        if image_id in body.more_like:
+            at = f"{within}less_like[{place}]"
+            raise InvalidQuery(f"{at}: is in more_like as well; mark an image good or bad, not both{got(image_id)}")
     return Marks(more, less)
 
 
 def _marked(ids: Sequence[str], name: str) -> tuple[StoredTerm, ...]:
     """Each once. Raises InvalidInput."""
     for place, image_id in enumerate(ids):
-        try:
-            image_id_of(image_id)
-        except InvalidInput as exc:
-            raise _named(exc, f"{name}[{place}]: ") from exc
+        image_id_of(image_id, f"{name}[{place}]")
     return tuple(map(StoredTerm, dict.fromkeys(ids)))
 
 
@@ -140,9 +139,11 @@ def _kinds(term: QueryTerm) -> list[str]:
 def _term(term: QueryTerm, sent: Sent, place: str, deadline: Deadline) -> Term:
     kinds = _kinds(term)
     if len(kinds) != 1:
-        raise InvalidQuery(f"{place}: has {' and '.join(kinds) or 'none of them'}; a term has one of {', '.join(KINDS)}")
+        raise InvalidQuery(f"{place}: has {' and '.join(kinds) or 'no member to search for'}; a term has one of {', '.join(KINDS)}")
     if term.crop is not None and term.image is None:
-        raise InvalidCrop(f"{place}.crop: is of images alone; this term is of the kind {kinds[0]}")
+        raise InvalidCrop(f"{place}.crop: is of images alone; this term has {kinds[0]}")
+    if term.id is not None:
+        return StoredTerm(image_id_of(term.id, f"{place}.id"))
     try:
         return _built(term, sent, deadline)
     except InvalidCrop as exc:
@@ -154,8 +155,6 @@ def _term(term: QueryTerm, sent: Sent, place: str, deadline: Deadline) -> Term:
 def _built(term: QueryTerm, sent: Sent, deadline: Deadline) -> Term:
     if term.text is not None:
         return TextTerm(term.text)
-    if term.id is not None:
-        return StoredTerm(image_id_of(term.id))
     if term.vector is not None:
         return VectorTerm(tuple(term.vector))
     assert term.image is not None

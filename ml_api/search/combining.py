@@ -29,17 +29,19 @@ def combined(vectors: Sequence[npt.NDArray[np.float32]], weights: Sequence[float
     if len(vectors) == 1 and weights[0] > 0:
         return Combined(vectors[0], vectors[0][None, :])
     if not any(weights):
-        raise InvalidQuery("query: every weight is 0; at least one term must count")
-    return scaled(np.asarray(weights, dtype=np.float64)[:, None] * np.stack(vectors), sum(map(abs, weights)))
+        raise InvalidQuery("query: every weight is 0; give at least one term another")
+    shares = np.asarray(weights, dtype=np.float64)
+    shares = shares / np.abs(shares).max()  # the smallest numbers cannot be squared
+    return scaled(shares[:, None] * np.stack(vectors), float(np.abs(shares).sum()))
 
 
-def scaled(parts: npt.NDArray[np.floating], weight: float) -> Combined:
+def scaled(parts: npt.NDArray[np.floating], weight: float, what: str = "query: the terms") -> Combined:
     """The sum of `parts` (terms, dim), scaled to length 1. `weight` is how long it would be if all pointed one way.
 
-    Raises InvalidQuery if the parts cancel out.
+    Raises InvalidQuery if the parts, which `what` names, cancel out.
     """
     total = parts.sum(axis=0)
     length = float(np.linalg.norm(total))
     if not length > MIN_LENGTH * weight:
-        raise InvalidQuery("query: the terms cancel out, so that nothing is left to search for; change their weights")
+        raise InvalidQuery(f"{what} cancel out, so that nothing is left to search for; leave some out, or change their weights")
     return Combined((total / length).astype(np.float32), (parts / length).astype(np.float32))

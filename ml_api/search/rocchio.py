@@ -28,4 +28,6 @@ def refined(
     Raises InvalidQuery if they cancel out.
     """
     marked = [(beta / len(more)) * vector for vector in more] + [(-gamma / len(less)) * vector for vector in less]
-    return scaled(np.vstack([asked.parts, *marked]), 1.0 + beta + gamma) if marked else asked
+    if not marked:
+        return asked
+    return scaled(np.vstack([asked.parts, *marked]), 1.0 + beta + gamma, "query, more_like, less_like: terms and marked images")

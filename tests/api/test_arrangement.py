@@ -141,6 +141,11 @@ def test_a_form_takes_them_beside_the_image(client):
     assert found["facets"]["fields"]["brand"][0]["value"] == "acme"
 
 
+def test_spaces_may_stand_between_the_names_of_facets(client):
+    found = answer(client.get("/v1/search/text", query_string={"q": "red", "facets": "width, brand ,height"}))
+    assert list(found["facets"]["fields"]) == ["width", "brand", "height"]
+
+
 @pytest.mark.parametrize(
     ("wanted", "says"),
     [
@@ -150,7 +155,7 @@ def test_a_form_takes_them_beside_the_image(client):
         ({"group": "bradn"}, f"group: no image is known to have the field 'bradn'; {FIELDS}"),
         ({"group": "x" * 5000}, "group: has 5,000 characters; at most 4,096 are allowed"),
         ({"facets": ["brand", "bradn"]}, f"facets[1]: no image is known to have the field 'bradn'; {FIELDS}"),
-        ({"facets": ["brand", "brand"]}, "facets: brand was given twice; give it once"),
+        ({"facets": ["brand", "brand"]}, "facets[1]: brand was given before; give it once"),
         ({"facets": ["indexed_at"]}, "facets[0]: indexed_at is another one for each image"),
         ({"facets": [""]}, "facets[0]: is empty; name a field"),
         ({"facets": [f"f{number}" for number in range(11)]}, "facets: names 11 fields; at most 10 are counted"),
@@ -174,7 +179,7 @@ def test_bad_input_is_named(client, wanted, says):
         ({"facets": "brand"}, "facets: must be an array"),
         ({"facets": [3]}, "facets[0]: must be a text (got 3)"),
         ({"diversity": "0.5"}, "diversity: must be a number from 0 to 1 (got '0.5')"),
-        ({"diversity": True}, "diversity: must be a number from 0 to 1 (got True)"),
+        ({"diversity": True}, "diversity: must be a number from 0 to 1 (got true)"),
         ({"group": "\ud800"}, "group: holds a lone surrogate"),
     ],
 )

@@ -82,7 +82,7 @@ def test_every_problem_of_a_page_is_named_at_once(client, path):
         ({"q": ""}, "q: must not be empty (got '')"),
         ({"q": "x" * 1001}, "q: must have at most 1,000 characters (got 1001 characters)"),
         ({"q": "red", "limit": 0}, "limit: must be a whole number from 1 to 100 (got 0)"),
-        ({"q": "red", "limit": True}, "limit: must be a whole number from 1 to 100 (got True)"),
+        ({"q": "red", "limit": True}, "limit: must be a whole number from 1 to 100 (got true)"),
         ({"q": "red", "limit": 1.5}, "limit: must be a whole number from 1 to 100 (got 1.5)"),
         ({"q": "red", "limit": 10**30}, f"limit: must be a whole number from 1 to 100 (got {10**30})"),
         ({"q": "red", "offset": "ten"}, "offset: must be a whole number from 0 to 10,000 (got 'ten')"),

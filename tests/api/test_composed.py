@@ -125,12 +125,17 @@ def test_each_marked_image_has_its_share_of_a_score(client, stand):
 @pytest.mark.parametrize(
     ("marks", "code", "says"),
     [
-        ({"more_like": "x"}, "invalid-query", "more_like: must be an array"),
+        ({"more_like": "x"}, "invalid-query", "more_like: must be an array of at most 64 texts (got 'x')"),
+        ({"more_like": None}, "invalid-query", "more_like: must be an array of at most 64 texts (got null)"),
         ({"more_like": [3]}, "invalid-query", "more_like[0]: must be a text (got 3)"),
-        ({"less_like": ["0" * 32] * 65}, "invalid-query", "less_like: must have at most 64"),
-        ({"more_like": ["0" * 31 + "'"]}, "invalid-id", "more_like[0]: an image id is 32"),
+        ({"less_like": ["0" * 32] * 65}, "invalid-query", "less_like: must be an array of at most 64 texts (got an array of 65)"),
+        ({"more_like": ["0" * 31 + "'"]}, "invalid-id", "more_like[0]: must be 32 lower-case hex digits"),
         ({"less_like": ["0" * 32]}, "not-found", "less_like[0]: no image has the id 0000"),
-        ({"more_like": ["0" * 32], "less_like": ["1" * 32, "0" * 32]}, "invalid-query", "less_like: 0000"),
+        (
+            {"more_like": ["0" * 32], "less_like": ["1" * 32, "0" * 32]},
+            "invalid-query",
+            "less_like[1]: is in more_like as well; mark an image good or bad",
+        ),
     ],
 )
 def test_bad_marks_are_named(client, marks, code, says):
@@ -203,14 +208,14 @@ NUMBERS = [0.0] * FakeEncoder().model.dim
 @pytest.mark.parametrize(
     ("query", "code", "says"),
     [
-        ([], "invalid-query", "query: must have at least 1"),
-        ("red", "invalid-query", "query: must be an array"),
-        ([RED] * 65, "invalid-query", "query: must have at most 64"),
-        ([RED] * 1000, "invalid-query", "query: must have at most 64"),
+        ([], "invalid-query", "query: must be an array of 1 to 64 objects (got an array of 0)"),
+        ("red", "invalid-query", "query: must be an array of 1 to 64 objects (got 'red')"),
+        ([RED] * 65, "invalid-query", "query: must be an array of 1 to 64 objects (got an array of 65)"),
+        ([RED] * 1000, "invalid-query", "query: must be an array of 1 to 64 objects (got an array of 1,000)"),
         (["red"], "invalid-query", "query[0]: must be an object"),
-        ([RED, {}], "invalid-query", "query[1]: has none of them; a term has one of text, image, id, vector"),
+        ([RED, {}], "invalid-query", "query[1]: has no member to search for; a term has one of text, image, id, vector"),
         ([RED, {"text": "a", "id": "0" * 32}], "invalid-query", "query[1]: has text and id"),
-        ([{"txet": "red"}], "invalid-query", "query[0]: txet: is not a parameter; the parameters are text, image"),
+        ([{"txet": "red"}], "invalid-query", "query[0].txet: is not a parameter; the parameters are text, image"),
         ([{"text": " "}], "invalid-query", "query[0].text: is blank"),
         ([{"text": "x" * 1001}], "invalid-query", "query[0].text: must have at most 1,000 characters"),
         ([{"text": "\ud83d"}], "invalid-query", "query[0].text: holds a lone surrogate"),
@@ -221,14 +226,14 @@ NUMBERS = [0.0] * FakeEncoder().model.dim
         ([{"text": "a", "weight": None}], "invalid-query", "query[0].weight: must be a number"),
         ([{"text": "a", "weight": 0}], "invalid-query", "query: every weight is 0"),
         ([RED, {**RED, "weight": -1}], "invalid-query", "query: the terms cancel out"),
-        ([{"id": "x"}], "invalid-id", "query[0].id: an image id is 32"),
+        ([{"id": "x"}], "invalid-id", "query[0].id: must be 32"),
         ([RED, {"id": "0" * 32}], "not-found", "query[1].id: no image has the id"),
-        ([{"vector": []}], "invalid-query", "query[0].vector: must have at least 1"),
+        ([{"vector": []}], "invalid-query", "query[0].vector: must be an array of 1 to 8,192 numbers (got an array of 0)"),
         ([{"vector": [1.0, 2.0]}], "invalid-query", "query[0].vector: has 2 numbers; the model's vectors have 59"),
         ([{"vector": ["1"]}], "invalid-query", "query[0].vector[0]: must be a finite number"),
         ([RED, {"vector": NUMBERS}], "invalid-query", "query[1].vector: has no direction"),
-        ([{"image": "//"}], "invalid-base64", "query[0].image: not valid base64"),
-        ([{"image": "https://example.org/x.png"}], "invalid-base64", "query[0].image: URLs are not fetched"),
+        ([{"image": "//"}], "invalid-base64", "query[0].image: is not valid base64"),
+        ([{"image": "https://example.org/x.png"}], "invalid-base64", "query[0].image: is a URL, and URLs are not fetched"),
         ([RED, {"image": in_base64(b"text")}], "image-format", "query[1].image: The file looks like text"),
         ([{**RED, "crop": [0, 0, 1, 1]}], "invalid-crop", "query[0].crop: is of images alone"),
     ],
@@ -255,8 +260,8 @@ def test_numbers_that_are_not_finite_are_refused(client, body, place, number):
 @pytest.mark.parametrize(
     ("crop", "code", "says"),
     [
-        ([0, 0, 1], "invalid-query", "query[1].crop: must have at least 4"),
-        ([0, 0, 1, 1, 1], "invalid-query", "query[1].crop: must have at most 4"),
+        ([0, 0, 1], "invalid-query", "query[1].crop: must be an array of 4 numbers (got an array of 3)"),
+        ([0, 0, 1, 1, 1], "invalid-query", "query[1].crop: must be an array of 4 numbers (got an array of 5)"),
         ([0, 0, "1", 1], "invalid-query", "query[1].crop[2]: must be a finite number"),
         ([0, 0, 0, 1], "invalid-crop", "query[1].crop: must be [x, y, width, height]"),
         ([-1, 0, 10, 10], "invalid-crop", "query[1].crop: must be [x, y, width, height]"),
@@ -334,12 +339,12 @@ def test_each_query_of_a_batch_has_its_own_result_or_problem(client, stand):
 @pytest.mark.parametrize(
     ("queries", "says"),
     [
-        ([], "queries: must have at least 1"),
-        ([{"query": [RED]}] * 65, "queries: must have at most 64"),
+        ([], "queries: must be an array of 1 to 64 objects (got an array of 0)"),
+        ([{"query": [RED]}] * 65, "queries: must be an array of 1 to 64 objects (got an array of 65)"),
         ([{"query": [RED] * 5}] * 52, "queries: have 260 terms together; at most 256"),
         ([{"query": [RED]}, {"query": [RED], "limit": 0}], "queries[1].limit: must be a whole number from 1 to 100"),
         ([{"query": [RED]}, {"query": [{"text": "a", "weight": "b"}]}], "queries[1].query[0].weight: must be a number"),
-        ([{"query": [RED], "top": 3}], "queries[0]: top: is not a parameter"),
+        ([{"query": [RED], "top": 3}], "queries[0].top: is not a parameter"),
         ([{"query": [RED]}, {"query": [RED], "filter": {"or": [{"a": {"less": 1}}]}}], "queries[1].filter.or[0].a: 'less' is not"),
     ],
 )

@@ -156,7 +156,7 @@ def test_a_data_uri_is_a_text_like_any_other_unless_it_is_said_to_be_an_image(cl
         ({"input": ["AAAA"] * (MAX_IMAGES + 1), "modality": "image"}, "input: must have at most 32 images (got 33)"),
         ({"input": "red", "modality": "audio"}, "modality: "),
         ({"input": "red", "encoding_format": "int8"}, "encoding_format: "),
-        ({"input": "red", "dimensions": 8}, "dimensions: vectors of 'fake' have 59, and are not shortened"),
+        ({"input": "red", "dimensions": 8}, "dimensions: must be 59, as many as vectors of 'fake' have, or left out (got 8)"),
         ({"input": "red", "dimensions": "8"}, "dimensions: "),
         ({"input": "red", "truncate": True}, "truncate: is not a parameter"),
     ],

@@ -99,23 +99,33 @@ def test_the_index_follows(make_stand, tmp_path):
     assert stand.client.get(f"/v1/images/{stand.id('red.png')}").status_code == 404
 
 
+ONE, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
+
+
 @pytest.mark.parametrize(
-    ("body", "content_type", "status", "code"),
+    ("body", "content_type", "says"),
     [
-        (b"{", "application/json", 400, "invalid-event"),
-        (b"[" * 100_000, "application/json", 400, "invalid-event"),
-        ([], "application/json", 400, "invalid-event"),
-        ({"Records": {}}, "application/json", 400, "invalid-event"),
-        ({"Records": [3]}, "application/json", 400, "invalid-event"),
-        ({"Records": [{"s3": {}}]}, "application/json", 400, "invalid-event"),
-        ({"Records": [record("a.png", bucket=3)]}, "application/json", 400, "invalid-event"),
-        ({"type": "x"}, "application/cloudevents+json", 400, "invalid-event"),
-        ({}, "application/cloudevents-batch+json", 400, "invalid-event"),
-        (b"x", "text/plain", 415, "unsupported-media-type"),
+        (b"{", "application/json", "the body is not valid JSON, from line 1, column 2 on"),
+        (b"\xff\xfe\x00", "application/json", "the body is not UTF-8"),
+        (b"[" * 100_000, "application/json", "the body is nested too deeply"),
+        (b"1" + b"0" * 5000, "application/json", "the body is not valid JSON: it has a number of thousands of digits"),
+        ([], "application/json", "the body must be a JSON object (got an array of 0)"),
+        ({"Records": {}}, "application/json", "Records: must be an array, as in notifications of S3 and MinIO"),
+        ({"Records": [record("a.png"), 3]}, "application/json", "Records[1] must be a JSON object (got 3)"),
+        ({"Records": [{"s3": {}}]}, "application/json", "Records[0].s3: must hold bucket.name and object.key, both texts"),
+        ({"Records": [record("a.png", bucket=3)]}, "application/json", "Records[0].s3: must hold bucket.name"),
+        ({"type": "x"}, ONE, "specversion: must be a text, as in every CloudEvent (got null)"),
+        ({}, BATCH, f"the body must be a JSON array, as it is {BATCH} (got an object)"),
+        ([{"specversion": "1.0", "type": "x", "source": 3}], BATCH, "[0].source: must be a text, as in every CloudEvent (got 3)"),
+        ([{"specversion": "1.0", "type": "x", "source": "s", "data": {"s3": 1}}], BATCH, "[0].data.s3: must hold bucket.name"),
     ],
 )
-def test_what_is_no_notification_is_refused(shared_stand, body, content_type, status, code):
-    assert_problem(post(shared_stand, body, content_type), status, code)
+def test_what_is_wrong_with_a_notification_is_named(shared_stand, body, content_type, says):
+    assert says in assert_problem(post(shared_stand, body, content_type), 400, "invalid-event")["detail"]
+
+
+def test_a_body_that_is_no_json_by_its_type_is_refused(shared_stand):
+    assert_problem(post(shared_stand, b"x", "text/plain"), 415, "unsupported-media-type")
 
 
 def test_hostile_keys_change_nothing(shared_stand):

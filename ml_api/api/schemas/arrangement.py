@@ -28,8 +28,8 @@ def facets_of(names: Sequence[str]) -> tuple[MetadataField, ...]:
     """Raises InvalidQuery."""
     if len(names) > MAX_FACETS:
         raise InvalidQuery(f"facets: names {len(names):,} fields; at most {MAX_FACETS} are counted")
-    if twice := next((name for place, name in enumerate(names) if name in names[:place]), None):
-        raise InvalidQuery(f"facets: {legible(twice)} was given twice; give it once")
+    if (twice := next((place for place, name in enumerate(names) if name in names[:place]), None)) is not None:
+        raise InvalidQuery(f"facets[{twice}]: {legible(names[twice])} was given before; give it once")
     return tuple(_shared_field(name, f"facets[{place}]") for place, name in enumerate(names))
 
 
@@ -63,7 +63,7 @@ def _facets_text(text: str | None) -> str | None:
 
 
 def names_in(text: str | None) -> list[str]:
-    return [] if text is None else text.split(",")
+    return [] if text is None else [name.strip() for name in text.split(",")]
 
 
 GroupName = Annotated[
@@ -89,7 +89,11 @@ _FACETS: Final = (
     f"Fields, named as in filters, whose values are counted over the best {COUNTED_HITS} hits: {MAX_FACETS} fields at most, and of "
     f"each the {MAX_VALUES} most frequent values."
 )
-FacetsText = Annotated[str | None, Field(description=f"{_FACETS} Names are separated by commas."), AfterValidator(_facets_text)]
+FacetsText = Annotated[
+    str | None,
+    Field(description=f"{_FACETS} Names are separated by commas, after which spaces may stand."),
+    AfterValidator(_facets_text),
+]
 FacetsList = Annotated[list[str] | None, Field(description=_FACETS), AfterValidator(_facet_names)]
 
 

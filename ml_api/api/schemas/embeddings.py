@@ -18,7 +18,9 @@ def _inputs(given: Any) -> Any:
     """One input is a list of one. Raises ValueError for what OpenAI's API takes and nobody else can read: token ids."""
     if isinstance(given, str):
         return [given]
-    if isinstance(given, list) and given and isinstance(given[0], int | list):
+    if not isinstance(given, list):
+        raise ValueError("must be a text, or an array of texts")  # noqa: TRY004 - pydantic turns only this one into its own
+    if given and isinstance(given[0], int | list):
         raise ValueError("holds numbers; token ids are those of another model's tokenizer, so send the texts themselves")
     return given
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ml_api.errors import InvalidMetadata
+from ml_api.wording import no_json
 
 ENDING: Final = ".json"
 BESIDE: Final = "+"
@@ -37,13 +38,8 @@ def facts_in(sidecar: bytes) -> Mapping[str, Any]:
     """Raises InvalidMetadata, which says what is wrong with it."""
     try:
         facts = json.loads(sidecar.decode("utf-8-sig"))
-    except UnicodeDecodeError as exc:
-        raise InvalidMetadata("it is not UTF-8") from exc
-    except RecursionError as exc:
-        raise InvalidMetadata("it is nested too deeply") from exc
-    except ValueError as exc:
-        place = f", from line {exc.lineno} on" if isinstance(exc, json.JSONDecodeError) else ""
-        raise InvalidMetadata(f"it is not JSON{place}") from exc
+    except (ValueError, RecursionError) as exc:
+        raise InvalidMetadata(f"it {no_json(exc)}") from exc
     if not isinstance(facts, dict):
         raise InvalidMetadata("it is JSON, but not an object")
     return facts

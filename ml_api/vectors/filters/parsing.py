@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 from ml_api.errors import InvalidQuery
 from ml_api.vectors.filters.predicate import scalar
 from ml_api.vectors.filters.tree import BUILT_IN, All, Condition, Either, Field, Filter, Negation, Operator, Scalar
-from ml_api.wording import legible
+from ml_api.wording import got, legible, no_json
 
 MAX_DEPTH: Final = 10
 """Levels of `and`, `or` and `not`."""
@@ -48,7 +48,7 @@ def parse_text(text: str, where: str = "filter") -> Filter | None:
     except RecursionError:
         raise InvalidQuery(_too_deep(where)) from None
     except ValueError as exc:
-        raise InvalidQuery(f'{where}: is not JSON; send an object such as {{"price": {{"lt": 20}}}}') from exc
+        raise InvalidQuery(f'{where}: {no_json(exc)}; send an object such as {{"price": {{"lt": 20}}}}') from exc
     return parse(given, where)
 
 
@@ -80,7 +80,7 @@ class _Parsing:
 
     def all_of(self, given: Any, where: str, depth: int) -> Filter | None:
         if not isinstance(given, dict):
-            raise InvalidQuery(f'{where}: must be an object of fields, such as {{"price": {{"lt": 20}}}}{_got(given)}')
+            raise InvalidQuery(f'{where}: must be an object of fields, such as {{"price": {{"lt": 20}}}}{got(given)}')
         if depth > MAX_DEPTH:
             raise InvalidQuery(_too_deep(where))
         parts: list[Filter] = []
@@ -99,7 +99,7 @@ class _Parsing:
 
     def _several(self, given: Any, where: str, depth: int) -> tuple[Filter, ...]:
         if not isinstance(given, list) or not given:
-            raise InvalidQuery(f"{where}: must be a list of at least one filter{_got(given)}")
+            raise InvalidQuery(f"{where}: must be an array of at least one filter{got(given)}")
         if len(given) > MAX_CONDITIONS:
             raise InvalidQuery(_too_many(where))
         return tuple(self._something(one, f"{where}[{place}]", depth) for place, one in enumerate(given))
@@ -113,33 +113,39 @@ class _Parsing:
     def _conditions_on(self, name: str, what: Any, where: str) -> list[Filter]:
         field = field_of(name, where)
         if not isinstance(what, dict):
-            what = {"eq": what}
+            return [self._condition(field, "eq", what, where)]
         if not what:
             raise InvalidQuery(f'{where}: is empty; say what it must be, such as {{"eq": "red"}}')
-        return [self._condition(field, operator, value, where) for operator, value in what.items()]
-
-    def _condition(self, field: Field, operator: str, value: Any, where: str) -> Filter:
         known = _OF_BUILT_IN[field.built_in] if field.built_in else _OPERATORS
-        if operator not in known:
-            raise InvalidQuery(f"{where}: {operator[:100]!r} is not an operator here; the operators are {', '.join(known)}")
+        if (unknown := next((operator for operator in what if operator not in known), None)) is not None:
+            within = "" if field.built_in else f", and a field within it is named as in `{field.name[:100]}.city`"
+            raise InvalidQuery(
+                f"{where}: {unknown[:100]!r} is not an operator here; the operators are {', '.join(known)}{legible(within, None)}"
+            )
+        return [self._condition(field, operator, value, f"{where}.{operator}") for operator, value in what.items()]
+
+    def _condition(self, field: Field, operator: str, value: Any, inside: str) -> Filter:
+        """`inside` is the place of the value."""
         self._conditions += 1
         if self._conditions > MAX_CONDITIONS:
-            raise InvalidQuery(_too_many(where))
-        inside = f"{where}.{operator}"
+            raise InvalidQuery(_too_many(inside))
         if operator == "exists":
             if not isinstance(value, bool):
-                raise InvalidQuery(f"{inside}: must be true or false{_got(value)}")
+                raise InvalidQuery(f"{inside}: must be true or false{got(value)}")
             present = Condition(field, "exists")
             return present if value else Negation(present)
-        values = self._listed(value, inside) if operator in {"in", "any", "all"} else [value]
-        scalars = tuple(_scalar(field, one, inside, operator) for one in values)
+        if operator in {"in", "any", "all"}:
+            listed = enumerate(self._listed(value, inside))
+            scalars = tuple(_scalar(field, one, f"{inside}[{place}]", operator) for place, one in listed)
+        else:
+            scalars = (_scalar(field, value, inside, operator),)
         if operator == "ne":
             return Negation(Condition(field, "eq", scalars))
         return Condition(field, cast(Operator, operator), scalars)
 
     def _listed(self, value: Any, where: str) -> list[Any]:
         if not isinstance(value, list) or not value:
-            raise InvalidQuery(f"{where}: must be a list of at least one value{_got(value)}")
+            raise InvalidQuery(f"{where}: must be an array of at least one value{got(value)}")
         self._values += len(value)
         if self._values > MAX_VALUES:
             raise InvalidQuery(f"{where}: makes more than {MAX_VALUES:,} values in all lists of the filter; send fewer")
@@ -153,9 +159,9 @@ def _scalar(field: Field, value: Any, where: str, operator: str) -> Scalar:
     found = scalar(value)
     if found is None:
         hint = '; for what is missing ask {"exists": false}' if value is None else ""
-        raise InvalidQuery(f"{where}: must be a text, a number, true or false{hint}{_got(value)}")
+        raise InvalidQuery(f"{where}: must be a text, a number, true or false{hint}{got(value)}")
     if operator == "prefix" and found.kind != "text":
-        raise InvalidQuery(f"{where}: must be a text, with which the field's begins{_got(value)}")
+        raise InvalidQuery(f"{where}: must be a text, with which the field's begins{got(value)}")
     if operator in _ORDERED and found.kind == "flag":
         raise InvalidQuery(f"{where}: must be a number or a text; true and false have no order")
     if found.kind == "text":
@@ -167,7 +173,7 @@ def _scalar(field: Field, value: Any, where: str, operator: str) -> Scalar:
 
 def _text(value: Any, where: str) -> Scalar:
     if not isinstance(value, str):
-        raise InvalidQuery(f"{where}: must be a text, as keys are{_got(value)}")
+        raise InvalidQuery(f"{where}: must be a text, as keys are{got(value)}")
     _check_text(value, where)
     return Scalar("text", value)
 
@@ -176,7 +182,7 @@ def _pixels(value: Any, where: str) -> Scalar:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidQuery(f"{where}: must be a whole number of pixels{_got(value)}")
+        raise InvalidQuery(f"{where}: must be a whole number of pixels{got(value)}")
     _check_number(value, where)
     return Scalar("number", value)
 
@@ -192,7 +198,7 @@ def _moment(value: Any, where: str) -> Scalar:
             return Scalar("number", float(value))
     except (ValueError, OverflowError):
         pass
-    raise InvalidQuery(f"{where}: must be a time in ISO 8601, such as 2026-11-27T10:00:00Z, or seconds since 1970{_got(value)}")
+    raise InvalidQuery(f"{where}: must be a time in ISO 8601, such as 2026-11-27T10:00:00Z, or seconds since 1970{got(value)}")
 
 
 _READ: Final[Mapping[str, Callable[[Any, str], Scalar]]] = {
@@ -237,11 +243,3 @@ def _too_deep(where: str) -> str:
 
 def _too_many(where: str) -> str:
     return f"{where[:200]}: makes more than {MAX_CONDITIONS} conditions in the filter; for many values use `in` or `any`"
-
-
-def _got(value: Any) -> str:
-    if isinstance(value, str) and len(value) > 40:
-        return f" (got {len(value)} characters)"
-    if isinstance(value, dict | list):
-        return f" (got {'an object' if isinstance(value, dict) else 'a list'})"
-    return f" (got {legible(json.dumps(value, ensure_ascii=False), 60)})"

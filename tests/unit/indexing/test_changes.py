@@ -842,7 +842,7 @@ def test_a_notice_of_a_sidecar_changes_the_metadata_of_its_images_and_embeds_not
     ("sidecar", "reason"),
     [
         (b"[1]", "not an object"),
-        (b'{"a": 1,\n}', "not JSON, from line 2 on"),
+        (b'{"a": 1,\n}', "not valid JSON, from line 2, column 1 on"),
         (b"\xff{}", "not UTF-8"),
         (b"[" * 60_000, "nested too deeply"),
         (b'{"a": NaN}', "not plain JSON"),

@@ -20,6 +20,13 @@ def test_weights_say_how_near_the_sum_is_to_each_term():
     assert np.allclose(found.parts.sum(axis=0), found.vector)
 
 
+@pytest.mark.parametrize("smallest", [5e-324, 1e-200, 1e-30])
+def test_only_how_weights_compare_counts_however_small_they_are(smallest):
+    """The square of such a number is 0: terms with these weights were said to cancel out."""
+    assert np.allclose(combined([X, Y], [smallest, smallest]).vector, (X + Y) / np.sqrt(2))
+    assert np.allclose(combined([X], [-smallest]).vector, -X)
+
+
 def test_a_single_negative_term_points_away():
     assert np.allclose(combined([X], [-0.5]).vector, -X)
 

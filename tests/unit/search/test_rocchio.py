@@ -30,5 +30,5 @@ def test_how_many_are_marked_does_not_change_how_far_it_moves():
 
 
 def test_what_leaves_nothing_to_search_for_is_refused():
-    with pytest.raises(InvalidQuery, match="cancel out"):
+    with pytest.raises(InvalidQuery, match="query, more_like, less_like: terms and marked images cancel out"):
         refined(ASKED, [], [X], 0.5, 1.0)
