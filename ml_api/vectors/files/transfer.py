@@ -22,8 +22,7 @@ EXTRACTED_AT_ONCE: Final = 256
 """Rows of a part of an extraction: what a kill costs at most, some seconds of the model's time."""
 
 IMPORTED_AT_ONCE: Final = 4096
-"""Rows of a write, of which Milvus Lite makes a segment each. With 1,024 it took 1.15 times the processor time, as it merged and
-indexed more often; with 8,192, which are two messages of the store's, likewise."""
+"""Rows of a write: as many as one message to a server holds at 512 dimensions."""
 
 Progress = Callable[[int], None]
 """Called with the rows done until now."""

@@ -15,7 +15,8 @@ written     writes into its log and files, likewise
 generations the collections of one alias, of several models
 schema      the collection's fields, and records as rows
 access      concurrency of calls: unrestricted on a server, restricted on Milvus Lite
-embedded    what Milvus Lite needs of its callers: one process, single writer, flushing
+embedded    what Milvus Lite needs of its callers: one process, single writer
+flushing    when rows in its memory are moved to a file
 locks       readers beside each other, a writer alone
 owning      one owner of its folder: modes, lock file
 lite        Milvus Lite's server, on a socket that this user alone can reach

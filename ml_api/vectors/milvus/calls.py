@@ -82,8 +82,9 @@ class OpenCollection:
             if not self.access.upsert(self.collection, rows):
                 self.client.upsert(self.collection, list(rows), timeout=timeout_s)
 
-    def query(self, operation: str, deadline: Deadline | None = None, **what: Any) -> list[Row]:
-        with self.reading(operation, deadline) as timeout_s:
+    def query(self, operation: str, deadline: Deadline | None = None, *, scans: bool = False, **what: Any) -> list[Row]:
+        """`scans` where all rows are looked at, and not those of some ids alone."""
+        with (self.searching if scans else self.reading)(operation, deadline) as timeout_s:
             return list(self.client.query(self.collection, timeout=timeout_s, **what))
 
     def page(self, operation: str, after: str, asked: "Page", deadline: Deadline | None = None) -> list[Row]:
@@ -94,6 +95,7 @@ class OpenCollection:
         rows = self.query(
             operation,
             deadline,
+            scans=True,
             filter=f'id > "{after}"{asked.conditions}',
             limit=asked.limit,
             output_fields=asked.fields,

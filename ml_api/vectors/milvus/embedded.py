@@ -26,20 +26,12 @@ from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus import owning
 from ml_api.vectors.milvus.access import check_process
 from ml_api.vectors.milvus.failures import NO_SPACE
+from ml_api.vectors.milvus.flushing import Unflushed
 from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.lite import LiteServer
 from ml_api.vectors.milvus.locks import SharedLock
 from ml_api.vectors.milvus.matching import Rows
 from ml_api.vectors.milvus.schema import Row, Scored
-
-FLUSH_ROWS = 1000
-"""Unflushed rows are scanned one by one in Python: 500 cost 15 ms a search, 5,000 cost 173 ms."""
-
-FLUSH_BYTES = 32 * 2**20
-"""Well under the 128 MB at which Milvus Lite flushes by itself, while others read."""
-
-FLUSH_AGE_S = 5.0
-"""A search that finds rows unflushed for longer than this flushes first, for itself and those after it."""
 
 _INDEX_FILES = "collections/*/partitions/*/indexes/*.idx"
 
@@ -54,16 +46,13 @@ class EmbeddedAccess:
     def __init__(self, path: str, timeout_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = Path(path).expanduser().absolute()
         self._timeout_s = timeout_s
-        self._clock = clock
         self._process = os.getpid()
         self._lock_file: int | None = None
         self._server: LiteServer | None = None
         self._writer = Lock()
         self._readers = SharedLock()
         self._flushes: list[Callable[[], None]] = []
-        self._unflushed_rows = 0
-        self._unflushed_bytes = 0
-        self._unflushed_since = 0.0
+        self._unflushed = Unflushed(clock)
         self._failure = ""
 
     def open(self) -> str:
@@ -121,10 +110,13 @@ class EmbeddedAccess:
 
     @contextmanager
     def searching(self, timeout_s: float) -> Iterator[None]:
-        # Without waiting: a writer that is busy now flushes by itself.
-        if self._overdue() and self._writer.acquire(blocking=False):
+        self._unflushed.searched()
+        # A few rows are scanned rather than waited for: a writer that is busy now flushes by itself.
+        patience_s = max(0.0, timeout_s) if self._unflushed.many else 0
+        if self._unflushed.slow and self._writer.acquire(timeout=patience_s):
             try:
-                self._flush_writing()
+                if self._unflushed.slow:
+                    self._flush_writing()
             finally:
                 self._writer.release()
         with self.reading(timeout_s):
@@ -150,11 +142,8 @@ class EmbeddedAccess:
             except BaseException as exc:
                 self._fail("a write failed", exc)
                 raise
-            if not self._unflushed_rows:
-                self._unflushed_since = self._clock()
-            self._unflushed_rows += rows
-            self._unflushed_bytes += size
-            if self._overdue() or self._unflushed_rows >= FLUSH_ROWS or self._unflushed_bytes >= FLUSH_BYTES:
+            self._unflushed.add(rows, size)
+            if self._unflushed.due:
                 self._flush_writing()
 
     def upsert(self, collection: str, rows: Sequence[Row]) -> bool:
@@ -220,9 +209,6 @@ class EmbeddedAccess:
         with _patient("searches are still running", self._timeout_s), self._readers.alone(2 * self._timeout_s):
             yield
 
-    def _overdue(self) -> bool:
-        return self._unflushed_rows > 0 and self._clock() - self._unflushed_since > FLUSH_AGE_S
-
     def _flush_writing(self) -> None:
         """With the writer's lock held."""
         with self._without_readers():
@@ -235,7 +221,7 @@ class EmbeddedAccess:
         except BaseException as exc:
             self._fail("writing its files failed", exc)
             raise
-        self._unflushed_rows = self._unflushed_bytes = 0
+        self._unflushed.clear()
 
     def _fail(self, what: str, exc: BaseException) -> None:
         self._failure = what

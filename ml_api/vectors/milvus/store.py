@@ -161,6 +161,7 @@ class MilvusStore:
             rows = self._open_now().query(
                 "of_digests",
                 deadline,
+                scans=True,
                 filter=f"digest in {json.dumps(some)}",
                 limit=MAX_WINDOW,
                 output_fields=schema.ENTRY_FIELDS,

@@ -11,8 +11,9 @@ from pymilvus import MilvusException
 
 from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.vectors.milvus import MilvusEndpoint, VectorIndex
-from ml_api.vectors.milvus.embedded import FLUSH_BYTES, FLUSH_ROWS, EmbeddedAccess
+from ml_api.vectors.milvus.embedded import EmbeddedAccess
 from ml_api.vectors.milvus.failures import startup_failures, translated
+from ml_api.vectors.milvus.flushing import FULL_BYTES, SEARCHED_S, SLOW_ROWS
 from ml_api.vectors.milvus.locks import SharedLock
 from ml_api.vectors.milvus.schema import CHUNK_BYTES, chunks, rows_of
 from tests.contracts.samples import record, unit_vectors
@@ -63,8 +64,14 @@ def write(access, rows=1, size=100):
         pass
 
 
-def test_rows_are_flushed_when_there_are_many(access, flushes):
-    write(access, rows=FLUSH_ROWS - 1)
+def search(access, timeout_s=0.2):
+    with access.searching(timeout_s):
+        pass
+
+
+def test_rows_are_flushed_when_there_are_many_and_somebody_searches(access, flushes):
+    search(access)
+    write(access, rows=SLOW_ROWS - 1)
     assert flushes.count == 0
     write(access)
     assert flushes.count == 1
@@ -73,11 +80,32 @@ def test_rows_are_flushed_when_there_are_many(access, flushes):
 
 
 def test_rows_are_flushed_when_they_are_large(access, flushes):
-    write(access, size=FLUSH_BYTES)
+    write(access, size=FULL_BYTES)
     assert flushes.count == 1
 
 
-def test_the_write_after_old_rows_flushes(access, flushes, clock):
+def test_many_small_writes_are_as_large_as_their_frames(access, flushes):
+    for _ in range(FULL_BYTES // 4096 - 1):
+        write(access, rows=1, size=0)
+    assert flushes.count == 0
+    write(access, rows=1, size=0)
+    assert flushes.count == 1
+
+
+def test_while_nobody_searches_rows_wait_for_a_large_file(access, flushes, clock):
+    write(access, rows=SLOW_ROWS)
+    clock.now += 6
+    write(access, rows=SLOW_ROWS)
+    assert flushes.count == 0
+    search(access)
+    assert flushes.count == 1
+    clock.now += SEARCHED_S
+    write(access, rows=SLOW_ROWS)
+    assert flushes.count == 1
+
+
+def test_the_write_after_old_rows_flushes_while_somebody_searches(access, flushes, clock):
+    search(access)
     write(access)
     clock.now += 6
     write(access)
@@ -92,6 +120,26 @@ def test_the_search_after_old_rows_flushes_once(access, flushes, clock):
     for _ in range(2):
         with access.searching(0.2):
             assert flushes.count == 1
+
+
+def test_a_search_waits_for_the_writer_rather_than_scan_many_rows(access, flushes):
+    write(access, rows=SLOW_ROWS)
+    with ThreadPoolExecutor(1) as pool:
+        with access.writing(1, 100):
+            searched = pool.submit(search, access, 10)
+            while not access._unflushed.due:  # the search has told that it is there
+                pass
+            assert flushes.count == 0
+        searched.result()
+    assert flushes.count == 1, "by the writer, at the end of its write"
+
+
+def test_a_search_does_not_wait_for_the_writer_if_rows_are_few(access, flushes, clock):
+    write(access)
+    clock.now += 6
+    with access.writing(1, 100), ThreadPoolExecutor(1) as pool:
+        pool.submit(search, access, 10).result()
+        assert flushes.count == 0
 
 
 def test_nobody_reads_during_a_flush(access, flushes):
