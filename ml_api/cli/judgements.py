@@ -5,6 +5,7 @@ Beside a service the queries are asked of it; without one they are searched for 
 
 import json
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -29,6 +30,7 @@ from ml_api.vectors.filters import parse
 DEPTH: Final = 100
 """Hits of a query that are measured, as many as an answer has."""
 AT_ONCE: Final = 16
+_EFFORT: Final = re.compile(r"[1-9]\d{0,4}", re.ASCII)
 ALIKE: Final = 0.05
 """A difference whose chance is below is marked with `*`."""
 
@@ -79,8 +81,8 @@ def setup_of(text: str) -> Setup:
         name, is_given, value = part.strip().partition("=")
         if not is_given or not name or not value:
             raise ConfigError(f"--setup: {part.strip()!r} must be NAME=VALUE, such as exact=true, effort=200 or model=DIR")
-        if name == "effort" and not (value.isdigit() and int(value)):
-            raise ConfigError(f"--setup: effort must be a whole number of at least 1 (got {value!r})")
+        if name == "effort" and not _EFFORT.fullmatch(value):
+            raise ConfigError(f"--setup: effort must be a whole number from 1 to 99,999 (got {value[:40]!r})")
         match name:
             case "model":
                 setup = replace(setup, model=value)

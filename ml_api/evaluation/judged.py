@@ -1,6 +1,7 @@
 """Judged queries: what was asked for, and how relevant which images are. From files, or from feedback."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from ml_api.records import image_id, is_image_id
 
 JsonObject = dict[str, Any]
 MAX_GRADE: Final = 100
+_WHOLE: Final = re.compile(r"-?\d{1,9}", re.ASCII)
 LINE: Final = '{"text": "a red car", "key": "cars/1.jpg", "grade": 1}'
 
 
@@ -112,7 +114,7 @@ def _trec(path: Path, texts: Mapping[str, str]) -> Iterator[tuple[str, JsonObjec
     """Lines `QUERY 0 IMAGE GRADE`, where IMAGE is an id or a key."""
     for where, line in _lines(path):
         parts = line.split()
-        if len(parts) != 4 or not parts[3].lstrip("-").isdigit():
+        if len(parts) != 4 or not _WHOLE.fullmatch(parts[3]):
             raise InvalidInput(f"{where}: must be `QUERY 0 IMAGE GRADE`, as in TREC's qrels, with a whole number last")
         name, _, image, grade = parts
         if name not in texts:

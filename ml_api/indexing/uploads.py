@@ -88,20 +88,19 @@ class Uploads:
         return Upload(key, digest, decoded.width, decoded.height, unchanged, other)
 
     def remove(self, image: str, deadline: Deadline) -> str:
-        """Delete the image with this id from the corpus, and with it from the index; its key.
+        """Delete the image with this id from the corpus, and with it from the index; its key. It may have been uploaded just now.
 
         Raises NotFound, CorpusReadOnly, Unavailable, DeadlineExceeded.
         """
         self._require_writable()
         record = self._store.get([image], deadline).get(image)
-        if record is None:
-            raise no_image(image)
+        key = self._uploaded(image) if record is None else record.key
         try:
-            with self._changes.around(record.key), suppress(NotFound):  # it may be gone already, unknown to the index
-                self._corpus.delete(record.key)
+            with self._changes.around(key), suppress(NotFound):  # it may be gone already, unknown to the index
+                self._corpus.delete(key)
         except InvalidKey:  # its vector was imported, or the corpus had it under other rules: there is no file to delete
             self._store.delete([image])
-        return record.key
+        return key
 
     def state(self, upload: Upload, until: Deadline) -> UploadState:
         """What has become of it, waiting for that as long as it is queued."""
@@ -124,6 +123,13 @@ class Uploads:
             return self._changes.wait(key, until)
         except Unavailable:
             return False
+
+    def _uploaded(self, image: str) -> str:
+        """The key of an image that the index does not have yet. Raises NotFound."""
+        key = self._changes.uploaded(image)
+        if key is None or not self._is_there(key):
+            raise no_image(image)
+        return key
 
     def _require_writable(self) -> None:
         if not self._corpus.writable:

@@ -378,6 +378,18 @@ def test_a_deletion_that_nobody_has_followed_yet_is_queued(undrained):
     assert not (undrained.root / "red.png").exists()
 
 
+def test_an_upload_can_be_deleted_before_it_is_indexed(undrained):
+    """It was answered 404, and the picture that somebody had taken back was found a moment later."""
+    uploaded = put(undrained.client, "oops.png").get_json()
+    assert uploaded["state"] == "queued"
+
+    response = undrained.client.delete(f"/v1/images/{uploaded['id']}")
+
+    assert (response.status_code, response.get_json()["key"]) == (202, "oops.png")
+    assert not (undrained.root / "oops.png").exists()
+    assert_problem(undrained.client.delete(f"/v1/images/{uploaded['id']}"), 404, "not-found")
+
+
 def test_many_files_are_answered_one_by_one(stand):
     files = [
         ("many/a.png", picture(ORANGE)),

@@ -70,7 +70,13 @@ def test_a_bad_line_is_named(tmp_path, line, says):
 
 @pytest.mark.parametrize(
     ("line", "says"),
-    [("1 0 a", "must be `QUERY 0 IMAGE GRADE`"), ("1 0 a x", "must be `QUERY 0"), ("9 0 a 1", "the query '9' has no text among")],
+    [
+        ("1 0 a", "must be `QUERY 0 IMAGE GRADE`"),
+        ("1 0 a x", "must be `QUERY 0"),
+        ("1 0 a ²", "must be `QUERY 0"),
+        ("1 0 a --3", "must be `QUERY 0"),
+        ("9 0 a 1", "the query '9' has no text among"),
+    ],
 )
 def test_a_bad_line_of_qrels_is_named(tmp_path, line, says):
     topics = tmp_path / "topics.tsv"

@@ -20,6 +20,7 @@ from ml_api.database.tables import ChangeRow
 from ml_api.deadline import Deadline
 from ml_api.indexing.changes.conditions import GONE_AFTER_S, Source, is_left_to_a_sync, is_written, oldest_watched
 from ml_api.indexing.tasks import AT_ONCE, batches
+from ml_api.records import image_id
 
 LEASE_S: Final = 120.0
 """How long what was claimed is left to who claimed it. Where one process alone has the database, `release` ends it at its start."""
@@ -127,6 +128,12 @@ class Changes:
         waiting = select(ChangeRow.key).where(ChangeRow.corpus == self._corpus, ChangeRow.source == Source.GONE.value)
         with self._database.read() as session:
             return list(session.scalars(waiting.limit(most)))
+
+    def uploaded(self, image: str) -> str | None:
+        """The key with this id that waits since an upload or a deletion; None if there is none."""
+        waiting = select(ChangeRow.key).where(ChangeRow.corpus == self._corpus, ChangeRow.source == Source.UPLOAD.value)
+        with self._database.read() as session:
+            return next((key for key in session.scalars(waiting) if image_id(key) == image), None)
 
     def settle(self, changes: Sequence[Change]) -> None:
         """They were looked at. While a sync runs they are kept for another look: it may write what it read before this one.

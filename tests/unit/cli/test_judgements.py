@@ -101,7 +101,7 @@ def test_without_a_file_and_feedback_there_is_nothing_to_measure(settings):
 def test_a_setup_names_model_effort_and_what_the_api_takes():
     assert setup_of("model=x,effort=3,exact=true,match=text").asked == (("exact", True), ("match", "text"))
     assert setup_of("as configured") == Setup("as configured")
-    for wrong in ("exact", "=3", "exact=", "effort=0", "effort=x"):
+    for wrong in ("exact", "=3", "exact=", "effort=0", "effort=x", "effort=²", "effort=" + "9" * 5000):
         with pytest.raises(ConfigError, match="--setup"):
             setup_of(wrong)
 
