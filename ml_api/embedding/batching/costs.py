@@ -20,6 +20,8 @@ from ml_api.vocabulary import Modality
 MAX_BATCH: Final = 64
 _OVERHEAD: Final = 0.05
 """Share of a pass that may be its fixed cost. A larger batch would gain less than this, and everybody in it would wait longer."""
+_OVERHEAD_BESIDE: Final = 1 / 3
+"""The same of a pass beside another, which could have waited for that to end and have been one with those who come meanwhile."""
 WARM_UP_S: Final = 5.0
 _SIZES: Final = (1, 4, 16, MAX_BATCH)
 _TEXTS: Final = ("dog", "two dogs playing in the snow at night", "two dogs playing in the snow " * 50)
@@ -52,7 +54,14 @@ class PassCost:
 
     def best_batch(self, units_each: int) -> int:
         """The smallest batch of inputs of this size in which the fixed part hardly matters."""
-        return max(1, math.ceil(min(MAX_BATCH, (1 / _OVERHEAD - 1) * self.spare_units / units_each)))
+        return self._batch(_OVERHEAD, units_each)
+
+    def least_beside(self, units_each: int) -> int:
+        """The smallest batch of inputs of this size that is worth a pass beside another."""
+        return self._batch(_OVERHEAD_BESIDE, units_each)
+
+    def _batch(self, overhead: float, units_each: int) -> int:
+        return max(1, math.ceil(min(MAX_BATCH, (1 / overhead - 1) * self.spare_units / units_each)))
 
 
 TYPICAL: Final[Mapping[Modality, PassCost]] = {"text": PassCost(0.008, 0.00025), "image": PassCost(0.016, 0.029)}

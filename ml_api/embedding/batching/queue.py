@@ -1,6 +1,9 @@
-"""What waits for the model: in order of arrival, taken in batches that waste little on padding and leave no taker idle.
+"""What waits for the model: in order of arrival, taken in batches that waste little, on padding and on passes of a few.
 
 The oldest input is in every batch that is taken, so nothing starves: an input with n older ones waits for n batches at most.
+
+Passes at once share the cores, so that two of a few inputs take longer than one of all: while one is under way, those of its
+modality that wait are left together until they are enough for a pass beside it, or it ends.
 
 Bulk work, of syncs, waits in a lane behind all others. While there are others it is taken in short passes, which leave a taker
 free where there are several; it is owed a pass a second all the same.
@@ -73,8 +76,8 @@ class BatchQueue:
         self._elsewhere = elsewhere
         self._queues: dict[Modality, deque[Waiting]] = {"text": deque(), "image": deque()}
         self._bulk: deque[Waiting] = deque()
-        self._bulk_takers: set[int] = set()
-        """Threads that have bulk work in the model."""
+        self._under_way: dict[int, Lane] = {}
+        """What each thread has in the model."""
         self._owed_since = -inf
         self._came_at = -inf
         """When the last input came that was not bulk."""
@@ -124,16 +127,14 @@ class BatchQueue:
     def take(self, most: Mapping[Modality, int]) -> list[Waiting]:
         """Wait for inputs, and claim those to embed next: the oldest and its best company. Empty when closed."""
         with self._changed:
-            if threading.get_ident() in self._bulk_takers:  # its pass is over
-                self._bulk_takers.remove(threading.get_ident())
+            if self._under_way.pop(threading.get_ident(), None):  # its pass is over
                 self._changed.notify_all()
             while not self._closed:
-                heads = [queue[0] for queue in self._queues.values() if queue]
                 batch: list[Waiting] = []
-                if self._is_bulks_turn(others_wait=bool(heads)):
+                if self._is_bulks_turn(others_wait=any(self._queues.values())):
                     batch = self._take_bulk(most)
-                elif heads:
-                    batch = self._take_oldest(heads, most)
+                elif ready := [modality for modality in self._queues if self._is_ready(modality, most[modality])]:
+                    batch = self._take_oldest(ready, most)
                 else:
                     self._idle += 1
                     self._changed.wait()
@@ -142,20 +143,31 @@ class BatchQueue:
                     return batch
         return []
 
-    def _take_oldest(self, heads: Sequence[Waiting], most: Mapping[Modality, int]) -> list[Waiting]:
-        modality = min(heads, key=lambda waiting: waiting.since).item.modality
+    def _is_ready(self, modality: Modality, most: int) -> bool:
         queue = self._queues[modality]
+        return bool(queue) and (modality not in self._under_way.values() or len(queue) >= self._enough(modality, most))
+
+    def _enough(self, modality: Modality, most: int) -> int:
+        """How many such as the oldest are worth a pass beside another."""
+        return min(most, self._costs[modality].least_beside(units(self._queues[modality][0].item)))
+
+    def _take_oldest(self, ready: Sequence[Modality], most: Mapping[Modality, int]) -> list[Waiting]:
+        modality = min(ready, key=lambda modality: self._queues[modality][0].since)
+        queue, enough = self._queues[modality], self._enough(modality, most[modality])
         candidates = [queue.popleft() for _ in range(min(len(queue), _LOOK_AHEAD))]
-        share = ceil(len(candidates) / (1 + self._idle))  # the others are on their way, woken as this one was
+        share = max(enough, ceil(len(candidates) / (1 + self._idle)))  # the others are on their way, woken as this one was
         chosen = choose(candidates, self._costs[modality], min(share, most[modality]))
         queue.extendleft(reversed([waiting for waiting in candidates if waiting not in chosen]))
         self._on_depth(modality, len(queue))
-        return [waiting for waiting in chosen if waiting.claim()]
+        batch = [waiting for waiting in chosen if waiting.claim()]
+        if batch:
+            self._under_way[threading.get_ident()] = modality
+        return batch
 
     def _is_bulks_turn(self, *, others_wait: bool) -> bool:
         if not self._bulk or (others_wait and self._clock() - self._owed_since < OWED_S):
             return False
-        return self._is_quiet() or len(self._bulk_takers) < max(1, self._takers - 1)
+        return self._is_quiet() or list(self._under_way.values()).count(BULK) < max(1, self._takers - 1)
 
     def _is_quiet(self) -> bool:
         return self._clock() - max(self._came_at, self._elsewhere()) > QUIET_S
@@ -171,7 +183,7 @@ class BatchQueue:
                 batch.append(waiting)
         self._on_depth(BULK, len(self._bulk))
         if batch:
-            self._bulk_takers.add(threading.get_ident())
+            self._under_way[threading.get_ident()] = BULK
             self._owed_since = self._clock()
         return batch
 

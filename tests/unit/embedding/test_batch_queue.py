@@ -1,7 +1,7 @@
 """Which inputs go through the model together: the oldest always, and company that wastes little on padding."""
 
 import random
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import numpy as np
 import pytest
@@ -58,9 +58,67 @@ def test_those_who_wait_for_inputs_share_them():
         takers = [pool.submit(queue.take, EVERYTHING) for _ in range(3)]
         wait_until(lambda: queue._idle == 3)
         with queue._changed:  # as if all came in the same moment
-            for _ in range(8):
+            for _ in range(12):
                 queue.put(text(7))
-        assert sorted(len(taker.result(PATIENCE_S)) for taker in takers) == [2, 3, 3]
+        assert sorted(len(taker.result(PATIENCE_S)) for taker in takers) == [4, 4, 4]
+
+
+def test_a_few_are_not_shared_but_go_together():
+    """Three of 7 tokens are 21, twice the ten that a pass costs by itself: the fixed part is a third."""
+    queue = new_queue()
+    with ThreadPoolExecutor(2) as pool:
+        takers = [pool.submit(queue.take, EVERYTHING) for _ in range(2)]
+        wait_until(lambda: queue._idle == 2)
+        queue.put(*(text(7) for _ in range(3)))
+
+        [first] = wait(takers, PATIENCE_S, FIRST_COMPLETED).done
+        assert len(first.result()) == 3
+        queue.close()
+
+
+def test_a_few_wait_together_until_the_pass_that_is_under_way_ends():
+    queue = new_queue(text(7))
+    with ThreadPoolExecutor(1) as pool:
+        assert len(queue.take(EVERYTHING)) == 1
+        beside = pool.submit(queue.take, EVERYTHING)
+        wait_until(lambda: queue._idle == 1)
+        queue.put(text(7))
+        queue.put(text(7))
+        assert len(queue.take(EVERYTHING)) == 2
+
+        queue.put(text(7), text(7), text(7))
+        assert len(beside.result(PATIENCE_S)) == 3, "enough for a pass beside the other"
+
+
+def test_what_is_of_another_kind_does_not_wait_for_a_pass_to_end():
+    queue = new_queue(text(7))
+    queue.take(EVERYTHING)
+    picture = image()
+    with ThreadPoolExecutor(1) as pool:
+        beside = pool.submit(queue.take, EVERYTHING)
+        queue.put(text(7))
+        queue.put(picture)
+
+        assert beside.result(PATIENCE_S) == [picture]
+
+
+def test_when_a_pass_of_another_kind_follows_those_who_waited_are_taken():
+    queue = new_queue(text(7))
+    queue.take(EVERYTHING)
+    older = image()
+    with ThreadPoolExecutor(1) as pool:
+        beside = pool.submit(queue.take, EVERYTHING)
+        wait_until(lambda: queue._idle == 1)
+        younger = text(7)
+        with queue._changed:  # as if both came in the same moment
+            queue.put(younger)
+        assert not beside.done()
+        older.since = younger.since - 1
+        with queue._changed:
+            queue._queues["image"].append(older)
+
+        assert queue.take(EVERYTHING) == [older]
+        assert beside.result(PATIENCE_S) == [younger]
 
 
 def test_who_is_alone_takes_all():

@@ -15,6 +15,7 @@ import pytest
 from ml_api import tracing
 from ml_api.embedding.base import Embedded, Prepared
 from ml_api.embedding.batching import BatchingEncoder
+from ml_api.embedding.batching.costs import PassCost
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import DeadlineExceeded, ModelOutOfMemory, ModelUnavailable, NonFiniteVector
 from ml_api.logs import EcsFormatter
@@ -310,7 +311,8 @@ def test_many_callers_each_get_their_own_vector():
 def test_a_model_that_has_a_use_for_it_takes_several_batches_at_once():
     model = GatedEncoder(concurrency=2)
     model.gate.clear()
-    batching = BatchingEncoder(model, Metrics())
+    without_fixed_part = PassCost(0.0, 0.001)
+    batching = BatchingEncoder(model, Metrics(), costs={"text": without_fixed_part, "image": without_fixed_part})
     try:
         with ThreadPoolExecutor(2) as pool:
             answers = []

@@ -172,7 +172,7 @@ def test_what_waits_is_refused_when_the_model_is_closed(shared, encoder):
     encoder.gate = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(shared.embed_bulk, prepared(70))
-        wait_until(lambda: shared._queue._bulk_takers)
+        wait_until(lambda: shared._queue._under_way)
         closing = threading.Thread(target=shared.close)
         closing.start()
         wait_until(lambda: shared._queue.closed)
