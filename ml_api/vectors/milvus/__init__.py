@@ -13,6 +13,7 @@ matching    the rows in Milvus Lite that fulfil a filter, by its own predicate
 flushed     search in Milvus Lite's files, within this process
 written     writes into its log and files, likewise
 generations the collections of one alias, of several models
+messages    rows as a message to a server
 schema      the collection's fields, and records as rows
 access      concurrency of calls: unrestricted on a server, restricted on Milvus Lite
 embedded    what Milvus Lite needs of its callers: one process, single writer

@@ -11,6 +11,7 @@ from pymilvus import MilvusClient
 from ml_api.deadline import Deadline
 from ml_api.metrics.store import StoreMetrics
 from ml_api.vectors.filters import Field
+from ml_api.vectors.milvus import messages
 from ml_api.vectors.milvus.access import Access
 from ml_api.vectors.milvus.failures import cut_off_at, translated
 from ml_api.vectors.milvus.schema import ID_CHARS, Row
@@ -80,7 +81,8 @@ class OpenCollection:
         """Rows of distinct ids, and how many bytes they take."""
         with self.writing("upsert", len(rows), size) as timeout_s:
             if not self.access.upsert(self.collection, rows):
-                self.client.upsert(self.collection, list(rows), timeout=timeout_s)
+                message = messages.upsert_message(self.collection, rows, self.dim, self.fields)
+                messages.upsert(self.client, message, timeout_s)
 
     def query(self, operation: str, deadline: Deadline | None = None, *, scans: bool = False, **what: Any) -> list[Row]:
         """`scans` where all rows are looked at, and not those of some ids alone."""
