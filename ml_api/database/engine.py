@@ -4,10 +4,12 @@ import errno
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from math import ceil
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from threading import Lock
+from typing import Any, Final, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -17,7 +19,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from ml_api.database.migrating import revision_of, revisions, upgrade
-from ml_api.errors import ConfigError, DatabaseFull, DatabaseUnavailable
+from ml_api.deadline import Deadline, held
+from ml_api.errors import ConfigError, DatabaseFull, DatabaseUnavailable, DeadlineExceeded
 
 TIMEOUT_S: Final = 5
 """For a connection, for another's transaction to end, and for one statement."""
@@ -28,7 +31,8 @@ _MIGRATING: Final = 0x6D6C_6170_69
 _DISK_FULL: Final = "53100"
 """PostgreSQL's code for it."""
 _BEGIN: Final = "ml_api_begin"
-"""Execution option of a connection: the statement that begins its transactions on SQLite."""
+"""Execution option of a connection: the statements that begin its transactions on SQLite."""
+_READING: Final = ("BEGIN",)
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +43,8 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         """Use `open`."""
         self._engine = engine
+        self._writing = Lock()
+        """Held on SQLite, before a connection is taken: of many writers that wait for another process, one has a connection."""
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -66,14 +72,21 @@ class Database:
 
     def read(self) -> AbstractContextManager[Session]:
         """A transaction that only reads. Raises DatabaseUnavailable."""
-        return self._transaction("BEGIN")
+        return self._transaction(_READING)
 
-    def write(self) -> AbstractContextManager[Session]:
+    @contextmanager
+    def write(self, deadline: Deadline | None = None) -> Iterator[Session]:
         """A transaction, durable when the context ends, undone if it ends in an error. Raises DatabaseUnavailable.
 
-        On SQLite writers wait for each other from the start: one that began to read would fail when it came to write.
+        On SQLite writers wait for each other from the start, for TIMEOUT_S or until the `deadline`: one that began to read would
+        fail when it came to write.
         """
-        return self._transaction("BEGIN IMMEDIATE")
+        if self.backend != "sqlite":
+            with self._transaction(_READING) as session:
+                yield session
+            return
+        with self._turn(deadline) as left_s, self._transaction(_writing_within(left_s)) as session:
+            yield session
 
     def insert(self, table: type[DeclarativeBase]) -> Any:
         """An INSERT with `on_conflict_do_update`, which SQLAlchemy has for each kind of database, and not for all."""
@@ -89,7 +102,20 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def _transaction(self, begin: Literal["BEGIN", "BEGIN IMMEDIATE"]) -> Iterator[Session]:
+    def _turn(self, deadline: Deadline | None) -> Iterator[float]:
+        """That of a writer in this process; how long it may go on waiting, for another one."""
+        until = Deadline.within(TIMEOUT_S)
+        until = until if deadline is None else min(until, deadline)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(held(self._writing, until))
+                left_s = until.left_s()
+            except DeadlineExceeded as exc:
+                raise DatabaseUnavailable(f"The database {self.location} does not answer (others are writing).") from exc
+            yield left_s
+
+    @contextmanager
+    def _transaction(self, begin: Sequence[str]) -> Iterator[Session]:
         with (
             translated(self.location),
             self._engine.connect().execution_options(**{_BEGIN: begin}) as connection,
@@ -172,9 +198,14 @@ def _sqlite(path: Path) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN IMMEDIATE"))
+        for statement in connection.get_execution_options().get(_BEGIN, _writing_within(TIMEOUT_S)):
+            connection.exec_driver_sql(statement)
 
     return engine
+
+
+def _writing_within(seconds: float) -> Sequence[str]:
+    return f"PRAGMA busy_timeout = {ceil(1000 * seconds)}", "BEGIN IMMEDIATE"
 
 
 def _create(path: Path) -> None:

@@ -83,7 +83,7 @@ class Uploads:
         record, other = self._indexed(key, digest, deadline)
         unchanged = record is not None and self._holds(record, digest, facts)
         if not unchanged:
-            with self._changes.around(key, facts):
+            with self._changes.around(key, facts, deadline):
                 self._corpus.write(key, data)
         return Upload(key, digest, decoded.width, decoded.height, unchanged, other)
 
@@ -96,7 +96,7 @@ class Uploads:
         record = self._store.get([image], deadline).get(image)
         key = self._uploaded(image) if record is None else record.key
         try:
-            with self._changes.around(key), suppress(NotFound):  # it may be gone already, unknown to the index
+            with self._changes.around(key, deadline=deadline), suppress(NotFound):  # it may be gone already, unknown to the index
                 self._corpus.delete(key)
         except InvalidKey:  # its vector was imported, or the corpus had it under other rules: there is no file to delete
             self._store.delete([image])

@@ -3,8 +3,11 @@
 import io
 import json
 import os
+import sqlite3
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from time import perf_counter
 from urllib.parse import quote
 
 import pytest
@@ -268,6 +271,22 @@ def test_while_the_database_is_down_nothing_is_written(make_stand):
     before = names(stand.root)
     assert_problem(put(stand.client, "a.png"), 503, "database-unavailable")
     assert names(stand.root) == before
+
+
+def test_an_upload_waits_for_a_locked_database_no_longer_than_it_may(make_stand, tmp_path):
+    """Five seconds, however little time the client gave."""
+    path = tmp_path / "locked.sqlite3"
+    with closing(new_database(path)) as database, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        stand = make_stand(database=database)
+        other.execute("BEGIN IMMEDIATE")
+        began = perf_counter()
+        headers = {"X-Request-Timeout": "0.3"}
+        response = stand.client.put(f"{BY_KEY}a.png", data=picture(), headers=headers)
+        assert perf_counter() - began < 4
+        other.execute("ROLLBACK")
+        assert_problem(response, 503, "database-unavailable")
+        assert "a.png" not in names(stand.root)
+        assert put(stand.client, "a.png?wait=5").status_code == 200
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")

@@ -1,13 +1,15 @@
 """The service's own database, on SQLite and on PostgreSQL."""
 
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -17,8 +19,10 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 
 from ml_api.database import Database
+from ml_api.database.engine import POOL, TIMEOUT_S
 from ml_api.database.migrating import MIGRATIONS, revisions
 from ml_api.database.tables import FailureRow, Table
+from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, DatabaseFull, DatabaseUnavailable
 
 ROOT = Path(__file__).parents[2]
@@ -98,6 +102,49 @@ def test_a_reader_does_not_wait_for_a_writer(database):
         session.flush()
         with ThreadPoolExecutor(1) as other:
             assert other.submit(count, database).result(3) == 0
+
+
+@pytest.fixture
+def locked(tmp_path):
+    """A database on SQLite, and another program that is writing to it."""
+    path = tmp_path / "ml_api.sqlite3"
+    with closing(Database.open(str(path))) as database, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield database, other
+
+
+def test_however_many_writers_wait_for_another_process_readers_do_not(locked):
+    """Each waited with a connection: with eight of them, nobody read, and searches went on without words."""
+    database, other = locked
+
+    def add(number):
+        with database.write() as session:
+            session.add(failure(f"{number}.jpg"))
+
+    with ThreadPoolExecutor(2 * POOL) as pool:
+        adding = [pool.submit(add, number) for number in range(2 * POOL)]
+        assert not wait(adding, 0.2).done
+        assert count(database) == 0
+        other.execute("ROLLBACK")
+        for one in adding:
+            one.result()
+    assert count(database) == 2 * POOL
+
+
+def test_a_writer_waits_for_others_no_longer_than_its_deadline(locked):
+    database, other = locked
+    began = perf_counter()
+    with pytest.raises(DatabaseUnavailable, match="is locked"), database.write(Deadline.within(0.05)) as session:
+        session.add(failure("a.jpg"))
+    other.execute("ROLLBACK")
+    with database.write(Deadline.within(5)) as session:
+        session.add(failure("a.jpg"))
+        with ThreadPoolExecutor(1) as pool:
+            late = pool.submit(lambda: database.write(Deadline.within(0.05)).__enter__())
+            with pytest.raises(DatabaseUnavailable, match="others are writing"):
+                late.result()
+    assert perf_counter() - began < TIMEOUT_S
+    assert count(database) == 1
 
 
 def test_the_tables_are_what_the_migrations_make(database):

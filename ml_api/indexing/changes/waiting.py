@@ -72,13 +72,14 @@ class Changes:
         self._listeners = [one for one in self._listeners if one != listener]
 
     @contextmanager
-    def around(self, key: str, facts: Mapping[str, Any] | None = None) -> Iterator[None]:
+    def around(self, key: str, facts: Mapping[str, Any] | None = None, deadline: Deadline | None = None) -> Iterator[None]:
         """Announce what is about to be done to the file under this key, and note the key when it is done, or has failed.
 
-        Should this process die in between, the key is looked at WRITE_S later, or at the next start. `facts` count if it was done.
+        Nothing is done if it is not announced by the `deadline`. Should this process die in between, the key is looked at WRITE_S
+        later, or at the next start. `facts` count if it was done.
         """
         if _storable(key):
-            with self._database.write() as session:
+            with self._database.write(deadline) as session:
                 session.execute(self._insert([self._row(key, Source.UPLOAD, time.time() + WRITE_S, None)], ("notice",)))
         try:
             yield
