@@ -54,8 +54,9 @@ class HitAnswer(Model):
     score: float
     """Similarity in the collection's metric; higher is closer."""
     relevance: float | None = None
-    """The probability, 0 to 1, that this is a match: comparable across queries, which `score` is not. Null where nothing is
-    calibrated (`calibrate`), and for queries by a vector, by several images, or by negative terms alone.
+    """The probability, 0 to 1, that this is a match: comparable across queries, which `score` is not, and the same whatever
+    filter, page or group it is found in. Null where nothing is calibrated (`calibrate`), and for queries by a vector, by
+    several images, or by negative terms alone.
     """
     shares: list[float] | None = None
     """With `explain`: how much each term of the query adds to the cosine similarity, which is the score itself unless the
@@ -116,7 +117,7 @@ class SearchAnswer(Model):
     most 3,500 characters, valid for a day. Null on the last page, after 10,000 hits, and after an `offset`.
     """
     confident: bool | None = None
-    """Whether the best hits are likely to be matches at all; null where `relevance` is."""
+    """Whether any image that the filter leaves is likely a match; null where `relevance` is."""
     facets: FacetsAnswer | None = None
     """With `facets`: how often values occur among the best hits."""
     read_as: list[ReadTerm] | None = None
@@ -136,7 +137,7 @@ class FoundAnswer(Model):
     most 3,500 characters, valid for a day. Null on the last page, after 10,000 hits, and after an `offset`.
     """
     confident: bool | None = None
-    """Whether the best hits are likely to be matches at all; null where `relevance` is."""
+    """Whether any image that the filter leaves is likely a match; null where `relevance` is."""
     facets: FacetsAnswer | None = None
     """With `facets`: how often values occur among the best hits."""
 

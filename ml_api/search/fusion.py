@@ -58,13 +58,15 @@ class TextMatches:
         """How certainly this image is meant, 0 to 1: the more of the query it has, and the fewer others have as much."""
         return self.share * self._certainty(self._coverages[image])
 
-    def naming(self, image: str) -> float:
-        """How certainly the words name this image, 0 to 1: at most as certainly as its rarest word alone tells it from the others.
+    def naming(self, has: frozenset[str]) -> float:
+        """How certainly these words, which an image has, name it, 0 to 1: at most as certainly as the rarest of them alone tells it
+        from the others; 0 below MIN_CERTAINTY.
 
         A combination of common words may be rare and name nothing: in a caption they may be said of different things.
         """
-        rarest = min(self.found.known[word] for word in self.found.images[image])
-        return min(self.certainty(image), self.share * self._rarity(max(rarest, 1)))
+        rarest = min(self.found.known[word] for word in has)
+        certainty = self.share * min(self._certainty(self._coverage(has)), self._rarity(max(rarest, 1)))
+        return certainty if certainty >= MIN_CERTAINTY else 0.0
 
     def distinctive(self, words: frozenset[str]) -> frozenset[str]:
         """Those of `words` that at most half of the images have; all, if there are none."""
@@ -72,11 +74,18 @@ class TextMatches:
 
     @cached_property
     def _coverages(self) -> Mapping[str, float]:
+        every = {image: self._coverage(has) for image, has in self.found.images.items()}
+        return {image: share for image, share in every.items() if share >= MIN_COVERAGE}
+
+    def _coverage(self, has: frozenset[str]) -> float:
+        """The share of the query's information that is in these words of it."""
         if self.only:
-            return dict.fromkeys(self.found.images, 1.0)
-        every = {image: sum(map(self._information.__getitem__, has)) for image, has in self.found.images.items()}
-        total = sum(self._information.values())
-        return {image: round(some / total, 6) for image, some in every.items() if total > 0 and some >= MIN_COVERAGE * total}
+            return 1.0
+        return round(sum(map(self._information.__getitem__, has)) / self._total, 6) if self._total > 0 else 0.0
+
+    @cached_property
+    def _total(self) -> float:
+        return sum(self._information.values())
 
     @property
     def is_cut(self) -> bool:

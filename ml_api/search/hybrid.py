@@ -59,8 +59,12 @@ class Hybrid:
             for target, hits in ranked.items()
         }
 
-    def _fused(self, target: Target, texts: TextMatches, ranked: Sequence[Hit], deadline: Deadline) -> list[Hit]:
-        """Fuses, proves the matches that would be delivered, and fuses again without those that are false."""
+    def _fused(self, target: Target, asked: TextMatches, ranked: Sequence[Hit], deadline: Deadline) -> list[Hit]:
+        """Fuses, proves the matches that would be delivered, and fuses again without those that are false, or filtered out.
+
+        How certainly words name an image is told among all that have them, so that it does not depend on the filter.
+        """
+        texts = asked
         hits, scores = {hit.record.id: hit for hit in ranked}, {hit.record.id: hit.score for hit in ranked}
         if texts.is_cut:
             texts = texts.joined(hit.record.id for hit in ranked if _says_all(hit.record, texts.found))
@@ -73,7 +77,7 @@ class Hybrid:
             missing = [image for image in new if image not in hits]
             hits |= self._fetched(target, missing, scores, deadline) if missing else {}
             for image in new:
-                if image in hits and (match := _proof(hits[image], target, texts)):
+                if image in hits and (match := _proof(hits[image], target, asked, texts.found.images[image])):
                     proved[image] = replace(hits[image], match=match)
             false = frozenset(new) - proved.keys()
             if not false:
@@ -107,15 +111,13 @@ def _says_all(record: ImageRecord, found: Found) -> bool:
     return found.known.keys() <= set().union(*said_of(record).values())
 
 
-def _proof(hit: Hit, target: Target, texts: TextMatches) -> TextMatch | None:
-    """In which fields the record has the words, without fields that have only some words of another. None if the record lacks one
-    of them by now, or if the image is too far away.
+def _proof(hit: Hit, target: Target, texts: TextMatches, has: frozenset[str]) -> TextMatch | None:
+    """In which fields the record has the words that it was found by, without fields that have only some words of another. None if
+    the record lacks one of them by now, or if the image is too far away.
     """
-    image = hit.record.id
-    has = texts.found.images[image]
     found = {name: has & words for name, words in said_of(hit.record).items()}
     if has - frozenset().union(*found.values()) or not target.query.thresholds.let_score_pass(hit.score):
         return None
     told = {name: texts.distinctive(has) & some for name, some in found.items()}
     fields = tuple(name for name, some in told.items() if some and not any(some < others for others in told.values()))
-    return TextMatch(fields, texts.naming(image))
+    return TextMatch(fields, texts.naming(has))

@@ -14,7 +14,7 @@ from ml_api.search.facets import COUNTED_HITS, Facets, counted, require_known
 from ml_api.search.fields import Fields
 from ml_api.search.grouping import DUPLICATES, MAX_READ, READ_AT_ONCE, leaders
 from ml_api.search.query import Fault, ResultRow
-from ml_api.search.relevance import Judged, Relevance, with_words
+from ml_api.search.relevance import CONFIDENT, Judge, Relevance
 from ml_api.search.targets import Target, goes_on, may_pass, passing
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.filters import Field, value_of
@@ -24,12 +24,24 @@ from ml_api.vectors.filters import Field, value_of
 class Page:
     rows: list[ResultRow]
     more: bool
-    confident: bool | None
-    best_score: float | None
-    """The score of the nearest image, whether or not it is on the page."""
     next: Place | None = None
     """Where the next page begins; None if no cursor leads there."""
+    confident: bool | None = None
+    best_score: float | None = None
+    """The score of the nearest image, whether or not it is on the page."""
     facets: Facets | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Read:
+    """What was read for a target."""
+
+    part: Sequence[Hit]
+    """Of its ranking, with what its words have found: what its page is cut from."""
+    head: Sequence[Hit]
+    """Its ranking by vectors, from the beginning on."""
+    unfiltered: Sequence[Hit]
+    """That of all images, whatever its filter, from the beginning on."""
 
 
 class Pages:
@@ -40,35 +52,34 @@ class Pages:
         self._fields = fields
         self._relevance = relevance
 
-    def page(self, target: Target, ranked: Sequence[Hit], best: Sequence[Hit], deadline: Deadline) -> Page | Fault:
-        """`ranked` is what the store ranks for the target's options, and `best` begins with the best hits of all.
-
-        Raises Unavailable, DeadlineExceeded.
-        """
+    def page(self, target: Target, read: Read, deadline: Deadline) -> Page | Fault:
+        """Raises Unavailable, DeadlineExceeded."""
+        judge, kind = None, target.kind
+        if self._relevance is not None and kind is not None:
+            judge = self._relevance.judge(kind, target.combined.vector, target.best(read.unfiltered))
         try:
-            facets = self._facets(target, ranked if target.texts else best, deadline)
-            if target.query.arrangement.reorders:
-                return replace(self._arranged(target, ranked, target.best(best), deadline), facets=facets)
-            return replace(self._as_ranked(target, ranked, target.best(best)), facets=facets)
+            page = (self._arranged if target.query.arrangement.reorders else self._as_ranked)(target, read.part, judge, deadline)
+            facets = self._facets(target, read.part if target.texts else read.head, judge, deadline)
         except InvalidQuery as exc:
             return Fault(exc)
+        nearest = target.ranking(read.head)
+        confident = None if judge is None else _is_confident(target, read, judge)
+        return replace(page, facets=facets, confident=confident, best_score=nearest[0].score if nearest else None)
 
-    def _as_ranked(self, target: Target, ranked: Sequence[Hit], best: Sequence[Hit]) -> Page:
+    def _as_ranked(self, target: Target, ranked: Sequence[Hit], judge: Judge | None, _: Deadline) -> Page:
         limit, page = target.query.options.limit, target.page(ranked)
         ours = page[:limit]
-        judged = self._judged(target, best, ours, ranked)
-        rows = passing(target, ours, judged)
+        rows = passing(target, ours, _relevances(judge, ours))
         more = len(page) > limit and goes_on(target, ours, rows)
-        return _page(rows, judged, best, target.next_place(ours, ranked) if more else None, more=more)
+        return Page(rows, more, next=target.next_place(ours, ranked) if more else None)
 
-    def _arranged(self, target: Target, ranked: Sequence[Hit], best: Sequence[Hit], deadline: Deadline) -> Page:
+    def _arranged(self, target: Target, ranked: Sequence[Hit], judge: Judge | None, deadline: Deadline) -> Page:
         """The page of a ranking that is grouped or put in another order. Reads on while copies leave too few groups for it."""
         wanted, asked = target.query.options, target.options
         read, ends = list(ranked), len(ranked) < asked.limit or bool(target.texts and target.texts.only)
         while True:
             hits = target.ranking(read)
-            judged = self._judged(target, best, hits, hits)
-            rows = self._grouped(target, passing(target, hits, judged), deadline)
+            rows = self._grouped(target, passing(target, hits, _relevances(judge, hits)), deadline)
             if len(rows) > target.least_rows or ends or len(read) >= MAX_READ or not may_pass(target, hits):
                 break
             asked = replace(asked, offset=asked.window, limit=min(READ_AT_ONCE, MAX_READ - len(read)))
@@ -77,15 +88,7 @@ class Pages:
             read += [hit for hit in found if hit.record.id not in known]  # an approximate index may rank anew
         left = _not_delivered(target, self._diversified(target, rows, deadline))
         page, more = left[wanted.offset : wanted.window], len(left) > wanted.window
-        following = target.next_place([row.hit for row in page], read) if more else None
-        return _page(page, judged, best, following, more=more)
-
-    def _judged(self, target: Target, best: Sequence[Hit], hits: Sequence[Hit], ranking: Sequence[Hit]) -> Judged | None:
-        """`best` are the best hits by vectors; `hits` are those to be judged, a part of `ranking`."""
-        if self._relevance is None or target.kind is None:
-            return None
-        judged = self._relevance.judge(target.kind, target.combined.vector, best, hits)
-        return judged if judged is None or target.texts is None else with_words(judged, hits, target.ranking(ranking))
+        return Page(page, more, next=target.next_place([row.hit for row in page], read) if more else None)
 
     def _grouped(self, target: Target, rows: list[ResultRow], deadline: Deadline) -> list[ResultRow]:
         group = target.query.arrangement.group
@@ -113,14 +116,14 @@ class Pages:
         order = diversified(found @ target.combined.vector, found, diversity, target.certainties([row.hit for row in pool]))
         return [*(pool[place] for place in order), *rows[POOL:]]
 
-    def _facets(self, target: Target, best: Sequence[Hit], deadline: Deadline) -> Facets | None:
+    def _facets(self, target: Target, best: Sequence[Hit], judge: Judge | None, deadline: Deadline) -> Facets | None:
         """Counted over the best hits that pass the thresholds, copies among them."""
         fields = target.query.arrangement.facets
         if not fields:
             return None
         hits = target.ranking(best)[:COUNTED_HITS]
-        judged = self._judged(target, target.best(best), hits, hits) if target.query.thresholds.relevance is not None else None
-        passed = [row.hit for row in passing(target, hits, judged)]
+        needed = judge if target.query.thresholds.relevance is not None else None
+        passed = [row.hit for row in passing(target, hits, _relevances(needed, hits))]
         for place, field in enumerate(fields):
             self._require_known(field, f"facets[{place}]", passed, deadline)
         return counted(passed, fields)
@@ -140,5 +143,20 @@ def _not_delivered(target: Target, rows: list[ResultRow]) -> list[ResultRow]:
     return [row for row, one in zip(rows, known, strict=True) if not (one or any(map(place.remembers, row.others)))]
 
 
-def _page(rows: list[ResultRow], judged: Judged | None, best: Sequence[Hit], following: Place | None, *, more: bool) -> Page:
-    return Page(rows, more, judged.confident if judged else None, best[0].score if best else None, following)
+def _relevances(judge: Judge | None, hits: Sequence[Hit]) -> Sequence[float | None]:
+    """None where nothing judges. An image that is named is a match, whatever it looks like."""
+    if judge is None:
+        return [None] * len(hits)
+    return [max(one, _named(hit)) for one, hit in zip(judge.relevances(hits), hits, strict=True)]
+
+
+def _is_confident(target: Target, read: Read, judge: Judge) -> bool:
+    """Whether an image that the filter leaves is likely a match."""
+    if any(_named(hit) >= CONFIDENT for hit in target.ranking(read.part)):
+        return True
+    return judge.any_match(target.best(read.head)) >= CONFIDENT
+
+
+def _named(hit: Hit) -> float:
+    """How certainly words mean it."""
+    return hit.match.certainty if hit.match else 0.0

@@ -157,10 +157,15 @@ class Query:
         return (*(weighted.term for weighted in self.terms), *self.marks.more, *self.marks.less)
 
     @property
+    def inputs(self) -> frozenset[str]:
+        """The ids of stored images that are terms themselves."""
+        return frozenset(weighted.term.image_id for weighted in self.terms if isinstance(weighted.term, StoredTerm))
+
+    @property
     def excluded(self) -> frozenset[str]:
         """The ids of stored images that are left out of the result."""
-        inputs = [weighted.term for weighted in self.terms if isinstance(weighted.term, StoredTerm)] if self.exclude_inputs else []
-        return frozenset(term.image_id for term in (*inputs, *self.marks.less))
+        less = frozenset(term.image_id for term in self.marks.less)
+        return self.inputs | less if self.exclude_inputs else less
 
 
 @dataclass(frozen=True, slots=True)

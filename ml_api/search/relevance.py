@@ -129,11 +129,35 @@ class Calibration:
     is_match: Fit
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    confident: bool
-    relevances: tuple[float, ...]
-    """The probability that each hit is a match, 0 to 1."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Judge:
+    """Judges hits of one query by its best hits among all images, so that a hit is judged alike whatever filter, page or order it
+    is found in.
+    """
+
+    calibration: Calibration
+    metric: Metric
+    best: Sequence[Hit]
+    """The TOP_K best hits among all images, but images that are terms themselves."""
+    signals: Numbers | None
+    """Of the query, as `Reference.of_query` has them. None if there are no best hits."""
+
+    def any_match(self, left: Sequence[Hit]) -> float:
+        """The probability that any image that a filter leaves is a match. `left` are the TOP_K best hits of these.
+
+        It is that of all images, times the ratio of the likeliest hit that is left to the likeliest of all.
+        """
+        if self.signals is None or not left:
+            return 0.0
+        among_all = float(self.calibration.any_match(self.signals[None, :])[0])
+        return among_all * min(1.0, max(self.relevances(left)) / max(self.relevances(self.best)))
+
+    def relevances(self, hits: Sequence[Hit]) -> tuple[float, ...]:
+        """The probability that each hit is a match, 0 to 1."""
+        if self.signals is None:
+            return (0.0,) * len(hits)
+        signals = self.calibration.reference.of_hits(self.signals, [hit.record for hit in hits], cosines(hits, self.metric))
+        return tuple(self.calibration.is_match(signals).tolist())
 
 
 class Relevance:
@@ -158,18 +182,15 @@ class Relevance:
     def can_judge(self, kind: QueryKind | None) -> bool:
         return kind in self._calibrations
 
-    def judge(self, kind: QueryKind, vector: npt.NDArray[np.float32], best: Sequence[Hit], page: Sequence[Hit]) -> Judged | None:
-        """Judge the hits of `page`. `best` are the first hits of the whole ranking. None if nothing is calibrated."""
+    def judge(self, kind: QueryKind, vector: npt.NDArray[np.float32], best: Sequence[Hit]) -> Judge | None:
+        """The judge of a query. `best` are its TOP_K best hits among all images but those that are terms themselves. None if
+        nothing is calibrated.
+        """
         calibration = self._calibrations.get(kind)
         if calibration is None:
             return None
-        if not best:
-            return Judged(confident=False, relevances=())
-        reference = calibration.reference
-        query = reference.of_query(vector, [hit.record for hit in best[:TOP_K]], cosines(best[:TOP_K], self._metric))
-        confident = bool(calibration.any_match(query[None, :])[0] >= CONFIDENT)
-        hits = reference.of_hits(query, [hit.record for hit in page], cosines(page, self._metric))
-        return Judged(confident, tuple(calibration.is_match(hits).tolist()))
+        images, scores = [hit.record for hit in best], cosines(best, self._metric)
+        return Judge(calibration, self._metric, best, calibration.reference.of_query(vector, images, scores) if best else None)
 
 
 def kind_of(modalities: Sequence[Modality | None], weights: Sequence[float]) -> QueryKind | None:
@@ -181,13 +202,6 @@ def kind_of(modalities: Sequence[Modality | None], weights: Sequence[float]) -> 
     if len(modalities) == 1:
         return modalities[0]
     return "mixed" if "image" in modalities else "texts"
-
-
-def with_words(judged: Judged, hits: Sequence[Hit], ranking: Sequence[Hit]) -> Judged:
-    """Judge `hits`, a part of `ranking`, by their words as well: an image that is named is a match, whatever it looks like."""
-    relevances = (max(one, hit.match.certainty if hit.match else 0.0) for one, hit in zip(judged.relevances, hits, strict=True))
-    is_sure = any(hit.match is not None and hit.match.certainty >= CONFIDENT for hit in ranking)
-    return Judged(judged.confident or is_sure, tuple(relevances))
 
 
 def cosines(hits: Sequence[Hit], metric: Metric) -> list[float]:

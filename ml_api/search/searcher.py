@@ -24,7 +24,7 @@ from ml_api.search.fields import Fields
 from ml_api.search.fusion import TextMatches
 from ml_api.search.hybrid import Hybrid
 from ml_api.search.online_recall import OnlineRecall
-from ml_api.search.pages import Page, Pages
+from ml_api.search.pages import Page, Pages, Read
 from ml_api.search.query import Fault, ImageTerm, Query, SearchResult, StoredTerm, Term, TextTerm, VectorTerm
 from ml_api.search.relevance import Relevance, kind_of
 from ml_api.search.targets import Point, Target, target_of
@@ -85,10 +85,7 @@ class Searcher:
         targets = [self._target(query, place, points, texts) for query, place in zip(queries, places, strict=True)]
         good = [target for target in targets if isinstance(target, Target)]
         with stage(Stage.SEARCH):
-            ranked = self._ranked_to_the_page(good, deadline)
-            best = ranked | self._ranked({target: target.best_options for target in good if target.needs_best}, deadline)
-            fused = self._hybrid.fused(ranked, deadline)
-            pages = {target: self._pages.page(target, hits, best[target], deadline) for target, hits in fused.items()}
+            pages = {target: self._pages.page(target, read, deadline) for target, read in self._read(good, deadline).items()}
             vectors = self._vectors_of(pages, deadline)
         return [target if isinstance(target, Fault) else self._result(target, pages[target], vectors) for target in targets]
 
@@ -171,6 +168,13 @@ class Searcher:
             stages.took(Stage.EMBED, max(one.embed_s for one in done))
         return {term: _point(items[term], answer) for term, answer in zip(items, answers, strict=True)}
 
+    def _read(self, targets: Sequence[Target], deadline: Deadline) -> dict[Target, Read]:
+        ranked = self._ranked_to_the_page(targets, deadline)
+        heads = ranked | self._ranked(_asked({target: target.head_options for target in targets}), deadline)
+        unfiltered = heads | self._ranked(_asked({target: target.unfiltered_options for target in targets}), deadline)
+        parts = self._hybrid.fused(ranked, deadline)
+        return {target: Read(parts[target], heads[target], unfiltered[target]) for target in targets}
+
     def _ranked_to_the_page(self, targets: Sequence[Target], deadline: Deadline) -> dict[Target, list[Hit]]:
         """For each target the part of its ranking that has its page.
 
@@ -179,8 +183,7 @@ class Searcher:
         wanted, ranked = {target: target.options for target in targets}, dict[Target, list[Hit]]()
         for _ in range(MAX_READS):
             ranked |= self._ranked(wanted, deadline)
-            others = {target: target.other_options(asked, ranked[target]) for target, asked in wanted.items()}
-            wanted = {target: options for target, options in others.items() if options is not None}
+            wanted = _asked({target: target.other_options(asked, ranked[target]) for target, asked in wanted.items()})
             if not wanted:
                 break
         return ranked
@@ -230,6 +233,11 @@ class Searcher:
             next_cursor=None if page.next is None else self._cursors.write(page.next, query, self._embedder.model.model_id),
             facets=page.facets,
         )
+
+
+def _asked(wanted: Mapping[Target, SearchOptions | None]) -> dict[Target, SearchOptions]:
+    """Those targets that the store is asked for."""
+    return {target: options for target, options in wanted.items() if options is not None}
 
 
 def _own(error: MlApiError) -> MlApiError:

@@ -13,7 +13,7 @@ from ml_api.search.combining import Combined, combined
 from ml_api.search.cursor import BEGINNING, Place
 from ml_api.search.fusion import CERTAINTY_POWER, FUSED_HITS, TextMatches
 from ml_api.search.query import Fault, Query, ResultRow, StoredTerm, Term
-from ml_api.search.relevance import TOP_K, Judged
+from ml_api.search.relevance import TOP_K
 from ml_api.search.rocchio import refined
 from ml_api.vectors.base import MAX_WINDOW, SearchOptions
 from ml_api.vocabulary import Modality, QueryKind
@@ -58,7 +58,7 @@ class Target:
 
         Excluded images are asked for as well: which ranks they have is known only once they were found.
         """
-        options, least = self.query.options, self._best if self.kind or self.query.arrangement.facets else 0
+        options, least = self.query.options, self._least
         if self.query.arrangement.reorders:
             ahead = grouping.READ_AHEAD if self.query.arrangement.group else 1
             limit = min(self.least_rows * ahead, grouping.MAX_READ) + 1
@@ -85,17 +85,28 @@ class Target:
         return max(window, diversity.POOL if self.query.arrangement.diversity else 0)
 
     @property
-    def needs_best(self) -> bool:
-        """Whether the best hits, by which others are judged, are not among those that `options` ask for."""
-        return self.options.offset > 0 and bool(self.kind or self.query.arrangement.facets)
+    def head_options(self) -> SearchOptions | None:
+        """What to ask the store for to have the best hits, too. None if they are not needed, or `options` bring them."""
+        if not self._least or not self.options.offset:
+            return None
+        return replace(self.query.options, limit=self._least + len(self.excluded), offset=0)
 
     @property
-    def best_options(self) -> SearchOptions:
-        return replace(self.query.options, limit=self._best + len(self.excluded), offset=0)
+    def unfiltered_options(self) -> SearchOptions | None:
+        """What to ask the store for to have the best hits among all images, by which others are judged. None if they are not
+        needed, or are the best hits anyway.
+        """
+        options = self.query.options
+        if self.kind is None or options.filter is None:
+            return None
+        return replace(options, filter=None, limit=TOP_K + len(self.query.inputs), offset=0)
 
     @property
-    def _best(self) -> int:
-        return facets.COUNTED_HITS if self.query.arrangement.facets else TOP_K
+    def _least(self) -> int:
+        """How many of the best hits are needed, whatever the page."""
+        if self.query.arrangement.facets:
+            return facets.COUNTED_HITS
+        return TOP_K + len(self.query.inputs - self.excluded) if self.kind else 0
 
     @property
     def _head(self) -> int:
@@ -119,8 +130,10 @@ class Target:
         return [hit for hit in ranked if hit.record.id not in self.excluded] if self.excluded else list(ranked)
 
     def best(self, ranked: Sequence[Hit]) -> list[Hit]:
-        """The best hits of a ranking, which is given from its beginning on."""
-        return self.ranking(ranked)[:TOP_K]
+        """The best hits of a ranking, which is given from its beginning on, but images that are terms themselves: each would be
+        its own match, whether or not it is left out of the answer.
+        """
+        return [hit for hit in ranked if hit.record.id not in self.query.inputs][:TOP_K]
 
     def shares(self, vector: npt.NDArray[np.float32] | None) -> tuple[float, ...]:
         """How much each term, and each marked image, adds to the cosine similarity of a vector (dim,).
@@ -179,10 +192,9 @@ def _vectors(name: str, marks: Sequence[StoredTerm], points: Mapping[Term, Point
     return vectors
 
 
-def passing(target: Target, hits: Sequence[Hit], judged: Judged | None) -> list[ResultRow]:
+def passing(target: Target, hits: Sequence[Hit], relevances: Sequence[float | None]) -> list[ResultRow]:
     """The hits that pass the query's thresholds, with their relevances."""
     thresholds = target.query.thresholds
-    relevances = [None] * len(hits) if judged is None else judged.relevances
     rows = (ResultRow(hit, relevance) for hit, relevance in zip(hits, relevances, strict=True))
     return [row for row in rows if thresholds.let_pass(row.hit.score, row.relevance)]
 

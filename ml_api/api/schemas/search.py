@@ -183,8 +183,9 @@ class HitAnswer(ImageAnswer):
     relevance: Annotated[
         float | None,
         Field(
-            description="The probability, 0 to 1, that this is a match: comparable across queries, which `score` is not. Null "
-            "where nothing is calibrated (`calibrate`), and for queries by a vector, by several images, or by negative terms alone."
+            description="The probability, 0 to 1, that this is a match: comparable across queries, which `score` is not, and the "
+            "same whatever filter, page or group it is found in. Null where nothing is calibrated (`calibrate`), and for queries "
+            "by a vector, by several images, or by negative terms alone."
         ),
     ] = None
     shares: Annotated[
@@ -237,7 +238,7 @@ class FoundAnswer(Answer):
         ),
     ] = None
     confident: Annotated[
-        bool | None, Field(description="Whether the best hits are likely to be matches at all; null where `relevance` is.")
+        bool | None, Field(description="Whether any image that the filter leaves is likely a match; null where `relevance` is.")
     ] = None
     hits: list[HitAnswer]
     facets: Annotated[FacetsAnswer | None, Field(description="With `facets`: how often values occur among the best hits.")] = None
