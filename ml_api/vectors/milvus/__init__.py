@@ -10,7 +10,8 @@ indexed     search by the index
 exact       exact search, by comparison with every vector
 filtered    what a server is asked in place of a filter, the test of the rows that it sends, filtered listings
 matching    the rows in Milvus Lite that fulfil a filter, by its own predicate
-flushed     search in Milvus Lite's files, within this process
+snapshots   which rows of Milvus Lite's are current
+ranking     searches of them, within this process
 written     writes into its log and files, likewise
 generations the collections of one alias, of several models
 messages    rows as a message to a server

@@ -36,8 +36,6 @@ class IndexSearch:
             ranked = opened.access.by_index(opened.collection, vectors, options, index)
             if ranked is not None:
                 return [[Hit(schema.record_of(row), score) for row, score in some] for some in ranked]
-            if self.embedded and options.filter is not None:
-                return None
             found = opened.client.search(
                 opened.collection,
                 data=list(vectors),
@@ -45,7 +43,7 @@ class IndexSearch:
                 limit=options.limit,
                 offset=options.offset,
                 filter=asked.text,
-                search_params=index.search(options.window, embedded=self.embedded),
+                search_params=index.search(options.window, embedded=False),
                 output_fields=schema.RECORD_FIELDS,
                 consistency_level="Session",
                 timeout=timeout_s,

@@ -10,7 +10,7 @@ import re
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -24,23 +24,17 @@ from ml_api.records import Vectors
 from ml_api.vectors.base import Metric, SearchOptions
 from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus import written
-from ml_api.vectors.milvus.flushed import Flushed
 from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.matching import Matching, Rows
+from ml_api.vectors.milvus.ranking import SCORE, compared, nearest
 from ml_api.vectors.milvus.schema import VECTOR, Row, Scored
+from ml_api.vectors.milvus.snapshots import Parts, Snapshots
 
 PREFIX: Final = "ml-api-milvus-"
 _SOCKET: Final = "milvus"
 _STOP_S: Final = 2.0
 _PLAIN: Final = re.compile(r"[\w./-]+", re.ASCII)
 """gRPC reads `unix:` addresses as URIs, in which other characters may mean something."""
-
-_SCORE: Final[dict[Metric, Callable[[float], float]]] = {
-    "COSINE": lambda distance: 1.0 - distance,
-    "IP": lambda distance: -distance,
-    "L2": lambda distance: -distance * distance,
-}
-"""From the engine's distances, which are smaller for what is closer."""
 
 
 class LiteServer:
@@ -49,7 +43,7 @@ class LiteServer:
     def __init__(self, path: Path) -> None:
         self.folder, self._claim = _private_folder()
         self._matching = Matching()
-        self._flushed = Flushed()
+        self._snapshots = Snapshots()
         try:
             # It listens at "{host}:{port}", so that the socket is called "milvus:0".
             self._server, self._database, _ = start_server_in_thread(str(path), host=f"unix:{self.folder / _SOCKET}", port=0)
@@ -83,25 +77,24 @@ class LiteServer:
                 vector_field=VECTOR,
                 output_fields=[],
             )
-        return [[(hit["id"], _SCORE[metric](hit["distance"])) for hit in hits] for hits in found]
+        return [[(hit["id"], SCORE[metric](hit["distance"])) for hit in hits] for hits in found]
 
-    def by_index(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> Scored | None:
+    def by_index(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> Scored:
         """For each vector the rows that `options` name of its ranking by the index, with their scores; with a filter, by comparison
-        with all that fulfil it. None if the engine itself has to be asked, as there are rows in no file yet.
+        with all that fulfil it.
         """
-        engine = self._database.get_collection(collection)
+        parts = self._parts(collection)
         if options.filter is not None:
             passing = partial(self._matching.mask, wanted=options.filter)
-            return self._flushed.compared(engine, vectors, options, index.metric, passing)
-        params = index.search(options.window, embedded=True)["params"]
-        ranked = self._flushed.nearest(engine, vectors, options, index.metric, params)
-        if ranked is None:
-            return None
-        return [[(row, _SCORE[index.metric](distance)) for row, distance in some] for some in ranked]
+            return compared(parts, vectors, options, index.metric, passing)
+        return nearest(parts, vectors, options, index.metric, index.search(options.window, embedded=True)["params"])
 
     def matching(self, collection: str, wanted: Filter) -> Iterator[Rows]:
         """The rows that fulfil the filter."""
-        return self._matching.rows(self._database.get_collection(collection), wanted)
+        return self._matching.rows(self._parts(collection), wanted)
+
+    def _parts(self, collection: str) -> Parts:
+        return self._snapshots.of(self._database.get_collection(collection))
 
     def upsert(self, collection: str, rows: Sequence[Row]) -> None:
         """Raises MilvusException."""

@@ -2,8 +2,7 @@
 
 Milvus Lite evaluates an expression on metadata row by row too, but turns whole rows into Python objects before, vectors
 included, and knows neither `in` for metadata nor all escapes. Here each field that filters ask for is read once from each file of
-rows, which never changes, and kept. Only the rows that fulfil the filter are looked at further: for whether they are current, and
-for their vectors.
+rows, which never changes, and kept; of the rows in memory, after each write.
 """
 
 import json
@@ -16,12 +15,12 @@ from typing import Any, Final
 from weakref import ref
 
 import numpy as np
-import numpy.typing as npt
 
 from ml_api.records import Vectors
 from ml_api.vectors.filters import All, Condition, Either, Field, Filter, Negation
 from ml_api.vectors.filters.predicate import at, test_of
 from ml_api.vectors.milvus.schema import VECTOR
+from ml_api.vectors.milvus.snapshots import Mask, Parts
 from ml_api.vectors.validation import split_metadata
 
 MAX_VALUES: Final = 2_000_000
@@ -31,7 +30,6 @@ MAX_MASKS: Final = 256
 """Masks that are kept, with a byte for each row of their files."""
 
 Column = Sequence[Any]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +52,12 @@ class Matching:
         self._masks: OrderedDict[tuple[str, Filter], tuple[ref[Any], Mask]] = OrderedDict()
         """By file and filter, likewise."""
 
-    def rows(self, engine: Any, wanted: Filter) -> Iterator[Rows]:
-        """The rows of a collection that fulfil the filter, a file at a time. `engine` is Milvus Lite's."""
-        segments, deleted = engine._read_snapshot()  # noqa: SLF001 - Milvus Lite is pinned, and the contract suite tests this
-        memtable = engine._memtable  # noqa: SLF001 - as above
-        dropped: Mapping[str, tuple[int, Any]] = memtable.delete_index_snapshot()
-        fresh: dict[str, dict[str, Any]] = {id_: row for id_, _, row in memtable.active_record_snapshots()}
-        for segment in segments:
-            chosen = np.flatnonzero(self.mask(segment, wanted)).tolist()
-            others = [other for other in segments if other is not segment]
-            current = [
-                row
-                for row in chosen
-                if _is_current(segment, row, others)
-                and segment.pks[row] not in fresh
-                and not deleted.is_deleted(segment.pks[row], int(segment.seqs[row]))
-                and dropped.get(segment.pks[row], (-1, None))[0] <= int(segment.seqs[row])
-            ]
-            if current:
-                yield Rows([segment.pks[row] for row in current], partial(_vectors, segment, current))
-        if fresh:
-            yield from _unflushed(list(fresh.values()), wanted)
+    def rows(self, parts: Parts, wanted: Filter) -> Iterator[Rows]:
+        """The current rows that fulfil the filter, a part at a time."""
+        for part in parts:
+            rows = part.among(self.mask(part.segment, wanted)).tolist()
+            if rows:
+                yield Rows([part.segment.pks[row] for row in rows], partial(_vectors, part.segment, rows))
 
     def mask(self, segment: Any, wanted: Filter) -> Mask:
         """Which of a file's rows, old ones included, fulfil the filter. Not to be changed: those of the last filters are kept, as
@@ -157,24 +140,6 @@ def _columns(stored: Callable[[str], Column], fields: Sequence[Field]) -> dict[F
     return columns
 
 
-def _is_current(segment: Any, row: int, others: Sequence[Any]) -> bool:
-    """An upsert writes the row anew, to another file, and leaves the old one where it is until files are merged."""
-    id_, seq = segment.pks[row], segment.seqs[row]
-    for other in others:
-        again = other.pk_to_row.get(id_)
-        if again is not None and other.seqs[again] > seq:
-            return False
-    return True
-
-
 def _vectors(segment: Any, rows: list[int]) -> Vectors:
     vectors, _ = segment.vector_data(VECTOR)
     return np.asarray(vectors[rows], dtype=np.float32)
-
-
-def _unflushed(fresh: Sequence[Mapping[str, Any]], wanted: Filter) -> Iterator[Rows]:
-    """Those that are in no file yet; a thousand at most."""
-    columns = _columns(lambda name: [row[name] for row in fresh], list(_fields(wanted)))
-    rows = [fresh[row] for row in np.flatnonzero(_evaluated(wanted, columns, len(fresh))).tolist()]
-    if rows:
-        yield Rows([str(row["id"]) for row in rows], lambda: np.asarray([row[VECTOR] for row in rows], dtype=np.float32))

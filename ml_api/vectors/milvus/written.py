@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import accumulate
 from typing import Any
+from weakref import proxy
 
 import numpy as np
 import pyarrow as pa
@@ -49,7 +50,7 @@ def flush(engine: Any) -> None:
 def make_ready(engine: Any) -> None:
     """For a flush by the engine: what is in memory now becomes a file's table column by column, and not cell by cell."""
     memtable = engine._memtable  # noqa: SLF001 - as above; each flush puts a new one in its place
-    memtable._build_data_table = partial(_taken, memtable)  # noqa: SLF001 - as above
+    memtable._build_data_table = partial(_taken, proxy(memtable))  # noqa: SLF001 - as above
 
 
 def _batch(columns: pa.Schema, rows: Sequence[Row], first: int) -> pa.RecordBatch:

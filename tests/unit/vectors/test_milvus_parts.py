@@ -13,7 +13,7 @@ from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.vectors.milvus import MilvusEndpoint, VectorIndex
 from ml_api.vectors.milvus.embedded import EmbeddedAccess
 from ml_api.vectors.milvus.failures import startup_failures, translated
-from ml_api.vectors.milvus.flushing import FULL_BYTES, SEARCHED_S, SLOW_ROWS
+from ml_api.vectors.milvus.flushing import FULL_BYTES, SEARCHED_S, SLOW_AGE_S, SLOW_ROWS
 from ml_api.vectors.milvus.locks import SharedLock
 from ml_api.vectors.milvus.schema import CHUNK_BYTES, chunks, rows_of
 from tests.contracts.samples import record, unit_vectors
@@ -105,9 +105,10 @@ def test_while_nobody_searches_rows_wait_for_a_large_file(access, flushes, clock
 
 
 def test_the_write_after_old_rows_flushes_while_somebody_searches(access, flushes, clock):
-    search(access)
     write(access)
-    clock.now += 6
+    clock.now += SLOW_AGE_S - 1
+    search(access)
+    clock.now += 2
     write(access)
     assert flushes.count == 1
 
@@ -116,7 +117,7 @@ def test_the_search_after_old_rows_flushes_once(access, flushes, clock):
     write(access)
     with access.searching(0.2):
         assert flushes.count == 0
-    clock.now += 6
+    clock.now += SLOW_AGE_S + 1
     for _ in range(2):
         with access.searching(0.2):
             assert flushes.count == 1
@@ -136,7 +137,7 @@ def test_a_search_waits_for_the_writer_rather_than_scan_many_rows(access, flushe
 
 def test_a_search_does_not_wait_for_the_writer_if_rows_are_few(access, flushes, clock):
     write(access)
-    clock.now += 6
+    clock.now += SLOW_AGE_S + 1
     with access.writing(1, 100), ThreadPoolExecutor(1) as pool:
         pool.submit(search, access, 10).result()
         assert flushes.count == 0

@@ -1,10 +1,11 @@
-"""What Milvus Lite has written to files is searched within this process, and found as any store would find it."""
+"""What Milvus Lite holds, in files and in memory, is searched within this process, and found as any store would find it."""
 
 import gc
 from weakref import ref
 
 import numpy as np
 import pytest
+from pymilvus import MilvusClient
 
 from ml_api.metrics import Metrics
 from ml_api.records import image_id
@@ -66,6 +67,36 @@ def test_what_is_written_after_a_search_is_found_by_the_next(stores):
         lite, memory = stores
         assert lite.search(wanted, SearchOptions(1))[0][0].record.key == f"later-{flush}"
         assert found(lite, wanted, SearchOptions(60)) == found(memory, wanted, SearchOptions(60))
+
+
+def change(store, step):
+    """Drawn from `step`."""
+    chance = np.random.default_rng((8, step))
+    names = [NAMES[number] for number in chance.integers(0, 60, size=chance.integers(1, 4))]
+    match chance.integers(0, 5):
+        case 0:
+            store.delete([image_id(name) for name in names])
+        case 1:
+            store.flush()
+        case _:
+            records = [record(name, width=int(chance.integers(0, 200))) for name in names]
+            store.upsert(records, vectors_of(len(names), 100 + step))
+
+
+def test_whatever_was_written_between_two_searches_the_second_finds_it(stores, monkeypatch):
+    def fail(*_args, **_options):
+        pytest.fail("Milvus Lite was asked through its server")
+
+    monkeypatch.setattr(MilvusClient, "search", fail)
+    lite, memory = stores
+    some = parse({"width": {"gte": 100}})
+    for step in range(25):
+        for store in stores:
+            change(store, step)
+        wanted = vectors_of(2, 200 + step)
+        for options in (SearchOptions(60), SearchOptions(4, offset=1), SearchOptions(60, filter=some)):
+            assert found(lite, wanted, options) == found(memory, wanted, options), step
+        assert lite.page("", 60, filter=some) == memory.page("", 60, filter=some)
 
 
 def test_files_that_were_merged_and_collections_that_were_dropped_are_held_by_nobody(stores):

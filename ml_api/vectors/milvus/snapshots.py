@@ -1,0 +1,151 @@
+"""Which rows of a Milvus Lite collection are current, in its files and in memory.
+
+An upsert writes a row anew and leaves the old one where it is until files are merged; a deletion is a note beside it. At every
+search Milvus Lite walks over all its rows twice in Python to find out which are current. For files that changes only when files or
+deletions do, and after a write for the few rows that it touched.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+from weakref import WeakKeyDictionary, ref
+
+import numpy as np
+import numpy.typing as npt
+from milvus_lite.constants import DEFAULT_PARTITION
+from milvus_lite.storage.segment import Segment
+
+from ml_api.vectors.milvus.schema import RECORD_FIELDS, VECTOR, Row
+from ml_api.vectors.scoring import Lengths, lengths
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows of a file, or those in memory."""
+
+    segment: Any
+    """Milvus Lite's."""
+    current: Mask | None
+    """None means all."""
+    columns: Mapping[str, Any]
+    """By the names of RECORD_FIELDS."""
+    lengths: Lengths
+    """Of the vectors."""
+
+    @classmethod
+    def of(cls, segment: Any, current: Mask | None) -> Self:
+        columns = {name: segment.table.column(name) for name in RECORD_FIELDS}
+        return cls(segment, current, columns, lengths(segment.vector_data(VECTOR)[0]))
+
+    def without(self, ids: Iterable[str]) -> "Part":
+        """Rows of these ids are current no more."""
+        rows = [row for row in map(self.segment.pk_to_row.get, ids) if row is not None]
+        if not rows:
+            return self
+        current = np.ones(self.segment.num_rows, np.bool_) if self.current is None else self.current.copy()
+        current[rows] = False
+        return replace(self, current=current)
+
+    def among(self, mask: Mask | None) -> npt.NDArray[np.intp]:
+        """The numbers of the current rows of a mask, of which None is one of all."""
+        masks = [one for one in (mask, self.current) if one is not None]
+        return np.flatnonzero(np.all(masks, axis=0)) if masks else np.arange(self.segment.num_rows)
+
+    def row(self, number: int) -> Row:
+        found = {name: column[number].as_py() for name, column in self.columns.items()}
+        found["metadata"] = json.loads(found["metadata"])
+        return found
+
+
+Parts = tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    parts: Parts
+    deleted: Mapping[str, int]
+
+    def is_of(self, segments: Sequence[Any], deleted: Mapping[str, int]) -> bool:
+        return (
+            len(segments) == len(self.parts)
+            and all(one is other.segment for one, other in zip(segments, self.parts, strict=True))
+            and deleted == self.deleted
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    parts: Parts
+    files: _Files
+    memtable: "ref[Any]"
+    writes: tuple[int, int]
+
+
+class Snapshots:
+    """Thread-safe: a snapshot is replaced as a whole.
+
+    They hold the rows of files in memory, as Milvus Lite does itself: the next search lets go of old ones, and Milvus Lite of a
+    collection that is dropped.
+    """
+
+    def __init__(self) -> None:
+        self._files: WeakKeyDictionary[Any, _Files] = WeakKeyDictionary()
+        self._whole: WeakKeyDictionary[Any, _Whole] = WeakKeyDictionary()
+
+    def of(self, engine: Any) -> Parts:
+        """All that is written; nobody may flush meanwhile. `engine` is Milvus Lite's collection."""
+        engine._require_loaded()  # noqa: SLF001 - Milvus Lite is pinned, and the contract suite tests this
+        memtable = engine._memtable  # noqa: SLF001 - as above
+        files = self._of_files(engine)
+        known = self._whole.get(engine)
+        with memtable._lock:  # noqa: SLF001 - as above
+            writes = _writes(memtable)
+            if known is not None and known.files is files and known.memtable() is memtable and known.writes == writes:
+                return known.parts
+            table, gone = memtable.to_arrow_table(), memtable.delete_index_snapshot()
+        parts = files.parts
+        if table.num_rows or gone:
+            fresh = _in_memory(table)
+            parts = tuple(part.without([*fresh.pks, *gone]) for part in parts)
+            if table.num_rows:
+                parts = (*parts, Part.of(fresh, None))
+        self._whole[engine] = _Whole(parts, files, ref(memtable), writes)
+        return parts
+
+    def _of_files(self, engine: Any) -> _Files:
+        segments, tombstones = engine._read_snapshot()  # noqa: SLF001 - as above
+        filled, deleted = [one for one in segments if one.num_rows], tombstones._map  # noqa: SLF001 - as above
+        known = self._files.get(engine)
+        if known is None or not known.is_of(filled, deleted):
+            parts = tuple(Part.of(one, mask) for one, mask in zip(filled, _masks(filled, deleted), strict=True))
+            known = self._files[engine] = _Files(parts, deleted)
+        return known
+
+
+def _writes(memtable: Any) -> tuple[int, int]:
+    """Others after each write that changes anything: rows come in batches that stay, and a deletion without one adds an id."""
+    return len(memtable._insert_batches), len(memtable._delete_index)  # noqa: SLF001 - as above
+
+
+def _in_memory(table: Any) -> Segment:
+    """The rows in memory as those of a file that has no index."""
+    ids, seqs = (table.column(name).to_pylist() for name in ("id", "_seq"))
+    nothing = np.zeros((len(ids), 0), dtype=np.float32)  # it reads the vectors from the table itself
+    return Segment("", DEFAULT_PARTITION, "id", "", ids, np.asarray(seqs, dtype=np.uint64), nothing, table)
+
+
+def _masks(segments: Sequence[Any], deleted: Mapping[str, int]) -> tuple[Mask | None, ...]:
+    newest: dict[str, int] = {}
+    for segment in segments:
+        for id_, seq in zip(segment.pks, segment.seqs.tolist(), strict=True):
+            if seq > newest.get(id_, -1):
+                newest[id_] = seq
+    masks: list[Mask | None] = []
+    for segment in segments:
+        rows = zip(segment.pks, segment.seqs.tolist(), strict=True)
+        mask = np.fromiter((newest[id_] == seq >= deleted.get(id_, -1) for id_, seq in rows), np.bool_, segment.num_rows)
+        masks.append(None if mask.all() else mask)
+    return tuple(masks)
