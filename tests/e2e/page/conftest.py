@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, BrowserType, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, BrowserType, expect, sync_playwright
 
 from ml_api.embedding.fake import COLOURS
 from tests.e2e.page.stage import PER_COLOUR, SCRIPT, SHOWN, Server, Visit, picture, serving, visiting
+from tests.waiting import PATIENCE_S
 
 FLAGS = [
     "--no-sandbox",
@@ -19,6 +20,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+PATIENCE_MS = 1000 * PATIENCE_S
 
 
 def pytest_collection_modifyitems(items):
@@ -65,6 +68,7 @@ def launched(kind: BrowserType, *flags: str) -> Browser:
 
 @pytest.fixture(scope="session")
 def browser():
+    expect.set_options(timeout=PATIENCE_MS)  # in place of 5 s
     with sync_playwright() as playwright:
         browser = launched(playwright.chromium)
         yield browser
@@ -80,7 +84,7 @@ def context_options():
 @pytest.fixture
 def context(browser: Browser, context_options) -> Iterator[BrowserContext]:
     context = browser.new_context(**context_options)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE_MS)
     yield context
     context.close()
 

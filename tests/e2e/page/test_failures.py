@@ -74,7 +74,7 @@ def test_a_page_that_stays_without_a_stylesheet_says_so(context, server):
     asked = []
     page.route("**/static/results.css", lambda route: asked.append(route) or route.fulfill(status=503, body="busy"))
     page.goto(f"{server.url}/?q=red")
-    expect(page.get_by_text("This page did not load completely.")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("This page did not load completely.")).to_be_visible()
     assert len(asked) == 3
     expect(page.locator(".hit:not(.skeleton)")).to_have_count(24)
     page.close()
