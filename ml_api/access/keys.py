@@ -97,7 +97,7 @@ def every_key(database: Database) -> list[ApiKey]:
 def revoke(database: Database, key_id: str, *, now: float) -> ApiKey:
     """End a key and its sessions; one that was revoked before stays so. Raises NotFound, DatabaseUnavailable."""
     with database.write() as session:
-        row = session.get(ApiKeyRow, key_id)
+        row = session.get(ApiKeyRow, key_id) if key_id.isascii() else None  # what is not UTF-8 cannot be asked for
         if row is None:
             raise NotFound(f"there is no key {key_id!r}; `keys list` has their ids")
         row.revoked_at = row.revoked_at or now

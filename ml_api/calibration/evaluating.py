@@ -1,19 +1,21 @@
 """How well it is told whether a query has a match, on queries that people judged, for any corpus and model."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ml_api.calibration.fitting import reference_of
 from ml_api.calibration.indexed import IndexedCorpus
 from ml_api.calibration.judging import FOLDS, Judgement, judged, judged_by
 from ml_api.calibration.pairs import pairs_of
 from ml_api.errors import InvalidInput
+from ml_api.evaluation.judged import objects_in
 from ml_api.records import image_id
 from ml_api.search.relevance import Calibration
 from ml_api.vectors.base import MAX_WINDOW
+
+LINE: Final = '{"text": "a red car", "keys": ["keys", "of", "matches"]}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +51,18 @@ class Evaluation:
 def read_judgements(path: Path) -> list[JudgedQuery]:
     """The queries of a file of JSON lines, `{"text": "a red car", "keys": ["cars/1.jpg"]}`. Raises InvalidInput, OSError."""
     queries = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        query = _judged(line)
+    for where, row in objects_in(path, LINE):
+        query = _judged(row)
         if query is None:
-            raise InvalidInput(f'{path}, line {number}: must be {{"text": "a red car", "keys": ["keys", "of", "matches"]}}')
+            raise InvalidInput(f"{where}: must be {LINE}")
         queries.append(query)
     if not queries:
         raise InvalidInput(f"{path} has no queries")
     return queries
 
 
-def _judged(line: str) -> JudgedQuery | None:
-    try:
-        row = json.loads(line)
-        text, keys = row["text"], row["keys"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
+def _judged(row: Mapping[str, Any]) -> JudgedQuery | None:
+    text, keys = row.get("text"), row.get("keys")
     if not isinstance(text, str) or not text.strip() or not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         return None
     return JudgedQuery(text, frozenset(map(image_id, keys)))

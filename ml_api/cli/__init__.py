@@ -19,6 +19,7 @@ from ml_api.cli.parsing import Options, parse
 from ml_api.cores import usable
 from ml_api.errors import ConfigError, MlApiError, SyncRefused
 from ml_api.settings import ENV_FILE, Given, Settings, environment_name, load_settings
+from ml_api.wording import legible
 
 PRIVATE = 0o077
 """File mode mask: only their user can read what commands write. A Triton repository is not private."""
@@ -66,7 +67,8 @@ def _tell(problems: Iterable[str], given: dict[str, Given]) -> None:
     for problem in problems:
         for field, setting in given.items():
             problem = re.sub(rf"\b{environment_name(field)}\b", setting.name, problem)  # noqa: PLW2901 - one setting after another
-        print(f"error: {problem}", file=sys.stderr)  # noqa: T201 - a message for the person who started the command
+        shown = "\n".join(legible(line, None) for line in problem.split("\n"))
+        print(f"error: {shown}", file=sys.stderr)  # noqa: T201 - a message for the person who started the command
 
 
 def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit:

@@ -50,7 +50,7 @@ def grouped(rows: Iterable[tuple[str, JsonObject, str, int]], source: str) -> li
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Lines that say something, with what to call them."""
+    """Lines that say something, with what to call them. Raises InvalidInput, OSError."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as exc:
@@ -60,14 +60,23 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
             yield f"{path}, line {number}", line.strip()
 
 
-def _json_lines(path: Path) -> Iterator[tuple[str, JsonObject, str, int]]:
+def objects_in(path: Path, such_as: str) -> Iterator[tuple[str, JsonObject]]:
+    """The objects of a file of JSON lines, with what to call each. Raises InvalidInput, which tells what is right, and OSError."""
     for where, line in _lines(path):
         try:
             row = json.loads(line)
+            json.dumps(row, ensure_ascii=False).encode()
+        except UnicodeEncodeError as exc:
+            raise InvalidInput(f"{where}: holds a lone surrogate, which is not a character; write valid Unicode") from exc
         except (ValueError, RecursionError) as exc:
-            raise InvalidInput(f"{where}: is no JSON; each line is an object such as {LINE}") from exc
+            raise InvalidInput(f"{where}: is no JSON; each line is an object such as {such_as}") from exc
         if not isinstance(row, dict):
-            raise InvalidInput(f"{where}: must be an object such as {LINE}")
+            raise InvalidInput(f"{where}: must be an object such as {such_as}")
+        yield where, row
+
+
+def _json_lines(path: Path) -> Iterator[tuple[str, JsonObject, str, int]]:
+    for where, row in objects_in(path, LINE):
         asked = _asked(row, where)
         name = str(row.get("query_id") or json.dumps(asked, sort_keys=True))
         for image in _images(row, where):

@@ -53,6 +53,7 @@ def test_qrels_of_trec_are_read_with_their_topics(tmp_path):
         ("{", "line 2: is no JSON; each line is an object"),
         ("[" * 100_000, "line 2: is no JSON"),
         ("[]", "line 2: must be an object"),
+        ('{"text": "red", "key": "\\ud800"}', "line 2: holds a lone surrogate"),
         ({"key": "a"}, 'line 2: has neither a "text" nor a "query"'),
         ({"text": "red"}, 'line 2: names no image; add its "key"'),
         ({"text": "red", "key": 3}, 'line 2: "key" and "id" are texts'),

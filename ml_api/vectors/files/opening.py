@@ -66,6 +66,8 @@ def format_of(path: Path) -> VectorFormat:
         )
     if path.is_dir():
         raise ConfigError(f"{path} is a folder in a folder of vector files, and no folder of NumPy arrays (img_emb/)")
+    if not path.suffix:
+        raise ConfigError(f"{path} has no ending that says what it holds: .parquet, .jsonl, .csv or .avro; rename it")
     return format_to_write(path)
 
 

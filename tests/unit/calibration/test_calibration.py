@@ -212,10 +212,29 @@ def test_judged_queries_tell_how_well_a_corpus_is_calibrated(store, model, calib
     assert evaluate(queries, IndexedCorpus(store, "COSINE", *model), None).as_calibrated is None
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '{"text": "a"}', '{"text": "", "keys": []}', '{"text": "a", "keys": "b"}'])
-def test_a_line_that_is_no_judged_query_is_named(line, tmp_path):
-    with pytest.raises(InvalidInput, match=r"queries\.jsonl, line 2: must be"):
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{", "is no JSON; each line is an object"),
+        ("[]", "must be an object"),
+        ('{"text": "a"}', "must be"),
+        ('{"text": "", "keys": []}', "must be"),
+        ('{"text": "a", "keys": "b"}', "must be"),
+        ('{"text": "a", "keys": ["\\ud800"]}', "holds a lone surrogate"),
+    ],
+)
+def test_a_line_that_is_no_judged_query_is_named(line, says, tmp_path):
+    with pytest.raises(InvalidInput, match=rf"queries\.jsonl, line 2: {says}"):
         read_judgements(judged_file(tmp_path, '{"text": "a", "keys": ["b"]}', line))
+
+
+def test_judged_queries_are_read_as_windows_writes_them_and_in_utf8_alone(tmp_path):
+    path = tmp_path / "queries.jsonl"
+    path.write_bytes('\ufeff{"text": "a\u2028b", "keys": ["c"]}\r\n'.encode())
+    assert [query.text for query in read_judgements(path)] == ["a\u2028b"]
+    path.write_bytes('{"text": "a", "keys": ["c"]}'.encode("utf-16"))
+    with pytest.raises(InvalidInput, match="is no text in UTF-8"):
+        read_judgements(path)
 
 
 def test_judged_queries_whose_images_are_not_indexed_are_refused(store, model, tmp_path):

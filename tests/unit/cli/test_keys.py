@@ -54,6 +54,11 @@ def test_every_problem_of_the_command_line_is_told(capsys, arguments, problems):
         assert f"error: {problem}" in told.err
 
 
+def test_a_message_does_nothing_to_the_terminal(capsys):
+    assert main(["evaluate", "judgements", "--queries", "\x1b[31mx"]) == 1
+    assert capsys.readouterr().err == "error: \\x1b[31mx: no such file or directory\n"
+
+
 def test_what_cannot_be_revoked_or_named_so_fails(capsys):
     assert "there is no key 'x'" in said(capsys, "revoke", "x", code=1).err
     assert "the name of a key has 1 to 100 characters" in said(capsys, "create", "x" * 101, "--scope", "search", code=1).err

@@ -338,6 +338,8 @@ def test_what_is_no_vector_file_is_refused_by_its_name(tmp_path):
     (tmp_path / "v.txt").touch()
     assert "has an ending of no vector file: .parquet, .jsonl, .csv, .avro" in refusal(tmp_path / "v.txt")
     assert "holds no vector files" in refusal(tmp_path)
+    (tmp_path / "vectors").touch()
+    assert "vectors has no ending that says what it holds: .parquet, .jsonl, .csv or .avro" in refusal(tmp_path / "vectors")
 
 
 def test_an_empty_file_of_lines_has_no_rows(tmp_path):
