@@ -1,4 +1,4 @@
-"""Atomic writing of files that other processes read, and the reason why a user cannot use another's files."""
+"""Atomic writing of files that other processes read, and the reasons why files cannot be read or written."""
 
 import os
 import pwd
@@ -39,6 +39,11 @@ def access_problem(path: Path, *whole: Path) -> str:
         f"{path} belongs to {owner}, and {me} may not read and write it: give all to {me} (`sudo chown -R {me} {given}`), "
         f"or run this as {owner}"
     )
+
+
+def is_read_only(path: Path) -> bool:
+    """Whether what is there lies on a disk that is mounted read-only. `os.access` tells no reason."""
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def user_name(number: int) -> str:

@@ -21,6 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from ml_api.database.migrating import revision_of, revisions, upgrade
 from ml_api.deadline import Deadline, held
 from ml_api.errors import ConfigError, DatabaseFull, DatabaseUnavailable, DeadlineExceeded
+from ml_api.files import is_read_only
 
 TIMEOUT_S: Final = 5
 """For a connection, for another's transaction to end, and for one statement."""
@@ -218,7 +219,8 @@ def _create(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
         if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
+            reason = errno.EROFS if is_read_only(path) else errno.EACCES
+            raise OSError(reason, os.strerror(reason)) from None
 
 
 def _migrate(engine: Engine) -> None:

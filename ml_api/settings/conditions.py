@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationInfo, field_validator
 
+from ml_api.files import is_read_only
 from ml_api.settings.model import Settings
 
 LEAST_FREE_BYTES = 2**20
@@ -84,7 +85,7 @@ def require_writable(folder: Path) -> None:
         raise ValueError(f"{there} is not a folder")
     if not os.access(there, os.W_OK | os.X_OK):
         problem = "cannot be written" if there == folder else f"cannot be made, as {there} cannot be written"
-        raise ValueError(f"{folder} {problem}")
+        raise ValueError(f"{folder} {problem}{': the disk is mounted read-only' if is_read_only(there) else ''}")
     disk = shutil.disk_usage(there)
     if disk.free < LEAST_FREE_BYTES and disk.total:  # some network file systems report 0
         raise ValueError(f"no space is left for {folder} ({disk.free // 1024} KB)")

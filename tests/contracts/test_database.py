@@ -24,6 +24,7 @@ from ml_api.database.migrating import MIGRATIONS, revisions
 from ml_api.database.tables import FailureRow, Table
 from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, DatabaseFull, DatabaseUnavailable
+from ml_api.settings.conditions import require_writable
 
 ROOT = Path(__file__).parents[2]
 
@@ -234,6 +235,23 @@ def test_a_server_that_dies_is_unavailable_and_comes_back_by_itself(postgresql_s
         postgresql_server.start()
     assert count(database) == 0
     database.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+def test_a_disk_that_is_mounted_read_only_is_told_from_missing_rights(tmp_path):
+    disk, path = tmp_path / "disk", tmp_path / "disk" / "state.sqlite3"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", disk], check=False, capture_output=True).returncode:
+        pytest.skip("this machine does not let root mount")
+    try:
+        Database.open(str(path)).close()
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        with pytest.raises(ConfigError, match="cannot be opened: Read-only file system"):
+            Database.open(str(path))
+        with pytest.raises(ValueError, match="disk cannot be written: the disk is mounted read-only"):
+            require_writable(disk)
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
