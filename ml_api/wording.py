@@ -83,7 +83,7 @@ def what_is_wrong(error: Any, model: type[BaseModel]) -> str:  # noqa: PLR0911 -
             return "must be an object"
         case "list_type" | "too_short" | "too_long":
             return f"must be {_array(_at(model, error['loc'])[1])}"
-        case "literal_error":
+        case "literal_error" | "enum":
             return f"must be {context['expected']}"
         case _:
             field = _at(model, error["loc"])[1]

@@ -99,7 +99,9 @@ def plain_metadata(key: str, given: Mapping[str, Any], edited: Mapping[str, str]
         size = len(text.encode())
         metadata = json.loads(text, parse_int=_int64)
     except (TypeError, ValueError, RecursionError):
-        raise _invalid(key, "are not plain JSON: only text, finite numbers, true, false, null, lists and objects") from None
+        raise _invalid(
+            key, "are not plain JSON: only text, finite numbers, whole ones within 64 bits, true, false, null, lists and objects"
+        ) from None
     if size > MAX_METADATA_BYTES:
         raise _invalid(key, f"have {size} bytes of JSON; at most {MAX_METADATA_BYTES} are allowed")
     if not isinstance(metadata, dict):

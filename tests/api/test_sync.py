@@ -82,6 +82,8 @@ def test_files_that_failed_are_listed_in_pages(stand):
     rest = stand.client.get(f"{files}?outcome=failed&limit=3&cursor={page['next']}").get_json()
     assert ([file["key"] for file in rest["files"]], rest["next"]) == (["3.png", "4.png"], None)
     assert stand.client.get(f"{files}?outcome=moved").get_json() == {"files": [], "next": None}
+    refused = assert_problem(stand.client.get(f"{files}?outcome=gone"), 400, "invalid-query")
+    assert refused["detail"].startswith("outcome: must be 'added', 'replaced', ")
 
 
 def test_while_one_runs_everybody_gets_that_one_and_searches_go_on(gated):

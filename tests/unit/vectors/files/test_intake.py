@@ -141,7 +141,10 @@ def test_numbers_are_keys():
         ({"id": "1", "restricts": [1]}, "restricts are [1], not a list of objects with a namespace"),
         (
             {"id": "1", "big": 2**70},
-            "the metadata of '1' are not plain JSON: only text, finite numbers, true, false, null, lists and objects",
+            (
+                "the metadata of '1' are not plain JSON: only text, finite numbers, whole ones within 64 "
+                "bits, true, false, null, lists and objects"
+            ),
         ),
     ],
 )
