@@ -17,7 +17,7 @@ class SlowLine:
 
     def __enter__(self):
         self._thread.start()
-        self.port, self._loop, self._over = self._started.get(timeout=10)
+        self.port, self._loop, self._over = self._started.get(timeout=60)
         return self
 
     def __exit__(self, *exc):

@@ -52,7 +52,7 @@ def milvus(request, tmp_path):
     def connected(backend):
         folder = str(tmp_path / "made.db")
         uri = folder if backend == "milvus-lite" else request.getfixturevalue("milvus_server").uri
-        client = MilvusClient(uri=uri, dedicated=True, timeout=10)
+        client = MilvusClient(uri=uri, dedicated=True, timeout=60)
         yield client
         client.close()
         server_manager_instance.release_server(folder)
@@ -137,7 +137,7 @@ def test_two_collections_do_not_mix(make_store, backend):
 def test_a_collection_that_somebody_else_made_is_left_alone(make_store, milvus, backend):
     name = f"theirs_{uuid.uuid4().hex[:8]}"
     with milvus(backend) as client:
-        client.create_collection(name, schema=collection_schema(DIM), timeout=10)
+        client.create_collection(name, schema=collection_schema(DIM), timeout=60)
     with pytest.raises(ConfigError, match=r"not made by this application.*ML_API_COLLECTION"):
         make_store(backend, collection=name).ensure(MODEL, DIM)
 
@@ -147,7 +147,7 @@ def test_a_creation_that_was_interrupted_is_completed(make_store, milvus, backen
     alias = f"interrupted_{uuid.uuid4().hex[:8]}"
     wanted = CollectionSpec(alias, MODEL, DIM, VectorIndex())
     with milvus(backend) as client:
-        client.create_collection(wanted.name, schema=collection_schema(DIM), properties=wanted.properties, timeout=10)
+        client.create_collection(wanted.name, schema=collection_schema(DIM), properties=wanted.properties, timeout=60)
     filled(make_store, backend, collection=alias)
     store = make_store(backend, collection=alias)
     store.ensure(MODEL, DIM)
@@ -185,7 +185,7 @@ def test_a_store_keeps_its_collection_when_the_alias_moves_on(make_store, milvus
     filled_anew = make_store("milvus", collection=f"{alias}_new")
     filled_anew.ensure("new-model@1", DIM)
     with milvus("milvus") as client:
-        client.alter_alias(client.describe_alias(f"{alias}_new")["collection_name"], alias, timeout=10)
+        client.alter_alias(client.describe_alias(f"{alias}_new")["collection_name"], alias, timeout=60)
     assert running.count() == 1
     after_restart = make_store("milvus", collection=alias)
     after_restart.ensure("new-model@1", DIM)

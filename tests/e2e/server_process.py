@@ -98,7 +98,7 @@ class Server(ServerProcess):
     def log_lines(self):
         return [json.loads(line) for line in self.log().splitlines()]
 
-    def get(self, path, timeout=30, headers=None):
+    def get(self, path, timeout=60, headers=None):
         """Status, headers and body."""
         return self.open(urllib.request.Request(self.url + path, headers=headers or {}), timeout)
 
@@ -110,7 +110,7 @@ class Server(ServerProcess):
         assert status == 200, body
         return json.loads(body)
 
-    def open(self, request, timeout=30):
+    def open(self, request, timeout=60):
         try:
             with DIRECTLY.open(request, timeout=timeout) as response:
                 return response.status, response.headers, response.read()

@@ -92,5 +92,5 @@ def test_who_waits_for_a_service_may_leave(tmp_path):
     ) as waiting:
         assert any("the service calibrates" in line for line in iter(waiting.stdout.readline, ""))
         waiting.send_signal(signal.SIGINT)
-        _, errors = waiting.communicate(timeout=30)
+        _, errors = waiting.communicate(timeout=60)
     assert (waiting.returncode, errors) == (130, "the service goes on without this command\n")

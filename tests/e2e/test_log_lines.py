@@ -19,7 +19,7 @@ ODD_QUERY = "línea\nnueva\t\u2028 \x00 \U0001f600"
 
 def raw(server, request):
     """Send bytes that are no proper request, and read what comes."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
         while connection.recv(65536):
@@ -80,7 +80,7 @@ def lines(demo_corpus, tmp_path_factory):
 def run_out_of_files(server):
     """An error that nobody foresaw: the process may open no more files. One connection is open already."""
     pid = server.process.pid
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("GET", "/livez")
     connection.getresponse().read()
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)

@@ -27,6 +27,8 @@ from tests.models.converted_models import share_converted_models
 from tests.models.tiny_clip import build_tiny_clip
 from tests.waiting import wait_until
 
+PAUSE_S = 0.1
+"""Between two searches of a client: without one, they would take the core that the migration needs."""
 QUERY = "/v1/search/text?" + urllib.parse.urlencode({"q": "a red cat", "limit": 3})
 
 
@@ -137,7 +139,7 @@ class Searching:
         self._thread.join()
 
     def _search(self):
-        while not self._done.is_set():
+        while not self._done.wait(PAUSE_S):
             status, _, body = self._service.get(QUERY)
             if status == 200:
                 self.models.append(json.loads(body)["model"])

@@ -29,7 +29,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 def scrape(server, accept="text/plain"):
     """Content type and text."""
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.metrics_port, timeout=10)) as connection:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.metrics_port, timeout=60)) as connection:
         connection.request("GET", "/metrics", headers={"Accept": accept})
         response = connection.getresponse()
         return response.headers["Content-Type"], response.read().decode()
@@ -171,7 +171,7 @@ def test_prometheus_own_checker_finds_nothing_wrong(server):
     if shutil.which("promtool") is None:
         pytest.skip("promtool is not installed (Debian package prometheus)")
     checked = subprocess.run(
-        ["promtool", "check", "metrics"], input=scrape(server)[1], capture_output=True, text=True, timeout=30, check=False
+        ["promtool", "check", "metrics"], input=scrape(server)[1], capture_output=True, text=True, timeout=60, check=False
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
 

@@ -11,7 +11,7 @@ def test_a_rebound_name_reads_nothing_on_any_port(server):
         (server.metrics_port, ("/metrics",)),
     ):
         for path in paths:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             connection.request("GET", path, headers={"Host": f"evil.example:{port}"})
             response = connection.getresponse()
             body = response.read().decode()
@@ -29,6 +29,6 @@ def test_a_request_without_a_host_is_no_way_in(server):
         (b"GET http://evil.example/v1/stats HTTP/1.1\r\nHost: evil.example\r\n", b"421"),
         (b"GET /livez HTTP/1.0\r\n", b"200"),  # a health check of HAProxy
     ):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
             client.sendall(head + b"Connection: close\r\n\r\n")
             assert client.recv(4096).split()[1] == status, head

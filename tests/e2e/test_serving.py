@@ -36,7 +36,7 @@ def test_the_demo_is_honest_about_its_model(server):
 
 
 def metrics_of(server):
-    connection = http.client.HTTPConnection("127.0.0.1", server.metrics_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.metrics_port, timeout=60)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
     connection.close()
@@ -84,7 +84,7 @@ def test_every_log_line_is_json_and_a_request_is_found_by_its_id(server):
 
 def raw(server, request):
     """Send bytes as they are; the answer's status, headers and body."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(request)
         answer = http.client.HTTPResponse(connection)
         answer.begin()
@@ -133,7 +133,7 @@ def test_large_bodies_without_an_end_keep_no_search_out(server):
     picture = server.get(server.json("/v1/search/text?q=red&limit=1")["hits"][0]["links"]["content"])[2]
     head = b"POST /v1/search/image HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
     with ExitStack() as stack:
-        clients = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30)) for _ in range(8)]
+        clients = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=60)) for _ in range(8)]
         for client in clients:
             client.sendall(head % 2**25 + bytes(2**25 - 1))
         statuses = [server.post("/v1/search/image", body, "image/jpeg")[0] for body in (picture, picture + bytes(12_000_000))]
@@ -144,7 +144,7 @@ def test_large_bodies_without_an_end_keep_no_search_out(server):
 
 def test_clients_that_hang_up_harm_nobody(server):
     for _ in range(20):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
             connection.sendall(
                 b"POST /v1/search/image HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 100000\r\n\r\nabc"
             )
@@ -182,7 +182,7 @@ def test_shutdown_finishes_what_is_in_flight(server, demo_corpus, tmp_path):
         connection.putheader("Content-Length", str(len(data)))
         connection.endheaders(data[:10])
         wait_until(lambda: 'ml_api_requests{state="reading"} 1.0' in metrics_of(own))
-        with socket.create_connection(("127.0.0.1", own.port), timeout=30):  # as browsers keep at hand: it asks for nothing
+        with socket.create_connection(("127.0.0.1", own.port), timeout=60):  # as browsers keep at hand: it asks for nothing
             assert own.get("/livez")[0] == 200  # by now it has been seen
             own.process.send_signal(signal.SIGTERM)
             connection.send(data[10:])

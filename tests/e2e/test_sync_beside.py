@@ -163,7 +163,7 @@ def test_a_service_that_is_stopped_stops_its_sync_and_one_that_is_killed_leaves_
     command = syncing(server)
     job = well_under_way(server)
     assert server.stop() == 0
-    _, error = command.communicate(timeout=30)
+    _, error = command.communicate(timeout=60)
     assert command.returncode == 1
     assert error.endswith(": its process was stopped\n")
     stopped = jobs_of(server).get(job["id"])
@@ -175,7 +175,7 @@ def test_a_service_that_is_stopped_stops_its_sync_and_one_that_is_killed_leaves_
     job = well_under_way(server)
     server.process.kill()
     server.process.wait(SOON_S)
-    _, error = command.communicate(timeout=30)
+    _, error = command.communicate(timeout=60)
     assert command.returncode == 1
     assert "the process that ran this sync has ended" in error
     failed = jobs_of(server).get(job["id"])

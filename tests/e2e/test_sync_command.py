@@ -205,7 +205,7 @@ def test_a_sync_that_is_interrupted_while_it_starts_ends_at_once_without_a_trace
         with suppress(subprocess.TimeoutExpired):
             process.wait(after_s)
         process.send_signal(signal.SIGINT)
-        out, error = process.communicate(timeout=20)
+        out, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in out + error
     assert error in {"", "stopped before anything was indexed; run it again to go on\n"}

@@ -64,7 +64,7 @@ def vanishes(server, key):
 
 def outcomes(server):
     """How many changes came to what."""
-    with DIRECTLY.open(f"http://127.0.0.1:{server.metrics_port}/metrics", timeout=10) as answer:
+    with DIRECTLY.open(f"http://127.0.0.1:{server.metrics_port}/metrics", timeout=60) as answer:
         lines = answer.read().decode().splitlines()
     return {line.split(" ")[0]: float(line.split(" ")[1]) for line in lines if line.startswith("ml_api_changes_total")}
 

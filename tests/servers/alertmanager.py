@@ -35,10 +35,10 @@ class AlertmanagerServer:
     def fire(self, **labels):
         body = json.dumps([{"labels": labels, "annotations": {"summary": "something is wrong", "runbook_url": "x.md"}}]).encode()
         request = urllib.request.Request(f"{self.daemon.url}/api/v2/alerts", body, {"Content-Type": "application/json"})
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=60).close()
 
     def states(self):
         """Every alert's name and instance -> its state, as Alertmanager tells it."""
-        with urllib.request.urlopen(f"{self.daemon.url}/api/v2/alerts", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.daemon.url}/api/v2/alerts", timeout=60) as answer:
             alerts = json.load(answer)
         return {(alert["labels"]["alertname"], alert["labels"]["instance"]): alert["status"]["state"] for alert in alerts}

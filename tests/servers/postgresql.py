@@ -34,7 +34,7 @@ class PostgresServer(ServerProcess):
         ready = [program("pg_isready"), "-q", "-h", self._folder, "-U", USER]
         super().__init__(
             [*AS_USER, program("postgres"), "-D", data, "-k", self._folder, *OPTIONS],
-            lambda: subprocess.run(ready, check=False, timeout=10).returncode == 0,
+            lambda: subprocess.run(ready, check=False, timeout=60).returncode == 0,
             log=self._folder / "log",
             cwd=Path("/"),
         )

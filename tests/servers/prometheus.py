@@ -25,7 +25,7 @@ class Prometheus:
         """The data of an answer of /api/v1/`path`; fails if it is not a success."""
         url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters, doseq=True)}"
         try:
-            with urllib.request.urlopen(url, timeout=30) as response:
+            with urllib.request.urlopen(url, timeout=60) as response:
                 answer = json.load(response)
         except urllib.error.HTTPError as error:
             with error:

@@ -1,6 +1,7 @@
 """Every alert is complete: tested, explained, and about metrics that exist."""
 
 import re
+from functools import cache
 
 import pytest
 import yaml
@@ -22,12 +23,15 @@ def identity(alert):
     return f"{alert['alert']}-{alert['labels'].get('window', alert['labels']['severity'])}"
 
 
+@cache
 def expectations():
     """(expression, samples) of every unit test."""
-    for path in sorted((PROMETHEUS / "tests").glob("*.yml")):
-        for case in yaml.safe_load(path.read_text())["tests"]:
-            for test in case["promql_expr_test"]:
-                yield test["expr"], [labels(sample["labels"]) for sample in test["exp_samples"]]
+    return [
+        (test["expr"], [labels(sample["labels"]) for sample in test["exp_samples"]])
+        for path in sorted((PROMETHEUS / "tests").glob("*.yml"))
+        for case in yaml.safe_load(path.read_text())["tests"]
+        for test in case["promql_expr_test"]
+    ]
 
 
 def labels(text):

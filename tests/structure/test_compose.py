@@ -201,7 +201,7 @@ def test_new_env_fills_in_every_password_and_nothing_else(tmp_path):
     for name in (".env.example", "scripts/new-env"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     command = ["sh", str(tmp_path / "scripts/new-env")]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
     made = (tmp_path / ".env").read_text()
     given = dict(re.findall(r"^([A-Z_]+)=(.*)$", made, re.MULTILINE))
     secrets = {name: value for name, value in given.items() if name.endswith(("_PASSWORD", "_KEY"))}
@@ -209,7 +209,7 @@ def test_new_env_fills_in_every_password_and_nothing_else(tmp_path):
     assert all(re.fullmatch(r"[0-9a-f]{48}", value) for value in secrets.values())
     assert re.sub(r"=[0-9a-f]{48}$", "=", made, flags=re.MULTILINE) == (ROOT / ".env.example").read_text()
     assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
-    again = subprocess.run(command, capture_output=True, timeout=30, check=False)
+    again = subprocess.run(command, capture_output=True, timeout=60, check=False)
     assert again.returncode == 1
     assert (tmp_path / ".env").read_text() == made
 

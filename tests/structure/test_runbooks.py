@@ -38,7 +38,7 @@ def told(prometheus, tmp_path_factory):
     series |= {rule["record"] for rule in rules() if "record" in rule}
     with node_exporter(tmp_path_factory.mktemp("node-exporter"), free_port()) as exporter:
         for url in (exporter.url, prometheus.url):
-            with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
+            with urllib.request.urlopen(f"{url}/metrics", timeout=60) as answer:
                 series |= set(re.findall(r"^([a-zA-Z_:][\w:]*)", answer.read().decode(), re.MULTILINE))
     return series | NOT_TOLD_HERE
 

@@ -56,7 +56,7 @@ def server(served, request):
 
 
 def get(address, **headers):
-    with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=30) as response:
+    with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=60) as response:
         return response.status, response.url, response.read()
 
 

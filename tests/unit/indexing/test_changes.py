@@ -511,7 +511,7 @@ def test_a_deletion_waits_for_the_write_of_a_sync_that_came_first(world):
         (world.root / "a.png").unlink()
         world.note("a.png", source=Source.EVENT)
         drained = threads.submit(world.drain.run)
-        wait_until(lambda: world.changes.followed(["a.png"]), 20, "it is not claimed")
+        wait_until(lambda: world.changes.followed(["a.png"]), otherwise="it is not claimed")
         goes_on.set()
         sync.result(20)
         drained.result(20)

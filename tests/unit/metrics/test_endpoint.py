@@ -20,7 +20,7 @@ def port():
 
 
 def ask(port, host):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.putrequest("GET", "/metrics", skip_host=True)
     for value in host:
         connection.putheader("Host", value)
@@ -56,6 +56,6 @@ def test_the_reason_names_the_setting(port):
 
 
 def test_a_connection_that_says_nothing_is_hung_up_on(port, capsys):
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as silent:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as silent:
         assert silent.recv(1) == b""
     assert capsys.readouterr() == ("", "")

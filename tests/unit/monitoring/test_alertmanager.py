@@ -80,7 +80,7 @@ def test_a_page_silences_the_ticket_of_the_same_objective_and_a_dead_store_its_e
 
 def test_a_page_arrives_at_the_webhook(alertmanager):
     alertmanager.fire(alertname="StoreDown", severity="page", kind="cause", job="ml-api", instance="a")
-    receiver, message = alertmanager.said.get(timeout=15)
+    receiver, message = alertmanager.said.get(timeout=60)
     assert receiver == "page"
     assert lines(receiver, message) == ["page: StoreDown firing: something is wrong (x.md)"]
 
