@@ -47,6 +47,10 @@ class Example:
     def texts(self) -> Iterator[str]:
         return (term for term, _ in self.terms if isinstance(term, str))
 
+    @property
+    def image(self) -> Sampled | None:
+        return next((term for term, _ in self.terms if isinstance(term, Sampled)), None)
+
     def vector(self, of_texts: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
         """As a search combines its terms, shape (dim,)."""
         points = [of_texts[term] if isinstance(term, str) else term.vector for term, _ in self.terms]

@@ -11,6 +11,7 @@ import numpy as np
 from ml_api.calibration.examples import Example, Sample, of_text, vectors_of
 from ml_api.calibration.indexed import IndexedCorpus
 from ml_api.calibration.judging import Judgement
+from ml_api.calibration.nonsense import gibberish, noise
 from ml_api.calibration.pairs import pairs_of
 from ml_api.calibration.phrases import Matching, Rarity
 from ml_api.calibration.verdicts import Grades, learned, pairs_of_verdicts
@@ -23,10 +24,14 @@ SEED: Final = 7
 BACKGROUND: Final = 500
 RIVALS: Final = 600
 QUERIES: Final = 400
+FEWEST_IMAGES: Final = 100
+"""Smaller corpora are not calibrated: their scores are too few to say what is usual."""
 FEWEST: Final = 40
 """Queries with matches below which there is no calibration: a fit of seven signals needs some."""
-GIBBERISH: Final = 80
+NONSENSE: Final = 80
 """Queries of random letters, which match nothing, and queries of several terms that nothing matches."""
+NONSENSE_SHARE: Final = 0.2
+"""Pictures of random pixels, as a share of the images that are queries."""
 MAX_MATCHES: Final = 500
 MAX_SHARE: Final = 0.2
 """A phrase that more of the images are about is no query whose matches could be left out."""
@@ -66,12 +71,10 @@ def calibrate(corpus: IndexedCorpus, kind: QueryKind = "text", verdicts: Mapping
         return None
     vectors = vectors_of([queries[row] for row in usable], of_texts)
     wanted = [matches[row] for row in usable]
-    themselves = [queries[row].wanted.itself for row in usable]
-    if kind == "text":
-        nonsense = corpus.embedded(_gibberish(chance))
-        vectors, wanted = np.vstack([vectors, nonsense]), [*wanted, *[set[str]()] * len(nonsense)]
-        themselves += [""] * len(nonsense)
-    pairs = pairs_of(corpus.store, corpus.metric, reference, vectors, wanted, themselves=themselves)
+    nonsense = _nonsense(corpus, kind, chance, len(usable))
+    vectors, wanted = np.vstack([vectors, nonsense]), [*wanted, *[set[str]()] * len(nonsense)]
+    asked_for = [*(queries[row].image for row in usable), *[None] * len(nonsense)]
+    pairs = pairs_of(corpus.store, corpus.metric, reference, vectors, wanted, asked_for=asked_for)
     judged = corpus.embedded(list(verdicts))
     found = learned(pairs, pairs_of_verdicts(corpus.store, corpus.metric, reference, judged, list(verdicts.values())))
     calibration, given = found.pairs.fit(reference), sum(map(len, verdicts.values()))
@@ -79,7 +82,11 @@ def calibrate(corpus: IndexedCorpus, kind: QueryKind = "text", verdicts: Mapping
 
 
 def calibrate_all(corpus: IndexedCorpus, verdicts: Mapping[str, Grades] = NO_VERDICTS) -> dict[QueryKind, Calibrated | None]:
-    """Calibrate searches of every kind; none if searches by a text, which alone have `verdicts`, cannot be. Raises Unavailable."""
+    """Calibrate searches of every kind; none if searches by a text, which alone have `verdicts`, cannot be, or if the corpus is
+    smaller than FEWEST_IMAGES. Raises Unavailable.
+    """
+    if corpus.store.count() < FEWEST_IMAGES:
+        return {}
     made: dict[QueryKind, Calibrated | None] = {"text": calibrate(corpus, verdicts=verdicts)}
     if made["text"] is not None:
         made |= {kind: calibrate(corpus, kind) for kind in QUERY_KINDS[1:]}
@@ -105,7 +112,7 @@ def _usable(matches: Sequence[set[str]], images: int) -> list[int]:
     most = min(MAX_MATCHES, int(MAX_SHARE * images))
     present = [row for row, ids in enumerate(matches) if 0 < len(ids) <= most][:QUERIES]
     absent = [row for row, ids in enumerate(matches) if not ids]
-    return sorted([*present, *absent[:GIBBERISH]])
+    return sorted([*present, *absent[:NONSENSE]])
 
 
 def _second_pass(
@@ -132,8 +139,10 @@ def _second_pass(
     return Reference(drawn, marked[order], level[order]), matching.matches, len(marked)
 
 
-def _gibberish(chance: random.Random) -> list[str]:
-    def word() -> str:
-        return "".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=chance.randint(3, 9)))
-
-    return [" ".join(word() for _ in range(chance.randint(1, 3))) for _ in range(GIBBERISH)]
+def _nonsense(corpus: IndexedCorpus, kind: QueryKind, chance: random.Random, queries: int) -> Vectors:
+    """Vectors of what nothing matches, beside so many queries of the corpus's own."""
+    if kind == "text":
+        return corpus.embedded(gibberish(chance, NONSENSE))
+    if kind == "image":
+        return corpus.pictured(noise(chance, max(1, int(NONSENSE_SHARE * queries)), corpus.preprocessor.fit))
+    return corpus.embedded([])

@@ -16,7 +16,7 @@ from ml_api.database.tables import CalibrationRow
 from ml_api.search.relevance import Calibration, Fit, Reference, Relevance
 from ml_api.vocabulary import QUERY_KINDS, QueryKind
 
-VERSION: Final = 2
+VERSION: Final = 3
 """The version of the signals, and of the marks of images: a calibration of another one is not used."""
 WANTED: Final = 0.0
 """`made_at` of a calibration that is to be made anew."""

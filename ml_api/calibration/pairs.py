@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from ml_api.calibration.examples import Sampled
 from ml_api.records import Hit, Vectors
 from ml_api.search.relevance import TOP_K, Calibration, Fit, Numbers, Reference, cosines, fitted
 from ml_api.vectors.base import Metric, SearchOptions, VectorStore
@@ -75,10 +76,10 @@ def pairs_of(  # noqa: PLR0913 - of what they are made
     vectors: Vectors,
     matches: Sequence[Collection[str]],
     *,
-    themselves: Sequence[str] = (),
+    asked_for: Sequence[Sampled | None] = (),
 ) -> Pairs:
     """The pairs of queries with these vectors (n, dim), whose matches have these ids. A query without matches is searched for once.
-    `themselves` are the ids of queries that are images, "" for others: no image answers itself.
+    `asked_for` are the images of queries that have one: no image answers itself.
 
     Raises Unavailable.
     """
@@ -89,14 +90,14 @@ def pairs_of(  # noqa: PLR0913 - of what they are made
         rows = in_order[start : start + AT_ONCE]
         options = SearchOptions(TOP_K + 1 + max(len(matches[row]) for row in rows))
         for row, found in zip(rows, store.search(vectors[rows], options), strict=True):
-            mine, itself = matches[row], themselves[row] if themselves else ""
-            ranked = [hit for hit in found if hit.record.id != itself]
+            mine, image = matches[row], asked_for[row] if asked_for else None
+            ranked = [hit for hit in found if image is None or hit.record.id != image.id]
             absent = [hit for hit in ranked if hit.record.id not in mine][:TOP_K]
             for best, present in ((ranked[:TOP_K], True), (absent, False)) if mine else ((absent, False),):
                 if not best:
                     continue
                 images, scores = [hit.record for hit in best], cosines(best, metric)
-                signals = reference.of_query(vectors[row], images, scores)
+                signals = reference.of_query(vectors[row], images, scores, image.vector if image else None)
                 queries.append(signals)
                 has_match.append(present)
                 owner.append(row)

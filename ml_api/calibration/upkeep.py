@@ -5,7 +5,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
-from ml_api.calibration.fitting import Calibrated, calibrate_all
+from ml_api.calibration.fitting import FEWEST_IMAGES, Calibrated, calibrate_all
 from ml_api.calibration.indexed import IndexedCorpus
 from ml_api.calibration.keeping import WANTED, StoredCalibrations
 from ml_api.calibration.verdicts import texts_of
@@ -16,8 +16,6 @@ from ml_api.search.relevance import Relevance
 from ml_api.vocabulary import QUERY_KINDS, QueryKind
 
 LOOK_EVERY_S: Final = 10.0
-FEWEST_IMAGES: Final = 100
-"""Smaller corpora are not calibrated: their scores are too few to say what is usual."""
 CHANGED: Final = 0.2
 """If a larger share of the images came, went or changed since a calibration, it is made anew."""
 SAMPLED: Final = 400
@@ -88,9 +86,7 @@ class CalibrationUpkeep:
 
     def _calibrate(self) -> None:
         try:
-            enough = self._counted >= FEWEST_IMAGES
-            given = texts_of(self.verdicts) if enough and self.verdicts else {}
-            made = calibrate_all(self.corpus, given) if enough else {}
+            made = calibrate_all(self.corpus, texts_of(self.verdicts) if self.verdicts else {})
         except MlApiError as exc:  # the store or the model is away; the next look may find it
             if isinstance(exc, NonFiniteVector):
                 self._broken_at = self._counted

@@ -56,7 +56,7 @@ class Pages:
         """Raises Unavailable, DeadlineExceeded."""
         judge, kind = None, target.kind
         if self._relevance is not None and kind is not None:
-            judge = self._relevance.judge(kind, target.combined.vector, target.best(read.unfiltered))
+            judge = self._relevance.judge(kind, target.combined.vector, target.best(read.unfiltered), target.image)
         try:
             page = (self._arranged if target.query.arrangement.reorders else self._as_ranked)(target, read.part, judge, deadline)
             facets = self._facets(target, read.part if target.texts else read.head, judge, deadline)

@@ -27,6 +27,8 @@ CONFIDENT: Final = 0.5
 """An answer is confident from this probability of a match on."""
 TAIL: Final = 0.99
 """The quantile of the background's scores that the best score is compared with."""
+ITSELF: Final = 0.999
+"""From this cosine similarity on, an image of the background is the one that is asked for, or a copy."""
 RIDGE: Final = 1.0
 """The L2 penalty of the fit."""
 STEPS: Final = 30
@@ -96,9 +98,21 @@ class Reference:
         places = np.minimum(np.searchsorted(self.marks, wanted), len(self.marks) - 1)
         return places, self.marks[places] == wanted
 
-    def of_query(self, vector: npt.NDArray[np.float32], images: Sequence[Entry], scores: Sequence[float]) -> Numbers:
-        """The signals (7,) of a query with the vector (dim,), whose best hits are these images with these scores (at least one)."""
+    def of_query(
+        self,
+        vector: npt.NDArray[np.float32],
+        images: Sequence[Entry],
+        scores: Sequence[float],
+        asked_for: npt.NDArray[np.float32] | None = None,
+    ) -> Numbers:
+        """The signals (7,) of a query with the vector (dim,), whose best hits are these images with these scores (at least one).
+
+        `asked_for` is the vector (dim,) of its image, if it has one: no image is its own background, as it is for no new one.
+        """
         ours, background = np.asarray(scores, dtype=np.float64), (self.background @ vector).astype(np.float64)
+        if asked_for is not None:
+            others = background[self.background @ asked_for < ITSELF]
+            background = others if len(others) else background
         beside = ours - self.rivals_of(images)
         deviation = background.std() + 1e-9
         tail = np.partition(background, int(TAIL * (len(background) - 1)))[int(TAIL * (len(background) - 1))]
@@ -182,15 +196,22 @@ class Relevance:
     def can_judge(self, kind: QueryKind | None) -> bool:
         return kind in self._calibrations
 
-    def judge(self, kind: QueryKind, vector: npt.NDArray[np.float32], best: Sequence[Hit]) -> Judge | None:
-        """The judge of a query. `best` are its TOP_K best hits among all images but those that are terms themselves. None if
-        nothing is calibrated.
+    def judge(
+        self,
+        kind: QueryKind,
+        vector: npt.NDArray[np.float32],
+        best: Sequence[Hit],
+        asked_for: npt.NDArray[np.float32] | None = None,
+    ) -> Judge | None:
+        """The judge of a query. `best` are its TOP_K best hits among all images but those that are terms themselves, `asked_for` is
+        the vector of its image, if it has one. None if nothing is calibrated.
         """
         calibration = self._calibrations.get(kind)
         if calibration is None:
             return None
         images, scores = [hit.record for hit in best], cosines(best, self._metric)
-        return Judge(calibration, self._metric, best, calibration.reference.of_query(vector, images, scores) if best else None)
+        signals = calibration.reference.of_query(vector, images, scores, asked_for) if best else None
+        return Judge(calibration, self._metric, best, signals)
 
 
 def kind_of(modalities: Sequence[Modality | None], weights: Sequence[float]) -> QueryKind | None:

@@ -53,6 +53,11 @@ class Target:
         return self.query.excluded
 
     @property
+    def image(self) -> npt.NDArray[np.float32] | None:
+        """The vector of its first term that is an image, (dim,)."""
+        return next((point.vector for point in self.points if point.modality == "image"), None)
+
+    @property
     def options(self) -> SearchOptions:
         """What the store is asked for: one hit more than is wanted, to tell whether the ranking goes on.
 

@@ -1,23 +1,29 @@
 """A corpus is calibrated on its own texts, and what was fitted is kept, used and made anew."""
 
 import json
+import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from ml_api.calibration import CalibrationUpkeep, IndexedCorpus, StoredCalibrations, calibrate, latest, want
+from ml_api.calibration import CalibrationUpkeep, IndexedCorpus, StoredCalibrations, calibrate, calibrate_all, latest, want
 from ml_api.calibration.evaluating import evaluate, read_judgements
+from ml_api.calibration.fitting import FEWEST_IMAGES
 from ml_api.calibration.judging import area_under_roc, calibration_error, judged_by
 from ml_api.calibration.keeping import packed, unpacked
+from ml_api.calibration.nonsense import noise
 from ml_api.calibration.pairs import pairs_of
 from ml_api.calibration.phrases import Matching, Rarity, Wanted, content_words, phrases, texts_of
 from ml_api.cli.evaluate import evaluate_relevance
 from ml_api.deadline import Deadline
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.errors import ConfigError, InvalidInput
+from ml_api.images.fit import Square
 from ml_api.metrics import Metrics
 from ml_api.search import Query, Relevance, Searcher, TextTerm, Thresholds
-from ml_api.search.relevance import TOP_K, kind_of
+from ml_api.search.relevance import CONFIDENT, TOP_K, kind_of
 from ml_api.settings import load_settings
 from ml_api.vectors.base import SearchOptions
 from tests.captioned import described, filled, words_of
@@ -77,6 +83,46 @@ def test_searches_of_every_kind_are_calibrated_and_told_better_than_by_their_raw
     assert made.judgement.auc >= made.judgement.raw_auc
     assert made.judgement.auc > 0.85
     assert made.judgement.calibration_error < 0.12
+
+
+def confident_of(made, kind, store, vectors):
+    """For each vector whether there is a match."""
+    relevance = Relevance("COSINE")
+    relevance.use(kind, made.calibration)
+    found = zip(vectors, store.search(vectors, SearchOptions(TOP_K)), strict=True)
+    return [relevance.judge(kind, vector, best, vector).any_match(best) >= CONFIDENT for vector, best in found]
+
+
+def test_pictures_of_random_pixels_have_no_match_in_a_small_corpus(model):
+    store = filled(120)
+    corpus = IndexedCorpus(store, "COSINE", *model)
+    made = calibrate(corpus, "image")
+    pictures = corpus.pictured(noise(random.Random(1), 60, corpus.preprocessor.fit))
+    assert sum(confident_of(made, "image", store, pictures)) < 6
+    own = np.stack(list(store.vectors([described(number).id for number in range(60)]).values()))
+    assert sum(confident_of(made, "image", store, own)) > 30
+
+
+def test_random_pixels_are_another_picture_each_as_the_model_sees_them():
+    fit = Square(32, 32, Image.Resampling.BICUBIC)
+    pictures = noise(random.Random(1), 27, fit)
+    assert {picture.shape for picture in pictures} == {(32, 32, 3)}
+    assert len({picture.tobytes() for picture in pictures}) == 27
+    assert all(np.array_equal(*pair) for pair in zip(pictures, noise(random.Random(1), 27, fit), strict=True))
+
+
+def test_an_image_is_no_background_of_itself(calibrated):
+    """In a small corpus it always was, in the fit, and never is in a search by a new image."""
+    reference = calibrated.calibration.reference
+    images, scores = [described(number) for number in range(TOP_K)], np.linspace(0.9, 0.5, TOP_K)
+    itself = reference.background[3]
+    without = replace(reference, background=np.delete(reference.background, 3, axis=0))
+    assert np.allclose(reference.of_query(itself, images, scores, itself), without.of_query(itself, images, scores))
+    assert not np.allclose(reference.of_query(itself, images, scores), without.of_query(itself, images, scores))
+
+
+def test_fewer_images_than_tell_what_is_usual_are_not_calibrated_by_the_command_either(model):
+    assert calibrate_all(IndexedCorpus(filled(FEWEST_IMAGES - 1), "COSINE", *model)) == {}
 
 
 @pytest.mark.parametrize(
