@@ -3,7 +3,8 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from ml_api.errors import StoreUnavailable
 from ml_api.records import Vectors
@@ -12,6 +13,24 @@ from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.matching import Rows
 from ml_api.vectors.milvus.schema import Row, Scored
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page of rows has."""
+
+    fields: list[str]
+    limit: int
+    until: str = ""
+    """Ids are at most this, which was checked to be hex; "" is no bound."""
+    also: str = ""
+    """An expression that the rows fulfil, for a server; empty for all rows."""
+    consistency: Literal["Strong", "Session"] = "Strong"
+
+    @property
+    def conditions(self) -> str:
+        """Behind a condition on the lower bound."""
+        return (f' and id <= "{self.until}"' if self.until else "") + (f" and ({self.also})" if self.also else "")
 
 
 class Access(Protocol):
@@ -55,6 +74,11 @@ class Access(Protocol):
 
     def matching(self, collection: str, wanted: Filter) -> Iterator[Rows] | None:
         """The rows that fulfil the filter, where this process holds them; else None. Called within `reading` or `searching`."""
+        ...
+
+    def page(self, collection: str, after: str, asked: Page) -> list[Row] | None:
+        """The rows with the smallest ids above `after`, in the order of ids, where this process holds them; else None. Called
+        within `searching`."""
         ...
 
     def writing(self, rows: int, size: int) -> AbstractContextManager[None]:
@@ -124,6 +148,10 @@ class ServerAccess:
         return
 
     def matching(self, collection: str, wanted: Filter) -> None:  # noqa: ARG002 - Access's signature
+        """They are on the server."""
+        return
+
+    def page(self, collection: str, after: str, asked: Page) -> None:  # noqa: ARG002 - Access's signature
         """They are on the server."""
         return
 

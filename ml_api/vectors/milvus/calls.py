@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pymilvus import MilvusClient
 
@@ -12,7 +12,7 @@ from ml_api.deadline import Deadline
 from ml_api.metrics.store import StoreMetrics
 from ml_api.vectors.filters import Field
 from ml_api.vectors.milvus import messages
-from ml_api.vectors.milvus.access import Access
+from ml_api.vectors.milvus.access import Access, Page
 from ml_api.vectors.milvus.failures import cut_off_at, translated
 from ml_api.vectors.milvus.schema import ID_CHARS, Row
 
@@ -22,24 +22,6 @@ NO_IMAGE = "0" * ID_CHARS
 def among(ids: Sequence[str]) -> str:
     """An expression of ids that were checked to be hex: pymilvus's own `ids=` does not escape."""
     return f"id in {json.dumps(list(ids))}"
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What a page of rows has."""
-
-    fields: list[str]
-    limit: int
-    until: str = ""
-    """Ids are at most this, which was checked to be hex; "" is no bound."""
-    also: str = ""
-    """An expression that the rows fulfil; empty for all rows."""
-    consistency: Literal["Strong", "Session"] = "Strong"
-
-    @property
-    def conditions(self) -> str:
-        """Behind a condition on the lower bound."""
-        return (f' and id <= "{self.until}"' if self.until else "") + (f" and ({self.also})" if self.also else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,23 +71,26 @@ class OpenCollection:
         with (self.searching if scans else self.reading)(operation, deadline) as timeout_s:
             return list(self.client.query(self.collection, timeout=timeout_s, **what))
 
-    def page(self, operation: str, after: str, asked: "Page", deadline: Deadline | None = None) -> list[Row]:
+    def page(self, operation: str, after: str, asked: Page, deadline: Deadline | None = None) -> list[Row]:
         """The rows with the smallest ids above `after`, in the order of ids. `after` was checked to be hex, or empty.
 
         By hand and not with pymilvus's iterator, which makes a call without a timeout.
         """
-        rows = self.query(
-            operation,
-            deadline,
-            scans=True,
-            filter=f'id > "{after}"{asked.conditions}',
-            limit=asked.limit,
-            output_fields=asked.fields,
-            consistency_level=asked.consistency,
-            # Both words for "the smallest ids first", of newer servers and of 2.3.
-            iterator="True",
-            reduce_stop_for_best="True",
-        )
+        with self.searching(operation, deadline) as timeout_s:
+            rows = None if asked.also else self.access.page(self.collection, after, asked)
+            if rows is not None:
+                return rows
+            rows = self.client.query(
+                self.collection,
+                filter=f'id > "{after}"{asked.conditions}',
+                limit=asked.limit,
+                output_fields=asked.fields,
+                consistency_level=asked.consistency,
+                # Both words for "the smallest ids first", of newer servers and of 2.3.
+                iterator="True",
+                reduce_stop_for_best="True",
+                timeout=timeout_s,
+            )
         return sorted(rows, key=lambda row: str(row["id"]))
 
     def see_deletes(self) -> None:

@@ -24,7 +24,7 @@ from ml_api.records import Vectors
 from ml_api.vectors.base import Metric, SearchOptions
 from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus import owning
-from ml_api.vectors.milvus.access import check_process
+from ml_api.vectors.milvus.access import Page, check_process
 from ml_api.vectors.milvus.failures import NO_SPACE
 from ml_api.vectors.milvus.flushing import Unflushed
 from ml_api.vectors.milvus.index import VectorIndex
@@ -133,6 +133,10 @@ class EmbeddedAccess:
     def matching(self, collection: str, wanted: Filter) -> Iterator[Rows]:
         assert self._server is not None, "called within `reading` or `searching`"
         return self._server.matching(collection, wanted)
+
+    def page(self, collection: str, after: str, asked: Page) -> list[Row]:
+        assert self._server is not None, "called within `searching`"
+        return self._server.page(collection, after, asked)
 
     @contextmanager
     def writing(self, rows: int, size: int) -> Iterator[None]:

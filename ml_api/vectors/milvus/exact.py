@@ -18,7 +18,8 @@ from ml_api.records import Vectors
 from ml_api.vectors.base import Metric, SearchOptions
 from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus import schema
-from ml_api.vectors.milvus.calls import OpenCollection, Page
+from ml_api.vectors.milvus.access import Page
+from ml_api.vectors.milvus.calls import OpenCollection
 from ml_api.vectors.milvus.failures import cut_off_at
 from ml_api.vectors.milvus.filtered import Asked
 from ml_api.vectors.milvus.matching import Rows

@@ -11,7 +11,8 @@ from ml_api.vectors.filters import Filter, holds
 from ml_api.vectors.filters.columns import columns_of
 from ml_api.vectors.filters.expression import expression
 from ml_api.vectors.milvus import schema
-from ml_api.vectors.milvus.calls import OpenCollection, Page, among
+from ml_api.vectors.milvus.access import Page
+from ml_api.vectors.milvus.calls import OpenCollection, among
 
 WIDER: Final = 4
 """How many times as far the index looks where a filter lets only some of what it meets through (docs/decisions/0066-filters.md)."""

@@ -24,6 +24,7 @@ from ml_api.records import Vectors
 from ml_api.vectors.base import Metric, SearchOptions
 from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus import written
+from ml_api.vectors.milvus.access import Page
 from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.matching import Matching, Rows
 from ml_api.vectors.milvus.ranking import SCORE, compared, nearest
@@ -92,6 +93,11 @@ class LiteServer:
     def matching(self, collection: str, wanted: Filter) -> Iterator[Rows]:
         """The rows that fulfil the filter."""
         return self._matching.rows(self._parts(collection), wanted)
+
+    def page(self, collection: str, after: str, asked: Page) -> list[Row]:
+        """The rows with the smallest ids above `after`, in the order of ids."""
+        order = self._snapshots.in_order(self._database.get_collection(collection))
+        return order.page(after, asked.until, asked.limit, asked.fields)
 
     def _parts(self, collection: str) -> Parts:
         return self._snapshots.of(self._database.get_collection(collection))

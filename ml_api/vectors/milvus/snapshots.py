@@ -54,6 +54,15 @@ class Part:
         masks = [one for one in (mask, self.current) if one is not None]
         return np.flatnonzero(np.all(masks, axis=0)) if masks else np.arange(self.segment.num_rows)
 
+    def rows(self, numbers: npt.NDArray[np.intp], fields: Sequence[str]) -> list[Row]:
+        """These rows, in this order, with these fields."""
+        found: list[Row] = self.segment.table.select([name for name in fields if name != VECTOR]).take(numbers).to_pylist()
+        for row in found if "metadata" in fields else ():
+            row["metadata"] = json.loads(row["metadata"])
+        for row, vector in zip(found, self.segment.vector_data(VECTOR)[0][numbers], strict=True) if VECTOR in fields else ():
+            row[VECTOR] = vector
+        return found
+
     def row(self, number: int) -> Row:
         found = {name: column[number].as_py() for name, column in self.columns.items()}
         found["metadata"] = json.loads(found["metadata"])
@@ -61,6 +70,32 @@ class Part:
 
 
 Parts = tuple[Part, ...]
+
+
+class Order:
+    """The current rows in the order of their ids; Milvus Lite looks at all, vectors included, for each page."""
+
+    def __init__(self, parts: Parts) -> None:
+        chosen = [part.among(None) for part in parts]
+        ids = [part.segment.pks[row] for part, rows in zip(parts, chosen, strict=True) for row in rows.tolist()]
+        keys = np.array(ids, dtype="S32")
+        order = np.argsort(keys)
+        self._parts = parts
+        self._ids = keys[order]
+        self._places = np.repeat(np.arange(len(parts)), [len(rows) for rows in chosen])[order]
+        self._rows = np.concatenate([np.arange(0), *chosen])[order]
+
+    def page(self, after: str, until: str, limit: int, fields: Sequence[str]) -> list[Row]:
+        """The `limit` rows with the smallest ids above `after` and up to `until` ("" is no bound), with these fields."""
+        start = int(np.searchsorted(self._ids, after.encode(), side="right"))
+        end = int(np.searchsorted(self._ids, until.encode(), side="right")) if until else len(self._ids)
+        wanted = slice(start, min(end, start + limit))
+        places, rows = self._places[wanted], self._rows[wanted]
+        found: dict[int, Row] = {}
+        for place in np.unique(places).tolist():
+            spots = np.flatnonzero(places == place)
+            found |= zip(spots.tolist(), self._parts[place].rows(rows[spots], fields), strict=True)
+        return [found[spot] for spot in range(len(places))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +111,14 @@ class _Files:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Whole:
     parts: Parts
     files: _Files
     memtable: "ref[Any]"
     writes: tuple[int, int]
+    order: Order | None = None
+    """Once it was asked for."""
 
 
 class Snapshots:
@@ -114,6 +151,13 @@ class Snapshots:
                 parts = (*parts, Part.of(fresh, None))
         self._whole[engine] = _Whole(parts, files, ref(memtable), writes)
         return parts
+
+    def in_order(self, engine: Any) -> Order:
+        """As `of`."""
+        self.of(engine)
+        whole = self._whole[engine]
+        order = whole.order = whole.order or Order(whole.parts)
+        return order
 
     def _of_files(self, engine: Any) -> _Files:
         segments, tombstones = engine._read_snapshot()  # noqa: SLF001 - as above

@@ -16,7 +16,8 @@ from ml_api.records import Entry, Hit, ImageRecord, Vectors
 from ml_api.vectors.base import MAX_WINDOW, Generation, SearchOptions
 from ml_api.vectors.filters import Field, Filter, holds
 from ml_api.vectors.milvus import filtered, schema
-from ml_api.vectors.milvus.calls import NO_IMAGE, OpenCollection, Page, among
+from ml_api.vectors.milvus.access import Page
+from ml_api.vectors.milvus.calls import NO_IMAGE, OpenCollection, among
 from ml_api.vectors.milvus.collection import SOURCE, CollectionSpec
 from ml_api.vectors.milvus.connection import MilvusEndpoint
 from ml_api.vectors.milvus.exact import ExactSearch
@@ -225,10 +226,8 @@ class MilvusStore:
             after = str(page[-1]["id"])
 
     def _whole_pages(self, fields: list[str], after: str) -> Iterator[list[schema.Row]]:
-        """All rows: from a server ids page by page, and their rows by id.
-
-        A server waits for its clock at each page (0.2-0.4 s), and so many whole rows could be too large for a message. Milvus Lite
-        looks at all its rows at each call, and has no such limit.
+        """All rows: from a server ids page by page, and their rows by id. It waits for its clock at each page (0.2-0.4 s), and so
+        many whole rows could be too large for a message; those of Milvus Lite are in this process.
         """
         if self._opening.endpoint.embedded:
             yield from self._pages("scan", fields, ENTRIES_AT_ONCE, after)
