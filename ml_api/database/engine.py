@@ -25,6 +25,8 @@ from ml_api.files import is_read_only
 
 TIMEOUT_S: Final = 5
 """For a connection, for another's transaction to end, and for one statement."""
+LEAST_S: Final = 0.25
+"""A writer whose time is up waits so long all the same: a database that is free refuses nobody."""
 POOL: Final = 8
 """Connections at most; requests use one for milliseconds."""
 _MIGRATING: Final = 0x6D6C_6170_69
@@ -106,7 +108,8 @@ class Database:
     def _turn(self, deadline: Deadline | None) -> Iterator[float]:
         """That of a writer in this process; how long it may go on waiting, for another one."""
         until = Deadline.within(TIMEOUT_S)
-        until = until if deadline is None else min(until, deadline)
+        if deadline is not None:
+            until = min(until, max(deadline, Deadline.within(LEAST_S)))
         with ExitStack() as stack:
             try:
                 stack.enter_context(held(self._writing, until))

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import BoundedSemaphore
 from time import perf_counter
 from typing import Any, Final, TypeVar
 
@@ -61,7 +62,9 @@ class Uploads:
         preprocessor: Preprocessor,
         *,
         patience_s: float = PATIENCE_S,
+        waiting: int = 16,
     ) -> None:
+        """At most so many callers are `waiting` for the index at once: each holds a thread, which searches would lack."""
         self._corpus = corpus
         self._store = store
         self._changes = changes
@@ -69,6 +72,7 @@ class Uploads:
         self._preprocessor = preprocessor
         self._patience_s = patience_s
         self._ask_again_at = 0.0
+        self._waiting = BoundedSemaphore(waiting)
 
     def put(self, key: str, data: bytes, facts: Mapping[str, Any] | None, deadline: Deadline) -> Upload:
         """Keep an image under `key`, in place of another; its metadata, too, unless `facts` is None.
@@ -107,7 +111,7 @@ class Uploads:
         if upload.unchanged:
             return UploadState.SEARCHABLE
         try:
-            is_settled = self._changes.wait(upload.key, until)
+            is_settled = self._wait(upload.key, until)
             record = self._ask(lambda patience: self._store.get([upload.id], patience)).get(upload.id)
         except Unavailable:  # it is durable, whoever is down now
             return UploadState.QUEUED
@@ -120,9 +124,18 @@ class Uploads:
     def is_removed(self, key: str, until: Deadline) -> bool:
         """Whether the index has followed a removal, or a later change of the same key, waiting for it."""
         try:
-            return self._changes.wait(key, until)
+            return self._wait(key, until)
         except Unavailable:
             return False
+
+    def _wait(self, key: str, until: Deadline) -> bool:
+        """Whether the index has followed, by then or, where enough others wait, by now."""
+        if not self._waiting.acquire(blocking=False):
+            return self._changes.wait(key, Deadline.within(0))
+        try:
+            return self._changes.wait(key, until)
+        finally:
+            self._waiting.release()
 
     def _uploaded(self, image: str) -> str:
         """The key of an image that the index does not have yet. Raises NotFound."""

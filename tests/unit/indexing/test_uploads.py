@@ -1,6 +1,7 @@
 """Uploads while the parts that they stand between do not answer; what they do otherwise is tested through the API."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from threading import Event
 
@@ -35,13 +36,13 @@ def picture(number):
 
 
 @contextmanager
-def standing(tmp_path, store, patience_s):
+def standing(tmp_path, store, patience_s, kind=Changes, **more):
     """Uploads into an empty folder, and the changes that they note."""
     (tmp_path / "corpus").mkdir()
     corpus, decoder = FolderCorpus(tmp_path / "corpus"), InlineDecoder(ImageLimits(100_000, 1_000_000, 20))
     with closing(new_database(tmp_path / "state.sqlite3")) as database:
-        changes = Changes(database, corpus.location)
-        yield Uploads(corpus, store, changes, decoder, FakePreprocessor(), patience_s=patience_s), changes
+        changes = kind(database, corpus.location)
+        yield Uploads(corpus, store, changes, decoder, FakePreprocessor(), patience_s=patience_s, **more), changes
 
 
 def test_a_store_that_hangs_keeps_no_upload_out_and_is_asked_seldom(tmp_path):
@@ -69,3 +70,24 @@ def test_a_request_that_had_no_time_left_keeps_no_other_from_the_store(tmp_path)
         assert store.asked == 1
         uploads.put("other.png", picture(2), None, Deadline.within(30))
         assert store.asked == 2
+
+
+def test_of_many_who_wait_for_the_index_some_are_told_at_once_that_it_will_follow(tmp_path):
+    """Each holds a thread: with 32 of them, a search took 25 s."""
+
+    class Heard(Changes):
+        waits = Event()
+
+        def wait(self, key, deadline):
+            self.waits.set()
+            return super().wait(key, deadline)
+
+    with standing(tmp_path, MemoryStore(), 5.0, Heard, waiting=1) as (uploads, changes), ThreadPoolExecutor(1) as pool:
+        first, second = (uploads.put(f"{number}.png", picture(number), None, Deadline.within(30)) for number in range(2))
+        waiting = pool.submit(uploads.is_removed, first.key, Deadline.within(60))
+        assert changes.waits.wait(30)
+        assert uploads.state(second, Deadline.within(60)) is UploadState.QUEUED
+        assert not waiting.done()
+        changes.settle(changes.claim(2))
+        assert waiting.result(30)
+        assert uploads.is_removed(second.key, Deadline.within(60))
