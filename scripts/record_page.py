@@ -74,7 +74,7 @@ def search(page: Page, film: Film) -> None:
 def sift(page: Page, film: Film) -> None:
     """Only some of what was found, and all again."""
     page.get_by_role("button", name="Filters").click()
-    colours = page.get_by_role("group", name="Facts: colours")
+    colours = page.get_by_role("group", name="Colours")
     expect(colours).to_be_visible()
     expect(page.get_by_text("Counted over")).to_be_visible()
     page.mouse.move(0, 0)

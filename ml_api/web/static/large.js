@@ -82,6 +82,7 @@ export class Large {
       if (view.image === id && failure instanceof Failure) {
         this.#page.onGo({ ...view, image: null }, { replacing: true });
         this.#results.failBeside(failure, () => this.#page.onGo({ ...view, image: id }, { opening: true }));
+        this.#results.showFailure();
       }
     }
   }

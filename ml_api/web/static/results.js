@@ -153,6 +153,11 @@ export class Results {
     this.#end.observe(this.#more); // tells where the end is now: who keeps on scrolling was never seen to be away from it
   }
 
+  /** @param {number} seconds */
+  loadsLong(seconds) {
+    find(this.#more, "button", HTMLButtonElement).textContent = `Still loading: the server has not answered for ${seconds} seconds`;
+  }
+
   /**
    * @param {Failure} failure
    * @param {() => void} retry
@@ -169,6 +174,11 @@ export class Results {
    */
   failBeside(failure, retry) {
     this.#explain(failure, retry);
+  }
+
+  /** What is said of a failure stands behind all hits, or behind the first images: far from whoever follows a link. */
+  showFailure() {
+    this.#notice.scrollIntoView({ block: "center" });
   }
 
   /** @returns {HTMLAnchorElement[]} the links that open the hits, in order, without those that are folded away */

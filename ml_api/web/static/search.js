@@ -116,6 +116,7 @@ export class Search {
     }
     const { signal } = this.#running;
     this.#isLoadingMore = this.#results.isLoadingMore = true;
+    const telling = setTimeout(() => this.#results.loadsLong(PATIENCE_S), PATIENCE_S * 1000);
     try {
       const page = await search(await this.#sending.prepare(query, signal), { limit: PAGE_SIZE, after: answer.next }, signal);
       const longer = longerBy(answer, page);
@@ -128,6 +129,7 @@ export class Search {
         this.#results.failBeside(failure, () => this.more());
       }
     } finally {
+      clearTimeout(telling);
       this.#isLoadingMore = this.#results.isLoadingMore = false;
     }
   }

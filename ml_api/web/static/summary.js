@@ -12,10 +12,10 @@ const ALIKE = 0.1; // of images found by images: most that look alike show somet
  * @param {Answer} answer
  * @returns {Summary}
  */
-export function summaryOf(query, { hits, truncated = false, read_as: readAs, timings_ms: timings }) {
+export function summaryOf(query, { hits, next, truncated = false, read_as: readAs, timings_ms: timings }) {
   const count = hits.length === 1 ? "1 image" : `${hits.length} images`;
   if (query.terms.length === 0) {
-    return { count, relation: query.filter ? "that pass the filters" : "in no particular order", text: "", note: "", time: "", likely: 0 };
+    return { count: next === null ? count : `The first ${count}`, relation: query.filter ? `that ${hits.length === 1 ? "passes" : "pass"} the filters` : "in no particular order", text: "", note: "", time: "", likely: 0 };
   }
   const [{ text, weight }] = query.terms;
   const isPlain = query.terms.length === 1 && weight > 0;
@@ -38,8 +38,8 @@ export function summaryOf(query, { hits, truncated = false, read_as: readAs, tim
  */
 function matches(hits, likely, count, isOfImage) {
   const folded = hits.findIndex(({ relevance }) => typeof relevance === "number" && relevance < likely);
-  if (folded > 0 && !isOfImage) {
-    return { count: folded === 1 ? "1 likely match" : `${folded} likely matches`, relation: "for" };
+  if (folded >= 0 && !isOfImage) {
+    return { count: folded === 0 ? "No likely match" : folded === 1 ? "1 likely match" : `${folded} likely matches`, relation: "for" };
   }
   return { count, relation: isOfImage ? "most like this one" : "closest to" };
 }

@@ -1,12 +1,23 @@
 /** Names and values of metadata, as people write them. */
 
 /**
- * "facts.main_colour" is "Facts: main colour".
- * @param {string} name
+ * The last key says what it is: `facts.main_colour` is "Main colour", and "Main colour (facts)" where another one has that name too.
+ * @param {string[]} path of keys that lead to a value
+ * @param {boolean} [isShared]
  */
-export function wordsOf(name) {
-  const words = name.replaceAll(".", ": ").replaceAll("_", " ");
-  return words.charAt(0).toUpperCase() + words.slice(1);
+export function wordsOf(path, isShared = false) {
+  const [last, ...outer] = path.map((key) => key.replaceAll("_", " ")).reverse();
+  const name = last.charAt(0).toUpperCase() + last.slice(1);
+  return isShared && outer.length > 0 ? `${name} (${outer.reverse().join(", ")})` : name;
+}
+
+/**
+ * Whether another one in the list is the same.
+ * @param {string} name
+ * @param {string[]} names
+ */
+export function isShared(name, names) {
+  return names.indexOf(name) !== names.lastIndexOf(name);
 }
 
 /** @param {unknown} value */

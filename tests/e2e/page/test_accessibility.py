@@ -157,3 +157,29 @@ def test_axe_finds_nothing(browser, server, reach):
         found["dark"] = problems(visit.page, ["color-contrast"])
         assert {where: wrong for where, wrong in found.items() if wrong} == {}
     context.close()
+
+
+def too_small(page):
+    """Buttons that a finger misses; links within a text are as high as its lines, as WCAG allows."""
+    return page.evaluate("""() => [...document.querySelectorAll("button, select, .chip, .like, footer nav a, .files a")]
+        .filter(one => one.checkVisibility() && !one.closest("[inert]"))
+        .filter(one => one.getBoundingClientRect().height < 43.5).map(one => one.outerHTML.slice(0, 120))""")
+
+
+def test_fingers_hit_what_they_aim_at(browser, server):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    with visiting(context, server) as visit:
+        for reach in (open_home, open_terms, open_filters, open_large, open_doubt, open_error):
+            reach(visit)
+            assert too_small(visit.page) == []
+    context.close()
+
+
+def test_without_scripts_the_page_says_so_and_offers_nothing_that_needs_them(browser, server):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{server.url}/?q=red")
+    expect(page.locator("noscript .notice")).to_be_visible()
+    expect(page.locator(".unstarted")).to_be_hidden()
+    expect(page.get_by_role("button", name="Filters")).to_be_hidden()
+    context.close()

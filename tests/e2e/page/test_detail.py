@@ -22,7 +22,7 @@ def open_first_red(visit):
 def test_a_click_shows_the_image_and_all_that_is_known_of_it(visit):
     open_first_red(visit)
     expect(visit.dialog).to_have_accessible_name("the first red")
-    for fact in ("red/0.png", "80 \N{MULTIPLICATION SIGN} 60", "Tags", "warm, plain", "Place: room", "12"):
+    for fact in ("red/0.png", "80 \N{MULTIPLICATION SIGN} 60", "Tags", "warm, plain", "Room", "12"):
         expect(visit.dialog.get_by_text(fact, exact=True)).to_be_visible()
     content = re.compile(f"/v1/images/{FIRST_RED}/content")
     expect(visit.dialog.get_by_role("img", name="the first red")).to_have_attribute("src", content)

@@ -98,6 +98,27 @@ def test_a_server_that_does_not_answer_is_said_so(visit, context):
     visit.expect_first("red")
 
 
+def test_an_image_that_is_gone_is_said_where_it_is_seen(visit):
+    visit.open(f"/?image={'0' * 32}")
+    alert = visit.page.get_by_role("alert")
+    expect(alert).to_contain_text("There is no such image")
+    expect(alert).to_be_in_viewport(ratio=1)
+
+
+def test_a_next_page_that_takes_long_says_so(visit):
+    visit.page.clock.install()
+    visit.open("/?q=red")
+    expect(visit.hits).to_have_count(24)
+    held = []
+    visit.page.route("**/v1/search/**", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks what it is given
+    visit.scroll_to_end()
+    expect(visit.page.get_by_role("button", name="Loading…")).to_be_attached()
+    visit.page.clock.run_for(10_500)
+    expect(visit.page.get_by_role("button", name="Still loading: the server has not answered for 10 seconds")).to_be_attached()
+    held[0].continue_()
+    expect(visit.hits).to_have_count(31)
+
+
 def test_a_next_page_that_fails_leaves_what_was_found(visit, context):
     visit.open("/?q=red")
     expect(visit.hits).to_have_count(24)

@@ -29,6 +29,8 @@ def test_images_are_added_each_with_its_own_outcome_and_found(visit):
     )
     expect(dialog.get_by_role("listitem").filter(has_text="new.png")).to_contain_text("Can be found")
     expect(dialog.get_by_role("listitem").filter(has_text="fake.png")).to_contain_text("That file cannot be read as an image")
+    expect(dialog.get_by_text("1 of 2 added, 1 not")).to_be_visible()
+    expect(dialog.get_by_role("listitem").first).to_contain_text("fake.png")  # what needs somebody comes first
     dialog.get_by_role("button", name="Start a sync").click()
     expect(dialog.get_by_text("Last sync: succeeded")).to_be_visible()
     dialog.get_by_role("button", name="Close").click()
@@ -50,8 +52,15 @@ def test_many_images_are_deleted_after_asking(visit):
     assert (visit.server.corpus / "red.png").exists()
     selection.get_by_role("button", name="Delete").click()
     visit.page.get_by_role("dialog", name="Delete 2 images?").get_by_role("button", name="Delete").click()
-    expect(selection).to_contain_text("2 images deleted.")
+    expect(selection.locator("p")).to_have_text("2 images deleted.", use_inner_text=True)
+    expect(selection.get_by_role("button", name="Done")).to_be_focused()
     expect(visit.hits).to_have_count(1)
+    visit.page.get_by_role("checkbox", name="Select copy of red.png").check()
+    expect(selection.locator("p")).to_have_text("1 image selected", use_inner_text=True)
+    selection.get_by_role("button", name="Delete").click()
+    only = visit.page.get_by_role("dialog", name="Delete 1 image?")
+    expect(only).to_contain_text("Its file is deleted too.")
+    only.get_by_role("button", name="Keep it").click()
     assert [file.name for file in visit.server.corpus.glob("*.png")] == ["copy of red.png"]
 
 
@@ -81,6 +90,9 @@ def test_what_is_stored_twice_is_shown_in_groups_and_can_be_opened(visit):
     expect(visit.dialog).to_have_accessible_name("copy of red.png")
     visit.page.keyboard.press("Escape")
     visit.expect_address("/?view=duplicates")
+    visit.page.get_by_role("checkbox", name="Select copy of red.png").check()
+    visit.page.get_by_role("button", name="Done").click()
+    expect(visit.page.get_by_role("heading", name="Images stored more than once")).to_be_focused()
 
 
 def test_who_may_only_search_is_offered_no_changes(context, tmp_path):

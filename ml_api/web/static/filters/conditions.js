@@ -78,14 +78,18 @@ export function fieldAt(path) {
   return isPlain ? path.join(".") : path.map((key) => `/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
 }
 
-/** @param {string} field */
-export function labelOf(field) {
+/**
+ * @param {string} field
+ * @param {boolean} [isShared] whether another field has the same last key
+ */
+export function labelOf(field, isShared = false) {
   const own = OWN_LABELS.get(field);
   if (own) {
     return own;
   }
   const path = field.startsWith("/") ? field.slice(1).split("/") : field.split(".");
-  return wordsOf(path.map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~")).join("."));
+  const keys = path.map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"));
+  return wordsOf(keys, isShared || RESERVED.includes(String(keys.at(-1)))); // a width of one's own is not the image's
 }
 
 /** @param {unknown} condition */

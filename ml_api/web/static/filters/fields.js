@@ -1,5 +1,6 @@
 /** Which control each field of the metadata gets: by its types, its range and its frequent values. */
 
+import { isShared } from "../wording.js";
 import { labelOf } from "./conditions.js";
 
 /** @typedef {string | number | boolean} Value */
@@ -40,16 +41,17 @@ export const OWN = /** @type {Control[]} */ ([
  * @returns {Control[]}
  */
 export function controlsFor(fields) {
-  const controls = fields.flatMap((field) => controlFor(field) ?? []);
+  const labels = fields.map(({ name }) => labelOf(name));
+  const controls = fields.flatMap((field) => controlFor(field, labelOf(field.name, isShared(labelOf(field.name), labels))) ?? []);
   return [...controls.filter(({ kind }) => kind !== "beginning"), ...controls.filter(({ kind }) => kind === "beginning")];
 }
 
 /**
  * @param {KnownField} field
+ * @param {string} label
  * @returns {Control | null} null if there is nothing to choose from
  */
-function controlFor({ name, images, types, least, most, values, distinct }) {
-  const label = labelOf(name);
+function controlFor({ name, images, types, least, most, values, distinct }, label) {
   const [[kind] = ["object"]] = Object.entries(types).sort(([, some], [, others]) => others - some);
   const isCutOff = distinct === null || distinct > values.length;
   if (kind === "number") {

@@ -52,6 +52,7 @@ export class Duplicates {
     const { signal } = this.#running;
     const enough = this.#list.children.length + ENOUGH;
     this.#go.hidden = true;
+    this.#say("Looking…");
     try {
       while (this.#cursor !== null && this.#list.children.length < enough) {
         const parameters = new URLSearchParams(this.#cursor ? { cursor: this.#cursor } : {});

@@ -20,7 +20,12 @@ export class Selection {
     this.#bar = bar;
     this.#confirm = confirm;
     this.#onDeleted = onDeleted;
-    document.addEventListener("change", (event) => event.target instanceof Element && event.target.matches(".pick input") && this.#count());
+    document.addEventListener("change", (event) => {
+      if (event.target instanceof Element && event.target.matches(".pick input")) {
+        this.#say(""); // of what was deleted before
+        this.#count();
+      }
+    });
     find(bar, ".done", HTMLButtonElement).addEventListener("click", () => this.stop());
     find(bar, ".delete", HTMLButtonElement).addEventListener("click", () => this.#ask());
     confirm.addEventListener("close", () => confirm.returnValue === "delete" && this.#delete());
@@ -33,11 +38,13 @@ export class Selection {
 
   stop() {
     document.body.classList.remove("selecting");
+    this.#say("");
     for (const box of this.#chosen) {
       box.checked = false;
     }
     this.#count();
-    find(document, ".start-selecting", HTMLElement).focus();
+    const begin = find(document, ".start-selecting", HTMLElement);
+    (begin.checkVisibility() ? begin : find(document, "#duplicates-title", HTMLElement)).focus(); // on that page there is no such button
   }
 
   get #chosen() {
@@ -54,6 +61,8 @@ export class Selection {
   #ask() {
     const count = this.#chosen.length;
     find(this.#confirm, "h2", HTMLElement).textContent = count === 1 ? "Delete 1 image?" : `Delete ${count} images?`;
+    find(this.#confirm, ".files-too", HTMLElement).textContent = count === 1 ? "Its file is deleted too." : "Their files are deleted too.";
+    find(this.#confirm, ".keep", HTMLElement).textContent = count === 1 ? "Keep it" : "Keep them";
     this.#confirm.returnValue = "";
     this.#confirm.showModal();
   }
@@ -83,6 +92,8 @@ export class Selection {
     }
     this.#count();
     this.#bar.hidden = false;
+    find(this.#bar, ".chosen", HTMLElement).textContent = "";
+    find(this.#bar, ".done", HTMLButtonElement).focus(); // what had the focus is gone, or has nothing left to delete
     this.#say(gone === 1 ? "1 image deleted." : `${gone} images deleted.`, kept);
   }
 

@@ -6,8 +6,10 @@ import { Failure, problemOf } from "../failures.js";
 
 const AT_ONCE = 2;
 const WAIT_S = 20; // for the index to follow, before the answer
+const PATIENCE_MS = 30_000; // longer than that wait
 const SYNC_EVERY_MS = 1000;
 
+/** @typedef {{text: string, wrong?: boolean}} Outcome */
 /** @typedef {{id: string, key: string, state: string, unchanged: boolean}} Uploaded */
 /** @typedef {{state: string, done: number, total: number, error: string}} SyncJob */
 
@@ -18,6 +20,7 @@ export class Uploads {
   /** @type {(() => Promise<void>)[]} */
   #waiting = [];
   #running = 0;
+  #ended = { all: 0, wrong: 0 };
   #following = false;
 
   /**
@@ -54,9 +57,32 @@ export class Uploads {
     for (const file of files) {
       const row = rowOf(file.name);
       this.#list.append(row.element);
-      this.#waiting.push(async () => row.end(await this.#send(folder ? `${folder}/${file.name}` : file.name, file, row)));
+      this.#waiting.push(async () => this.#end(row, await this.#send(folder ? `${folder}/${file.name}` : file.name, file, row)));
     }
+    this.#count();
     this.#go();
+  }
+
+  /**
+   * @param {ReturnType<typeof rowOf>} row
+   * @param {Outcome} outcome
+   */
+  #end(row, outcome) {
+    row.end(outcome);
+    this.#ended.all += 1;
+    if (outcome.wrong) {
+      this.#ended.wrong += 1;
+      this.#list.prepend(row.element); // what needs somebody is not looked for among all the others
+    }
+    this.#count();
+  }
+
+  /** For whoever added more files than the list shows at once, and instead of reading all of it out. */
+  #count() {
+    const { all, wrong } = this.#ended;
+    const files = this.#list.children.length;
+    const told = `${all - wrong} of ${files} added${wrong > 0 ? `, ${wrong} not` : ""}`;
+    find(this.#dialog, ".sent", HTMLElement).textContent = files > 0 ? told : "";
   }
 
   #go() {
@@ -76,17 +102,19 @@ export class Uploads {
   /**
    * @param {string} key
    * @param {File} file
-   * @param {{sent: (share: number) => void}} row
-   * @returns {Promise<{text: string, wrong?: boolean}>} what became of it
+   * @param {ReturnType<typeof rowOf>} row
+   * @returns {Promise<Outcome>} what became of it
    */
   #send(key, file, row) {
     const request = new XMLHttpRequest(); // fetch does not tell how much has been sent
+    const telling = setTimeout(() => row.waits(), PATIENCE_MS);
     const path = key.split("/").map(encodeURIComponent).join("/");
     request.open("PUT", `v1/images/by-key/${path}?wait=${WAIT_S}`);
     request.responseType = "json";
     request.upload.addEventListener("progress", ({ loaded, total }) => row.sent(total > 0 ? loaded / total : 0));
     request.send(file);
     return new Promise((resolve) => {
+      request.addEventListener("loadend", () => clearTimeout(telling));
       request.addEventListener("load", () => resolve(outcomeOf(request)));
       request.addEventListener("error", () => resolve({ text: "The server does not answer", wrong: true }));
     });
@@ -170,7 +198,11 @@ function rowOf(name) {
       bar.value = share;
       state.textContent = share < 1 ? `${Math.round(share * 100)} %` : "Indexing…";
     },
-    /** @param {{text: string, wrong?: boolean}} outcome */
+    /** The answer takes longer than it should; the request goes on. */
+    waits() {
+      state.textContent = "Still waiting for the server…";
+    },
+    /** @param {Outcome} outcome */
     end({ text, wrong }) {
       bar.remove();
       state.textContent = text;
