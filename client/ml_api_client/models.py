@@ -323,12 +323,33 @@ class ModelAnswer(Model):
     """Name and revision of the model that embeds texts, if that is another one."""
 
 
+class CalibrationAnswer(Model):
+    made_at: str | None
+    """ISO 8601, in UTC; null while it is to be made anew."""
+    images: int
+    """How many images there were."""
+    searches: int
+    """How many searches for what the corpus says of itself it was fitted to."""
+    auc: float
+    """How well it tells whether a text has a match: the area under the ROC curve, cross-validated."""
+    calibration_error: float
+    """How far its probabilities are from the truth in the mean."""
+    verdicts: int
+    """Verdicts on searches by one text, with `ML_API_LOG_QUERIES`, that it was given."""
+    judged_texts: int
+    """Texts that those are on."""
+    used_texts: int
+    """Of these, texts whose verdicts it was fitted to: 0 if they do not help."""
+
+
 class StatsAnswer(Model):
     images: int
     """How many images can be found."""
     collection: str
     backend: str
     metric: str
+    calibration: CalibrationAnswer | None = None
+    """What `relevance` and `confident` of searches by a text rest on; null where they are null, too."""
 
 
 class SyncAnswer(Model):

@@ -4,12 +4,14 @@ from flask import Blueprint, Response
 
 from ml_api.access import PUBLIC, Scope
 from ml_api.api import services
-from ml_api.api.answers import json_answer
+from ml_api.api.answers import json_answer, timestamp
 from ml_api.api.examples import NOT_READY
 from ml_api.api.openapi import LATE, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import request_deadline
-from ml_api.api.schemas import AliveAnswer, ModelAnswer, ReadyAnswer, StatsAnswer
+from ml_api.api.schemas import AliveAnswer, CalibrationAnswer, ModelAnswer, ReadyAnswer, StatsAnswer
 from ml_api.api.schemas.fields import FieldValue, MetadataAnswer, MetadataField
+from ml_api.calibration.keeping import WANTED, latest
+from ml_api.database.tables import CalibrationRow
 from ml_api.search.fields import FRESH_S, SAMPLE
 
 blueprint = Blueprint("status", __name__)
@@ -39,11 +41,34 @@ def model() -> Response:
     scope=Scope.SEARCH,
     answer=StatsAnswer,
     parameters=(TIMEOUT,),
-    fails=("invalid-query", *NO_STORE, *LATE),
+    fails=("invalid-query", "database-unavailable", *NO_STORE, *LATE),
 )
 def stats() -> Response:
     facts, count = services().facts, services().store.count(request_deadline())
-    return json_answer(StatsAnswer(images=count, collection=facts.collection, backend=facts.backend, metric=facts.metric))
+    made = latest(services().database, services().judgements.target)
+    return json_answer(
+        StatsAnswer(
+            images=count,
+            collection=facts.collection,
+            backend=facts.backend,
+            metric=facts.metric,
+            calibration=_calibration(made) if made and made.judgement else None,
+        )
+    )
+
+
+def _calibration(made: CalibrationRow) -> CalibrationAnswer:
+    told = made.judgement
+    return CalibrationAnswer(
+        made_at=None if made.made_at == WANTED else timestamp(made.made_at),
+        images=made.images,
+        searches=told["queries"],
+        auc=round(told["auc"], 3),
+        calibration_error=round(told["calibration_error"], 3),
+        verdicts=told["verdicts"],
+        judged_texts=told["judged_texts"],
+        used_texts=told["used_texts"],
+    )
 
 
 @blueprint.get("/v1/metadata")

@@ -1,6 +1,7 @@
 """Calibrations in the service's database, with the state of the corpus that they were made on."""
 
 import io
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -51,16 +52,19 @@ class StoredCalibrations:
         for kind in QUERY_KINDS:
             relevance.use(kind, self.of(kind).calibration())
 
-    def keep(self, made: Calibrated | None, images: int) -> CalibrationRow:
-        """In place of an earlier one. None: it was tried, and the corpus has too few texts. Raises DatabaseUnavailable."""
+    def keep(self, made: Calibrated | None, images: int, verdicts_until: float = math.inf) -> CalibrationRow:
+        """In place of an earlier one. None: it was tried, and the corpus has too few texts. Verdicts that were given after
+        `verdicts_until` are new to it, at the latest those from now on. Raises DatabaseUnavailable.
+        """
+        now = time.time()
         row = CalibrationRow(
             target=self.target,
             model=self.model,
             modality=self.kind,
             version=VERSION,
-            made_at=time.time(),
+            made_at=now,
             images=images,
-            judgement=_told(made) if made else {},
+            judgement=_told(made) | {"verdicts_until": min(verdicts_until, now)} if made else {},
             content=packed(made.calibration) if made else b"",
         )
         with self.database.write() as session:
@@ -71,11 +75,13 @@ class StoredCalibrations:
     def of(self, kind: QueryKind) -> "StoredCalibrations":
         return replace(self, kind=kind)
 
-    def keep_all(self, made: Mapping[QueryKind, Calibrated | None], images: int) -> CalibrationRow:
-        """That of texts last: who sees it finds the others, too. Raises DatabaseUnavailable."""
+    def keep_all(
+        self, made: Mapping[QueryKind, Calibrated | None], images: int, verdicts_until: float = math.inf
+    ) -> CalibrationRow:
+        """That of texts last: who sees it finds the others, too. Otherwise as `keep`."""
         for kind in reversed(QUERY_KINDS[1:]):
             self.of(kind).keep(made.get(kind), images)
-        return self.keep(made.get("text"), images)
+        return self.keep(made.get("text"), images, verdicts_until)
 
     def _usable(self) -> ColumnElement[bool]:
         return and_(self._here(), CalibrationRow.version == VERSION)
@@ -98,8 +104,8 @@ def want(database: Database, target: str) -> None:
 
 def latest(database: Database, target: str) -> CalibrationRow | None:
     """That of texts that was made last, of any model, without its content. Raises DatabaseUnavailable."""
-    of_target = select(CalibrationRow).options(_LIGHT).where(CalibrationRow.target == target, CalibrationRow.modality == "text")
-    newest = of_target.order_by(CalibrationRow.made_at.desc()).limit(1)
+    ours = and_(CalibrationRow.target == target, CalibrationRow.modality == "text", CalibrationRow.version == VERSION)
+    newest = select(CalibrationRow).options(_LIGHT).where(ours).order_by(CalibrationRow.made_at.desc()).limit(1)
     with database.read() as session:
         return session.scalar(newest)
 

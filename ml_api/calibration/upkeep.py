@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -82,9 +83,10 @@ class CalibrationUpkeep:
         if self.verdicts is None or self._counted < FEWEST_IMAGES:
             return False
         many = max(NEW_VERDICTS, int(CHANGED * row.judgement.get("verdicts", 0)))
-        return self.verdicts.number_since(row.made_at, many) >= many
+        return self.verdicts.number_since(row.judgement.get("verdicts_until", row.made_at), many) >= many
 
     def _calibrate(self) -> None:
+        began = time.time()
         try:
             made = calibrate_all(self.corpus, texts_of(self.verdicts) if self.verdicts else {})
         except MlApiError as exc:  # the store or the model is away; the next look may find it
@@ -95,7 +97,7 @@ class CalibrationUpkeep:
         except Exception:
             self._broken_at = self._counted
             raise
-        row = self.kept.keep_all(made, self._counted)
+        row = self.kept.keep_all(made, self._counted, verdicts_until=began)
         for kind in QUERY_KINDS:
             self._use(kind, made.get(kind))
         self._used, self._outdated = row.made_at, False

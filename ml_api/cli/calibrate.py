@@ -29,9 +29,9 @@ def calibrate(settings: Settings) -> Exit:
         target, watch = target_of(settings), Watch(database)
         if not watch.takers(target):
             with open_calibration(settings) as parts:
-                verdicts = texts_of(Verdicts(database, target))
+                began, verdicts = time.time(), texts_of(Verdicts(database, target))
                 made = calibrate_all(parts.corpus, verdicts)
-                row = parts.kept.keep_all(made, parts.corpus.store.count())
+                row = parts.kept.keep_all(made, parts.corpus.store.count(), verdicts_until=began)
             return _tell(judgements(database, row))
         stop.gentle, asked_at = True, time.time()
         want(database, target)

@@ -4,11 +4,15 @@ import json
 import logging
 from collections import Counter
 
+import numpy as np
 import pytest
 from prometheus_client import generate_latest
 
+from ml_api.calibration import Calibrated, StoredCalibrations, want
+from ml_api.calibration.judging import Judgement
 from ml_api.errors import DeadlineExceeded, ModelUnavailable, Overloaded, StoreUnavailable
 from ml_api.logs import EcsFormatter
+from ml_api.search.relevance import Calibration, Fit, Reference
 from ml_api.vectors.memory import MemoryStore
 from tests.api.stand import COLOURS, assert_problem, picture
 
@@ -38,7 +42,30 @@ def test_stats_count_the_images(client):
         "collection": "images",
         "backend": "memory",
         "metric": "COSINE",
+        "calibration": None,
     }
+
+
+def test_stats_say_how_scores_are_calibrated_and_on_how_many_verdicts(stand, client):
+    judgement = Judgement(queries=880, raw_auc=0.86, auc=0.97, calibration_error=0.0131)
+    fit = Fit(np.zeros(7), np.ones(7), np.ones(7), 0.0)
+    reference = Reference(np.eye(2, dtype=np.float32), np.empty(0, np.uint64), np.empty(0, np.float32))
+    made = Calibrated(Calibration(reference, fit, fit), 240, 400, judgement, verdicts=50, judged_texts=10, used_texts=8)
+    database, target = stand.services.database, stand.services.judgements.target
+    StoredCalibrations(database, target, "model").keep(made, 240)
+    told = client.get("/v1/stats").get_json()["calibration"]
+    assert told.pop("made_at") > "2026"
+    assert told == {
+        "images": 240,
+        "searches": 880,
+        "auc": 0.97,
+        "calibration_error": 0.013,
+        "verdicts": 50,
+        "judged_texts": 10,
+        "used_texts": 8,
+    }
+    want(database, target)
+    assert client.get("/v1/stats").get_json()["calibration"]["made_at"] is None
 
 
 def test_a_working_service_is_alive_and_ready(client):

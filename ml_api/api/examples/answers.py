@@ -182,7 +182,13 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "precision": "bf16",
         "text_model": None,
     },
-    schemas.StatsAnswer: {"images": 1500, "collection": "images", "backend": "milvus-lite", "metric": "COSINE"},
+    schemas.StatsAnswer: {
+        "images": 1500,
+        "collection": "images",
+        "backend": "milvus-lite",
+        "metric": "COSINE",
+        "calibration": None,
+    },
     MetadataAnswer: {
         "over": 1500,
         "whole": True,

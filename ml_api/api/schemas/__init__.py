@@ -79,11 +79,28 @@ class ModelAnswer(_Answer):
     ]
 
 
+class CalibrationAnswer(_Answer):
+    made_at: Annotated[str | None, Field(description="ISO 8601, in UTC; null while it is to be made anew.")]
+    images: Annotated[int, Field(description="How many images there were.")]
+    searches: Annotated[int, Field(description="How many searches for what the corpus says of itself it was fitted to.")]
+    auc: Annotated[
+        float, Field(description="How well it tells whether a text has a match: the area under the ROC curve, cross-validated.")
+    ]
+    calibration_error: Annotated[float, Field(description="How far its probabilities are from the truth in the mean.")]
+    verdicts: Annotated[int, Field(description="Verdicts on searches by one text, with `ML_API_LOG_QUERIES`, that it was given.")]
+    judged_texts: Annotated[int, Field(description="Texts that those are on.")]
+    used_texts: Annotated[int, Field(description="Of these, texts whose verdicts it was fitted to: 0 if they do not help.")]
+
+
 class StatsAnswer(_Answer):
     images: Annotated[int, Field(description="How many images can be found.")]
     collection: str
     backend: str
     metric: str
+    calibration: Annotated[
+        CalibrationAnswer | None,
+        Field(description="What `relevance` and `confident` of searches by a text rest on; null where they are null, too."),
+    ] = None
 
 
 class AliveAnswer(_Answer):

@@ -126,10 +126,10 @@ class Said:
 
     given: list[Judgement] = field(default_factory=list)
 
-    def give(self, number):
+    def give(self, number, ago_s=-60):
         for one in range(number):
             asked = {"query": [{"text": f"red {one // 10}"}]}
-            self.given.append(Judgement("q", described(one).id, Verdict.RELEVANT, "", time.time() + 60, "m", asked, 1))
+            self.given.append(Judgement("q", described(one).id, Verdict.RELEVANT, "", time.time() - ago_s, "m", asked, 1))
 
     def latest(self, most):
         return self.given[::-1][:most]
@@ -149,6 +149,24 @@ def test_it_is_made_anew_once_many_verdicts_came(service, number, anew):
     assert (service.kept.row().made_at != made_at) == anew
     assert service.kept.row().judgement["verdicts"] == (number if anew else 0)
     assert service.kept.row().judgement["judged_texts"] == (NEW_VERDICTS // 10 if anew else 0)
+
+
+class Meanwhile(Said):
+    """More verdicts come while the first ones are read."""
+
+    def latest(self, most):
+        found = super().latest(most)
+        if not self.given:
+            self.give(NEW_VERDICTS, ago_s=0)
+        return found
+
+
+def test_verdicts_that_come_while_it_is_made_are_new_to_it(service):
+    service.upkeep.verdicts = Meanwhile()
+    service.look(2)
+    assert service.kept.row().judgement["verdicts"] == 0
+    service.look(SAMPLE_EVERY)
+    assert service.kept.row().judgement["verdicts"] == NEW_VERDICTS
 
 
 def test_what_a_command_has_kept_is_used_at_the_first_look(service, store, model):
