@@ -6,6 +6,8 @@ import shutil
 import signal
 from pathlib import Path
 
+from hypothesis import HealthCheck, settings
+
 from ml_api.cores import usable
 
 MEMORY = Path("/dev/shm")
@@ -24,7 +26,11 @@ def pytest_configure():
 
     Every database and index is synchronised to disk at each commit, which takes milliseconds thousands of times. What
     tests kill are processes, and a process that is killed leaves in memory what it would leave on a disk.
+
+    Hypothesis gives the same examples in every run, and each may take as long as the machine needs (200 ms by default).
     """
+    settings.register_profile("repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("repeatable")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda *_: None)
     if MEMORY.is_mount() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES:

@@ -102,7 +102,6 @@ DECLARED = [Field(("price",)), Field(("maker",)), Field(("maker", "price")), Fie
 
 
 @given(FILTERS)
-@settings(deadline=None)
 def test_a_filter_is_read_again_from_the_json_that_it_is_written_as(chosen):
     written = json.loads(json.dumps(plain(chosen)))
     try:
@@ -126,9 +125,7 @@ def filled(request, make_store):
     return store
 
 
-@settings(
-    max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
-)  # shrinking takes minutes
+@settings(max_examples=2, suppress_health_check=list(HealthCheck), phases=[Phase.generate])  # shrinking takes minutes
 @given(
     st.lists(st.tuples(TEXTS, METADATA), min_size=ROWS, max_size=ROWS, unique_by=lambda one: one[0]),
     st.lists(FILTERS, min_size=20, max_size=20),

@@ -193,7 +193,7 @@ def test_operators_of_the_databases_are_only_text(texts, memory, text):
         texts.find_all(words, 300)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.text(min_size=1, max_size=120))
 def test_any_text_finds_the_image_that_has_it(texts, memory, text):
     add(TextKeepingStore(memory, texts), image("one.jpg", caption=text))

@@ -59,7 +59,7 @@ def test_every_key_that_a_store_takes_comes_back(path):
     assert_same_bits(rows, vectors)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(vectors=arrays(np.float32, (50, DIM), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)))
 def test_any_float_comes_back_bit_for_bit(tmp_path_factory, vectors):
     folder = tmp_path_factory.mktemp("floats")

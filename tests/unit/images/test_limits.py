@@ -5,7 +5,7 @@ import tracemalloc
 from contextlib import suppress
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -107,7 +107,7 @@ def mutated_files(draw: st.DrawFn) -> bytes:
     return bytes(data[:kept]) + tail
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=600)
 @given(mutated_files())
 @example(b"\xff\xd8\xff")
 @example(b"\x89PNG\r\n\x1a\n")
@@ -121,7 +121,7 @@ def test_no_file_causes_anything_but_an_image_or_a_refusal(data):
         assert result.image.width * result.image.height <= SMALL.max_pixels
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_are_refused_or_read(data):
     with suppress(InvalidInput):

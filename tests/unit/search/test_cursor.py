@@ -237,7 +237,7 @@ def test_pages_end_where_offsets_do(embedder):
     assert len(together(wall.pages(100))) == MAX_DEPTH
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     start=st.lists(st.integers(0, 30), max_size=30),
     steps=st.lists(

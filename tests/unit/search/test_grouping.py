@@ -42,7 +42,7 @@ rankings = st.lists(
 
 
 @given(rankings)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_each_hit_has_one_leader_which_leads_itself_and_comes_before_it(ranking):
     hits, vectors = ranking
     led = leaders(hits, DUPLICATES, lambda ids: {one: vectors[one] for one in ids})
@@ -51,7 +51,7 @@ def test_each_hit_has_one_leader_which_leads_itself_and_comes_before_it(ranking)
 
 
 @given(rankings, st.integers(0, 30))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_reading_on_changes_nothing_before(ranking, count):
     hits, vectors = ranking
     whole = leaders(hits, DUPLICATES, lambda _: vectors)
@@ -59,7 +59,7 @@ def test_reading_on_changes_nothing_before(ranking, count):
 
 
 @given(rankings)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_hits_of_one_group_are_copies_of_their_leader_or_of_what_is_near_to_it(ranking):
     hits, vectors = ranking
     led = leaders(hits, DUPLICATES, lambda _: vectors)

@@ -29,7 +29,7 @@ def groups(results):
 
 
 @given(st.text("abcdef0123", min_size=1, max_size=40), st.integers(1, 12))
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 def test_pages_hold_every_group_once_and_in_the_order_of_the_ranking(digests, limit):
     with shelf_of(digests) as shelf:
         results = shelf.pages(limit)
@@ -43,7 +43,7 @@ def test_pages_hold_every_group_once_and_in_the_order_of_the_ranking(digests, li
 
 
 @given(st.text("abcdef0123", min_size=1, max_size=40))
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_no_image_is_lost(digests):
     with shelf_of(digests) as shelf:
         [result] = shelf.pages(100)
@@ -51,7 +51,7 @@ def test_no_image_is_lost(digests):
 
 
 @given(st.integers(1, 10), st.integers(1, 6), st.integers(0, 12))
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 def test_where_nothing_is_alike_grouping_changes_nothing(count, limit, offset):
     with shelf_of("0123456789"[:count]) as shelf:
         plain, grouped = (shelf.search(limit, offset, arrangement) for arrangement in (Arrangement(), GROUPED))
@@ -120,7 +120,7 @@ def test_images_of_one_value_of_a_field_are_a_group():
 
 
 @given(st.floats(0.01, 1), st.integers(1, 7))
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_diversity_shows_the_same_hits_in_another_order_page_by_page(diversity, limit):
     with shelf_of("0123456789abcdef") as shelf:
         ranked = keys(shelf.search(100, arrangement=Arrangement()))

@@ -102,7 +102,7 @@ def test_a_hit_is_as_relevant_with_a_filter_as_without(corpus, name, match):
     whole, _ = corpus.whole(name, match)
 
     @given(FILTERS, st.integers(0, 12), st.integers(1, 40))
-    @settings(deadline=None, max_examples=12)
+    @settings(max_examples=12)
     def check(given_filter, offset, limit):
         [result] = corpus.search(asked(name, limit, offset, match=match, filter=parse(given_filter)))
         for row in result.rows:
