@@ -349,7 +349,9 @@ class StatsAnswer(Model):
     backend: str
     metric: str
     calibration: CalibrationAnswer | None = None
-    """What `relevance` and `confident` of searches by a text rest on; null where they are null, too."""
+    """What `relevance` and `confident` of searches by a text rest on; null where they are null, too, and while the database
+    is away.
+    """
 
 
 class SyncAnswer(Model):

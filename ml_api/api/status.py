@@ -11,7 +11,7 @@ from ml_api.api.parsing import request_deadline
 from ml_api.api.schemas import AliveAnswer, CalibrationAnswer, ModelAnswer, ReadyAnswer, StatsAnswer
 from ml_api.api.schemas.fields import FieldValue, MetadataAnswer, MetadataField
 from ml_api.calibration.keeping import WANTED, latest
-from ml_api.database.tables import CalibrationRow
+from ml_api.errors import DatabaseUnavailable
 from ml_api.search.fields import FRESH_S, SAMPLE
 
 blueprint = Blueprint("status", __name__)
@@ -41,23 +41,29 @@ def model() -> Response:
     scope=Scope.SEARCH,
     answer=StatsAnswer,
     parameters=(TIMEOUT,),
-    fails=("invalid-query", "database-unavailable", *NO_STORE, *LATE),
+    fails=("invalid-query", *NO_STORE, *LATE),
 )
 def stats() -> Response:
     facts, count = services().facts, services().store.count(request_deadline())
-    made = latest(services().database, services().judgements.target)
     return json_answer(
         StatsAnswer(
             images=count,
             collection=facts.collection,
             backend=facts.backend,
             metric=facts.metric,
-            calibration=_calibration(made) if made and made.judgement else None,
+            calibration=_calibration(),
         )
     )
 
 
-def _calibration(made: CalibrationRow) -> CalibrationAnswer:
+def _calibration() -> CalibrationAnswer | None:
+    """None also if the database is away: the page asks how many images there are, and searches go on."""
+    try:
+        made = latest(services().database, services().judgements.target)
+    except DatabaseUnavailable:
+        return None
+    if made is None or not made.judgement:
+        return None
     told = made.judgement
     return CalibrationAnswer(
         made_at=None if made.made_at == WANTED else timestamp(made.made_at),

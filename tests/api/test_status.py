@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from prometheus_client import generate_latest
+from sqlalchemy import text
 
 from ml_api.calibration import Calibrated, StoredCalibrations, want
 from ml_api.calibration.judging import Judgement
@@ -66,6 +67,10 @@ def test_stats_say_how_scores_are_calibrated_and_on_how_many_verdicts(stand, cli
     }
     want(database, target)
     assert client.get("/v1/stats").get_json()["calibration"]["made_at"] is None
+    with database.write() as session:
+        session.execute(text("DROP TABLE calibrations"))
+    response = client.get("/v1/stats")
+    assert (response.status_code, response.get_json()["calibration"]) == (200, None), "the page asks for the number of images"
 
 
 def test_a_working_service_is_alive_and_ready(client):

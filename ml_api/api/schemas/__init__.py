@@ -99,7 +99,10 @@ class StatsAnswer(_Answer):
     metric: str
     calibration: Annotated[
         CalibrationAnswer | None,
-        Field(description="What `relevance` and `confident` of searches by a text rest on; null where they are null, too."),
+        Field(
+            description="What `relevance` and `confident` of searches by a text rest on; null where they are null, too, and "
+            "while the database is away."
+        ),
     ] = None
 
 
