@@ -25,13 +25,20 @@ export function rights() {
   return ask("session").catch(() => ({ search: false, write: false }));
 }
 
-export function letIn() {
+/** @param {() => void} onIn called when the visitor has signed in */
+export function letIn(onIn) {
   const dialog = document.querySelector(".sign-in");
   if (!(dialog instanceof HTMLDialogElement)) {
     return; // no keys are asked for
   }
   const signIn = new SignIn(dialog);
-  signInBy((why) => signIn.ask(why));
+  signInBy(async (why) => {
+    const isIn = await signIn.ask(why);
+    if (isIn) {
+      onIn();
+    }
+    return isIn;
+  });
   find(document, ".sign-out", HTMLButtonElement).addEventListener("click", async () => {
     await signOut();
     location.reload();

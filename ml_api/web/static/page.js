@@ -299,11 +299,20 @@ function limits() {
   return { maxBytes: Number(maxBytes), modelEdge: Number(modelEdge) };
 }
 
-letIn();
+letIn(offerRights);
 tellHeight();
 const page = new Page();
 page.start();
 find(document, ".unstarted", HTMLElement).remove();
-if ((await rights()).write) {
-  page.offerManaging();
+let isOffered = false;
+await offerRights();
+
+/** Again after signing in. */
+async function offerRights() {
+  const { write } = await rights();
+  if (write && !isOffered) {
+    isOffered = true;
+    page.offerManaging();
+  }
+  document.body.classList.toggle("may-write", write); // the key may be another one than before
 }

@@ -31,7 +31,7 @@ export class Results {
   #onFilter;
   /** @type {Partial<View>} */
   #arrangement = {};
-  /** @type {() => void} */
+  /** @type {() => void | Promise<void>} */
   #retry = () => undefined;
   /** @type {() => void} */
   #cancel = () => undefined;
@@ -60,8 +60,14 @@ export class Results {
     this.#tileOf = tileOf;
     this.#onFilter = onFilter;
     find(this.#more, "button", HTMLButtonElement).addEventListener("click", onMore);
-    find(this.#notice, ".notice-retry", HTMLButtonElement).addEventListener("click", () => this.#retry());
-    find(this.#long, "button", HTMLButtonElement).addEventListener("click", () => this.#cancel());
+    find(this.#notice, ".notice-retry", HTMLButtonElement).addEventListener("click", async () => {
+      await this.#retry();
+      this.takeFocus(); // the button that had it is gone
+    });
+    find(this.#long, "button", HTMLButtonElement).addEventListener("click", () => {
+      this.#cancel();
+      find(this.#notice, ".notice-retry", HTMLButtonElement).focus();
+    });
     this.#end = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.#isEager && onMore(), {
       rootMargin: `0px 0px ${AHEAD}`,
     });
@@ -160,7 +166,7 @@ export class Results {
 
   /**
    * @param {Failure} failure
-   * @param {() => void} retry
+   * @param {() => void | Promise<void>} retry
    */
   fail(failure, retry) {
     this.clear();
@@ -170,7 +176,7 @@ export class Results {
   /**
    * Something else than the search failed; what was found stays.
    * @param {Failure} failure
-   * @param {() => void} retry
+   * @param {() => void | Promise<void>} retry
    */
   failBeside(failure, retry) {
     this.#explain(failure, retry);
@@ -194,7 +200,8 @@ export class Results {
 
   /** The keyboard goes on with the first hit, unless the visitor is somewhere else. */
   takeFocus() {
-    if (document.activeElement === document.body || document.activeElement === null) {
+    const here = document.activeElement;
+    if (!here || here === document.body || !here.checkVisibility()) {
       this.links[0]?.focus({ preventScroll: true });
     }
   }
@@ -255,15 +262,17 @@ export class Results {
 
   /**
    * @param {Failure} failure
-   * @param {() => void} retry
+   * @param {() => void | Promise<void>} retry
    */
-  #explain({ title, message, said, requestId, final, ofFile, ways }, retry) {
+  #explain({ title, message, said, requestId, wantsKey, final, ofFile, ways }, retry) {
     find(this.#notice, "h2", HTMLElement).textContent = title;
     find(this.#notice, ".notice-detail", HTMLElement).textContent = message;
     find(this.#notice, "details", HTMLElement).hidden = !said && !requestId;
     find(this.#notice, ".notice-said", HTMLElement).textContent = said;
     find(this.#notice, "code", HTMLElement).textContent = requestId;
-    find(this.#notice, ".notice-retry", HTMLElement).hidden = final;
+    const again = find(this.#notice, ".notice-retry", HTMLButtonElement);
+    again.hidden = final && !wantsKey;
+    again.textContent = wantsKey ? "Sign in" : "Try again"; // which asks for a key once more
     find(this.#notice, ".choose", HTMLElement).hidden = !ofFile;
     find(this.#notice, ".ways", HTMLElement).replaceChildren(...ways.map(({ words, filter }) => this.#wayOut(words, filter)));
     this.#retry = retry;

@@ -41,10 +41,12 @@ def test_a_search_that_takes_long_says_so_and_can_be_cancelled(visit):
     expect(visit.status).to_have_text("Still searching: the server has not answered for 10 seconds.")
     visit.page.get_by_role("button", name="Cancel").click()
     expect(visit.page.get_by_role("alert")).to_contain_text("Search cancelled")
+    expect(visit.page.get_by_role("button", name="Try again")).to_be_focused()
     expect(visit.page.locator(".skeleton")).to_have_count(0)
     visit.server.model.may_go_on.set()
     visit.page.get_by_role("button", name="Try again").click()
     visit.expect_first("red")
+    expect(visit.hits.first.locator(".open")).to_be_focused()
 
 
 def test_a_page_whose_script_does_not_arrive_says_so(context, server):

@@ -81,11 +81,25 @@ def test_a_key_that_may_not_search_is_said_so(visit, keys):
     visit.expect_first("blue")
 
 
-def test_who_closes_the_dialog_is_told_what_is_missing(visit):
+def test_who_closes_the_dialog_is_told_what_is_missing(visit, keys):
     visit.open("/?q=red")
     expect(visit.page.get_by_role("dialog", name="Sign in")).to_be_visible()
     visit.page.keyboard.press("Escape")
     expect(visit.page.get_by_role("alert")).to_contain_text("this service asks for an API key")
+    visit.page.get_by_role("alert").get_by_role("button", name="Sign in").click()
+    expect(sign_in(visit, keys[1]["search"])).to_be_hidden()
+    visit.expect_first("red")
+    expect(visit.page.get_by_role("button", name="Add images")).to_be_hidden()
+
+
+def test_who_signs_in_is_offered_what_the_key_allows_at_once(visit, keys):
+    _, both = create(keys[0], "both", [Scope.SEARCH, Scope.WRITE], now=START)
+    visit.server.access.refresh()
+    visit.open("/?q=red")
+    sign_in(visit, both)
+    visit.expect_first("red")
+    expect(visit.page.get_by_role("button", name="Add images")).to_be_visible()
+    expect(visit.page.get_by_role("button", name="Select")).to_be_visible()
 
 
 def test_a_session_that_ends_meanwhile_is_opened_anew_where_the_visitor_was(visit, keys, shared_server):
