@@ -72,7 +72,7 @@ export class Uploads {
     this.#ended.all += 1;
     if (outcome.wrong) {
       this.#ended.wrong += 1;
-      this.#list.prepend(row.element); // what needs somebody is not looked for among all the others
+      this.#list.insertBefore(row.element, this.#list.querySelector(":scope > :not(.wrong)")); // what needs somebody is not looked for among all the others
     }
     this.#count();
   }
