@@ -23,6 +23,9 @@ from tests.waiting import PATIENCE_S, wait_until
 SOON_S = 15
 """A service that was told to end gives up after 7 s, which is well before Docker's 10 s; on a busy machine that takes longer."""
 
+CUT_OFF = (ConnectionResetError, BrokenPipeError)
+"""What a client sees of a connection that is closed: as it waits for the answer, and as it still sends the image."""
+
 
 @pytest.fixture(scope="module")
 def folder(demo_corpus, tmp_path_factory):
@@ -80,11 +83,11 @@ def callers(search, count=16):
             request_id = f"caller-{next(numbers)}"
             try:
                 answers.append(search(request_id)[0])
-            except ConnectionResetError:  # also as RemoteDisconnected
+            except CUT_OFF:  # also as RemoteDisconnected
                 answers.cut_off.add(request_id)
                 return
             except URLError as error:
-                if isinstance(error.reason, ConnectionResetError):
+                if isinstance(error.reason, CUT_OFF):
                     answers.cut_off.add(request_id)
                 elif not isinstance(error.reason, ConnectionRefusedError):
                     answers.append(error)
