@@ -153,6 +153,16 @@ class Changes:
             self._settlements += 1
             self._settled.notify_all()
 
+    def vanish(self, changes: Sequence[Change]) -> None:
+        """Watched files that were not there any more when they were looked at. They may have moved, which nobody has told yet: they
+        wait as those that are `gone`, and for a sync with which a watcher begins, or that runs already.
+        """
+        now = time.time()
+        gone = {"source": Source.GONE.value, "received_at": now + GONE_AFTER_S, "not_before": now + SYNC_BEGINS_S, "attempts": 0}
+        with self._database.write() as session:
+            after_sync = bool(session.scalar(select(is_written(self._corpus))))
+            session.execute(update(ChangeRow).where(self._still(changes)).values(gone | {"after_sync": after_sync, "error": ""}))
+
     def followed(self, keys: Sequence[str]) -> set[str]:
         """Those of `keys` that somebody looks at now, or has looked at and will look at again after the sync that runs.
 

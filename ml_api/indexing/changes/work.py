@@ -66,6 +66,9 @@ class Work:
             case Beside(images=images):
                 self._sidecars.append(change)
                 self._images |= set(images)
+            case Gone() if change.source is Source.WATCH:
+                self._changes.vanish([change])
+                self._count([change], ChangeOutcome.RETRIED)
             case Gone():
                 self._gone.append(change)
             case Broken():

@@ -211,7 +211,7 @@ def test_a_deleted_file_leaves_the_index(world):
     path = world.draw("a.png")
     world.sync()
     path.unlink()
-    world.note("a.png")
+    world.note("a.png", source=Source.EVENT)
 
     world.drain.run()
 
@@ -227,7 +227,7 @@ def test_any_number_of_deletions_is_what_somebody_asked_for(world):
     world.sync()
     for key in keys:
         (world.root / key).unlink()
-    world.note(*keys)
+    world.note(*keys, source=Source.EVENT)
 
     world.drain.run()
 
@@ -420,7 +420,8 @@ def test_what_is_drained_while_a_sync_runs_is_looked_at_again_when_it_has_ended(
         world.encoder.before = lambda _items: None
         world.draw("a.png", (9, 9, 200), size=(41, 30))
         (world.root / "deleted.png").unlink()
-        world.note("a.png", "deleted.png")
+        world.note("a.png")
+        world.note("deleted.png", source=Source.EVENT)
         world.drain.run()
 
     world.encoder.before = meanwhile
@@ -679,6 +680,50 @@ def test_a_move_of_which_the_end_is_told_a_little_later_keeps_what_was_edited(wo
 
     assert set(world.stored()) == {"new.png"}
     assert world.record("new.png").metadata == {"tag": "mine"}
+
+
+def test_a_file_that_was_there_when_it_was_noted_and_has_moved_before_it_is_looked_at_keeps_what_was_edited(world):
+    """kill -9 left its notice, and it moved while nothing ran: it was removed at once, and found elsewhere without its tag."""
+    world.draw("old.png")
+    world.sync()
+    patch_metadata(world.store, image_id("old.png"), {"tag": "mine"}, Deadline.within(1))
+    world.note("old.png")
+    (world.root / "old.png").rename(world.root / "new.png")
+
+    world.changes.release()
+    world.drain.run()
+    assert set(world.stored()) == {"old.png"}
+    world.note("new.png")
+    world.drain.run()
+    world.be_due()
+    world.drain.run()
+
+    assert set(world.stored()) == {"new.png"}
+    assert world.record("new.png").metadata == {"tag": "mine"}
+    assert world.rows() == {}
+
+
+@pytest.mark.parametrize("began_s", [0.0, 2.0], ids=["after it", "before it"])
+def test_what_has_gone_since_it_was_noted_stays_until_a_sync_that_runs_has_ended(world, began_s):
+    world.draw("old.png")
+    world.sync()
+    world.note("old.png")
+    (world.root / "old.png").unlink()
+    if began_s:
+        start_job(world)
+        world.be_later(began_s)
+    world.drain.run()
+    if not began_s:
+        start_job(world)
+    world.be_due()
+    world.drain.run()
+    assert set(world.stored()) == {"old.png"}
+
+    end_job(world)
+    world.drain.run()
+
+    assert world.stored() == {}
+    assert world.rows() == {}
 
 
 @pytest.mark.parametrize("state", ["queued", "running"])
