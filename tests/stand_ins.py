@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack, contextmanager
 
+from ml_api.calibration import StoredCalibrations
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.thumbnails import ThumbnailCache, Thumbnails
 from ml_api.embedding.batching import BatchingEncoder, BulkEncoder
@@ -65,6 +66,7 @@ def stand_in_services(root, thumbnail_dir, limits, encoder=None, *, words=False,
         **parts,
         syncs=syncs,
         judgements=Judgements(searches, metrics.feedback),
+        calibrations=StoredCalibrations(database, "stand-in", encoder.model.model_id),
         uploads=Uploads(parts["corpus"], store, changes, decoder, preprocessor),
         searcher=Searcher(preprocessor, parts["embedder"], store, metrics, relevance, hybrid=hybrid),
         health=Health(preprocessor, parts["embedder"], store, "images", metrics),

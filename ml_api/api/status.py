@@ -10,7 +10,7 @@ from ml_api.api.openapi import LATE, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import request_deadline
 from ml_api.api.schemas import AliveAnswer, CalibrationAnswer, ModelAnswer, ReadyAnswer, StatsAnswer
 from ml_api.api.schemas.fields import FieldValue, MetadataAnswer, MetadataField
-from ml_api.calibration.keeping import WANTED, latest
+from ml_api.calibration.keeping import WANTED
 from ml_api.errors import DatabaseUnavailable
 from ml_api.search.fields import FRESH_S, SAMPLE
 
@@ -59,7 +59,7 @@ def stats() -> Response:
 def _calibration() -> CalibrationAnswer | None:
     """None also if the database is away: the page asks how many images there are, and searches go on."""
     try:
-        made = latest(services().database, services().judgements.target)
+        made = services().calibrations.row()
     except DatabaseUnavailable:
         return None
     if made is None or not made.judgement:

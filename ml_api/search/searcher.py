@@ -171,7 +171,8 @@ class Searcher:
     def _read(self, targets: Sequence[Target], deadline: Deadline) -> dict[Target, Read]:
         ranked = self._ranked_to_the_page(targets, deadline)
         heads = ranked | self._ranked(_asked({target: target.head_options for target in targets}), deadline)
-        unfiltered = heads | self._ranked(_asked({target: target.unfiltered_options for target in targets}), deadline)
+        judging = _asked({target: target.unfiltered_options for target in targets})
+        unfiltered = heads | self._ranked(judging, deadline, delivers=False)
         parts = self._hybrid.fused(ranked, deadline)
         return {target: Read(parts[target], heads[target], unfiltered[target]) for target in targets}
 
@@ -188,8 +189,13 @@ class Searcher:
                 break
         return ranked
 
-    def _ranked(self, wanted: Mapping[Target, SearchOptions], deadline: Deadline) -> dict[Target, list[Hit]]:
-        """For each target what the store ranks for it under these options. Targets with equal options share a call."""
+    def _ranked(
+        self, wanted: Mapping[Target, SearchOptions], deadline: Deadline, *, delivers: bool = True
+    ) -> dict[Target, list[Hit]]:
+        """For each target what the store ranks for it under these options. Targets with equal options share a call.
+
+        What nobody is answered with, `delivers` not, does not count for the recall of live searches.
+        """
         together: dict[SearchOptions, list[Target]] = defaultdict(list)
         for target, options in wanted.items():
             together[options].append(target)
@@ -197,7 +203,7 @@ class Searcher:
         for options, some in together.items():
             vectors = np.stack([target.combined.vector for target in some])
             found = self._store.search(vectors, options, deadline)
-            if self._recall is not None:
+            if self._recall is not None and delivers:
                 self._recall.note(vectors, options, found)
             ranked |= dict(zip(some, found, strict=True))
         return ranked

@@ -12,6 +12,7 @@ from ml_api import __version__, logs
 from ml_api.access import Access
 from ml_api.access.access import REFRESH_EVERY_S
 from ml_api.addresses import url_of
+from ml_api.calibration import StoredCalibrations
 from ml_api.corpus.base import Corpus
 from ml_api.corpus.thumbnails import Thumbnails
 from ml_api.database import Database
@@ -74,6 +75,7 @@ class Services:
     uploads: Uploads
     health: Health
     judgements: Judgements
+    calibrations: StoredCalibrations
     syncs: SyncRunner
     facts: StoreFacts
     access: Access | None = None
@@ -93,7 +95,7 @@ class Services:
     def with_engine(self, engine: Engine) -> "Services":
         """These, with another model."""
         parts = ("preprocessor", "embedder", "store", "searcher", "uploads", "health", "holders")
-        return replace(self, **{part: getattr(engine, part) for part in parts})
+        return replace(self, calibrations=engine.calibration.kept, **{part: getattr(engine, part) for part in parts})
 
     def close(self) -> None:
         """Close all parts, even if some fail. The store is closed before parts that may hang: the model, the trace exporter."""
@@ -131,6 +133,7 @@ def build_services(settings: Settings) -> Services:
             uploads=engine.uploads,
             health=engine.health,
             judgements=judgements,
+            calibrations=engine.calibration.kept,
             syncs=syncs,
             facts=StoreFacts(settings.collection, engine.store.backend, settings.metric),
             access=access,

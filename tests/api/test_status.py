@@ -53,7 +53,8 @@ def test_stats_say_how_scores_are_calibrated_and_on_how_many_verdicts(stand, cli
     reference = Reference(np.eye(2, dtype=np.float32), np.empty(0, np.uint64), np.empty(0, np.float32))
     made = Calibrated(Calibration(reference, fit, fit), 240, 400, judgement, verdicts=50, judged_texts=10, used_texts=8)
     database, target = stand.services.database, stand.services.judgements.target
-    StoredCalibrations(database, target, "model").keep(made, 240)
+    stand.services.calibrations.keep(made, 240)
+    StoredCalibrations(database, target, "another model, used since").keep(made, 100)
     told = client.get("/v1/stats").get_json()["calibration"]
     assert told.pop("made_at") > "2026"
     assert told == {

@@ -125,7 +125,7 @@ export class Results {
    * @param {Summary} summary
    */
   append(page, summary) {
-    const wasAtButton = this.#more.contains(document.activeElement);
+    const wasAtButton = [this.#more, this.#notice].some((part) => part.contains(document.activeElement));
     const tiles = this.#lay(page.hits, summary.likely);
     this.#summarise(summary);
     this.#notice.hidden = true;
@@ -198,11 +198,12 @@ export class Results {
     this.links.find((link) => link.dataset.id === id)?.focus();
   }
 
-  /** The keyboard goes on with the first hit, unless the visitor is somewhere else. */
+  /** The keyboard goes on with the first hit or, where there is none, with what failed, unless the visitor is somewhere else. */
   takeFocus() {
     const here = document.activeElement;
     if (!here || here === document.body || !here.checkVisibility()) {
-      this.links[0]?.focus({ preventScroll: true });
+      const next = this.links[0] ?? find(this.#notice, ".notice-retry", HTMLButtonElement);
+      next.focus({ preventScroll: true });
     }
   }
 

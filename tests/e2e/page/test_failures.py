@@ -132,6 +132,7 @@ def test_a_next_page_that_fails_leaves_what_was_found(visit, context):
     context.set_offline(False)
     visit.page.get_by_role("button", name="Try again").click()
     expect(visit.hits).to_have_count(31)
+    expect(visit.hits.nth(24).locator(".open")).to_be_focused()
 
 
 def test_more_like_an_image_that_is_gone_says_so(visit):

@@ -35,6 +35,16 @@ QUERIES = {
 }
 
 
+class NotedSearches:
+    """What OnlineRecall would repeat."""
+
+    def __init__(self):
+        self.filters = []
+
+    def note(self, _vectors, options, _found):
+        self.filters.append(options.filter)
+
+
 class Corpus:
     """A searcher over captioned images that are calibrated, and whose words are found."""
 
@@ -46,7 +56,8 @@ class Corpus:
             relevance.use(kind, made.calibration)
         self._embedder = BatchingEncoder(encoder, metrics)
         self._hybrid = Hybrid(WordsOf(self.store), self.store, "COSINE", metrics)
-        self._searcher = Searcher(preprocessor, self._embedder, self.store, metrics, relevance, hybrid=self._hybrid)
+        self.recall = NotedSearches()
+        self._searcher = Searcher(preprocessor, self._embedder, self.store, metrics, relevance, self.recall, self._hybrid)
 
     def close(self):
         self._hybrid.close()
@@ -129,6 +140,14 @@ def test_an_answer_is_confident_if_the_filter_leaves_what_matches(corpus):
     assert (len(few.rows), few.confident) == (1, True)
     [nothing] = corpus.search(asked("text", filter=parse({"key": "no such image"})))
     assert (nothing.rows, nothing.confident) == ([], False)
+
+
+def test_the_search_that_hits_are_judged_by_does_not_count_for_the_recall_of_live_searches(corpus):
+    """Nobody is answered with it, and without a filter the index finds more."""
+    only = parse({"colour": {"eq": "red"}})
+    corpus.recall.filters.clear()
+    corpus.search(asked("text", 10, filter=only))
+    assert corpus.recall.filters == [only]
 
 
 @pytest.mark.parametrize("only", [None, parse({"colour": {"in": ["red", "blue", "black"]}})], ids=["all", "filtered"])
