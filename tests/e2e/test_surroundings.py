@@ -99,7 +99,8 @@ def test_a_file_system_that_is_read_only_is_told(command, pictures, tmp_path):
     ports = [] if command == ["sync"] else ["--port", str(free_port()), "--metrics-port", str(free_port())]
     folder = tmp_path / "read-only"
     [problem] = errors(run_mounted("ro", folder, [*COMMAND, *command, str(pictures), *ports], folder))
-    assert problem == f"--data-dir or ML_API_DATA_DIR: {folder / 'data'} cannot be made, as {folder} cannot be written"
+    why = f"{folder} cannot be written: the disk is mounted read-only"
+    assert problem == f"--data-dir or ML_API_DATA_DIR: {folder / 'data'} cannot be made, as {why}"
 
 
 def test_a_disk_that_is_full_is_told(pictures, tmp_path):
