@@ -97,8 +97,7 @@ class Uploads:
         Raises NotFound, CorpusReadOnly, Unavailable, DeadlineExceeded.
         """
         self._require_writable()
-        record = self._store.get([image], deadline).get(image)
-        key = self._uploaded(image) if record is None else record.key
+        key = self._key(image, deadline)
         try:
             with self._changes.around(key, deadline=deadline), suppress(NotFound):  # it may be gone already, unknown to the index
                 self._corpus.delete(key)
@@ -137,12 +136,15 @@ class Uploads:
         finally:
             self._waiting.release()
 
-    def _uploaded(self, image: str) -> str:
-        """The key of an image that the index does not have yet. Raises NotFound."""
-        key = self._changes.uploaded(image)
-        if key is None or not self._is_there(key):
-            raise no_image(image)
-        return key
+    def _key(self, image: str, deadline: Deadline) -> str:
+        """Of an image that is indexed, or waits to be. Raises NotFound."""
+        if (record := self._store.get([image], deadline).get(image)) is not None:
+            return record.key
+        if (key := self._changes.uploaded(image)) is not None and self._is_there(key):
+            return key
+        if (record := self._store.get([image], deadline).get(image)) is not None:  # it was indexed between the two questions
+            return record.key
+        raise no_image(image)
 
     def _require_writable(self) -> None:
         if not self._corpus.writable:

@@ -122,21 +122,24 @@ class EmbeddedAccess:
         with self.reading(timeout_s):
             yield
 
+    @property
+    def _opened(self) -> LiteServer:
+        """For who is inside. Raises StoreUnavailable if it was closed before he came in."""
+        if self._server is None:
+            raise StoreUnavailable("the vector store is closed", reason="closed")
+        return self._server
+
     def nearest(self, collection: str, metric: Metric, vectors: Vectors, most: int) -> list[list[tuple[str, float]]]:
-        assert self._server is not None, "called within `searching`"
-        return self._server.nearest(collection, metric, vectors, most)
+        return self._opened.nearest(collection, metric, vectors, most)
 
     def by_index(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> Scored | None:
-        assert self._server is not None, "called within `searching`"
-        return self._server.by_index(collection, vectors, options, index)
+        return self._opened.by_index(collection, vectors, options, index)
 
     def matching(self, collection: str, wanted: Filter) -> Iterator[Rows]:
-        assert self._server is not None, "called within `reading` or `searching`"
-        return self._server.matching(collection, wanted)
+        return self._opened.matching(collection, wanted)
 
     def page(self, collection: str, after: str, asked: Page) -> list[Row]:
-        assert self._server is not None, "called within `searching`"
-        return self._server.page(collection, after, asked)
+        return self._opened.page(collection, after, asked)
 
     @contextmanager
     def writing(self, rows: int, size: int) -> Iterator[None]:
@@ -151,13 +154,11 @@ class EmbeddedAccess:
                 self._flush_writing()
 
     def upsert(self, collection: str, rows: Sequence[Row]) -> bool:
-        assert self._server is not None, "called within `writing`"
-        self._server.upsert(collection, rows)
+        self._opened.upsert(collection, rows)
         return True
 
     def to_file(self, collection: str) -> None:
-        assert self._server is not None, "called by what was attached"
-        self._server.flush(collection)
+        self._opened.flush(collection)
 
     def flush(self) -> None:
         with self._writing():

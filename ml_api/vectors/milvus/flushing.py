@@ -21,6 +21,9 @@ took 0.84 of the processor time and 0.76 of the memory, merging and indexing inc
 WRITE_BYTES: Final = 4096
 """What a write takes in memory besides its rows, generously: a small one is mostly that."""
 
+DELETED_BYTES: Final = 256
+"""What an id that is deleted takes there, likewise."""
+
 SEARCHED_S: Final = 60.0
 """For so long after a search the next one is expected."""
 

@@ -21,6 +21,7 @@ from ml_api.vectors.milvus.calls import NO_IMAGE, OpenCollection, among
 from ml_api.vectors.milvus.collection import SOURCE, CollectionSpec
 from ml_api.vectors.milvus.connection import MilvusEndpoint
 from ml_api.vectors.milvus.exact import ExactSearch
+from ml_api.vectors.milvus.flushing import DELETED_BYTES
 from ml_api.vectors.milvus.generations import MilvusGenerations
 from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.indexed import IndexSearch
@@ -118,7 +119,7 @@ class MilvusStore:
     def delete(self, ids: Sequence[str]) -> None:
         opened = self._open_to_write()
         for some in _batches(distinct_ids(ids), schema.CHUNK_BYTES // 64):
-            with opened.writing("delete", len(some), 64 * len(some)) as timeout_s:
+            with opened.writing("delete", len(some), DELETED_BYTES * len(some)) as timeout_s:
                 opened.client.delete(opened.collection, filter=among(some), timeout=timeout_s)
         if ids and not self._opening.endpoint.embedded:
             opened.see_deletes()

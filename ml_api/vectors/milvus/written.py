@@ -30,7 +30,7 @@ def upsert(engine: Any, rows: Sequence[Row]) -> None:
 
     Raises MilvusException.
     """
-    with _as_answered():
+    with as_answered():
         first = engine._next_seq  # noqa: SLF001 - Milvus Lite is pinned, and the contract suite tests this
         batch = _batch(engine._wal_data_schema, rows, first)  # noqa: SLF001 - as above
         engine._next_seq = first + len(rows)  # noqa: SLF001 - as above
@@ -42,7 +42,7 @@ def upsert(engine: Any, rows: Sequence[Row]) -> None:
 
 def flush(engine: Any) -> None:
     """Write what is in memory to a file, and have that indexed in the background. Raises MilvusException."""
-    with _as_answered():
+    with as_answered():
         make_ready(engine)
         engine.flush()
 
@@ -82,7 +82,7 @@ def _taken(memtable: Any, places: Sequence[tuple[int, int]]) -> pa.Table:
 
 
 @contextmanager
-def _as_answered() -> Iterator[None]:
+def as_answered() -> Iterator[None]:
     """What the engine raises as its server answers it, so that it is told in one way (`failures`)."""
     try:
         yield

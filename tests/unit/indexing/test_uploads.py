@@ -13,8 +13,10 @@ from ml_api.embedding.fake import FakePreprocessor
 from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.changes import Changes
 from ml_api.indexing.uploads import Uploads
+from ml_api.records import image_id
 from ml_api.vectors.memory import MemoryStore
 from ml_api.vocabulary import UploadState
+from tests.contracts.samples import DIM, record, unit_vectors
 from tests.databases import new_database
 
 
@@ -91,3 +93,22 @@ def test_of_many_who_wait_for_the_index_some_are_told_at_once_that_it_will_follo
         changes.settle(changes.claim(2))
         assert waiting.result(30)
         assert uploads.is_removed(second.key, Deadline.within(60))
+
+
+def test_an_upload_that_is_indexed_while_its_deletion_looks_for_it_is_deleted(tmp_path):
+    """The index did not have it yet, and what waits not any more: it was answered 404, and stayed."""
+
+    class FilledMeanwhile(MemoryStore):
+        asked = 0
+
+        def get(self, ids, deadline=None):
+            self.asked += 1
+            return super().get(ids, deadline) if self.asked > 1 else {}
+
+    store = FilledMeanwhile()
+    with standing(tmp_path, store, 1) as (uploads, _):
+        store.ensure("model@1", DIM)
+        (tmp_path / "corpus" / "new.png").write_bytes(picture(1))
+        store.upsert([record("new.png")], unit_vectors(1))
+        assert uploads.remove(image_id("new.png"), Deadline.within(30)) == "new.png"
+    assert list((tmp_path / "corpus").iterdir()) == []

@@ -11,6 +11,7 @@ from pymilvus import MilvusException
 
 from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.vectors.milvus import MilvusEndpoint, VectorIndex
+from ml_api.vectors.milvus.access import Page
 from ml_api.vectors.milvus.embedded import EmbeddedAccess
 from ml_api.vectors.milvus.failures import startup_failures, translated
 from ml_api.vectors.milvus.flushing import FULL_BYTES, SEARCHED_S, SLOW_AGE_S, SLOW_ROWS
@@ -204,6 +205,17 @@ def test_a_store_whose_last_flush_fails_keeps_neither_its_socket_nor_its_lock(tm
     again = EmbeddedAccess(str(tmp_path / "full.db"), timeout_s=0.2)
     again.open()
     again.close(lambda: None)
+
+
+def test_who_comes_in_when_it_was_just_closed_is_told_so(tmp_path):
+    """He had found it open. An assertion failed, which counted as a fault of ours."""
+    access = EmbeddedAccess(str(tmp_path / "closed.db"), timeout_s=0.2)
+    access.open()
+    access.close(lambda: None)
+    with pytest.raises(StoreUnavailable, match="closed"), access.searching(0.2):
+        access.page("images", "", Page([], 10))
+    with pytest.raises(StoreUnavailable, match="closed"), access.writing(1, 100):
+        access.upsert("images", [])
 
 
 def test_who_waits_to_be_alone_goes_before_newcomers():
