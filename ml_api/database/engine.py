@@ -35,7 +35,8 @@ _DISK_FULL: Final = "53100"
 """PostgreSQL's code for it."""
 _BEGIN: Final = "ml_api_begin"
 """Execution option of a connection: the statements that begin its transactions on SQLite."""
-_READING: Final = ("BEGIN",)
+_DEFERRED: Final = ("BEGIN",)
+"""On SQLite it takes its locks as it comes to need them; PostgreSQL has a BEGIN of its own."""
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class Database:
 
     def read(self) -> AbstractContextManager[Session]:
         """A transaction that only reads. Raises DatabaseUnavailable."""
-        return self._transaction(_READING)
+        return self._transaction(_DEFERRED)
 
     @contextmanager
     def write(self, deadline: Deadline | None = None) -> Iterator[Session]:
@@ -85,7 +86,7 @@ class Database:
         fail when it came to write.
         """
         if self.backend != "sqlite":
-            with self._transaction(_READING) as session:
+            with self._transaction(_DEFERRED) as session:
                 yield session
             return
         with self._turn(deadline) as left_s, self._transaction(_writing_within(left_s)) as session:

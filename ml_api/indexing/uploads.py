@@ -138,13 +138,18 @@ class Uploads:
 
     def _key(self, image: str, deadline: Deadline) -> str:
         """Of an image that is indexed, or waits to be. Raises NotFound."""
-        if (record := self._store.get([image], deadline).get(image)) is not None:
-            return record.key
-        if (key := self._changes.uploaded(image)) is not None and self._is_there(key):
+        key = self._key_in_index(image, deadline) or self._key_of_waiting(image)
+        if key := key or self._key_in_index(image, deadline):  # it may be indexed between the two questions
             return key
-        if (record := self._store.get([image], deadline).get(image)) is not None:  # it was indexed between the two questions
-            return record.key
         raise no_image(image)
+
+    def _key_in_index(self, image: str, deadline: Deadline) -> str | None:
+        record = self._store.get([image], deadline).get(image)
+        return None if record is None else record.key
+
+    def _key_of_waiting(self, image: str) -> str | None:
+        key = self._changes.uploaded(image)
+        return key if key is not None and self._is_there(key) else None
 
     def _require_writable(self) -> None:
         if not self._corpus.writable:

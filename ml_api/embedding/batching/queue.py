@@ -1,6 +1,7 @@
 """What waits for the model: in order of arrival, taken in batches that waste little, on padding and on passes of a few.
 
-The oldest input is in every batch that is taken, so nothing starves: an input with n older ones waits for n batches at most.
+The oldest input of a modality is in every batch of it that is taken, so nothing starves: one with n older ones waits for n batches
+at most, and the pass that is under way.
 
 Passes at once share the cores, so that two of a few inputs take longer than one of all: while one is under way, those of its
 modality that wait are left together until they are enough for a pass beside it, or it ends.

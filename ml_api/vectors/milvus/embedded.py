@@ -132,7 +132,7 @@ class EmbeddedAccess:
     def nearest(self, collection: str, metric: Metric, vectors: Vectors, most: int) -> list[list[tuple[str, float]]]:
         return self._opened.nearest(collection, metric, vectors, most)
 
-    def by_index(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> Scored | None:
+    def by_index(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> Scored:
         return self._opened.by_index(collection, vectors, options, index)
 
     def matching(self, collection: str, wanted: Filter) -> Iterator[Rows]:

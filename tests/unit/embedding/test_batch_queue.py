@@ -2,6 +2,7 @@
 
 import random
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -76,12 +77,19 @@ def test_a_few_are_not_shared_but_go_together():
         queue.close()
 
 
-def test_a_few_wait_together_until_the_pass_that_is_under_way_ends():
+@contextmanager
+def another_taker():
+    """A queue of which this thread has a text under way, and what another that waits for inputs takes."""
     queue = new_queue(text(7))
     with ThreadPoolExecutor(1) as pool:
         assert len(queue.take(EVERYTHING)) == 1
         beside = pool.submit(queue.take, EVERYTHING)
         wait_until(lambda: queue._idle == 1)
+        yield queue, beside
+
+
+def test_a_few_wait_together_until_the_pass_that_is_under_way_ends():
+    with another_taker() as (queue, beside):
         queue.put(text(7))
         queue.put(text(7))
         assert len(queue.take(EVERYTHING)) == 2
@@ -91,11 +99,8 @@ def test_a_few_wait_together_until_the_pass_that_is_under_way_ends():
 
 
 def test_what_is_of_another_kind_does_not_wait_for_a_pass_to_end():
-    queue = new_queue(text(7))
-    queue.take(EVERYTHING)
     picture = image()
-    with ThreadPoolExecutor(1) as pool:
-        beside = pool.submit(queue.take, EVERYTHING)
+    with another_taker() as (queue, beside):
         queue.put(text(7))
         queue.put(picture)
 
@@ -103,15 +108,10 @@ def test_what_is_of_another_kind_does_not_wait_for_a_pass_to_end():
 
 
 def test_when_a_pass_of_another_kind_follows_those_who_waited_are_taken():
-    queue = new_queue(text(7))
-    queue.take(EVERYTHING)
     older = image()
-    with ThreadPoolExecutor(1) as pool:
-        beside = pool.submit(queue.take, EVERYTHING)
-        wait_until(lambda: queue._idle == 1)
+    with another_taker() as (queue, beside):
         younger = text(7)
-        with queue._changed:  # as if both came in the same moment
-            queue.put(younger)
+        queue.put(younger)
         assert not beside.done()
         older.since = younger.since - 1
         with queue._changed:
