@@ -119,7 +119,9 @@ class ChangeRow(Table):
     """When the oldest notice came that nobody has looked because of; of a watched file that is gone, until when it is waited for
     files that have come."""
     not_before: Mapped[float]
-    """When it is due: 0 for uploads, which come first; later for what is being looked at, or is tried again."""
+    """When it is due: 0 for uploads, which come first; later for what is tried again."""
+    claimed_until: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    """Until when it is left to who looks at it, also if another notice comes: of two looks at once the older could write last."""
     attempts: Mapped[int] = mapped_column(default=0)
     error: Mapped[str] = mapped_column(default="")
     """Why the last attempt came to nothing."""

@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -25,12 +26,15 @@ NOTHING = ""
 _log = logging.getLogger(__name__)
 
 Facts = Mapping[str, Any]
-Followed = Callable[[Sequence[str]], AbstractSet[str]]
-"""Those of some keys of which somebody else has, or makes, the last word: a change that came since their files were read."""
+Followed = Callable[[Sequence[str]], AbstractContextManager[AbstractSet[str]]]
+"""Those of some keys of which somebody else has, or makes, the last word: a change that came since their files were read.
+
+What is read of the others is written within the context.
+"""
 
 
-def by_nobody(keys: Sequence[str]) -> AbstractSet[str]:  # noqa: ARG001 - as Followed
-    return frozenset()
+def by_nobody(keys: Sequence[str]) -> AbstractContextManager[AbstractSet[str]]:  # noqa: ARG001 - as Followed
+    return nullcontext(frozenset())
 
 
 def merged(target: Any, patch: Any) -> Any:
@@ -85,8 +89,7 @@ def _with_edits(record: ImageRecord, stored: ImageRecord, names: Sequence[str]) 
 
 def store_over(store: VectorStore, records: Sequence[ImageRecord], vectors: Vectors, followed: Followed = by_nobody) -> None:
     """Upsert records of what the corpus says, with the edits of those that they replace. Raises as `VectorStore.upsert` does."""
-    with store.exclusive():
-        left = followed([record.key for record in records])
+    with store.exclusive(), followed([record.key for record in records]) as left:
         if left:
             rows = [row for row, record in enumerate(records) if record.key not in left]
             records, vectors = [records[row] for row in rows], vectors[rows]
@@ -97,8 +100,8 @@ def store_over(store: VectorStore, records: Sequence[ImageRecord], vectors: Vect
 
 def delete_as_read(store: VectorStore, entries: Sequence[Entry], followed: Followed) -> None:
     """Delete those that nobody has written since `entries` were read."""
-    with store.exclusive():
-        left, stored = followed([entry.key for entry in entries]), store.get([entry.id for entry in entries])
+    with store.exclusive(), followed([entry.key for entry in entries]) as left:
+        stored = store.get([entry.id for entry in entries])
         store.delete([entry.id for entry in entries if entry.key not in left and _is_as_read(entry, stored.get(entry.id))])
 
 

@@ -1,8 +1,7 @@
 """What a sync needs, in the service or in a process of its own, and the file that the latter leaves its metrics in."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from ml_api.corpus.metadata import METADATA_FILES
 from ml_api.database import Database
 from ml_api.embedding.base import Embedder, Preprocessor
 from ml_api.embedding.batching import BulkEncoder
-from ml_api.errors import ConfigError, DatabaseUnavailable
+from ml_api.errors import ConfigError
 from ml_api.images import Decoder
 from ml_api.indexing.changes import Changes
 from ml_api.indexing.failures import StoredFailures
@@ -61,7 +60,16 @@ def open_indexer(settings: Settings, options: SyncOptions = SyncOptions()) -> It
             failures = failures_of(settings, database, corpus.location, pretrained.model_id, retry=options.retry_failed)
             failures.take_over(settings.data_dir / FAILURES)
             texts = TextIndex(database, target_of(settings))
-            yield Indexer(corpus, TextKeepingStore(store, texts), load, decoder, metrics, failures=failures, rehash=options.rehash)
+            yield Indexer(
+                corpus,
+                TextKeepingStore(store, texts),
+                load,
+                decoder,
+                metrics,
+                failures=failures,
+                followed=Changes(database, corpus.location).followed,
+                rehash=options.rehash,
+            )
             TextUpkeep(texts, store, metrics).compare()
             # At the end: thumbnails of deleted images are removed, too.
             thumbnail_cache_of(settings).prune(entry.digest for entry in store.entries())
@@ -96,17 +104,10 @@ class ServiceIndexing:
                 self.decoder,
                 metrics,
                 failures=failures,
-                followed=self._followed,
+                followed=self.changes.followed,
                 rehash=options.rehash,
             )
             thumbnail_cache_of(self.settings).prune(entry.digest for entry in self.store.entries())
-
-    def _followed(self, keys: Sequence[str]) -> AbstractSet[str]:
-        """While the database is away, whatever is written too late is looked at once more after the sync."""
-        try:
-            return self.changes.followed(keys)
-        except DatabaseUnavailable:
-            return frozenset()
 
 
 @contextmanager

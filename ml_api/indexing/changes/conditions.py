@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import ColumnElement, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
 from ml_api.database.tables import ChangeRow, JobRow
@@ -11,6 +11,8 @@ from ml_api.vocabulary import JobKind, JobState
 
 GONE_AFTER_S: Final = 1.0
 """A file that moved is told gone and new within this time, one way round or the other."""
+FARTHEST_S: Final = 600.0
+"""Nothing is due, or free, later than this from now. What seems to be was noted before the clock was set back."""
 _NEVER: Final = float(2**53)
 _WRITING_ERRANDS: Final = (JobKind.MIGRATE, JobKind.ROLL_BACK, JobKind.IMPORT)
 """They write rows, as syncs do; an export or an evaluation only reads."""
@@ -25,6 +27,22 @@ class Source(StrEnum):
     WATCH = "watch"
     GONE = "gone"
     """A watched file is not there any more. It may have moved."""
+
+
+def is_due(corpus: str, now: float) -> ColumnElement[bool]:
+    """Whether it may be looked at now."""
+    return and_(
+        ChangeRow.corpus == corpus,
+        *(or_(time <= now, time > now + FARTHEST_S) for time in (ChangeRow.not_before, ChangeRow.claimed_until)),
+        or_(ChangeRow.after_sync.is_(False), ~is_written(corpus)),
+        ~is_left_to_a_sync(corpus),
+        or_(ChangeRow.source != Source.GONE.value, ChangeRow.received_at < oldest_watched(corpus, now)),
+    )
+
+
+def is_followed(now: float) -> ColumnElement[bool]:
+    """Whether somebody looks at it now, or has looked and will look again after the job that runs."""
+    return or_(ChangeRow.after_sync.is_(True), ChangeRow.claimed_until > now)
 
 
 def oldest_watched(corpus: str, now: float) -> ColumnElement[float]:

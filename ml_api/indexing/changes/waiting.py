@@ -7,18 +7,22 @@ notices may come twice, in any order or too late, and a process that dies leaves
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Final
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Insert, case, delete, exists, func, null, or_, select, update
+from sqlalchemy import ColumnElement, case, delete, exists, func, null, select, update
+from sqlalchemy.orm import Session
 
 from ml_api.database import Database
 from ml_api.database.tables import ChangeRow
 from ml_api.deadline import Deadline
-from ml_api.indexing.changes.conditions import GONE_AFTER_S, Source, is_left_to_a_sync, is_written, oldest_watched
+from ml_api.errors import DatabaseUnavailable
+from ml_api.indexing.changes.conditions import GONE_AFTER_S, Source, is_due, is_followed, is_left_to_a_sync, is_written
+from ml_api.indexing.changes.rows import noting, row_of, storable
 from ml_api.indexing.tasks import AT_ONCE, batches
 from ml_api.records import image_id
 
@@ -30,8 +34,6 @@ LOOK_EVERY_S: Final = 0.25
 """How often who waits asks for what another process has done; of what this one does it hears at once."""
 SYNC_BEGINS_S: Final = 5.0
 """After the start of a process at the latest, if it watches."""
-FARTHEST_S: Final = 600.0
-"""Nothing is due later than this from now. What seems to be was noted before the clock was set back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Change:
     source: Source
     attempts: int
     facts: Mapping[str, Any] | None
+    claimed_until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +81,10 @@ class Changes:
         Nothing is done if it is not announced by the `deadline`. Should this process die in between, the key is looked at WRITE_S
         later, or at the next start. `facts` count if it was done.
         """
-        if _storable(key):
+        if storable(key):
             with self._database.write(deadline) as session:
-                session.execute(self._insert([self._row(key, Source.UPLOAD, time.time() + WRITE_S, None)], ("notice",)))
+                announced = row_of(self._corpus, key, Source.UPLOAD, time.time() + WRITE_S)
+                session.execute(noting(self._database, [announced], ("notice",)))
         try:
             yield
         except BaseException:
@@ -96,33 +100,27 @@ class Changes:
         vector and what was edited. A sync that runs already has listed the file where it was, so that it is not waited for.
         """
         due = 0.0 if source is Source.UPLOAD else time.time()
-        rows = {key: self._row(key, source, due, facts) for key in filter(_storable, keys)}
+        rows = {key: row_of(self._corpus, key, source, due, facts) for key in filter(storable, keys)}
         later = time.time() + GONE_AFTER_S
-        rows |= {key: self._row(key, Source.GONE, later, None, later) for key in filter(_storable, gone)}
+        rows |= {key: row_of(self._corpus, key, Source.GONE, later) | {"received_at": later} for key in filter(storable, gone)}
         if not rows:
             return 0
         with self._database.write() as session:
             for some in batches((rows[key] for key in sorted(rows)), AT_ONCE):  # in order: no deadlocks
-                session.execute(self._insert(some, ("notice", "source", "not_before", "attempts", "error", "after_sync")))
-        for listener in self._listeners:
-            listener()
+                renewed = ("notice", "source", "not_before", "attempts", "error", "after_sync")
+                session.execute(noting(self._database, some, renewed))
+        self._tell()
         return len(rows)
 
     def claim(self, most: int) -> list[Change]:
         """Those that are due, the most urgent first. Whoever claimed them has LEASE_S until others may."""
         now = time.time()
-        due = (
-            or_(ChangeRow.not_before <= now, ChangeRow.not_before > now + FARTHEST_S),
-            or_(ChangeRow.after_sync.is_(False), ~is_written(self._corpus)),
-            ~is_left_to_a_sync(self._corpus),
-            or_(ChangeRow.source != Source.GONE.value, ChangeRow.received_at < oldest_watched(self._corpus, now)),
-        )
         with self._database.write() as session:
-            chosen = select(ChangeRow).where(ChangeRow.corpus == self._corpus, *due).order_by(ChangeRow.not_before).limit(most)
-            rows = session.scalars(chosen.with_for_update(skip_locked=True)).all()
+            due = select(ChangeRow).where(*is_due(self._corpus, now)).order_by(ChangeRow.not_before).limit(most)
+            rows = session.scalars(due.with_for_update(skip_locked=True)).all()
             for row in rows:
-                row.not_before = now + LEASE_S
-            return [Change(row.key, row.notice, Source(row.source), row.attempts, row.facts) for row in rows]
+                row.claimed_until = now + LEASE_S
+            return [Change(row.key, row.notice, Source(row.source), row.attempts, row.facts, now + LEASE_S) for row in rows]
 
     def gone(self, most: int) -> list[str]:
         """Keys that wait, whose watched files were not there when they were noted."""
@@ -146,9 +144,10 @@ class Changes:
         with self._database.write() as session:
             if session.scalar(select(is_written(self._corpus))):
                 kept = {"after_sync": True, "not_before": time.time(), "attempts": 0, "error": "", "facts": null()}
-                session.execute(update(ChangeRow).where(self._still(changes)).values(kept))
+                self._leave(session, changes, kept)
             else:
                 session.execute(delete(ChangeRow).where(self._still(changes)))
+                self._leave(session, changes, {})
         with self._settled:
             self._settlements += 1
             self._settled.notify_all()
@@ -158,26 +157,38 @@ class Changes:
         wait as those that are `gone`, and for a sync with which a watcher begins, or that runs already.
         """
         now = time.time()
-        gone = {"source": Source.GONE.value, "received_at": now + GONE_AFTER_S, "not_before": now + SYNC_BEGINS_S, "attempts": 0}
+        gone = {
+            "source": Source.GONE.value,
+            "received_at": now + GONE_AFTER_S,
+            "not_before": now + SYNC_BEGINS_S,
+            "attempts": 0,
+        }
         with self._database.write() as session:
             after_sync = bool(session.scalar(select(is_written(self._corpus))))
-            session.execute(update(ChangeRow).where(self._still(changes)).values(gone | {"after_sync": after_sync, "error": ""}))
+            self._leave(session, changes, gone | {"after_sync": after_sync, "error": ""})
 
-    def followed(self, keys: Sequence[str]) -> set[str]:
-        """Those of `keys` that somebody looks at now, or has looked at and will look at again after the sync that runs.
+    @contextmanager
+    def followed(self, keys: Sequence[str]) -> Iterator[AbstractSet[str]]:
+        """Those of `keys` that somebody looks at now, or has looked at and will look at again after the job that runs.
 
-        What a sync read of their files before is not to be written: the look counts. Only for the process that drains.
+        For a job that writes, in this context, what it read before: not of those, as the look counts. What another process looks
+        at while the context lasts is looked at once more, at once: the job may have written last. While the database is away,
+        that look comes after the job.
         """
-        is_followed = or_(ChangeRow.after_sync.is_(True), ChangeRow.not_before > time.time())
-        rows = select(ChangeRow.key).where(ChangeRow.corpus == self._corpus, ChangeRow.key.in_(keys), is_followed)
-        with self._database.read() as session:
-            return set(session.scalars(rows))
+        left: AbstractSet[str] = frozenset()
+        with suppress(DatabaseUnavailable):
+            left = self._followed(keys)
+        try:
+            yield left
+        finally:
+            with suppress(DatabaseUnavailable):
+                self._look_again(self._followed(keys) - left)
 
     def retry(self, changes: Sequence[Change], wait_s: float, error: str) -> None:
         """Nothing came of them: they are due again after `wait_s`."""
         again = {"not_before": time.time() + wait_s, "attempts": ChangeRow.attempts + 1, "error": error[:500]}
         with self._database.write() as session:
-            session.execute(update(ChangeRow).where(self._still(changes)).values(again))
+            self._leave(session, changes, again)
 
     def release(self) -> None:
         """What an earlier process had claimed, or wanted to try later, is due now. Only for who has the database alone.
@@ -186,7 +197,7 @@ class Changes:
         """
         due = case((ChangeRow.source == Source.GONE.value, time.time() + SYNC_BEGINS_S), else_=0.0)
         with self._database.write() as session:
-            session.execute(update(ChangeRow).where(ChangeRow.corpus == self._corpus).values(not_before=due))
+            session.execute(update(ChangeRow).where(ChangeRow.corpus == self._corpus).values(not_before=due, claimed_until=0.0))
 
     def wait(self, key: str, deadline: Deadline) -> bool:
         """Wait until somebody has looked at the key after its last notice. False if the time was up before."""
@@ -209,49 +220,39 @@ class Changes:
         return Backlog(waiting, oldest_at or 0.0)
 
     def _is_settled(self, key: str) -> bool:
-        if not _storable(key):
+        if not storable(key):
             return True
         unseen = ChangeRow.corpus == self._corpus, ChangeRow.key == key, ChangeRow.after_sync.is_(False)
         with self._database.read() as session:
             return not session.scalar(select(exists().where(*unseen)))
 
-    def _row(
-        self, key: str, source: Source, not_before: float, facts: Mapping[str, Any] | None, received_at: float | None = None
-    ) -> dict[str, Any]:
-        return {
-            "corpus": self._corpus,
-            "key": key,
-            "notice": uuid4().hex,
-            "source": source.value,
-            "received_at": time.time() if received_at is None else received_at,
-            "not_before": not_before,
-            "attempts": 0,
-            "error": "",
-            "after_sync": False,
-            "facts": null() if facts is None else dict(facts),
-        }
+    def _followed(self, keys: Sequence[str]) -> set[str]:
+        rows = select(ChangeRow.key).where(ChangeRow.corpus == self._corpus, ChangeRow.key.in_(keys), is_followed(time.time()))
+        with self._database.read() as session:
+            return set(session.scalars(rows))
 
-    def _insert(self, rows: list[dict[str, Any]], renewed: Sequence[str]) -> Insert:
-        """Of a key that waits already, the columns `renewed` are taken from the new row; of metadata the last that came count."""
-        adding = self._database.insert(ChangeRow).values(rows)
-        new = adding.excluded
-        values = {name: new[name] for name in renewed}
-        values["facts"] = func.coalesce(new.facts, ChangeRow.facts)
-        is_new = or_(ChangeRow.after_sync.is_(True), new.source == Source.GONE.value)
-        values["received_at"] = case((is_new, new.received_at), else_=ChangeRow.received_at)
-        inserting: Insert = adding.on_conflict_do_update(index_elements=["corpus", "key"], set_=values)
-        return inserting
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+    def _look_again(self, keys: AbstractSet[str]) -> None:
+        if not keys:
+            return
+        again = {"notice": uuid4().hex, "not_before": time.time(), "after_sync": False}
+        with self._database.write() as session:
+            session.execute(update(ChangeRow).where(ChangeRow.corpus == self._corpus, ChangeRow.key.in_(keys)).values(again))
+        self._tell()
+
+    def _leave(self, session: Session, changes: Sequence[Change], values: Mapping[str, Any]) -> None:
+        """To others: as they are, or, where no later notice has come, with these values."""
+        if values:
+            session.execute(update(ChangeRow).where(self._still(changes)).values({**values, "claimed_until": 0.0}))
+        session.execute(update(ChangeRow).where(self._claimed(changes)).values(claimed_until=0.0))
 
     def _still(self, changes: Sequence[Change]) -> ColumnElement[bool]:
-        """The rows of these, except where a later notice has come."""
-        keys, notices = [change.key for change in changes], [change.notice for change in changes]
-        return (ChangeRow.corpus == self._corpus) & ChangeRow.key.in_(keys) & ChangeRow.notice.in_(notices)
+        """The rows of these, except where a later notice has come, or another claim."""
+        return self._claimed(changes) & ChangeRow.notice.in_([change.notice for change in changes])
 
-
-def _storable(key: str) -> bool:
-    """No NUL, which PostgreSQL has not, and no half characters: as in file names that are not UTF-8."""
-    try:
-        key.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in key
+    def _claimed(self, changes: Sequence[Change]) -> ColumnElement[bool]:
+        keys, until = [change.key for change in changes], {change.claimed_until for change in changes}
+        return (ChangeRow.corpus == self._corpus) & ChangeRow.key.in_(keys) & ChangeRow.claimed_until.in_(until)

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 
 import pytest
@@ -12,7 +13,7 @@ from sqlalchemy import select, update
 
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.database.tables import ChangeRow, JobRow
-from ml_api.deadline import Deadline
+from ml_api.deadline import Deadline, held
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import CorpusUnavailable, ModelUnavailable, NonFiniteVector, StoreUnavailable
 from ml_api.images import ImageLimits, InlineDecoder
@@ -30,6 +31,7 @@ from ml_api.indexing.uploads import Uploads
 from ml_api.metrics import Metrics
 from ml_api.records import image_id
 from ml_api.vectors.memory import MemoryStore
+from ml_api.vectors.passing import PassingStore
 from ml_api.vocabulary import JobKind, ReasonCode, SyncOutcome
 from tests.databases import new_database
 from tests.waiting import wait_until
@@ -107,17 +109,18 @@ class World:
     def be_due(self):
         """As if the time until the next attempt were over."""
         with self.database.write() as session:
-            session.execute(update(ChangeRow).values(not_before=0.0))
+            session.execute(update(ChangeRow).values(not_before=0.0, claimed_until=0.0))
 
     def be_later(self, seconds):
         """As if the jobs had begun so much earlier."""
         with self.database.write() as session:
             session.execute(update(JobRow).values(started_at=JobRow.started_at - seconds))
 
-    def sync(self, **parts):
+    def sync(self, store=None, consent=Consent(), **parts):  # noqa: B008 - frozen
         parts["failures"] = StoredFailures(self.database, self.corpus.location, "these limits")
-        indexer = Indexer(self.corpus, self.store, lambda: (FakePreprocessor(), self.encoder), self.decoder, self.metrics, **parts)
-        return indexer.run(indexer.plan())
+        model = FakePreprocessor(), self.encoder
+        indexer = Indexer(self.corpus, store or self.store, lambda: model, self.decoder, self.metrics, **parts)
+        return indexer.run(indexer.plan(consent))
 
     def rows(self):
         with self.database.read() as session:
@@ -125,6 +128,10 @@ class World:
 
     def stored(self):
         return {entry.key: entry for entry in self.store.entries()}
+
+    def records(self):
+        found = self.store.get([entry.id for entry in self.store.entries()])
+        return {record.key: record for record in found.values()}
 
     def record(self, key):
         return self.store.get([image_id(key)])[image_id(key)]
@@ -499,11 +506,12 @@ def test_a_deletion_waits_for_the_write_of_a_sync_that_came_first(world):
     world.draw("a.png", (1, 2, 3), size=(50, 30))
     writes, goes_on = threading.Event(), threading.Event()
 
+    @contextmanager
     def followed(keys):
-        found = world.changes.followed(keys)
-        writes.set()
-        assert goes_on.wait(20)
-        return found
+        with world.changes.followed(keys) as found:
+            writes.set()
+            assert goes_on.wait(20)
+            yield found
 
     start_job(world)
     with ThreadPoolExecutor(2) as threads:
@@ -512,12 +520,105 @@ def test_a_deletion_waits_for_the_write_of_a_sync_that_came_first(world):
         (world.root / "a.png").unlink()
         world.note("a.png", source=Source.EVENT)
         drained = threads.submit(world.drain.run)
-        wait_until(lambda: world.changes.followed(["a.png"]), otherwise="it is not claimed")
+        wait_until(lambda: world.rows()["a.png"].claimed_until, otherwise="it is not claimed")
         goes_on.set()
         sync.result(20)
         drained.result(20)
 
     assert world.stored() == {}
+
+
+class OtherProcess(PassingStore):
+    """The store as another process has it, whose lock is its own. `before` is called with each write of that one."""
+
+    def __init__(self, inner, before):
+        super().__init__(inner)
+        self._exclusive = threading.Lock()
+        self._before = before
+
+    def exclusive(self, deadline=None):
+        return held(self._exclusive, deadline)
+
+    def upsert(self, records, vectors):
+        self._before()
+        super().upsert(records, vectors)
+
+    def delete(self, ids):
+        self._before()
+        super().delete(ids)
+
+
+@pytest.mark.parametrize("how_far", ["looked at", "being looked at"])
+def test_a_deletion_that_is_followed_while_a_sync_of_another_process_writes_does_not_come_back_by_it(world, how_far):
+    """No lock is shared: the sync saw no look when it began to write, and wrote after it."""
+    world.draw("deleted.png")
+    world.draw("kept.png", (1, 2, 3))
+    claimed = []
+
+    def delete():
+        (world.root / "deleted.png").unlink(missing_ok=True)
+        world.note("deleted.png", source=Source.EVENT)
+        claimed.extend(world.changes.claim(10))
+        if how_far == "looked at":
+            world.changes.settle(claimed)
+
+    store, changes = OtherProcess(world.store, delete), Changes(world.database, world.corpus.location)
+    start_job(world)
+    world.sync(store=store, followed=changes.followed)
+    assert set(world.stored()) == {"deleted.png", "kept.png"}, "the sync did write last"
+
+    if how_far == "being looked at":
+        world.changes.settle(claimed)
+    world.drain.run()
+
+    assert set(world.stored()) == {"kept.png"}, "while the sync runs"
+
+
+def test_an_image_that_is_indexed_while_a_sync_of_another_process_removes_it_comes_back_at_once(world):
+    world.draw("a.png")
+    world.sync()
+    status = (world.root / "a.png").stat()
+    data = (world.root / "a.png").read_bytes()
+    (world.root / "a.png").unlink()
+
+    def come_back():
+        (world.root / "a.png").write_bytes(data)
+        os.utime(world.root / "a.png", ns=(status.st_atime_ns, status.st_mtime_ns))
+        world.note("a.png", source=Source.EVENT)
+        world.drain.run()
+
+    store, changes = OtherProcess(world.store, come_back), Changes(world.database, world.corpus.location)
+    start_job(world)
+    world.sync(store=store, followed=changes.followed, consent=Consent(empty=True))
+    assert world.stored() == {}, "the sync did remove it last"
+
+    world.drain.run()
+
+    assert set(world.stored()) == {"a.png"}, "while the sync runs"
+
+
+@pytest.mark.parametrize("becomes", ["gone", "another"])
+def test_of_two_processes_that_drain_the_one_that_read_the_older_file_does_not_write_last(world, becomes):
+    """Both looked at it at once: what was deleted came back for good, and what was replaced stayed the old one."""
+    world.draw("a.png")
+    world.note("a.png", source=Source.EVENT)
+    world.encoder = AtLeisure()
+    first, second = world.new_drain(), world.new_drain()
+    with ThreadPoolExecutor(1) as threads:
+        slow = threads.submit(first.run)
+        assert world.encoder.holds.wait(20)
+        (world.root / "a.png").unlink()
+        if becomes == "another":
+            world.draw("a.png", (9, 9, 200), size=(50, 30))
+        world.note("a.png", source=Source.EVENT)
+        second.run()
+        assert world.stored() == {}, "it is the first one's to look at"
+        world.encoder.goes_on.set()
+        slow.result(20)
+    second.run()
+
+    assert world.rows() == {}
+    assert {key: entry.width for key, entry in world.records().items()} == ({"a.png": 50} if becomes == "another" else {})
 
 
 def test_an_image_that_comes_back_while_a_sync_runs_is_not_removed_by_it(world):
@@ -529,12 +630,14 @@ def test_an_image_that_comes_back_while_a_sync_runs_is_not_removed_by_it(world):
     (world.root / "a.png").unlink()
     start_job(world)
 
+    @contextmanager
     def followed(keys):
         (world.root / "a.png").write_bytes(data)
         os.utime(world.root / "a.png", ns=(status.st_atime_ns, status.st_mtime_ns))
         world.note("a.png", source=Source.EVENT)
         world.drain.run()
-        return world.changes.followed(keys)
+        with world.changes.followed(keys) as found:
+            yield found
 
     failures = StoredFailures(world.database, world.corpus.location, "these limits")
     indexer = Indexer(world.corpus, world.store, None, DECODER, world.metrics, failures=failures, followed=followed)
