@@ -4,7 +4,6 @@ import base64
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from time import perf_counter
 from typing import Final
@@ -19,7 +18,7 @@ from ml_api.api import services
 from ml_api.api.answers import json_answer
 from ml_api.api.observe import elsewhere, note
 from ml_api.api.openapi import LATE, NO_DECODING, NO_MODEL, TIMEOUT, operation, ref
-from ml_api.api.parsing import json_body, request_deadline
+from ml_api.api.parsing import json_body, naming, request_deadline
 from ml_api.api.problems import MEDIA_TYPE
 from ml_api.api.query_images import bytes_of_base64
 from ml_api.api.schemas.embeddings import (
@@ -35,7 +34,7 @@ from ml_api.api.schemas.embeddings import (
 )
 from ml_api.deadline import Deadline
 from ml_api.embedding.base import Embedded, Prepared
-from ml_api.errors import InvalidInput, InvalidQuery, MlApiError, NotFound
+from ml_api.errors import InvalidQuery, MlApiError, NotFound
 from ml_api.images import FittedImage
 from ml_api.records import ModelInfo
 from ml_api.stages import stage
@@ -124,12 +123,12 @@ def _prepared(wanted: EmbeddingsQuery, deadline: Deadline) -> Iterator[Prepared]
     preprocessor = services().preprocessor
     if wanted.modality == "text":
         for index, text in enumerate(wanted.input):
-            with _naming(index), stage(Stage.PREPARE):
+            with naming(f"input[{index}]"), stage(Stage.PREPARE):
                 prepared = preprocessor.prepare_text(text)
             yield prepared
         return
     for index, picture in enumerate(_decoded(wanted.input, deadline)):
-        with _naming(index), stage(Stage.PREPARE):
+        with naming(f"input[{index}]"), stage(Stage.PREPARE):
             prepared = preprocessor.prepare_image(picture.pixels)
         yield prepared
 
@@ -142,7 +141,7 @@ def _decoded(files: Sequence[str], deadline: Deadline) -> Iterator[FittedImage]:
     try:
         decoded = pool.map(decode, data)
         for index in range(len(data)):
-            with _naming(index), stage(Stage.DECODE), elsewhere():
+            with naming(f"input[{index}]"), stage(Stage.DECODE), elsewhere():
                 picture = next(decoded)
             yield picture
     finally:
@@ -150,18 +149,8 @@ def _decoded(files: Sequence[str], deadline: Deadline) -> Iterator[FittedImage]:
 
 
 def _file(index: int, text: str) -> bytes:
-    with _naming(index):
+    with naming(f"input[{index}]"):
         return bytes_of_base64(text)
-
-
-@contextmanager
-def _naming(index: int) -> Iterator[None]:
-    """Say of which input an error is."""
-    try:
-        yield
-    except InvalidInput as exc:
-        exc.detail = f"input[{index}]: {exc.detail}"
-        raise
 
 
 def _noted(items: Iterator[Prepared], seen: list[Prepared]) -> Iterator[Prepared]:

@@ -1,9 +1,11 @@
 """From a request to typed values, or to an error that names the field, what was wrong and what would be right."""
 
+import copy
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from io import SEEK_END, BytesIO
 from typing import IO, Any, TypeVar
 
@@ -14,7 +16,7 @@ from werkzeug.utils import cached_property
 
 from ml_api.api.schemas.filters import WITHIN
 from ml_api.deadline import Deadline
-from ml_api.errors import InvalidInput, InvalidQuery, TooLarge, UnsupportedMedia
+from ml_api.errors import InvalidInput, InvalidQuery, MlApiError, TooLarge, UnsupportedMedia
 from ml_api.records import is_image_id
 from ml_api.wording import got, legible, model_at, no_json, place, what_is_wrong
 
@@ -130,6 +132,22 @@ def image_id_of(text: str, where: str = "id") -> str:
     if not is_image_id(text):
         raise InvalidInput(f"{where}: must be 32 lower-case hex digits, as in the hits of a search{got(text)}", code="invalid-id")
     return text
+
+
+def named(error: MlApiError, place: str) -> MlApiError:
+    """The same error, whose detail begins with that place in the request. A copy: queries that share a term share its error."""
+    copied = copy.copy(error)
+    copied.detail = place + error.detail
+    return copied
+
+
+@contextmanager
+def naming(member: str) -> Iterator[None]:
+    """Let an InvalidInput name the member of the request that it is about."""
+    try:
+        yield
+    except InvalidInput as exc:
+        raise named(exc, f"{member}: ") from exc
 
 
 def no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from flask import request
 
 from ml_api.api.form import FILE_FIELD, Form, missing_files, read_form
-from ml_api.api.parsing import json_body, query_parameters, unsupported, validated
+from ml_api.api.parsing import json_body, naming, query_parameters, unsupported, validated
 from ml_api.api.schemas.search import ImageQuery, PageParameters
 from ml_api.errors import InvalidInput, InvalidQuery
 
@@ -28,7 +28,9 @@ def image_query() -> tuple[bytes, PageParameters]:
             form = read_form(request)
             return _only_file(form), _page_of(in_url, _once_each(form.fields.items()))
         case "application/json":
-            return bytes_of_base64(json_body(ImageQuery).image, "image: "), in_url
+            body = json_body(ImageQuery)
+            with naming(FILE_FIELD):
+                return bytes_of_base64(body.image), in_url
         case kind if kind.startswith("image/") or kind == "application/octet-stream":
             return request.get_data(cache=False), in_url
         case _:
@@ -37,19 +39,19 @@ def image_query() -> tuple[bytes, PageParameters]:
             )
 
 
-def bytes_of_base64(text: str, field: str = "") -> bytes:
-    """An image file within JSON, bare or as a data URI. Raises InvalidInput, whose detail begins with `field`."""
+def bytes_of_base64(text: str) -> bytes:
+    """An image file within JSON, bare or as a data URI. Raises InvalidInput."""
     text = "".join(text.split())  # base64 is often broken into lines
     if text[:5].lower() == "data:":
         header, comma, text = text.partition(",")
         if not comma or not _DATA_URI.fullmatch(header):
-            raise InvalidInput(f"{field}is a data URI, and must read data:image/...;base64,...", code="invalid-base64")
+            raise InvalidInput("is a data URI, and must read data:image/...;base64,...", code="invalid-base64")
     elif "://" in text[:20]:
-        raise InvalidInput(f"{field}is a URL, and URLs are not fetched; send the file itself, in base64", code="invalid-base64")
+        raise InvalidInput("is a URL, and URLs are not fetched; send the file itself, in base64", code="invalid-base64")
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as exc:
-        raise InvalidInput(f"{field}is not valid base64; send the image file so encoded", code="invalid-base64") from exc
+        raise InvalidInput("is not valid base64; send the image file so encoded", code="invalid-base64") from exc
 
 
 def _only_file(form: Form) -> bytes:

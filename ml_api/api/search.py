@@ -14,7 +14,7 @@ from ml_api.api.feedback import remember
 from ml_api.api.form import FILE_FIELD
 from ml_api.api.observe import elsewhere, note, note_query
 from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_MODEL, NO_STORE, TIMEOUT, operation, ref
-from ml_api.api.parsing import image_id_of, json_body, query_parameters, request_deadline
+from ml_api.api.parsing import image_id_of, json_body, naming, query_parameters, request_deadline
 from ml_api.api.query_images import image_query
 from ml_api.api.schemas import TEXT_BODY_BYTES
 from ml_api.api.schemas.search import RED_SQUARE, ImageQuery, PageBody, PageParameters, SearchAnswer, TextParameters, TextQuery
@@ -103,7 +103,7 @@ def image() -> Response:
     with stage(Stage.FETCH):
         data, page = image_query()
     _note(page)
-    with stage(Stage.DECODE), elsewhere():
+    with naming(FILE_FIELD), stage(Stage.DECODE), elsewhere():
         decoded = services().decoder.decode(data, services().preprocessor.fit, deadline)
     return _answer(asked((Weighted(ImageTerm(decoded.pixels)),), page), deadline)
 

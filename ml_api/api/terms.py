@@ -1,6 +1,5 @@
 """From the terms that a request names to queries: files are found in the form, decoded and cropped. Every error names its term."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
@@ -11,7 +10,7 @@ from pydantic import BaseModel
 from ml_api.api import services
 from ml_api.api.form import read_form
 from ml_api.api.observe import elsewhere
-from ml_api.api.parsing import JSON, image_id_of, json_body, json_object, unsupported
+from ml_api.api.parsing import JSON, image_id_of, json_body, json_object, named, unsupported
 from ml_api.api.query_images import bytes_of_base64
 from ml_api.api.schemas.arrangement import facets_of, grouping_of
 from ml_api.api.schemas.composed import ComposedQuery, QueryTerm
@@ -128,8 +127,8 @@ def _marked(ids: Sequence[str], name: str) -> tuple[StoredTerm, ...]:
 def named_fault(fault: Fault, body: ComposedQuery, within: str = "") -> MlApiError:
     """The error of a fault, with the member of the request that is to blame."""
     if fault.term is None:
-        return _named(fault.error, within)
-    return _named(fault.error, f"{within}query[{fault.term}].{_kinds(body.query[fault.term])[0]}: ")
+        return named(fault.error, within)
+    return named(fault.error, f"{within}query[{fault.term}].{_kinds(body.query[fault.term])[0]}: ")
 
 
 def _kinds(term: QueryTerm) -> list[str]:
@@ -147,9 +146,9 @@ def _term(term: QueryTerm, sent: Sent, place: str, deadline: Deadline) -> Term:
     try:
         return _built(term, sent, deadline)
     except InvalidCrop as exc:
-        raise _named(exc, f"{place}.crop: ") from exc
+        raise named(exc, f"{place}.crop: ") from exc
     except InvalidInput as exc:
-        raise _named(exc, f"{place}.{kinds[0]}: ") from exc
+        raise named(exc, f"{place}.{kinds[0]}: ") from exc
 
 
 def _built(term: QueryTerm, sent: Sent, deadline: Deadline) -> Term:
@@ -162,9 +161,3 @@ def _built(term: QueryTerm, sent: Sent, deadline: Deadline) -> Term:
     data = sent.image(term.image)
     with stage(Stage.DECODE), elsewhere():
         return ImageTerm(services().decoder.decode(data, services().preprocessor.fit, deadline, crop).pixels)
-
-
-def _named(error: MlApiError, place: str) -> MlApiError:
-    named = copy.copy(error)
-    named.detail = place + error.detail
-    return named
