@@ -36,10 +36,9 @@ def json_answer(body: BaseModel, status: int = 200) -> Response:
 
 
 def search_answer(result: SearchResult, query: Query, model: str, read_as: Sequence[Weighted] = ()) -> Response:
-    """`read_as` are the terms of texts in place of one text, if it was read so."""
-    found = _found(result, query, _linking())
-    read = [ReadTerm(text=one.term.text, weight=one.weight) for one in read_as if isinstance(one.term, TextTerm)]
-    answer = SearchAnswer(query_id=query_id(), model=model, read_as=read or None, timings_ms=_timings(), **dict(found))
+    """`read_as` is what one text was read as."""
+    found, read = _found(result, query, _linking()), read_terms(read_as)
+    answer = SearchAnswer(query_id=query_id(), model=model, read_as=read, timings_ms=_timings(), **dict(found))
     return json_answer(answer)
 
 
@@ -84,16 +83,24 @@ def _found(result: SearchResult, query: Query, links_to: Callable[[ImageRecord],
     )
 
 
+def hit_facts(row: ResultRow) -> dict[str, Any]:
+    """A hit as answers show it, but for its links and its group."""
+    return {
+        **_facts(row.hit.record),
+        "score": round(row.hit.score, SCORE_DIGITS),
+        "relevance": None if row.relevance is None else round(row.relevance, RELEVANCE_DIGITS),
+        "shares": None if row.shares is None else list(row.shares),
+        "matched": list(row.hit.match.fields) if row.hit.match else None,
+    }
+
+
+def read_terms(read_as: Sequence[Weighted]) -> list[ReadTerm] | None:
+    """The terms of texts in place of one text, if it was read so."""
+    return [ReadTerm(text=one.term.text, weight=one.weight) for one in read_as if isinstance(one.term, TextTerm)] or None
+
+
 def _hit(row: ResultRow, links_to: Callable[[ImageRecord], Links]) -> HitAnswer:
-    hit = row.hit
-    return HitAnswer(
-        **_shown(hit.record, links_to),
-        score=round(hit.score, SCORE_DIGITS),
-        relevance=None if row.relevance is None else round(row.relevance, RELEVANCE_DIGITS),
-        shares=None if row.shares is None else list(row.shares),
-        matched=list(hit.match.fields) if hit.match else None,
-        group=_group(row.others, links_to),
-    )
+    return HitAnswer(**hit_facts(row), links=links_to(row.hit.record), group=_group(row.others, links_to))
 
 
 def _group(others: Sequence[Hit], links_to: Callable[[ImageRecord], Links]) -> GroupAnswer | None:
@@ -160,21 +167,21 @@ def duplicates_answer(page: DuplicatesPage) -> Response:
 
 def _stored(record: ImageRecord, links_to: Callable[[ImageRecord], Links]) -> StoredImage:
     return StoredImage(
-        **_shown(record, links_to),
+        **_facts(record),
+        links=links_to(record),
         digest=record.digest,
         indexed_at=timestamp(record.indexed_at),
     )
 
 
-def _shown(record: ImageRecord, links_to: Callable[[ImageRecord], Links]) -> dict[str, Any]:
-    """The fields of an ImageAnswer."""
+def _facts(record: ImageRecord) -> dict[str, Any]:
+    """The fields of an ImageAnswer, but for its links."""
     return {
         "id": record.id,
         "key": record.key,
         "width": record.width,
         "height": record.height,
         "metadata": dict(record.metadata),
-        "links": links_to(record),
     }
 
 

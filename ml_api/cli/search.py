@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from ml_api.api.answers import hit_facts, read_terms
 from ml_api.cli.exits import Exit
 from ml_api.cli.parsing import Options
 from ml_api.cli.running_service import ANSWER_S, RunningService, running_service
@@ -20,9 +21,7 @@ from ml_api.corpus.thumbnails import EDGE_PX
 from ml_api.deadline import Deadline
 from ml_api.errors import MlApiError
 from ml_api.images import THUMBNAIL_MEDIA_TYPE
-from ml_api.records import Hit as Found
 from ml_api.search import ImageTerm, Query, TextTerm, Weighted, read_negations
-from ml_api.search.query import RELEVANCE_DIGITS, SCORE_DIGITS
 from ml_api.services import Searching, corpus_of, open_searching
 from ml_api.settings import Settings
 from ml_api.vectors.base import SearchOptions
@@ -141,9 +140,9 @@ class _Itself:
             terms = read_as = read
         result = parts.searcher.search(Query(terms, SearchOptions(wanted.limit)), deadline)
         return Answer(
-            [_plain(row.hit, row.relevance) for row in result.rows],
+            [hit_facts(row) for row in result.rows],
             result.confident,
-            [{"text": one.term.text, "weight": one.weight} for one in read_as if isinstance(one.term, TextTerm)] or None,
+            [term.model_dump() for term in read_terms(read_as) or ()] or None,
         )
 
     def thumbnail(self, hit: Hit) -> bytes:
@@ -151,20 +150,6 @@ class _Itself:
         require_image(hit["key"])
         data = self._parts.corpus.read(hit["key"], self._parts.decoder.limits.max_bytes, deadline)
         return self._parts.decoder.thumbnail(data, EDGE_PX, deadline)
-
-
-def _plain(hit: Found, relevance: float | None) -> dict[str, Any]:
-    record = hit.record
-    return {
-        "id": record.id,
-        "key": record.key,
-        "width": record.width,
-        "height": record.height,
-        "metadata": dict(record.metadata),
-        "score": round(hit.score, SCORE_DIGITS),
-        "relevance": None if relevance is None else round(relevance, RELEVANCE_DIGITS),
-        "matched": list(hit.match.fields) if hit.match else None,
-    }
 
 
 def _table(hits: Sequence[Hit]) -> Iterator[str]:
