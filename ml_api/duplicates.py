@@ -42,7 +42,7 @@ class Kind(StrEnum):
     EXACT = "exact"
     """The same bytes."""
     NEAR = "near"
-    """The same picture: perceptual hash and embedding agree."""
+    """Nearly the same picture: perceptual hash and embedding agree."""
     SIMILAR = "similar"
     """Alike by the embedding alone."""
 

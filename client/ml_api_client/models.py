@@ -271,8 +271,8 @@ class DuplicateAnswer(Model):
 
 class DuplicateGroup(Model):
     kind: str
-    """`exact`: the same bytes. `near`: the same picture, by perceptual hash and embedding together. `similar`: alike by the
-    embedding alone.
+    """`exact`: the same bytes. `near`: nearly the same picture, by perceptual hash and embedding together. `similar`: alike
+    by the embedding alone.
     """
     image: StoredImage
     duplicates: list[DuplicateAnswer]

@@ -59,8 +59,8 @@ class DuplicateGroup(Answer):
     kind: Annotated[
         Kind,
         Field(
-            description="`exact`: the same bytes. `near`: the same picture, by perceptual hash and embedding together. `similar`: "
-            "alike by the embedding alone."
+            description="`exact`: the same bytes. `near`: nearly the same picture, by perceptual hash and embedding together. "
+            "`similar`: alike by the embedding alone."
         ),
     ]
     image: StoredImage

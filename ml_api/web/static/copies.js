@@ -24,14 +24,16 @@ export class Copies {
    * @param {StoredImage} image
    * @param {string} caption
    */
-  offer(made, { id, group }, caption) {
+  offer(made, { id, links, group }, caption) {
     const button = find(made, ".copies", HTMLButtonElement);
     button.hidden = !group;
     if (!group) {
       return;
     }
-    const words = `${group.size} copies`;
+    const areCopies = group.hits.every((other) => versionOf(other.links) === versionOf(links));
+    const words = `${group.size} ${areCopies ? "copies" : "alike"}`;
     button.textContent = words;
+    button.title = areCopies ? "" : "Nearly the same picture";
     button.ariaLabel = `${words} of ${caption}`; // begins as what is seen of it
     button.ariaExpanded = "false";
     button.dataset.id = id;
@@ -69,4 +71,12 @@ export class Copies {
       }
     }
   }
+}
+
+/**
+ * Which bytes a file has: the first digits of their digest.
+ * @param {StoredImage["links"]} links
+ */
+function versionOf({ content }) {
+  return new URL(content, location.href).searchParams.get("v");
 }

@@ -1,6 +1,7 @@
 """Images that are stored more than once take one place among the results, and the others are one click away."""
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from ml_api.embedding.fake import COLOURS
@@ -84,3 +85,16 @@ def test_when_the_one_that_stands_for_copies_is_deleted_another_takes_its_place(
     expect(visit.page.get_by_role("button", name="2 copies")).to_be_visible()
     expect(visit.hits).to_have_count(2)
     expect(visit.hits.first.locator(".name")).not_to_have_text(first)
+
+
+def test_what_is_nearly_the_same_is_not_called_a_copy(context, tmp_path):
+    drawn = Image.new("RGB", (80, 60), COLOURS["red"])
+    drawn.paste(COLOURS["pink"], (10, 10, 50, 40))
+    drawn.save(tmp_path / "a.png")
+    drawn.save(tmp_path / "b.bmp")
+    with serving(tmp_path) as server, visiting(context, server) as visit:
+        visit.open("/?q=red")
+        visit.page.get_by_role("button", name="2 alike").click()
+        expect(visit.hits).to_have_count(2)
+        visit.open("/?view=duplicates")
+        expect(visit.page.get_by_role("heading", name="Nearly the same picture: 2 files")).to_be_visible()

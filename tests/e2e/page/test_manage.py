@@ -84,7 +84,7 @@ def test_what_is_stored_twice_is_shown_in_groups_and_can_be_opened(visit):
     visit.open()
     visit.page.get_by_role("link", name="Duplicates").click()
     visit.expect_address("/?view=duplicates")
-    group = visit.page.locator(".groups > li").filter(has_text="The same file, 2 times")
+    group = visit.page.locator(".groups > li").filter(has_text="The same picture: 2 files")
     expect(group).to_have_count(1)
     group.get_by_role("link", name="copy of red.png").click()
     expect(visit.dialog).to_have_accessible_name("copy of red.png")
@@ -92,7 +92,7 @@ def test_what_is_stored_twice_is_shown_in_groups_and_can_be_opened(visit):
     visit.expect_address("/?view=duplicates")
     visit.page.get_by_role("checkbox", name="Select copy of red.png").check()
     visit.page.get_by_role("button", name="Done").click()
-    expect(visit.page.get_by_role("heading", name="Images stored more than once")).to_be_focused()
+    expect(visit.page.get_by_role("heading", name="Images that are the same, or nearly so")).to_be_focused()
 
 
 def test_who_may_only_search_is_offered_no_changes(context, tmp_path):

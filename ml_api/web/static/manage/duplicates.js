@@ -1,4 +1,4 @@
-/** Images that are stored more than once, in groups, as the API finds them page by page. */
+/** Images that are stored more than once or look nearly the same, in groups, as the API finds them page by page. */
 
 import { ask } from "../api.js";
 import { breakable, element, find } from "../element.js";
@@ -13,8 +13,8 @@ import { pickOf } from "./selection.js";
 
 const ENOUGH = 20; // groups before it asks whether to go on
 const KINDS = new Map([
-  ["exact", "The same file"],
-  ["near", "The same picture"],
+  ["exact", "The same picture"],
+  ["near", "Nearly the same picture"],
   ["similar", "Much alike"],
 ]);
 
@@ -75,7 +75,7 @@ export class Duplicates {
   /** @param {boolean} hasStopped */
   #tell(hasStopped) {
     const groups = this.#list.children.length;
-    const found = groups === 0 ? (hasStopped ? "Nothing is stored twice" : "Nothing yet") : groups === 1 ? "1 group" : `${groups} groups`;
+    const found = groups === 0 ? (hasStopped ? "No two are alike" : "Nothing yet") : groups === 1 ? "1 group" : `${groups} groups`;
     const compared = `${new Intl.NumberFormat("en").format(this.#compared)} images compared`;
     this.#say(`${hasStopped ? "" : "Looking… "}${found}; ${compared}.`);
   }
@@ -88,7 +88,7 @@ export class Duplicates {
 
 /** @param {Group} group */
 function groupOf({ kind, image, duplicates, more }) {
-  const heading = element("h3", `${KINDS.get(kind) ?? kind}, ${duplicates.length + 1}${more ? " and more" : ""} times`);
+  const heading = element("h3", `${KINDS.get(kind) ?? kind}: ${duplicates.length + 1}${more ? " and more" : ""} files`);
   const images = element("ul", ...[image, ...duplicates].map(imageOf));
   return element("li", heading, images);
 }
