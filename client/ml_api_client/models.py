@@ -242,6 +242,8 @@ class ListAnswer(Model):
     """In the order of ids. With `prefix` there may be fewer than `limit`, or none."""
     next: str | None
     """`cursor` of the next page; null on the last one."""
+    count: int | None
+    """With `count`: how many images there are on all pages together."""
 
 
 class DuplicateAnswer(Model):

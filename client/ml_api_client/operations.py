@@ -86,14 +86,20 @@ def find_similar(
 
 
 def list_images(
-    *, prefix: str = "", limit: int = 100, cursor: str | None = None, filter: Filter | None = None, **more: Any
+    *,
+    prefix: str = "",
+    limit: int = 100,
+    cursor: str | None = None,
+    filter: Filter | None = None,
+    count: bool = False,
+    **more: Any,
 ) -> Call[models.ListAnswer]:
-    """A page of the stored images; `Client.images` has them all."""
+    """A page of the stored images, on request with the `count` of all; `Client.images` has them all."""
     return Call(
         "GET",
         "/v1/images",
         answer_as(models.ListAnswer),
-        as_query(prefix=prefix, limit=limit, cursor=cursor, filter=filter, **more),
+        as_query(prefix=prefix, limit=limit, cursor=cursor, filter=filter, count=count or None, **more),
     )
 
 

@@ -135,10 +135,10 @@ def stored_image(record: ImageRecord) -> Response:
     return json_answer(_stored(record, _linking()))
 
 
-def stored_images(records: Iterable[ImageRecord], following: str | None) -> Response:
-    """One page of the listing; `following` is the cursor of the next one, if there is one."""
+def stored_images(records: Iterable[ImageRecord], following: str | None, count: int | None) -> Response:
+    """One page of the listing; `following` is the cursor of the next one, if there is one, `count` that of images on all pages."""
     links_to = _linking()
-    return json_answer(ListAnswer(images=[_stored(record, links_to) for record in records], next=following))
+    return json_answer(ListAnswer(images=[_stored(record, links_to) for record in records], next=following, count=count))
 
 
 def duplicates_answer(page: DuplicatesPage) -> Response:

@@ -25,7 +25,7 @@ from ml_api.indexing.edits import patch_metadata
 from ml_api.records import Entry, ImageRecord
 from ml_api.search.heat import heat_of
 from ml_api.vectors.base import no_image
-from ml_api.vectors.filters import parse_text
+from ml_api.vectors.filters import Filter, parse_text
 
 blueprint = Blueprint("images", __name__, url_prefix="/v1/images")
 
@@ -64,7 +64,12 @@ def listing() -> Response:
     wanted, deadline = query_parameters(ListParameters), request_deadline()
     entries, following = _page(wanted, deadline)
     stored = services().store.get([entry.id for entry in entries], deadline)
-    return stored_images((stored[entry.id] for entry in entries if entry.id in stored), following)
+    count = services().store.count(deadline, filter=_filter(wanted)) if wanted.count else None
+    return stored_images((stored[entry.id] for entry in entries if entry.id in stored), following, count)
+
+
+def _filter(wanted: ListParameters) -> Filter | None:
+    return None if wanted.filter is None else parse_text(wanted.filter)
 
 
 def _page(wanted: ListParameters, deadline: Deadline) -> tuple[list[Entry], str | None]:
@@ -75,8 +80,7 @@ def _page(wanted: ListParameters, deadline: Deadline) -> tuple[list[Entry], str 
     """
     prefix, after, found = comparable(wanted.prefix), wanted.cursor or "", list[Entry]()
     at_once = SCANNED if prefix else wanted.limit + 1
-    chosen = None if wanted.filter is None else parse_text(wanted.filter)
-    page = services().store.page(after, at_once, deadline, filter=chosen)
+    page = services().store.page(after, at_once, deadline, filter=_filter(wanted))
     for entry in page:
         if len(found) == wanted.limit:
             return found, after

@@ -209,7 +209,10 @@ class VectorStore(Protocol):
         """
         ...
 
-    def count(self, deadline: Deadline | None = None) -> int: ...
+    def count(self, deadline: Deadline | None = None, *, filter: Filter | None = None) -> int:  # noqa: A002 - the word for it
+        """How many images there are; with `filter`, of those that fulfil it. Takes time in proportion to the collection where
+        the store cannot say the whole of a filter."""
+        ...
 
     def source(self) -> str:
         """The location of the corpus whose images these are, as the last sync left it; empty if none did."""

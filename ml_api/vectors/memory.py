@@ -128,10 +128,10 @@ class MemoryStore:
             some = rows[start : start + SCANNED_AT_ONCE]
             yield [record for record, _ in some], np.stack([vector for _, vector in some])
 
-    def count(self, deadline: Deadline | None = None) -> int:
+    def count(self, deadline: Deadline | None = None, *, filter: Filter | None = None) -> int:  # noqa: A002 - VectorStore's signature
         _ = self._dim
         _require_time(deadline)
-        return len(self._records)
+        return len(self._records) if filter is None else len(self._between("", "", filter))
 
     def source(self) -> str:
         _ = self._dim

@@ -58,8 +58,8 @@ class PassingStore:
     def scan(self, after: str = "") -> Iterator[tuple[list[ImageRecord], Vectors]]:
         return self._inner.scan(after)
 
-    def count(self, deadline: Deadline | None = None) -> int:
-        return self._inner.count(deadline)
+    def count(self, deadline: Deadline | None = None, *, filter: Filter | None = None) -> int:  # noqa: A002 - VectorStore's signature
+        return self._inner.count(deadline, filter=filter)
 
     def source(self) -> str:
         return self._inner.source()

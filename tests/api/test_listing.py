@@ -95,7 +95,8 @@ def test_keys_may_be_as_long_as_a_path(stand):
         ("cursor=1", "cursor: must be the `next` of an answer before"),
         ("cursor=" + "A" * 32, "cursor: must be the `next` of an answer before"),
         ("prefix=" + "x" * 4097, "prefix: must have at most 4,096 characters"),
-        ("after=1", "after: is not a parameter; the parameters are cursor, filter, limit, prefix"),
+        ("after=1", "after: is not a parameter; the parameters are count, cursor, filter, limit, prefix"),
+        ("prefix=dogs/&count=true", "count: does not go with prefix"),
     ],
 )
 def test_a_bad_listing(client, query, says):
@@ -105,3 +106,10 @@ def test_a_bad_listing(client, query, says):
 def test_a_closed_store_lists_nothing(stand):
     stand.services.store.close()
     assert_problem(stand.client.get("/v1/images"), 503, "store-unavailable")
+
+
+def test_all_that_pass_a_filter_are_counted_on_request(client):
+    red = '{"key": {"prefix": "red"}}'
+    assert client.get("/v1/images?limit=1").json["count"] is None
+    assert client.get("/v1/images?limit=1&count=true").json["count"] == len(COLOURS)
+    assert client.get("/v1/images", query_string={"filter": red, "count": "true"}).json["count"] == 1

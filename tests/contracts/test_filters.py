@@ -148,6 +148,7 @@ def test_a_filter_lets_through_what_the_predicate_says(filled, rows, filters):
         assert [hit.score for hit in best] == pytest.approx([hit.score for hit in hits[:5]], abs=1e-6)
         assert {hit.record.id for hit in best} <= right
         assert [entry.id for entry in store.page("", ROWS + 1, filter=wanted)] == sorted(right)
+        assert store.count(filter=wanted) == len(right)
 
 
 def test_a_row_that_was_changed_counts_as_it_is_now(store):
@@ -163,6 +164,7 @@ def test_a_row_that_was_changed_counts_as_it_is_now(store):
     assert found(store, wanted) == {"c"}
     assert [entry.key for entry in store.page("", 10, filter=wanted)] == ["c"]
     assert store.page(image_id("c"), 10, filter=wanted) == []
+    assert store.count(filter=wanted) == 1
 
 
 def test_a_page_is_full_though_images_are_deleted_while_it_is_read(make_store):

@@ -144,7 +144,7 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "greatest": 0.561034,
         "whole": 0.485519,
     },
-    schemas.ListAnswer: {"images": [_STORED], "next": DRAWN_ID},
+    schemas.ListAnswer: {"images": [_STORED], "next": DRAWN_ID, "count": None},
     DuplicatesAnswer: {
         "groups": [
             {

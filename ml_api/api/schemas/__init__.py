@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from ml_api.api.schemas.base import Answer as _Answer
 from ml_api.api.schemas.base import Problem
@@ -49,6 +49,21 @@ class ListParameters(_Request):
         AfterValidator(encodable),
     ] = ""
     filter: FilterText = None
+    count: Annotated[
+        bool,
+        Field(
+            description="Tell how many images there are on all pages together. Not with `prefix`. Takes time in proportion to the "
+            "collection where the store cannot say the whole of a filter.",
+            examples=[False],
+        ),
+    ] = False
+
+    @field_validator("count")
+    @classmethod
+    def _not_by_prefix(cls, count: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - pydantic's signature
+        if count and info.data.get("prefix"):
+            raise ValueError('does not go with prefix; a filter has one, too: {"key": {"prefix": "dogs/"}}')
+        return count
 
 
 class ImagePatch(_Request):
@@ -66,6 +81,7 @@ class ListAnswer(_Answer):
         list[StoredImage], Field(description="In the order of ids. With `prefix` there may be fewer than `limit`, or none.")
     ]
     next: Annotated[str | None, Field(description="`cursor` of the next page; null on the last one.")]
+    count: Annotated[int | None, Field(description="With `count`: how many images there are on all pages together.")]
 
 
 class ModelAnswer(_Answer):

@@ -71,6 +71,12 @@ class OpenCollection:
         with (self.searching if scans else self.reading)(operation, deadline) as timeout_s:
             return list(self.client.query(self.collection, timeout=timeout_s, **what))
 
+    def count(self, conditions: str, deadline: Deadline | None, consistency: str) -> int:
+        """How many rows fulfil the conditions; all, if these are empty."""
+        counted = {"filter": conditions, "output_fields": ["count(*)"], "consistency_level": consistency}
+        [row] = self.query("count", deadline, scans=bool(conditions), **counted)
+        return int(row["count(*)"])
+
     def page(self, operation: str, after: str, asked: Page, deadline: Deadline | None = None) -> list[Row]:
         """The rows with the smallest ids above `after`, in the order of ids. `after` was checked to be hex, or empty.
 

@@ -67,6 +67,18 @@ def rows(opened: OpenCollection, after: str, limit: int, wanted: Filter, deadlin
     yield from _of_server(opened, after, limit, wanted, deadline)
 
 
+def count(opened: OpenCollection, wanted: Filter, deadline: Deadline | None) -> int:
+    """How many rows fulfil the filter. Where a server cannot say the whole of it, its rows are read and tested."""
+    with opened.searching("count", deadline):
+        matching = opened.access.matching(opened.collection, wanted)
+        if matching is not None:
+            return sum(len(some.ids) for some in matching)
+    asked = Asked.of(wanted, opened)
+    if asked.left is None:
+        return opened.count(asked.text, deadline, "Session")
+    return sum(1 for _ in _of_server(opened, "", ROWS_AT_ONCE, wanted, deadline))
+
+
 def _ids(opened: OpenCollection, after: str, limit: int, wanted: Filter, deadline: Deadline | None) -> list[str] | None:
     """The `limit` smallest above `after` of rows that fulfil the filter; None if a server has to be asked."""
     with opened.searching("page", deadline):

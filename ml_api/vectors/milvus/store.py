@@ -177,9 +177,9 @@ class MilvusStore:
         for page in self._whole_pages([*schema.RECORD_FIELDS, schema.VECTOR], after):
             yield [schema.record_of(row) for row in page], np.stack([schema.vector_of(row) for row in page])
 
-    def count(self, deadline: Deadline | None = None) -> int:
-        [row] = self._open_now().query("count", deadline, filter="", output_fields=["count(*)"], consistency_level="Strong")
-        return int(row["count(*)"])
+    def count(self, deadline: Deadline | None = None, *, filter: Filter | None = None) -> int:  # noqa: A002 - VectorStore's signature
+        opened = self._open_now()
+        return opened.count("", deadline, "Strong") if filter is None else filtered.count(opened, filter, deadline)
 
     def source(self) -> str:
         opened = self._open_now()
