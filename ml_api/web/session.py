@@ -24,11 +24,16 @@ class SignIn(BaseModel):
 
 @blueprint.get("")
 def show() -> Response:
-    """Whether the visitor may search, and whether images can be changed here: by anybody, where no keys are asked for."""
+    """Whether the visitor may search, start syncs, and change images here: anybody may, where no keys are asked for."""
     access = services().access
     held = frozenset({Scope.ADMIN}) if access is None else _held(access)
-    may_write = Scope.WRITE.is_granted_by(held) and services().corpus.writable
-    return jsonify(search=Scope.SEARCH.is_granted_by(held), write=may_write)
+    may_sync = Scope.WRITE.is_granted_by(held)
+    return jsonify(
+        search=Scope.SEARCH.is_granted_by(held),
+        write=may_sync and services().corpus.writable,
+        syncs=may_sync,
+        signed_in=access is not None and bool(held),
+    )
 
 
 @blueprint.post("")

@@ -234,6 +234,15 @@ def test_a_session_may_do_what_its_key_may(visitor, keys):
     assert_problem(visitor.get("/v1/stats"), 403, "insufficient-scope")
 
 
+def test_the_page_is_told_what_the_visitor_may_do(visitor, keys):
+    nothing = {"search": False, "write": False, "syncs": False, "signed_in": False}
+    assert visitor.get("/session").json == nothing
+    sign_in(visitor, keys[1]["search"])
+    assert visitor.get("/session").json == nothing | {"search": True, "signed_in": True}
+    sign_in(visitor, keys[1]["write"])
+    assert visitor.get("/session").json == nothing | {"write": True, "syncs": True, "signed_in": True}
+
+
 def test_signing_out_ends_the_session_here_and_there(guarded, visitor, keys):
     sign_in(visitor, keys[1]["search"])
     stolen = visitor.get_cookie(COOKIE).value

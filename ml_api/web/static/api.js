@@ -27,6 +27,7 @@ import { Failure, failureOf, unanswered } from "./failures.js";
  * @property {Next | null} next
  * @property {Facets | null} [facets]
  * @property {boolean} [truncated]
+ * @property {number} [count] of all images on all pages, where that is known
  * @property {unknown} [read_as] how a text was read, if not as it stands
  * @property {{total: number}} [timings_ms]
  */
@@ -108,6 +109,17 @@ export async function list(filter, { limit, after }, signal) {
   });
   const { images, next } = await ask(`v1/images?${parameters}`, { signal });
   return { hits: images, next };
+}
+
+/**
+ * How many stored images pass.
+ * @param {Filter | null} filter
+ * @param {AbortSignal} signal
+ * @returns {Promise<number>}
+ */
+export async function countPassing(filter, signal) {
+  const parameters = new URLSearchParams({ limit: "1", count: "true", ...(filter && { filter: JSON.stringify(filter) }) });
+  return (await ask(`v1/images?${parameters}`, { signal })).count;
 }
 
 /**

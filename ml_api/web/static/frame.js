@@ -2,27 +2,29 @@
 
 import { ask, signInBy, signOut, stats } from "./api.js";
 import { find } from "./element.js";
+import { Failure } from "./failures.js";
 import { SignIn } from "./sign-in.js";
+import { imagesInWords } from "./summary.js";
 
 /**
- * How many images can be found; with none, how to get some.
- * @returns {Promise<number>} 0, too, if the server does not say
+ * What a visitor may do.
+ * @typedef {{search: boolean, write: boolean, syncs: boolean, signed_in: boolean}} Rights
+ */
+
+/**
+ * How many images can be found. Throws a Failure.
+ * @returns {Promise<number>}
  */
 export async function countImages() {
-  try {
-    const { images } = await stats();
-    const count = new Intl.NumberFormat("en").format(images);
-    find(document, ".count", HTMLElement).textContent = `${count} ${images === 1 ? "image" : "images"}`;
-    document.body.classList.toggle("empty", images === 0);
-    return images;
-  } catch {
-    return 0; // the first search says what is wrong
-  }
+  const { images } = await stats();
+  find(document, ".count", HTMLElement).textContent = imagesInWords(images);
+  document.body.classList.toggle("empty", images === 0);
+  return images;
 }
 
-/** @returns {Promise<{search: boolean, write: boolean}>} what this visitor may do; nothing, while the server does not answer */
+/** @returns {Promise<Rights>} nothing, while the server does not answer */
 export function rights() {
-  return ask("session").catch(() => ({ search: false, write: false }));
+  return ask("session").catch(() => ({ search: false, write: false, syncs: false, signed_in: false }));
 }
 
 /** @param {() => void} onIn called when the visitor has signed in */
@@ -39,9 +41,19 @@ export function letIn(onIn) {
     }
     return isIn;
   });
-  find(document, ".sign-out", HTMLButtonElement).addEventListener("click", async () => {
-    await signOut();
-    location.reload();
+  find(document, ".sign-in-now", HTMLButtonElement).addEventListener("click", async () => {
+    if (await signIn.ask("")) {
+      location.reload();
+    }
+  });
+  const out = find(document, ".sign-out", HTMLButtonElement);
+  out.addEventListener("click", async () => {
+    try {
+      await signOut();
+      location.reload();
+    } catch (failure) {
+      out.textContent = failure instanceof Failure ? `Not signed out: ${failure.title}` : String(failure);
+    }
   });
 }
 

@@ -12,27 +12,19 @@ const SHOWN = 18;
 
 export class Glimpse {
   #place;
-  #counted;
   #isAsked = false;
 
-  /**
-   * @param {HTMLElement} place
-   * @param {Promise<number>} counted images; a visitor without a key is asked for it there, not here once more
-   */
-  constructor(place, counted) {
+  /** @param {HTMLElement} place */
+  constructor(place) {
     this.#place = place;
-    this.#counted = counted;
   }
 
-  /** At the first time only: they stay. */
-  async show() {
-    if (this.#isAsked) {
+  /** @param {boolean} [isAnew] otherwise at the first time only: they stay */
+  async show(isAnew = false) {
+    if (this.#isAsked && !isAnew) {
       return;
     }
     this.#isAsked = true;
-    if ((await this.#counted) === 0) {
-      return;
-    }
     try {
       const { hits } = await list(null, { limit: SHOWN });
       this.#place.replaceChildren(...hits.map(linkTo));

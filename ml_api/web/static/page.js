@@ -4,8 +4,8 @@ import { findImage, knownFields } from "./api.js";
 import { Box } from "./box.js";
 import { find } from "./element.js";
 import { FilterPanel } from "./filters/panel.js";
-import { countImages, letIn, rights, tellHeight } from "./frame.js";
-import { Glimpse } from "./glimpse.js";
+import { letIn, rights, tellHeight } from "./frame.js";
+import { Home } from "./home.js";
 import { takeFiles } from "./incoming.js";
 import { listenToKeys } from "./keyboard.js";
 import { Large, waysFrom } from "./large.js";
@@ -21,6 +21,7 @@ import { Sending } from "./sending.js";
 import { wordsOf } from "./summary.js";
 import { tile } from "./tile.js";
 
+/** @import { Rights } from "./frame.js" */
 /** @import { Query, Term, View } from "./query.js" */
 
 /**
@@ -35,6 +36,7 @@ class Page {
   /** @type {View} */
   #view = { query: null, image: null, tool: null };
   #searching = Promise.resolve();
+  #isManaged = false;
   #pictured = new Pictured(find(document, ".crop", HTMLDialogElement), {
     find: (id) => this.#find(id),
     query: () => this.#view.query,
@@ -62,6 +64,7 @@ class Page {
     view: () => this.#view,
     hits: () => this.#search.hits,
     searched: () => this.#searching,
+    onMore: () => this.#search.more(),
     find: (id) => this.#find(id),
     onGo: (view, how) => this.#go(view, how),
     onCrop: (id) => this.#pictured.crop({ like: id, weight: 1 }, true),
@@ -76,7 +79,7 @@ class Page {
     onFilter: (filter) => this.#adjust({ filter }),
     onTurn: (isOpen) => history.replaceState({ ...history.state, filters: isOpen }, ""),
   });
-  #glimpse = new Glimpse(find(document, ".glimpse", HTMLElement), countImages());
+  #home = new Home(find(document, ".home", HTMLElement));
   #duplicates = new Duplicates(find(document, ".duplicates", HTMLElement));
 
   start() {
@@ -101,16 +104,36 @@ class Page {
     }
   }
 
+  /**
+   * What the visitor may do from now on.
+   * @param {Promise<Rights>} held
+   */
+  async allow(held) {
+    this.#home.follow(held);
+    const { write, syncs, signed_in } = await held;
+    if (write && !this.#isManaged) {
+      this.#isManaged = true;
+      this.#offerManaging();
+    }
+    document.body.classList.toggle("may-write", write); // the key may be another one than before
+    document.body.classList.toggle("may-sync", syncs);
+    document.body.classList.toggle("signed-in", signed_in);
+  }
+
   /** What only those see who may change the corpus. */
-  offerManaging() {
+  #offerManaging() {
     offerManaging({
       onDeleted: (id) => {
         const heir = this.#search.forget(id);
         return heir ? this.#results.tile(heir) : null;
       },
+      onEnd: () => {
+        this.#search.tell();
+        this.#home.watch();
+      },
       onAdded: () => {
         this.#search.forgetAll();
-        countImages();
+        this.#home.watch();
       },
     });
   }
@@ -226,7 +249,7 @@ class Page {
     this.#view = view;
     this.#results.arrange(view);
     if (!view.query && !view.tool) {
-      this.#glimpse.show();
+      this.#home.show();
     }
     if (isAnother) {
       this.#showSearch(view.query, { fresh, typing });
@@ -299,20 +322,9 @@ function limits() {
   return { maxBytes: Number(maxBytes), modelEdge: Number(modelEdge) };
 }
 
-letIn(offerRights);
 tellHeight();
 const page = new Page();
+letIn(() => page.allow(rights()));
 page.start();
 find(document, ".unstarted", HTMLElement).remove();
-let isOffered = false;
-await offerRights();
-
-/** Again after signing in. */
-async function offerRights() {
-  const { write } = await rights();
-  if (write && !isOffered) {
-    isOffered = true;
-    page.offerManaging();
-  }
-  document.body.classList.toggle("may-write", write); // the key may be another one than before
-}
+await page.allow(rights());

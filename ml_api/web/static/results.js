@@ -114,7 +114,7 @@ export class Results {
     this.#tail = last[0];
     this.#grid.append(...last);
     this.#lay(answer.hits, summary.likely);
-    this.#summarise(summary);
+    this.summarise(summary);
     this.#more.hidden = answer.next === null;
     find(this.#section, ".doubt", HTMLElement).hidden = !this.#fold.holdsAll;
   }
@@ -127,7 +127,7 @@ export class Results {
   append(page, summary) {
     const wasAtButton = [this.#more, this.#notice].some((part) => part.contains(document.activeElement));
     const tiles = this.#lay(page.hits, summary.likely);
-    this.#summarise(summary);
+    this.summarise(summary);
     this.#notice.hidden = true;
     this.#more.hidden = page.next === null;
     if (wasAtButton && tiles.length > 0) {
@@ -253,7 +253,7 @@ export class Results {
   }
 
   /** @param {Summary} summary */
-  #summarise({ count, relation, text, time, note }) {
+  summarise({ count, relation, text, time, note }) {
     const how = element("span", ` ${relation}`, ...(text ? [" ", element("strong", text)] : []));
     how.className = "how";
     const others = [time, note].filter(Boolean).map((words) => element("span", words));

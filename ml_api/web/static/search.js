@@ -1,7 +1,7 @@
 /** One search at a time: ask, show, go on. A new one aborts the one before it. */
 
 import { absence } from "./absence.js";
-import { MAX_LIMIT, search } from "./api.js";
+import { countPassing, MAX_LIMIT, search } from "./api.js";
 import { abandoned, Failure } from "./failures.js";
 import { nameOf } from "./query.js";
 import { summaryOf } from "./summary.js";
@@ -59,7 +59,8 @@ export class Search {
       const hits = answer.hits.flatMap((hit) => (hit.id === id ? heirOf(hit) : [withoutCopy(hit, id)]));
       const gone = answer.hits.length - hits.length;
       const next = typeof answer.next === "number" ? answer.next - gone : answer.next; // those behind them have moved up
-      this.#answers.set(name, { ...answer, hits, next });
+      const count = answer.count && answer.count - gone;
+      this.#answers.set(name, { ...answer, hits, next, count });
     }
     return heir;
   }
@@ -68,6 +69,14 @@ export class Search {
   forgetAll() {
     for (const name of [...this.#answers.keys()].filter((one) => one !== nameOf(this.#query))) {
       this.#answers.delete(name);
+    }
+  }
+
+  /** Says again how much there is, after some of it was forgotten. */
+  tell() {
+    const answer = this.#answers.get(nameOf(this.#query));
+    if (this.#query && answer) {
+      this.#results.summarise(summaryOf(this.#query, answer));
     }
   }
 
@@ -97,6 +106,7 @@ export class Search {
       }
       this.#remember(query, answer);
       this.#show(query, answer);
+      this.#count(query, answer, signal);
     } catch (failure) {
       if (!signal.aborted && failure instanceof Failure) {
         this.#results.fail(named(failure, query), () => this.run(query));
@@ -108,11 +118,12 @@ export class Search {
     }
   }
 
+  /** @returns {Promise<boolean>} whether there are more hits now */
   async more() {
     const query = this.#query;
     const answer = this.#answers.get(nameOf(query));
     if (this.#isLoadingMore || !query || !answer || answer.next === null) {
-      return;
+      return false;
     }
     const { signal } = this.#running;
     this.#isLoadingMore = this.#results.isLoadingMore = true;
@@ -122,12 +133,16 @@ export class Search {
       const longer = longerBy(answer, page);
       this.#remember(query, longer);
       this.#results.append(page, summaryOf(query, longer));
+      return page.hits.length > 0;
     } catch (failure) {
       if (!signal.aborted && failure instanceof Failure && failure.code === "invalid-cursor") {
         await this.run(query, { fresh: true, keeps: true, atLeast: answer.hits.length + PAGE_SIZE }); // it expired, or the model changed
       } else if (!signal.aborted && failure instanceof Failure) {
-        this.#results.failBeside(failure, () => this.more());
+        this.#results.failBeside(failure, async () => {
+          await this.more();
+        });
       }
+      return false;
     } finally {
       clearTimeout(telling);
       this.#isLoadingMore = this.#results.isLoadingMore = false;
@@ -147,6 +162,24 @@ export class Search {
     }
     const { facets } = await search(await this.#sending.prepare(query, signal), { limit: 1, facets: names }, signal);
     return facets ?? null;
+  }
+
+  /**
+   * Of a listing it is said how many images there are: by a request of its own, as a store may have to go through all for it.
+   * @param {Query} query
+   * @param {Answer} answer
+   * @param {AbortSignal} signal
+   */
+  async #count(query, answer, signal) {
+    if (query.terms.length > 0 || answer.next === null) {
+      return;
+    }
+    const count = await countPassing(query.filter, signal).catch(() => undefined); // what was found is there to be seen all the same
+    const found = this.#answers.get(nameOf(query)); // with the pages that have come meanwhile
+    if (found && count !== undefined && !signal.aborted) {
+      this.#remember(query, { ...found, count });
+      this.tell();
+    }
   }
 
   /** @param {Query | null} query */

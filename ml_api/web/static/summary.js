@@ -12,10 +12,13 @@ const ALIKE = 0.1; // of images found by images: most that look alike show somet
  * @param {Answer} answer
  * @returns {Summary}
  */
-export function summaryOf(query, { hits, next, truncated = false, read_as: readAs, timings_ms: timings }) {
-  const count = hits.length === 1 ? "1 image" : `${hits.length} images`;
+export function summaryOf(query, { hits, next, count: all, truncated = false, read_as: readAs, timings_ms: timings }) {
+  const count = imagesInWords(hits.length);
   if (query.terms.length === 0) {
-    return { count: next === null ? count : `The first ${count}`, relation: query.filter ? `that ${hits.length === 1 ? "passes" : "pass"} the filters` : "in no particular order", text: "", note: "", time: "", likely: 0 };
+    const isWhole = next === null || all !== undefined;
+    const listed = next === null ? hits.length : (all ?? hits.length);
+    const relation = query.filter ? `that ${listed === 1 ? "passes" : "pass"} the filters` : "in no particular order";
+    return { count: isWhole ? imagesInWords(listed) : `The first ${count}`, relation, text: "", note: "", time: "", likely: 0 };
   }
   const [{ text, weight }] = query.terms;
   const isPlain = query.terms.length === 1 && weight > 0;
@@ -42,6 +45,11 @@ function matches(hits, likely, count, isOfImage) {
     return { count: folded === 0 ? "No likely match" : folded === 1 ? "1 likely match" : `${folded} likely matches`, relation: "for" };
   }
   return { count, relation: isOfImage ? "most like this one" : "closest to" };
+}
+
+/** @param {number} count */
+export function imagesInWords(count) {
+  return count === 1 ? "1 image" : `${new Intl.NumberFormat("en").format(count)} images`;
 }
 
 /**

@@ -261,3 +261,12 @@ def test_a_fact_that_is_called_as_something_of_the_image_itself_is_told_from_it(
         visit.dialog.get_by_role("link", name="7", exact=True).click()
         expect(visit.hits).to_have_count(1)
         visit.expect_first("a.png")
+
+
+def test_a_listing_says_how_many_images_there_are_not_how_many_are_shown(visit):
+    visit.open("/?view=images")
+    expect(visit.status).to_contain_text(["31 images in no particular order"])
+    expect(visit.hits).to_have_count(24)
+    visit.open('/?filter={"height":{"gte":60}}')
+    expect(visit.status).to_contain_text(["31 images that pass the filters"])
+    expect(visit.hits).to_have_count(24)

@@ -55,6 +55,8 @@ def test_many_images_are_deleted_after_asking(visit):
     expect(selection.locator("p")).to_have_text("2 images deleted.", use_inner_text=True)
     expect(selection.get_by_role("button", name="Done")).to_be_focused()
     expect(visit.hits).to_have_count(1)
+    expect(visit.page.locator(".results > .over")).to_contain_text("1 image closest to red")
+    expect(visit.page.locator(".count")).to_have_text("1 image")
     visit.page.get_by_role("checkbox", name="Select copy of red.png").check()
     expect(selection.locator("p")).to_have_text("1 image selected", use_inner_text=True)
     selection.get_by_role("button", name="Delete").click()
@@ -98,7 +100,9 @@ def test_what_is_stored_twice_is_shown_in_groups_and_can_be_opened(visit):
 def test_who_may_only_search_is_offered_no_changes(context, tmp_path):
     (tmp_path / "red.png").write_bytes(picture(COLOURS["red"]))
     with serving(tmp_path) as server, visiting(context, server) as visit:
-        visit.page.route("**/session", lambda route: route.fulfill(json={"search": True, "write": False}))
+        visit.page.route(
+            "**/session", lambda route: route.fulfill(json={"search": True, "write": False, "syncs": False, "signed_in": False})
+        )
         visit.open("/?q=red")
         visit.expect_first("red")
         expect(visit.page.get_by_role("button", name="Select")).to_be_hidden()

@@ -62,7 +62,20 @@ def test_a_visitor_signs_in_once_searches_looks_and_signs_out(visit, keys):
     visit.expect_first("green")
     visit.page.get_by_role("button", name="Sign out").click()
     expect(dialog).to_be_visible()
+    expect(visit.page.get_by_role("button", name="Sign out", include_hidden=True)).to_be_hidden()
     assert not [cookie for cookie in visit.page.context.cookies() if cookie["name"] == COOKIE]
+
+
+def test_who_is_not_signed_in_may_do_so_whenever_he_likes(visit, keys):
+    visit.open()
+    expect(visit.page.get_by_role("dialog", name="Sign in")).to_be_visible()
+    visit.page.keyboard.press("Escape")
+    expect(visit.page.get_by_role("button", name="Sign out")).to_be_hidden()
+    visit.page.get_by_role("button", name="Sign in").click()
+    sign_in(visit, keys[1]["search"])
+    expect(visit.page.locator(".count")).to_have_text("30 images")
+    expect(visit.page.get_by_role("button", name="Sign out")).to_be_visible()
+    expect(visit.page.get_by_role("button", name="Sign in")).to_be_hidden()
 
 
 def test_a_key_that_is_not_valid_is_said_so_and_another_can_be_tried(visit, keys):

@@ -52,6 +52,7 @@ export class Duplicates {
     const { signal } = this.#running;
     const enough = this.#list.children.length + ENOUGH;
     this.#go.hidden = true;
+    this.#section.ariaBusy = "true";
     this.#say("Looking…");
     try {
       while (this.#cursor !== null && this.#list.children.length < enough) {
@@ -69,6 +70,9 @@ export class Duplicates {
         this.#say(failure instanceof Failure ? `${failure.title}. ${failure.message}` : String(failure));
         this.#go.hidden = false;
       }
+    }
+    if (!signal.aborted) {
+      this.#section.ariaBusy = "false";
     }
   }
 

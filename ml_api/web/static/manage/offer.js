@@ -4,11 +4,12 @@ import { find } from "../element.js";
 import { Selection } from "./selection.js";
 import { Uploads } from "./uploads.js";
 
-/** @param {{onDeleted: (id: string) => HTMLElement | null, onAdded: () => void}} page */
-export function offerManaging({ onDeleted, onAdded }) {
-  const selection = new Selection(find(document, ".selection", HTMLElement), find(document, ".confirm", HTMLDialogElement), onDeleted);
+/** @param {{onDeleted: (id: string) => HTMLElement | null, onEnd: () => void, onAdded: () => void}} page */
+export function offerManaging({ onAdded, ...page }) {
+  const selection = new Selection(find(document, ".selection", HTMLElement), find(document, ".confirm", HTMLDialogElement), page);
   const uploads = new Uploads(find(document, ".uploads", HTMLDialogElement), onAdded);
   find(document, ".start-selecting", HTMLButtonElement).addEventListener("click", () => selection.start());
-  find(document, ".open-uploads", HTMLButtonElement).addEventListener("click", () => uploads.open());
-  document.body.classList.add("may-write");
+  for (const button of document.querySelectorAll(".open-uploads")) {
+    button.addEventListener("click", () => uploads.open());
+  }
 }

@@ -9,17 +9,18 @@ const WAIT_S = 5; // for the index to follow
 export class Selection {
   #bar;
   #confirm;
-  #onDeleted;
+  #page;
 
   /**
    * @param {HTMLElement} bar
    * @param {HTMLDialogElement} confirm
-   * @param {(id: string) => HTMLElement | null} onDeleted returns the tile of what takes its place
+   * @param {{onDeleted: (id: string) => HTMLElement | null, onEnd: () => void}} page onDeleted returns the tile of what takes its
+   *   place; onEnd: all that were chosen are
    */
-  constructor(bar, confirm, onDeleted) {
+  constructor(bar, confirm, page) {
     this.#bar = bar;
     this.#confirm = confirm;
-    this.#onDeleted = onDeleted;
+    this.#page = page;
     document.addEventListener("change", (event) => {
       if (event.target instanceof Element && event.target.matches(".pick input")) {
         this.#say(""); // of what was deleted before
@@ -84,12 +85,13 @@ export class Selection {
       }
       gone += 1;
       const place = box.closest("li");
-      const heir = this.#onDeleted(box.value);
+      const heir = this.#page.onDeleted(box.value);
       if (heir && place?.matches(".hit:not(.opened)")) {
         place.before(heir); // unless it is there to be seen already
       }
       place?.remove(); // which may bring the end of the grid into view, and with it the next page
     }
+    this.#page.onEnd();
     this.#count();
     this.#bar.hidden = false;
     find(this.#bar, ".chosen", HTMLElement).textContent = "";

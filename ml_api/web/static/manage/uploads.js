@@ -1,8 +1,8 @@
 /** Adding images to the corpus: each file with its own progress, and what a sync is doing meanwhile. */
 
-import { ask, withJson } from "../api.js";
 import { element, find } from "../element.js";
 import { Failure, problemOf } from "../failures.js";
+import { progressOf, resultOf, startSync, syncNow } from "./syncs.js";
 
 const AT_ONCE = 2;
 const WAIT_S = 20; // for the index to follow, before the answer
@@ -11,7 +11,6 @@ const SYNC_EVERY_MS = 1000;
 
 /** @typedef {{text: string, wrong?: boolean}} Outcome */
 /** @typedef {{id: string, key: string, state: string, unchanged: boolean}} Uploaded */
-/** @typedef {{state: string, done: number, total: number, error: string}} SyncJob */
 
 export class Uploads {
   #dialog;
@@ -122,7 +121,7 @@ export class Uploads {
 
   async #sync() {
     try {
-      await ask("v1/sync", withJson({}));
+      await startSync();
       this.#follow();
     } catch (failure) {
       this.#tell(failure instanceof Failure ? `${failure.title}. ${failure.said}` : String(failure));
@@ -137,9 +136,8 @@ export class Uploads {
     this.#following = true;
     try {
       for (let wasActive = false; this.#dialog.open; wasActive = true) {
-        /** @type {{active: SyncJob | null, last: SyncJob[]}} */
-        const { active, last } = await ask("v1/sync");
-        this.#tell(active ? progressOf(active) : resultOf(last[0]));
+        const { active, last } = await syncNow();
+        this.#tell(active ? progressOf(active) : resultOf(last));
         if (!active) {
           if (wasActive) {
             this.#onChange();
@@ -209,15 +207,4 @@ function rowOf(name) {
       row.classList.toggle("wrong", wrong === true);
     },
   };
-}
-
-/** @param {SyncJob} job */
-function progressOf({ state, done, total }) {
-  const number = new Intl.NumberFormat("en");
-  return state === "queued" || total === 0 ? "A sync begins…" : `A sync runs: ${number.format(done)} of ${number.format(total)} files`;
-}
-
-/** @param {SyncJob | undefined} job */
-function resultOf(job) {
-  return job ? `Last sync: ${job.state}${job.error ? `: ${job.error}` : ""}` : "No sync has run yet.";
 }

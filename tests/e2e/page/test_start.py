@@ -1,0 +1,53 @@
+"""The first start: nothing is stored yet, and then it is."""
+
+import pytest
+from playwright.sync_api import expect
+
+from ml_api.embedding.fake import COLOURS
+from tests.e2e.page.stage import picture, serving, visiting
+
+
+@pytest.fixture
+def visit(context, tmp_path):
+    with serving(tmp_path) as server, visiting(context, server) as visit:
+        yield visit
+
+
+def test_where_nothing_is_stored_the_page_says_where_images_belong_and_finds_them_there(visit):
+    visit.open()
+    expect(visit.page.get_by_role("heading", name="There are no images yet")).to_be_visible()
+    expect(visit.page.get_by_text(str(visit.server.corpus))).to_be_visible()
+    expect(visit.page.get_by_role("link", name="look through all images")).to_be_hidden()
+    look = visit.page.get_by_role("button", name="Look for images there now")
+    look.click()
+    expect(visit.page.get_by_text("No images were found there.")).to_be_visible()
+    (visit.server.corpus / "red.png").write_bytes(picture(COLOURS["red"]))
+    look.click()
+    expect(visit.page.get_by_role("list", name="Some of the images").get_by_role("link")).to_have_count(1)
+    expect(visit.page.get_by_role("heading", name="There are no images yet")).to_be_hidden()
+    expect(visit.page.locator(".count")).to_have_text("1 image")
+
+
+def test_images_that_are_added_at_the_first_start_are_seen_at_once(visit):
+    visit.open()
+    visit.page.locator("main").get_by_role("button", name="Add images").click()
+    dialog = visit.page.get_by_role("dialog", name="Add images")
+    new = {"name": "new.png", "mimeType": "image/png", "buffer": picture(COLOURS["green"])}
+    dialog.locator("input[type=file]").set_input_files([new])
+    expect(dialog.get_by_text("1 of 1 added")).to_be_visible()
+    dialog.get_by_role("button", name="Close").click()
+    expect(visit.page.get_by_role("list", name="Some of the images").get_by_role("link")).to_have_count(1)
+
+
+def test_a_sync_under_way_is_told_and_its_images_appear(visit):
+    """Such as one that somebody has started on the command line."""
+    under_way = {"id": 1, "state": "running", "done": 120, "total": 1500, "error": ""}
+    visit.page.route("**/v1/sync", lambda route: route.fulfill(json={"active": under_way, "last": []}))
+    visit.open()
+    expect(visit.page.get_by_text("Indexing: 120 of 1,500 files")).to_be_visible()
+    expect(visit.page.get_by_role("progressbar", name="Indexing")).to_have_attribute("value", "120")
+    (visit.server.corpus / "red.png").write_bytes(picture(COLOURS["red"]))
+    visit.page.unroute_all()
+    visit.page.evaluate("fetch('v1/sync', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: '{}'})")
+    expect(visit.page.get_by_role("list", name="Some of the images").get_by_role("link")).to_have_count(1)
+    expect(visit.page.get_by_text("Indexing:")).to_be_hidden()
