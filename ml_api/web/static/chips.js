@@ -138,6 +138,11 @@ export class Chips {
       what.append(picture);
       picture.src = source;
       picture.alt = `Searching with ${term.part ? "a part of " : ""}${name}`;
+      if (term.part) {
+        const [left, top, width, height] = term.part;
+        const beyond = [top, 1 - left - width, 1 - top - height, left].map((share) => `${(100 * Math.max(0, share)).toFixed(1)}%`);
+        picture.style.setProperty("object-view-box", `inset(${beyond.join(" ")})`); // only the part, where the browser can
+      }
       this.#name(chip, name, `Remove the image from the search: ${name}`);
     } catch {
       what.append("an image"); // which is gone: the search itself says so

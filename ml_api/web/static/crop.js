@@ -33,14 +33,16 @@ export class Crop {
   }
 
   /**
-   * @param {string} source of the picture
-   * @param {string} name
+   * @param {{source: string, original?: string, name: string}} picture original: sharper, where this browser can show it
    * @param {Part} [before] the part that was chosen before
    * @returns {Promise<Part | null>} null if the dialog was left
    */
-  choose(source, name, before = AT_FIRST) {
+  choose({ source, original, name }, before = AT_FIRST) {
     this.#picture.src = source;
     this.#picture.alt = name;
+    if (original) {
+      this.#sharpen(source, original);
+    }
     this.#lay(before);
     this.#dialog.returnValue = "";
     this.#dialog.showModal();
@@ -51,11 +53,27 @@ export class Crop {
   }
 
   /**
+   * @param {string} source
+   * @param {string} original
+   */
+  async #sharpen(source, original) {
+    const sharp = new Image();
+    sharp.src = original;
+    await sharp.decode().catch(() => undefined); // a TIFF or HEIC, which not every browser shows
+    if (sharp.naturalWidth > 0 && this.#picture.getAttribute("src") === source) {
+      this.#picture.src = original;
+    }
+  }
+
+  /**
    * A corner sizes, the inside moves, and outside a new frame is drawn.
    * @param {PointerEvent} start
    * @param {HTMLElement} canvas
    */
   #grasp(start, canvas) {
+    if (!start.isPrimary || start.button !== 0) {
+      return; // a second finger, or the mouse's other buttons
+    }
     const target = start.target instanceof Element ? start.target : canvas;
     const from = this.#pointOf(start, canvas);
     const [left, top, width, height] = this.#part;
@@ -82,6 +100,10 @@ export class Crop {
 
   /** @param {KeyboardEvent} event */
   #press(event) {
+    if (event.key === "Enter" && document.activeElement === this.#frame) {
+      event.preventDefault();
+      this.#dialog.close("part");
+    }
     const [x, y] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [0, 0];
     if (document.activeElement !== this.#frame || (x === 0 && y === 0)) {
       return;

@@ -4,6 +4,7 @@ import { breakable, element, find } from "./element.js";
 import { factsOf } from "./facts.js";
 import { Heat } from "./heat.js";
 import { captionOf } from "./summary.js";
+import { stepBySwipes } from "./swipe.js";
 import { thumbnailLink } from "./thumbnail.js";
 import { lead } from "./tile.js";
 
@@ -48,6 +49,7 @@ export class Detail {
     this.#on(".close", () => dialog.close());
     this.#on(".previous", () => page.onStep(-1));
     this.#on(".next", () => page.onStep(1));
+    stepBySwipes(find(dialog, ".stage", HTMLElement), page.onStep);
     this.#on(".copy", () => this.#copyAddress());
     this.#on(".crop-part", () => this.#image && page.onCrop(this.#image));
   }

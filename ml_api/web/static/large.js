@@ -14,12 +14,14 @@ import { captionOf } from "./summary.js";
 /** @import { Results } from "./results.js" */
 
 const COMPARED = 6; // images beside a large one
+const AHEAD = 3; // hits before the last one, from where on more are asked for
 
 /**
  * @typedef {object} Page
  * @property {() => View} view
  * @property {() => StoredImage[]} hits
  * @property {() => Promise<void>} searched
+ * @property {() => Promise<boolean>} onMore whether there are more hits now
  * @property {(id: string) => Promise<StoredImage>} find
  * @property {(view: View, how: How) => void} onGo
  * @property {(id: string) => void} onCrop
@@ -75,6 +77,9 @@ export class Large {
         this.#detail.show(image, { ways: waysFrom(view.query, id), words, heat: view.heat === true, position });
         this.#page.marking.offer(this.#dialog, image, captionOf(image));
         this.#page.marking.opened(id);
+        if (here >= 0 && here >= hits.length - AHEAD) {
+          this.#goOn(id);
+        }
       }
     } catch (failure) {
       await this.#page.searched(); // or its hits would replace what is said here
@@ -84,6 +89,16 @@ export class Large {
         this.#results.failBeside(failure, () => this.#page.onGo({ ...view, image: id }, { opening: true }));
         this.#results.showFailure();
       }
+    }
+  }
+
+  /**
+   * Whoever steps on and on comes to all hits, as whoever scrolls does.
+   * @param {string} id
+   */
+  async #goOn(id) {
+    if ((await this.#page.onMore()) && this.#page.view().image === id) {
+      await this.show(id);
     }
   }
 

@@ -26,8 +26,7 @@ export class Pictured {
    * @param {boolean} [isAlone]
    */
   async crop(term, isAlone = false) {
-    const { source, name } = await this.describe(term, true);
-    const part = await this.#crop.choose(source, name, term.part);
+    const part = await this.#crop.choose(await this.describe(term), term.part);
     const query = this.#page.query();
     if (part && (isAlone || !query)) {
       this.#page.onAsk(queryOf({ ...term, part }));
@@ -40,13 +39,13 @@ export class Pictured {
   /**
    * What to show of an image that is searched with, and its name.
    * @param {Term} term
-   * @param {boolean} [isLarge]
+   * @returns {Promise<{source: string, original?: string, name: string}>}
    */
-  async describe({ like, file }, isLarge = false) {
+  async describe({ like, file }) {
     if (file) {
       return { source: URL.createObjectURL(file), name: file.name };
     }
     const image = await this.#page.find(String(like));
-    return { source: isLarge ? image.links.content : image.links.thumbnail, name: captionOf(image) };
+    return { source: image.links.thumbnail, original: image.links.content, name: captionOf(image) };
   }
 }

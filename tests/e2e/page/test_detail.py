@@ -183,3 +183,38 @@ def test_where_the_words_are_found_is_shown_over_the_image(visit):
     visit.open(f"/?like={FIRST_RED}&image={FIRST_RED}")
     expect(visit.dialog).to_be_visible()
     expect(where).to_be_hidden()
+
+
+def test_whoever_steps_on_comes_to_all_hits(visit):
+    visit.open("/?q=red")
+    visit.page.locator(".open").nth(22).click()
+    expect(visit.dialog.get_by_role("status")).to_contain_text("23 of 31")  # after the 24 that were found at first
+    for _ in range(8):
+        visit.page.keyboard.press("ArrowRight")
+    expect(visit.dialog.get_by_role("status")).to_contain_text("31 of 31")
+    expect(visit.dialog.get_by_role("button", name="Next image")).to_be_hidden()
+    visit.page.keyboard.press("Escape")
+    expect(visit.page.locator(".open").nth(30)).to_be_focused()
+
+
+def swipe(page, start, end):
+    """With one finger, over the middle of the picture; from and to in pixels beside it."""
+    box = page.locator(".stage").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    session = page.context.new_cdp_session(page)
+    for kind, by in (("touchStart", start), ("touchMove", end), ("touchEnd", None)):
+        points = [] if by is None else [{"x": x + by[0], "y": y + by[1]}]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
+@pytest.mark.parametrize("context_options", [{"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}])
+def test_swipes_lead_to_the_neighbours(visit):
+    visit.open("/?q=red")
+    names = visit.page.locator(".hit .name")
+    visit.page.locator(".open").nth(1).tap()
+    expect(visit.dialog).to_have_accessible_name(names.nth(1).text_content())
+    swipe(visit.page, (80, 0), (-80, 5))
+    expect(visit.dialog).to_have_accessible_name(names.nth(2).text_content())
+    swipe(visit.page, (0, 60), (20, -60))  # to scroll
+    swipe(visit.page, (-80, 0), (80, 0))
+    expect(visit.dialog).to_have_accessible_name(names.nth(1).text_content())

@@ -63,6 +63,52 @@ def test_a_part_drawn_over_a_stored_image_is_searched_with_and_has_an_address(vi
     expect(visit.page.get_by_alt_text("Searching with a part of halves.png")).to_be_visible()
 
 
+@pytest.mark.parametrize("context_options", [{"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}])
+def test_a_part_is_drawn_moved_and_sized_with_a_finger(visit):
+    visit.open("/?q=green")
+    visit.page.get_by_role("link", name="halves.png", exact=True).tap()
+    visit.dialog.get_by_role("button", name="Part of it").tap()
+    canvas, frame = visit.page.locator(".canvas"), visit.page.get_by_role("slider", name="Part")
+    expect(canvas).to_have_attribute("style", re.compile("--ratio"))
+    box, session = canvas.bounding_box(), visit.page.context.new_cdp_session(visit.page)
+
+    def drag(*points):
+        """Over these points, in fractions of the picture's sides."""
+        for kind, (x, y) in zip(["touchStart", *["touchMove"] * (len(points) - 1)], points, strict=True):
+            point = {"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+        session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    drag((0.04, 0.04), (0.15, 0.3), (0.3, 0.6))
+    expect(frame).to_have_attribute("aria-valuetext", re.compile("^26 % wide and 56 % high, from 4 % of the left and 4 %"))
+    drag((0.17, 0.32), (0.3, 0.4), (0.37, 0.42))
+    expect(frame).to_have_attribute("aria-valuetext", re.compile("^26 % wide and 56 % high, from 24 % of the left and 14 %"))
+    drag((0.52, 0.72), (0.7, 0.8), (0.92, 0.97))  # beside the corner, where a finger reaches it
+    expect(frame).to_have_attribute(
+        "aria-valuetext", re.compile("^6[5-9] % wide and 8[0-4] % high, from 24 % of the left and 14 %")
+    )
+
+
+def test_enter_searches_with_the_part(visit):
+    visit.open(f"/?like={image_id('halves.png')}")
+    visit.page.get_by_role("button", name="Search with a part of halves.png").click()
+    expect(visit.page.get_by_role("slider", name="Part")).to_be_focused()
+    visit.page.keyboard.press("Enter")
+    expect(visit.page).to_have_url(re.compile("%400.2%2C0.2%2C0.6%2C0.6"))
+    part = visit.page.get_by_alt_text("Searching with a part of halves.png")
+    expect(part).to_have_css("object-view-box", "inset(20%)")
+
+
+def test_a_part_is_chosen_on_the_preview_of_a_file_that_the_browser_does_not_show(context, tmp_path):
+    Image.new("RGB", (600, 450), COLOURS["red"]).save(tmp_path / "scan.tif", compression="tiff_lzw")
+    with serving(tmp_path) as server, visiting(context, server) as visit:
+        visit.open(f"/?like={image_id('scan.tif')}")
+        visit.page.get_by_role("button", name="Search with a part of scan.tif").click()
+        picture = visit.page.get_by_role("dialog", name="Search with a part").get_by_role("img")
+        expect(picture).to_have_js_property("complete", value=True)
+        assert picture.evaluate("image => image.naturalWidth > 0")
+
+
 def test_a_part_of_ones_own_image_is_moved_and_sized_by_keys(visit):
     visit.open()
     choose(visit, halves("green", "purple"))
