@@ -22,6 +22,7 @@ import { wordsOf } from "./summary.js";
 import { tile } from "./tile.js";
 
 /** @import { Rights } from "./frame.js" */
+/** @import { Selection } from "./manage/selection.js" */
 /** @import { Query, Term, View } from "./query.js" */
 
 /**
@@ -36,7 +37,8 @@ class Page {
   /** @type {View} */
   #view = { query: null, image: null, tool: null };
   #searching = Promise.resolve();
-  #isManaged = false;
+  /** @type {Selection | null} */
+  #selection = null; // for whoever may change the corpus
   #pictured = new Pictured(find(document, ".crop", HTMLDialogElement), {
     find: (id) => this.#find(id),
     query: () => this.#view.query,
@@ -85,7 +87,7 @@ class Page {
   start() {
     document.addEventListener("click", (event) => this.#follow(event));
     window.addEventListener("popstate", () => this.#show(this.#viewHere()));
-    notePlaces(() => (this.#view.query ? this.#results.place : undefined));
+    notePlaces(() => this.#results.place);
     takeFiles({
       veil: find(document, ".drop", HTMLElement),
       onFile: (file) => this.#ask(queryOf(termOfFile(file))),
@@ -111,9 +113,8 @@ class Page {
   async allow(held) {
     this.#home.follow(held);
     const { write, syncs, signed_in } = await held;
-    if (write && !this.#isManaged) {
-      this.#isManaged = true;
-      this.#offerManaging();
+    if (write) {
+      this.#selection ??= this.#offerManaging();
     }
     document.body.classList.toggle("may-write", write); // the key may be another one than before
     document.body.classList.toggle("may-sync", syncs);
@@ -122,7 +123,7 @@ class Page {
 
   /** What only those see who may change the corpus. */
   #offerManaging() {
-    offerManaging({
+    return offerManaging({
       onDeleted: (id) => {
         const heir = this.#search.forget(id);
         return heir ? this.#results.tile(heir) : null;
@@ -230,9 +231,10 @@ class Page {
     const isOpened = opening || (replacing && view.image !== null && Boolean(history.state?.isOpened));
     const place = fresh ? null : this.#results.place;
     if (!isReplaced) {
-      history.replaceState({ ...history.state, place: this.#results.place }, "");
+      history.replaceState({ ...history.state, place: this.#results.place, y: window.scrollY }, "");
     }
-    const kept = { terms: keptOf(view.query), isOpened, typing, place, filters: this.#filters.isOpen };
+    const y = this.#isAnother(view) ? 0 : window.scrollY;
+    const kept = { terms: keptOf(view.query), isOpened, typing, place, y, filters: this.#filters.isOpen };
     history[isReplaced ? "replaceState" : "pushState"](kept, "", addressOf(view));
     if (fresh) {
       window.scrollTo(0, 0);
@@ -240,12 +242,17 @@ class Page {
     this.#show(view, { fresh, typing });
   }
 
+  /** @param {View} view */
+  #isAnother(view) {
+    return nameOf(view.query) !== nameOf(this.#view.query) || view.tool !== this.#view.tool;
+  }
+
   /**
    * @param {View} view
    * @param {How} [how]
    */
   #show(view, { fresh = false, typing = false } = {}) {
-    const isAnother = fresh || nameOf(view.query) !== nameOf(this.#view.query) || view.tool !== this.#view.tool;
+    const isAnother = fresh || this.#isAnother(view);
     this.#view = view;
     this.#results.arrange(view);
     if (!view.query && !view.tool) {
@@ -264,8 +271,13 @@ class Page {
   #showSearch(query, { fresh, typing }) {
     const isLooking = !query && this.#view.tool === "duplicates";
     document.body.dataset.view = query ? "results" : isLooking ? "duplicates" : "home";
-    this.#duplicates[isLooking ? "start" : "stop"]();
-    document.title = query ? `${wordsOf(query)} · ${TITLE}` : TITLE;
+    this.#selection?.stop();
+    if (isLooking) {
+      this.#duplicates.start(!history.state?.y);
+    } else {
+      this.#duplicates.stop();
+    }
+    document.title = query ? `${wordsOf(query)} · ${TITLE}` : isLooking ? `Duplicates · ${TITLE}` : TITLE;
     if (!typing) {
       this.#box.show(query);
     }
@@ -275,7 +287,7 @@ class Page {
     this.#filters.turn(query !== null && history.state?.filters === true);
     if (!query) {
       this.#search.stop();
-      window.scrollTo(0, 0);
+      window.scrollTo(0, history.state?.y ?? 0);
       return;
     }
     const place = fresh ? null : history.state?.place;

@@ -4,16 +4,13 @@
 
 const SETTLED_MS = 200; // after scrolling; browsers allow some hundred notes in half a minute
 
-/** @param {() => Place | null | undefined} placeNow undefined: nothing is searched for */
+/** @param {() => Place | null} placeNow */
 export function notePlaces(placeNow) {
   history.scrollRestoration = "manual"; // the browser's own would scroll before there is anything to scroll over
   let timer = 0;
   const note = () => {
     clearTimeout(timer);
-    const place = placeNow();
-    if (place !== undefined) {
-      history.replaceState({ ...history.state, place }, "");
-    }
+    history.replaceState({ ...history.state, place: placeNow(), y: window.scrollY }, "");
   };
   document.addEventListener("scroll", () => {
     clearTimeout(timer);

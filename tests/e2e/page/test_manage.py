@@ -97,6 +97,35 @@ def test_what_is_stored_twice_is_shown_in_groups_and_can_be_opened(visit):
     expect(visit.page.get_by_role("heading", name="Images that are the same, or nearly so")).to_be_focused()
 
 
+def test_back_leads_to_the_place_among_the_duplicates(context, tmp_path):
+    for colour in list(COLOURS)[:8]:
+        for name in "ab":
+            (tmp_path / f"{colour} {name}.png").write_bytes(picture(COLOURS[colour]))
+    with serving(tmp_path) as server, visiting(context, server) as visit:
+        visit.open("/?view=duplicates")
+        expect(visit.page.get_by_text("8 groups; 16 images compared.")).to_be_visible()
+        last = visit.page.locator(".groups a").last
+        last.click()
+        visit.dialog.get_by_role("link", name="More like this").click()
+        expect(visit.hits.first).to_be_visible()
+        visit.page.go_back()
+        expect(visit.dialog).to_be_visible()
+        visit.page.go_back()
+        visit.expect_address("/?view=duplicates")
+        expect(last).to_be_in_viewport()
+
+
+def test_what_was_selected_is_not_selected_in_another_search(visit):
+    visit.open("/?q=red&copies=apart")
+    visit.page.get_by_role("button", name="Select").click()
+    visit.page.get_by_role("checkbox", name="Select red.png").check()
+    expect(visit.page.get_by_role("region", name="Selection")).to_contain_text("1 image selected")
+    visit.search("blue")
+    expect(visit.page.get_by_role("region", name="Selection")).to_be_hidden()
+    visit.expect_first("blue")
+    expect(visit.page.get_by_role("checkbox", name="Select red.png")).to_be_hidden()
+
+
 def test_who_may_only_search_is_offered_no_changes(context, tmp_path):
     (tmp_path / "red.png").write_bytes(picture(COLOURS["red"]))
     with serving(tmp_path) as server, visiting(context, server) as visit:

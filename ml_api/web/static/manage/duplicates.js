@@ -35,11 +35,14 @@ export class Duplicates {
     this.#go.addEventListener("click", () => this.#look());
   }
 
-  start() {
-    this.#list.replaceChildren();
-    this.#compared = 0;
-    this.#cursor = "";
-    this.#look();
+  /** @param {boolean} isAnew otherwise what was found before is still there */
+  start(isAnew) {
+    if (isAnew || this.#section.ariaBusy === "true") {
+      this.#list.replaceChildren();
+      this.#compared = 0;
+      this.#cursor = "";
+      this.#look();
+    }
   }
 
   stop() {

@@ -27,7 +27,7 @@ export class Selection {
         this.#count();
       }
     });
-    find(bar, ".done", HTMLButtonElement).addEventListener("click", () => this.stop());
+    find(bar, ".done", HTMLButtonElement).addEventListener("click", () => this.#leave());
     find(bar, ".delete", HTMLButtonElement).addEventListener("click", () => this.#ask());
     confirm.addEventListener("close", () => confirm.returnValue === "delete" && this.#delete());
   }
@@ -37,6 +37,14 @@ export class Selection {
     this.#count();
   }
 
+  /** Whoever ends it goes on where it began. */
+  #leave() {
+    this.stop();
+    const begin = find(document, ".start-selecting", HTMLElement);
+    (begin.checkVisibility() ? begin : find(document, "#duplicates-title", HTMLElement)).focus(); // on that page there is no such button
+  }
+
+  /** Nothing is chosen any more. */
   stop() {
     document.body.classList.remove("selecting");
     this.#say("");
@@ -44,8 +52,6 @@ export class Selection {
       box.checked = false;
     }
     this.#count();
-    const begin = find(document, ".start-selecting", HTMLElement);
-    (begin.checkVisibility() ? begin : find(document, "#duplicates-title", HTMLElement)).focus(); // on that page there is no such button
   }
 
   get #chosen() {

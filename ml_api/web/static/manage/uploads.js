@@ -43,6 +43,7 @@ export class Uploads {
     });
     find(dialog, ".close", HTMLButtonElement).addEventListener("click", () => dialog.close());
     find(dialog, ".start-sync", HTMLButtonElement).addEventListener("click", () => this.#sync());
+    window.addEventListener("beforeunload", (event) => this.#running > 0 && event.preventDefault()); // what is on its way would be lost
   }
 
   open() {
