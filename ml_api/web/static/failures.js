@@ -10,10 +10,10 @@ export class Failure extends Error {
   /**
    * @param {string} title
    * @param {string} advice
-   * @param {{said?: string, requestId?: string, code?: string, final?: boolean, ofFile?: boolean, ways?: Way[]}} [more] said: in the
-   *   server's own words; final: asking again would change nothing; ofFile: another image would do
+   * @param {{said?: string, requestId?: string, code?: string, final?: boolean, ofFile?: boolean, unreached?: boolean, ways?: Way[]}} [more] said:
+   *   in the server's own words; final: asking again would change nothing; ofFile: another image would do; unreached: nobody said anything
    */
-  constructor(title, advice, { said = "", requestId = "", code = "", final = false, ofFile = false, ways = [] } = {}) {
+  constructor(title, advice, { said = "", requestId = "", code = "", final = false, ofFile = false, unreached = false, ways = [] } = {}) {
     super(advice);
     this.title = title;
     this.said = said;
@@ -22,13 +22,14 @@ export class Failure extends Error {
     this.wantsKey = OF_KEY.includes(code);
     this.final = final;
     this.ofFile = ofFile;
+    this.unreached = unreached;
     this.ways = ways;
   }
 }
 
 /** fetch does not tell a server that is down from a network that is, nor json() a connection that was cut. */
 export function unanswered() {
-  return new Failure("The server does not answer", "Check that it is running and that you are connected, then try again.");
+  return new Failure("The server does not answer", "Check that it is running and that you are connected, then try again.", { unreached: true });
 }
 
 /** @param {number} seconds */

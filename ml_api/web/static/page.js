@@ -325,7 +325,7 @@ class Page {
 
   /** @param {string} id */
   async #find(id) {
-    return this.#search.hits.find((hit) => hit.id === id && hit.query_id) ?? (await findImage(id));
+    return this.#search.hits.find((hit) => hit.id === id) ?? (await findImage(id));
   }
 }
 

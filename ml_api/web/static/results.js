@@ -33,6 +33,7 @@ export class Results {
   #arrangement = {};
   /** @type {() => void | Promise<void>} */
   #retry = () => undefined;
+  #isUnreached = false; // which a connection that is there again may have mended
   /** @type {() => void} */
   #cancel = () => undefined;
 
@@ -68,6 +69,7 @@ export class Results {
       this.#cancel();
       find(this.#notice, ".notice-retry", HTMLButtonElement).focus();
     });
+    window.addEventListener("online", () => !this.#notice.hidden && this.#isUnreached && this.#retry());
     this.#end = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.#isEager && onMore(), {
       rootMargin: `0px 0px ${AHEAD}`,
     });
@@ -265,7 +267,7 @@ export class Results {
    * @param {Failure} failure
    * @param {() => void | Promise<void>} retry
    */
-  #explain({ title, message, said, requestId, wantsKey, final, ofFile, ways }, retry) {
+  #explain({ title, message, said, requestId, wantsKey, final, ofFile, unreached, ways }, retry) {
     find(this.#notice, "h2", HTMLElement).textContent = title;
     find(this.#notice, ".notice-detail", HTMLElement).textContent = message;
     find(this.#notice, "details", HTMLElement).hidden = !said && !requestId;
@@ -277,6 +279,7 @@ export class Results {
     find(this.#notice, ".choose", HTMLElement).hidden = !ofFile;
     find(this.#notice, ".ways", HTMLElement).replaceChildren(...ways.map(({ words, filter }) => this.#wayOut(words, filter)));
     this.#retry = retry;
+    this.#isUnreached = unreached;
     this.#notice.hidden = false;
   }
 

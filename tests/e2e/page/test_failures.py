@@ -90,14 +90,31 @@ def test_an_address_that_leads_nowhere_is_a_page_in_a_browser(visit):
     visit.expect_address("/")
 
 
-def test_a_server_that_does_not_answer_is_said_so(visit, context):
+def test_a_server_that_does_not_answer_is_said_so(visit):
+    visit.open()
+    visit.page.route("**/v1/search/text?*", lambda route: route.abort(), times=1)
+    visit.search("red")
+    expect(visit.page.get_by_role("alert")).to_contain_text("The server does not answer")
+    visit.page.get_by_role("button", name="Try again").click()
+    visit.expect_first("red")
+
+
+def test_who_is_connected_again_need_not_try_again(visit, context):
     visit.open()
     context.set_offline(True)
     visit.search("red")
     expect(visit.page.get_by_role("alert")).to_contain_text("The server does not answer")
     context.set_offline(False)
-    visit.page.get_by_role("button", name="Try again").click()
     visit.expect_first("red")
+    expect(visit.page.get_by_role("alert")).to_be_hidden()
+
+
+def test_an_image_of_a_listing_is_shown_without_asking_for_it_once_more(visit):
+    visit.open("/?view=images")
+    visit.page.route("**/v1/images/*", lambda route: None)  # a server that hangs
+    visit.hits.first.locator(".open").click()
+    expect(visit.dialog).to_have_accessible_name(visit.hits.first.locator(".name").text_content())
+    visit.page.unroute_all(behavior="ignoreErrors")
 
 
 def test_an_image_that_is_gone_is_said_where_it_is_seen(visit):
@@ -121,15 +138,14 @@ def test_a_next_page_that_takes_long_says_so(visit):
     expect(visit.hits).to_have_count(31)
 
 
-def test_a_next_page_that_fails_leaves_what_was_found(visit, context):
+def test_a_next_page_that_fails_leaves_what_was_found(visit):
     visit.open("/?q=red")
     expect(visit.hits).to_have_count(24)
-    context.set_offline(True)
+    visit.page.route("**/v1/search/text?*cursor=*", lambda route: route.abort(), times=1)
     visit.scroll_to_end()
     expect(visit.page.get_by_role("alert")).to_contain_text("The server does not answer")
     expect(visit.hits).to_have_count(24)
     expect(visit.status).to_contain_text("24 images closest to red")
-    context.set_offline(False)
     visit.page.get_by_role("button", name="Try again").click()
     expect(visit.hits).to_have_count(31)
     expect(visit.hits.nth(24).locator(".open")).to_be_focused()

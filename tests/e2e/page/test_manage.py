@@ -40,6 +40,26 @@ def test_images_are_added_each_with_its_own_outcome_and_found(visit):
     assert (visit.server.corpus / "uploads" / "new.png").exists()
 
 
+def test_what_the_server_did_not_take_is_sent_again(visit):
+    visit.open()
+    visit.page.get_by_role("button", name="Add images").click()
+    dialog = visit.page.get_by_role("dialog", name="Add images")
+    visit.page.route("**/v1/images/by-key/**", lambda route: route.abort())
+    files = [
+        {"name": f"{name}.png", "mimeType": "image/png", "buffer": picture(COLOURS[name])} for name in ("green", "pink", "brown")
+    ]
+    dialog.locator("input[type=file]").set_input_files(files)
+    expect(dialog.get_by_text("0 of 3 added, 3 not")).to_be_visible()
+    visit.page.unroute_all()
+    dialog.get_by_role("button", name="Send those again").click()
+    expect(dialog.get_by_text("3 of 3 added")).to_be_visible()
+    expect(dialog.get_by_role("button", name="Send those again")).to_be_hidden()
+    fake = {"name": "fake.png", "mimeType": "image/png", "buffer": b"no image"}
+    dialog.locator("input[type=file]").set_input_files([fake])
+    expect(dialog.get_by_text("3 of 4 added, 1 not")).to_be_visible()
+    expect(dialog.get_by_role("button", name="Send those again")).to_be_hidden()  # it would not be an image either
+
+
 def test_many_images_are_deleted_after_asking(visit):
     visit.open("/?q=red&copies=apart")
     visit.page.get_by_role("button", name="Select").click()

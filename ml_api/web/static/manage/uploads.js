@@ -9,15 +9,18 @@ const WAIT_S = 20; // for the index to follow, before the answer
 const PATIENCE_MS = 30_000; // longer than that wait
 const SYNC_EVERY_MS = 1000;
 
-/** @typedef {{text: string, wrong?: boolean}} Outcome */
+/** @typedef {{text: string, wrong?: boolean, again?: boolean}} Outcome again: sent once more, it may well be taken */
+/** @typedef {{key: string, file: File, row: ReturnType<typeof rowOf>}} Upload */
 /** @typedef {{id: string, key: string, state: string, unchanged: boolean}} Uploaded */
 
 export class Uploads {
   #dialog;
   #list;
   #onChange;
-  /** @type {(() => Promise<void>)[]} */
+  /** @type {Upload[]} */
   #waiting = [];
+  /** @type {Upload[]} */
+  #failed = []; // that can be sent again
   #running = 0;
   #ended = { all: 0, wrong: 0 };
   #following = false;
@@ -42,6 +45,7 @@ export class Uploads {
       this.#add([...(event.dataTransfer?.files ?? [])]);
     });
     find(dialog, ".close", HTMLButtonElement).addEventListener("click", () => dialog.close());
+    find(dialog, ".send-again", HTMLButtonElement).addEventListener("click", () => this.#sendAgain());
     find(dialog, ".start-sync", HTMLButtonElement).addEventListener("click", () => this.#sync());
     window.addEventListener("beforeunload", (event) => this.#running > 0 && event.preventDefault()); // what is on its way would be lost
   }
@@ -57,19 +61,36 @@ export class Uploads {
     for (const file of files) {
       const row = rowOf(file.name);
       this.#list.append(row.element);
-      this.#waiting.push(async () => this.#end(row, await this.#send(folder ? `${folder}/${file.name}` : file.name, file, row)));
+      this.#waiting.push({ key: folder ? `${folder}/${file.name}` : file.name, file, row });
     }
     this.#count();
     this.#go();
   }
 
+  /** What the server did not take for a reason of its own. */
+  #sendAgain() {
+    for (const { row } of this.#failed) {
+      row.begin();
+    }
+    this.#ended.all -= this.#failed.length;
+    this.#ended.wrong -= this.#failed.length;
+    this.#waiting.push(...this.#failed.splice(0));
+    this.#count();
+    this.#go();
+    find(this.#dialog, ".choose-files", HTMLButtonElement).focus(); // the button that had it is gone
+  }
+
   /**
-   * @param {ReturnType<typeof rowOf>} row
+   * @param {Upload} upload
    * @param {Outcome} outcome
    */
-  #end(row, outcome) {
+  #end(upload, outcome) {
+    const { row } = upload;
     row.end(outcome);
     this.#ended.all += 1;
+    if (outcome.again) {
+      this.#failed.push(upload);
+    }
     if (outcome.wrong) {
       this.#ended.wrong += 1;
       this.#list.insertBefore(row.element, this.#list.querySelector(":scope > :not(.wrong)")); // what needs somebody is not looked for among all the others
@@ -83,13 +104,14 @@ export class Uploads {
     const files = this.#list.children.length;
     const told = `${all - wrong} of ${files} added${wrong > 0 ? `, ${wrong} not` : ""}`;
     find(this.#dialog, ".sent", HTMLElement).textContent = files > 0 ? told : "";
+    find(this.#dialog, ".send-again", HTMLElement).hidden = this.#failed.length === 0;
   }
 
   #go() {
-    while (this.#running < AT_ONCE && this.#waiting.length > 0) {
-      const next = this.#waiting.shift();
+    for (let next; this.#running < AT_ONCE && (next = this.#waiting.shift()); ) {
+      const upload = next;
       this.#running += 1;
-      next?.().finally(() => {
+      this.#send(upload).then((outcome) => this.#end(upload, outcome)).finally(() => {
         this.#running -= 1;
         if (this.#running === 0 && this.#waiting.length === 0) {
           this.#onChange();
@@ -100,12 +122,10 @@ export class Uploads {
   }
 
   /**
-   * @param {string} key
-   * @param {File} file
-   * @param {ReturnType<typeof rowOf>} row
+   * @param {Upload} upload
    * @returns {Promise<Outcome>} what became of it
    */
-  #send(key, file, row) {
+  #send({ key, file, row }) {
     const request = new XMLHttpRequest(); // fetch does not tell how much has been sent
     const telling = setTimeout(() => row.waits(), PATIENCE_MS);
     const path = key.split("/").map(encodeURIComponent).join("/");
@@ -116,7 +136,7 @@ export class Uploads {
     return new Promise((resolve) => {
       request.addEventListener("loadend", () => clearTimeout(telling));
       request.addEventListener("load", () => resolve(outcomeOf(request)));
-      request.addEventListener("error", () => resolve({ text: "The server does not answer", wrong: true }));
+      request.addEventListener("error", () => resolve({ text: "The server does not answer", wrong: true, again: true }));
     });
   }
 
@@ -164,7 +184,7 @@ export class Uploads {
 function outcomeOf({ status, response }) {
   if (status >= 400) {
     const failure = problemOf(response ?? { detail: "", code: "" }, status, "");
-    return { text: `${failure.title}. ${failure.said}`, wrong: true };
+    return { text: `${failure.title}. ${failure.said}`, wrong: true, again: !failure.final };
   }
   const { state, unchanged } = /** @type {Uploaded} */ (response);
   switch (state) {
@@ -192,6 +212,13 @@ function rowOf(name) {
   const row = element("li", label, bar, state);
   return {
     element: row,
+    /** Once more. */
+    begin() {
+      row.classList.remove("wrong");
+      bar.value = 0;
+      label.after(bar);
+      state.textContent = "Waiting";
+    },
     /** @param {number} share */
     sent(share) {
       bar.value = share;
