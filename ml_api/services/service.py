@@ -183,8 +183,7 @@ def _at_work(shared: Shared, engine: Engine, presence: Presence, background: Exi
     again = EachFailure(partial(look_again, shared.changes))
     syncs = SyncRunner(jobs, presence, Watch(database), switch.open_indexer, Errands(settings, switch).run, files=again)
     background.enter_context(closing(syncs))
-    if database.backend == "sqlite":  # no other process uses it
-        shared.changes.release()
+    shared.changes.begin(alone=database.backend == "sqlite")
     engine.start(shared.changes)
     background.callback(switch.close)  # before the jobs end, which may wait for it, and after, as they may have begun more
     background.enter_context(watching(settings, corpus, shared.changes, jobs))

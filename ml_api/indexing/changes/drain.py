@@ -14,19 +14,18 @@ from ml_api import tracing
 from ml_api.corpus.base import Corpus
 from ml_api.corpus.metadata import Metadata
 from ml_api.embedding.base import Encoder, Preprocessor
-from ml_api.errors import CorpusUnavailable, DatabaseUnavailable, MlApiError, NotFound
+from ml_api.errors import DatabaseUnavailable, MlApiError
 from ml_api.images import Decoder
-from ml_api.indexing.changes.conditions import Source
 from ml_api.indexing.changes.look import Look
+from ml_api.indexing.changes.moves import Moves
 from ml_api.indexing.changes.waiting import Change, Changes
 from ml_api.indexing.changes.work import Work
 from ml_api.indexing.embedding import FileEmbedder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.reading import FileReader
 from ml_api.indexing.sync import BATCH, READERS
-from ml_api.indexing.tasks import AT_ONCE
 from ml_api.metrics import Metrics
-from ml_api.records import ImageRecord, image_id
+from ml_api.records import image_id
 from ml_api.vectors.base import VectorStore
 
 CLAIMED: Final = 2 * BATCH
@@ -97,11 +96,10 @@ class Drain:
 
     def _look_at(self, claimed: Sequence[Change]) -> None:
         """Raises MlApiError if a part does not answer; what is not done then is due again."""
-        work = Work(self._store, self._changes, self._failures, self._metrics)
+        work = Work(self._store, self._changes, Moves(self._corpus, self._store), self._failures, self._metrics)
         try:
             stored = self._store.get([image_id(change.key) for change in claimed])
-            moved = self._moved() if any(change.source is Source.WATCH for change in claimed) else {}
-            reader = FileReader(self._corpus, self._decoder, self._preprocessor, moved.get)
+            reader = FileReader(self._corpus, self._decoder, self._preprocessor, lambda _digest: None)  # `Moves` asks for many
             look = Look(self._corpus, self._present_metadata(), self._failures, reader, stored)
             with (
                 FileEmbedder(self._encoder, self._metrics.sync) as model,
@@ -117,20 +115,6 @@ class Drain:
         except MlApiError as exc:
             work.put_back(claimed, exc.detail)
             raise
-
-    def _moved(self) -> dict[str, ImageRecord]:
-        """By digest, the images whose watched files are gone: they wait until all that has come is looked at."""
-        keys = self._changes.gone(AT_ONCE)
-        stored = self._store.get([image_id(key) for key in keys]) if keys else {}
-        return {record.digest: record for record in stored.values() if self._is_gone(record.key)}
-
-    def _is_gone(self, key: str) -> bool:
-        try:
-            return not self._corpus.version(key)
-        except NotFound:
-            return True
-        except CorpusUnavailable:
-            return False
 
     def _present_metadata(self) -> Metadata:
         """Read again only if it changed: that of a large catalogue takes longer than all else that is done about an upload."""

@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Any, Final
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, case, delete, exists, func, null, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, null, select, update
 from sqlalchemy.orm import Session
 
 from ml_api.database import Database
@@ -27,13 +27,13 @@ from ml_api.indexing.tasks import AT_ONCE, batches
 from ml_api.records import image_id
 
 LEASE_S: Final = 120.0
-"""How long what was claimed is left to who claimed it. Where one process alone has the database, `release` ends it at its start."""
+"""How long what was claimed is left to who claimed it. Where one process alone has the database, `begin` ends it at its start."""
 WRITE_S: Final = 60.0
 """How long a write to the corpus may take, until it is looked for what became of it."""
 LOOK_EVERY_S: Final = 0.25
 """How often who waits asks for what another process has done; of what this one does it hears at once."""
-SYNC_BEGINS_S: Final = 5.0
-"""After the start of a process at the latest, if it watches."""
+SYNC_BEGINS_S: Final = 60.0
+"""After the start of a process at the latest, if it watches: until then it finds all folders, of which there may be many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +122,6 @@ class Changes:
                 row.claimed_until = now + LEASE_S
             return [Change(row.key, row.notice, Source(row.source), row.attempts, row.facts, now + LEASE_S) for row in rows]
 
-    def gone(self, most: int) -> list[str]:
-        """Keys that wait, whose watched files were not there when they were noted."""
-        waiting = select(ChangeRow.key).where(ChangeRow.corpus == self._corpus, ChangeRow.source == Source.GONE.value)
-        with self._database.read() as session:
-            return list(session.scalars(waiting.limit(most)))
-
     def uploaded(self, image: str) -> str | None:
         """The key with this id that waits since an upload or a deletion; None if there is none."""
         waiting = select(ChangeRow.key).where(ChangeRow.corpus == self._corpus, ChangeRow.source == Source.UPLOAD.value)
@@ -190,14 +184,17 @@ class Changes:
         with self._database.write() as session:
             self._leave(session, changes, again)
 
-    def release(self) -> None:
-        """What an earlier process had claimed, or wanted to try later, is due now. Only for who has the database alone.
+    def begin(self, *, alone: bool) -> None:
+        """At the start of a process: what is gone waits for the sync with which a watcher begins, which may find it elsewhere.
 
-        What is gone waits for the sync with which a watcher begins: it may find it at another place.
+        Who has the database `alone` looks at once at what an earlier process had claimed, or wanted to try later.
         """
-        due = case((ChangeRow.source == Source.GONE.value, time.time() + SYNC_BEGINS_S), else_=0.0)
+        is_gone = ChangeRow.source == Source.GONE.value
         with self._database.write() as session:
-            session.execute(update(ChangeRow).where(ChangeRow.corpus == self._corpus).values(not_before=due, claimed_until=0.0))
+            ours = update(ChangeRow).where(ChangeRow.corpus == self._corpus)
+            if alone:
+                session.execute(ours.values(not_before=0.0, claimed_until=0.0))
+            session.execute(ours.where(is_gone).values(not_before=time.time() + SYNC_BEGINS_S))
 
     def wait(self, key: str, deadline: Deadline) -> bool:
         """Wait until somebody has looked at the key after its last notice. False if the time was up before."""

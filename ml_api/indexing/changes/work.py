@@ -12,6 +12,7 @@ from ml_api.corpus.base import CorpusFile
 from ml_api.errors import DatabaseUnavailable, Overloaded
 from ml_api.indexing.changes.conditions import Source
 from ml_api.indexing.changes.look import Beside, Broken, Current, Gone, Seen, Unread
+from ml_api.indexing.changes.moves import Moves
 from ml_api.indexing.changes.waiting import LEASE_S, Change, Changes
 from ml_api.indexing.edits import delete_gone, store_over
 from ml_api.indexing.embedding import FileEmbedder
@@ -37,9 +38,10 @@ NO_VECTOR: Final = Reason(ReasonCode.NOT_FINITE, "the model returned no finite v
 class Work:
     """For one thread. Everything raises MlApiError for a part that does not answer; `put_back` then makes the rest due again."""
 
-    def __init__(self, store: VectorStore, changes: Changes, failures: Failures, metrics: Metrics) -> None:
+    def __init__(self, store: VectorStore, changes: Changes, moves: Moves, failures: Failures, metrics: Metrics) -> None:
         self._store = store
         self._changes = changes
+        self._moves = moves
         self._failures = failures
         self._drained = metrics.changes.drained
         self._latest = perf_counter() + LATEST_S
@@ -102,8 +104,10 @@ class Work:
             self._changes.retry(left, 0.0, reason)
 
     def _embed(self, model: FileEmbedder) -> None:
-        """Embed and write what is fresh. If files are equal, one of them goes through the model."""
-        fresh, self._fresh = self._fresh, []
+        """Embed and write what is fresh and has not moved. If files are equal, one of them goes through the model."""
+        fresh, self._fresh = self._without_moved(self._fresh), []
+        if not fresh:
+            return
         distinct = {file.record.digest: file for _, file in fresh}
         vectors: dict[str, npt.NDArray[np.float32]] = {}
         for part in [*model.submit(list(distinct.values())), *model.drain()]:
@@ -116,6 +120,16 @@ class Work:
         for change, file in fresh:
             if file.record.digest not in vectors:
                 self._broken.append((change, Broken(_file(file), NO_VECTOR, file.task.stored, lasting=False)))
+
+    def _without_moved(self, fresh: Sequence[tuple[Change, Fresh]]) -> list[tuple[Change, Fresh]]:
+        """The others keep their vectors, and what was edited."""
+        watched = [(change, file) for change, file in fresh if change.source is Source.WATCH]
+        sources = self._moves.sources({file.record.digest for _, file in watched})
+        moved = {change.key: sources[file.record.digest] for change, file in watched if file.record.digest in sources}
+        for change, file in fresh:
+            if change.key in moved:
+                self._known.append((change, Known(file.task, moved[change.key], file.record.phash)))
+        return [(change, file) for change, file in fresh if change.key not in moved]
 
     def _take_over(self) -> None:
         """The bytes are those of an indexed image: its vector stands, and what else is known of the file is new."""

@@ -370,7 +370,7 @@ def test_a_file_that_cannot_be_read_now_is_tried_later_and_delays_no_other(world
     assert world.rows()["a.png"].not_before > time.time()
     assert world.rows()["a.png"].error == "cannot be read: Permission denied"
     world.corpus.denied = set()
-    world.changes.release()
+    world.changes.begin(alone=True)
     world.drain.run()
     assert set(world.stored()) == {"a.png", "b.png"}
 
@@ -382,7 +382,7 @@ def test_what_a_killed_process_had_claimed_is_looked_at_by_the_next(world):
 
     world.drain.run()
     assert world.stored() == {}
-    world.changes.release()  # as a process does when it starts
+    world.changes.begin(alone=True)  # as a process does when it starts
     world.drain.run()
 
     assert set(world.stored()) == {"a.png"}
@@ -699,7 +699,7 @@ def test_an_announced_key_is_looked_at_though_nobody_says_more(world):
     world.draw("a.png")
     world.drain.run()
     assert world.stored() == {}
-    world.changes.release()
+    world.changes.begin(alone=True)
 
     world.drain.run()
 
@@ -785,6 +785,55 @@ def test_a_move_of_which_the_end_is_told_a_little_later_keeps_what_was_edited(wo
     assert world.record("new.png").metadata == {"tag": "mine"}
 
 
+@pytest.mark.parametrize("killed", [True, False], ids=["killed in between", "both at work"])
+def test_a_move_of_which_the_beginning_is_told_later_keeps_what_was_edited(world, killed):
+    """The new file was indexed as any other, and what was edited went with the old one."""
+    world.draw("old.png")
+    world.sync()
+    patch_metadata(world.store, image_id("old.png"), {"tag": "mine"}, Deadline.within(1))
+    world.encoder.batches.clear()
+    (world.root / "old.png").rename(world.root / "new.png")
+
+    world.note("new.png")
+    if killed:
+        world.changes.begin(alone=True)
+    world.new_drain().run()
+    world.note(gone=["old.png"])
+    world.be_due()
+    world.new_drain().run()
+
+    assert world.encoder.batches == []
+    assert set(world.stored()) == {"new.png"}
+    assert world.record("new.png").metadata == {"tag": "mine"}
+
+
+def test_a_copy_has_nothing_of_what_was_edited(world):
+    world.draw("old.png")
+    world.sync()
+    patch_metadata(world.store, image_id("old.png"), {"tag": "mine"}, Deadline.within(1))
+    world.draw("new.png")
+
+    world.note("new.png")
+    world.drain.run()
+
+    assert world.record("new.png").metadata == {}
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_what_is_gone_waits_at_a_start_for_the_sync_with_which_a_watcher_begins(world, alone):
+    """Also where several processes have the database: there it was removed before that sync was asked for."""
+    world.draw("old.png")
+    world.sync()
+    (world.root / "old.png").unlink()
+    world.note(gone=["old.png"])
+    world.be_due()
+
+    world.changes.begin(alone=alone)
+    world.drain.run()
+
+    assert set(world.stored()) == {"old.png"}
+
+
 def test_a_file_that_was_there_when_it_was_noted_and_has_moved_before_it_is_looked_at_keeps_what_was_edited(world):
     """kill -9 left its notice, and it moved while nothing ran: it was removed at once, and found elsewhere without its tag."""
     world.draw("old.png")
@@ -793,7 +842,7 @@ def test_a_file_that_was_there_when_it_was_noted_and_has_moved_before_it_is_look
     world.note("old.png")
     (world.root / "old.png").rename(world.root / "new.png")
 
-    world.changes.release()
+    world.changes.begin(alone=True)
     world.drain.run()
     assert set(world.stored()) == {"old.png"}
     world.note("new.png")
@@ -836,7 +885,7 @@ def test_what_is_gone_stays_for_a_sync_that_may_find_it_at_another_place(world, 
     world.sync()
     (world.root / "old.png").unlink()
     world.note(gone=["old.png"])
-    world.changes.release()
+    world.changes.begin(alone=True)
     world.drain.run()
     assert set(world.stored()) == {"old.png"}  # as that sync may not even be wanted yet
 
