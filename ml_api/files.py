@@ -1,5 +1,6 @@
 """Atomic writing of files that other processes read, and the reasons why files cannot be read or written."""
 
+import errno
 import os
 import pwd
 import tempfile
@@ -8,6 +9,8 @@ from typing import Final
 
 TEMPORARY: Final = "tmp"
 """Prefix of files that are being written; a killed process leaves such a file behind."""
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says of a disk that is full, of a user's share of it, and of a file over the limit of its size."""
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -1,6 +1,5 @@
 """The command line: a module for each command, the tables of docs/, and what they have in common. `Exit` has its codes."""
 
-import errno
 import logging
 import os
 import re
@@ -18,6 +17,7 @@ from ml_api.cli.exits import Exit
 from ml_api.cli.parsing import Options, parse
 from ml_api.cores import usable
 from ml_api.errors import ConfigError, MlApiError, SyncRefused
+from ml_api.files import NO_ROOM
 from ml_api.settings import ENV_FILE, Given, Settings, environment_name, load_settings
 from ml_api.wording import legible
 
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _refused(exc: OSError) -> str:
     what = (exc.strerror or str(exc) or type(exc).__name__).lower()
-    if exc.filename is None and exc.errno == errno.ENOSPC:
+    if exc.filename is None and exc.errno in NO_ROOM:
         return f"{what}, most likely that of {environment_name('data_dir')}"
     return f"{exc.filename}: {what}" if exc.filename is not None else what
 

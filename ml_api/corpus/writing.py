@@ -16,6 +16,7 @@ from threading import Lock
 from typing import Final
 
 from ml_api.errors import CorpusReadOnly, CorpusUnavailable, InsufficientStorage, InvalidKey, MlApiError
+from ml_api.files import NO_ROOM
 
 UNFINISHED: Final = ".ml-api-"
 """Begin of the names of files being written; a process that was killed leaves its file behind, and a later listing removes it."""
@@ -26,7 +27,6 @@ ABANDONED_S: Final = 3600.0
 JUST_BEFORE_NS: Final = 1_000_000_000
 """Files written one after the other have times that go up, by a nanosecond at least; one further ahead is of another clock."""
 
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 NO_FOLDER = frozenset({errno.ENOTDIR, errno.ELOOP})
 

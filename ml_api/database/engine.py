@@ -1,4 +1,4 @@
-"""The connection to the database: transactions, timeouts, migrations, and the translation of its errors."""
+"""The connection to the database: transactions, timeouts, migrations."""
 
 import errno
 import logging
@@ -15,12 +15,12 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from ml_api.database.failures import first_line, shown, translated
 from ml_api.database.migrating import revision_of, revisions, upgrade
 from ml_api.deadline import Deadline, held
-from ml_api.errors import ConfigError, DatabaseFull, DatabaseUnavailable, DeadlineExceeded
+from ml_api.errors import ConfigError, DatabaseUnavailable, DeadlineExceeded
 from ml_api.files import is_read_only
 
 TIMEOUT_S: Final = 5
@@ -31,8 +31,6 @@ POOL: Final = 8
 """Connections at most; requests use one for milliseconds."""
 _MIGRATING: Final = 0x6D6C_6170_69
 """Key of PostgreSQL's advisory lock while one process migrates and the others wait."""
-_DISK_FULL: Final = "53100"
-"""PostgreSQL's code for it."""
 _BEGIN: Final = "ml_api_begin"
 """Execution option of a connection: the statements that begin its transactions on SQLite."""
 _DEFERRED: Final = ("BEGIN",)
@@ -67,7 +65,7 @@ class Database:
     @property
     def location(self) -> str:
         """For messages; without the password."""
-        return _shown(self._engine.url)
+        return shown(self._engine.url)
 
     @property
     def backend(self) -> str:
@@ -122,27 +120,12 @@ class Database:
     @contextmanager
     def _transaction(self, begin: Sequence[str]) -> Iterator[Session]:
         with (
-            translated(self.location),
+            translated(self._engine.url),
             self._engine.connect().execution_options(**{_BEGIN: begin}) as connection,
             Session(connection, expire_on_commit=False) as session,
             session.begin(),
         ):
             yield session
-
-
-@contextmanager
-def translated(location: str) -> Iterator[None]:
-    """Raises DatabaseUnavailable for what the database or its driver raises; a violated constraint is the caller's to handle."""
-    try:
-        yield
-    except DBAPIError as exc:
-        if type(exc).__name__ == "IntegrityError":
-            raise
-        if _is_full(exc.orig):
-            raise DatabaseFull(f"The disk is full on which the database {location} lies; nothing was changed.") from exc
-        raise DatabaseUnavailable(f"The database {location} does not answer ({_first_line(exc.orig)}).") from exc
-    except PoolTimeoutError as exc:
-        raise DatabaseUnavailable(f"All {POOL} connections of the database {location} are in use.") from exc
 
 
 def _engine(url: str) -> Engine:
@@ -154,7 +137,7 @@ def _engine(url: str) -> Engine:
         if parsed.get_backend_name() == "sqlite":
             return _sqlite(Path(parsed.database or ""))
         if parsed.get_backend_name() != "postgresql":
-            raise ConfigError(f"ML_API_DATABASE_URL: {_shown(parsed)} is neither a SQLite nor a PostgreSQL database")
+            raise ConfigError(f"ML_API_DATABASE_URL: {shown(parsed)} is neither a SQLite nor a PostgreSQL database")
         return create_engine(
             parsed.set(drivername="postgresql+psycopg"),
             pool_size=POOL,
@@ -236,25 +219,11 @@ def _migrate(engine: Engine) -> None:
             found, known = revision_of(connection), revisions()
             if found is not None and found not in known:
                 raise ConfigError(
-                    f"the database {_shown(engine.url)} was written by a newer version of this program (revision {found}; this one "
+                    f"the database {shown(engine.url)} was written by a newer version of this program (revision {found}; this one "
                     f"knows up to {known[-1]}): install that version, or name another database"
                 )
             if found != known[-1]:
                 upgrade(connection)
-                _log.info("database     %s, at revision %s", _shown(engine.url), known[-1])
+                _log.info("database     %s, at revision %s", shown(engine.url), known[-1])
     except DBAPIError as exc:
-        raise ConfigError(f"the database {_shown(engine.url)} cannot be used: {_first_line(exc.orig)}") from exc
-
-
-def _shown(url: URL) -> str:
-    return url.database or "" if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
-
-
-def _is_full(exc: BaseException | None) -> bool:
-    """SQLite needs room for its index of the write-ahead log (-shm), too."""
-    code = getattr(exc, "sqlite_errorcode", None)
-    return code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE} or getattr(exc, "sqlstate", None) == _DISK_FULL
-
-
-def _first_line(exc: BaseException | None) -> str:
-    return next(iter(str(exc).splitlines()), type(exc).__name__)
+        raise ConfigError(f"the database {shown(engine.url)} cannot be used: {first_line(exc.orig)}") from exc

@@ -16,7 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from ml_api.database import Database
 from ml_api.database.engine import POOL, TIMEOUT_S
@@ -274,6 +274,47 @@ def test_a_full_disk_loses_nothing_and_is_named(tmp_path):
         database.close()
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_a_file_over_the_systems_limit_is_a_full_disk(tmp_path):
+    """SQLite calls it a failure to write, as it does with a used-up quota. The limit is the process's: one of its own meets it."""
+    code = """
+import resource, sys
+from ml_api.database import Database
+from ml_api.database.tables import FailureRow
+from ml_api.errors import DatabaseFull
+
+def add(names):
+    with database.write() as session:
+        session.add_all(FailureRow(corpus="c", key=name, version="1", made_with="x", code="c", reason="r") for name in names)
+
+database = Database.open(sys.argv[1])
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+try:
+    add(f"{number}.jpg" + "x" * 1000 for number in range(2000))
+except DatabaseFull as exc:
+    print(exc.detail)
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+add(["a.jpg"])
+"""
+    path = tmp_path / "state.sqlite3"
+    done = subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"The disk is full on which the database {path} lies; nothing was changed.\n"
+    with closing(Database.open(str(path))) as database:
+        assert count(database) == 1
+
+
+def test_a_disk_that_cannot_be_written_for_another_reason_is_unavailable(tmp_path):
+    """Whose fault it is nobody knows then."""
+    database = Database.open(str(tmp_path / "state.sqlite3"))
+    failed = sqlite3.OperationalError("disk I/O error")
+    failed.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+    with pytest.raises(DatabaseUnavailable, match="disk I/O error") as raised, database.write():
+        raise OperationalError("INSERT", {}, failed)
+    assert type(raised.value) is DatabaseUnavailable
+    database.close()
 
 
 def test_a_full_disk_of_postgresql_is_named_whichever_way_the_server_says_it(postgresql_server):

@@ -138,6 +138,7 @@ def test_the_callers_array_is_its_own_again_afterwards(tmp_path):
     ("raised", "words"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), r"has no space left on its disk \(upsert\)"),
+        (OSError(errno.EFBIG, "File too large"), r"has no space left on its disk \(upsert\)"),
         (AssertionError("secret"), r"failed with Milvus error code 1 \(upsert\)"),
         (PartitionNotFoundError("secret"), r"failed with Milvus error code 200 \(upsert\)"),
     ],

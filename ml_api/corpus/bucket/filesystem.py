@@ -3,7 +3,6 @@
 A listing goes folder by folder and holds those on its way, so that its memory is that of the largest folders.
 """
 
-import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,6 +14,7 @@ from fsspec.asyn import AsyncFileSystem, sync
 from ml_api.corpus.base import CorpusFile, no_file, too_large
 from ml_api.corpus.bucket.objects import CALL_TIMEOUT_S, WRITE_TIMEOUT_S
 from ml_api.errors import CorpusReadOnly, CorpusUnavailable, InsufficientStorage, MlApiError
+from ml_api.files import NO_ROOM
 
 ETAGS: Final = ("ETag", "etag", "e_tag")
 TIMES: Final = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
@@ -121,7 +121,7 @@ class FilesystemObjects:
             return no_file(key)
         if writing and isinstance(exc, PermissionError | NotImplementedError):
             return CorpusReadOnly(f"the corpus cannot be changed at {key!r}: {self.location} takes no writes from this service")
-        if writing and isinstance(exc, OSError) and exc.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if writing and isinstance(exc, OSError) and exc.errno in NO_ROOM:
             return InsufficientStorage(f"no room is left in the corpus for {key!r}; nothing was written")
         what = "denies access" if isinstance(exc, PermissionError) else f"failed: {type(exc).__name__}"
         return CorpusUnavailable(f"{self.location} {what}" + (f" ({key!r})" if key else ""))

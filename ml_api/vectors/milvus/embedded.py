@@ -25,7 +25,7 @@ from ml_api.vectors.base import Metric, SearchOptions
 from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus import owning
 from ml_api.vectors.milvus.access import Page, check_process
-from ml_api.vectors.milvus.failures import NO_SPACE
+from ml_api.vectors.milvus.failures import NO_SPACE, lacks_space
 from ml_api.vectors.milvus.flushing import Unflushed
 from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.lite import LiteServer
@@ -231,7 +231,7 @@ class EmbeddedAccess:
     def _fail(self, what: str, exc: BaseException) -> None:
         self._failure = what
         # A full disk needs no traceback to be understood.
-        full = NO_SPACE in str(exc.__cause__)
+        full = lacks_space(exc.__cause__)
         reason = f"{what}: {NO_SPACE}" if full else what
         _log.critical(
             "the vector store in %s takes no more calls until a restart: %s", self._path, reason, exc_info=None if full else exc

@@ -1,5 +1,6 @@
 """What goes wrong in pymilvus and gRPC, as our errors. The original is chained: it goes to the log, not to clients."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +11,15 @@ from pymilvus import MilvusException
 
 from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, StoreFailure, StoreUnavailable
+from ml_api.files import NO_ROOM
 from ml_api.vectors.milvus.connection import MilvusEndpoint
 
 CANNOT_CONNECT = 2
 """pymilvus's own `Status.CONNECT_FAILED`; every other code is Milvus's."""
 
-NO_SPACE = "No space left on device"
-"""The system's word for it, which Milvus Lite passes on with code 1, its code for everything."""
+NO_SPACE = "no space left on its disk"
+_NO_SPACE = tuple(os.strerror(number) for number in sorted(NO_ROOM))
+"""The system's words for it, which Milvus Lite passes on with code 1, its code for everything."""
 
 CLOCK_TOLERANCE_S = 0.02
 """gRPC counts time in milliseconds: a call that it cuts off at a deadline may fail a little before it."""
@@ -48,6 +51,10 @@ def cut_off_at(deadline: Deadline | None) -> Iterator[None]:
         raise
 
 
+def lacks_space(exc: BaseException | None) -> bool:
+    return any(words in str(exc) for words in _NO_SPACE)
+
+
 def _reason(exc: Exception, timeout_s: float) -> tuple[StoreFailure, str]:
     """For metrics, and for people."""
     if getattr(exc, "code", None) == CANNOT_CONNECT and isinstance(exc.__cause__, grpc.RpcError):
@@ -62,8 +69,8 @@ def _reason(exc: Exception, timeout_s: float) -> tuple[StoreFailure, str]:
             return "refused", "refuses our token"
         case grpc.StatusCode():
             return "failed", f"failed with gRPC status {code.name}"
-        case _ if NO_SPACE in str(exc):
-            return "failed", "has no space left on its disk"
+        case _ if lacks_space(exc):
+            return "failed", f"has {NO_SPACE}"
         case _:
             return "failed", f"failed with Milvus error code {code}"
 

@@ -88,6 +88,7 @@ def test_an_object_that_is_replaced_while_it_is_read_is_read_again():
         (PermissionError("no"), (CorpusUnavailable, "denies access"), (CorpusReadOnly, "takes no writes")),
         (NotImplementedError(), (CorpusUnavailable, "failed: NotImplementedError"), (CorpusReadOnly, "takes no writes")),
         (OSError(errno.ENOSPC, "full"), (CorpusUnavailable, "failed: OSError"), (InsufficientStorage, "no room is left")),
+        (OSError(errno.EFBIG, "long"), (CorpusUnavailable, "failed: OSError"), (InsufficientStorage, "no room is left")),
         (TimeoutError(), (CorpusUnavailable, "failed: TimeoutError"), (CorpusUnavailable, "failed: TimeoutError")),
         (OddError("secret"), (CorpusUnavailable, "failed: OddError"), (CorpusUnavailable, "failed: OddError")),
         (FileNotFoundError("gone"), (NotFound, "holds no file 'a.jpg'"), (CorpusUnavailable, "failed: FileNotFoundError")),
