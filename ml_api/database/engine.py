@@ -5,10 +5,9 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from math import ceil
 from pathlib import Path
-from threading import Lock
 from typing import Any, Final, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -19,14 +18,11 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from ml_api.database.failures import first_line, shown, translated
 from ml_api.database.migrating import revision_of, revisions, upgrade
-from ml_api.deadline import Deadline, held
-from ml_api.errors import ConfigError, DatabaseUnavailable, DeadlineExceeded
+from ml_api.database.turns import TIMEOUT_S, Turns
+from ml_api.deadline import Deadline
+from ml_api.errors import ConfigError
 from ml_api.files import is_read_only
 
-TIMEOUT_S: Final = 5
-"""For a connection, for another's transaction to end, and for one statement."""
-LEAST_S: Final = 0.25
-"""A writer whose time is up waits so long all the same: a database that is free refuses nobody."""
 POOL: Final = 8
 """Connections at most; requests use one for milliseconds."""
 _MIGRATING: Final = 0x6D6C_6170_69
@@ -45,8 +41,8 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         """Use `open`."""
         self._engine = engine
-        self._writing = Lock()
-        """Held on SQLite, before a connection is taken: of many writers that wait for another process, one has a connection."""
+        self._turns = Turns(self.location)
+        """On SQLite, before a connection is taken: of many writers that wait for another process, one has a connection."""
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -80,14 +76,14 @@ class Database:
     def write(self, deadline: Deadline | None = None) -> Iterator[Session]:
         """A transaction, durable when the context ends, undone if it ends in an error. Raises DatabaseUnavailable.
 
-        On SQLite writers wait for each other from the start, for TIMEOUT_S or until the `deadline`: one that began to read would
-        fail when it came to write.
+        On SQLite writers wait for each other from the start, for TIMEOUT_S or until the `deadline`, and few of them if nothing
+        moves: one that began to read would fail when it came to write.
         """
         if self.backend != "sqlite":
             with self._transaction(_DEFERRED) as session:
                 yield session
             return
-        with self._turn(deadline) as left_s, self._transaction(_writing_within(left_s)) as session:
+        with self._turns.taken(deadline) as left_s, self._transaction(_writing_within(left_s)) as session:
             yield session
 
     def insert(self, table: type[DeclarativeBase]) -> Any:
@@ -102,20 +98,6 @@ class Database:
     def close(self) -> None:
         """Safe to call twice."""
         self._engine.dispose()
-
-    @contextmanager
-    def _turn(self, deadline: Deadline | None) -> Iterator[float]:
-        """That of a writer in this process; how long it may go on waiting, for another one."""
-        until = Deadline.within(TIMEOUT_S)
-        if deadline is not None:
-            until = min(until, max(deadline, Deadline.within(LEAST_S)))
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(held(self._writing, until))
-                left_s = until.left_s()
-            except DeadlineExceeded as exc:
-                raise DatabaseUnavailable(f"The database {self.location} does not answer (others are writing).") from exc
-            yield left_s
 
     @contextmanager
     def _transaction(self, begin: Sequence[str]) -> Iterator[Session]:
