@@ -62,7 +62,7 @@ def _calibration() -> CalibrationAnswer | None:
         made = services().calibrations.row()
     except DatabaseUnavailable:
         return None
-    if made is None or not made.judgement:
+    if made is None or not made.judgement.get("tells"):
         return None
     told = made.judgement
     return CalibrationAnswer(

@@ -4,24 +4,35 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from ml_api.calibration.pairs import Pairs, Rows
 from ml_api.search.relevance import Calibration, Numbers
 
 FOLDS: Final = 5
+A_GUESS: Final = 0.7
+"""Areas under the ROC curve up to here are hardly better than a guess, 0.5 (Hosmer and Lemeshow, Applied Logistic Regression, call
+more acceptable): nothing is to be said of searches of that kind."""
 BINS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """How well it is told, over `queries` searches, whether there is a match; searches with and without one weigh the same.
-    `raw_auc` is that of the best hit's score alone.
+    `raw_auc` is that of the best hit's score alone, `paired_auc` that over the searches which are made with their matches and
+    without, so that noise and other searches that never have a match do not flatter it.
     """
 
     queries: int
     raw_auc: float
     auc: float
     calibration_error: float
+    paired_auc: float
+
+    @property
+    def tells(self) -> bool:
+        """Whether it is told better than by guessing."""
+        return self.paired_auc > A_GUESS
 
 
 def judged(rows: Rows) -> Judgement:
@@ -47,12 +58,20 @@ def judged_by(calibration: Calibration, pairs: Pairs) -> Judgement:
 
 
 def judgement_of(rows: Rows, probabilities: Numbers) -> Judgement:
+    paired = _paired(rows)
     return Judgement(
         len(rows.owner),
         area_under_roc(rows.signals[:, 0], rows.labels),
         area_under_roc(probabilities, rows.labels),
         calibration_error(probabilities, rows.labels, rows.weight),
+        area_under_roc(probabilities[paired], rows.labels[paired]),
     )
+
+
+def _paired(rows: Rows) -> npt.NDArray[np.bool_]:
+    """Which rows are of queries that have both labels."""
+    both = np.intersect1d(rows.owner[rows.labels > 0], rows.owner[rows.labels <= 0])
+    return np.isin(rows.owner, both)
 
 
 def area_under_roc(scores: Numbers, labels: Numbers) -> float:

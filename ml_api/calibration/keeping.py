@@ -17,8 +17,8 @@ from ml_api.database.tables import CalibrationRow
 from ml_api.search.relevance import Calibration, Fit, Reference, Relevance
 from ml_api.vocabulary import QUERY_KINDS, QueryKind
 
-VERSION: Final = 3
-"""The version of the signals, and of the marks of images: a calibration of another one is not used."""
+VERSION: Final = 4
+"""The version of the signals, of the marks of images, and of what is fitted: a calibration of another one is not used."""
 WANTED: Final = 0.0
 """`made_at` of a calibration that is to be made anew."""
 _LIGHT: Final = defer(CalibrationRow.content, raiseload=True)
@@ -53,8 +53,9 @@ class StoredCalibrations:
             relevance.use(kind, self.of(kind).calibration())
 
     def keep(self, made: Calibrated | None, images: int, verdicts_until: float = math.inf) -> CalibrationRow:
-        """In place of an earlier one. None: it was tried, and the corpus has too few texts. Verdicts that were given after
-        `verdicts_until` are new to it, at the latest those from now on. Raises DatabaseUnavailable.
+        """In place of an earlier one. None: it was tried, and the corpus has too few texts. Of one that tells nothing only how well
+        it was judged is kept. Verdicts that were given after `verdicts_until` are new to it, at the latest those from now on.
+        Raises DatabaseUnavailable.
         """
         now = time.time()
         row = CalibrationRow(
@@ -65,7 +66,7 @@ class StoredCalibrations:
             made_at=now,
             images=images,
             judgement=_told(made) | {"verdicts_until": min(verdicts_until, now)} if made else {},
-            content=packed(made.calibration) if made else b"",
+            content=packed(made.calibration) if made and made.judgement.tells else b"",
         )
         with self.database.write() as session:
             session.execute(delete(CalibrationRow).where(self._here()))
@@ -93,7 +94,7 @@ class StoredCalibrations:
 
 def _told(made: Calibrated) -> dict[str, Any]:
     counts = {name: getattr(made, name) for name in ("verdicts", "judged_texts", "used_texts")}
-    return asdict(made.judgement) | counts
+    return asdict(made.judgement) | {"tells": made.judgement.tells} | counts
 
 
 def want(database: Database, target: str) -> None:

@@ -26,6 +26,8 @@ MOST_SAID: Final = 0.2
 """Share of the images above which a word tells nothing."""
 
 _WORD: Final = re.compile(r"[^\W_]+")
+_CODE: Final = re.compile(r"(?=.*\d)(?=.*[^\W\d_]).{4,}")
+"""Letters and digits in one word, as in article numbers and UUIDs: nobody searches for what they show."""
 
 
 def texts_of(record: ImageRecord) -> Iterator[str]:
@@ -42,8 +44,8 @@ def _texts(metadata: Mapping[str, Any]) -> Iterator[str]:
 
 
 def phrases(text: str) -> list[str]:
-    """The text itself, if it has words enough, and the phrases in it."""
-    words = _WORD.findall(text.lower())
+    """The text itself, if it has words enough, and the phrases in it, without codes."""
+    words = [word for word in _WORD.findall(text.lower()) if not _CODE.fullmatch(word)]
     runs = list(_runs(words))
     found = []
     for number, (start, end) in enumerate(runs):

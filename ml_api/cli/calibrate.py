@@ -18,6 +18,10 @@ from ml_api.stopping import Stop
 
 LOOK_EVERY_S: Final = 0.5
 PATIENCE_S: Final = 600.0
+NOT_TOLD: Final = (
+    "; of those that have a match, with it and without: area {:.3f}, hardly better than a guess, so that `relevance` and "
+    "`confident` are null"
+)
 ASKED_BY: Final = {"text": "a text", "image": "an image", "texts": "several texts", "mixed": "an image and texts"}
 
 _log = logging.getLogger(__name__)
@@ -53,12 +57,17 @@ def _tell(judged: Mapping[str, Mapping[str, Any]]) -> Exit:
     for kind, judgement in judged.items():
         _log.info(
             "is there a match for %s, cross-validated over %d searches: area under the ROC curve %.3f (by raw score %.3f), "
-            "expected calibration error %.3f",
+            "expected calibration error %.3f%s",
             ASKED_BY[kind],
             *(judgement[name] for name in ("queries", "auc", "raw_auc", "calibration_error")),
+            "" if judgement["tells"] else NOT_TOLD.format(judgement["paired_auc"]),
         )
-    if texts := judged["text"].get("judged_texts"):
-        used = judged["text"]["used_texts"]
+    for kind, asked_by in ASKED_BY.items():
+        if kind not in judged:
+            _log.info("searches by %s are not calibrated: metadata and names say too little of the images", asked_by)
+    of_texts = judged.get("text", {})
+    if texts := of_texts.get("judged_texts"):
+        used = of_texts["used_texts"]
         left = "" if used else ": verdicts on them are too few, contradict what the corpus says, or add nothing to it"
         _log.info("judged texts that it was fitted to, too: %d of %d%s", used, texts, left)
     return Exit.DONE

@@ -42,6 +42,13 @@ def test_phrases_are_runs_of_words_and_two_with_what_joins_them():
     assert phrases("of the") == []
 
 
+def test_codes_in_names_are_no_phrases():
+    """Photographs named by UUIDs were searched for by their pieces, each with one match that no model could see."""
+    assert phrases("d116fe9a a72b 49e2 806d e92f3a67a032") == []
+    assert phrases("hat SKU4711") == ["hat"]
+    assert phrases("a 90s dress 1970") == ["90s dress 1970", "dress 1970", "1970", "a 90s dress 1970"]
+
+
 def test_an_image_is_described_by_its_metadata_its_name_and_its_folders():
     record = described(1, caption="a dog", tags=["red", "sale"], url="https://shop/x", price=3)
     assert list(texts_of(record)) == ["a dog", "red", "sale", "IMG"]
@@ -75,6 +82,30 @@ def test_images_are_matches_of_an_image_if_much_the_same_is_said_of_both_and_no_
         matching.look_at(described(number, caption=" ".join(words)))
     assert matching.matches[0] == {described(1).id, described(2).id}
     assert matching.matches[1] == {described(0).id, described(2).id}
+
+
+def test_what_is_hardly_better_than_a_guess_is_not_told(store, model, database):
+    """How well it was judged is kept, for whoever asks."""
+    blind = np.random.default_rng(1).normal(size=(240, model[1].model.dim)).astype(np.float32)
+    store.upsert(
+        list(store.get([described(number).id for number in range(240)]).values()),
+        blind / np.linalg.norm(blind, axis=1, keepdims=True),
+    )
+    made = calibrate_all(IndexedCorpus(store, "COSINE", *model))
+    assert not any(one.judgement.tells for one in made.values())
+    kept = StoredCalibrations(database, "collection", "model")
+    assert kept.keep_all(made, 240).judgement["auc"] == made["text"].judgement.auc
+    assert kept.calibration() is None
+
+
+def test_images_are_calibrated_where_there_are_too_few_texts_to_search_for(store, model):
+    """As in six folders: six words, and 40 images of each."""
+    ids = [described(number).id for number in range(240)]
+    records = [replace(described(number), metadata={"sort": words_of(number)[0]}) for number in range(240)]
+    store.upsert(records, np.stack([store.vectors(ids)[image] for image in ids]))
+    made = calibrate_all(IndexedCorpus(store, "COSINE", *model))
+    assert made["text"] is None
+    assert made["image"].judgement.tells
 
 
 @pytest.mark.parametrize("kind", ["image", "texts", "mixed"])
