@@ -12,7 +12,6 @@ from ml_api.records import image_id
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import All, Condition, Either, Field, Negation, holds, parse, plain
 from ml_api.vectors.filters.predicate import scalar
-from ml_api.vectors.milvus import filtered
 from ml_api.vectors.milvus.filtered import Asked
 from tests.contracts.samples import DIM, MODEL, axis, record, unit_vectors
 
@@ -165,20 +164,6 @@ def test_a_row_that_was_changed_counts_as_it_is_now(store):
     assert [entry.key for entry in store.page("", 10, filter=wanted)] == ["c"]
     assert store.page(image_id("c"), 10, filter=wanted) == []
     assert store.count(filter=wanted) == 1
-
-
-def test_a_page_is_full_though_images_are_deleted_while_it_is_read(make_store):
-    """One that is short is the last."""
-    store = make_store("milvus-lite")
-    store.ensure(MODEL, DIM)
-    store.upsert([record(str(number)) for number in range(300)], unit_vectors(300))
-    first, then, last = (
-        sorted(image_id(str(number)) for number in range(300))[place] for place in (slice(256), slice(256, 280), slice(280, 300))
-    )
-    reading = filtered.rows(store._open_now(), "", 280, parse({"width": 640}), None)
-    read = [next(reading)["id"]]
-    store.delete(then)
-    assert read + [row["id"] for row in reading] == first + last
 
 
 def test_a_filter_goes_with_offset_exactness_and_several_queries(store):

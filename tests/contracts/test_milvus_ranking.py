@@ -88,18 +88,26 @@ def test_whatever_was_written_between_two_searches_the_second_finds_it(stores, m
         pytest.fail("Milvus Lite was asked through its server")
 
     monkeypatch.setattr(MilvusClient, "search", fail)
+    monkeypatch.setattr(MilvusClient, "query", fail)
     lite, memory = stores
     some = parse({"width": {"gte": 100}})
     for step in range(25):
         for store in stores:
             change(store, step)
         wanted = vectors_of(2, 200 + step)
-        for options in (SearchOptions(60), SearchOptions(4, offset=1), SearchOptions(60, filter=some)):
+        for options in (
+            SearchOptions(60),
+            SearchOptions(4, offset=1),
+            SearchOptions(60, filter=some),
+            SearchOptions(4, offset=1, exact=True),
+            SearchOptions(4, exact=True, filter=some),
+        ):
             assert found(lite, wanted, options) == found(memory, wanted, options), step
         assert lite.page("", 60, filter=some) == memory.page("", 60, filter=some)
         after, until = sorted(image_id(f"bound {step} {number}") for number in range(2))
         assert list(lite.entries(after, until)) == list(memory.entries(after, until))
-        assert lite.page(after, 7) == memory.page(after, 7)
+        for only in (None, some):
+            assert lite.page(after, 7, filter=only) == memory.page(after, 7, filter=only)
 
 
 def test_files_that_were_merged_and_collections_that_were_dropped_are_held_by_nobody(stores):

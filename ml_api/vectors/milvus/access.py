@@ -8,10 +8,9 @@ from typing import Literal, Protocol
 
 from ml_api.errors import StoreUnavailable
 from ml_api.records import Vectors
-from ml_api.vectors.base import Metric, SearchOptions
+from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus.index import VectorIndex
-from ml_api.vectors.milvus.matching import Rows
 from ml_api.vectors.milvus.schema import Row, Scored
 
 
@@ -62,23 +61,18 @@ class Access(Protocol):
         """As `reading`, where rows that are not flushed would slow the call down."""
         ...
 
-    def nearest(self, collection: str, metric: Metric, vectors: Vectors, most: int) -> list[list[tuple[str, float]]] | None:
-        """For each vector the ids and scores of the `most` nearest, by comparison with all, where this process holds them; else
-        None. Called within `searching`."""
+    def ranked(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> Scored | None:
+        """For each vector the rows that `options` name of its ranking, with their scores, where this process holds them; else None.
+        By the index, or by comparison with all rows that fulfil a filter, or that there are. Called within `searching`."""
         ...
 
-    def by_index(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> Scored | None:
-        """For each vector the rows that `options` name of its ranking by the index, with their scores, where this process can tell;
-        else None. With a filter, all that fulfil it are compared. Called within `searching`."""
+    def count(self, collection: str, wanted: Filter) -> int | None:
+        """How many rows fulfil `wanted`, where this process holds them; else None. Called within `searching`."""
         ...
 
-    def matching(self, collection: str, wanted: Filter) -> Iterator[Rows] | None:
-        """The rows that fulfil the filter, where this process holds them; else None. Called within `reading` or `searching`."""
-        ...
-
-    def page(self, collection: str, after: str, asked: Page) -> list[Row] | None:
-        """The rows with the smallest ids above `after`, in the order of ids, where this process holds them; else None. Called
-        within `searching`."""
+    def page(self, collection: str, after: str, asked: Page, wanted: Filter | None = None) -> list[Row] | None:
+        """The rows with the smallest ids above `after`, of those that fulfil `wanted`, in the order of ids, where this process has
+        them; else None. Called within `searching`."""
         ...
 
     def writing(self, rows: int, size: int) -> AbstractContextManager[None]:
@@ -139,19 +133,15 @@ class ServerAccess:
     def searching(self, timeout_s: float) -> AbstractContextManager[None]:
         return self.reading(timeout_s)
 
-    def nearest(self, collection: str, metric: Metric, vectors: Vectors, most: int) -> None:  # noqa: ARG002 - Access's signature
+    def ranked(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> None:  # noqa: ARG002 - Access's signature
         """They are on the server."""
         return
 
-    def by_index(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> None:  # noqa: ARG002 - as above
+    def count(self, collection: str, wanted: Filter) -> None:  # noqa: ARG002 - Access's signature
         """They are on the server."""
         return
 
-    def matching(self, collection: str, wanted: Filter) -> None:  # noqa: ARG002 - Access's signature
-        """They are on the server."""
-        return
-
-    def page(self, collection: str, after: str, asked: Page) -> None:  # noqa: ARG002 - Access's signature
+    def page(self, collection: str, after: str, asked: Page, wanted: Filter | None = None) -> None:  # noqa: ARG002 - Access's signature
         """They are on the server."""
         return
 

@@ -83,7 +83,7 @@ class OpenCollection:
         By hand and not with pymilvus's iterator, which makes a call without a timeout.
         """
         with self.searching(operation, deadline) as timeout_s:
-            rows = None if asked.also else self.access.page(self.collection, after, asked)
+            rows = self.access.page(self.collection, after, asked)
             if rows is not None:
                 return rows
             rows = self.client.query(

@@ -21,7 +21,7 @@ from milvus_lite import DataDirLockedError
 
 from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.records import Vectors
-from ml_api.vectors.base import Metric, SearchOptions
+from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus import owning
 from ml_api.vectors.milvus.access import Page, check_process
@@ -30,7 +30,6 @@ from ml_api.vectors.milvus.flushing import Unflushed
 from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.lite import LiteServer
 from ml_api.vectors.milvus.locks import SharedLock
-from ml_api.vectors.milvus.matching import Rows
 from ml_api.vectors.milvus.schema import Row, Scored
 
 _INDEX_FILES = "collections/*/partitions/*/indexes/*.idx"
@@ -129,17 +128,14 @@ class EmbeddedAccess:
             raise StoreUnavailable("the vector store is closed", reason="closed")
         return self._server
 
-    def nearest(self, collection: str, metric: Metric, vectors: Vectors, most: int) -> list[list[tuple[str, float]]]:
-        return self._opened.nearest(collection, metric, vectors, most)
+    def ranked(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> Scored:
+        return self._opened.ranked(collection, vectors, options, index)
 
-    def by_index(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> Scored:
-        return self._opened.by_index(collection, vectors, options, index)
+    def count(self, collection: str, wanted: Filter) -> int:
+        return self._opened.count(collection, wanted)
 
-    def matching(self, collection: str, wanted: Filter) -> Iterator[Rows]:
-        return self._opened.matching(collection, wanted)
-
-    def page(self, collection: str, after: str, asked: Page) -> list[Row]:
-        return self._opened.page(collection, after, asked)
+    def page(self, collection: str, after: str, asked: Page, wanted: Filter | None = None) -> list[Row]:
+        return self._opened.page(collection, after, asked, wanted)
 
     @contextmanager
     def writing(self, rows: int, size: int) -> Iterator[None]:

@@ -1,12 +1,12 @@
-"""Exact search in a collection of any index, by comparison with every vector.
+"""Exact search in a server's collection of any index, by comparison with every vector.
 
 No search parameter of Milvus's asks for that. HNSW's graph need not connect all of its vectors, however far a search looks; SQ8 and
 PQ hold approximations; and what a server has not indexed yet it may search by an index of its own. So the vectors themselves are
-compared: where Milvus Lite holds them, in this process, or else page by page as a server sends them.
+compared, page by page as the server sends them. Those of Milvus Lite are in this process (`ranking`).
 """
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -22,7 +22,6 @@ from ml_api.vectors.milvus.access import Page
 from ml_api.vectors.milvus.calls import OpenCollection
 from ml_api.vectors.milvus.failures import cut_off_at
 from ml_api.vectors.milvus.filtered import Asked
-from ml_api.vectors.milvus.matching import Rows
 from ml_api.vectors.scoring import Best, scores
 
 PAGE_BYTES: Final = 8 * 2**20
@@ -45,22 +44,10 @@ class ExactSearch:
     def nearest(self, opened: OpenCollection, queries: Vectors, options: SearchOptions, deadline: Deadline | None) -> Ranked:
         """What `options` name of the ranking of each query. Raises StoreUnavailable, DeadlineExceeded."""
         queries = np.asarray(queries, dtype=np.float32)
-        with self._alone(deadline):
-            with opened.searching("exact", deadline):
-                if options.filter is not None:
-                    matching = opened.access.matching(opened.collection, options.filter)
-                    if matching is not None:
-                        return self._compared(_parts(matching), queries, options)
-                else:
-                    ranked = opened.access.nearest(opened.collection, self._metric, queries, options.window)
-                    if ranked is not None:
-                        return [row[options.offset :] for row in ranked]
-            return self._compared(_pages(opened, options.filter, deadline), queries, options)
-
-    def _compared(self, pages: Iterable[tuple[list[str], Vectors]], queries: Vectors, options: SearchOptions) -> Ranked:
         best = Best(len(queries), options.window)
-        for ids, stored in pages:
-            best.add(ids, scores(self._metric, queries, stored))
+        with self._alone(deadline):
+            for ids, stored in _pages(opened, options.filter, deadline):
+                best.add(ids, scores(self._metric, queries, stored))
         return best.ranked(options.offset)
 
     @contextmanager
@@ -73,13 +60,6 @@ class ExactSearch:
             yield
         finally:
             self._running.release()
-
-
-def _parts(matching: Iterable[Rows]) -> Iterator[tuple[list[str], Vectors]]:
-    for rows in matching:
-        vectors = rows.vectors()
-        for start in range(0, len(rows.ids), MAX_ROWS):
-            yield rows.ids[start : start + MAX_ROWS], vectors[start : start + MAX_ROWS]
 
 
 def _pages(opened: OpenCollection, wanted: Filter | None, deadline: Deadline | None) -> Iterator[tuple[list[str], Vectors]]:

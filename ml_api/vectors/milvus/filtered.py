@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from heapq import nsmallest
 from typing import Final, Self
 
 from ml_api.deadline import Deadline
@@ -12,7 +11,7 @@ from ml_api.vectors.filters.columns import columns_of
 from ml_api.vectors.filters.expression import expression
 from ml_api.vectors.milvus import schema
 from ml_api.vectors.milvus.access import Page
-from ml_api.vectors.milvus.calls import OpenCollection, among
+from ml_api.vectors.milvus.calls import OpenCollection
 
 WIDER: Final = 4
 """How many times as far the index looks where a filter lets only some of what it meets through (docs/decisions/0066-filters.md)."""
@@ -54,36 +53,23 @@ class Asked:
         return all(len(hits) == limit and all(self.lets(hit.record) for hit in hits) for hits in found)
 
 
-def rows(opened: OpenCollection, after: str, limit: int, wanted: Filter, deadline: Deadline | None) -> Iterator[schema.Row]:
-    """Those that fulfil the filter with ids above `after`, in the order of ids; `limit` of them at least, if there are so many."""
-    while (ids := _ids(opened, after, limit, wanted, deadline)) is not None:
-        for start in range(0, len(ids), ROWS_AT_ONCE):
-            among_some = among(ids[start : start + ROWS_AT_ONCE])
-            some = opened.query("page", deadline, filter=among_some, output_fields=schema.RECORD_FIELDS)
-            yield from (row for row in sorted(some, key=lambda row: str(row["id"])) if holds(wanted, schema.record_of(row)))
-        if len(ids) < limit:
-            return
-        after = ids[-1]  # some of these may have been deleted meanwhile
-    yield from _of_server(opened, after, limit, wanted, deadline)
-
-
 def count(opened: OpenCollection, wanted: Filter, deadline: Deadline | None) -> int:
     """How many rows fulfil the filter. Where a server cannot say the whole of it, its rows are read and tested."""
     with opened.searching("count", deadline):
-        matching = opened.access.matching(opened.collection, wanted)
-        if matching is not None:
-            return sum(len(some.ids) for some in matching)
+        here = opened.access.count(opened.collection, wanted)
+    if here is not None:
+        return here
     asked = Asked.of(wanted, opened)
     if asked.left is None:
         return opened.count(asked.text, deadline, "Session")
     return sum(1 for _ in _of_server(opened, "", ROWS_AT_ONCE, wanted, deadline))
 
 
-def _ids(opened: OpenCollection, after: str, limit: int, wanted: Filter, deadline: Deadline | None) -> list[str] | None:
-    """The `limit` smallest above `after` of rows that fulfil the filter; None if a server has to be asked."""
+def entries(opened: OpenCollection, after: str, limit: int, wanted: Filter, deadline: Deadline | None) -> Iterator[schema.Row]:
+    """The rows that fulfil the filter with ids above `after`, in the order of ids, `limit` of them at least or all."""
     with opened.searching("page", deadline):
-        matching = opened.access.matching(opened.collection, wanted)
-        return None if matching is None else nsmallest(limit, (one for some in matching for one in some.ids if one > after))
+        here = opened.access.page(opened.collection, after, Page(schema.ENTRY_FIELDS, limit), wanted)
+    return iter(here) if here is not None else _of_server(opened, after, limit, wanted, deadline)
 
 
 def _of_server(opened: OpenCollection, after: str, limit: int, wanted: Filter, deadline: Deadline | None) -> Iterator[schema.Row]:

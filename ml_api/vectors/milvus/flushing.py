@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 SLOW_ROWS: Final = 1000
-"""So many in memory take 5 ms of the first search after a write, and 30 ms of an exact one, for which Milvus Lite scans them."""
+"""So many in memory take 5 ms of the first search after a write."""
 
 SLOW_AGE_S: Final = 60.0
 """A few rows may stay in memory so long, which is less work than a file for each of them."""

@@ -21,8 +21,8 @@ class IndexSearch:
     """Whether it is Milvus Lite's."""
 
     def compares_all(self, options: SearchOptions) -> bool:
-        """Whether a search by the index is exact: Milvus Lite compares all rows that fulfil a filter."""
-        return self.index.exact or (self.embedded and options.filter is not None)
+        """Whether such a search is exact: Milvus Lite's rows are compared for exact searches, and those that fulfil a filter."""
+        return self.index.exact or (self.embedded and (options.exact or options.filter is not None))
 
     def nearest(
         self, opened: OpenCollection, vectors: Vectors, options: SearchOptions, deadline: Deadline | None
@@ -32,8 +32,8 @@ class IndexSearch:
         """
         vectors, index = np.asarray(vectors, dtype=np.float32), self._index_for(options)
         asked = Asked.of(options.filter, opened)
-        with opened.searching("search", deadline) as timeout_s:
-            ranked = opened.access.by_index(opened.collection, vectors, options, index)
+        with opened.searching("exact" if options.exact else "search", deadline) as timeout_s:
+            ranked = opened.access.ranked(opened.collection, vectors, options, index)
             if ranked is not None:
                 return [[Hit(schema.record_of(row), score) for row, score in some] for some in ranked]
             found = opened.client.search(

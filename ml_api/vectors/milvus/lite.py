@@ -10,26 +10,25 @@ import re
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from milvus_lite.adapter.grpc.server import start_server_in_thread
-from milvus_lite.search.executor_indexed import execute_search_with_index
 
 from ml_api.errors import ConfigError
 from ml_api.records import Vectors
-from ml_api.vectors.base import Metric, SearchOptions
+from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus import written
 from ml_api.vectors.milvus.access import Page
 from ml_api.vectors.milvus.index import VectorIndex
-from ml_api.vectors.milvus.matching import Matching, Rows
-from ml_api.vectors.milvus.ranking import SCORE, compared, nearest
-from ml_api.vectors.milvus.schema import VECTOR, Row, Scored
-from ml_api.vectors.milvus.snapshots import Parts, Snapshots
+from ml_api.vectors.milvus.matching import Matching
+from ml_api.vectors.milvus.ranking import compared, nearest
+from ml_api.vectors.milvus.schema import Row, Scored
+from ml_api.vectors.milvus.snapshots import Passing, Snapshots
 
 PREFIX: Final = "ml-api-milvus-"
 _SOCKET: Final = "milvus"
@@ -56,56 +55,31 @@ class LiteServer:
     def uri(self) -> str:
         return f"unix:{self.folder / _SOCKET}:0"
 
-    def nearest(self, collection: str, metric: Metric, vectors: Vectors, most: int) -> list[list[tuple[str, float]]]:
-        """For each vector the ids and scores of the `most` nearest, by comparison with all, whatever the index.
-
-        Through its engine and not its API, which has no word for this and would send every vector as a list of numbers: 8,000 of
-        512 dimensions took 1.5 s, this takes 0.05 s. L2 is computed one by one, as the engine holds the differences of all pairs.
+    def ranked(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> Scored:
+        """For each vector the rows that `options` name of its ranking, with their scores: by the index, or by comparison with all
+        rows that fulfil a filter, or that there are.
         """
-        engine = self._engine(collection)
-        segments, deleted = engine._read_snapshot()  # noqa: SLF001 - Milvus Lite is pinned, and the contract suite tests this
-        parts = [vectors[row : row + 1] for row in range(len(vectors))] if metric == "L2" else [vectors]
-        found = []
-        for part in parts:
-            found += execute_search_with_index(
-                query_vectors=part,
-                segments=[_Unindexed(segment) for segment in segments],
-                memtable=engine._memtable,  # noqa: SLF001 - as above
-                delta_index=deleted,
-                top_k=most,
-                metric_type=metric,
-                pk_field="id",
-                vector_field=VECTOR,
-                output_fields=[],
-            )
-        return [[(hit["id"], SCORE[metric](hit["distance"])) for hit in hits] for hits in found]
-
-    def by_index(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> Scored:
-        """For each vector the rows that `options` name of its ranking by the index, with their scores; with a filter, by comparison
-        with all that fulfil it.
-        """
-        parts = self._parts(collection)
-        if options.filter is not None:
-            passing = partial(self._matching.mask, wanted=options.filter)
-            return compared(parts, vectors, options, index.metric, passing)
+        parts = self._snapshots.of(self._engine(collection))
+        if options.exact or options.filter is not None:
+            return compared(parts, vectors, options, index.metric, self._passing(options.filter))
         return nearest(parts, vectors, options, index.metric, index.search(options.window, embedded=True)["params"])
 
-    def matching(self, collection: str, wanted: Filter) -> Iterator[Rows]:
-        """The rows that fulfil the filter."""
-        return self._matching.rows(self._parts(collection), wanted)
+    def count(self, collection: str, wanted: Filter) -> int:
+        """How many rows fulfil `wanted`."""
+        parts = self._snapshots.of(self._engine(collection))
+        return sum(len(part.among(self._matching.mask(part.segment, wanted))) for part in parts)
 
-    def page(self, collection: str, after: str, asked: Page) -> list[Row]:
-        """The rows with the smallest ids above `after`, in the order of ids."""
-        order = self._snapshots.in_order(self._engine(collection))
-        return order.page(after, asked.until, asked.limit, asked.fields)
+    def page(self, collection: str, after: str, asked: Page, wanted: Filter | None) -> list[Row]:
+        """The rows with the smallest ids above `after`, of those that fulfil `wanted`, in the order of ids."""
+        return self._snapshots.in_order(self._engine(collection)).page(after, asked, self._passing(wanted))
+
+    def _passing(self, wanted: Filter | None) -> Passing | None:
+        return None if wanted is None else partial(self._matching.mask, wanted=wanted)
 
     def _engine(self, collection: str) -> Any:
         """Raises MilvusException if somebody has dropped it."""
         with written.as_answered():
             return self._database.get_collection(collection)
-
-    def _parts(self, collection: str) -> Parts:
-        return self._snapshots.of(self._engine(collection))
 
     def upsert(self, collection: str, rows: Sequence[Row]) -> None:
         """Raises MilvusException."""
@@ -119,7 +93,7 @@ class LiteServer:
         """Flushes. Nobody may call any more."""
         try:
             self._server.stop(grace=_STOP_S).wait()
-            for engine in self._database._collections.values():  # noqa: SLF001 - as above
+            for engine in self._database._collections.values():  # noqa: SLF001 - Milvus Lite is pinned, and the contract suite tests this
                 written.make_ready(engine)
             self._database.close()  # raises if the disk is full
         finally:
@@ -128,18 +102,6 @@ class LiteServer:
     def _remove_folder(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         os.close(self._claim)
-
-
-class _Unindexed:
-    """A segment as its search sees it while it has no index yet: it compares with every vector."""
-
-    indexes: Final[dict[str, Any]] = {}
-
-    def __init__(self, segment: Any) -> None:
-        self._segment = segment
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._segment, name)
 
 
 def _private_folder() -> tuple[Path, int]:

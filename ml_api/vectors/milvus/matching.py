@@ -8,19 +8,15 @@ rows, which never changes, and kept; of the rows in memory, after each write.
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from weakref import ref
 
 import numpy as np
 
-from ml_api.records import Vectors
 from ml_api.vectors.filters import All, Condition, Either, Field, Filter, Negation
 from ml_api.vectors.filters.predicate import at, test_of
-from ml_api.vectors.milvus.schema import VECTOR
-from ml_api.vectors.milvus.snapshots import Mask, Parts
+from ml_api.vectors.milvus.snapshots import Mask
 from ml_api.vectors.validation import split_metadata
 
 MAX_VALUES: Final = 2_000_000
@@ -30,14 +26,6 @@ MAX_MASKS: Final = 256
 """Masks that are kept, with a byte for each row of their files."""
 
 Column = Sequence[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Current rows with their ids; `vectors` (n, dim) copies theirs."""
-
-    ids: list[str]
-    vectors: Callable[[], Vectors]
 
 
 class Matching:
@@ -51,13 +39,6 @@ class Matching:
         self._values = 0
         self._masks: OrderedDict[tuple[str, Filter], tuple[ref[Any], Mask]] = OrderedDict()
         """By file and filter, likewise."""
-
-    def rows(self, parts: Parts, wanted: Filter) -> Iterator[Rows]:
-        """The current rows that fulfil the filter, a part at a time."""
-        for part in parts:
-            rows = part.among(self.mask(part.segment, wanted)).tolist()
-            if rows:
-                yield Rows([part.segment.pks[row] for row in rows], partial(_vectors, part.segment, rows))
 
     def mask(self, segment: Any, wanted: Filter) -> Mask:
         """Which of a file's rows, old ones included, fulfil the filter. Not to be changed: those of the last filters are kept, as
@@ -138,8 +119,3 @@ def _columns(stored: Callable[[str], Column], fields: Sequence[Field]) -> dict[F
                 column.append(known.setdefault(value, value) if isinstance(value, str) else value)
         columns |= dict(zip(inside, gathered, strict=True))
     return columns
-
-
-def _vectors(segment: Any, rows: list[int]) -> Vectors:
-    vectors, _ = segment.vector_data(VECTOR)
-    return np.asarray(vectors[rows], dtype=np.float32)

@@ -5,7 +5,7 @@ Neither vectors nor rows travel through gRPC. A search of 20,000 rows took 11 ms
 
 from collections.abc import Callable, Iterable, Mapping
 from heapq import nsmallest
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from milvus_lite.index.brute_force import BruteForceIndex
 from ml_api.records import Vectors
 from ml_api.vectors.base import Metric, SearchOptions
 from ml_api.vectors.milvus.schema import VECTOR, Scored
-from ml_api.vectors.milvus.snapshots import Mask, Part, Parts
+from ml_api.vectors.milvus.snapshots import Part, Parts, Passing
 from ml_api.vectors.scoring import Scores, scores
 
 MANY: Final = 4
@@ -52,11 +52,12 @@ def nearest(parts: Parts, vectors: Vectors, options: SearchOptions, metric: Metr
     return _ranked(parts, map(found, parts), len(vectors), options)
 
 
-def compared(parts: Parts, vectors: Vectors, options: SearchOptions, metric: Metric, passing: Callable[[Any], Mask]) -> Scored:
-    """What `options` name of the ranking of the rows that are `passing`, by segment; each is compared."""
+def compared(parts: Parts, vectors: Vectors, options: SearchOptions, metric: Metric, passing: Passing | None) -> Scored:
+    """What `options` name of the ranking of the rows that are `passing`; each is compared."""
 
     def found(part: Part) -> _Found:
-        return _by_comparison(part, part.among(passing(part.segment)), vectors, options.window, metric)
+        rows = part.among(None if passing is None else passing(part.segment))
+        return _by_comparison(part, rows, vectors, options.window, metric)
 
     return _ranked(parts, map(found, parts), len(vectors), options)
 

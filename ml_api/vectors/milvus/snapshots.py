@@ -6,7 +6,7 @@ deletions do, and after a write for the few rows that it touched.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 from weakref import WeakKeyDictionary, ref
@@ -16,10 +16,13 @@ import numpy.typing as npt
 from milvus_lite.constants import DEFAULT_PARTITION
 from milvus_lite.storage.segment import Segment
 
+from ml_api.vectors.milvus.access import Page
 from ml_api.vectors.milvus.schema import RECORD_FIELDS, VECTOR, Row
 from ml_api.vectors.scoring import Lengths, lengths
 
 Mask = npt.NDArray[np.bool_]
+Passing = Callable[[Any], Mask]
+"""Which of a segment's rows pass, old ones included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +88,27 @@ class Order:
         self._places = np.repeat(np.arange(len(parts)), [len(rows) for rows in chosen])[order]
         self._rows = np.concatenate([np.arange(0), *chosen])[order]
 
-    def page(self, after: str, until: str, limit: int, fields: Sequence[str]) -> list[Row]:
-        """The `limit` rows with the smallest ids above `after` and up to `until` ("" is no bound), with these fields."""
+    def page(self, after: str, asked: Page, passing: Passing | None) -> list[Row]:
+        """The rows with the smallest ids above `after`, of those that are `passing`."""
         start = int(np.searchsorted(self._ids, after.encode(), side="right"))
-        end = int(np.searchsorted(self._ids, until.encode(), side="right")) if until else len(self._ids)
-        wanted = slice(start, min(end, start + limit))
+        end = int(np.searchsorted(self._ids, asked.until.encode(), side="right")) if asked.until else len(self._ids)
+        if passing is None:
+            wanted = np.arange(start, min(end, start + asked.limit))
+        else:
+            wanted = start + np.flatnonzero(self._mask(passing)[start:end])[: asked.limit]
         places, rows = self._places[wanted], self._rows[wanted]
         found: dict[int, Row] = {}
         for place in np.unique(places).tolist():
             spots = np.flatnonzero(places == place)
-            found |= zip(spots.tolist(), self._parts[place].rows(rows[spots], fields), strict=True)
+            found |= zip(spots.tolist(), self._parts[place].rows(rows[spots], asked.fields), strict=True)
         return [found[spot] for spot in range(len(places))]
+
+    def _mask(self, passing: Passing) -> Mask:
+        mask = np.empty(len(self._ids), np.bool_)
+        for place, part in enumerate(self._parts):
+            spots = np.flatnonzero(self._places == place)
+            mask[spots] = passing(part.segment)[self._rows[spots]]
+        return mask
 
 
 @dataclass(frozen=True, slots=True)

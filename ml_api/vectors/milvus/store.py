@@ -154,7 +154,7 @@ class MilvusStore:
         check_bounds(after, "")
         opened = self._open_now()
         if filter is not None:
-            return list(map(schema.entry_of, islice(filtered.rows(opened, after, limit, filter, deadline), limit)))
+            return list(map(schema.entry_of, islice(filtered.entries(opened, after, limit, filter, deadline), limit)))
         return list(map(schema.entry_of, opened.page("page", after, Page(schema.ENTRY_FIELDS, limit), deadline)))
 
     def of_digests(self, digests: Sequence[str], deadline: Deadline | None = None) -> list[Entry]:
