@@ -6,13 +6,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter
 from typing import Final
 
-import numpy as np
-
 from ml_api.deadline import Deadline
 from ml_api.embedding.base import Embedder, Preprocessor
 from ml_api.errors import MlApiError
 from ml_api.metrics import Metrics
-from ml_api.vectors.base import SearchOptions, VectorStore
+from ml_api.vectors.base import VectorStore
 
 TIMEOUT_S: Final = 4.5
 """Time limit for all parts together, so that `/readyz` is answered within five seconds."""
@@ -67,8 +65,6 @@ class Health:
 
     def _try_store(self) -> None:
         self._store.ping()
-        anything = np.eye(1, self._embedder.model.dim, dtype=np.float32)
-        self._store.search(anything, SearchOptions(1), Deadline.within(self._timeout_s))
 
     def _count(self) -> None:
         self._metrics.store.entities.labels(self._collection).set(self._store.count(Deadline.within(self._timeout_s)))

@@ -223,11 +223,13 @@ class VectorStore(Protocol):
         ...
 
     def flush(self) -> None:
-        """Make what was written quick to search. Never needed for correctness; upsert flushes by count and age itself."""
+        """Make what was written quick to search. Never needed for correctness; stores do so themselves, by size, and sooner while
+        searches come."""
         ...
 
     def ping(self) -> None:
-        """Raise StoreUnavailable if the store cannot answer now."""
+        """Raise StoreUnavailable if the store cannot answer a search now. It counts as none (`flush`): health checks come
+        whether or not anybody searches."""
         ...
 
     def close(self) -> None:

@@ -103,6 +103,7 @@ def test_whatever_was_written_between_two_searches_the_second_finds_it(stores, m
             SearchOptions(4, exact=True, filter=some),
         ):
             assert found(lite, wanted, options) == found(memory, wanted, options), step
+        assert lite.count() == memory.count(), step
         assert lite.page("", 60, filter=some) == memory.page("", 60, filter=some)
         after, until = sorted(image_id(f"bound {step} {number}") for number in range(2))
         assert list(lite.entries(after, until)) == list(memory.entries(after, until))

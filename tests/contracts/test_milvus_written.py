@@ -4,6 +4,7 @@ import errno
 import shutil
 from contextlib import closing, contextmanager
 
+import milvus_lite.engine.flush
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -12,7 +13,9 @@ from milvus_lite.exceptions import PartitionNotFoundError
 from ml_api.errors import StoreUnavailable
 from ml_api.metrics import Metrics
 from ml_api.records import image_id
+from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
+from ml_api.vectors.milvus.flushing import SLOW_ROWS
 from ml_api.vectors.milvus.schema import rows_of
 from ml_api.vectors.validation import check_records
 from tests.contracts.samples import DIM, MODEL, record, unit_vectors
@@ -156,3 +159,30 @@ def test_what_the_engine_raises_is_told_as_its_server_tells_it(tmp_path, raised,
         assert told.value.__cause__.__cause__ is raised
         with pytest.raises(StoreUnavailable, match="needs a restart"):
             store.upsert(*drawn(NEW, 1))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Milvus Lite leaves such a log open
+def test_rows_that_a_full_disk_keeps_out_of_a_file_when_the_store_is_closed_are_there_again(tmp_path, monkeypatch, caplog):
+    def fail(*_args, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with opened(tmp_path / "full") as store:
+        here(store, *drawn(NEW[:20], 1))
+        before = rows(store)
+        monkeypatch.setattr(milvus_lite.engine.flush, "write_data_file", fail)
+    assert "writing its files failed: no space left on its disk" in caplog.text
+    monkeypatch.undo()
+    with opened(tmp_path / "full") as store:
+        assert rows(store) == before
+        assert len(in_files(store)) == 1
+
+
+def test_a_health_check_is_no_reason_to_file_rows_early(tmp_path):
+    """It comes every 15 s, so that an import in a service was filed in pieces."""
+    with opened(tmp_path / "here") as store:
+        store.ping()
+        here(store, *drawn(range(SLOW_ROWS), 1))
+        store.ping()
+        assert in_files(store) == []
+        store.search(unit_vectors(1), SearchOptions(1))
+        assert len(in_files(store)) == 1

@@ -75,3 +75,14 @@ def test_a_part_that_fails_says_why():
 
     with closing(health_of(Broken(), PATIENCE_S)) as health:
         assert health.readiness()["store"] == "the vector store is away"
+
+
+def test_a_check_is_no_search():
+    """By the searches that come, the embedded store tells when to file rows."""
+
+    class Unsearched(MemoryStore):
+        def search(self, *_args, **_options):
+            pytest.fail("searched")
+
+    with closing(health_of(Unsearched(), PATIENCE_S)) as health:
+        assert health.readiness() == {"model": "ok", "store": "ok"}

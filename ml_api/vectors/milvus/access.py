@@ -63,11 +63,13 @@ class Access(Protocol):
 
     def ranked(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> Scored | None:
         """For each vector the rows that `options` name of its ranking, with their scores, where this process holds them; else None.
-        By the index, or by comparison with all rows that fulfil a filter, or that there are. Called within `searching`."""
+        By the index, or by comparison with all rows that fulfil a filter, or that there are. Called within `reading` or
+        `searching`."""
         ...
 
-    def count(self, collection: str, wanted: Filter) -> int | None:
-        """How many rows fulfil `wanted`, where this process holds them; else None. Called within `searching`."""
+    def count(self, collection: str, wanted: Filter | None) -> int | None:
+        """How many rows fulfil `wanted`, or how many there are, where this process holds them; else None. Called within
+        `searching`; without a filter, within `reading`."""
         ...
 
     def page(self, collection: str, after: str, asked: Page, wanted: Filter | None = None) -> list[Row] | None:
@@ -137,7 +139,7 @@ class ServerAccess:
         """They are on the server."""
         return
 
-    def count(self, collection: str, wanted: Filter) -> None:  # noqa: ARG002 - Access's signature
+    def count(self, collection: str, wanted: Filter | None) -> None:  # noqa: ARG002 - Access's signature
         """They are on the server."""
         return
 

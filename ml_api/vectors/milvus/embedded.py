@@ -29,7 +29,7 @@ from ml_api.vectors.milvus.failures import NO_SPACE, lacks_space
 from ml_api.vectors.milvus.flushing import Unflushed
 from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.lite import LiteServer
-from ml_api.vectors.milvus.locks import SharedLock
+from ml_api.vectors.milvus.locks import SharedLock, left_s
 from ml_api.vectors.milvus.schema import Row, Scored
 
 _INDEX_FILES = "collections/*/partitions/*/indexes/*.idx"
@@ -97,9 +97,12 @@ class EmbeddedAccess:
             self._flush_alone()
 
     def detach(self, flush: Callable[[], None]) -> None:
-        with self._alone():
-            self._flush_alone()
-            self._flushes.remove(flush)
+        """Also if it cannot be flushed now: once it is dropped, its flush would fail, and the whole store with it."""
+        try:
+            with self._alone():
+                self._flush_alone()
+        finally:
+            self._flushes = [one for one in self._flushes if one != flush]
 
     @contextmanager
     def reading(self, timeout_s: float) -> Iterator[None]:
@@ -109,17 +112,23 @@ class EmbeddedAccess:
 
     @contextmanager
     def searching(self, timeout_s: float) -> Iterator[None]:
+        until = time.perf_counter() + timeout_s
         self._unflushed.searched()
-        # A few rows are scanned rather than waited for: a writer that is busy now flushes by itself.
-        patience_s = max(0.0, timeout_s) if self._unflushed.many else 0
-        if self._unflushed.slow and self._writer.acquire(timeout=patience_s):
+        if self._unflushed.slow:
+            self._flush_to_search(until)
+        self.check()
+        with _patient("it is being flushed", timeout_s), self._readers.shared(left_s(until)):
+            yield
+
+    def _flush_to_search(self, until: float) -> None:
+        """Unless others write or read until then. A few rows are not worth the wait for a writer: it flushes by itself."""
+        if self._writer.acquire(timeout=left_s(until) if self._unflushed.many else 0):
             try:
                 if self._unflushed.slow:
-                    self._flush_writing()
+                    with suppress(TimeoutError), self._readers.alone(left_s(until)):
+                        self._flush_alone()
             finally:
                 self._writer.release()
-        with self.reading(timeout_s):
-            yield
 
     @property
     def _opened(self) -> LiteServer:
@@ -131,7 +140,7 @@ class EmbeddedAccess:
     def ranked(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> Scored:
         return self._opened.ranked(collection, vectors, options, index)
 
-    def count(self, collection: str, wanted: Filter) -> int:
+    def count(self, collection: str, wanted: Filter | None) -> int:
         return self._opened.count(collection, wanted)
 
     def page(self, collection: str, after: str, asked: Page, wanted: Filter | None = None) -> list[Row]:
@@ -168,15 +177,21 @@ class EmbeddedAccess:
             )
 
     def close(self, disconnect: Callable[[], None]) -> None:
-        """Stop Milvus Lite, which flushes, and free the folder. After a failure the folder stays locked until the process ends."""
+        """Flush, stop Milvus Lite, and free the folder. What cannot be flushed now stays in the log, for the next process.
+
+        After an earlier failure the folder stays locked until the process ends.
+        """
         if os.getpid() != self._process or self._lock_file is None:
             return
-        with suppress(StoreUnavailable), self._alone():
-            disconnect()
-            self._let_go()
+        with suppress(StoreUnavailable), self._alone():  # a flush that fails is logged
+            try:
+                self._flush_alone()
+            finally:
+                disconnect()
+                self._let_go()
 
     def _let_go(self) -> None:
-        self._flushes.clear()
+        self._flushes = []
         server, self._server = self._server, None
         lock_file, self._lock_file = self._lock_file, None
         try:

@@ -1,6 +1,7 @@
 """A lock that many may share or one may have alone, with a limit to the waiting."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -46,3 +47,8 @@ class SharedLock:
             with self._changed:
                 self._alone = False
                 self._changed.notify_all()
+
+
+def left_s(until: float) -> float:
+    """The time until then, on the clock of `perf_counter`; at least 0."""
+    return max(0.0, until - time.perf_counter())

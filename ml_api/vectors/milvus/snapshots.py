@@ -52,6 +52,11 @@ class Part:
         current[rows] = False
         return replace(self, current=current)
 
+    @property
+    def count(self) -> int:
+        """The number of current rows."""
+        return int(self.segment.num_rows if self.current is None else np.count_nonzero(self.current))
+
     def among(self, mask: Mask | None) -> npt.NDArray[np.intp]:
         """The numbers of the current rows of a mask, of which None is one of all."""
         masks = [one for one in (mask, self.current) if one is not None]
@@ -164,6 +169,14 @@ class Snapshots:
                 parts = (*parts, Part.of(fresh, None))
         self._whole[engine] = _Whole(parts, files, ref(memtable), writes)
         return parts
+
+    def count(self, engine: Any) -> int:
+        """As `of`, but the rows in memory are not read."""
+        memtable = engine._memtable  # noqa: SLF001 - as above
+        files = self._of_files(engine)
+        with memtable._lock:  # noqa: SLF001 - as above
+            fresh, gone = list(memtable._pk_index), memtable.delete_index_snapshot()  # noqa: SLF001 - as above
+        return len(fresh) + sum(part.without([*fresh, *gone]).count for part in files.parts)
 
     def in_order(self, engine: Any) -> Order:
         """As `of`."""

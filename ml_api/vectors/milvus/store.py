@@ -17,7 +17,7 @@ from ml_api.vectors.base import MAX_WINDOW, Generation, SearchOptions
 from ml_api.vectors.filters import Field, Filter, holds
 from ml_api.vectors.milvus import filtered, schema
 from ml_api.vectors.milvus.access import Page
-from ml_api.vectors.milvus.calls import NO_IMAGE, OpenCollection, among
+from ml_api.vectors.milvus.calls import OpenCollection, among
 from ml_api.vectors.milvus.collection import SOURCE, CollectionSpec
 from ml_api.vectors.milvus.connection import MilvusEndpoint
 from ml_api.vectors.milvus.exact import ExactSearch
@@ -197,9 +197,8 @@ class MilvusStore:
         self._opening.access.flush()
 
     def ping(self) -> None:
-        """Look for an image that cannot be: as a search, it needs every part of the server."""
         self._opening.access.check()
-        self._open_now().query("ping", filter=among([NO_IMAGE]), output_fields=["id"], consistency_level="Session")
+        self._by_index.ping(self._open_now())
 
     def close(self) -> None:
         with self._lock:

@@ -26,7 +26,8 @@ from ml_api.vectors.milvus.schema import VECTOR, Row
 
 
 def upsert(engine: Any, rows: Sequence[Row]) -> None:
-    """Durable against the death of the process when it returns. `engine` is Milvus Lite's collection, each id comes once.
+    """Durable against the death of the process when it returns. `engine` is Milvus Lite's collection, each id comes once. Never
+    flushes (`flushing` decides that).
 
     Raises MilvusException.
     """
@@ -35,22 +36,15 @@ def upsert(engine: Any, rows: Sequence[Row]) -> None:
         batch = _batch(engine._wal_data_schema, rows, first)  # noqa: SLF001 - as above
         engine._next_seq = first + len(rows)  # noqa: SLF001 - as above
         engine._apply(InsertOp(DEFAULT_PARTITION, batch))  # noqa: SLF001 - as above
-        if engine._should_flush():  # noqa: SLF001 - as above
-            make_ready(engine)
-            engine.flush()
 
 
 def flush(engine: Any) -> None:
     """Write what is in memory to a file, and have that indexed in the background. Raises MilvusException."""
     with as_answered():
-        make_ready(engine)
+        memtable = engine._memtable  # noqa: SLF001 - as above; each flush puts a new one in its place
+        # What is in memory becomes a file's table column by column, and not cell by cell.
+        memtable._build_data_table = partial(_taken, proxy(memtable))  # noqa: SLF001 - as above
         engine.flush()
-
-
-def make_ready(engine: Any) -> None:
-    """For a flush by the engine: what is in memory now becomes a file's table column by column, and not cell by cell."""
-    memtable = engine._memtable  # noqa: SLF001 - as above; each flush puts a new one in its place
-    memtable._build_data_table = partial(_taken, proxy(memtable))  # noqa: SLF001 - as above
 
 
 def _batch(columns: pa.Schema, rows: Sequence[Row], first: int) -> pa.RecordBatch:
