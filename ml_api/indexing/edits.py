@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from ml_api.deadline import Deadline
@@ -87,14 +88,26 @@ def _with_edits(record: ImageRecord, stored: ImageRecord, names: Sequence[str]) 
     return replace(record, metadata=metadata, edited=edited)
 
 
-def store_over(store: VectorStore, records: Sequence[ImageRecord], vectors: Vectors, followed: Followed = by_nobody) -> None:
-    """Upsert records of what the corpus says, with the edits of those that they replace. Raises as `VectorStore.upsert` does."""
+def store_over(
+    store: VectorStore,
+    records: Sequence[ImageRecord],
+    vectors: Vectors,
+    followed: Followed = by_nobody,
+    moved: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Upsert records of what the corpus says, with the edits of those that they replace, and of those that have `moved` here.
+
+    Of each id in `moved` it is the id before: what is edited there until the move is written moves with it. Raises as
+    `VectorStore.upsert` does.
+    """
     with store.exclusive(), followed([record.key for record in records]) as left:
         if left:
             rows = [row for row, record in enumerate(records) if record.key not in left]
             records, vectors = [records[row] for row in rows], vectors[rows]
         if records:
-            stored = store.get([record.id for record in records])
+            before = [moved[record.id] for record in records if record.id in moved]
+            stored = store.get([*(record.id for record in records), *before])
+            records = [carried(record, stored.get(moved.get(record.id, ""))) for record in records]
             store.upsert([carried(record, stored.get(record.id)) for record in records], vectors)
 
 

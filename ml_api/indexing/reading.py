@@ -18,7 +18,6 @@ from ml_api.embedding.base import Prepared, Preprocessor
 from ml_api.errors import CorpusUnavailable, InvalidInput, MlApiError, NotFound, Overloaded
 from ml_api.images import Decoder
 from ml_api.images.perceptual import STORED_CHARS
-from ml_api.indexing.edits import carried
 from ml_api.indexing.tasks import Reason, Task
 from ml_api.records import Entry, ImageRecord, image_id
 from ml_api.vectors.base import MAX_METADATA_BYTES
@@ -50,10 +49,10 @@ class Known:
     phash: str
     """The perceptual hash: that of `source`, or made now if that has none."""
 
-    def record(self, source: ImageRecord, *, moved: bool) -> ImageRecord:
-        """The record of `source`, as that of this file; with what was edited there only if it `moved` here."""
+    def record(self, source: ImageRecord) -> ImageRecord:
+        """The record of `source`, as the corpus has that of this file: with nothing of what was edited there."""
         task = self.task
-        new = replace(
+        return replace(
             source,
             id=image_id(task.key),
             key=task.key,
@@ -63,7 +62,6 @@ class Known:
             indexed_at=time.time(),
             phash=self.phash,
         )
-        return carried(new, source) if moved else new
 
 
 @dataclass(frozen=True, slots=True)

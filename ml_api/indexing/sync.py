@@ -6,9 +6,8 @@ one written. Every step is an upsert or a delete by id, and removals come last: 
 
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from contextvars import copy_context
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +17,8 @@ from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.images import Decoder
 from ml_api.indexing import guard
 from ml_api.indexing.account import Account, Progress
-from ml_api.indexing.edits import Followed, by_nobody, delete_as_read, store_over
+from ml_api.indexing.batch_writer import BatchWriter
+from ml_api.indexing.edits import Followed, by_nobody, carried, delete_as_read
 from ml_api.indexing.embedding import EmbeddedFiles, FileEmbedder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.guard import Consent
@@ -29,7 +29,7 @@ from ml_api.indexing.report import NOBODY, FileOutcome, Report, SyncReport
 from ml_api.indexing.tasks import AT_ONCE, LEAVING, Fate, Reason, Task, batches
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncMetrics
-from ml_api.records import ImageRecord, Vectors
+from ml_api.records import ImageRecord
 from ml_api.vectors.base import VectorStore
 from ml_api.vocabulary import ReasonCode, SyncOutcome, SyncStage
 
@@ -124,7 +124,7 @@ class Indexer:
 
 @dataclass(slots=True)
 class _Run:
-    """One sync under way: what waits for a full batch, what is being written, what is to be removed at the end."""
+    """One sync under way: what waits for a full batch, what is to be removed at the end."""
 
     _store: VectorStore
     _plan: Plan
@@ -134,7 +134,6 @@ class _Run:
     _followed: Followed
     _fresh: list[Fresh] = field(default_factory=list)
     _known: list[Known] = field(default_factory=list)
-    _written: tuple[Future[None], list[FileOutcome]] | None = None
 
     def leave_out_known(self) -> None:
         """What the plan has decided already: files that fail, and entries of folders that could not be listed."""
@@ -152,7 +151,7 @@ class _Run:
         with (
             ThreadPoolExecutor(READERS, "sync-read") as readers,
             FileEmbedder(encoder, self._measured) as model,
-            ThreadPoolExecutor(1, "sync-write") as writer,
+            BatchWriter(self._store, self._followed, self._account, self._measured) as writer,
         ):
             try:
                 for result in read_ahead(readers, read, self._plan.ledger.tasks()):
@@ -168,7 +167,7 @@ class _Run:
                         self._embed(model, writer)
                     self._store_embedded(model.drain(), writer)
                     self._take_over(writer)
-                self._await_write()
+                writer.finish()
             finally:
                 readers.shutdown(wait=False, cancel_futures=True)
 
@@ -195,11 +194,11 @@ class _Run:
         if file.gone and file.task.stored is not None:
             self._plan.ledger.settle([file.task.key], Fate.GONE)
 
-    def _embed(self, model: FileEmbedder, writer: Executor) -> None:
+    def _embed(self, model: FileEmbedder, writer: BatchWriter) -> None:
         files, self._fresh = self._fresh, []
         self._store_embedded(model.submit(files), writer)
 
-    def _store_embedded(self, parts: Iterable[EmbeddedFiles], writer: Executor) -> None:
+    def _store_embedded(self, parts: Iterable[EmbeddedFiles], writer: BatchWriter) -> None:
         for part in parts:
             if part.vectors is None:  # remembered it would stay out, though it may be the model that is broken
                 self._account.report.without_vector += 1
@@ -211,9 +210,9 @@ class _Run:
                 FileOutcome(file.task.key, SyncOutcome.ADDED if file.task.stored is None else SyncOutcome.REPLACED)
                 for file in part.files
             ]
-            self._write(writer, [file.record for file in part.files], part.vectors, outcomes)
+            writer.write([file.record for file in part.files], part.vectors, outcomes)
 
-    def _take_over(self, writer: Executor) -> None:
+    def _take_over(self, writer: BatchWriter) -> None:
         if not self._known:
             return
         known, self._known = self._known, []
@@ -225,35 +224,23 @@ class _Run:
                 why = "the image whose vector it could have taken over was removed meanwhile; the next sync reads it"
                 self._leave_out(Unusable(file.task, Reason(ReasonCode.CHANGED_MEANWHILE, why), gone=False, lasting=False))
         if there:
-            rows = np.stack([vectors[file.source.id] for file in there])
-            outcomes = [self._outcome(file, records[file.source.id]) for file in there]
-            became = zip(there, outcomes, strict=True)
-            new = [file.record(records[file.source.id], moved=how.outcome is SyncOutcome.MOVED) for file, how in became]
-            self._write(writer, new, rows, outcomes)
+            before = self._moved(there)
+            outcomes = [self._outcome(file, records[file.source.id], before.get(file.task.key)) for file in there]
+            new = [file.record(records[file.source.id]) for file in there]
+            writer.write(new, np.stack([vectors[file.source.id] for file in there]), outcomes, before)
 
-    def _outcome(self, file: Known, source: ImageRecord) -> FileOutcome:
-        """Equal bytes under the same key are the same image; a removed entry's bytes under a new key have moved, once."""
+    def _moved(self, files: Iterable[Known]) -> dict[str, str]:
+        """The former keys of those that have moved: a removed entry's bytes under a new key, once."""
+        new = [file for file in files if file.task.stored is None]
+        before = {file.task.key: key for file in new if (key := self._plan.ledger.move(file.source.digest)) is not None}
+        self._account.report.total -= len(before)  # each is one file, though it was both a task and a removal
+        return before
+
+    def _outcome(self, file: Known, source: ImageRecord, before: str | None) -> FileOutcome:
+        """Equal bytes under the same key are the same image."""
         if file.task.stored is not None:
-            same = file.source.id == file.task.stored.id and source.metadata == file.record(source, moved=True).metadata
+            same = file.source.id == file.task.stored.id and source.metadata == carried(file.record(source), source).metadata
             return FileOutcome(file.task.key, SyncOutcome.UNCHANGED if same else SyncOutcome.REPLACED)
-        before = self._plan.ledger.move(file.source.digest)
         if before is not None:
-            self._account.report.total -= 1  # one file, though it was both a task and a removal
             return FileOutcome(file.task.key, SyncOutcome.MOVED, reason=f"was {before}")
         return FileOutcome(file.task.key, SyncOutcome.DUPLICATE, reason=f"has the bytes of {file.source.key}")
-
-    def _write(self, writer: Executor, records: list[ImageRecord], vectors: Vectors, outcomes: list[FileOutcome]) -> None:
-        """Start writing a batch, once the one before it is written: a failure shows before more work is done."""
-        self._await_write()
-
-        def write() -> None:
-            with self._measured.stage(SyncStage.WRITE):
-                store_over(self._store, records, vectors, self._followed)
-
-        self._written = writer.submit(copy_context().run, write), outcomes
-
-    def _await_write(self) -> None:
-        if self._written is not None:
-            (written, outcomes), self._written = self._written, None
-            written.result()
-            self._account.add(outcomes)

@@ -129,5 +129,5 @@ class Look:
 
 
 def _same(stored: ImageRecord, known: Known) -> bool:
-    new = carried(known.record(stored, moved=False), stored)
+    new = carried(known.record(stored), stored)
     return (stored.version, stored.metadata, stored.edited, stored.phash) == (new.version, new.metadata, new.edited, new.phash)

@@ -1,8 +1,9 @@
 """What is done about the keys of one claim: the index is made equal, and each key settled as soon as it is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from time import perf_counter
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -135,24 +136,27 @@ class Work:
         """The bytes are those of an indexed image: its vector stands, and what else is known of the file is new."""
         ids = list({file.source.id for _, file in self._known})
         records, vectors = self._store.get(ids), self._store.vectors(ids)
-        rows = [
-            (change, file.record(records[file.source.id], moved=file.source.key != change.key), vectors[file.source.id])
-            for change, file in self._known
-            if file.source.id in records and file.source.id in vectors
-        ]
-        self._write(rows)
-        there = [change for change, _, _ in rows]
-        moved = [change for change, file in self._known if change in there and file.source.key != change.key]
-        self._settle(moved, ChangeOutcome.MOVED)
-        self._settle([change for change in there if change not in moved], ChangeOutcome.REPLACED)
-        if removed := [change for change, _ in self._known if change not in there]:  # by a sync, since they were looked at
+        there = [(change, file) for change, file in self._known if file.source.id in records and file.source.id in vectors]
+        moved = [(change, file) for change, file in there if file.source.key != change.key]
+        self._write(
+            [(change, file.record(records[file.source.id]), vectors[file.source.id]) for change, file in there],
+            {image_id(change.key): file.source.id for change, file in moved},
+        )
+        self._settle([change for change, _ in moved], ChangeOutcome.MOVED)
+        self._settle([change for change, file in there if file.source.key == change.key], ChangeOutcome.REPLACED)
+        if removed := [change for change, file in self._known if file.source.id not in records or file.source.id not in vectors]:
+            # by a sync, since they were looked at
             self._changes.retry(removed, 0.0, "the image whose vector it could have kept was removed meanwhile")
             self._count(removed, ChangeOutcome.RETRIED)
 
-    def _write(self, rows: Sequence[tuple[Change, ImageRecord, npt.NDArray[np.float32]]]) -> None:
+    def _write(
+        self, rows: Sequence[tuple[Change, ImageRecord, npt.NDArray[np.float32]]], moved: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """`moved` as in `store_over`."""
         if rows:
             self._require_time()
-            store_over(self._store, [record for _, record, _ in rows], np.stack([vector for _, _, vector in rows]))
+            vectors = np.stack([vector for _, _, vector in rows])
+            store_over(self._store, [record for _, record, _ in rows], vectors, moved=moved)
 
     def _leave_out(self) -> None:
         """What is indexed under their keys shows bytes that no longer exist. They are not read again until they change."""

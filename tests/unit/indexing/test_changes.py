@@ -54,7 +54,15 @@ class RecordingEncoder(FakeEncoder):
 
 
 class FlakyStore(MemoryStore):
+    """`after_vectors` is called when somebody has read vectors, which are taken over."""
+
     down = False
+    after_vectors = staticmethod(lambda: None)
+
+    def vectors(self, ids, deadline=None):
+        found = super().vectors(ids, deadline)
+        self.after_vectors()
+        return found
 
     def get(self, ids, deadline=None):
         if self.down:
@@ -805,6 +813,42 @@ def test_a_move_of_which_the_beginning_is_told_later_keeps_what_was_edited(world
     assert world.encoder.batches == []
     assert set(world.stored()) == {"new.png"}
     assert world.record("new.png").metadata == {"tag": "mine"}
+
+
+@pytest.mark.parametrize("by", ["drain", "sync"])
+def test_what_is_edited_until_a_move_is_written_moves_with_it(world, by):
+    """The move wrote what it had read of the old image before."""
+    world.draw("old.png")
+    world.sync()
+    patch_metadata(world.store, image_id("old.png"), {"tag": "old", "other": 1}, Deadline.within(1))
+    (world.root / "old.png").rename(world.root / "new.png")
+
+    def edit():
+        world.store.after_vectors = lambda: None
+        patch_metadata(world.store, image_id("old.png"), {"tag": "mine"}, Deadline.within(1))
+
+    world.store.after_vectors = edit
+    if by == "drain":
+        world.note("new.png")
+        world.drain.run()
+    else:
+        world.sync()
+
+    assert world.record("new.png").metadata == {"tag": "mine", "other": 1}
+
+
+def test_of_equal_images_that_move_in_a_sync_each_keeps_what_was_edited(world):
+    for old in ("a.png", "b.png"):
+        world.draw(old)
+    world.sync()
+    for old in ("a.png", "b.png"):
+        patch_metadata(world.store, image_id(old), {"tag": old}, Deadline.within(1))
+        (world.root / old).rename(world.root / f"new-{old}")
+
+    report = world.sync()
+
+    assert report.outcomes[SyncOutcome.MOVED] == 2
+    assert {record.metadata["tag"] for record in world.records().values()} == {"a.png", "b.png"}
 
 
 def test_a_copy_has_nothing_of_what_was_edited(world):

@@ -1,0 +1,60 @@
+"""Batches of a sync on their way into the store: one is written while the next is made."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from types import MappingProxyType, TracebackType
+from typing import Self
+
+from ml_api.indexing.account import Account
+from ml_api.indexing.edits import Followed, store_over
+from ml_api.indexing.report import FileOutcome
+from ml_api.metrics.sync import SyncMetrics
+from ml_api.records import ImageRecord, Vectors, image_id
+from ml_api.vectors.base import VectorStore
+from ml_api.vocabulary import SyncStage
+
+
+class BatchWriter:
+    """A context: what is being written at its end is waited for. What is written is accounted for by then, or by `finish`."""
+
+    def __init__(self, store: VectorStore, followed: Followed, account: Account, measured: SyncMetrics) -> None:
+        self._store = store
+        self._followed = followed
+        self._account = account
+        self._measured = measured
+        self._thread = ThreadPoolExecutor(1, "sync-write")
+        self._written: tuple[Future[None], Sequence[FileOutcome]] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._thread.shutdown()
+
+    def write(
+        self,
+        records: Sequence[ImageRecord],
+        vectors: Vectors,
+        outcomes: Sequence[FileOutcome],
+        before: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Start writing a batch, once the one before it is written: a failure shows before more work is done.
+
+        `before` has the former keys of those that have moved.
+        """
+        self.finish()
+        moved = {image_id(new): image_id(old) for new, old in before.items()}
+
+        def write() -> None:
+            with self._measured.stage(SyncStage.WRITE):
+                store_over(self._store, records, vectors, self._followed, moved)
+
+        self._written = self._thread.submit(copy_context().run, write), outcomes
+
+    def finish(self) -> None:
+        """Wait for what is being written. Raises as `VectorStore.upsert` does."""
+        if self._written is not None:
+            (written, outcomes), self._written = self._written, None
+            written.result()
+            self._account.add(outcomes)
