@@ -1,6 +1,7 @@
 """axe, a checker of the rules of WCAG, finds nothing in any state of the page, on a phone, a tablet and a desktop."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,15 @@ FIRST_RED = image_id("red/0.png")
 def open_home(visit):
     visit.open()
     expect(visit.page.locator(".count")).to_contain_text("31")
+
+
+def open_empty(visit):
+    under_way = {"id": 1, "state": "running", "done": 120, "total": 1500, "error": ""}
+    visit.page.route("**/v1/stats", lambda route: route.fulfill(json={"images": 0}))
+    visit.page.route("**/v1/sync", lambda route: route.fulfill(json={"active": under_way, "last": []}))
+    visit.open()
+    expect(visit.page.get_by_text("Indexing: 120 of 1,500 files")).to_be_visible()
+    expect(visit.page.get_by_role("button", name="Look for images there now")).to_be_visible()
 
 
 def open_results(visit):
@@ -115,8 +125,17 @@ def open_uploads(visit):
     expect(visit.page.get_by_text("No sync has run yet.")).to_be_visible()
 
 
+def open_failed_uploads(visit):
+    open_uploads(visit)
+    visit.page.route("**/v1/images/by-key/**", lambda route: route.abort())
+    new = {"name": "new.png", "mimeType": "image/png", "buffer": b"new"}
+    visit.page.locator(".uploads input[type=file]").set_input_files([new])
+    expect(visit.page.get_by_role("button", name="Send those again")).to_be_visible()
+
+
 STATES = [
     open_home,
+    open_empty,
     open_results,
     open_terms,
     open_doubt,
@@ -133,6 +152,7 @@ STATES = [
     open_confirmation,
     open_duplicates,
     open_uploads,
+    open_failed_uploads,
 ]
 
 
@@ -172,6 +192,30 @@ def test_fingers_hit_what_they_aim_at(browser, server):
         for reach in (open_home, open_terms, open_filters, open_large, open_doubt, open_error):
             reach(visit)
             assert too_small(visit.page) == []
+    context.close()
+
+
+def test_who_zooms_in_to_400_percent_can_use_what_lies_over_the_page(browser, server):
+    context = browser.new_context(viewport={"width": 320, "height": 256})  # of 1280 x 1024, after WCAG 1.4.10
+    with visiting(context, server) as visit:
+        open_filters(visit)
+        warm = visit.page.get_by_role("checkbox", name="warm")
+        warm.scroll_into_view_if_needed()
+        expect(warm).to_be_in_viewport(ratio=1)
+        open_crop(visit)
+        expect(visit.page.locator(".canvas")).to_have_css("width", re.compile("^1[5-9][0-9]|^[23][0-9]{2}"))
+    context.close()
+
+
+def test_with_colours_of_the_visitors_own_a_pressed_button_is_told_from_others(browser, server):
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, forced_colors="active")
+    with visiting(context, server) as visit:
+        open_large(visit)
+        good, bad = (visit.dialog.get_by_role("button", name=f"{name} match") for name in ("Good", "Bad"))
+        good.click()
+        background = "button => getComputedStyle(button).backgroundColor"
+        assert good.evaluate(background) != bad.evaluate(background)
+        expect(visit.dialog.get_by_role("button", name="Close")).to_have_css("border-top-style", "solid")
     context.close()
 
 
