@@ -25,11 +25,13 @@ from ml_api.files import is_read_only
 
 POOL: Final = 8
 """Connections at most; requests use one for milliseconds."""
+MIGRATION_S: Final = 120
+"""For a migration, and for one of another process: of many rows it takes longer than what requests may wait."""
 _MIGRATING: Final = 0x6D6C_6170_69
 """Key of PostgreSQL's advisory lock while one process migrates and the others wait."""
 _BEGIN: Final = "ml_api_begin"
 """Execution option of a connection: the statements that begin its transactions on SQLite."""
-_DEFERRED: Final = ("BEGIN",)
+_DEFERRED: Final = (f"PRAGMA busy_timeout = {1000 * TIMEOUT_S}", "BEGIN")
 """On SQLite it takes its locks as it comes to need them; PostgreSQL has a BEGIN of its own."""
 
 _log = logging.getLogger(__name__)
@@ -193,19 +195,30 @@ def _create(path: Path) -> None:
 
 
 def _migrate(engine: Engine) -> None:
-    """One process at a time. Raises ConfigError."""
+    """One process at a time; the others wait for it. A database that is not old is only read. Raises ConfigError."""
     try:
-        with engine.connect() as connection, connection.begin():
+        with engine.connect().execution_options(**{_BEGIN: _DEFERRED}) as connection, connection.begin():
+            if not _is_old(connection):
+                return
+        writing = engine.connect().execution_options(**{_BEGIN: _writing_within(MIGRATION_S)})
+        with writing as connection, connection.begin():
             if engine.dialect.name == "postgresql":
+                for limit in ("lock_timeout", "statement_timeout"):
+                    connection.execute(text(f"SET LOCAL {limit} = '{MIGRATION_S}s'"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATING})
-            found, known = revision_of(connection), revisions()
-            if found is not None and found not in known:
-                raise ConfigError(
-                    f"the database {shown(engine.url)} was written by a newer version of this program (revision {found}; this one "
-                    f"knows up to {known[-1]}): install that version, or name another database"
-                )
-            if found != known[-1]:
+            if _is_old(connection):
                 upgrade(connection)
-                _log.info("database     %s, at revision %s", shown(engine.url), known[-1])
+                _log.info("database     %s, at revision %s", shown(engine.url), revisions()[-1])
     except DBAPIError as exc:
         raise ConfigError(f"the database {shown(engine.url)} cannot be used: {first_line(exc.orig)}") from exc
+
+
+def _is_old(connection: Connection) -> bool:
+    """Raises ConfigError if it is newer than this program."""
+    found, known = revision_of(connection), revisions()
+    if found is not None and found not in known:
+        raise ConfigError(
+            f"the database {shown(connection.engine.url)} was written by a newer version of this program (revision {found}; this "
+            f"one knows up to {known[-1]}): install that version, or name another database"
+        )
+    return found != known[-1]

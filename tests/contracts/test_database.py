@@ -206,6 +206,23 @@ def test_several_processes_may_open_a_new_database_at_once(database_url):
         list(pool.map(open_one, range(4)))
 
 
+def test_a_database_to_which_another_program_writes_is_opened(locked):
+    database, _ = locked
+    with closing(Database.open(database.location)) as again:
+        assert count(again) == 0
+
+
+def test_a_migration_by_another_process_is_waited_for_longer_than_requests_wait(tmp_path):
+    path = tmp_path / "state.sqlite3"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("PRAGMA journal_mode=WAL")
+        other.execute("BEGIN IMMEDIATE")
+        over = threading.Timer(TIMEOUT_S + 1, other.execute, ["ROLLBACK"])
+        over.start()
+        Database.open(str(path)).close()
+        over.join()
+
+
 def test_a_database_of_a_newer_version_is_refused_by_name(database_url):
     database = Database.open(database_url)
     with database.write() as session:
