@@ -3,7 +3,10 @@
 import json
 import shutil
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -23,21 +26,37 @@ from ml_api.metrics import Metrics
 from ml_api.services.parts import milvus_store
 from tests.e2e.server_process import MODEL
 
+WITHIN_A_PART_S: Final = 0.3
+
 
 def extract(ground: Ground, count: int, name: str) -> int:
-    corpus, target, within_s = ground.corpus(), ground.folder / name, 1.5
+    """Of more images than others have, which make some parts: each kill comes when as many rows are written as chance wants."""
+    ground = replace(ground, images=4 * ground.images)
+    corpus, target = ground.corpus(), ground.folder / name
     place = {"model": MODEL, "data_dir": ground.fresh("extract-data")}
     wanted, running = _extracted(ground, place), 0
     assert len(wanted) == ground.images
-    parts = ground.folder / f"{name}.parts"
     for _ in range(count):
         shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
-        for _ in range(2):  # the second hits an extraction that goes on
-            running += killed(["extract", target, corpus], place, (parts / "state.json").exists, ground.chance, within_s)
+        for latest in (ground.images // 2, ground.images):  # the second hits an extraction that goes on
+            rows = ground.chance.randint(min(_rows(target) + 1, latest), latest)
+            running += killed(["extract", target, corpus], place, partial(_reaches, target, rows), ground.chance, WITHIN_A_PART_S)
         if not target.exists():
             ended("extract", target, corpus, **place)
         assert_same(of_file(target), wanted)
     return running
+
+
+def _reaches(target: Path, rows: int) -> bool:
+    return target.exists() or _rows(target) >= rows
+
+
+def _rows(target: Path) -> int:
+    """How many are written of an extraction that goes on."""
+    try:
+        return int(json.loads(target.with_name(f"{target.name}.parts").joinpath("state.json").read_bytes())["rows"])
+    except FileNotFoundError:
+        return 0
 
 
 def _extracted(ground: Ground, place: Place) -> Contents:

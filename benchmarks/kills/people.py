@@ -62,7 +62,8 @@ class Work:
         self._tags: dict[str, str] = {}
         """By key, what was acknowledged."""
         self._changed: set[str] = set()
-        """Since the index followed the last time."""
+        self._moved: set[str] = set()
+        """Since the index followed the last time. Of what has moved and changed nobody can know that it is the same image."""
         self.over = threading.Event()
 
     def go_on(self, service: Server) -> None:
@@ -89,6 +90,7 @@ class Work:
 
         wait_until(is_followed, PATIENCE_S, "the index does not follow the folder")
         self._changed.clear()
+        self._moved.clear()
         for key, tag in self._tags.items():
             found = service.json(f"/v1/images/{image_id(key)}")["metadata"]
             assert found.get("tag") == tag, f"{key} was tagged {tag}, and has {found}"
@@ -101,13 +103,16 @@ class Work:
         self._number += 1
         (self._corpus / key).write_bytes(picture(self._number))
         self._changed.add(key)
+        if key in self._moved:
+            self._tags.pop(key, None)
 
     def _move(self, key: str) -> None:
         self._number += 1
         new = f"{self._number:05}.png"
         (self._corpus / key).rename(self._corpus / new)
         tag = self._tags.pop(key, None)
-        if tag and key not in self._changed:  # else nobody can know them for one: they may differ in name and bytes
+        self._moved.add(new)
+        if tag and key not in self._changed:
             self._tags[new] = tag
 
     def _go(self, key: str) -> None:
@@ -123,6 +128,7 @@ class Work:
         try:
             if service.open(request)[0] == 200:
                 self._tags[key] = tag
+                self._moved.discard(key)  # the index knows it
         except OSError:  # it is down; whether it took it is unknown
             self._tags.pop(key, None)
 
