@@ -93,15 +93,15 @@ def _asked(row: JsonObject, where: str) -> JsonObject:
 
 
 def _images(row: JsonObject, where: str) -> list[str]:
-    """The ids of `id`, `key` or `keys`."""
+    """The ids of `id`, `key` or `keys`; none if it says that nothing matches, `"keys": []`."""
     keys = row.get("keys", [row["key"]] if "key" in row else [])
     ids = [row["id"]] if "id" in row else []
     if not isinstance(keys, list) or not all(isinstance(one, str) and one for one in (*keys, *ids)):
         raise InvalidInput(f'{where}: "key" and "id" are texts, "keys" a list of them')
     if bad := [one for one in ids if not is_image_id(one)]:
         raise InvalidInput(f'{where}: "id" must be 32 lower-case hex digits, not {bad[0][:60]!r}; paths of files go into "key"')
-    if not keys and not ids:
-        raise InvalidInput(f'{where}: names no image; add its "key", or its "id"')
+    if not keys and not ids and "keys" not in row:
+        raise InvalidInput(f'{where}: names no image; add its "key", or its "id", or "keys": [] if there is none')
     return [*map(image_id, keys), *ids]
 
 

@@ -37,6 +37,12 @@ def test_lines_of_one_query_belong_together_and_those_without_a_match_are_left_o
     assert (blue.name, blue.asked, blue.grades) == ("x", filtered, {A: 1})
 
 
+def test_a_query_that_nothing_matches_is_left_out(tmp_path):
+    """`evaluate relevance` needs such lines, and the same file was refused here."""
+    path = written(tmp_path, {"text": "red", "keys": ["a"]}, {"text": "zebra", "keys": []})
+    assert [query.asked["query"][0]["text"] for query in read(path)] == ["red"]
+
+
 def test_qrels_of_trec_are_read_with_their_topics(tmp_path):
     topics = tmp_path / "topics.tsv"
     topics.write_text("1\tred\n2\tblue car\n", encoding="utf-8")
