@@ -89,7 +89,7 @@ def hit_facts(row: ResultRow) -> dict[str, Any]:
         **_facts(row.hit.record),
         "score": round(row.hit.score, SCORE_DIGITS),
         "relevance": None if row.relevance is None else round(row.relevance, RELEVANCE_DIGITS),
-        "shares": None if row.shares is None else list(row.shares),
+        "shares": None if row.shares is None else [round(share, SCORE_DIGITS) for share in row.shares],
         "matched": list(row.hit.match.fields) if row.hit.match else None,
     }
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.images import Square
+from ml_api.search.query import SCORE_DIGITS
 from ml_api.vectors.memory import MemoryStore
 from tests.api.stand import COLOURS, assert_problem, picture
 
@@ -88,6 +89,7 @@ def test_each_term_has_its_share_of_a_score(client, stand):
     for hit in answer.get_json()["hits"]:
         assert len(hit["shares"]) == 3
         assert sum(hit["shares"]) == pytest.approx(hit["score"], abs=1e-5)
+        assert all(share == round(share, SCORE_DIGITS) for share in hit["shares"])
     by_key = {hit["key"]: hit["shares"] for hit in answer.get_json()["hits"]}
     assert by_key["red.png"][0] > 0.2
     assert by_key["blue.png"][1] < -0.2
