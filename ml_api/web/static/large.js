@@ -26,6 +26,7 @@ const AHEAD = 3; // hits before the last one, from where on more are asked for
  * @property {(view: View, how: How) => void} onGo
  * @property {(id: string) => void} onCrop
  * @property {(isOn: boolean) => void} onHeat
+ * @property {(caption: string) => void} onShown
  * @property {Marking} marking
  */
 
@@ -77,6 +78,7 @@ export class Large {
         this.#detail.show(image, { ways: waysFrom(view.query, id), words, heat: view.heat === true, position });
         this.#page.marking.offer(this.#dialog, image, captionOf(image));
         this.#page.marking.opened(id);
+        this.#page.onShown(captionOf(image));
         if (here >= 0 && here >= hits.length - AHEAD) {
           this.#goOn(id);
         }

@@ -71,6 +71,7 @@ class Page {
     onGo: (view, how) => this.#go(view, how),
     onCrop: (id) => this.#pictured.crop({ like: id, weight: 1 }, true),
     onHeat: (heat) => this.#note({ heat }),
+    onShown: (caption) => this.#entitle(caption),
     marking: this.#marking,
   });
   #search = new Search(this.#results, new Sending(limits(), (id) => this.#find(id)));
@@ -261,7 +262,18 @@ class Page {
     if (isAnother) {
       this.#showSearch(view.query, { fresh, typing });
     }
+    this.#entitle();
     this.#large.show(view.image);
+  }
+
+  /**
+   * So that tabs and entries of the history are told from each other.
+   * @param {string} [caption] of the image that is shown large
+   */
+  #entitle(caption) {
+    const { query, tool } = this.#view;
+    const what = caption ?? (query ? wordsOf(query) : tool === "duplicates" ? "Duplicates" : "");
+    document.title = what ? `${what} · ${TITLE}` : TITLE;
   }
 
   /**
@@ -277,7 +289,6 @@ class Page {
     } else {
       this.#duplicates.stop();
     }
-    document.title = query ? `${wordsOf(query)} · ${TITLE}` : isLooking ? `Duplicates · ${TITLE}` : TITLE;
     if (!typing) {
       this.#box.show(query);
     }

@@ -57,8 +57,10 @@ def test_escape_closes_and_gives_the_focus_back(visit):
 
 def test_back_closes_it(visit):
     open_first_red(visit)
+    expect(visit.page).to_have_title("the first red · Image search")
     visit.page.go_back()
     expect(visit.dialog).to_be_hidden()
+    expect(visit.page).to_have_title("red · Image search")
     expect(visit.hits).to_have_count(24)
 
 

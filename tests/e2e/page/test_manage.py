@@ -135,6 +135,29 @@ def test_back_leads_to_the_place_among_the_duplicates(context, tmp_path):
         expect(last).to_be_in_viewport()
 
 
+def test_a_click_with_shift_selects_all_between(context, tmp_path):
+    for number in range(9):
+        (tmp_path / f"{number}.png").write_bytes(picture((250 - number, 0, 0)))
+    with serving(tmp_path) as server, visiting(context, server) as visit:
+        visit.open("/?q=red&copies=apart")
+        visit.page.get_by_role("button", name="Select").click()
+        selection, boxes = visit.page.get_by_role("region", name="Selection"), visit.page.locator(".pick")
+        boxes.nth(1).click()
+        boxes.nth(5).click(modifiers=["Shift"])
+        expect(selection).to_contain_text("5 images selected")
+        boxes.nth(3).click(modifiers=["Shift"])
+        expect(selection).to_contain_text("2 images selected")
+        boxes.nth(8).click()
+        expect(selection).to_contain_text("3 images selected")
+
+
+def test_of_equal_files_all_but_one_are_selected_at_once(visit):
+    visit.open("/?view=duplicates")
+    visit.page.get_by_role("button", name="Select all but the first").click()
+    expect(visit.page.get_by_role("region", name="Selection")).to_contain_text("1 image selected")
+    expect(visit.page.locator(".groups input").first).not_to_be_checked()
+
+
 def test_what_was_selected_is_not_selected_in_another_search(visit):
     visit.open("/?q=red&copies=apart")
     visit.page.get_by_role("button", name="Select").click()

@@ -97,7 +97,24 @@ export class Duplicates {
 function groupOf({ kind, image, duplicates, more }) {
   const heading = element("h3", `${KINDS.get(kind) ?? kind}: ${duplicates.length + 1}${more ? " and more" : ""} files`);
   const images = element("ul", ...[image, ...duplicates].map(imageOf));
-  return element("li", heading, images);
+  return element("li", heading, ...(kind === "exact" ? [choiceOf(images)] : []), images);
+}
+
+/**
+ * A button that leaves one of equal files out and selects the others.
+ * @param {HTMLElement} images
+ */
+function choiceOf(images) {
+  const button = element("button", "Select all but the first");
+  button.type = "button";
+  button.className = "link choose-others";
+  button.addEventListener("click", () => {
+    [...images.querySelectorAll("input")].forEach((box, at) => {
+      box.checked = at > 0;
+      box.dispatchEvent(new Event("change", { bubbles: true }));
+    });
+  });
+  return button;
 }
 
 /** @param {StoredImage} image */

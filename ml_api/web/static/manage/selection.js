@@ -10,6 +10,9 @@ export class Selection {
   #bar;
   #confirm;
   #page;
+  /** @type {HTMLInputElement | null} */
+  #latest = null; // that was chosen or left out
+  #isRange = false; // Shift is held: all from there on
 
   /**
    * @param {HTMLElement} bar
@@ -21,9 +24,13 @@ export class Selection {
     this.#bar = bar;
     this.#confirm = confirm;
     this.#page = page;
+    document.addEventListener("pointerdown", (event) => {
+      this.#isRange = event.shiftKey; // which the change does not tell
+    });
     document.addEventListener("change", (event) => {
-      if (event.target instanceof Element && event.target.matches(".pick input")) {
+      if (event.target instanceof HTMLInputElement && event.target.matches(".pick input")) {
         this.#say(""); // of what was deleted before
+        this.#extendTo(event.target);
         this.#count();
       }
     });
@@ -35,6 +42,16 @@ export class Selection {
   start() {
     document.body.classList.add("selecting");
     this.#count();
+  }
+
+  /** @param {HTMLInputElement} box */
+  #extendTo(box) {
+    const boxes = [...document.querySelectorAll(".pick input")].filter((one) => one instanceof HTMLInputElement).filter((one) => one.checkVisibility());
+    const [first, last] = [boxes.indexOf(box), this.#latest ? boxes.indexOf(this.#latest) : -1].sort((a, b) => a - b);
+    for (const one of this.#isRange && first >= 0 ? boxes.slice(first, last + 1) : []) {
+      one.checked = box.checked;
+    }
+    this.#latest = box;
   }
 
   /** Whoever ends it goes on where it began. */
