@@ -63,17 +63,17 @@ class Target:
 
         Excluded images are asked for as well: which ranks they have is known only once they were found.
         """
-        options, least = self.query.options, self._least
+        options, best = self.query.options, self._best_needed
         if self.query.arrangement.reorders:
             ahead = grouping.READ_AHEAD if self.query.arrangement.group else 1
             limit = min(self.least_rows * ahead, grouping.MAX_READ) + 1
-            return replace(options, limit=max(limit, least, self._head) + len(self.excluded), offset=0)
+            return replace(options, limit=max(limit, best, self._fusion_needs) + len(self.excluded), offset=0)
         if self.texts:
-            return replace(options, limit=max(self.most_fused, self._head, least), offset=0)
+            return replace(options, limit=max(self.most_fused, self._fusion_needs, best), offset=0)
         if self.excluded or self.place.ids:
-            wanted = max(self.place.ahead + options.window + 1, least)
+            wanted = max(self.place.ahead + options.window + 1, best)
             return replace(options, limit=wanted + len(self.excluded), offset=self.place.start)
-        return replace(options, limit=options.limit + 1 if options.offset else max(options.limit + 1, least))
+        return replace(options, limit=options.limit + 1 if options.offset else max(options.limit + 1, best))
 
     @property
     def most_fused(self) -> int:
@@ -92,9 +92,9 @@ class Target:
     @property
     def head_options(self) -> SearchOptions | None:
         """What to ask the store for to have the best hits, too. None if they are not needed, or `options` bring them."""
-        if not self._least or not self.options.offset:
+        if not self._best_needed or not self.options.offset:
             return None
-        return replace(self.query.options, limit=self._least + len(self.excluded), offset=0)
+        return replace(self.query.options, limit=self._best_needed + len(self.excluded), offset=0)
 
     @property
     def unfiltered_options(self) -> SearchOptions | None:
@@ -107,14 +107,14 @@ class Target:
         return replace(options, filter=None, limit=TOP_K + len(self.query.inputs), offset=0)
 
     @property
-    def _least(self) -> int:
+    def _best_needed(self) -> int:
         """How many of the best hits are needed, whatever the page."""
         if self.query.arrangement.facets:
             return facets.COUNTED_HITS
         return TOP_K + len(self.query.inputs - self.excluded) if self.kind else 0
 
     @property
-    def _head(self) -> int:
+    def _fusion_needs(self) -> int:
         """How many of the nearest hits a fusion with `texts` needs."""
         if self.texts is None:
             return 0
