@@ -7,7 +7,7 @@ weighs these signals; `ml_api.calibration` fits it for one model, corpus and kin
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from zlib import crc32
 
@@ -86,7 +86,10 @@ class Reference:
         if not len(self.marks):
             return np.zeros(len(images))
         places, known = self._places(images)
-        return np.where(known, self.rivals[places], self.rivals.mean()).astype(np.float64)
+        rivals = self.rivals[places].astype(np.float64)
+        if not known.all():  # the mean of all takes longer than the rest
+            rivals[~known] = self.rivals.mean()
+        return rivals
 
     def unknown(self, images: Sequence[Entry]) -> float:
         """The share of these images that came or changed since."""
@@ -155,6 +158,8 @@ class Judge:
     """The TOP_K best hits among all images, but images that are terms themselves."""
     signals: Numbers | None
     """Of the query, as `Reference.of_query` has them. None if there are no best hits."""
+    _known: dict[str, float] = field(default_factory=dict, init=False)
+    """The relevances of images that were judged, by id: a page mostly has the best hits."""
 
     def any_match(self, left: Sequence[Hit]) -> float:
         """The probability that any image that a filter leaves is a match. `left` are the TOP_K best hits of these.
@@ -170,8 +175,12 @@ class Judge:
         """The probability that each hit is a match, 0 to 1."""
         if self.signals is None:
             return (0.0,) * len(hits)
-        signals = self.calibration.reference.of_hits(self.signals, [hit.record for hit in hits], cosines(hits, self.metric))
-        return tuple(self.calibration.is_match(signals).tolist())
+        new = [hit for hit in hits if hit.record.id not in self._known]
+        if new:
+            signals = self.calibration.reference.of_hits(self.signals, [hit.record for hit in new], cosines(new, self.metric))
+            probabilities = self.calibration.is_match(signals).tolist()
+            self._known.update(zip((hit.record.id for hit in new), probabilities, strict=True))
+        return tuple(self._known[hit.record.id] for hit in hits)
 
 
 class Relevance:
