@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from ml_api.errors import StoreUnavailable
-from ml_api.records import Vectors
+from ml_api.records import Hit, Vectors
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus.index import VectorIndex
-from ml_api.vectors.milvus.schema import Row, Scored
+from ml_api.vectors.milvus.schema import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ class Access(Protocol):
         """As `reading`, where rows that are not flushed would slow the call down."""
         ...
 
-    def ranked(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> Scored | None:
-        """For each vector the rows that `options` name of its ranking, with their scores, where this process holds them; else None.
+    def ranked(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> list[list[Hit]] | None:
+        """For each vector what `options` name of its ranking, best first, where this process holds the rows; else None.
         By the index, or by comparison with all rows that fulfil a filter, or that there are. Called within `reading` or
         `searching`."""
         ...

@@ -20,7 +20,7 @@ from threading import Lock
 from milvus_lite import DataDirLockedError
 
 from ml_api.errors import ConfigError, StoreUnavailable
-from ml_api.records import Vectors
+from ml_api.records import Hit, Vectors
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus import owning
@@ -30,7 +30,7 @@ from ml_api.vectors.milvus.flushing import Unflushed
 from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.lite import LiteServer
 from ml_api.vectors.milvus.locks import SharedLock, left_s
-from ml_api.vectors.milvus.schema import Row, Scored
+from ml_api.vectors.milvus.schema import Row
 
 _INDEX_FILES = "collections/*/partitions/*/indexes/*.idx"
 
@@ -137,7 +137,7 @@ class EmbeddedAccess:
             raise StoreUnavailable("the vector store is closed", reason="closed")
         return self._server
 
-    def ranked(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> Scored:
+    def ranked(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> list[list[Hit]]:
         return self._opened.ranked(collection, vectors, options, index)
 
     def count(self, collection: str, wanted: Filter | None) -> int:

@@ -48,7 +48,7 @@ class IndexSearch:
         index = self._index_for(options)
         ranked = opened.access.ranked(opened.collection, vectors, options, index)
         if ranked is not None:
-            return [[Hit(schema.record_of(row), score) for row, score in some] for some in ranked]
+            return ranked
         found = opened.client.search(
             opened.collection,
             data=list(vectors),

@@ -19,7 +19,7 @@ from typing import Any, Final
 from milvus_lite.adapter.grpc.server import start_server_in_thread
 
 from ml_api.errors import ConfigError
-from ml_api.records import Vectors
+from ml_api.records import Hit, Vectors
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus import written
@@ -27,7 +27,7 @@ from ml_api.vectors.milvus.access import Page
 from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.matching import Matching
 from ml_api.vectors.milvus.ranking import compared, nearest
-from ml_api.vectors.milvus.schema import Row, Scored
+from ml_api.vectors.milvus.schema import Row
 from ml_api.vectors.milvus.snapshots import Passing, Snapshots
 
 PREFIX: Final = "ml-api-milvus-"
@@ -55,9 +55,9 @@ class LiteServer:
     def uri(self) -> str:
         return f"unix:{self.folder / _SOCKET}:0"
 
-    def ranked(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> Scored:
-        """For each vector the rows that `options` name of its ranking, with their scores: by the index, or by comparison with all
-        rows that fulfil a filter, or that there are.
+    def ranked(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> list[list[Hit]]:
+        """For each vector what `options` name of its ranking: by the index, or by comparison with all rows that fulfil a filter, or
+        that there are.
         """
         parts = self._snapshots.of(self._engine(collection))
         if options.exact or options.filter is not None:

@@ -33,8 +33,6 @@ field for it, neither Milvus Lite nor servers before 2.6 can add one, and every 
 that has none is not known."""
 
 Row = dict[str, Any]
-Scored = list[list[tuple[Row, float]]]
-"""For each query rows with their scores, best first."""
 
 
 def collection_schema(dim: int, fields: Iterable[Field] = ()) -> CollectionSchema:
