@@ -8,12 +8,13 @@ import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Lock
 from time import perf_counter
 from typing import Any, Final, TypeVar
 
 from ml_api.corpus.base import Corpus
-from ml_api.deadline import Deadline
+from ml_api.database.turns import LEAST_S
+from ml_api.deadline import Deadline, held
 from ml_api.embedding.base import Preprocessor
 from ml_api.errors import CorpusReadOnly, DeadlineExceeded, InvalidKey, NotFound, StoreUnavailable, Unavailable
 from ml_api.images import Decoder
@@ -30,6 +31,8 @@ PATIENCE_S: Final = 2.0
 """How long an upload waits for what the index has. It needs no answer: a store that hangs keeps no image out."""
 ASK_AGAIN_S: Final = 1.0
 """While the store does not answer, uploads ask it no more often."""
+TURNS: Final = 256
+"""Uploads at once, of different keys as a rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ class Uploads:
         self._patience_s = patience_s
         self._ask_again_at = 0.0
         self._waiting = BoundedSemaphore(waiting)
+        self._turns = [Lock() for _ in range(TURNS)]
+        """One for many keys. Whoever writes first is noted first: else the image of one had the metadata of the other."""
 
     def put(self, key: str, data: bytes, facts: Mapping[str, Any] | None, deadline: Deadline) -> Upload:
         """Keep an image under `key`, in place of another; its metadata, too, unless `facts` is None.
@@ -87,7 +92,8 @@ class Uploads:
         record, other = self._indexed(key, digest, deadline)
         unchanged = record is not None and self._holds(record, digest, facts)
         if not unchanged:
-            with self._changes.around(key, facts, deadline):
+            turn = self._turns[hash(key) % TURNS]
+            with held(turn, max(deadline, Deadline.within(LEAST_S))), self._changes.around(key, facts, deadline):
                 self._corpus.write(key, data)
         return Upload(key, digest, decoded.width, decoded.height, unchanged, other)
 

@@ -1,7 +1,7 @@
 """Uploads while the parts that they stand between do not answer; what they do otherwise is tested through the API."""
 
 import io
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from threading import Event
 
@@ -112,3 +112,31 @@ def test_an_upload_that_is_indexed_while_its_deletion_looks_for_it_is_deleted(tm
         store.upsert([record("new.png")], unit_vectors(1))
         assert uploads.remove(image_id("new.png"), Deadline.within(30)) == "new.png"
     assert list((tmp_path / "corpus").iterdir()) == []
+
+
+class Overtaken(Changes):
+    """Just before the first upload is noted, `meanwhile` begins, and may end or not."""
+
+    meanwhile = None
+
+    def note(self, keys, source, facts=None, *, gone=()):
+        begin, self.meanwhile = self.meanwhile, None
+        if begin is not None:
+            wait([begin()], 0.2)
+        return super().note(keys, source, facts, gone=gone)
+
+
+def test_of_two_uploads_under_one_key_image_and_metadata_are_of_the_same(tmp_path):
+    """The one that wrote first noted last: the image of the other had its metadata."""
+    with standing(tmp_path, MemoryStore(), 0.05, kind=Overtaken) as (uploads, changes), ThreadPoolExecutor(2) as threads:
+
+        def put(number):
+            return threads.submit(uploads.put, "a.png", picture(number), {"number": number}, Deadline.within(30))
+
+        others = []
+        changes.meanwhile = lambda: others.append(put(2)) or others[0]
+        put(1).result(30)
+        others[0].result(30)
+
+        [change] = changes.claim(1)
+        assert (tmp_path / "corpus" / "a.png").read_bytes() == picture(change.facts["number"])
