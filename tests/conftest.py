@@ -27,9 +27,12 @@ def pytest_configure():
     Every database and index is synchronised to disk at each commit, which takes milliseconds thousands of times. What
     tests kill are processes, and a process that is killed leaves in memory what it would leave on a disk.
 
-    Hypothesis gives the same examples in every run, and each may take as long as the machine needs (200 ms by default).
+    Hypothesis gives the same examples in every run, and each may take as long as the machine needs (200 ms by default). With
+    `--hypothesis-profile exploring` it draws new ones, ten times as many where a test does not say how many.
     """
-    settings.register_profile("repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    patient = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+    settings.register_profile("exploring", max_examples=1000, **patient)
+    settings.register_profile("repeatable", derandomize=True, **patient)
     settings.load_profile("repeatable")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda *_: None)
