@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from ml_api.collector import collect_as_usual
 from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.errors import ConfigError
 from ml_api.metrics import Metrics
@@ -45,6 +46,7 @@ def load_model(settings: Settings, pretrained: "PretrainedModel", metrics: Metri
         model = _by_torch(settings, pretrained, metrics)
     else:
         model = _on_cpu(settings, pretrained, metrics)
+    collect_as_usual()  # all libraries are loaded
     info, seconds = model[1].model, perf_counter() - started
     if in_use:
         metrics.embedding.describe_model(info, seconds)

@@ -4,7 +4,6 @@ One process owns the model, the metrics and the embedded store, so that signals 
 """
 
 import asyncio
-import gc
 import logging
 import multiprocessing
 import os
@@ -22,6 +21,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server as Granian
 
+from ml_api import collector
 from ml_api.addresses import url_of
 from ml_api.api import EXTENSION
 from ml_api.app import create_app
@@ -140,7 +140,7 @@ class Server:
             metrics = endpoint(settings.host, settings.metrics_port, services.metrics.registry, allowed)
             services.background.enter_context(metrics)
             undo.pop_all()
-        _spare_the_collector()
+        collector.spare_what_stays()
         return app
 
     def _tell_where(self) -> None:
@@ -149,15 +149,6 @@ class Server:
         _log.info("search page  %s/", service)
         _log.info("API          %s/apidocs/", service)
         _log.info("metrics      %s/metrics", url_of(host, self._settings.metrics_port))
-
-
-def _spare_the_collector() -> None:
-    """Exclude the existing objects from garbage collection: 150,000 objects of libraries, which stay.
-
-    Under load they were traversed every five seconds, which stopped all threads for 0.13 s and more.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def _note(stopping: asyncio.Future[float]) -> None:
