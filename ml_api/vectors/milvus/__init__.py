@@ -8,7 +8,8 @@ collection  finding or creating it and checking that it is ours
 index       the kinds of index and their parameters
 indexed     search by the index
 exact       exact search, by comparison with every vector
-filtered    what a server is asked in place of a filter, the test of the rows that it sends, filtered listings
+filtered    what a server is asked in place of a filter, and the test of the rows that it sends
+listing     rows in the order of their ids, and by id, digest or filter
 matching    the rows in Milvus Lite that fulfil a filter, by its own predicate
 snapshots   which rows of Milvus Lite's are current
 ranking     searches of them, within this process

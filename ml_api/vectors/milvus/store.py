@@ -1,6 +1,5 @@
 """MilvusStore: the vector store's operations on Milvus, each a straight line from checked values to pymilvus and back."""
 
-import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -13,9 +12,9 @@ from ml_api.deadline import Deadline, held
 from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.metrics import Metrics
 from ml_api.records import Entry, Hit, ImageRecord, Vectors
-from ml_api.vectors.base import MAX_WINDOW, Generation, SearchOptions
+from ml_api.vectors.base import Generation, SearchOptions
 from ml_api.vectors.filters import Field, Filter, holds
-from ml_api.vectors.milvus import filtered, schema
+from ml_api.vectors.milvus import listing, schema
 from ml_api.vectors.milvus.access import Page
 from ml_api.vectors.milvus.calls import OpenCollection, among
 from ml_api.vectors.milvus.collection import SOURCE, CollectionSpec
@@ -27,13 +26,6 @@ from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.indexed import IndexSearch
 from ml_api.vectors.milvus.opening import Opening
 from ml_api.vectors.validation import check_bounds, check_page, check_records, check_vectors, distinct_digests, distinct_ids
-
-DIGESTS_AT_ONCE = 1000
-
-IDS_AT_ONCE = 256
-"""Most records asked for by id in one message; each can carry 64 KB of metadata."""
-
-ENTRIES_AT_ONCE = 5000
 
 
 class MilvusStore:
@@ -118,7 +110,7 @@ class MilvusStore:
 
     def delete(self, ids: Sequence[str]) -> None:
         opened = self._open_to_write()
-        for some in _batches(distinct_ids(ids), schema.CHUNK_BYTES // 64):
+        for some in listing.batches(distinct_ids(ids), schema.CHUNK_BYTES // 64):
             with opened.writing("delete", len(some), DELETED_BYTES * len(some)) as timeout_s:
                 opened.client.delete(opened.collection, filter=among(some), timeout=timeout_s)
         if ids and not self._opening.endpoint.embedded:
@@ -137,16 +129,16 @@ class MilvusStore:
         return options.exact or self._by_index.compares_all(options)
 
     def get(self, ids: Sequence[str], deadline: Deadline | None = None) -> dict[str, ImageRecord]:
-        rows = self._rows("get", ids, schema.RECORD_FIELDS, deadline)
+        rows = listing.by_id(self._open_now(), "get", distinct_ids(ids), schema.RECORD_FIELDS, deadline)
         return {row["id"]: schema.record_of(row) for row in rows}
 
     def vectors(self, ids: Sequence[str], deadline: Deadline | None = None) -> dict[str, npt.NDArray[np.float32]]:
-        rows = self._rows("vectors", ids, ["id", schema.VECTOR], deadline)
+        rows = listing.by_id(self._open_now(), "vectors", distinct_ids(ids), ["id", schema.VECTOR], deadline)
         return {row["id"]: schema.vector_of(row) for row in rows}
 
     def entries(self, after: str = "", until: str = "") -> Iterator[Entry]:
         check_bounds(after, until)
-        for page in self._pages("entries", schema.ENTRY_FIELDS, ENTRIES_AT_ONCE, after, until):
+        for page in listing.pages(self._open_now(), "entries", schema.ENTRY_FIELDS, after, until):
             yield from map(schema.entry_of, page)
 
     def page(self, after: str, limit: int, deadline: Deadline | None = None, *, filter: Filter | None = None) -> list[Entry]:  # noqa: A002 - VectorStore's signature
@@ -154,32 +146,22 @@ class MilvusStore:
         check_bounds(after, "")
         opened = self._open_now()
         if filter is not None:
-            return list(map(schema.entry_of, islice(filtered.entries(opened, after, limit, filter, deadline), limit)))
+            return list(map(schema.entry_of, islice(listing.fulfilling(opened, after, limit, filter, deadline), limit)))
         return list(map(schema.entry_of, opened.page("page", after, Page(schema.ENTRY_FIELDS, limit), deadline)))
 
     def of_digests(self, digests: Sequence[str], deadline: Deadline | None = None) -> list[Entry]:
-        found: list[Entry] = []
-        for some in _batches(distinct_digests(digests), DIGESTS_AT_ONCE):
-            rows = self._open_now().query(
-                "of_digests",
-                deadline,
-                scans=True,
-                filter=f"digest in {json.dumps(some)}",
-                limit=MAX_WINDOW,
-                output_fields=schema.ENTRY_FIELDS,
-                consistency_level="Session",
-            )
-            found += map(schema.entry_of, rows)
-        return sorted(found, key=lambda entry: entry.id)[:MAX_WINDOW]
+        rows = listing.of_digests(self._open_now(), distinct_digests(digests), deadline)
+        return list(map(schema.entry_of, rows))
 
     def scan(self, after: str = "") -> Iterator[tuple[list[ImageRecord], Vectors]]:
         check_bounds(after, "")
-        for page in self._whole_pages([*schema.RECORD_FIELDS, schema.VECTOR], after):
+        pages = listing.pages if self._opening.endpoint.embedded else listing.pages_by_id
+        for page in pages(self._open_now(), "scan", [*schema.RECORD_FIELDS, schema.VECTOR], after):
             yield [schema.record_of(row) for row in page], np.stack([schema.vector_of(row) for row in page])
 
     def count(self, deadline: Deadline | None = None, *, filter: Filter | None = None) -> int:  # noqa: A002 - VectorStore's signature
         opened = self._open_now()
-        return opened.count("", deadline, "Strong") if filter is None else filtered.count(opened, filter, deadline)
+        return opened.count("", deadline, "Strong") if filter is None else listing.count(opened, filter, deadline)
 
     def source(self) -> str:
         opened = self._open_now()
@@ -217,33 +199,6 @@ class MilvusStore:
             raise StoreUnavailable("the vectors of another model take over now; try again", reason="closed")
         return self._open_now()
 
-    def _pages(
-        self, operation: str, fields: list[str], at_once: int, after: str = "", until: str = ""
-    ) -> Iterator[list[schema.Row]]:
-        """All rows in the order of ids: what is written meanwhile may or may not appear, nothing appears twice."""
-        while page := self._open_now().page(operation, after, Page(fields, at_once, until)):
-            yield page
-            after = str(page[-1]["id"])
-
-    def _whole_pages(self, fields: list[str], after: str) -> Iterator[list[schema.Row]]:
-        """All rows: from a server ids page by page, and their rows by id. It waits for its clock at each page (0.2-0.4 s), and so
-        many whole rows could be too large for a message; those of Milvus Lite are in this process.
-        """
-        if self._opening.endpoint.embedded:
-            yield from self._pages("scan", fields, ENTRIES_AT_ONCE, after)
-            return
-        for page in self._pages("scan", ["id"], ENTRIES_AT_ONCE, after):
-            for ids in _batches([str(row["id"]) for row in page], IDS_AT_ONCE):
-                if rows := list(self._rows("scan", ids, fields, None)):  # none if they were deleted meanwhile
-                    yield sorted(rows, key=lambda row: str(row["id"]))
-
-    def _rows(self, operation: str, ids: Sequence[str], fields: list[str], deadline: Deadline | None) -> Iterator[schema.Row]:
-        self._open_now()
-        for some in _batches(distinct_ids(ids), IDS_AT_ONCE):
-            yield from self._open_now().query(
-                operation, deadline, filter=among(some), output_fields=fields, consistency_level="Session"
-            )
-
     def _by_comparison(
         self, opened: OpenCollection, vectors: Vectors, options: SearchOptions, deadline: Deadline | None
     ) -> list[list[Hit]]:
@@ -253,7 +208,3 @@ class MilvusStore:
         if options.filter is not None:
             records = {id_: record for id_, record in records.items() if holds(options.filter, record)}
         return [[Hit(records[image_id], score) for image_id, score in row if image_id in records] for row in ranked]
-
-
-def _batches(ids: list[str], size: int) -> Iterator[list[str]]:
-    return (ids[start : start + size] for start in range(0, len(ids), size))
