@@ -161,7 +161,7 @@ def test_names_of_fields_are_shown_as_text(context, tmp_path):
         visit.page.locator(".open").first.click()
         large = visit.page.get_by_role("dialog", name="a.png")
         expect(large.locator("dt", has_text=name_of_field)).to_be_visible()
-        expect(visit.page).to_have_title("red \N{MIDDLE DOT} Image search")
+        expect(visit.page).to_have_title("a.png \N{MIDDLE DOT} Image search")
 
 
 def test_texts_of_others_are_shown_as_text(visit):
@@ -171,7 +171,7 @@ def test_texts_of_others_are_shown_as_text(visit):
     expect(visit.dialog).to_have_accessible_name(SCRIPT)
     expect(visit.dialog.get_by_text(f"{SCRIPT}.png", exact=True)).to_be_visible()
     expect(visit.dialog.locator("dd", has_text=SCRIPT)).to_be_visible()
-    expect(visit.page).to_have_title("black · Image search")
+    expect(visit.page).to_have_title(f"{SCRIPT} · Image search")
     visit.open(f"/?q={SCRIPT}")
     expect(visit.status).to_contain_text(SCRIPT)
     expect(visit.page).to_have_title(f"{SCRIPT} · Image search")
