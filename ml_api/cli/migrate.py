@@ -11,7 +11,7 @@ from ml_api.errors import SyncRefused
 from ml_api.indexing.account import Progress
 from ml_api.indexing.jobs import Errand
 from ml_api.indexing.report import SyncReport
-from ml_api.services import corpus_of
+from ml_api.services import location_of
 from ml_api.services.migration import model_setting, open_generations, open_migration
 from ml_api.settings import Settings
 from ml_api.stopping import Stop
@@ -25,7 +25,7 @@ def migrate(settings: Settings, *, switch: bool) -> Exit:
     """Embed the corpus with the configured model, compare, and use it: in the service that runs, or from the next start on."""
     with Stop() as stop, tracing.on_behalf_of([tracing.run_origin()]):
         errand = Errand(JobKind.MIGRATE, model=model_setting(settings), switch=switch)
-        handed = hand_over(settings, errand, stop, corpus=corpus_of(settings).location)
+        handed = hand_over(settings, errand, stop, corpus=location_of(settings))
         return _migrate(settings, stop, switch=switch) if handed is None else handed
 
 

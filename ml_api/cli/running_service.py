@@ -17,6 +17,7 @@ from ml_api.access.keys import lent
 from ml_api.access.scopes import Scope
 from ml_api.addresses import is_loopback
 from ml_api.database import Database
+from ml_api.database.tables import OwnerRow
 from ml_api.errors import InvalidInput, MlApiError, Overloaded, Unavailable
 from ml_api.indexing.jobs.presence import Watch, is_of_this_machine
 from ml_api.services import database_of, target_of
@@ -34,8 +35,10 @@ KNOWN_S: Final = 5.0
 class RunningService:
     """Asked past every proxy, as it is near."""
 
-    def __init__(self, address: str, database: Database, opened: ExitStack) -> None:
-        self._address = address
+    def __init__(self, taker: OwnerRow, database: Database, opened: ExitStack) -> None:
+        self.corpus = taker.corpus
+        """The location of the corpus that it serves."""
+        self._address = taker.address
         self._database = database
         self._opened = opened
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -82,16 +85,16 @@ def running_service(settings: Settings) -> Iterator[RunningService | None]:
     """One of this collection that can be reached from here; None if there is none. Raises ConfigError, DatabaseUnavailable."""
     with ExitStack() as opened:
         database = opened.enter_context(closing(database_of(settings)))
-        address = _address(database, target_of(settings))
-        yield RunningService(address, database, opened) if address else None
+        taker = _reachable(database, target_of(settings))
+        yield RunningService(taker, database, opened) if taker else None
 
 
-def _address(database: Database, target: str) -> str:
+def _reachable(database: Database, target: str) -> OwnerRow | None:
     for taker in Watch(database).takers(target):
         host = urlsplit(taker.address).hostname
         if host and (is_of_this_machine(taker.name) or not is_loopback(host)):
-            return taker.address
-    return ""
+            return taker
+    return None
 
 
 def _error(exc: urllib.error.HTTPError) -> MlApiError:

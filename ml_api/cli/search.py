@@ -9,6 +9,7 @@ import webbrowser
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -16,13 +17,14 @@ from ml_api.api.answers import hit_facts, read_terms
 from ml_api.cli.exits import Exit
 from ml_api.cli.parsing import Options
 from ml_api.cli.running_service import ANSWER_S, RunningService, running_service
+from ml_api.corpus.base import Corpus
 from ml_api.corpus.keys import require_image
 from ml_api.corpus.thumbnails import EDGE_PX
 from ml_api.deadline import Deadline
 from ml_api.errors import MlApiError
 from ml_api.images import THUMBNAIL_MEDIA_TYPE
 from ml_api.search import ImageTerm, Query, TextTerm, Weighted, read_negations
-from ml_api.services import Searching, corpus_of, open_searching
+from ml_api.services import Searching, location_of, open_searching
 from ml_api.settings import Settings
 from ml_api.vectors.base import SearchOptions
 from ml_api.wording import legible
@@ -66,6 +68,9 @@ class Answer:
 
 
 class Finder(Protocol):
+    location: str
+    """Of the corpus; empty if the images came from none."""
+
     def find(self, wanted: Wanted) -> Answer:
         """Raises MlApiError."""
         ...
@@ -79,11 +84,11 @@ def search(settings: Settings, options: Options) -> Exit:
     """Raises ConfigError, InvalidInput, Unavailable, OSError."""
     image = options.image.expanduser().read_bytes() if options.image else None
     wanted = Wanted(options.text, image, options.limit)
-    location = corpus_of(settings).location.rstrip("/")
     with _finder(settings) as finder:
         answer = finder.find(wanted)
+        location = location_of(settings) or finder.location
         for hit in answer.hits:
-            hit["path"] = f"{location}/{hit['key']}"
+            hit["path"] = f"{location.rstrip('/')}/{hit['key']}" if location else hit["key"]
         if options.html or options.open:
             _write_page(options.html, _page(options.text or options.image.name, answer, finder))
         elif options.json:
@@ -108,6 +113,7 @@ def _finder(settings: Settings) -> Iterator[Finder]:
 class _Service:
     def __init__(self, service: RunningService) -> None:
         self._service = service
+        self.location = service.corpus
 
     def find(self, wanted: Wanted) -> Answer:
         image = None if wanted.image is None else base64.b64encode(wanted.image).decode()
@@ -129,6 +135,12 @@ class _Itself:
 
     def __init__(self, parts: Searching) -> None:
         self._parts = parts
+        self.location = parts.location
+
+    @cached_property
+    def _corpus(self) -> Corpus:
+        """Opened for what only it has: hits are found also while its folder is away."""
+        return self._parts.open_corpus()
 
     def find(self, wanted: Wanted) -> Answer:
         parts, deadline = self._parts, Deadline.within(ANSWER_S)
@@ -148,7 +160,7 @@ class _Itself:
     def thumbnail(self, hit: Hit) -> bytes:
         deadline = Deadline.within(ANSWER_S)
         require_image(hit["key"])
-        data = self._parts.corpus.read(hit["key"], self._parts.decoder.limits.max_bytes, deadline)
+        data = self._corpus.read(hit["key"], self._parts.decoder.limits.max_bytes, deadline)
         return self._parts.decoder.thumbnail(data, EDGE_PX, deadline)
 
 

@@ -6,7 +6,7 @@ Adapters are imported inside the functions that need them, so that importing the
 from ml_api.services.encoder import write_triton_repository
 from ml_api.services.engine import Engine
 from ml_api.services.indexer import open_indexer, preview_sync, target_of
-from ml_api.services.parts import corpus_of, database_of
+from ml_api.services.parts import corpus_of, database_of, location_of
 from ml_api.services.searching import Searching, open_searching
 from ml_api.services.service import Services, StoreFacts, build_services
 from ml_api.services.transfers import examine, open_export, open_extraction, open_import, open_store
@@ -20,6 +20,7 @@ __all__ = [
     "corpus_of",
     "database_of",
     "examine",
+    "location_of",
     "open_export",
     "open_extraction",
     "open_import",

@@ -9,7 +9,7 @@ from ml_api.indexing.migration import Migration
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.services.encoder import image_model, load_later
-from ml_api.services.parts import corpus_of, decoder_of, milvus_store
+from ml_api.services.parts import corpus_of, decoder_of, knowing_corpus, milvus_store
 from ml_api.settings import Settings
 from ml_api.vectors.base import Generation, Generations
 from ml_api.vectors.filters import Field
@@ -29,11 +29,12 @@ def open_generations(settings: Settings) -> Iterator[Generations]:
 @contextmanager
 def open_migration(settings: Settings) -> Iterator[Migration]:
     """Begins, or goes on with, the generation of `settings.model`. Raises ConfigError, as `open_generations` does."""
-    metrics, corpus = Metrics(), corpus_of(settings)
+    metrics = Metrics()
     pretrained = image_model(settings)
     with ExitStack() as opened:
         old = opened.enter_context(closing(milvus_store(settings, metrics)))
         current = old.open_current()
+        corpus = corpus_of(knowing_corpus(settings, old))
         new = opened.enter_context(closing(old.beside(pretrained.model_id, pretrained.dim)))
         generations = old.generations()
         wanted = generation_of(generations, pretrained, new.fields)

@@ -17,6 +17,7 @@ from ml_api.errors import ConfigError, DatabaseUnavailable, InvalidQuery
 from ml_api.images import Decoder, ImageLimits
 from ml_api.metrics import Metrics
 from ml_api.settings import Settings, environment_name
+from ml_api.vectors.base import VectorStore
 from ml_api.vectors.filters import Field, field_of
 
 if TYPE_CHECKING:
@@ -47,6 +48,18 @@ def corpus_of(settings: Settings) -> Corpus:
         follow_links=settings.follow_links,
         catalogue=catalogue,
     )
+
+
+def location_of(settings: Settings) -> str:
+    """Of the corpus that they name; empty if they name none. Raises ConfigError."""
+    return "" if settings.corpus is None else corpus_of(settings).location
+
+
+def knowing_corpus(settings: Settings, store: VectorStore) -> Settings:
+    """Where they name no corpus, with the one that the vectors were last synced with, if there is any."""
+    if settings.corpus is not None or not (location := store.source()):
+        return settings
+    return settings.model_copy(update={"corpus": location if "://" in location else Path(location)})
 
 
 def ours_of(settings: Settings) -> list[Path]:

@@ -1,8 +1,9 @@
 """Searching without a service: what the command `search` does where none runs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ml_api.corpus.base import Corpus
@@ -15,7 +16,7 @@ from ml_api.search.hybrid import Hybrid
 from ml_api.services.calibration import kept_of
 from ml_api.services.encoder import load_model
 from ml_api.services.indexer import target_of
-from ml_api.services.parts import corpus_of, database_of, decoder_of, milvus_store
+from ml_api.services.parts import corpus_of, database_of, decoder_of, knowing_corpus, milvus_store
 from ml_api.settings import Settings
 from ml_api.texts import TextIndex
 
@@ -29,7 +30,10 @@ class Searching:
     searcher: Searcher
     preprocessor: Preprocessor
     decoder: Decoder
-    corpus: Corpus
+    location: str
+    """Of the corpus, whether or not it can be reached; empty if the images came from none."""
+    open_corpus: Callable[[], Corpus]
+    """Raises ConfigError."""
 
 
 @contextmanager
@@ -39,7 +43,7 @@ def open_searching(settings: Settings, model: str = "") -> Iterator[Searching]:
     from ml_api.embedding.pretrained import resolve
 
     settings = settings.model_copy(update={"model": model}) if model else settings
-    corpus, metrics = corpus_of(settings), Metrics()
+    metrics = Metrics()
     pretrained = resolve(settings.model, settings.text_model)
     with ExitStack() as opened:
         store = opened.enter_context(closing(milvus_store(settings, metrics)))  # first: it may be a service's
@@ -47,6 +51,7 @@ def open_searching(settings: Settings, model: str = "") -> Iterator[Searching]:
             store = opened.enter_context(closing(_of_model(store, pretrained, model)))
         else:
             store.ensure(pretrained.model_id, pretrained.dim)
+        settings = knowing_corpus(settings, store)
         decoder = opened.enter_context(closing(decoder_of(settings, metrics)))
         preprocessor, encoder = load_model(settings, pretrained, metrics)
         embedder = opened.enter_context(closing(BatchingEncoder(encoder, metrics)))
@@ -55,7 +60,7 @@ def open_searching(settings: Settings, model: str = "") -> Iterator[Searching]:
         relevance = Relevance(settings.metric)
         kept_of(settings, database, pretrained.model_id, encoder.model).use_in(relevance)
         searcher = Searcher(preprocessor, embedder, store, metrics, relevance, hybrid=hybrid)
-        yield Searching(searcher, preprocessor, decoder, corpus)
+        yield Searching(searcher, preprocessor, decoder, str(settings.corpus or ""), partial(corpus_of, settings))
 
 
 def _of_model(store: "MilvusStore", pretrained: "PretrainedModel", model: str) -> "MilvusStore":

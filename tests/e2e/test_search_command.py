@@ -35,10 +35,14 @@ def test_without_a_service_it_searches_by_itself(demo_corpus, tmp_path):
     assert result.stdout == ""
     assert page.read_text().count("data:image/webp") == len(list(few.iterdir()))
     assert page.read_text().find(str(image)) < page.read_text().find(str(few / "1.jpg"))
+    del server.settings["corpus"]  # it is kept with the vectors
     named = run("search", "4", "--limit", "2", **server.settings)
     assert "words in" in named.stdout.splitlines()[0]
     assert named.stdout.splitlines()[1].split()[-2:] == ["key", str(few / "4.jpg")]
     assert BY_WORDS in named.stderr
+    few.rename(tmp_path / "away")
+    assert run("search", "4", "--html", page, **server.settings).returncode == 0
+    assert "is not a folder" in page.read_text()
 
 
 def test_a_picture_is_found_by_the_number_in_its_name(server):

@@ -53,6 +53,13 @@ def test_a_table_has_the_paths_of_what_a_service_found(settings, service, capsys
     assert row.split(maxsplit=4) == ["0.3100", "640", "x", "480", f"{settings.corpus}/dogs/rex <1>.jpg"]
 
 
+def test_a_search_names_no_corpus_where_a_service_knows_it(settings, service, capsys):
+    """The README's command, in the folder in which `serve --corpus DIR` runs."""
+    service.expect_request("/v1/search/text").respond_with_json({"hits": [HIT]})
+    run(settings.model_copy(update={"corpus": None}), "a dog")
+    assert capsys.readouterr().out.splitlines()[1].endswith("  /x/dogs/rex <1>.jpg")
+
+
 def test_json_is_all_that_is_written(settings, service, capsys):
     read_as = [{"text": "a dog", "weight": 1.0}, {"text": "snow", "weight": -0.5}]
     answer = {"hits": [HIT], "confident": True, "read_as": read_as, "model": "clip"}
