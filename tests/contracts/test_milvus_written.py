@@ -157,8 +157,33 @@ def test_what_the_engine_raises_is_told_as_its_server_tells_it(tmp_path, raised,
         with pytest.raises(StoreUnavailable, match=words) as told:
             store.upsert(*drawn(NEW, 1))
         assert told.value.__cause__.__cause__ is raised
-        with pytest.raises(StoreUnavailable, match="needs a restart"):
+        with pytest.raises(StoreUnavailable, match="takes no calls"):
             store.upsert(*drawn(NEW, 1))
+
+
+@pytest.mark.parametrize("part", ["write_insert", "write_delete"])
+def test_a_store_that_can_be_written_again_has_all_that_was_acknowledged(tmp_path, part):
+    def fail(_batch):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with opened(tmp_path / "here") as store:
+        here(store, *drawn(NEW[:20], 1))
+        store.flush()
+        here(store, *drawn(NEW[10:30], 2))
+        before = rows(store)
+        setattr(engine(store)._wal, part, fail)
+        with pytest.raises(StoreUnavailable, match="no space left"):
+            store.upsert(*drawn(NEW[25:40], 3)) if part == "write_insert" else store.delete([image_id(NEW[0])])
+        with pytest.raises(StoreUnavailable, match="takes no calls"):
+            store.count()
+        store.ping()
+        assert rows(store) == before
+        assert store.search(unit_vectors(1), SearchOptions(1)) != [[]]
+        here(store, *drawn(NEW[25:40], 3))
+        after = rows(store)
+        assert len(after) > len(before)
+    with opened(tmp_path / "here") as store:
+        assert rows(store) == after
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Milvus Lite leaves such a log open

@@ -91,10 +91,11 @@ def fail_to_flush(store: MilvusStore) -> None:
     in_the_way.parent.mkdir(exist_ok=True)
     in_the_way.touch()
     attempt("flush", store.flush)
+    refuse_everything(store)
     in_the_way.unlink()
     if aside is not None:
         aside.rename(in_the_way)
-    refuse_everything(store)
+    come_back(store)
 
 
 def run_out_of_disk(store: MilvusStore) -> None:
@@ -110,13 +111,21 @@ def run_out_of_disk(store: MilvusStore) -> None:
         say("refused", attempt="put", detail=exc.detail)
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     refuse_everything(store)
+    come_back(store)
 
 
 def refuse_everything(store: MilvusStore) -> None:
-    attempt("ping", store.ping)
+    attempt("count", store.count)
     attempt("upsert", lambda: put(store, 1000))
     attempt("delete", lambda: store.delete(["0" * 32]))
     attempt("flush", store.flush)
+
+
+def come_back(store: MilvusStore) -> None:
+    """As the health checks of a service see to."""
+    store.ping()
+    put(store, 1001)
+    say("found", keys=[entry.key for entry in store.entries()])
 
 
 PROGRAMS: dict[str, Callable[[MilvusStore], None]] = {

@@ -94,7 +94,14 @@ class Access(Protocol):
     def flush(self) -> None: ...
 
     def check(self) -> None:
-        """Raise StoreUnavailable if the store cannot be used until a restart."""
+        """Raise StoreUnavailable if the store cannot be used."""
+        ...
+
+    def recover(self, load: Callable[[], None]) -> None:
+        """After a write that failed: read everything from the disk again, as a restart would. `load` loads the collections.
+
+        Raises StoreUnavailable while that fails, or nothing can be written.
+        """
         ...
 
     def close(self, disconnect: Callable[[], None]) -> None:
@@ -162,6 +169,9 @@ class ServerAccess:
 
     def check(self) -> None:
         check_process(self._process)
+
+    def recover(self, load: Callable[[], None]) -> None:
+        """The server does so by itself."""
 
     def close(self, disconnect: Callable[[], None]) -> None:
         if os.getpid() == self._process:

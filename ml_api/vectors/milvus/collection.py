@@ -66,9 +66,7 @@ def open_collection(
 ) -> tuple[str, tuple[Field, ...]]:
     """The name of the collection behind the alias, loaded, and which fields have columns in it.
 
-    Raises ConfigError if it holds something else than wanted.
-
-    If it does not load, `repair` may put right what it finds, and it is tried again.
+    Raises ConfigError if it holds something else than wanted; `repair` is that of `load`.
 
     The name and not the alias is what the store goes on using: if the alias is moved to the collection of a new model, processes
     that embed with the old one must not search it.
@@ -83,13 +81,18 @@ def open_collection(
     found = client.describe_collection(spec.alias, timeout=timeout_s)
     _check(spec, found.get("properties") or {})
     name = str(found["collection_name"])
+    load(client, name, timeout_s, repair)
+    return name, fields_in(found.get("properties") or {})
+
+
+def load(client: MilvusClient, name: str, timeout_s: float, repair: Callable[[], bool]) -> None:
+    """If it does not load, `repair` may put right what it finds, and it is tried again. Raises MilvusException."""
     try:
         client.load_collection(name, timeout=timeout_s)
     except MilvusException:
         if not repair():
             raise
         client.load_collection(name, timeout=timeout_s)
-    return name, fields_in(found.get("properties") or {})
 
 
 def create(client: MilvusClient, spec: CollectionSpec, timeout_s: float) -> None:

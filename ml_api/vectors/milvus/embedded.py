@@ -4,8 +4,8 @@
 - One writer at a time: two interleave their log records and sequence numbers (measured: 6 threads, 125 rows lost).
 - Nobody reads during a flush: a reader that lists the files before and looks into the table in memory after misses the rows that
   moved from one to the other.
-- No write after one that failed: the log may end in half a record, behind which nothing is recovered, and the next flush that
-  succeeds deletes the logs of the one that did not.
+- No write after one that failed, until all is read from the disk again: the log may end in half a record, behind which nothing is
+  recovered, and the next flush that succeeds deletes the logs of the one that did not.
 - Nothing at all in a forked child. Programs that are started meanwhile inherit neither lock: both files are closed on exec.
 """
 
@@ -25,11 +25,11 @@ from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus import owning
 from ml_api.vectors.milvus.access import Page, check_process
-from ml_api.vectors.milvus.failures import NO_SPACE, lacks_space
 from ml_api.vectors.milvus.flushing import Unflushed
 from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.lite import LiteServer
 from ml_api.vectors.milvus.locks import SharedLock, left_s
+from ml_api.vectors.milvus.recovery import Recovery
 from ml_api.vectors.milvus.schema import Row
 
 _INDEX_FILES = "collections/*/partitions/*/indexes/*.idx"
@@ -52,7 +52,7 @@ class EmbeddedAccess:
         self._readers = SharedLock()
         self._flushes: list[Callable[[], None]] = []
         self._unflushed = Unflushed(clock)
-        self._failure = ""
+        self._recovery = Recovery(self._path, clock)
 
     def open(self) -> str:
         """Raises ConfigError if the folder is in use, no folder, another user's, or cannot be written."""
@@ -152,7 +152,7 @@ class EmbeddedAccess:
             try:
                 yield
             except BaseException as exc:
-                self._fail("a write failed", exc)
+                self._recovery.failed("a write failed", exc)
                 raise
             self._unflushed.add(rows, size)
             if self._unflushed.due:
@@ -171,10 +171,16 @@ class EmbeddedAccess:
 
     def check(self) -> None:
         check_process(self._process)
-        if self._failure:
-            raise StoreUnavailable(
-                f"the vector store needs a restart: {self._failure}. Everything acknowledged is kept", reason="closed"
-            )
+        self._recovery.check()
+
+    def recover(self, load: Callable[[], None]) -> None:
+        check_process(self._process)
+        if self._recovery.is_due():
+            with self._turn(), self._without_readers():
+                self._opened.discard()
+                load()
+                self._flush_alone()
+                self._recovery.succeeded()
 
     def close(self, disconnect: Callable[[], None]) -> None:
         """Flush, stop Milvus Lite, and free the folder. What cannot be flushed now stays in the log, for the next process.
@@ -204,12 +210,18 @@ class EmbeddedAccess:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         self.check()
+        with self._turn():
+            self.check()
+            yield
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """That of the one writer."""
         if not self._writer.acquire(timeout=self._timeout_s):
             raise StoreUnavailable(
                 f"the vector store is busy: another write has been going on for {self._timeout_s:g} s", reason="timeout"
             )
         try:
-            self.check()
             yield
         finally:
             self._writer.release()
@@ -235,18 +247,9 @@ class EmbeddedAccess:
             for flush in self._flushes:
                 flush()
         except BaseException as exc:
-            self._fail("writing its files failed", exc)
+            self._recovery.failed("writing its files failed", exc)
             raise
         self._unflushed.clear()
-
-    def _fail(self, what: str, exc: BaseException) -> None:
-        self._failure = what
-        # A full disk needs no traceback to be understood.
-        full = lacks_space(exc.__cause__)
-        reason = f"{what}: {NO_SPACE}" if full else what
-        _log.critical(
-            "the vector store in %s takes no more calls until a restart: %s", self._path, reason, exc_info=None if full else exc
-        )
 
 
 @contextmanager

@@ -91,6 +91,10 @@ class LiteServer:
         """Raises MilvusException."""
         written.flush(self._engine(collection))
 
+    def discard(self) -> None:
+        """Read each collection from the disk again when it is next called, and write nothing before. Nobody may call meanwhile."""
+        written.discard(self._database)
+
     def stop(self) -> None:
         """Nobody may call any more. What is not flushed Milvus Lite tries to flush, and keeps to itself if it cannot."""
         try:

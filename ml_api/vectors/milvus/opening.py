@@ -13,9 +13,9 @@ from ml_api.metrics import Metrics
 from ml_api.vectors.filters import Field
 from ml_api.vectors.milvus.access import Access, ServerAccess
 from ml_api.vectors.milvus.calls import OpenCollection
-from ml_api.vectors.milvus.collection import CollectionSpec, create, open_collection
+from ml_api.vectors.milvus.collection import CollectionSpec, create, load, open_collection
 from ml_api.vectors.milvus.connection import MilvusEndpoint, connect
-from ml_api.vectors.milvus.failures import startup_failures
+from ml_api.vectors.milvus.failures import startup_failures, translated
 from ml_api.vectors.milvus.generations import leading
 
 OPEN_TIMEOUT_S: Final = 120.0
@@ -89,6 +89,16 @@ class Opening:
             self.access.attach(other.flush)
             self._open.append(other)
         return other
+
+    def recover(self) -> None:
+        """After a write to Milvus Lite that failed. Raises StoreUnavailable while nothing can be written."""
+        with self._lock:
+            self.access.recover(self._load)
+
+    def _load(self) -> None:
+        for opened in self._open:
+            with translated("load", self._open_timeout_s):
+                load(opened.client, opened.collection, self._open_timeout_s, self.access.repair)
 
     def close(self, opened: OpenCollection) -> None:
         with self._lock:

@@ -179,6 +179,7 @@ class MilvusStore:
         self._opening.access.flush()
 
     def ping(self) -> None:
+        self._opening.recover()
         self._opening.access.check()
         self._by_index.ping(self._open_now())
 

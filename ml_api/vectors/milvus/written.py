@@ -47,6 +47,20 @@ def flush(engine: Any) -> None:
         engine.flush()
 
 
+def discard(database: Any) -> None:
+    """Forget what is in memory and write nothing of it: the next call of a collection reads it from the disk, as after a restart.
+
+    For after a write that failed; nobody else may be here. What is being merged in the background is waited for.
+    """
+    for engine in database._collections.values():  # noqa: SLF001 - as above
+        engine._bg_closed = True  # noqa: SLF001 - as above
+        engine._bg_executor.shutdown(cancel_futures=True)  # noqa: SLF001 - as above
+        for log in (engine._wal._data_sink, engine._wal._delta_sink):  # noqa: SLF001 - as above
+            if log is not None:
+                log.raw.close()  # below its buffer, which may hold the rest of the record that failed
+    database._collections.clear()  # noqa: SLF001 - as above
+
+
 def _batch(columns: pa.Schema, rows: Sequence[Row], first: int) -> pa.RecordBatch:
     """With numbers from `first` on, by which Milvus Lite knows which of two rows of an id is the newer."""
 

@@ -16,6 +16,7 @@ from ml_api.vectors.milvus.embedded import EmbeddedAccess
 from ml_api.vectors.milvus.failures import startup_failures, translated
 from ml_api.vectors.milvus.flushing import FULL_BYTES, SEARCHED_S, SLOW_AGE_S, SLOW_ROWS
 from ml_api.vectors.milvus.locks import SharedLock
+from ml_api.vectors.milvus.recovery import EVERY_S
 from ml_api.vectors.milvus.schema import CHUNK_BYTES, chunks, rows_of
 from tests.contracts.samples import record, unit_vectors
 
@@ -200,7 +201,7 @@ def test_after_a_failed_write_all_is_refused(access):
     with pytest.raises(OSError, match="disk full"), access.writing(1, 1):
         raise OSError("disk full")
     for refused in (access.check, access.flush, lambda: write(access)):
-        with pytest.raises(StoreUnavailable, match="needs a restart"):
+        with pytest.raises(StoreUnavailable, match="takes no calls"):
             refused()
 
 
@@ -211,8 +212,30 @@ def test_after_a_failed_flush_all_is_refused(access, flushes):
     flushes.then = fail
     with pytest.raises(OSError, match="disk full"):
         access.flush()
-    with pytest.raises(StoreUnavailable, match="needs a restart"):
+    with pytest.raises(StoreUnavailable, match="takes no calls"):
         access.check()
+
+
+def test_what_failed_is_read_from_the_disk_again_until_it_can_be_written(access, flushes, clock, caplog):
+    loaded = []
+
+    def fail():
+        raise StoreUnavailable("the vector store has no space left on its disk (flush)")
+
+    access.recover(lambda: loaded.append("for nothing"))
+    flushes.then = fail
+    for attempt in (access.flush, lambda: access.recover(lambda: loaded.append("in vain"))):
+        with pytest.raises(StoreUnavailable, match="no space left"):
+            attempt()
+        with pytest.raises(StoreUnavailable, match="takes no calls"):
+            access.check()
+    flushes.then = lambda: None
+    access.recover(lambda: loaded.append("too soon"))
+    clock.now += EVERY_S
+    access.recover(lambda: loaded.append("in the end"))
+    assert loaded == ["in vain", "in the end"]
+    write(access)
+    assert [record.levelname for record in caplog.records] == ["CRITICAL", "WARNING"]
 
 
 def test_a_store_whose_last_flush_fails_says_so_and_lets_go(tmp_path, flushes, caplog):
