@@ -35,9 +35,9 @@ def stand(shared_stand):
 
 
 def shape(value):
-    """The names and types in a value; of a list, those of its first."""
+    """The names and types in a value, in their order; of a list, those of its first."""
     if isinstance(value, dict):
-        return {name: shape(given) if name != "metadata" else dict for name, given in value.items()}
+        return [(name, shape(given) if name != "metadata" else dict) for name, given in value.items()]
     if isinstance(value, list):
         return [shape(value[0])]
     return float if isinstance(value, int | float) and not isinstance(value, bool) else type(value)

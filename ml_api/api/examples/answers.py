@@ -90,9 +90,9 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "query_id": REQUEST_ID,
         "model": "demo model (small CLIP trained on drawn scenes)",
         "truncated": False,
-        "confident": None,
         "next": 1,
         "next_cursor": _CURSOR,
+        "confident": None,
         "hits": [{**_IMAGE, "score": 0.485519, "relevance": None, "shares": None, "matched": ["key", "caption"], "group": None}],
         "facets": None,
         "read_as": None,
@@ -107,9 +107,9 @@ ANSWERS: dict[type, schemas.JsonObject] = {
                 "status": 200,
                 "found": {
                     "truncated": False,
-                    "confident": None,
                     "next": 1,
                     "next_cursor": _CURSOR,
+                    "confident": None,
                     "hits": [
                         {
                             **_IMAGE,
