@@ -142,11 +142,11 @@ def named(error: MlApiError, place: str) -> MlApiError:
 
 
 @contextmanager
-def naming(member: str) -> Iterator[None]:
-    """Let an InvalidInput name the member of the request that it is about."""
+def naming(member: str, kinds: tuple[type[InvalidInput], ...] = (InvalidInput,)) -> Iterator[None]:
+    """Let errors of these kinds name the member of the request that they are about."""
     try:
         yield
-    except InvalidInput as exc:
+    except kinds as exc:
         raise named(exc, f"{member}: ") from exc
 
 

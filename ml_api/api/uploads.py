@@ -10,13 +10,13 @@ from ml_api.api.examples import ANSWERS
 from ml_api.api.form import FILE_FIELD, MAX_PARTS, SentFile
 from ml_api.api.observe import elsewhere, note
 from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_NOTE, NO_STORE, TIMEOUT, operation, ref
-from ml_api.api.parsing import image_id_of, query_parameters, request_deadline
+from ml_api.api.parsing import image_id_of, naming, query_parameters, request_deadline
 from ml_api.api.problems import problem_of
 from ml_api.api.schemas import JsonObject
 from ml_api.api.schemas.uploads import RemovedImage, UploadedImage, UploadResult, UploadsAnswer, WaitParameters
 from ml_api.api.sent_images import METADATA_FIELD, key_in_path, sent_image, sent_images
 from ml_api.deadline import Deadline
-from ml_api.errors import MlApiError
+from ml_api.errors import InvalidImage, MlApiError, TooLarge
 from ml_api.indexing.uploads import Upload
 from ml_api.vocabulary import UploadState
 
@@ -69,7 +69,7 @@ def put(key: str) -> Response:
     key, wait_s, deadline = key_in_path(key), query_parameters(WaitParameters).wait, request_deadline()
     data, metadata = sent_image()
     note({"ml_api.key": key})
-    with elsewhere():
+    with naming(FILE_FIELD, (InvalidImage, TooLarge)), elsewhere():
         upload = services().uploads.put(key, data, metadata, deadline)
         state = services().uploads.state(upload, _until(wait_s, deadline))
     return json_answer(_uploaded(upload, state), _status_of(state))

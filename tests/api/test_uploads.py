@@ -169,7 +169,9 @@ def test_metadata_that_cannot_be_kept_keep_the_image_out(client, stand, metadata
 )
 def test_what_is_no_image_is_not_kept(client, stand, data, status, code):
     before = names(stand.root)
-    assert_problem(put(client, "a.jpg", data), status, code)
+    response = put(client, "a.jpg", data)
+    assert_problem(response, status, code)
+    assert response.get_json()["detail"].startswith("image: ")
     assert names(stand.root) == before
     assert stand.services.changes.backlog().waiting == 0
 

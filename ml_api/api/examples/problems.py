@@ -56,14 +56,14 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "sync-refused": (409, "sync 4 of /srv/other into this collection is under way; nothing was changed"),
     "too-large": (
         413,
-        f"The image file has {_MAX_BYTES + 1:,} bytes; at most {_MAX_BYTES:,} are accepted (ML_API_MAX_UPLOAD_BYTES).",
+        f"image: The image file has {_MAX_BYTES + 1:,} bytes; at most {_MAX_BYTES:,} are accepted (ML_API_MAX_UPLOAD_BYTES).",
     ),
     "image-too-large": (413, f"the file has more than {_MAX_BYTES:,} bytes, the largest allowed"),
     "unsupported-media-type": (415, "the body is text/plain; send application/json"),
     "range-not-satisfiable": (416, "the range 'bytes=900000-' lies behind the end of the file"),
-    "image-format": (422, f"The file looks like text; accepted are {images.ACCEPTED}."),
-    "image-truncated": (422, "The JPEG file ends before the image does; it may have been cut off."),
-    "image-too-costly": (422, f"Decoding the image takes more than {_DECODE_S:g} s; send a smaller or simpler one."),
+    "image-format": (422, f"image: The file looks like text; accepted are {images.ACCEPTED}."),
+    "image-truncated": (422, "image: The JPEG file ends before the image does; it may have been cut off."),
+    "image-too-costly": (422, f"image: Decoding the image takes more than {_DECODE_S:g} s; send a smaller or simpler one."),
     "misdirected-request": (
         421,
         "this service does not answer to 'photos.example'; if that is its name, ML_API_ALLOWED_HOSTS must list it",
