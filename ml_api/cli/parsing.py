@@ -1,4 +1,7 @@
-"""Parsing of the command line. Every setting except secrets is an option of every command, generated from its declaration."""
+"""Parsing of the command line. Every setting except secrets is an option of every command, generated from its declaration.
+
+`--help` shows what a command has of its own; the settings, some hundred, `--help-settings`.
+"""
 
 import argparse
 import difflib
@@ -62,35 +65,47 @@ def _problems(unknown: Sequence[str]) -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ml-api" if Path(sys.argv[0]).name == "ml-api" else "python -m ml_api",
-        description="Semantic image search. `serve --help` lists all settings.",
+        description="Semantic image search. `COMMAND --help` shows the options of a command.",
         epilog="exit codes:\n" + "\n".join(f"  {code.value:<3} {code.meaning}" for code in Exit),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=__version__)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    settings = _settings_parser()
+    settings = _settings_parser(parser.prog, shown=False)
     for command in COMMANDS:
-        command.options(
-            subparsers.add_parser(
-                command.name,
-                usage=f"{parser.prog} {command.name} [OPTION...]{command.arguments}",
-                help=command.does,
-                description=command.does,
-                epilog=settings.epilog,
-                parents=[settings],
-                allow_abbrev=False,
-            )
+        itself = subparsers.add_parser(
+            command.name,
+            usage=f"{parser.prog} {command.name} [OPTION...]{command.arguments}",
+            help=command.does,
+            description=command.does,
+            parents=[settings],
+            allow_abbrev=False,
         )
+        itself.add_argument(
+            "--help-settings",
+            action=_ShowSettings,
+            nargs=0,
+            help="list the settings, such as --data-dir and --model: each is an option of every command",
+        )
+        command.options(itself)
     for table in TABLES:
         subparsers.add_parser(table, help=f"list all {table.replace('-', ' ')} as a Markdown table")
     return parser
 
 
-def _settings_parser() -> argparse.ArgumentParser:
+class _ShowSettings(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        _settings_parser(parser.prog, shown=True).print_help()
+        parser.exit()
+
+
+def _settings_parser(prog: str, *, shown: bool) -> argparse.ArgumentParser:
     """Options without validation: Settings validates the values and reports all problems at once."""
     secrets = ", ".join(environment_name(field) for field in sorted(SECRETS))
-    parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS, epilog=f"{ORDER}{secrets}.")
+    parser = argparse.ArgumentParser(
+        usage=f"{prog} [OPTION...]", add_help=False, argument_default=argparse.SUPPRESS, epilog=f"{ORDER}{secrets}."
+    )
     group = parser.add_argument_group("settings")
     for field, schema in Settings.model_json_schema()["properties"].items():
         if field in SECRETS:
@@ -98,7 +113,7 @@ def _settings_parser() -> argparse.ArgumentParser:
         takes: dict[str, Any] = {"metavar": _placeholder(schema)}
         if schema.get("type") == "boolean":  # as a flag: a value that may be left out would take the next argument
             takes = {"action": argparse.BooleanOptionalAction}
-        group.add_argument(option_name(field), dest=field, help=_help(schema), **takes)
+        group.add_argument(option_name(field), dest=field, help=_help(schema) if shown else argparse.SUPPRESS, **takes)
     return parser
 
 
