@@ -146,6 +146,7 @@ export class Chips {
       this.#name(chip, name, `Remove the image from the search: ${name}`);
     } catch {
       what.append("an image"); // which is gone: the search itself says so
+      find(chip, ".crop-part", HTMLElement).remove();
     }
   }
 

@@ -32,6 +32,14 @@ export function unanswered() {
   return new Failure("The server does not answer", "Check that it is running and that you are connected, then try again.", { unreached: true });
 }
 
+/** An image of the visitor's own, after a reload. */
+export function imageLost() {
+  return new Failure("That image is no longer at hand", "An image from your device is kept only while this page is open. Choose it again.", {
+    final: true,
+    ofFile: true,
+  });
+}
+
 /** @param {number} seconds */
 export function abandoned(seconds) {
   return new Failure("Search cancelled", `The server had not answered for ${seconds} seconds. It may be busy, or hang.`);

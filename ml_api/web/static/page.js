@@ -13,7 +13,7 @@ import { Duplicates } from "./manage/duplicates.js";
 import { offerManaging } from "./manage/offer.js";
 import { Marking } from "./marking.js";
 import { Pictured } from "./pictured.js";
-import { notePlaces } from "./places.js";
+import { heedAddress, notePlaces } from "./places.js";
 import { addressOf, ALL, haveSameTerms, keptOf, likeQuery, nameOf, queryOf, termOfFile, viewAt, withTerm } from "./query.js";
 import { Results } from "./results.js";
 import { Search } from "./search.js";
@@ -88,6 +88,7 @@ class Page {
   start() {
     document.addEventListener("click", (event) => this.#follow(event));
     window.addEventListener("popstate", () => this.#show(this.#viewHere()));
+    heedAddress();
     notePlaces(() => this.#results.place);
     takeFiles({
       veil: find(document, ".drop", HTMLElement),

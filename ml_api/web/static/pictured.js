@@ -1,6 +1,7 @@
 /** Images as terms of a search: what to show of them, and choosing a part of one. */
 
 import { Crop } from "./crop.js";
+import { imageLost } from "./failures.js";
 import { identityOf, queryOf } from "./query.js";
 import { captionOf } from "./summary.js";
 
@@ -45,7 +46,10 @@ export class Pictured {
     if (file) {
       return { source: URL.createObjectURL(file), name: file.name };
     }
-    const image = await this.#page.find(String(like));
+    if (!like) {
+      throw imageLost();
+    }
+    const image = await this.#page.find(like);
     return { source: image.links.thumbnail, original: image.links.content, name: captionOf(image) };
   }
 }

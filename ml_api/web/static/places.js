@@ -4,6 +4,14 @@
 
 const SETTLED_MS = 200; // after scrolling; browsers allow some hundred notes in half a minute
 
+/** Whoever types an address asks for what it says: if it is the one they are at, browsers keep what its entry says beside it. */
+export function heedAddress() {
+  const [arrival] = performance.getEntriesByType("navigation");
+  if (arrival instanceof PerformanceNavigationTiming && arrival.type === "navigate") {
+    history.replaceState(null, "");
+  }
+}
+
 /** @param {() => Place | null} placeNow */
 export function notePlaces(placeNow) {
   history.scrollRestoration = "manual"; // the browser's own would scroll before there is anything to scroll over

@@ -1,7 +1,7 @@
 /** A query as it is sent: stored images by their ids, one's own shrunk, and parts cut out of either. */
 
 import { fetchFile } from "./api.js";
-import { Failure } from "./failures.js";
+import { Failure, imageLost } from "./failures.js";
 import { shrink } from "./shrink.js";
 
 /** @import { SentQuery, SentTerm, StoredImage } from "./api.js" */
@@ -49,10 +49,7 @@ export class Sending {
       return part ? { image: await this.#partOf(like, part, signal), weight } : { id: like, weight };
     }
     if (!upload || !file) {
-      throw new Failure("That image is no longer at hand", "An image from your device is kept only while this page is open. Choose it again.", {
-        final: true,
-        ofFile: true,
-      });
+      throw imageLost();
     }
     const { maxBytes, modelEdge } = this.#limits;
     const image = await shrink(file, modelEdge, part).catch(() => {

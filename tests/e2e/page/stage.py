@@ -134,6 +134,8 @@ class Watch:
     def _request(self, url: str) -> None:
         if not url.startswith((f"{self.origin}/", "data:", "blob:")):
             self.complaints.append(f"asked for {url}")
+        if "undefined" in url:
+            self.complaints.append(f"asked for what it does not know: {url}")
 
     def _response(self, response: Response) -> None:
         if response.status >= 400 and not urlsplit(response.url).path.startswith(("/v1/", "/session")):

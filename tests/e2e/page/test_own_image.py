@@ -83,8 +83,18 @@ def test_after_a_reload_the_page_says_that_the_image_is_gone(visit):
     visit.expect_first("green")
     visit.page.reload()
     expect(visit.page.get_by_role("heading", name="That image is no longer at hand")).to_be_visible()
+    expect(visit.page.get_by_role("button", name="Search with a part of the image")).to_have_count(0)
     choose(visit)
     visit.expect_first("green")
+
+
+def test_who_goes_to_the_plain_address_afterwards_comes_to_the_first_page(visit):
+    visit.open()
+    choose(visit)
+    visit.expect_first("green")
+    visit.open()
+    expect(visit.page.get_by_role("heading", name="Find images by what they show")).to_be_visible()
+    expect(visit.page.get_by_role("alert")).to_be_hidden()
 
 
 def test_an_image_that_is_too_large_is_refused_before_it_is_sent(visit):
