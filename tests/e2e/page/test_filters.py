@@ -153,7 +153,7 @@ def test_counts_are_those_of_what_is_found(shopping):
     price = group(shopping, "Price")
     price.get_by_label("Price, from").fill("40")
     price.get_by_label("Price, from").press("Enter")
-    expect(group(shopping, "Brand").get_by_role("listitem")).to_have_text(["acme0", "bolt2", f"{SCRIPT}1"])
+    expect(group(shopping, "Brand").get_by_role("listitem")).to_have_text(["bolt2", f"{SCRIPT}1", "acme0"])
     expect(panel(shopping).get_by_role("status")).to_have_text("Counted over the best 3 hits.")
 
 
@@ -174,7 +174,7 @@ def test_a_field_is_counted_when_it_is_opened(shopping):
     group(shopping, "Price").get_by_label("Price, to").press("Enter")
     expect(shopping.hits).to_have_count(1)
     unfold(shopping, "Sold")
-    expect(group(shopping, "Sold").get_by_role("listitem")).to_have_text(["no0", "yes1"])
+    expect(group(shopping, "Sold").get_by_role("listitem")).to_have_text(["yes1", "no0"])
 
 
 def test_without_a_search_the_counts_are_those_of_all_images_and_say_so(shop, context):

@@ -16,6 +16,7 @@ import { valueIn } from "../wording.js";
 /** @typedef {(condition: unknown) => void} Tell */
 
 const AT_FIRST = 6; // values that are seen without asking for the others
+const ALPHABET = new Intl.Collator("en", { numeric: true });
 const DAY_MS = 86_400_000;
 
 /**
@@ -52,7 +53,7 @@ function valuesOf({ label, values = [], several = false, isCutOff = false }, tel
     more.hidden = true;
     list.querySelectorAll("input")[AT_FIRST].focus();
   });
-  /** @type {{box: HTMLInputElement, counter: HTMLElement, value: Value, images: number | null}[]} */
+  /** @type {{item: HTMLElement, box: HTMLInputElement, counter: HTMLElement, value: Value, images: number | null}[]} */
   const boxes = [];
   const change = () => tell(conditionOn(boxes.filter(({ box }) => box.checked).map(({ value }) => value), several));
   /**
@@ -67,8 +68,9 @@ function valuesOf({ label, values = [], several = false, isCutOff = false }, tel
     counter.className = "counted";
     const text = element("span", valueIn(value));
     text.className = "value";
-    list.append(element("li", element("label", box, text, counter)));
-    boxes.push({ box, counter, value, images });
+    const item = element("li", element("label", box, text, counter));
+    list.append(item);
+    boxes.push({ item, box, counter, value, images });
     return box;
   };
   values.forEach(({ value, images }) => add(value, images));
@@ -88,11 +90,29 @@ function valuesOf({ label, values = [], several = false, isCutOff = false }, tel
     },
     isCounted: true,
     count(countOf) {
-      boxes.forEach(({ counter, value, images }) => {
-        counter.textContent = written(countOf(value, images));
+      const counted = boxes.map(({ item, counter, value, images }) => ({ item, counter, value, count: countOf(value, images) }));
+      counted.forEach(({ counter, count }) => {
+        counter.textContent = written(count);
       });
+      counted.sort((one, other) => (other.count ?? -1) - (one.count ?? -1) || ALPHABET.compare(valueIn(one.value), valueIn(other.value)));
+      arrange(list, counted.map(({ item }) => item));
     },
   };
+}
+
+/**
+ * The items in this order; what has the focus keeps it.
+ * @param {HTMLElement} list
+ * @param {HTMLElement[]} items
+ */
+function arrange(list, items) {
+  if (items.every((item, at) => item === list.children[at])) {
+    return;
+  }
+  const active = document.activeElement;
+  const hadFocus = active instanceof HTMLElement && list.contains(active) ? active : null;
+  list.replaceChildren(...items);
+  hadFocus?.focus({ preventScroll: true });
 }
 
 /**
