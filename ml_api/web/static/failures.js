@@ -77,6 +77,8 @@ function wordsFor(status, code) {
       return ["Images cannot be changed here", "This service only reads its images. Change them where they are kept."];
     case "insufficient-scope":
       return ["You may not do that here", "Your API key does not allow it. Sign in with another one."];
+    case "invalid-key":
+      return ["No image can be stored under that name", "Rename the file, or choose another folder."];
     case "image-too-costly":
       return ["That image is too large", "It would take the server too long to read. Choose a smaller version of it."];
     case "overloaded":

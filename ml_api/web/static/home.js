@@ -75,7 +75,7 @@ export class Home {
       this.#say("");
       this.#wasActive = true; // however soon it ends
     } catch (failure) {
-      this.#say(failure instanceof Failure ? `${failure.title}. ${failure.said}` : String(failure));
+      this.#say(failure instanceof Failure ? `${failure.title}. ${failure.message}` : String(failure));
     }
   }
 

@@ -25,12 +25,18 @@ def test_images_are_added_each_with_its_own_outcome_and_found(visit):
         [
             {"name": "new.png", "mimeType": "image/png", "buffer": picture(COLOURS["green"])},
             {"name": "fake.png", "mimeType": "image/png", "buffer": b"no image"},
+            {"name": "notes.md", "mimeType": "text/markdown", "buffer": b"no image"},
         ]
     )
     expect(dialog.get_by_role("listitem").filter(has_text="new.png")).to_contain_text("Can be found")
     expect(dialog.get_by_role("listitem").filter(has_text="fake.png")).to_contain_text("That file cannot be read as an image")
-    expect(dialog.get_by_text("1 of 2 added, 1 not")).to_be_visible()
-    expect(dialog.get_by_role("listitem").first).to_contain_text("fake.png")  # what needs somebody comes first
+    notes = dialog.get_by_role("listitem").filter(has_text="notes.md")
+    expect(notes).to_contain_text("That file cannot be read as an image. It may be damaged, or of a kind that is not supported.")
+    expect(notes.get_by_text("text/markdown")).to_be_hidden()
+    notes.get_by_text("Details").click()
+    expect(notes.get_by_text("the body is text/markdown")).to_be_visible()
+    expect(dialog.get_by_text("1 of 3 added, 2 not")).to_be_visible()
+    expect(dialog.get_by_role("listitem").last).to_contain_text("new.png")  # what needs somebody comes first
     dialog.get_by_role("button", name="Start a sync").click()
     expect(dialog.get_by_text("Last sync: succeeded")).to_be_visible()
     dialog.get_by_role("button", name="Close").click()

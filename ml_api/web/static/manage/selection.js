@@ -102,7 +102,7 @@ export class Selection {
         await ask(`v1/images/${box.value}?wait=${WAIT_S}`, { method: "DELETE" });
       } catch (failure) {
         if (!(failure instanceof Failure && failure.code === "not-found")) {
-          kept.push(failure instanceof Failure ? `${box.ariaLabel}: ${failure.title}. ${failure.said}` : String(failure));
+          kept.push(failure instanceof Failure ? `${box.ariaLabel}: ${failure.title}. ${failure.message}` : String(failure));
           continue;
         }
       }

@@ -9,7 +9,7 @@ const WAIT_S = 20; // for the index to follow, before the answer
 const PATIENCE_MS = 30_000; // longer than that wait
 const SYNC_EVERY_MS = 1000;
 
-/** @typedef {{text: string, wrong?: boolean, again?: boolean}} Outcome again: sent once more, it may well be taken */
+/** @typedef {{text: string, said?: string, wrong?: boolean, again?: boolean}} Outcome said: in the server's own words; again: sent once more, it may well be taken */
 /** @typedef {{key: string, file: File, row: ReturnType<typeof rowOf>}} Upload */
 /** @typedef {{id: string, key: string, state: string, unchanged: boolean}} Uploaded */
 
@@ -145,7 +145,7 @@ export class Uploads {
       await startSync();
       this.#follow();
     } catch (failure) {
-      this.#tell(failure instanceof Failure ? `${failure.title}. ${failure.said}` : String(failure));
+      this.#tell(failure instanceof Failure ? `${failure.title}. ${failure.message}` : String(failure));
     }
   }
 
@@ -184,7 +184,7 @@ export class Uploads {
 function outcomeOf({ status, response }) {
   if (status >= 400) {
     const failure = problemOf(response ?? { detail: "", code: "" }, status, "");
-    return { text: `${failure.title}. ${failure.said}`, wrong: true, again: !failure.final };
+    return { text: `${failure.title}. ${failure.message}`, said: failure.said, wrong: true, again: !failure.final };
   }
   const { state, unchanged } = /** @type {Uploaded} */ (response);
   switch (state) {
@@ -229,9 +229,9 @@ function rowOf(name) {
       state.textContent = "Still waiting for the server…";
     },
     /** @param {Outcome} outcome */
-    end({ text, wrong }) {
+    end({ text, said, wrong }) {
       bar.remove();
-      state.textContent = text;
+      state.replaceChildren(text, ...(said ? [element("details", element("summary", "Details"), element("p", said))] : []));
       row.classList.toggle("wrong", wrong === true);
     },
   };
