@@ -15,7 +15,7 @@ import { Failure, failureOf, unanswered } from "./failures.js";
  * @property {number} [score] only in the hits of a search
  * @property {string} [query_id] of the search that found it
  * @property {{size: number, hits: StoredImage[]} | null} [group] the images that it stands for, and the first of the others
- * @property {("key" | "metadata")[] | null} [matched] where the words themselves were found, if they were
+ * @property {string[] | null} [matched] where the words themselves were found, if they were: "key", or fields of the metadata
  * @property {number | null} [relevance] how likely it is a match, 0 to 1; null where nothing is calibrated
  */
 

@@ -20,7 +20,7 @@ export function factsOf(image) {
   return [
     { name: "Size", value: `${width} × ${height}` },
     ...(typeof relevance === "number" ? [{ name: "Likely a match", value: `${Math.round(relevance * 100)} %` }] : []),
-    ...(matchedBy(image) ? [{ name: "Found by", value: matchedBy(image) }] : []),
+    ...(matchedBy(image) ? [{ name: "Also found by", value: matchedBy(image) }] : []),
     ...(score === undefined ? [] : [{ name: "Similarity", value: rounded(score, 3) }]),
     ...known.map(({ path, value, condition }, at) => ({
       name: wordsOf(path, isShared(names[at], names)),

@@ -2,8 +2,8 @@
 
 import { element } from "./element.js";
 
-const SHOW = "Show less likely images";
-const HIDE = "Hide less likely images";
+const LESS_LIKELY = { show: "Show less likely images", hide: "Hide less likely images" };
+const ALL = { show: "Show the closest images all the same", hide: "Hide the closest images" };
 
 export class Fold {
   #grid;
@@ -35,7 +35,7 @@ export class Fold {
 
   /** The line across the grid, behind which hits are less likely. */
   begin() {
-    const button = element("button", SHOW);
+    const button = element("button");
     button.type = "button";
     button.className = "button small";
     button.ariaExpanded = "false";
@@ -72,7 +72,8 @@ export class Fold {
     const button = this.#line?.querySelector("button");
     if (button) {
       button.ariaExpanded = String(isOpen);
-      button.textContent = isOpen ? HIDE : SHOW;
+      const { show, hide } = this.holdsAll ? ALL : LESS_LIKELY;
+      button.textContent = isOpen ? hide : show;
       this.#grid.classList.toggle("folded", !isOpen);
     }
   }

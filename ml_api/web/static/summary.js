@@ -94,7 +94,8 @@ export function captionOf({ metadata, key }) {
  * @param {StoredImage} image
  */
 export function matchedBy({ matched }) {
-  return (matched ?? []).map((where) => (where === "key" ? "name" : "description")).join(" and ").replace(/^(?=.)/, "words in its ");
+  const places = new Set(matched?.map((where) => (where === "key" ? "name" : "description")));
+  return [...places].join(" and ").replace(/^(?=.)/, "words in its ");
 }
 
 /**

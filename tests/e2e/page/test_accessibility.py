@@ -47,7 +47,7 @@ def open_terms(visit):
 def open_doubt(visit):
     answered_with(visit, 0.1, confident=False)
     visit.open("/?q=red")
-    visit.page.get_by_role("button", name="Less likely").click()
+    visit.page.get_by_role("button", name="Show the closest images").click()
     expect(visit.hits.first).to_be_visible()
 
 

@@ -64,10 +64,11 @@ def test_that_nothing_matches_is_said_and_the_closest_can_be_seen_all_the_same(v
     visit.open("/?q=red")
     expect(visit.page.get_by_role("heading", name="Nothing matches this well")).to_be_visible()
     expect(visit.hits.first).to_be_hidden()
-    visit.page.get_by_role("button", name="Less likely").click()
+    visit.page.get_by_role("button", name="Show the closest images all the same").click()
     expect(visit.hits.first).to_be_visible()
     visit.page.reload()
     expect(visit.hits.first).to_be_visible()
+    expect(visit.page.get_by_role("button", name="Hide the closest images")).to_be_visible()
     expect(visit.page.get_by_role("heading", name="Nothing matches this well")).to_be_visible()
 
 
@@ -94,6 +95,9 @@ def test_images_that_look_alike_stay_in_sight_though_few_show_the_same(visit):
 
 
 def test_a_hit_whose_name_or_description_has_the_words_says_so(visit):
-    answered_with(visit, 0.9, confident=True, matched=["key", "metadata"])
+    answered_with(visit, 0.9, confident=True, matched=["key", "caption", "tags"])
     visit.open("/?q=red")
     expect(visit.hits.first).to_contain_text("words in its name and description")
+    visit.hits.first.locator(".open").click()
+    expect(visit.dialog.get_by_text("Also found by")).to_be_visible()
+    expect(visit.dialog.get_by_text("words in its name and description", exact=True)).to_be_visible()
