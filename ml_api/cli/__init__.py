@@ -27,8 +27,8 @@ PRIVATE = 0o077
 CONDITIONS: dict[str, Literal["serve", "sync"]] = {"serve": "serve", "sync": "sync", "extract": "sync"}
 """Which conditions of settings apply; those of others show when they open the store."""
 
-FOR_PROGRAMS = frozenset({"keys", "search"})
-"""Commands whose output is a key, or hits, and nothing else."""
+WITH_RESULTS = frozenset({"keys", "search", "calibrate", "duplicates", "evaluate"})
+"""Commands that write what they find to the standard output, and nothing else there. The log of the others is their output."""
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def _tell(problems: Iterable[str], given: dict[str, Given]) -> None:
 def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit:
     command = CONDITIONS.get(options.command)
     settings = load_settings(options=given, env_file=ENV_FILE, command=command, problems=problems)
-    logs.configure(settings.log_level, settings.environment, sys.stderr if options.command in FOR_PROGRAMS else None)
+    logs.configure(settings.log_level, settings.environment, sys.stderr if options.command in WITH_RESULTS else None)
     configure_libraries(os.environ, usable())
     if options.command != "triton-repository":
         os.umask(PRIVATE)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any, Final
 
@@ -18,11 +18,10 @@ from ml_api.stopping import Stop
 
 LOOK_EVERY_S: Final = 0.5
 PATIENCE_S: Final = 600.0
-NOT_TOLD: Final = (
-    "; of those that have a match, with it and without: area {:.3f}, hardly better than a guess, so that `relevance` and "
-    "`confident` are null"
-)
 ASKED_BY: Final = {"text": "a text", "image": "an image", "texts": "several texts", "mixed": "an image and texts"}
+TOO_FEW: Final = "too few images, or metadata and names yield too few texts to search for"
+SAID_TOO_LITTLE: Final = "metadata and names say too little of the images"
+LIKE_A_GUESS: Final = "it is told hardly better than by a guess, so that `relevance` and `confident` are null"
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ def calibrate(settings: Settings) -> Exit:
                 began, verdicts = time.time(), texts_of(Verdicts(database, target))
                 made = calibrate_all(parts.corpus, verdicts)
                 row = parts.kept.keep_all(made, parts.corpus.store.count(), verdicts_until=began)
-            return _tell(judgements(database, row))
+            return _show(judgements(database, row))
         stop.gentle, asked_at = True, time.time()
         want(database, target)
         _log.info("the service calibrates")
@@ -45,29 +44,32 @@ def calibrate(settings: Settings) -> Exit:
                 return stopped(stop, "the service goes on without this command")
             found = latest(database, target)
             if found is not None and found.made_at >= asked_at:
-                return _tell(judgements(database, found))
+                return _show(judgements(database, found))
             time.sleep(LOOK_EVERY_S)
         raise Unavailable("the service has not calibrated: its log says why; it waits while a sync runs")
 
 
-def _tell(judged: Mapping[str, Mapping[str, Any]]) -> Exit:
-    if not judged:
-        _log.warning("not calibrated: too few images, or metadata and names yield too few texts to search for")
-        return Exit.FAILED
-    for kind, judgement in judged.items():
-        _log.info(
-            "is there a match for %s, cross-validated over %d searches: area under the ROC curve %.3f (by raw score %.3f), "
-            "expected calibration error %.3f%s",
-            ASKED_BY[kind],
-            *(judgement[name] for name in ("queries", "auc", "raw_auc", "calibration_error")),
-            "" if judgement["tells"] else NOT_TOLD.format(judgement["paired_auc"]),
-        )
+def _show(judged: Mapping[str, Mapping[str, Any]]) -> Exit:
+    print("\n".join(_lines(judged) if judged else [f"not calibrated: {TOO_FEW}"]))  # noqa: T201 - the output of the command
+    return Exit.DONE if judged else Exit.FAILED
+
+
+def _lines(judged: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """What holds first, figures under it."""
     for kind, asked_by in ASKED_BY.items():
-        if kind not in judged:
-            _log.info("searches by %s are not calibrated: metadata and names say too little of the images", asked_by)
+        judgement = judged.get(kind)
+        if judgement is None:
+            yield f"searches by {asked_by}: not calibrated: {SAID_TOO_LITTLE}"
+            continue
+        yield f"searches by {asked_by}: {'calibrated' if judgement['tells'] else f'not calibrated: {LIKE_A_GUESS}'}"
+        yield (
+            "    is there a match, cross-validated over {queries} searches: area under the ROC curve {auc:.3f} (by raw score "
+            "{raw_auc:.3f}), expected calibration error {calibration_error:.3f}".format_map(judgement)
+        )
+        if not judgement["tells"]:
+            yield f"    of those that have a match, with it and without: area {judgement['paired_auc']:.3f}"
     of_texts = judged.get("text", {})
     if texts := of_texts.get("judged_texts"):
         used = of_texts["used_texts"]
         left = "" if used else ": verdicts on them are too few, contradict what the corpus says, or add nothing to it"
-        _log.info("judged texts that it was fitted to, too: %d of %d%s", used, texts, left)
-    return Exit.DONE
+        yield f"judged texts that it was fitted to, too: {used} of {texts}{left}"

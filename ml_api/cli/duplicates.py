@@ -47,7 +47,7 @@ class _Pages:
 
 
 def duplicates(settings: Settings, thresholds: Thresholds, *, as_json: bool) -> Exit:
-    """Groups on standard output; what was compared, and counts, in the log."""
+    """Groups on standard output, a JSON object each or in words; there, counts of them at the end, too."""
     from ml_api.cli.progress import show_progress
 
     started, after, compared, without_hash, found = monotonic(), "", 0, 0, Counter[Kind]()
@@ -73,7 +73,11 @@ def duplicates(settings: Settings, thresholds: Thresholds, *, as_json: bool) -> 
             f"{compared:,}",
         )
     counts = ", ".join(f"{found[kind]:,} {kind}" for kind in Kind)
-    _log.info("%s images compared in %.1f s; groups: %s", f"{compared:,}", monotonic() - started, counts)
+    summary = f"{compared:,} images compared in {monotonic() - started:.1f} s; groups: {counts}"
+    if as_json:
+        _log.info("%s", summary)
+    else:
+        print(summary)  # noqa: T201 - the output
     return Exit.DONE
 
 

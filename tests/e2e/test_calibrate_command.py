@@ -1,6 +1,5 @@
 """The commands `calibrate` and `evaluate relevance` on the demo's model and some of its pictures, without and beside a service."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -18,16 +17,17 @@ from ml_api.settings import load_settings
 from ml_api.vocabulary import Verdict
 from tests.e2e.server_process import ROOT, Server, environment, run
 
-FITTED = "is there a match for a text, cross-validated over "
+FITTED = "    is there a match, cross-validated over "
 
 
 def told(done):
+    """Its result, which is no log."""
     assert done.returncode == 0, done.stdout + done.stderr
-    return [json.loads(line)["message"] for line in done.stdout.splitlines() if line.startswith("{")]
+    return done.stdout.splitlines()
 
 
 def rows(done):
-    return [line.strip() for line in done.stdout.splitlines() if line and not line.startswith("{")]
+    return [line.strip() for line in told(done)]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,9 @@ def judge_a_hit(indexed):
 def test_without_a_service_it_is_fitted_kept_and_judged(indexed, judged):
     judge_a_hit(indexed)
     messages = told(run("calibrate", **indexed.settings))
-    [fitted] = [message for message in messages if message.startswith(FITTED)]
+    assert messages[0] == "searches by a text: calibrated"
+    fitted = messages[1]
+    assert fitted.startswith(FITTED)
     assert any(message.startswith("judged texts that it was fitted to, too: 0 of 1: ") for message in messages)
     after = run("evaluate", "relevance", "--queries", judged, **indexed.settings)
     assert [row.split("  ")[0] for row in rows(after)[1:]] == ["best raw score", "as calibrated", "fitted to these, 5 folds"]
@@ -68,9 +70,10 @@ def test_without_a_service_it_is_fitted_kept_and_judged(indexed, judged):
 
 
 def test_beside_a_service_that_service_calibrates(server):
-    messages = told(run("calibrate", **server.settings))
-    assert "the service calibrates" in messages
-    assert sum(message.startswith(FITTED) for message in messages) == 1
+    done = run("calibrate", **server.settings)
+    assert "the service calibrates" in done.stderr
+    first, second, *_ = told(done)
+    assert (first, second.startswith(FITTED)) == ("searches by a text: calibrated", True)
     assert any(line["message"].startswith("scores calibrated on ") for line in server.log_lines())
     assert server.json("/v1/search/text?q=a+red+car&limit=3")["confident"] is not None
 
@@ -90,7 +93,7 @@ def test_who_waits_for_a_service_may_leave(tmp_path):
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment(**given), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as waiting:
-        assert any("the service calibrates" in line for line in iter(waiting.stdout.readline, ""))
+        assert any("the service calibrates" in line for line in iter(waiting.stderr.readline, ""))
         waiting.send_signal(signal.SIGINT)
         _, errors = waiting.communicate(timeout=60)
     assert (waiting.returncode, errors) == (130, "the service goes on without this command\n")
