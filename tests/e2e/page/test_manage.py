@@ -1,6 +1,7 @@
 """Changing the corpus on the page: adding images, deleting many, finding what is stored twice."""
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from ml_api.embedding.fake import COLOURS
@@ -121,6 +122,33 @@ def test_what_is_stored_twice_is_shown_in_groups_and_can_be_opened(visit):
     visit.page.get_by_role("checkbox", name="Select copy of red.png").check()
     visit.page.get_by_role("button", name="Done").click()
     expect(visit.page.get_by_role("heading", name="Images that are the same, or nearly so")).to_be_focused()
+
+
+def test_small_groups_share_a_row_and_name_their_largest_image(context, tmp_path):
+    for colour in ("red", "blue"):
+        drawn = Image.new("RGB", (160, 120), COLOURS[colour])
+        drawn.paste(COLOURS["white"], (20, 20, 100, 80))
+        drawn.save(tmp_path / f"{colour}.png")
+        drawn.resize((80, 60)).save(tmp_path / f"{colour} small.png")
+    with serving(tmp_path) as server, visiting(context, server) as visit:
+        visit.open("/?view=duplicates")
+        expect(visit.page.get_by_text("2 groups; 4 images compared.")).to_be_visible()
+        groups = visit.page.locator(".groups > li")
+        assert groups.nth(0).bounding_box()["y"] == groups.nth(1).bounding_box()["y"]
+        large = visit.page.locator(".groups ul li").filter(has_text="red.png")
+        expect(large).to_contain_text("160 \N{MULTIPLICATION SIGN} 120, the largest")
+        expect(visit.page.get_by_text("the largest")).to_have_count(2)
+
+
+def test_what_is_not_yet_compared_is_said(visit):
+    def end_early(route):
+        route.fulfill(json={"groups": 20 * found["groups"], "compared": 256, "next": "0" * 32})
+
+    found = visit.page.request.get(f"{visit.server.url}/v1/duplicates").json()
+    visit.page.route("**/v1/duplicates?*", end_early)
+    visit.open("/?view=duplicates")
+    expect(visit.page.get_by_text("20 groups so far; 256 images compared, others not yet.")).to_be_visible()
+    expect(visit.page.get_by_role("button", name="Look further")).to_be_visible()
 
 
 def test_back_leads_to_the_place_among_the_duplicates(context, tmp_path):

@@ -84,7 +84,8 @@ export class Duplicates {
     const groups = this.#list.children.length;
     const found = groups === 0 ? (hasStopped ? "No two are alike" : "Nothing yet") : groups === 1 ? "1 group" : `${groups} groups`;
     const compared = `${new Intl.NumberFormat("en").format(this.#compared)} images compared`;
-    this.#say(`${hasStopped ? "" : "Looking… "}${found}; ${compared}.`);
+    const rest = hasStopped && this.#cursor !== null ? ", others not yet" : "";
+    this.#say(`${hasStopped ? "" : "Looking… "}${found}${rest ? " so far" : ""}; ${compared}${rest}.`);
   }
 
   /** @param {string} text */
@@ -96,7 +97,9 @@ export class Duplicates {
 /** @param {Group} group */
 function groupOf({ kind, image, duplicates, more }) {
   const heading = element("h3", `${KINDS.get(kind) ?? kind}: ${duplicates.length + 1}${more ? " and more" : ""} files`);
-  const images = element("ul", ...[image, ...duplicates].map(imageOf));
+  const all = [image, ...duplicates];
+  const [least, most] = [Math.min(...all.map(pixelsOf)), Math.max(...all.map(pixelsOf))];
+  const images = element("ul", ...all.map((one) => imageOf(one, pixelsOf(one) === most && most > least)));
   return element("li", heading, ...(kind === "exact" ? [choiceOf(images)] : []), images);
 }
 
@@ -118,10 +121,18 @@ function choiceOf(images) {
 }
 
 /** @param {StoredImage} image */
-function imageOf(image) {
+function pixelsOf({ width, height }) {
+  return width * height;
+}
+
+/**
+ * @param {StoredImage} image
+ * @param {boolean} isLargest of its group, which holds smaller ones
+ */
+function imageOf(image, isLargest) {
   const link = thumbnailLink(image, addressOf({ query: null, image: image.id }));
   const name = element("p", ...breakable(image.key));
   name.className = "key";
-  const size = element("p", `${image.width} × ${image.height}`);
+  const size = element("p", `${image.width} × ${image.height}${isLargest ? ", the largest" : ""}`);
   return element("li", link, pickOf(image, image.key), name, size);
 }
