@@ -336,7 +336,7 @@ def test_the_document_says_how_keys_come_and_which_routes_ask_for_one(guarded, d
     guarded_document = guarded.client.get("/apispec.json").get_json()
     assert {scheme["type"] for scheme in guarded_document["components"]["securitySchemes"].values()} == {"http", "apiKey"}
     assert guarded_document["security"] == [{"bearer": []}, {"header": []}]
-    assert document["security"] == [{}, {"bearer": []}, {"header": []}], "where no keys are asked for"
+    assert (document["security"], document["components"]["securitySchemes"]) == ([], {}), "where no keys are asked for"
     for path, operations in guarded_document["paths"].items():
         for operation in operations.values():
             is_public = path in {"/livez", "/readyz"}
