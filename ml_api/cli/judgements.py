@@ -34,6 +34,11 @@ _EFFORT: Final = re.compile(r"[1-9]\d{0,4}", re.ASCII)
 ALIKE: Final = 0.05
 """A difference whose chance is below is marked with `*`."""
 
+NO_FEEDBACK: Final = (
+    "there is no feedback yet: mark hits as good or bad matches on the search page, or with POST /v1/feedback, while the service "
+    "runs with ML_API_LOG_QUERIES=true, which keeps the texts of searches; or name a file of judgements with --queries"
+)
+
 _log = logging.getLogger(__name__)
 Found = list[list[str]]
 
@@ -104,6 +109,8 @@ def _of_feedback(settings: Settings) -> list[JudgedQuery]:
     """Raises ConfigError, InvalidInput, DatabaseUnavailable."""
     with closing(database_of(settings)) as database:
         every = list(Verdicts(database, target_of(settings)).all())
+    if not every:
+        raise InvalidInput(NO_FEEDBACK)
     known = [one for one in every if is_repeatable(one.query)]
     if len(known) < len(every):
         _log.warning(

@@ -94,7 +94,7 @@ def test_what_a_service_alone_knows_is_said_without_one(settings, tmp_path):
 
 def test_without_a_file_and_feedback_there_is_nothing_to_measure(settings):
     options, _, _ = parse(["evaluate", "judgements"])
-    with pytest.raises(InvalidInput, match="the feedback: no query has an image that is relevant"):
+    with pytest.raises(InvalidInput, match="there is no feedback yet: mark hits as good or bad matches"):
         evaluate_judgements(settings, options)
 
 
