@@ -24,7 +24,8 @@ export class Search {
   #running = new AbortController();
   /** @type {Query | null} */
   #query = null;
-  #isLoadingMore = false;
+  /** @type {Promise<boolean> | null} */
+  #more = null; // under way
 
   /**
    * @param {Results} results
@@ -118,15 +119,22 @@ export class Search {
     }
   }
 
-  /** @returns {Promise<boolean>} whether there are more hits now */
-  async more() {
+  /** @returns {Promise<boolean>} whether there are more hits now, be it that they were on their way */
+  more() {
+    this.#more ??= this.#loadMore().finally(() => {
+      this.#more = null;
+    });
+    return this.#more;
+  }
+
+  async #loadMore() {
     const query = this.#query;
     const answer = this.#answers.get(nameOf(query));
-    if (this.#isLoadingMore || !query || !answer || answer.next === null) {
+    if (!query || !answer || answer.next === null) {
       return false;
     }
     const { signal } = this.#running;
-    this.#isLoadingMore = this.#results.isLoadingMore = true;
+    this.#results.isLoadingMore = true;
     const telling = setTimeout(() => this.#results.loadsLong(PATIENCE_S), PATIENCE_S * 1000);
     try {
       const page = await search(await this.#sending.prepare(query, signal), { limit: PAGE_SIZE, after: answer.next }, signal);
@@ -145,7 +153,7 @@ export class Search {
       return false;
     } finally {
       clearTimeout(telling);
-      this.#isLoadingMore = this.#results.isLoadingMore = false;
+      this.#results.isLoadingMore = false;
     }
   }
 

@@ -199,6 +199,18 @@ def test_whoever_steps_on_comes_to_all_hits(visit):
     expect(visit.page.locator(".open").nth(30)).to_be_focused()
 
 
+def test_hits_that_are_on_their_way_when_an_image_is_opened_are_counted_when_they_come(visit):
+    held = []
+    visit.page.route("**/v1/search/text?*cursor=*", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks what it is given
+    visit.open("/?q=red")
+    visit.scroll_to_end()
+    expect(visit.page.get_by_role("button", name="Loading…")).to_be_attached()
+    visit.page.locator(".open").nth(22).click()
+    expect(visit.dialog.get_by_role("status")).to_contain_text("23 of 24")
+    held[0].continue_()
+    expect(visit.dialog.get_by_role("status")).to_contain_text("23 of 31")
+
+
 def swipe(page, start, end):
     """With one finger, over the middle of the picture; from and to in pixels beside it."""
     box = page.locator(".stage").bounding_box()
