@@ -35,3 +35,9 @@ class FailingStore(MemoryStore):
         if self.error is not None:
             raise self.error
         return super().count(*args, **kwargs)
+
+    def ping(self):
+        time.sleep(self.delay_s)
+        if self.error is not None:
+            raise self.error
+        super().ping()

@@ -14,21 +14,11 @@ from ml_api.calibration.judging import Judgement
 from ml_api.errors import DeadlineExceeded, ModelUnavailable, Overloaded, StoreUnavailable
 from ml_api.logs import EcsFormatter
 from ml_api.search.relevance import Calibration, Fit, Reference
-from ml_api.vectors.memory import MemoryStore
 from tests.api.stand import COLOURS, assert_problem, picture
+from tests.failing import FailingStore
 
 PARTS = ("similar", "content", "thumbnail")
-
-
-class BrokenStore(MemoryStore):
-    """Works until `broken`, then does not answer."""
-
-    broken = False
-
-    def search(self, *args, **kwargs):
-        if self.broken:
-            raise StoreUnavailable("the vector store does not answer")
-        return super().search(*args, **kwargs)
+NO_ANSWER = StoreUnavailable("the vector store does not answer")
 
 
 def test_the_model_is_described(client, stand):
@@ -80,8 +70,8 @@ def test_a_working_service_is_alive_and_ready(client):
 
 
 def test_readiness_names_the_part_that_does_not_work(make_stand):
-    stand = make_stand(store=(store := BrokenStore()))
-    store.broken = True
+    stand = make_stand(store=(store := FailingStore()))
+    store.error = NO_ANSWER
     response = stand.client.get("/readyz")
     assert response.status_code == 503
     assert response.get_json()["parts"] == {"model": "ok", "store": "the vector store does not answer"}
@@ -95,8 +85,8 @@ def test_a_closed_model_is_not_ready(stand, client):
 
 
 def test_a_store_that_fails_is_a_503_to_be_tried_again(make_stand):
-    stand = make_stand(store=(store := BrokenStore()))
-    store.broken = True
+    stand = make_stand(store=(store := FailingStore()))
+    store.error = NO_ANSWER
     response = stand.client.get("/v1/search/text?q=red")
     assert_problem(response, 503, "store-unavailable")
     assert int(response.headers["Retry-After"]) >= 1
@@ -178,14 +168,14 @@ def test_odd_requests_add_no_series(stand, client):
 
 def test_a_service_that_met_everything_has_few_series(make_stand):
     """As Prometheus counts them, whatever clients do."""
-    stand = make_stand(store=(store := BrokenStore()))
+    stand = make_stand(store=(store := FailingStore()))
     urls = [
         url.format(id=image_id)
         for url in ("/v1/search/text?q=red", "/v1/images/{id}", *(f"/v1/images/{{id}}/{part}" for part in PARTS), "/v1/stats")
         for image_id in (stand.id("red.png"), "0" * 32, "odd")
     ]
     urls += ["/v1/search/text", "/v1/search/image", "/v1/model", "/livez", "/readyz", "/", "/apidocs/", "/apispec.json", "/odd"]
-    for store.broken in (False, True):
+    for store.error in (None, NO_ANSWER):
         for url in urls:
             for headers in ({}, {"X-Request-Timeout": "1e-9"}, {"X-Request-Timeout": "odd"}, {"If-None-Match": "*"}):
                 for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "BREW"):

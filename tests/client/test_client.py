@@ -256,7 +256,7 @@ def test_parameters_of_newer_services_are_passed_on(httpserver):
     httpserver.expect_oneshot_request("/v1/search/text", json=sent).respond_with_json(found)
     httpserver.expect_oneshot_request("/v1/search/image", query_string=usual | as_text).respond_with_json(found)
     httpserver.expect_oneshot_request("/v1/images", query_string={"limit": "100"} | as_text).respond_with_json(
-        {"images": [], "next": None}
+        {"images": [], "next": None, "count": None}
     )
     with Client(httpserver.url_for("")) as client:
         assert client.search_by_text("red", **wanted).hits == []

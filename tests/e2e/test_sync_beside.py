@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -74,14 +75,16 @@ def well_under_way(server):
     return wait_until(embedding, timeout_s=180)
 
 
-def add_many(corpus):
-    """Noise, so that no two are alike; one picture, with other bytes behind its end."""
+def add_many(corpus, name):
+    """Noise, so that no two are alike; one picture, with other bytes behind its end.
+
+    Enough for a sync that is to be interrupted: what an earlier one left may be too little.
+    """
     picture = Image.fromarray(np.random.default_rng(7).integers(0, 256, (96, 96, 3), dtype=np.uint8))
-    (corpus / "many").mkdir()
-    picture.save(corpus / "many" / "0.png")
-    data = (corpus / "many" / "0.png").read_bytes()
-    for number in range(1, MANY):
-        (corpus / "many" / f"{number}.png").write_bytes(data + number.to_bytes(4, "big"))
+    (corpus / name).mkdir()
+    picture.save(encoded := BytesIO(), "PNG")
+    for number in range(MANY):
+        (corpus / name / f"{number}.png").write_bytes(encoded.getvalue() + f"{name} {number}".encode())
 
 
 def jobs_of(server):
@@ -142,7 +145,7 @@ def test_the_exit_codes_are_those_of_a_sync_without_a_service(server, corpus, tm
 
 
 def test_searches_are_answered_while_it_runs_and_ctrl_c_cancels_it(server, corpus):
-    add_many(corpus)
+    add_many(corpus, "more")
     command = syncing(server)
     job = well_under_way(server)
     assert (job["state"], job["total"]) == ("running", 120 + MANY)
@@ -159,7 +162,8 @@ def test_searches_are_answered_while_it_runs_and_ctrl_c_cancels_it(server, corpu
     assert reported(out)["ml_api.sync.added"] == over["report"]["outcomes"]["added"]
 
 
-def test_a_service_that_is_stopped_stops_its_sync_and_one_that_is_killed_leaves_it_to_the_next(server):
+def test_a_service_that_is_stopped_stops_its_sync_and_one_that_is_killed_leaves_it_to_the_next(server, corpus):
+    add_many(corpus, "even more")
     command = syncing(server)
     job = well_under_way(server)
     assert server.stop() == 0
@@ -170,6 +174,7 @@ def test_a_service_that_is_stopped_stops_its_sync_and_one_that_is_killed_leaves_
     assert (stopped.state, stopped.error) == ("stopped", "its process was stopped")
     assert "Traceback" not in server.log()
 
+    add_many(corpus, "most")
     server.start()
     command = syncing(server)
     job = well_under_way(server)
@@ -184,4 +189,4 @@ def test_a_service_that_is_stopped_stops_its_sync_and_one_that_is_killed_leaves_
     server.start()
     done = run("sync", **server.settings)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert server.json("/v1/stats")["images"] == 120 + MANY
+    assert server.json("/v1/stats")["images"] == 120 + 3 * MANY
