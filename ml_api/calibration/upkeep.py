@@ -75,7 +75,7 @@ class CalibrationUpkeep:
         if self._looks % SAMPLE_EVERY == 0:
             some = self.corpus.store.page(secrets.token_hex(16), SAMPLED)
             some += self.corpus.store.page("", SAMPLED - len(some)) if len(some) < SAMPLED else []
-            is_exchanged = self.relevance.unknown(self.kept.kind, some) > CHANGED
+            is_exchanged = any(self.relevance.unknown(kind, some) > CHANGED for kind in QUERY_KINDS)
             self._outdated = is_exchanged or (row is not None and self._has_new_verdicts(row))
 
     def _has_new_verdicts(self, row: CalibrationRow) -> bool:

@@ -21,7 +21,7 @@ from ml_api.corpus.base import Corpus
 from ml_api.corpus.keys import require_image
 from ml_api.corpus.thumbnails import EDGE_PX
 from ml_api.deadline import Deadline
-from ml_api.errors import MlApiError
+from ml_api.errors import ConfigError, MlApiError
 from ml_api.images import THUMBNAIL_MEDIA_TYPE
 from ml_api.search import ImageTerm, Query, TextTerm, Weighted, read_negations
 from ml_api.services import Searching, location_of, open_searching
@@ -86,7 +86,7 @@ def search(settings: Settings, options: Options) -> Exit:
     wanted = Wanted(options.text, image, options.limit)
     with _finder(settings) as finder:
         answer = finder.find(wanted)
-        location = location_of(settings) or finder.location
+        location = _location(settings, finder)
         for hit in answer.hits:
             hit["path"] = f"{location.rstrip('/')}/{hit['key']}" if location else hit["key"]
         if options.html or options.open:
@@ -98,6 +98,14 @@ def search(settings: Settings, options: Options) -> Exit:
     for note in answer.notes():
         print(note, file=sys.stderr)  # noqa: T201 - for a person
     return Exit.DONE
+
+
+def _location(settings: Settings, finder: Finder) -> str:
+    """Where this machine has the corpus; else, also while it is away, where those know it who found the images."""
+    try:
+        return location_of(settings) or finder.location
+    except ConfigError:
+        return finder.location
 
 
 @contextmanager

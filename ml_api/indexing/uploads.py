@@ -13,7 +13,6 @@ from time import perf_counter
 from typing import Any, Final, TypeVar
 
 from ml_api.corpus.base import Corpus
-from ml_api.database.turns import LEAST_S
 from ml_api.deadline import Deadline, held
 from ml_api.embedding.base import Preprocessor
 from ml_api.errors import CorpusReadOnly, DeadlineExceeded, InvalidKey, NotFound, StoreUnavailable, Unavailable
@@ -33,6 +32,8 @@ ASK_AGAIN_S: Final = 1.0
 """While the store does not answer, uploads ask it no more often."""
 TURNS: Final = 256
 """Uploads at once, of different keys as a rule."""
+LEAST_S: Final = 0.25
+"""An upload whose time is up waits so long for its turn all the same: a key that is free refuses nobody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pymilvus import MilvusClient, MilvusException
 
 from ml_api.errors import ConfigError, ModelReplaced
 from ml_api.vectors.filters import Field, field_of
-from ml_api.vectors.milvus.failures import CANNOT_CONNECT
+from ml_api.vectors.milvus.failures import CANNOT_CONNECT, lacks_space
 from ml_api.vectors.milvus.index import SERVER_KINDS, VectorIndex
 from ml_api.vectors.milvus.schema import VECTOR, collection_schema
 
@@ -86,11 +86,13 @@ def open_collection(
 
 
 def load(client: MilvusClient, name: str, timeout_s: float, repair: Callable[[], bool]) -> None:
-    """If it does not load, `repair` may put right what it finds, and it is tried again. Raises MilvusException."""
+    """If it does not load, `repair` may put right what it finds, and it is tried again; unless the disk is full, where what it
+    would make anew has no room. Raises MilvusException.
+    """
     try:
         client.load_collection(name, timeout=timeout_s)
-    except MilvusException:
-        if not repair():
+    except MilvusException as exc:
+        if lacks_space(exc) or not repair():
             raise
         client.load_collection(name, timeout=timeout_s)
 

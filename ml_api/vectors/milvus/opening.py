@@ -92,11 +92,10 @@ class Opening:
 
     def recover(self) -> None:
         """After a write to Milvus Lite that failed. Raises StoreUnavailable while nothing can be written."""
-        with self._lock:
-            self.access.recover(self._load)
+        self.access.recover(self._load)
 
     def _load(self) -> None:
-        for opened in self._open:
+        for opened in list(self._open):
             with translated("load", self._open_timeout_s):
                 load(opened.client, opened.collection, self._open_timeout_s, self.access.repair)
 

@@ -3,13 +3,16 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from shutil import disk_usage
 from typing import Final
 
 from ml_api.errors import StoreUnavailable
 from ml_api.vectors.milvus.failures import NO_SPACE, lacks_space
 
 EVERY_S: Final = 10.0
-"""Pause between attempts: while the disk is full, each reads the log in vain."""
+"""Pause between attempts."""
+LEAST_ROOM_BYTES: Final = 2**20
+"""With less there is no attempt: each reads the log, and would make indexes that are missing."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,10 +48,16 @@ class Recovery:
 
     def is_due(self) -> bool:
         """Whether to try now. The next attempt comes EVERY_S later."""
-        if not self._failure or self._clock() - self._tried_at < EVERY_S:
+        if not self._failure or self._clock() - self._tried_at < EVERY_S or not self._has_room():
             return False
         self._tried_at = self._clock()
         return True
+
+    def _has_room(self) -> bool:
+        try:
+            return disk_usage(self._path).free >= LEAST_ROOM_BYTES
+        except OSError:  # the attempt says what is wrong
+            return True
 
     def succeeded(self) -> None:
         self._failure = ""

@@ -27,10 +27,18 @@ export class Glimpse {
     this.#isAsked = true;
     try {
       const { hits } = await list(null, { limit: SHOWN });
-      this.#place.replaceChildren(...hits.map(linkTo));
+      if (!this.#place.contains(document.activeElement)) { // who is at one of them stays there
+        this.#place.replaceChildren(...hits.map(linkTo));
+      }
     } catch {
       this.#isAsked = false; // the first search says what is wrong
     }
+    this.settle();
+  }
+
+  /** No pictures are on their way. The foot of the page, which they would push down, is not to be seen before. */
+  settle() {
+    this.#place.ariaBusy = "false";
   }
 }
 

@@ -53,18 +53,26 @@ export class Home {
 
   /** @returns {Promise<boolean>} whether to look again */
   async #look() {
+    const wasActive = this.#wasActive;
     try {
       this.#images = await countImages();
+      if (this.#images === 0) {
+        this.#glimpse.settle();
+      }
       const { syncs } = await this.#rights; // after counting, for which a visitor without a key is asked
       const { active, last } = syncs ? await syncNow() : { active: null, last: undefined };
       this.#tell(active);
-      if (!active && this.#wasActive && this.#images === 0) {
-        this.#say(last?.error || "No images were found there.");
+      const hasEnded = wasActive && active === null;
+      if (hasEnded) {
+        this.#images = await countImages(); // with what it added last
+        this.#say(this.#images > 0 ? "" : last?.error || "No images were found there.");
       }
-      this.#fill(this.#wasActive);
-      this.#wasActive = active !== null;
-      return this.#images === 0 || active !== null;
+      this.#fill(hasEnded);
+      const isStarted = this.#wasActive && !wasActive; // meanwhile
+      this.#wasActive = active !== null || isStarted;
+      return this.#images === 0 || this.#wasActive;
     } catch (failure) {
+      this.#glimpse.settle();
       return failure instanceof Failure && !failure.wantsKey; // the server is away, and may come back
     }
   }

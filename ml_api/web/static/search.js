@@ -138,7 +138,7 @@ export class Search {
     const telling = setTimeout(() => this.#results.loadsLong(PATIENCE_S), PATIENCE_S * 1000);
     try {
       const page = await search(await this.#sending.prepare(query, signal), { limit: PAGE_SIZE, after: answer.next }, signal);
-      const longer = longerBy(answer, page);
+      const longer = longerBy(this.#answers.get(nameOf(query)) ?? answer, page); // counted meanwhile, or shorter by what was deleted
       this.#remember(query, longer);
       this.#results.append(page, summaryOf(query, longer));
       return page.hits.length > 0;

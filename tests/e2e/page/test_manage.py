@@ -183,11 +183,16 @@ def test_a_click_with_shift_selects_all_between(context, tmp_path):
         expect(selection).to_contain_text("2 images selected")
         boxes.nth(8).click()
         expect(selection).to_contain_text("3 images selected")
+        boxes.nth(6).click(modifiers=["Shift"])
+        expect(selection).to_contain_text("5 images selected")
+        boxes.nth(4).locator("input").press("Space")
+        expect(selection).to_contain_text("6 images selected")
 
 
 def test_of_equal_files_all_but_one_are_selected_at_once(visit):
+    """With Shift, too: the one that is to stay was selected with the others."""
     visit.open("/?view=duplicates")
-    visit.page.get_by_role("button", name="Select all but the first").click()
+    visit.page.get_by_role("button", name="Select all but the first").click(modifiers=["Shift"])
     expect(visit.page.get_by_role("region", name="Selection")).to_contain_text("1 image selected")
     expect(visit.page.locator(".groups input").first).not_to_be_checked()
 

@@ -16,6 +16,22 @@ OBSERVED = """
 FILTERED = '/?q=red&filter={"width":{"gte":60}}'
 
 
+@pytest.mark.parametrize("context_options", [PHONE], ids=["phone"])
+def test_the_foot_is_not_seen_before_the_pictures_that_push_it_down(visit):
+    held = []
+    visit.page.route("**/v1/images?*", lambda route: held.append(route))  # noqa: PLW0108 - playwright marks its handlers
+    visit.page.add_init_script(OBSERVED)
+    with visit.page.expect_request("**/v1/images?*"):
+        visit.open("/")
+    visit.page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+    expect(visit.page.locator("footer")).to_be_hidden()
+    [pictures] = held
+    pictures.continue_()
+    expect(visit.page.locator(".glimpse img").first).to_be_visible()
+    expect(visit.page.locator("footer")).to_be_visible()
+    assert sum(value for value, *_ in visit.page.evaluate("moved")) < MOST
+
+
 @pytest.mark.parametrize("context_options", [PHONE, DESKTOP], ids=["phone", "desktop"])
 @pytest.mark.parametrize("address", ["/", "/?q=red", FILTERED, "/?view=images", "/?view=duplicates"])
 def test_nothing_moves_while_the_page_loads(visit, address):

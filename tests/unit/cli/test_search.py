@@ -69,6 +69,13 @@ def test_json_is_all_that_is_written(settings, service, capsys):
     assert json.loads(capsys.readouterr().out) == expected
 
 
+def test_hits_are_told_while_the_folder_that_is_named_is_away(settings, service, capsys):
+    service.expect_request("/v1/search/text").respond_with_json({"hits": [HIT], "confident": True})
+    settings.corpus.rename(settings.corpus.with_name("away"))
+    run(settings, "a dog")
+    assert HIT["key"] in capsys.readouterr().out
+
+
 NAMED = HIT | {"id": "1" * 32, "score": 0.12, "relevance": 0.93, "matched": ["key", "größe"]}
 
 

@@ -12,7 +12,8 @@ export class Selection {
   #page;
   /** @type {HTMLInputElement | null} */
   #latest = null; // that was chosen or left out
-  #isRange = false; // Shift is held: all from there on
+  #isRange = false; // Shift was held as this one was pressed: all from there on
+  #stops = 0;
 
   /**
    * @param {HTMLElement} bar
@@ -25,12 +26,14 @@ export class Selection {
     this.#confirm = confirm;
     this.#page = page;
     document.addEventListener("pointerdown", (event) => {
-      this.#isRange = event.shiftKey; // which the change does not tell
+      this.#isRange = event.shiftKey && event.target instanceof Element && event.target.closest(".pick") !== null; // a change tells no keys
     });
     document.addEventListener("change", (event) => {
       if (event.target instanceof HTMLInputElement && event.target.matches(".pick input")) {
         this.#say(""); // of what was deleted before
-        this.#extendTo(event.target);
+        if (event.isTrusted) { // who presses a button that selects several selects those alone
+          this.#extendTo(event.target);
+        }
         this.#count();
       }
     });
@@ -51,6 +54,7 @@ export class Selection {
     for (const one of this.#isRange && first >= 0 ? boxes.slice(first, last + 1) : []) {
       one.checked = box.checked;
     }
+    this.#isRange = false; // the next may come by the keyboard
     this.#latest = box;
   }
 
@@ -63,6 +67,7 @@ export class Selection {
 
   /** Nothing is chosen any more. */
   stop() {
+    this.#stops += 1;
     document.body.classList.remove("selecting");
     this.#say("");
     for (const box of this.#chosen) {
@@ -92,7 +97,7 @@ export class Selection {
   }
 
   async #delete() {
-    const boxes = this.#chosen;
+    const [boxes, stops] = [this.#chosen, this.#stops];
     let gone = 0;
     /** @type {string[]} */
     const kept = [];
@@ -118,7 +123,9 @@ export class Selection {
     this.#count();
     this.#bar.hidden = false;
     find(this.#bar, ".chosen", HTMLElement).textContent = "";
-    find(this.#bar, ".done", HTMLButtonElement).focus(); // what had the focus is gone, or has nothing left to delete
+    if (stops === this.#stops) { // else he is at something else by now
+      find(this.#bar, ".done", HTMLButtonElement).focus(); // what had the focus is gone, or has nothing left to delete
+    }
     this.#say(gone === 1 ? "1 image deleted." : `${gone} images deleted.`, kept);
   }
 
