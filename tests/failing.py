@@ -27,17 +27,18 @@ class FailingStore(MemoryStore):
 
     def search(self, *args, **kwargs):
         time.sleep(self.delay_s)
-        if self.error is not None:
-            raise self.error
+        self._fail()
         return super().search(*args, **kwargs)
 
     def count(self, *args, **kwargs):
-        if self.error is not None:
-            raise self.error
+        self._fail()
         return super().count(*args, **kwargs)
 
     def ping(self):
         time.sleep(self.delay_s)
+        self._fail()
+        super().ping()
+
+    def _fail(self):
         if self.error is not None:
             raise self.error
-        super().ping()

@@ -136,7 +136,8 @@ class Work:
         """The bytes are those of an indexed image: its vector stands, and what else is known of the file is new."""
         ids = list({file.source.id for _, file in self._known})
         records, vectors = self._store.get(ids), self._store.vectors(ids)
-        there = [(change, file) for change, file in self._known if file.source.id in records and file.source.id in vectors]
+        whole = records.keys() & vectors.keys()
+        there = [(change, file) for change, file in self._known if file.source.id in whole]
         moved = [(change, file) for change, file in there if file.source.key != change.key]
         self._write(
             [(change, file.record(records[file.source.id]), vectors[file.source.id]) for change, file in there],
@@ -144,8 +145,9 @@ class Work:
         )
         self._settle([change for change, _ in moved], ChangeOutcome.MOVED)
         self._settle([change for change, file in there if file.source.key == change.key], ChangeOutcome.REPLACED)
-        if removed := [change for change, file in self._known if file.source.id not in records or file.source.id not in vectors]:
-            # by a sync, since they were looked at
+        if removed := [
+            change for change, file in self._known if file.source.id not in whole
+        ]:  # by a sync, since they were looked at
             self._changes.retry(removed, 0.0, "the image whose vector it could have kept was removed meanwhile")
             self._count(removed, ChangeOutcome.RETRIED)
 

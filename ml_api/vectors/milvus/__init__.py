@@ -20,6 +20,7 @@ schema      the collection's fields, and records as rows
 access      concurrency of calls: unrestricted on a server, restricted on Milvus Lite
 embedded    what Milvus Lite needs of its callers: one process, single writer
 flushing    when rows in its memory are moved to a file
+recovery    no calls after a write that failed, until all was read from the disk again
 locks       readers beside each other, a writer alone
 owning      one owner of its folder: modes, lock file
 lite        Milvus Lite's server, on a socket that this user alone can reach

@@ -164,24 +164,3 @@ def test_an_image_whose_file_is_gone_keeps_its_place(context, tmp_path):
         with visiting(context, server) as visit:
             visit.open("/?q=pink")
             expect(visit.page.locator(".hit.missing .name")).to_have_text("pink.png")
-
-
-@pytest.fixture
-def empty_visit(context, tmp_path):
-    with serving(tmp_path) as server, visiting(context, server) as visit:
-        yield visit
-
-
-def test_without_images_the_page_says_how_to_get_some_and_gives_no_examples(empty_visit):
-    empty_visit.open()
-    expect(empty_visit.page.get_by_role("heading", name="There are no images yet")).to_be_visible()
-    expect(empty_visit.page.get_by_text("python -m ml_api sync")).to_be_visible()
-    expect(empty_visit.page.get_by_text(str(empty_visit.server.corpus))).to_be_visible()
-    expect(empty_visit.page.locator(".chip")).to_have_count(0)
-
-
-def test_a_search_among_no_images_says_how_to_get_some(empty_visit):
-    empty_visit.open()
-    empty_visit.search("red")
-    expect(empty_visit.page.get_by_role("alert")).to_contain_text("There are no images yet")
-    expect(empty_visit.page.get_by_role("alert")).to_contain_text("sync")

@@ -51,3 +51,18 @@ def test_a_sync_under_way_is_told_and_its_images_appear(visit):
     visit.page.evaluate("fetch('v1/sync', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: '{}'})")
     expect(visit.page.get_by_role("list", name="Some of the images").get_by_role("link")).to_have_count(1)
     expect(visit.page.get_by_text("Indexing:")).to_be_hidden()
+
+
+def test_without_images_the_page_says_how_to_get_some_and_gives_no_examples(visit):
+    visit.open()
+    expect(visit.page.get_by_role("heading", name="There are no images yet")).to_be_visible()
+    expect(visit.page.get_by_text("python -m ml_api sync")).to_be_visible()
+    expect(visit.page.get_by_text(str(visit.server.corpus))).to_be_visible()
+    expect(visit.page.locator(".chip")).to_have_count(0)
+
+
+def test_a_search_among_no_images_says_how_to_get_some(visit):
+    visit.open()
+    visit.search("red")
+    expect(visit.page.get_by_role("alert")).to_contain_text("There are no images yet")
+    expect(visit.page.get_by_role("alert")).to_contain_text("sync")

@@ -111,6 +111,18 @@ class World:
         Image.new("RGB", size, colour).save(path, kind)
         return path
 
+    def take_away(self, key):
+        """What puts the file back, as it was."""
+        path = self.root / key
+        status, data = path.stat(), path.read_bytes()
+        path.unlink()
+
+        def put_back():
+            path.write_bytes(data)
+            os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+        return put_back
+
     def note(self, *keys, source=Source.WATCH, facts=None, gone=()):
         return self.changes.note(keys, source, facts, gone=gone)
 
@@ -585,13 +597,10 @@ def test_a_deletion_that_is_followed_while_a_sync_of_another_process_writes_does
 def test_an_image_that_is_indexed_while_a_sync_of_another_process_removes_it_comes_back_at_once(world):
     world.draw("a.png")
     world.sync()
-    status = (world.root / "a.png").stat()
-    data = (world.root / "a.png").read_bytes()
-    (world.root / "a.png").unlink()
+    put_back = world.take_away("a.png")
 
     def come_back():
-        (world.root / "a.png").write_bytes(data)
-        os.utime(world.root / "a.png", ns=(status.st_atime_ns, status.st_mtime_ns))
+        put_back()
         world.note("a.png", source=Source.EVENT)
         world.drain.run()
 
@@ -633,15 +642,12 @@ def test_an_image_that_comes_back_while_a_sync_runs_is_not_removed_by_it(world):
     """In a bucket it has the version that it had."""
     world.draw("a.png")
     world.sync()
-    status = (world.root / "a.png").stat()
-    data = (world.root / "a.png").read_bytes()
-    (world.root / "a.png").unlink()
+    put_back = world.take_away("a.png")
     start_job(world)
 
     @contextmanager
     def followed(keys):
-        (world.root / "a.png").write_bytes(data)
-        os.utime(world.root / "a.png", ns=(status.st_atime_ns, status.st_mtime_ns))
+        put_back()
         world.note("a.png", source=Source.EVENT)
         world.drain.run()
         with world.changes.followed(keys) as found:

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from time import perf_counter
 
@@ -153,41 +154,40 @@ def test_a_search_that_cannot_have_rows_flushed_scans_them(access, flushes):
     assert flushes.count == 0
 
 
-def test_a_search_waits_for_the_writer_and_for_the_end_of_its_flush_no_longer_than_it_said(access, flushes):
-    write(access, rows=SLOW_ROWS)
-    flushing, finish = threading.Event(), threading.Event()
+@contextmanager
+def flushing(access, flushes):
+    """A flush that goes on until the context ends."""
+    began, finish = threading.Event(), threading.Event()
 
     def slow():
-        flushing.set()
+        began.set()
         assert finish.wait(10)
 
     flushes.then = slow
     with ThreadPoolExecutor(1) as pool:
         flushed = pool.submit(access.flush)
-        assert flushing.wait(10)
+        assert began.wait(10)
+        yield
+        finish.set()
+        flushed.result()
+
+
+def test_a_search_waits_for_the_writer_and_for_the_end_of_its_flush_no_longer_than_it_said(access, flushes):
+    write(access, rows=SLOW_ROWS)
+    with flushing(access, flushes):
         began = perf_counter()
         with pytest.raises(StoreUnavailable, match="being flushed after 3 s"):
             search(access, 3)
         assert perf_counter() - began < 5.5
-        finish.set()
-        flushed.result()
 
 
 def test_nobody_reads_during_a_flush(access, flushes):
-    flushing, finish = threading.Event(), threading.Event()
-
-    def slow():
-        flushing.set()
-        assert finish.wait(10)
-
-    flushes.then = slow
-    with ThreadPoolExecutor(1) as pool:
-        flushed = pool.submit(access.flush)
-        assert flushing.wait(10)
-        with pytest.raises(StoreUnavailable, match="being flushed"), access.reading(0.2):
-            pytest.fail("read during a flush")
-        finish.set()
-        flushed.result()
+    with (
+        flushing(access, flushes),
+        pytest.raises(StoreUnavailable, match="being flushed"),
+        access.reading(0.2),
+    ):
+        pytest.fail("read during a flush")
     with access.reading(0.2):
         pass
 
