@@ -1,7 +1,7 @@
 """64 texts in one request beside 64 requests, over Milvus Lite with 20,000 images: python -m benchmarks.batch
 
 Both sides call the application in this process, with a model that costs nothing, so that the figures are the service's own; the
-requests come from one client, and from eight at once.
+requests come from one client, and from eight at once. Words are looked up beside vectors, and the index is built before.
 """
 
 import sys
@@ -18,15 +18,17 @@ from urllib.parse import quote
 
 import numpy as np
 
-from benchmarks.measuring import alternate, rate_of
+from benchmarks.measuring import alternate, rate_of, settle
 from benchmarks.vectors import AT_ONCE, DIM, clustered, records
 from ml_api.app import create_app
+from ml_api.collector import spare_what_stays
 from ml_api.embedding.base import Prepared
 from ml_api.embedding.fake import FakeEncoder
 from ml_api.images import ImageLimits
 from ml_api.metrics import Metrics
 from ml_api.records import ModelInfo, Vectors
 from ml_api.settings import load_settings
+from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.coalescing import CoalescingStore
 from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
 from tests.stand_ins import stand_in_services
@@ -61,11 +63,15 @@ def main() -> None:
         lite = MilvusStore(MilvusEndpoint(str(folder / "vectors.db")), "batch", VectorIndex(), metrics)
         store = CoalescingStore(lite, metrics, timeout_s=60)
         limits = ImageLimits(10**6, 10**6, 20)
-        services = stand_in_services(folder / "images", folder / "thumbnails", limits, FreeEncoder(), store=store, metrics=metrics)
+        services = stand_in_services(
+            folder / "images", folder / "thumbnails", limits, FreeEncoder(), words=True, store=store, metrics=metrics
+        )
         stored, vectors = records(IMAGES), clustered(IMAGES, 1)
         for start in range(0, IMAGES, AT_ONCE):
-            store.upsert(stored[start : start + AT_ONCE], vectors[start : start + AT_ONCE])
+            services.store.upsert(stored[start : start + AT_ONCE], vectors[start : start + AT_ONCE])
         store.flush()
+        settle(lambda: 1 / rate_of(lambda: len(store.search(vectors[:TOGETHER], SearchOptions(10))), 1.0))
+        spare_what_stays()
         try:
             _compare(create_app(load_settings({}), services))
         finally:

@@ -75,6 +75,14 @@ class Database:
         return self._transaction(_DEFERRED)
 
     @contextmanager
+    def looking(self) -> Iterator[Connection]:
+        """For statements that need not see the same moment, on SQLite without a transaction around them, which takes longer than a
+        lookup. Raises DatabaseUnavailable.
+        """
+        with translated(self._engine.url), self._engine.connect().execution_options(**{_BEGIN: ()}) as connection:
+            yield connection
+
+    @contextmanager
     def write(self, deadline: Deadline | None = None) -> Iterator[Session]:
         """A transaction, durable when the context ends, undone if it ends in an error. Raises DatabaseUnavailable.
 

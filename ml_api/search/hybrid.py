@@ -12,7 +12,7 @@ from ml_api.errors import DatabaseUnavailable
 from ml_api.metrics import Metrics
 from ml_api.records import Hit, ImageRecord, TextMatch
 from ml_api.search.fusion import TextMatches
-from ml_api.search.lookups import NOTHING, Lookup, Lookups, WordLookups
+from ml_api.search.lookups import NOTHING, Lookups, WordLookups, lookup_of
 from ml_api.search.query import Query, TextTerm
 from ml_api.search.targets import Target
 from ml_api.texts.index import Found, TextIndex
@@ -46,7 +46,7 @@ class Hybrid:
         """
         found = None if lookups is None else self._lookups.answer(lookups, deadline)
         if found is None:
-            if any(query.match == "text" and Lookup.of(query).words for query in queries):
+            if any(query.match == "text" and lookup_of(query).words for query in queries):
                 raise DatabaseUnavailable("the words of the images cannot be looked up now; try again, or leave out match=text")
             found = [NOTHING] * len(queries)
         every = {query: _matches(query, one) for query, one in zip(queries, found, strict=True)}

@@ -8,7 +8,6 @@ import math
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
@@ -17,7 +16,7 @@ from ml_api.errors import MlApiError
 from ml_api.metrics.search import SearchMetrics
 from ml_api.search.fusion import MAX_MATCHES, MAX_MATCHES_ALONE
 from ml_api.search.query import Query, TextTerm
-from ml_api.texts.index import Found, TextIndex
+from ml_api.texts.index import Found, Lookup, TextIndex
 from ml_api.texts.words import wanted_words
 from ml_api.vocabulary import TextLookup
 
@@ -41,28 +40,12 @@ Lookups = Future[list[Found]]
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
-    """What is looked up for one query."""
-
-    words: tuple[str, ...]
-    needs_all: bool
-    """Whether an image must have all of them."""
-
-    @classmethod
-    def of(cls, query: Query) -> "Lookup":
-        """The words of its texts with a positive weight: what is not wanted is for the vectors alone."""
-        if query.match == "vector":
-            return cls((), needs_all=False)
-        texts = [one.term.text for one in query.terms if isinstance(one.term, TextTerm) and one.weight > 0]
-        words = dict.fromkeys(word for text in texts for word in wanted_words(text))
-        return cls(tuple(words)[:MAX_WORDS], needs_all=query.match == "text")
-
-    def answer(self, index: TextIndex) -> Found:
-        """Raises DatabaseUnavailable."""
-        if not self.words:
-            return NOTHING
-        return index.find_all(self.words, MAX_MATCHES_ALONE) if self.needs_all else index.find(self.words, MAX_MATCHES)
+def lookup_of(query: Query) -> Lookup:
+    """The words of its texts with a positive weight: what is not wanted is for the vectors alone."""
+    texts = [one.term.text for one in query.terms if isinstance(one.term, TextTerm) and one.weight > 0]
+    words = dict.fromkeys(word for text in texts for word in wanted_words(text)) if query.match != "vector" else ()
+    needs_all = query.match == "text"
+    return Lookup(tuple(words)[:MAX_WORDS], MAX_MATCHES_ALONE if needs_all else MAX_MATCHES, needs_all)
 
 
 class WordLookups:
@@ -85,14 +68,14 @@ class WordLookups:
 
     def begin(self, queries: Sequence[Query]) -> Lookups | None:
         """Look the words of these queries up. None if there is nothing to look up, or nobody to ask."""
-        index, wanted = self._index, [Lookup.of(query) for query in queries]
+        index, wanted = self._index, [lookup_of(query) for query in queries]
         if index is None or not any(lookup.words for lookup in wanted) or self._is_paused():
             return None
         if not self._room.acquire(blocking=False):
             self._metrics.text_lookups.labels(TextLookup.LATE).inc()
             return None
         try:
-            lookups = self._threads.submit(_answers, index, wanted)
+            lookups = self._threads.submit(index.find, wanted)
         except RuntimeError:  # closed
             self._room.release()
             return None
@@ -140,7 +123,3 @@ class WordLookups:
         with self._lock:
             self._begun.clear()
         _log.warning("searches go on without the words of images for %.0f s: %s", PAUSE_S, why)
-
-
-def _answers(index: TextIndex, lookups: Sequence[Lookup]) -> list[Found]:
-    return [lookup.answer(index) for lookup in lookups]

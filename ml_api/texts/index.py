@@ -7,13 +7,12 @@ words afterwards. If a process dies in between, `keeping` finds the image announ
 import hashlib
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, islice
 from time import monotonic
 from typing import Any, Final
 
-from sqlalchemy import delete, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, delete, func, select, update
 
 from ml_api.database import Database
 from ml_api.database.tables import TextRow
@@ -24,7 +23,7 @@ from ml_api.texts.words import ANALYSIS, all_words
 AT_ONCE: Final = 500
 """Rows in one statement."""
 FRESH_S: Final = 10.0
-"""How long a count of the images is used: it only weighs words, and need not be exact."""
+"""How long counts are used that need not be exact: that of the images only weighs words, and common words stay common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,17 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Lookup:
+    """Words to look up, and which images are wanted."""
+
+    words: Sequence[str]
+    most: int
+    """Images at most."""
+    needs_all: bool = False
+    """Whether an image must have all of the words."""
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What a lookup of words found."""
 
@@ -51,6 +61,17 @@ class Found:
     """How many images have each word: 0 if none has it, COMMON if so many or more have it."""
     of: int
     """How many images there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """What was counted within FRESH_S."""
+
+    images: int
+    until: float
+    """On the clock of `monotonic`."""
+    common: set[str] = field(default_factory=set)
+    """Words that COMMON images have or more: counting these takes longest."""
 
 
 def mark_of(entry: Entry) -> str:
@@ -64,7 +85,7 @@ class TextIndex:
         self._database = database
         self._target = target
         self._dialect = DIALECTS[database.backend]
-        self._images = -FRESH_S, 0
+        self._counts = _Counts(0, until=0.0)
 
     def announce(self, images: Sequence[str]) -> str:
         """Call it before images with these ids are written, deleted, or read to be settled. Returns the token for `settle`."""
@@ -123,31 +144,41 @@ class TextIndex:
             yield from ((image, mark) for image, mark in page)
             after = page[-1].image
 
-    def find(self, words: Sequence[str], most: int) -> Found:
-        """The images that have a rare one of these words or, if no word is rare, all of those that are neither common nor unknown.
+    def find(self, lookups: Sequence[Lookup]) -> list[Found]:
+        """What each lookup finds.
 
-        If more than `most` images have them, no image is found: the words say too little of each.
+        One that needs all words finds up to `most` images that have them, however common they are. Another finds the images that
+        have a rare word or, if no word is rare, all of those that are neither common nor unknown; if more than `most` images have
+        them, none: the words say too little of each.
         """
-        with self._database.read() as session:
-            connection = session.connection()
-            images, known = self._counted(session), self._dialect.numbers(connection, words)
-            alternatives = _alternatives(known, most)
-            rows = self._dialect.images(connection, self._target, alternatives, most + 1) if alternatives else []
-        return Found({} if len(rows) > most else _with(words, rows), known, images)
+        with self._database.looking() as connection:
+            counts = self._fresh_counts(connection)
+            return [self._found(lookup, counts, connection) for lookup in lookups]
 
-    def find_all(self, words: Sequence[str], most: int) -> Found:
-        """Up to `most` images that have all these words, however common."""
-        with self._database.read() as session:
-            images = self._counted(session)
-            rows = self._dialect.images(session.connection(), self._target, [words], most)
-        return Found(_with(words, rows), dict.fromkeys(words, len(rows)), images)
+    def _found(self, lookup: Lookup, counts: _Counts, connection: Connection) -> Found:
+        words, most = lookup.words, lookup.most
+        if not words:
+            return Found({}, {}, counts.images)
+        if lookup.needs_all:
+            rows = self._dialect.images(connection, self._target, [words], most)
+            return Found(_with(words, rows), dict.fromkeys(words, len(rows)), counts.images)
+        known = self._numbers(words, counts, connection)
+        alternatives = _alternatives(known, most)
+        rows = self._dialect.images(connection, self._target, alternatives, most + 1) if alternatives else []
+        return Found({} if len(rows) > most else _with(words, rows), known, counts.images)
 
-    def _counted(self, session: Session) -> int:
-        at, images = self._images
-        if monotonic() - at > FRESH_S:
-            images = session.scalar(select(func.count()).select_from(TextRow).where(TextRow.target == self._target)) or 0
-            self._images = monotonic(), images
-        return images
+    def _numbers(self, words: Sequence[str], counts: _Counts, connection: Connection) -> dict[str, int]:
+        """How many images have each word, in the order of the words."""
+        unknown = [word for word in words if word not in counts.common]
+        numbers = self._dialect.numbers(connection, unknown) if unknown else {}
+        counts.common.update(word for word, images in numbers.items() if images >= COMMON)
+        return {word: numbers.get(word, COMMON) for word in words}
+
+    def _fresh_counts(self, connection: Connection) -> _Counts:
+        if monotonic() > self._counts.until:
+            images = connection.scalar(select(func.count()).select_from(TextRow).where(TextRow.target == self._target)) or 0
+            self._counts = _Counts(images, monotonic() + FRESH_S)
+        return self._counts
 
     def _among(self, images: Sequence[str]) -> tuple[Any, ...]:
         return TextRow.target == self._target, TextRow.image.in_(images)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ml_api.errors import StoreUnavailable
 from ml_api.metrics import Metrics
 from ml_api.records import ImageRecord, image_id
-from ml_api.texts import TextIndex, TextKeepingStore, TextUpkeep
+from ml_api.texts import Lookup, TextIndex, TextKeepingStore, TextUpkeep
+from ml_api.texts.dialects import COMMON
 from ml_api.texts.index import Said
 from ml_api.texts.words import wanted_words
 from ml_api.vectors.memory import MemoryStore
@@ -43,7 +44,12 @@ def add(store, *records):
 
 
 def found(texts, text, most=300):
-    return set(texts.find(wanted_words(text), most).images)
+    return set(look_up(texts, *wanted_words(text), most=most))
+
+
+def look_up(texts, *words, most, needs_all=False):
+    [answer] = texts.find([Lookup(words, most, needs_all)])
+    return answer.images
 
 
 def ids(*keys):
@@ -73,14 +79,34 @@ def test_collections_do_not_find_each_others_images(texts, database):
     assert texts.count() == 0
 
 
+def test_lookups_that_come_together_are_answered_each_for_itself(texts, memory):
+    add(TextKeepingStore(memory, texts), image("DSC_0412.jpg"), image("b.jpg", caption="the Bodleian"))
+    dsc, nothing, oxford = texts.find([Lookup(["0412"], 10), Lookup([], 10), Lookup(["bodleian", "oxford"], 10)])
+    assert dsc.images == {image_id("DSC_0412.jpg"): {"0412"}}
+    assert not nothing.images
+    assert not nothing.known
+    assert set(oxford.images) == ids("b.jpg")
+    assert oxford.known == {"bodleian": 1, "oxford": 0}
+
+
 def test_words_that_many_have_find_nothing_alone_and_all_of_them_together(texts, memory):
     store = TextKeepingStore(memory, texts)
     dogs = [image(f"{place}.jpg", caption="dog" if place % 2 else "dog snow") for place in range(8)]
     add(store, *dogs, image("x.jpg", caption="snow"))
     assert not found(texts, "dog", most=5)
     assert found(texts, "dog snow", most=5) == ids("0.jpg", "2.jpg", "4.jpg", "6.jpg", "x.jpg")
-    assert set(texts.find_all(["dog"], 100).images) == ids(*(f"{place}.jpg" for place in range(8)))
-    assert set(texts.find_all(["dog", "snow"], 100).images) == ids("0.jpg", "2.jpg", "4.jpg", "6.jpg")
+    assert set(look_up(texts, "dog", most=100, needs_all=True)) == ids(*(f"{place}.jpg" for place in range(8)))
+    assert set(look_up(texts, "dog", "snow", most=100, needs_all=True)) == ids("0.jpg", "2.jpg", "4.jpg", "6.jpg")
+
+
+def test_a_common_word_beside_a_rare_one_finds_what_has_the_rare_one_time_and_again(texts):
+    said = {image_id(f"{place}.jpg"): Said(f"{place}", "dog snow" if place == 7 else "dog") for place in range(COMMON)}
+    texts.settle(texts.announce(list(said)), said)
+    lookup = Lookup(["dog", "snow", "zebra"], 10)
+    for _ in range(2):
+        [answer] = texts.find([lookup])
+        assert answer.images == {image_id("7.jpg"): {"dog", "snow"}}
+        assert answer.known == {"dog": COMMON, "snow": 1, "zebra": 0}
 
 
 class Dying(PassingStore):
@@ -189,8 +215,7 @@ HOSTILE = [
 def test_operators_of_the_databases_are_only_text(texts, memory, text):
     add(TextKeepingStore(memory, texts), image("near.jpg", caption=f"or {text} and"))
     if words := wanted_words(text):
-        texts.find(words, 300)
-        texts.find_all(words, 300)
+        texts.find([Lookup(words, 300), Lookup(words, 300, needs_all=True)])
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -198,4 +223,4 @@ def test_operators_of_the_databases_are_only_text(texts, memory, text):
 def test_any_text_finds_the_image_that_has_it(texts, memory, text):
     add(TextKeepingStore(memory, texts), image("one.jpg", caption=text))
     if words := wanted_words(text)[:32]:
-        assert set(texts.find_all(words, 10).images) == ids("one.jpg")
+        assert set(look_up(texts, *words, most=10, needs_all=True)) == ids("one.jpg")

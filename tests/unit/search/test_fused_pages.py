@@ -27,19 +27,17 @@ class WordsOf:
     def __init__(self, store):
         self._store = store
 
-    def find(self, words, most):
-        return self._found(words, most, any)
-
-    def find_all(self, words, most):
-        return self._found(words, most, all)
-
-    def _found(self, words, most, enough):
+    def find(self, lookups):
         records = self._store.get([entry.id for entry in self._store.entries()]).values()
-        said = {one.id: frozenset(words) & set(all_words(one)) for one in records}
-        images = {id_: has for id_, has in said.items() if enough(word in has for word in words)}
-        return Found(
-            dict(list(images.items())[:most]), {word: sum(word in has for has in said.values()) for word in words}, len(said)
-        )
+        said = {one.id: frozenset(all_words(one)) for one in records}
+        return [self._found(lookup, said) for lookup in lookups]
+
+    @staticmethod
+    def _found(lookup, said):
+        enough, words = all if lookup.needs_all else any, frozenset(lookup.words)
+        images = {id_: words & has for id_, has in said.items() if enough(word in has for word in words)}
+        known = {word: sum(word in has for has in said.values()) for word in lookup.words}
+        return Found(dict(list(images.items())[: lookup.most]), known, len(said))
 
 
 def shelf_of(count, named, said="red bodleian", relevance=None):
