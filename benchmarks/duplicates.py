@@ -21,7 +21,6 @@ from PIL import Image, ImageOps
 from benchmarks import machine, results
 from ml_api.images import SUFFIXES, ImageLimits, InlineDecoder
 from ml_api.images.perceptual import HASH_BITS, distance
-from ml_api.metrics import Metrics
 from ml_api.services.encoder import load_model
 from ml_api.settings import load_settings
 
@@ -163,7 +162,7 @@ def _measured(files: list[Path]) -> Half:
     settings = load_settings({"ML_API_MODEL": str(MODEL), "ML_API_DATA_DIR": str(DATA)})
     from ml_api.embedding.pretrained import resolve
 
-    preprocessor, encoder = load_model(settings, resolve(settings.model, ""), Metrics())
+    preprocessor, encoder, _ = load_model(settings, resolve(settings.model, ""))
     decoder = InlineDecoder(LIMITS)
 
     def seen(datas: Iterator[bytes]) -> "tuple[list[str], Vectors]":

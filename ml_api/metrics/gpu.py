@@ -39,12 +39,14 @@ class GpuMetrics:
     def __init__(self, catalogue: Catalogue) -> None:
         self._registry = catalogue.registry
         self._of_gpus = [catalogue.collected(name, said, {"gpu": ()}) for name, (said, _) in READINGS.items()]
-        self._allocated = catalogue.collected(
+        allocated = catalogue.collected(
             "ml_api_torch_memory_allocated_bytes", "Memory of the device that torch has allocated for tensors.", {"device": ()}
         )
-        self._reserved = catalogue.collected(
+        reserved = catalogue.collected(
             "ml_api_torch_memory_reserved_bytes", "Memory of the device that torch has reserved.", {"device": ()}
         )
+        self._torch = _Torch(allocated, reserved)
+        self._registry.register(self._torch)
 
     def watch(self, nvml: Any) -> None:
         """Read the GPUs through `nvml`, the module `pynvml`. Without a driver or a GPU nothing is watched."""
@@ -56,8 +58,9 @@ class GpuMetrics:
             return
         self._registry.register(_Gpus(nvml, gpus, self._of_gpus))
 
-    def watch_torch(self, memory: TorchMemory) -> None:
-        self._registry.register(_Torch(memory, self._allocated, self._reserved))
+    def watch_torch(self, memory: TorchMemory | None) -> None:
+        """In place of what was watched before; None ends it."""
+        self._torch.memory = memory
 
 
 class _Gpus(Collector):
@@ -82,15 +85,17 @@ class _Gpus(Collector):
 
 
 class _Torch(Collector):
-    def __init__(self, memory: TorchMemory, *definitions: Definition) -> None:
-        self._memory = memory
+    def __init__(self, *definitions: Definition) -> None:
+        self.memory: TorchMemory | None = None
         self._definitions = definitions
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         return map(_family, self._definitions)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        memory = self._memory()
+        if (read := self.memory) is None:
+            return
+        memory = read()
         for number, definition in enumerate(self._definitions):
             family = _family(definition)
             for device, bytes_ in memory.items():

@@ -36,7 +36,7 @@ def open_calibration(settings: Settings) -> Iterator[Calibration]:
         store = opened.enter_context(closing(milvus_store(settings, metrics)))
         store.ensure(pretrained.model_id, pretrained.dim)
         database = opened.enter_context(closing(database_of(settings)))
-        preprocessor, encoder = load_model(settings, pretrained, metrics)
+        preprocessor, encoder, _ = load_model(settings, pretrained)
         opened.enter_context(closing(encoder))
         corpus = IndexedCorpus(store, settings.metric, preprocessor, encoder)
         yield Calibration(corpus, kept_of(settings, database, pretrained.model_id, encoder.model))

@@ -3,15 +3,13 @@
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ml_api.collector import collect_as_usual
 from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.errors import ConfigError
-from ml_api.metrics import Metrics
 from ml_api.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,6 +25,14 @@ Model = tuple[Preprocessor, Encoder]
 _log = logging.getLogger(__name__)
 
 
+class LoadedModel(NamedTuple):
+    """A `Model`, and how long it took to load."""
+
+    preprocessor: Preprocessor
+    encoder: Encoder
+    load_s: float
+
+
 def image_model(settings: Settings) -> "PretrainedModel":
     """The model for who embeds images alone. Raises ConfigError.
 
@@ -37,30 +43,28 @@ def image_model(settings: Settings) -> "PretrainedModel":
     return resolve(settings.model, settings.text_model if settings.embedding_url else "")
 
 
-def load_model(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics, *, in_use: bool = True) -> Model:
-    """`in_use`: whether it is the one that the metrics shall tell of. Raises ConfigError."""
+def load_model(settings: Settings, pretrained: "PretrainedModel") -> LoadedModel:
+    """Raises ConfigError."""
     started = perf_counter()
     if settings.embedding_url:
-        model = _on_triton(settings.embedding_url, pretrained)
+        preprocessor, encoder = _on_triton(settings.embedding_url, pretrained)
     elif _on_gpu(settings.device):
-        model = _by_torch(settings, pretrained, metrics)
+        preprocessor, encoder = _by_torch(settings, pretrained)
     else:
-        model = _on_cpu(settings, pretrained, metrics)
+        preprocessor, encoder = _on_cpu(settings, pretrained)
     collect_as_usual()  # all libraries are loaded
-    info, seconds = model[1].model, perf_counter() - started
-    if in_use:
-        metrics.embedding.describe_model(info, seconds)
+    info, seconds = encoder.model, perf_counter() - started
     texts = f", texts by {info.text_model}" if info.text_model else ""
     _log.info("%s loaded on %s in %s, %.1f s%s", info.name, info.device, info.precision, seconds, texts)
-    return model
+    return LoadedModel(preprocessor, encoder, seconds)
 
 
-def load_later(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics, owner: ExitStack) -> Callable[[], Model]:
+def load_later(settings: Settings, pretrained: "PretrainedModel", owner: ExitStack) -> Callable[[], Model]:
     """Loads the model when it is called, once; `owner` closes it."""
 
     def load() -> Model:
-        preprocessor, encoder = load_model(settings, pretrained, metrics)
-        return preprocessor, owner.enter_context(closing(encoder))
+        loaded = load_model(settings, pretrained)
+        return loaded.preprocessor, owner.enter_context(closing(loaded.encoder))
 
     return load
 
@@ -84,23 +88,21 @@ def _driver_sees_one() -> bool:
         return False
 
 
-def _on_cpu(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Model:
+def _on_cpu(settings: Settings, pretrained: "PretrainedModel") -> Model:
     from ml_api.embedding.openvino import ConvertedFiles, NotConverted, OpenVinoEncoder
 
     try:
         encoder = OpenVinoEncoder(pretrained, ConvertedFiles(settings.converted_models), precision=settings.precision)
     except NotConverted as exc:
         _log.warning("%s is computed by torch, which is slower beside requests than OpenVINO: %s", pretrained.name, exc)
-        return _by_torch(settings, pretrained, metrics)
+        return _by_torch(settings, pretrained)
     return encoder.preprocessor, encoder
 
 
-def _by_torch(settings: Settings, pretrained: "PretrainedModel", metrics: Metrics) -> Model:
-    from ml_api.embedding.clip import ClipEncoder, memory
+def _by_torch(settings: Settings, pretrained: "PretrainedModel") -> Model:
+    from ml_api.embedding.clip import ClipEncoder
 
     encoder = ClipEncoder(pretrained, device=settings.device, precision=settings.precision)
-    if encoder.model.device.startswith("cuda"):
-        metrics.gpu.watch_torch(partial(memory, encoder.model.device))
     return encoder.preprocessor, encoder
 
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ml_api.calibration import CalibrationUpkeep, IndexedCorpus
@@ -96,6 +97,15 @@ class WarmModel:
     pretrained: "PretrainedModel"
     preprocessor: Preprocessor
     embedder: BatchingEncoder
+    load_s: float
+
+    def measured_by(self, metrics: Metrics) -> None:
+        """They tell of this model from now on, in place of another."""
+        from ml_api.embedding.clip import memory
+
+        info = self.embedder.model
+        metrics.embedding.describe_model(info, self.load_s)
+        metrics.gpu.watch_torch(partial(memory, info.device) if info.device.startswith("cuda") else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +159,14 @@ def warm_model(
     settings: Settings, pretrained: "PretrainedModel", metrics: Metrics, *, beside: BatchingEncoder | None = None
 ) -> WarmModel:
     """`beside` is the one in use, whose searches come before this one's bulk work."""
-    preprocessor, encoder = load_model(settings, pretrained, metrics, in_use=beside is None)
+    preprocessor, encoder, load_s = load_model(settings, pretrained)
     with ExitStack() as undo:
         undo.callback(encoder.close)
         costs = warm_up(preprocessor, encoder)
+        batching = partial(BatchingEncoder, encoder, metrics, costs=costs)
+        embedder = batching() if beside is None else batching(elsewhere=beside.came_at)
         undo.pop_all()
-    if beside is None:
-        return WarmModel(pretrained, preprocessor, BatchingEncoder(encoder, metrics, costs=costs))
-    return WarmModel(pretrained, preprocessor, BatchingEncoder(encoder, metrics, costs=costs, elsewhere=beside.came_at))
+    return WarmModel(pretrained, preprocessor, embedder, load_s)
 
 
 def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: VectorStore) -> Engine:

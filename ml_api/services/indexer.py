@@ -54,7 +54,7 @@ def open_indexer(settings: Settings, options: SyncOptions = SyncOptions()) -> It
         store.ensure(pretrained.model_id, pretrained.dim)
         # Only when the store is locked: another sync may be writing there until then.
         with _passing_on(metrics.sync, settings.sync_metrics), ExitStack() as loaded:
-            load = load_later(settings, pretrained, metrics, loaded)
+            load = load_later(settings, pretrained, loaded)
             decoder = loaded.enter_context(closing(decoder_of(settings, metrics)))
             database = loaded.enter_context(closing(database_of(settings)))
             failures = failures_of(settings, database, corpus.location, pretrained.model_id, retry=options.retry_failed)

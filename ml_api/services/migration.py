@@ -40,7 +40,7 @@ def open_migration(settings: Settings) -> Iterator[Migration]:
         wanted = generation_of(generations, pretrained, new.fields)
         generations.note_setting(wanted, model_setting(settings))
         decoder = opened.enter_context(closing(decoder_of(settings, metrics)))
-        load = load_later(settings, pretrained, metrics, opened)
+        load = load_later(settings, pretrained, opened)
         yield Migration(generations, old, new, current, wanted, Indexer(corpus, new, load, decoder, metrics))
 
 

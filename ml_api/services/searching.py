@@ -53,7 +53,7 @@ def open_searching(settings: Settings, model: str = "") -> Iterator[Searching]:
             store.ensure(pretrained.model_id, pretrained.dim)
         settings = knowing_corpus(settings, store)
         decoder = opened.enter_context(closing(decoder_of(settings, metrics)))
-        preprocessor, encoder = load_model(settings, pretrained, metrics)
+        preprocessor, encoder, _ = load_model(settings, pretrained)
         embedder = opened.enter_context(closing(BatchingEncoder(encoder, metrics)))
         database = opened.enter_context(closing(database_of(settings)))
         hybrid = opened.enter_context(closing(Hybrid(TextIndex(database, target_of(settings)), store, settings.metric, metrics)))

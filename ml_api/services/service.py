@@ -171,6 +171,7 @@ def _engine(shared: Shared, undo: ExitStack, background: ExitStack) -> tuple[Eng
     background.enter_context(closing(presence))
     model = warm_model(settings, pretrained, shared.metrics)
     undo.callback(model.embedder.close)
+    model.measured_by(shared.metrics)
     tell_what_is_there(settings, shared.corpus.location, store.count())
     return assemble(shared, model, milvus, store), presence
 

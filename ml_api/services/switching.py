@@ -141,7 +141,7 @@ class Switch:
         self._presence.embeds_with(model.pretrained.model_id)
         before.work.close()
         after.start(self._shared.changes)
-        self._shared.metrics.embedding.describe_model(model.embedder.model, 0.0)
+        model.measured_by(self._shared.metrics)
         return before
 
     def _retire(self, before: Engine) -> None:

@@ -60,7 +60,7 @@ def open_extraction(settings: Settings, target: Path) -> Iterator[Extraction]:
         store = FileStore(writer)
         store.ensure(pretrained.model_id, pretrained.dim)
         decoder = loaded.enter_context(closing(decoder_of(settings, metrics)))
-        load = load_later(settings, pretrained, metrics, loaded)
+        load = load_later(settings, pretrained, loaded)
         yield Extraction(Indexer(corpus, store, load, decoder, metrics), store)
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from ml_api.collector import collect_as_usual, collect_seldom
 from ml_api.embedding.pretrained import resolve
-from ml_api.metrics import Metrics
 from ml_api.services.encoder import load_model
 from ml_api.settings import Settings
 from tests.e2e.server_process import MODEL
@@ -24,6 +23,6 @@ def test_from_when_the_model_is_loaded_it_collects_as_usual(usual, tmp_path):
     settings = Settings(model=str(MODEL), device="cpu", data_dir=tmp_path)
     collect_seldom()
     assert gc.get_threshold() > usual
-    _, encoder = load_model(settings, resolve(settings.model), Metrics())
+    _, encoder, _ = load_model(settings, resolve(settings.model))
     encoder.close()
     assert gc.get_threshold() == usual

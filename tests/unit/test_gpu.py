@@ -56,3 +56,15 @@ def test_torchs_memory_is_told_by_device():
         ("ml_api_torch_memory_allocated_bytes", "cuda:0"): 10,
         ("ml_api_torch_memory_reserved_bytes", "cuda:0"): 20,
     }
+
+
+def test_what_torch_has_for_another_model_takes_the_place_of_what_was_watched_before():
+    metrics = Metrics()
+    metrics.gpu.watch_torch(lambda: {"cuda:0": (10, 20)})
+    metrics.gpu.watch_torch(lambda: {"cuda:1": (30, 40)})
+    assert series(metrics, "ml_api_torch_") == {
+        ("ml_api_torch_memory_allocated_bytes", "cuda:1"): 30,
+        ("ml_api_torch_memory_reserved_bytes", "cuda:1"): 40,
+    }
+    metrics.gpu.watch_torch(None)
+    assert series(metrics, "ml_api_torch_") == {}

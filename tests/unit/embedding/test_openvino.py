@@ -21,7 +21,6 @@ from ml_api.embedding.openvino.conversion import convert
 from ml_api.embedding.openvino.files import Order, Outcome
 from ml_api.embedding.pretrained import resolve
 from ml_api.errors import ConfigError, ModelOutOfMemory, ModelUnavailable, NonFiniteVector
-from ml_api.metrics import Metrics
 from ml_api.services.encoder import load_model
 from ml_api.settings import Settings
 from tests.models.converted_models import converted_here
@@ -227,7 +226,7 @@ def test_a_model_with_an_unknown_way_of_preparing_images_is_computed_by_torch(tm
     config = folder / "0_CLIPModel" / "preprocessor_config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"do_normalize": False}))
 
-    preprocessor, encoder = load_model(settings_for(tmp_path / "data", folder), resolve(str(folder)), Metrics())
+    preprocessor, encoder, _ = load_model(settings_for(tmp_path / "data", folder), resolve(str(folder)))
 
     assert type(encoder).__name__ == "ClipEncoder"
     assert "is computed by torch" in caplog.text
@@ -238,7 +237,7 @@ def test_a_model_with_an_unknown_way_of_preparing_images_is_computed_by_torch(tm
 def test_where_nothing_can_be_kept_torch_computes(pretrained, tmp_path, caplog):
     (tmp_path / "models").write_text("a file where a folder should be")
 
-    _, encoder = load_model(settings_for(tmp_path, pretrained.path), pretrained, Metrics())
+    _, encoder, _ = load_model(settings_for(tmp_path, pretrained.path), pretrained)
 
     assert type(encoder).__name__ == "ClipEncoder"
     assert "cannot be written" in caplog.text

@@ -10,7 +10,6 @@ import pytest
 from ml_api.embedding.clip import ClipEncoder
 from ml_api.embedding.pretrained import resolve
 from ml_api.errors import ConfigError
-from ml_api.metrics import Metrics
 from ml_api.services import write_triton_repository
 from ml_api.services.encoder import load_model
 from ml_api.settings import Settings
@@ -106,18 +105,13 @@ def settings_for(folder, image_model, text_model, **others):
 
 def test_where_it_cannot_be_converted_torch_computes_both(image_model, text_model, tmp_path, caplog):
     (tmp_path / "models").write_text("a file where a folder should be")
-    pair, metrics = resolve(str(image_model), str(text_model)), Metrics()
+    pair = resolve(str(image_model), str(text_model))
 
-    _, encoder = load_model(settings_for(tmp_path, image_model, text_model), pair, metrics)
+    _, encoder, _ = load_model(settings_for(tmp_path, image_model, text_model), pair)
 
     assert type(encoder).__name__ == "ClipEncoder"
     assert embed(encoder).shape == (len(TEXTS), pair.dim)
-    told = {"model": "tiny", "text_model": pair.text.model_id}
-    assert metrics.registry.get_sample_value("ml_api_model_info", told | labels(encoder.model)) == 1
-
-
-def labels(model):
-    return {"revision": model.revision, "dim": str(model.dim), "device": model.device, "dtype": model.precision}
+    assert (encoder.model.name, encoder.model.text_model) == ("tiny", pair.text.model_id)
 
 
 def test_a_triton_repository_holds_it_where_texts_are_embedded(image_model, text_model, tmp_path):

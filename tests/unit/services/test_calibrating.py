@@ -40,7 +40,7 @@ def make_engine(shared):
         encoder, store = FakeEncoder(name=name), filled()
         pretrained = SimpleNamespace(model_id=encoder.model.model_id)
         embedder = BatchingEncoder(encoder, shared.metrics)
-        engines.append(assemble(shared, WarmModel(pretrained, FakePreprocessor(), embedder), store, store))
+        engines.append(assemble(shared, WarmModel(pretrained, FakePreprocessor(), embedder, load_s=0.0), store, store))
         return engines[-1]
 
     yield make
