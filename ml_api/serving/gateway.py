@@ -30,17 +30,15 @@ from ml_api.serving.wsgi import Answer, call, environ_of
 
 LIVE: Final = "/livez"
 READY: Final = "/readyz"
-"""Always answered, even if the queue is full: an overloaded service is alive and must not be restarted."""
-READY_THREADS: Final = 2
-"""More than one, because callers of the next check arrive while the current one runs."""
-HEAD_THREADS: Final = 2
-"""Threads that check who sends a large body; a key that is not in memory waits for the database."""
+"""Answered even if the queue is full: an overloaded service is alive and must not be restarted."""
 FILE_THREADS: Final = 4
 """Threads for the pieces of long answers, which are read from disk."""
 URI_BYTES: Final = 8190
 HEADERS_BYTES: Final = 64 * 1024
 LISTEN_S: Final = 30.0
 """Longest wait for a client to take the next piece of its answer."""
+HEAD_S: Final = 2.0
+"""Longest wait for the check of who sends a large body."""
 
 State = Literal["reading", "waiting", "working", "sending"]
 Headers = dict[bytes, bytes]
@@ -55,15 +53,23 @@ class Gateway:
     For one event loop. Only the WSGI application runs in threads.
     """
 
-    def __init__(self, app: Flask, admission: Admission, bodies: Bodies, *, threads: int, listen_s: float = LISTEN_S) -> None:
+    def __init__(  # noqa: PLR0913 - its parts, and two times that tests shorten
+        self,
+        app: Flask,
+        admission: Admission,
+        bodies: Bodies,
+        *,
+        threads: int,
+        listen_s: float = LISTEN_S,
+        head_s: float = HEAD_S,
+    ) -> None:
         self._app = app
         self._lanes = Lanes(app, Lane("request", admission, threads))
         self._bodies = bodies
         self._refusals = Refusals(app, Repeats(_log))
         self._listen_s = listen_s
-        self._readiness = ThreadPoolExecutor(READY_THREADS, "ready")
+        self._head_s = head_s
         self._files = ThreadPoolExecutor(FILE_THREADS, "file")
-        self._heads = ThreadPoolExecutor(HEAD_THREADS, "head")
         self._shared_with: frozenset[str] = app.config[SHARED_WITH]
         self._check_head = app.extensions[HEAD_CHECK]
         root = app.config["APPLICATION_ROOT"].rstrip("/")
@@ -107,7 +113,7 @@ class Gateway:
         if scope["path"] in self._live:  # answered without waiting, so the event loop can call it
             return self._call(scope, b"", perf_counter()), has_body
         if scope["path"] in self._ready:
-            return await self._run(self._readiness, scope, b"", perf_counter()), has_body
+            return await self._work(self._lanes.ready, scope, headers, b""), has_body
         lane = self._lanes.of(scope["path"], headers)
         if lane.queue.full:  # first of all, since there may be thousands a second
             # One that asks before it sends (Expect: 100-continue) is told before it does.
@@ -123,30 +129,34 @@ class Gateway:
         except Overloaded:
             return self._overloaded(scope, headers), has_body
         except (MlApiError, RequestEntityTooLarge) as refused:
-            return await self._run(self._readiness, scope, b"", perf_counter(), **{REFUSED: refused}), has_body
+            return await self._work(self._lanes.refusals, scope, headers, b"", **{REFUSED: refused}), has_body
         try:
             return await self._work(lane, scope, headers, body), False
         finally:
             self._bodies.release(body)
 
     async def _authorize(self, scope: dict[str, Any]) -> None:
-        """Before a large body is read: who may not send it need not. Raises MlApiError."""
+        """Before a large body is read: who may not send it need not. Raises MlApiError; Overloaded if it cannot be told in time."""
         check = partial(self._check_head, environ_of(scope, b""), lambda *_: None)
-        await asyncio.get_running_loop().run_in_executor(self._heads, check)
+        heads = self._lanes.heads
+        with heads.place():
+            try:
+                async with asyncio.timeout(self._head_s):
+                    await asyncio.get_running_loop().run_in_executor(heads.threads, check)
+            except TimeoutError:
+                raise Overloaded("who sends this cannot be looked up in time; try again") from None
 
     async def _read(self, receive: Receive) -> bytes:
         with self._in("reading"):
             return await self._bodies.read(receive)
 
-    async def _work(self, lane: Lane, scope: dict[str, Any], headers: Headers, body: bytes) -> Answer:
-        permit = lane.queue.acquire()
-        if permit is None:
-            return self._overloaded(scope, headers)
+    async def _work(self, lane: Lane, scope: dict[str, Any], headers: Headers, body: bytes, **more: object) -> Answer:
         arrived, elsewhere = perf_counter(), list[float]()
         try:
-            return await self._run(lane.threads, scope, body, arrived, **{observe.ELSEWHERE: elsewhere})
-        finally:
-            lane.queue.release(permit, perf_counter() - arrived - sum(elsewhere))
+            with lane.place(elsewhere):
+                return await self._run(lane.threads, scope, body, arrived, **{observe.ELSEWHERE: elsewhere}, **more)
+        except Overloaded:
+            return self._overloaded(scope, headers)
 
     async def _run(self, threads: Executor, scope: dict[str, Any], body: bytes, arrived: float, **more: object) -> Answer:
         with self._answering(scope):

@@ -1,15 +1,20 @@
 """Lanes: which requests wait in which queue, for which threads.
 
 Searches and all else that costs something have one lane. What a browser needs to show the page at all has lanes of its own, so that
-an overloaded service still shows a page that says so, in place of one without its styles.
+an overloaded service still shows a page that says so, in place of one without its styles. So have checks of readiness, checks of
+who sends a large body, and refusals, so that a flood of one delays no other.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from time import perf_counter
 from typing import Final
 
 from flask import Flask
 
+from ml_api.errors import Overloaded
 from ml_api.serving.admission import Admission
 from ml_api.web import FOR_PROGRAMS, SHOWN_WHEN_FULL
 
@@ -21,8 +26,16 @@ STATIC_LIMIT: Final = 256
 PAGE_THREADS: Final = 2
 """Apart from static files, because the first page asks the store, which may hang for a second, whether it holds the demo."""
 PAGE_LIMIT: Final = 32
+READY_THREADS: Final = 2
+"""More than one, because callers of the next check arrive while the current one runs."""
+READY_LIMIT: Final = 64
+HEAD_THREADS: Final = 2
+HEAD_LIMIT: Final = 64
+REFUSAL_THREADS: Final = 1
+REFUSAL_LIMIT: Final = 64
 _WAIT_S: Final = 2.0
-"""Longest expected wait in these lanes."""
+"""Longest expected wait for static files and pages. The other lanes have limits on the number only: a time learnt while the store
+or the database hung would refuse readiness checks and uploads that come after."""
 
 
 class Lane:
@@ -32,6 +45,20 @@ class Lane:
         self.queue = queue
         self.threads = ThreadPoolExecutor(threads, name)
         self._count = threads
+
+    @contextmanager
+    def place(self, elsewhere: Sequence[float] = ()) -> Iterator[None]:
+        """A place in the queue while the context lasts. Raises Overloaded.
+
+        The sum of `elsewhere`, in seconds, is no time that others will have to wait.
+        """
+        permit, began = self.queue.acquire(), perf_counter()
+        if permit is None:
+            raise Overloaded("more requests are waiting than can be answered in time; try again")
+        try:
+            yield
+        finally:
+            self.queue.release(permit, perf_counter() - began - sum(elsewhere))
 
     @property
     def waiting(self) -> int:
@@ -49,6 +76,11 @@ class Lanes:
         self.work = work
         self.statics = Lane("static", Admission(STATIC_LIMIT, _WAIT_S), STATIC_THREADS)
         self.pages = Lane("page", Admission(PAGE_LIMIT, _WAIT_S), PAGE_THREADS)
+        self.ready = Lane("ready", Admission(READY_LIMIT, math.inf), READY_THREADS)
+        self.heads = Lane("head", Admission(HEAD_LIMIT, math.inf), HEAD_THREADS)
+        """Checks of who sends a large body; a key that is not in memory waits for the database."""
+        self.refusals = Lane("refusal", Admission(REFUSAL_LIMIT, math.inf), REFUSAL_THREADS)
+        """Answers to requests that the server refuses, in the application's form."""
         root = app.config["APPLICATION_ROOT"].rstrip("/")
         rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint in SHOWN_WHEN_FULL]
         paths = {start + rule.rule for rule in rules for start in ("", root)}
@@ -66,8 +98,8 @@ class Lanes:
 
     @property
     def unanswered(self) -> int:
-        """Requests in all lanes together."""
-        return sum(lane.queue.length for lane in (self.work, self.statics, self.pages))
+        """Requests in all lanes that have been read. A stop does not wait for readiness, which a model that hangs delays."""
+        return sum(lane.queue.length for lane in (self.work, self.statics, self.pages, self.refusals))
 
     def _shows_an_error(self, path: str, headers: Mapping[bytes, bytes]) -> bool:
         """Whether a browser goes to an address that is none of the API's: there is no such page, as it is told in words."""

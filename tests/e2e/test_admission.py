@@ -4,6 +4,7 @@ import http.client
 import json
 import re
 import resource
+import select
 import socket
 import threading
 import time
@@ -11,6 +12,7 @@ from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
+from tests.e2e.hung import HungServer, hopeless_searches
 from tests.e2e.server_process import Server
 from tests.e2e.test_serving import metrics_of
 from tests.waiting import PATIENCE_S, wait_until
@@ -191,6 +193,20 @@ def test_a_length_over_the_limit_is_refused_before_the_body_is_sent(small, expec
         client.settimeout(PATIENCE_S)
         answer = client.recv(65536)
     assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+def test_refusals_and_checks_of_a_model_that_hangs_do_not_wait_for_each_other(demo_corpus, tmp_path):
+    """Each refusal took 4.5 s while two checks of readiness did."""
+    oversized = b"POST /v1/search/image HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\nContent-Length: 60000000\r\n\r\n"
+    check = b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    with HungServer(tmp_path, demo_corpus) as server, hopeless_searches(server, 1), ExitStack() as stack:
+        checks = [stack.enter_context(socket_with(server, check)) for _ in range(2)]
+        for _ in range(50):
+            with socket_with(server, oversized) as client:
+                assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
+        assert not select.select(checks, [], [], 0)[0]
+        assert all(client.recv(65536).startswith(b"HTTP/1.1 503 ") for client in checks)
+        server.stop()  # the search would wait for its deadline
 
 
 def test_a_client_that_expects_100_is_told_to_go_on(small, image):

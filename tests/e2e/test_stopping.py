@@ -1,6 +1,5 @@
 """The real process ends when it is told to, at any moment: everybody answered, the store closed, nothing left, no traceback."""
 
-import http.client
 import itertools
 import os
 import signal
@@ -13,7 +12,7 @@ from urllib.error import URLError
 
 import pytest
 
-from tests.e2e.hung_service import HANG
+from tests.e2e.hung import HungServer, hopeless_searches
 from tests.e2e.server_process import Server, children
 from tests.e2e.test_admission import half_body, half_head, silent
 from tests.e2e.test_serving import metrics_of
@@ -171,16 +170,12 @@ def test_while_it_starts_it_ends_as_well(server, after_s):
     assert_ended_well(server, left)
 
 
-class HungServer(Server):
-    program = ("tests.e2e.hung_service",)
-
-
 def test_a_model_that_hangs_does_not_outlive_the_signal(demo_corpus, tmp_path):
     server = HungServer(tmp_path, demo_corpus)
     image = next(demo_corpus.rglob("*.jpg")).read_bytes()
     with server:
         assert server.post("/v1/search/image", image, "image/jpeg")[0] == 200
-        with hopeless(server, 4):
+        with hopeless_searches(server, 4):
             left = children(server.process.pid)
             told = time.monotonic()
             os.killpg(server.process.pid, signal.SIGTERM)
@@ -189,20 +184,3 @@ def test_a_model_that_hangs_does_not_outlive_the_signal(demo_corpus, tmp_path):
             wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), PATIENCE_S, "its children are still there")
             assert time.monotonic() - told < SOON_S
     assert "stopped with 4 requests unanswered" in [line["message"] for line in server.log_lines()]
-
-
-@contextmanager
-def hopeless(server, count):
-    """So many searches that the model never answers."""
-
-    def ask():
-        with suppress(OSError, http.client.HTTPException):
-            server.get(f"/v1/search/text?q={HANG}", timeout=PATIENCE_S)
-
-    threads = [threading.Thread(target=ask) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    wait_until(lambda: f'ml_api_requests{{state="working"}} {count}.0' in metrics_of(server))
-    yield
-    for thread in threads:
-        thread.join(PATIENCE_S)

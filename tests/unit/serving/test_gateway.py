@@ -12,12 +12,14 @@ from ml_api.access import Access, Scope
 from ml_api.access.keys import create
 from ml_api.api import EXTENSION, SHARED_WITH
 from ml_api.app import create_app
+from ml_api.errors import Unauthorized
 from ml_api.images import ImageLimits
 from ml_api.serving.admission import Admission
 from ml_api.serving.bodies import Bodies
-from ml_api.serving.gateway import LISTEN_S, Gateway
-from ml_api.serving.lanes import STATIC_LIMIT
+from ml_api.serving.gateway import HEAD_S, LISTEN_S, Gateway
+from ml_api.serving.lanes import HEAD_LIMIT, READY_THREADS, REFUSAL_LIMIT, STATIC_LIMIT
 from ml_api.settings import load_settings
+from ml_api.vectors.memory import MemoryStore
 from tests import event_loop
 from tests.stand_ins import stand_in_services
 
@@ -40,9 +42,9 @@ def app(tmp_path):
     services.close()
 
 
-def gateway_of(app, *, limit=2, threads=1, listen_s=LISTEN_S, **patience):
+def gateway_of(app, *, limit=2, threads=1, listen_s=LISTEN_S, head_s=HEAD_S, **patience):
     bodies = Bodies(app.config["MAX_CONTENT_LENGTH"], **patience)
-    return Gateway(app, Admission(limit, wait_s=60), bodies, threads=threads, listen_s=listen_s)
+    return Gateway(app, Admission(limit, wait_s=60), bodies, threads=threads, listen_s=listen_s, head_s=head_s)
 
 
 class Client:
@@ -497,3 +499,106 @@ def test_a_small_body_is_read_first_and_its_connection_stays(guarded):
     client = run(scenario())
     assert client.status == 401
     assert "connection" not in client.headers
+
+
+class HeldStore(MemoryStore):
+    """Its check hangs until the gate opens."""
+
+    def __init__(self, gate):
+        super().__init__()
+        self._gate = gate
+
+    def ping(self):
+        self._gate.wait(PATIENCE_S)
+
+
+def too_long(gateway):
+    return Client(gateway, "/v1/search/text?q=" + "x" * 10_000)
+
+
+def test_refusals_do_not_wait_for_checks_of_a_store_that_hangs(tmp_path):
+    (tmp_path / "images").mkdir()
+    gate = threading.Event()
+    limits = ImageLimits(MAX_UPLOAD_BYTES, 1_000_000, 20)
+    services = stand_in_services(tmp_path / "images", tmp_path / "thumbnails", limits, store=HeldStore(gate))
+    app = create_app(load_settings({}), services)
+
+    async def scenario():
+        gateway = gateway_of(app)
+        checks = [Client(gateway, "/readyz") for _ in range(READY_THREADS)]
+        refused = await too_long(gateway).answer()
+        is_held = not any(check.task.done() for check in checks)
+        gate.set()
+        return is_held, refused.status, [(await check.answer()).status for check in checks]
+
+    with closing(services):
+        assert run(scenario()) == (True, 414, [200] * READY_THREADS)
+
+
+def test_a_flood_of_refusals_delays_no_check_of_readiness_and_has_a_limit(app):
+    @app.after_request
+    def hold(response):
+        if response.status_code == 414:
+            app.extensions["gate"].wait(PATIENCE_S)
+        return response
+
+    async def scenario():
+        gateway = gateway_of(app)
+        held = [too_long(gateway) for _ in range(REFUSAL_LIMIT)]
+        await until(lambda: gateway.unanswered == REFUSAL_LIMIT)
+        statuses = [(await client.answer()).status for client in (too_long(gateway), Client(gateway, "/readyz"))]
+        app.extensions["gate"].set()
+        return statuses, {(await client.answer()).status for client in held}
+
+    assert run(scenario()) == ([503, 200], {414})
+
+
+class HeldAccess:
+    """Keys that cannot be looked up before the gate opens."""
+
+    def __init__(self, gate):
+        self._gate = gate
+
+    def key_of(self, _secret):
+        self._gate.wait(PATIENCE_S)
+        raise Unauthorized("the API key is not one of this service's")
+
+
+def large(gateway):
+    headers = [("content-length", "20000000"), ("x-api-key", "unknown")]
+    return Client(gateway, "/v1/search/image", method="POST", headers=headers)
+
+
+@pytest.fixture
+def undecided(tmp_path):
+    """An application that cannot tell who asks; its gate."""
+    (tmp_path / "images").mkdir()
+    gate = threading.Event()
+    services = stand_in_services(tmp_path / "images", tmp_path / "thumbnails", ImageLimits(20_000_000, 1_000_000, 20))
+    settings = load_settings({"ML_API_MAX_UPLOAD_BYTES": "20000000"})
+    with closing(services):
+        yield create_app(settings, replace(services, access=HeldAccess(gate))), gate
+        gate.set()
+
+
+def test_who_cannot_be_looked_up_in_time_is_told_to_try_again(undecided):
+    app, _ = undecided
+
+    async def scenario():
+        return await large(gateway_of(app, head_s=0.01, linger_s=0.01)).answer()
+
+    client = run(scenario())
+    assert (client.status, client.problem["code"], client.headers["connection"]) == (503, "overloaded", "close")
+
+
+def test_so_many_who_wait_to_be_looked_up_have_a_limit(undecided):
+    app, gate = undecided
+
+    async def scenario():
+        gateway = gateway_of(app, head_s=PATIENCE_S, linger_s=0.01)
+        waiting = [large(gateway) for _ in range(HEAD_LIMIT)]
+        over = await large(gateway).answer()
+        gate.set()
+        return over.status, {(await client.answer()).status for client in waiting}
+
+    assert run(scenario()) == (503, {401})
