@@ -10,7 +10,7 @@ from ml_api.indexing.account import Account
 from ml_api.indexing.edits import Followed, store_over
 from ml_api.indexing.report import FileOutcome
 from ml_api.metrics.sync import SyncMetrics
-from ml_api.records import ImageRecord, Vectors, image_id
+from ml_api.records import Entry, ImageRecord, Vectors
 from ml_api.vectors.base import VectorStore
 from ml_api.vocabulary import SyncStage
 
@@ -37,14 +37,13 @@ class BatchWriter:
         records: Sequence[ImageRecord],
         vectors: Vectors,
         outcomes: Sequence[FileOutcome],
-        before: Mapping[str, str] = MappingProxyType({}),
+        moved: Mapping[str, Entry] = MappingProxyType({}),
     ) -> None:
         """Start writing a batch, once the one before it is written: a failure shows before more work is done.
 
-        `before` has the former keys of those that have moved.
+        `moved` as in `store_over`.
         """
         self.finish()
-        moved = {image_id(new): image_id(old) for new, old in before.items()}
 
         def write() -> None:
             with self._measured.stage(SyncStage.WRITE):

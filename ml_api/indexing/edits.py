@@ -93,29 +93,37 @@ def store_over(
     records: Sequence[ImageRecord],
     vectors: Vectors,
     followed: Followed = by_nobody,
-    moved: Mapping[str, str] = MappingProxyType({}),
+    moved: Mapping[str, Entry] = MappingProxyType({}),
 ) -> None:
     """Upsert records of what the corpus says, with the edits of those that they replace, and of those that have `moved` here.
 
-    Of each id in `moved` it is the id before: what is edited there until the move is written moves with it. Raises as
-    `VectorStore.upsert` does.
+    Of each id in `moved` it is the image before, as it was read. If it is still that, it is removed when its successor is written:
+    what was edited there until then has moved with it, and moves nowhere else. Raises as `VectorStore.upsert` does.
     """
     with store.exclusive(), followed([record.key for record in records]) as left:
         if left:
             rows = [row for row, record in enumerate(records) if record.key not in left]
             records, vectors = [records[row] for row in rows], vectors[rows]
         if records:
-            before = [moved[record.id] for record in records if record.id in moved]
-            stored = store.get([*(record.id for record in records), *before])
-            records = [carried(record, stored.get(moved.get(record.id, ""))) for record in records]
+            before = {record.id: moved[record.id] for record in records if record.id in moved}
+            stored = store.get([*(record.id for record in records), *(entry.id for entry in before.values())])
+            there = {new: stored[old.id] for new, old in before.items() if old.id in stored and is_as_read(old, stored[old.id])}
+            records = [carried(record, there.get(record.id)) for record in records]
             store.upsert([carried(record, stored.get(record.id)) for record in records], vectors)
+            if there:
+                store.delete([old.id for old in there.values()])
+
+
+def is_as_read(entry: Entry, now: Entry | None) -> bool:
+    """Whether nobody has written the file of another time or content since the entry was read."""
+    return now is None or (now.version, now.digest) == (entry.version, entry.digest)
 
 
 def delete_as_read(store: VectorStore, entries: Sequence[Entry], followed: Followed) -> None:
     """Delete those that nobody has written since `entries` were read."""
     with store.exclusive(), followed([entry.key for entry in entries]) as left:
         stored = store.get([entry.id for entry in entries])
-        store.delete([entry.id for entry in entries if entry.key not in left and _is_as_read(entry, stored.get(entry.id))])
+        store.delete([entry.id for entry in entries if entry.key not in left and is_as_read(entry, stored.get(entry.id))])
 
 
 def delete_gone(store: VectorStore, ids: Sequence[str]) -> None:
@@ -144,10 +152,6 @@ def patch_metadata(store: VectorStore, image_id: str, patch: Facts | None, deadl
         if changed != record:
             store.upsert([changed], vector[None])
         return changed
-
-
-def _is_as_read(entry: Entry, now: Entry | None) -> bool:
-    return now is None or (now.version, now.digest) == (entry.version, entry.digest)
 
 
 def _mark(facts: Facts, name: str) -> str:

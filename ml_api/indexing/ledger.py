@@ -112,22 +112,22 @@ class Ledger:
         return {key for (key,) in self._rows(statement, json.dumps(keys))}
 
     def source(self, digest: str) -> Entry | None:
-        """An image with these bytes whose vector stays as it is until the end of the sync; rather one whose file may have moved."""
+        """An image with these bytes whose vector stays as it is, as long as it is stored; rather one that is to stay."""
         rows = self._rows(
             "SELECT key, version, digest, phash FROM entries WHERE digest = ? AND fate IN ('kept', 'unlisted', 'removed', 'moved')"
-            " ORDER BY fate = 'removed' DESC, key LIMIT 1",
+            " ORDER BY fate IN ('removed', 'moved'), key LIMIT 1",
             digest,
         )
         return _entry(rows[0]) if rows else None
 
-    def move(self, digest: str) -> str | None:
-        """Take one of the removed images with these bytes for moved; its former key, or None if there is none."""
+    def removed(self, digest: str) -> list[Entry]:
+        """The first AT_ONCE of the images with these bytes that are removed and have not moved, in the order of keys."""
         rows = self._rows(
-            "UPDATE entries SET fate = 'moved' WHERE key ="
-            " (SELECT key FROM entries WHERE digest = ? AND fate = 'removed' ORDER BY key LIMIT 1) RETURNING key",
+            "SELECT key, version, digest, phash FROM entries WHERE digest = ? AND fate = 'removed' ORDER BY key LIMIT ?",
             digest,
+            AT_ONCE,
         )
-        return str(rows[0][0]) if rows else None
+        return list(map(_entry, rows))
 
     def entries(self, *fates: Fate) -> Iterator[tuple[Fate, Entry]]:
         """In the order of keys. Fates may be changed meanwhile."""

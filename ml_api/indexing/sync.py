@@ -18,10 +18,11 @@ from ml_api.images import Decoder
 from ml_api.indexing import guard
 from ml_api.indexing.account import Account, Progress
 from ml_api.indexing.batch_writer import BatchWriter
-from ml_api.indexing.edits import Followed, by_nobody, carried, delete_as_read
+from ml_api.indexing.edits import Followed, by_nobody, carried, delete_as_read, is_as_read
 from ml_api.indexing.embedding import EmbeddedFiles, FileEmbedder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.guard import Consent
+from ml_api.indexing.moves import successors, with_bytes
 from ml_api.indexing.plan import Plan, make_plan
 from ml_api.indexing.preview import Preview, preview
 from ml_api.indexing.reading import FileReader, Fresh, Known, Unusable, read_ahead
@@ -29,7 +30,7 @@ from ml_api.indexing.report import NOBODY, FileOutcome, Report, SyncReport
 from ml_api.indexing.tasks import AT_ONCE, LEAVING, Fate, Reason, Task, batches
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncMetrics
-from ml_api.records import ImageRecord
+from ml_api.records import Entry, ImageRecord, image_id
 from ml_api.vectors.base import VectorStore
 from ml_api.vocabulary import ReasonCode, SyncOutcome, SyncStage
 
@@ -172,7 +173,7 @@ class _Run:
                 readers.shutdown(wait=False, cancel_futures=True)
 
     def remove(self) -> None:
-        """Last of all: until here every vector that a moved file takes over is still stored."""
+        """Last of all: until here an image that is gone has its vector for every file with its bytes."""
         with self._measured.stage(SyncStage.REMOVE):
             for leaving in batches(self._plan.ledger.entries(*LEAVING), AT_ONCE):
                 delete_as_read(self._store, [entry for _, entry in leaving], self._followed)
@@ -216,31 +217,37 @@ class _Run:
         if not self._known:
             return
         known, self._known = self._known, []
-        ids = list({file.source.id for file in known})
-        records, vectors = self._store.get(ids), self._store.vectors(ids)
-        there = [file for file in known if file.source.id in records and file.source.id in vectors]
+        images = with_bytes(self._store, known)
+        there = [file for file in known if file.task.key in images]
         for file in known:
-            if file not in there:
+            if file.task.key not in images:
                 why = "the image whose vector it could have taken over was removed meanwhile; the next sync reads it"
                 self._leave_out(Unusable(file.task, Reason(ReasonCode.CHANGED_MEANWHILE, why), gone=False, lasting=False))
         if there:
-            before = self._moved(there)
-            outcomes = [self._outcome(file, records[file.source.id], before.get(file.task.key)) for file in there]
-            new = [file.record(records[file.source.id]) for file in there]
-            writer.write(new, np.stack([vectors[file.source.id] for file in there]), outcomes, before)
+            moved = self._moved(there)
+            outcomes = [self._outcome(file, images[file.task.key][0], moved.get(file.task.key)) for file in there]
+            new = [file.record(images[file.task.key][0]) for file in there]
+            vectors = np.stack([images[file.task.key][1] for file in there])
+            writer.write(new, vectors, outcomes, {image_id(key): image for key, image in moved.items()})
 
-    def _moved(self, files: Iterable[Known]) -> dict[str, str]:
-        """The former keys of those that have moved: a removed entry's bytes under a new key, once."""
-        new = [file for file in files if file.task.stored is None]
-        before = {file.task.key: key for file in new if (key := self._plan.ledger.move(file.source.digest)) is not None}
-        self._account.report.total -= len(before)  # each is one file, though it was both a task and a removal
-        return before
+    def _moved(self, files: Iterable[Known]) -> dict[str, ImageRecord]:
+        """By key, the image that has moved there: one that is to be removed, and is still as it was listed."""
+        ledger = self._plan.ledger
+        files = [file for file in files if file.source.key != file.task.key]
+        gone = {entry.id: entry for digest in sorted({file.source.digest for file in files}) for entry in ledger.removed(digest)}
+        now = self._store.get(list(gone)) if gone else {}
+        still = [image for id_, image in now.items() if is_as_read(gone[id_], image)]
+        moved = successors(still, [(file.task, file.source.digest) for file in files])
+        new = [file.task.key for file in files if file.task.stored is None and file.task.key in moved]
+        ledger.settle([moved[key].key for key in new], Fate.MOVED)
+        self._account.report.total -= len(new)  # each is one file, though it was both a task and a removal
+        return moved
 
-    def _outcome(self, file: Known, source: ImageRecord, before: str | None) -> FileOutcome:
+    def _outcome(self, file: Known, source: ImageRecord, before: Entry | None) -> FileOutcome:
         """Equal bytes under the same key are the same image."""
         if file.task.stored is not None:
-            same = file.source.id == file.task.stored.id and source.metadata == carried(file.record(source), source).metadata
+            same = source.id == file.task.stored.id and source.metadata == carried(file.record(source), source).metadata
             return FileOutcome(file.task.key, SyncOutcome.UNCHANGED if same else SyncOutcome.REPLACED)
         if before is not None:
-            return FileOutcome(file.task.key, SyncOutcome.MOVED, reason=f"was {before}")
-        return FileOutcome(file.task.key, SyncOutcome.DUPLICATE, reason=f"has the bytes of {file.source.key}")
+            return FileOutcome(file.task.key, SyncOutcome.MOVED, reason=f"was {before.key}")
+        return FileOutcome(file.task.key, SyncOutcome.DUPLICATE, reason=f"has the bytes of {source.key}")

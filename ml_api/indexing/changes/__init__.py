@@ -2,6 +2,7 @@
 
 from ml_api.indexing.changes.conditions import Source
 from ml_api.indexing.changes.drain import Drain
-from ml_api.indexing.changes.waiting import Backlog, Change, Changes
+from ml_api.indexing.changes.rows import Change
+from ml_api.indexing.changes.waiting import Backlog, Changes
 
 __all__ = ["Backlog", "Change", "Changes", "Drain", "Source"]

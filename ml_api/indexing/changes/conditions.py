@@ -40,9 +40,15 @@ def is_due(corpus: str, now: float) -> ColumnElement[bool]:
     )
 
 
-def is_followed(now: float) -> ColumnElement[bool]:
+def is_looked_at(now: float) -> ColumnElement[bool]:
     """Whether somebody looks at it now, or has looked and will look again after the job that runs."""
     return or_(ChangeRow.after_sync.is_(True), ChangeRow.claimed_until > now)
+
+
+def is_followed(corpus: str, now: float) -> ColumnElement[bool]:
+    """Whether somebody looks at it, or will soon: what has gone since the sync that runs began may have moved to where that did not
+    look any more."""
+    return or_(is_looked_at(now), (ChangeRow.source == Source.GONE.value) & ~is_left_to_a_sync(corpus))
 
 
 def oldest_watched(corpus: str, now: float) -> ColumnElement[float]:

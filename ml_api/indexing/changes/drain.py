@@ -17,11 +17,12 @@ from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.errors import DatabaseUnavailable, MlApiError
 from ml_api.images import Decoder
 from ml_api.indexing.changes.look import Look
-from ml_api.indexing.changes.moves import Moves
-from ml_api.indexing.changes.waiting import Change, Changes
+from ml_api.indexing.changes.rows import Change
+from ml_api.indexing.changes.waiting import Changes
 from ml_api.indexing.changes.work import Work
 from ml_api.indexing.embedding import FileEmbedder
 from ml_api.indexing.failures import Failures
+from ml_api.indexing.moves import Moves
 from ml_api.indexing.reading import FileReader
 from ml_api.indexing.sync import BATCH, READERS
 from ml_api.metrics import Metrics

@@ -8,7 +8,7 @@ from ml_api.corpus.base import Corpus, CorpusFile
 from ml_api.corpus.metadata import ENDING, Metadata
 from ml_api.errors import CorpusUnavailable, InvalidMetadata, NotFound
 from ml_api.indexing.changes.conditions import Source
-from ml_api.indexing.changes.waiting import Change
+from ml_api.indexing.changes.rows import Change
 from ml_api.indexing.edits import carried, edit
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.plan import version_of

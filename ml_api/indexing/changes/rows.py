@@ -1,7 +1,8 @@
-"""How a notice of a key becomes a row, or renews the one that waits."""
+"""How a notice of a key becomes a row, or renews the one that waits, and what somebody has of it who claimed it."""
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -10,6 +11,18 @@ from sqlalchemy import Insert, case, func, null, or_
 from ml_api.database import Database
 from ml_api.database.tables import ChangeRow
 from ml_api.indexing.changes.conditions import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A claimed row. `facts` are the metadata that came with an upload, None if none did."""
+
+    key: str
+    notice: str
+    source: Source
+    attempts: int
+    facts: Mapping[str, Any] | None
+    claimed_until: float
 
 
 def row_of(corpus: str, key: str, source: Source, not_before: float, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -21,8 +21,16 @@ from ml_api.database import Database
 from ml_api.database.tables import ChangeRow
 from ml_api.deadline import Deadline
 from ml_api.errors import DatabaseUnavailable
-from ml_api.indexing.changes.conditions import GONE_AFTER_S, Source, is_due, is_followed, is_left_to_a_sync, is_written
-from ml_api.indexing.changes.rows import noting, row_of, storable
+from ml_api.indexing.changes.conditions import (
+    GONE_AFTER_S,
+    Source,
+    is_due,
+    is_followed,
+    is_left_to_a_sync,
+    is_looked_at,
+    is_written,
+)
+from ml_api.indexing.changes.rows import Change, noting, row_of, storable
 from ml_api.indexing.tasks import AT_ONCE, batches
 from ml_api.records import image_id
 
@@ -34,18 +42,6 @@ LOOK_EVERY_S: Final = 0.25
 """How often who waits asks for what another process has done; of what this one does it hears at once."""
 SYNC_BEGINS_S: Final = 60.0
 """After the start of a process at the latest, if it watches: until then it finds all folders, of which there may be many."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A claimed row. `facts` are the metadata that came with an upload, None if none did."""
-
-    key: str
-    notice: str
-    source: Source
-    attempts: int
-    facts: Mapping[str, Any] | None
-    claimed_until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +159,7 @@ class Changes:
 
     @contextmanager
     def followed(self, keys: Sequence[str]) -> Iterator[AbstractSet[str]]:
-        """Those of `keys` that somebody looks at now, or has looked at and will look at again after the job that runs.
+        """Those of `keys` that somebody looks at now or soon, or has looked at and will look at again after the job that runs.
 
         For a job that writes, in this context, what it read before: not of those, as the look counts. What another process looks
         at while the context lasts is looked at once more, at once: the job may have written last. While the database is away,
@@ -171,12 +167,12 @@ class Changes:
         """
         left: AbstractSet[str] = frozenset()
         with suppress(DatabaseUnavailable):
-            left = self._followed(keys)
+            left = self._among(keys, is_followed(self._corpus, time.time()))
         try:
             yield left
         finally:
             with suppress(DatabaseUnavailable):
-                self._look_again(self._followed(keys) - left)
+                self._look_again(self._among(keys, is_looked_at(time.time())) - left)
 
     def retry(self, changes: Sequence[Change], wait_s: float, error: str) -> None:
         """Nothing came of them: they are due again after `wait_s`."""
@@ -223,8 +219,8 @@ class Changes:
         with self._database.read() as session:
             return not session.scalar(select(exists().where(*unseen)))
 
-    def _followed(self, keys: Sequence[str]) -> set[str]:
-        rows = select(ChangeRow.key).where(ChangeRow.corpus == self._corpus, ChangeRow.key.in_(keys), is_followed(time.time()))
+    def _among(self, keys: Sequence[str], condition: ColumnElement[bool]) -> set[str]:
+        rows = select(ChangeRow.key).where(ChangeRow.corpus == self._corpus, ChangeRow.key.in_(keys), condition)
         with self._database.read() as session:
             return set(session.scalars(rows))
 

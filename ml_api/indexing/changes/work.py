@@ -13,17 +13,18 @@ from ml_api.corpus.base import CorpusFile
 from ml_api.errors import DatabaseUnavailable, Overloaded
 from ml_api.indexing.changes.conditions import Source
 from ml_api.indexing.changes.look import Beside, Broken, Current, Gone, Seen, Unread
-from ml_api.indexing.changes.moves import Moves
-from ml_api.indexing.changes.waiting import LEASE_S, Change, Changes
+from ml_api.indexing.changes.rows import Change
+from ml_api.indexing.changes.waiting import LEASE_S, Changes
 from ml_api.indexing.edits import delete_gone, store_over
 from ml_api.indexing.embedding import FileEmbedder
 from ml_api.indexing.failures import Failures
+from ml_api.indexing.moves import Moves, with_bytes
 from ml_api.indexing.reading import Fresh, Known
 from ml_api.indexing.report import FileOutcome, tell_failure
 from ml_api.indexing.sync import BATCH
 from ml_api.indexing.tasks import Reason
 from ml_api.metrics import Metrics
-from ml_api.records import ImageRecord, image_id
+from ml_api.records import Entry, ImageRecord, image_id
 from ml_api.vectors.base import VectorStore
 from ml_api.vocabulary import ChangeOutcome, ReasonCode, SyncOutcome
 
@@ -88,8 +89,7 @@ class Work:
             self._settle(self._sidecars, ChangeOutcome.UNCHANGED)
         if self._fresh:
             self._embed(model)
-        if self._known:
-            self._take_over()
+        self._take_over(self._known)
         if self._broken:
             self._leave_out()
         if self._gone:
@@ -123,36 +123,33 @@ class Work:
                 self._broken.append((change, Broken(_file(file), NO_VECTOR, file.task.stored, lasting=False)))
 
     def _without_moved(self, fresh: Sequence[tuple[Change, Fresh]]) -> list[tuple[Change, Fresh]]:
-        """The others keep their vectors, and what was edited."""
+        """Where images have moved to, they keep their vectors and what was edited, before other files are compared with them."""
         watched = [(change, file) for change, file in fresh if change.source is Source.WATCH]
-        sources = self._moves.sources({file.record.digest for _, file in watched})
-        moved = {change.key: sources[file.record.digest] for change, file in watched if file.record.digest in sources}
-        for change, file in fresh:
-            if change.key in moved:
-                self._known.append((change, Known(file.task, moved[change.key], file.record.phash)))
-        return [(change, file) for change, file in fresh if change.key not in moved]
+        images = self._moves.to([file for _, file in watched])
+        self._take_over(
+            [(change, Known(file.task, images[change.key], file.record.phash)) for change, file in watched if change.key in images]
+        )
+        return [(change, file) for change, file in fresh if change.key not in images]
 
-    def _take_over(self) -> None:
+    def _take_over(self, known: Sequence[tuple[Change, Known]]) -> None:
         """The bytes are those of an indexed image: its vector stands, and what else is known of the file is new."""
-        ids = list({file.source.id for _, file in self._known})
-        records, vectors = self._store.get(ids), self._store.vectors(ids)
-        whole = records.keys() & vectors.keys()
-        there = [(change, file) for change, file in self._known if file.source.id in whole]
+        if not known:
+            return
+        images = with_bytes(self._store, [file for _, file in known])
+        there = [(change, file) for change, file in known if change.key in images]
         moved = [(change, file) for change, file in there if file.source.key != change.key]
         self._write(
-            [(change, file.record(records[file.source.id]), vectors[file.source.id]) for change, file in there],
-            {image_id(change.key): file.source.id for change, file in moved},
+            [(change, file.record(images[change.key][0]), images[change.key][1]) for change, file in there],
+            {image_id(change.key): file.source for change, file in moved},
         )
         self._settle([change for change, _ in moved], ChangeOutcome.MOVED)
         self._settle([change for change, file in there if file.source.key == change.key], ChangeOutcome.REPLACED)
-        if removed := [
-            change for change, file in self._known if file.source.id not in whole
-        ]:  # by a sync, since they were looked at
+        if removed := [change for change, _ in known if change.key not in images]:  # by a sync, since they were looked at
             self._changes.retry(removed, 0.0, "the image whose vector it could have kept was removed meanwhile")
             self._count(removed, ChangeOutcome.RETRIED)
 
     def _write(
-        self, rows: Sequence[tuple[Change, ImageRecord, npt.NDArray[np.float32]]], moved: Mapping[str, str] = MappingProxyType({})
+        self, rows: Sequence[tuple[Change, ImageRecord, npt.NDArray[np.float32]]], moved: Mapping[str, Entry] = MappingProxyType({})
     ) -> None:
         """`moved` as in `store_over`."""
         if rows:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 from PIL import Image
 from sqlalchemy import select, update
@@ -136,10 +137,13 @@ class World:
         with self.database.write() as session:
             session.execute(update(JobRow).values(started_at=JobRow.started_at - seconds))
 
-    def sync(self, store=None, consent=Consent(), **parts):  # noqa: B008 - frozen
+    def indexer(self, store=None, **parts):
         parts["failures"] = StoredFailures(self.database, self.corpus.location, "these limits")
         model = FakePreprocessor(), self.encoder
-        indexer = Indexer(self.corpus, store or self.store, lambda: model, self.decoder, self.metrics, **parts)
+        return Indexer(self.corpus, store or self.store, lambda: model, self.decoder, self.metrics, **parts)
+
+    def sync(self, store=None, consent=Consent(), **parts):  # noqa: B008 - frozen
+        indexer = self.indexer(store, **parts)
         return indexer.run(indexer.plan(consent))
 
     def rows(self):
@@ -752,7 +756,7 @@ def test_a_file_that_has_moved_keeps_its_vector_and_what_was_edited(world):
     assert world.encoder.batches == []
     assert set(world.stored()) == {"new.png"}
     assert world.store.get([image_id("new.png")])[image_id("new.png")].metadata == {"tag": "mine"}
-    assert world.outcomes() == {"moved": 1, "removed": 1}
+    assert world.outcomes() == {"moved": 1, "unchanged": 1}
 
 
 @pytest.mark.parametrize("first", ["new", "old"])
@@ -867,6 +871,193 @@ def test_a_copy_has_nothing_of_what_was_edited(world):
     world.drain.run()
 
     assert world.record("new.png").metadata == {}
+
+
+def edited(world, *keys):
+    """Equal images that are indexed, each with a tag that was set over the API: its own name."""
+    for number, key in enumerate(keys):
+        os.utime(world.draw(key), ns=(number, number))
+    world.sync()
+    for key in keys:
+        patch_metadata(world.store, image_id(key), {"tag": key}, Deadline.within(1))
+
+
+def tags(world):
+    return {key: record.metadata.get("tag") for key, record in world.records().items()}
+
+
+@pytest.mark.parametrize("by", ["drain", "sync"])
+@pytest.mark.parametrize("copy", ["copy.png", "z-copy.png"])
+def test_of_a_file_that_moved_and_its_copy_the_moved_one_has_what_was_edited(world, by, copy):
+    """Both had it, of those that were watched; in a sync the one whose name comes first."""
+    edited(world, "old.png")
+    (world.root / "old.png").rename(world.root / "moved.png")
+    world.draw(copy)
+
+    if by == "drain":
+        world.note(copy, "moved.png", gone=["old.png"])
+        world.drain.run()
+    else:
+        world.sync()
+
+    assert tags(world) == {"moved.png": "old.png", copy: None}
+
+
+def test_a_copy_that_comes_after_a_move_has_nothing_of_what_was_edited(world):
+    """The file before was still indexed, as a second passes until it is looked at."""
+    edited(world, "old.png")
+    (world.root / "old.png").rename(world.root / "moved.png")
+    world.note("moved.png", gone=["old.png"])
+    world.drain.run()
+
+    world.draw("copy.png")
+    world.note("copy.png")
+    world.drain.run()
+
+    assert tags(world) == {"moved.png": "old.png", "copy.png": None}
+
+
+@pytest.mark.parametrize("by", ["drain", "sync"])
+def test_of_equal_files_that_move_at_once_each_keeps_what_was_edited(world, by):
+    """All had what was edited of one, if they were watched."""
+    keys = ["a.png", "b.png", "c.png"]
+    edited(world, *keys)
+    new = {"a.png": "z.png", "b.png": "y.png", "c.png": "x.png"}
+    for key in keys:
+        (world.root / key).rename(world.root / new[key])
+
+    if by == "drain":
+        world.note(*new.values(), gone=keys)
+        world.drain.run()
+    else:
+        world.sync()
+
+    assert tags(world) == {new[key]: key for key in keys}
+
+
+@pytest.mark.parametrize("by", ["drain", "sync"])
+def test_without_their_times_equal_files_that_move_keep_what_was_edited_under_their_names(world, by):
+    """As `cp -r` and a deletion move them."""
+    edited(world, "a.png", "b.png", "c.png")
+    world.draw("plain.png")
+    world.sync()
+    for key in ("a.png", "b.png", "c.png", "plain.png"):
+        (world.root / key).unlink()
+    new = ["1.png", "2/c.png", "3/b.png"]  # one of the three that were edited has another name
+    for key in new:
+        world.draw(key)
+
+    if by == "drain":
+        world.note(*new, gone=["a.png", "b.png", "c.png", "plain.png"])
+        world.drain.run()
+    else:
+        world.sync(consent=Consent(removals=True))
+
+    assert tags(world).items() >= {"1.png": "a.png", "2/c.png": "c.png", "3/b.png": "b.png"}.items()
+
+
+@pytest.mark.parametrize("by", ["drain", "sync"])
+def test_a_file_that_moves_over_another_takes_along_what_was_edited(world, by):
+    edited(world, "old.png")
+    world.draw("new.png", (1, 2, 3))
+    world.sync()
+    (world.root / "old.png").rename(world.root / "new.png")
+
+    if by == "drain":
+        world.note("new.png", gone=["old.png"])
+        world.drain.run()
+    else:
+        assert world.sync().summary() == "1 replaced, 1 removed"
+
+    assert tags(world) == {"new.png": "old.png"}
+
+
+def test_a_file_that_moves_there_and_back_keeps_what_was_edited(world):
+    edited(world, "old.png")
+    for old, new in (("old.png", "new.png"), ("new.png", "old.png")):
+        (world.root / old).rename(world.root / new)
+        world.note(new, gone=[old])
+        world.drain.run()
+    world.be_due()
+    world.drain.run()
+
+    assert tags(world) == {"old.png": "old.png"}
+
+
+def test_a_copy_of_what_a_sync_has_moved_has_nothing_of_what_was_edited(world):
+    """The file before was indexed until the end of the sync, hours later in a large one."""
+    edited(world, "old.png")
+    (world.root / "old.png").rename(world.root / "moved.png")
+    start_job(world)
+
+    def meanwhile():
+        if "moved.png" in world.stored() and "copy.png" not in world.stored():
+            world.draw("copy.png")
+            world.note("copy.png")
+            world.drain.run()
+        return False
+
+    indexer = world.indexer()
+    indexer.run(indexer.plan(), stop=meanwhile)
+
+    assert tags(world) == {"moved.png": "old.png", "copy.png": None}
+
+
+def test_a_copy_that_a_sync_has_read_before_its_original_moved_takes_the_vector_of_that(world):
+    edited(world, "old.png")
+    world.draw("copy.png")
+    world.encoder.batches.clear()
+    indexer = world.indexer()
+    plan = indexer.plan()
+    (world.root / "old.png").rename(world.root / "moved.png")
+    world.note("moved.png", gone=["old.png"])
+    world.drain.run()
+
+    report = indexer.run(plan)
+
+    assert report.summary() == "1 unchanged, 1 duplicate"
+    assert world.encoder.batches == []
+    assert tags(world) == {"moved.png": "old.png", "copy.png": None}
+
+
+def test_a_copy_has_the_vector_of_its_bytes_though_its_original_was_replaced_since_it_was_read(world):
+    """It had that of the new original."""
+    world.draw("original.png")
+    world.sync()
+    world.draw("copy.png")
+    indexer = world.indexer()
+    plan = indexer.plan()
+    world.draw("original.png", (1, 2, 3))
+    world.note("original.png")
+    world.drain.run()
+
+    indexer.run(plan)
+    world.sync()
+
+    first, second = (world.store.vectors([image_id(key)])[image_id(key)] for key in ("original.png", "copy.png"))
+    assert not np.array_equal(first, second)
+
+
+def test_a_sync_that_listed_neither_end_of_a_move_leaves_what_was_edited_to_the_look_at_it(world):
+    """The file was gone when its folder was listed, and in no other yet. The sync removed it before anybody looked there."""
+    edited(world, "old.png")
+    put_back = world.take_away("old.png")
+    start_job(world)
+    world.be_later(2.0)
+    indexer = world.indexer(followed=world.changes.followed)
+    plan = indexer.plan(Consent(empty=True))
+    put_back()
+    (world.root / "old.png").rename(world.root / "new.png")
+    world.note("new.png", gone=["old.png"])
+
+    indexer.run(plan)
+    end_job(world)
+    world.drain.run()
+    world.be_due()
+    world.drain.run()
+
+    assert tags(world) == {"new.png": "old.png"}
+    assert world.rows() == {}
 
 
 @pytest.mark.parametrize("alone", [True, False])
