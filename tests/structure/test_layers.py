@@ -92,7 +92,8 @@ def test_no_module_is_a_drawer_for_everything(graph):
 
 
 def test_no_module_outgrows_its_subject():
-    lines = {name: len(text.splitlines()) for name, text in SOURCES.items() if name not in LONG}
+    page = {path.name: path.read_text() for path in (ROOT / "ml_api" / "web" / "static").rglob("*.js")}
+    lines = {name: len(text.splitlines()) for name, text in (SOURCES | page).items() if name not in LONG}
     assert not {name: count for name, count in lines.items() if count > 260}
 
 

@@ -1,6 +1,6 @@
-/** The HTTP API, as this page uses it. Whatever goes wrong becomes a Failure that a person can read. */
+/** The HTTP API, as this page uses it. */
 
-import { Failure, failureOf, unanswered } from "./failures.js";
+import { ask, send, withJson } from "./requests.js";
 
 /** @import { Filter, Marks } from "./query.js" */
 
@@ -172,14 +172,6 @@ export function stats() {
   return ask("v1/stats");
 }
 
-/** @type {(why: string) => Promise<boolean>} */
-let askForKey = async () => false;
-
-/** @param {(why: string) => Promise<boolean>} ask called when the API wants a key; whether the visitor has signed in with one */
-export function signInBy(ask) {
-  askForKey = ask;
-}
-
 /**
  * Throws a Failure if the key is not valid.
  * @param {string} key
@@ -190,59 +182,6 @@ export async function signIn(key) {
 
 export async function signOut() {
   await send("session", { method: "DELETE" });
-}
-
-/**
- * What is refused for want of a key is asked again once there is one.
- * @param {string} path
- * @param {RequestInit} [options]
- */
-export async function ask(path, options) {
-  for (;;) {
-    try {
-      return await readJson(await send(path, options));
-    } catch (failure) {
-      const wantsKey = failure instanceof Failure && failure.wantsKey;
-      if (!wantsKey || !(await askForKey(failure.code === "unauthorized" ? "" : failure.said))) {
-        throw failure;
-      }
-    }
-  }
-}
-
-/** @param {unknown} body */
-export function withJson(body) {
-  return { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-}
-
-/**
- * @param {string} path
- * @param {RequestInit} [options]
- */
-async function send(path, options) {
-  const response = await whole(fetch(path, options));
-  if (!response.ok) {
-    throw await whole(failureOf(response));
-  }
-  return response;
-}
-
-/** @param {Response} response */
-function readJson(response) {
-  return response.status === 204 ? null : whole(response.json());
-}
-
-/**
- * @template Part
- * @param {Promise<Part>} part of an answer
- * @returns {Promise<Part>}
- */
-async function whole(part) {
-  try {
-    return await part;
-  } catch (error) {
-    throw error instanceof DOMException && error.name === "AbortError" ? error : unanswered();
-  }
 }
 
 /** @param {SentTerm} term */

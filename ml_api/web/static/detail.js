@@ -6,10 +6,10 @@ import { Heat } from "./heat.js";
 import { captionOf } from "./summary.js";
 import { stepBySwipes } from "./swipe.js";
 import { thumbnailLink } from "./thumbnail.js";
-import { lead } from "./tile.js";
+import { lead } from "./ways.js";
 
 /** @import { StoredImage } from "./api.js" */
-/** @import { Ways } from "./tile.js" */
+/** @import { Ways } from "./ways.js" */
 
 /**
  * @typedef {object} Surroundings

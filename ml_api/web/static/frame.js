@@ -1,8 +1,9 @@
 /** What stands around the search: how many images there are, and the way in and out for those who need a key. */
 
-import { ask, signInBy, signOut, stats } from "./api.js";
+import { signOut, stats } from "./api.js";
 import { find } from "./element.js";
 import { Failure } from "./failures.js";
+import { ask, signInBy } from "./requests.js";
 import { SignIn } from "./sign-in.js";
 import { imagesInWords } from "./summary.js";
 

@@ -1,8 +1,8 @@
 /** Some of the images below the box, before anything is searched for: what there is to be found. */
 
+import { addressOf } from "./address.js";
 import { list } from "./api.js";
 import { element } from "./element.js";
-import { addressOf } from "./query.js";
 import { thumbnailLink } from "./thumbnail.js";
 import { shapeOf } from "./tile.js";
 

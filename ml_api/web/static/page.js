@@ -1,6 +1,6 @@
-/** The page: what the address says is what is shown. Every action changes the address, and showing follows from that. */
+/** The page: what the trail says is what is shown. Every action goes on along the trail, and showing follows from that. */
 
-import { findImage, knownFields } from "./api.js";
+import { knownFields } from "./api.js";
 import { Box } from "./box.js";
 import { find } from "./element.js";
 import { FilterPanel } from "./filters/panel.js";
@@ -8,102 +8,95 @@ import { letIn, rights, tellHeight } from "./frame.js";
 import { Home } from "./home.js";
 import { takeFiles } from "./incoming.js";
 import { listenToKeys } from "./keyboard.js";
-import { Large, waysFrom } from "./large.js";
+import { Large } from "./large.js";
 import { Duplicates } from "./manage/duplicates.js";
 import { offerManaging } from "./manage/offer.js";
 import { Marking } from "./marking.js";
 import { Pictured } from "./pictured.js";
-import { heedAddress, notePlaces } from "./places.js";
-import { addressOf, ALL, haveSameTerms, keptOf, likeQuery, nameOf, queryOf, termOfFile, viewAt, withTerm } from "./query.js";
+import { ALL, likeQuery, nameOf, queryOf, termOfFile, withTerms } from "./query.js";
 import { Results } from "./results.js";
 import { Search } from "./search.js";
 import { Sending } from "./sending.js";
 import { wordsOf } from "./summary.js";
 import { tile } from "./tile.js";
+import { Trail } from "./trail.js";
+import { waysFrom } from "./ways.js";
 
+/** @import { View } from "./address.js" */
 /** @import { Rights } from "./frame.js" */
 /** @import { Selection } from "./manage/selection.js" */
-/** @import { Query, Term, View } from "./query.js" */
-
-/**
- * How an address is gone to. fresh: ask anew, from the top; opening: Back closes the large view; replacing: the entry of the history;
- * typing: the words in the box are not finished.
- * @typedef {{fresh?: boolean, opening?: boolean, replacing?: boolean, typing?: boolean}} How
- */
+/** @import { Term } from "./query.js" */
 
 const TITLE = document.title;
 
 class Page {
-  /** @type {View} */
-  #view = { query: null, image: null, tool: null };
   #searching = Promise.resolve();
   /** @type {Selection | null} */
   #selection = null; // for whoever may change the corpus
+  #trail = new Trail({
+    place: () => this.#results.place,
+    onShow: (view, change) => this.#show(view, change),
+    onStart: () => this.#box.invite(),
+  });
   #pictured = new Pictured(find(document, ".crop", HTMLDialogElement), {
-    find: (id) => this.#find(id),
-    query: () => this.#view.query,
-    onAsk: (query) => this.#ask(query),
+    find: (id) => this.#search.find(id),
+    query: () => this.#trail.view.query,
+    onAsk: (query) => this.#trail.ask(query),
   });
   #box = new Box(find(document, ".search", HTMLElement), find(document, "#chip", HTMLTemplateElement), {
     onSearch: (terms) => this.#settle(terms),
-    onTyped: (terms) => this.#ask(this.#composed(terms), { typing: true }),
-    onAdjust: (change) => this.#adjust(change),
-    onClear: () => (this.#view.query?.filter ? this.#ask(this.#composed([])) : this.#go({ query: null, image: null })),
+    onTyped: (terms) => this.#trail.ask(withTerms(this.#trail.view.query, terms), { typing: true }),
+    onAdjust: (change) => this.#trail.adjust(change),
+    onClear: () => this.#clear(),
     onCrop: (term) => this.#pictured.crop(term),
     describe: (term) => this.#pictured.describe(term),
   });
   #marking = new Marking(find(document, ".marking", HTMLElement), {
     hit: (id) => this.#search.hit(id),
-    onRefine: (marks) => this.#adjust({ marks }),
+    onRefine: (marks) => this.#trail.adjust({ marks }),
   });
   #results = new Results(find(document, ".results", HTMLElement), {
     tileOf: (image, copies) => this.#tile(image, copies),
     onMore: () => this.#search.more(),
-    onFilter: (filter) => this.#adjust({ filter }),
-    onArranged: (change) => this.#note(change),
+    onFilter: (filter) => this.#trail.adjust({ filter }),
+    onArranged: (change) => this.#trail.note(change),
   });
-  #large = new Large(find(document, ".detail", HTMLDialogElement), this.#results, {
-    view: () => this.#view,
-    hits: () => this.#search.hits,
-    searched: () => this.#searching,
-    onMore: () => this.#search.more(),
-    find: (id) => this.#find(id),
-    onGo: (view, how) => this.#go(view, how),
-    onCrop: (id) => this.#pictured.crop({ like: id, weight: 1 }, true),
-    onHeat: (heat) => this.#note({ heat }),
-    onShown: (caption) => this.#entitle(caption),
+  #search = new Search(this.#results, new Sending(limits(), (id) => this.#search.find(id)));
+  #large = new Large(find(document, ".detail", HTMLDialogElement), {
+    trail: this.#trail,
+    search: this.#search,
+    results: this.#results,
     marking: this.#marking,
+    searched: () => this.#searching,
+    onCrop: (id) => this.#pictured.crop({ like: id, weight: 1 }, true),
+    onShown: (caption) => this.#entitle(caption),
   });
-  #search = new Search(this.#results, new Sending(limits(), (id) => this.#find(id)));
   #filters = new FilterPanel(find(document, ".filters", HTMLDialogElement), find(document, ".start-filtering", HTMLButtonElement), {
     known: knownFields,
-    facets: (names, filter, signal) => this.#search.facets({ ...(this.#view.query ?? ALL), filter }, names, signal),
-    onApart: (apart) => this.#adjust({ apart }),
-    onFilter: (filter) => this.#adjust({ filter }),
-    onTurn: (isOpen) => history.replaceState({ ...history.state, filters: isOpen }, ""),
+    facets: (names, filter, signal) => this.#search.facets({ ...(this.#trail.view.query ?? ALL), filter }, names, signal),
+    onApart: (apart) => this.#trail.adjust({ apart }),
+    onFilter: (filter) => this.#trail.adjust({ filter }),
+    onTurn: (isOpen) => this.#trail.keep({ filters: isOpen }),
   });
   #home = new Home(find(document, ".home", HTMLElement));
   #duplicates = new Duplicates(find(document, ".duplicates", HTMLElement));
 
   start() {
-    document.addEventListener("click", (event) => this.#follow(event));
-    window.addEventListener("popstate", () => this.#show(this.#viewHere()));
-    heedAddress();
-    notePlaces(() => this.#results.place);
     takeFiles({
       veil: find(document, ".drop", HTMLElement),
-      onFile: (file) => this.#ask(queryOf(termOfFile(file))),
+      onFile: (file) => this.#trail.ask(queryOf(termOfFile(file))),
     });
     listenToKeys({
       box: find(document, "#q", HTMLInputElement),
       dialog: find(document, ".detail", HTMLDialogElement),
       links: () => this.#results.links,
-      onLike: (id) => this.#ask(likeQuery(id)),
+      onLike: (id) => this.#trail.ask(likeQuery(id)),
       onStep: (by) => this.#large.step(by),
       onMark: (id, mark) => this.#marking.toggle(id, mark),
     });
-    this.#show(this.#viewHere());
-    if (!this.#view.query && !this.#view.image && !this.#view.tool) {
+    this.#trail.start();
+    const { query, image, tool } = this.#trail.view;
+    if (!query && !image && !tool) {
       this.#box.invite();
     }
   }
@@ -141,62 +134,14 @@ class Page {
     });
   }
 
-  #viewHere() {
-    return viewAt(location.search, history.state?.terms);
-  }
-
-  /**
-   * Links within this page change what it shows; new tabs and windows stay the browser's.
-   * @param {MouseEvent} event
-   */
-  #follow(event) {
-    const link = event.target instanceof Element ? event.target.closest("a[href]") : null;
-    const isPlain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
-    if (!isPlain || !(link instanceof HTMLAnchorElement) || link.target || link.download) {
-      return;
-    }
-    if (link.origin !== location.origin || link.pathname !== location.pathname || link.hash) {
-      return;
-    }
-    event.preventDefault();
-    const { query, image, tool } = viewAt(link.search);
-    const { id, weight } = link.dataset;
-    if (image) {
-      this.#go({ ...this.#view, image, heat: false }, { opening: this.#view.image === null, replacing: this.#view.image !== null });
-    } else if (id && weight) {
-      this.#ask(withTerm(this.#view.query, { like: id, weight: Number(weight) })); // with images of one's own, which no address names
-    } else if (query) {
-      this.#ask(query);
+  /** Nothing is searched for any more; filters stay. */
+  #clear() {
+    const { query } = this.#trail.view;
+    if (query?.filter) {
+      this.#trail.ask(withTerms(query, []));
     } else {
-      this.#go({ query: null, image: null, tool });
-      this.#box.invite();
+      this.#trail.go({ query: null, image: null });
     }
-  }
-
-  /**
-   * @param {Term[]} terms
-   * @returns {Query}
-   */
-  #composed(terms) {
-    const query = { ...(this.#view.query ?? ALL), terms };
-    return haveSameTerms(query, this.#view.query) ? query : { ...query, marks: null }; // which were for others
-  }
-
-  /**
-   * The search at hand with other filters or marks.
-   * @param {Partial<Query>} change
-   */
-  #adjust(change) {
-    this.#ask({ ...(this.#view.query ?? ALL), ...change });
-  }
-
-  /**
-   * The same in another arrangement, which whoever opens the address finds.
-   * @param {Partial<View>} change
-   */
-  #note(change) {
-    this.#view = { ...this.#view, ...change };
-    history.replaceState(history.state, "", addressOf(this.#view));
   }
 
   /**
@@ -204,64 +149,24 @@ class Page {
    * @param {Term[]} terms
    */
   #settle(terms) {
-    const query = this.#composed(terms);
-    const isThere = history.state?.typing && nameOf(query) === nameOf(this.#view.query);
-    this.#ask(query, { fresh: !isThere });
+    const { view, entry } = this.#trail;
+    const query = withTerms(view.query, terms);
+    const isThere = entry.typing && nameOf(query) === nameOf(view.query);
+    this.#trail.ask(query, { fresh: !isThere });
     this.#box.show(query);
   }
 
   /**
-   * @param {Query} query
-   * @param {How} [how]
-   */
-  #ask(query, how = {}) {
-    this.#go({ query, image: null }, { fresh: true, ...how });
-  }
-
-  /**
    * @param {View} view
-   * @param {How} [how]
+   * @param {{isAnother: boolean, fresh: boolean, typing: boolean}} change
    */
-  #go(view, how = {}) {
-    if (this.#large.isLeaving) {
-      window.addEventListener("popstate", () => this.#go(view, how), { once: true });
-      return;
-    }
-    const { fresh = false, opening = false, replacing = false, typing = false } = how;
-    const isSame = addressOf(view) === addressOf(this.#view) && nameOf(view.query) === nameOf(this.#view.query);
-    const isReplaced = replacing || isSame || (typing && history.state?.typing);
-    const isOpened = opening || (replacing && view.image !== null && Boolean(history.state?.isOpened));
-    const place = fresh ? null : this.#results.place;
-    if (!isReplaced) {
-      history.replaceState({ ...history.state, place: this.#results.place, y: window.scrollY }, "");
-    }
-    const y = this.#isAnother(view) ? 0 : window.scrollY;
-    const kept = { terms: keptOf(view.query), isOpened, typing, place, y, filters: this.#filters.isOpen };
-    history[isReplaced ? "replaceState" : "pushState"](kept, "", addressOf(view));
-    if (fresh) {
-      window.scrollTo(0, 0);
-    }
-    this.#show(view, { fresh, typing });
-  }
-
-  /** @param {View} view */
-  #isAnother(view) {
-    return nameOf(view.query) !== nameOf(this.#view.query) || view.tool !== this.#view.tool;
-  }
-
-  /**
-   * @param {View} view
-   * @param {How} [how]
-   */
-  #show(view, { fresh = false, typing = false } = {}) {
-    const isAnother = fresh || this.#isAnother(view);
-    this.#view = view;
+  #show(view, { isAnother, fresh, typing }) {
     this.#results.arrange(view);
     if (!view.query && !view.tool) {
       this.#home.show();
     }
     if (isAnother) {
-      this.#showSearch(view.query, { fresh, typing });
+      this.#showSearch(view, { fresh, typing });
     }
     this.#entitle();
     this.#large.show(view.image);
@@ -272,21 +177,22 @@ class Page {
    * @param {string} [caption] of the image that is shown large
    */
   #entitle(caption) {
-    const { query, tool } = this.#view;
+    const { query, tool } = this.#trail.view;
     const what = caption ?? (query ? wordsOf(query) : tool === "duplicates" ? "Duplicates" : "");
     document.title = what ? `${what} · ${TITLE}` : TITLE;
   }
 
   /**
-   * @param {Query | null} query
-   * @param {How} how
+   * @param {View} view
+   * @param {{fresh: boolean, typing: boolean}} how
    */
-  #showSearch(query, { fresh, typing }) {
-    const isLooking = !query && this.#view.tool === "duplicates";
+  #showSearch({ query, tool }, { fresh, typing }) {
+    const { place, y = 0, filters = false } = this.#trail.entry;
+    const isLooking = !query && tool === "duplicates";
     document.body.dataset.view = query ? "results" : isLooking ? "duplicates" : "home";
     this.#selection?.stop();
     if (isLooking) {
-      this.#duplicates.start(!history.state?.y);
+      this.#duplicates.start(y === 0);
     } else {
       this.#duplicates.stop();
     }
@@ -296,31 +202,31 @@ class Page {
     this.#filters.show(query);
     this.#marking.show(query);
     document.body.classList.toggle("ranked", Boolean(query?.terms.length));
-    this.#filters.turn(query !== null && history.state?.filters === true);
+    this.#filters.turn(query !== null && filters);
     if (!query) {
       this.#search.stop();
-      window.scrollTo(0, history.state?.y ?? 0);
+      window.scrollTo(0, y);
       return;
     }
-    const place = fresh ? null : history.state?.place;
     this.#searching = this.#search.run(query, { fresh, keeps: typing, atLeast: place?.count });
     this.#searching.then(() => {
-      if (nameOf(this.#view.query) === nameOf(query)) {
-        this.#arrive(place, fresh);
+      if (nameOf(this.#trail.view.query) === nameOf(query)) {
+        this.#arrive(place ?? null, fresh);
       }
     });
   }
 
   /**
    * @param {import("./results.js").Place | null} place
-   * @param {boolean} [fresh]
+   * @param {boolean} fresh
    */
   #arrive(place, fresh) {
     if (place) {
       this.#results.goTo(place);
     }
-    if (this.#view.image) {
-      this.#large.show(this.#view.image); // which now has neighbours
+    const { image } = this.#trail.view;
+    if (image) {
+      this.#large.show(image); // which now has neighbours
     } else if (fresh) {
       this.#results.takeFocus();
     }
@@ -332,12 +238,7 @@ class Page {
    */
   #tile(image, copies) {
     const template = find(document, "#hit", HTMLTemplateElement);
-    return tile(template, image, waysFrom(this.#view.query, image.id), { marking: this.#marking, copies });
-  }
-
-  /** @param {string} id */
-  async #find(id) {
-    return this.#search.hits.find((hit) => hit.id === id) ?? (await findImage(id));
+    return tile(template, image, waysFrom(this.#trail.view.query, image.id), { marking: this.#marking, copies });
   }
 }
 

@@ -1,17 +1,19 @@
-/** The grid of hits and what stands in its place: a wait, nothing, an error. All texts of others go in as text, never as HTML. */
+/** The grid of hits, and what stands in its place while one waits. All texts of others go in as text, never as HTML. */
 
 import { Copies } from "./copies.js";
 import { element, find } from "./element.js";
 import { Fold } from "./fold.js";
+import { More } from "./more.js";
+import { Notice } from "./notice.js";
 import { fillers, skeleton } from "./tile.js";
 
+/** @import { View } from "./address.js" */
 /** @import { Answer, StoredImage } from "./api.js" */
 /** @import { Failure } from "./failures.js" */
-/** @import { Filter, View } from "./query.js" */
+/** @import { Filter } from "./query.js" */
 /** @import { Summary } from "./summary.js" */
 
 const SKELETONS = 12;
-const AHEAD = "300px"; // so far from its end, more of the grid is asked for
 
 /** @typedef {{id: string, top: number, count: number}} Place one hit, where it stands on the screen, and how many there are */
 
@@ -22,18 +24,13 @@ export class Results {
   #notice;
   #more;
   #long;
-  #end;
   /** @type {HTMLElement | null} */
   #tail = null; // what stands behind the last hit
   #fold;
   #copies;
   #tileOf;
-  #onFilter;
   /** @type {Partial<View>} */
   #arrangement = {};
-  /** @type {() => void | Promise<void>} */
-  #retry = () => undefined;
-  #isUnreached = false; // which a connection that is there again may have mended
   /** @type {() => void} */
   #cancel = () => undefined;
 
@@ -48,8 +45,6 @@ export class Results {
     this.#section = section;
     this.#summary = find(section, ".summary", HTMLElement);
     this.#grid = find(section, ".grid", HTMLElement);
-    this.#notice = find(section, ".notice", HTMLElement);
-    this.#more = find(section, ".more", HTMLElement);
     this.#long = find(section, ".long", HTMLElement);
     /** @param {Partial<View>} change */
     const arranged = (change) => {
@@ -59,26 +54,15 @@ export class Results {
     this.#fold = new Fold(this.#grid, (unlikely) => arranged({ unlikely }));
     this.#copies = new Copies({ tileOf: (image) => this.tile(image), onChange: (opened) => arranged({ opened }) });
     this.#tileOf = tileOf;
-    this.#onFilter = onFilter;
-    find(this.#more, "button", HTMLButtonElement).addEventListener("click", onMore);
-    find(this.#notice, ".notice-retry", HTMLButtonElement).addEventListener("click", async () => {
-      await this.#retry();
-      this.takeFocus(); // the button that had it is gone
+    this.#notice = new Notice(find(section, ".notice", HTMLElement), { onFilter, onRetried: () => this.takeFocus() });
+    this.#more = new More(find(section, ".more", HTMLElement), {
+      isEager: () => !this.#notice.isSeen && !this.#fold.isClosed, // after an error, it waits for the button
+      onMore,
     });
     find(this.#long, "button", HTMLButtonElement).addEventListener("click", () => {
       this.#cancel();
-      find(this.#notice, ".notice-retry", HTMLButtonElement).focus();
+      this.#notice.focus();
     });
-    window.addEventListener("online", () => !this.#notice.hidden && this.#isUnreached && this.#retry());
-    this.#end = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.#isEager && onMore(), {
-      rootMargin: `0px 0px ${AHEAD}`,
-    });
-    this.#end.observe(this.#more);
-  }
-
-  /** Whether to go on by itself: after an error, it waits for the button. */
-  get #isEager() {
-    return !this.#more.hidden && this.#notice.hidden && !this.#fold.isClosed;
   }
 
   /**
@@ -117,7 +101,7 @@ export class Results {
     this.#grid.append(...last);
     this.#lay(answer.hits, summary.likely);
     this.summarise(summary);
-    this.#more.hidden = answer.next === null;
+    this.#more.isThere = answer.next !== null;
     find(this.#section, ".doubt", HTMLElement).hidden = !this.#fold.holdsAll;
   }
 
@@ -127,11 +111,11 @@ export class Results {
    * @param {Summary} summary
    */
   append(page, summary) {
-    const wasAtButton = [this.#more, this.#notice].some((part) => part.contains(document.activeElement));
+    const wasAtButton = this.#more.hasFocus || this.#notice.hasFocus;
     const tiles = this.#lay(page.hits, summary.likely);
     this.summarise(summary);
-    this.#notice.hidden = true;
-    this.#more.hidden = page.next === null;
+    this.#notice.hide();
+    this.#more.isThere = page.next !== null;
     if (wasAtButton && tiles.length > 0) {
       find(tiles[0], ".open", HTMLElement).focus({ preventScroll: true }); // so that the keyboard goes on with what is new
     }
@@ -154,16 +138,12 @@ export class Results {
 
   /** @param {boolean} isLoading */
   set isLoadingMore(isLoading) {
-    const button = find(this.#more, "button", HTMLButtonElement);
-    button.textContent = isLoading ? "Loading…" : "Show more";
-    button.setAttribute("aria-disabled", String(isLoading));
-    this.#end.unobserve(this.#more);
-    this.#end.observe(this.#more); // tells where the end is now: who keeps on scrolling was never seen to be away from it
+    this.#more.isLoading = isLoading;
   }
 
   /** @param {number} seconds */
   loadsLong(seconds) {
-    find(this.#more, "button", HTMLButtonElement).textContent = `Still loading: the server has not answered for ${seconds} seconds`;
+    this.#more.loadsLong(seconds);
   }
 
   /**
@@ -172,7 +152,7 @@ export class Results {
    */
   fail(failure, retry) {
     this.clear();
-    this.#explain(failure, retry);
+    this.#notice.tell(failure, retry);
   }
 
   /**
@@ -181,12 +161,11 @@ export class Results {
    * @param {() => void | Promise<void>} retry
    */
   failBeside(failure, retry) {
-    this.#explain(failure, retry);
+    this.#notice.tell(failure, retry);
   }
 
-  /** What is said of a failure stands behind all hits, or behind the first images: far from whoever follows a link. */
   showFailure() {
-    this.#notice.scrollIntoView({ block: "center" });
+    this.#notice.scrollTo();
   }
 
   /** @returns {HTMLAnchorElement[]} the links that open the hits, in order, without those that are folded away */
@@ -204,8 +183,7 @@ export class Results {
   takeFocus() {
     const here = document.activeElement;
     if (!here || here === document.body || !here.checkVisibility()) {
-      const next = this.links[0] ?? find(this.#notice, ".notice-retry", HTMLButtonElement);
-      next.focus({ preventScroll: true });
+      (this.links[0] ?? this.#notice).focus({ preventScroll: true });
     }
   }
 
@@ -231,9 +209,9 @@ export class Results {
     this.#grid.replaceChildren();
     this.#fold.reset();
     find(this.#section, ".doubt", HTMLElement).hidden = true;
-    this.#notice.hidden = true;
+    this.#notice.hide();
     this.#long.hidden = true;
-    this.#more.hidden = true;
+    this.#more.isThere = false;
   }
 
   /**
@@ -261,37 +239,5 @@ export class Results {
     const others = [time, note].filter(Boolean).map((words) => element("span", words));
     others.forEach((other) => other.classList.toggle("time", other.textContent === time));
     this.#summary.replaceChildren(element("span", count, how), ...others);
-  }
-
-  /**
-   * @param {Failure} failure
-   * @param {() => void | Promise<void>} retry
-   */
-  #explain({ title, message, said, requestId, wantsKey, final, ofFile, unreached, ways }, retry) {
-    find(this.#notice, "h2", HTMLElement).textContent = title;
-    find(this.#notice, ".notice-detail", HTMLElement).textContent = message;
-    find(this.#notice, "details", HTMLElement).hidden = !said && !requestId;
-    find(this.#notice, ".notice-said", HTMLElement).textContent = said;
-    find(this.#notice, "code", HTMLElement).textContent = requestId;
-    const again = find(this.#notice, ".notice-retry", HTMLButtonElement);
-    again.hidden = final && !wantsKey;
-    again.textContent = wantsKey ? "Sign in" : "Try again"; // which asks for a key once more
-    find(this.#notice, ".choose", HTMLElement).hidden = !ofFile;
-    find(this.#notice, ".ways", HTMLElement).replaceChildren(...ways.map(({ words, filter }) => this.#wayOut(words, filter)));
-    this.#retry = retry;
-    this.#isUnreached = unreached;
-    this.#notice.hidden = false;
-  }
-
-  /**
-   * @param {string} words
-   * @param {Filter | null} filter
-   */
-  #wayOut(words, filter) {
-    const button = element("button", words);
-    button.type = "button";
-    button.className = "button small";
-    button.addEventListener("click", () => this.#onFilter(filter));
-    return element("li", button);
   }
 }

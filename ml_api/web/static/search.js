@@ -1,9 +1,9 @@
 /** One search at a time: ask, show, go on. A new one aborts the one before it. */
 
 import { absence } from "./absence.js";
-import { countPassing, MAX_LIMIT, search } from "./api.js";
+import { Answers, heirOf, longerBy } from "./answers.js";
+import { countPassing, findImage, MAX_LIMIT, search } from "./api.js";
 import { abandoned, Failure } from "./failures.js";
-import { nameOf } from "./query.js";
 import { summaryOf } from "./summary.js";
 
 /** @import { Answer, Facets, StoredImage } from "./api.js" */
@@ -14,13 +14,11 @@ import { summaryOf } from "./summary.js";
 const PAGE_SIZE = 24; // full rows of 2, 3, 4, 6 and 8
 const SKELETON_AFTER_MS = 150; // what comes sooner needs no announcement
 const PATIENCE_S = 10;
-const REMEMBERED = 20;
 
 export class Search {
   #results;
   #sending;
-  /** @type {Map<string, Answer>} by query, so that going back shows what was there at once, with all its pages */
-  #answers = new Map();
+  #answers = new Answers();
   #running = new AbortController();
   /** @type {Query | null} */
   #query = null;
@@ -38,7 +36,7 @@ export class Search {
 
   /** @returns {StoredImage[]} */
   get hits() {
-    return this.#answers.get(nameOf(this.#query))?.hits ?? [];
+    return this.#answers.to(this.#query)?.hits ?? [];
   }
 
   /**
@@ -50,32 +48,32 @@ export class Search {
   }
 
   /**
+   * An image: one of the hits or, if it is none, as it is stored. Throws a Failure.
+   * @param {string} id
+   */
+  async find(id) {
+    return this.hits.find((hit) => hit.id === id) ?? (await findImage(id));
+  }
+
+  /**
    * An image that is no longer stored.
    * @param {string} id
    * @returns {StoredImage | undefined} the copy that stands in its place
    */
   forget(id) {
     const [heir] = heirOf(this.hits.find((hit) => hit.id === id) ?? {});
-    for (const [name, answer] of this.#answers) {
-      const hits = answer.hits.flatMap((hit) => (hit.id === id ? heirOf(hit) : [withoutCopy(hit, id)]));
-      const gone = answer.hits.length - hits.length;
-      const next = typeof answer.next === "number" ? answer.next - gone : answer.next; // those behind them have moved up
-      const count = answer.count && answer.count - gone;
-      this.#answers.set(name, { ...answer, hits, next, count });
-    }
+    this.#answers.forget(id);
     return heir;
   }
 
   /** There are others now: what was found before may be out of date. */
   forgetAll() {
-    for (const name of [...this.#answers.keys()].filter((one) => one !== nameOf(this.#query))) {
-      this.#answers.delete(name);
-    }
+    this.#answers.forgetOthers(this.#query);
   }
 
   /** Says again how much there is, after some of it was forgotten. */
   tell() {
-    const answer = this.#answers.get(nameOf(this.#query));
+    const answer = this.#answers.to(this.#query);
     if (this.#query && answer) {
       this.#results.summarise(summaryOf(this.#query, answer));
     }
@@ -94,7 +92,7 @@ export class Search {
    */
   async run(query, { fresh = false, atLeast = 0, keeps = false } = {}) {
     const { signal } = this.#begin(query);
-    const remembered = this.#answers.get(nameOf(query));
+    const remembered = this.#answers.to(query);
     if (remembered && !fresh) {
       this.#show(query, remembered);
       return;
@@ -105,7 +103,7 @@ export class Search {
       if (answer.hits.length === 0) {
         throw await absence(query, signal);
       }
-      this.#remember(query, answer);
+      this.#answers.keep(query, answer);
       this.#show(query, answer);
       this.#count(query, answer, signal);
     } catch (failure) {
@@ -129,7 +127,7 @@ export class Search {
 
   async #loadMore() {
     const query = this.#query;
-    const answer = this.#answers.get(nameOf(query));
+    const answer = this.#answers.to(query);
     if (!query || !answer || answer.next === null) {
       return false;
     }
@@ -138,8 +136,8 @@ export class Search {
     const telling = setTimeout(() => this.#results.loadsLong(PATIENCE_S), PATIENCE_S * 1000);
     try {
       const page = await search(await this.#sending.prepare(query, signal), { limit: PAGE_SIZE, after: answer.next }, signal);
-      const longer = longerBy(this.#answers.get(nameOf(query)) ?? answer, page); // counted meanwhile, or shorter by what was deleted
-      this.#remember(query, longer);
+      const longer = longerBy(this.#answers.to(query) ?? answer, page); // counted meanwhile, or shorter by what was deleted
+      this.#answers.keep(query, longer);
       this.#results.append(page, summaryOf(query, longer));
       return page.hits.length > 0;
     } catch (failure) {
@@ -183,9 +181,9 @@ export class Search {
       return;
     }
     const count = await countPassing(query.filter, signal).catch(() => undefined); // what was found is there to be seen all the same
-    const found = this.#answers.get(nameOf(query)); // with the pages that have come meanwhile
+    const found = this.#answers.to(query); // with the pages that have come meanwhile
     if (found && count !== undefined && !signal.aborted) {
-      this.#remember(query, { ...found, count });
+      this.#answers.keep(query, { ...found, count });
       this.tell();
     }
   }
@@ -234,53 +232,9 @@ export class Search {
    * @param {Query} query
    * @param {Answer} answer
    */
-  #remember(query, answer) {
-    const name = nameOf(query);
-    this.#answers.delete(name); // to the end of the line
-    this.#answers.set(name, answer);
-    const [oldest] = this.#answers.keys();
-    if (this.#answers.size > REMEMBERED) {
-      this.#answers.delete(oldest);
-    }
-  }
-
-  /**
-   * @param {Query} query
-   * @param {Answer} answer
-   */
   #show(query, answer) {
     this.#results.show(answer, summaryOf(query, answer));
   }
-}
-
-/**
- * @param {Answer} answer
- * @param {Answer} page the next one
- */
-function longerBy(answer, page) {
-  return { ...answer, hits: [...answer.hits, ...page.hits], next: page.next };
-}
-
-/**
- * The copy that stands for the others when the first of them is gone.
- * @param {Pick<StoredImage, "group">} hit
- * @returns {StoredImage[]}
- */
-function heirOf({ group }) {
-  const [heir, ...others] = group?.hits ?? [];
-  return heir ? [{ ...heir, group: others.length > 0 && group ? { size: group.size - 1, hits: others } : null }] : [];
-}
-
-/**
- * @param {StoredImage} hit
- * @param {string} id
- * @returns {StoredImage}
- */
-function withoutCopy(hit, id) {
-  const others = hit.group?.hits.filter((other) => other.id !== id) ?? [];
-  return hit.group && others.length < hit.group.hits.length
-    ? { ...hit, group: others.length > 0 ? { size: hit.group.size - 1, hits: others } : null }
-    : hit;
 }
 
 /**

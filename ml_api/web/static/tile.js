@@ -3,11 +3,12 @@
 import { breakable, copyOf, element, find } from "./element.js";
 import { pickOf } from "./manage/selection.js";
 import { captionOf, matchedBy, scoreOf } from "./summary.js";
+import { lead } from "./ways.js";
 
 /** @import { StoredImage } from "./api.js" */
 /** @import { Copies } from "./copies.js" */
 /** @import { Marking } from "./marking.js" */
-/** @typedef {Record<string, {address: string, weight?: number}>} Ways where an image leads; weight: as a further term of the search */
+/** @import { Ways } from "./ways.js" */
 
 const PAUSES_MS = [1000];
 const FILLERS = 24; // at least as many as a row may hold
@@ -71,24 +72,6 @@ function showPatiently(picture, source, onMissing) {
     }
   });
   picture.src = source;
-}
-
-/**
- * Links of these names lead from the image.
- * @param {HTMLElement} root
- * @param {StoredImage} image
- * @param {Ways} ways
- */
-export function lead(root, { id }, ways) {
-  for (const [name, { address, weight }] of Object.entries(ways)) {
-    for (const link of root.querySelectorAll(`a.${name}`)) {
-      if (link instanceof HTMLAnchorElement) {
-        link.href = address;
-        link.dataset.id = id;
-        link.dataset.weight = weight === undefined ? "" : String(weight);
-      }
-    }
-  }
 }
 
 /** Where a hit is about to be. */

@@ -80,10 +80,6 @@ export class FilterPanel {
     }
   }
 
-  get isOpen() {
-    return this.#dialog.open;
-  }
-
   /** @param {boolean} isOpen */
   turn(isOpen) {
     if (isOpen && !this.#dialog.open) {

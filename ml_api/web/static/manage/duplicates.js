@@ -1,9 +1,9 @@
 /** Images that are stored more than once or look nearly the same, in groups, as the API finds them page by page. */
 
-import { ask } from "../api.js";
+import { addressOf } from "../address.js";
 import { breakable, element, find } from "../element.js";
 import { Failure } from "../failures.js";
-import { addressOf } from "../query.js";
+import { ask } from "../requests.js";
 import { thumbnailLink } from "../thumbnail.js";
 import { pickOf } from "./selection.js";
 

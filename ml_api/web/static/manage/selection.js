@@ -1,8 +1,8 @@
 /** Choosing many images and deleting them, after asking once. */
 
-import { ask } from "../api.js";
 import { element, find } from "../element.js";
 import { Failure } from "../failures.js";
+import { ask } from "../requests.js";
 
 const WAIT_S = 5; // for the index to follow
 

@@ -1,6 +1,6 @@
 /** Syncs of the index with the corpus: starting one, and what one is doing, in words. */
 
-import { ask, withJson } from "../api.js";
+import { ask, withJson } from "../requests.js";
 
 /** @typedef {{state: string, done: number, total: number, error: string}} SyncJob */
 
