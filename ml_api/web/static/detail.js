@@ -9,6 +9,7 @@ import { thumbnailLink } from "./thumbnail.js";
 import { lead } from "./ways.js";
 
 /** @import { StoredImage } from "./api.js" */
+/** @import { Failure } from "./failures.js" */
 /** @import { Ways } from "./ways.js" */
 
 /**
@@ -17,6 +18,7 @@ import { lead } from "./ways.js";
  * @property {string} words that are searched for; empty if none
  * @property {boolean} heat whether it is shown where they are found
  * @property {[number, number] | null} position among the hits, from 1, and how many there are
+ * @property {Failure | null} halt why nothing comes after it, although there is more
  */
 
 export class Detail {
@@ -31,6 +33,7 @@ export class Detail {
    * @param {HTMLDialogElement} dialog
    * @param {{
    *   onClose: () => void, onStep: (by: number) => void, onCrop: (image: StoredImage) => void, onHeat: (isOn: boolean) => void,
+   *   onMore: () => Promise<void>,
    *   similar: (image: StoredImage) => Promise<{image: StoredImage, address: string}[]>,
    *   only: (path: string[], condition: unknown) => string,
    * }} page
@@ -50,6 +53,7 @@ export class Detail {
     this.#on(".previous", () => page.onStep(-1));
     this.#on(".next", () => page.onStep(1));
     stepBySwipes(find(dialog, ".stage", HTMLElement), page.onStep);
+    this.#on(".go-on", () => this.#goOn());
     this.#on(".copy", () => this.#copyAddress());
     this.#on(".crop-part", () => this.#image && page.onCrop(this.#image));
   }
@@ -58,7 +62,7 @@ export class Detail {
    * @param {StoredImage} image
    * @param {Surroundings} surroundings
    */
-  show(image, { ways, words, heat, position }) {
+  show(image, { ways, words, heat, position, halt }) {
     const isAnother = !this.#dialog.open || this.#image?.id !== image.id;
     this.#image = image;
     lead(this.#dialog, image, ways);
@@ -66,6 +70,7 @@ export class Detail {
     find(this.#dialog, ".position", HTMLElement).textContent = position ? `${here} of ${count}` : "";
     find(this.#dialog, ".previous", HTMLElement).hidden = here <= 1;
     find(this.#dialog, ".next", HTMLElement).hidden = here >= count;
+    this.#stop(halt);
     if (isAnother) {
       this.#heat.offer(image, words);
       this.#describe(image);
@@ -80,6 +85,26 @@ export class Detail {
 
   hide() {
     this.#dialog.close();
+  }
+
+  /** @param {Failure | null} halt */
+  #stop(halt) {
+    const place = find(this.#dialog, ".halt", HTMLElement);
+    place.hidden = !halt;
+    find(place, "span", HTMLElement).textContent = halt ? `The images after this one could not be loaded. ${halt.message}` : "";
+  }
+
+  /** What the server did not give before is asked for once more. */
+  async #goOn() {
+    const button = find(this.#dialog, ".go-on", HTMLButtonElement);
+    if (button.ariaDisabled !== "true") {
+      button.ariaDisabled = "true";
+      await this.#page.onMore();
+      button.ariaDisabled = "false";
+      if (!button.checkVisibility()) {
+        find(this.#dialog, ".next", HTMLElement).focus(); // the button that had it is gone
+      }
+    }
   }
 
   /** @param {StoredImage} image */

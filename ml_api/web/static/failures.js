@@ -46,6 +46,18 @@ export function abandoned(seconds) {
 }
 
 /**
+ * Which file it is that cannot be searched with.
+ * @param {Failure} failure
+ * @param {string[]} names of the visitor's files
+ */
+export function naming(failure, names) {
+  if (failure.ofFile && names.length > 0) {
+    failure.message = `The file ${names.join(", ")}: ${failure.message}`;
+  }
+  return failure;
+}
+
+/**
  * @param {Response} response an answer that is no success
  * @returns {Promise<Failure>}
  */

@@ -28,8 +28,8 @@ export function rights() {
   return ask("session").catch(() => ({ search: false, write: false, syncs: false, signed_in: false }));
 }
 
-/** @param {() => void} onIn called when the visitor has signed in */
-export function letIn(onIn) {
+/** @param {{onIn: () => void, onFailed: (failure: Failure, retry: () => void) => void}} page onIn: the visitor has signed in */
+export function letIn({ onIn, onFailed }) {
   const dialog = document.querySelector(".sign-in");
   if (!(dialog instanceof HTMLDialogElement)) {
     return; // no keys are asked for
@@ -47,15 +47,19 @@ export function letIn(onIn) {
       location.reload();
     }
   });
-  const out = find(document, ".sign-out", HTMLButtonElement);
-  out.addEventListener("click", async () => {
+  const leave = async () => {
     try {
       await signOut();
       location.reload();
     } catch (failure) {
-      out.textContent = failure instanceof Failure ? `Not signed out: ${failure.title}` : String(failure);
+      if (!(failure instanceof Failure)) {
+        throw failure;
+      }
+      failure.message = `You are still signed in. ${failure.message}`;
+      onFailed(failure, leave);
     }
-  });
+  };
+  find(document, ".sign-out", HTMLButtonElement).addEventListener("click", leave);
 }
 
 /** The head stays in sight while one scrolls; what stays below it has to know how high it is, with all its chips. */

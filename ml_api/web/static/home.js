@@ -5,6 +5,7 @@ import { Failure } from "./failures.js";
 import { countImages } from "./frame.js";
 import { Glimpse } from "./glimpse.js";
 import { progressOf, startSync, syncNow } from "./manage/syncs.js";
+import { pause } from "./pause.js";
 
 /** @import { Rights } from "./frame.js" */
 /** @import { SyncJob } from "./manage/syncs.js" */
@@ -45,7 +46,7 @@ export class Home {
     if (!this.#isWatching) {
       this.#isWatching = true;
       while (await this.#look()) {
-        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+        await pause(PAUSE_MS);
       }
       this.#isWatching = false;
     }

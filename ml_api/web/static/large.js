@@ -46,9 +46,18 @@ export class Large {
       onStep: (by) => this.step(by),
       onCrop: ({ id }) => page.onCrop(id),
       onHeat: (heat) => page.trail.note({ heat }),
+      onMore: () => page.search.more(),
       similar: (image) => this.#similar(image),
       only: (path, condition) => this.#only(path, condition),
     });
+  }
+
+  /** There are more hits, or it is known why not. */
+  async update() {
+    const { image } = this.#page.trail.view;
+    if (image) {
+      await this.show(image);
+    }
   }
 
   /** @param {string | null} id */
@@ -57,21 +66,22 @@ export class Large {
       this.#detail.hide();
       return;
     }
-    const { trail, marking, onShown } = this.#page;
+    const { trail, search, marking, onShown } = this.#page;
     try {
-      const image = await this.#page.search.find(id);
+      const image = await search.find(id);
       const { view } = trail;
       if (view.image === id) {
-        const { hits } = this.#page.search;
+        const { hits, halt } = search;
         const here = hits.findIndex((hit) => hit.id === id);
         const words = view.query?.terms.find(({ text, weight }) => text && weight > 0)?.text ?? "";
         const position = /** @type {[number, number] | null} */ (here < 0 ? null : [here + 1, hits.length]);
-        this.#detail.show(image, { ways: waysFrom(view.query, id), words, heat: view.heat === true, position });
+        const ways = waysFrom(view.query, id);
+        this.#detail.show(image, { ways, words, heat: view.heat === true, position, halt: here === hits.length - 1 ? halt : null });
         marking.offer(this.#dialog, image, captionOf(image));
         marking.opened(id);
         onShown(captionOf(image));
-        if (here >= 0 && here >= hits.length - AHEAD) {
-          this.#goOn(id);
+        if (here >= 0 && here >= hits.length - AHEAD && !halt) {
+          search.more(); // whoever steps on and on comes to all hits, as whoever scrolls does
         }
       }
     } catch (failure) {
@@ -92,16 +102,6 @@ export class Large {
     trail.go({ ...trail.view, image: null }, { replacing: true });
     results.failBeside(failure, () => trail.go({ ...trail.view, image: id }, { opening: true }));
     results.showFailure();
-  }
-
-  /**
-   * Whoever steps on and on comes to all hits, as whoever scrolls does.
-   * @param {string} id
-   */
-  async #goOn(id) {
-    if ((await this.#page.search.more()) && this.#page.trail.view.image === id) {
-      await this.show(id);
-    }
   }
 
   /** @param {number} by */

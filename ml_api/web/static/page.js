@@ -16,7 +16,7 @@ import { Pictured } from "./pictured.js";
 import { ALL, likeQuery, nameOf, queryOf, termOfFile, withTerms } from "./query.js";
 import { Results } from "./results.js";
 import { Search } from "./search.js";
-import { Sending } from "./sending.js";
+import { limitsIn, Sending } from "./sending.js";
 import { wordsOf } from "./summary.js";
 import { tile } from "./tile.js";
 import { Trail } from "./trail.js";
@@ -61,7 +61,7 @@ class Page {
     onFilter: (filter) => this.#trail.adjust({ filter }),
     onArranged: (change) => this.#trail.note(change),
   });
-  #search = new Search(this.#results, new Sending(limits(), (id) => this.#search.find(id)));
+  #search = new Search(this.#results, new Sending(limitsIn(document.body), (id) => this.#search.find(id)), () => this.#large.update());
   #large = new Large(find(document, ".detail", HTMLDialogElement), {
     trail: this.#trail,
     search: this.#search,
@@ -114,6 +114,16 @@ class Page {
     document.body.classList.toggle("may-write", write); // the key may be another one than before
     document.body.classList.toggle("may-sync", syncs);
     document.body.classList.toggle("signed-in", signed_in);
+  }
+
+  /**
+   * Something else than the search failed.
+   * @param {import("./failures.js").Failure} failure
+   * @param {() => void} retry
+   */
+  tell(failure, retry) {
+    this.#results.failBeside(failure, retry);
+    this.#results.showFailure();
   }
 
   /** What only those see who may change the corpus. */
@@ -224,10 +234,8 @@ class Page {
     if (place) {
       this.#results.goTo(place);
     }
-    const { image } = this.#trail.view;
-    if (image) {
-      this.#large.show(image); // which now has neighbours
-    } else if (fresh) {
+    this.#large.update(); // which now has neighbours
+    if (fresh && !this.#trail.view.image) {
       this.#results.takeFocus();
     }
   }
@@ -242,14 +250,9 @@ class Page {
   }
 }
 
-function limits() {
-  const { maxBytes, modelEdge } = document.body.dataset;
-  return { maxBytes: Number(maxBytes), modelEdge: Number(modelEdge) };
-}
-
 tellHeight();
 const page = new Page();
-letIn(() => page.allow(rights()));
+letIn({ onIn: () => page.allow(rights()), onFailed: (failure, retry) => page.tell(failure, retry) });
 page.start();
 find(document, ".unstarted", HTMLElement).remove();
 await page.allow(rights());

@@ -3,7 +3,7 @@
 import { absence } from "./absence.js";
 import { Answers, heirOf, longerBy } from "./answers.js";
 import { countPassing, findImage, MAX_LIMIT, search } from "./api.js";
-import { abandoned, Failure } from "./failures.js";
+import { abandoned, Failure, naming } from "./failures.js";
 import { summaryOf } from "./summary.js";
 
 /** @import { Answer, Facets, StoredImage } from "./api.js" */
@@ -18,25 +18,35 @@ const PATIENCE_S = 10;
 export class Search {
   #results;
   #sending;
+  #onMore;
   #answers = new Answers();
   #running = new AbortController();
   /** @type {Query | null} */
   #query = null;
-  /** @type {Promise<boolean> | null} */
+  /** @type {Promise<void> | null} */
   #more = null; // under way
+  /** @type {Failure | null} */
+  #halt = null;
 
   /**
    * @param {Results} results
    * @param {Sending} sending
+   * @param {() => Promise<void>} onMore called when there are more hits, and when it is known why not
    */
-  constructor(results, sending) {
+  constructor(results, sending, onMore) {
     this.#results = results;
     this.#sending = sending;
+    this.#onMore = onMore;
   }
 
   /** @returns {StoredImage[]} */
   get hits() {
     return this.#answers.to(this.#query)?.hits ?? [];
+  }
+
+  /** Why the next page did not come. It is asked for again when somebody wants it, not by itself: who is refused does not press. */
+  get halt() {
+    return this.#halt;
   }
 
   /**
@@ -108,7 +118,7 @@ export class Search {
       this.#count(query, answer, signal);
     } catch (failure) {
       if (!signal.aborted && failure instanceof Failure) {
-        this.#results.fail(named(failure, query), () => this.run(query));
+        this.#results.fail(naming(failure, query.terms.flatMap(({ file }) => file?.name ?? [])), () => this.run(query));
       } else if (!signal.aborted) {
         throw failure;
       }
@@ -117,7 +127,7 @@ export class Search {
     }
   }
 
-  /** @returns {Promise<boolean>} whether there are more hits now, be it that they were on their way */
+  /** The next page, which may be on its way already. */
   more() {
     this.#more ??= this.#loadMore().finally(() => {
       this.#more = null;
@@ -129,9 +139,10 @@ export class Search {
     const query = this.#query;
     const answer = this.#answers.to(query);
     if (!query || !answer || answer.next === null) {
-      return false;
+      return;
     }
     const { signal } = this.#running;
+    this.#halt = null;
     this.#results.isLoadingMore = true;
     const telling = setTimeout(() => this.#results.loadsLong(PATIENCE_S), PATIENCE_S * 1000);
     try {
@@ -139,20 +150,18 @@ export class Search {
       const longer = longerBy(this.#answers.to(query) ?? answer, page); // counted meanwhile, or shorter by what was deleted
       this.#answers.keep(query, longer);
       this.#results.append(page, summaryOf(query, longer));
-      return page.hits.length > 0;
     } catch (failure) {
       if (!signal.aborted && failure instanceof Failure && failure.code === "invalid-cursor") {
         await this.run(query, { fresh: true, keeps: true, atLeast: answer.hits.length + PAGE_SIZE }); // it expired, or the model changed
       } else if (!signal.aborted && failure instanceof Failure) {
-        this.#results.failBeside(failure, async () => {
-          await this.more();
-        });
+        this.#halt = failure;
+        this.#results.failBeside(failure, () => this.more());
       }
-      return false;
     } finally {
       clearTimeout(telling);
       this.#results.isLoadingMore = false;
     }
+    await this.#onMore();
   }
 
   /**
@@ -192,6 +201,7 @@ export class Search {
   #begin(query) {
     this.#running.abort();
     this.#running = new AbortController();
+    this.#halt = null;
     this.#query = query;
     return this.#running;
   }
@@ -235,17 +245,4 @@ export class Search {
   #show(query, answer) {
     this.#results.show(answer, summaryOf(query, answer));
   }
-}
-
-/**
- * Which file it is that cannot be searched with.
- * @param {Failure} failure
- * @param {Query} query
- */
-function named(failure, { terms }) {
-  const names = terms.flatMap(({ file }) => file?.name ?? []);
-  if (failure.ofFile && names.length > 0) {
-    failure.message = `The file ${names.join(", ")}: ${failure.message}`;
-  }
-  return failure;
 }

@@ -85,6 +85,14 @@ export class Sending {
   }
 }
 
+/**
+ * As the server wrote them into the page.
+ * @param {HTMLElement} body
+ */
+export function limitsIn({ dataset: { maxBytes, modelEdge } }) {
+  return { maxBytes: Number(maxBytes), modelEdge: Number(modelEdge) };
+}
+
 /** @param {number} bytes */
 function megabytes(bytes) {
   return `${(bytes / 1e6).toFixed(1)} MB`;

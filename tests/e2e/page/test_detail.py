@@ -232,3 +232,45 @@ def test_swipes_lead_to_the_neighbours(visit):
     swipe(visit.page, (0, 60), (20, -60))  # to scroll
     swipe(visit.page, (-80, 0), (80, 0))
     expect(visit.dialog).to_have_accessible_name(names.nth(1).text_content())
+
+
+BUSY = {"type": "about:blank", "title": "Busy", "status": 503, "detail": "too many requests wait already", "code": "overloaded"}
+
+
+def test_whoever_steps_on_while_the_server_refuses_is_told_and_asks_again_by_a_button(visit):
+    asked = []
+
+    def refuse(route):
+        asked.append(route.request.url)
+        route.fulfill(status=503, json=BUSY, content_type="application/problem+json", headers={"Retry-After": "2"})
+
+    visit.page.route("**/v1/search/text?*cursor=*", refuse)
+    visit.open("/?q=red")
+    visit.page.locator(".open").nth(20).click()
+    for key in ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft", "ArrowRight", "ArrowRight"):
+        visit.page.keyboard.press(key)
+    alert, again = visit.dialog.get_by_role("alert"), visit.dialog.get_by_role("button", name="Try again")
+    expect(alert).to_contain_text("The images after this one could not be loaded. The server is busy.")
+    assert len(asked) == 1
+    with visit.page.expect_response("**/v1/search/text?*cursor=*"):
+        again.click()
+    expect(again).to_be_focused()
+    expect(again).not_to_have_attribute("aria-disabled", "true")
+    visit.page.unroute_all()
+    again.click()
+    expect(visit.dialog.get_by_role("status")).to_contain_text("24 of 31")
+    expect(alert).to_be_hidden()
+    expect(visit.dialog.get_by_role("button", name="Next image")).to_be_focused()
+
+
+def test_hits_that_come_once_there_is_a_connection_again_are_stepped_to(visit, context):
+    visit.page.route("**/v1/search/text?*cursor=*", lambda route: route.abort())
+    visit.open("/?q=red")
+    visit.page.locator(".open").nth(20).click()
+    for _ in range(3):
+        visit.page.keyboard.press("ArrowRight")
+    expect(visit.dialog.get_by_role("alert")).to_contain_text("Check that it is running and that you are connected")
+    visit.page.unroute_all()
+    context.set_offline(True)
+    context.set_offline(False)
+    expect(visit.dialog.get_by_role("status")).to_contain_text("24 of 31")

@@ -66,6 +66,24 @@ def test_a_visitor_signs_in_once_searches_looks_and_signs_out(visit, keys):
     assert not [cookie for cookie in visit.page.context.cookies() if cookie["name"] == COOKIE]
 
 
+@pytest.mark.parametrize("address", ["/", "/?q=red", "/?view=duplicates"])
+def test_a_sign_out_that_fails_is_told_where_it_is_seen_and_can_be_tried_again(visit, keys, address):
+    visit.open(address)
+    dialog = sign_in(visit, keys[1]["search"])
+    expect(dialog).to_be_hidden()
+    out = visit.page.get_by_role("button", name="Sign out")
+    visit.page.route("**/session", lambda route: route.abort())
+    out.click()
+    alert = visit.page.get_by_role("alert")
+    expect(alert).to_contain_text("The server does not answer")
+    expect(alert).to_contain_text("You are still signed in.")
+    expect(alert).to_be_in_viewport(ratio=1)
+    expect(out).to_have_text("Sign out")
+    visit.page.unroute_all()
+    alert.get_by_role("button", name="Try again").click()
+    expect(dialog).to_be_visible()
+
+
 def test_who_is_not_signed_in_may_do_so_whenever_he_likes(visit, keys):
     visit.open()
     expect(visit.page.get_by_role("dialog", name="Sign in")).to_be_visible()

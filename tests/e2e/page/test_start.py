@@ -53,6 +53,31 @@ def test_a_sync_under_way_is_told_and_its_images_appear(visit):
     expect(visit.page.get_by_text("Indexing:")).to_be_hidden()
 
 
+def turn(page, *, hidden):
+    """To another tab, or back to this one: headless browsers show every tab."""
+    page.evaluate(
+        "hidden => { Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });"
+        "document.dispatchEvent(new Event('visibilitychange')); }",
+        hidden,
+    )
+
+
+def test_a_tab_that_nobody_sees_asks_nothing_and_at_once_when_it_is_seen(visit):
+    asked = []
+    visit.page.on("request", lambda request: asked.append(request.url))
+    visit.page.clock.install()
+    with visit.page.expect_response("**/v1/sync"):
+        visit.open()
+    with visit.page.expect_response("**/v1/sync"):  # asks again while there are no images
+        visit.page.clock.run_for(2_500)
+    turn(visit.page, hidden=True)
+    asked.clear()
+    visit.page.clock.run_for(20_000)
+    assert asked == []
+    with visit.page.expect_response("**/v1/stats"):
+        turn(visit.page, hidden=False)
+
+
 def test_without_images_the_page_says_how_to_get_some_and_gives_no_examples(visit):
     visit.open()
     expect(visit.page.get_by_role("heading", name="There are no images yet")).to_be_visible()

@@ -2,6 +2,7 @@
 
 import { element, find } from "../element.js";
 import { Failure, problemOf } from "../failures.js";
+import { pause } from "../pause.js";
 import { progressOf, resultOf, startSync, syncNow } from "./syncs.js";
 
 const AT_ONCE = 2;
@@ -165,7 +166,7 @@ export class Uploads {
           }
           return;
         }
-        await new Promise((resolve) => setTimeout(resolve, SYNC_EVERY_MS));
+        await pause(SYNC_EVERY_MS);
       }
     } catch (failure) {
       this.#tell(failure instanceof Failure ? failure.title : String(failure));
