@@ -12,10 +12,11 @@ import resource
 import socket
 import struct
 import sys
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from time import perf_counter
 from typing import Final, Self
 
@@ -76,12 +77,13 @@ class ConnectionReaper:
         """Runs until cancelled."""
         if sys.platform != "linux":
             return
-        listening, looks, pause_s = None, 0, LOOK_S
+        listening: _Socket | None = None
+        looks, pause_s = 0, LOOK_S
         while True:
             await asyncio.sleep(pause_s)
             pause_s = LOOK_S
             listening = listening and _Socket.of(listening.descriptor, self._port)
-            listening = listening or next((found for found in self._sockets() if found.listens), None)
+            listening = listening or await asyncio.to_thread(self._find_listening)
             looks = looks + 1 if listening and listening.waiting else 0
             if listening and looks > 1:  # they would have been accepted since the last check if there were room
                 began = perf_counter()
@@ -111,11 +113,25 @@ class ConnectionReaper:
                         return True
         return False
 
+    def _find_listening(self) -> _Socket | None:
+        return next((found for found in self._sockets() if found.listens), None)
+
     def _sockets(self) -> Iterator[_Socket]:
-        """All sockets of the port. All numbers are tried, because listing /proc needs a descriptor."""
-        for descriptor in range(resource.getrlimit(resource.RLIMIT_NOFILE)[0]):
+        """All sockets of the port."""
+        for descriptor in open_descriptors():
             if descriptor != self._own and (found := _Socket.of(descriptor, self._port)):
                 yield found
+
+
+def open_descriptors() -> Iterable[int]:
+    """The descriptors of this process, and no number that is not in use: the limit is often a million, and may be a billion.
+
+    Listing them takes a descriptor. Where this process has none left, all numbers below its limit are in use.
+    """
+    try:
+        return [int(path.name) for path in Path("/proc/self/fd").iterdir()]
+    except OSError as exc:  # the system has none left, or no /proc, if not this process
+        return range(resource.getrlimit(resource.RLIMIT_NOFILE)[0]) if exc.errno == errno.EMFILE else ()
 
 
 @contextmanager

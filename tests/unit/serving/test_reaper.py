@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from ml_api.serving.reaper import ConnectionReaper
+from ml_api.serving.reaper import ConnectionReaper, open_descriptors
 from tests import event_loop
 
 PATIENCE_S = 20
@@ -112,6 +112,19 @@ def test_there_is_no_room_without_descriptors_either(stack):
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert server.closed()
+
+
+def test_only_numbers_in_use_are_looked_at_whatever_their_limit(stack):
+    """Under Docker the limit is often a million, and each sweep held up all threads for as many steps."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    one = stack.enter_context(socket.socket())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    try:
+        found = set(open_descriptors())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert one.fileno() in found
+    assert len(found) < before[1] // 2
 
 
 def take_all(stack, taken):
