@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_api.deadline import Deadline
-from ml_api.images.perceptual import Turn, distance, tells_apart
+from ml_api.images.perceptual import Turn, distance, is_comparable
 from ml_api.records import Entry, Hit, ImageRecord
 from ml_api.vectors.base import Metric, SearchOptions, VectorStore
 from ml_api.vectors.scoring import cosine_of
@@ -245,4 +245,4 @@ def _compared(one: _Candidate, other: _Candidate) -> Evidence:
 
 def _hashes_tell(one: Entry | ImageRecord, other: Entry | ImageRecord) -> bool:
     """Pictures of one colour each have the same hash, whichever colours those are."""
-    return tells_apart(one.phash) and tells_apart(other.phash)
+    return is_comparable(one.phash) and is_comparable(other.phash)

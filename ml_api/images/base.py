@@ -1,4 +1,7 @@
-"""The contract of a decoder: image bytes of strangers in, a small safe picture out, within bounds of time and memory."""
+"""The contract of a decoder, which turns untrusted image files into small RGB pictures within bounds of time and memory.
+
+Searches by image, syncs, uploads and thumbnails decode through it. `InlineDecoder` is the stand-in for tests.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,17 +10,17 @@ from typing import Any, Protocol
 from ml_api.deadline import Deadline
 from ml_api.images.cropping import Crop
 from ml_api.images.decoding import ImageLimits, decode
-from ml_api.images.exif import taken
+from ml_api.images.exif import read_exif
 from ml_api.images.fit import Fit, RgbPixels, thumbnail
 from ml_api.images.perceptual import perceptual_hash
 
 
 @dataclass(frozen=True, slots=True)
 class FittedImage:
-    """What a model sees of an image, and what its file was."""
+    """The pixels of an image that a model sees, with properties of its file."""
 
     pixels: RgbPixels
-    """As the `Fit` that was asked for makes them, upright, on white."""
+    """What the requested `Fit` returned for the upright picture on white."""
     format: str
     """A key of MEDIA_TYPES."""
     width: int
@@ -28,21 +31,22 @@ class FittedImage:
 
 
 class Decoder(Protocol):
-    """Every method may be called from any thread. A `deadline` is a request's; without one nobody waits, and requests go first."""
+    """Every method may be called from any thread. A call with a `deadline` is made for a request, and goes before those without
+    one, which are made in the background."""
 
     @property
     def limits(self) -> ImageLimits: ...
 
     def decode(self, data: bytes, fit: Fit, deadline: Deadline | None = None, crop: Crop | None = None) -> FittedImage:
-        """`fit` of what `images.decode` gives for it, or for the part of it that `crop` names.
+        """Decode the file as `images.decode` does, cut it to `crop`, and apply `fit`.
 
-        Raises InvalidInput for what the file is, TooCostly if decoding it takes too much time or memory, Overloaded, Unavailable,
-        DeadlineExceeded.
+        Raises InvalidInput if the file is not accepted, TooCostly if decoding it takes too much time or memory, Overloaded,
+        Unavailable, DeadlineExceeded.
         """
         ...
 
-    def notes(self, data: bytes) -> Mapping[str, Any]:
-        """What the camera noted in the file (`exif.taken`), if that is wanted here. Raises nothing."""
+    def exif_metadata(self, data: bytes) -> Mapping[str, Any]:
+        """The file's Exif fields as metadata (`exif.read_exif`); empty if this decoder is set up without them. Raises nothing."""
         ...
 
     def thumbnail(self, data: bytes, edge_px: int, deadline: Deadline | None = None) -> bytes:
@@ -50,15 +54,15 @@ class Decoder(Protocol):
         ...
 
     def close(self) -> None:
-        """Release what it holds. Safe to call twice."""
+        """Release all resources. Safe to call twice."""
         ...
 
 
 class InlineDecoder:
-    """Decodes in the caller's thread, unbounded in time and memory: for tests and for files of one's own making."""
+    """Decodes in the caller's thread, unbounded in time and memory: for tests and for trusted files only."""
 
     def __init__(self, limits: ImageLimits, *, exif: bool = False) -> None:
-        """`exif` says that what cameras note is wanted."""
+        """With `exif`, `exif_metadata` reads Exif fields."""
         self.limits = limits
         self._exif = exif
 
@@ -73,8 +77,8 @@ class InlineDecoder:
         pixels, phash = fit.apply(decoded.image), perceptual_hash(decoded.image)
         return FittedImage(pixels, decoded.format, decoded.width, decoded.height, phash)
 
-    def notes(self, data: bytes) -> Mapping[str, Any]:
-        return taken(data) if self._exif else {}
+    def exif_metadata(self, data: bytes) -> Mapping[str, Any]:
+        return read_exif(data) if self._exif else {}
 
     def thumbnail(self, data: bytes, edge_px: int, deadline: Deadline | None = None) -> bytes:  # noqa: ARG002 - as above
         return thumbnail(decode(data, self.limits, for_edge_px=edge_px).image, edge_px)

@@ -1,7 +1,7 @@
-"""Where the block of Exif stands: a segment of JPEG, a chunk of PNG or WebP, an item of HEIC or AVIF, a box of JPEG XL;
-a TIFF file is one itself.
+"""Finds the Exif block of an image file, for `exif`: a segment of JPEG, a chunk of PNG or WebP, an item of HEIC or AVIF, a box of
+JPEG XL; a TIFF file is such a block itself.
 
-The bytes are a stranger's. Only lengths and places are read, and so many of them at most.
+The file is untrusted: only lengths and offsets are read, and at most a fixed number of them.
 """
 
 import struct
@@ -15,15 +15,16 @@ _SEGMENTS: Final = 64
 _CHUNKS: Final = 20_000
 """Chunks of a PNG that are looked at, which may have Exif behind its pixels: 160 MB in chunks of 8 KiB."""
 _BOXES: Final = 2_000
-_LONGEST: Final = 2**20
+_BLOCK_BYTES: Final = 2**20
+"""A longer Exif block is cut off here."""
 _APP1, _SCAN = 0xE1, 0xDA
 
 Box = tuple[bytes, int, int]
-"""Its kind, and where its content begins and ends."""
+"""The kind of a box, and the offsets at which its content begins and ends."""
 
 
 def exif_in(data: bytes) -> bytes:
-    """The block, which begins as a TIFF file does. Raises ValueError or struct.error without one."""
+    """Return the Exif block of a file, which begins as a TIFF file does. Raises ValueError or struct.error if there is none."""
     if data.startswith(b"\xff\xd8"):
         return _in_jpeg(data)
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -57,7 +58,7 @@ def _in_png(data: bytes) -> bytes:
     for _ in range(_CHUNKS):
         size, kind = struct.unpack_from(">I4s", data, place)
         if kind == b"eXIf":
-            return data[place + 8 : place + 8 + min(size, _LONGEST)]
+            return data[place + 8 : place + 8 + min(size, _BLOCK_BYTES)]
         place += 12 + size
     raise ValueError
 
@@ -67,13 +68,13 @@ def _in_webp(data: bytes) -> bytes:
     for _ in range(_BOXES):
         kind, size = struct.unpack_from("<4sI", data, place)
         if kind == b"EXIF":
-            return data[place + 8 : place + 8 + min(size, _LONGEST)].removeprefix(_HEADER)
+            return data[place + 8 : place + 8 + min(size, _BLOCK_BYTES)].removeprefix(_HEADER)
         place += 8 + size + size % 2
     raise ValueError
 
 
 def _in_heif(data: bytes) -> bytes:
-    """ISO/IEC 23008-12: an item of the type Exif, of which `iloc` says where it lies."""
+    """The content of the item of type Exif, which the box `iloc` locates (ISO/IEC 23008-12)."""
     begin, end = _box(_boxes(data, 0, len(data)), b"meta")
     boxes = list(_boxes(data, begin + 4, end))
     item = _exif_item(data, *_box(iter(boxes), b"iinf"))
@@ -100,15 +101,15 @@ def _boxes(data: bytes, place: int, end: int) -> Iterator[Box]:
 
 
 def _box(boxes: Iterator[Box], wanted: bytes) -> tuple[int, int]:
-    """Where its content begins and ends."""
-    found = next(((begin, end) for kind, begin, end in boxes if kind == wanted), None)
-    if found is None:
+    """The offsets at which the content of the first box of the kind `wanted` begins and ends. Raises ValueError without one."""
+    content = next(((begin, end) for kind, begin, end in boxes if kind == wanted), None)
+    if content is None:
         raise ValueError
-    return found
+    return content
 
 
 def _exif_item(data: bytes, begin: int, end: int) -> int:
-    """The number of the item, of the box `iinf`."""
+    """The number of the item of type Exif, as listed in the box `iinf`."""
     entries = begin + 4 + (2 if data[begin] == 0 else 4)
     for kind, at, _ in _boxes(data, entries, end):
         number = {2: ">H", 3: ">I"}.get(data[at])
@@ -118,7 +119,7 @@ def _exif_item(data: bytes, begin: int, end: int) -> int:
 
 
 def _location(data: bytes, begin: int, wanted: int) -> tuple[bool, int, int]:
-    """An item as the box `iloc` tells it: whether it lies in the box `idat`, where its first part begins, and its size."""
+    """Read the box `iloc` for an item: whether it lies in the box `idat`, the offset of its first part, and that part's size."""
     version = data[begin]
     sizes, more = data[begin + 4], data[begin + 5]
     offset, length, base_, index = sizes >> 4, sizes & 15, more >> 4, more & 15 if version else 0
@@ -142,7 +143,7 @@ class _Reader:
         self._place = place
 
     def number(self, size: int) -> int:
-        """The next number, of so many bytes; 0 if of none."""
+        """The next number, of `size` bytes, big-endian; 0 if `size` is 0."""
         self._place += size
         if self._place > len(self._data):
             raise ValueError
@@ -153,9 +154,9 @@ class _Reader:
 
 
 def _behind_offset(data: bytes, begin: int, end: int) -> bytes:
-    """HEIF and JPEG XL say first how many bytes stand before the block, which some programs forget."""
+    """The block in data that begins with its offset, as in HEIF and JPEG XL; some programs omit the offset."""
     if data.startswith(_TIFF, begin):
-        return data[begin : min(end, begin + _LONGEST)]
+        return data[begin : min(end, begin + _BLOCK_BYTES)]
     (offset,) = struct.unpack_from(">I", data, begin)
     start = begin + 4 + offset
-    return data[start : min(end, start + _LONGEST)]
+    return data[start : min(end, start + _BLOCK_BYTES)]

@@ -9,15 +9,15 @@ from PIL import Image
 from ml_api.errors import InvalidCrop
 
 _ROUNDING: Final = 1e-6
-"""By so much of a side a crop may reach over it: 0.7 + 0.3 is not always 1."""
+"""The share of a side by which a crop may exceed it: 0.7 + 0.3 is not always 1 in floats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """`x` and `y` are those of the upper left corner. All four are pixels of the whole picture or, if none is above 1, shares of
-    its width and height.
+    """A rectangle whose upper left corner is at `x`, `y`. All four numbers are pixels of the whole picture or, if none is above 1,
+    shares of its width and height.
 
-    Raises InvalidCrop for what can be in no picture.
+    Raises InvalidCrop for a rectangle that fits into no picture.
     """
 
     x: float
@@ -49,15 +49,15 @@ class Crop:
             raise InvalidCrop(f"{self} reaches out of the image: x + width and y + height must be within {size}")
 
     def edge_px(self, edge_px: int, width: int, height: int) -> int:
-        """The edge for which the whole picture has to be decoded, so that its crop is enough for `edge_px`: its own, at most.
+        """The edge in pixels to decode the whole picture for, so that its crop has an edge of `edge_px`; at most the picture's own.
 
-        `width` and `height` are those of the file, whichever way up.
+        `width` and `height` are the file's, in either orientation.
         """
         shorter, whole = min(self.width, self.height), 1 if self._in_shares else min(width, height)
         return ceil(min(edge_px * max(1.0, whole / shorter), max(edge_px, width, height)))
 
     def of(self, image: Image.Image, width: int, height: int) -> Image.Image:
-        """The crop, at least a pixel, of `image`: a picture of `width` x `height` pixels that may have been reduced.
+        """Cut the rectangle, at least one pixel, out of `image`: a picture of `width` x `height` pixels that may have been reduced.
 
         Raises InvalidCrop if it reaches out of the picture.
         """

@@ -1,6 +1,6 @@
-"""From bytes to a safe RGB image. Limits are checked with the header, before a decoder allocates pixels.
+"""Decodes the bytes of an image file to an RGB image. Limits are checked with the header, before a decoder allocates pixels.
 
-Whatever a decoder throws becomes InvalidImage with our own words: a foreign message may hold addresses and paths.
+Whatever a decoder raises becomes InvalidImage with a message of this service: a library's message may hold addresses and paths.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,13 @@ from ml_api.images.cropping import Crop
 from ml_api.images.formats import require_format, webp_canvas
 
 _OUT_OF_MEMORY: Final = ("out of memory", "memory allocation", "insufficient memory", "enough memory")
-"""How libraries say so that raise no MemoryError."""
+"""Parts of the messages of libraries that are out of memory and do not raise MemoryError."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """What an image may be at most: the file in bytes, the picture in pixels (width x height), the longer side / the shorter."""
+    """Upper limits of an image: its file in bytes, its picture in pixels (width x height), its longer side divided by its
+    shorter."""
 
     max_bytes: int
     max_pixels: int
@@ -58,7 +59,7 @@ class ImageLimits:
 
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
-    """An image ready to be embedded, with facts about its file."""
+    """An image ready to be embedded, with properties of its file."""
 
     image: Image.Image
     """RGB, upright, without metadata; smaller than `width` x `height` if reduced."""
@@ -70,11 +71,11 @@ class DecodedImage:
 
 
 def decode(data: bytes, limits: ImageLimits, *, for_edge_px: int | None = None, crop: Crop | None = None) -> DecodedImage:
-    """The first frame of an image file, upright, on white, as RGB. Thread-safe.
+    """Return the first frame of an image file, upright, on white, as RGB. Thread-safe.
 
     `for_edge_px` allows a big image to be reduced, with both sides at least twice that many pixels long: enough for an encoder or
-    a thumbnail of that edge. A JPEG is then not even decoded in full (49 megapixels: 0.5 s, reduced 0.2 s). With `crop` the image
-    is that part alone, and its sides are long enough.
+    a thumbnail of that edge. A JPEG is then not even decoded in full (49 megapixels: 0.5 s, reduced 0.2 s). With `crop` the result
+    is that part alone, reduced no further than its own sides allow.
 
     Raises InvalidCrop, TooLarge (file size), InvalidImage (`image-empty`, `image-format`, `image-too-many-pixels`,
     `image-too-elongated`, `image-truncated`, `image-damaged`) or TooCostly (memory).
@@ -98,7 +99,7 @@ def decode(data: bytes, limits: ImageLimits, *, for_edge_px: int | None = None, 
 
 
 def _edge_px(name: str, data: bytes, edge_px: int, crop: Crop) -> int | None:
-    """For which edge the whole picture is decoded; None if its header cannot be read, which then is told by who decodes it."""
+    """The edge to decode the whole picture for; None if its header cannot be read, which the decoding then reports."""
     try:
         header = next(decoders.attempts(name, data, None))()
     except Exception:  # noqa: BLE001 - as below

@@ -1,7 +1,8 @@
-"""What a camera notes of a photograph in its file: when, with what and where it was taken (Exif 2.3, JEITA CP-3451C).
+"""Reads from a photograph's Exif block when, where and with which camera it was taken (Exif 2.3, JEITA CP-3451C).
 
-The bytes are a stranger's, and are read here in the service's own process. So a few tags are read, each of a kilobyte at most:
-Pillow keeps what every entry points at, and 5,000 entries of one segment may each point at all of it.
+Syncs and uploads store it as metadata if ML_API_EXIF is on. The file is untrusted and is read in the service's own process, so only
+a few tags are read, each of a kilobyte at most: Pillow keeps what every entry points at, and 5,000 entries of one segment may each
+point at all of it.
 """
 
 import math
@@ -22,16 +23,16 @@ _MAKE, _MODEL, _CHANGED, _DETAIL, _GPS = 0x010F, 0x0110, 0x0132, 0x8769, 0x8825
 _TAKEN: Final = 0x9003
 _NORTH_OR_SOUTH, _LATITUDE, _EAST_OR_WEST, _LONGITUDE = 1, 2, 3, 4
 _MOMENT: Final = re.compile(r"(\d{4}):(\d\d):(\d\d) (\d\d:\d\d:\d\d)", re.ASCII)
-_LONGEST: Final = 100
-"""Characters of a camera's name."""
+_CAMERA_CHARS: Final = 100
+"""A longer name of a camera is cut off here."""
 _DAMAGED: Final = (ArithmeticError, IndexError, KeyError, ValueError, struct.error)
 
 Values = Mapping[int, Any]
-"""By tag: text, a whole number, or a tuple of fractions."""
+"""The value of each tag: text, a whole number, or a tuple of fractions."""
 
 
-def taken(data: bytes) -> dict[str, Any]:
-    """`exif_taken_at`, `exif_camera`, `exif_latitude` and `exif_longitude`, as far as the file has them. Raises nothing.
+def read_exif(data: bytes) -> dict[str, Any]:
+    """Return `exif_taken_at`, `exif_camera`, `exif_latitude` and `exif_longitude`, as far as the file has them. Raises nothing.
 
     The time has no zone: it is that of the camera's clock, as ISO 8601. Degrees are positive to the north and the east.
     """
@@ -48,7 +49,7 @@ def taken(data: bytes) -> dict[str, Any]:
 
 
 def _entries(tiff: bytes, order: str, place: object, wanted: set[int]) -> dict[int, Any]:
-    """The wanted entries of the directory at `place`, as far as they can be read: a broken one says nothing of the others."""
+    """The wanted entries of the directory at `place`, as far as they can be read: a broken one is skipped."""
     found: dict[int, Any] = {}
     if not isinstance(place, int):
         return found
@@ -93,7 +94,7 @@ def _camera(image: Values) -> dict[str, Any]:
 
 
 def _text(value: object) -> str:
-    return "".join(filter(str.isprintable, value)).strip()[:_LONGEST] if isinstance(value, str) else ""
+    return "".join(filter(str.isprintable, value)).strip()[:_CAMERA_CHARS] if isinstance(value, str) else ""
 
 
 def _position(gps: Values) -> dict[str, Any]:
@@ -103,7 +104,7 @@ def _position(gps: Values) -> dict[str, Any]:
 
 
 def _degrees(parts: object, reference: object, references: str, most: float) -> float | None:
-    """Degrees, minutes and seconds as degrees; None if they are none."""
+    """Convert degrees, minutes and seconds to signed degrees; None if they are invalid."""
     if not isinstance(reference, str) or reference not in tuple(references) or not isinstance(parts, tuple) or len(parts) != 3:
         return None
     degrees: float = sum(float(part) / 60**power for power, part in enumerate(parts))

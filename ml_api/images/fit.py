@@ -1,7 +1,8 @@
-"""What is made of a decoded picture: what a model sees, as a value that travels to the process that decodes, and thumbnails.
+"""Scales a decoded picture to the pixels that a model sees (`Fit`) or to a thumbnail.
 
-A photograph's pixels then cross between processes as the 0.15 MB of a square of 224 pixels, not as the 0.5 to 2.4 MB that it is
-decoded to. Imports nothing else of this package, as Triton's side uses these values without the decoders.
+A `Fit` is a value that is sent to the decoding process, so that a photograph crosses between processes as the 0.15 MB of a square
+of 224 pixels, not as the 0.5 to 2.4 MB that it is decoded to. This module imports nothing else of this package, as Triton's side
+uses these values without the decoders.
 """
 
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ _MAX_ASPECT: Final = 4
 
 
 class Fit(Protocol):
-    """Frozen and picklable."""
+    """How a decoded picture is scaled for a model. Implementations are frozen and picklable."""
 
     @property
     def edge_px(self) -> int:
@@ -32,15 +33,15 @@ class Fit(Protocol):
         ...
 
     def apply(self, image: Image.Image) -> RgbPixels:
-        """What the model sees of an RGB image. The result is contiguous."""
+        """Return the pixels that the model sees of an RGB image, as a contiguous array."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Square:
-    """CLIP's: scale the shorter side to `shortest_px`, cut the middle square of `edge_px` out.
+    """CLIP's scaling: the shorter side becomes `shortest_px` long, and the middle square of `edge_px` is cut out.
 
-    SigLIP's, with `shortest_px` None: scale to the square, whatever the shape was.
+    With `shortest_px` None it is SigLIP's scaling: the picture becomes the square, whatever its shape was.
     """
 
     edge_px: int
@@ -64,7 +65,7 @@ class Square:
 
 @dataclass(frozen=True, slots=True)
 class Reduced:
-    """For a model whose own processor makes the square: as it was decoded, but for the ends of what is very long."""
+    """No scaling, for a model whose own processor makes the square: only the ends of a very elongated picture are cut off."""
 
     edge_px: int
 
@@ -74,7 +75,7 @@ class Reduced:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """No model's: the whole picture, its shorter side `edge_px` long, to look at parts of it."""
+    """The whole picture, scaled to a shorter side of `edge_px`; not a model's input, but what `search/heat` cuts its tiles from."""
 
     edge_px: int
 
@@ -95,7 +96,7 @@ def _middle(image: Image.Image) -> Image.Image:
 
 
 def thumbnail(image: Image.Image, edge_px: int) -> bytes:
-    """A WebP whose longer side is at most `edge_px`, of an RGB image from `decode`. Never enlarges.
+    """Return an RGB image from `decode` as a WebP file whose longer side is at most `edge_px`. Never enlarges.
 
     Encoded anew: no metadata or hidden content of the original file survives.
     """

@@ -1,4 +1,4 @@
-"""Names of formats that are not read, recognised by the first bytes, for error messages."""
+"""Names the formats that are not accepted, recognised by a file's first bytes, for error messages."""
 
 import codecs
 from typing import Final
@@ -54,7 +54,7 @@ _WITHIN = (
 
 def describe(data: bytes) -> str:
     """The format with its article: "a PDF document"."""
-    for offset, signature, description in (*_WITHIN, *((0, *known) for known in _SIGNATURES)):
+    for offset, signature, description in (*_WITHIN, *((0, *signature) for signature in _SIGNATURES)):
         if data.startswith(signature, offset):
             return description
     return _describe_text(data)

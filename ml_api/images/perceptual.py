@@ -1,12 +1,12 @@
-"""A perceptual hash: the signs of a picture's lowest frequencies, 63 bits that hardly change when it is recompressed, resized or
-turned grey.
+"""Computes and compares perceptual hashes, for duplicates and grouping: the signs of a picture's lowest frequencies, 63 bits that
+hardly change when it is recompressed, resized or made grey.
 
-As pHash (Zauner, 2010) it is made of the discrete cosine transform of a small grey picture; but each bit says whether a
-coefficient is above 0, not above the median. So the hashes of the picture mirrored and turned by quarters follow from the hash
-itself: mirroring changes the signs of the odd frequencies along an axis, turning swaps the axes (PDQ does the same with its
-coefficients). Two pictures are compared in all eight positions, and only one hash of the whole is stored.
+Like pHash (Zauner, 2010) it uses the discrete cosine transform of a small grey picture; but each bit says whether a coefficient is
+above 0, not above the median. So the hashes of the picture mirrored and rotated by quarters follow from the hash itself: mirroring
+changes the signs of the odd frequencies along an axis, rotating swaps the axes (PDQ does the same with its coefficients). Two
+pictures are compared in all eight positions, and only one hash of the whole is stored.
 
-A crop has other frequencies. So the hashes of the picture's middle stand behind it, for comparison with the whole of another one.
+A crop has other frequencies. So the hashes of the picture's middle are appended, for comparison with the whole of another picture.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from PIL import Image
 HASH_CHARS: Final = 16
 """Hex digits of the hash of one picture."""
 MIDDLES: Final = (0.9, 0.8)
-"""Shares of each side. Crops between them, and a little smaller and larger ones, differ in few bits."""
+"""The middles that are hashed, as shares of each side. Crops of sizes between and near them differ in few bits."""
 STORED_CHARS: Final = HASH_CHARS * (1 + len(MIDDLES))
 """Earlier versions stored the hash of the whole alone."""
 HASH_BITS: Final = 63
@@ -31,7 +31,7 @@ FLAT: Final = "0" * HASH_CHARS
 _EDGE_PX: Final = 32
 _SIDE: Final = 8
 _NOISE: Final = 1.0
-"""Smaller coefficients are what compression leaves of a flat picture, and count as 0."""
+"""Coefficients up to this count as 0: compression leaves such ones in a picture of one colour."""
 
 Bits = npt.NDArray[np.bool_]
 """Shape (..., 8, 8): whether the coefficient of the vertical frequency (row) and the horizontal one (column) is positive."""
@@ -48,7 +48,7 @@ class Turn(StrEnum):
     TRANSPOSED = "transposed"
     """Mirrored at the diagonal from the top left."""
     ROTATED_90 = "rotated-90"
-    """Counterclockwise, as all of these."""
+    """All rotations are counterclockwise."""
     ROTATED_270 = "rotated-270"
     TRANSVERSED = "transversed"
     """Mirrored at the other diagonal."""
@@ -72,36 +72,36 @@ def _hash(image: Image.Image, share: float) -> str:
 
 @lru_cache(maxsize=4096)
 def turned(phash: str) -> tuple[tuple[Turn, int], ...]:
-    """The hashes of the picture turned in each way, as numbers."""
+    """The hash of the picture in each of its eight positions, as a number."""
     upright = _bits(phash)
     return tuple((turn, int(_text(turn_bits(upright)), 16)) for turn, turn_bits in _TURNS.items())
 
 
-def distance(one: str, other: str) -> tuple[int, Turn]:
-    """How many bits, of HASH_BITS, differ, and how `one` has to be turned for so few: 0 for pictures that look the same, some 28 at
-    random. The middle of one picture is compared with the whole of the other, too, upright."""
-    one_whole, other_whole = one[:HASH_CHARS], other[:HASH_CHARS]
-    number = int(other_whole, 16)
-    cropped = min(_bits_of_middles(one, number), _bits_of_middles(other, int(one_whole, 16)))
-    return min((cropped, Turn.NONE), *(((hashed ^ number).bit_count(), turn) for turn, hashed in turned(one_whole)))
+def distance(first: str, second: str) -> tuple[int, Turn]:
+    """Return how many of HASH_BITS bits differ at least, and in which position of `first`: 0 bits for pictures that look the same,
+    some 28 for unrelated ones. The middles of each picture are compared with the whole of the other one, too, upright."""
+    first_whole, second_whole = first[:HASH_CHARS], second[:HASH_CHARS]
+    number = int(second_whole, 16)
+    cropped = min(_bits_of_middles(first, number), _bits_of_middles(second, int(first_whole, 16)))
+    return min((cropped, Turn.NONE), *(((hashed ^ number).bit_count(), turn) for turn, hashed in turned(first_whole)))
 
 
 def _bits_of_middles(phash: str, whole: int) -> int:
-    """The fewest in which a middle and the whole of another picture differ. A middle of one colour says nothing."""
+    """The fewest bits in which a middle of a picture differs from the `whole` of another. Middles of one colour are skipped."""
     starts = range(HASH_CHARS, len(phash), HASH_CHARS)
     middles = (phash[start : start + HASH_CHARS] for start in starts)
     return min(((int(middle, 16) ^ whole).bit_count() for middle in middles if middle != FLAT), default=HASH_BITS + 1)
 
 
-def tells_apart(phash: str) -> bool:
-    """Whether pictures of this hash look the same: not if it is not known, nor if all it says is that there is one colour."""
+def is_comparable(phash: str) -> bool:
+    """Whether pictures with this hash look alike: False for an unknown hash ("") and for that of a picture of one colour."""
     return phash[:HASH_CHARS] not in {"", FLAT}
 
 
-def distances(ones: Sequence[str], others: Sequence[str]) -> npt.NDArray[np.uint8]:
-    """As `distance` of the whole of each of `ones` to that of each of `others`, without the turns: shape (ones, others)."""
-    upright = np.array([_bits(phash[:HASH_CHARS]) for phash in ones], dtype=bool).reshape(-1, _SIDE, _SIDE)
-    columns = _numbers(np.array([_bits(phash[:HASH_CHARS]) for phash in others], dtype=bool).reshape(-1, _SIDE, _SIDE))
+def distances(firsts: Sequence[str], seconds: Sequence[str]) -> npt.NDArray[np.uint8]:
+    """The bits in which each of `firsts` differs at least from each of `seconds`, middles aside: shape (firsts, seconds)."""
+    upright = np.array([_bits(phash[:HASH_CHARS]) for phash in firsts], dtype=bool).reshape(-1, _SIDE, _SIDE)
+    columns = _numbers(np.array([_bits(phash[:HASH_CHARS]) for phash in seconds], dtype=bool).reshape(-1, _SIDE, _SIDE))
     fewest = np.full((len(upright), len(columns)), HASH_BITS + 1, dtype=np.uint8)
     for turn_bits in _TURNS.values():
         np.minimum(fewest, np.bitwise_count(_numbers(turn_bits(upright))[:, None] ^ columns), out=fewest)
@@ -142,4 +142,4 @@ _TURNS: Final[dict[Turn, Callable[[Bits], Bits]]] = {
     Turn.ROTATED_270: lambda bits: bits.swapaxes(-1, -2) ^ _ODD_COLUMNS,
     Turn.TRANSVERSED: lambda bits: bits.swapaxes(-1, -2) ^ _ODD_ROWS ^ _ODD_COLUMNS,
 }
-"""What each turn does to the sign bits. The mean brightness is in an even row and column, so that its 0 stays."""
+"""What each turn does to the sign bits. The mean brightness is in an even row and column, so that its bit stays 0."""

@@ -45,9 +45,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 @_quiet
 def from_values(values: Values, *, negative: bool = False) -> Image.Image:
-    """(height, width, bands) of any real type to RGB: the first of one or two bands as grey, of more the first three as colours.
-
-    `negative` means that white is zero.
+    """Convert (height, width, bands) of any real type to RGB: the first of one or two bands is grey, the first three of more bands
+    are the colours. `negative` means that white is zero.
     """
     bands = values[..., 0] if values.shape[-1] < len(WHITE) else values[..., : len(WHITE)]
     eight = bands if bands.dtype == np.uint8 else _scaled(bands)
@@ -59,14 +58,17 @@ def from_values(values: Values, *, negative: bool = False) -> Image.Image:
 
 @_quiet
 def from_inks(values: Values) -> Image.Image:
-    """(height, width, 4) of cyan, magenta, yellow and black, of full scale, to RGB, as Pillow converts inks."""
+    """Convert (height, width, 4) of cyan, magenta, yellow and black, in the type's full scale, to RGB, as Pillow converts inks."""
     eight = values if values.dtype == np.uint8 else np.clip(values / (_full_scale(values.dtype) / 255), 0, 255).astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(eight), "CMYK").convert("RGB")
 
 
 @_quiet
 def over_white(values: Values, alpha: Values, *, premultiplied: bool = False) -> Values:
-    """(height, width, bands) seen through `alpha` (height, width), both of one type, which it returns: on white, inks on none."""
+    """Blend (height, width, bands) by `alpha` (height, width) over white, or over no ink if there are four bands.
+
+    Both have one type, which the result has, too.
+    """
     full = _full_scale(values.dtype)
     inks = values.shape[-1] > len(WHITE)
     opacity = (alpha / full)[..., np.newaxis]
@@ -109,8 +111,8 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _scaled(values: Values) -> npt.NDArray[np.uint8]:
-    """More than 8 bits say nowhere how many of them are used: white is the smallest common full scale that holds the brightest
-    value, else that value. Not a stretch to the darkest and brightest, which would turn night into day.
+    """Scale values of more than 8 bits to 8 bits. Files do not say how many of the bits are used: white is the smallest common full
+    scale that holds the brightest value, else that value. The range is not stretched, which would turn night into day.
     """
     finite = np.nan_to_num(values.astype(np.float32, copy=False), nan=0.0, posinf=0.0, neginf=0.0)
     white = _white(values.dtype, float(finite.max(initial=0.0)))

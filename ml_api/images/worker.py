@@ -1,6 +1,7 @@
-"""What runs in a decoding process. It imports nothing but what decoding needs, and bounds itself before every image.
+"""The main loop of a decoding process, which `processes/child` starts. It imports nothing but what decoding needs, and limits its
+own time and memory before every image.
 
-The kernel holds the bounds: RLIMIT_DATA for memory, RLIMIT_CPU for time. The parent bounds the time on the clock.
+The kernel enforces the limits: RLIMIT_DATA for memory, RLIMIT_CPU for time. The parent limits the wall-clock time.
 """
 
 import ctypes
@@ -27,33 +28,34 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 OVERHEAD_BYTES: Final = 64 * 2**20
-"""Beyond an image's pixels: the file itself, a decoder's tables, and stacks of its threads."""
+"""Memory beyond an image's pixels: a decoder's tables, and stacks of its threads."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _TRIM_BYTES: Final = 64 * 2**20
-"""Freed memory that is kept for the next image. Without it each image is given new pages, which took a fifth of the time."""
+"""Freed memory that glibc keeps for the next image. Without it each image is given new pages, which took a fifth of the time."""
 _MMAP_BYTES: Final = 32 * 2**20
-"""Bigger pieces go back to the system when they are freed. As much as glibc allows."""
+"""Larger allocations go back to the system when they are freed. It is the most that glibc allows."""
 _RESIDENT, _DATA = 1, 5
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be made of the file in the handover."""
+    """Says what to make of the file in the handover."""
 
     size: int
     """Bytes of the file."""
     limits: ImageLimits
-    """With the memory that may be allocated."""
+    """They include the memory that may be allocated."""
     edge_px: int
     fit: Fit | None
-    """What a model sees of the picture; None for a thumbnail of that edge."""
+    """Makes a model's input of the picture; None makes a thumbnail of `edge_px`."""
     cpu_s: float
+    """Limit on processor time, in seconds."""
     crop: Crop | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What lies in the handover now: `size` bytes of pixels, or of a thumbnail."""
+    """Describes what is in the handover after decoding: `size` bytes of pixels, or of a thumbnail."""
 
     size: int
     shape: tuple[int, ...]
@@ -62,15 +64,15 @@ class Result:
     width: int
     height: int
     resident_bytes: int
-    """What this process still holds."""
+    """Memory that the decoding process occupies after the image."""
     phash: str
-    """Empty of a thumbnail."""
+    """The perceptual hash; empty for a thumbnail."""
 
 
 def serve(handover: Handover, orders: "Connection") -> None:
-    """What a decoding process does: it says that it is ready, and answers orders until nobody can send one any more.
+    """Run a decoding process: send None when ready, then answer orders until the other end of the pipe is closed.
 
-    The answer is a `Result`, or the exception to be raised.
+    Each answer is a `Result`, or the exception that the parent is to raise.
     """
     _begin()
     with suppress(EOFError, BrokenPipeError):
@@ -99,7 +101,7 @@ def _begin() -> None:
 
 
 def _silence() -> None:
-    """C libraries print remarks on damaged files, as many as a file has faults, into what is the service's log of JSON lines."""
+    """Discard stdout and stderr: C libraries print a remark for each fault of a damaged file, amid the service's JSON log lines."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for output in (1, 2):
         os.dup2(nowhere, output)
@@ -107,7 +109,7 @@ def _silence() -> None:
 
 
 def run(order: Order, handover: Handover) -> Result:
-    """Raises InvalidInput."""
+    """Execute one order. Raises InvalidInput."""
     try:
         with bounded(order.cpu_s, (order.limits.max_memory_bytes or 0) + order.size):
             return _made(order, handover)
@@ -118,7 +120,8 @@ def run(order: Order, handover: Handover) -> Result:
 
 @contextmanager
 def bounded(cpu_s: float, memory_bytes: int) -> Iterator[None]:
-    """Beyond what this process has used already: more memory raises MemoryError, or aborts; more time ends it by SIGXCPU."""
+    """Limit time and memory beyond what this process has used already. More memory raises MemoryError, or aborts the process; more
+    time ends it by SIGXCPU."""
     _, most_s = resource.getrlimit(resource.RLIMIT_CPU)
     _, most_bytes = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_CPU, (ceil(time.process_time() + cpu_s), most_s))
@@ -154,5 +157,6 @@ def _memory(column: int) -> int:
 
 @cache
 def _statm() -> int:
-    """Kept open: it is read twice an image, and opening it takes longer than reading."""
+    """The descriptor of /proc/self/statm, which stays open: it is read twice for each image, and opening takes longer than
+    reading."""
     return os.open("/proc/self/statm", os.O_RDONLY)

@@ -123,7 +123,7 @@ class FileReader:
     def _read(self, task: Task) -> Fresh | Known:
         task = self._with_sidecar(task)
         data = self._corpus.read(task.key, self._decoder.limits.max_bytes)
-        if noted := self._decoder.notes(data):  # they count less than all that people say
+        if noted := self._decoder.exif_metadata(data):  # they count less than all that people say
             task = replace(task, metadata=dict(noted) | dict(task.metadata))
         digest = hashlib.sha256(data).hexdigest()
         if task.stored is not None and task.stored.digest == digest:

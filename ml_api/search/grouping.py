@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_api.duplicates import Evidence, Kind, Thresholds
-from ml_api.images.perceptual import distances, tells_apart
+from ml_api.images.perceptual import distances, is_comparable
 from ml_api.records import Hit
 from ml_api.vectors.filters import Field, scalar, value_of
 
@@ -61,7 +61,7 @@ def _value(value: Any) -> Hashable:
 def _alike(hits: Sequence[Hit], vectors_of: VectorsOf) -> list[int]:
     first: dict[str, int] = {}
     copies = [first.setdefault(hit.record.digest, place) for place, hit in enumerate(hits)]
-    before = _near_before(hits, [place for place in first.values() if tells_apart(hits[place].record.phash)], vectors_of)
+    before = _near_before(hits, [place for place in first.values() if is_comparable(hits[place].record.phash)], vectors_of)
     led: list[int] = []
     for place, copy in enumerate(copies):
         if copy < place:

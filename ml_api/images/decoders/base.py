@@ -36,7 +36,7 @@ class Bands:
 
 
 def reduction(width: int, height: int, edge_px: int | None) -> int:
-    """The reduction factor: 8, 4, 2 or 1, as the JPEG decoder has them, so that an image has the same vector in all formats.
+    """The reduction factor: 8, 4, 2 or 1, the factors of the JPEG decoder, so that an image has the same vector in all formats.
 
     Other factors would shift the image by up to half a reduced pixel (mean cosine to the full image 0.998; with these 0.9992).
     """

@@ -26,7 +26,7 @@ _BYTES_A_PIXEL: Final = 40
 
 
 def open_masked(data: bytes, edge_px: int | None) -> Opened:
-    """Raises ValueError, struct.error."""
+    """Open a bitmap with colour masks. Raises ValueError for other bitmaps, and struct.error."""
     offset, header_bytes, width, height, _, bits, compression = _HEADER.unpack_from(data, _HEADER_AT)
     if compression not in _BITFIELDS or bits not in {16, 32} or width <= 0 or height == 0:
         raise ValueError("no bitmap with masks")

@@ -1,4 +1,5 @@
-"""Icons: a directory of images, each a PNG or a Windows bitmap without its file header. The largest is used, with most bits.
+"""Decodes an icon: a directory of images, each a PNG or a Windows bitmap without its file header. The largest image is used; of
+several of that size, the one with most bits.
 
 Pillow decodes an image as soon as it opens an icon, however large it is, so it is given one image of known size.
 Source: Microsoft, "Icons" (Win32), ICONDIR and ICONDIRENTRY.

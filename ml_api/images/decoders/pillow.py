@@ -16,7 +16,7 @@ _PLUGINS: Final = {"HEIC": "HEIF", "JPEG 2000": "JPEG2000"}
 """Pillow's names of formats where they differ."""
 _START_OF_SCAN: Final = b"\xff\xda"
 _CODEC_BYTES: Final = {"HEIC": 16, "JPEG 2000": 32}
-"""What a pixel takes while these are decoded, the codec's own copies in."""
+"""Bytes a pixel takes while these formats are decoded, including the codec's own copies."""
 _AV1_CONFIGURATION: Final = b"av1C"
 _AVIF_HEADER_BYTES: Final = 4096
 _ALPHA: Final = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha"
@@ -42,7 +42,8 @@ def open_with_pillow(name: str, data: bytes, edge_px: int | None, *, scaled: boo
 
 
 def _memory_bytes(name: str, image: Image.Image, data: bytes, whole: int) -> int:
-    """`image` may be reduced; `whole` is the full number of pixels. Pillow keeps each colour pixel in four bytes."""
+    """Estimate the peak memory. `image` may be reduced; `whole` is the full number of pixels. Pillow keeps each colour pixel in
+    four bytes."""
     count = image.width * image.height
     if name == "AVIF":
         return int(count * _avif_bytes(data))
@@ -56,26 +57,28 @@ def _memory_bytes(name: str, image: Image.Image, data: bytes, whole: int) -> int
 
 
 def _avif_bytes(data: bytes) -> float:
-    """What a pixel of an AVIF takes: its planes, its colours twice (libavif's, Pillow's copy of them) or once beside the image.
+    """Bytes a pixel of an AVIF takes while it is decoded: its planes, its colours (libavif's and Pillow's copy of them), its alpha.
 
-    The planes are told by the AV1 configurations (AV1-ISOBMFF, 2.3.3), which for a picture in 4:2:0 make two thirds of a pixel in
-    4:4:4: 98 megapixels of the former fit into 1 GiB. Files that lie are held by the limit of the process.
+    The AV1 configurations tell the size of the planes (AV1-ISOBMFF, 2.3.3): with it, 98 megapixels in 4:2:0 fit into 1 GiB. A file
+    that lies about it meets the memory limit of the decoding process.
     """
     header = data[:_AVIF_HEADER_BYTES]
-    planes = max((_av1_planes(header[at + 6]) for at in _found(header, _AV1_CONFIGURATION) if at + 6 < len(header)), default=6.0)
+    positions = _positions(header, _AV1_CONFIGURATION)
+    planes = max((_av1_planes(header[at + 6]) for at in positions if at + 6 < len(header)), default=6.0)
     copies = 2 if _TILED in header else 1
     alpha = 4 if _ALPHA in header else 0
     return 8 + planes * copies + alpha
 
 
 def _av1_planes(flags: int) -> float:
-    """Bytes of all planes, for each pixel: of tier, high bit depth, twelve bits, monochrome, and halved across and down."""
+    """Bytes of all planes for each pixel. `flags` are tier, high bit depth, twelve bits, monochrome, chroma halved across and
+    down."""
     deep, grey, across, down = (bool(flags & bit) for bit in (0x40, 0x10, 0x08, 0x04))
     chroma = 0.0 if grey else 2.0 / ((1 + across) * (1 + down))
     return (1 + chroma) * (1 + deep)
 
 
-def _found(data: bytes, wanted: bytes) -> Iterator[int]:
+def _positions(data: bytes, wanted: bytes) -> Iterator[int]:
     at = data.find(wanted)
     while at >= 0:
         yield at
@@ -107,7 +110,8 @@ def image_of(name: str, data: bytes) -> Image.Image:
 
 
 def _frame(image: Image.Image) -> tuple[int, int, int, int] | None:
-    """The box of a GIF's first frame on its canvas; None if it covers it. The rest is transparent, which Pillow makes black."""
+    """The box of a GIF's first frame on its canvas; None if the frame covers the canvas. Pillow makes the transparent rest
+    black."""
     if not isinstance(image, ImageFile.ImageFile) or not image.tile or image.tile[0].extents is None:
         return None
     extents = image.tile[0].extents

@@ -48,7 +48,7 @@ def open_psd(data: bytes, edge_px: int | None) -> Opened:
 
 
 def _deep(image: Image.Image, kind: str) -> Image.Image:
-    """`image` has the bytes of each sample side by side, most significant first."""
+    """Put together samples of 16 or 32 bits. `image` has the bytes of each sample side by side, most significant first."""
     planes = [np.ascontiguousarray(np.asarray(band)).view(kind) for band in image.split()]
     samples = np.dstack([plane.astype(plane.dtype.newbyteorder("=")) for plane in planes])
     if image.mode == "CMYK":

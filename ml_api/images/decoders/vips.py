@@ -1,6 +1,6 @@
-"""libvips: streams a file through a few rows of memory and reads every pixel type as it is stored.
+"""Decodes with libvips, which streams a file through a few rows of memory and reads every pixel type as it is stored.
 
-Loaders are named and not guessed from the bytes, so that a file reaches no other loader.
+Loaders are chosen by name and not guessed from the bytes, so that a file reaches no other loader.
 """
 
 import logging
@@ -46,7 +46,7 @@ _NO_NUMBER: Final = 1e30
 
 
 def open_with_vips(name: str, data: bytes, edge_px: int | None) -> Opened:
-    """Alpha, if there is one, is the last band. Raises pyvips.Error."""
+    """Open a file whose alpha band, if it has one, is the last. Raises pyvips.Error."""
     image = load(name, data)
     colours = _COLOURS.get(image.interpretation, 3)
     alpha = colours if image.bands > colours else None
@@ -68,7 +68,7 @@ def complete(name: str, data: bytes) -> bytes:
 
 
 def opened(image: Any, bands: Bands, edge_px: int | None, *, held: int) -> Opened:
-    """`held` is the number of pixels that the loader keeps in memory at once."""
+    """Wrap a lazy image. `held` is the number of pixels that the loader keeps in memory at once."""
     orientation = image.get("orientation") if image.get_typeof("orientation") else 1
     factor = reduction(image.width, image.height, edge_px)
 

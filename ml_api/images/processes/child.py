@@ -1,4 +1,5 @@
-"""One decoding process, which nobody else shares: orders and answers through a pipe, files and pixels through a `Handover`."""
+"""Starts, asks and ends one decoding process, for `ProcessDecoder`: orders and answers go through a pipe, files and pixels through
+a `Handover`."""
 
 import atexit
 import logging
@@ -18,25 +19,25 @@ from ml_api.images.handover import Handover
 from ml_api.images.worker import Order, Result
 
 _SLOW: Final = 10
-"""Niceness: a ninth of the time that others get on a busy core, and who wakes up does not wait for it to finish its slice."""
+"""Niceness: the process gets a ninth of the time of others on a busy core, and they interrupt it when they wake up."""
 _CPU_CLOCK: Final = 2
-"""CPUCLOCK_SCHED: with a process's number it makes the number of its clock, as clock_getcpuclockid(3) does."""
+"""CPUCLOCK_SCHED: combined with a process id it is the id of that process's CPU clock, as clock_getcpuclockid(3) makes it."""
 _END_S: Final = 5.0
 """Longest wait for the end of a process that was killed or has closed its pipe, and for its exit code."""
-_SERVED: Final = 5_000
-_RESIDENT_BYTES: Final = 200 * 2**20
-"""A process that has decoded so many images, or still holds so much after one, is replaced."""
+_MAX_SERVED: Final = 5_000
+_MAX_RESIDENT_BYTES: Final = 200 * 2**20
+"""A process that has decoded this many images, or occupies this much memory after one, is replaced."""
 _PRELOADED: Final = ["ml_api.images.worker", "pillow_heif"]
 """Not pyvips: libvips starts a thread, which a fork would not copy."""
 
 _log = logging.getLogger(__name__)
 _multiprocessing = threading.Lock()
 """Held while a process is started or its exit code is read: each start reads the exit codes of all processes that have ended,
-a code can be read once only, and a second reader takes it for 255."""
+a code can be read only once, and a second reader gets 255."""
 
 
 class WorkerLost(Exception):
-    """The process is gone, or cannot be started, for no fault of a file's."""
+    """The process has ended, or could not be started, and no file is to blame."""
 
 
 class WorkerCrashed(Exception):
@@ -46,21 +47,22 @@ class WorkerCrashed(Exception):
         super().__init__(f"A decoding process ended while it decoded, with {code}; another one is started.")
         self.signal = max(0, -code)
         self.for_no_fault = code >= 0 or self.signal == signal.SIGKILL
-        """Decoders end their process by a signal, and not by SIGKILL. Its end is told as 255 when what forked it has ended."""
+        """Whether the file is not to blame: decoders end their process by a signal, and never by SIGKILL. The exit code is 255 if
+        the fork server has ended."""
 
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Processes started here do not hear who stops the service, which still answers what was asked.
+    """Block the signals that stop the service for processes started in this context, as the service still answers its requests.
 
-    They are forked from a process that has imported what decoding needs and nothing else, and has one thread: a fork of the service
-    itself would copy locks that its other threads hold.
+    A terminal and systemd signal all processes. A signal mask is inherited and holds from the first instant; a handler would hold
+    only once the process has imported its modules.
 
-    A terminal and systemd tell all processes. A mask holds from the first instant; what a process says to ignore, only once it has
-    imported what it needs.
+    The processes are forked from a fork server that has imported only what decoding needs, and has one thread: a fork of the
+    service itself would copy locks that its other threads hold.
     """
     get_context("forkserver").set_forkserver_preload(_PRELOADED)
-    resource_tracker.ensure_running()  # starts a process that looks after itself, and takes the mask back
+    resource_tracker.ensure_running()  # first, as it starts a process that handles signals itself, and resets the mask
     before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping.SIGNALS)
     try:
         forkserver.ensure_running()
@@ -71,7 +73,7 @@ def _undisturbed() -> Iterator[None]:
 
 @contextmanager
 def _alone(until: float) -> Iterator[None]:
-    """Raises TimeoutError if others use `multiprocessing` until then, on the clock of `perf_counter`."""
+    """Hold the lock of `multiprocessing`. Raises TimeoutError if it is not free at `until`, on the clock of `perf_counter`."""
     if not _multiprocessing.acquire(timeout=max(0.0, until - time.perf_counter())):
         raise TimeoutError
     try:
@@ -81,23 +83,23 @@ def _alone(until: float) -> Iterator[None]:
 
 
 def prepare() -> None:
-    """Start what forks the processes, which imports what decoding needs (0.3 s) while the caller goes on."""
+    """Start the fork server, which imports what decoding needs (0.3 s) while the caller goes on."""
     with _undisturbed():
         pass
 
 
 class Child:
-    """Serves one caller at a time."""
+    """A decoding process, seen from the service. It serves one caller at a time."""
 
     def __init__(self, until: float) -> None:
-        """Wait for its start until then, on the clock of `perf_counter`. Raises WorkerLost.
+        """Start the process, and wait until it is ready, at most until `until` (on the clock of `perf_counter`). Raises WorkerLost.
 
-        The answer of the fork server itself, its process number, is waited for without a limit: should the fork server hang, the
-        one caller that asked it waits on, and all others are told in time.
+        Only the wait for the process id, which the fork server sends, has no limit: if the fork server hangs, the one caller that
+        asked it waits on, and all others get an error in time.
         """
         self._served = 0
         self.end_reason = ""
-        """Why it is not to be asked again; empty if it is."""
+        """Why this process is not to be used again; empty while it may be."""
         self._held = ExitStack()
         try:
             self._start(until)
@@ -107,7 +109,7 @@ class Child:
             raise WorkerLost(f"A decoding process could not be started{f': {exc}' if str(exc) else ' in time'}.") from exc
 
     def _start(self, until: float) -> None:
-        """Raises EOFError, OSError; what was opened by then is closed by `close`."""
+        """Start the process. Raises EOFError, OSError; `close` then closes what was opened before."""
         context = get_context("forkserver")
         self._handover = self._held.enter_context(closing(Handover()))
         self._pipe, theirs = context.Pipe()
@@ -120,9 +122,9 @@ class Child:
         atexit.register(self._kill)  # before multiprocessing waits for it to end of its own accord
 
     def ask(self, order: Order, data: bytes) -> Callable[[float], Result]:
-        """Returns a function that waits so many seconds for the result.
+        """Send an order; return a function that waits for its result, at most the seconds that it is given.
 
-        That raises TimeoutError, InvalidInput, WorkerCrashed, WorkerLost; `ask` itself raises WorkerLost.
+        That function raises TimeoutError, InvalidInput, WorkerCrashed, WorkerLost; `ask` itself raises WorkerLost.
         """
         self._served += 1
         self._asked, self._core_before_s, self._used_s = time.perf_counter(), self._core_s(), 0.0
@@ -134,16 +136,16 @@ class Child:
         return self._answer
 
     def take(self, result: Result) -> bytes:
-        """What it made, once."""
+        """Return the bytes of a result. May be called once for each result."""
         made = self._handover.take(result.size)
         self._handover.shrink()
-        if self._served >= _SERVED or result.resident_bytes > _RESIDENT_BYTES:
+        if self._served >= _MAX_SERVED or result.resident_bytes > _MAX_RESIDENT_BYTES:
             self.end_reason = self.end_reason or "renewed"
         return made
 
     def used_s(self) -> float:
-        """For how long a core has worked on what it was asked."""
-        if self._core_before_s is None:  # a system where only the wall's clock is known
+        """Seconds of processor time spent on the current order."""
+        if self._core_before_s is None:  # a system that has only the wall clock
             return time.perf_counter() - self._asked
         now_s = self._core_s()
         if now_s is not None:
@@ -151,17 +153,16 @@ class Child:
         return self._used_s
 
     def _core_s(self) -> float | None:
-        """None if it has ended, and on systems that do not tell."""
+        """Processor time of the process, in seconds; None if it has ended, and on systems that do not tell."""
         try:
             return time.clock_gettime(~self._pid << 3 | _CPU_CLOCK)
         except (OSError, AttributeError):
             return None
 
     def slow_down(self) -> None:
-        """Let everybody else go first from now on, which cannot be taken back.
+        """Lower the priority of all its current threads for good; the process is not used again.
 
-        Each of its threads, as often as this is called: on Linux niceness is a thread's, and libraries decode in threads of their
-        own.
+        Call it repeatedly: on Linux niceness belongs to a thread, and libraries start threads of their own while they decode.
         """
         self.end_reason = self.end_reason or "renewed"
         threads = [self._pid]
@@ -172,7 +173,7 @@ class Child:
                 os.setpriority(os.PRIO_PROCESS, number, _SLOW)
 
     def close(self) -> None:
-        """Kill it, whatever it does, and wait until it is gone, though no longer than 5 s."""
+        """Kill the process, whatever it does, and wait at most 5 s until it has ended."""
         self._held.close()
 
     def _end(self) -> None:
@@ -182,7 +183,7 @@ class Child:
             _log.warning("The decoding process %d has not ended %g s after it was killed; it is left behind.", self._pid, _END_S)
 
     def _kill(self) -> None:
-        """Only while it runs: once it has ended, its number may be another process's."""
+        """Kill the process only while it runs: once it has ended, its id may be another process's."""
         if not self._has_ended(0):
             self._process.kill()
 
@@ -190,7 +191,7 @@ class Child:
         return bool(connection.wait([self._process.sentinel], timeout_s))
 
     def _exit_code(self) -> int | None:
-        """None if it has not ended in time, or others use `multiprocessing` until then."""
+        """The exit code; None if the process has not ended in time, or the lock of `multiprocessing` is not free by then."""
         until = time.perf_counter() + _END_S
         if not self._has_ended(_END_S):
             return None
@@ -213,7 +214,7 @@ class Child:
         return cast("Result", answer)
 
     def _receive(self, timeout_s: float) -> object:
-        """Raises TimeoutError, and EOFError or ConnectionError of a process that has ended."""
+        """The next message of the process. Raises TimeoutError, and EOFError or ConnectionError if the process has ended."""
         if not self._pipe.poll(max(0.0, timeout_s)):
             raise TimeoutError
         return self._pipe.recv()

@@ -1,4 +1,7 @@
-"""Every image in a process of its own for as long as it is decoded, within bounds that hold whatever a file does to its decoder."""
+"""Decodes each image in a process that does nothing else meanwhile, within bounds that hold whatever a file does to its decoder.
+
+The processes are kept and used again, the one used last first.
+"""
 
 import logging
 import signal
@@ -15,7 +18,7 @@ from ml_api.errors import InvalidImage, MlApiError, Overloaded, TooCostly, Unava
 from ml_api.images.base import FittedImage
 from ml_api.images.cropping import Crop
 from ml_api.images.decoding import ImageLimits
-from ml_api.images.exif import taken
+from ml_api.images.exif import read_exif
 from ml_api.images.fit import Fit
 from ml_api.images.processes.child import Child, WorkerCrashed, WorkerLost, prepare
 from ml_api.images.processes.job import Job
@@ -26,20 +29,20 @@ from ml_api.metrics.process import DecodingMetrics
 MAX_PROCESSES: Final = 8
 _QUICK_S: Final = 0.25
 _QUICK_BESIDE_OTHERS_S: Final = 0.1
-"""Processor time by which photographs are decoded; most of them also by the second, which counts while other images wait. Decoding
-that takes longer goes on behind all else that the machine has to do."""
+"""Processor time after which decoding goes on at low priority; the second holds while other images wait. Photographs are decoded
+within the first, most of them within the second."""
 _LOOK_EVERY_S: Final = 0.05
 _OUT_OF_MEMORY: Final = {signal.SIGABRT, signal.SIGTRAP, signal.SIGKILL}
-"""What ends a process whose libraries cannot allocate, or whose size the system does not bear."""
+"""Signals that end a process whose libraries cannot allocate memory, or that the system's OOM killer chooses."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What decoding may take: processes, bytes of memory for all images at once, and seconds for one.
+    """Limits of decoding: the number of processes, bytes of memory for all images together, and seconds for one image.
 
-    The seconds are, for a request, those of the clock from its arrival; for a sync, those of a core.
+    The seconds are wall-clock time from the arrival for an image of a request, and processor time for one of a sync.
     """
 
     processes: int
@@ -52,13 +55,10 @@ class Bounds:
 
 
 class ProcessDecoder:
-    """A `Decoder`. What forks the processes is started at once, and they when there is something to decode.
-
-    The one used last is used first.
-    """
+    """A `Decoder`. It starts the fork server at once, and decoding processes when there are images to decode."""
 
     def __init__(self, limits: ImageLimits, bounds: Bounds, metrics: DecodingMetrics, *, exif: bool = False) -> None:
-        """`exif` says that what cameras note is wanted."""
+        """With `exif`, `exif_metadata` reads Exif fields."""
         self.limits = limits
         self._exif = exif
         self._bounds = bounds
@@ -76,8 +76,8 @@ class ProcessDecoder:
         pixels = np.frombuffer(made, np.uint8).reshape(result.shape)
         return FittedImage(pixels, result.format, result.width, result.height, result.phash)
 
-    def notes(self, data: bytes) -> Mapping[str, Any]:
-        return taken(data) if self._exif else {}
+    def exif_metadata(self, data: bytes) -> Mapping[str, Any]:
+        return read_exif(data) if self._exif else {}
 
     def thumbnail(self, data: bytes, edge_px: int, deadline: Deadline | None = None) -> bytes:
         return self._made(Job(data, self._order(data, edge_px), deadline))[1]
@@ -107,7 +107,7 @@ class ProcessDecoder:
             raise
 
     def _in_small_or_big(self, job: Job) -> tuple[Result, bytes]:
-        """Only the process knows how much memory an image takes, from its header: one that takes much comes again with it."""
+        """Decode in a small slot, and again in a big one if the process finds, by the image's header, that it takes more memory."""
         try:
             return self._in_some_process(job)
         except TooCostly as exc:
@@ -118,7 +118,7 @@ class ProcessDecoder:
         return self._in_some_process(job)
 
     def _in_some_process(self, job: Job) -> tuple[Result, bytes]:
-        """In another one if the first is lost, as when somebody kills it."""
+        """Decode; if the process is lost, as when somebody kills it, decode once more in another one."""
         for last in (False, True):
             slot = self._slot(job)
             try:
@@ -147,7 +147,7 @@ class ProcessDecoder:
             job.waited_s += perf_counter() - asked
 
     def _in_slot(self, slot: Slot, job: Job) -> tuple[Result, bytes]:
-        """Raises WorkerLost, WorkerCrashed, and what the file is to blame for."""
+        """Decode in the slot, and release it. Raises WorkerLost, WorkerCrashed, and the errors of `Decoder.decode`."""
         child = None
         try:
             child = self._child(job.until)
@@ -175,7 +175,7 @@ class ProcessDecoder:
             raise
 
     def _blamed(self, crash: WorkerCrashed, job: Job) -> MlApiError:
-        """What the file is told whose decoder crashed."""
+        """The error for a file whose decoder crashed."""
         if crash.signal == signal.SIGXCPU:
             return job.too_slow()
         if crash.signal in _OUT_OF_MEMORY:
@@ -184,14 +184,14 @@ class ProcessDecoder:
         return InvalidImage("The file makes its decoder crash; save the picture anew.", code="image-damaged")
 
     def _child(self, until: float) -> Child:
-        """Raises WorkerLost."""
+        """An idle process, or a new one. Raises WorkerLost."""
         with self._lock:
             if self._idle:
                 return self._idle.pop()
         return Child(until)
 
     def _done(self, child: Child | None, slot: Slot) -> None:
-        """The slot is free when its process is: at once, or when one that is not to be used again is gone."""
+        """Release the slot: at once if its process can be used again, else when the process has ended."""
         if child is None:
             self._slots.release(slot)
             return

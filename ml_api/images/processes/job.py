@@ -1,4 +1,4 @@
-"""One image on its way through decoding: how long it is waited for, and what it is answered when its time is up."""
+"""The times of one image that `ProcessDecoder` decodes: until when it may take, and which error its caller gets after that."""
 
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -9,7 +9,8 @@ from ml_api.errors import MlApiError, Overloaded, TooCostly
 from ml_api.images.worker import Order
 
 _PATIENCE: Final = 15
-"""Nobody waits for a sync: on a busy machine its images may take so many times their limit on the clock, though not of a core."""
+"""How many times their limit on processor time the images of a sync may take in wall-clock time, as on a busy machine: nobody
+waits for them."""
 _OWN_SHARE: Final = 0.25
 """An image that used this share of its limit on a core may be stopped as too costly while others wait. A sound AVIF of 50
 megapixels takes 0.7 s."""
@@ -17,15 +18,15 @@ megapixels takes 0.7 s."""
 
 @dataclass(slots=True)
 class Job:
-    """Moments are on the clock of `perf_counter`."""
+    """One image to be decoded. Moments are on the clock of `perf_counter`."""
 
     data: bytes
     order: Order
     deadline: Deadline | None
-    """None for a sync: nobody waits."""
+    """None for an image of a sync, which nobody waits for."""
     started: float = field(default_factory=perf_counter)
     waited_s: float = 0.0
-    """For a slot."""
+    """Seconds spent waiting for a slot."""
 
     @property
     def background(self) -> bool:
@@ -38,7 +39,8 @@ class Job:
         return min(self.started + self.order.cpu_s, self.deadline.at)
 
     def check_time(self, used_s: float, share_s: float) -> None:
-        """`used_s` of a core it had, and `share_s` on the clock it may have now. Raises what it is answered if its time is up."""
+        """Raise the error that the caller gets, if the time is up: `used_s` of processor time was used, and `share_s` of wall-clock
+        time is allowed now."""
         ran_s = perf_counter() - self.started - self.waited_s
         had_its_share = used_s >= _OWN_SHARE * self.order.cpu_s and (not self.background or ran_s >= self.order.cpu_s)
         is_hurried = not self.background and had_its_share and ran_s >= share_s

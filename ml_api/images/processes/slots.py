@@ -1,4 +1,5 @@
-"""How many images are decoded at once, and in how many bytes together: a semaphore with a queue that has an order.
+"""Limits how many images `ProcessDecoder` decodes at once, and how much memory they take together: a semaphore with a priority
+queue.
 
 Requests go before syncs, and small images before big ones, each in the order of arrival.
 """
@@ -13,15 +14,16 @@ from typing import Final
 from ml_api.errors import Overloaded
 
 SMALL_BYTES: Final = 128 * 2**20
-"""What every image is allowed at first: 10 megapixels in any mode, a JPEG of 100 that is reduced while it is decoded."""
+"""The memory every image is allowed at first: enough for 10 megapixels in any mode, or a JPEG of 100 that is reduced while
+decoded."""
 _LEAST_SHARE_S: Final = 0.5
-_MEMORY: Final = 0.95
-"""What the past counts for after one more image: about the last twenty decide how long a slot is usually held."""
+_DECAY: Final = 0.95
+"""The weight of the past in the moving average of how long slots are held: about the last twenty images decide."""
 
 
 @dataclass(eq=False, slots=True)
 class Slot:
-    """Held by one image, or waited for."""
+    """A place in the semaphore, held by one image or waited for."""
 
     size: int
     """Bytes of memory that may be allocated in it."""
@@ -34,7 +36,7 @@ class Slot:
 
 
 class Slots:
-    """All that are held together have at most `memory_bytes`."""
+    """The semaphore: at most `number` slots are held at once, with at most `memory_bytes` together."""
 
     def __init__(self, number: int, memory_bytes: int, time_s: float) -> None:
         self._number = number
@@ -47,9 +49,9 @@ class Slots:
         self._usual_s = 0.0
 
     def acquire(self, size: int, until: float, *, background: bool) -> Slot:
-        """Wait for a slot until then (on the clock of `perf_counter`). Release it.
+        """Wait for a slot until `until` (on the clock of `perf_counter`). The caller has to release it.
 
-        Raises Overloaded: at once if, by how long slots usually are held, the turn would come too late.
+        Raises Overloaded: at once if, by how long slots are held on average, the turn would come too late.
         """
         slot = Slot(size, background, (background, size > SMALL_BYTES, next(self._arrivals)))
         with self._changed:
@@ -69,11 +71,12 @@ class Slots:
     def release(self, slot: Slot) -> None:
         with self._changed:
             self._held.remove(slot)
-            self._usual_s = _MEMORY * self._usual_s + (1 - _MEMORY) * (perf_counter() - slot.started)
+            self._usual_s = _DECAY * self._usual_s + (1 - _DECAY) * (perf_counter() - slot.started)
             self._changed.notify_all()
 
     def share_s(self, slot: Slot) -> float:
-        """How long an image may take now: all the time there is; a fair share of it while others wait whose turn is not later."""
+        """Wall-clock seconds that an image may take now: all of `time_s`, or a fair share of it while other images of its priority,
+        or a higher one, wait."""
         with self._changed:
             others = sum(waiting.background <= slot.background for waiting in self._waiting)
             if not others:

@@ -9,7 +9,7 @@ from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
 from ml_api.images import ImageLimits, InlineDecoder
-from ml_api.images.exif import taken
+from ml_api.images.exif import read_exif
 from tests.files.hostile_images import encoded
 
 BASE, GPS = ExifTags.Base, ExifTags.GPS
@@ -34,7 +34,7 @@ def test_date_camera_and_position_are_read():
         {BASE.DateTimeOriginal: "2026:11:26 09:30:15"},
         position("N", "E"),
     )
-    assert taken(data) == {
+    assert read_exif(data) == {
         "exif_taken_at": "2026-11-26T09:30:15",
         "exif_camera": "Canon EOS R5",
         "exif_latitude": 48.1375,
@@ -45,18 +45,18 @@ def test_date_camera_and_position_are_read():
 @pytest.mark.parametrize("kind", ["PNG", "WebP", "TIFF", "AVIF", "HEIC", "JPEG XL"])
 def test_every_format_that_cameras_and_programs_write_is_read(kind):
     data = photograph({BASE.Make: "Canon"}, {BASE.DateTimeOriginal: "2026:11:26 09:30:15"}, position("S", "E"), kind)
-    assert taken(data) == {
+    assert read_exif(data) == {
         "exif_taken_at": "2026-11-26T09:30:15",
         "exif_camera": "Canon",
         "exif_latitude": -48.1375,
         "exif_longitude": 11.575,
     }
-    assert taken(photograph(kind=kind)) == {}
+    assert read_exif(photograph(kind=kind)) == {}
 
 
 def test_south_and_west_are_negative_and_a_maker_stands_before_the_model():
     data = photograph({BASE.Make: "Apple", BASE.Model: "iPhone 17"}, gps=position("S", "W"))
-    assert taken(data) == {"exif_camera": "Apple iPhone 17", "exif_latitude": -48.1375, "exif_longitude": -11.575}
+    assert read_exif(data) == {"exif_camera": "Apple iPhone 17", "exif_latitude": -48.1375, "exif_longitude": -11.575}
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_south_and_west_are_negative_and_a_maker_stands_before_the_model():
     ],
 )
 def test_what_makes_no_sense_is_left_out(data):
-    assert taken(data) == {}
+    assert read_exif(data) == {}
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_what_is_wrong_with_one_part_takes_nothing_from_the_others(detail, gps):
     """A position of 0/0 degrees, as cameras write it that have found none, took date and camera with it."""
     original = detail[BASE.DateTimeOriginal] == "2026:11:26 09:30:15"
     data = photograph({BASE.Make: "Canon", BASE.DateTime: "2026:11:27 10:00:00"}, detail, gps)
-    assert taken(data) == {
+    assert read_exif(data) == {
         "exif_camera": "Canon",
         "exif_taken_at": "2026-11-26T09:30:15" if original else "2026-11-27T10:00:00",
     }
@@ -102,7 +102,7 @@ def test_a_directory_that_lies_nowhere_takes_nothing_from_the_others():
     lost = struct.pack("<HHII", ExifTags.IFD.Exif, 4, 1, 2**31)
     beyond = struct.pack("<HHII", BASE.Model, 2, 60, 2**31)
     tiff = b"II*\0" + struct.pack("<IH", 8, 3) + camera + beyond + lost + bytes(4)
-    assert taken(tiff) == {"exif_camera": "abc"}
+    assert read_exif(tiff) == {"exif_camera": "abc"}
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WebP", "TIFF", "AVIF", "HEIC", "JPEG XL"])
@@ -110,15 +110,15 @@ def test_no_bytes_make_it_fail(kind):
     data = photograph({BASE.Make: "Canon"}, {BASE.DateTimeOriginal: "2026:11:26 09:30:15"}, position("N", "E"), kind)
     for place in range(2, min(len(data), 900)):
         for bytes_ in (b"\xff", b"\x00", os.urandom(4)):
-            taken(data[:place] + bytes_ + data[place + len(bytes_) :])
-        taken(data[:place])
+            read_exif(data[:place] + bytes_ + data[place + len(bytes_) :])
+        read_exif(data[:place])
 
 
 def test_a_segment_of_thousands_of_entries_takes_no_memory():
     entries = b"".join(struct.pack("<HHII", tag, 2, 60_000, 8) for tag in range(5000))
     tiff = b"II*\0" + struct.pack("<IH", 8, 5000) + entries
     segment = b"Exif\0\0" + tiff
-    assert taken(b"\xff\xd8\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment) == {}
+    assert read_exif(b"\xff\xd8\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment) == {}
 
 
 def test_items_of_very_many_parts_without_a_byte_are_not_counted_through():
@@ -141,7 +141,7 @@ def test_items_of_very_many_parts_without_a_byte_are_not_counted_through():
     before = sys.gettrace()
     sys.settrace(count)
     try:
-        assert taken(data) == {}
+        assert read_exif(data) == {}
     finally:
         sys.settrace(before)
     assert lines < 100_000
@@ -150,5 +150,5 @@ def test_items_of_very_many_parts_without_a_byte_are_not_counted_through():
 def test_nothing_is_read_unless_it_is_wanted():
     data = photograph({BASE.Model: "X100"})
     limits = ImageLimits(100_000, 1_000_000, 20)
-    assert InlineDecoder(limits).notes(data) == {}
-    assert InlineDecoder(limits, exif=True).notes(data) == {"exif_camera": "X100"}
+    assert InlineDecoder(limits).exif_metadata(data) == {}
+    assert InlineDecoder(limits, exif=True).exif_metadata(data) == {"exif_camera": "X100"}
