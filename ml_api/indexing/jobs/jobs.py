@@ -4,9 +4,9 @@ A row belongs to whoever claimed it: what others write to it, or its former owne
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import delete, func, select, update
@@ -15,10 +15,10 @@ from sqlalchemy.orm import Session
 
 from ml_api.database import Database
 from ml_api.database.tables import JobFileRow, JobRow
-from ml_api.errors import NotFound, SyncRefused
-from ml_api.indexing.guard import Consent
+from ml_api.errors import InvalidInput, NotFound, SyncRefused
+from ml_api.indexing.jobs.options import SyncOptions, options_of, row_of
 from ml_api.metrics.jobs import JobMetrics
-from ml_api.vocabulary import JobKind, JobState
+from ml_api.vocabulary import JobState
 
 KEPT: Final = 20
 """Syncs of a collection that are remembered, with their files."""
@@ -26,48 +26,6 @@ MAX_ID: Final = 2**31 - 1
 """The largest number in PostgreSQL's column."""
 ACTIVE: Final = (JobState.QUEUED, JobState.RUNNING)
 ENDED_EARLY: Final = "its process ended; what was done until then is kept"
-
-
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """Work of the owner of an embedded store for a command. The API cannot ask for it: it names models and files of a machine."""
-
-    kind: JobKind
-    model: str = ""
-    """A value of ML_API_MODEL."""
-    switch: bool = True
-    """For a migration: whether to use the new vectors once they are there."""
-    file: str = ""
-    """The absolute path of a file: of vectors, or of judged queries; an evaluation without one has `queries` of `k` hits."""
-    said: str = ""
-    """For an import: the model that the user says made the vectors."""
-    queries: int = 0
-    k: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class SyncOptions:
-    """What the options of `sync` and the fields of `POST /v1/sync` ask for."""
-
-    allow_empty: bool = False
-    allow_removals: bool = False
-    replace: bool = False
-    retry_failed: bool = False
-    rehash: bool = False
-    dry_run: bool = False
-    """Only say what it would do."""
-    errand: Errand | None = None
-    """This instead of a sync."""
-
-    @property
-    def kind(self) -> JobKind:
-        if self.errand is not None:
-            return self.errand.kind
-        return JobKind.DRY_RUN if self.dry_run else JobKind.SYNC
-
-    @property
-    def consent(self) -> Consent:
-        return Consent(self.allow_empty, self.allow_removals, self.replace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +45,8 @@ class Job:
     total: int
     report: dict[str, Any]
     error: str
+    unreadable: str = ""
+    """What of its options this version cannot read, as another one has written them; `options` are those of a sync then."""
 
     @property
     def active(self) -> bool:
@@ -146,19 +106,28 @@ class Jobs:
             return list(session.scalars(wanted.order_by(JobFileRow.number).limit(most)))
 
     def claim(self, owner: str) -> Job | None:
-        """The sync of this corpus that waits, which is `owner`'s to run from now on."""
+        """The sync of this corpus that waits, which is `owner`'s to run from now on.
+
+        One that this version cannot read has failed, so that it keeps no other waiting.
+        """
         with self._database.write() as session:
             waiting = select(JobRow.id).where(
                 JobRow.target == self.target, JobRow.corpus == self.corpus, JobRow.state == JobState.QUEUED
             )
             job = session.scalar(waiting)
-            claimed = job is not None and _change(
+            is_ours = job is not None and _change(
                 session, job, JobRow.state == JobState.QUEUED, state=JobState.RUNNING, owner=owner, started_at=time.time()
             )
-            row = session.get(JobRow, job) if claimed else None
-        if row is not None and self._measured is not None:
+            row = session.get(JobRow, job) if is_ours else None
+        if row is None:
+            return None
+        claimed = _job(row)
+        if claimed.unreadable:
+            self.finish(claimed, JobState.FAILED, claimed.unreadable)
+            return None
+        if self._measured is not None:
             self._measured.seen(JobState.RUNNING)
-        return None if row is None else _job(row)
+        return claimed
 
     def tell(self, job: Job, done: int, total: int) -> bool:
         """Note how far its owner has come; whether it shall go on."""
@@ -202,16 +171,17 @@ class Jobs:
             is_new = row is None
             if row is None:
                 number = (session.scalar(select(func.max(JobRow.id))) or 0) + 1
-                row = JobRow(id=number, target=self.target, corpus=self.corpus, state=JobState.QUEUED, options=_row(options))
+                row = JobRow(id=number, target=self.target, corpus=self.corpus, state=JobState.QUEUED, options=row_of(options))
                 row.requested_at = time.time()
                 session.add(row)
                 session.flush()
             if row.corpus != self.corpus:
                 raise SyncRefused(f"sync {row.id} of {row.corpus} into this collection is under way; nothing was changed")
-            active = _job(row).options.kind
-            if not is_new and (active is not options.kind or options.errand is not None):
-                raise SyncRefused(f"{active} {row.id} is under way; ask for the {options.kind} again when it is over")
-            return _job(row), is_new
+            job = _job(row)
+            if not is_new and (job.unreadable or job.options.kind is not options.kind or options.errand is not None):
+                active = "job" if job.unreadable else job.options.kind
+                raise SyncRefused(f"{active} {job.id} is under way; ask for the {options.kind} again when it is over")
+            return job, is_new
 
 
 def _active(session: Session, target: str) -> JobRow | None:
@@ -228,26 +198,16 @@ def _change(session: Session, job: int, only: Any, **values: Any) -> bool:
     return bool(result.rowcount)  # type: ignore[attr-defined]  # an UPDATE's result is a CursorResult
 
 
-def _row(options: SyncOptions) -> dict[str, Any]:
-    row = asdict(options)
-    if options.errand is None:
-        del row["errand"]
-    return row
-
-
-def _options(row: Mapping[str, Any]) -> SyncOptions:
-    errand = row.get("errand")
-    if errand is None:
-        return SyncOptions(**row)
-    return SyncOptions(**dict(row) | {"errand": Errand(**dict(errand) | {"kind": JobKind(errand["kind"])})})
-
-
 def _job(row: JobRow) -> Job:
+    try:
+        options, unreadable = options_of(row.options), ""
+    except InvalidInput as exc:
+        options, unreadable = SyncOptions(), exc.detail
     return Job(
         id=row.id,
         corpus=row.corpus,
         state=JobState(row.state),
-        options=_options(row.options),
+        options=options,
         requested_at=row.requested_at,
         started_at=row.started_at,
         ended_at=row.ended_at,
@@ -257,4 +217,5 @@ def _job(row: JobRow) -> Job:
         total=row.total,
         report=row.report,
         error=row.error,
+        unreadable=unreadable,
     )

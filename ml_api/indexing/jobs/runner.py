@@ -10,7 +10,8 @@ from ml_api import tracing
 from ml_api.errors import DatabaseUnavailable, MlApiError
 from ml_api.indexing.changes import Changes, Source
 from ml_api.indexing.jobs.execution import TOLD_TO_STOP, OpenIndexer, RunErrand, carry_out, foresee, give_up_if_dead, run_errand
-from ml_api.indexing.jobs.jobs import Job, Jobs, SyncOptions
+from ml_api.indexing.jobs.jobs import Job, Jobs
+from ml_api.indexing.jobs.options import SyncOptions
 from ml_api.indexing.jobs.presence import SILENCE_S, Presence, Watch
 from ml_api.indexing.report import NOBODY, FileOutcome, Report, tell
 from ml_api.vocabulary import JobState, ReasonCode
@@ -55,7 +56,8 @@ class SyncRunner:
         self._job: Job | None = None
         self._wake = threading.Event()
         self._closing = threading.Event()
-        self._is_silent = False
+        self._trouble: type[Exception] | None = None
+        """What keeps it from looking, and was logged."""
         self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
         self._thread.start()
 
@@ -80,13 +82,19 @@ class SyncRunner:
         while not self._closing.is_set():
             try:
                 self._look()
-                self._is_silent = False
-            except DatabaseUnavailable as exc:
-                if not self._is_silent:
-                    _log.warning("no sync can begin: %s", exc.detail)
-                self._is_silent = True
+                self._trouble = None
+            except Exception as exc:  # noqa: BLE001 - without this thread no sync would ever run again
+                self._tell_once(exc)
             self._wake.wait(LOOK_EVERY_S)
             self._wake.clear()
+
+    def _tell_once(self, trouble: Exception) -> None:
+        if type(trouble) is not self._trouble:
+            if isinstance(trouble, MlApiError):
+                _log.warning("no sync can begin: %s", trouble.detail)
+            else:
+                _log.error("no sync can begin", exc_info=trouble)
+        self._trouble = type(trouble)
 
     def _look(self) -> None:
         active = self.jobs.active()
@@ -98,6 +106,8 @@ class SyncRunner:
             self._job = self.jobs.claim(self._presence.name)
             if self._job is not None:
                 self._carry_out(self._job)
+            elif active.unreadable:
+                _log.warning("job %d was not run: %s", active.id, active.unreadable)
         elif active.owner == self._presence.name:  # this thread runs nothing now
             self.jobs.finish(active, JobState.FAILED, UNKNOWN_END)
         else:

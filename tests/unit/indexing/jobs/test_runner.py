@@ -9,8 +9,9 @@ from PIL import Image
 from sqlalchemy import text
 
 from ml_api.corpus.folder import FolderCorpus
+from ml_api.database.tables import JobRow
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
-from ml_api.errors import StoreUnavailable
+from ml_api.errors import StoreUnavailable, SyncRefused
 from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.jobs import Errand, Jobs, SyncOptions
 from ml_api.indexing.jobs.execution import CANCELLED, LINES, TOLD_TO_STOP, UNEXPECTED, carry_out, run_errand
@@ -231,6 +232,55 @@ def test_a_failure_nobody_thought_of_is_logged_and_the_runner_goes_on(world, cap
     wait_until(lambda: "Traceback" in caplog.text, otherwise="it is not logged")  # which follows the end of the job
     world.error = None
     assert world.over(runner.submit(SyncOptions())).state is JobState.SUCCEEDED
+
+
+class Failing(Jobs):
+    """Looks for jobs in vain as often as it is told to."""
+
+    in_vain = 0
+
+    def active(self):
+        if self.in_vain:
+            self.in_vain -= 1
+            raise ZeroDivisionError("nobody thought of it")
+        return super().active()
+
+
+def test_a_failure_nobody_thought_of_while_it_looks_for_jobs_is_logged_once_and_the_runner_goes_on(world, caplog):
+    world.jobs = Failing(world.database, "images", str(world.root))
+    world.jobs.in_vain = 3
+    runner = world.start()
+    for _ in range(3):
+        runner._wake.set()
+        wait_until(lambda: not runner._wake.is_set())
+    assert world.over(runner.submit(SyncOptions())).state is JobState.SUCCEEDED
+    [told] = [record for record in caplog.records if record.exc_info]
+    assert "no sync can begin" in told.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"prune": True}, "it asks for prune"),
+        ({"errand": {"kind": "compact"}}, "it is a compact"),
+        ({"errand": {"kind": "export", "format": "parquet"}}, "it asks for format"),
+    ],
+)
+def test_a_job_of_another_version_fails_with_a_reason_and_keeps_no_sync_waiting(world, caplog, options, what):
+    job, _ = world.jobs.submit(SyncOptions())
+    with world.database.write() as session:
+        session.get(JobRow, job.id).options = options
+    with pytest.raises(SyncRefused, match="job 1 is under way; ask for the sync again when it is over"):
+        world.jobs.submit(SyncOptions())
+    runner = world.start()
+    failed = world.over(job)
+    assert (failed.state, failed.error) == (
+        JobState.FAILED,
+        f"{what}, which this version does not know; another version asked for it",
+    )
+    assert world.over(runner.submit(SyncOptions())).state is JobState.SUCCEEDED
+    assert failed.error in caplog.text
+    assert [over.id for over in world.jobs.last()] == [2, 1]
 
 
 def test_who_was_taken_for_dead_stops_and_overwrites_nothing(world):

@@ -1,0 +1,75 @@
+"""What a job is to do, and how a row of the database says it. Rows may be those of another version of this program."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ml_api.errors import InvalidInput
+from ml_api.indexing.guard import Consent
+from ml_api.vocabulary import JobKind
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Work of the owner of an embedded store for a command. The API cannot ask for it: it names models and files of a machine."""
+
+    kind: JobKind
+    model: str = ""
+    """A value of ML_API_MODEL."""
+    switch: bool = True
+    """For a migration: whether to use the new vectors once they are there."""
+    file: str = ""
+    """The absolute path of a file: of vectors, or of judged queries; an evaluation without one has `queries` of `k` hits."""
+    said: str = ""
+    """For an import: the model that the user says made the vectors."""
+    queries: int = 0
+    k: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SyncOptions:
+    """What the options of `sync` and the fields of `POST /v1/sync` ask for."""
+
+    allow_empty: bool = False
+    allow_removals: bool = False
+    replace: bool = False
+    retry_failed: bool = False
+    rehash: bool = False
+    dry_run: bool = False
+    """Only say what it would do."""
+    errand: Errand | None = None
+    """This instead of a sync."""
+
+    @property
+    def kind(self) -> JobKind:
+        if self.errand is not None:
+            return self.errand.kind
+        return JobKind.DRY_RUN if self.dry_run else JobKind.SYNC
+
+    @property
+    def consent(self) -> Consent:
+        return Consent(self.allow_empty, self.allow_removals, self.replace)
+
+
+def row_of(options: SyncOptions) -> dict[str, Any]:
+    row = asdict(options)
+    if options.errand is None:
+        del row["errand"]
+    return row
+
+
+def options_of(row: Mapping[str, Any]) -> SyncOptions:
+    """Raises InvalidInput for what this version does not know."""
+    errand = row.get("errand")
+    _require_known(row, SyncOptions)
+    if errand is None:
+        return SyncOptions(**row)
+    _require_known(errand, Errand)
+    if errand.get("kind") not in set(JobKind):
+        raise InvalidInput(f"it is a {errand.get('kind')}, which this version does not know; another version asked for it")
+    return SyncOptions(**dict(row) | {"errand": Errand(**dict(errand) | {"kind": JobKind(errand["kind"])})})
+
+
+def _require_known(row: Mapping[str, Any], kind: type[SyncOptions | Errand]) -> None:
+    if unknown := sorted(row.keys() - {field.name for field in fields(kind)}):
+        raise InvalidInput(f"it asks for {', '.join(unknown)}, which this version does not know; another version asked for it")
