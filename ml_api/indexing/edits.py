@@ -126,9 +126,9 @@ def delete_as_read(store: VectorStore, entries: Sequence[Entry], followed: Follo
         store.delete([entry.id for entry in entries if entry.key not in left and is_as_read(entry, stored.get(entry.id))])
 
 
-def delete_gone(store: VectorStore, ids: Sequence[str]) -> None:
-    """Behind whoever is writing what he read before: his write must not come last."""
-    with store.exclusive():
+def delete_gone(store: VectorStore, ids: Sequence[str], deadline: Deadline | None = None) -> None:
+    """Behind whoever is writing what he read before: his write must not come last. Raises DeadlineExceeded."""
+    with store.exclusive(deadline):
         store.delete(ids)
 
 

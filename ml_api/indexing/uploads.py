@@ -18,6 +18,7 @@ from ml_api.embedding.base import Preprocessor
 from ml_api.errors import CorpusReadOnly, DeadlineExceeded, InvalidKey, NotFound, StoreUnavailable, Unavailable
 from ml_api.images import Decoder
 from ml_api.indexing.changes import Changes
+from ml_api.indexing.edits import delete_gone
 from ml_api.indexing.plan import is_of
 from ml_api.records import ImageRecord, image_id
 from ml_api.vectors.base import VectorStore, no_image
@@ -109,7 +110,7 @@ class Uploads:
             with self._changes.around(key, deadline=deadline), suppress(NotFound):  # it may be gone already, unknown to the index
                 self._corpus.delete(key)
         except InvalidKey:  # its vector was imported, or the corpus had it under other rules: there is no file to delete
-            self._store.delete([image])
+            delete_gone(self._store, [image], deadline)
         return key
 
     def state(self, upload: Upload, until: Deadline) -> UploadState:

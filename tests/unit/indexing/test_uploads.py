@@ -5,13 +5,16 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from threading import Event
 
+import pytest
 from PIL import Image
 
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.deadline import Deadline
 from ml_api.embedding.fake import FakePreprocessor
+from ml_api.errors import DeadlineExceeded
 from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.changes import Changes
+from ml_api.indexing.edits import patch_metadata
 from ml_api.indexing.uploads import Uploads
 from ml_api.records import image_id
 from ml_api.vectors.memory import MemoryStore
@@ -112,6 +115,39 @@ def test_an_upload_that_is_indexed_while_its_deletion_looks_for_it_is_deleted(tm
         store.upsert([record("new.png")], unit_vectors(1))
         assert uploads.remove(image_id("new.png"), Deadline.within(30)) == "new.png"
     assert list((tmp_path / "corpus").iterdir()) == []
+
+
+def imported(store):
+    """An image whose vector was imported; the corpus has no file of its name."""
+    store.ensure("model@1", DIM)
+    store.upsert([record("imported")], unit_vectors(1))
+    return image_id("imported")
+
+
+def test_an_imported_image_that_is_edited_while_it_is_deleted_does_not_come_back(tmp_path):
+    class DeletedMeanwhile(MemoryStore):
+        begin = None
+
+        def upsert(self, records, vectors):
+            if self.begin is not None:
+                wait([self.begin()], 0.2)
+            super().upsert(records, vectors)
+
+    store = DeletedMeanwhile()
+    image = imported(store)
+    with standing(tmp_path, store, 1) as (uploads, _), ThreadPoolExecutor(1) as threads:
+        deleted = []
+        store.begin = lambda: deleted.append(threads.submit(uploads.remove, image, Deadline.within(30))) or deleted[0]
+        patch_metadata(store, image, {"seen": "by hand"}, Deadline.within(30))
+        assert deleted[0].result(30) == "imported"
+    assert store.get([image]) == {}
+
+
+def test_the_deletion_of_an_imported_image_waits_for_others_no_longer_than_its_request(tmp_path):
+    store = MemoryStore()
+    image = imported(store)
+    with standing(tmp_path, store, 1) as (uploads, _), store.exclusive(), pytest.raises(DeadlineExceeded):
+        uploads.remove(image, Deadline.within(0.05))
 
 
 class Overtaken(Changes):
