@@ -196,7 +196,7 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
         milvus=milvus,
         store=store,
         searcher=Searcher(preprocessor, cached, store, metrics, relevance, recall, hybrid, collection=settings.collection),
-        uploads=Uploads(corpus, store, shared.changes, decoder, preprocessor, waiting=settings.threads // 2),
+        uploads=Uploads(corpus, store, shared.changes, decoder, preprocessor, waiting=settings.waiting_threads),
         health=Health(preprocessor, embedder, store, settings.collection, metrics),
         drain=drain,
         calibration=CalibrationUpkeep(kept, relevance, indexed, verdicts),

@@ -38,8 +38,8 @@ def corpus_of(settings: Settings) -> Corpus:
     if isinstance(settings.corpus, str):
         from ml_api.corpus.bucket import BucketCorpus, open_objects
 
-        at_once = max(1, settings.threads // 2)
-        return BucketCorpus(open_objects(settings.corpus), ignore=ignore, include=include, catalogue=catalogue, at_once=at_once)
+        objects, at_once = open_objects(settings.corpus), settings.waiting_threads
+        return BucketCorpus(objects, ignore=ignore, include=include, catalogue=catalogue, at_once=at_once)
     return FolderCorpus(
         settings.corpus,
         ours=ours_of(settings),

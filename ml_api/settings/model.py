@@ -226,6 +226,11 @@ class Settings(BaseModel):
         return self.database_url.get_secret_value() or str(self.data_dir / "ml_api.sqlite3")
 
     @property
+    def waiting_threads(self) -> int:
+        """How many requests may wait at once for one slow part: searches need the other threads."""
+        return max(1, self.threads // 2)
+
+    @property
     def thumbnails(self) -> Path:
         """Folder of cached thumbnails; safe to delete."""
         return self.data_dir / "thumbnails"

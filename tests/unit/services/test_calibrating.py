@@ -1,59 +1,22 @@
 """The parts of a service are put together so that its searches are judged, and that this ends with the model it is for."""
 
 import threading
-from contextlib import closing
-from types import SimpleNamespace
 
 import numpy as np
-import pytest
 
-from ml_api.corpus.folder import FolderCorpus
 from ml_api.deadline import Deadline
-from ml_api.embedding.batching import BatchingEncoder
-from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
-from ml_api.images import ImageLimits, InlineDecoder
-from ml_api.indexing.changes import Changes
-from ml_api.metrics import Metrics
 from ml_api.search import ImageTerm, Query, TextTerm
 from ml_api.services.calibration import kept_of
-from ml_api.services.engine import Shared, WarmModel, assemble
-from ml_api.settings import load_settings
 from ml_api.vectors.base import SearchOptions
 from tests.captioned import filled
-from tests.databases import new_database
-
-
-@pytest.fixture
-def shared(tmp_path):
-    settings = load_settings({"ML_API_CORPUS": str(tmp_path), "ML_API_DATA_DIR": str(tmp_path / "data")})
-    metrics, corpus, decoder = Metrics(), FolderCorpus(tmp_path), InlineDecoder(ImageLimits(10**6, 10**6, 20))
-    with closing(decoder), closing(new_database(tmp_path / "state.sqlite3")) as database:
-        yield Shared(settings, metrics, corpus, decoder, database, Changes(database, corpus.location))
-
-
-@pytest.fixture
-def make_engine(shared):
-    """With its own model and store, as the service puts it together."""
-    engines = []
-
-    def make(name="fake"):
-        encoder, store = FakeEncoder(name=name), filled()
-        pretrained = SimpleNamespace(model_id=encoder.model.model_id)
-        embedder = BatchingEncoder(encoder, shared.metrics)
-        engines.append(assemble(shared, WarmModel(pretrained, FakePreprocessor(), embedder, load_s=0.0), store, store))
-        return engines[-1]
-
-    yield make
-    for engine in engines:
-        engine.close()
 
 
 def search(engine, term):
     return engine.searcher.search(Query.of(term, SearchOptions(5)), Deadline.within(30))
 
 
-def test_a_service_judges_its_searches_once_it_has_calibrated_itself(make_engine):
-    engine = make_engine()
+def test_a_service_judges_its_searches_once_it_has_calibrated_itself(make_engine, shared):
+    engine = make_engine(shared, store=filled())
     assert search(engine, TextTerm("red bargo")).confident is None
     engine.calibration.look()
     engine.calibration.look()
@@ -67,7 +30,7 @@ def test_a_service_judges_its_searches_once_it_has_calibrated_itself(make_engine
 
 
 def test_a_model_that_takes_over_is_not_judged_by_what_was_fitted_for_the_one_before(make_engine, shared):
-    before, after, again = make_engine(), make_engine("another"), make_engine()
+    before, after, again = (make_engine(shared, name, filled()) for name in ("fake", "another", "fake"))
     before.calibration.look()
     before.calibration.look()
     for engine, judges in ((after, False), (again, True)):
@@ -83,7 +46,7 @@ def calibrating_threads():
 
 
 def test_its_thread_ends_with_the_engine(make_engine, shared):
-    engine = make_engine()
+    engine = make_engine(shared, store=filled())
     engine.start(shared.changes)
     assert len(calibrating_threads()) == 1
     engine.close()

@@ -1,13 +1,34 @@
-"""What the metrics tell of the model in use, whichever takes its place."""
+"""All that belongs to one model, and what the metrics tell of it, whichever takes its place."""
 
 from contextlib import closing
 
+from ml_api.deadline import Deadline
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.embedding.pretrained import PretrainedModel
+from ml_api.indexing.changes import Changes
 from ml_api.metrics import Metrics
 from ml_api.records import ModelInfo
 from ml_api.services.engine import WarmModel
+
+
+class Heard(Changes):
+    """Remembers how long it was to be waited for."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.patience_s = []
+
+    def wait(self, key, deadline):
+        self.patience_s.append(deadline.left_s())
+        return True
+
+
+def test_with_a_single_thread_an_upload_can_be_waited_for(make_shared, make_engine):
+    shared = make_shared(Heard, ML_API_THREADS="1")
+    engine = make_engine(shared)
+    assert engine.uploads.is_removed("a.png", Deadline.within(60))
+    assert shared.changes.patience_s[0] > 30
 
 
 class OnDevice(FakeEncoder):
