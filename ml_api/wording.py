@@ -25,6 +25,13 @@ def legible(text: str, most: int | None = 100) -> str:
     return some if some.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in some)
 
 
+def size_in_words(size_bytes: int) -> str:
+    """As people write it, in decimal units: "640 bytes", "82 KB", "3.4 MB"."""
+    if size_bytes < 1000:
+        return "1 byte" if size_bytes == 1 else f"{size_bytes} bytes"
+    return f"{size_bytes / 1000:.0f} KB" if size_bytes < 999_500 else f"{size_bytes / 1e6:,.1f} MB"
+
+
 def got(value: Any) -> str:
     """What a caller sent, in JSON's words, to stand behind what would be right. Long texts are counted, not repeated."""
     match value:

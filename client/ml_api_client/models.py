@@ -246,6 +246,25 @@ class ListAnswer(Model):
     """With `count`: how many images there are on all pages together."""
 
 
+class SizedImage(Model):
+    id: str
+    """Stable id, derived from the key."""
+    key: str
+    """Path of the file below the corpus root."""
+    width: int
+    """Pixels, as displayed."""
+    height: int
+    """Pixels, as displayed."""
+    metadata: dict[str, Any]
+    """Facts that came with the corpus."""
+    links: Links
+    digest: str
+    """sha256 of the file's bytes when it was indexed."""
+    indexed_at: str
+    size_bytes: int | None
+    """Size of the file when it was indexed; null for objects of buckets, whose ETags do not tell it."""
+
+
 class DuplicateAnswer(Model):
     id: str
     """Stable id, derived from the key."""
@@ -261,6 +280,8 @@ class DuplicateAnswer(Model):
     digest: str
     """sha256 of the file's bytes when it was indexed."""
     indexed_at: str
+    size_bytes: int | None
+    """Size of the file when it was indexed; null for objects of buckets, whose ETags do not tell it."""
     similarity: float
     """Cosine of the two embeddings, 1 at most."""
     bits: int | None
@@ -276,7 +297,7 @@ class DuplicateGroup(Model):
     """`exact`: the same bytes. `near`: nearly the same picture, by perceptual hash and embedding together. `similar`: alike
     by the embedding alone.
     """
-    image: StoredImage
+    image: SizedImage
     duplicates: list[DuplicateAnswer]
     more: bool
     """Whether there are more than are listed."""

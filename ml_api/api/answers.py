@@ -13,10 +13,11 @@ from ml_api.api.schemas import ListAnswer
 from ml_api.api.schemas.arrangement import MAX_GROUPED, FacetsAnswer, FacetValue, GroupAnswer, GroupedImage
 from ml_api.api.schemas.base import Problem
 from ml_api.api.schemas.composed import BatchAnswer, BatchResult
-from ml_api.api.schemas.duplicates import DuplicateAnswer, DuplicateGroup, DuplicatesAnswer
+from ml_api.api.schemas.duplicates import DuplicateAnswer, DuplicateGroup, DuplicatesAnswer, SizedImage
 from ml_api.api.schemas.heat import HeatmapAnswer
 from ml_api.api.schemas.images import Links, StoredImage
 from ml_api.api.schemas.search import FoundAnswer, HitAnswer, ReadTerm, SearchAnswer, Timings
+from ml_api.corpus.base import size_told_by
 from ml_api.duplicates import DuplicatesPage
 from ml_api.records import Hit, ImageRecord
 from ml_api.search import Query, SearchResult, TextTerm, Weighted
@@ -146,10 +147,10 @@ def duplicates_answer(page: DuplicatesPage) -> Response:
     groups = [
         DuplicateGroup(
             kind=group.kind,
-            image=_stored(group.image, links_to),
+            image=SizedImage(**_sized(group.image, links_to)),
             duplicates=[
                 DuplicateAnswer(
-                    **dict(_stored(match.record, links_to)),
+                    **_sized(match.record, links_to),
                     similarity=round(match.evidence.similarity, SCORE_DIGITS),
                     bits=match.evidence.bits,
                     turn=match.evidence.turn,
@@ -163,6 +164,11 @@ def duplicates_answer(page: DuplicatesPage) -> Response:
     return json_answer(
         DuplicatesAnswer(groups=groups, compared=page.compared, without_hash=page.without_hash, next=page.next or None)
     )
+
+
+def _sized(record: ImageRecord, links_to: Callable[[ImageRecord], Links]) -> dict[str, Any]:
+    """The fields of a SizedImage."""
+    return dict(_stored(record, links_to)) | {"size_bytes": size_told_by(record.version)}
 
 
 def _stored(record: ImageRecord, links_to: Callable[[ImageRecord], Links]) -> StoredImage:

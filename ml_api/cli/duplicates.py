@@ -15,13 +15,15 @@ from urllib.parse import urlencode
 
 from ml_api.cli.exits import Exit, stopped
 from ml_api.cli.running_service import running_service
+from ml_api.corpus.base import size_told_by
 from ml_api.deadline import Deadline
 from ml_api.duplicates import DuplicateFinder, DuplicatesPage, Group, Kind, Thresholds
 from ml_api.images.perceptual import HASH_BITS, Turn
+from ml_api.records import ImageRecord
 from ml_api.search.query import SCORE_DIGITS
 from ml_api.settings import Settings
 from ml_api.stopping import Stop
-from ml_api.wording import legible
+from ml_api.wording import legible, size_in_words
 
 COMPARED_AT_ONCE = 256
 
@@ -118,7 +120,7 @@ def _told(answer: Mapping[str, Any]) -> _Page:
 
 
 def _named(image: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: image[name] for name in ("key", "id", "digest")}
+    return {name: image[name] for name in ("key", "id", "digest", "size_bytes")}
 
 
 def _made(page: DuplicatesPage) -> _Page:
@@ -126,35 +128,42 @@ def _made(page: DuplicatesPage) -> _Page:
 
 
 def _lines(group: Plain) -> Iterator[str]:
-    yield f"{group['kind']}: {legible(group['key'], None)}"
+    size = _size(group)
+    yield f"{group['kind']}: {legible(group['key'], None)}" + (f"  ({', '.join(size)})" if size else "")
     for match in group["duplicates"]:
-        yield f"    {legible(match['key'], None)}  ({_evidence(group['kind'], match)})"
+        yield f"    {legible(match['key'], None)}  ({', '.join([*_size(match), *_evidence(group['kind'], match)])})"
     if group["more"]:
         yield "    ... and more"
 
 
-def _evidence(kind: Kind, match: Plain) -> str:
+def _size(image: Plain) -> list[str]:
+    """In words; none if it is not known."""
+    return [] if image["size_bytes"] is None else [size_in_words(image["size_bytes"])]
+
+
+def _evidence(kind: Kind, match: Plain) -> list[str]:
     if kind == Kind.EXACT:
-        return f"digest {match['digest'][:12]}"
+        return [f"digest {match['digest'][:12]}"]
     told = [f"similarity {match['similarity']:.3f}"]
     if match["bits"] is not None:
         told.append(f"{match['bits']} of {HASH_BITS} bits differ")
     if match["turn"] not in {None, Turn.NONE} and kind == Kind.NEAR:
         told.append(str(match["turn"]))
-    return ", ".join(told)
+    return told
 
 
 def _plain(group: Group) -> Plain:
     matches = [
         {
-            "key": match.record.key,
-            "id": match.record.id,
-            "digest": match.record.digest,
+            **_fields(match.record),
             "similarity": round(match.evidence.similarity, SCORE_DIGITS),
             "bits": match.evidence.bits,
             "turn": match.evidence.turn,
         }
         for match in group.matches
     ]
-    image = {"key": group.image.key, "id": group.image.id, "digest": group.image.digest}
-    return {"kind": group.kind, **image, "duplicates": matches, "more": group.more}
+    return {"kind": group.kind, **_fields(group.image), "duplicates": matches, "more": group.more}
+
+
+def _fields(record: ImageRecord) -> dict[str, Any]:
+    return {"key": record.key, "id": record.id, "digest": record.digest, "size_bytes": size_told_by(record.version)}

@@ -1,5 +1,6 @@
 """The contract of a corpus: listing, reading, writing and metadata of images. It raises errors of `errors.py` only."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -14,6 +15,8 @@ from ml_api.errors import NotFound, TooLarge
 from ml_api.images import SUFFIXES
 
 ENDINGS_SHOWN = 5
+_SIZE_AND_TIME: Final = re.compile(r"(\d+)-\d{10}")
+"""How a version begins that is no ETag: with the size, and the seconds or nanoseconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +207,12 @@ def no_file(key: str) -> NotFound:
 
 def too_large(max_bytes: int) -> TooLarge:
     return TooLarge(f"the file has more than {max_bytes:,} bytes, the largest allowed", code="image-too-large")
+
+
+def size_told_by(version: str) -> int | None:
+    """The size in bytes of the file of this version. None if the version is an ETag, which does not tell it."""
+    told = _SIZE_AND_TIME.match(version)
+    return int(told[1]) if told else None
 
 
 def is_image(key: str) -> bool:

@@ -45,6 +45,7 @@ def test_copies_and_pictures_saved_anew_are_told_apart(doubled):
     assert (page["compared"], page["without_hash"]) == (7, 0)
     for group in page["groups"]:
         for image in (group["image"], *group["duplicates"]):
+            assert image["size_bytes"] == len(drawing(kind="WEBP" if image["key"].endswith("webp") else "PNG"))
             assert doubled.client.get(image["links"]["thumbnail"]).status_code == 200
 
 

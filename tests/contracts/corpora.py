@@ -9,6 +9,8 @@ from ml_api.corpus.folder import FolderCorpus
 
 
 class FolderPlace:
+    tells_sizes = True
+
     def __init__(self, root):
         self.root = root
         root.mkdir()
@@ -35,7 +37,9 @@ class FolderPlace:
 
 
 class MemoryPlace:
-    """fsspec's file system in memory."""
+    """fsspec's file system in memory, which has no ETags."""
+
+    tells_sizes = True
 
     def __init__(self):
         self.name = f"corpus-{uuid.uuid4().hex}"
@@ -62,6 +66,7 @@ class MemoryPlace:
 class S3Place:
     """A prefix in a bucket of a server that speaks the S3 protocol."""
 
+    tells_sizes = False
     bucket = "photos"
 
     def __init__(self, server):

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ml_api.corpus.base import Coverage, PassedOver
+from ml_api.corpus.base import Coverage, PassedOver, size_told_by
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidKey, NotFound, TooLarge
 from tests.files.metadata_files import ReadMetadata
@@ -117,6 +117,14 @@ def test_what_is_written_is_listed_and_read(place):
     assert (listed.key, listed.version) == ("a/b/photo.jpg", version)
     assert corpus.version("a/b/photo.jpg") == version
     assert corpus.read("a/b/photo.jpg", 100) == b"one"
+
+
+def test_a_version_tells_the_size_unless_it_is_an_etag(place):
+    corpus = place.corpus()
+    versions = [corpus.write("a.jpg", 1234 * b"x")]
+    place.put("a.json", b"{}")
+    versions += [corpus.version("a.jpg"), f"{corpus.version('a.jpg')}-0a1b2c3d"]  # with a sidecar, and as it is stored
+    assert {size_told_by(version) for version in versions} == {1234 if place.tells_sizes else None}
 
 
 def test_a_replacement_of_equal_size_has_another_version(place):

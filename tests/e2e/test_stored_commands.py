@@ -2,11 +2,13 @@
 
 import importlib.util
 import json
+import re
 import shutil
 
 import pytest
 from PIL import Image
 
+from ml_api.wording import size_in_words
 from tests.e2e.server_process import MODEL, Server, run
 
 IMAGES = 30
@@ -37,6 +39,11 @@ def test_duplicates_are_listed_with_their_evidence_for_programs(indexed):
     [exact] = [group for group in groups if group["kind"] == "exact"]
     assert {exact["key"], *(match["key"] for match in exact["duplicates"])} == {"00.jpg", "copy.jpg"}
     assert {match["digest"] for match in exact["duplicates"]} == {exact["digest"]}
+    assert (
+        {match["size_bytes"] for match in exact["duplicates"]}
+        == {exact["size_bytes"]}
+        == {(indexed["corpus"] / "00.jpg").stat().st_size}
+    )
     near = [group for group in groups if group["kind"] == "near"]
     pairs = [(group["key"], match) for group in near for match in group["duplicates"]]
     [found, *_] = [match for key, match in pairs if "again.png" in {key, match["key"]}]
@@ -48,7 +55,10 @@ def test_duplicates_are_listed_in_words_for_people(indexed):
     done = run("duplicates", "--similarity", "1", **indexed)
     assert done.returncode == 0, done.stderr
     words = done.stdout.splitlines()
-    assert words[words.index(next(line for line in words if line.startswith("exact: "))) + 1].startswith("    ")
+    copies = words.index(next(line for line in words if line.startswith("exact: ")))
+    size = size_in_words((indexed["corpus"] / "00.jpg").stat().st_size)
+    assert words[copies].endswith(f"  ({size})")
+    assert re.fullmatch(rf"    \S+\.jpg  \({size}, digest [0-9a-f]{{12}}\)", words[copies + 1])
     assert words[-1].startswith(f"{IMAGES + 2} images compared in ")
     assert "1 exact" in words[-1]
 

@@ -149,8 +149,8 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "groups": [
             {
                 "kind": "near",
-                "image": _STORED,
-                "duplicates": [{**_STORED, "similarity": 0.987654, "bits": 2, "turn": "mirrored"}],
+                "image": {**_STORED, "size_bytes": 24_137},
+                "duplicates": [{**_STORED, "size_bytes": 11_809, "similarity": 0.987654, "bits": 2, "turn": "mirrored"}],
                 "more": False,
             }
         ],

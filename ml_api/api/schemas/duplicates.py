@@ -43,7 +43,14 @@ class DuplicatesParameters(Request):
     ] = None
 
 
-class DuplicateAnswer(StoredImage):
+class SizedImage(StoredImage):
+    size_bytes: Annotated[
+        int | None,
+        Field(description="Size of the file when it was indexed; null for objects of buckets, whose ETags do not tell it."),
+    ]
+
+
+class DuplicateAnswer(SizedImage):
     similarity: Annotated[float, Field(description="Cosine of the two embeddings, 1 at most.")]
     bits: Annotated[
         int | None,
@@ -63,7 +70,7 @@ class DuplicateGroup(Answer):
             "`similar`: alike by the embedding alone."
         ),
     ]
-    image: StoredImage
+    image: SizedImage
     duplicates: list[DuplicateAnswer]
     more: Annotated[bool, Field(description="Whether there are more than are listed.")]
 

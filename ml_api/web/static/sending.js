@@ -3,6 +3,7 @@
 import { fetchFile } from "./api.js";
 import { Failure, imageLost } from "./failures.js";
 import { shrink } from "./shrink.js";
+import { sizeInWords } from "./wording.js";
 
 /** @import { SentQuery, SentTerm, StoredImage } from "./api.js" */
 /** @import { Part, Query, Term } from "./query.js" */
@@ -59,7 +60,7 @@ export class Sending {
       });
     });
     if (image.size > maxBytes) {
-      const limit = `It has ${megabytes(image.size)}; at most ${megabytes(maxBytes)} are accepted.`;
+      const limit = `It has ${sizeInWords(image.size)}; at most ${sizeInWords(maxBytes)} are accepted.`;
       throw new Failure("That image is too large", limit, { final: true, ofFile: true });
     }
     return { image, weight };
@@ -91,9 +92,4 @@ export class Sending {
  */
 export function limitsIn({ dataset: { maxBytes, modelEdge } }) {
   return { maxBytes: Number(maxBytes), modelEdge: Number(modelEdge) };
-}
-
-/** @param {number} bytes */
-function megabytes(bytes) {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
 }

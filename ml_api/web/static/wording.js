@@ -1,4 +1,4 @@
-/** Names and values of metadata, as people write them. */
+/** Names and values of metadata, and sizes of files, as people write them. */
 
 /**
  * The last key says what it is: `facts.main_colour` is "Main colour", and "Main colour (facts)" where another one has that name too.
@@ -18,6 +18,17 @@ export function wordsOf(path, isShared = false) {
  */
 export function isShared(name, names) {
   return names.indexOf(name) !== names.lastIndexOf(name);
+}
+
+/**
+ * The size of a file: "640 bytes", "82 KB", "3.4 MB".
+ * @param {number} bytes
+ */
+export function sizeInWords(bytes) {
+  if (bytes < 1000) {
+    return bytes === 1 ? "1 byte" : `${bytes} bytes`;
+  }
+  return bytes < 999_500 ? `${Math.round(bytes / 1000)} KB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 /** @param {unknown} value */

@@ -137,6 +137,7 @@ def test_small_groups_share_a_row_and_name_their_largest_image(context, tmp_path
         assert groups.nth(0).bounding_box()["y"] == groups.nth(1).bounding_box()["y"]
         large = visit.page.locator(".groups ul li").filter(has_text="red.png")
         expect(large).to_contain_text("160 \N{MULTIPLICATION SIGN} 120, the largest")
+        expect(large).to_contain_text(f"{(tmp_path / 'red.png').stat().st_size} bytes")
         expect(visit.page.get_by_text("the largest")).to_have_count(2)
 
 

@@ -101,7 +101,7 @@ def test_an_image_that_is_too_large_is_refused_before_it_is_sent(visit):
     visit.open()
     choose(visit, b"\0" * (MAX_BYTES + 1))
     expect(visit.page.get_by_role("alert")).to_contain_text("That image is too large")
-    expect(visit.page.get_by_role("alert")).to_contain_text("at most 0.1 MB are accepted")
+    expect(visit.page.get_by_role("alert")).to_contain_text("at most 100 KB are accepted")
     expect(visit.page.get_by_role("alert")).to_contain_text("The file mine.png: ")
 
 

@@ -5,11 +5,12 @@ import { breakable, element, find } from "../element.js";
 import { Failure } from "../failures.js";
 import { ask } from "../requests.js";
 import { thumbnailLink } from "../thumbnail.js";
+import { sizeInWords } from "../wording.js";
 import { pickOf } from "./selection.js";
 
 /** @import { StoredImage } from "../api.js" */
-/** @typedef {StoredImage & {similarity: number, turn: string | null}} Duplicate */
-/** @typedef {{kind: string, image: StoredImage, duplicates: Duplicate[], more: boolean}} Group */
+/** @typedef {StoredImage & {size_bytes: number | null}} Sized null where it is not known */
+/** @typedef {{kind: string, image: Sized, duplicates: Sized[], more: boolean}} Group */
 
 const ENOUGH = 20; // groups before it asks whether to go on
 const KINDS = new Map([
@@ -120,19 +121,20 @@ function choiceOf(images) {
   return button;
 }
 
-/** @param {StoredImage} image */
+/** @param {Sized} image */
 function pixelsOf({ width, height }) {
   return width * height;
 }
 
 /**
- * @param {StoredImage} image
+ * @param {Sized} image
  * @param {boolean} isLargest of its group, which holds smaller ones
  */
 function imageOf(image, isLargest) {
   const link = thumbnailLink(image, addressOf({ query: null, image: image.id }));
   const name = element("p", ...breakable(image.key));
   name.className = "key";
-  const size = element("p", `${image.width} × ${image.height}${isLargest ? ", the largest" : ""}`);
+  const bytes = image.size_bytes === null ? "" : ` · ${sizeInWords(image.size_bytes)}`;
+  const size = element("p", `${image.width} × ${image.height}${isLargest ? ", the largest" : ""}${bytes}`);
   return element("li", link, pickOf(image, image.key), name, size);
 }
