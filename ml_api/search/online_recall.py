@@ -1,10 +1,9 @@
 """Online recall: a share of the live searches is repeated exactly in the background, to tell what the index misses.
 
-A search is only noted. A thread of the lowest priority repeats the noted searches, many in one pass over the collection, and rests
-after each pass for many times as long as the pass took.
+A search is only noted. The noted ones are repeated, many in one pass over the collection, which gives way to searches that
+somebody waits for. After each pass comes a rest of many times as long as the pass took.
 """
 
-import os
 import random
 import threading
 import time
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_api.deadline import Deadline
-from ml_api.errors import DeadlineExceeded, Unavailable
+from ml_api.errors import DeadlineExceeded, Overloaded, Unavailable
 from ml_api.metrics.search import Repeated, SearchMetrics
 from ml_api.records import Hit, Vectors
 from ml_api.vectors.base import SearchOptions, VectorStore
@@ -35,7 +34,6 @@ PASS_S: Final = 10.0
 """A pass over the collection that takes longer is given up."""
 SETTLED_S: Final = 20.0
 """A search is not compared if one of its images was indexed less than this before it, or later: it may not have been there."""
-LOWEST_PRIORITY: Final = 19
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +48,7 @@ class Noted:
 
 
 class OnlineRecall:
-    """`note` is called by searches, from any thread; `look` again and again by one of its own."""
+    """`note` is called by searches, from any thread; `look` again and again by one of its own, which should have a low priority."""
 
     def __init__(
         self,
@@ -95,7 +93,6 @@ class OnlineRecall:
 
     def look(self) -> None:
         """Compare what waits, unless it is time to rest or the service is busy."""
-        _give_way()
         if self._clock() < self._rests_until:
             return
         with self._lock:
@@ -113,9 +110,12 @@ class OnlineRecall:
             self._rests_until = max(self._rests_until, ended) + REST * (ended - started)
 
     def _compare(self, wanted: Filter | None, noted: Sequence[Noted]) -> None:
-        options = SearchOptions(K, exact=True, filter=wanted)
+        options = SearchOptions(K, exact=True, filter=wanted, gives_way=True)
         try:
             exact = self._store.search(np.stack([one.vector for one in noted]), options, Deadline.within(PASS_S))
+        except Overloaded:
+            self._metrics.repeated(Repeated.DROPPED, len(noted))
+            return
         except (Unavailable, DeadlineExceeded):  # health checks tell of the store; a pass that takes too long is no error
             self._metrics.repeated(Repeated.FAILED, len(noted))
             return
@@ -124,9 +124,3 @@ class OnlineRecall:
                 self._metrics.repeated(Repeated.CHANGED)
             elif best:
                 self._metrics.recalled(recall(one.hits, best))
-
-
-def _give_way() -> None:
-    """Run this thread when no other wants the core. Where threads have no priority of their own (not Linux), it is left."""
-    if os.uname().sysname == "Linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)

@@ -62,6 +62,8 @@ class SearchOptions:
     """In place of the configured one, the value of the index's `Effort`. Stores and indexes that are exact have none."""
     filter: Filter | None = None
     """Only images that fulfil it; None is no condition."""
+    gives_way: bool = False
+    """Background work: raise Overloaded rather than compare every vector beside a search that somebody waits for."""
 
     def __post_init__(self) -> None:
         if self.effort is not None and self.effort < 1:

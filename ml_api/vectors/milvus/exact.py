@@ -7,13 +7,13 @@ compared, page by page as the server sends them. Those of Milvus Lite are in thi
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Final
 
 import numpy as np
 
 from ml_api.deadline import Deadline
-from ml_api.errors import StoreUnavailable
+from ml_api.errors import Overloaded, StoreUnavailable
 from ml_api.records import Vectors
 from ml_api.vectors.base import Metric, SearchOptions
 from ml_api.vectors.filters import Filter
@@ -33,7 +33,10 @@ Ranked = list[list[tuple[str, float]]]
 
 
 class ExactSearch:
-    """One at a time: each reads the whole collection, and a second beside it only makes both late."""
+    """One at a time: each reads the whole collection, and a second beside it only makes both late.
+
+    One that gives way holds up no other. It takes no turn, but ends before its next page once another has one.
+    """
 
     def __init__(self, metric: Metric, timeout_s: float) -> None:
         """`timeout_s` is the patience with one that is running, for a search without a deadline."""
@@ -42,13 +45,19 @@ class ExactSearch:
         self._running = threading.Lock()
 
     def nearest(self, opened: OpenCollection, queries: Vectors, options: SearchOptions, deadline: Deadline | None) -> Ranked:
-        """What `options` name of the ranking of each query. Raises StoreUnavailable, DeadlineExceeded."""
+        """What `options` name of the ranking of each query. Raises StoreUnavailable, DeadlineExceeded, Overloaded."""
         queries = np.asarray(queries, dtype=np.float32)
         best = Best(len(queries), options.window)
-        with self._alone(deadline):
+        with nullcontext() if options.gives_way else self._alone(deadline):
+            self._check(options)
             for ids, stored in _pages(opened, options.filter, deadline):
                 best.add(ids, scores(self._metric, queries, stored))
+                self._check(options)
         return best.ranked(options.offset)
+
+    def _check(self, options: SearchOptions) -> None:
+        if options.gives_way and self._running.locked():
+            raise Overloaded("another exact search is running")
 
     @contextmanager
     def _alone(self, deadline: Deadline | None) -> Iterator[None]:
