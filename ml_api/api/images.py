@@ -10,6 +10,7 @@ from ml_api import images
 from ml_api.access import Scope
 from ml_api.api import services
 from ml_api.api.answers import heatmap_answer, stored_image, stored_images
+from ml_api.api.listing import listed
 from ml_api.api.observe import elsewhere
 from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_MODEL, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import JSON, MERGE_PATCH, image_id_of, json_body, query_parameters, request_deadline
@@ -17,15 +18,14 @@ from ml_api.api.schemas import PATCH_BODY_BYTES, ImagePatch, JsonObject, ListAns
 from ml_api.api.schemas.heat import HeatmapAnswer, HeatmapParameters
 from ml_api.api.schemas.images import StoredImage
 from ml_api.corpus.keys import require_image
-from ml_api.corpus.metadata import comparable
 from ml_api.deadline import Deadline
 from ml_api.errors import CorpusUnavailable, NotFound
 from ml_api.images import Whole
 from ml_api.indexing.edits import patch_metadata
-from ml_api.records import Entry, ImageRecord
+from ml_api.records import ImageRecord
 from ml_api.search.heat import heat_of
 from ml_api.vectors.base import no_image
-from ml_api.vectors.filters import Filter, parse_text
+from ml_api.vectors.filters import parse_text
 
 blueprint = Blueprint("images", __name__, url_prefix="/v1/images")
 
@@ -43,8 +43,6 @@ PART = {"206": {"description": "The part of the file that `Range` asks for.", "c
 NOT_STORED = ("invalid-id", "invalid-query", "not-found", *NO_STORE, *LATE)
 NO_FILE = ("image-too-large", "corpus-unavailable")
 A_YEAR_S = 31_536_000
-SCANNED = 10_000
-"""Entries whose keys one request of the listing compares with a prefix."""
 
 
 @blueprint.get("")
@@ -62,32 +60,11 @@ SCANNED = 10_000
 )
 def listing() -> Response:
     wanted, deadline = query_parameters(ListParameters), request_deadline()
-    entries, following = _page(wanted, deadline)
+    passing = None if wanted.filter is None else parse_text(wanted.filter)
+    entries, following = listed(services().store, wanted, passing, deadline)
     stored = services().store.get([entry.id for entry in entries], deadline)
-    count = services().store.count(deadline, filter=_filter(wanted)) if wanted.count else None
+    count = services().store.count(deadline, filter=passing) if wanted.count else None
     return stored_images((stored[entry.id] for entry in entries if entry.id in stored), following, count)
-
-
-def _filter(wanted: ListParameters) -> Filter | None:
-    return None if wanted.filter is None else parse_text(wanted.filter)
-
-
-def _page(wanted: ListParameters, deadline: Deadline) -> tuple[list[Entry], str | None]:
-    """The images of a page, and the cursor of the next.
-
-    Keys are compared here and not by the store, as no text of a client's becomes part of an expression. So that a rare prefix
-    holds no thread for long, the search for it ends after SCANNED entries, and the next request continues there.
-    """
-    prefix, after, found = comparable(wanted.prefix), wanted.cursor or "", list[Entry]()
-    at_once = SCANNED if prefix else wanted.limit + 1
-    page = services().store.page(after, at_once, deadline, filter=_filter(wanted))
-    for entry in page:
-        if len(found) == wanted.limit:
-            return found, after
-        after = entry.id
-        if comparable(entry.key).startswith(prefix):
-            found.append(entry)
-    return found, after if len(page) == at_once else None
 
 
 @blueprint.get("/<image_id>")

@@ -5,8 +5,9 @@ import unicodedata
 import numpy as np
 import pytest
 
-from ml_api.api.images import SCANNED
+from ml_api.api.listing import SCANNED
 from ml_api.records import image_id
+from ml_api.vectors.memory import MemoryStore
 from tests.api.stand import COLOURS, assert_problem
 from tests.contracts.samples import record
 
@@ -78,6 +79,28 @@ def test_the_search_for_a_rare_prefix_ends_and_continues(stand):
     found = list(pages(stand.client, prefix="rare/"))
     assert len(found) == 2
     assert [image["key"] for page in found for image in page] == ["rare/one.png"]
+
+
+class Counted(MemoryStore):
+    """Counts the entries that its pages are asked for."""
+
+    asked = 0
+
+    def page(self, after, limit, *how, **also):
+        self.asked += limit
+        return super().page(after, limit, *how, **also)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 50, 1000])
+def test_a_frequent_prefix_is_found_among_few_entries_and_each_image_once(make_stand, limit):
+    counted = Counted()
+    stand = make_stand(store=counted)
+    names = [f"half/{number}" for number in range(1000)]
+    store(stand, *names, *(f"other/{number}" for number in range(1000)))
+    assert len(next(pages(stand.client, prefix="half/", limit=limit))) == limit
+    assert counted.asked < 20 * limit
+    if limit > 2:
+        assert sorted(keys(stand.client, prefix="half/", limit=limit)) == sorted(names)
 
 
 def test_keys_may_be_as_long_as_a_path(stand):
