@@ -156,7 +156,7 @@ def coalescing(shared: Shared, milvus: "MilvusStore", pretrained: "PretrainedMod
 
 
 def warm_model(
-    settings: Settings, pretrained: "PretrainedModel", metrics: Metrics, *, beside: BatchingEncoder | None = None
+    settings: Settings, pretrained: "PretrainedModel", metrics: Metrics, beside: BatchingEncoder | None = None
 ) -> WarmModel:
     """`beside` is the one in use, whose searches come before this one's bulk work."""
     preprocessor, encoder, load_s = load_model(settings, pretrained)

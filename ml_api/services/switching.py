@@ -2,16 +2,21 @@
 
 Both are in memory from the load of the new one until the last request that began with the old one is over. The alias is moved and
 the engine replaced under no lock of searches: a request holds the engine that it began with.
+
+The move of the alias decides: whatever fails before leaves the old model in use and closes the new one; what fails after it is
+logged, and undoes nothing.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from ml_api.embedding.batching import BulkEncoder
-from ml_api.errors import SyncRefused
+from ml_api.embedding.batching import BatchingEncoder, BulkEncoder
+from ml_api.errors import MlApiError, StoreUnavailable, SyncRefused
 from ml_api.indexing.account import Progress
 from ml_api.indexing.jobs import Errand, SyncOptions
 from ml_api.indexing.jobs.execution import Follower
@@ -22,13 +27,23 @@ from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.services.engine import Engine, Shared, WarmModel, assemble, coalescing, warm_model
 from ml_api.services.migration import generation_of, model_setting
+from ml_api.settings import Settings
+from ml_api.vectors.base import Generations
 from ml_api.vocabulary import JobKind
 
 if TYPE_CHECKING:
+    from ml_api.embedding.pretrained import PretrainedModel
     from ml_api.vectors.milvus import MilvusStore
 
 OVER_S: Final = 2.0
 """How long after its time limit a request may still hold the model that it began with."""
+ASK_AGAIN_S: Final = 1.0
+"""How often a store that does not answer is asked which model is in use."""
+
+Warm = Callable[[Settings, "PretrainedModel", Metrics, BatchingEncoder], WarmModel]
+"""Loads a model and warms it up beside the one in use. Raises ConfigError."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +58,15 @@ class _Coming:
 class Switch:
     """Used by one thread at a time, that of the jobs; requests are told of a new engine by `announce`."""
 
-    def __init__(self, shared: Shared, engine: Engine, presence: Presence) -> None:
+    def __init__(
+        self, shared: Shared, engine: Engine, presence: Presence, warm: Warm = warm_model, *, ask_again_s: float = ASK_AGAIN_S
+    ) -> None:
         self.announce: Callable[[Engine], None] = lambda _engine: None
         self.engine = engine
         self._shared = shared
         self._presence = presence
+        self._warm = warm
+        self._ask_again_s = ask_again_s
         self._closing = threading.Event()
 
     def close(self) -> None:
@@ -103,7 +122,7 @@ class Switch:
             milvus = self.engine.milvus.beside(pretrained.model_id, pretrained.dim)
             undo.callback(milvus.close)
             wanted = generation_of(generations, pretrained, fields)
-            warm = warm_model(settings, pretrained, self._shared.metrics, beside=self.engine.embedder)
+            warm = self._warm(settings, pretrained, self._shared.metrics, self.engine.embedder)
             undo.callback(warm.embedder.close)
             coming = _Coming(warm, model_setting(settings), milvus)
             generations.note_setting(wanted, coming.setting)
@@ -114,9 +133,9 @@ class Switch:
             lines = [migration.summary, str(overlap(migration.old, migration.new))]
             if not switch:
                 return [*lines, f"{current.model_id} is still in use; the same command without --no-switch goes on"]
-            before = self._take_over(migration, coming)
+            after = self._take_over(migration, coming)
             undo.pop_all()
-        self._retire(before)
+        self._use(after, coming.model)
         return [*lines, f"{wanted.model_id} is in use now; set ML_API_MODEL={coming.setting} before the next start"]
 
     def _indexer(self, coming: _Coming) -> Indexer:
@@ -125,27 +144,54 @@ class Switch:
         return Indexer(shared.corpus, coming.milvus, lambda: (preprocessor, encoder), shared.decoder, Metrics())
 
     def _take_over(self, migration: Migration, coming: _Coming) -> Engine:
-        """From now on; the engine that was in use. Whatever fails before the alias is moved leaves that one in use."""
-        before, model = self.engine, coming.model
-        store = coalescing(self._shared, coming.milvus, model.pretrained)
-        after = assemble(self._shared, model, coming.milvus, store)
-        before.milvus.hand_over()
-        try:
+        """The engine of the new model, whose vectors are in use by then. If it raises, those of the old one still are."""
+        before = self.engine.milvus
+        with ExitStack() as undo:
+            store = coalescing(self._shared, coming.milvus, coming.model.pretrained)
+            undo.callback(store.close)
+            after = assemble(self._shared, coming.model, coming.milvus, store)
+            undo.callback(after.close)
+            before.hand_over()
+            undo.callback(before.take_back)
             migration.take_over_edits()
+            self._move_alias(migration)
+            undo.pop_all()
+        return after
+
+    def _move_alias(self, migration: Migration) -> None:
+        try:
             migration.generations.switch(migration.wanted)
-        except BaseException:
-            before.milvus.take_back()
-            raise
-        self.engine = after
+        except MlApiError as exc:  # the store may have done it, and not said so
+            if self._in_use(migration.generations) != migration.wanted.name:
+                raise
+            _log.warning("%s is in use, though the store failed to say so: %s", migration.wanted.model_id, exc.detail)
+
+    def _in_use(self, generations: Generations) -> str:
+        """The name of the generation, once the store answers. Until then nothing can be written, as nobody knows where to."""
+        while True:
+            try:
+                return generations.current().name
+            except StoreUnavailable:
+                if self._closing.wait(self._ask_again_s):
+                    raise
+
+    def _use(self, after: Engine, model: WarmModel) -> None:
+        """From now on, in place of the engine before, which ends once no request holds it, or should any more."""
+        before, self.engine = self.engine, after
         self.announce(after)
-        self._presence.embeds_with(model.pretrained.model_id)
-        before.work.close()
-        after.start(self._shared.changes)
-        model.measured_by(self._shared.metrics)
-        return before
+        for step in (
+            partial(self._presence.embeds_with, model.pretrained.model_id),
+            before.work.close,
+            partial(after.start, self._shared.changes),
+            partial(model.measured_by, self._shared.metrics),
+            partial(self._retire, before),
+        ):
+            try:
+                step()
+            except Exception:  # noqa: BLE001 - the alias is moved: there is no way back
+                _log.exception("%s is in use, though not all that follows was done", model.pretrained.model_id)
 
     def _retire(self, before: Engine) -> None:
-        """Once no request holds it, or should any more."""
         if not self._closing.is_set():
             before.holders.wait_for_none(self._shared.settings.request_timeout_s + OVER_S)
         before.close()

@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,8 @@ class Presence:
         self.name = f"{_this_process()}/{secrets.token_hex(4)}"
         self._database = database
         self._row = {"target": target, "corpus": corpus, "model": model, "address": address}
+        self._turn = threading.Lock()
+        """Of beats, each of which writes a row that is not there: of two at once the second would find it."""
         self._beats = 0
         self._is_silent = False
         self._beat()  # before anybody looks for it
@@ -58,9 +61,9 @@ class Presence:
 
     def _beat(self) -> None:
         """Also if the row is gone: somebody took this process for dead, or the database was made anew."""
-        self._beats += 1
         try:
-            with self._database.write() as session:
+            with self._turn, self._database.write() as session:
+                self._beats += 1
                 beat = update(OwnerRow).where(OwnerRow.name == self.name).values(beat=self._beats, model=self._row["model"])
                 if not session.execute(beat).rowcount:  # type: ignore[attr-defined]  # an UPDATE's result is a CursorResult
                     session.add(OwnerRow(name=self.name, beat=self._beats, **self._row))

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -124,6 +126,39 @@ def test_that_another_model_is_in_use_is_told_once_the_database_is_back(database
         session.execute(text("ALTER TABLE lost RENAME TO owners"))
     wait_until(lambda: [taker.model for taker in watch.takers("images")] == ["clip@2"])
     presence.close()
+
+
+class Crowded:
+    """A database that counts who writes at once; while somebody does, another is let try."""
+
+    def __init__(self, inner):
+        self._inner = inner
+        self.meanwhile = None
+        self.writing = self.most = 0
+
+    @contextmanager
+    def write(self):
+        self.writing += 1
+        self.most = max(self.most, self.writing)
+        begin, self.meanwhile = self.meanwhile, None
+        if begin is not None:
+            wait([begin()], 0.2)
+        try:
+            with self._inner.write() as session:
+                yield session
+        finally:
+            self.writing -= 1
+
+
+def test_two_threads_never_both_find_its_row_gone(database):
+    """The second failed, as the row of the first was there: on PostgreSQL, where writers do not wait for each other."""
+    crowded = Crowded(database)
+    presence = Presence(crowded, "images", "/photos", model="clip@1")
+    with ThreadPoolExecutor(1) as threads:
+        crowded.meanwhile = lambda: threads.submit(presence.embeds_with, "clip@2")
+        presence.embeds_with("clip@2")
+    presence.close()
+    assert crowded.most == 1
 
 
 def test_silence_is_several_missed_beats():
