@@ -1,1 +1,1 @@
-"""Seam 1: turning text and images into vectors of one space."""
+"""Embeds text and images as vectors of one space. `base` has the contracts; `services` composes the implementations."""

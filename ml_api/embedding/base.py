@@ -1,7 +1,8 @@
-"""The contracts of embedding: preprocessing in the caller's thread, and beside it one forward pass for many.
+"""The contracts of embedding: `Preprocessor` runs in the caller's thread, `Encoder` is the forward pass, and `Embedder` shares an
+encoder among many callers.
 
-They are two parts, so that request threads tokenise and normalise side by side while a single thread owns the model, that batches
-and remembered vectors are about the pass alone, and that what cannot be prepared never joins anybody else's batch.
+Preprocessing and the forward pass are separate, so that request threads tokenise and normalise in parallel while few threads own
+the model, that batching and caching concern the forward pass alone, and that an invalid input never joins a batch of other callers.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,24 +31,27 @@ class Prepared:
     """Whether text was cut to the model's context length."""
 
 
-AT_ONCE: Final = 64
-"""Inputs of one caller that wait for the model at once, at most: so many more do not hold others up."""
+MAX_IN_FLIGHT: Final = 64
+"""The most inputs of one caller that wait for the model at once, so that a caller with many does not hold others up."""
 
 
 class Preprocessor(Protocol):
-    """The part before the forward pass, which needs no weights. Every method may be called from any thread."""
+    """Turns text and pixels into a model's input features, without its weights. Every method may be called from any thread."""
 
     @property
     def fit(self) -> Fit:
-        """What the model sees of a picture. Applied where the picture is decoded."""
+        """How pictures are scaled for the model. It is applied where the picture is decoded."""
         ...
 
     def prepare_text(self, text: str) -> Prepared:
-        """Tokenise. `text` is only ever text: nothing is fetched or opened, special tokens in it have no power."""
+        """Tokenise `text`, which is only ever text: nothing is fetched or opened, and special tokens in it have no effect.
+
+        Raises InvalidQuery for blank text and for invalid Unicode.
+        """
         ...
 
     def prepare_image(self, pixels: RgbPixels) -> Prepared:
-        """Normalise what `fit` made of a picture as the model's own processor does."""
+        """Normalise pixels that `fit` returned, as the model's own processor does."""
         ...
 
 
@@ -59,61 +63,62 @@ class Encoder(Protocol):
 
     @property
     def concurrency(self) -> int:
-        """How many calls of `embed` at once make the most of what it runs on."""
+        """How many concurrent calls of `embed` give the highest throughput."""
         ...
 
     def embed(self, items: Sequence[Prepared]) -> Vectors:
-        """One forward pass over at least one item, all of one modality.
+        """Embed at least one item, all of one modality, in one forward pass. Returns shape (items, dim), float32, L2-normalised.
 
-        Raises ModelOutOfMemory, NonFiniteVector, Overloaded if it is computed by a server whose queue is full, and ModelUnavailable
-        for any other failure.
+        Raises ModelOutOfMemory, NonFiniteVector, Overloaded if a server computes it whose queue is full, and ModelUnavailable for
+        any other failure.
         """
         ...
 
     def close(self) -> None:
-        """Release what it holds; nothing can be embedded any more. Safe to call twice."""
+        """Release all resources; nothing can be embedded any more. Safe to call twice."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """One vector, of shape (dim,), and where its time went: waiting for the model, and in it."""
+    """One vector, of shape (dim,), with the time it took: `queue_s` waiting for the model, `embed_s` in the forward pass."""
 
     vector: npt.NDArray[np.float32]
     queue_s: float
     embed_s: float
     batch_size: int = 1
-    """Inputs of its pass, this one included; 0 if it needed none."""
+    """Number of inputs in its forward pass, this one included; 0 if the vector was cached."""
 
 
 class Embedder(Protocol):
-    """An encoder shared by many callers, however their inputs are batched. `BatchingEncoder` is one."""
+    """An encoder shared by many callers. Implementations are `BatchingEncoder` and, around it, `CachingEmbedder`."""
 
     @property
     def model(self) -> ModelInfo: ...
 
     def embed_one(self, item: Prepared, timeout_s: float) -> Embedded:
-        """Raises DeadlineExceeded after `timeout_s`, and as `Encoder.embed` does."""
+        """Embed one input. Raises DeadlineExceeded after `timeout_s`, and as `Encoder.embed` does."""
         ...
 
     def embed_all(self, items: Iterable[Prepared], timeout_s: float) -> list[Embedded | MlApiError]:
-        """Inputs of either modality that somebody waits for together. In the place of one that failed is the error that
+        """Embed inputs of either modality; returns one entry for each, in order: for an input that failed, the error that
         `Encoder.embed` raises for it.
 
-        Those over AT_ONCE are taken from `items` while the model has earlier ones, so that what prepares them may be lazy.
-        Raises DeadlineExceeded if they are not all embedded after `timeout_s`, and what `items` raises.
+        At most MAX_IN_FLIGHT are taken from `items` before the first of them is embedded, so `items` may prepare them lazily.
+        Raises DeadlineExceeded if not all are embedded after `timeout_s`, and what `items` raises.
         """
         ...
 
     @property
     def concurrency(self) -> int:
-        """How many calls of `embed_bulk` at once make the most of the model."""
+        """How many concurrent calls of `embed_bulk` give the highest throughput."""
         ...
 
     def embed_bulk(self, items: Sequence[Prepared]) -> Vectors:
-        """Embed what nobody waits for, behind what somebody waits for. Takes as long as it takes, unless the model does nothing.
+        """Embed at least one item, all of one modality, for background work, at lower priority than `embed_one` and `embed_all`.
 
-        At least one item, all of one modality. Raises as `Encoder.embed` does, for the first item that failed.
+        There is no deadline. Raises as `Encoder.embed` does, for the first item that failed, and ModelUnavailable if the model
+        makes no progress.
         """
         ...
 
@@ -122,5 +127,5 @@ class Embedder(Protocol):
         ...
 
     def close(self) -> None:
-        """Finish what is in the model, answer what waits, release everything. Safe to call twice."""
+        """Finish the batches in the model, refuse the inputs that wait, and release everything. Safe to call twice."""
         ...

@@ -1,6 +1,5 @@
-"""A deterministic stand-in for CLIP without weights: colour words lie near pictures of that colour, equal words near each other.
-
-In its two parts, a preprocessor and an encoder.
+"""A deterministic stand-in for CLIP, for tests: a preprocessor and an encoder without weights. Colour words lie near pictures of
+that colour, and texts that share words near each other.
 """
 
 import hashlib
@@ -30,18 +29,19 @@ COLOURS: Final = {
     "grey": (128, 128, 128),
     "white": (250, 250, 250),
 }
-"""The words that this encoder understands, and what they look like."""
+"""The words that this encoder understands, and their colours."""
 
 _GRID: Final = 4
 _LAYOUT_DIM: Final = _GRID * _GRID * 3
 _LAYOUT_WEIGHT: Final = 0.3
-"""Small beside the colour axes, so that text finds by colour, yet enough to tell two pictures of one colour apart."""
+"""Small compared with the colour axes, so that texts find pictures by colour, but enough to tell two pictures of one colour
+apart."""
 _EDGE_PX: Final = 16
 _MAX_WORDS: Final = 75
 
 
 class FakePreprocessor:
-    """A `Preprocessor`."""
+    """The `Preprocessor` of `FakeEncoder`."""
 
     fit = Square(_EDGE_PX, None, Image.Resampling.BOX)
 

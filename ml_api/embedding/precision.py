@@ -1,6 +1,6 @@
-"""In which numbers the model computes: bfloat16 where the hardware multiplies it, float32 elsewhere.
+"""Chooses the number format in which a model computes: bfloat16 where the hardware has instructions for it, float32 elsewhere.
 
-Only time depends on it. Vectors of all precisions are comparable (cosine 0.9999), so it is no part of a model's identity.
+Only speed depends on it. Vectors of all precisions are comparable (cosine 0.9999), so it is not part of a model's identity.
 """
 
 import logging
@@ -16,14 +16,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """What decides: the kind of device, and whether it multiplies bfloat16 by itself."""
+    """The kind of device, and whether it has instructions for bfloat16."""
 
     device: Literal["cpu", "cuda"]
     native_bf16: bool
 
 
 def choose(wanted: Precision, on: Hardware) -> Precision:
-    """Anything but `auto`. Raises ConfigError for what does not work."""
+    """Resolve `auto` to a precision. Raises ConfigError for a precision that the device cannot use."""
     if wanted == "fp16" and on.device == "cpu":
         raise ConfigError("ML_API_PRECISION: fp16 is for GPUs, as a CPU only emulates it; set it to auto, fp32 or bf16")
     if wanted == "bf16" and not on.native_bf16:

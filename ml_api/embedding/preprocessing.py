@@ -1,10 +1,10 @@
-"""What is done to text and images before the forward pass, as the model's own processor does it: without torch and weights.
+"""Prepares text and images for the forward pass as the model's own processor does, but without torch and weights.
 
-Text is tokenised here and never handed to the library's `encode`, which fetches what looks like a URL and opens what looks like a
-path. Special tokens in it have no power, and it is not cut silently.
+Text is tokenised here and never passed to the library's `encode`, which fetches what looks like a URL and opens what looks like a
+path. Special tokens in it have no effect, and text that is cut is reported.
 
-Pixels come as a `Fit` made them and are normalised in one step, within 1e-6 of what the processor makes by way of numpy and back
-(27 megapixels, all of it: 1.18 s, so 0.14 s).
+Pixels come from a `Fit` and are normalised in one step, within 1e-6 of the processor's result. A picture of 27 megapixels takes
+0.14 s in all, instead of 1.18 s with the processor.
 """
 
 import json
@@ -31,23 +31,21 @@ _SQUARE: Final = ("edge_px", "shortest_px", "resample")
 
 
 class Tokenizer:
-    """Tokenises one text at a time, so the library's own thread pool, which TOKENIZERS_PARALLELISM governs and a fork would break,
-    never starts.
-    """
+    """Tokenises one text at a time, so that the library never starts its thread pool, which a fork would break."""
 
     def __init__(self, definition: str, *, max_tokens: int, vocabulary: int, pad_id: int, pad_to: int | None = None) -> None:
-        """`definition` is the content of a `tokenizer.json`, `max_tokens` the model's context, special tokens included, and
-        `vocabulary` how many tokens it knows.
+        """`definition` is the content of a `tokenizer.json`, `max_tokens` the model's context length, special tokens included, and
+        `vocabulary` the number of tokens it knows.
 
-        With `pad_to` every text is padded to as many tokens, which the model reads like others (no mask), for models that were
-        trained so; otherwise to the longest of a batch, and padding is masked.
+        With `pad_to` every text is padded to that many tokens, without a mask, for models that were trained so; otherwise texts are
+        padded to the longest of a batch, and the padding is masked.
         """
         self.definition = definition
         self.max_tokens = max_tokens
         self.vocabulary = vocabulary
         self.pad_id = pad_id
         self.pad_to = pad_to
-        # A backend of our own: settings of a shared one may change under a concurrent call ("Already borrowed").
+        # Not shared with the library: a concurrent call that changes its settings would fail ("Already borrowed").
         self._backend = tokenizers.Tokenizer.from_str(definition)
         self._backend.no_padding()
         self._backend.enable_truncation(max_tokens)
@@ -55,7 +53,7 @@ class Tokenizer:
         self._backend.encode_special_tokens = True
 
     def prepare(self, text: str) -> Prepared:
-        """Raises InvalidQuery for text without content or that is not Unicode."""
+        """Tokenise a text. Raises InvalidQuery for text without content or that is not Unicode."""
         try:
             encoding = self._backend.encode(text)
         except (TypeError, UnicodeEncodeError) as exc:
@@ -68,13 +66,13 @@ class Tokenizer:
         return Prepared("text", features, truncated=bool(encoding.overflowing))
 
     def pad(self, items: Sequence[Prepared]) -> TextArrays:
-        """Texts as the model takes them."""
+        """Stack texts to the model's inputs, of shape (texts, tokens)."""
         arrays = pad(items, self.pad_id)
         return arrays if self.pad_to is None else {"input_ids": arrays["input_ids"]}
 
 
 def pad(items: Sequence[Prepared], pad_id: int = 0) -> TextArrays:
-    """One row a text, no longer than the batch needs: the cost grows with it."""
+    """Stack texts to (texts, longest), padded with `pad_id`, and their mask."""
     ids = np.full((len(items), max(len(item.features) for item in items)), pad_id, dtype=np.int64)
     mask = np.zeros_like(ids)
     for row, item in enumerate(items):
@@ -85,12 +83,12 @@ def pad(items: Sequence[Prepared], pad_id: int = 0) -> TextArrays:
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
+    """Normalises pixels: (byte * rescale - mean) / std for each channel."""
+
     rescale: float
-    """What a byte is multiplied by first."""
+    """The factor from bytes to the range of `mean` and `std`, usually 1/255."""
     mean: tuple[float, ...]
-    """Subtracted from each channel."""
     std: tuple[float, ...]
-    """Each channel is divided by it."""
 
     def __call__(self, square: RgbPixels) -> Pixels:
         mean, std = (np.array(values, dtype=np.float64)[:, None, None] for values in (self.mean, self.std))
@@ -101,12 +99,12 @@ class Normalisation:
 
 
 def stack(items: Sequence[Prepared]) -> dict[str, Pixels]:
-    """Images as the model takes them: `pixel_values` of shape (n, 3, edge, edge)."""
+    """Stack images to the model's input: `pixel_values` of shape (n, 3, edge, edge)."""
     return {"pixel_values": np.stack([np.asarray(item.features, dtype=np.float32) for item in items])}
 
 
 class PretrainedPreprocessor:
-    """A `Preprocessor`. `save` keeps it in two files beside a model's converted weights, as `read` takes it from them."""
+    """A `Preprocessor`. `save` writes it to two files beside a model's converted weights, and `read` loads it from them."""
 
     def __init__(self, tokenizer: Tokenizer, fit: Fit, normalise: Callable[[RgbPixels], Pixels]) -> None:
         self.tokenizer = tokenizer
@@ -115,18 +113,17 @@ class PretrainedPreprocessor:
 
     @property
     def can_be_saved(self) -> bool:
-        """Not where the library's own processor is asked for every image."""
+        """Whether it is described by values alone; False if it calls the library's processor."""
         return isinstance(self.fit, Square) and isinstance(self._normalise, Normalisation)
 
     def prepare_text(self, text: str) -> Prepared:
-        """Raises InvalidQuery for text without content or that is not Unicode."""
         return self.tokenizer.prepare(text)
 
     def prepare_image(self, pixels: RgbPixels) -> Prepared:
         return Prepared("image", self._normalise(pixels))
 
     def save(self, folder: Path) -> None:
-        """Only what `can_be_saved`."""
+        """Write it to `folder`; only if `can_be_saved`."""
         assert isinstance(self.fit, Square)
         assert isinstance(self._normalise, Normalisation)
         tokenizer = self.tokenizer
@@ -138,8 +135,8 @@ class PretrainedPreprocessor:
     @classmethod
     def read(cls, folder: Path) -> Self:
         """The inverse of `save`."""
-        kept = json.loads((folder / _RECIPE).read_text(encoding="utf-8"))
-        image = kept["image"]
+        saved = json.loads((folder / _RECIPE).read_text(encoding="utf-8"))
+        image = saved["image"]
         fit = Square(**{name: image[name] for name in _SQUARE})
         normalise = Normalisation(image["rescale"], tuple(image["mean"]), tuple(image["std"]))
-        return cls(Tokenizer((folder / _TOKENIZER).read_text(encoding="utf-8"), **kept["text"]), fit, normalise)
+        return cls(Tokenizer((folder / _TOKENIZER).read_text(encoding="utf-8"), **saved["text"]), fit, normalise)

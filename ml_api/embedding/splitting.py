@@ -1,4 +1,5 @@
-"""A batch that the model fails on is tried again in parts: one bad input, or too little memory, costs time and not answers."""
+"""Splits a batch that the model failed on, so that its parts are tried again: one bad input, or too little memory, costs time, not
+the answers of the others. Used by `BatchingEncoder` and, on Triton, by `serving`."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from ml_api.errors import MlApiError, ModelOutOfMemory
 from ml_api.records import Vectors
 
 _PATIENCE: Final = 100
-"""Passes at the ceiling that have to fit before it rises by one again: an hour of trouble must not come back every second."""
+"""Passes at the ceiling that have to succeed before it rises by one, so that memory does not run out again every second."""
 
 Item = TypeVar("Item")
 
@@ -19,9 +20,9 @@ _log = logging.getLogger(__name__)
 
 
 class Ceiling:
-    """The most inputs that fit into memory in one pass: halved when it runs out, and let up slowly.
+    """The most inputs that fit into memory in one pass: halved when memory runs out, and raised slowly.
 
-    Threads may share it: a count that one loses to another only lets it up later.
+    Threads may share it without a lock: a lost update of its count only raises it later.
     """
 
     def __init__(self, most: int) -> None:
@@ -35,7 +36,7 @@ class Ceiling:
         self._fitted = 0
 
     def fitted(self, size: int) -> None:
-        """A batch of `size` did fit. Only those that reach the ceiling say anything about it."""
+        """A batch of `size` fitted. It counts only if it reached the ceiling."""
         if size < self.now or self.now == self._most:
             return
         self._fitted += 1
@@ -45,7 +46,7 @@ class Ceiling:
 
 
 class Parts(Generic[Item]):
-    """Iterates over a batch in order, in parts that fit below `ceiling`; a part that is split comes again in halves.
+    """Iterates over a batch in order, in parts of at most `ceiling.now` items; a part that is split is yielded again in halves.
 
     Call `split` in the `except` block, and iterate on after it: until the block ends, the traceback holds the failed pass's memory.
     """
@@ -63,7 +64,7 @@ class Parts(Generic[Item]):
                 yield part
 
     def split(self, part: Sequence[Item], error: Exception) -> bool:
-        """Whether `part`, on which the model failed, comes again in halves: not if it is a single item."""
+        """Put `part`, on which the model failed, back in halves. Returns False for a single item, which cannot be split."""
         if len(part) == 1:
             return False
         if isinstance(error, ModelOutOfMemory):
@@ -77,7 +78,8 @@ class Parts(Generic[Item]):
 
 
 def embed_apart(encoder: Encoder, batches: Sequence[Sequence[Prepared]]) -> list[Vectors | MlApiError]:
-    """Several callers' inputs in one pass; if it fails, by halves, so that one bad input costs others time, not their answers."""
+    """Embed the inputs of several callers in one pass, or by halves if it fails; return vectors or an error for each of
+    `batches`."""
     outcomes: list[Vectors | MlApiError] = []
     parts = Parts(batches)
     for part in parts:

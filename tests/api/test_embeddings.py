@@ -11,7 +11,7 @@ import pytest
 from werkzeug.serving import make_server
 
 from ml_api.api.schemas.embeddings import MAX_CHARS, MAX_IMAGES, MAX_TEXT_CHARS, MAX_TEXTS
-from ml_api.embedding.base import AT_ONCE
+from ml_api.embedding.base import MAX_IN_FLIGHT
 from tests.api import stand as api
 from tests.api.stand import LIMITS, picture
 
@@ -109,7 +109,7 @@ def test_an_embedded_image_is_the_one_that_is_searched_with(stand):
 
 
 def test_more_inputs_than_wait_at_once_come_back_in_their_order(client):
-    texts = [f"word{number} red" for number in range(3 * AT_ONCE + 1)]
+    texts = [f"word{number} red" for number in range(3 * MAX_IN_FLIGHT + 1)]
     together = vectors(embedded(client, input=texts))
     one_by_one = np.concatenate([vectors(embedded(client, input=text)) for text in texts])
     np.testing.assert_array_equal(together, one_by_one)

@@ -1,7 +1,7 @@
-"""What a forward pass costs, measured before the first request, and how many inputs it should hold by that.
+"""Measures what a forward pass costs, before the first request, and derives from it how many inputs a batch should have.
 
-It depends on the model, the machine and its load, so it is no setting. Measuring it makes the shapes that will come, so that nobody
-pays for what first passes set up.
+The cost depends on the model, the machine and its load, so it is not a setting. Measuring also warms the model up: it runs passes
+of the shapes that requests will have.
 """
 
 import logging
@@ -19,15 +19,17 @@ from ml_api.vocabulary import Modality
 
 MAX_BATCH: Final = 64
 _OVERHEAD: Final = 0.05
-"""Share of a pass that may be its fixed cost. A larger batch would gain less than this, and everybody in it would wait longer."""
+"""Share of a pass that its fixed cost may take. A larger batch would gain less than this, and all inputs in it would wait
+longer."""
 _OVERHEAD_BESIDE: Final = 1 / 3
-"""The same of a pass beside another, which could have waited for that to end and have been one with those who come meanwhile."""
+"""The same for a pass that runs beside another one. Its inputs could also wait for that one to end, and share a pass with later
+ones."""
 WARM_UP_S: Final = 5.0
 _SIZES: Final = (1, 4, 16, MAX_BATCH)
 _TEXTS: Final = ("dog", "two dogs playing in the snow at night", "two dogs playing in the snow " * 50)
-"""A word, what people ask, and more than any context holds."""
+"""One word, a typical query, and a text longer than any model's context."""
 _REPEATS: Final = 2
-"""The first pass of a shape sets things up; the faster one tells what the next will cost."""
+"""Passes of each shape. The first includes one-off setup; the fastest counts."""
 _LEAST_S: Final = 1e-9
 
 _log = logging.getLogger(__name__)
@@ -36,28 +38,28 @@ Clock = Callable[[], float]
 
 
 def units(item: Prepared) -> int:
-    """What an input costs in units: token positions for text, as the model pads to the longest; one for an image."""
+    """The size of an input in units: the number of its tokens for a text, 1 for an image."""
     return len(item.features) if item.modality == "text" else 1
 
 
 @dataclass(frozen=True, slots=True)
 class PassCost:
-    """Seconds of a forward pass: a fixed part, and a part for each unit in it (see `units`), padding included."""
+    """Duration of a forward pass, in seconds: a fixed part, and a part for each unit in it (see `units`), padding included."""
 
     fixed_s: float
     per_unit_s: float
 
     @property
     def spare_units(self) -> float:
-        """How many units may be wasted to save one pass."""
+        """How many units of padding cost as much as one more pass."""
         return self.fixed_s / self.per_unit_s
 
     def best_batch(self, units_each: int) -> int:
-        """The smallest batch of inputs of this size in which the fixed part hardly matters."""
+        """The smallest batch, of inputs of `units_each` units, in which the fixed part takes at most _OVERHEAD."""
         return self._batch(_OVERHEAD, units_each)
 
     def least_beside(self, units_each: int) -> int:
-        """The smallest batch of inputs of this size that is worth a pass beside another."""
+        """The smallest batch, of inputs of `units_each` units, that may run beside another pass (_OVERHEAD_BESIDE)."""
         return self._batch(_OVERHEAD_BESIDE, units_each)
 
     def _batch(self, overhead: float, units_each: int) -> int:
@@ -65,13 +67,16 @@ class PassCost:
 
 
 TYPICAL: Final[Mapping[Modality, PassCost]] = {"text": PassCost(0.008, 0.00025), "image": PassCost(0.016, 0.029)}
-"""ViT-B/32 in bfloat16 on two cores, for whoever has not measured (see `warm_up`)."""
+"""The costs of ViT-B/32 in bfloat16 on two cores: the default where `warm_up` has not measured them."""
 
 
 def warm_up(
     preprocessor: Preprocessor, encoder: Encoder, *, budget_s: float = WARM_UP_S, clock: Clock = perf_counter
 ) -> dict[Modality, PassCost]:
-    """Embed small batches, then larger ones, as far as the time allows: at least one of each modality. Raises ModelUnavailable."""
+    """Embed small batches, then larger ones, as far as `budget_s` allows, at least one of each modality; return their costs.
+
+    Raises ModelUnavailable, and ModelOutOfMemory if not even a single input fits.
+    """
     edge = preprocessor.fit.edge_px
     texts = [preprocessor.prepare_text(text) for text in _TEXTS]
     image = preprocessor.prepare_image(np.zeros((edge, edge, 3), dtype=np.uint8))
@@ -88,8 +93,8 @@ def warm_up(
 
 
 def _measure(encoder: Encoder, batches: list[list[Prepared]], budget_s: float, clock: Clock) -> Iterator[tuple[int, float]]:
-    """Units and seconds of each pass, leaving out those that may take too long, judged by the cheapest unit so far: as a pass has
-    a fixed part, a larger one costs less than in proportion.
+    """Yield units and seconds of each pass. Passes that may exceed the time are left out, as estimated by the cheapest unit so far:
+    a larger pass costs less than in proportion, as part of the cost is fixed.
     """
     end, unit_s = clock() + budget_s, math.inf
     for batch in batches:
@@ -113,7 +118,7 @@ def _time(encoder: Encoder, batch: list[Prepared], clock: Clock) -> float:
 
 
 def _fit(measured: Iterator[tuple[int, float]]) -> PassCost:
-    """The line through seconds over units, by least squares of relative errors, so that small passes count like large ones."""
+    """Fit a line to seconds over units, by least squares of the relative errors, so that small passes count like large ones."""
     sizes, seconds = (np.array(column, dtype=np.float64) for column in zip(*measured, strict=True))
     seconds = np.maximum(seconds, _LEAST_S)
     if len(sizes) == 1:  # so slow that nothing more fitted into the time: then batches gain nothing

@@ -1,8 +1,8 @@
-"""The threads that own the model, as many as it has a use for.
+"""Runs the threads that own the model, as many as its encoder's concurrency; `services` puts it around every encoder.
 
-Each takes what is waiting of one modality, the oldest and its best company; for an idle one, one input alone is a batch.
-How many may wait is limited where requests are let in. Late inputs never reach the model, and every caller gets an answer.
-The shape follows the queue of huggingface/text-embeddings-inference.
+Each thread takes a batch of one modality from the queue: the oldest input and those that fit it best; an idle thread takes even a
+single input at once. Admission limits how many inputs wait. Expired inputs never reach the model, and every caller gets an answer.
+The design follows the queue of huggingface/text-embeddings-inference.
 """
 
 import logging
@@ -19,7 +19,7 @@ from typing import Final, cast
 import numpy as np
 
 from ml_api import tracing
-from ml_api.embedding.base import AT_ONCE, Embedded, Embedder, Encoder, Prepared
+from ml_api.embedding.base import MAX_IN_FLIGHT, Embedded, Embedder, Encoder, Prepared
 from ml_api.embedding.batching.costs import MAX_BATCH, TYPICAL, PassCost
 from ml_api.embedding.batching.queue import BatchQueue, Waiting
 from ml_api.embedding.splitting import Ceiling, Parts
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 class BatchingEncoder:
-    """An `Embedder` over any `Encoder`, which it owns. Start it in the process that will serve: threads do not survive a fork."""
+    """An `Embedder` over any `Encoder`, which it owns. Construct it in the process that serves: threads do not survive a fork."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class BatchingEncoder:
         costs: Mapping[Modality, PassCost] = TYPICAL,
         elsewhere: Callable[[], float] = lambda: -math.inf,
     ) -> None:
-        """`elsewhere` as `BatchQueue` has it: bulk work is polite to another model's searches, too."""
+        """`elsewhere` is that of `BatchQueue`: bulk work also gives way to searches with another model."""
         self._inner = inner
         self._metrics = metrics
         self._queue = BatchQueue(
@@ -67,59 +67,59 @@ class BatchingEncoder:
 
     @property
     def came_at(self) -> Callable[[], float]:
-        """Tells when the last input came that was not bulk; for `elsewhere`, without keeping this encoder."""
+        """A function that returns when the last interactive input arrived: another model's `elsewhere`. It does not keep this
+        encoder in memory."""
         return self._queue.came_at
 
     def embed_one(self, item: Prepared, timeout_s: float) -> Embedded:
-        """Raises DeadlineExceeded after `timeout_s`, ModelUnavailable if the model fails."""
+        """See `Embedder.embed_one`."""
         [answer] = self.embed_all([item], timeout_s)
         if isinstance(answer, MlApiError):
             raise answer
         return answer
 
     def embed_all(self, items: Iterable[Prepared], timeout_s: float) -> list[Embedded | MlApiError]:
-        """As `Embedder` says. They are queued in halves of AT_ONCE, each in one step, so that an idle model takes it together: one
-        waits while the one before is in the model.
+        """See `Embedder.embed_all`. Inputs are queued in chunks of half of MAX_IN_FLIGHT, so that one waits while the one before it
+        is in the model. A chunk is queued in one step, so that an idle model takes it as one batch.
         """
         deadline, left = perf_counter() + timeout_s, iter(items)
-        halves = deque[list[Waiting]]()
+        chunks = deque[list[Waiting]]()
         answers = list[Embedded | MlApiError]()
         try:
-            while half := [Waiting(item, deadline) for item in islice(left, AT_ONCE // 2)]:
-                self._queue.put(*half)
-                halves.append(half)
-                if len(halves) > 1:
-                    answers += map(_outcome, halves[0])
-                    halves.popleft()
-            answers += map(_outcome, chain.from_iterable(halves))
+            while chunk := [Waiting(item, deadline) for item in islice(left, MAX_IN_FLIGHT // 2)]:
+                self._queue.put(*chunk)
+                chunks.append(chunk)
+                if len(chunks) > 1:
+                    answers += map(_outcome, chunks[0])
+                    chunks.popleft()
+            answers += map(_outcome, chain.from_iterable(chunks))
         except TimeoutError as exc:
             raise _too_late(timeout_s) from exc
         finally:
-            self._give_up([one for one in chain.from_iterable(halves) if not one.answer.done()])
+            self._give_up([waiting for waiting in chain.from_iterable(chunks) if not waiting.answer.done()])
         return answers
 
-    def _give_up(self, waiting: Sequence[Waiting]) -> None:
-        """Nobody waits for these any more. The vectors of those whose batch is in the model already are thrown away."""
-        for one in waiting:
-            if one.answer.cancel():
-                self._metrics.embedding.items.labels(one.item.modality, InputOutcome.EXPIRED).inc()
-            self._queue.withdraw(one)
+    def _give_up(self, inputs: Sequence[Waiting]) -> None:
+        """Remove inputs whose caller waits no longer. The vectors of those that are in the model already are discarded."""
+        for waiting in inputs:
+            if waiting.answer.cancel():
+                self._metrics.embedding.items.labels(waiting.item.modality, InputOutcome.EXPIRED).inc()
+            self._queue.withdraw(waiting)
 
     def embed_bulk(self, items: Sequence[Prepared]) -> Vectors:
-        """As `Embedder` says; a model that does nothing for BULK_PATIENCE_S is unavailable."""
-        waiting = [Waiting(item, math.inf) for item in items]
-        self._queue.put_bulk(waiting)
+        """See `Embedder.embed_bulk`. Raises ModelUnavailable if nothing is embedded for BULK_PATIENCE_S."""
+        inputs = [Waiting(item, math.inf) for item in items]
+        self._queue.put_bulk(inputs)
         try:
-            return np.stack([one.answer.result(BULK_PATIENCE_S).vector for one in waiting])
+            return np.stack([waiting.answer.result(BULK_PATIENCE_S).vector for waiting in inputs])
         except TimeoutError as exc:
             raise ModelUnavailable(f"The model did nothing for {BULK_PATIENCE_S:g} s.") from exc
         finally:
-            for one in waiting:
-                one.answer.cancel()
+            for waiting in inputs:
+                waiting.answer.cancel()
 
     @property
     def concurrency(self) -> int:
-        """How many calls of `embed_bulk` at once make the most of the model."""
         return self._inner.concurrency
 
     def ping(self) -> None:
@@ -128,7 +128,7 @@ class BatchingEncoder:
             raise ModelUnavailable("The model is not running.")
 
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
-        """Let the model finish its batch, waiting at most `timeout_s`; refuse what waits. Safe to call twice."""
+        """Wait at most `timeout_s` for the batches in the model, and refuse the inputs that wait. Safe to call twice."""
         _refuse(self._queue.close())
         deadline = perf_counter() + timeout_s
         for thread in self._threads:
@@ -142,11 +142,12 @@ class BatchingEncoder:
                 self._embed(batch)
         except BaseException:  # noqa: BLE001 - SystemExit from a library included, it must not die unnoticed
             _log.critical("the thread that owns the model died; nothing more can be embedded", exc_info=True)
-        finally:  # closed or dead, nobody may wait for ever
+        finally:  # whether the queue was closed or this thread failed, no caller may wait for ever
             _refuse([*batch, *self._queue.close()])
 
     def _embed(self, batch: list[Waiting]) -> None:
-        """Answer everybody in `batch`. One that fails is halved until the culprit is alone, so that only its sender suffers."""
+        """Embed a batch and answer all its callers. A batch that fails is halved until the input at fault is alone, so that only
+        its caller gets an error."""
         modality = batch[0].item.modality
         parts = Parts(batch, self._ceilings[modality])
         for part in parts:
@@ -155,7 +156,7 @@ class BatchingEncoder:
                     self._try(in_time, modality, parts)
 
     def _try(self, part: Sequence[Waiting], modality: Modality, parts: Parts[Waiting]) -> None:
-        """Answer for `part`, or split it. Whatever is logged meanwhile carries the ids of everybody in it."""
+        """Embed `part` and answer its callers, or split it."""
         started = perf_counter()
         try:
             vectors = self._inner.embed([waiting.item for waiting in part])
@@ -174,7 +175,8 @@ class BatchingEncoder:
             waiting.answer.set_result(Embedded(vector, started - waiting.since, embed_s, len(part)))
 
     def _failed(self, part: Sequence[Waiting], modality: Modality, parts: Parts[Waiting], exc: Exception) -> None:
-        """Answer for a single input; of several, say so: those that pass on their own tell nobody."""
+        """Answer a single input with its error, or split a part of several and log that it failed: inputs that succeed on their own
+        report nothing."""
         out_of_memory = isinstance(exc, ModelOutOfMemory)
         if parts.split(part, exc):
             if not out_of_memory:
@@ -186,7 +188,7 @@ class BatchingEncoder:
         part[0].answer.set_exception(_translated(exc))
 
     def _in_time(self, batch: Sequence[Waiting], modality: Modality) -> list[Waiting]:
-        """Without those whose time ran out while their batch was failing: their callers are gone, or about to go."""
+        """The inputs without those whose deadline passed while earlier parts of their batch failed; these are answered with it."""
         late = [waiting for waiting in batch if waiting.late()]
         for waiting in late:
             self._metrics.embedding.items.labels(modality, InputOutcome.EXPIRED).inc()
@@ -195,7 +197,7 @@ class BatchingEncoder:
 
 
 class BulkEncoder:
-    """An `Encoder` for syncs over an `Embedder` that others share, whose work waits behind theirs. Closing it closes nothing."""
+    """An `Encoder` for syncs over a shared `Embedder`, at the low priority of `embed_bulk`. Closing it closes nothing."""
 
     def __init__(self, shared: Embedder) -> None:
         self._shared = shared
@@ -216,7 +218,7 @@ class BulkEncoder:
 
 
 def _outcome(waiting: Waiting) -> Embedded | MlApiError:
-    """Raises TimeoutError."""
+    """Wait for the answer to an input. Raises TimeoutError at its deadline."""
     try:
         return waiting.answer.result(max(0.0, waiting.deadline - perf_counter()))
     except DeadlineExceeded:
@@ -226,17 +228,17 @@ def _outcome(waiting: Waiting) -> Embedded | MlApiError:
 
 
 def _lengths(vectors: Vectors) -> list[float]:
-    """The length of each row. Raises NonFiniteVector unless all are finite, whatever the encoder itself looked at."""
+    """The length of each row. Raises NonFiniteVector unless all are finite, whether or not the encoder checks it, too."""
     lengths = np.linalg.norm(vectors, axis=1)
     if not np.isfinite(lengths).all():
         raise NonFiniteVector
     return cast("list[float]", lengths.tolist())
 
 
-def _refuse(waiting: Iterable[Waiting]) -> None:
-    for one in waiting:
+def _refuse(inputs: Iterable[Waiting]) -> None:
+    for waiting in inputs:
         with suppress(InvalidStateError):  # answered or given up already
-            one.answer.set_exception(ModelUnavailable("The model is shutting down."))
+            waiting.answer.set_exception(ModelUnavailable("The model is shutting down."))
 
 
 def _too_late(timeout_s: float) -> DeadlineExceeded:

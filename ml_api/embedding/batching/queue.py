@@ -1,13 +1,14 @@
-"""What waits for the model: in order of arrival, taken in batches that waste little, on padding and on passes of a few.
+"""Queues the inputs that wait for the model, for the threads of `BatchingEncoder`, and forms batches with little padding and few
+small passes.
 
-The oldest input of a modality is in every batch of it that is taken, so nothing starves: one with n older ones waits for n batches
-at most, and the pass that is under way.
+Each batch of a modality includes its oldest input, so nothing starves: an input with n older ones waits for at most n batches and
+the pass that is running.
 
-Passes at once share the cores, so that two of a few inputs take longer than one of all: while one is under way, those of its
-modality that wait are left together until they are enough for a pass beside it, or it ends.
+Concurrent passes share the cores, so two small ones take longer than one over all their inputs: while a pass runs, inputs of its
+modality wait until there are enough of them for a pass beside it, or it ends.
 
-Bulk work, of syncs, waits in a lane behind all others. While there are others it is taken in short passes, which leave a taker
-free where there are several; it is owed a pass a second all the same.
+Bulk work of syncs has a lane of its own with the lowest priority. While there are interactive inputs it is taken in short passes,
+which leave a thread free if there are several; but it gets at least one pass a second.
 """
 
 import threading
@@ -28,20 +29,20 @@ from ml_api.vocabulary import Modality
 Lane = Modality | Literal["bulk"]
 BULK: Final = "bulk"
 _LOOK_AHEAD: Final = 512
-"""How many of the oldest are considered for a batch, so that choosing stays cheap however long the queue may get."""
+"""How many of the oldest inputs are considered for a batch, so that choosing stays cheap however long the queue is."""
 SHORT_S: Final = 0.05
-"""Longest bulk pass while others come: one of them waits for it at most so long."""
+"""Longest bulk pass while there are interactive inputs: one of them waits for it at most this long."""
 LONG_S: Final = 0.25
-"""Longest bulk pass while nobody else comes: longer ones would hardly be faster."""
+"""Longest bulk pass while there are no interactive inputs: the throughput of longer ones would hardly be higher."""
 QUIET_S: Final = 1.0
-"""Nobody else comes if nobody has for so long."""
+"""After this long without an interactive input, bulk passes become long."""
 OWED_S: Final = 1.0
-"""After so long bulk work is taken before others: a sync goes on even if the model is never free."""
+"""Bulk work that has waited this long is taken before interactive inputs: a sync goes on even if the model is never free."""
 
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """One input and the caller's wish to have it embedded in time."""
+    """One input in the queue, with the deadline of its caller and the future of its vector."""
 
     item: Prepared
     deadline: float
@@ -54,12 +55,15 @@ class Waiting:
         return perf_counter() >= self.deadline
 
     def claim(self) -> bool:
-        """Whether to embed this: its caller still waits and can still be answered in time."""
+        """Mark it as running. Returns False if it is not to be embedded, as its caller has given up or its deadline has passed."""
         return not self.late() and self.answer.set_running_or_notify_cancel()
 
 
 class BatchQueue:
-    """Filled by many threads, emptied by `takers`. `on_depth` hears of every change in a lane, under the queue's lock."""
+    """A queue that many threads fill and `takers` threads empty.
+
+    `on_depth` is called with a lane and its length at every change, under the queue's lock.
+    """
 
     def __init__(
         self,
@@ -69,7 +73,7 @@ class BatchQueue:
         clock: Callable[[], float] = perf_counter,
         elsewhere: Callable[[], float] = lambda: -inf,
     ) -> None:
-        """`elsewhere` tells when the last input came, that was not bulk, to another model on the same cores."""
+        """`elsewhere` returns when the last interactive input of another model on the same cores arrived."""
         self._costs = costs
         self._on_depth = on_depth
         self._takers = takers
@@ -78,10 +82,10 @@ class BatchQueue:
         self._queues: dict[Modality, deque[Waiting]] = {"text": deque(), "image": deque()}
         self._bulk: deque[Waiting] = deque()
         self._under_way: dict[int, Lane] = {}
-        """What each thread has in the model."""
+        """The lane of the pass that each thread, by its id, is running."""
         self._owed_since = -inf
         self._came_at = -inf
-        """When the last input came that was not bulk."""
+        """When the last interactive input arrived."""
         self._changed = threading.Condition()
         self._idle = 0
         self._closed = False
@@ -91,23 +95,23 @@ class BatchQueue:
         return self._closed
 
     def came_at(self) -> float:
-        """When the last input came that was not bulk, by this queue's clock."""
+        """When the last interactive input arrived, by this queue's clock."""
         return self._came_at
 
-    def put(self, *waiting: Waiting) -> None:
-        """In one step, so that an idle taker finds them all. Raises ModelUnavailable if it is closed."""
+    def put(self, *inputs: Waiting) -> None:
+        """Add interactive inputs in one step, so that an idle thread takes them together. Raises ModelUnavailable if closed."""
         with self._changed:
             if self._closed:
                 raise ModelUnavailable("The model is not running.")
-            for one in waiting:
-                self._queues[one.item.modality].append(one)
+            for waiting in inputs:
+                self._queues[waiting.item.modality].append(waiting)
             self._came_at = self._clock()
-            for modality in {one.item.modality for one in waiting}:
+            for modality in {waiting.item.modality for waiting in inputs}:
                 self._on_depth(modality, len(self._queues[modality]))
             self._changed.notify_all()
 
     def put_bulk(self, waiting: Sequence[Waiting]) -> None:
-        """Raises ModelUnavailable if it is closed."""
+        """Add inputs of background work. Raises ModelUnavailable if closed."""
         with self._changed:
             if self._closed:
                 raise ModelUnavailable("The model is not running.")
@@ -118,7 +122,7 @@ class BatchQueue:
             self._changed.notify_all()
 
     def withdraw(self, waiting: Waiting) -> None:
-        """Free the place of one that need not be embedded any more, if it is still here."""
+        """Remove an interactive input that need not be embedded any more, if it is still in the queue."""
         modality = waiting.item.modality
         with self._changed:
             if waiting in self._queues[modality]:
@@ -126,7 +130,7 @@ class BatchQueue:
                 self._on_depth(modality, len(self._queues[modality]))
 
     def take(self, most: Mapping[Modality, int]) -> list[Waiting]:
-        """Wait for inputs, and claim those to embed next: the oldest and its best company. Empty when closed."""
+        """Wait for inputs, and claim the next batch: at most `most` of a modality. Empty when the queue is closed."""
         with self._changed:
             if self._under_way.pop(threading.get_ident(), None):  # its pass is over
                 self._changed.notify_all()
@@ -149,14 +153,14 @@ class BatchQueue:
         return bool(queue) and (modality not in self._under_way.values() or len(queue) >= self._enough(modality, most))
 
     def _enough(self, modality: Modality, most: int) -> int:
-        """How many such as the oldest are worth a pass beside another."""
+        """How many inputs of the oldest one's size are enough for a pass beside a running one."""
         return min(most, self._costs[modality].least_beside(units(self._queues[modality][0].item)))
 
     def _take_oldest(self, ready: Sequence[Modality], most: Mapping[Modality, int]) -> list[Waiting]:
         modality = min(ready, key=lambda modality: self._queues[modality][0].since)
         queue, enough = self._queues[modality], self._enough(modality, most[modality])
         candidates = [queue.popleft() for _ in range(min(len(queue), _LOOK_AHEAD))]
-        share = max(enough, ceil(len(candidates) / (1 + self._idle)))  # the others are on their way, woken as this one was
+        share = max(enough, ceil(len(candidates) / (1 + self._idle)))  # other idle threads have been woken, too, and take the rest
         chosen = choose(candidates, self._costs[modality], min(share, most[modality]))
         queue.extendleft(reversed([waiting for waiting in candidates if waiting not in chosen]))
         self._on_depth(modality, len(queue))
@@ -174,7 +178,7 @@ class BatchQueue:
         return self._clock() - max(self._came_at, self._elsewhere()) > QUIET_S
 
     def _take_bulk(self, most: Mapping[Modality, int]) -> list[Waiting]:
-        """The first of one modality, as many as a pass of the right length holds."""
+        """Take the first inputs of one modality, as many as fit into a pass of SHORT_S or LONG_S."""
         modality = self._bulk[0].item.modality
         cost, pass_s = self._costs[modality], LONG_S if self._is_quiet() else SHORT_S
         room = min(most[modality], max(1, int((pass_s - cost.fixed_s) / (cost.per_unit_s * units(self._bulk[0].item)))))
@@ -189,7 +193,7 @@ class BatchQueue:
         return batch
 
     def close(self) -> list[Waiting]:
-        """Take no more, wake `take`, and hand over what is still waiting."""
+        """Accept no more inputs, wake the threads in `take`, and return the inputs that still wait."""
         with self._changed:
             self._closed = True
             left = [waiting for queue in (*self._queues.values(), self._bulk) for waiting in queue]
@@ -202,19 +206,22 @@ class BatchQueue:
         return left
 
 
-def choose(waiting: Sequence[Waiting], cost: PassCost, most: int) -> list[Waiting]:
-    """The first, and whose padding beside it costs less than a pass of their own: nearest in length first, then oldest first."""
-    oldest = waiting[0]
+def choose(inputs: Sequence[Waiting], cost: PassCost, most: int) -> list[Waiting]:
+    """Choose a batch of at most `most`: the first input, and those for which padding costs less than a pass of their own.
+
+    They are considered by their difference in length from the first, and at equal difference in order.
+    """
+    oldest = inputs[0]
     longest = own = units(oldest.item)
     room = min(most, cost.best_batch(own))
     batch = [oldest]
-    for one in sorted(waiting[1:], key=lambda other: abs(units(other.item) - own)):
+    for candidate in sorted(inputs[1:], key=lambda waiting: abs(units(waiting.item) - own)):
         if len(batch) >= room:
             break
-        length = units(one.item)
+        length = units(candidate.item)
         reach = max(longest, length)
         padding = (len(batch) + 1) * reach - len(batch) * longest - length
         if padding <= cost.spare_units:
-            batch.append(one)
+            batch.append(candidate)
             longest = reach
     return batch

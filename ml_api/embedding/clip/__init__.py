@@ -1,4 +1,7 @@
-"""CLIP through sentence-transformers: the only room that knows torch, which the first model loads, not the import of this."""
+"""CLIP through sentence-transformers and torch: for GPUs, and as the source of conversions to OpenVINO.
+
+Importing this package does not import torch; loading a model does.
+"""
 
 from ml_api.embedding.clip.describing import preprocessor_of
 from ml_api.embedding.clip.encoder import ClipEncoder

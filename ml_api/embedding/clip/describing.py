@@ -1,4 +1,7 @@
-"""From the library's processor to ours: what it does to text and images, said in a form that needs neither it nor torch."""
+"""Translates a processor of transformers to a `PretrainedPreprocessor`, which needs neither transformers nor torch.
+
+The translation is compared with the processor on probes, so that a processor of another kind is refused, or called itself.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,15 +27,16 @@ _PADDED: Final = ("siglip", "siglip2")
 """Kinds of models that were trained on texts padded to their full context, without a mask."""
 _WORDS: Final = ("cat", "dog", "кот", "пёс", "قطة", "كلب", "猫", "犬")
 _TEXTS: Final = ("dog", "Two dogs, playing in the snow!", "two dogs playing in the snow " * 400)
-"""On which a text encoder's tokenizer is compared with what the library makes of them; the last is more than any context holds."""
+"""Texts on which a text encoder's tokenizer is compared with the library's result; the last is longer than any context."""
 _MAX_TOKENS: Final = 4096
-"""Tokens that a text encoder without a limit reads; no text that a client may send has as many."""
+"""The context length, in tokens, of a text encoder that states none; no text that a client may send has as many."""
 _PROBES: Final = ((480, 360), (300, 400))
-"""Sizes of the pictures on which a description is compared with the processor that it stands for."""
+"""Sizes of the pictures on which the translation is compared with the processor."""
 
 
 def preprocessor_of(pretrained: PretrainedModel) -> PretrainedPreprocessor:
-    """Without loading the weights, but for those of a text encoder beside the model: what prepares its texts is asked of the whole.
+    """Return the preprocessor of a model, without loading its weights. A text encoder beside it is loaded as a whole, as only that
+    tells how it prepares texts.
 
     Raises ConfigError for a model whose files cannot be read.
     """
@@ -48,7 +52,7 @@ def preprocessor_of(pretrained: PretrainedModel) -> PretrainedPreprocessor:
 
 @contextmanager
 def _refusing(pretrained: PretrainedModel) -> Iterator[None]:
-    """Raises ConfigError for whatever transformers and tokenizers raise of a model's files: each has errors of its own."""
+    """Turn every error that transformers and tokenizers raise for a model's files into ConfigError: each has errors of its own."""
     try:
         yield
     except ConfigError:
@@ -58,9 +62,9 @@ def _refusing(pretrained: PretrainedModel) -> Iterator[None]:
 
 
 def tokenizer_of(library: Any, pretrained: PretrainedModel) -> Tokenizer:
-    """The tokenizer of a text encoder that sentence-transformers has loaded.
+    """Return the tokenizer of a text encoder that sentence-transformers has loaded, `library`.
 
-    Raises ConfigError for a text encoder that prepares texts in another way.
+    Raises ConfigError for a text encoder that does more to texts than tokenise them.
     """
     tokenizer, config = library[0].tokenizer, library[0].model.config
     text = _tokenizer(pretrained, tokenizer, config.vocab_size, min(tokenizer.model_max_length, _MAX_TOKENS))
@@ -90,9 +94,9 @@ def _tokenizer(
 
 
 def describe(pretrained: PretrainedModel, processor: Any, config: Any, reader: Tokenizer | None = None) -> PretrainedPreprocessor:
-    """The preprocessor that does what transformers' processor (a tokenizer and an image processor) does for the model of `config`.
+    """Return a preprocessor equivalent to transformers' `processor` (a tokenizer and an image processor) for the model of `config`.
 
-    With a `reader`, the tokenizer of the text encoder beside it, that takes the place of the model's own. Raises ConfigError.
+    `reader` is the tokenizer of the text encoder beside the model, used instead of the model's own. Raises ConfigError.
     """
     with _refusing(pretrained):
         return _describe(pretrained, processor, config, reader)
@@ -113,9 +117,10 @@ def _describe(pretrained: PretrainedModel, processor: Any, config: Any, reader: 
 
 
 def pixels_of(images: Any, edge_px: int) -> "tuple[Fit, Normalise]":
-    """What an image processor does, for a model that sees squares of `edge_px`.
+    """Return the scaling and the normalisation of an image processor, for a model that sees squares of `edge_px`.
 
-    Values, if they make the same pixels as the processor does; otherwise functions that ask the processor itself.
+    They are values (`Square`, `Normalisation`) if these produce the processor's pixels; otherwise the normalisation calls the
+    processor itself.
     """
     described = _described(images)
     if described and all(_same(*described, images, size) for size in _PROBES):
@@ -124,7 +129,7 @@ def pixels_of(images: Any, edge_px: int) -> "tuple[Fit, Normalise]":
 
 
 def _described(images: Any) -> tuple[Square, Normalisation] | None:
-    """None where it does anything else than CLIP's or SigLIP's processor does."""
+    """The processor's parameters; None if it takes other steps than CLIP's or SigLIP's processor."""
     size, crop = getattr(images, "size", None) or {}, getattr(images, "crop_size", None) or {}
     crops = bool(getattr(images, "do_center_crop", False))
     shortest, edge = size.get("shortest_edge"), crop.get("height") if crops else size.get("height")
@@ -140,8 +145,8 @@ def _described(images: Any) -> tuple[Square, Normalisation] | None:
 
 def _same(fit: Square, normalise: Normalisation, images: Any, size: tuple[int, int]) -> bool:
     noise = np.random.default_rng(7).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    ours, theirs = normalise(fit.apply(Image.fromarray(noise))), _by_the_library(images)(noise)
-    return ours.shape == theirs.shape and bool(np.abs(ours - theirs).max() <= TOLERANCE)
+    translated, expected = normalise(fit.apply(Image.fromarray(noise))), _by_the_library(images)(noise)
+    return translated.shape == expected.shape and bool(np.abs(translated - expected).max() <= TOLERANCE)
 
 
 def _by_the_library(images: Any) -> "Normalise":

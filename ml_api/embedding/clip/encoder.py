@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     import torch
 
 CPU_OUT_OF_MEMORY: Final = "can't allocate memory"
-"""How torch's CPU allocator says it, in a plain RuntimeError."""
+"""Part of the message of the RuntimeError that torch's CPU allocator raises."""
 
 
 class ClipEncoder:
-    """An `Encoder` over any CLIP that sentence-transformers loads, and perhaps a text encoder of the same space beside it."""
+    """An `Encoder` over any CLIP that sentence-transformers loads, optionally with a text encoder trained for its space."""
 
     concurrency = 1
 
     def __init__(self, pretrained: PretrainedModel, *, device: Device = "auto", precision: Precision = "auto") -> None:
-        """Load the weights. Raises ConfigError if the device is not there or cannot do this, or the model is not a CLIP."""
+        """Load the weights. Raises ConfigError if the device is missing or lacks the precision, or the model is not a CLIP."""
         self._device = device_for(device)
         chosen = choose(precision, hardware(self._device))
         self.library = load(pretrained, self._device, chosen)
@@ -70,14 +70,14 @@ class ClipEncoder:
         return cast("Vectors", (vectors / norms).cpu().numpy())
 
     def tower(self, modality: Modality) -> Any:
-        """The library's model that embeds it."""
+        """The `SentenceTransformer` that embeds `modality`."""
         return self._texts if modality == "text" else self.library
 
     def close(self) -> None:
-        pass  # the weights go when the last who holds them does
+        pass  # the weights are freed with the last reference to them
 
     def _moved(self, tensor: "torch.Tensor") -> "torch.Tensor":
-        """To the model's device; to a GPU from pinned memory, so that the copy does not hold up what is computed there."""
+        """The tensor on the model's device; copied to a GPU from pinned memory, so that computation goes on during the copy."""
         if self._device == "cpu":
             return tensor
         return tensor.pin_memory().to(self._device, non_blocking=True)
@@ -86,7 +86,8 @@ class ClipEncoder:
 def towers(
     encoder: ClipEncoder, probes: dict[Modality, list[Prepared]]
 ) -> "dict[Modality, tuple[torch.nn.Module, dict[str, torch.Tensor]]]":
-    """The two halves of a model as modules that a converter can trace, without normalisation, each with `probes` as its inputs."""
+    """Return the text and image towers of a model as modules that a converter can trace, without normalisation, each with `probes`
+    as example inputs."""
     import torch
 
     class Text(torch.nn.Module):

@@ -1,4 +1,4 @@
-"""From files to a model that is really the one they hold, on the device that was asked for."""
+"""Loads a model's files with sentence-transformers on a device, and refuses a model that lacks weights or is of the wrong kind."""
 
 import logging
 import re
@@ -30,7 +30,7 @@ _UNUSED: Final = "pooler."
 
 
 def device_for(wanted: Device) -> Literal["cpu", "cuda"]:
-    """Raises ConfigError if the device is not there."""
+    """Resolve `auto` to the GPU if torch can use one. Raises ConfigError if `cuda` is wanted and missing."""
     import torch
 
     available = torch.cuda.is_available()
@@ -40,7 +40,7 @@ def device_for(wanted: Device) -> Literal["cpu", "cuda"]:
 
 
 def hardware(device: str) -> Hardware:
-    """Ask torch, which asks the processor (or the emulated one that it was told to use)."""
+    """What torch reports of the device."""
     import torch
 
     if device == "cuda":
@@ -56,16 +56,16 @@ def dtype(precision: Precision) -> "torch.dtype":
 
 
 def memory(device: str) -> dict[str, tuple[int, int]]:
-    """Bytes in tensors on `device`, and bytes that torch keeps for them."""
+    """Return, for `device`, the bytes in tensors and the bytes that torch has reserved for them."""
     import torch
 
     return {device: (torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device))}
 
 
 class _MissingWeights(logging.Handler):
-    """Hears transformers say that weights are missing from the file: it makes some up at random, and only warns.
+    """Collects from the log of transformers the names of weights that are missing from the file, which it sets at random.
 
-    It says so in a table of names and what is wrong with them.
+    It only warns about them, in a table of names and problems.
     """
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class _MissingWeights(logging.Handler):
 
 
 def load(pretrained: PretrainedModel, device: str, precision: Precision) -> Any:
-    """The `SentenceTransformer`; Any, as its types know neither its modules nor their processors. Raises ConfigError."""
+    """Load a `SentenceTransformer` (Any, as its types describe neither its modules nor their processors). Raises ConfigError."""
     from sentence_transformers import SentenceTransformer
 
     options: dict[str, Any] = {"use_safetensors": True, "dtype": dtype(precision), "attn_implementation": "sdpa"}
@@ -102,8 +102,8 @@ def load(pretrained: PretrainedModel, device: str, precision: Precision) -> Any:
 
 @contextmanager
 def _listening() -> Iterator[_MissingWeights]:
-    """To the library's logger, whatever TRANSFORMERS_VERBOSITY lets through, while it writes where everything else does: by default
-    it prints to stderr, with progress bars.
+    """Collect missing weights from the library's logger, whatever TRANSFORMERS_VERBOSITY is, and let it log through the service's
+    handlers: by default it prints to stderr, with progress bars.
     """
     from transformers.utils import logging as library
 

@@ -1,4 +1,5 @@
-"""The forward pass on CPUs: OpenVINO's, one call that leaves Python's lock alone, on a model converted once and kept on disk."""
+"""The forward pass on CPUs, by OpenVINO: one call that releases Python's lock, on a model that is converted once and kept on
+disk."""
 
 from ml_api.embedding.openvino.encoder import OpenVinoEncoder
 from ml_api.embedding.openvino.files import ConvertedFiles, NotConverted

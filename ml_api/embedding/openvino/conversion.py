@@ -1,6 +1,6 @@
-"""`python -m ml_api.embedding.openvino.conversion`: a model of the library's as OpenVINO's files, if its vectors stay the same.
+"""`python -m ml_api.embedding.openvino.conversion` converts a model to OpenVINO's files, and checks that its vectors stay the same.
 
-A program of its own, started by `openvino.files`: the only place that needs both torch and OpenVINO.
+It is a separate program, which `openvino.files` starts: the only code that needs both torch and OpenVINO.
 """
 
 import shutil
@@ -15,7 +15,7 @@ from ml_api.embedding.base import Prepared
 from ml_api.embedding.clip import ClipEncoder
 from ml_api.embedding.clip.encoder import towers
 from ml_api.embedding.openvino.encoder import compile_model
-from ml_api.embedding.openvino.files import ORDERS, OUTCOMES, Order, Outcome, converted
+from ml_api.embedding.openvino.files import OUTCOMES, REQUESTS, ConversionOutcome, ConversionRequest, converted
 from ml_api.embedding.precision import Precision
 from ml_api.errors import ConfigError, ModelUnavailable
 from ml_api.stopping import end_with_parent
@@ -29,42 +29,43 @@ _TEXTS: Final = ("dog", "two dogs playing in the snow at night")
 
 def main() -> None:
     end_with_parent(int(sys.argv[1]))  # the next start would delete the folder that an orphan still writes to
-    outcome = attempt(ORDERS.validate_json(sys.stdin.read()))
-    print(OUTCOMES.dump_json(outcome).decode())  # noqa: T201 - who started this reads it
+    outcome = attempt(REQUESTS.validate_json(sys.stdin.read()))
+    print(OUTCOMES.dump_json(outcome).decode())  # noqa: T201 - the parent process reads it
 
 
-def attempt(order: Order) -> Outcome:
-    """Convert, and say what came of it."""
+def attempt(request: ConversionRequest) -> ConversionOutcome:
+    """Convert, and return the errors of `convert` as an outcome, too."""
     try:
-        return convert(order)
+        return convert(request)
     except ConfigError as exc:
-        return Outcome(problems=exc.problems)
+        return ConversionOutcome(problems=exc.problems)
     except ModelUnavailable as exc:
-        return Outcome(reason=exc.detail)
+        return ConversionOutcome(reason=exc.detail)
 
 
-def convert(order: Order, least_cosine: float = COSINE) -> Outcome:
-    """Raises ConfigError for a model that cannot be loaded, ModelUnavailable for one that computes nothing finite."""
-    torchs = ClipEncoder(order.pretrained, device="cpu", precision="fp32")
-    if not torchs.preprocessor.can_be_saved:
-        return Outcome(reason="its image processor is of an unknown kind")
-    target, probes, core = order.target, _probes(torchs), openvino.Core()
-    precision: Precision = "bf16" if order.stored == "fp16" else "fp32"
-    made = towers(torchs, probes)
-    for modality in converted(order.pretrained):
-        module, example = made[modality]
+def convert(request: ConversionRequest, least_cosine: float = COSINE) -> ConversionOutcome:
+    """Convert a model, and compare the vectors. Raises ConfigError if it cannot be loaded, ModelUnavailable if its vectors are not
+    finite."""
+    reference = ClipEncoder(request.pretrained, device="cpu", precision="fp32")
+    if not reference.preprocessor.can_be_saved:
+        return ConversionOutcome(reason="its image processor is of an unknown kind")
+    target, probes, core = request.target, _probes(reference), openvino.Core()
+    precision: Precision = "bf16" if request.stored == "fp16" else "fp32"
+    traceable = towers(reference, probes)
+    for modality in converted(request.pretrained):
+        module, example = traceable[modality]
         path = target / f"{modality}.xml"
         try:
-            openvino.save_model(_traced(module, example), path, compress_to_fp16=order.stored == "fp16")
-        except RuntimeError as exc:  # of a C++ stream, which does not tell why
+            openvino.save_model(_traced(module, example), path, compress_to_fp16=request.stored == "fp16")
+        except RuntimeError as exc:  # from a C++ stream, which gives no reason
             free_mib = shutil.disk_usage(target).free / 2**20
-            return Outcome(reason=f"its files cannot be written, {free_mib:,.1f} MiB are free on the disk ({exc})")
-        # As it will be served: from the file, whose float16 might not hold every weight.
-        cosine = _least_cosine(compile_model(core, str(path), precision), example, torchs.embed(probes[modality]))
-        if not cosine >= least_cosine:  # nor is NaN
-            return Outcome(reason=f"the converted model computes other vectors for {modality} (cosine {cosine:.4f})")
-    torchs.preprocessor.save(target)
-    return Outcome()
+            return ConversionOutcome(reason=f"its files cannot be written, {free_mib:,.1f} MiB are free on the disk ({exc})")
+        # Compiled from the file, as it will be served: float16 might not represent every weight.
+        cosine = _least_cosine(compile_model(core, str(path), precision), example, reference.embed(probes[modality]))
+        if not cosine >= least_cosine:  # true for NaN, too
+            return ConversionOutcome(reason=f"the converted model computes other vectors for {modality} (cosine {cosine:.4f})")
+    reference.preprocessor.save(target)
+    return ConversionOutcome()
 
 
 def _probes(encoder: ClipEncoder) -> dict[Modality, list[Prepared]]:
@@ -79,10 +80,10 @@ def _probes(encoder: ClipEncoder) -> dict[Modality, list[Prepared]]:
 
 
 def _traced(module: Any, example: dict[str, Any]) -> openvino.Model:
-    """With a free number of inputs, and for text a free number of tokens."""
-    free = {name: [-1, -1] if array.ndim == 2 else [-1, *array.shape[1:]] for name, array in example.items()}
+    """The traced model, with a dynamic batch size, and for text a dynamic number of tokens."""
+    dynamic = {name: [-1, -1] if array.ndim == 2 else [-1, *array.shape[1:]] for name, array in example.items()}
     with warnings.catch_warnings(action="ignore"):  # torch's: tracing is deprecated, and fixes branches
-        model = openvino.convert_model(module, example_input=example, input=free)
+        model = openvino.convert_model(module, example_input=example, input=dynamic)
     for tensor, name in zip(model.inputs, example, strict=True):
         tensor.get_tensor().set_names({name})
     return model

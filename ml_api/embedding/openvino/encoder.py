@@ -1,4 +1,4 @@
-"""The forward pass as an `Encoder`: features in the caller's thread, OpenVINO computes, and Python's lock is free meanwhile."""
+"""Computes CLIP's forward pass on CPUs with OpenVINO, as an `Encoder`; Python's lock is free meanwhile."""
 
 import logging
 import queue
@@ -23,11 +23,11 @@ from ml_api.records import ModelInfo, Vectors
 from ml_api.vocabulary import Modality
 
 PASSES: Final = 2
-"""How many are under way at once: while one is between two parallel steps, or its vectors are handed out, the other computes."""
+"""Concurrent passes: while one is between two parallel steps, or its vectors are distributed, the other computes."""
 SHAPES: Final = 256
-"""How many shapes of inputs a stream keeps its kernels for; texts come in some thousand, and each takes about 0.2 MB."""
+"""For how many input shapes a stream caches its kernels, about 0.2 MB each; texts have some thousand shapes."""
 _OUT_OF_MEMORY: Final = ("bad_alloc", "allocate", "out of memory")
-"""How OpenVINO and oneDNN say it, in a plain RuntimeError."""
+"""Parts of the messages of the RuntimeErrors that OpenVINO and oneDNN raise."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,10 @@ class OpenVinoEncoder:
     """An `Encoder` over a model's converted files."""
 
     def __init__(self, pretrained: PretrainedModel, files: ConvertedFiles, *, precision: Precision = "auto") -> None:
-        """Raises ConfigError for a model or a precision that cannot be used, NotConverted for what only torch can compute."""
+        """Load the converted files, converting the model if there are none.
+
+        Raises ConfigError for a model or a precision that cannot be used, NotConverted for a model that only torch can compute.
+        """
         core = openvino.Core()
         chosen = choose(precision, hardware(core))
         stored: Stored = "fp16" if chosen == "bf16" else "fp32"
@@ -62,7 +65,7 @@ class OpenVinoEncoder:
         """Raises ModelOutOfMemory, NonFiniteVector, ModelUnavailable."""
         try:
             arrays = self._arrays(items)
-            with self._passes[items[0].modality].one(len(items)) as compute:
+            with self._passes[items[0].modality].acquire(len(items)) as compute:
                 vectors = compute(arrays)
         except MemoryError as exc:
             raise ModelOutOfMemory from exc
@@ -76,10 +79,10 @@ class OpenVinoEncoder:
         return cast("Vectors", vectors / norms)
 
     def _pass_once(self) -> None:
-        """One pass of each kind while nobody else is here.
+        """Run one pass of each modality before other threads use this encoder.
 
-        The bindings (2026.4) make tables at the first call, in C++ statics whose making lets Python's lock go: a second thread that
-        comes to them meanwhile waits for the static with the lock, which the first waits for, and the process stands still.
+        At the first call the bindings (2026.4) initialise C++ statics and release Python's lock meanwhile. A second thread that
+        reaches them then waits for the static while it holds the lock, for which the first thread waits: a deadlock.
         """
         edge = self.preprocessor.fit.edge_px
         blank = np.zeros((edge, edge, 3), dtype=np.uint8)
@@ -87,7 +90,8 @@ class OpenVinoEncoder:
             self.embed([item])
 
     def _arrays(self, items: Sequence[Prepared]) -> Mapping[str, npt.NDArray[Any]]:
-        """Raises ValueError for a token that the model does not know: OpenVINO would compute something of it."""
+        """The model's inputs by name. Raises ValueError for a token id outside the vocabulary, for which OpenVINO would compute an
+        arbitrary vector."""
         if items[0].modality == "image":
             return stack(items)
         arrays = self.preprocessor.tokenizer.pad(items)
@@ -97,16 +101,17 @@ class OpenVinoEncoder:
         return arrays
 
     def close(self) -> None:
-        pass  # the weights go when the last who holds them does
+        pass  # the weights are freed with the last reference to them
 
 
 def hardware(core: openvino.Core) -> Hardware:
-    """OpenVINO computes in bfloat16 of its own accord where the processor multiplies it."""
+    """What OpenVINO reports of the CPU: by default it computes in bfloat16 where the CPU has instructions for it."""
     return Hardware("cpu", native_bf16=core.get_property("CPU", "INFERENCE_PRECISION_HINT") == openvino.Type.bf16)
 
 
 def compile_model(core: openvino.Core, model: Any, precision: Precision, *, streams: int = 1) -> Any:
-    """`model` is one in memory, or the path of a `.xml`. The streams share the cores: each computes one pass at a time."""
+    """Compile `model`, which is in memory or the path of an `.xml` file. Each of the `streams` computes one pass at a time; they
+    share the cores."""
     return core.compile_model(
         model,
         "CPU",
@@ -114,7 +119,7 @@ def compile_model(core: openvino.Core, model: Any, precision: Precision, *, stre
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
             "NUM_STREAMS": str(streams),
             "INFERENCE_NUM_THREADS": str(usable()),
-            # Bound to a core, a thread would wait for the request that is decoded there while another core is idle.
+            # A thread pinned to a core would wait for the image that is decoded there while another core is idle.
             "ENABLE_CPU_PINNING": "NO",
             "CPU_RUNTIME_CACHE_CAPACITY": str(SHAPES),
         },
@@ -122,11 +127,11 @@ def compile_model(core: openvino.Core, model: Any, precision: Precision, *, stre
 
 
 class Unreadable(NotConverted):
-    """Converted files are there, and complete, but not what was written."""
+    """The converted files pass the check of their digests, but cannot be loaded."""
 
 
 def _folders(pretrained: PretrainedModel, files: ConvertedFiles, stored: Stored) -> dict[Modality, Path]:
-    """Where the files of each modality lie: the model's own, but for texts those of the text encoder beside it."""
+    """The folder of the files for each modality: the model's own, or for texts that of the text encoder beside it."""
     own = files.find(replace(pretrained, text=None), stored)
     return {"text": files.find(pretrained, stored) if pretrained.text else own, "image": own}
 
@@ -134,10 +139,10 @@ def _folders(pretrained: PretrainedModel, files: ConvertedFiles, stored: Stored)
 def _read(
     core: openvino.Core, folders: dict[Modality, Path], precision: Precision
 ) -> tuple[dict[Modality, tuple[Any, Any]], PretrainedPreprocessor]:
-    """For each modality what computes a lone item, and what computes the rest.
+    """Return for each modality the compiled model for single items and the one for batches, and the preprocessor.
 
     A pass over images keeps all cores busy by itself. One over texts does not (two at once: 1.2 to 1.8 times as many texts), but a
-    lone text takes half as long on all cores: for 80 MB of memory (ViT-B/32) texts have both.
+    single text takes half as long on all cores: for 80 MB of memory (ViT-B/32) texts have both.
     """
     try:
         image = compile_model(core, str(folders["image"] / "image.xml"), precision)
@@ -145,12 +150,12 @@ def _read(
         streams = min(PASSES, usable())
         texts = compile_model(core, str(folders["text"] / "text.xml"), precision, streams=streams) if streams > 1 else text
         return {"image": (image, image), "text": (text, texts)}, PretrainedPreprocessor.read(folders["text"])
-    except Exception as exc:  # whatever a damaged file makes of OpenVINO, tokenizers or json
+    except Exception as exc:  # whatever OpenVINO, tokenizers or json raise for a damaged file
         raise Unreadable("its converted files cannot be read") from exc
 
 
 class _Requests:
-    """OpenVINO's requests, each for one pass at a time: as many as are under way at once, and one for a lone item."""
+    """A pool of OpenVINO's inference requests, each for one pass at a time: PASSES of them, and one for a single item."""
 
     def __init__(self, alone: Any, several: Any) -> None:
         self._names = [tensor.any_name for tensor in alone.inputs]
@@ -160,7 +165,8 @@ class _Requests:
             self._idle.put(several.create_infer_request())
 
     @contextmanager
-    def one(self, items: int) -> Iterator[Any]:
+    def acquire(self, items: int) -> Iterator[Any]:
+        """Wait for a free request, and yield a function that computes a pass over `items` inputs with it."""
         taken = self._idle.get()
         alone = items == 1 and self._idle.qsize() == PASSES - 1
         request = self._alone if alone else taken

@@ -1,6 +1,7 @@
-"""Converted models on disk: found, made by a process of their own where they are not, never half there.
+"""Keeps converted models on disk for `OpenVinoEncoder`, and starts a process that converts those that are missing.
 
-Converting takes torch, seconds, and memory for the weights several times over; all of that ends with the process that does it.
+Converting takes torch, seconds, and several times the weights' memory, all of which ends with that process. A folder gets its final
+name only when it is complete.
 """
 
 import fcntl
@@ -29,16 +30,16 @@ from ml_api.files import access_problem
 from ml_api.vocabulary import MODALITIES, Modality
 
 Stored = Literal["fp32", "fp16"]
-"""Numbers in which weights lie on disk. float16 tells more apart than bfloat16, in half of float32's space; that its range holds a
-model's weights is checked when it is converted."""
+"""Number format of the weights on disk. float16 is more exact than bfloat16, in half of float32's space; whether its range suffices
+for a model's weights is checked when it is converted."""
 
 FORMAT: Final = 2
-"""The version of folders of converted files: those of another one are made anew."""
+"""The version of the folders' layout: files of another version are converted again."""
 CONVERT_TIMEOUT_S: Final = 1800.0
-"""Longest that a conversion may take; a large model from a slow disk takes minutes."""
+"""Time limit of a conversion; a large model from a slow disk takes minutes."""
 _PROGRAM: Final = "ml_api.embedding.openvino.conversion"
 _ROOT: Final = Path(__file__).parents[3]
-"""Where Python finds this package, so that it finds the same one again."""
+"""The directory that contains this package: the working directory of the program, so that it imports the same one."""
 _COMPLETE: Final = "complete.json"
 _LOCK: Final = "lock"
 _LOOK_EVERY_S: Final = 0.1
@@ -47,12 +48,12 @@ _log = logging.getLogger(__name__)
 
 
 class NotConverted(Exception):
-    """The model cannot be converted, or what came out is not the same model; says why."""
+    """The model cannot be converted, or the result computes other vectors; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What the process that converts is told, as JSON on its standard input."""
+class ConversionRequest:
+    """What to convert: the input of the converting process, as JSON on its standard input."""
 
     pretrained: PretrainedModel
     stored: Stored
@@ -61,28 +62,28 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What it answers, as JSON on its standard output; all empty if the model was converted."""
+class ConversionOutcome:
+    """The answer of the converting process, as JSON on its standard output; all fields are empty if the model was converted."""
 
     problems: tuple[str, ...] = ()
     """The problems of a ConfigError: the model cannot be used at all."""
     reason: str = ""
-    """Why only torch can compute it."""
+    """Why only torch can compute the model."""
 
 
-ORDERS: Final = TypeAdapter(Order)
-OUTCOMES: Final = TypeAdapter(Outcome)
-"""To JSON and back."""
+REQUESTS: Final = TypeAdapter(ConversionRequest)
+OUTCOMES: Final = TypeAdapter(ConversionOutcome)
+"""Both convert to and from JSON."""
 
 
-def convert_apart(order: Order) -> Outcome:
-    """In a process of its own: torch, and what it takes of memory, goes with it. Raises NotConverted."""
+def convert_apart(request: ConversionRequest) -> ConversionOutcome:
+    """Convert in a separate process, so that torch and its memory are gone afterwards. Raises NotConverted."""
     command = [sys.executable, "-W", "ignore", "-m", _PROGRAM, str(os.getpid())]
     try:
         ran = subprocess.run(  # noqa: S603 - this program itself
             command,
             cwd=_ROOT,
-            input=ORDERS.dump_json(order),
+            input=REQUESTS.dump_json(request),
             capture_output=True,
             timeout=CONVERT_TIMEOUT_S,
             check=False,
@@ -91,24 +92,24 @@ def convert_apart(order: Order) -> Outcome:
         raise NotConverted(f"the conversion took longer than {CONVERT_TIMEOUT_S:g} s") from exc
     answer = ran.stdout.splitlines()
     if ran.returncode or not answer:
-        said = ran.stderr.decode(errors="replace").strip().splitlines()
-        raise NotConverted(f"the conversion ended with code {ran.returncode}: {said[-1] if said else 'it said nothing'}")
+        errors = ran.stderr.decode(errors="replace").strip().splitlines()
+        raise NotConverted(f"the conversion ended with code {ran.returncode}: {errors[-1] if errors else 'it said nothing'}")
     return OUTCOMES.validate_json(answer[-1])
 
 
 @dataclass(frozen=True, slots=True)
 class ConvertedFiles:
-    """Converted files of any number of models, in `folder`. It may be deleted at any time: they are made again."""
+    """The converted files of any number of models, in `folder`. It may be deleted at any time; models are then converted again."""
 
     folder: Path
-    convert: Callable[[Order], Outcome] = convert_apart
+    convert: Callable[[ConversionRequest], ConversionOutcome] = convert_apart
     """Raises NotConverted."""
 
     def find(self, pretrained: PretrainedModel, stored: Stored) -> Path:
-        """The folder of a model's converted files, which are made if need be. Raises ConfigError, NotConverted.
+        """Return the folder of a model's converted files; convert the model if there is none. Raises ConfigError, NotConverted.
 
-        With a text encoder beside the model the folder holds that one alone, and what prepares inputs for both: images are
-        embedded by the files of the model without it.
+        With a text encoder beside the model the folder holds only the text encoder, and the preprocessing of both: images are
+        embedded with the files of the model without the text encoder.
         """
         wanted, modalities = self.folder / _name(pretrained, stored), converted(pretrained)
         if not _is_complete(wanted, modalities):
@@ -118,7 +119,7 @@ class ConvertedFiles:
         return wanted
 
     def discard(self, pretrained: PretrainedModel, stored: Stored) -> None:
-        """What cannot be read after all, also of the model without the text encoder beside it."""
+        """Delete files that cannot be loaded, also those of the model without the text encoder beside it."""
         for model in (pretrained, replace(pretrained, text=None)):
             shutil.rmtree(self.folder / _name(model, stored), ignore_errors=True)
 
@@ -132,7 +133,7 @@ class ConvertedFiles:
             with tempfile.TemporaryDirectory(prefix=f"{wanted.name}.", dir=self.folder) as made:
                 making = Path(made) / "model"
                 making.mkdir(mode=0o700)
-                outcome = self.convert(Order(pretrained, stored, making))
+                outcome = self.convert(ConversionRequest(pretrained, stored, making))
                 if outcome.problems:
                     raise ConfigError(*outcome.problems)
                 if outcome.reason:
@@ -145,7 +146,7 @@ class ConvertedFiles:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """While a sync and a service start together, one converts and the other waits for it."""
+        """Hold the folder's lock, so that of a sync and a service that start together, one converts and the other waits for it."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = (self.folder / _LOCK).open("w")
@@ -156,7 +157,7 @@ class ConvertedFiles:
             yield
 
     def _refused(self, exc: OSError) -> NotConverted:
-        """Most likely by what a sync that root ran left there."""
+        """The error for a folder that cannot be written, most likely because a sync that ran as root created it."""
         problem = f"{self.folder} cannot be written ({exc.strerror})"
         if isinstance(exc, PermissionError):
             inside = Path(exc.filename or self.folder)
@@ -166,7 +167,7 @@ class ConvertedFiles:
 
 
 def _lock(file: IO[str]) -> None:
-    """Raises NotConverted if whoever holds it does not come to an end."""
+    """Wait for the lock. Raises NotConverted if another process holds it for CONVERT_TIMEOUT_S."""
     give_up_at = monotonic() + CONVERT_TIMEOUT_S
     is_told = False
     while monotonic() < give_up_at:
@@ -183,7 +184,7 @@ def _lock(file: IO[str]) -> None:
 
 
 def converted(pretrained: PretrainedModel) -> tuple[Modality, ...]:
-    """The modalities whose files the folder of `pretrained` holds."""
+    """The modalities that the folder of `pretrained` has files for."""
     return MODALITIES if pretrained.text is None else ("text",)
 
 
@@ -198,7 +199,7 @@ def _readable(name: str) -> str:
 
 
 def _seal(folder: Path) -> None:
-    """Write down what belongs to it, and bring all of it to the disk."""
+    """Write the digests of the folder's files, and flush all files to disk."""
     (folder / _COMPLETE).write_text(json.dumps({file.name: _sha256(file) for file in folder.iterdir()}), encoding="utf-8")
     for file in folder.iterdir():
         descriptor = os.open(file, os.O_RDONLY)
@@ -209,7 +210,8 @@ def _seal(folder: Path) -> None:
 
 
 def _is_complete(folder: Path, modalities: tuple[Modality, ...]) -> bool:
-    """Whether all is there as it was written: weights of which some bits are others give vectors, only wrong ones."""
+    """Whether all files are there, with the digests they were written with: weights with flipped bits load, and give wrong
+    vectors."""
     try:
         digests = json.loads((folder / _COMPLETE).read_text(encoding="utf-8"))
         return (

@@ -1,4 +1,4 @@
-"""Which files a model name means, and what they are: known without loading them. Imports no torch."""
+"""Finds the files of a model by its name, and reads its properties without loading it. Imports no torch."""
 
 from ml_api.embedding.pretrained.finding import resolve
 from ml_api.embedding.pretrained.model import Kind, PretrainedModel

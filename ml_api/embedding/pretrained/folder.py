@@ -1,6 +1,6 @@
-"""What lies in a model's directory: its modules, its tokenizer and weights, how wide its vectors are, what tells it from others.
+"""Reads a model's directory without loading the model: its modules, missing files, the dimension of its vectors, its content hash.
 
-Only safetensors weights count, as the older formats run code when they are loaded.
+Only safetensors weights are accepted, as the older formats run code when they are loaded.
 """
 
 import hashlib
@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any, Final
 
 FILES: Final = ("*.json", "*.txt", "*.model", "*.safetensors")
-"""Configuration, tokenizer and weights: what decides the vectors, and all that is downloaded."""
+"""Configuration, tokenizer and weights: the files that decide the vectors; only these are downloaded."""
 REVISION_DIGITS: Final = 12
 _ABOUT: Final = "training.json"
-"""May lie in a local model's directory and give it a `name`. Says how the model came to be, so it is no part of the revision."""
+"""A file that says how a local model was trained, and may give it a `name`. It is not part of the revision."""
 _MODULES: Final = "modules.json"
 _OF_THE_WHOLE: Final = (_MODULES, "config_sentence_transformers.json")
 _KINDS: Final = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 _PROCESSORS: Final = ("preprocessor_config.json", "processor_config.json")
-"""One of these has to be there where images are embedded: the older form, or the one that transformers writes today."""
+"""A model of images needs one of these: the older form, or the one that transformers writes today."""
 _OF_A_MODULE: Final = (
     *("config.json", *_PROCESSORS, *(f"sentence_{kind}_config.json" for kind in _KINDS)),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
@@ -29,33 +29,34 @@ _TOKENIZERS: Final = (
     *(("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",)),
     *(("spiece.model",), ("sentencepiece.bpe.model",), ("tokenizer.model",)),
 )
-"""Files of which one set has to be there: without them transformers makes a tokenizer up, to which all texts are the same."""
+"""Sets of files, one of which a model needs: without them transformers makes up a tokenizer that reads all texts alike."""
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _WITHOUT_WEIGHTS: Final = ("Pooling", "Normalize", "Dropout")
-"""Modules of sentence-transformers that have nothing but a configuration, if that."""
+"""Modules of sentence-transformers that have no weights."""
 _NAFLEX: Final = "siglip2"
-"""What SigLIP 2 of variable resolution calls itself; that of fixed resolution is a `siglip`."""
+"""The `model_type` of SigLIP 2 of variable resolution; that of fixed resolution is `siglip`."""
 _TORCHS: Final = "torch."
 _POOLING_MODES: Final = "pooling_mode_"
-"""What the names begin with by which older models say how they pool, each true or false."""
+"""Prefix of the boolean settings by which older models name their pooling."""
 
 
 class Unusable(Exception):
-    """Says why a directory holds no model to be served; goes on where the model's name ends."""
+    """A directory has no model that can be served. The message says why; it continues a sentence that begins with the model's
+    name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """One step of a model's, as `modules.json` lists them."""
+    """One module of a model, as listed in `modules.json`."""
 
     kind: str
     """The name of its class in sentence-transformers."""
     folder: Path
-    """Relative to the model's."""
+    """Relative to the model's directory."""
 
 
 def modules(path: Path) -> list[Module]:
-    """One, at the top, for a model of transformers that says nothing of sentence-transformers."""
+    """The modules of a model; a single Transformer if it has no `modules.json`. Raises Unusable for a malformed one."""
     listed = _read_json(path / _MODULES)
     if not isinstance(listed, list) or not listed:
         return [Module("Transformer", Path())]
@@ -65,12 +66,12 @@ def modules(path: Path) -> list[Module]:
 
 
 def transformer(path: Path) -> Path:
-    """Where the transformer lies: the first of the modules, which older models keep in a folder of its own."""
+    """The directory of the transformer, which is the first module; older models keep it in a subdirectory."""
     return path / modules(path)[0].folder
 
 
 def lacking(path: Path) -> str:
-    """What is missing that loading would need, or would make up; empty if nothing is. Raises Unusable."""
+    """Describe a missing file that loading needs, or would replace by made-up values; "" if none is missing. Raises Unusable."""
     first = transformer(path)
     if not (first / "config.json").is_file():
         return f"no config.json in {first}"
@@ -86,7 +87,7 @@ def lacking(path: Path) -> str:
 
 
 def dual_encoder_dim(path: Path) -> int:
-    """Raises Unusable for a model that does not embed both text and images into one space."""
+    """The dimension of a CLIP's vectors. Raises Unusable for a model that does not embed both text and images into one space."""
     config = _config(transformer(path))
     if config.get("model_type") == _NAFLEX:
         raise Unusable("sees images in their own resolution (NaFlex), which is not supported; use a model of fixed resolution")
@@ -100,9 +101,9 @@ def dual_encoder_dim(path: Path) -> int:
 
 
 def _projection(config: dict[str, Any]) -> int | None:
-    """CLIP's `projection_dim`; SigLIP has none: the width of its text head or hidden layers (768 by default).
+    """CLIP's `projection_dim`; for SigLIP, which has none, the width of its text head or hidden layers (768 by default).
 
-    What loading finds is compared with it.
+    It is checked when the model is loaded.
     """
     text = config.get("text_config")
     if str(config.get("model_type", "")).startswith("siglip") and isinstance(text, dict):
@@ -113,7 +114,8 @@ def _projection(config: dict[str, Any]) -> int | None:
 
 
 def text_encoder_dim(path: Path) -> int:
-    """Raises Unusable for anything but a transformer and what pools and projects its tokens into one vector."""
+    """The dimension of a text encoder's vectors. Raises Unusable for anything but a transformer with modules that pool its tokens
+    into one vector."""
     if not (path / _MODULES).is_file():
         raise Unusable(f"is no model of sentence-transformers: no {_MODULES} says how its tokens become one vector")
     first, *others = modules(path)
@@ -133,7 +135,7 @@ def text_encoder_dim(path: Path) -> int:
 
 
 def _output(kind: str, config: dict[str, Any]) -> int | None:
-    """How wide the vectors are that a module makes; None for one that leaves them as wide as they were."""
+    """The dimension of a module's output; None if it is that of its input."""
     if kind == "Dense":
         return _width(kind, config.get("out_features"))
     if kind == "Pooling":
@@ -158,7 +160,8 @@ def own_name(path: Path) -> str:
 
 
 def content_hash(path: Path) -> str:
-    """A hash of the files that decide the vectors, by relative path: a copy elsewhere is the same model, and notes do not count."""
+    """A hash of the files that decide the vectors, with their relative paths: a copy elsewhere has the same hash, and other files
+    do not matter."""
     total = hashlib.sha256()
     for file in loaded(path):
         with (path / file).open("rb") as opened:
@@ -176,7 +179,7 @@ def loaded(path: Path) -> list[Path]:
 
 
 def _weights(folder: Path) -> tuple[str, ...]:
-    """One file, or an index and the parts that it names."""
+    """The names of the weight files: a single one, or an index and the parts that it lists."""
     index = _read_json(folder / _INDEX)
     parts = index.get("weight_map") if isinstance(index, dict) else None
     if (folder / _SINGLE).is_file() or not isinstance(parts, dict):

@@ -1,4 +1,4 @@
-"""A model on this disk, known well enough to compare it with a collection without loading it."""
+"""Describes a model on disk, so that it can be compared with a collection's without loading it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ SETTINGS: Final[Mapping[Kind, str]] = {"dual": "ML_API_MODEL", "text": "ML_API_T
 
 @dataclass(frozen=True, slots=True)
 class PretrainedModel:
-    """A dual encoder, perhaps with a text encoder beside it; or that text encoder."""
+    """A dual encoder, optionally with a text encoder beside it; or that text encoder itself."""
 
     name: str
-    """What people call it: the configured hub name, the name a local model gives itself, or its directory's name."""
+    """The configured hub name, the name in a local model's files, or the name of its directory."""
     path: Path
     """A directory that sentence-transformers can load, whatever the working directory."""
     revision: str
@@ -35,12 +35,12 @@ class PretrainedModel:
         return folder.transformer(self.path)
 
     def files(self) -> list[Path]:
-        """Those that loading it reads, relative to `path`; without those of `text`."""
+        """The files that loading this model reads, relative to `path`; without those of `text`."""
         return folder.loaded(self.path)
 
     @property
     def model_id(self) -> str:
-        """Tells what makes the stored vectors, which are of images; `text` is no part of it."""
+        """Identifies the model that makes the stored vectors, which are of images; `text` is not part of it."""
         return self.info("", "").model_id
 
     def info(self, device: str, precision: str) -> ModelInfo:
@@ -49,9 +49,9 @@ class PretrainedModel:
 
     @property
     def setting(self) -> str:
-        """The one that names it."""
+        """The setting that names this model."""
         return SETTINGS[self.kind]
 
     def refused(self, problem: str) -> ConfigError:
-        """`problem` goes on where the model's name ends: "lacks some of its weights"."""
+        """The error for a model that cannot be used. `problem` continues after its name: "lacks some of its weights"."""
         return ConfigError(f"{self.setting}: {self.name} {problem}")

@@ -1,4 +1,5 @@
-"""CLIP on a Triton server: inputs are prepared here, the forward pass happens there, for all replicas together.
+"""CLIP on a Triton server: inputs are prepared in this service, and the server computes the forward pass, for all replicas
+together.
 
-`encoder` is this side. `repository` writes what the server loads: `serving` and the modules that it needs.
+`encoder` is the client. `repository` writes what the server loads: `serving` and the modules that it needs.
 """

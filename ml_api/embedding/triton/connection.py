@@ -1,6 +1,7 @@
-"""One gRPC connection to Triton, which fails at once and comes back by itself.
+"""Calls Triton over one gRPC connection, which fails at once if the server is away, and reconnects by itself.
 
-What goes wrong on it becomes our errors. The original is chained: it goes to the log, not to clients.
+Errors of gRPC and of the server are translated to those of `ml_api.errors`, with the original chained: it goes to the log, not to
+clients.
 """
 
 import re
@@ -22,15 +23,15 @@ HANDSHAKE_TIMEOUT_S: Final = 5.0
 CHANNEL: Final = [
     ("grpc.max_send_message_length", -1),  # 64 images of 336 x 336 pixels are 87 MB, and gRPC's default is 4 MB
     ("grpc.max_receive_message_length", -1),
-    ("grpc.max_reconnect_backoff_ms", 1000),  # gRPC's longest pause between attempts, where it would take up to two minutes
-    # A call that hears nothing for 10 s asks whether the other end lives, so that a host that vanished is noticed 5 s later and not
-    # after TCP's quarter of an hour. Twice a call at most (gRPC's default): Triton would take a third question for an attack.
+    ("grpc.max_reconnect_backoff_ms", 1000),  # the longest pause between attempts; gRPC's default is two minutes
+    # After 10 s without an answer, gRPC pings the server, so that a lost host is noticed 5 s later, and not after TCP's quarter of
+    # an hour. At most two pings a call (gRPC's default): Triton would treat a third as an attack.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
 ]
 _DATATYPES: Final = {"int64": "INT64", "float32": "FP32"}
-_OURS: Final = re.compile(r"(?:\[request id: \S*\] )?(model-[a-z-]+|wrong-model): (.*)", re.DOTALL)
-"""What `serving` answers with: a code and a text of our own."""
+_REPORTED: Final = re.compile(r"(?:\[request id: \S*\] )?(model-[a-z-]+|wrong-model): (.*)", re.DOTALL)
+"""An error that `serving` answers with: a code and a text of this service."""
 _BY_CODE: Final[dict[str, type[ModelOutOfMemory | NonFiniteVector]]] = {
     kind.code: kind for kind in (ModelOutOfMemory, NonFiniteVector)
 }
@@ -52,10 +53,10 @@ class Endpoint:
 
 
 class Connection:
-    """Thread-safe. Every call raises ModelUnavailable or Overloaded."""
+    """A client of one endpoint. Thread-safe. Every call raises ModelUnavailable or Overloaded."""
 
     def __init__(self, endpoint: Endpoint, timeout_s: float) -> None:
-        """Opens no connection yet. An inference that takes longer than `timeout_s` is given up."""
+        """Does not connect yet. An inference that takes longer than `timeout_s` fails."""
         self._endpoint = endpoint
         self._timeout_s = timeout_s
         self._client = InferenceServerClient(endpoint.address, channel_args=CHANNEL)
@@ -68,7 +69,7 @@ class Connection:
         return response.config
 
     def infer(self, items: Sequence[Prepared], model_id: str, *outputs: str) -> dict[str, Any]:
-        """The arrays called `outputs`, of one pass over `items`; None for one that did not come."""
+        """Run one pass over `items`; return the arrays named in `outputs`, None for one that the server did not send."""
         inputs = []
         for name, array in wire.to_arrays(items).items():
             tensor = InferInput(name, list(array.shape), _DATATYPES[str(array.dtype)])
@@ -89,7 +90,7 @@ class Connection:
 
 @contextmanager
 def translated(address: str, timeout_s: float) -> Iterator[None]:
-    """Raise Overloaded for a full queue, ModelUnavailable for everything else: what we send is no client's fault."""
+    """Raise Overloaded for a full queue, ModelUnavailable for everything else: no client is to blame for what the service sends."""
     try:
         yield
     except InferenceServerException as exc:
@@ -102,8 +103,8 @@ def translated(address: str, timeout_s: float) -> Iterator[None]:
 
 def _error(exc: InferenceServerException, triton: str, timeout_s: float) -> MlApiError:
     status, message = str(exc.status()).removeprefix("StatusCode."), str(exc.message())
-    if ours := _OURS.match(message):
-        code, text = ours.groups()
+    if reported := _REPORTED.match(message):
+        code, text = reported.groups()
         return _BY_CODE.get(code, ModelUnavailable)(f"{triton}: {text}")
     if "out of memory" in message.lower():  # as torch and TensorRT say it
         return ModelOutOfMemory(f"{triton} ran out of memory.")
@@ -113,7 +114,7 @@ def _error(exc: InferenceServerException, triton: str, timeout_s: float) -> MlAp
 
 
 def _what(status: str, message: str, timeout_s: float) -> str:
-    if status == "DEADLINE_EXCEEDED" or "timeout expired" in message:  # the second is the server's own word, from its queue
+    if status == "DEADLINE_EXCEEDED" or "timeout expired" in message:  # the second is from the server's queue
         return f"did not answer within {timeout_s:g} s"
     if "unknown model" in message:
         return "does not have the model, or has not loaded it yet"

@@ -1,4 +1,4 @@
-"""A CLIP on a Triton server, as an `Encoder`."""
+"""Embeds with a CLIP on a Triton server, as an `Encoder`."""
 
 import json
 from collections.abc import Sequence
@@ -16,16 +16,16 @@ from ml_api.vocabulary import MODALITIES, Modality
 
 NORM_TOLERANCE: Final = 1e-3
 _CONCURRENCY: Final = 4
-"""So that Triton has the next batch while it computes one, and something to batch dynamically."""
+"""Several calls at once, so that Triton has the next batch while it computes one, and requests to batch dynamically."""
 
 
 class TritonEncoder:
-    """An `Encoder`. Vectors of another model than `pretrained` never come back, whatever the server loads later."""
+    """An `Encoder` whose vectors are always of `pretrained`, even if the server loads another model later: calls then fail."""
 
     def __init__(
         self, endpoint: Endpoint, pretrained: PretrainedModel, preprocessor: Preprocessor, *, timeout_s: float = wire.TIMEOUT_S
     ) -> None:
-        """Connect, compare the models, and embed something. Raises ConfigError that names the ways out."""
+        """Connect, compare the models, and embed a probe of each modality. Raises ConfigError that names the ways out."""
         self._endpoint = endpoint
         self._connection = Connection(endpoint, timeout_s)
         self._models = {modality: wire.embeds(pretrained, modality) for modality in MODALITIES}
@@ -42,7 +42,7 @@ class TritonEncoder:
         self._info = pretrained.info(about["device"], about["precision"])
 
     def _check(self, modality: Modality) -> int:
-        """The largest batch that the server takes, of a model that is ours."""
+        """The server's maximum batch size. Raises ConfigError if its model is not the configured one."""
         config = self._connection.config(modality)
         where = f"ML_API_EMBEDDING_URL: the model {config.name} at {self._endpoint.address}"
         served = config.parameters[wire.MODEL_ID].string_value if wire.MODEL_ID in config.parameters else None
@@ -58,7 +58,7 @@ class TritonEncoder:
         return max(1, int(config.max_batch_size))
 
     def _try(self, preprocessor: Preprocessor) -> dict[str, str]:
-        """What the server says about itself, having embedded one input of each kind."""
+        """Embed one input of each modality; return the `device` and `precision` of the server."""
         edge = preprocessor.fit.edge_px
         for item in (preprocessor.prepare_text("ready?"), preprocessor.prepare_image(np.zeros((edge, edge, 3), dtype=np.uint8))):
             outputs = self._connection.infer([item], self._models[item.modality].model_id, wire.EMBEDDING, wire.ABOUT)
@@ -76,7 +76,7 @@ class TritonEncoder:
         return _CONCURRENCY
 
     def embed(self, items: Sequence[Prepared]) -> Vectors:
-        """In passes of what the server takes at once. Raises ModelUnavailable, Overloaded."""
+        """See `Encoder.embed`. Items beyond the server's maximum batch size take several calls."""
         most = self._max_batch[items[0].modality]
         return np.concatenate([self._pass(items[start : start + most]) for start in range(0, len(items), most)])
 
@@ -88,7 +88,7 @@ class TritonEncoder:
         if vectors is None or vectors.shape != (count, self._dim) or vectors.dtype != np.float32:
             raise ModelUnavailable(f"Triton at {self._endpoint.address} did not answer with {count} x {self._dim} numbers.")
         norms = np.linalg.norm(vectors, axis=1)
-        if not (np.abs(norms - 1) <= NORM_TOLERANCE).all():  # nor is it for NaN
+        if not (np.abs(norms - 1) <= NORM_TOLERANCE).all():  # true for NaN, too
             raise ModelUnavailable(f"Triton at {self._endpoint.address} answered with vectors that are not of length one.")
         checked: Vectors = vectors
         return checked

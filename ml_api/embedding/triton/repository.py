@@ -1,6 +1,7 @@
-"""Writes a model repository for Triton: configuration, weights, and the code that computes with them.
+"""Writes a model repository for Triton: configuration, weights, and the code that computes with them. The command
+`triton-repository` calls it.
 
-Nothing of ours has to be installed on the server: its Python needs torch and sentence-transformers.
+This package need not be installed on the server: its Python needs torch and sentence-transformers.
 """
 
 import json
@@ -22,7 +23,7 @@ CODE: Final = (
     *("embedding/triton/__init__.py", "embedding/triton/wire.py"),
     "images/fit.py",  # alone: the package around it imports every decoder
 )
-"""What `serving` imports of this package, and what that imports. Kept complete by a test."""
+"""The modules that `serving` imports, directly or indirectly. A test keeps the list complete."""
 SERVING: Final = PACKAGE / "embedding/triton/serving.py"
 QUEUE_LIMIT: Final = 1024
 """Requests that may wait on the server, each with up to a batch of inputs. Replicas send a few at a time."""
@@ -32,7 +33,7 @@ InstanceKind = Literal["KIND_AUTO", "KIND_CPU", "KIND_GPU"]
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """How the server shall run a model. `precision` may be `auto`: the server's hardware decides then, not this machine's."""
+    """How the server is to run a model. With `precision` "auto" the server's hardware decides, not this machine's."""
 
     name: str
     kind: InstanceKind
@@ -51,7 +52,7 @@ def write_repository(folder: Path, pretrained: PretrainedModel, image_edge_px: i
         _copy_weights(pretrained, version / wire.CLIP_FOLDER)
         if pretrained.text and modality == "text":
             _copy_weights(pretrained.text, version / wire.TEXT_FOLDER)
-        # Last: a folder without it is no model to Triton, so one that polls never loads half of one.
+        # Written last: Triton ignores a folder without it, so a server that polls never loads half a model.
         (target / "config.pbtxt").write_text(config(modality, pretrained, image_edge_px, served), encoding="utf-8")
     return list(targets.values())
 
@@ -75,7 +76,7 @@ def _copy_weights(pretrained: PretrainedModel, folder: Path) -> None:
 
 
 def config(modality: Modality, pretrained: PretrainedModel, image_edge_px: int, served: Served) -> str:
-    """`config.pbtxt`, see Triton's model_config.proto."""
+    """The content of `config.pbtxt`; see Triton's model_config.proto."""
     ragged = "allow_ragged_batch: true"  # texts of different lengths share a pass; ClipEncoder pads them
     inputs = (
         [f'{{ name: "{wire.PIXEL_VALUES}" data_type: TYPE_FP32 dims: [ 3, {image_edge_px}, {image_edge_px} ] }}']
@@ -96,7 +97,7 @@ output [
   {{ name: "{wire.ABOUT}" data_type: TYPE_UINT8 dims: [ -1 ] }}
 ]
 instance_group [ {{ count: 1 kind: {served.kind} }} ]
-# What waits goes together, up to the largest batch. Nothing waits for company: while a pass runs the next batch gathers by itself.
+# Requests that wait are batched, without a delay for filling a batch: the next batch gathers while a pass runs.
 dynamic_batching {{
   max_queue_delay_microseconds: 0
   default_queue_policy {{

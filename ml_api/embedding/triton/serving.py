@@ -1,7 +1,7 @@
-"""Runs inside Triton, in a process of its Python backend: the `model.py` of a written repository.
+"""Serves a CLIP inside Triton, in a process of its Python backend: this file is the `model.py` of a written repository.
 
-It is a thin adapter to the same ClipEncoder that embeds in process, which lies beside it with the weights.
-Tensors pass by DLPack: Triton's own conversion, tried with 24.10, was built for numpy 1, and beside numpy 2 answers come out empty.
+It adapts Triton's requests to the ClipEncoder that embeds in process elsewhere, which is copied beside it with the weights.
+Tensors are passed by DLPack: Triton's own conversion (24.10) was built for numpy 1, and gives empty answers with numpy 2.
 """
 
 import json
@@ -20,10 +20,11 @@ from ml_api.records import Vectors
 
 
 class TritonPythonModel:
-    """The name and the methods that the backend looks for. One instance a process and device; `execute` is called by one thread."""
+    """The class that Triton's Python backend looks for by this name. There is one instance for each process and device; one thread
+    calls `execute`."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        # Imported here, as Triton imports this file a first time only to look at it.
+        # Imported here, as Triton imports this file a first time only to inspect it.
         import torch
 
         from ml_api.embedding.clip import ClipEncoder
@@ -48,15 +49,15 @@ class TritonPythonModel:
         backend.Logger.log_info(f"{self._model_id} loaded on {model.device} in {model.precision}")
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """Answer what Triton's dynamic batcher put together, in one pass."""
+        """Answer the requests that Triton's dynamic batcher put together, in one pass."""
         answers: dict[int, Any] = {}
         batches: dict[int, list[Prepared]] = {}
         for number, request in enumerate(requests):
-            asked_for = json.loads(request.parameters() or "{}").get(wire.MODEL_ID)
-            if asked_for == self._model_id:
+            requested = json.loads(request.parameters() or "{}").get(wire.MODEL_ID)
+            if requested == self._model_id:
                 batches[number] = wire.to_items({name: _array(request, name) for name in self._inputs})
             else:
-                answers[number] = _refusal(f"wrong-model: this is {self._model_id}, not {asked_for}")
+                answers[number] = _refusal(f"wrong-model: this is {self._model_id}, not {requested}")
         if batches:
             for number, outcome in zip(batches, embed_apart(self._encoder, list(batches.values())), strict=True):
                 answers[number] = self._answer(requests[number], outcome)
@@ -78,7 +79,7 @@ def _array(request: Any, name: str) -> Any:
 def _tensor(name: str, array: Any) -> Any:
     import torch
 
-    # By way of torch: the backend takes numpy's own export, too, but renames it in a way that numpy complains about later.
+    # Through torch: the backend accepts numpy's own export, too, but renames its capsule, which numpy reports as an error later.
     return backend.Tensor.from_dlpack(name, torch.from_numpy(np.ascontiguousarray(array)))
 
 

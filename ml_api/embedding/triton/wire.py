@@ -1,6 +1,6 @@
-"""What goes over the wire: both sides read it here, so that they cannot disagree.
+"""Defines the tensors, names and limits of calls to Triton, for both the client (`encoder`) and the server (`serving`).
 
-A CLIP is two models on the server, `NAME_text` and `NAME_image`: a batch there holds one modality, so each has a queue of its own.
+A CLIP is two models on the server, `NAME_text` and `NAME_image`: a batch there has one modality, so each model has its own queue.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,15 +29,16 @@ ABOUT: Final = "about"
 """uint8, (n, length): JSON text with the `device` and `precision` that the server chose. Computed only if asked for."""
 
 MODEL_ID: Final = "model_id"
-"""A parameter of the server's model, and of every request: vectors of another model than the caller's would be silent nonsense."""
+"""A parameter of the server's model and of every request. They have to be equal, as vectors of different models cannot be
+compared."""
 CLIP_FOLDER: Final = "clip"
-"""Where the model's files lie in the repository, beside the code."""
+"""The folder of the model's files in the repository, beside the code."""
 TEXT_FOLDER: Final = "text"
-"""Where those of the text encoder lie that embeds texts in its place, if there is one; in `NAME_text` only."""
+"""The folder of the text encoder's files, if there is one beside the model; in `NAME_text` only."""
 MAX_BATCH: Final = 64
-"""The most inputs of one pass, in the repository as it is written."""
+"""The maximum batch size that is written to the repository."""
 TIMEOUT_S: Final = 60.0
-"""The longest that a call may take, waiting in the server's queue included; what is older, the server drops."""
+"""The time limit of a call, including the time in the server's queue; the server drops older requests."""
 
 
 def model_name(name: str, modality: Modality) -> str:
@@ -45,12 +46,12 @@ def model_name(name: str, modality: Modality) -> str:
 
 
 def embeds(pretrained: PretrainedModel, modality: Modality) -> PretrainedModel:
-    """The model that embeds it, whose id the server's model and every request name."""
+    """The model that embeds `modality`, whose id the server's model and every request name."""
     return pretrained.text if pretrained.text and modality == "text" else pretrained
 
 
 def to_arrays(items: Sequence[Prepared]) -> Arrays:
-    """At least one item, all of one modality."""
+    """Stack items, at least one, all of one modality, to the tensors of a request."""
     return {**stack(items)} if items[0].modality == "image" else {**pad(items)}
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from ml_api.embedding.base import AT_ONCE, Prepared
+from ml_api.embedding.base import MAX_IN_FLIGHT, Prepared
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.caching import CachingEmbedder
 from ml_api.embedding.fake import FakeEncoder
@@ -16,7 +16,7 @@ from ml_api.metrics import Metrics
 from tests.waiting import wait_until
 
 PATIENCE_S = 30.0
-TOGETHER = AT_ONCE // 2
+TOGETHER = MAX_IN_FLIGHT // 2
 
 
 class GatedEncoder(FakeEncoder):
@@ -59,7 +59,7 @@ def tokens_of(embedded):
     return [one.vector[0] for one in embedded]
 
 
-@pytest.mark.parametrize("number", [0, 1, TOGETHER, AT_ONCE, 5 * AT_ONCE + 3])
+@pytest.mark.parametrize("number", [0, 1, TOGETHER, MAX_IN_FLIGHT, 5 * MAX_IN_FLIGHT + 3])
 def test_the_order_is_that_of_the_inputs(number):
     with open_model() as (_, embedder, _depth):
         embedded = embedder.embed_all(iter(texts(number)), PATIENCE_S)
@@ -87,10 +87,10 @@ def held(model, embedder):
 def test_a_long_request_has_no_more_in_the_queue_than_its_share_so_that_another_is_soon_served():
     with open_model() as (model, embedder, depth), ThreadPoolExecutor(2) as pool:
         with held(model, embedder):
-            long = pool.submit(embedder.embed_all, texts(20 * AT_ONCE), PATIENCE_S)
-            wait_until(lambda: depth() == AT_ONCE)
+            long = pool.submit(embedder.embed_all, texts(20 * MAX_IN_FLIGHT), PATIENCE_S)
+            wait_until(lambda: depth() == MAX_IN_FLIGHT)
             other = pool.submit(embedder.embed_one, texts(1, first=10_000)[0], PATIENCE_S)
-            wait_until(lambda: depth() == AT_ONCE + 1)
+            wait_until(lambda: depth() == MAX_IN_FLIGHT + 1)
         other.result(PATIENCE_S)
         long.result(PATIENCE_S)
     assert any(10_000 in tokens for tokens in model.passes[:4])
@@ -102,22 +102,22 @@ def test_inputs_are_made_ready_while_the_model_has_earlier_ones():
         made = []
 
         def lazily():
-            for item in texts(3 * AT_ONCE):
+            for item in texts(3 * MAX_IN_FLIGHT):
                 made.append(item)
                 yield item
 
         embedded = pool.submit(embedder.embed_all, lazily(), PATIENCE_S)
-        wait_until(lambda: len(made) == AT_ONCE)
+        wait_until(lambda: len(made) == MAX_IN_FLIGHT)
         model.gate.set()
-        assert len(embedded.result(PATIENCE_S)) == 3 * AT_ONCE
+        assert len(embedded.result(PATIENCE_S)) == 3 * MAX_IN_FLIGHT
 
 
 def test_in_the_place_of_one_that_fails_is_its_error():
     with open_model() as (model, embedder, _depth):
         model.poison = TOGETHER + 3
-        answers = embedder.embed_all(texts(4 * AT_ONCE), PATIENCE_S)
+        answers = embedder.embed_all(texts(4 * MAX_IN_FLIGHT), PATIENCE_S)
     assert isinstance(answers.pop(TOGETHER + 3), NonFiniteVector)
-    assert tokens_of(answers) == [token for token in range(4 * AT_ONCE) if token != TOGETHER + 3]
+    assert tokens_of(answers) == [token for token in range(4 * MAX_IN_FLIGHT) if token != TOGETHER + 3]
 
 
 def test_what_cannot_be_made_ready_takes_the_others_back():
@@ -135,7 +135,7 @@ def test_what_cannot_be_made_ready_takes_the_others_back():
 def test_a_request_that_takes_too_long_is_given_up_whole():
     with open_model() as (model, embedder, depth), held(model, embedder):
         with pytest.raises(DeadlineExceeded):
-            embedder.embed_all(texts(3 * AT_ONCE), 0.05)
+            embedder.embed_all(texts(3 * MAX_IN_FLIGHT), 0.05)
         assert depth() == 0
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from ml_api.embedding.base import Prepared
 from ml_api.embedding.openvino import ConvertedFiles, NotConverted, OpenVinoEncoder
 from ml_api.embedding.openvino.conversion import convert
-from ml_api.embedding.openvino.files import Order, Outcome
+from ml_api.embedding.openvino.files import ConversionOutcome, ConversionRequest
 from ml_api.embedding.pretrained import resolve
 from ml_api.errors import ConfigError, ModelOutOfMemory, ModelUnavailable, NonFiniteVector
 from ml_api.services.encoder import load_model
@@ -167,12 +167,12 @@ class Copying:
         self._made = made
         self.asked = 0
 
-    def __call__(self, order):
+    def __call__(self, request):
         self.asked += 1
         for path in self._made.iterdir():
             if path.name != "complete.json":
-                shutil.copy(path, order.target)
-        return Outcome()
+                shutil.copy(path, request.target)
+        return ConversionOutcome()
 
 
 @pytest.mark.parametrize("damage", [truncate, forget, scramble, flip_bits, list_instead])
@@ -212,7 +212,8 @@ def test_who_starts_together_converts_once(pretrained, files, tmp_path, caplog):
 
 def test_a_conversion_that_computes_other_vectors_is_not_taken(pretrained, tmp_path):
     assert (
-        "computes other vectors for text (cosine 1.0000)" in convert(Order(pretrained, "fp32", tmp_path), least_cosine=1.1).reason
+        "computes other vectors for text (cosine 1.0000)"
+        in convert(ConversionRequest(pretrained, "fp32", tmp_path), least_cosine=1.1).reason
     )
     assert not (tmp_path / "preprocessing.json").exists(), "what makes a folder of converted files whole comes last"
 
@@ -248,7 +249,7 @@ def test_a_full_disk_is_told(pretrained, tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        outcome = convert(Order(pretrained, "fp32", tmp_path))
+        outcome = convert(ConversionRequest(pretrained, "fp32", tmp_path))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "its files cannot be written" in outcome.reason
