@@ -23,7 +23,7 @@
     │   └── ForeignOrigin       ... from a page of another site
     ├── NotFound                no such image
     ├── CorpusReadOnly          images are looked at here, never written or deleted
-    ├── InsufficientStorage     no room is left to write what was sent
+    ├── InsufficientStorage     no room is left for what was sent
     ├── Overloaded              the queue is full; try again later
     ├── Unavailable             a part we depend on does not answer; try again later
     │   ├── ModelUnavailable

@@ -91,6 +91,8 @@ class ReasonCode(StrEnum):
     """Listed, and gone when it was to be read."""
     UNREADABLE = "corpus-unavailable"
     OVERLOADED = "overloaded"
+    NO_ROOM = "insufficient-storage"
+    """To hand the file to the process that decodes it."""
     NOT_FINITE = "model-not-finite"
     CHANGED_MEANWHILE = "changed-meanwhile"
     UNLISTED = "folder-unlisted"

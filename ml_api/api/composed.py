@@ -21,7 +21,7 @@ from ml_api.api.schemas.search import RED_SQUARE, SearchAnswer
 from ml_api.api.search import begin, note_result
 from ml_api.api.terms import QUERY_FIELD, Sent, named_fault, query_of, search_body
 from ml_api.deadline import Deadline
-from ml_api.errors import InvalidInput, InvalidQuery, MlApiError
+from ml_api.errors import InsufficientStorage, InvalidInput, InvalidQuery, MlApiError
 from ml_api.search import Fault, Query, SearchResult
 from ml_api.stages import stage
 from ml_api.vocabulary import Operation, Stage
@@ -103,7 +103,7 @@ def composed() -> Response:
     ),
     fails=(
         *("invalid-query", "invalid-json", "invalid-multipart", "unsupported-media-type", "too-large"),
-        *(*NO_DECODING[-1:], *NO_MODEL, *NO_STORE, *LATE),
+        *("decoding-unavailable", *NO_MODEL, *NO_STORE, *LATE),
     ),
 )
 def batch() -> Response:
@@ -141,7 +141,7 @@ def _built(body: ComposedQuery, sent: Sent, deadline: Deadline, place: int) -> Q
     """What is wrong with one query, or a file of it, is its own. Raises what concerns them all."""
     try:
         return query_of(body, sent, deadline, _within(place))
-    except InvalidInput as exc:
+    except (InvalidInput, InsufficientStorage) as exc:
         return exc
 
 

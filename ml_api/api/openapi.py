@@ -66,7 +66,7 @@ NO_DATABASE = ("database-unavailable",)
 NO_NOTE = (*NO_DATABASE, "database-full")
 """How a route fails that writes into the database."""
 NO_STORE = ("store-unavailable",)
-NO_DECODING = ("image-format", "image-truncated", "image-too-costly", "decoding-unavailable")
+NO_DECODING = ("image-format", "image-truncated", "image-too-costly", "decoding-unavailable", "insufficient-storage")
 IMAGE_ID: JsonObject = {"$ref": "#/components/parameters/image_id"}
 TIMEOUT: JsonObject = {"$ref": "#/components/parameters/request_timeout"}
 """For every view that asks `parsing.request_deadline`."""

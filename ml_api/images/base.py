@@ -41,7 +41,7 @@ class Decoder(Protocol):
         """Decode the file as `images.decode` does, cut it to `crop`, and apply `fit`.
 
         Raises InvalidInput if the file is not accepted, TooCostly if decoding it takes too much time or memory, Overloaded,
-        Unavailable, DeadlineExceeded.
+        InsufficientStorage if it is over the system's limit for the size of files, Unavailable, DeadlineExceeded.
         """
         ...
 

@@ -9,6 +9,9 @@ import tempfile
 from multiprocessing.reduction import DupFd
 from typing import Any, Final
 
+from ml_api.errors import InsufficientStorage
+from ml_api.files import NO_ROOM
+
 _RETAINED_BYTES: Final = 2**23
 """A file up to this size is not shrunk between two images: memory that is allocated already is faster to write to."""
 
@@ -23,10 +26,20 @@ class Handover:
         return _received, (DupFd(self._descriptor),)
 
     def put(self, data: bytes | memoryview) -> int:
-        """Write `data` from the beginning; returns its length. Raises OSError."""
+        """Write `data` from the beginning; returns its length. Raises OSError, and InsufficientStorage if there is no room for it.
+
+        The limit of the system for the size of files is one for this file, too.
+        """
         view, done = memoryview(data), 0
-        while done < len(view):
-            done += os.pwrite(self._descriptor, view[done:], done)
+        try:
+            while done < len(view):
+                done += os.pwrite(self._descriptor, view[done:], done)
+        except OSError as exc:
+            if exc.errno in NO_ROOM:
+                raise InsufficientStorage(
+                    f"the system lets this service write no file of {len(view):,} bytes (`ulimit -f`), and so decode no such image"
+                ) from exc
+            raise
         return done
 
     def take(self, size: int) -> bytes:

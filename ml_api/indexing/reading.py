@@ -15,7 +15,7 @@ from typing import Any
 from ml_api.corpus.base import Corpus
 from ml_api.corpus.metadata import facts_in, has_sidecar, sidecar_of
 from ml_api.embedding.base import Prepared, Preprocessor
-from ml_api.errors import CorpusUnavailable, InvalidInput, MlApiError, NotFound, Overloaded
+from ml_api.errors import CorpusUnavailable, InsufficientStorage, InvalidInput, MlApiError, NotFound, Overloaded
 from ml_api.images import Decoder
 from ml_api.images.perceptual import STORED_CHARS
 from ml_api.indexing.tasks import Reason, Task
@@ -94,7 +94,7 @@ class FileReader:
             return Unusable(task, _reason(exc), gone=True, lasting=True)
         except NotFound as exc:
             return Unusable(task, _reason(exc), gone=True, lasting=False)
-        except (CorpusUnavailable, Overloaded) as exc:
+        except (CorpusUnavailable, Overloaded, InsufficientStorage) as exc:
             return Unusable(task, _reason(exc), gone=False, lasting=False)
 
     def sidecar(self, key: str, file_version: str) -> Mapping[str, Any]:
@@ -116,7 +116,7 @@ class FileReader:
         """Rows of earlier versions have none, or a shorter one: whoever reads their files anyway gives them one."""
         if len(source.phash) == STORED_CHARS:
             return source.phash
-        with suppress(InvalidInput, Overloaded):  # the limits may be others now; what is indexed stays so
+        with suppress(InvalidInput, Overloaded, InsufficientStorage):  # the limits may be others now; what is indexed stays so
             return self._decoder.decode(data, self._preprocessor.fit).phash
         return source.phash
 

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
-from ml_api.images import Square
+from ml_api.errors import InsufficientStorage
+from ml_api.images import InlineDecoder, Square
 from ml_api.search.query import SCORE_DIGITS
 from ml_api.vectors.memory import MemoryStore
-from tests.api.stand import COLOURS, assert_problem, picture
+from tests.api.stand import COLOURS, LIMITS, assert_problem, picture
 
 RED = {"text": "red"}
 GREEN_FILE = picture(COLOURS["sub/green.png"])
@@ -336,6 +337,20 @@ def test_each_query_of_a_batch_has_its_own_result_or_problem(client, stand):
     assert [hit["key"] for hit in first["hits"]] == keys(client.get("/v1/search/text?q=red&limit=1"))
     assert first["next"] == 1
     assert len(last["hits"][0]["shares"]) == 1
+
+
+def test_an_image_that_there_is_no_room_to_decode_spoils_its_own_query_of_a_batch(make_stand):
+    class Full(InlineDecoder):
+        def decode(self, data, *rest):
+            if data == GREEN_FILE:
+                raise InsufficientStorage("no room")
+            return super().decode(data, *rest)
+
+    client = make_stand(decoder=Full(LIMITS)).client
+    body = {"queries": [{"query": [{"image": in_base64(file)}]} for file in (GREEN_FILE, picture())]}
+    results = client.post("/v1/search/batch", json=body).get_json()["results"]
+    assert [one["status"] for one in results] == [507, 200]
+    assert_problem(client.post("/v1/search", json=body["queries"][0]), 507, "insufficient-storage")
 
 
 @pytest.mark.parametrize(

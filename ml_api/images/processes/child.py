@@ -124,7 +124,8 @@ class Child:
     def ask(self, order: Order, data: bytes) -> Callable[[float], Result]:
         """Send an order; return a function that waits for its result, at most the seconds that it is given.
 
-        That function raises TimeoutError, InvalidInput, WorkerCrashed, WorkerLost; `ask` itself raises WorkerLost.
+        That function raises TimeoutError, InvalidInput, WorkerCrashed, WorkerLost; `ask` itself raises WorkerLost. Both raise
+        InsufficientStorage.
         """
         self._served += 1
         self._asked, self._core_before_s, self._used_s = time.perf_counter(), self._core_s(), 0.0

@@ -30,6 +30,7 @@ from tests.files.hostile_images import encoded
 from tests.waiting import wait_until
 
 LIMITS = ImageLimits(max_bytes=32 * 2**20, max_pixels=128_000_000, max_aspect=20)
+ROOT = Path(__file__).parents[3]
 MIB = 2**20
 FIT = Square(224, 224, Image.Resampling.BICUBIC)
 SMALL = encoded(Image.effect_noise((64, 48), 60).convert("RGB"), "PNG")
@@ -609,4 +610,39 @@ def test_what_runs_in_the_processes_imports_no_more_than_it_needs():
     done = subprocess.run([sys.executable, "-c", known], capture_output=True, text=True, timeout=60, check=True)
 
     rooms = {name.split(".")[1] for name in done.stdout.split() if "." in name}
-    assert rooms == {"deadline", "errors", "images", "stopping"}
+    assert rooms == {"deadline", "errors", "files", "images", "stopping"}
+
+
+def test_a_file_over_the_systems_limit_finds_no_room_and_the_next_one_is_decoded():
+    """It was said that no process could be started. The limit is the process's: one of its own meets it."""
+    code = """
+import io, resource
+from contextlib import closing
+from PIL import Image
+from ml_api.errors import InsufficientStorage
+from ml_api.images import ImageLimits, Square
+from ml_api.images.processes import Bounds, ProcessDecoder
+from ml_api.metrics import Metrics
+
+def png(edge):
+    file = io.BytesIO()
+    Image.effect_noise((edge, edge), 60).save(file, "PNG")
+    return file.getvalue()
+
+def main():
+    fit = Square(64, 64, Image.Resampling.BICUBIC)
+    limits = ImageLimits(max_bytes=2**22, max_pixels=10**7, max_aspect=20)
+    with closing(ProcessDecoder(limits, Bounds(1, 2**30, 20.0), Metrics().decoding)) as decoder:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        try:
+            decoder.decode(png(1000), fit)
+        except InsufficientStorage as exc:
+            print(exc.detail)
+        print(decoder.decode(png(100), fit).width)
+
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60, cwd=ROOT)
+    first, second = done.stdout.splitlines()
+    assert first.startswith("the system lets this service write no file of ")
+    assert second == "100"

@@ -24,7 +24,15 @@ from ml_api.corpus.metadata import Catalogue
 from ml_api.database.tables import FailureRow
 from ml_api.deadline import Deadline
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
-from ml_api.errors import CorpusUnavailable, ModelOutOfMemory, NonFiniteVector, StoreUnavailable, SyncRefused
+from ml_api.errors import (
+    CorpusUnavailable,
+    InsufficientStorage,
+    ModelOutOfMemory,
+    NonFiniteVector,
+    Overloaded,
+    StoreUnavailable,
+    SyncRefused,
+)
 from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.images.perceptual import STORED_CHARS
 from ml_api.indexing.edits import patch_metadata
@@ -65,6 +73,7 @@ class World:
 
     corpus_class = FolderCorpus
     catalogue = None
+    decoder = DECODER
     made_with = "these limits"
 
     def __init__(self, root, database):
@@ -94,7 +103,7 @@ class World:
     def indexer(self, load_model=None, *, retry=False, rehash=False):
         corpus = self.corpus()
         failures = StoredFailures(self.database, corpus.location, self.made_with, retry=retry)
-        return Indexer(corpus, self.store, load_model or self.model, DECODER, self.metrics, failures=failures, rehash=rehash)
+        return Indexer(corpus, self.store, load_model or self.model, self.decoder, self.metrics, failures=failures, rehash=rehash)
 
     def sync(self, *, retry=False, rehash=False, **consent):
         """Its report; the files that it names are in `files`."""
@@ -322,6 +331,25 @@ def test_images_whose_metadata_cannot_be_stored_are_named_up_to_twenty_and_then_
     problems = world.preview().problems
     assert len(problems) == 21
     assert problems[-1] == "of 3 more images the metadata cannot be stored"
+
+
+@pytest.mark.parametrize("error", [Overloaded, InsufficientStorage])
+def test_a_file_that_cannot_be_decoded_now_is_told_and_tried_again(world, error):
+    """The whole sync failed where the system's limit for the size of files kept an image from the process that decodes it."""
+    world.draw("a.png")
+    big = world.draw("big.png", (1, 2, 3), (400, 300))
+
+    class Full(InlineDecoder):
+        def decode(self, data, *rest):
+            if data == big.read_bytes():
+                raise error("no room")
+            return super().decode(data, *rest)
+
+    world.decoder = Full(DECODER.limits)
+    assert world.outcomes() == {"added": 1, "failed": 1}
+    assert [file.code for file in world.files if file.outcome is SyncOutcome.FAILED] == [error.code]
+    world.decoder = DECODER
+    assert world.outcomes() == {"added": 1, "unchanged": 1}
 
 
 def test_a_removed_file_is_removed(world):
