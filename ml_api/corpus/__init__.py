@@ -1,1 +1,1 @@
-"""Where the image files live. The corpus is the truth; vectors and thumbnails are derived from it."""
+"""Reads, writes and watches the image files, in a folder or a bucket. Vectors and thumbnails are derived from these files."""

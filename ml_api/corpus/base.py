@@ -1,4 +1,5 @@
-"""The contract of a corpus: listing, reading, writing and metadata of images. It raises errors of `errors.py` only."""
+"""The contract of a corpus: it lists, reads, writes and watches image files, and reads their metadata. Syncs, uploads, the watcher
+and the API use it. Implementations raise errors of `ml_api.errors` only."""
 
 import re
 from collections import Counter
@@ -25,7 +26,7 @@ class CorpusFile:
 
     key: str
     version: str
-    """Size and modification time of a file, ETag of an object: tells a change without reading the bytes."""
+    """Size and modification time of a file, or ETag of an object: it changes with the bytes, and is known without reading them."""
 
 
 class PassedOver(StrEnum):
@@ -40,7 +41,7 @@ class PassedOver(StrEnum):
     NO_PATH = "with keys that are no paths"
 
     def of(self, number: int) -> str:
-        """The words after a number: "1 link", "2 links"."""
+        """The reason as words that follow a number: "1 link", "2 links"."""
         return {PassedOver.LINK: "link", PassedOver.SPECIAL: "no regular file"}.get(self, self.value) if number == 1 else self.value
 
 
@@ -61,7 +62,7 @@ class Coverage:
             self.passed_over[why] += number
 
     def pass_over_ending(self, key: str) -> None:
-        """A file that is no image by its name."""
+        """Count a file whose name has no ending of an image."""
         self.pass_over(PassedOver.OTHER_ENDING)
         self.endings[PurePosixPath(key).suffix.lower()] += 1
 
@@ -76,7 +77,7 @@ class Coverage:
         return ", ".join(f"{number:,} {what}{'' if number == 1 else 's'}" for number, what in counts if number)
 
     def problems(self) -> Iterator[str]:
-        """One line for all unlisted entries of a folder with the same reason."""
+        """Describe the unlisted entries, in one line for those of the same folder with the same reason."""
         together: dict[tuple[str, str], list[str]] = {}
         for key, reason in self.unlisted.items():
             together.setdefault((next(_folders_above(key.rstrip("/")), ""), reason), []).append(key)
@@ -101,16 +102,16 @@ class Coverage:
 
 
 class Corpus(Protocol):
-    """Images under their keys. Every method may be called from any thread."""
+    """A collection of image files by key. Every method may be called from any thread."""
 
     @property
     def location(self) -> str:
-        """The place of the corpus, for messages and to tell it from another corpus."""
+        """The path or URL of the corpus, for messages and to tell it from another corpus."""
         ...
 
     @property
     def writable(self) -> bool:
-        """False if it is known that `write` and `delete` would raise CorpusReadOnly; asks nobody outside this machine."""
+        """False if it is known that `write` and `delete` would raise CorpusReadOnly. Makes no request over the network."""
         ...
 
     def list(self, coverage: Coverage | None = None, prefix: str = "") -> Iterator[CorpusFile]:
@@ -121,24 +122,24 @@ class Corpus(Protocol):
         ...
 
     def version(self, key: str) -> str:
-        """The version that a listing would give for this key. Raises NotFound if it would not list it, or CorpusUnavailable.
+        """Return the version that a listing has for this key. Raises NotFound if a listing would leave it out; CorpusUnavailable.
 
-        Who stores what was read asks for the version before reading: a file that changes in between then counts as changed.
+        Callers that store what they read get the version before reading: a file that changes in between then counts as changed.
         """
         ...
 
     def read(self, key: str, max_bytes: int, deadline: Deadline | None = None) -> bytes:
-        """The file's bytes.
+        """Return the file's bytes.
 
         Raises NotFound, TooLarge, DeadlineExceeded, or CorpusUnavailable if it may exist but cannot be read.
         """
         ...
 
     def write(self, key: str, data: bytes) -> str:
-        """Write a file, or replace it, and return its version. Readers see the old bytes or all the new ones, whatever dies when.
+        """Write a file, or replace it, atomically and durably, and return its version.
 
-        Once it has returned, the file is durable. Raises InvalidKey, with the rule, for keys under which a listing would not show
-        the file; CorpusReadOnly; InsufficientStorage, with nothing written; CorpusUnavailable, after which it may be written.
+        Raises InvalidKey, with the rule, for keys under which a listing would not show the file; CorpusReadOnly;
+        InsufficientStorage, with nothing written; CorpusUnavailable, after which it may have been written or not.
         """
         ...
 
@@ -147,22 +148,23 @@ class Corpus(Protocol):
         ...
 
     def key_of(self, place: str) -> str | None:
-        """The key of what a notification names: `bucket/object` or a URL for a bucket, a path or `file://` for a folder.
+        """Return the key of the file that a notification names: `bucket/object` or a URL for a bucket, a path or `file://` for a
+        folder.
 
-        None for places outside the corpus. Whether the corpus lists the key is for `version` to say.
+        None for places outside the corpus. Whether the corpus lists the key, only `version` tells.
         """
         ...
 
     def beside(self, sidecar: str) -> Sequence[str]:
-        """Keys of the images of which a file with this key says something, as their sidecar. Raises CorpusUnavailable."""
+        """Return the keys of the images whose sidecar has the key `sidecar`. Raises CorpusUnavailable."""
         ...
 
     def metadata_version(self) -> str:
-        """Differs once the metadata may have changed; cheap, as no file is read. Raises nothing."""
+        """Return a text that changes whenever the metadata may have changed. Cheap, as no file is read. Raises nothing."""
         ...
 
     def metadata(self) -> Metadata:
-        """The images' metadata, to be closed; broken lines are reported in it and do not affect the others.
+        """Read the images' metadata; the caller closes it. Broken lines are reported in it and do not affect the others.
 
         Raises CorpusUnavailable.
         """
@@ -176,26 +178,27 @@ FOLDER_GONE: Final = "folder gone"
 
 @dataclass(frozen=True, slots=True)
 class Noticed:
-    """What has happened to a corpus since the last time."""
+    """Changes of a corpus since the last `Notices.next`."""
 
     keys: AbstractSet[str] = frozenset()
-    """Keys of files and folders that were made, changed, moved here or away, or deleted; a folder's has no slash at the end.
-    What is below a new folder may not be named."""
+    """Keys of files and folders that were created, changed, moved or deleted; a folder's key has no slash at the end.
+    Entries below a new folder may be missing."""
     lost: str = ""
-    """Why there may be more than that, which only a look at all files finds; empty if there is no reason."""
+    """Why there may be other changes, which only a listing of all files finds; "" if there are none."""
     away: bool = False
-    """Whether the corpus is not there now, such as a disk that is not mounted. Its files are not deleted."""
+    """Whether the corpus is missing now, such as a disk that is not mounted. Its files then do not count as deleted."""
 
 
 class Notices(Protocol):
-    """What happens to the files of a corpus while it happens. For one thread; `close` may come from another."""
+    """A stream of changes to the files of a corpus, for one thread; another may call `close`."""
 
     def next(self) -> Noticed:
-        """Waits for less than a second. The first one says that what happened before is unknown."""
+        """Return the changes since the last call, after less than a second. The first result has `lost` set, as changes before it
+        are unknown."""
         ...
 
     def state(self, key: str) -> str:
-        """The version of a file, whether a listing shows it or not; else FOLDER, FOLDER_GONE or MISSING."""
+        """Return the version of a file, also of one that a listing leaves out; else FOLDER, FOLDER_GONE or MISSING."""
         ...
 
     def close(self) -> None: ...

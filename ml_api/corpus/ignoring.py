@@ -1,4 +1,4 @@
-"""Files and folders that do not belong to the corpus: system folders, and what ignore patterns match.
+"""Decides which files and folders a corpus ignores: system folders, and those that match ignore patterns.
 
 Syntax of the patterns: https://git-scm.com/docs/gitignore#_pattern_format
 """
@@ -32,12 +32,13 @@ SYSTEM_FOLDERS = frozenset(
         "lost.dir",  # Android: likewise
     }
 )
-"""Names in lower case. They hold deleted files, copies, or thumbnails."""
+"""Names of folders with deleted files, copies, or thumbnails, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """Patterns in .gitignore syntax: of files and folders that are left out, and, if there are any, of the only files listed."""
+    """Patterns in .gitignore syntax. `ignore` names files and folders that are left out; if `include` has patterns, only files that
+    match one are listed."""
 
     ignore: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
@@ -74,7 +75,7 @@ def patterns_in(file: bytes) -> list[str]:
 
 
 def read_rules(root: Path, patterns: Patterns, *, follow_links: bool) -> IgnoreRules:
-    """The `patterns` that are configured, and those of the file `.mlapiignore` in the folder, a path without links.
+    """Return the rules of the configured `patterns` and of the file `.mlapiignore` in `root`, a path without links.
 
     Raises ConfigError if that file cannot be read: without it, files would be indexed that must not be.
     """

@@ -1,4 +1,5 @@
-"""Keys: paths below the root of a corpus, with forward slashes. Which ones an image may have, and which ones a listing shows."""
+"""Decides which keys an image may have, and which of them a listing shows. A key is a path below the root of a corpus, with forward
+slashes."""
 
 from collections.abc import Iterator
 
@@ -8,13 +9,13 @@ from ml_api.errors import InvalidKey
 
 MAX_OBJECT_KEY_BYTES = 1024
 """Longest key of an object in a bucket, in bytes of UTF-8
-(https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html). Folders take no longer new keys, either."""
+(https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html). New keys in a folder have the same limit."""
 
 SHOWN_CHARACTERS = 80
 
 
 def no_path(key: str) -> str:
-    """Why no file in a folder can have this key; empty if one can. Object stores take keys of any form."""
+    """Why no file in a folder can have this key; "" if one can. Object stores take keys of any form."""
     if not key:
         return "it is empty"
     if "\0" in key:
@@ -30,21 +31,22 @@ def no_path(key: str) -> str:
 
 
 def require_image(key: str) -> None:
-    """Raises NotFound for a key that no listing shows, by its form: what is stored may have been imported under any."""
+    """Raise NotFound for a key of a form that no listing shows. Stored images may have such keys, as imports accept any."""
     if no_path(key) or not is_image(key) or any(part.startswith(".") for part in key.split("/")):
         raise no_file(key)
 
 
 class Selection:
-    """Which keys belong to the corpus, judged by the key alone: no hidden names, no ignored ones, endings of images."""
+    """Selects the keys that belong to the corpus, by the key alone: no hidden names, no ignored ones, endings of images."""
 
     def __init__(self, rules: IgnoreRules) -> None:
         self._rules = rules
         self._clear = ""
-        """The folder that was found to be part of the corpus last: most keys lie in the same folder as the one before."""
+        """The last folder that passed the rules, which is not checked again: most keys are in the same folder as the one before."""
 
     def passed_over(self, key: str) -> tuple[PassedOver, str] | None:
-        """Why a listing leaves out the file with this key, and the key of the file or folder (with a slash) that decides it."""
+        """Why a listing leaves out the file with this key, and the key of the file or folder (with a slash) that the rule is about;
+        None if the file is listed."""
         for folder in self._folders_to_judge(key):
             if _name(folder).startswith("."):
                 return PassedOver.HIDDEN, folder
@@ -62,12 +64,12 @@ class Selection:
         refuse(key, no_path(key) or self._why_not_listed(key))
 
     def require_new(self, key: str) -> None:
-        """As `require`; also for keys that are listed where there are, and that nobody should make."""
+        """As `require`; also raises InvalidKey for keys that are listed where they exist, but should not be created."""
         refuse(key, _unwise(key))
         self.require(key)
 
     def _folders_to_judge(self, key: str) -> Iterator[str]:
-        clear = self._clear  # once: other threads judge keys meanwhile
+        clear = self._clear  # read once: other threads change it
         if key.rfind("/") + 1 == len(clear) and key.startswith(clear):
             return
         end = key.find("/")
@@ -76,9 +78,9 @@ class Selection:
             end = key.find("/", end + 1)
 
     def _why_not_listed(self, key: str) -> str:
-        if (found := self.passed_over(key)) is None:
+        if (passed_over := self.passed_over(key)) is None:
             return ""
-        why, place = found
+        why, place = passed_over
         match why:
             case PassedOver.HIDDEN:
                 return f"the name {_name(place)!r} begins with a dot, and hidden files are not listed"
@@ -88,14 +90,14 @@ class Selection:
 
 
 def refuse(key: str, problem: str) -> None:
-    """Raises InvalidKey if there is a problem."""
+    """Raise InvalidKey unless `problem` is ""."""
     if problem:
         shown = key[:SHOWN_CHARACTERS] + ("…" if len(key) > SHOWN_CHARACTERS else "")
         raise InvalidKey(f"no image can have the key {shown!r}: {problem}")
 
 
 def _unwise(key: str) -> str:
-    """Why no image should be written under this key; empty if it may."""
+    """Why no new image should have this key; "" if it may."""
     try:
         size = len(key.encode())
     except UnicodeEncodeError:

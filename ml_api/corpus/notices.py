@@ -1,9 +1,9 @@
-"""What happens in a folder while it happens, as the system tells it, and what the system may not have told.
+"""Watches a folder for changes, for `indexing.watcher`, and detects when the system may have missed some.
 
-watchfiles tells which paths have changed, and keeps quiet about three things, each of them seen with version 1.3. When the
-kernel's queue overflows, the rest is dropped: of 20,000 files made at once 5,462 were told. Where folders cannot be watched, they
-are left out, or it looks at all files every 300 ms and misses what is replaced within a second. A name that is not UTF-8 ends it
-for good. Here each of them becomes a reason to look at the whole folder.
+watchfiles 1.3 reports which paths have changed, and is silent about three failures. When the kernel's queue overflows, events are
+dropped: of 20,000 files made at once 5,462 were reported. Folders that cannot be watched are left out, or all files are polled
+every 300 ms, which misses files replaced within a second. A name that is not UTF-8 ends the watching for good. Each of these is
+reported here as a reason to list the whole folder.
 """
 
 import ctypes
@@ -28,17 +28,19 @@ from ml_api.corpus.walking import Identity, identity_of, is_empty
 from ml_api.corpus.writing import version_of
 
 TICK_MS: Final = 200
-"""How long `next` waits for something to happen."""
+"""How long `next` waits for a change."""
 STEP_MS: Final = 100
 TOGETHER_MS: Final = 400
-"""Changes are told when nothing more has happened for a step, at the latest after this time."""
+"""Changes are reported after a step without any, at the latest after TOGETHER_MS."""
 MANY: Final = 2000
-"""So many at once may be more than the kernel kept (fs.inotify.max_queued_events, 16,384 as a rule; a new file is three events)."""
+"""As many changes at once may have overflowed the kernel's queue (fs.inotify.max_queued_events, 16,384 as a rule; a new file is
+three events)."""
 LIST_EVERY_S: Final = 60.0
-"""Where the system does not tell what happens."""
+"""How often the folder is listed where the system cannot watch it."""
 LISTEN_AGAIN_S: Final = 600.0
+"""How often watching is tried again where it failed for lack of resources."""
 BROKEN_S: Final = 30.0
-"""Between two attempts after an error: each takes a look at the whole folder."""
+"""Time between two attempts after an error: each lists the whole folder."""
 
 BEGINNING: Final = "what happened before the start is not known"
 MOUNTS: Final = Path("/proc/self/mountinfo")
@@ -50,11 +52,12 @@ _NO_MORE: Final = (errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _log = logging.getLogger(__name__)
 
 Place = tuple[Identity, tuple[str, ...]]
-"""The folder itself, and what is mounted in it."""
+"""The identity of the folder, and the file systems that are mounted in it."""
 
 
 class FolderNotices:
-    """The Notices of a folder, a path without links. What lies below the folders `ours` is of no interest."""
+    """The Notices of a folder, a path without links. Changes below `ours`, the folders of this application's own data, are left
+    out."""
 
     def __init__(self, root: Path, ours: Iterable[Path] = (), *, every_s: float = LIST_EVERY_S, many: int = MANY) -> None:
         self._root = root
@@ -99,7 +102,7 @@ class FolderNotices:
         self._closed.set()
 
     def _present_place(self) -> Place | None:
-        """None while the folder is not there, or is another one and empty: the place of a disk that is not mounted."""
+        """The place of the folder; None while it is missing, or is another, empty one: the mount point of a disk."""
         identity = identity_of(self._root)
         if identity is None or not self._root.is_dir():
             return None
@@ -180,14 +183,14 @@ class FolderNotices:
         return frozenset(key for _, path in changes if (key := self._key(path)))
 
     def _key(self, path: str) -> str:
-        """Empty for what is of no interest."""
+        """The key of a path; "" for hidden files, and for those below `ours`."""
         key = path[len(str(self._root)) + 1 :]
         if key != IGNORE_FILE and (key.startswith(".") or "/." in key):
             return ""
         return "" if any(key.startswith(ours) for ours in self._ours) else key
 
     def _folders_below(self, key: str) -> set[str]:
-        """And links to folders, which are not entered."""
+        """The folders below `key`, and links to folders, which are not entered."""
         top = self._root / key
         return {
             os.path.relpath(Path(folder, name), self._root)
@@ -198,7 +201,7 @@ class FolderNotices:
 
 
 def _mounted_below(root: Path) -> tuple[str, ...]:
-    """Lines of proc_pid_mountinfo(5); nothing on other systems."""
+    """The lines of proc_pid_mountinfo(5) for the folder and below; () on other systems."""
     try:
         lines = MOUNTS.read_text("utf-8", "replace").splitlines()
     except OSError:
@@ -208,7 +211,7 @@ def _mounted_below(root: Path) -> tuple[str, ...]:
 
 
 def _inotify_listens() -> bool:
-    """Whether this process watches anything by inotify(7): where it cannot, watchfiles looks at files instead."""
+    """Whether this process watches anything by inotify(7): where it cannot, watchfiles polls instead."""
     for descriptor in DESCRIPTORS.iterdir():
         with suppress(OSError), descriptor.open() as info:
             if "inotify wd" in info.read(4096):
@@ -217,7 +220,7 @@ def _inotify_listens() -> bool:
 
 
 def _may_watch_another(folder: Path) -> bool:
-    """Whether the system lets this user watch one more folder. watchfiles does not say which it could not watch."""
+    """Whether the system lets this user watch one more folder; watchfiles does not report folders that it could not watch."""
     libc = ctypes.CDLL(None, use_errno=True)
     descriptor = libc.inotify_init1(os.O_CLOEXEC)
     if descriptor < 0:

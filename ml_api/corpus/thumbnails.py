@@ -1,7 +1,8 @@
-"""Thumbnails, made on demand and cached on disk up to a size, least recently used first out; syncs remove those of deleted images.
+"""Makes thumbnails on demand for the API, and caches them on disk: the least recently used are evicted, and syncs remove those of
+deleted images.
 
-The files are the only state, so that a sync can prune the cache of a running service and both can be killed at any moment.
-Failures of the cache cost speed, never an answer.
+The files are the only state, so that a sync can prune the cache of a running service and both can be killed at any moment. If the
+cache fails, thumbnails are made again.
 """
 
 import logging
@@ -23,7 +24,7 @@ EDGE_PX: Final = 512
 
 _SUFFIX: Final = f"-{EDGE_PX}.webp"
 _LOW: Final = 0.9
-"""Share that is kept when the cache is full, so that files are listed only once in a tenth of its size."""
+"""The share of its size to which a full cache is reduced, so that files are not listed at every `put`."""
 _TOUCH_EVERY_S: Final = 3600.0
 """A read updates the file's modification time at most this often; most disks are mounted without access times."""
 _ABANDONED_S: Final = 3600.0
@@ -38,7 +39,7 @@ class _File:
     path: Path
     size: int
     used: float
-    """Seconds since the epoch."""
+    """Time of the last use, in seconds since the epoch."""
 
     @property
     def digest(self) -> str:
@@ -72,7 +73,8 @@ class ThumbnailCache:
         self._counting = Lock()
         self._making_room = Lock()
         self._held = max_bytes
-        """Upper bound of the bytes held, as this process knows it; files are counted at the first `put` and when it is full."""
+        """Upper bound of the bytes in the cache, as this process knows it; files are counted at the first `put` and when it is
+        full."""
         self._silent_until = 0.0
 
     def get(self, digest: str) -> bytes | None:
@@ -84,7 +86,7 @@ class ThumbnailCache:
         with suppress(OSError):
             if self._clock() - path.stat().st_mtime > _TOUCH_EVERY_S:
                 os.utime(path, (self._clock(),) * 2)
-        return data or None  # empty after a power failure
+        return data or None  # a file may be empty after a power failure
 
     def put(self, digest: str, data: bytes) -> None:
         try:
@@ -112,7 +114,8 @@ class ThumbnailCache:
         return sum(_remove(path) for paths in gone.values() for path in paths)
 
     def _make_room(self) -> None:
-        """Count the files again and remove the least recently used if they are too many. Files added meanwhile may count twice."""
+        """Count the bytes again, and remove the least recently used files if they are too many. Files that are added meanwhile may
+        count twice."""
         before = self._held
         files = sorted(self._files(), key=lambda file: file.used, reverse=True)
         held = sum(file.size for file in files)
@@ -145,7 +148,7 @@ class ThumbnailCache:
 
 
 def _remove(path: Path) -> bool:
-    """Whether the file was removed. A failure is left for the next time."""
+    """Remove a file; returns whether it was removed. A file that cannot be removed is tried again next time."""
     try:
         path.unlink()
     except OSError:

@@ -1,7 +1,8 @@
-"""The walk over a folder: every file once, in the order of keys, whatever lies there and whatever the system refuses.
+"""Lists the image files below a folder, for FolderCorpus: each once, in the order of keys. Files and folders that cannot be read
+are recorded in a Coverage.
 
-It uses a stack, because folders may be nested deeper than Python's recursion limit. No link leads out of the root unless links are
-followed; then every folder outside is entered once, which ends loops.
+It uses a stack, because folders may be nested deeper than Python's recursion limit. Links out of the root are left out, or, with
+`follow_links`, followed, each folder outside once, so that loops end.
 """
 
 import errno
@@ -38,21 +39,22 @@ class _Entry:
 
 
 class Walk:
-    """One listing of the files below `root`, a path without links. `ours` are folders that this application writes."""
+    """One listing of the files below `root`, a path without links, except those in `ours`, the folders of this application's
+    data."""
 
     def __init__(self, root: Path, patterns: Patterns, ours: Sequence[Path], coverage: Coverage, *, follow_links: bool) -> None:
         self._root = root
         self._patterns = patterns
         self._rules = IgnoreRules()
         self._our_paths = ours
-        self._ours = {found for path in ours if (found := identity_of(path)) is not None}
+        self._ours = {identity for path in ours if (identity := identity_of(path)) is not None}
         self._coverage = coverage
         self._follow_links = follow_links
         self._prefix = ""
         self._entered: set[Identity] = set()
 
     def files(self, prefix: str = "") -> Iterator[CorpusFile]:
-        """The files whose keys begin with `prefix`.
+        """Yield the files whose keys begin with `prefix`.
 
         Raises CorpusUnavailable if the root cannot be listed, ConfigError if its ignore patterns cannot be read.
         """
@@ -75,8 +77,8 @@ class Walk:
     def _entries(self, folder: str, prefix: str) -> list[_Entry]:
         """The entries of a folder except hidden ones, in the order of keys; none if it cannot be listed."""
         try:
-            with os.scandir(folder) as found:
-                listed = list(found)
+            with os.scandir(folder) as scanned:
+                listed = list(scanned)
         except OSError as exc:
             self._coverage.unlisted[prefix] = _reason(exc)
             return []
@@ -87,7 +89,7 @@ class Walk:
         return sorted(_with_sidecars(list(entries)), key=lambda entry: entry.key)
 
     def _may_hold(self, key: str) -> bool:
-        """Whether the file or folder is, or may hold, what the listing is limited to."""
+        """Whether the file, or one below the folder, may have the prefix of this listing."""
         return key.startswith(self._prefix) or self._prefix.startswith(f"{key}/")
 
     def _entry(self, entry: os.DirEntry[str], prefix: str) -> _Entry | None:
@@ -98,11 +100,11 @@ class Walk:
             if link:
                 folder = stat.S_ISDIR(entry.stat().st_mode)
         except OSError as exc:
-            self._lost(key, exc, link=link)
+            self._unreadable(key, exc, link=link)
             return None
         return _Entry(f"{key}/" if folder else key, entry, folder, link)
 
-    def _lost(self, key: str, exc: OSError, *, link: bool) -> None:
+    def _unreadable(self, key: str, exc: OSError, *, link: bool) -> None:
         if exc.errno not in LEADS_NOWHERE:
             self._coverage.unlisted[key] = _reason(exc)
         elif link and self._follow_links and not is_image(key):
@@ -118,12 +120,12 @@ class Walk:
         elif folder.link and not self._follow_links:
             why = PassedOver.LINK
         else:
-            why = self._ours_or_known(folder)
+            why = self._own_or_listed(folder)
         if why is not None:
             self._coverage.pass_over(why)
         return why is None
 
-    def _ours_or_known(self, folder: _Entry) -> PassedOver | None:
+    def _own_or_listed(self, folder: _Entry) -> PassedOver | None:
         identity = identity_of(Path(folder.found.path)) if self._ours or self._follow_links else None
         if identity in self._ours:
             return PassedOver.OURS
@@ -149,7 +151,7 @@ class Walk:
                 return None
             status = entry.found.stat()
         except OSError as exc:
-            self._lost(entry.key, exc, link=entry.link)
+            self._unreadable(entry.key, exc, link=entry.link)
             return None
         if not stat.S_ISREG(status.st_mode):
             self._coverage.pass_over(PassedOver.SPECIAL)
@@ -165,14 +167,14 @@ class Walk:
         return version_of(status) if stat.S_ISREG(status.st_mode) else ""
 
     def _why_not(self, target: str) -> PassedOver | None:
-        """What keeps a link to the file `target` out, if anything."""
-        if any(Path(target).is_relative_to(ours) for ours in self._our_paths):
+        """Why a link to the file `target` is left out; None if it is listed."""
+        if any(Path(target).is_relative_to(folder) for folder in self._our_paths):
             return PassedOver.OURS
         return None if self._follow_links or Path(target).is_relative_to(self._root) else PassedOver.LINK
 
 
 def _with_sidecars(entries: Sequence[_Entry]) -> Iterator[_Entry]:
-    """The entries of a folder, its images with their sidecars, which are not entries of their own then."""
+    """Yield the entries of a folder, its images with their sidecars, which are then left out themselves."""
     sidecars = {entry.key: entry for entry in entries if entry.key.endswith(ENDING) and not entry.folder}
     if not sidecars:
         yield from entries
@@ -191,7 +193,7 @@ def _with_sidecars(entries: Sequence[_Entry]) -> Iterator[_Entry]:
 
 
 def _being_written(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a file that is being written. Removes those of killed processes."""
+    """Whether it is an unfinished file of FolderWriter. Removes those of processes that were killed."""
     if not entry.name.startswith(UNFINISHED):
         return False
     with suppress(OSError):
@@ -209,7 +211,7 @@ def identity_of(folder: Path) -> Identity | None:
 
 
 def is_empty(folder: Path) -> bool:
-    """Also if it is not there, or cannot be listed."""
+    """Whether a folder has no entries, is missing, or cannot be listed."""
     try:
         with os.scandir(folder) as entries:
             return next(entries, None) is None

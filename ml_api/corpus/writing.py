@@ -1,7 +1,7 @@
-"""Writing into a folder of images, atomic and durable, and never through a link.
+"""Writes and deletes files in a folder of images, for FolderCorpus: atomically, durably, and never through a link.
 
-Folders are opened one by one below the root, each from the one above, so that no link that appears meanwhile leads out. A file is
-written under a hidden name beside its place and renamed once it is on the disk.
+Folders are opened one by one below the root, each relative to the one above, so that no link that appears meanwhile leads out. A
+file is written under a hidden name in its folder, and renamed once it is flushed to disk.
 """
 
 import errno
@@ -19,13 +19,14 @@ from ml_api.errors import CorpusReadOnly, CorpusUnavailable, InsufficientStorage
 from ml_api.files import NO_ROOM
 
 UNFINISHED: Final = ".ml-api-"
-"""Begin of the names of files being written; a process that was killed leaves its file behind, and a later listing removes it."""
+"""Prefix of the names of files being written. A process that is killed leaves its file behind; a later listing removes it."""
 
 ABANDONED_S: Final = 3600.0
-"""At this age an unfinished file belongs to a process that was killed."""
+"""An unfinished file of this age belongs to a process that was killed."""
 
 JUST_BEFORE_NS: Final = 1_000_000_000
-"""Files written one after the other have times that go up, by a nanosecond at least; one further ahead is of another clock."""
+"""If the replaced file is newer than its successor by less than this, the successor's time is set to a nanosecond after it. A file
+that is newer by more was written by another clock."""
 
 NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 NO_FOLDER = frozenset({errno.ENOTDIR, errno.ELOOP})
@@ -37,13 +38,13 @@ def version_of(status: os.stat_result) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a key leads: an open folder, and a name in it."""
+    """The place of a file: the descriptor of its open folder, and its name there."""
 
     folder: int
     name: str
 
     def status(self) -> os.stat_result | None:
-        """The status of the file itself, not of what it links to; None if there is none."""
+        """The status of the file, or of the link itself if it is one; None if there is none."""
         try:
             return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
         except FileNotFoundError:
@@ -51,7 +52,7 @@ class Place:
 
 
 class FolderWriter:
-    """Writes and deletes below `root`, a path without links. `ours` tells the folders that are no part of the corpus.
+    """Writes and deletes below `root`, a path without links. `ours` tells whether a folder is one of this application's own data.
 
     Raises InvalidKey, CorpusReadOnly, InsufficientStorage and CorpusUnavailable; `delete` FileNotFoundError, too.
     """
@@ -63,8 +64,8 @@ class FolderWriter:
         self._renaming = Lock()
 
     def write(self, key: str, data: bytes) -> str:
-        """Returns the version of the file."""
-        with _ours_only(key), self._place(key, create=True) as place:
+        """Write or replace a file; returns its version."""
+        with _translating(key), self._place(key, create=True) as place:
             old = place.status()
             _require_regular(old, key, links=False)
             above = os.fstat(place.folder)
@@ -76,7 +77,7 @@ class FolderWriter:
                 with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor is no path
                     file.write(data)
                     file.flush()
-                    # Who may read its folder, or the file it replaces, may read it; the service's own files are private.
+                    # It gets the permissions of the file it replaces, or of its folder; the service's own files are private.
                     os.fchmod(descriptor, stat.S_IMODE((old or above).st_mode) & 0o666)
                     with self._renaming:
                         version = _new_version(descriptor, place)
@@ -90,7 +91,7 @@ class FolderWriter:
             return version
 
     def delete(self, key: str) -> None:
-        with _ours_only(key, may_be_missing=True), self._place(key, create=False) as place:
+        with _translating(key, may_be_missing=True), self._place(key, create=False) as place:
             _require_regular(place.status(), key, links=True)
             os.unlink(place.name, dir_fd=place.folder)
             os.fsync(place.folder)
@@ -128,9 +129,10 @@ class FolderWriter:
 
 
 def _new_version(descriptor: int, place: Place) -> str:
-    """The version of the file to be renamed to `place`, other than that of the file there, and of those just before it.
+    """Return the version of a file that is about to replace the one at `place`, after making their times differ.
 
-    Times of files advance by milliseconds only: two files of equal size would have one version, and the second be overlooked.
+    The clock of file times advances in steps of milliseconds: two files of equal size could have the same version, and the second
+    would be overlooked.
     """
     written, old = os.fstat(descriptor), place.status()
     if old is not None and written.st_mtime_ns <= old.st_mtime_ns < written.st_mtime_ns + JUST_BEFORE_NS:
@@ -140,7 +142,7 @@ def _new_version(descriptor: int, place: Place) -> str:
 
 
 def _require_regular(status: os.stat_result | None, key: str, *, links: bool) -> None:
-    """Raises InvalidKey if something else than a file has the name; links are files if `links`."""
+    """Raise InvalidKey if something other than a file has the name; with `links`, a link counts as a file."""
     if status is None or stat.S_ISREG(status.st_mode) or (links and stat.S_ISLNK(status.st_mode)):
         return
     raise InvalidKey(f"{key!r} is {_kind(status.st_mode)} in the corpus, not a file; remove it there first")
@@ -155,12 +157,12 @@ def _what(name: str, above: int) -> str:
 
 def _kind(mode: int) -> str:
     kinds = ((stat.S_ISLNK, "a link"), (stat.S_ISDIR, "a folder"), (stat.S_ISREG, "a file"), (stat.S_ISFIFO, "a pipe"))
-    return next((words for is_one, words in kinds if is_one(mode)), "a device or a socket")
+    return next((words for is_kind, words in kinds if is_kind(mode)), "a device or a socket")
 
 
 @contextmanager
-def _ours_only(key: str, *, may_be_missing: bool = False) -> Iterator[None]:
-    """Translates what the system refuses, all but FileNotFoundError where that is an answer."""
+def _translating(key: str, *, may_be_missing: bool = False) -> Iterator[None]:
+    """Turn OSErrors into errors of `ml_api.errors`, except FileNotFoundError if the file `may_be_missing`."""
     try:
         yield
     except MlApiError:

@@ -1,10 +1,10 @@
-"""A corpus in a bucket, or behind any other URL that fsspec opens.
+"""A corpus in a bucket, or at any other URL that fsspec opens.
 
-corpus       BucketCorpus: the rules of keys, the same as in a folder
-objects      what it asks of a place that keeps objects
-s3           ... by the S3 protocol: pages, conditions, bounded waits
-filesystem   ... by fsspec's interface alone: Google Cloud Storage, Azure, memory and others
-opening      from a URL to one of the two
+corpus       BucketCorpus: a Corpus over Objects, with the same rules for keys as a folder
+objects      Objects: the contract of an object store
+s3           Objects by the S3 protocol, with paged listings, conditional requests and time limits
+filesystem   Objects by fsspec's interface alone: Google Cloud Storage, Azure, memory and others
+opening      opens the Objects at a URL
 """
 
 from ml_api.corpus.bucket.corpus import BucketCorpus

@@ -1,4 +1,4 @@
-"""A Corpus of objects. Which ones it lists is decided by their keys, as in a folder; others are counted or refused."""
+"""Implements Corpus over the objects of a bucket. Their keys decide which of them are listed, by the rules of a folder."""
 
 import errno
 import io
@@ -29,10 +29,10 @@ from ml_api.deadline import Deadline
 from ml_api.errors import CorpusUnavailable, NotFound, TooLarge
 
 RULES_HOLD_S: Final = 60.0
-"""For this long `.mlapiignore` is not fetched again for single keys; every listing fetches it."""
+"""How long a fetched `.mlapiignore` is used for single keys; every listing fetches it."""
 
 TURN_S: Final = 1.0
-"""For this long a request waits until fewer others read: a bucket that hangs must not hold every thread of the service."""
+"""How long a request waits while too many others read: a bucket that hangs must not hold every thread of the service."""
 
 MAX_IGNORE_BYTES: Final = 2**20
 MAX_METADATA_FILE_BYTES: Final = 2**30
@@ -41,7 +41,7 @@ MAX_METADATA_FILE_BYTES: Final = 2**30
 class BucketCorpus:
     """A Corpus of the images among `objects`. `ignore` and `include` are patterns in .gitignore syntax.
 
-    At most `at_once` reads with a deadline, those of requests, are under way together.
+    At most `at_once` reads with a deadline, which are those of requests, run concurrently.
     """
 
     def __init__(
@@ -72,15 +72,15 @@ class BucketCorpus:
         coverage = Coverage() if coverage is None else coverage
         selection = Selection(self._fetch_rules())
         left_out = ""
-        for found in with_sidecars(self._objects.list(prefix)):
-            if left_out and found.key.startswith(left_out):
+        for file in with_sidecars(self._objects.list(prefix)):
+            if left_out and file.key.startswith(left_out):
                 continue
-            if not found.key or found.key.endswith("/"):  # what consoles make for an empty folder
+            if not file.key or file.key.endswith("/"):  # consoles create such an object for an empty folder
                 continue
-            if no_path(found.key):
+            if no_path(file.key):
                 coverage.pass_over(PassedOver.NO_PATH)
-            elif (passed_over := selection.passed_over(found.key)) is None:
-                yield found
+            elif (passed_over := selection.passed_over(file.key)) is None:
+                yield file
             else:
                 left_out = _count(coverage, *passed_over)
 
@@ -123,11 +123,11 @@ class BucketCorpus:
         return key if path.startswith(root) and not self._problem(key) else None
 
     def beside(self, sidecar: str) -> Sequence[str]:
-        """By one listing, of the objects with the same name but for the ending."""
+        """As in Corpus, by one listing of the objects whose names differ from the sidecar's in the ending."""
         if self._problem(sidecar):
             return []
-        found = self._objects.list(f"{stem_of(sidecar)}.")
-        return [file.key for file in found if is_image(file.key) and sidecar_of(file.key) == sidecar]
+        files = self._objects.list(f"{stem_of(sidecar)}.")
+        return [file.key for file in files if is_image(file.key) and sidecar_of(file.key) == sidecar]
 
     def metadata(self) -> Metadata:
         return read_metadata(self._open, self._catalogue)
@@ -141,10 +141,10 @@ class BucketCorpus:
         except NotFound:
             return ""
         except CorpusUnavailable:
-            return "?"  # to be read again, when it may be there
+            return "?"  # unlike any version, so that it is read again later
 
     def _open(self, name: str) -> BinaryIO:
-        """A copy on the disk, without a name."""
+        """A copy of the object in an anonymous temporary file."""
         file = TemporaryFile()  # noqa: SIM115 - the caller closes it
         try:
             self._objects.read(name, file, MAX_METADATA_FILE_BYTES, METADATA_TIMEOUT_S)
@@ -158,13 +158,16 @@ class BucketCorpus:
         return file
 
     def _selection(self) -> Selection:
-        """For single keys. Rules that were fetched just now hold for them."""
+        """The selection for single keys, by rules fetched within RULES_HOLD_S."""
         if self._fetched is None or time.monotonic() - self._fetched[0] > RULES_HOLD_S:
             return Selection(self._fetch_rules())
         return Selection(self._fetched[1])
 
     def _fetch_rules(self) -> IgnoreRules:
-        """Raises CorpusUnavailable if `.mlapiignore` may exist and cannot be read, ConfigError for a pattern that is none."""
+        """The configured patterns and those of `.mlapiignore`.
+
+        Raises CorpusUnavailable if that file may exist and cannot be read, ConfigError for an invalid pattern.
+        """
         try:
             own = patterns_in(self._bytes(IGNORE_FILE, MAX_IGNORE_BYTES))
         except NotFound:
@@ -181,7 +184,7 @@ class BucketCorpus:
         return data.getvalue()
 
     def _problem(self, key: str) -> str:
-        """Why there can be no such object; empty if there can. Nothing is asked about it."""
+        """Why no object can have this key; "" if one can. Makes no request."""
         if problem := no_path(key):
             return problem
         try:
@@ -193,9 +196,10 @@ class BucketCorpus:
 
 
 def with_sidecars(files: Iterable[CorpusFile]) -> Iterator[CorpusFile]:
-    """Images with the versions of their sidecars in theirs; such a sidecar is left out. `files` come in the order of keys.
+    """Yield `files`, which are in the order of keys, in that order; each image's version includes that of its sidecar, which is
+    left out itself.
 
-    In that order an image may come before its sidecar or behind it. Held back are those files alone that stand between them.
+    An image may precede its sidecar or follow it. Only the files between the two are held back.
     """
     held: dict[str, CorpusFile] = {}
     taken = set[str]()
@@ -211,7 +215,7 @@ def with_sidecars(files: Iterable[CorpusFile]) -> Iterator[CorpusFile]:
 
 
 def _let_go(held: dict[str, CorpusFile], taken: set[str], now: str | None = None) -> Iterator[CorpusFile]:
-    """The first of those that are held: all about which no file from the key `now` on says more. None: that was all."""
+    """Yield the first of the held files, as far as no file from the key `now` on belongs to them; all of them if `now` is None."""
     for key in list(takewhile(lambda key: now is None or _is_over(key, now), held)):
         file = held.pop(key)
         if key not in taken:
@@ -226,7 +230,7 @@ def _is_over(key: str, now: str) -> bool:
 
 
 def _count(coverage: Coverage, why: PassedOver, place: str) -> str:
-    """Count what is passed over; returns the key of the folder below which nothing else counts, if it is one."""
+    """Count a file or folder that is passed over. Returns the key of a folder, below which nothing else is counted; else ""."""
     if why is PassedOver.OTHER_ENDING:
         if place not in METADATA_FILES:
             coverage.pass_over_ending(place)

@@ -1,6 +1,6 @@
-"""Objects by fsspec's interface alone: whatever it opens and has no better way here.
+"""Implements Objects by fsspec's interface, for every URL that it opens, except S3's.
 
-A listing goes folder by folder and holds those on its way, so that its memory is that of the largest folders.
+A listing goes folder by folder and holds the entries of the folders above, so its memory depends on the largest folders.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,10 +18,10 @@ from ml_api.files import NO_ROOM
 
 ETAGS: Final = ("ETag", "etag", "e_tag")
 TIMES: Final = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
-"""How file systems call them; the first that one has counts."""
+"""The names of ETags and modification times in different file systems; the first that is present counts."""
 
 READS: Final = 3
-"""How often an object that is replaced while it is read is read again."""
+"""How often an object is read that is replaced meanwhile."""
 
 
 class FilesystemObjects:
@@ -76,14 +76,15 @@ class FilesystemObjects:
             self._ask("rm_file", self._at(key))
 
     def _entries(self, folder: str, prefix: str) -> Sequence[tuple[str, dict[str, Any]]]:
-        """Keys with their facts, in order; a folder's key ends in a slash. A folder without objects does not exist."""
+        """The keys in a folder with fsspec's `info` of each, sorted; a folder's key ends in a slash. Empty if there is no
+        folder."""
         try:
             with self._translated(""):
-                found = self._ask("ls", self._at(folder.rstrip("/")), detail=True)
-        except FileNotFoundError:
+                listed = self._ask("ls", self._at(folder.rstrip("/")), detail=True)
+        except FileNotFoundError:  # a folder without objects does not exist
             return []
         entries = []
-        for info in found:
+        for info in listed:
             key = info["name"].strip("/").removeprefix(f"{self.root}/").removeprefix(self.root)
             if info["type"] == "directory":
                 key = f"{key.rstrip('/')}/"
@@ -99,7 +100,7 @@ class FilesystemObjects:
         return info
 
     def _ask(self, method: str, *arguments: Any, timeout_s: float = CALL_TIMEOUT_S, **named: Any) -> Any:
-        """Within `timeout_s` if the file system can be waited for: those of clouds can, that in memory need not."""
+        """Call a method of the file system; `timeout_s` limits asynchronous file systems, which those of clouds are."""
         if isinstance(self._fs, AsyncFileSystem):
             return sync(self._fs.loop, getattr(self._fs, f"_{method}"), *arguments, timeout=timeout_s, **named)
         return getattr(self._fs, method)(*arguments, **named)
@@ -111,12 +112,12 @@ class FilesystemObjects:
     def _translated(self, key: str, *, writing: bool = False) -> Iterator[None]:
         try:
             yield
-        except Exception as exc:  # those of google.auth, azure.core, aiohttp, requests, paramiko: each file system has its own
+        except Exception as exc:  # each file system has its own: of google.auth, azure.core, aiohttp, requests, paramiko
             if not key and isinstance(exc, FileNotFoundError):
                 raise
-            raise self._ours(exc, key, writing=writing) from exc
+            raise self._error(exc, key, writing=writing) from exc
 
-    def _ours(self, exc: Exception, key: str, *, writing: bool) -> MlApiError:
+    def _error(self, exc: Exception, key: str, *, writing: bool) -> MlApiError:
         if isinstance(exc, FileNotFoundError) and not writing:
             return no_file(key)
         if writing and isinstance(exc, PermissionError | NotImplementedError):

@@ -1,4 +1,5 @@
-"""What a BucketCorpus asks of a place that keeps objects. Every call may come from any thread, and raises our errors only."""
+"""The contract of an object store, as BucketCorpus uses it. Every method may be called from any thread, and raises errors of
+`ml_api.errors` only."""
 
 from collections.abc import Iterator
 from typing import BinaryIO, Final, Protocol
@@ -6,16 +7,16 @@ from typing import BinaryIO, Final, Protocol
 from ml_api.corpus.base import CorpusFile
 
 READ_TIMEOUT_S: Final = 60.0
-"""For one object; 32 MB then need 4 Mbit/s."""
+"""For reading one object; 32 MB then need 4 Mbit/s."""
 WRITE_TIMEOUT_S: Final = 120.0
 METADATA_TIMEOUT_S: Final = 600.0
-"""For a metadata file, which may have a million lines."""
+"""For reading a metadata file, which may have a million lines."""
 CALL_TIMEOUT_S: Final = 30.0
-"""For what moves no image: a page of a listing, a version, a deletion. Retries are within it."""
+"""For a call without an image's bytes: a page of a listing, a version, a deletion. It includes retries."""
 
 
 class Objects(Protocol):
-    """Objects under keys relative to `root`, a bucket with or without a prefix: any text, as object stores take it."""
+    """Objects by key. A key is any text, relative to `root`: a bucket, with or without a prefix."""
 
     @property
     def root(self) -> str:
@@ -29,15 +30,15 @@ class Objects(Protocol):
 
     @property
     def writable(self) -> bool:
-        """As in Corpus."""
+        """See `Corpus.writable`."""
         ...
 
     def list(self, prefix: str) -> Iterator[CorpusFile]:
-        """Objects whose keys begin with `prefix`, in the order of keys. Raises CorpusUnavailable, also between two of them."""
+        """Yield the objects whose keys begin with `prefix`, in the order of keys. Raises CorpusUnavailable, possibly in between."""
         ...
 
     def version(self, key: str) -> str:
-        """As the listing has it. Raises NotFound or CorpusUnavailable."""
+        """Return the object's version, as in a listing. Raises NotFound or CorpusUnavailable."""
         ...
 
     def read(self, key: str, to: BinaryIO, max_bytes: int, timeout_s: float) -> None:
@@ -45,9 +46,9 @@ class Objects(Protocol):
         ...
 
     def write(self, key: str, data: bytes) -> str:
-        """As in Corpus, for any key. Raises CorpusReadOnly, InsufficientStorage or CorpusUnavailable."""
+        """Write an object under any key, as `Corpus.write`. Raises CorpusReadOnly, InsufficientStorage or CorpusUnavailable."""
         ...
 
     def delete(self, key: str) -> None:
-        """Raises NotFound, CorpusReadOnly or CorpusUnavailable."""
+        """Delete an object. Raises NotFound, CorpusReadOnly or CorpusUnavailable."""
         ...

@@ -1,4 +1,4 @@
-"""From a URL to the objects there. Which library opens it, and what to install where that is missing."""
+"""Opens the Objects at a URL; a missing library becomes a ConfigError that names the package to install."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -21,7 +21,8 @@ S3: Final = ("s3", "s3a")
 
 
 def open_objects(url: str) -> Objects:
-    """Asks nobody yet. Raises ConfigError for a scheme that nothing opens, or whose library is not installed."""
+    """Return the Objects at `url`, without a request yet. Raises ConfigError for a scheme that is unknown, or whose library is not
+    installed."""
     scheme = urlsplit(url).scheme
     try:
         options: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}

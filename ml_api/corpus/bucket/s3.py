@@ -1,6 +1,7 @@
-"""Objects by the S3 protocol, through the client that s3fs sets up: its variables and botocore's name endpoint and credentials.
+"""Implements Objects by the S3 protocol, with the botocore client of s3fs: variables of these two name endpoint and credentials.
 
-fsspec's own interface lists a whole tree at once and knows no conditions; pages, ETags and `If-Match` are asked of the client.
+fsspec's own interface lists a whole tree at once and has no conditional requests, so pages, ETags and `If-Match` go through the
+client.
 """
 
 import mimetypes
@@ -20,21 +21,22 @@ from ml_api.errors import CorpusReadOnly, CorpusUnavailable, InsufficientStorage
 
 CLIENT: Final = {
     "connect_timeout": 5,
-    "read_timeout": 10,  # between two pieces of an answer
+    "read_timeout": 10,  # between two parts of an answer
     "max_pool_connections": 32,
     "retries": {"mode": "standard", "total_max_attempts": 3},  # of refused connections, timeouts, 5xx and 429
 }
 """Configuration of botocore (https://docs.aws.amazon.com/botocore/latest/reference/config.html)."""
 
 PAGE: Final = 1000
-"""Keys of one answer to a listing, the most that S3 gives."""
+"""Keys in one page of a listing, S3's maximum."""
 
 LISTING = frozenset({"Name", "KeyCount", "IsTruncated", "Contents"})
-"""Every listing says at least one of these."""
+"""Every answer to a listing has at least one of these."""
 
 CHUNK_BYTES: Final = 2**18
 BODIES: Final = 4
-"""How often an object's body may break off or be replaced while it is read. Each time it goes on where it broke off."""
+"""How many requests read one object: each after the first continues where the body broke off, or starts anew if the object was
+replaced."""
 
 NO_ROOM = frozenset({"QuotaExceeded", "InsufficientCapacity", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "507"})
 """Error codes of Ceph, Garage and MinIO; S3 itself is never full."""
@@ -62,10 +64,10 @@ class S3Objects:
         more: dict[str, Any] = {}
         while True:
             page = self._call("list_objects_v2", "", Prefix=f"{self._prefix}{prefix}", MaxKeys=PAGE, **more)
-            if not LISTING & page.keys():  # botocore takes any document, and none, for a listing of nothing
+            if not LISTING & page.keys():  # botocore parses any document, even an empty one, as an empty listing
                 raise CorpusUnavailable(f"{self.location}: what answers there is no S3 server")
-            for found in page.get("Contents", ()):
-                yield CorpusFile(found["Key"].removeprefix(self._prefix), _version(found))
+            for described in page.get("Contents", ()):
+                yield CorpusFile(described["Key"].removeprefix(self._prefix), _version(described))
             if not page.get("IsTruncated"):
                 return
             more = {"ContinuationToken": page["NextContinuationToken"]}
@@ -82,12 +84,12 @@ class S3Objects:
             return _version(self._call("put_object", key, timeout_s=WRITE_TIMEOUT_S, Body=data, ContentType=media_type))
 
     def delete(self, key: str) -> None:
-        self._call("head_object", key)  # a deletion of nothing succeeds, too
+        self._call("head_object", key)  # raises NotFound; deleting a missing object would succeed
         with _changing(key):
             self._call("delete_object", key)
 
     async def _fetch(self, key: str, to: BinaryIO, max_bytes: int) -> None:
-        """The body of one version: a part that follows another is asked for under the condition that the ETag is the same."""
+        """Fetch the body of one version: a request for the rest of it is conditional on the same ETag."""
         version = ""
         for _ in range(BODIES):
             rest = {"Range": f"bytes={to.tell()}-", "IfMatch": version} if to.tell() else {}
@@ -114,7 +116,7 @@ class S3Objects:
         raise CorpusUnavailable(f"cannot be read: its body broke off, or it was replaced, {BODIES} times")
 
     def _call(self, operation: str, key: str, *, timeout_s: float = CALL_TIMEOUT_S, **arguments: Any) -> Any:
-        """`key` is empty for operations on the bucket."""
+        """Call an operation of the client; `key` is "" for operations on the bucket."""
         if key:
             arguments["Key"] = f"{self._prefix}{key}"
         return self._run(lambda: self._request(operation, **arguments), key, timeout_s)
@@ -135,7 +137,7 @@ class S3Objects:
                 f"{self.location}: no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or FSSPEC_S3_ANON=true for a "
                 "bucket that anybody may read"
             ) from exc
-        except RecursionError as exc:  # botocore asks for the bucket's region at each redirect, also at that of its question
+        except RecursionError as exc:  # botocore requests the bucket's region at each redirect, and that request is redirected, too
             raise CorpusUnavailable(f"{self.location}: the endpoint only redirects; does it want https?") from exc
         except (BotoCoreError, HttpError, OSError) as exc:
             raise CorpusUnavailable(f"{self.location} cannot be reached: {type(exc).__name__}") from exc
@@ -155,7 +157,7 @@ class S3Objects:
 
 @contextmanager
 def _changing(key: str) -> Iterator[None]:
-    """Raises CorpusReadOnly for what is denied."""
+    """Turn a denied request into CorpusReadOnly."""
     try:
         yield
     except CorpusUnavailable as exc:
@@ -164,8 +166,8 @@ def _changing(key: str) -> Iterator[None]:
         raise CorpusReadOnly(f"the corpus cannot be changed at {key!r}: {exc.detail}") from exc
 
 
-def _version(found: dict[str, Any]) -> str:
-    return str(found["ETag"]).strip('"')
+def _version(described: dict[str, Any]) -> str:
+    return str(described["ETag"]).strip('"')
 
 
 def _status(exc: ClientError) -> int:
