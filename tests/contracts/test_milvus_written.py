@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+import threading
 from contextlib import closing, contextmanager
 
 import milvus_lite.engine.flush
@@ -16,9 +17,11 @@ from ml_api.records import image_id
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
 from ml_api.vectors.milvus.flushing import SLOW_ROWS
+from ml_api.vectors.milvus.recovery import EVERY_S
 from ml_api.vectors.milvus.schema import rows_of
 from ml_api.vectors.validation import check_records
 from tests.contracts.samples import DIM, MODEL, record, unit_vectors
+from tests.waiting import wait_until
 
 METADATA = (
     {},
@@ -46,8 +49,8 @@ def drawn(names, seed):
 
 
 @contextmanager
-def opened(folder):
-    with closing(MilvusStore(MilvusEndpoint(str(folder)), "written", VectorIndex(), Metrics())) as store:
+def opened(folder, timeout_s=10):
+    with closing(MilvusStore(MilvusEndpoint(str(folder)), "written", VectorIndex(), Metrics(), timeout_s)) as store:
         store.ensure(MODEL, DIM)
         yield store
 
@@ -184,6 +187,30 @@ def test_a_store_that_can_be_written_again_has_all_that_was_acknowledged(tmp_pat
         assert len(after) > len(before)
     with opened(tmp_path / "here") as store:
         assert rows(store) == after
+
+
+def test_files_that_are_still_merged_hold_up_the_recovery_no_longer_than_the_store_may_take(tmp_path):
+    """Health checks, which make it, waited for the end of the merge."""
+    merged = threading.Event()
+
+    def fail(_batch):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with opened(tmp_path / "here", timeout_s=1) as store:
+        here(store, *drawn(NEW[:20], 1))
+        before = rows(store)
+        wait_until(engine(store)._bg_executor.submit(merged.wait, 60).running)
+        engine(store)._wal.write_insert = fail
+        with pytest.raises(StoreUnavailable, match="no space left"):
+            store.upsert(*drawn(NEW[25:40], 3))
+        with pytest.raises(StoreUnavailable, match="its files are still being merged after 1 s"):
+            store.ping()
+        with pytest.raises(StoreUnavailable, match="takes no calls"):
+            store.count()
+        merged.set()
+        store._opening.access._recovery._tried_at -= EVERY_S
+        store.ping()
+        assert rows(store) == before
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Milvus Lite leaves such a log open

@@ -28,7 +28,7 @@ from ml_api.vectors.milvus.access import Page, check_process
 from ml_api.vectors.milvus.flushing import Unflushed
 from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.lite import LiteServer
-from ml_api.vectors.milvus.locks import SharedLock, left_s
+from ml_api.vectors.milvus.locks import SharedLock, left_s, patient
 from ml_api.vectors.milvus.recovery import Recovery
 from ml_api.vectors.milvus.schema import Row
 
@@ -107,7 +107,7 @@ class EmbeddedAccess:
     @contextmanager
     def reading(self, timeout_s: float) -> Iterator[None]:
         self.check()
-        with _patient("it is being flushed", timeout_s), self._readers.shared(timeout_s):
+        with patient("it is being flushed", timeout_s), self._readers.shared(timeout_s):
             yield
 
     @contextmanager
@@ -117,7 +117,7 @@ class EmbeddedAccess:
         if self._unflushed.slow:
             self._flush_to_search(until)
         self.check()
-        with _patient("it is being flushed", timeout_s), self._readers.shared(left_s(until)):
+        with patient("it is being flushed", timeout_s), self._readers.shared(left_s(until)):
             yield
 
     def _flush_to_search(self, until: float) -> None:
@@ -177,7 +177,8 @@ class EmbeddedAccess:
         check_process(self._process)
         if self._recovery.is_due():
             with self._turn(), self._without_readers():
-                self._opened.discard()
+                with patient("its files are still being merged", self._timeout_s):
+                    self._opened.discard(self._timeout_s)
                 load()
                 self._flush_alone()
                 self._recovery.succeeded()
@@ -234,7 +235,7 @@ class EmbeddedAccess:
     @contextmanager
     def _without_readers(self) -> Iterator[None]:
         """Twice as patient as a reader can take."""
-        with _patient("searches are still running", self._timeout_s), self._readers.alone(2 * self._timeout_s):
+        with patient("searches are still running", self._timeout_s), self._readers.alone(2 * self._timeout_s):
             yield
 
     def _flush_writing(self) -> None:
@@ -250,11 +251,3 @@ class EmbeddedAccess:
             self._recovery.failed("writing its files failed", exc)
             raise
         self._unflushed.clear()
-
-
-@contextmanager
-def _patient(reason: str, timeout_s: float) -> Iterator[None]:
-    try:
-        yield
-    except TimeoutError:
-        raise StoreUnavailable(f"the vector store is busy: {reason} after {timeout_s:.3g} s", reason="timeout") from None

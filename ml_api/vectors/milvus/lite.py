@@ -91,9 +91,12 @@ class LiteServer:
         """Raises MilvusException."""
         written.flush(self._engine(collection))
 
-    def discard(self) -> None:
-        """Read each collection from the disk again when it is next called, and write nothing before. Nobody may call meanwhile."""
-        written.discard(self._database)
+    def discard(self, timeout_s: float) -> None:
+        """Read each collection from the disk again when it is next called, and write nothing before. Nobody may call meanwhile.
+
+        Raises TimeoutError, as `written.discard` does.
+        """
+        written.discard(self._database, timeout_s)
 
     def stop(self) -> None:
         """Nobody may call any more. What is not flushed Milvus Lite tries to flush, and keeps to itself if it cannot."""

@@ -1,9 +1,11 @@
-"""A lock that many may share or one may have alone, with a limit to the waiting."""
+"""A lock that many may share or one may have alone, with a limit to the waiting, and what who has waited in vain is told."""
 
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from ml_api.errors import StoreUnavailable
 
 
 class SharedLock:
@@ -52,3 +54,12 @@ class SharedLock:
 def left_s(until: float) -> float:
     """The time until then, on the clock of `perf_counter`; at least 0."""
     return max(0.0, until - time.perf_counter())
+
+
+@contextmanager
+def patient(reason: str, timeout_s: float) -> Iterator[None]:
+    """Raise StoreUnavailable for a TimeoutError: what was waited for, so many seconds, is the `reason`."""
+    try:
+        yield
+    except TimeoutError:
+        raise StoreUnavailable(f"the vector store is busy: {reason} after {timeout_s:.3g} s", reason="timeout") from None

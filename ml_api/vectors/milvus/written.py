@@ -8,6 +8,7 @@ Only one thread may be here at a time, and nobody may read during `flush` (`embe
 """
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -22,6 +23,7 @@ from milvus_lite.constants import DEFAULT_PARTITION
 from milvus_lite.engine.operation import InsertOp
 from pymilvus import MilvusException
 
+from ml_api.vectors.milvus.locks import left_s
 from ml_api.vectors.milvus.schema import VECTOR, Row
 
 
@@ -47,14 +49,22 @@ def flush(engine: Any) -> None:
         engine.flush()
 
 
-def discard(database: Any) -> None:
+def discard(database: Any, timeout_s: float) -> None:
     """Forget what is in memory and write nothing of it: the next call of a collection reads it from the disk, as after a restart.
 
-    For after a write that failed; nobody else may be here. What is being merged in the background is waited for.
+    For after a write that failed; nobody else may be here. Files that are being merged in the background are waited for. Raises
+    TimeoutError if that takes longer; then nothing is forgotten, nobody may be here still, and the same call may be made again.
     """
-    for engine in database._collections.values():  # noqa: SLF001 - as above
+    until = time.perf_counter() + timeout_s
+    engines = list(database._collections.values())  # noqa: SLF001 - as above
+    for engine in engines:
         engine._bg_closed = True  # noqa: SLF001 - as above
-        engine._bg_executor.shutdown(cancel_futures=True)  # noqa: SLF001 - as above
+        engine._bg_executor.shutdown(wait=False, cancel_futures=True)  # noqa: SLF001 - as above
+        for thread in engine._bg_executor._threads:  # noqa: SLF001 - `shutdown` waits without a limit
+            thread.join(left_s(until))
+            if thread.is_alive():
+                raise TimeoutError
+    for engine in engines:
         for log in (engine._wal._data_sink, engine._wal._delta_sink):  # noqa: SLF001 - as above
             if log is not None:
                 log.raw.close()  # below its buffer, which may hold the rest of the record that failed
