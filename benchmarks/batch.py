@@ -68,7 +68,7 @@ def main() -> None:
         )
         stored, vectors = records(IMAGES), clustered(IMAGES, 1)
         for start in range(0, IMAGES, AT_ONCE):
-            services.store.upsert(stored[start : start + AT_ONCE], vectors[start : start + AT_ONCE])
+            services.engine.store.upsert(stored[start : start + AT_ONCE], vectors[start : start + AT_ONCE])
         store.flush()
         settle(lambda: 1 / rate_of(lambda: len(store.search(vectors[:TOGETHER], SearchOptions(10))), 1.0))
         spare_what_stays()

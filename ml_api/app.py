@@ -35,7 +35,7 @@ from ml_api.api.parsing import REQUEST_TIMEOUT_S, BufferedRequest
 from ml_api.api.problems import MEDIA_TYPE
 from ml_api.browsers import HEADERS, AllowedHosts, origins, preflight_headers, sharing_headers
 from ml_api.reverse_proxies import BehindProxies, networks
-from ml_api.services import Engine, Services, build_services
+from ml_api.services import Services, build_services
 from ml_api.settings import Settings
 from ml_api.web import session
 
@@ -62,7 +62,6 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     app.extensions[EXTENSION] = services = services or build_services(settings)
     app.teardown_appcontext(let_go)
-    _follow_switches(app, services)
     observe.register(app, services.metrics, services.spans, log_queries=settings.log_queries)
     problems.register(app)
     app.config[SHARED_WITH] = shared_with = origins(settings.cors_origins)
@@ -77,21 +76,9 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     of_images = (images.blueprint, duplicates.blueprint, uploads.blueprint, events.blueprint)
     for blueprint in (*searching, *of_images, sync.blueprint, status.blueprint, web.blueprint, session.blueprint):
         app.register_blueprint(blueprint)
-    example_id = next((entry.id for entry in services.store.entries()), None)
+    example_id = next((entry.id for entry in services.engine.store.entries()), None)
     openapi.register(app, example_id, settings.request_timeout_s, asks_for_keys=services.access is not None)
     return app
-
-
-def _follow_switches(app: Flask, services: Services) -> None:
-    """Requests from then on see the parts of the new model."""
-    if services.switch is None:
-        return
-
-    def announce(engine: Engine) -> None:
-        app.extensions[EXTENSION] = app.extensions[EXTENSION].with_engine(engine)
-
-    services.switch.announce = announce
-    announce(services.switch.engine)  # which may be another one by now
 
 
 def _without_answer(check: Callable[[WSGIEnvironment], None]) -> WSGIApplication:

@@ -15,12 +15,13 @@ HEAD_CHECK = "ml_api.head"
 def services() -> Services:
     """The services of the application that the request belongs to. A request that began with one model ends with it."""
     while "services" not in g:
-        found: Services = current_app.extensions[EXTENSION]
-        found.holders.begin()
-        if found is current_app.extensions[EXTENSION]:
+        of_all: Services = current_app.extensions[EXTENSION]
+        found = of_all.current()
+        found.engine.holders.begin()
+        if found.current() is found:
             g.services = found
         else:  # replaced just now, and perhaps not waited for
-            found.holders.end()
+            found.engine.holders.end()
     held: Services = g.services
     return held
 
@@ -28,4 +29,4 @@ def services() -> Services:
 def let_go(_error: BaseException | None = None) -> None:
     """Release the services that the request has held, at its end."""
     if (held := g.pop("services", None)) is not None:
-        held.holders.end()
+        held.engine.holders.end()

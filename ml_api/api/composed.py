@@ -76,10 +76,10 @@ def composed() -> Response:
         body, sent = search_body(ComposedQuery)
     _note(body)
     query = query_of(body, sent, deadline)
-    [result] = services().searcher.search_all([query], deadline)
+    [result] = services().engine.searcher.search_all([query], deadline)
     if isinstance(result, Fault):
         raise named_fault(result, body)
-    model = services().embedder.model.name
+    model = services().engine.embedder.model.name
     note_result(result, model)
     remember(query, result, model, query_id())
     with stage(Stage.SERIALIZE):
@@ -118,8 +118,8 @@ def batch() -> Response:
         )
     note({"ml_api.queries": len(body.queries), "ml_api.terms": terms})
     built = [_built(one, sent, deadline, place) for place, one in enumerate(body.queries)]
-    searched = iter(services().searcher.search_all([one for one in built if isinstance(one, Query)], deadline))
-    answers, model = list[tuple[Query, SearchResult] | Problem](), services().embedder.model.name
+    searched = iter(services().engine.searcher.search_all([one for one in built if isinstance(one, Query)], deadline))
+    answers, model = list[tuple[Query, SearchResult] | Problem](), services().engine.embedder.model.name
     for place, (one, query) in enumerate(zip(body.queries, built, strict=True)):
         if isinstance(query, MlApiError):
             answers.append(problem_of(query))

@@ -30,5 +30,5 @@ blueprint = Blueprint("duplicates", __name__, url_prefix="/v1")
 def duplicates() -> Response:
     wanted, deadline = query_parameters(DuplicatesParameters), request_deadline()
     thresholds = Thresholds(wanted.near_bits, wanted.near_similarity, wanted.similarity)
-    finder = DuplicateFinder(services().store, services().facts.metric)
+    finder = DuplicateFinder(services().engine.store, services().facts.metric)
     return duplicates_answer(finder.page(wanted.cursor or "", wanted.limit, thresholds, deadline))

@@ -68,7 +68,7 @@ def embeddings() -> Response:
     with stage(Stage.FETCH):
         wanted = json_body(EmbeddingsQuery, punctuation=MAX_CHARS)
         note({"ml_api.operation": Operation.EMBED, "ml_api.modality": wanted.modality})
-        model = services().embedder.model
+        model = services().engine.embedder.model
         _check(wanted, model)
     prepared = list[Prepared]()
     embedded = _embedded(_noted(_prepared(wanted, deadline), prepared), deadline)
@@ -87,7 +87,7 @@ def embeddings() -> Response:
     fails=("invalid-query",),
 )
 def models() -> Response:
-    return json_answer(ModelsAnswer(data=[ListedModel(id=services().embedder.model.name)]))
+    return json_answer(ModelsAnswer(data=[ListedModel(id=services().engine.embedder.model.name)]))
 
 
 @blueprint.after_request
@@ -120,7 +120,7 @@ def _check(wanted: EmbeddingsQuery, model: ModelInfo) -> None:
 
 def _prepared(wanted: EmbeddingsQuery, deadline: Deadline) -> Iterator[Prepared]:
     """Each as it is asked for; an error names its input."""
-    preprocessor = services().preprocessor
+    preprocessor = services().engine.preprocessor
     if wanted.modality == "text":
         for index, text in enumerate(wanted.input):
             with naming(f"input[{index}]"), stage(Stage.PREPARE):
@@ -136,7 +136,7 @@ def _prepared(wanted: EmbeddingsQuery, deadline: Deadline) -> Iterator[Prepared]
 def _decoded(files: Sequence[str], deadline: Deadline) -> Iterator[FittedImage]:
     with stage(Stage.FETCH):
         data = [_file(index, text) for index, text in enumerate(files)]
-    decode = partial(services().decoder.decode, fit=services().preprocessor.fit, deadline=deadline)
+    decode = partial(services().decoder.decode, fit=services().engine.preprocessor.fit, deadline=deadline)
     pool = ThreadPoolExecutor(min(len(data), cores.usable(), DECODED_AT_ONCE), "decode")
     try:
         decoded = pool.map(decode, data)
@@ -163,7 +163,7 @@ def _embedded(items: Iterator[Prepared], deadline: Deadline) -> list[Embedded]:
     """Raises the error of the first that failed. The time that preparing takes meanwhile is no waiting for the model."""
     started, before_s = perf_counter(), sum(stages.so_far().values())
     try:
-        answers = services().embedder.embed_all(items, deadline.left_s())
+        answers = services().engine.embedder.embed_all(items, deadline.left_s())
     finally:
         stages.took(Stage.EMBED, perf_counter() - started - (sum(stages.so_far().values()) - before_s))
     embedded = [answer for answer in answers if isinstance(answer, Embedded)]

@@ -61,9 +61,9 @@ A_YEAR_S = 31_536_000
 def listing() -> Response:
     wanted, deadline = query_parameters(ListParameters), request_deadline()
     passing = None if wanted.filter is None else parse_text(wanted.filter)
-    entries, following = listed(services().store, wanted, passing, deadline)
-    stored = services().store.get([entry.id for entry in entries], deadline)
-    count = services().store.count(deadline, filter=passing) if wanted.count else None
+    entries, following = listed(services().engine.store, wanted, passing, deadline)
+    stored = services().engine.store.get([entry.id for entry in entries], deadline)
+    count = services().engine.store.count(deadline, filter=passing) if wanted.count else None
     return stored_images((stored[entry.id] for entry in entries if entry.id in stored), following, count)
 
 
@@ -100,7 +100,7 @@ def record(image_id: str) -> Response:
 def patch(image_id: str) -> Response:
     deadline = request_deadline()
     wanted = json_body(ImagePatch, max_bytes=PATCH_BODY_BYTES, also=MERGE_PATCH)
-    return stored_image(patch_metadata(services().store, image_id_of(image_id), wanted.metadata, deadline))
+    return stored_image(patch_metadata(services().engine.store, image_id_of(image_id), wanted.metadata, deadline))
 
 
 @blueprint.get("/<image_id>/content")
@@ -176,17 +176,17 @@ def thumbnail(image_id: str) -> Response:
 )
 def heatmap(image_id: str) -> Response:
     wanted, deadline = query_parameters(HeatmapParameters), request_deadline()
-    parts = services()
-    query = parts.preprocessor.prepare_text(wanted.q)
+    engine = services().engine
+    query = engine.preprocessor.prepare_text(wanted.q)
     stored = _stored(image_id, deadline)
     with elsewhere():
-        whole = parts.decoder.decode(_file(stored, deadline), Whole(2 * parts.preprocessor.fit.edge_px), deadline)
-    heat = heat_of(whole.pixels, query, parts.preprocessor, parts.embedder, deadline)
+        whole = services().decoder.decode(_file(stored, deadline), Whole(2 * engine.preprocessor.fit.edge_px), deadline)
+    heat = heat_of(whole.pixels, query, engine.preprocessor, engine.embedder, deadline)
     return heatmap_answer(heat)
 
 
 def _stored(image_id: str, deadline: Deadline) -> ImageRecord:
-    stored = services().store.get([image_id_of(image_id)], deadline).get(image_id)
+    stored = services().engine.store.get([image_id_of(image_id)], deadline).get(image_id)
     if stored is None:
         raise no_image(image_id)
     return stored

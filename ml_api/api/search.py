@@ -104,7 +104,7 @@ def image() -> Response:
         data, page = image_query()
     _note(page)
     with naming(FILE_FIELD), stage(Stage.DECODE), elsewhere():
-        decoded = services().decoder.decode(data, services().preprocessor.fit, deadline)
+        decoded = services().decoder.decode(data, services().engine.preprocessor.fit, deadline)
     return _answer(asked((Weighted(ImageTerm(decoded.pixels)),), page), deadline)
 
 
@@ -155,7 +155,7 @@ def note_result(result: SearchResult, model: str) -> None:
 
 
 def _answer(query: Query, deadline: Deadline, read_as: Sequence[Weighted] = ()) -> Response:
-    result, model = services().searcher.search(query, deadline), services().embedder.model.name
+    result, model = services().engine.searcher.search(query, deadline), services().engine.embedder.model.name
     note_result(result, model)
     remember(query, result, model, query_id())
     with stage(Stage.SERIALIZE):

@@ -20,7 +20,7 @@ blueprint = Blueprint("status", __name__)
 @blueprint.get("/v1/model")
 @operation("get_model", "Which model embeds", tag="service", scope=Scope.SEARCH, answer=ModelAnswer, fails=("invalid-query",))
 def model() -> Response:
-    loaded = services().embedder.model
+    loaded = services().engine.embedder.model
     return json_answer(
         ModelAnswer(
             name=loaded.name,
@@ -44,7 +44,7 @@ def model() -> Response:
     fails=("invalid-query", *NO_STORE, *LATE),
 )
 def stats() -> Response:
-    facts, count = services().facts, services().store.count(request_deadline())
+    facts, count = services().facts, services().engine.store.count(request_deadline())
     return json_answer(
         StatsAnswer(
             images=count,
@@ -59,7 +59,7 @@ def stats() -> Response:
 def _calibration() -> CalibrationAnswer | None:
     """None also if the database is away: the page asks how many images there are, and searches go on."""
     try:
-        made = services().calibrations.row()
+        made = services().engine.calibration.kept.row()
     except DatabaseUnavailable:
         return None
     if made is None or not made.judgement.get("tells"):
@@ -90,7 +90,7 @@ def _calibration() -> CalibrationAnswer | None:
     fails=("invalid-query", *NO_STORE, *LATE),
 )
 def metadata() -> Response:
-    found = services().searcher.fields.overview(request_deadline())
+    found = services().engine.searcher.fields.overview(request_deadline())
     fields = [
         MetadataField(
             name=name,
@@ -129,6 +129,6 @@ def alive() -> Response:
     },
 )
 def ready() -> Response:
-    parts = services().health.readiness()
+    parts = services().engine.health.readiness()
     is_ready = all(state == "ok" for state in parts.values())
     return json_answer(ReadyAnswer(ready=is_ready, parts=parts), 200 if is_ready else 503)

@@ -160,4 +160,4 @@ def _built(term: QueryTerm, sent: Sent, deadline: Deadline) -> Term:
     crop = None if term.crop is None else Crop(*term.crop)
     data = sent.image(term.image)
     with stage(Stage.DECODE), elsewhere():
-        return ImageTerm(services().decoder.decode(data, services().preprocessor.fit, deadline, crop).pixels)
+        return ImageTerm(services().decoder.decode(data, services().engine.preprocessor.fit, deadline, crop).pixels)

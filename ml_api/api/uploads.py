@@ -70,8 +70,8 @@ def put(key: str) -> Response:
     data, metadata = sent_image()
     note({"ml_api.key": key})
     with naming(FILE_FIELD, (InvalidImage, TooLarge)), elsewhere():
-        upload = services().uploads.put(key, data, metadata, deadline)
-        state = services().uploads.state(upload, _until(wait_s, deadline))
+        upload = services().engine.uploads.put(key, data, metadata, deadline)
+        state = services().engine.uploads.state(upload, _until(wait_s, deadline))
     return json_answer(_uploaded(upload, state), _status_of(state))
 
 
@@ -121,8 +121,8 @@ def post() -> Response:
 def delete(image_id: str) -> Response:
     wait_s, deadline = query_parameters(WaitParameters).wait, request_deadline()
     with elsewhere():
-        key = services().uploads.remove(image_id_of(image_id), deadline)
-        is_removed = services().uploads.is_removed(key, _until(wait_s, deadline))
+        key = services().engine.uploads.remove(image_id_of(image_id), deadline)
+        is_removed = services().engine.uploads.is_removed(key, _until(wait_s, deadline))
     note({"ml_api.key": key})
     answer = RemovedImage(id=image_id, key=key, state="removed" if is_removed else "queued")
     return json_answer(answer, 200 if is_removed else 202)
@@ -130,7 +130,7 @@ def delete(image_id: str) -> Response:
 
 def _keep(file: SentFile, metadata: JsonObject, deadline: Deadline) -> Upload | MlApiError:
     try:
-        return services().uploads.put(file.name, file.data, metadata.get(file.name), deadline)
+        return services().engine.uploads.put(file.name, file.data, metadata.get(file.name), deadline)
     except MlApiError as exc:
         return exc
 
@@ -139,7 +139,7 @@ def _result(key: str, upload: Upload | MlApiError, until: Deadline) -> UploadRes
     if isinstance(upload, MlApiError):
         wrong = problem_of(upload)
         return UploadResult(key=key, status=wrong.status, image=None, problem=wrong)
-    state = services().uploads.state(upload, until)
+    state = services().engine.uploads.state(upload, until)
     return UploadResult(key=key, status=_status_of(state), image=_uploaded(upload, state), problem=None)
 
 

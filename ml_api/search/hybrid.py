@@ -25,8 +25,7 @@ from ml_api.vectors.scoring import score_of
 class Hybrid:
     """Thread-safe. Close it."""
 
-    def __init__(self, index: TextIndex | None, store: VectorStore, metric: Metric, metrics: Metrics) -> None:
-        """Without an index all searches go on without words."""
+    def __init__(self, index: TextIndex, store: VectorStore, metric: Metric, metrics: Metrics) -> None:
         self._lookups = WordLookups(index, metrics.search)
         self._store = store
         self._metric = metric

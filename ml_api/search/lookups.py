@@ -51,8 +51,7 @@ def lookup_of(query: Query) -> Lookup:
 class WordLookups:
     """Looks words up in threads of its own. Thread-safe. Close it."""
 
-    def __init__(self, index: TextIndex | None, metrics: SearchMetrics) -> None:
-        """Without an index nothing is looked up."""
+    def __init__(self, index: TextIndex, metrics: SearchMetrics) -> None:
         self._index = index
         self._metrics = metrics
         self._threads = ThreadPoolExecutor(THREADS, "texts")
@@ -68,14 +67,14 @@ class WordLookups:
 
     def begin(self, queries: Sequence[Query]) -> Lookups | None:
         """Look the words of these queries up. None if there is nothing to look up, or nobody to ask."""
-        index, wanted = self._index, [lookup_of(query) for query in queries]
-        if index is None or not any(lookup.words for lookup in wanted) or self._is_paused():
+        wanted = [lookup_of(query) for query in queries]
+        if not any(lookup.words for lookup in wanted) or self._is_paused():
             return None
         if not self._room.acquire(blocking=False):
             self._metrics.text_lookups.labels(TextLookup.LATE).inc()
             return None
         try:
-            lookups = self._threads.submit(index.find, wanted)
+            lookups = self._threads.submit(self._index.find, wanted)
         except RuntimeError:  # closed
             self._room.release()
             return None

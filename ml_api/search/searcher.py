@@ -47,9 +47,9 @@ class Searcher:
         embedder: Embedder,
         store: VectorStore,
         metrics: Metrics,
+        hybrid: Hybrid,
         relevance: Relevance | None = None,
         recall: OnlineRecall | None = None,
-        hybrid: Hybrid | None = None,
         *,
         collection: str = "",
     ) -> None:
@@ -57,7 +57,7 @@ class Searcher:
         self._cursors = Cursors(collection)
         self._relevance = relevance
         self._recall = recall
-        self._hybrid = hybrid or Hybrid(None, store, "COSINE", metrics)
+        self._hybrid = hybrid
         self._preprocessor = preprocessor
         self._embedder = embedder
         self._store = store

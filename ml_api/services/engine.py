@@ -195,7 +195,7 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
         embedder=embedder,
         milvus=milvus,
         store=store,
-        searcher=Searcher(preprocessor, cached, store, metrics, relevance, recall, hybrid, collection=settings.collection),
+        searcher=Searcher(preprocessor, cached, store, metrics, hybrid, relevance, recall, collection=settings.collection),
         uploads=Uploads(corpus, store, shared.changes, decoder, preprocessor, waiting=settings.waiting_threads),
         health=Health(preprocessor, embedder, store, settings.collection, metrics),
         drain=drain,

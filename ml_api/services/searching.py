@@ -59,7 +59,7 @@ def open_searching(settings: Settings, model: str = "") -> Iterator[Searching]:
         hybrid = opened.enter_context(closing(Hybrid(TextIndex(database, target_of(settings)), store, settings.metric, metrics)))
         relevance = Relevance(settings.metric)
         kept_of(settings, database, pretrained.model_id, encoder.model).use_in(relevance)
-        searcher = Searcher(preprocessor, embedder, store, metrics, relevance, hybrid=hybrid)
+        searcher = Searcher(preprocessor, embedder, store, metrics, hybrid, relevance)
         yield Searching(searcher, preprocessor, decoder, str(settings.corpus or ""), partial(corpus_of, settings))
 
 

@@ -12,26 +12,21 @@ from ml_api import __version__, logs
 from ml_api.access import Access
 from ml_api.access.access import REFRESH_EVERY_S
 from ml_api.addresses import url_of
-from ml_api.calibration import StoredCalibrations
 from ml_api.corpus.base import Corpus
 from ml_api.corpus.thumbnails import Thumbnails
 from ml_api.database import Database
-from ml_api.embedding.base import Embedder, Preprocessor
 from ml_api.errors import ModelReplaced
 from ml_api.feedback import Judgements, RecentSearches, Retention
-from ml_api.health import Health
 from ml_api.images import Decoder, ImageLimits
 from ml_api.indexing.changes import Changes
 from ml_api.indexing.jobs import Jobs
 from ml_api.indexing.jobs.presence import Presence, Watch
 from ml_api.indexing.jobs.runner import SyncRunner, look_again
 from ml_api.indexing.report import EachFailure
-from ml_api.indexing.uploads import Uploads
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncFile
 from ml_api.periodic import PeriodicTask
-from ml_api.search import Searcher
-from ml_api.services.engine import Engine, Holders, Shared, assemble, coalescing, warm_model
+from ml_api.services.engine import Engine, Shared, assemble, coalescing, warm_model
 from ml_api.services.errands import Errands
 from ml_api.services.indexer import target_of, watching
 from ml_api.services.migration import model_setting
@@ -39,7 +34,7 @@ from ml_api.services.parts import access_of, corpus_of, database_of, decoder_of,
 from ml_api.services.switching import Switch
 from ml_api.settings import Settings
 from ml_api.spans import Spans, wanted
-from ml_api.vectors.base import Metric, VectorStore
+from ml_api.vectors.base import Metric
 
 if TYPE_CHECKING:
     from ml_api.embedding.pretrained import PretrainedModel
@@ -67,15 +62,9 @@ class Services:
     database: Database
     corpus: Corpus
     thumbnails: Thumbnails
-    preprocessor: Preprocessor
-    embedder: Embedder
-    store: VectorStore
-    searcher: Searcher
+    engine: Engine
     changes: Changes
-    uploads: Uploads
-    health: Health
     judgements: Judgements
-    calibrations: StoredCalibrations
     syncs: SyncRunner
     facts: StoreFacts
     access: Access | None = None
@@ -83,27 +72,29 @@ class Services:
     spans: Spans | None = None
     background: ExitStack = field(default_factory=ExitStack)
     """Background tasks, which end before the parts that they use."""
-    holders: Holders = field(default_factory=Holders)
-    """Requests that see these parts."""
     switch: Switch | None = None
-    """Which model is in use; None where that stays."""
+    """Which engine is in use; None where that stays."""
 
     @property
     def limits(self) -> ImageLimits:
         return self.decoder.limits
 
-    def with_engine(self, engine: Engine) -> "Services":
-        """These, with another model."""
-        parts = ("preprocessor", "embedder", "store", "searcher", "uploads", "health", "holders")
-        return replace(self, calibrations=engine.calibration.kept, **{part: getattr(engine, part) for part in parts})
+    def current(self) -> "Services":
+        """These, with the engine that is in use now."""
+        engine = self.engine if self.switch is None else self.switch.engine
+        return self if engine is self.engine else replace(self, engine=engine)
 
     def close(self) -> None:
         """Close all parts, even if some fail. The store is closed before parts that may hang: the model, the trace exporter."""
-        with ExitStack() as last_first:
-            if self.spans is not None:
-                last_first.callback(self.spans.close)
-            for part in (self.embedder, self.decoder, self.database, self.store, self.background):
-                last_first.callback(part.close)
+        try:
+            self.background.close()
+        finally:
+            engine = self.current().engine  # no other takes over any more
+            with ExitStack() as last_first:
+                if self.spans is not None:
+                    last_first.callback(self.spans.close)
+                for part in (engine, self.decoder, self.database, engine.store):
+                    last_first.callback(part.close)
 
 
 def build_services(settings: Settings) -> Services:
@@ -125,21 +116,14 @@ def build_services(settings: Settings) -> Services:
             database=shared.database,
             corpus=shared.corpus,
             thumbnails=Thumbnails(thumbnail_cache_of(settings), shared.decoder),
-            preprocessor=engine.preprocessor,
-            embedder=engine.embedder,
-            store=engine.store,
-            searcher=engine.searcher,
+            engine=engine,
             changes=shared.changes,
-            uploads=engine.uploads,
-            health=engine.health,
             judgements=judgements,
-            calibrations=engine.calibration.kept,
             syncs=syncs,
             facts=StoreFacts(settings.collection, engine.store.backend, settings.metric),
             access=access,
             spans=spans,
             background=background,
-            holders=engine.holders,
             switch=switch,
         )
         undo.pop_all()
@@ -173,7 +157,9 @@ def _engine(shared: Shared, undo: ExitStack, background: ExitStack) -> tuple[Eng
     undo.callback(model.embedder.close)
     model.measured_by(shared.metrics)
     tell_what_is_there(settings, shared.corpus.location, store.count())
-    return assemble(shared, model, milvus, store), presence
+    engine = assemble(shared, model, milvus, store)
+    undo.callback(engine.close)
+    return engine, presence
 
 
 def _at_work(shared: Shared, engine: Engine, presence: Presence, background: ExitStack) -> tuple[Switch, SyncRunner]:

@@ -56,13 +56,13 @@ class _Coming:
 
 
 class Switch:
-    """Used by one thread at a time, that of the jobs; requests are told of a new engine by `announce`."""
+    """Used by one thread at a time, that of the jobs."""
 
     def __init__(
         self, shared: Shared, engine: Engine, presence: Presence, warm: Warm = warm_model, *, ask_again_s: float = ASK_AGAIN_S
     ) -> None:
-        self.announce: Callable[[Engine], None] = lambda _engine: None
         self.engine = engine
+        """The one in use; requests look here when they begin."""
         self._shared = shared
         self._presence = presence
         self._warm = warm
@@ -178,7 +178,6 @@ class Switch:
     def _use(self, after: Engine, model: WarmModel) -> None:
         """From now on, in place of the engine before, which ends once no request holds it, or should any more."""
         before, self.engine = self.engine, after
-        self.announce(after)
         for step in (
             partial(self._presence.embeds_with, model.pretrained.model_id),
             before.work.close,

@@ -92,7 +92,7 @@ class Server:
                 return 0  # nothing was served yet, and the store recovers
         app = building.result()
         is_drained = stopping.done() or await self._serve(app, connections, stopping)
-        services: Services = app.extensions[EXTENSION]  # another model may have taken over
+        services: Services = app.extensions[EXTENSION]
         began = stopping.result() if stopping.done() else loop.time()
         is_closed = await _close(services, began + STOP_S - loop.time())
         return 0 if is_drained and is_closed else 1

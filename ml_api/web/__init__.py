@@ -39,7 +39,7 @@ FOR_PROGRAMS = "/v1/"
 
 @blueprint.get("/")
 def page() -> Response:
-    embedder, limits = services().embedder, services().limits
+    embedder, limits = services().engine.embedder, services().limits
     is_drawn, asks_for_keys = _is_drawn(), services().access is not None
     return make_response(
         render_template(
@@ -52,7 +52,7 @@ def page() -> Response:
             corpus="" if asks_for_keys else services().corpus.location,  # which is nobody's business before he has signed in
             corpus_setting=environment_name("corpus"),
             max_bytes=limits.max_bytes,
-            model_edge=services().preprocessor.fit.edge_px,
+            model_edge=services().engine.preprocessor.fit.edge_px,
         )
     )
 
@@ -60,7 +60,7 @@ def page() -> Response:
 def _is_drawn() -> bool | None:
     """Whether the images are the demo's, by an image that every demo corpus has; None if the store does not answer."""
     try:
-        found = services().store.get([DRAWN_ID], Deadline.within(LOOK_S)).get(DRAWN_ID)
+        found = services().engine.store.get([DRAWN_ID], Deadline.within(LOOK_S)).get(DRAWN_ID)
     except MlApiError:
         return None
     return found is not None and "facts" in found.metadata

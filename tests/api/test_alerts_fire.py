@@ -62,7 +62,7 @@ def service(make_stand):
     stand = make_stand(metrics=metrics, embedder=BatchingEncoder(encoder, metrics), store=store)
     metrics.embedding.describe_model(encoder.model, 0.0)
     stand.encoder, stand.store = encoder, store
-    stand.services.health.update_metrics()
+    stand.services.engine.health.update_metrics()
     return stand
 
 
@@ -81,7 +81,7 @@ def empty(service):
 
 def model_does_not_answer(service, _folder):
     service.encoder.error = ModelUnavailable("gone")
-    service.services.health.update_metrics()
+    service.services.engine.health.update_metrics()
     recording = record(service)
     recording.hold(10)
     return recording
@@ -118,7 +118,7 @@ def store_does_not_answer(service, _folder):
     recording = record(service)
     recording.hold(5)
     service.store.error = StoreUnavailable("gone")
-    service.services.health.update_metrics()
+    service.services.engine.health.update_metrics()
     recording.hold(5)
     return recording
 

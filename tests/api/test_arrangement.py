@@ -33,7 +33,7 @@ def stand(tmp_path_factory):
     [red] = FakeEncoder().embed([FakePreprocessor().prepare_text("red")])
     records, away = images(), np.roll(red, 1)
     mixed = np.stack([red + share * away for share in np.linspace(0, 0.2, len(records))])
-    stand.services.store.upsert(records, (mixed / np.linalg.norm(mixed, axis=1, keepdims=True)).astype(np.float32))
+    stand.services.engine.store.upsert(records, (mixed / np.linalg.norm(mixed, axis=1, keepdims=True)).astype(np.float32))
     yield stand
     stand.services.close()
 
@@ -205,8 +205,8 @@ def test_an_empty_index_has_no_unknown_fields(tmp_path):
 
 
 def test_a_field_called_duplicates_is_named_by_a_pointer(client, stand):
-    before = stand.services.store.get([image_id("other 0")])[image_id("other 0")]
-    vector = stand.services.store.vectors([before.id])[before.id][None]
-    stand.services.store.upsert([replace(before, metadata={"brand": "bolt", "duplicates": "x"})], vector)
+    before = stand.services.engine.store.get([image_id("other 0")])[image_id("other 0")]
+    vector = stand.services.engine.store.vectors([before.id])[before.id][None]
+    stand.services.engine.store.upsert([replace(before, metadata={"brand": "bolt", "duplicates": "x"})], vector)
     assert all(hit["group"] is None for hit in search(client, group="/duplicates")["hits"])
-    stand.services.store.upsert([before], vector)
+    stand.services.engine.store.upsert([before], vector)

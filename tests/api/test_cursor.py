@@ -105,7 +105,7 @@ def test_a_cursor_has_a_longest_length(stand, ask):
 
 def test_no_model_and_no_decoder_is_asked_for_a_cursor_that_leads_nowhere(make_stand):
     stand = make_stand()
-    stand.services.embedder.close()
+    stand.services.engine.embedder.close()
     assert_problem(by_text(stand, cursor="x"), 400, InvalidCursor.code)
 
 
@@ -130,5 +130,5 @@ def test_pages_go_on_while_images_come_and_go(make_stand):
     stand = make_stand()
     whole = keys(body_of(by_text(stand, limit=100)))
     first = body_of(by_text(stand, limit=2))
-    stand.services.store.delete([hit["id"] for hit in first["hits"]])
+    stand.services.engine.store.delete([hit["id"] for hit in first["hits"]])
     assert keys(body_of(by_text(stand, limit=100, cursor=first["next_cursor"]))) == whole[2:]

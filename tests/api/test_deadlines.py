@@ -76,7 +76,7 @@ def within(seconds):
 @pytest.mark.parametrize("given", ["5", "0.5", "30", "30.0", "3e1", "1E-1"])
 def test_a_client_may_say_how_long_it_waits(watched, given):
     assert watched.client.get("/v1/search/text?q=red", headers=within(given)).status_code == 200
-    [timeout_s], [deadline] = watched.services.embedder.timeouts_s, watched.services.store.deadlines
+    [timeout_s], [deadline] = watched.services.engine.embedder.timeouts_s, watched.services.engine.store.deadlines
     assert deadline.timeout_s == float(given)
     assert 0 < timeout_s <= float(given)
 
@@ -85,8 +85,8 @@ def test_who_says_nothing_waits_as_long_as_the_service_allows(watched):
     watched.client.get("/v1/search/text?q=red")
     watched.client.post("/v1/search/image", data=picture(), content_type="image/png")
     watched.client.get(f"/v1/images/{watched.id('red.png')}/similar")
-    assert [deadline.timeout_s for deadline in watched.services.store.deadlines] == [MOST] * 4
-    assert all(MOST - 10 < timeout_s <= MOST for timeout_s in watched.services.embedder.timeouts_s)
+    assert [deadline.timeout_s for deadline in watched.services.engine.store.deadlines] == [MOST] * 4
+    assert all(MOST - 10 < timeout_s <= MOST for timeout_s in watched.services.engine.embedder.timeouts_s)
 
 
 @pytest.mark.parametrize(

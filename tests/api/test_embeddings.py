@@ -60,7 +60,7 @@ def official(shared_stand):
 
 @pytest.mark.parametrize("encoding", [{}, {"encoding_format": "float"}, {"encoding_format": "base64"}])
 def test_the_official_client_embeds_texts(official, shared_stand, encoding):
-    model = shared_stand.services.embedder.model
+    model = shared_stand.services.engine.embedder.model
     answer = official.embeddings.create(model=model.name, input=["red", "blue"], **encoding)
     assert [one.index for one in answer.data] == [0, 1]
     assert (answer.model, answer.object, answer.usage.prompt_tokens) == (model.name, "list", 2)
@@ -71,7 +71,7 @@ def test_the_official_client_embeds_texts(official, shared_stand, encoding):
 
 
 def test_the_official_client_learns_the_model_s_name(official, shared_stand):
-    assert [model.id for model in official.models.list()] == [shared_stand.services.embedder.model.name]
+    assert [model.id for model in official.models.list()] == [shared_stand.services.engine.embedder.model.name]
 
 
 def test_the_official_client_embeds_images(official, shared_stand):
@@ -93,7 +93,7 @@ def test_the_official_client_is_told_what_was_wrong(official):
 
 def expected_texts(stand, *texts):
     services = stand.services
-    return [services.embedder.embed_one(services.preprocessor.prepare_text(text), 30).vector for text in texts]
+    return [services.engine.embedder.embed_one(services.engine.preprocessor.prepare_text(text), 30).vector for text in texts]
 
 
 def test_one_text_is_a_list_of_one_and_model_and_modality_may_be_left_out(client):
@@ -104,7 +104,7 @@ def test_an_embedded_image_is_the_one_that_is_searched_with(stand):
     """The same bytes, decoded and preprocessed alike."""
     data = (stand.root / "red.png").read_bytes()
     [sent] = vectors(embedded(stand.client, input=base64.b64encode(data).decode(), modality="image"))
-    stored = stand.services.store.vectors([stand.id("red.png")])[stand.id("red.png")]
+    stored = stand.services.engine.store.vectors([stand.id("red.png")])[stand.id("red.png")]
     np.testing.assert_allclose(sent, stored, atol=1e-6)
 
 

@@ -92,7 +92,7 @@ def grown(stand):
 
 def closed(part):
     def ask(stand):
-        getattr(stand.services, part).close()
+        getattr(stand.services.engine, part).close()
         return stand.client.get(SEARCH)
 
     return ask
@@ -210,9 +210,9 @@ class ReadOnlyCorpus(FolderCorpus):
 
 def uploaded_to(corpus_class):
     def ask(stand):
-        parts = stand.services
-        uploads = Uploads(corpus_class(stand.root), parts.store, parts.changes, parts.decoder, parts.preprocessor)
-        stand.app.extensions[EXTENSION] = replace(parts, uploads=uploads)
+        parts, engine = stand.services, stand.services.engine
+        uploads = Uploads(corpus_class(stand.root), engine.store, parts.changes, parts.decoder, engine.preprocessor)
+        stand.app.extensions[EXTENSION] = replace(parts, engine=replace(engine, uploads=uploads))
         return stand.client.put(PUT, data=picture())
 
     return ask
@@ -265,7 +265,7 @@ def test_the_example_of_overload_is_what_the_service_says(make_stand):
 
 def test_the_example_of_not_being_ready_is_what_the_service_says(make_stand):
     stand = make_stand()
-    stand.services.store.close()
+    stand.services.engine.store.close()
     assert stand.client.get("/readyz").get_json() == examples.NOT_READY
 
 

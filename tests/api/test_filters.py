@@ -21,8 +21,8 @@ def stand(shared_stand):
 
 @pytest.fixture
 def client(stand):
-    vectors = np.tile(np.eye(1, stand.services.embedder.model.dim, dtype=np.float32), (len(SHELF), 1))
-    stand.services.store.upsert([record(key, metadata=metadata) for key, metadata in SHELF.items()], vectors)
+    vectors = np.tile(np.eye(1, stand.services.engine.embedder.model.dim, dtype=np.float32), (len(SHELF), 1))
+    stand.services.engine.store.upsert([record(key, metadata=metadata) for key, metadata in SHELF.items()], vectors)
     return stand.client
 
 

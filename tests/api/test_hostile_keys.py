@@ -98,17 +98,17 @@ def gone(stand, key):
 
 def import_(stand, key):
     fields = {"id": "", "key": key, "digest": "", "version": "", "width": 1, "height": 1, "model_id": "m"}
-    vector = np.ones(stand.services.embedder.model.dim, np.float32)
+    vector = np.ones(stand.services.engine.embedder.model.dim, np.float32)
     intake = Intake("m", len(vector), lambda _place, _reason: None)
     for records, vectors in intake.batches([Row("row 1", fields, vector)], 10):
-        stand.services.store.upsert(records, vectors)
+        stand.services.engine.store.upsert(records, vectors)
 
 
 def sync(stand, key):
     services = stand.services
     decoder = InlineDecoder(LIMITS)
-    parts = (services.preprocessor, BulkEncoder(services.embedder))
-    indexer = Indexer(services.corpus, services.store, lambda: parts, decoder, Metrics())
+    parts = (services.engine.preprocessor, BulkEncoder(services.engine.embedder))
+    indexer = Indexer(services.corpus, services.engine.store, lambda: parts, decoder, Metrics())
     indexer.run(indexer.plan())
 
 

@@ -27,8 +27,8 @@ def keys(client, **parameters):
 
 
 def store(stand, *names):
-    vectors = np.tile(np.eye(1, stand.services.embedder.model.dim, dtype=np.float32), (len(names), 1))
-    stand.services.store.upsert([record(name) for name in names], vectors)
+    vectors = np.tile(np.eye(1, stand.services.engine.embedder.model.dim, dtype=np.float32), (len(names), 1))
+    stand.services.engine.store.upsert([record(name) for name in names], vectors)
 
 
 def test_every_image_is_listed_once_in_the_order_of_ids(client):
@@ -52,7 +52,7 @@ def test_images_that_stay_come_once_whatever_else_comes_and_goes(stand):
     for number, page in enumerate(pages(stand.client, limit=1)):
         seen += [image["key"] for image in page]
         store(stand, f"new {number}")
-        stand.services.store.delete([image_id(f"new {number - 1}")])
+        stand.services.engine.store.delete([image_id(f"new {number - 1}")])
         assert number < 100
     assert len(seen) == len(set(seen))
     assert set(COLOURS) <= set(seen)
@@ -127,7 +127,7 @@ def test_a_bad_listing(client, query, says):
 
 
 def test_a_closed_store_lists_nothing(stand):
-    stand.services.store.close()
+    stand.services.engine.store.close()
     assert_problem(stand.client.get("/v1/images"), 503, "store-unavailable")
 
 

@@ -12,9 +12,9 @@ def fields(stand):
     """What the route tells of images with these metadata, by name."""
 
     def told(*metadata):
-        store = stand.services.store
+        store = stand.services.engine.store
         store.delete([entry.id for entry in store.entries()])
-        vectors = np.tile(np.eye(1, stand.services.embedder.model.dim, dtype=np.float32), (len(metadata), 1))
+        vectors = np.tile(np.eye(1, stand.services.engine.embedder.model.dim, dtype=np.float32), (len(metadata), 1))
         store.upsert([record(str(number), metadata=one) for number, one in enumerate(metadata)], vectors)
         answer = stand.client.get("/v1/metadata").get_json()
         assert (answer["over"], answer["whole"]) == (len(metadata), True)

@@ -179,7 +179,7 @@ def test_a_500_is_counted_as_one(broken):
 
 def test_an_empty_answer_counts_as_one_without_hits_unless_it_is_a_later_page(make_stand):
     stand = make_stand()
-    stand.services.store.delete([stand.id(key) for key in ("red.png", "sub/green.png", "blue.png", "pink.png")])
+    stand.services.engine.store.delete([stand.id(key) for key in ("red.png", "sub/green.png", "blue.png", "pink.png")])
     samples = Samples(stand)
     assert stand.client.get("/v1/search/text?q=red").get_json()["hits"] == []
     assert stand.client.get("/v1/search/text?q=red&offset=10").get_json()["hits"] == []
@@ -192,7 +192,7 @@ def test_an_empty_answer_counts_as_one_without_hits_unless_it_is_a_later_page(ma
 def test_readiness_and_the_collection_are_seen_in_the_metrics(broken):
     value = broken.services.metrics.registry.get_sample_value
     assert value("ml_api_ready", {"part": "model"}) == 0  # until it has been tried
-    broken.services.health.update_metrics()
+    broken.services.engine.health.update_metrics()
     assert value("ml_api_ready", {"part": "model"}) == 1
     assert value("ml_api_ready", {"part": "store"}) == 1
     assert value("ml_api_store_up", {"collection": "images"}) == 1
@@ -200,8 +200,8 @@ def test_readiness_and_the_collection_are_seen_in_the_metrics(broken):
     broken.store.error = StoreUnavailable("gone")
     broken.client.get("/readyz")
     assert value("ml_api_ready", {"part": "store"}) == 0
-    broken.services.store.close()
-    broken.services.health.update_metrics()
+    broken.services.engine.store.close()
+    broken.services.engine.health.update_metrics()
     assert value("ml_api_store_up", {"collection": "images"}) == 0
     assert value("ml_api_store_entities", {"collection": "images"}) == 4  # as many as when it was last seen
 
@@ -239,7 +239,7 @@ def test_an_access_line_tells_all_about_a_search(stand, client, lines):
     assert line["ml_api.operation"] == line["ml_api.modality"] == "image"
     assert (line["ml_api.limit"], line["ml_api.hits"], line["ml_api.batch_size"]) == (2, 2, 1)
     assert line["ml_api.top1_similarity"] == answer.get_json()["hits"][0]["score"]
-    assert line["ml_api.model"] == stand.services.embedder.model.name
+    assert line["ml_api.model"] == stand.services.engine.embedder.model.name
     assert line["ml_api.queue_ms"] == line["ml_api.stage_ms.queue"]
     assert {name.rpartition(".")[2] for name in line if name.startswith("ml_api.stage_ms.")} == {
         "fetch", "decode", "prepare", "queue", "embed", "search", "serialize",

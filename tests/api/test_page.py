@@ -118,7 +118,7 @@ def test_the_page_knows_how_large_an_image_may_be(client):
 
 def test_the_page_knows_how_large_the_model_sees_an_image(client, stand):
     [body] = [given for tag, given in elements(client, "/").found if tag == "body"]
-    assert body["data-model-edge"] == str(stand.services.preprocessor.fit.edge_px)
+    assert body["data-model-edge"] == str(stand.services.engine.preprocessor.fit.edge_px)
 
 
 DEMO_MODEL = "demo model (small, on drawings)"
@@ -163,7 +163,7 @@ def test_another_model_says_nothing_of_drawn_scenes(client):
 
 def test_a_page_over_a_store_that_is_down_has_neither(make_stand):
     stand = make_stand(encoder=FakeEncoder(name=DEMO_MODEL))
-    stand.services.store.close()
+    stand.services.engine.store.close()
     page = stand.client.get("/").get_data(as_text=True)
     assert EXAMPLE not in page
     assert ONLY_DRAWN_SCENES not in page

@@ -22,12 +22,12 @@ def patch(client, stand):
 @pytest.mark.parametrize("content_type", [MERGE_PATCH, "application/json"])
 def test_fields_are_set_and_removed(client, stand, patch, content_type):
     before = client.get(f"/v1/images/{stand.id('red.png')}").get_json()
-    vector = stand.services.store.vectors([stand.id("red.png")])[stand.id("red.png")]
+    vector = stand.services.engine.store.vectors([stand.id("red.png")])[stand.id("red.png")]
     answer = patch({"metadata": {"caption": None, "price": 49.95, "sizes": {"eu": 42}}}, content_type=content_type)
     assert answer.status_code == 200
     assert answer.get_json() == before | {"metadata": {"price": 49.95, "sizes": {"eu": 42}}}
     assert client.get(f"/v1/images/{stand.id('red.png')}").get_json() == answer.get_json()
-    np.testing.assert_array_equal(stand.services.store.vectors([stand.id("red.png")])[stand.id("red.png")], vector)
+    np.testing.assert_array_equal(stand.services.engine.store.vectors([stand.id("red.png")])[stand.id("red.png")], vector)
     patch({"metadata": {"sizes": {"us": 9, "eu": None}}})
     hits = client.get("/v1/search/text?q=red&limit=1").get_json()["hits"]
     assert hits[0]["metadata"] == {"price": 49.95, "sizes": {"us": 9}}

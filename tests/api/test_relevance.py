@@ -6,7 +6,6 @@ import pytest
 
 from ml_api.calibration import IndexedCorpus, calibrate
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
-from ml_api.search import Relevance
 from tests.api.stand import build_stand, picture, write_corpus
 from tests.captioned import add_images
 
@@ -17,11 +16,11 @@ RED = {"colour": {"eq": "red"}}
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory):
     """One for all tests, which leave it as it is."""
-    folder, relevance = tmp_path_factory.mktemp("relevance"), Relevance("COSINE")
-    stand = build_stand(write_corpus(folder / "corpus"), folder / "thumbnails", relevance=relevance)
-    add_images(stand.services.store, range(240))
-    made = calibrate(IndexedCorpus(stand.services.store, "COSINE", FakePreprocessor(), FakeEncoder()))
-    relevance.use("text", made.calibration)
+    folder = tmp_path_factory.mktemp("relevance")
+    stand = build_stand(write_corpus(folder / "corpus"), folder / "thumbnails")
+    add_images(stand.services.engine.store, range(240))
+    made = calibrate(IndexedCorpus(stand.services.engine.store, "COSINE", FakePreprocessor(), FakeEncoder()))
+    stand.services.engine.calibration.relevance.use("text", made.calibration)
     yield stand
     stand.services.close()
 

@@ -37,7 +37,7 @@ def test_an_answer_has_the_documented_form(client, stand):
         *("query_id", "model", "truncated", "next", "next_cursor", "confident", "read_as", "hits", "facets", "timings_ms")
     }
     assert body["query_id"] == response.headers["X-Request-ID"]
-    assert body["model"] == stand.services.embedder.model.name
+    assert body["model"] == stand.services.engine.embedder.model.name
     assert body["truncated"] is False
     assert body["timings_ms"]["total"] > 0
     [hit] = body["hits"]
@@ -108,7 +108,7 @@ def test_every_search_can_be_exact(make_stand):
     for name, ask in asked.items():
         for exact in ("", "true"):
             assert found(ask(exact)), name
-            assert stand.services.store.asked.exact is bool(exact), name
+            assert stand.services.engine.store.asked.exact is bool(exact), name
 
 
 def test_exact_is_true_or_false(client):

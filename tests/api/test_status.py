@@ -23,8 +23,8 @@ NO_ANSWER = StoreUnavailable("the vector store does not answer")
 
 def test_the_model_is_described(client, stand):
     body = client.get("/v1/model").get_json()
-    assert body["name"] == stand.services.embedder.model.name
-    assert body["dim"] == stand.services.embedder.model.dim
+    assert body["name"] == stand.services.engine.embedder.model.name
+    assert body["dim"] == stand.services.engine.embedder.model.dim
 
 
 def test_stats_count_the_images(client):
@@ -43,7 +43,7 @@ def test_stats_say_how_scores_are_calibrated_and_on_how_many_verdicts(stand, cli
     reference = Reference(np.eye(2, dtype=np.float32), np.empty(0, np.uint64), np.empty(0, np.float32))
     made = Calibrated(Calibration(reference, fit, fit), 240, 400, judgement, verdicts=50, judged_texts=10, used_texts=8)
     database, target = stand.services.database, stand.services.judgements.target
-    stand.services.calibrations.keep(made, 240)
+    stand.services.engine.calibration.kept.keep(made, 240)
     StoredCalibrations(database, target, "another model, used since").keep(made, 100)
     told = client.get("/v1/stats").get_json()["calibration"]
     assert told.pop("made_at") > "2026"
@@ -79,7 +79,7 @@ def test_readiness_names_the_part_that_does_not_work(make_stand):
 
 
 def test_a_closed_model_is_not_ready(stand, client):
-    stand.services.embedder.close()
+    stand.services.engine.embedder.close()
     assert client.get("/readyz").get_json()["parts"]["model"] != "ok"
     assert_problem(client.get("/v1/search/text?q=red"), 503, "model-unavailable")
 
@@ -115,12 +115,12 @@ class FailingEmbedder:
     ],
 )
 def test_failures_of_the_model_are_told_apart(make_stand, stand, error, status, code):
-    failing = make_stand(embedder=FailingEmbedder(stand.services.embedder, error))
+    failing = make_stand(embedder=FailingEmbedder(stand.services.engine.embedder, error))
     assert_problem(failing.client.get("/v1/search/text?q=red"), status, code)
 
 
 def test_an_unknown_exception_never_reaches_the_wire(make_stand, stand):
-    failing = make_stand(embedder=FailingEmbedder(stand.services.embedder, KeyError("secret detail")))
+    failing = make_stand(embedder=FailingEmbedder(stand.services.engine.embedder, KeyError("secret detail")))
     body = assert_problem(failing.client.get("/v1/search/text?q=red"), 500, "internal")
     assert "secret" not in json.dumps(body)
 

@@ -375,8 +375,8 @@ def test_what_was_imported_under_any_key_is_no_way_to_a_file_and_can_be_deleted(
         (stand.root / name).unlink(missing_ok=True)
     os.mkfifo(stand.root / "pipe.png")
     (stand.root / "link-out.png").symlink_to(outside)
-    stored = record(key)
-    stand.services.store.upsert([stored], stand.services.store.vectors([stand.id("red.png")])[stand.id("red.png")][None])
+    stored, store = record(key), stand.services.engine.store
+    store.upsert([stored], store.vectors([stand.id("red.png")])[stand.id("red.png")][None])
     before = names(stand.root)
 
     image = f"/v1/images/{stored.id}"

@@ -11,6 +11,7 @@ from ml_api.search import Query, Searcher, VectorTerm
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.milvus import VectorIndex
 from tests.contracts.samples import record, unit_vectors
+from tests.wordless import wordless
 
 IMAGES = 400
 
@@ -30,7 +31,7 @@ def test_pages_of_an_index_that_misses_some_are_whole(make_store, embedder):
     vectors = unit_vectors(IMAGES, seed=4, dim=dim)
     store.upsert([record(f"{number:03}") for number in range(IMAGES)], vectors)
     store.flush()
-    searcher = Searcher(FakePreprocessor(), embedder, store, Metrics())
+    searcher = Searcher(FakePreprocessor(), embedder, store, Metrics(), wordless(store))
     wanted = VectorTerm(tuple(unit_vectors(1, seed=5, dim=dim)[0].tolist()))
 
     def page(limit, offset=0, cursor=None):

@@ -27,6 +27,7 @@ from ml_api.search.relevance import CONFIDENT, TOP_K, kind_of
 from ml_api.settings import load_settings
 from ml_api.vectors.base import SearchOptions
 from tests.captioned import described, filled, words_of
+from tests.wordless import wordless
 
 
 @pytest.fixture
@@ -222,13 +223,15 @@ def search(store, model, calibrated):
     relevance, metrics = Relevance("COSINE"), Metrics()
     relevance.use("text", calibrated.calibration)
     embedder = BatchingEncoder(model[1], metrics)
-    searcher = Searcher(model[0], embedder, store, metrics, relevance)
+    hybrid = wordless(store)
+    searcher = Searcher(model[0], embedder, store, metrics, hybrid, relevance)
 
     def search(text, *options, **thresholds):
         query = Query.of(TextTerm(text), SearchOptions(*options), Thresholds(**thresholds))
         return searcher.search(query, Deadline.within(30))
 
     yield search
+    hybrid.close()
     embedder.close()
 
 

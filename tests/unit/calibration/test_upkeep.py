@@ -24,6 +24,7 @@ from ml_api.vectors.memory import MemoryStore
 from ml_api.vocabulary import Verdict
 from tests.captioned import add_images, described, filled
 from tests.waiting import wait_until
+from tests.wordless import wordless
 
 
 @dataclass
@@ -279,7 +280,8 @@ def calibrating(kept, store):
 def test_searches_do_not_wait_for_it(calibrating):
     metrics = Metrics()
     embedder = BatchingEncoder(FakeEncoder(), metrics)
-    searcher = Searcher(FakePreprocessor(), embedder, calibrating.store, metrics, calibrating.relevance)
+    hybrid = wordless(calibrating.store)
+    searcher = Searcher(FakePreprocessor(), embedder, calibrating.store, metrics, hybrid, calibrating.relevance)
 
     def confident():
         return searcher.search(Query.of(TextTerm("red bargo"), SearchOptions(5)), Deadline.within(30)).confident
@@ -290,6 +292,7 @@ def test_searches_do_not_wait_for_it(calibrating):
     assert confident() is True
     calibrating.relevance.use("text", None)
     assert confident() is None
+    hybrid.close()
     embedder.close()
 
 

@@ -11,6 +11,7 @@ from ml_api.search.grouping import DUPLICATES
 from ml_api.search.hybrid import Hybrid
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.memory import MemoryStore
+from tests.wordless import wordless
 
 GROUPED = Arrangement(DUPLICATES)
 RED = TextTerm("red")
@@ -43,8 +44,8 @@ class Shelf:
         mixed = np.stack([(1 - share) * towards + share * away for share in np.linspace(0.1, 0.9, len(records))])
         self.store.upsert(records, (mixed / np.linalg.norm(mixed, axis=1, keepdims=True)).astype(np.float32))
         self._embedder = BatchingEncoder(encoder, metrics)
-        self._hybrid = Hybrid(index and index(self.store), self.store, "COSINE", metrics)
-        self._searcher = Searcher(self._preprocessor, self._embedder, self.store, metrics, relevance, hybrid=self._hybrid)
+        self._hybrid = Hybrid(index(self.store), self.store, "COSINE", metrics) if index else wordless(self.store)
+        self._searcher = Searcher(self._preprocessor, self._embedder, self.store, metrics, self._hybrid, relevance)
 
     def __enter__(self):
         return self

@@ -21,6 +21,7 @@ from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import parse
 from ml_api.vectors.memory import MemoryStore
 from tests.contracts.samples import record
+from tests.wordless import wordless
 
 DIM = FakeEncoder().model.dim
 TARGET = VectorTerm(tuple(np.eye(DIM)[0].tolist()))
@@ -42,7 +43,7 @@ class Wall:
     def __init__(self, embedder, store):
         self.store = store
         self.store.ensure(embedder.model.model_id, DIM)
-        self.searcher = Searcher(FakePreprocessor(), embedder, store, Metrics())
+        self.searcher = Searcher(FakePreprocessor(), embedder, store, Metrics(), wordless(store))
 
     def hang(self, scores):
         if scores:

@@ -57,7 +57,7 @@ class Corpus:
         self._embedder = BatchingEncoder(encoder, metrics)
         self._hybrid = Hybrid(WordsOf(self.store), self.store, "COSINE", metrics)
         self.recall = NotedSearches()
-        self._searcher = Searcher(preprocessor, self._embedder, self.store, metrics, relevance, self.recall, self._hybrid)
+        self._searcher = Searcher(preprocessor, self._embedder, self.store, metrics, self._hybrid, relevance, self.recall)
 
     def close(self):
         self._hybrid.close()

@@ -1,5 +1,7 @@
 """A query is a value, and whatever its term is, it takes one way to its hits."""
 
+from contextlib import closing
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from ml_api.search import ImageTerm, Query, Searcher, StoredTerm, TextTerm
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.memory import MemoryStore
 from tests.contracts.samples import record
+from tests.wordless import wordless
 
 NAMES = ("a", "b", "c", "d", "e")
 
@@ -26,8 +29,8 @@ def searcher():
     mixed = np.stack([(1 - share) * towards + share * away for share in np.linspace(0.1, 0.5, len(NAMES))])
     store.upsert([record(name) for name in NAMES], mixed / np.linalg.norm(mixed, axis=1, keepdims=True))
     embedder = BatchingEncoder(encoder, metrics)
-    yield Searcher(preprocessor, embedder, store, metrics)
-    embedder.close()
+    with closing(embedder), closing(wordless(store)) as hybrid:
+        yield Searcher(preprocessor, embedder, store, metrics, hybrid)
 
 
 def keys(searcher, term, *options):

@@ -6,8 +6,10 @@ import threading
 import pytest
 
 from ml_api.images import ImageLimits, InlineDecoder
+from ml_api.search import Query, TextTerm
 from ml_api.spans import Spans
 from ml_api.tracing import request_origin
+from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.memory import MemoryStore
 from tests.stand_ins import stand_in_services
 
@@ -38,7 +40,15 @@ def test_what_fails_keeps_nothing_else_from_being_closed(tmp_path):
     services.background.callback(fail)
     with pytest.raises(OSError, match="no"):
         services.close()
-    assert closed == ["store", "decoder"]
+    assert list(dict.fromkeys(closed)) == ["store", "decoder"]
+
+
+def test_nobody_looks_words_up_any_more(tmp_path):
+    limits, query = ImageLimits(10**6, 10**6, 20), Query.of(TextTerm("red"), SearchOptions(1))
+    services = stand_in_services(tmp_path, tmp_path / "thumbnails", limits)
+    assert services.engine.hybrid.begin([query]) is not None
+    services.close()
+    assert services.engine.hybrid.begin([query]) is None
 
 
 def test_a_collector_that_hangs_is_not_waited_for(monkeypatch):

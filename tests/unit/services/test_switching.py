@@ -158,9 +158,7 @@ class World:
         patch_metadata(store, EDITED, {"seen": "by hand"}, Deadline.within(30))
         self.presence = Told(shared.database, target_of(shared.settings), shared.corpus.location, model="fake@1")
         self.coming = None
-        self.announced = []
         self.switch = Switch(shared, self.before, self.presence, self.warm, ask_again_s=0.0)
-        self.switch.announce = self.announced.append
 
     def warm(self, _settings, pretrained, metrics, _beside):
         self.shelf.fail("warm")
@@ -213,7 +211,6 @@ def world(tmp_path, make_shared, make_engine):
 def test_the_new_model_serves_and_the_old_one_is_closed(world):
     lines = world.migrate()
     world.assert_serves(world.new)
-    assert world.announced == [world.switch.engine]
     assert f"set ML_API_MODEL={world.model}" in lines[-1]
     assert world.before.hybrid.begin([Query.of(TextTerm("red"), SearchOptions(1))]) is None
     with pytest.raises(ModelUnavailable):
@@ -227,7 +224,6 @@ def test_a_model_that_shall_not_be_used_yet_is_closed(world):
     world.migrate(switch=False)
     world.assert_serves("fake@1")
     assert world.coming.is_closed
-    assert not world.announced
 
 
 @pytest.mark.parametrize(
@@ -250,7 +246,6 @@ def test_a_step_that_fails_before_the_alias_is_moved_leaves_the_old_model_in_use
     world.shelf.failing = {}
     world.assert_serves("fake@1")
     assert world.coming is None or world.coming.is_closed
-    assert not world.announced
 
 
 @pytest.mark.parametrize("unanswered", [0, 3])

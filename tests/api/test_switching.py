@@ -1,0 +1,45 @@
+"""Requests while another model takes the place of the one in use."""
+
+from types import SimpleNamespace
+
+from ml_api.api import services
+from ml_api.embedding.fake import FakeEncoder
+
+
+def model(stand):
+    return stand.client.get("/v1/model").get_json()["name"]
+
+
+def test_a_request_ends_with_the_model_that_it_began_with_and_the_next_one_begins_with_the_other(make_stand):
+    switch = SimpleNamespace(engine=None)
+    stand, other = make_stand(switch=switch), make_stand(encoder=FakeEncoder(name="other"))
+    switch.engine = before = stand.services.engine
+    assert model(stand) == "fake"
+    with stand.app.app_context():
+        assert services().engine is before
+        switch.engine = other.services.engine
+        assert services().engine is before
+        assert (before.holders.number, other.services.engine.holders.number) == (1, 0)
+    assert before.holders.number == 0
+    assert model(stand) == "other"
+    switch.engine = before
+
+
+class SwitchedMeanwhile:
+    """Another engine takes over just after somebody has looked which one is in use."""
+
+    def __init__(self, *engines):
+        self._engines = list(engines)
+
+    @property
+    def engine(self):
+        return self._engines.pop(0) if len(self._engines) > 1 else self._engines[0]
+
+
+def test_a_request_does_not_hold_a_model_that_was_replaced_while_it_began(make_stand):
+    stand, other = make_stand(), make_stand(encoder=FakeEncoder(name="other"))
+    before, after = stand.services.engine, other.services.engine
+    switched = make_stand(switch=SwitchedMeanwhile(before, after))
+    with switched.app.app_context():
+        assert services().engine is after
+        assert (before.holders.number, after.holders.number) == (0, 1)
