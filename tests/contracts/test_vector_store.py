@@ -296,6 +296,16 @@ def test_images_are_found_by_the_digests_of_their_files(store):
             store.of_digests([hostile])
 
 
+def test_a_file_that_changed_is_found_by_its_new_digest_alone(store):
+    """Whether its rows are in files or in memory yet."""
+    for digest, other in ("ab", "ba"):
+        store.upsert([record("changed", digest=digest * 64)], unit_vectors(1))
+        assert [entry.key for entry in store.of_digests([digest * 64])] == ["changed"]
+        assert store.of_digests([other * 64]) == []
+        store.flush()
+        assert [entry.key for entry in store.of_digests([digest * 64, other * 64])] == ["changed"]
+
+
 def test_entries_come_in_the_order_of_ids_between_two_bounds(store):
     records, vectors = gallery(300)
     store.upsert(records, vectors)

@@ -22,14 +22,45 @@ class Page:
     limit: int
     until: str = ""
     """Ids are at most this, which was checked to be hex; "" is no bound."""
+    wanted: Filter | None = None
+    """What the rows fulfil, where this process holds them; None for all rows."""
     also: str = ""
-    """An expression that the rows fulfil, for a server; empty for all rows."""
+    """Likewise, as a server's expression; empty for all rows."""
     consistency: Literal["Strong", "Session"] = "Strong"
 
     @property
     def conditions(self) -> str:
         """Behind a condition on the lower bound."""
         return (f' and id <= "{self.until}"' if self.until else "") + (f" and ({self.also})" if self.also else "")
+
+
+class Rows(Protocol):
+    """The rows of collections in this process. Each call is made within `Access.reading`, `searching` or `writing`."""
+
+    def ranked(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> list[list[Hit]]:
+        """For each vector what `options` name of its ranking, best first: by the index, or by comparison with all rows that fulfil
+        a filter, or that there are."""
+        ...
+
+    def count(self, collection: str, wanted: Filter | None) -> int:
+        """How many rows fulfil `wanted`, or how many there are."""
+        ...
+
+    def page(self, collection: str, after: str, asked: Page) -> list[Row]:
+        """The rows with the smallest ids above `after`, in the order of ids."""
+        ...
+
+    def of_digests(self, collection: str, digests: Sequence[str], fields: Sequence[str]) -> list[Row]:
+        """The rows whose files have one of these digests, in no order."""
+        ...
+
+    def upsert(self, collection: str, rows: Sequence[Row]) -> None:
+        """Raises MilvusException."""
+        ...
+
+    def flush(self, collection: str) -> None:
+        """Move those in memory to a file. For who is alone. Raises MilvusException."""
+        ...
 
 
 class Access(Protocol):
@@ -61,34 +92,14 @@ class Access(Protocol):
         """As `reading`, where rows that are not flushed would slow the call down."""
         ...
 
-    def ranked(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> list[list[Hit]] | None:
-        """For each vector what `options` name of its ranking, best first, where this process holds the rows; else None.
-        By the index, or by comparison with all rows that fulfil a filter, or that there are. Called within `reading` or
-        `searching`."""
-        ...
-
-    def count(self, collection: str, wanted: Filter | None) -> int | None:
-        """How many rows fulfil `wanted`, or how many there are, where this process holds them; else None. Called within
-        `searching`; without a filter, within `reading`."""
-        ...
-
-    def page(self, collection: str, after: str, asked: Page, wanted: Filter | None = None) -> list[Row] | None:
-        """The rows with the smallest ids above `after`, of those that fulfil `wanted`, in the order of ids, where this process has
-        them; else None. Called within `searching`."""
+    @property
+    def rows(self) -> Rows | None:
+        """Where this process holds them; None where a server does. Asked again within each call, as it raises StoreUnavailable once
+        they are closed."""
         ...
 
     def writing(self, rows: int, size: int) -> AbstractContextManager[None]:
         """A write of so many rows and bytes."""
-        ...
-
-    def upsert(self, collection: str, rows: Sequence[Row]) -> bool:
-        """Write the rows, where this process holds them; False where a server does. Called within `writing`. Raises
-        MilvusException."""
-        ...
-
-    def to_file(self, collection: str) -> None:
-        """Move the rows in memory to a file, where this process holds them. Called by the function that was attached. Raises
-        MilvusException."""
         ...
 
     def flush(self) -> None: ...
@@ -116,6 +127,7 @@ class ServerAccess:
     """
 
     backend = "milvus"
+    rows = None
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
@@ -142,27 +154,8 @@ class ServerAccess:
     def searching(self, timeout_s: float) -> AbstractContextManager[None]:
         return self.reading(timeout_s)
 
-    def ranked(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> None:  # noqa: ARG002 - Access's signature
-        """They are on the server."""
-        return
-
-    def count(self, collection: str, wanted: Filter | None) -> None:  # noqa: ARG002 - Access's signature
-        """They are on the server."""
-        return
-
-    def page(self, collection: str, after: str, asked: Page, wanted: Filter | None = None) -> None:  # noqa: ARG002 - Access's signature
-        """They are on the server."""
-        return
-
     def writing(self, rows: int, size: int) -> AbstractContextManager[None]:  # noqa: ARG002 - Access's signature
         return self.reading(0)
-
-    def upsert(self, collection: str, rows: Sequence[Row]) -> bool:  # noqa: ARG002 - Access's signature
-        """They go to the server."""
-        return False
-
-    def to_file(self, collection: str) -> None:
-        """The server does so by itself."""
 
     def flush(self) -> None:
         self.check()

@@ -10,11 +10,12 @@ from pymilvus import MilvusClient
 
 from ml_api.deadline import Deadline
 from ml_api.metrics.store import StoreMetrics
-from ml_api.vectors.filters import Field
+from ml_api.vectors.base import MAX_WINDOW
+from ml_api.vectors.filters import Field, Filter
 from ml_api.vectors.milvus import messages
 from ml_api.vectors.milvus.access import Access, Page
 from ml_api.vectors.milvus.failures import cut_off_at, translated
-from ml_api.vectors.milvus.schema import ID_CHARS, Row
+from ml_api.vectors.milvus.schema import ENTRY_FIELDS, ID_CHARS, Row
 
 NO_IMAGE = "0" * ID_CHARS
 
@@ -62,21 +63,38 @@ class OpenCollection:
     def upsert(self, rows: Sequence[Row], size: int) -> None:
         """Rows of distinct ids, and how many bytes they take."""
         with self.writing("upsert", len(rows), size) as timeout_s:
-            if not self.access.upsert(self.collection, rows):
+            if (here := self.access.rows) is not None:
+                here.upsert(self.collection, rows)
+            else:
                 message = messages.upsert_message(self.collection, rows, self.dim, self.fields)
                 messages.upsert(self.client, message, timeout_s)
 
-    def query(self, operation: str, deadline: Deadline | None = None, *, scans: bool = False, **what: Any) -> list[Row]:
-        """`scans` where all rows are looked at, and not those of some ids alone."""
-        with (self.searching if scans else self.reading)(operation, deadline) as timeout_s:
+    def query(self, operation: str, deadline: Deadline | None = None, **what: Any) -> list[Row]:
+        """Rows of some ids."""
+        with self.reading(operation, deadline) as timeout_s:
             return list(self.client.query(self.collection, timeout=timeout_s, **what))
 
-    def count(self, conditions: str, deadline: Deadline | None, consistency: str) -> int:
-        """How many rows fulfil the conditions; all, if these are empty."""
-        with (self.searching if conditions else self.reading)("count", deadline) as timeout_s:
-            here = None if conditions else self.access.count(self.collection, None)
-            if here is not None:
-                return here
+    def of_digests(self, digests: Sequence[str], deadline: Deadline | None) -> list[Row]:
+        """Some rows whose files have one of these digests, which were checked to be hex; in no order."""
+        with self.searching("of_digests", deadline) as timeout_s:
+            if (here := self.access.rows) is not None:
+                return here.of_digests(self.collection, digests, ENTRY_FIELDS)
+            return list(
+                self.client.query(
+                    self.collection,
+                    filter=f"digest in {json.dumps(list(digests))}",
+                    limit=MAX_WINDOW,
+                    output_fields=ENTRY_FIELDS,
+                    consistency_level="Session",
+                    timeout=timeout_s,
+                )
+            )
+
+    def count(self, deadline: Deadline | None, consistency: str, wanted: Filter | None = None, conditions: str = "") -> int:
+        """How many rows fulfil a filter, or how many there are. `conditions` are the filter as a server's expression."""
+        with (self.reading if wanted is None else self.searching)("count", deadline) as timeout_s:
+            if (here := self.access.rows) is not None:
+                return here.count(self.collection, wanted)
             counted = {"output_fields": ["count(*)"], "consistency_level": consistency}
             [row] = self.client.query(self.collection, filter=conditions, timeout=timeout_s, **counted)
         return int(row["count(*)"])
@@ -87,9 +105,8 @@ class OpenCollection:
         By hand and not with pymilvus's iterator, which makes a call without a timeout.
         """
         with self.searching(operation, deadline) as timeout_s:
-            rows = self.access.page(self.collection, after, asked)
-            if rows is not None:
-                return rows
+            if (here := self.access.rows) is not None:
+                return here.page(self.collection, after, asked)
             rows = self.client.query(
                 self.collection,
                 filter=f'id > "{after}"{asked.conditions}',
@@ -115,7 +132,8 @@ class OpenCollection:
         """For Access alone, which knows when nobody else is inside."""
         timeout_s = self.write_timeout_s
         with self.metrics.call(self.access.backend, "flush"), translated("flush", timeout_s):
-            self.access.to_file(self.collection)
+            if (here := self.access.rows) is not None:
+                here.flush(self.collection)
 
     @contextmanager
     def _call(

@@ -12,7 +12,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
@@ -20,17 +20,12 @@ from threading import Lock
 from milvus_lite import DataDirLockedError
 
 from ml_api.errors import ConfigError, StoreUnavailable
-from ml_api.records import Hit, Vectors
-from ml_api.vectors.base import SearchOptions
-from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus import owning
-from ml_api.vectors.milvus.access import Page, check_process
+from ml_api.vectors.milvus.access import check_process
 from ml_api.vectors.milvus.flushing import Unflushed
-from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.lite import LiteServer
 from ml_api.vectors.milvus.locks import SharedLock, left_s, patient
 from ml_api.vectors.milvus.recovery import Recovery
-from ml_api.vectors.milvus.schema import Row
 
 _INDEX_FILES = "collections/*/partitions/*/indexes/*.idx"
 
@@ -131,20 +126,11 @@ class EmbeddedAccess:
                 self._writer.release()
 
     @property
-    def _opened(self) -> LiteServer:
-        """For who is inside. Raises StoreUnavailable if it was closed before he came in."""
+    def rows(self) -> LiteServer:
+        """Raises StoreUnavailable if it was closed before the caller came in."""
         if self._server is None:
             raise StoreUnavailable("the vector store is closed", reason="closed")
         return self._server
-
-    def ranked(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> list[list[Hit]]:
-        return self._opened.ranked(collection, vectors, options, index)
-
-    def count(self, collection: str, wanted: Filter | None) -> int:
-        return self._opened.count(collection, wanted)
-
-    def page(self, collection: str, after: str, asked: Page, wanted: Filter | None = None) -> list[Row]:
-        return self._opened.page(collection, after, asked, wanted)
 
     @contextmanager
     def writing(self, rows: int, size: int) -> Iterator[None]:
@@ -157,13 +143,6 @@ class EmbeddedAccess:
             self._unflushed.add(rows, size)
             if self._unflushed.due:
                 self._flush_writing()
-
-    def upsert(self, collection: str, rows: Sequence[Row]) -> bool:
-        self._opened.upsert(collection, rows)
-        return True
-
-    def to_file(self, collection: str) -> None:
-        self._opened.flush(collection)
 
     def flush(self) -> None:
         with self._writing():
@@ -178,7 +157,7 @@ class EmbeddedAccess:
         if self._recovery.is_due():
             with self._turn(), self._without_readers():
                 with patient("its files are still being merged", self._timeout_s):
-                    self._opened.discard(self._timeout_s)
+                    self.rows.discard(self._timeout_s)
                 load()
                 self._flush_alone()
                 self._recovery.succeeded()

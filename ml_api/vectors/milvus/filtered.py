@@ -1,4 +1,7 @@
-"""What a Milvus server is asked in a filter's place, and the test of the rows that it sends."""
+"""What a Milvus server is asked in a filter's place, and the test of the rows that it sends.
+
+Nothing of a store whose rows are in this process, which finds those that fulfil a filter itself.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +27,7 @@ class Asked:
 
     @classmethod
     def of(cls, wanted: Filter | None, opened: OpenCollection) -> Self:
-        if wanted is None:
+        if wanted is None or opened.access.rows is not None:
             return cls()
         compiled = expression(wanted, columns_of(opened.fields))
         return cls(compiled.text, None if compiled.whole else wanted)

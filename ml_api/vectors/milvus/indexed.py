@@ -46,9 +46,8 @@ class IndexSearch:
 
     def _found(self, opened: OpenCollection, vectors: Vectors, options: SearchOptions, timeout_s: float) -> list[list[Hit]]:
         index = self._index_for(options)
-        ranked = opened.access.ranked(opened.collection, vectors, options, index)
-        if ranked is not None:
-            return ranked
+        if (here := opened.access.rows) is not None:
+            return here.ranked(opened.collection, vectors, options, index)
         found = opened.client.search(
             opened.collection,
             data=list(vectors),

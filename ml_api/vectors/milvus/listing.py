@@ -3,7 +3,6 @@
 What is written while a listing is read may or may not appear in it; nothing appears twice.
 """
 
-import json
 from collections.abc import Iterator
 from typing import Final
 
@@ -51,50 +50,32 @@ def by_id(
 
 def of_digests(opened: OpenCollection, digests: list[str], deadline: Deadline | None) -> list[schema.Row]:
     """Those whose files have one of these digests, which were checked to be hex; MAX_WINDOW at most."""
-    found: list[schema.Row] = []
-    for some in batches(digests, DIGESTS_AT_ONCE):
-        found += opened.query(
-            "of_digests",
-            deadline,
-            scans=True,
-            filter=f"digest in {json.dumps(some)}",
-            limit=MAX_WINDOW,
-            output_fields=schema.ENTRY_FIELDS,
-            consistency_level="Session",
-        )
+    found = [row for some in batches(digests, DIGESTS_AT_ONCE) for row in opened.of_digests(some, deadline)]
     return sorted(found, key=lambda row: str(row["id"]))[:MAX_WINDOW]
 
 
 def fulfilling(opened: OpenCollection, after: str, limit: int, wanted: Filter, deadline: Deadline | None) -> Iterator[schema.Row]:
-    """The rows that fulfil the filter with ids above `after`, `limit` of them at least or all."""
-    with opened.searching("page", deadline):
-        here = opened.access.page(opened.collection, after, Page(schema.ENTRY_FIELDS, limit), wanted)
-    return iter(here) if here is not None else _of_server(opened, after, limit, wanted, deadline)
+    """The rows that fulfil the filter with ids above `after`, `limit` of them at least or all.
 
-
-def count(opened: OpenCollection, wanted: Filter, deadline: Deadline | None) -> int:
-    """How many rows fulfil the filter. Where a server cannot say the whole of it, its rows are read and tested."""
-    with opened.searching("count", deadline):
-        here = opened.access.count(opened.collection, wanted)
-    if here is not None:
-        return here
-    asked = Asked.of(wanted, opened)
-    if asked.left is None:
-        return opened.count(asked.text, deadline, "Session")
-    return sum(1 for _ in _of_server(opened, "", WHOLE_AT_ONCE, wanted, deadline))
-
-
-def _of_server(opened: OpenCollection, after: str, limit: int, wanted: Filter, deadline: Deadline | None) -> Iterator[schema.Row]:
-    """Rows that have to be tested here carry their metadata, and so come in smaller pages."""
+    Rows of a server that have to be tested here carry their metadata, and so come in smaller pages.
+    """
     asked = Asked.of(wanted, opened)
     fields = [*schema.ENTRY_FIELDS, *(field for field in asked.fields if field not in schema.ENTRY_FIELDS)]
     at_once = limit if asked.left is None else WHOLE_AT_ONCE
-    rows_wanted = Page(fields, at_once, also=asked.text, consistency="Session")
+    rows_wanted = Page(fields, at_once, wanted=wanted, also=asked.text, consistency="Session")
     while page := opened.page("page", after, rows_wanted, deadline):
         yield from (row for row in page if asked.passes(row))
         if len(page) < at_once:
             return
         after = str(page[-1]["id"])
+
+
+def count(opened: OpenCollection, wanted: Filter, deadline: Deadline | None) -> int:
+    """How many rows fulfil the filter. Where a server cannot say the whole of it, its rows are read and tested."""
+    asked = Asked.of(wanted, opened)
+    if asked.left is None:
+        return opened.count(deadline, "Session", wanted, asked.text)
+    return sum(1 for _ in fulfilling(opened, "", WHOLE_AT_ONCE, wanted, deadline))
 
 
 def batches(ids: list[str], size: int) -> Iterator[list[str]]:

@@ -28,7 +28,7 @@ from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.matching import Matching
 from ml_api.vectors.milvus.ranking import compared, nearest
 from ml_api.vectors.milvus.schema import Row
-from ml_api.vectors.milvus.snapshots import Passing, Snapshots
+from ml_api.vectors.milvus.snapshots import Passing, Snapshots, having
 
 PREFIX: Final = "ml-api-milvus-"
 _SOCKET: Final = "milvus"
@@ -71,9 +71,14 @@ class LiteServer:
             return self._snapshots.count(engine)
         return sum(len(part.among(self._matching.mask(part.segment, wanted))) for part in self._snapshots.of(engine))
 
-    def page(self, collection: str, after: str, asked: Page, wanted: Filter | None) -> list[Row]:
-        """The rows with the smallest ids above `after`, of those that fulfil `wanted`, in the order of ids."""
-        return self._snapshots.in_order(self._engine(collection)).page(after, asked, self._passing(wanted))
+    def page(self, collection: str, after: str, asked: Page) -> list[Row]:
+        """The rows with the smallest ids above `after`, in the order of ids."""
+        return self._snapshots.in_order(self._engine(collection)).page(after, asked, self._passing(asked.wanted))
+
+    def of_digests(self, collection: str, digests: Sequence[str], fields: Sequence[str]) -> list[Row]:
+        """The rows whose files have one of these digests, in no order."""
+        parts = self._snapshots.of(self._engine(collection))
+        return [row for part in parts for row in part.rows(part.among(having(part.segment, "digest", digests)), fields)]
 
     def _passing(self, wanted: Filter | None) -> Passing | None:
         return None if wanted is None else partial(self._matching.mask, wanted=wanted)

@@ -13,6 +13,8 @@ from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 from milvus_lite.constants import DEFAULT_PARTITION
 from milvus_lite.storage.segment import Segment
 
@@ -67,6 +69,12 @@ class Part:
         if VECTOR in fields:
             columns[VECTOR] = self.segment.vector_data(VECTOR)[0][numbers]
         return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+
+
+def having(segment: Any, name: str, values: Sequence[str]) -> Mask:
+    """Which of a segment's rows have one of the values in that field, old rows included."""
+    found = pc.is_in(segment.table.column(name), pa.array(values, pa.string()))
+    return np.asarray(found.to_numpy(), dtype=np.bool_)
 
 
 Parts = tuple[Part, ...]

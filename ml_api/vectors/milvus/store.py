@@ -161,7 +161,7 @@ class MilvusStore:
 
     def count(self, deadline: Deadline | None = None, *, filter: Filter | None = None) -> int:  # noqa: A002 - VectorStore's signature
         opened = self._open_now()
-        return opened.count("", deadline, "Strong") if filter is None else listing.count(opened, filter, deadline)
+        return opened.count(deadline, "Strong") if filter is None else listing.count(opened, filter, deadline)
 
     def source(self) -> str:
         opened = self._open_now()
