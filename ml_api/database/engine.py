@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from ml_api.database.failures import first_line, shown, translated
+from ml_api.database.failures import reason_of, shown, translated
 from ml_api.database.migrating import revision_of, revisions, upgrade
 from ml_api.database.turns import TIMEOUT_S, Turns
 from ml_api.deadline import Deadline
@@ -218,7 +218,7 @@ def _migrate(engine: Engine) -> None:
                 upgrade(connection)
                 _log.info("database     %s, at revision %s", shown(engine.url), revisions()[-1])
     except DBAPIError as exc:
-        raise ConfigError(f"the database {shown(engine.url)} cannot be used: {first_line(exc.orig)}") from exc
+        raise ConfigError(f"the database {shown(engine.url)} cannot be used: {reason_of(exc)}") from exc
 
 
 def _is_old(connection: Connection) -> bool:

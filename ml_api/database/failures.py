@@ -32,7 +32,7 @@ def translated(url: URL) -> Iterator[None]:
             raise
         if _is_full(exc.orig, url):
             raise DatabaseFull(f"The disk is full on which the database {shown(url)} lies; nothing was changed.") from exc
-        raise DatabaseUnavailable(f"The database {shown(url)} does not answer ({first_line(exc.orig)}).") from exc
+        raise DatabaseUnavailable(f"The database {shown(url)} does not answer ({reason_of(exc)}).") from exc
     except PoolTimeoutError as exc:
         raise DatabaseUnavailable(f"All connections of the database {shown(url)} are in use.") from exc
 
@@ -42,8 +42,11 @@ def shown(url: URL) -> str:
     return url.database or "" if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
 
 
-def first_line(exc: BaseException | None) -> str:
-    return next(iter(str(exc).splitlines()), type(exc).__name__)
+def reason_of(exc: DBAPIError) -> str:
+    """What the driver says, in a line. SQLite calls a database locked to which another program writes, and does not say who."""
+    if getattr(exc.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+        return "another program keeps it locked"
+    return next(iter(str(exc.orig).splitlines()), type(exc.orig).__name__)
 
 
 def _is_full(exc: BaseException | None, url: URL) -> bool:

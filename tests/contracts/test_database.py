@@ -137,7 +137,10 @@ def test_however_many_writers_wait_for_another_process_readers_do_not(locked):
 def test_a_writer_waits_for_others_no_longer_than_its_deadline(locked):
     database, other = locked
     began = perf_counter()
-    with pytest.raises(DatabaseUnavailable, match="is locked"), database.write(Deadline.within(0.05)) as session:
+    with (
+        pytest.raises(DatabaseUnavailable, match=r"another program keeps it locked"),
+        database.write(Deadline.within(0.05)) as session,
+    ):
         session.add(failure("a.jpg"))
     other.execute("ROLLBACK")
     with database.write(Deadline.within(5)) as session:

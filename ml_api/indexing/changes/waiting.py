@@ -60,6 +60,8 @@ class Changes:
         self._database = database
         self._corpus = corpus
         self._listeners: list[Callable[[], None]] = []
+        self._beginning: bool | None = None
+        """Whether the process has the database alone, until that is written."""
         self._settled = threading.Condition()
         self._settlements = 0
 
@@ -112,11 +114,15 @@ class Changes:
         """Those that are due, the most urgent first. Whoever claimed them has LEASE_S until others may."""
         now = time.time()
         with self._database.write() as session:
+            if self._beginning is not None:
+                self._begin(session, alone=self._beginning)
             due = select(ChangeRow).where(*is_due(self._corpus, now)).order_by(ChangeRow.not_before).limit(most)
             rows = session.scalars(due.with_for_update(skip_locked=True)).all()
             for row in rows:
                 row.claimed_until = now + LEASE_S
-            return [Change(row.key, row.notice, Source(row.source), row.attempts, row.facts, now + LEASE_S) for row in rows]
+            claimed = [Change(row.key, row.notice, Source(row.source), row.attempts, row.facts, now + LEASE_S) for row in rows]
+        self._beginning = None
+        return claimed
 
     def uploaded(self, image: str) -> str | None:
         """The key with this id that waits since an upload or a deletion; None if there is none."""
@@ -183,14 +189,10 @@ class Changes:
     def begin(self, *, alone: bool) -> None:
         """At the start of a process: what is gone waits for the sync with which a watcher begins, which may find it elsewhere.
 
-        Who has the database `alone` looks at once at what an earlier process had claimed, or wanted to try later.
+        Who has the database `alone` looks at once at what an earlier process had claimed, or wanted to try later. It is written
+        before anything is claimed, so that a start does not wait for a database that is away, or that another program writes to.
         """
-        is_gone = ChangeRow.source == Source.GONE.value
-        with self._database.write() as session:
-            ours = update(ChangeRow).where(ChangeRow.corpus == self._corpus)
-            if alone:
-                session.execute(ours.values(not_before=0.0, claimed_until=0.0))
-            session.execute(ours.where(is_gone).values(not_before=time.time() + SYNC_BEGINS_S))
+        self._beginning = alone
 
     def wait(self, key: str, deadline: Deadline) -> bool:
         """Wait until somebody has looked at the key after its last notice. False if the time was up before."""
@@ -223,6 +225,12 @@ class Changes:
         rows = select(ChangeRow.key).where(ChangeRow.corpus == self._corpus, ChangeRow.key.in_(keys), condition)
         with self._database.read() as session:
             return set(session.scalars(rows))
+
+    def _begin(self, session: Session, *, alone: bool) -> None:
+        ours = update(ChangeRow).where(ChangeRow.corpus == self._corpus)
+        if alone:
+            session.execute(ours.values(not_before=0.0, claimed_until=0.0))
+        session.execute(ours.where(ChangeRow.source == Source.GONE.value).values(not_before=time.time() + SYNC_BEGINS_S))
 
     def _tell(self) -> None:
         for listener in self._listeners:

@@ -1,10 +1,11 @@
 """Changes between syncs: what was said to have changed is looked at, and the index ends equal to the folder."""
 
 import os
+import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 
 import numpy as np
@@ -408,6 +409,23 @@ def test_what_a_killed_process_had_claimed_is_looked_at_by_the_next(world):
     assert world.stored() == {}
     world.changes.begin(alone=True)  # as a process does when it starts
     world.drain.run()
+
+    assert set(world.stored()) == {"a.png"}
+
+
+def test_a_start_waits_for_no_other_program_that_writes_to_the_database(world, caplog):
+    """It failed after 5 s; searches need no database."""
+    world.draw("a.png")
+    world.note("a.png")
+    world.changes.claim(10)  # and then it died
+    with closing(sqlite3.connect(world.database.location, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        world.changes.begin(alone=True)
+        world.drain.run()
+    assert "changes wait, and are tried again in 1 s" in caplog.text
+    assert "another program keeps it locked" in caplog.text
+
+    world.new_drain().run()
 
     assert set(world.stored()) == {"a.png"}
 
