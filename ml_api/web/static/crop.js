@@ -92,10 +92,18 @@ export class Crop {
         this.#lay(within([from_x, from_y, Math.abs(x - anchor[0]), Math.abs(y - anchor[1])]));
       }
     };
-    const release = () => canvas.removeEventListener("pointermove", drag);
+    const release = (/** @type {PointerEvent} */ { type }) => {
+      for (const end of ["pointerup", "pointercancel"]) {
+        canvas.removeEventListener(end, release);
+      }
+      canvas.removeEventListener("pointermove", drag);
+      if (type === "pointercancel") {
+        this.#lay([left, top, width, height]); // it was the first of two fingers that zoom
+      }
+    };
     canvas.addEventListener("pointermove", drag);
-    canvas.addEventListener("pointerup", release, { once: true });
-    canvas.addEventListener("pointercancel", release, { once: true });
+    canvas.addEventListener("pointerup", release);
+    canvas.addEventListener("pointercancel", release);
   }
 
   /** @param {KeyboardEvent} event */

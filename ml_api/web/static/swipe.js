@@ -1,4 +1,4 @@
-/** Swiping over a picture leads to its neighbours, as on a phone everybody expects. */
+/** Swiping over a picture leads to its neighbours, as on a phone everybody expects. Who has zoomed in with two fingers moves it instead. */
 
 const LEAST_PX = 48;
 
@@ -13,8 +13,7 @@ export function stepBySwipes(area, onStep) {
     start = touches.length === 1 ? touches[0] : null; // two fingers zoom
   });
   area.addEventListener("touchend", ({ changedTouches: [end] }) => {
-    const isZoomed = (visualViewport?.scale ?? 1) > 1.01; // then a finger moves the picture
-    if (start && !isZoomed) {
+    if (start && !isZoomed()) {
       const [x, y] = [end.clientX - start.clientX, end.clientY - start.clientY];
       if (Math.abs(x) > Math.max(LEAST_PX, 2 * Math.abs(y))) {
         onStep(x < 0 ? 1 : -1);
@@ -22,4 +21,11 @@ export function stepBySwipes(area, onStep) {
     }
     start = null;
   });
+  const tell = () => area.classList.toggle("zoomed", isZoomed());
+  visualViewport?.addEventListener("resize", tell);
+  tell();
+}
+
+function isZoomed() {
+  return (visualViewport?.scale ?? 1) > 1.01;
 }
