@@ -92,7 +92,7 @@ export class Crop {
         this.#lay(within([from_x, from_y, Math.abs(x - anchor[0]), Math.abs(y - anchor[1])]));
       }
     };
-    const release = (/** @type {PointerEvent} */ { type }) => {
+    const release = (/** @type {Event} */ { type }) => {
       for (const end of ["pointerup", "pointercancel"]) {
         canvas.removeEventListener(end, release);
       }

@@ -1,3 +1,5 @@
+const BETWEEN_WORDS = /(?<=[/_.-])(?=[^/_.-])(?!(?<=(?:^|[/_-])[^/_.-]{0,8}\.)[^/_.-]{1,5}$)/;
+
 /**
  * A new element around texts and elements. Texts go in as text: what users wrote is never read as HTML.
  * @template {keyof HTMLElementTagNameMap} Name
@@ -12,12 +14,13 @@ export function element(name, ...children) {
 }
 
 /**
- * A name that may be broken after the signs that part its words, as file names have them, rather than within a word.
+ * A name that may be broken after the signs that part its words, as file names have them, rather than within a word. Its ending
+ * stays with a short word.
  * @param {string} name
  * @returns {(string | Node)[]}
  */
 export function breakable(name) {
-  return name.split(/(?<=[/_.-])(?=[^/_.-])/).flatMap((part, at) => (at > 0 ? [document.createElement("wbr"), part] : [part]));
+  return name.split(BETWEEN_WORDS).flatMap((part, at) => (at > 0 ? [document.createElement("wbr"), part] : [part]));
 }
 
 /**

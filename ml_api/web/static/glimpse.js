@@ -4,7 +4,7 @@ import { addressOf } from "./address.js";
 import { list } from "./api.js";
 import { element } from "./element.js";
 import { thumbnailLink } from "./thumbnail.js";
-import { shapeOf } from "./tile.js";
+import { fillers, shapeOf } from "./tile.js";
 
 /** @import { StoredImage } from "./api.js" */
 
@@ -28,7 +28,7 @@ export class Glimpse {
     try {
       const { hits } = await list(null, { limit: SHOWN });
       if (!this.#place.contains(document.activeElement)) { // who is at one of them stays there
-        this.#place.replaceChildren(...hits.map(linkTo));
+        this.#place.replaceChildren(...hits.map(linkTo), ...fillers());
       }
     } catch {
       this.#isAsked = false; // the first search says what is wrong

@@ -47,6 +47,13 @@ def test_images_are_added_each_with_its_own_outcome_and_found(visit):
     assert (visit.server.corpus / "uploads" / "new.png").exists()
 
 
+def test_who_adds_images_is_led_to_choosing_them(visit):
+    """And not into a field, over which a phone raises its keyboard."""
+    visit.open()
+    visit.page.get_by_role("button", name="Add images").click()
+    expect(visit.page.get_by_role("button", name="Choose images")).to_be_focused()
+
+
 def test_what_the_server_did_not_take_is_sent_again(visit):
     visit.open()
     visit.page.get_by_role("button", name="Add images").click()
@@ -115,6 +122,7 @@ def test_what_is_stored_twice_is_shown_in_groups_and_can_be_opened(visit):
     visit.expect_address("/?view=duplicates")
     group = visit.page.locator(".groups > li").filter(has_text="The same picture: 2 files")
     expect(group).to_have_count(1)
+    expect(visit.page.get_by_text("Tick the files that can go")).to_be_visible()
     group.get_by_role("link", name="copy of red.png").click()
     expect(visit.dialog).to_have_accessible_name("copy of red.png")
     visit.page.keyboard.press("Escape")

@@ -74,3 +74,20 @@ def test_what_lies_over_it_fits_too(visit):
     visit.page.locator(".uploads input[type=file]").set_input_files([{"name": WORD, "mimeType": "text/plain", "buffer": b"no"}])
     expect(visit.page.get_by_text("0 of 1 added, 1 not")).to_be_visible()
     expect_to_fit(visit)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("snow/two-dogs-0001.jpg", ["snow/", "two-", "dogs-", "0001.jpg"]),
+        ("photograph_1.jpeg", ["photograph_", "1.jpeg"]),
+        ("long_photograph.png", ["long_", "photograph.", "png"]),
+        ("dog", ["dog"]),
+    ],
+)
+def test_names_are_broken_between_their_words_and_an_ending_stays_with_a_short_one(visit, name, parts):
+    visit.open("/")
+    broken = (
+        "name => import('/static/element.js').then(({ breakable }) => breakable(name).filter(part => typeof part === 'string'))"
+    )
+    assert visit.page.evaluate(broken, name) == parts
