@@ -1,9 +1,10 @@
-"""Pictures that a corpus holds more than once: the same bytes, nearly the same picture, or one that is alike.
+"""Finds pictures that a corpus has more than once, for the API and the command `duplicates`: the same bytes, nearly the same
+picture, or a similar one.
 
-A page compares some images, in the order of their ids, with their neighbours in the whole corpus: bounded work, and memory that
-does not grow with the corpus. Every pair belongs to the page of its smaller id, and equal bytes are compared once, as the one with
-the smallest id. A pair is left out where an image of a smaller id is of that kind to both: the group of that image tells it, so
-that groups that share an image are one.
+A page compares some images, in the order of their ids, with their neighbours in the whole corpus, so that work and memory are
+bounded. Every pair belongs to the page of its smaller id, and of images with equal bytes only the one with the smallest id is
+compared. A pair is left out if an image of a smaller id is of that kind to both: the group of that image lists it, so that groups
+that share an image are merged.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,13 +23,13 @@ from ml_api.vectors.scoring import cosine_of
 
 BATCH: Final = 32
 NEIGHBOURS: Final = 24
-"""For BATCH images together as many as fit in an answer of Milvus's with the largest metadata."""
+"""Neighbours of an image in a search of BATCH images: as many as fit in an answer of Milvus's with the largest metadata."""
 MAX_NEIGHBOURS: Final = 700
-"""Asked for again by an image whose nearest NEIGHBOURS are all similar."""
+"""Neighbours in a second search, for an image whose nearest NEIGHBOURS are all similar."""
 MAX_MATCHES: Final = 100
-"""Matches that are told of a group; `more` says that there are others."""
+"""The most matches in a group; `more` says that there are others."""
 SLACK: Final = 0.05
-"""By how much an index that compresses vectors may misjudge a similarity. What is found is computed anew, from the vectors."""
+"""The error of similarities in an index that compresses vectors. Those of matches are computed again, from the vectors."""
 
 NEAR_BITS: Final = 8
 NEAR_SIMILARITY: Final = 0.55
@@ -39,6 +40,8 @@ Vector = npt.NDArray[np.float32]
 
 
 class Kind(StrEnum):
+    """How an image duplicates another."""
+
     EXACT = "exact"
     """The same bytes."""
     NEAR = "near"
@@ -54,14 +57,14 @@ class Evidence:
     similarity: float
     """The cosine of their embeddings."""
     bits: int | None = None
-    """In how many their perceptual hashes differ; None if one of the two has none, or is of one colour."""
+    """Number of bits in which the perceptual hashes differ; None if one of the images has none, or is of one colour."""
     turn: Turn | None = None
-    """How the first has to be turned to look like the second."""
+    """How the first image has to be turned to look like the second."""
 
 
 @dataclass(frozen=True, slots=True)
-class Thresholds:
-    """From when on two images are told. Similarities are cosines; they depend on the model."""
+class DuplicateThresholds:
+    """When two images count as duplicates. Similarities are cosines; which are high depends on the model."""
 
     near_bits: int = NEAR_BITS
     """Most bits, of 63, in which the perceptual hashes of a near pair differ."""
@@ -78,7 +81,7 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """An image beside the one of its group."""
+    """An image of a group, with the evidence that it duplicates the group's first image."""
 
     record: ImageRecord
     evidence: Evidence
@@ -86,6 +89,8 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Group:
+    """An image with its duplicates of one kind; `more` if there are more than MAX_MATCHES."""
+
     kind: Kind
     image: ImageRecord
     matches: list[Match]
@@ -94,17 +99,19 @@ class Group:
 
 @dataclass(slots=True)
 class DuplicatesPage:
+    """The groups of one page, with the number of images compared."""
+
     groups: list[Group] = field(default_factory=list)
     compared: int = 0
     without_hash: int = 0
     """How many of the compared images have no perceptual hash."""
     next: str = ""
-    """After which id the next page begins; empty on the last one."""
+    """The id after which the next page begins; "" on the last page."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """What may match an image: of several images with equal bytes the one with the smallest id."""
+    """An image that may match another. Of several with equal bytes it is the one with the smallest id."""
 
     entry: Entry
     vector: Vector
@@ -112,7 +119,7 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Ids of a group and its matches, with the evidence."""
+    """A group whose images are known by their ids only."""
 
     kind: Kind
     id: str
@@ -121,53 +128,55 @@ class _Found:
 
 
 class DuplicateFinder:
+    """Finds duplicates among the images of a store, whose metric is `metric`."""
+
     def __init__(self, store: VectorStore, metric: Metric) -> None:
         self._store = store
         self._metric = metric
 
-    def page(self, after: str, limit: int, thresholds: Thresholds, deadline: Deadline) -> DuplicatesPage:
+    def page(self, after: str, limit: int, thresholds: DuplicateThresholds, deadline: Deadline) -> DuplicatesPage:
         """Compare the next `limit` images after the id `after`, or fewer if half the time until `deadline` is over.
 
         Raises Unavailable, DeadlineExceeded.
         """
         page, half_s = DuplicatesPage(), deadline.left_s() / 2
         while page.compared < limit:
-            wanted = min(BATCH, limit - page.compared)
-            entries = self._store.page(after, wanted, deadline)
+            size = min(BATCH, limit - page.compared)
+            entries = self._store.page(after, size, deadline)
             if entries:
                 page.groups += self._groups(entries, thresholds, deadline)
                 page.compared += len(entries)
                 page.without_hash += sum(not entry.phash for entry in entries)
                 after = entries[-1].id
-            page.next = after if len(entries) == wanted else ""
+            page.next = after if len(entries) == size else ""
             if not page.next or deadline.left_s() < half_s:
                 break
         return page
 
-    def _groups(self, entries: Sequence[Entry], thresholds: Thresholds, deadline: Deadline) -> list[Group]:
+    def _groups(self, entries: Sequence[Entry], thresholds: DuplicateThresholds, deadline: Deadline) -> list[Group]:
         vectors = self._store.vectors([entry.id for entry in entries], deadline)
         entries = [entry for entry in entries if entry.id in vectors]  # the others were removed meanwhile
         if not entries:
             return []
-        hits = self._neighbours(entries, vectors, thresholds, deadline)
-        digests = {entry.digest for entry in entries} | {hit.record.digest for some in hits for hit in some}
-        copies = _by_digest(self._store.of_digests(sorted(digests), deadline))
-        heads = {digest: some[0] for digest, some in copies.items()}
-        near_by = {heads[hit.record.digest].id for some in hits for hit in some if hit.record.digest in heads}
-        vectors |= self._store.vectors(sorted(near_by - vectors.keys()), deadline)
-        found: list[_Found] = []
-        for entry, some in zip(entries, hits, strict=True):
+        neighbours = self._neighbours(entries, vectors, thresholds, deadline)
+        near_digests = {hit.record.digest for hits in neighbours for hit in hits}
+        copies = _by_digest(self._store.of_digests(sorted({entry.digest for entry in entries} | near_digests), deadline))
+        heads = {digest: images[0] for digest, images in copies.items()}
+        near_ids = {heads[digest].id for digest in near_digests & heads.keys()}
+        vectors |= self._store.vectors(sorted(near_ids - vectors.keys()), deadline)
+        groups: list[_Found] = []
+        for entry, hits in zip(entries, neighbours, strict=True):
             if heads.get(entry.digest, entry).id != entry.id:
                 continue
-            found += _exact(entry, copies.get(entry.digest, []))
-            others = {hit.record.digest for hit in some} - {entry.digest}
+            groups += _exact(entry, copies.get(entry.digest, []))
+            others = {hit.record.digest for hit in hits} - {entry.digest}
             candidates = [heads[digest] for digest in sorted(others & heads.keys())]
             compared = [_Candidate(other, vectors[other.id]) for other in candidates if other.id in vectors]
-            found += _alike(_Candidate(entry, vectors[entry.id]), compared, thresholds)
-        return self._with_records(found, deadline)
+            groups += _alike(_Candidate(entry, vectors[entry.id]), compared, thresholds)
+        return self._with_records(groups, deadline)
 
     def _neighbours(
-        self, entries: Sequence[Entry], vectors: Mapping[str, Vector], thresholds: Thresholds, deadline: Deadline
+        self, entries: Sequence[Entry], vectors: Mapping[str, Vector], thresholds: DuplicateThresholds, deadline: Deadline
     ) -> list[list[Hit]]:
         rows = np.stack([vectors[entry.id] for entry in entries])
         found = self._store.search(rows, SearchOptions(NEIGHBOURS), deadline)
@@ -178,13 +187,13 @@ class DuplicateFinder:
             [hit for hit in hits if self._may_match(entry, hit, thresholds)] for entry, hits in zip(entries, found, strict=True)
         ]
 
-    def _may_match(self, entry: Entry, hit: Hit, thresholds: Thresholds) -> bool:
-        bits = distance(entry.phash, hit.record.phash)[0] if _hashes_tell(entry, hit.record) else None
+    def _may_match(self, entry: Entry, hit: Hit, thresholds: DuplicateThresholds) -> bool:
+        bits = distance(entry.phash, hit.record.phash)[0] if _hashes_comparable(entry, hit.record) else None
         return thresholds.kind(Evidence(cosine_of(hit.score, self._metric) + SLACK, bits)) is not None
 
     def _with_records(self, found: Sequence[_Found], deadline: Deadline) -> list[Group]:
-        wanted = {id_ for group in found for id_ in (group.id, *(match[0] for match in group.matches))}
-        records = self._store.get(sorted(wanted), deadline) if wanted else {}
+        ids = {id_ for group in found for id_ in (group.id, *(match[0] for match in group.matches))}
+        records = self._store.get(sorted(ids), deadline) if ids else {}
         groups = (
             Group(
                 group.kind,
@@ -199,7 +208,7 @@ class DuplicateFinder:
 
 
 def _by_digest(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
-    """In the order of their ids."""
+    """The images by digest, in the order of their ids."""
     copies: dict[str, list[Entry]] = {}
     for entry in sorted(entries, key=lambda entry: entry.id):
         copies.setdefault(entry.digest, []).append(entry)
@@ -213,36 +222,36 @@ def _exact(entry: Entry, copies: Sequence[Entry]) -> Iterator[_Found]:
         yield _Found(Kind.EXACT, entry.id, [(other.id, same) for other in others[:MAX_MATCHES]], len(others) > MAX_MATCHES)
 
 
-def _alike(image: _Candidate, others: Sequence[_Candidate], thresholds: Thresholds) -> Iterator[_Found]:
-    """The near and the similar images of larger ids, best first, without those that the group of a smaller id tells."""
+def _alike(image: _Candidate, others: Sequence[_Candidate], thresholds: DuplicateThresholds) -> Iterator[_Found]:
+    """The groups of near and of similar images with larger ids, best first, without those that the group of a smaller id lists."""
     related = [(other, evidence, thresholds.kind(evidence)) for other in others for evidence in [_compared(image, other)]]
     before = [(other, kind) for other, _, kind in related if kind and other.entry.id < image.entry.id]
     for kind in (Kind.NEAR, Kind.SIMILAR):
-        told = [
+        matches = [
             (other.entry.id, evidence)
-            for other, evidence, found in related
-            if found is kind
+            for other, evidence, related_as in related
+            if related_as is kind
             and other.entry.id > image.entry.id
-            and not any(_tells(first, other, to_image, kind, thresholds) for first, to_image in before)
+            and not any(_lists(first, other, to_image, kind, thresholds) for first, to_image in before)
         ]
-        if told:
-            told.sort(key=lambda match: (-match[1].similarity, match[0]))
-            yield _Found(kind, image.entry.id, told[:MAX_MATCHES], len(told) > MAX_MATCHES)
+        if matches:
+            matches.sort(key=lambda match: (-match[1].similarity, match[0]))
+            yield _Found(kind, image.entry.id, matches[:MAX_MATCHES], len(matches) > MAX_MATCHES)
 
 
-def _tells(first: _Candidate, other: _Candidate, to_image: Kind, kind: Kind, thresholds: Thresholds) -> bool:
-    """Whether `first`, which is `to_image` to an image, tells its pair of this kind with `other`: near pairs by near ones alone."""
+def _lists(first: _Candidate, other: _Candidate, to_image: Kind, kind: Kind, thresholds: DuplicateThresholds) -> bool:
+    """Whether the group of `first`, which is `to_image` to an image, also lists `other`, so that their pair of this kind is left
+    out. A near pair is left out only if both are near to `first`."""
     to_other = thresholds.kind(_compared(first, other))
     return to_other is not None and (kind is Kind.SIMILAR or to_image is to_other is Kind.NEAR)
 
 
-def _compared(one: _Candidate, other: _Candidate) -> Evidence:
-    similarity = min(1.0, float(one.vector @ other.vector))
-    if not _hashes_tell(one.entry, other.entry):
+def _compared(first: _Candidate, second: _Candidate) -> Evidence:
+    similarity = min(1.0, float(first.vector @ second.vector))
+    if not _hashes_comparable(first.entry, second.entry):
         return Evidence(similarity)
-    return Evidence(similarity, *distance(one.entry.phash, other.entry.phash))
+    return Evidence(similarity, *distance(first.entry.phash, second.entry.phash))
 
 
-def _hashes_tell(one: Entry | ImageRecord, other: Entry | ImageRecord) -> bool:
-    """Pictures of one colour each have the same hash, whichever colours those are."""
-    return is_comparable(one.phash) and is_comparable(other.phash)
+def _hashes_comparable(first: Entry | ImageRecord, second: Entry | ImageRecord) -> bool:
+    return is_comparable(first.phash) and is_comparable(second.phash)

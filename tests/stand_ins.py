@@ -19,7 +19,7 @@ from ml_api.services import Services, StoreFacts
 from ml_api.services.engine import Shared, WarmModel, assemble
 from ml_api.services.indexer import target_of
 from ml_api.settings import load_settings
-from ml_api.texts import TextKeepingStore
+from ml_api.texts import TextIndexingStore
 from ml_api.vectors.memory import MemoryStore
 from tests.databases import new_database
 
@@ -34,7 +34,7 @@ def stand_in_services(root, thumbnail_dir, limits, encoder=None, *, words=False,
     changes = replaced.pop("changes", None) or Changes(database, corpus.location)
     shared = Shared(settings, metrics, replaced.pop("corpus", corpus), decoder, database, changes)
     store = replaced.pop("store", None) or MemoryStore()
-    store = TextKeepingStore(store, shared.texts) if words else store
+    store = TextIndexingStore(store, shared.texts) if words else store
     store.ensure(encoder.model.model_id, encoder.model.dim)
     indexer = Indexer(corpus, store, lambda: (preprocessor, encoder), decoder, metrics)
     indexer.run(indexer.plan())

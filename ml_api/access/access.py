@@ -15,7 +15,7 @@ from ml_api.access.keys import ApiKey, digest_of, is_secret, new_secret
 from ml_api.database import Database
 from ml_api.database.tables import ApiKeyRow, SessionRow
 from ml_api.errors import DatabaseUnavailable, Unauthorized
-from ml_api.logs.repeats import Repeats
+from ml_api.logs.throttle import LogThrottle
 
 REFRESH_EVERY_S: Final = 2.0
 """How soon a revoked key stops working."""
@@ -77,7 +77,7 @@ class Access:
         self._timer = timer
         self._lock = threading.Lock()
         """Held while the database is read, or sessions change."""
-        self._outages = Repeats(_log)
+        self._outages = LogThrottle(_log)
         self._used: dict[str, float] = {}
         self._written: dict[str, float] = {}
         self._read()
@@ -161,7 +161,7 @@ class Access:
             self._read()
         except DatabaseUnavailable as exc:
             self._is_out = True
-            self._outages.tell(exc.slug, f"API keys are checked from memory: {exc.detail}", logging.ERROR, exc)
+            self._outages.log(exc.slug, f"API keys are checked from memory: {exc.detail}", logging.ERROR, exc)
 
     def _read(self) -> None:
         """Raises DatabaseUnavailable."""
@@ -185,7 +185,7 @@ class Access:
                     later = or_(ApiKeyRow.last_used_at.is_(None), ApiKeyRow.last_used_at < at)
                     session.execute(update(ApiKeyRow).where(ApiKeyRow.id == key, later).values(last_used_at=at))
         except DatabaseUnavailable as exc:
-            self._outages.tell(exc.slug, f"the last use of API keys cannot be written: {exc.detail}", logging.ERROR, exc)
+            self._outages.log(exc.slug, f"the last use of API keys cannot be written: {exc.detail}", logging.ERROR, exc)
         else:
             self._written |= due
 

@@ -16,7 +16,7 @@ from ml_api.access import PUBLIC, Access, ApiKey, Scope
 from ml_api.api.observe import note
 from ml_api.browsers import check_origin, is_foreign
 from ml_api.errors import ForeignOrigin, ScopeMissing, Unauthorized
-from ml_api.logs.repeats import Repeats
+from ml_api.logs.throttle import LogThrottle
 
 SCOPE: Final = "scope"
 """The attribute of a view that holds its scope."""
@@ -40,7 +40,7 @@ def register(app: Flask, access: Access | None, shared_with: frozenset[str]) -> 
 
     Returns the same check for a request's head, without its body: it raises AccessDenied, or DatabaseUnavailable.
     """
-    refusals = Repeats(_log)
+    refusals = LogThrottle(_log)
 
     def check(asked: Request, rule: Rule | None) -> ApiKey | None:
         try:
@@ -53,7 +53,7 @@ def register(app: Flask, access: Access | None, shared_with: frozenset[str]) -> 
             if (
                 not isinstance(refused, Unauthorized) or refused.slug != Unauthorized.code
             ):  # every visitor comes without a key at first
-                refusals.tell(refused.slug, f"refused {asked.remote_addr}: {refused.detail}", logging.WARNING)
+                refusals.log(refused.slug, f"refused {asked.remote_addr}: {refused.detail}", logging.WARNING)
             raise
 
     @app.before_request

@@ -8,7 +8,7 @@ from ml_api.api.answers import duplicates_answer
 from ml_api.api.openapi import LATE, NO_STORE, TIMEOUT, operation
 from ml_api.api.parsing import query_parameters, request_deadline
 from ml_api.api.schemas.duplicates import DuplicatesAnswer, DuplicatesParameters
-from ml_api.duplicates import DuplicateFinder, Thresholds
+from ml_api.duplicates import DuplicateFinder, DuplicateThresholds
 
 blueprint = Blueprint("duplicates", __name__, url_prefix="/v1")
 
@@ -29,6 +29,6 @@ blueprint = Blueprint("duplicates", __name__, url_prefix="/v1")
 )
 def duplicates() -> Response:
     wanted, deadline = query_parameters(DuplicatesParameters), request_deadline()
-    thresholds = Thresholds(wanted.near_bits, wanted.near_similarity, wanted.similarity)
+    thresholds = DuplicateThresholds(wanted.near_bits, wanted.near_similarity, wanted.similarity)
     finder = DuplicateFinder(services().engine.store, services().facts.metric)
     return duplicates_answer(finder.page(wanted.cursor or "", wanted.limit, thresholds, deadline))

@@ -63,7 +63,7 @@ def register(app: Flask, metrics: Metrics, spans: Spans | None, *, log_queries: 
         metrics.http.response_size.labels(route).observe(g.get("sent_bytes", 0))
         line = _access_line(route, status, seconds)
         if (timed := stages.end()) is not None:
-            metrics.search.took(timed)
+            metrics.search.observe_stages(timed)
             line |= _stages_ms(timed.seconds)
         _log.info("%s %s %s", request.method, route, status, extra=line)
         if spans is not None:

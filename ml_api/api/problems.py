@@ -12,7 +12,7 @@ from ml_api.api import services
 from ml_api.api.schemas.base import Problem
 from ml_api.api.urls import without_slash
 from ml_api.errors import MlApiError
-from ml_api.logs.repeats import Repeats
+from ml_api.logs.throttle import LogThrottle
 from ml_api.metrics.http import Rejection
 from ml_api.settings import environment_name
 
@@ -100,7 +100,7 @@ def problem(status: int, code: str, detail: str) -> Response:
 
 
 def register(app: Flask) -> None:
-    outages = Repeats(_log)
+    outages = LogThrottle(_log)
 
     @app.before_request
     def refuse() -> None:
@@ -115,7 +115,7 @@ def register(app: Flask) -> None:
         if isinstance(error, errors.DeadlineExceeded):
             _log.warning("%s: %s", error.slug, error.detail)  # possibly the client's own timeout; a traceback would not help
         elif status in {503, 507}:  # as long as the outage, or the full disk, lasts, for every request
-            outages.tell(error.slug, f"{error.slug}: {error.detail}", logging.ERROR, error)
+            outages.log(error.slug, f"{error.slug}: {error.detail}", logging.ERROR, error)
         elif status >= 500:
             _log.error("%s: %s", error.slug, error.detail, exc_info=error)
         response = problem(status, error.slug, error.detail)

@@ -154,9 +154,9 @@ def _look_at(settings: Settings, options: Options) -> Exit:
             return evaluate_relevance(settings, options.queries)
         return evaluate_recall(settings, options.queries, options.k, options.plot)
     from ml_api.cli.duplicates import duplicates
-    from ml_api.duplicates import Thresholds
+    from ml_api.duplicates import DuplicateThresholds
 
-    thresholds = Thresholds(options.near_bits, options.near_similarity, options.similarity)
+    thresholds = DuplicateThresholds(options.near_bits, options.near_similarity, options.similarity)
     return duplicates(settings, thresholds, as_json=options.json)
 
 

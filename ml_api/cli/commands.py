@@ -46,7 +46,7 @@ THRESHOLDS = (
     Number("near-similarity", -1, 1, 0.55, "near: least cosine of the embeddings; depends on the model"),
     Number("similarity", -1, 1, 0.98, "similar: least cosine of the embeddings; depends on the model"),
 )
-"""Those of `duplicates.Thresholds`, which a test compares: the command line imports no numpy."""
+"""Those of `duplicates.DuplicateThresholds`, which a test compares: the command line imports no numpy."""
 
 
 def _number_or_file(text: str) -> int | float | Path:

@@ -17,7 +17,7 @@ from ml_api.cli.exits import Exit, stopped
 from ml_api.cli.running_service import running_service
 from ml_api.corpus.base import size_told_by
 from ml_api.deadline import Deadline
-from ml_api.duplicates import DuplicateFinder, DuplicatesPage, Group, Kind, Thresholds
+from ml_api.duplicates import DuplicateFinder, DuplicatesPage, DuplicateThresholds, Group, Kind
 from ml_api.images.perceptual import HASH_BITS, Turn
 from ml_api.records import ImageRecord
 from ml_api.search.query import SCORE_DIGITS
@@ -48,7 +48,7 @@ class _Pages:
     after: Callable[[str], _Page]
 
 
-def duplicates(settings: Settings, thresholds: Thresholds, *, as_json: bool) -> Exit:
+def duplicates(settings: Settings, thresholds: DuplicateThresholds, *, as_json: bool) -> Exit:
     """Groups on standard output, a JSON object each or in words; there, counts of them at the end, too."""
     from ml_api.cli.progress import show_progress
 
@@ -84,7 +84,7 @@ def duplicates(settings: Settings, thresholds: Thresholds, *, as_json: bool) -> 
 
 
 @contextmanager
-def _pages(settings: Settings, thresholds: Thresholds) -> Iterator[_Pages]:
+def _pages(settings: Settings, thresholds: DuplicateThresholds) -> Iterator[_Pages]:
     """Raises ConfigError, Unavailable."""
     from ml_api.services import open_store
 

@@ -151,7 +151,7 @@ class _Service:
         found: Found = []
         for start in range(0, len(queries), AT_ONCE):
             some = queries[start : start + AT_ONCE]
-            bodies = [query.asked | dict(setup.asked) | {"limit": DEPTH} for query in some]
+            bodies = [query.request | dict(setup.asked) | {"limit": DEPTH} for query in some]
             results = json.loads(self._service.ask("/v1/search/batch", {"queries": bodies}))["results"]
             for query, result in zip(some, results, strict=True):
                 if result["problem"] is not None:
@@ -179,7 +179,7 @@ class _Itself:
 
 def _query(judged: JudgedQuery, options: SearchOptions) -> Query:
     """Raises InvalidInput."""
-    asked = judged.asked
+    asked = judged.request
     terms = []
     for term in asked["query"]:
         match term:

@@ -1,4 +1,5 @@
-"""How good the answers are: what an index finds of the exact answer, and what searches find of what people judged."""
+"""Measures the quality of searches, for the command `evaluate`: recall and time of the index against exact search (`recall`), and
+ranking measures over queries with relevance judgements (`judged`, `measuring`)."""
 
 from ml_api.evaluation.recall import Measured, overlap, recall_of, sample
 

@@ -1,4 +1,4 @@
-"""Judged queries: what was asked for, and how relevant which images are. From files, or from feedback."""
+"""Reads judged queries, each with relevance grades of images, from files or from rows of feedback."""
 
 import json
 import re
@@ -18,10 +18,11 @@ LINE: Final = '{"text": "a red car", "key": "cars/1.jpg", "grade": 1}'
 
 @dataclass(slots=True)
 class JudgedQuery:
-    """`asked` is what `/v1/search` takes, without limit. `grades` are by image id, 0 for what is irrelevant."""
+    """A query with relevance judgements. `request` is a body of `/v1/search`, without `limit`; `grades` are by image id, 0 for
+    irrelevant ones."""
 
     name: str
-    asked: JsonObject
+    request: JsonObject
     grades: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -30,27 +31,30 @@ class JudgedQuery:
 
 
 def read(path: Path, topics: Path | None = None) -> list[JudgedQuery]:
-    """JSON lines, or TREC qrels, whose queries are the lines `ID TAB TEXT` of `topics`. Raises InvalidInput, OSError."""
+    """Read JSON lines, or, with `topics`, TREC qrels; the queries of these are the lines `ID TAB TEXT` of `topics`.
+
+    Raises InvalidInput, OSError.
+    """
     texts = None if topics is None else dict(_topics(topics))
     return grouped(_trec(path, texts) if texts is not None else _json_lines(path), str(path))
 
 
 def grouped(rows: Iterable[tuple[str, JsonObject, str, int]], source: str) -> list[JudgedQuery]:
-    """Queries from rows of a name, what the query asks for, an image, and its grade. If an image is judged twice, the last counts.
+    """Group rows of (query name, request, image id, grade) by query. If an image is judged twice, the last grade counts.
 
-    Queries without any match say nothing of a ranking, and are left out. Raises InvalidInput if there is no other.
+    Queries without a relevant image cannot measure a ranking and are left out. Raises InvalidInput if no others remain.
     """
     queries: dict[str, JudgedQuery] = {}
-    for name, asked, image, grade in rows:
-        queries.setdefault(name, JudgedQuery(name, asked)).grades[image] = grade
-    found = [query for query in queries.values() if query.has_match]
-    if not found:
+    for name, request, image, grade in rows:
+        queries.setdefault(name, JudgedQuery(name, request)).grades[image] = grade
+    matched = [query for query in queries.values() if query.has_match]
+    if not matched:
         raise InvalidInput(f"{source}: no query has an image that is relevant to it, so there is nothing to measure")
-    return found
+    return matched
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Lines that say something, with what to call them. Raises InvalidInput, OSError."""
+    """Yield the non-blank lines of a file, each with its place for messages. Raises InvalidInput, OSError."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as exc:
@@ -61,7 +65,8 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def objects_in(path: Path, such_as: str) -> Iterator[tuple[str, JsonObject]]:
-    """The objects of a file of JSON lines, with what to call each. Raises InvalidInput, which tells what is right, and OSError."""
+    """Yield the objects of a file of JSON lines, each with its place for messages. Raises OSError, and InvalidInput that shows
+    `such_as`, a valid line."""
     for where, line in _lines(path):
         try:
             row = json.loads(line)
@@ -77,13 +82,13 @@ def objects_in(path: Path, such_as: str) -> Iterator[tuple[str, JsonObject]]:
 
 def _json_lines(path: Path) -> Iterator[tuple[str, JsonObject, str, int]]:
     for where, row in objects_in(path, LINE):
-        asked = _asked(row, where)
-        name = str(row.get("query_id") or json.dumps(asked, sort_keys=True))
+        request = _request(row, where)
+        name = str(row.get("query_id") or json.dumps(request, sort_keys=True))
         for image in _images(row, where):
-            yield name, asked, image, _grade(row.get("grade", 1), where)
+            yield name, request, image, _grade(row.get("grade", 1), where)
 
 
-def _asked(row: JsonObject, where: str) -> JsonObject:
+def _request(row: JsonObject, where: str) -> JsonObject:
     text, query = row.get("text"), row.get("query")
     if isinstance(text, str) and text.strip():
         return {"query": [{"text": text.strip()}]}
@@ -93,12 +98,12 @@ def _asked(row: JsonObject, where: str) -> JsonObject:
 
 
 def _images(row: JsonObject, where: str) -> list[str]:
-    """The ids of `id`, `key` or `keys`; none if it says that nothing matches, `"keys": []`."""
+    """The image ids of a row's `id`, `key` or `keys`; none for `"keys": []`, which means that nothing matches."""
     keys = row.get("keys", [row["key"]] if "key" in row else [])
     ids = [row["id"]] if "id" in row else []
-    if not isinstance(keys, list) or not all(isinstance(one, str) and one for one in (*keys, *ids)):
+    if not isinstance(keys, list) or not all(isinstance(name, str) and name for name in (*keys, *ids)):
         raise InvalidInput(f'{where}: "key" and "id" are texts, "keys" a list of them')
-    if bad := [one for one in ids if not is_image_id(one)]:
+    if bad := [image for image in ids if not is_image_id(image)]:
         raise InvalidInput(f'{where}: "id" must be 32 lower-case hex digits, not {bad[0][:60]!r}; paths of files go into "key"')
     if not keys and not ids and "keys" not in row:
         raise InvalidInput(f'{where}: names no image; add its "key", or its "id", or "keys": [] if there is none')
@@ -120,7 +125,7 @@ def _topics(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _trec(path: Path, texts: Mapping[str, str]) -> Iterator[tuple[str, JsonObject, str, int]]:
-    """Lines `QUERY 0 IMAGE GRADE`, where IMAGE is an id or a key."""
+    """Read lines `QUERY 0 IMAGE GRADE`, where IMAGE is an id or a key."""
     for where, line in _lines(path):
         parts = line.split()
         if len(parts) != 4 or not _WHOLE.fullmatch(parts[3]):
@@ -128,5 +133,5 @@ def _trec(path: Path, texts: Mapping[str, str]) -> Iterator[tuple[str, JsonObjec
         name, _, image, grade = parts
         if name not in texts:
             raise InvalidInput(f"{where}: the query {name[:60]!r} has no text among the topics")
-        asked = {"query": [{"text": texts[name]}]}
-        yield name, asked, image if is_image_id(image) else image_id(image), _grade(max(0, int(grade)), where)
+        request = {"query": [{"text": texts[name]}]}
+        yield name, request, image if is_image_id(image) else image_id(image), _grade(max(0, int(grade)), where)

@@ -1,4 +1,4 @@
-"""The usual measures of rankings, by ir-measures (trec_eval), with confidence intervals and paired tests, by SciPy."""
+"""Computes the usual measures of rankings with ir-measures (trec_eval), and confidence intervals and paired tests with SciPy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Numbers = npt.NDArray[np.float64]
 class Mean:
     """The mean of one measure over all queries. `low` and `high` bound its 95 % confidence interval (bootstrap over queries).
 
-    `p` is the chance of so large a difference from the first setup if both were alike (paired permutation test); None for that one.
+    `p` is the p-value of the difference from the first setup, by a paired permutation test; None for the first setup itself.
     """
 
     mean: float
@@ -30,7 +30,8 @@ class Mean:
 
 
 def compared(queries: Sequence[JudgedQuery], rankings: Mapping[str, Sequence[Sequence[str]]], k: int) -> dict[str, dict[str, Mean]]:
-    """The means by setup and measure. `rankings` has for each setup and query the ids that were found, best first."""
+    """Return the mean of each measure for each setup. `rankings` has, for each setup, a list of image ids for each query, best
+    first."""
     values = {setup: _values(queries, ranked, k) for setup, ranked in rankings.items()}
     first = next(iter(values))
     return {
@@ -40,17 +41,17 @@ def compared(queries: Sequence[JudgedQuery], rankings: Mapping[str, Sequence[Seq
 
 
 def _values(queries: Sequence[JudgedQuery], ranked: Sequence[Sequence[str]], k: int) -> dict[str, Numbers]:
-    """For each measure one value a query. trec_eval orders by scores, so that ranks are given as negative scores."""
+    """The value of each measure for each query. trec_eval orders by scores, so ranks are passed as negative scores."""
     import ir_measures
 
     measures = [ir_measures.P @ k, ir_measures.R @ k, ir_measures.RR, ir_measures.nDCG @ k, ir_measures.Judged @ k]
     names = (f"precision@{k}", f"recall@{k}", "MRR", f"nDCG@{k}", f"judged@{k}")
     qrels = {str(place): dict(query.grades) for place, query in enumerate(queries)}
     run = {str(place): {image: -float(rank) for rank, image in enumerate(ids)} or {"": 0.0} for place, ids in enumerate(ranked)}
-    found: dict[Any, Numbers] = {measure: np.zeros(len(queries)) for measure in measures}
-    for one in ir_measures.iter_calc(measures, qrels, run):
-        found[one.measure][int(one.query_id)] = one.value
-    return {name: found[measure] for name, measure in zip(names, measures, strict=True)}
+    values: dict[Any, Numbers] = {measure: np.zeros(len(queries)) for measure in measures}
+    for result in ir_measures.iter_calc(measures, qrels, run):
+        values[result.measure][int(result.query_id)] = result.value
+    return {name: values[measure] for name, measure in zip(names, measures, strict=True)}
 
 
 def _mean(values: Numbers, others: Numbers | None) -> Mean:

@@ -1,4 +1,4 @@
-"""What an index finds of the exact answer, and in what time; and how alike two models see a corpus."""
+"""Measures the recall and the time of an index against exact search, and the overlap of the neighbours that two models find."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -17,23 +17,23 @@ from ml_api.vectors.scoring import recall
 AT_ONCE: Final = 16
 SEED: Final = 7
 QUERIES: Final = 200
-"""Queries of an overlap: with so many, the mean over ten hits each is known to about 0.02."""
+"""Queries of an overlap: with this number, the standard error of the mean is about 0.02."""
 K: Final = 10
-"""Hits that are compared for an overlap."""
+"""Neighbours of an image that an overlap compares."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """`recall` is the share of the exact answers that were found; `ms` the median time of one search alone."""
+    """`recall` is the share of the exact answers that was found; `ms` is the median time of a search of one vector."""
 
     effort: int | None
-    """None for the exact search."""
+    """The search parameter of the index (`SearchOptions.effort`); None for the exact search."""
     recall: float
     ms: float
 
 
 def sample(store: VectorStore, number: int) -> tuple[list[str], Vectors]:
-    """Ids and vectors (n, dim) of stored images drawn at random, the same at every call. Raises Unavailable."""
+    """Draw stored images at random, the same ones at every call; returns their ids and vectors (n, dim). Raises Unavailable."""
     chance, drawn = random.Random(SEED), list[str]()  # noqa: S311 - a sample, no secret
     for seen, entry in enumerate(store.entries()):
         if len(drawn) < number:
@@ -46,17 +46,19 @@ def sample(store: VectorStore, number: int) -> tuple[list[str], Vectors]:
 
 
 def recall_of(store: VectorStore, ids: Sequence[str], queries: Vectors, efforts: Sequence[int], k: int) -> Iterator[Measured]:
-    """The exact search first, then the index at each effort. The images themselves are no answers. Raises Unavailable."""
-    found = partial(_neighbours, store, ids, queries)
+    """Measure the exact search, then the index at each of `efforts`. `queries` are the vectors of the images `ids`, which do not
+    count as hits of themselves. Raises Unavailable.
+    """
+    neighbours = partial(_neighbours, store, ids, queries)
     exactly = SearchOptions(k + 1, exact=True)
-    exact = found(exactly)
-    # An exact search may take seconds: a few tell its time.
+    exact = neighbours(exactly)
+    # An exact search may take seconds, so only three are timed.
     yield Measured(None, 1.0, _median_ms(partial(store.search, options=exactly), queries[:3]))
     for effort in efforts:
         options = SearchOptions(k + 1, effort=effort)
-        share = [recall(some, best) for some, best in zip(found(options), exact, strict=True) if best]
+        shares = [recall(hits, best) for hits, best in zip(neighbours(options), exact, strict=True) if best]
         time_ms = _median_ms(partial(store.search, options=options), queries)
-        yield Measured(effort, sum(share) / len(share) if share else 1.0, time_ms)
+        yield Measured(effort, sum(shares) / len(shares) if shares else 1.0, time_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +74,19 @@ class Overlap:
         return f"of the {K} most similar images, {self.mean:.0%} are the same under both models (mean of {self.queries} images)"
 
 
-def overlap(one: VectorStore, other: VectorStore, queries: int = QUERIES) -> Overlap:
-    """Over images drawn at random. Neither model is needed: each image's own vectors are the queries. Raises Unavailable."""
-    ids, vectors = sample(one, queries)
-    others = other.vectors(ids)
-    both = [place for place, image_id in enumerate(ids) if image_id in others]
+def overlap(first: VectorStore, second: VectorStore, queries: int = QUERIES) -> Overlap:
+    """Measure the overlap over images drawn at random. Needs neither model: the stored vectors are the queries. Raises
+    Unavailable."""
+    ids, vectors = sample(first, queries)
+    seconds = second.vectors(ids)
+    both = [place for place, image_id in enumerate(ids) if image_id in seconds]
     if not both:
         return Overlap(0, 0.0)
     ids = [ids[place] for place in both]
-    pairs = zip(_near(one, ids, vectors[both]), _near(other, ids, np.stack([others[image_id] for image_id in ids])), strict=True)
-    shares = [len(first & second) / max(len(first), len(second)) for first, second in pairs if first or second]
+    near_first = _near(first, ids, vectors[both])
+    near_second = _near(second, ids, np.stack([seconds[image_id] for image_id in ids]))
+    pairs = zip(near_first, near_second, strict=True)
+    shares = [len(left & right) / max(len(left), len(right)) for left, right in pairs if left or right]
     return Overlap(len(shares), sum(shares) / len(shares) if shares else 0.0)
 
 
@@ -90,10 +95,10 @@ def _near(store: VectorStore, ids: Sequence[str], queries: Vectors) -> list[set[
 
 
 def _neighbours(store: VectorStore, ids: Sequence[str], queries: Vectors, options: SearchOptions) -> list[list[Hit]]:
-    """The nearest images of each image without itself: one less than `options` ask for."""
-    hits = [some for rows in _parts(queries) for some in store.search(rows, options)]
+    """The nearest neighbours of each image without the image itself: `options.limit` - 1 of them."""
+    found = [hits for rows in _parts(queries) for hits in store.search(rows, options)]
     return [
-        [hit for hit in some if hit.record.id != image_id][: options.limit - 1] for image_id, some in zip(ids, hits, strict=True)
+        [hit for hit in hits if hit.record.id != image_id][: options.limit - 1] for image_id, hits in zip(ids, found, strict=True)
     ]
 
 

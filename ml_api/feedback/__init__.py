@@ -1,4 +1,4 @@
-"""What people make of hits: the searches of late, which can be judged, and the judgements."""
+"""Keeps recent searches for feedback, and people's verdicts on their hits."""
 
 from ml_api.feedback.judgements import Judgement, Judgements, Verdicts, judged_texts
 from ml_api.feedback.searches import PastSearch, RecentSearches, Retention

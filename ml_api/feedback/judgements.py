@@ -1,4 +1,5 @@
-"""Verdicts on the hits of past searches. The last one of a hit counts; a click takes the place of nothing that was said."""
+"""Stores and reads verdicts on the hits of past searches, for the API's feedback, calibration and `evaluate`. The last verdict on a
+hit counts, but a click does not replace an explicit one."""
 
 import json
 import threading
@@ -18,14 +19,14 @@ from ml_api.metrics.feedback import FeedbackMetrics
 from ml_api.vocabulary import GRADES, Verdict
 
 AT_ONCE: Final = 4
-"""Verdicts that are written at a time; whoever sends more leaves the threads and the database to searches."""
+"""Verdicts that are written concurrently; further ones are refused, so that threads and the database stay free for searches."""
 PAGE: Final = 500
 ID_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """`query` is what was asked for, as `PastSearch` has it; `rank` that of the hit in the whole ranking, from 1 on."""
+    """A verdict on a hit. `query` is that of its `PastSearch`; `rank` is the hit's rank in the whole ranking, from 1 on."""
 
     query_id: str
     image_id: str
@@ -42,14 +43,14 @@ class Judgement:
 
 
 class Verdicts:
-    """Those of one collection, to be read. May be used from any thread and any number of processes."""
+    """Reads the verdicts on one collection's hits. May be used from any thread and any number of processes."""
 
     def __init__(self, database: Database, target: str) -> None:
         self.database = database
         self.target = target
 
     def all(self) -> Iterator[Judgement]:
-        """In the order of searches, read in pages: no transaction lasts while the caller works. Raises DatabaseUnavailable."""
+        """Yield all judgements by search, read in pages: no transaction stays open between them. Raises DatabaseUnavailable."""
         after = ("", "")
         place = tuple_(JudgementRow.query_id, JudgementRow.image)
         every = self._every().order_by(JudgementRow.query_id, JudgementRow.image).limit(PAGE)
@@ -62,34 +63,34 @@ class Verdicts:
             after = rows[-1][0].query_id, rows[-1][0].image
 
     def latest(self, most: int) -> list[Judgement]:
-        """So many, the last ones first. Raises DatabaseUnavailable."""
+        """Return the `most` latest judgements, the last one first. Raises DatabaseUnavailable."""
         with self.database.read() as session:
             rows = session.execute(self._every().order_by(JudgementRow.judged_at.desc()).limit(most)).all()
         return [_judgement(judgement, search) for judgement, search in rows]
 
     def number_since(self, when: float, most: int) -> int:
-        """How many were given or changed since then; `most` if there are more. Raises DatabaseUnavailable."""
+        """Count the verdicts given or changed since `when`, seconds since the epoch; at most `most`. Raises DatabaseUnavailable."""
         new = self._every().where(JudgementRow.judged_at > when).with_only_columns(JudgementRow.image).limit(most)
         with self.database.read() as session:
             return session.scalar(select(func.count()).select_from(new.subquery())) or 0
 
     def _every(self) -> Select[JudgementRow, SearchRow]:
-        ours = JudgementRow.query_id == SearchRow.query_id
-        return select(JudgementRow, SearchRow).join(SearchRow, ours).where(SearchRow.target == self.target)
+        same_search = JudgementRow.query_id == SearchRow.query_id
+        return select(JudgementRow, SearchRow).join(SearchRow, same_search).where(SearchRow.target == self.target)
 
 
 class Judgements(Verdicts):
-    """To be given, too."""
+    """Reads and stores the verdicts on one collection's hits."""
 
     def __init__(self, searches: RecentSearches, metrics: FeedbackMetrics) -> None:
         super().__init__(searches.database, searches.target)
         self.searches = searches
-        """Those that can be judged."""
+        """The searches whose hits can be judged."""
         self._metrics = metrics
         self._slots = threading.BoundedSemaphore(AT_ONCE)
 
     def give(self, query_id: str, image_id: str, verdict: Verdict, comment: str = "") -> Verdict:
-        """Durable when it returns, and safe to repeat. Returns the one that counts now.
+        """Store a verdict durably; returns the one that counts now. Safe to repeat.
 
         Raises NotFound, InvalidInput, Overloaded, DatabaseUnavailable.
         """
@@ -108,12 +109,12 @@ class Judgements(Verdicts):
         return Verdict(counts or Verdict.NONE)
 
     def _check(self, session: Session, query_id: str, image_id: str) -> None:
-        """Raises NotFound, InvalidInput."""
-        wanted = select(SearchRow.hits).where(SearchRow.query_id == query_id, SearchRow.target == self.target)
-        hits = session.scalar(wanted.with_for_update(read=True))  # it is not to go meanwhile
+        """Raise NotFound for an unknown search, InvalidInput for an image that is not among its hits."""
+        row = select(SearchRow.hits).where(SearchRow.query_id == query_id, SearchRow.target == self.target)
+        hits = session.scalar(row.with_for_update(read=True))  # locked, so that it is not removed meanwhile
         if hits is None:
-            kept = self.searches.retention
-            known = f"those of the last {kept.days:g} days are, {kept.searches:,} at most" if kept.searches else "none is"
+            limit = self.searches.retention
+            known = f"those of the last {limit.days:g} days are, {limit.searches:,} at most" if limit.searches else "none is"
             raise NotFound(f"query_id: no search {query_id!r} with hits is kept ({known})", code="query-not-found")
         if image_id not in (ids := _ids(hits)):
             raise InvalidInput(
@@ -127,27 +128,27 @@ class Judgements(Verdicts):
             session.execute(delete(JudgementRow).where(*here))
             return
         adding = self.database.insert(JudgementRow)
-        said = {"verdict": verdict.value, "comment": comment, "judged_at": time.time()}
+        columns = {"verdict": verdict.value, "comment": comment, "judged_at": time.time()}
         session.execute(
-            adding.values(query_id=query_id, image=image_id, **said).on_conflict_do_update(
+            adding.values(query_id=query_id, image=image_id, **columns).on_conflict_do_update(
                 index_elements=["query_id", "image"],
-                set_=said,
+                set_=columns,
                 where=or_(adding.excluded.verdict != Verdict.CLICKED, JudgementRow.verdict == Verdict.CLICKED),
             )
         )
 
 
 def judged_texts(judgements: Iterable[Judgement]) -> dict[str, dict[str, int]]:
-    """By the text of searches for one text alone, the grades of images by id: what scores can be calibrated on.
+    """Return the grades of images by text and image id, of searches for one text alone: scores are calibrated on these.
 
-    Searches whose text was not kept, and those with a filter or marks, are left out. Of equal texts the last verdict counts.
+    Searches whose text was not kept, and those with a filter or marks, are left out. For equal texts the last verdict counts.
     """
-    found: dict[str, dict[str, int]] = {}
-    for one in sorted(judgements, key=lambda judgement: judgement.judged_at):
-        match one.query:
+    grades: dict[str, dict[str, int]] = {}
+    for judgement in sorted(judgements, key=lambda judgement: judgement.judged_at):
+        match judgement.query:
             case {"query": [{"text": str(text), **rest}], **others} if not rest and not others:
-                found.setdefault(text, {})[one.image_id] = one.grade
-    return found
+                grades.setdefault(text, {})[judgement.image_id] = judgement.grade
+    return grades
 
 
 def _judgement(row: JudgementRow, search: SearchRow) -> Judgement:

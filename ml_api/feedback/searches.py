@@ -1,4 +1,4 @@
-"""The searches of late, so that their hits can be judged. No search waits for the database, or fails with it."""
+"""Keeps recent searches in the database, so that their hits can be judged. No search waits for the database, or fails with it."""
 
 import json
 import logging
@@ -15,19 +15,20 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from ml_api.database import Database
 from ml_api.database.tables import JudgementRow, SearchRow
 from ml_api.errors import DatabaseUnavailable
-from ml_api.logs.repeats import Repeats
+from ml_api.logs.throttle import LogThrottle
 from ml_api.metrics.feedback import FeedbackMetrics
 
 WRITE_EVERY_S: Final = {"sqlite": 10.0, "postgresql": 1.0}
-"""By the kind of database. A transaction takes 2 ms of a core; of PostgreSQL's, other replicas are soon asked for its searches."""
+"""Interval between writes, by the kind of database. A transaction takes 2 ms of a core; with PostgreSQL, other replicas soon get
+verdicts on these searches."""
 WAITING: Final = 5000
-"""Searches that wait to be written, at most; while the database is away, the oldest are forgotten."""
+"""The most searches that wait to be written; while the database is away, the oldest are dropped."""
 AT_ONCE: Final = 500
-"""Searches of one transaction; so many are not kept waiting."""
+"""Searches of one transaction; when this many wait, they are written at once."""
 TIDY_EVERY_S: Final = 300.0
 REMOVED_AT_ONCE: Final = 1000
 MAX_JUDGEMENTS: Final = 1_000_000
-"""The oldest go first."""
+"""Beyond this number, the oldest judgements are removed."""
 DAY_S: Final = 86_400.0
 
 _log = logging.getLogger(__name__)
@@ -35,8 +36,8 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PastSearch:
-    """One that was answered. `query` is what it asked for, in JSON's types; `hits` are the ids of its hits, then of those
-    that were shown behind them as a group."""
+    """A search that was answered. `query` is its request, in JSON's types; `hits` are the ids of its hits, then of the images that
+    were grouped with them."""
 
     query_id: str
     model: str
@@ -48,7 +49,7 @@ class PastSearch:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How many searches that nobody judged are kept, and for how long."""
+    """How many searches without a verdict are kept, and for how long."""
 
     searches: int
     days: float
@@ -65,11 +66,11 @@ class RecentSearches:
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._waiting: dict[str, PastSearch] = {}
-        """By their ids, the oldest first. They stay here until they are written."""
+        """The searches to be written by id, the oldest first. They stay here until they are written."""
         self._written = 0
-        """Since it was tidied up."""
+        """Searches written since the last `_tidy_up`."""
         self._tidy_at = 0.0
-        self._outages = Repeats(_log)
+        self._outages = LogThrottle(_log)
         self.on_many: Callable[[], None] = lambda: None
         """Called when as many searches wait as a transaction takes."""
 
@@ -82,7 +83,7 @@ class RecentSearches:
         return WRITE_EVERY_S[self.database.backend]
 
     def note(self, search: PastSearch) -> None:
-        """Write it soon. Takes microseconds, and never fails."""
+        """Queue a search to be written soon. Takes microseconds, and never fails."""
         with self._lock:
             self._waiting.pop(search.query_id, None)
             if len(self._waiting) >= WAITING:
@@ -94,33 +95,34 @@ class RecentSearches:
             self.on_many()
 
     def write_if_waiting(self, query_id: str) -> None:
-        """For who asks for this search now. Raises DatabaseUnavailable."""
+        """Write the waiting searches now if this one is among them. Raises DatabaseUnavailable."""
         if query_id in self._waiting:
             self._write()
 
     def upkeep(self) -> None:
-        """Write what waits, and remove what is too old or too much. An outage is logged: what waits is written after it."""
+        """Write the waiting searches, and remove those that are too old or too many. During an outage, which is logged, they
+        wait."""
         try:
             self._write()
             if time.monotonic() >= self._tidy_at or self._written > max(1000, self.retention.searches // 10):
                 self._tidy_up()
         except DatabaseUnavailable as exc:
-            self._outages.tell(exc.slug, f"searches cannot be kept for feedback: {exc.detail}", logging.WARNING)
+            self._outages.log(exc.slug, f"searches cannot be kept for feedback: {exc.detail}", logging.WARNING)
 
     def _write(self) -> None:
-        """Raises DatabaseUnavailable."""
+        """Write all waiting searches. Raises DatabaseUnavailable."""
         with self._writing:
             while True:
                 with self._lock:
-                    some = list(islice(self._waiting.values(), AT_ONCE))
-                if not some:
+                    batch = list(islice(self._waiting.values(), AT_ONCE))
+                if not batch:
                     return
                 with self.database.write() as session:
-                    self._insert(session, some)
-                self._written += len(some)
+                    self._insert(session, batch)
+                self._written += len(batch)
                 with self._lock:
-                    for search in some:
-                        if self._waiting.get(search.query_id) is search:  # else another one came under its id
+                    for search in batch:
+                        if self._waiting.get(search.query_id) is search:  # else another search with its id came meanwhile
                             del self._waiting[search.query_id]
 
     def _insert(self, session: Session, searches: list[PastSearch]) -> None:
@@ -144,30 +146,30 @@ class RecentSearches:
         }
 
     def _tidy_up(self) -> None:
-        """Raises DatabaseUnavailable."""
-        ours = SearchRow.target == self.target
-        too_many = self._from(SearchRow.answered_at, self.retention.searches, ours)
+        """Remove searches and judgements beyond the limits. Raises DatabaseUnavailable."""
+        of_target = SearchRow.target == self.target
+        too_many = self._time_beyond(SearchRow.answered_at, self.retention.searches, of_target)
         too_old = max(time.time() - self.retention.days * DAY_S, too_many or 0.0)
-        self._remove(SearchRow, ours, SearchRow.answered_at <= too_old, ~judged())
-        if (last := self._from(JudgementRow.judged_at, MAX_JUDGEMENTS)) is not None:
+        self._remove(SearchRow, of_target, SearchRow.answered_at <= too_old, ~judged())
+        if (last := self._time_beyond(JudgementRow.judged_at, MAX_JUDGEMENTS)) is not None:
             self._remove(JudgementRow, JudgementRow.judged_at <= last)
         self._tidy_at, self._written = time.monotonic() + TIDY_EVERY_S, 0
 
-    def _from(self, when: InstrumentedAttribute[float], most: int, *which: ColumnElement[bool]) -> float | None:
-        """The time of the first row beyond the `most` latest ones."""
+    def _time_beyond(self, when: InstrumentedAttribute[float], most: int, *which: ColumnElement[bool]) -> float | None:
+        """The time of the latest row beyond the `most` latest ones; None if there are no more."""
         with self.database.read() as session:
             return session.scalar(select(when).where(*which).order_by(when.desc()).offset(most).limit(1))
 
     def _remove(self, table: type[SearchRow | JudgementRow], *which: ColumnElement[bool]) -> None:
-        """In several transactions: others write in between."""
+        """Remove rows in several transactions, so that others can write in between."""
         while True:
             with self.database.write() as session:
-                some = session.scalars(select(table.query_id).where(*which).limit(REMOVED_AT_ONCE)).all()
-                session.execute(delete(table).where(table.query_id.in_(some), *which))
-            if len(some) < REMOVED_AT_ONCE:
+                ids = session.scalars(select(table.query_id).where(*which).limit(REMOVED_AT_ONCE)).all()
+                session.execute(delete(table).where(table.query_id.in_(ids), *which))
+            if len(ids) < REMOVED_AT_ONCE:
                 return
 
 
 def judged() -> ColumnElement[bool]:
-    """Whether somebody has judged a hit of a search."""
+    """The SQL condition that a search has a verdict on one of its hits."""
     return exists().where(JudgementRow.query_id == SearchRow.query_id)

@@ -1,4 +1,4 @@
-"""Logging: each record is one line, with names of the Elastic Common Schema and the ids of the requests it belongs to."""
+"""Configures logging: each record is one line, with field names of the Elastic Common Schema and the ids of its requests."""
 
 import logging
 import sys

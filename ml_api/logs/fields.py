@@ -1,4 +1,4 @@
-"""Every field of a log line, with its type in Elasticsearch. The index template has the same fields and refuses others."""
+"""Declares every field of a log line, with its type in Elasticsearch. The index template has the same fields and refuses others."""
 
 from collections.abc import Mapping
 from typing import Final, Literal
@@ -67,7 +67,7 @@ FIELDS: Final[Mapping[str, tuple[Type, str]]] = {
     **{f"ml_api.sync.{outcome}": ("long", f"Files of the sync with the outcome `{outcome}`") for outcome in SyncOutcome},
     "ml_api.sync.seconds": ("float", "Duration of the sync, in seconds"),
 }
-"""By name: type and meaning."""
+"""The type and the meaning of each field, by name."""
 
 
 def fields_table() -> str:

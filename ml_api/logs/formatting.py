@@ -1,4 +1,4 @@
-"""Formatting of log records, always as one line, so that no client can forge a record."""
+"""Formats log records, always as one line, so that no client can forge a record."""
 
 import logging
 import math
@@ -15,12 +15,12 @@ from ml_api.logs.fields import FIELDS
 ECS_VERSION: Final = "8.11"
 SECRET_PREFIX: Final = "mlapi_"  # noqa: S105 - what every key begins with is no secret
 SECRET: Final = re.compile(SECRET_PREFIX + r"[0-9a-f]{64}", re.ASCII)
-"""API keys and tokens of sessions look so, and are never written, wherever a client has put them."""
+"""The form of API keys and session tokens, which are never logged, wherever a client has put them."""
 _CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
 def level_of(record: logging.LogRecord) -> str:
-    """One of five level names, also for levels that libraries define."""
+    """One of five level names; a level that a library defines counts as the next lower one."""
     for level in (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO):
         if record.levelno >= level:
             return logging.getLevelName(level).lower()
@@ -88,7 +88,7 @@ def _origins() -> dict[str, Any]:
         "trace.id": [origin.trace_id for origin in origins],
         "span.id": [origin.span_id for origin in origins],
     }
-    return {name: some[0] if len(some) == 1 else some for name, some in ids.items() if some}
+    return {name: values[0] if len(values) == 1 else values for name, values in ids.items() if values}
 
 
 def _error(record: logging.LogRecord, traceback: str) -> dict[str, str]:
@@ -104,7 +104,8 @@ def _error(record: logging.LogRecord, traceback: str) -> dict[str, str]:
 
 
 def _storable(value: Any) -> Any:
-    """The value without secrets, and as JSON and UTF-8 can represent it: lone surrogates (from file names) escaped, NaN as null."""
+    """The value without secrets, in a form that JSON and UTF-8 can represent: lone surrogates (from file names) escaped, NaN as
+    null."""
     if isinstance(value, str):
         value = without_secrets(value)
         return value if value.isascii() else value.encode(errors="backslashreplace").decode()

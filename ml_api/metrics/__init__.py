@@ -1,6 +1,6 @@
-"""Every metric of the application, in one catalogue: declared by area, documented by the same words that operators read.
+"""Declares every Prometheus metric of the application, in one module for each area, with the help text that operators read.
 
-Labels are bounded whatever clients send: routes are labelled by their rule, never by raw paths, texts or ids.
+Labels have a bounded number of values, whatever clients send: a route is labelled by its rule, never by raw paths, texts or ids.
 """
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
@@ -19,10 +19,10 @@ from ml_api.metrics.sync import SyncMetrics
 
 
 class Metrics:
-    """One instance per process; tests make their own, so that nothing is shared between them."""
+    """All metrics. There is one instance in a process; each test makes its own, so that tests share nothing."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        # Timestamps beside every counter and histogram: more series, and nobody asks for them.
+        # They would add a series with a timestamp to every counter and histogram, which nothing uses.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry or CollectorRegistry()
         catalogue, of_syncs = Catalogue(self.registry), Catalogue(CollectorRegistry())

@@ -1,4 +1,4 @@
-"""How a metric is declared: once, with its help and the values that its labels can have."""
+"""Declares metrics on a registry, each once, with its help and the values that its labels can have; `metrics_table` prints them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 Labels = Mapping[str, Sequence[str]]
-"""The names of labels, and the values that each can have; none where they depend on the installation."""
+"""The names of labels, with the values that each can have; () if these depend on the installation."""
 
 M = TypeVar("M", Counter, Gauge)
 
@@ -18,7 +18,7 @@ SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What an operator has to know of one metric. `name` is the one to query: counters end in `_total`, infos in `_info`."""
+    """Documentation of one metric. `name` is the name in queries: counters end in `_total`, infos in `_info`."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram", "info"]
@@ -26,16 +26,16 @@ class Definition:
     labels: Labels
 
     def row(self) -> str:
-        """As a row of a Markdown table."""
+        """The metric as a row of a Markdown table."""
         labels = (f"`{label}`" + (f" ({', '.join(values)})" if values else "") for label, values in self.labels.items())
         return f"| `{self.name}` | {self.kind} | {', '.join(labels)} | {self.help} |"
 
 
 class Catalogue:
-    """Declares metrics on a registry, and remembers what it declared.
+    """Declares metrics on a registry, and collects their definitions.
 
-    Counters and gauges whose label values are all known exist from the start, at 0: a rate over a series that is not there yet is
-    no number, and an alert on it stays silent.
+    Counters and gauges whose label values are all known exist from the start, at 0: a rate over a series that does not exist yet
+    has no value, and an alert on it would stay silent.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -43,7 +43,7 @@ class Catalogue:
         self.definitions: list[Definition] = []
 
     def counter(self, name: str, help_: str, labels: Labels | None = None) -> Counter:
-        """`name` without the `_total` that the exposition adds."""
+        """Declare a counter. `name` is without the `_total` that the exposition adds."""
         labels = labels or {}
         self.definitions.append(Definition(f"{name}_total", "counter", help_, labels))
         return _started(Counter(name, help_, list(labels), registry=self.registry), labels)
@@ -59,12 +59,12 @@ class Catalogue:
         return Histogram(name, help_, list(labels), buckets=buckets, registry=self.registry)
 
     def info(self, name: str, help_: str, labels: Sequence[str]) -> Info:
-        """`name` without the `_info` that the exposition adds."""
+        """Declare an info. `name` is without the `_info` that the exposition adds."""
         self.definitions.append(Definition(f"{name}_info", "info", help_, dict.fromkeys(labels, ())))
         return Info(name, help_, registry=self.registry)
 
     def collected(self, name: str, help_: str, labels: Labels) -> Definition:
-        """A gauge that a collector of its own reads at each scrape."""
+        """Declare a gauge that a collector of the caller's reads at each scrape."""
         self.definitions.append(Definition(name, "gauge", help_, labels))
         return self.definitions[-1]
 

@@ -1,4 +1,4 @@
-"""Metrics of changes between syncs: how many wait, for how long, and what came of them."""
+"""Metrics of changes between syncs: how many wait, for how long, and their outcomes."""
 
 from ml_api.metrics.catalogue import Catalogue
 from ml_api.vocabulary import ChangeOutcome

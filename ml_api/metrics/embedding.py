@@ -1,4 +1,4 @@
-"""Metrics of the model: queue, batches, soundness of its vectors."""
+"""Metrics of the model: its queue, its batches, and whether its vectors are valid."""
 
 from enum import StrEnum
 from typing import Final
@@ -10,7 +10,7 @@ from ml_api.vocabulary import MODALITIES
 BATCH_SIZES: Final = tuple(2**power for power in range(9))
 BATCH_SECONDS: Final = SECONDS[1:]
 NORMS: Final = (0.5, 0.9, 0.99, 0.999, 1.001, 1.01, 1.1, 2)
-"""Vectors are normalised: what is not within 0.001 of 1 is broken."""
+"""Vectors are normalised: a norm that differs from 1 by more than 0.001 is an error."""
 
 
 class InputOutcome(StrEnum):
@@ -18,7 +18,7 @@ class InputOutcome(StrEnum):
     ERROR = "error"
     OUT_OF_MEMORY = "oom"
     EXPIRED = "expired"
-    """Its time was up before the model had it."""
+    """Its deadline passed before the model computed it."""
 
 
 class EmbeddingMetrics:
@@ -53,8 +53,8 @@ class EmbeddingMetrics:
         )
         self.model_load_seconds = catalogue.gauge("ml_api_model_load_seconds", "Time to load the model.")
 
-    def waits(self, lane: str, depth: int) -> None:
-        """How many inputs wait in the lane: one modality of searches, or `bulk`."""
+    def set_depth(self, lane: str, depth: int) -> None:
+        """Record how many inputs wait in a lane: a modality, or `bulk`."""
         gauge = self.bulk_depth if lane == "bulk" else self.queue_depth.labels(lane)
         gauge.set(depth)
 

@@ -1,4 +1,5 @@
-"""Where Prometheus asks: a port and a thread of its own, so that a service without a free thread can still be watched."""
+"""Serves `/metrics` to Prometheus on a port and a thread of its own, so that a service without a free thread can still be
+watched."""
 
 import socket
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 SILENCE_S: Final = 5.0
-"""How long a connection may say nothing: without a limit each that is left open holds a thread and a descriptor."""
+"""How long a connection may be silent: without a limit, each that is left open would hold a thread and a descriptor."""
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def endpoint(
 
 
 def _guarded(app: "WSGIApplication", allowed: AllowedHosts) -> "WSGIApplication":
-    """Metrics name what is searched for and how often: no page of another site may read them."""
+    """Check the host of each request, so that no page of another site can read metrics, which tell how often people search."""
 
     def guarded(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         try:
@@ -65,4 +66,4 @@ class _Handler(WSGIRequestHandler):
             super().handle()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's name
-        """Scrapes are no news."""
+        """Log nothing: scrapes come every few seconds."""

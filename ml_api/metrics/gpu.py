@@ -1,4 +1,4 @@
-"""Metrics of GPUs, read at each scrape. Without a GPU there are no series."""
+"""Metrics of GPUs and of torch's memory on them, read at each scrape. Without a GPU there are no series."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +30,7 @@ READINGS: Final[Mapping[str, tuple[str, Reading]]] = {
 """Readings of NVIDIA's management library: metric name, help, and how to read it."""
 
 TorchMemory = Callable[[], Mapping[str, tuple[int, int]]]
-"""For each device: bytes of its tensors, and bytes that torch keeps for them."""
+"""Returns for each device the bytes in tensors, and the bytes that torch has reserved for them."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 class GpuMetrics:
     def __init__(self, catalogue: Catalogue) -> None:
         self._registry = catalogue.registry
-        self._of_gpus = [catalogue.collected(name, said, {"gpu": ()}) for name, (said, _) in READINGS.items()]
+        self._of_gpus = [catalogue.collected(name, help_, {"gpu": ()}) for name, (help_, _) in READINGS.items()]
         allocated = catalogue.collected(
             "ml_api_torch_memory_allocated_bytes", "Memory of the device that torch has allocated for tensors.", {"device": ()}
         )
@@ -59,7 +59,7 @@ class GpuMetrics:
         self._registry.register(_Gpus(nvml, gpus, self._of_gpus))
 
     def watch_torch(self, memory: TorchMemory | None) -> None:
-        """In place of what was watched before; None ends it."""
+        """Read torch's memory by calling `memory`, which replaces an earlier one; None ends the series."""
         self._torch.memory = memory
 
 

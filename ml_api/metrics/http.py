@@ -6,10 +6,10 @@ from typing import Final
 from ml_api.metrics.catalogue import Catalogue
 
 DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5, 10, 30)
-"""An edge at every objective: 0.3 s, and 1 s where there is no GPU."""
+"""Bucket edges; those of the latency objectives are among them: 0.3 s, and 1 s without a GPU."""
 
 SIZES: Final = tuple(1024 * 4**power for power in range(9))
-"""1 KiB to 64 MiB."""
+"""Bucket edges from 1 KiB to 64 MiB."""
 
 
 class Rejection(StrEnum):

@@ -1,4 +1,4 @@
-"""Metrics of jobs that the service runs: syncs and what else the owner of the store is asked to do."""
+"""Metrics of jobs that the service runs: syncs, imports, exports, migrations and others."""
 
 import time
 from typing import Final
@@ -30,13 +30,14 @@ class JobMetrics:
             by_end,
         )
 
-    def seen(self, state: JobState | None) -> None:
-        """The state of the one active job, or None."""
-        for one in UNDER_WAY:
-            self.active.labels(one).set(one is state)
+    def set_active(self, state: JobState | None) -> None:
+        """Record the state of the active job, of which there is at most one; None if there is none."""
+        for label in UNDER_WAY:
+            self.active.labels(label).set(label is state)
 
     def ended(self, kind: JobKind, state: JobState, seconds: float) -> None:
+        """Record a job that ended in `state` after `seconds`."""
         self.jobs.labels(kind, state).inc()
         self.duration.labels(kind).observe(max(0.0, seconds))  # the clock may have been set back
         self.last_end.labels(kind, state).set(time.time())
-        self.seen(None)
+        self.set_active(None)

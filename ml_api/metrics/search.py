@@ -1,4 +1,4 @@
-"""Metrics of searches: time of each stage, hits and scores."""
+"""Metrics of searches: time of each stage, hits, scores, and recall."""
 
 from enum import StrEnum
 from typing import Final
@@ -9,19 +9,19 @@ from ml_api.stages import Timed
 from ml_api.vocabulary import MODALITIES, Operation, Stage, TextLookup
 
 SIMILARITIES: Final = (*(step / 50 for step in range(25)), *(step / 20 for step in range(10, 21)))
-"""Close where texts score against images: the search for drift compares shares between these edges."""
+"""Bucket edges, dense where scores of texts against images lie: the alert on drift compares shares of searches between them."""
 HITS: Final = (0, 1, 2, 5, 10, 20, 50, 100)
 RECALLS: Final = (0, 0.5, 0.7, 0.8, 0.9, 1)
 
 
 class Repeated(StrEnum):
-    """What became of a search that was to be repeated exactly."""
+    """The outcome of a live search that was chosen to be repeated exactly."""
 
     COMPARED = "compared"
     CHANGED = "changed"
-    """Its images were indexed at about that time: the difference would tell nothing of the index."""
+    """Images it may find were indexed meanwhile, so a difference would not be the index's."""
     DROPPED = "dropped"
-    """The service was busy, or more searches waited than are kept."""
+    """The service was busy, or too many searches waited to be repeated."""
     FAILED = "failed"
     """The store failed, or the pass over the collection took too long."""
 
@@ -68,21 +68,22 @@ class SearchMetrics:
             {"outcome": tuple(Repeated)},
         )
 
-    def took(self, search: Timed) -> None:
-        """A search that has ended, however it did."""
+    def observe_stages(self, search: Timed) -> None:
+        """Record the stages of a search that has succeeded or failed."""
         for stage, seconds in search.seconds.items():
             self.stage_duration.labels(search.operation, stage).observe(seconds)
 
-    def found(self, modality: str, hits: int, best: float | None) -> None:
-        """On a search's first page. `best` is the score of the nearest image, whether or not a threshold left it out."""
+    def observe_first_page(self, modality: str, hits: int, best: float | None) -> None:
+        """Record a search's first page: its number of hits, and the score of the nearest image, even if a threshold left it out."""
         self.hits_returned.labels(modality).observe(hits)
         if best is not None:
             self.top1_similarity.labels(modality).observe(best)
 
     def recalled(self, share: float) -> None:
-        """By a search that was repeated exactly."""
+        """Record the recall of a search that was repeated exactly."""
         self.recall.observe(share)
         self.repeated(Repeated.COMPARED)
 
     def repeated(self, outcome: Repeated, searches: int = 1) -> None:
+        """Count searches that were chosen to be repeated, by outcome."""
         self.repeats.labels(outcome).inc(searches)

@@ -1,7 +1,7 @@
-"""Syncs. They run in processes of their own that come and go, so their metrics live in a file.
+"""Metrics of syncs. A sync may run in a process of its own, so they are kept in a file, which the service serves with its metrics.
 
-Each sync goes on from what the file says and renews it, as counters must never fall. The service serves the file with its own
-metrics, with the labels that those have. The format is Prometheus' own, so node exporter's textfile collector could read it, too.
+Each sync continues from the values in the file and rewrites it, as counters must never fall. The format is Prometheus', so node
+exporter's textfile collector could read the file, too.
 """
 
 import logging
@@ -41,13 +41,13 @@ class SyncMetrics:
         )
 
     def begin(self) -> None:
-        """A new sync's stages have taken no time yet."""
+        """Reset the times of the stages for a new sync."""
         for stage in SyncStage:
             self.stage_duration.labels(stage).set(0)
 
     @contextmanager
     def stage(self, name: SyncStage) -> Iterator[None]:
-        """Add the time until the context ends. From any thread."""
+        """Add the time until the context ends to a stage. Thread-safe."""
         started = perf_counter()
         try:
             yield
@@ -59,7 +59,7 @@ class SyncMetrics:
         self.last_success.set(time.time())
 
     def restore(self, path: Path) -> None:
-        """Go on from what the last sync left there."""
+        """Continue from the values that the last sync saved."""
         for family in SyncFile(path).collect():
             for sample in family.samples:
                 match sample.name:
@@ -79,7 +79,7 @@ class SyncMetrics:
 
 
 class SyncFile(Collector):
-    """What the last sync left; nothing where none has run."""
+    """Collects the metrics that the last sync saved; none if no sync has run."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ml_api.duplicates import Evidence, Kind, Thresholds
+from ml_api.duplicates import DuplicateThresholds, Evidence, Kind
 from ml_api.images.perceptual import distances, is_comparable
 from ml_api.records import Hit
 from ml_api.vectors.filters import Field, scalar, value_of
@@ -26,7 +26,7 @@ MAX_READ: Final = 3840
 READ_AT_ONCE: Final = 768
 """Hits that each further call reads: as many as fit in a message of Milvus's with the largest metadata."""
 
-NEAR: Final = Thresholds(near_similarity=0.95)
+NEAR: Final = DuplicateThresholds(near_similarity=0.95)
 """Stricter than for the listing of duplicates: a red dress must not be hidden behind the same dress in blue. Pictures that are
 alike by the embedding alone stay apart, as they are often a series; so do pictures of one colour, which all have the same hash."""
 HASHES_AT_ONCE: Final = 256

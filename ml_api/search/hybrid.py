@@ -16,7 +16,7 @@ from ml_api.search.lookups import NOTHING, Lookups, WordLookups, lookup_of
 from ml_api.search.query import Query, TextTerm
 from ml_api.search.targets import Target
 from ml_api.texts.index import Found, TextIndex
-from ml_api.texts.words import said_of
+from ml_api.texts.words import words_by_field
 from ml_api.vectors.base import Metric, VectorStore
 from ml_api.vectors.filters import holds
 from ml_api.vectors.scoring import score_of
@@ -107,14 +107,14 @@ def _matches(query: Query, found: Found) -> TextMatches | None:
 
 def _says_all(record: ImageRecord, found: Found) -> bool:
     """Whether the record has every word that was looked up."""
-    return found.known.keys() <= set().union(*said_of(record).values())
+    return found.known.keys() <= set().union(*words_by_field(record).values())
 
 
 def _proof(hit: Hit, target: Target, texts: TextMatches, has: frozenset[str]) -> TextMatch | None:
     """In which fields the record has the words that it was found by, without fields that have only some words of another. None if
     the record lacks one of them by now, or if the image is too far away.
     """
-    found = {name: has & words for name, words in said_of(hit.record).items()}
+    found = {name: has & words for name, words in words_by_field(hit.record).items()}
     if has - frozenset().union(*found.values()) or not target.query.thresholds.let_score_pass(hit.score):
         return None
     told = {name: texts.distinctive(has) & some for name, some in found.items()}

@@ -17,7 +17,7 @@ from ml_api.metrics.search import SearchMetrics
 from ml_api.search.fusion import MAX_MATCHES, MAX_MATCHES_ALONE
 from ml_api.search.query import Query, TextTerm
 from ml_api.texts.index import Found, Lookup, TextIndex
-from ml_api.texts.words import wanted_words
+from ml_api.texts.words import query_words
 from ml_api.vocabulary import TextLookup
 
 THREADS: Final = 4
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 def lookup_of(query: Query) -> Lookup:
     """The words of its texts with a positive weight: what is not wanted is for the vectors alone."""
     texts = [one.term.text for one in query.terms if isinstance(one.term, TextTerm) and one.weight > 0]
-    words = dict.fromkeys(word for text in texts for word in wanted_words(text)) if query.match != "vector" else ()
+    words = dict.fromkeys(word for text in texts for word in query_words(text)) if query.match != "vector" else ()
     needs_all = query.match == "text"
     return Lookup(tuple(words)[:MAX_WORDS], MAX_MATCHES_ALONE if needs_all else MAX_MATCHES, needs_all)
 

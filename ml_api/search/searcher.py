@@ -228,7 +228,7 @@ class Searcher:
         # Scores of several terms are no measure of what the model finds, and a page after the last hit is empty however good the
         # search was.
         if first.modality is not None and len(query.points) == 1 and query.options.offset == 0 and query.cursor is None:
-            self._metrics.found(first.modality, len(rows), page.best_score)
+            self._metrics.observe_first_page(first.modality, len(rows), page.best_score)
         return SearchResult(
             rows,
             page.more,

@@ -29,8 +29,8 @@ from ml_api.services.calibration import kept_of
 from ml_api.services.encoder import load_model
 from ml_api.services.indexer import ServiceIndexing, failures_of, target_of
 from ml_api.settings import Settings
-from ml_api.texts import TextIndex, TextKeepingStore, TextUpkeep
-from ml_api.texts.keeping import LOOK_EVERY_S as TEXTS_EVERY_S
+from ml_api.texts import TextIndex, TextIndexingStore, TextUpkeep
+from ml_api.texts.keeping import CHECK_EVERY_S as TEXTS_EVERY_S
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.coalescing import CoalescingStore
 
@@ -133,7 +133,7 @@ class Engine:
         self.work.enter_context(closing(self.health))
         self.work.enter_context(closing(PeriodicTask("health", self.health.update_metrics, HEALTH_CHECK_EVERY_S)))
         self.work.enter_context(_draining(changes, self.drain))
-        self.work.enter_context(closing(PeriodicTask("texts", self.texts.look, TEXTS_EVERY_S)))
+        self.work.enter_context(closing(PeriodicTask("texts", self.texts.check, TEXTS_EVERY_S)))
         self.work.enter_context(closing(PeriodicTask("calibration", self.calibration.look, LOOK_EVERY_S)))
         if self.recall.is_exact:
             _log.info("recall       not measured: every search compares all images")
@@ -149,7 +149,7 @@ class Engine:
 
 def coalescing(shared: Shared, milvus: "MilvusStore", pretrained: "PretrainedModel") -> CoalescingStore:
     """What requests search in, open for this model. Close it. Raises ConfigError."""
-    kept = TextKeepingStore(milvus, shared.texts)
+    kept = TextIndexingStore(milvus, shared.texts)
     store = CoalescingStore(kept, shared.metrics, timeout_s=shared.settings.request_timeout_s)
     store.ensure(pretrained.model_id, pretrained.dim)
     return store

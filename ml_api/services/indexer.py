@@ -27,7 +27,7 @@ from ml_api.periodic import PeriodicTask
 from ml_api.services.encoder import image_model, load_later
 from ml_api.services.parts import corpus_of, database_of, decoder_of, limits_of, milvus_store, ours_of, thumbnail_cache_of
 from ml_api.settings import Settings, environment_name
-from ml_api.texts import TextIndex, TextKeepingStore, TextUpkeep
+from ml_api.texts import TextIndex, TextIndexingStore, TextUpkeep
 from ml_api.vectors.base import VectorStore
 
 FAILURES = "sync-failures.json"
@@ -62,7 +62,7 @@ def open_indexer(settings: Settings, options: SyncOptions = SyncOptions()) -> It
             texts = TextIndex(database, target_of(settings))
             yield Indexer(
                 corpus,
-                TextKeepingStore(store, texts),
+                TextIndexingStore(store, texts),
                 load,
                 decoder,
                 metrics,

@@ -16,7 +16,7 @@ from ml_api.services.encoder import image_model, load_later
 from ml_api.services.indexer import target_of
 from ml_api.services.parts import corpus_of, database_of, decoder_of, milvus_endpoint, milvus_store
 from ml_api.settings import Settings
-from ml_api.texts import TextIndex, TextKeepingStore
+from ml_api.texts import TextIndex, TextIndexingStore
 from ml_api.vectors.base import VectorStore
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def open_import(settings: Settings, examined: Examined) -> Iterator[VectorStore]
     """Raises ConfigError."""
     with closing(milvus_store(settings, Metrics())) as store, closing(database_of(settings)) as database:
         store.ensure(examined.model_id, examined.dim)
-        yield TextKeepingStore(store, TextIndex(database, target_of(settings)))
+        yield TextIndexingStore(store, TextIndex(database, target_of(settings)))
 
 
 def source_of(settings: Settings) -> str:

@@ -21,7 +21,7 @@ from ml_api.api import EXTENSION, HEAD_CHECK, SHARED_WITH, observe
 from ml_api.api.problems import REFUSED, STATUS
 from ml_api.browsers import sharing_headers
 from ml_api.errors import HeadersTooLarge, MlApiError, Overloaded, RequestTimeout, UriTooLong
-from ml_api.logs.repeats import Repeats
+from ml_api.logs.throttle import LogThrottle
 from ml_api.serving.admission import Admission
 from ml_api.serving.bodies import DISCARDED_BYTES, SMALL_BYTES, Bodies, Receive
 from ml_api.serving.lanes import Lane, Lanes
@@ -66,7 +66,7 @@ class Gateway:
         self._app = app
         self._lanes = Lanes(app, Lane("request", admission, threads))
         self._bodies = bodies
-        self._refusals = Refusals(app, Repeats(_log))
+        self._refusals = Refusals(app, LogThrottle(_log))
         self._listen_s = listen_s
         self._head_s = head_s
         self._files = ThreadPoolExecutor(FILE_THREADS, "file")

@@ -20,7 +20,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Final, Self
 
-from ml_api.logs.repeats import Repeats
+from ml_api.logs.throttle import LogThrottle
 
 LOOK_S: Final = 0.1
 """Interval of the check for connections that wait to be accepted, which is one system call."""
@@ -67,7 +67,7 @@ class ConnectionReaper:
         self._port = port
         self._most = most
         self._busy = busy
-        self._repeats = Repeats(_log)
+        self._throttle = LogThrottle(_log)
         self._nothing = os.open(os.devnull, os.O_RDONLY)
         self._own = os.dup(self._nothing)
         """A reserved descriptor for examining connections, even if all others are in use. Both stay open as long as the process: a
@@ -99,7 +99,7 @@ class ConnectionReaper:
         closed = len(list(islice(closable, max(listening.waiting, self._most // SHARE))))
         os.dup2(self._nothing, self._own)  # releases the last connection
         told = f"closed {closed} idle connections: {len(connections)} were open and more waited"
-        self._repeats.tell("crowded", told, logging.WARNING)
+        self._throttle.log("crowded", told, logging.WARNING)
 
     def _close(self, connection: _Socket) -> bool:
         """Close it if it is still idle. It is duplicated first, because its descriptor may be reused at any moment."""

@@ -16,7 +16,7 @@ from ml_api.api.observe import UNMATCHED, label_of_method
 from ml_api.api.problems import MEDIA_TYPE, REASONS, RETRY_AFTER_S, body_of
 from ml_api.browsers import HEADERS
 from ml_api.errors import Overloaded
-from ml_api.logs.repeats import Repeats
+from ml_api.logs.throttle import LogThrottle
 from ml_api.services import Services
 from ml_api.serving.wsgi import Answer
 
@@ -34,13 +34,13 @@ class _Observed(Protocol):
 class Refusals:
     """Writes the answers, counts each in the metrics, and logs them at most once a second."""
 
-    def __init__(self, app: Flask, repeats: Repeats) -> None:
+    def __init__(self, app: Flask, throttle: LogThrottle) -> None:
         services: Services = app.extensions[EXTENSION]
         self._metrics = services.metrics
         self._routes = app.url_map.bind("")
         self._durations = lru_cache(256)(self._find_durations)  # nearly all requests are for a few routes
         self._rejected = self._metrics.http.rejected.labels(REASONS[Overloaded])
-        self._repeats = repeats
+        self._throttle = throttle
         self._body = body_of(503, Overloaded.code, _DETAIL, request_id="%s").model_dump_json() + "\n"
 
     def overloaded(self, method: str, path: str, request_id: str) -> Answer:
@@ -48,7 +48,7 @@ class Refusals:
         request_id = tracing.accepted_id(request_id)
         self._durations(method, path).observe(0.0)
         self._rejected.inc()
-        self._repeats.tell(Overloaded.code, "refused: more requests than can be answered in time", logging.WARNING)
+        self._throttle.log(Overloaded.code, "refused: more requests than can be answered in time", logging.WARNING)
         body = (self._body % request_id).encode()
         identified = (b"x-request-id", request_id.encode())
         return Answer(503, [*_HEADERS, identified, (b"content-length", str(len(body)).encode())], body)

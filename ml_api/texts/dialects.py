@@ -1,6 +1,6 @@
-"""Dialects: how each kind of database finds rows of the table `texts` by their words, with an index of its own.
+"""Finds rows of the table `texts` by their words, for TextIndex, with the full-text index of each kind of database.
 
-Words consist of letters, digits and marks (`words`), and are quoted: nothing that a client sends becomes syntax.
+Words consist of letters, digits and combining marks (`words`), and are quoted: nothing that a client sends becomes syntax.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,28 +9,30 @@ from typing import Final, Protocol
 from sqlalchemy import Connection, text
 
 COMMON: Final = 2000
-"""A word that so many images have is common: it says nothing of any of them, and is not looked for."""
+"""A word that this many images have is common: it distinguishes none of them, and is not looked up."""
 
 
 class Dialect(Protocol):
-    def numbers(self, connection: Connection, words: Sequence[str]) -> dict[str, int]:
-        """How many rows, of all collections, have each word; COMMON at most."""
+    """The full-text search of one kind of database."""
+
+    def counts(self, connection: Connection, words: Sequence[str]) -> dict[str, int]:
+        """Return how many rows, of all collections, have each word; at most COMMON."""
         ...
 
     def images(
         self, connection: Connection, target: str, alternatives: Sequence[Sequence[str]], limit: int
     ) -> list[tuple[str, str]]:
-        """The image and the words of up to `limit` rows that have all words of one of these lists."""
+        """Return image id and words of up to `limit` rows that have all words of one of the `alternatives`."""
         ...
 
 
 class Fts5:
-    """https://www.sqlite.org/fts5.html"""
+    """SQLite's full-text search (https://www.sqlite.org/fts5.html)."""
 
-    def numbers(self, connection: Connection, words: Sequence[str]) -> dict[str, int]:
-        one = "SELECT count(*) FROM (SELECT rowid FROM texts_words WHERE texts_words MATCH ? LIMIT ?)"
-        given = [value for word in words for value in (f'"{word}"', COMMON)]
-        rows = connection.exec_driver_sql(" UNION ALL ".join([one] * len(words)), tuple(given))
+    def counts(self, connection: Connection, words: Sequence[str]) -> dict[str, int]:
+        count = "SELECT count(*) FROM (SELECT rowid FROM texts_words WHERE texts_words MATCH ? LIMIT ?)"
+        values = [value for word in words for value in (f'"{word}"', COMMON)]
+        rows = connection.exec_driver_sql(" UNION ALL ".join([count] * len(words)), tuple(values))
         return dict(zip(words, rows.scalars(), strict=True))
 
     def images(
@@ -38,7 +40,7 @@ class Fts5:
     ) -> list[tuple[str, str]]:
         query = " OR ".join("(" + " AND ".join(f'"{word}"' for word in words) + ")" for words in alternatives)
         rows = connection.exec_driver_sql(
-            # CROSS: in this order. Else SQLite reads all rows of the collection, and looks for each in the index (0.7 s).
+            # CROSS JOIN fixes the order: otherwise SQLite reads all rows of the collection, and looks each up in the index (0.7 s).
             "SELECT texts.image, texts.words FROM texts_words CROSS JOIN texts ON texts.number = texts_words.rowid "
             "WHERE texts_words MATCH ? AND texts.target = ? LIMIT ?",
             (query, target, limit),
@@ -47,11 +49,11 @@ class Fts5:
 
 
 class TextSearch:
-    """https://www.postgresql.org/docs/current/textsearch.html"""
+    """PostgreSQL's full-text search (https://www.postgresql.org/docs/current/textsearch.html)."""
 
     _HAVING: Final = "FROM texts WHERE array_to_tsvector(string_to_array(words, ' ')) @@ CAST(:{} AS tsquery)"
 
-    def numbers(self, connection: Connection, words: Sequence[str]) -> dict[str, int]:
+    def counts(self, connection: Connection, words: Sequence[str]) -> dict[str, int]:
         counts = (
             f"(SELECT count(*) FROM (SELECT 1 {self._HAVING.format(f'w{place}')} LIMIT {COMMON}) AS rows_{place})"  # noqa: S608 - constants
             for place in range(len(words))

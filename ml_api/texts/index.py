@@ -1,7 +1,7 @@
-"""The index of words: the words of each image in the service's database, found by SQLite's FTS5 or PostgreSQL's text search.
+"""Stores the words of each image in the service's database, and looks words up by its full-text search.
 
-Its rows are derived from the vector store. Whoever changes an image there announces it here first, and settles it with the new
-words afterwards. If a process dies in between, `keeping` finds the image announced, and reads it again from the vector store.
+The rows are derived from the vector store. A caller that changes an image there announces it here first, and settles it with the
+new words afterwards. If a process dies in between, `keeping` finds the image announced, and reads it again from the vector store.
 """
 
 import hashlib
@@ -23,58 +23,58 @@ from ml_api.texts.words import ANALYSIS, all_words
 AT_ONCE: Final = 500
 """Rows in one statement."""
 FRESH_S: Final = 10.0
-"""How long counts are used that need not be exact: that of the images only weighs words, and common words stay common."""
+"""How long counts are cached. They need not be exact: the number of images only weights words, and common words stay common."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """The words of an image, as its row has them."""
+class ImageWords:
+    """The words of an image, in the form of its row."""
 
-    mark: str
-    """Changes with the image's version, and with the rules for words."""
+    fingerprint: str
+    """Changes with the image's version, and with the rules for words. The row's column is called `mark`."""
     words: str
     """Separated by spaces."""
 
     @classmethod
-    def of(cls, record: ImageRecord) -> "Said":
-        return cls(mark_of(record), " ".join(all_words(record)))
+    def of(cls, record: ImageRecord) -> "ImageWords":
+        return cls(fingerprint_of(record), " ".join(all_words(record)))
 
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Words to look up, and which images are wanted."""
+    """A request for the images that have certain words."""
 
     words: Sequence[str]
     most: int
-    """Images at most."""
+    """The most images to find."""
     needs_all: bool = False
     """Whether an image must have all of the words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a lookup of words found."""
+    """The result of a lookup."""
 
     images: Mapping[str, frozenset[str]]
-    """By the id of each image that was found, which of the words it has."""
+    """For the id of each image that was found, which of the words it has."""
     known: Mapping[str, int]
-    """How many images have each word: 0 if none has it, COMMON if so many or more have it."""
+    """How many images have each word, at most COMMON."""
     of: int
-    """How many images there are."""
+    """The number of images in the index."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    """What was counted within FRESH_S."""
+    """Counts that are cached for FRESH_S."""
 
     images: int
     until: float
     """On the clock of `monotonic`."""
     common: set[str] = field(default_factory=set)
-    """Words that COMMON images have or more: counting these takes longest."""
+    """Words that at least COMMON images have: counting these takes longest."""
 
 
-def mark_of(entry: Entry) -> str:
+def fingerprint_of(entry: Entry) -> str:
     return hashlib.sha256(f"{ANALYSIS} {entry.version}".encode()).hexdigest()[:16]
 
 
@@ -88,33 +88,33 @@ class TextIndex:
         self._counts = _Counts(0, until=0.0)
 
     def announce(self, images: Sequence[str]) -> str:
-        """Call it before images with these ids are written, deleted, or read to be settled. Returns the token for `settle`."""
+        """Announce images before they are written, deleted, or read to be settled. Returns the token for `settle`."""
         token = secrets.token_hex(8)
         rows = self._database.insert(TextRow).values(target=self._target, mark="", words="", announced=token)
         announced = rows.on_conflict_do_update(index_elements=["target", "image"], set_={"announced": token})
         with self._database.write() as session:
-            # In the order of ids: two processes that announce the same images would otherwise lock each other out.
-            for some in batches(sorted(set(images))):
-                session.execute(announced, [{"image": image} for image in some])
+            # In the order of ids: two processes that announce the same images in other orders could deadlock.
+            for batch in batches(sorted(set(images))):
+                session.execute(announced, [{"image": image} for image in batch])
         return token
 
-    def settle(self, token: str, said: Mapping[str, Said | None]) -> None:
-        """Keep the words that the announced images have now; None for those that are gone.
+    def settle(self, token: str, words: Mapping[str, ImageWords | None]) -> None:
+        """Store the words that the announced images have now, by image id; None for those that are gone.
 
-        Images that another caller has announced or settled since stay announced, as nobody knows which of the changes was the last.
+        Images that another caller has announced or settled since stay announced, as it is unknown which change was the last.
         """
         with self._database.write() as session:
-            for some in batches(sorted(said)):
-                held = select(TextRow.number, TextRow.image, TextRow.announced).where(*self._among(some))
-                rows = session.execute(held.order_by(TextRow.image).with_for_update()).all()
+            for batch in batches(sorted(words)):
+                locked = select(TextRow.number, TextRow.image, TextRow.announced).where(*self._among(batch))
+                rows = session.execute(locked.order_by(TextRow.image).with_for_update()).all()
                 crossed = [row.number for row in rows if row.announced != token]
-                ours = [(row.number, said[row.image]) for row in rows if row.announced == token]
+                settled = [(row.number, words[row.image]) for row in rows if row.announced == token]
                 written = [
-                    {"number": number, "mark": now.mark, "words": now.words, "announced": ""}
-                    for number, now in ours
+                    {"number": number, "mark": now.fingerprint, "words": now.words, "announced": ""}
+                    for number, now in settled
                     if now is not None
                 ]
-                gone = [number for number, now in ours if now is None]
+                gone = [number for number, now in settled if now is None]
                 if written:
                     session.execute(update(TextRow), written)
                 if gone:
@@ -123,7 +123,7 @@ class TextIndex:
                     session.execute(update(TextRow).where(TextRow.number.in_(crossed)).values(announced=secrets.token_hex(8)))
 
     def announced(self, limit: int = AT_ONCE) -> dict[str, str]:
-        """The ids of images that are announced, with their tokens."""
+        """Return the tokens of announced images by image id."""
         rows = select(TextRow.image, TextRow.announced).where(TextRow.target == self._target, TextRow.announced != "").limit(limit)
         with self._database.read() as session:
             return {row.image: row.announced for row in session.execute(rows)}
@@ -132,8 +132,8 @@ class TextIndex:
         with self._database.read() as session:
             return session.scalar(select(func.count()).select_from(TextRow).where(TextRow.target == self._target)) or 0
 
-    def marks(self) -> Iterator[tuple[str, str]]:
-        """Ids and marks in the order of ids; what is written meanwhile may or may not appear."""
+    def fingerprints(self) -> Iterator[tuple[str, str]]:
+        """Yield the id and the fingerprint of each image, in the order of ids; rows written meanwhile may or may not appear."""
         after = ""
         while True:
             rows = select(TextRow.image, TextRow.mark).where(TextRow.target == self._target, TextRow.image > after)
@@ -141,15 +141,15 @@ class TextIndex:
                 page = session.execute(rows.order_by(TextRow.image).limit(10 * AT_ONCE)).all()
             if not page:
                 return
-            yield from ((image, mark) for image, mark in page)
+            yield from ((image, fingerprint) for image, fingerprint in page)
             after = page[-1].image
 
     def find(self, lookups: Sequence[Lookup]) -> list[Found]:
-        """What each lookup finds.
+        """Return what each lookup finds.
 
-        One that needs all words finds up to `most` images that have them, however common they are. Another finds the images that
-        have a rare word or, if no word is rare, all of those that are neither common nor unknown; if more than `most` images have
-        them, none: the words say too little of each.
+        A lookup that needs all words finds up to `most` images that have them, however common they are. Another finds the images
+        that have a rare word or, if no word is rare, all words that are neither common nor unknown; if more than `most` images have
+        these, it finds none, as the words then distinguish too little.
         """
         with self._database.looking() as connection:
             counts = self._fresh_counts(connection)
@@ -162,17 +162,17 @@ class TextIndex:
         if lookup.needs_all:
             rows = self._dialect.images(connection, self._target, [words], most)
             return Found(_with(words, rows), dict.fromkeys(words, len(rows)), counts.images)
-        known = self._numbers(words, counts, connection)
+        known = self._image_counts(words, counts, connection)
         alternatives = _alternatives(known, most)
         rows = self._dialect.images(connection, self._target, alternatives, most + 1) if alternatives else []
         return Found({} if len(rows) > most else _with(words, rows), known, counts.images)
 
-    def _numbers(self, words: Sequence[str], counts: _Counts, connection: Connection) -> dict[str, int]:
+    def _image_counts(self, words: Sequence[str], counts: _Counts, connection: Connection) -> dict[str, int]:
         """How many images have each word, in the order of the words."""
-        unknown = [word for word in words if word not in counts.common]
-        numbers = self._dialect.numbers(connection, unknown) if unknown else {}
-        counts.common.update(word for word, images in numbers.items() if images >= COMMON)
-        return {word: numbers.get(word, COMMON) for word in words}
+        uncounted = [word for word in words if word not in counts.common]
+        counted = self._dialect.counts(connection, uncounted) if uncounted else {}
+        counts.common.update(word for word, images in counted.items() if images >= COMMON)
+        return {word: counted.get(word, COMMON) for word in words}
 
     def _fresh_counts(self, connection: Connection) -> _Counts:
         if monotonic() > self._counts.until:
@@ -185,7 +185,7 @@ class TextIndex:
 
 
 def _alternatives(known: Mapping[str, int], most: int) -> list[list[str]]:
-    """Lists of words: an image is found if it has all words of one of them."""
+    """Lists of words to look up: an image is found if it has all words of one list."""
     telling = sorted((word for word, images in known.items() if 0 < images < COMMON), key=known.__getitem__)
     totals = accumulate(known[word] for word in telling)
     rare = [[word] for word, total in zip(telling, totals, strict=True) if total <= most]
@@ -199,5 +199,5 @@ def _with(words: Sequence[str], rows: Iterable[tuple[str, str]]) -> dict[str, fr
 
 def batches(images: Iterable[str]) -> Iterator[list[str]]:
     waiting = iter(images)
-    while some := list(islice(waiting, AT_ONCE)):
-        yield some
+    while batch := list(islice(waiting, AT_ONCE)):
+        yield batch

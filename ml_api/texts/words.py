@@ -1,9 +1,9 @@
-"""The words by which an image is found: of its key and metadata, and of what somebody searches for, cut up by the same rules.
+"""Cuts the key and the metadata of an image, and the text of a query, into words by the same rules.
 
-The rules are ours, so that SQLite and PostgreSQL find the same, and so that a match can be proved on the record itself: letters are
-compared without case and accents (NFD or NFC alike; ø is o, ß is ss), words cut at their boundaries to digits (`IMG1234` is
-`img` and `1234`), and what hyphens and underscores join is also one word (`SKU-4711-B` is found by `4711`, `sku4711` and
-`SKU-4711-B`). Scripts without spaces are cut into pairs of characters, as Lucene's CJKAnalyzer does it.
+The databases' own rules are not used, so that SQLite and PostgreSQL find the same, and so that a match can be verified on the
+record itself. Letters are compared without case and accents (NFD or NFC alike; ø is o, ß is ss). Words are cut between letters and
+digits (`IMG1234` is `img` and `1234`), and words joined by hyphens and underscores also count as one (`SKU-4711-B` is found by
+`4711`, `sku4711` and `SKU-4711-B`). Scripts without spaces are cut into pairs of characters, as Lucene's CJKAnalyzer does.
 """
 
 import re
@@ -16,15 +16,15 @@ from ml_api.records import ImageRecord
 from ml_api.vectors.filters import leaves
 
 ANALYSIS: Final = 2
-"""The version of the rules: rows that were written by others are written again."""
+"""The version of the rules: rows written by another version are written again."""
 MAX_CHARS: Final = 4000
-"""Characters of a text that are read."""
+"""Characters of a text that are read; the rest is ignored."""
 MAX_WORDS: Final = 1000
-"""Words of an image that are kept."""
+"""Words of an image that are indexed."""
 MAX_WORD: Final = 64
-"""Longest word; longer runs of characters are no words."""
+"""Characters of the longest word; longer runs are not indexed."""
 MAX_PIECES: Final = 6
-"""Pieces of a run that are told apart; in more, such as in a digest in hex, there are no words and numbers."""
+"""Pieces into which a run is cut; a run of more, such as a hex digest, is not made of words and numbers."""
 KEY: Final = "key"
 
 _FUNCTION_WORDS: Final = """
@@ -45,12 +45,12 @@ _PLAIN: Final = {
     "\u0153": "oe",
     "\u0167": "t",
 }
-"""Latin letters that Unicode does not decompose, as keyboards without them write them (Lucene's ASCIIFoldingFilter)."""
+"""ASCII spellings of Latin letters that Unicode does not decompose (Lucene's ASCIIFoldingFilter)."""
 
 
 class _Letters(dict[int, str | None]):
-    """What becomes of each character, found out when it first comes: letters, digits and marks stay, accents go, joints are `-`,
-    all else is a space."""
+    """A table for `str.translate`, filled on demand: letters, digits and marks stay, accents are removed, hyphens and underscores
+    become `-`, all else becomes a space."""
 
     def __missing__(self, code: int) -> str | None:
         character = chr(code)
@@ -69,31 +69,31 @@ _BOUNDARY: Final = re.compile(r"(?<=\d)(?=[^\d-])|(?<=[^\d-])(?=\d)")
 _UNSPACED: Final = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003ffff]+"
 )
-"""Thai, Lao, Burmese, Khmer, Japanese, Chinese, Korean."""
+"""Runs of scripts that are cut into pairs: Thai, Lao, Burmese, Khmer, Japanese, Chinese, Korean."""
 
 
 def folded(text: str) -> str:
-    """Letters, digits and marks in their plain form, with `-` where words are joined and spaces between all else."""
+    """Normalise a text to plain letters, digits and marks, with `-` where words are joined and spaces elsewhere."""
     plain = unicodedata.normalize("NFKD", text[:MAX_CHARS]).casefold()
     return unicodedata.normalize("NFC", plain.translate(_LETTERS))
 
 
 def words_of(text: str) -> set[str]:
     """All words by which an image with this text is found."""
-    return {word for run in _runs(text) for word in _every(run) if len(word) <= MAX_WORD}
+    return {word for run in _runs(text) for word in _indexed(run) if len(word) <= MAX_WORD}
 
 
-def wanted_words(text: str) -> list[str]:
-    """The words of a search, each once: an image that has them all has all that is asked for. Function words count only if there
-    are no others.
+def query_words(text: str) -> list[str]:
+    """The words of a query's text, each once: an image matches the whole text if it has all of them. Function words and single
+    letters count only if there are no others.
     """
-    found = dict.fromkeys(word for run in _runs(text) for word in _asked(run) if len(word) <= MAX_WORD)
-    telling = [word for word in found if word not in FUNCTION_WORDS and not (len(word) == 1 and word.isascii() and word.isalpha())]
-    return telling or list(found)
+    words = dict.fromkeys(word for run in _runs(text) for word in _queried(run) if len(word) <= MAX_WORD)
+    telling = [word for word in words if word not in FUNCTION_WORDS and not (len(word) == 1 and word.isascii() and word.isalpha())]
+    return telling or list(words)
 
 
 def _runs(text: str) -> Iterator[list[str]]:
-    """The runs of characters between spaces, each in pieces."""
+    """Yield each run of characters between spaces, cut into pieces."""
     for run in folded(text).split():
         parts = [part for part in run.split("-") if part]
         pieces = [piece for part in parts for piece in _pieces(part)]
@@ -102,12 +102,12 @@ def _runs(text: str) -> Iterator[list[str]]:
 
 
 def _pieces(part: str) -> list[str]:
-    found = _BOUNDARY.split(part)
-    return found if len(found) <= MAX_PIECES // 2 else [part]
+    pieces = _BOUNDARY.split(part)
+    return pieces if len(pieces) <= MAX_PIECES // 2 else [part]
 
 
-def _every(pieces: list[str]) -> Iterator[str]:
-    """The words of one run in a text: each piece, and neighbours joined where one of them is a number."""
+def _indexed(pieces: list[str]) -> Iterator[str]:
+    """The words of a run that are indexed: each piece, and joined neighbours where one of them is a number."""
     for first, piece in enumerate(pieces):
         yield from _stems(piece)
         joined = piece
@@ -117,7 +117,8 @@ def _every(pieces: list[str]) -> Iterator[str]:
                 yield joined
 
 
-def _asked(pieces: list[str]) -> Iterator[str]:
+def _queried(pieces: list[str]) -> Iterator[str]:
+    """The words of a run that a query needs: each piece, and all pieces joined if one of them is a number."""
     for piece in pieces:
         yield from _stems(piece, alone=False)
     joined = "".join(pieces)
@@ -126,41 +127,41 @@ def _asked(pieces: list[str]) -> Iterator[str]:
 
 
 def _stems(piece: str, *, alone: bool = True) -> Iterator[str]:
-    """Plurals as singulars; of scripts without spaces pairs of characters, and with `alone` single characters as well."""
+    """The piece with plurals as singulars; of scripts without spaces pairs of characters, and with `alone` single ones as well."""
     start = 0
-    for found in _UNSPACED.finditer(piece):
-        if found.start() > start:
-            yield stem(piece[start : found.start()])
-        characters = found[0]
+    for match in _UNSPACED.finditer(piece):
+        if match.start() > start:
+            yield stem(piece[start : match.start()])
+        characters = match[0]
         if alone or len(characters) == 1:
             yield from characters
         yield from (first + second for first, second in pairwise(characters))
-        start = found.end()
+        start = match.end()
     if start < len(piece):
         yield stem(piece[start:])
 
 
 def stem(word: str) -> str:
-    """Plurals as singulars: "dogs" is said of a dog."""
+    """The singular of an English plural: "dogs" is "dog"."""
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
-def said_of(record: ImageRecord) -> dict[str, set[str]]:
-    """The words of an image by where they stand: `key`, or the name of a metadata field as in filters."""
-    found: dict[str, set[str]] = {KEY: words_of(record.key)}
+def words_by_field(record: ImageRecord) -> dict[str, set[str]]:
+    """The words of an image by field: `key`, or the name of a metadata field as in filters."""
+    fields: dict[str, set[str]] = {KEY: words_of(record.key)}
     for name, value in leaves(record.metadata):
         words: set[str] = set()
-        for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, str) and "://" not in one:
-                words |= words_of(one)
-            elif isinstance(one, int) and not isinstance(one, bool):
-                words |= words_of(str(one))
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, str) and "://" not in item:
+                words |= words_of(item)
+            elif isinstance(item, int) and not isinstance(item, bool):
+                words |= words_of(str(item))
         if words:
-            found[name] = words
-    return found
+            fields[name] = words
+    return fields
 
 
 def all_words(record: ImageRecord) -> list[str]:
-    """The words of an image, sorted: MAX_WORDS at most, those of the key before others."""
-    found = dict.fromkeys(word for words in said_of(record).values() for word in sorted(words))
-    return sorted(list(found)[:MAX_WORDS])
+    """The words of an image, sorted; at most MAX_WORDS, those of the key preferred."""
+    unique = dict.fromkeys(word for words in words_by_field(record).values() for word in sorted(words))
+    return sorted(list(unique)[:MAX_WORDS])

@@ -15,7 +15,7 @@ from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.changes import Source
 from ml_api.indexing.jobs import SyncOptions
 from ml_api.indexing.sync import Indexer
-from ml_api.logs.repeats import Repeats
+from ml_api.logs.throttle import LogThrottle
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncFile
 from ml_api.serving.refusing import Refusals
@@ -88,7 +88,7 @@ def model_does_not_answer(service, _folder):
 
 
 def more_is_asked_than_can_be_answered(service, _folder):
-    recording, refusals = record(service), Refusals(service.app, Repeats(logging.getLogger("ml_api")))
+    recording, refusals = record(service), Refusals(service.app, LogThrottle(logging.getLogger("ml_api")))
 
     def ask():
         search(service, 9)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from ml_api.errors import StoreUnavailable
 from ml_api.metrics import Metrics
 from ml_api.records import ImageRecord, image_id
-from ml_api.texts import Lookup, TextIndex, TextKeepingStore, TextUpkeep
+from ml_api.texts import Lookup, TextIndex, TextIndexingStore, TextUpkeep
 from ml_api.texts.dialects import COMMON
-from ml_api.texts.index import Said
-from ml_api.texts.words import wanted_words
+from ml_api.texts.index import ImageWords
+from ml_api.texts.words import query_words
 from ml_api.vectors.memory import MemoryStore
 from ml_api.vectors.passing import PassingStore
 
@@ -44,7 +44,7 @@ def add(store, *records):
 
 
 def found(texts, text, most=300):
-    return set(look_up(texts, *wanted_words(text), most=most))
+    return set(look_up(texts, *query_words(text), most=most))
 
 
 def look_up(texts, *words, most, needs_all=False):
@@ -57,7 +57,7 @@ def ids(*keys):
 
 
 def test_images_are_found_by_their_words_as_they_come_change_and_go(texts, memory):
-    store = TextKeepingStore(memory, texts)
+    store = TextIndexingStore(memory, texts)
     add(store, image("DSC_0412.jpg"), image("b.jpg", caption="the Bodleian", sku="SKU-4711-B"), image("c.jpg"))
     assert found(texts, "dsc_0412.jpg") == ids("DSC_0412.jpg")
     assert found(texts, "4711") == found(texts, "bodleian") == ids("b.jpg")
@@ -72,7 +72,7 @@ def test_images_are_found_by_their_words_as_they_come_change_and_go(texts, memor
 
 
 def test_collections_do_not_find_each_others_images(texts, database):
-    other = TextKeepingStore(MemoryStore(), TextIndex(database, "another"))
+    other = TextIndexingStore(MemoryStore(), TextIndex(database, "another"))
     other.ensure("model", 3)
     add(other, image("DSC_0412.jpg"))
     assert not found(texts, "dsc_0412")
@@ -80,7 +80,7 @@ def test_collections_do_not_find_each_others_images(texts, database):
 
 
 def test_lookups_that_come_together_are_answered_each_for_itself(texts, memory):
-    add(TextKeepingStore(memory, texts), image("DSC_0412.jpg"), image("b.jpg", caption="the Bodleian"))
+    add(TextIndexingStore(memory, texts), image("DSC_0412.jpg"), image("b.jpg", caption="the Bodleian"))
     dsc, nothing, oxford = texts.find([Lookup(["0412"], 10), Lookup([], 10), Lookup(["bodleian", "oxford"], 10)])
     assert dsc.images == {image_id("DSC_0412.jpg"): {"0412"}}
     assert not nothing.images
@@ -90,7 +90,7 @@ def test_lookups_that_come_together_are_answered_each_for_itself(texts, memory):
 
 
 def test_words_that_many_have_find_nothing_alone_and_all_of_them_together(texts, memory):
-    store = TextKeepingStore(memory, texts)
+    store = TextIndexingStore(memory, texts)
     dogs = [image(f"{place}.jpg", caption="dog" if place % 2 else "dog snow") for place in range(8)]
     add(store, *dogs, image("x.jpg", caption="snow"))
     assert not found(texts, "dog", most=5)
@@ -100,7 +100,7 @@ def test_words_that_many_have_find_nothing_alone_and_all_of_them_together(texts,
 
 
 def test_a_common_word_beside_a_rare_one_finds_what_has_the_rare_one_time_and_again(texts):
-    said = {image_id(f"{place}.jpg"): Said(f"{place}", "dog snow" if place == 7 else "dog") for place in range(COMMON)}
+    said = {image_id(f"{place}.jpg"): ImageWords(f"{place}", "dog snow" if place == 7 else "dog") for place in range(COMMON)}
     texts.settle(texts.announce(list(said)), said)
     lookup = Lookup(["dog", "snow", "zebra"], 10)
     for _ in range(2):
@@ -129,16 +129,16 @@ class Dying(PassingStore):
 
 @pytest.mark.parametrize("before", [True, False], ids=["before the store", "after the store"])
 def test_what_a_killed_process_left_is_read_again(texts, memory, before):
-    add(TextKeepingStore(memory, texts), image("a.jpg", caption="alpha"), image("b.jpg", caption="beta"))
-    dying = TextKeepingStore(Dying(memory, before=before), texts)
+    add(TextIndexingStore(memory, texts), image("a.jpg", caption="alpha"), image("b.jpg", caption="beta"))
+    dying = TextIndexingStore(Dying(memory, before=before), texts)
     with suppress(KeyboardInterrupt):
         add(dying, image("a.jpg", caption="omega"), image("c.jpg", caption="gamma"))
     with suppress(KeyboardInterrupt):
         dying.delete([image_id("b.jpg")])
 
     upkeep = TextUpkeep(texts, memory, Metrics())
-    upkeep.look()
-    upkeep.look()
+    upkeep.check()
+    upkeep.check()
 
     assert not texts.announced()
     assert found(texts, "alpha omega") == ids("a.jpg")
@@ -150,7 +150,7 @@ def test_what_a_killed_process_left_is_read_again(texts, memory, before):
 def test_an_index_that_nobody_has_kept_is_built_and_one_that_is_behind_is_mended(texts, memory):
     add(memory, *(image(f"{place}.jpg", caption=f"name{place}") for place in range(1100)))
     upkeep = TextUpkeep(texts, memory, Metrics())
-    upkeep.look()
+    upkeep.check()
     assert texts.count() == 1100
     assert found(texts, "name7") == ids("7.jpg")
 
@@ -165,8 +165,8 @@ def test_two_who_write_the_same_image_leave_it_to_the_store(texts, memory):
     """Whose write came last in the store is not known to either."""
     first = texts.announce([image_id("a.jpg")])
     second = texts.announce([image_id("a.jpg")])
-    texts.settle(second, {image_id("a.jpg"): Said.of(image("a.jpg", caption="second"))})
-    texts.settle(first, {image_id("a.jpg"): Said.of(image("a.jpg", caption="first"))})
+    texts.settle(second, {image_id("a.jpg"): ImageWords.of(image("a.jpg", caption="second"))})
+    texts.settle(first, {image_id("a.jpg"): ImageWords.of(image("a.jpg", caption="first"))})
     add(memory, image("a.jpg", caption="first"))
     assert set(texts.announced()) == ids("a.jpg")
 
@@ -176,7 +176,7 @@ def test_two_who_write_the_same_image_leave_it_to_the_store(texts, memory):
 
 
 def test_many_writers_leave_the_words_of_the_store(texts, memory):
-    store = TextKeepingStore(memory, texts)
+    store = TextIndexingStore(memory, texts)
 
     def write(number):
         some = [image(f"{(number + place) % 7}.jpg", str(number), caption=f"say{number}") for place in range(5)]
@@ -188,8 +188,8 @@ def test_many_writers_leave_the_words_of_the_store(texts, memory):
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(write, range(40)))
     upkeep = TextUpkeep(texts, memory, Metrics())
-    upkeep.look()
-    upkeep.look()
+    upkeep.check()
+    upkeep.check()
 
     assert texts.count() == memory.count()
     for record in memory.get(sorted(ids(*(f"{place}.jpg" for place in range(7))))).values():
@@ -199,9 +199,9 @@ def test_many_writers_leave_the_words_of_the_store(texts, memory):
 def test_a_store_that_is_away_leaves_what_was_announced_for_later(texts, memory):
     memory.close()
     with pytest.raises(StoreUnavailable):
-        add(TextKeepingStore(memory, texts), image("a.jpg"))
+        add(TextIndexingStore(memory, texts), image("a.jpg"))
     assert set(texts.announced()) == ids("a.jpg")
-    TextUpkeep(texts, memory, Metrics()).look()  # says so in the log, and no more
+    TextUpkeep(texts, memory, Metrics()).check()  # says so in the log, and no more
     assert set(texts.announced()) == ids("a.jpg")
 
 
@@ -213,14 +213,14 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_operators_of_the_databases_are_only_text(texts, memory, text):
-    add(TextKeepingStore(memory, texts), image("near.jpg", caption=f"or {text} and"))
-    if words := wanted_words(text):
+    add(TextIndexingStore(memory, texts), image("near.jpg", caption=f"or {text} and"))
+    if words := query_words(text):
         texts.find([Lookup(words, 300), Lookup(words, 300, needs_all=True)])
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.text(min_size=1, max_size=120))
 def test_any_text_finds_the_image_that_has_it(texts, memory, text):
-    add(TextKeepingStore(memory, texts), image("one.jpg", caption=text))
-    if words := wanted_words(text)[:32]:
+    add(TextIndexingStore(memory, texts), image("one.jpg", caption=text))
+    if words := query_words(text)[:32]:
         assert set(look_up(texts, *words, most=10, needs_all=True)) == ids("one.jpg")

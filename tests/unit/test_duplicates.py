@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from ml_api.deadline import Deadline
-from ml_api.duplicates import BATCH, MAX_MATCHES, NEIGHBOURS, DuplicateFinder, Evidence, Kind, Thresholds
+from ml_api.duplicates import BATCH, MAX_MATCHES, NEIGHBOURS, DuplicateFinder, DuplicateThresholds, Evidence, Kind
 from ml_api.images.perceptual import FLAT, Turn
 from ml_api.records import ImageRecord, image_id
 from ml_api.vectors.memory import MemoryStore
 
 DIM = 16
-THRESHOLDS = Thresholds(near_bits=4, near_similarity=0.8, similarity=0.95)
+THRESHOLDS = DuplicateThresholds(near_bits=4, near_similarity=0.8, similarity=0.95)
 UNLIKE = "5a5a5a5a5a5a5a5a"
 
 

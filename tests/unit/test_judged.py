@@ -33,21 +33,21 @@ def test_lines_of_one_query_belong_together_and_those_without_a_match_are_left_o
         {"text": "nothing", "key": "a", "grade": 0},
     )
     red, blue = read(path)
-    assert (red.asked, red.grades) == ({"query": [{"text": "red"}]}, {A: 3, B: 0, C: 3})
-    assert (blue.name, blue.asked, blue.grades) == ("x", filtered, {A: 1})
+    assert (red.request, red.grades) == ({"query": [{"text": "red"}]}, {A: 3, B: 0, C: 3})
+    assert (blue.name, blue.request, blue.grades) == ("x", filtered, {A: 1})
 
 
 def test_a_query_that_nothing_matches_is_left_out(tmp_path):
     """`evaluate relevance` needs such lines, and the same file was refused here."""
     path = written(tmp_path, {"text": "red", "keys": ["a"]}, {"text": "zebra", "keys": []})
-    assert [query.asked["query"][0]["text"] for query in read(path)] == ["red"]
+    assert [query.request["query"][0]["text"] for query in read(path)] == ["red"]
 
 
 def test_qrels_of_trec_are_read_with_their_topics(tmp_path):
     topics = tmp_path / "topics.tsv"
     topics.write_text("1\tred\n2\tblue car\n", encoding="utf-8")
     path = written(tmp_path, "1 0 a 2", f"2 0 {B} 1", "2 0 c -1")
-    assert [(query.asked["query"][0]["text"], query.grades) for query in read(path, topics)] == [
+    assert [(query.request["query"][0]["text"], query.grades) for query in read(path, topics)] == [
         ("red", {A: 2}),
         ("blue car", {B: 1, C: 0}),
     ]

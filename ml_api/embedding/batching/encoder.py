@@ -52,7 +52,7 @@ class BatchingEncoder:
         self._metrics = metrics
         self._queue = BatchQueue(
             costs,
-            metrics.embedding.waits,
+            metrics.embedding.set_depth,
             inner.concurrency,
             elsewhere=elsewhere,
         )

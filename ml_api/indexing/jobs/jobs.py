@@ -87,7 +87,7 @@ class Jobs:
             row = _active(session, self.target)
         job = None if row is None else _job(row)
         if self._measured is not None:
-            self._measured.seen(None if job is None else job.state)
+            self._measured.set_active(None if job is None else job.state)
         return job
 
     def last(self, most: int = KEPT) -> list[Job]:
@@ -126,7 +126,7 @@ class Jobs:
             self.finish(claimed, JobState.FAILED, claimed.unreadable)
             return None
         if self._measured is not None:
-            self._measured.seen(JobState.RUNNING)
+            self._measured.set_active(JobState.RUNNING)
         return claimed
 
     def tell(self, job: Job, done: int, total: int) -> bool:

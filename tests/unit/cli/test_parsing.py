@@ -11,7 +11,7 @@ import pytest
 from ml_api.cli import main
 from ml_api.cli.commands import COMMANDS, THRESHOLDS
 from ml_api.cli.parsing import parse
-from ml_api.duplicates import Thresholds
+from ml_api.duplicates import DuplicateThresholds
 from ml_api.settings import Given, Settings, option_name
 from ml_api.settings.loading import SECRETS
 
@@ -112,7 +112,7 @@ def test_a_command_line_needs_nothing_heavy_to_be_read():
 
 
 def test_thresholds_of_duplicates_have_one_default():
-    assert [option.default for option in THRESHOLDS] == list(astuple(Thresholds()))
+    assert [option.default for option in THRESHOLDS] == list(astuple(DuplicateThresholds()))
     options, _, problems = parse(["duplicates", "--near-bits", "3", "--similarity", "0.5"])
     assert problems == []
     assert (options.near_bits, options.near_similarity, options.similarity) == (3, 0.55, 0.5)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_api.records import ImageRecord, image_id
-from ml_api.texts.words import MAX_WORD, all_words, said_of, wanted_words, words_of
+from ml_api.texts.words import MAX_WORD, all_words, query_words, words_by_field, words_of
 
 
 @pytest.mark.parametrize(
@@ -31,24 +31,24 @@ from ml_api.texts.words import MAX_WORD, all_words, said_of, wanted_words, words
     ],
 )
 def test_what_is_wanted_is_found_where_it_is_said(said, wanted):
-    assert wanted_words(wanted)
-    assert set(wanted_words(wanted)) <= words_of(said)
+    assert query_words(wanted)
+    assert set(query_words(wanted)) <= words_of(said)
 
 
 @pytest.mark.parametrize(("said", "wanted"), [("IMG_0412.jpg", "DSC_0412"), ("SKU-4711-B", "SKU-4712"), ("catalogue", "cat")])
 def test_another_name_does_not_have_all_words(said, wanted):
-    assert not set(wanted_words(wanted)) <= words_of(said)
+    assert not set(query_words(wanted)) <= words_of(said)
 
 
 def test_function_words_and_endings_count_only_alone():
-    assert wanted_words("a dog in the snow.jpg") == ["dog", "snow"]
-    assert wanted_words("the") == ["the"]
+    assert query_words("a dog in the snow.jpg") == ["dog", "snow"]
+    assert query_words("the") == ["the"]
 
 
 def test_words_are_told_by_the_fields_they_stand_in():
     metadata = {"caption": "two dogs", "sku": 4711, "maker": {"city": "Ulm"}, "tags": ["red", 7], "url": "https://a.example"}
     record = ImageRecord(image_id("a/b.jpg"), "a/b.jpg", "1", "0" * 64, width=1, height=1, indexed_at=0.0, metadata=metadata)
-    said = said_of(record)
+    said = words_by_field(record)
     assert said.pop("key") == {"a", "b", "jpg"}
     assert said == {"caption": {"two", "dog"}, "sku": {"4711"}, "maker.city": {"ulm"}, "tags": {"red", "7"}}
     assert all_words(record) == ["4711", "7", "a", "b", "dog", "jpg", "red", "two", "ulm"]
@@ -56,11 +56,11 @@ def test_words_are_told_by_the_fields_they_stand_in():
 
 @given(st.text(max_size=300))
 def test_words_are_letters_digits_and_marks_whatever_the_text(text):
-    for word in [*words_of(text), *wanted_words(text)]:
+    for word in [*words_of(text), *query_words(text)]:
         assert 0 < len(word) <= MAX_WORD
         assert all(unicodedata.category(character)[0] in "LNM" for character in word)
 
 
 @given(st.text(max_size=100))
 def test_a_text_is_found_by_itself_in_any_form(text):
-    assert set(wanted_words(unicodedata.normalize("NFD", text))) <= words_of(unicodedata.normalize("NFC", text))
+    assert set(query_words(unicodedata.normalize("NFD", text))) <= words_of(unicodedata.normalize("NFC", text))

@@ -1,6 +1,7 @@
-"""Rate limiting of repeated log lines: at most one a second, with the number of occurrences.
+"""Limits the rate of repeated log lines: at most one a second of each kind, with the number of occurrences.
 
-In an outage every request fails in the same way, and a traceback for each would fill a disk within an hour.
+In an outage every request fails in the same way, and a traceback for each would fill a disk within an hour. Used wherever clients
+or outages can cause many equal lines.
 """
 
 import logging
@@ -15,23 +16,24 @@ TIMES: Final = "ml_api.times"
 @dataclass(slots=True)
 class _Line:
     message: str
-    """The latest one."""
+    """The latest message of the kind."""
     level: int
     times: int = 0
 
 
-class Repeats:
-    """Logs the first message of a kind at once and sums up those that follow within a second. There are few kinds. Thread-safe."""
+class LogThrottle:
+    """Logs the first message of a kind at once, and sums up those that follow within `every_s`. There should be few kinds.
+    Thread-safe."""
 
     def __init__(self, log: logging.Logger, every_s: float = EVERY_S) -> None:
         self._log = log
         self._every_s = every_s
         self._lock = threading.Lock()
         self._lines: dict[str, _Line] = {}
-        """Kinds logged within the last second."""
+        """The kinds that were logged within the last `every_s`."""
 
-    def tell(self, kind: str, message: str, level: int, error: BaseException | None = None) -> None:
-        """Messages of one `kind` are counted together, even if their texts differ.
+    def log(self, kind: str, message: str, level: int, error: BaseException | None = None) -> None:
+        """Log or count a message. Messages of one `kind` are counted together, even if their texts differ.
 
         `error`, with its traceback, is logged with the first line only.
         """
@@ -49,7 +51,7 @@ class Repeats:
         timer.daemon = True
         try:
             timer.start()
-        except RuntimeError:  # no more threads are to be had, or the interpreter ends: the next line of this kind is a first one
+        except RuntimeError:  # no thread is available, or the interpreter ends: the next message of this kind is logged at once
             with self._lock:
                 del self._lines[kind]
 
