@@ -20,7 +20,7 @@ from ml_api.api.openapi import component_schemas  # noqa: E402
 MODELS = ROOT / "client" / "ml_api_client" / "models.py"
 HEAD = '''"""What the service answers. Written by scripts/client_models.py from the models of the API; not to be edited.
 
-Fields that a newer service adds are ignored.
+Fields that a newer service adds are ignored; those that may be null are None where an older service has none.
 """
 
 from typing import Any
@@ -70,7 +70,8 @@ def _class(name: str, schema: dict[str, Any]) -> Iterator[str]:
     yield f"class {name}(Model):"
     if told := schema.get("description"):
         yield f'    """{told}"""\n'
-    required = set(schema.get("required", ()))
+    # What may be null is null where it is not told: an older service has no such field.
+    required = {name for name in schema.get("required", ()) if "None" not in _kind(schema["properties"][name]).split(" | ")}
     for field, described in sorted(schema["properties"].items(), key=lambda item: item[0] not in required):
         yield _field(field, described, is_required=field in required)
         if told := described.get("description"):

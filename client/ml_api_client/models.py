@@ -1,6 +1,6 @@
 """What the service answers. Written by scripts/client_models.py from the models of the API; not to be edited.
 
-Fields that a newer service adds are ignored.
+Fields that a newer service adds are ignored; those that may be null are None where an older service has none.
 """
 
 from typing import Any
@@ -108,10 +108,10 @@ class SearchAnswer(Model):
     """Name of the model whose vectors were searched, as in `/v1/model`."""
     truncated: bool
     """Whether a text was longer than the model reads."""
-    next: int | None
-    """`offset` of the next page; null on the last one, and after a `cursor`."""
     hits: list[HitAnswer]
     timings_ms: Timings
+    next: int | None = None
+    """`offset` of the next page; null on the last one, and after a `cursor`."""
     next_cursor: str | None = None
     """`cursor` of the next page, in which no hit comes again and none is missed, whatever is added or deleted meanwhile; at
     most 3,500 characters, valid for a day. Null on the last page, after 10,000 hits, and after an `offset`.
@@ -129,9 +129,9 @@ class FoundAnswer(Model):
 
     truncated: bool
     """Whether a text was longer than the model reads."""
-    next: int | None
-    """`offset` of the next page; null on the last one, and after a `cursor`."""
     hits: list[HitAnswer]
+    next: int | None = None
+    """`offset` of the next page; null on the last one, and after a `cursor`."""
     next_cursor: str | None = None
     """`cursor` of the next page, in which no hit comes again and none is missed, whatever is added or deleted meanwhile; at
     most 3,500 characters, valid for a day. Null on the last page, after 10,000 hits, and after an `offset`.
@@ -160,8 +160,8 @@ class BatchResult(Model):
     """Id of this query, by which its hits are judged."""
     status: int
     """The status that this query alone would have been answered with."""
-    found: FoundAnswer | None
-    problem: Problem | None
+    found: FoundAnswer | None = None
+    problem: Problem | None = None
 
 
 class BatchAnswer(Model):
@@ -187,13 +187,13 @@ class MetadataField(Model):
     """Images that have it, of those that were looked at."""
     types: dict[str, int]
     """Images by type: text, number, boolean, list, object."""
-    least: float | None
-    """Smallest number; null without numbers."""
-    most: float | None
-    """Largest number; null without numbers."""
     values: list[FieldValue]
     """The most frequent values; long texts are left out."""
-    distinct: int | None
+    least: float | None = None
+    """Smallest number; null without numbers."""
+    most: float | None = None
+    """Largest number; null without numbers."""
+    distinct: int | None = None
     """How many different values there are; null if they were too many to count."""
 
 
@@ -240,9 +240,9 @@ class HeatmapAnswer(Model):
 class ListAnswer(Model):
     images: list[StoredImage]
     """In the order of ids. With `prefix` there may be fewer than `limit`, or none."""
-    next: str | None
+    next: str | None = None
     """`cursor` of the next page; null on the last one."""
-    count: int | None
+    count: int | None = None
     """With `count`: how many images there are on all pages together."""
 
 
@@ -261,7 +261,7 @@ class SizedImage(Model):
     digest: str
     """sha256 of the file's bytes when it was indexed."""
     indexed_at: str
-    size_bytes: int | None
+    size_bytes: int | None = None
     """Size of the file when it was indexed; null for objects of buckets, whose ETags do not tell it."""
 
 
@@ -280,15 +280,15 @@ class DuplicateAnswer(Model):
     digest: str
     """sha256 of the file's bytes when it was indexed."""
     indexed_at: str
-    size_bytes: int | None
-    """Size of the file when it was indexed; null for objects of buckets, whose ETags do not tell it."""
     similarity: float
     """Cosine of the two embeddings, 1 at most."""
-    bits: int | None
+    size_bytes: int | None = None
+    """Size of the file when it was indexed; null for objects of buckets, whose ETags do not tell it."""
+    bits: int | None = None
     """Bits, of 63, in which the perceptual hashes differ, of the pictures or of one's middle and the other; null if one is
     not known.
     """
-    turn: str | None
+    turn: str | None = None
     """How the group's image has to be turned to look like this one."""
 
 
@@ -309,7 +309,7 @@ class DuplicatesAnswer(Model):
     """How many images were compared."""
     without_hash: int
     """How many of them have no perceptual hash yet, so that no near duplicate of theirs is found."""
-    next: str | None
+    next: str | None = None
     """`cursor` of the next page; null on the last one."""
 
 
@@ -342,13 +342,11 @@ class ModelAnswer(Model):
     dim: int
     device: str
     precision: str
-    text_model: str | None
+    text_model: str | None = None
     """Name and revision of the model that embeds texts, if that is another one."""
 
 
 class CalibrationAnswer(Model):
-    made_at: str | None
-    """ISO 8601, in UTC; null while it is to be made anew."""
     images: int
     """How many images there were."""
     searches: int
@@ -363,6 +361,8 @@ class CalibrationAnswer(Model):
     """Texts that those are on."""
     used_texts: int
     """Of these, texts whose verdicts it was fitted to: 0 if they do not help."""
+    made_at: str | None = None
+    """ISO 8601, in UTC; null while it is to be made anew."""
 
 
 class StatsAnswer(Model):
@@ -401,10 +401,10 @@ class SyncPlan(Model):
     """Some keys of each outcome."""
     to_read: int
     """Files that would be read."""
-    refused: str | None
-    """Why the sync would be refused, and the consent to continue."""
     passed_over: dict[str, int]
     """Number of files that are not indexed, by reason."""
+    refused: str | None = None
+    """Why the sync would be refused, and the consent to continue."""
 
 
 class SyncLinks(Model):
@@ -425,8 +425,6 @@ class SyncJob(Model):
     options: dict[str, bool]
     """What it was asked for with."""
     requested_at: str
-    started_at: str | None
-    ended_at: str | None
     cancelled: bool
     """Whether somebody asked it to stop."""
     done: int
@@ -435,17 +433,19 @@ class SyncJob(Model):
     """Files and index entries that it is about; 0 until it is planned."""
     error: str
     """Why it was refused, failed or was stopped; empty otherwise."""
-    report: SyncAnswer | None
-    plan: SyncPlan | None
-    """Of a dry run."""
     links: SyncLinks
+    started_at: str | None = None
+    ended_at: str | None = None
+    report: SyncAnswer | None = None
+    plan: SyncPlan | None = None
+    """Of a dry run."""
 
 
 class SyncsAnswer(Model):
-    active: SyncJob | None
-    """The one that is queued or running."""
     last: list[SyncJob]
     """Those that are over, the last one first."""
+    active: SyncJob | None = None
+    """The one that is queued or running."""
 
 
 class SyncFile(Model):
@@ -458,7 +458,7 @@ class SyncFile(Model):
 
 class SyncFilesAnswer(Model):
     files: list[SyncFile]
-    next: int | None
+    next: int | None = None
     """`cursor` of the next page; null on the last one."""
 
 
@@ -483,14 +483,14 @@ class UploadedImage(Model):
     """
     unchanged: bool
     """Whether these bytes were there already under this key, so that nothing was written."""
-    duplicate_of: str | None
-    """Key of another indexed image with the same bytes; null if none is known."""
     digest: str
     """sha256 of the file's bytes."""
     width: int
     """Pixels, as displayed."""
     height: int
     """Pixels, as displayed."""
+    duplicate_of: str | None = None
+    """Key of another indexed image with the same bytes; null if none is known."""
 
 
 class UploadResult(Model):
@@ -498,8 +498,8 @@ class UploadResult(Model):
     """Name of the file in the form."""
     status: int
     """The status that this file alone would have been answered with."""
-    image: UploadedImage | None
-    problem: Problem | None
+    image: UploadedImage | None = None
+    problem: Problem | None = None
 
 
 class UploadsAnswer(Model):
