@@ -1,8 +1,10 @@
 """A catalogue: metadata that lie elsewhere than the images, in a file or behind a URL."""
 
+import math
 import tempfile
 import time
 from base64 import b64encode
+from collections.abc import Callable
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
@@ -17,6 +19,8 @@ TIMEOUT_S: Final = 30.0
 """A connection that brings nothing for so long is given up."""
 
 VERSION_TIMEOUT_S: Final = 5.0
+VERSION_EVERY_S: Final = 10.0
+"""How often a server is asked whether its catalogue has changed: each batch of changes wants to know, uploads of one file too."""
 DOWNLOAD_S: Final = 1800.0
 CHUNK_BYTES: Final = 2**20
 
@@ -24,10 +28,12 @@ CHUNK_BYTES: Final = 2**20
 class Catalogue:
     """CSV, JSON lines or Parquet by the ending of `address`: a path, or an http(s) URL."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._address = address
         self._url = urlsplit(address) if "://" in address else None
+        self._clock = clock
         self._seen = ""
+        self._ask_at = -math.inf
 
     @property
     def name(self) -> str:
@@ -35,15 +41,23 @@ class Catalogue:
         return PurePosixPath(self._url.path if self._url else self._address).name
 
     def version(self) -> str:
-        """Differs once the catalogue has changed. Reads none of it; while a server does not say, the version stays what it was."""
+        """Differs once the catalogue has changed, behind a URL within VERSION_EVERY_S. Reads none of it; while a server does not
+        say, the version stays what it was.
+        """
         with suppress(OSError, HTTPException):
             if self._url is None:
                 self._seen = version_of(Path(self._address).stat())
-            else:
-                with urlopen(self._request("HEAD"), timeout=VERSION_TIMEOUT_S) as answer:  # noqa: S310 - as below
-                    told = (answer.headers.get(name, "") for name in ("ETag", "Last-Modified", "Content-Length"))
-                    self._seen = " ".join(told)
+            elif self._clock() >= self._ask_at:
+                self._ask()
         return self._seen
+
+    def _ask(self) -> None:
+        try:
+            with urlopen(self._request("HEAD"), timeout=VERSION_TIMEOUT_S) as answer:  # noqa: S310 - as below
+                told = (answer.headers.get(name, "") for name in ("ETag", "Last-Modified", "Content-Length"))
+                self._seen = " ".join(told)
+        finally:
+            self._ask_at = self._clock() + VERSION_EVERY_S
 
     def open(self) -> BinaryIO:
         """The file, whole: what comes from elsewhere is first brought here, so that half of it is none. Raises OSError."""

@@ -1,6 +1,7 @@
 """A catalogue lies elsewhere than the images, in a file or behind a URL; without it, images keep what they have."""
 
 import base64
+import itertools
 import os
 
 import pytest
@@ -8,6 +9,7 @@ from werkzeug import Response
 
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.metadata import Catalogue
+from ml_api.corpus.metadata.catalogue import VERSION_EVERY_S
 from ml_api.errors import ConfigError
 from ml_api.settings import load_settings
 from tests.files.metadata_files import ReadMetadata
@@ -96,13 +98,26 @@ def test_a_version_tells_a_change(tmp_path):
 
 
 def test_the_version_of_a_url_is_what_its_server_says(httpserver):
-    catalogue = Catalogue(httpserver.url_for("/x.csv"))
+    clock = itertools.count(step=VERSION_EVERY_S)
+    catalogue = Catalogue(httpserver.url_for("/x.csv"), lambda: next(clock))
     assert catalogue.version() == ""
     httpserver.expect_request("/x.csv", method="HEAD").respond_with_response(Response(headers={"ETag": '"1"'}))
     first = catalogue.version()
     assert '"1"' in first
     httpserver.clear()
     assert catalogue.version() == first
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_server_is_asked_for_the_version_once_in_some_seconds_whatever_it_says(httpserver, status):
+    """Each batch of changes asked it, and waited for up to 5 s where it did not answer."""
+    httpserver.expect_request("/x.csv", method="HEAD").respond_with_response(Response(headers={"ETag": '"1"'}, status=status))
+    now = [0.0]
+    catalogue = Catalogue(httpserver.url_for("/x.csv"), lambda: now[0])
+    for asked in (1, 2):
+        assert len({catalogue.version() for _ in range(3)}) == 1
+        assert len(httpserver.log) == asked
+        now[0] += VERSION_EVERY_S
 
 
 @pytest.mark.parametrize("value", ["export.csv", "/a/b.parquet", "https://shop.example/x.jsonl?token=1#x"])
