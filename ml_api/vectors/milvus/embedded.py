@@ -108,6 +108,7 @@ class EmbeddedAccess:
     @contextmanager
     def searching(self, timeout_s: float) -> Iterator[None]:
         until = time.perf_counter() + timeout_s
+        self.check()
         self._unflushed.searched()
         if self._unflushed.slow:
             self._flush_to_search(until)
@@ -119,6 +120,7 @@ class EmbeddedAccess:
         """Unless others write or read until then. A few rows are not worth the wait for a writer: it flushes by itself."""
         if self._writer.acquire(timeout=left_s(until) if self._unflushed.many else 0):
             try:
+                self.check()  # the writer may just have failed
                 if self._unflushed.slow:
                     with suppress(TimeoutError), self._readers.alone(left_s(until)):
                         self._flush_alone()

@@ -153,6 +153,39 @@ def test_a_search_that_cannot_have_rows_flushed_scans_them(access, flushes):
     assert flushes.count == 0
 
 
+def fail(access, meanwhile=lambda: None):
+    with access.writing(1, 100):
+        meanwhile()
+        raise StoreUnavailable("the write failed")
+
+
+def test_a_search_flushes_nothing_after_a_write_that_failed(access, flushes):
+    """The flush would delete the log that has what was acknowledged before."""
+    write(access, rows=SLOW_ROWS)
+    with pytest.raises(StoreUnavailable, match="write failed"):
+        fail(access)
+    with pytest.raises(StoreUnavailable, match="takes no calls"):
+        search(access)
+    assert flushes.count == 0
+
+
+def test_a_search_that_waited_for_a_writer_who_fails_flushes_nothing(access, flushes):
+    write(access, rows=SLOW_ROWS)
+    with ThreadPoolExecutor(1) as pool:
+        searches = []
+
+        def begin_search():
+            searches.append(pool.submit(search, access, 10))
+            while not access._unflushed.due:  # the search has told that it is there
+                pass
+
+        with pytest.raises(StoreUnavailable, match="write failed"):
+            fail(access, begin_search)
+        with pytest.raises(StoreUnavailable, match="takes no calls"):
+            searches[0].result()
+    assert flushes.count == 0
+
+
 @contextmanager
 def flushing(access, flushes):
     """A flush that goes on until the context ends."""
