@@ -3,10 +3,8 @@
 Losing them costs another look at those files, and nothing else.
 """
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 
 from sqlalchemy import delete, insert, select
 
@@ -14,7 +12,7 @@ from ml_api.corpus.base import CorpusFile
 from ml_api.database import Database
 from ml_api.database.tables import FailureRow
 from ml_api.errors import DatabaseUnavailable
-from ml_api.indexing.tasks import AT_ONCE, Reason, batches
+from ml_api.indexing.tasks import AT_ONCE, Reason
 from ml_api.vocabulary import ReasonCode
 
 _log = logging.getLogger(__name__)
@@ -93,24 +91,3 @@ class StoredFailures(Failures):
                 with self._database.write() as session:
                     session.execute(delete(FailureRow).where(FailureRow.corpus == self._corpus, FailureRow.key.in_(gone)))
             after = keys[-1]
-
-    def take_over(self, path: Path) -> None:
-        """Move here what earlier versions of this program kept in a file."""
-        found = _read(path, self._made_with)
-        for some in batches(found.items(), AT_ONCE):
-            self.note((CorpusFile(key, version), Reason(ReasonCode.INVALID_IMAGE, text)) for key, (version, text) in some)
-        path.unlink(missing_ok=True)
-
-
-def _read(path: Path, made_with: str) -> Mapping[str, tuple[str, str]]:
-    try:
-        content = json.loads(path.read_text())
-        if content["made_with"] != made_with:
-            return {}
-        found = {str(key): (str(version), str(reason)) for key, (version, reason) in content["failures"].items()}
-        return {key: known for key, known in found.items() if key.isprintable()}  # a name that is not UTF-8 fails without a look
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
-        _log.warning("what failed before cannot be read from %s: %s", path, type(exc).__name__)
-        return {}

@@ -30,9 +30,6 @@ from ml_api.settings import Settings, environment_name
 from ml_api.texts import TextIndex, TextIndexingStore, TextUpkeep
 from ml_api.vectors.base import VectorStore
 
-FAILURES = "sync-failures.json"
-"""The file in which earlier versions kept what failed, in the data folder."""
-
 WATCH_PAUSE_S = 0.02
 """Between two steps, each of which waits for something to happen."""
 SAVE_EVERY_S = 5.0
@@ -58,7 +55,6 @@ def open_indexer(settings: Settings, options: SyncOptions = SyncOptions()) -> It
             decoder = loaded.enter_context(closing(decoder_of(settings, metrics)))
             database = loaded.enter_context(closing(database_of(settings)))
             failures = failures_of(settings, database, corpus.location, pretrained.model_id, retry=options.retry_failed)
-            failures.take_over(settings.data_dir / FAILURES)
             texts = TextIndex(database, target_of(settings))
             yield Indexer(
                 corpus,
@@ -93,7 +89,6 @@ class ServiceIndexing:
     @contextmanager
     def open(self, options: SyncOptions) -> Iterator[Indexer]:
         failures = failures_of(self.settings, self.database, self.corpus.location, self.model_id, retry=options.retry_failed)
-        failures.take_over(self.settings.data_dir / FAILURES)
         encoder = BulkEncoder(self.embedder)
         metrics = Metrics()
         with _passing_on(metrics.sync, self.settings.sync_metrics):

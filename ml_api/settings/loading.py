@@ -27,11 +27,6 @@ from ml_api.wording import what_is_wrong
 ENV_FILE = Path(".env")
 """In the working directory; Docker Compose reads it, too."""
 
-REPLACED = {
-    "ML_API_THUMBNAIL_DIR": "thumbnails are kept in the folder `thumbnails` of ML_API_DATA_DIR",
-    "ML_API_SYNC_METRICS": "the metrics of syncs are kept in `sync.prom` in ML_API_DATA_DIR",
-}
-
 KUBERNETES_NAMES = re.compile(r"ML_API_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 KUBERNETES_VALUE = re.compile(r"(tcp|udp|sctp)://.+")
 """Variables that Kubernetes injects for a Service called `ml-api`, such as `ML_API_PORT=tcp://10.0.0.7:80`
@@ -109,8 +104,6 @@ def _named(variables: Mapping[str, str], where: str, problems: list[str]) -> dic
 
 
 def _unknown(name: str, where: str, known: list[str]) -> str:
-    if name in REPLACED:
-        return f"{name}{where} is no setting any more: {REPLACED[name]}"
     close = difflib.get_close_matches(name, known, n=1)
     return f"{name}{where} is not a setting" + (f"; did you mean {close[0]}?" if close else "")
 

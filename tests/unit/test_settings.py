@@ -202,13 +202,6 @@ def test_data_lie_in_one_place_told_from_the_root(tmp_path, monkeypatch):
     assert settings.sync_metrics == tmp_path / "data" / "sync.prom"
 
 
-@pytest.mark.parametrize("name", ["ML_API_THUMBNAIL_DIR", "ML_API_SYNC_METRICS"])
-def test_what_replaced_a_setting_is_told(name):
-    [problem] = problems_of({name: "somewhere"})
-    assert problem.startswith(f"{name} is no setting any more")
-    assert "ML_API_DATA_DIR" in problem
-
-
 def test_what_kubernetes_injects_for_services_of_our_name_is_passed_over():
     injected = {
         "ML_API_SERVICE_HOST": "10.0.0.7",

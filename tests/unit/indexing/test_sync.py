@@ -964,44 +964,6 @@ def test_files_that_failed_are_read_again_if_that_is_asked_for(remembering):
     assert remembering.model_loads == 2, "what failed again has to stay known"
 
 
-def earlier_file(world, content):
-    path = world.root.parent / "sync-failures.json"
-    path.write_bytes(content)
-    StoredFailures(world.database, str(world.root), "these limits").take_over(path)
-    return path
-
-
-def test_what_an_earlier_version_kept_of_failures_is_taken_over_once(remembering):
-    broken = remembering.root / "broken.jpg"
-    broken.write_bytes(b"not an image")
-    [file] = FolderCorpus(remembering.root).list()
-    content = {
-        "made_with": "these limits",
-        "failures": {"broken.jpg": [file.version, "It is broken."], "\udce9.png": ["1-1", "name"]},
-    }
-    path = earlier_file(remembering, json.dumps(content).encode())
-    assert not path.exists()
-    remembering.sync()
-    assert (remembering.failures(), remembering.model_loads) == ({"broken.jpg": "It is broken."}, 0)
-
-
-def test_what_an_earlier_version_kept_for_other_limits_is_not_taken_over(remembering):
-    earlier_file(remembering, b'{"made_with": "others", "failures": {"a.png": ["1-1", "It is broken."]}}')
-    assert remembered(remembering) == set()
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"{}", b"[]", b'{"made_with": "these limits", "failures": [1]}', b"\xff", b"[" * 100_000],
-    ids=["empty", "object", "list", "other types", "no text", "nested"],
-)
-def test_a_broken_memory_of_failures_only_costs_another_look(remembering, content):
-    earlier_file(remembering, content)
-    assert broken_corpus(remembering).outcomes[SyncOutcome.FAILED] == 2
-    remembering.sync()
-    assert remembering.model_loads == 1
-
-
 class TestGuard:
     @pytest.fixture
     def filled(self, world):
