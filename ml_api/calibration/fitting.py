@@ -16,7 +16,7 @@ from ml_api.calibration.pairs import pairs_of
 from ml_api.calibration.phrases import Matching, Rarity
 from ml_api.calibration.verdicts import Grades, learned, pairs_of_verdicts
 from ml_api.records import Vectors
-from ml_api.search.relevance import Calibration, Reference, marks, soft_maximum
+from ml_api.search.relevance import Calibration, Reference, fingerprints_of, soft_maximum
 from ml_api.vectors.base import VectorStore
 from ml_api.vocabulary import QUERY_KINDS, QueryKind
 
@@ -127,7 +127,7 @@ def _second_pass(
             matching.look_at(record)
             if record.id in rows:
                 scores[rows[record.id], column] = -1.0  # no image is its own rival
-        found.append(marks(records))
+        found.append(fingerprints_of(records))
         levels.append(soft_maximum(scores))
     marked = np.concatenate(found) if found else np.empty(0, dtype=np.uint64)
     order = np.argsort(marked)

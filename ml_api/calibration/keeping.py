@@ -18,7 +18,7 @@ from ml_api.search.relevance import Calibration, Fit, Reference, Relevance
 from ml_api.vocabulary import QUERY_KINDS, QueryKind
 
 VERSION: Final = 4
-"""The version of the signals, of the marks of images, and of what is fitted: a calibration of another one is not used."""
+"""The version of the signals, of the fingerprints of images, and of what is fitted: a calibration of another one is not used."""
 WANTED: Final = 0.0
 """`made_at` of a calibration that is to be made anew."""
 _LIGHT: Final = defer(CalibrationRow.content, raiseload=True)
@@ -127,7 +127,7 @@ def packed(calibration: Calibration) -> bytes:
         for part in Fit.__dataclass_fields__
     }
     background = reference.background.astype(np.float16)  # a fourth digit of a score decides nothing
-    np.savez(file, background=background, marks=reference.marks, rivals=reference.rivals, **fits)
+    np.savez(file, background=background, marks=reference.fingerprints, rivals=reference.rivals, **fits)
     return file.getvalue()
 
 

@@ -1,4 +1,7 @@
-"""From a query to hits: prepare, embed, combine, find. Knows neither HTTP nor which model or store does the work."""
+"""Answers queries: prepares and embeds their terms, combines them into one vector, searches the store, and cuts out a page.
+
+It knows neither HTTP nor which model or store does the work. `searcher` has the steps; `query` has the values that go in and out.
+"""
 
 from ml_api.search.negation import read_negations
 from ml_api.search.online_recall import OnlineRecall

@@ -1,11 +1,11 @@
-"""Cursors: where the next page of a ranking begins, as the client brings it back (docs/decisions/0081-cursors.md).
+"""Encodes and decodes cursors, which clients send to get the next page of a ranking (docs/decisions/0081-cursors.md).
 
-A cursor holds the last images that were delivered. So no image comes twice and none is passed over, whatever is added, deleted or
-embedded anew between pages, and whatever a wider search of the index finds that the one before missed. Images that came before
-those are known by their score alone: those with a higher one count as delivered.
+A cursor contains the last images that were delivered. So no image is delivered twice and none is skipped, whatever is added,
+deleted or embedded again between pages, and whatever a wider search of the index finds that the one before missed. Earlier images
+are recognised by their score: those with a higher one count as delivered.
 
-The service keeps no cursors, and they hold no secrets: a checksum shows damage, and whoever forges one skips hits of a search of
-their own.
+The service stores no cursors, and they contain no secrets: a checksum detects damage, and a client that forges one only skips hits
+of its own search.
 """
 
 import base64
@@ -27,21 +27,21 @@ from ml_api.records import Hit
 from ml_api.search.query import MAX_DEPTH, SCORE_DIGITS, ImageTerm, Query, Term
 
 REMEMBERED: Final = 512
-"""How many of the delivered images a cursor holds: the last ones. Images with a higher score than the middle one of them count as
-delivered, too. Not than the first one: scores differ a little from one search to the next, as a text's vector depends on the batch
-that it was embedded in."""
+"""How many delivered images, the last ones, a cursor contains. Images with a higher score than the middle one of them count as
+delivered, too; the middle one, as scores differ a little between searches: a text's vector depends on the batch it was embedded
+in."""
 SLACK: Final = 256
-"""Hits that are read again before the middle of the remembered ones, so that none is passed over."""
+"""Hits that are read again before the middle of the remembered ones, so that none is skipped."""
 SPARE: Final = 64
-"""Hits that are read beyond those needed, as images may have been added before them."""
+"""Additional hits that are read, as images may have been added before the page."""
 LIFETIME_S: Final = 24 * 3600
 
 _ID_BYTES: Final = 5
-"""Bytes of an id that a cursor holds: once in two thousand million hits another image is taken for one of its 512."""
+"""Bytes of each id in a cursor: once in two thousand million hits another image is mistaken for one of its 512."""
 _PART_BYTES: Final = 3
 _SUM_BYTES: Final = 6
 _HEAD: Final = Struct(f">IHHd{_PART_BYTES * 4}s")
-"""When it expires, how many images came before the remembered ones, how many are remembered, `Place.above`, fingerprints."""
+"""Time of expiry, number of images before the remembered ones, number of remembered ones, `Place.above`, fingerprints."""
 MAX_CURSOR_CHARS: Final = 3500
 """The longest cursor, at any depth. A URL may have 8,190 characters."""
 
@@ -50,14 +50,14 @@ _AGAIN: Final = "begin again without cursor"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How far into a ranking earlier pages came."""
+    """How far earlier pages got into a ranking."""
 
     ids: tuple[bytes, ...] = ()
-    """The first bytes of the ids of the last images that were delivered, in their order."""
+    """The first bytes of the ids of the last delivered images, in their order."""
     before: int = 0
-    """How many images came before those."""
+    """How many images were delivered before those."""
     above: float = inf
-    """If there were any before: images with a higher score count as delivered."""
+    """If `before` > 0, images with a higher score count as delivered."""
 
     @property
     def start(self) -> int:
@@ -77,33 +77,33 @@ class Place:
         """
         if not self.ids:
             return [False] * len(ranked)
-        kept = frozenset(self.ids)
-        known = [_short(hit) in kept for hit in ranked]
-        first = len(list(takewhile(lambda one: not one, known)))
+        ids = frozenset(self.ids)
+        remembered = [_short(hit) in ids for hit in ranked]
+        first = len(list(takewhile(lambda is_remembered: not is_remembered, remembered)))
         return [
-            one or (score := _score(hit)) > self.above or (score == self.above and place < first)
-            for place, (hit, one) in enumerate(zip(ranked, known, strict=True))
+            is_remembered or (score := _score(hit)) > self.above or (score == self.above and place < first)
+            for place, (hit, is_remembered) in enumerate(zip(ranked, remembered, strict=True))
         ]
 
     def remembers(self, hit: Hit) -> bool:
         return _short(hit) in self.ids
 
-    def better_start(self, ranked: Sequence[Hit], start: int, asked: int, wanted: int) -> int | None:
-        """The offset to read from instead of `start`; None if the page is found, or there is no more to read.
+    def better_start(self, ranked: Sequence[Hit], start: int, limit: int, needed: int) -> int | None:
+        """The offset to read from instead of `start`; None if `ranked` includes the page, or the ranking ends.
 
-        `ranked` are the up to `asked` hits from `start` on. They show the page if they begin with a delivered hit, so that none was
-        skipped that is new to the client, and have `wanted` hits that were not delivered.
+        `ranked` has up to `limit` hits from `start` on. It includes the page if it begins with a delivered hit, so that no hit new
+        to the client was skipped, and has `needed` hits that were not delivered.
         """
         if not self.before:
             return None
-        known = self.delivered(ranked)
-        if start and not (known and known[0]):
+        delivered = self.delivered(ranked)
+        if start and not (delivered and delivered[0]):
             return max(0, start - REMEMBERED)
-        new = known.count(False)
-        if len(ranked) < asked or new >= wanted:
+        new = delivered.count(False)
+        if len(ranked) < limit or new >= needed:
             return None
-        on = start + (known.index(False) if new else len(known)) - 1
-        return on if on > start else None
+        better = start + (delivered.index(False) if new else len(delivered)) - 1
+        return better if better > start else None
 
     def after(self, page: Sequence[Hit], ranked: Sequence[Hit]) -> "Place":
         """The place once `page` is delivered, too. `ranked` is the part of the ranking that was read."""
@@ -113,8 +113,8 @@ class Place:
         before, ids = self.before + len(ids) - REMEMBERED, ids[-REMEMBERED:]
         scores = {_short(hit): _score(hit) for hit in ranked}
         middle = len(ids) // 2
-        there = sorted((abs(place - middle), scores[one]) for place, one in enumerate(ids) if one in scores)
-        return Place(ids, before, there[0][1] if there else self.above)
+        nearest = sorted((abs(place - middle), scores[id_]) for place, id_ in enumerate(ids) if id_ in scores)
+        return Place(ids, before, nearest[0][1] if nearest else self.above)
 
     @property
     def is_deepest(self) -> bool:
@@ -138,19 +138,19 @@ class Cursors:
         return base64.urlsafe_b64encode(_sum(data) + data).decode().rstrip("=")
 
     def read(self, query: Query, model_id: str) -> Place:
-        """The place that the query's cursor means; the beginning if it has none. Raises InvalidCursor."""
+        """Decode the query's cursor; BEGINNING if it has none. Raises InvalidCursor."""
         if query.cursor is None:
             return BEGINNING
         expires, place, parts = _read(query.cursor)
-        for (name, wanted), found in zip(self._parts(query, model_id).items(), parts, strict=True):
-            if wanted != found:
+        for (name, expected), part in zip(self._parts(query, model_id).items(), parts, strict=True):
+            if expected != part:
                 raise InvalidCursor(f"cursor: {_FOREIGN[name]}, or {_AGAIN}")
         if self._clock() > expires:
             raise InvalidCursor(f"cursor: expired at {datetime.fromtimestamp(expires, UTC):%Y-%m-%d %H:%M:%S} UTC; {_AGAIN}")
         return place
 
     def _parts(self, query: Query, model_id: str) -> Mapping[str, bytes]:
-        """Fingerprints of what a cursor is bound to: all that decides the ranking."""
+        """Fingerprints of everything that decides the ranking; a cursor is bound to them."""
         terms = [(weighted.weight, _identity(weighted.term)) for weighted in query.terms]
         rest = (query.options.exact, query.match, query.exclude_inputs, query.thresholds, query.arrangement.order)
         bound = {"store": (self._collection, model_id), "terms": (terms, query.marks), "filter": query.options.filter, "rest": rest}
@@ -166,7 +166,7 @@ _FOREIGN: Final[Mapping[str, str]] = {
 
 
 def _read(text: str) -> tuple[int, Place, list[bytes]]:
-    """When the cursor expires, its place, and the fingerprints that it is bound to."""
+    """Decode a cursor to its time of expiry, its place, and its fingerprints. Raises InvalidCursor."""
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
@@ -174,21 +174,22 @@ def _read(text: str) -> tuple[int, Place, list[bytes]]:
     data = raw[_SUM_BYTES:]
     if len(data) < _HEAD.size:
         raise InvalidCursor(f"cursor: has only {len(text)} characters, fewer than any has; send it whole, or {_AGAIN}")
-    expires, before, kept, above, parts = _HEAD.unpack_from(data)
+    expires, before, remembered, above, parts = _HEAD.unpack_from(data)
     if _sum(data) != raw[:_SUM_BYTES]:
-        whole = -(-4 * (_SUM_BYTES + _HEAD.size + kept * _ID_BYTES) // 3)
-        if kept <= REMEMBERED and len(text) < whole:
+        whole = -(-4 * (_SUM_BYTES + _HEAD.size + remembered * _ID_BYTES) // 3)
+        if remembered <= REMEMBERED and len(text) < whole:
             raise InvalidCursor(f"cursor: was cut off, to {len(text):,} of {whole:,} characters; send it whole, or {_AGAIN}")
         raise InvalidCursor(f"cursor: was changed since an answer gave it as next_cursor; send it as it came, or {_AGAIN}")
     ids = tuple(data[start : start + _ID_BYTES] for start in range(_HEAD.size, len(data), _ID_BYTES))
-    if len(ids) != kept or kept > REMEMBERED or before + kept > MAX_DEPTH + REMEMBERED:
+    if len(ids) != remembered or remembered > REMEMBERED or before + remembered > MAX_DEPTH + REMEMBERED:
         raise InvalidCursor(f"cursor: leads nowhere; {_AGAIN}")
     bound = [parts[start : start + _PART_BYTES] for start in range(0, len(parts), _PART_BYTES)]
     return expires, Place(ids, before, above), bound
 
 
 def _identity(term: Term) -> object:
-    """What tells a term from others. An image is told by its pixels: the client may send it again in another way."""
+    """A value that distinguishes a term from others. For an image it is a hash of its pixels: clients may send the same image again
+    in another form."""
     if not isinstance(term, ImageTerm):
         return term
     return term.pixels.shape, _digest(np.ascontiguousarray(term.pixels).tobytes(), 16)

@@ -1,6 +1,6 @@
-"""Which fields the images' metadata have, of which types, in which ranges, with which frequent values.
+"""Summarises the fields of the images' metadata, for `GET /v1/metadata` and for error messages: types, ranges, frequent values.
 
-They are found in a sample: the images with the smallest ids. Ids are hashes of keys, so the sample is a random one.
+They are counted in a sample: the images with the smallest ids. Ids are hashes of keys, so the sample is random.
 """
 
 import threading
@@ -17,21 +17,21 @@ from ml_api.vectors.base import VectorStore
 from ml_api.vectors.filters import leaves
 
 SAMPLE: Final = 4096
-"""Images that are looked at."""
+"""Number of images in the sample."""
 MAX_FIELDS: Final = 200
 MAX_DISTINCT: Final = 1000
-"""Different values that are counted for a field: the first that are seen."""
+"""Distinct values of a field that are counted: the first ones."""
 MAX_VALUE_CHARS: Final = 100
 """Longer texts are descriptions, and not counted as values."""
 FREQUENT: Final = 20
-"""Values that are told for a field."""
+"""Values of a field that `FieldSummary.frequent` returns."""
 FRESH_S: Final = 15.0
-"""How long an overview is used: it follows syncs, and costs next to nothing."""
+"""How long an overview is cached: it follows syncs soon, and costs little."""
 
 
 @dataclass(slots=True)
 class FieldSummary:
-    """What a field holds. The elements of lists count as values."""
+    """Counts of the values of one field. The elements of lists count as values."""
 
     images: int = 0
     """How many images have the field."""
@@ -46,8 +46,8 @@ class FieldSummary:
     def add(self, value: Any) -> None:
         self.images += 1
         self.types[_type_of(value)] += 1
-        for one in value if isinstance(value, list) else [value]:
-            self._count(one)
+        for element in value if isinstance(value, list) else [value]:
+            self._count(element)
 
     def _count(self, value: Any) -> None:
         kind = _type_of(value)
@@ -62,23 +62,25 @@ class FieldSummary:
             self.complete = False
 
     def frequent(self) -> list[tuple[Any, int]]:
-        """Values with their numbers of images, the most frequent first, and among equals in the order of their texts."""
-        best = nsmallest(FREQUENT, self.values.items(), key=lambda one: (-one[1], str(one[0][1])))
+        """The FREQUENT most frequent values with their counts; equally frequent ones in the order of their texts."""
+        best = nsmallest(FREQUENT, self.values.items(), key=lambda counted: (-counted[1], str(counted[0][1])))
         return [(value, images) for (_, value), images in best]
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
+    """The fields of the metadata in a sample of images."""
+
     over: int
-    """How many images were looked at."""
+    """Number of images in the sample."""
     whole: bool
-    """Whether these are all images."""
+    """Whether the sample has all images."""
     fields: Mapping[str, FieldSummary]
-    """By the fields' names in filters, the most frequent field first."""
+    """Summaries by the fields' names in filters, the most frequent field first."""
 
 
-class Fields:
-    """The overview of one store. Thread-safe; one thread at a time reads the store."""
+class OverviewCache:
+    """Caches the overview of one store. Thread-safe; only one thread at a time reads the store."""
 
     def __init__(self, store: VectorStore) -> None:
         self._store = store
@@ -86,7 +88,7 @@ class Fields:
         self._known: tuple[float, Overview] | None = None
 
     def overview(self, deadline: Deadline) -> Overview:
-        """An overview that is at most FRESH_S old; an older one while another thread makes a new one.
+        """Return an overview at most FRESH_S old, or an older one while another thread makes a new one.
 
         Raises StoreUnavailable, DeadlineExceeded.
         """
@@ -95,24 +97,24 @@ class Fields:
             return known[1]
         with self._lock:
             if self._known is None or monotonic() - self._known[0] >= FRESH_S:
-                self._known = monotonic(), self._looked(deadline)
+                self._known = monotonic(), self._summarised(deadline)
             return self._known[1]
 
-    def _looked(self, deadline: Deadline) -> Overview:
+    def _summarised(self, deadline: Deadline) -> Overview:
         entries = self._store.page("", SAMPLE + 1, deadline)
-        some = [entry.id for entry in entries[:SAMPLE]]
-        return summed(self._store.get(some, deadline).values(), whole=len(entries) <= SAMPLE)
+        ids = [entry.id for entry in entries[:SAMPLE]]
+        return summarise(self._store.get(ids, deadline).values(), whole=len(entries) <= SAMPLE)
 
 
-def summed(records: Iterable[ImageRecord], *, whole: bool) -> Overview:
-    found: dict[str, FieldSummary] = {}
+def summarise(records: Iterable[ImageRecord], *, whole: bool) -> Overview:
+    fields: dict[str, FieldSummary] = {}
     over = 0
     for record in records:
         over += 1
         for name, value in leaves(record.metadata):
-            if name in found or len(found) < MAX_FIELDS:
-                found.setdefault(name, FieldSummary()).add(value)
-    ordered = sorted(found.items(), key=lambda one: (-one[1].images, one[0]))
+            if name in fields or len(fields) < MAX_FIELDS:
+                fields.setdefault(name, FieldSummary()).add(value)
+    ordered = sorted(fields.items(), key=lambda named: (-named[1].images, named[0]))
     return Overview(over, whole, dict(ordered))
 
 

@@ -1,9 +1,9 @@
-"""Fusion of two rankings: by the words that images share with a query, and by their vectors.
+"""Fuses two rankings, for `hybrid`: by the words that images share with a query, and by their vectors.
 
-A match is worth the information in its words, by their document frequencies, as BM25 weighs them (Robertson and Zaragoza, The
-Probabilistic Relevance Framework, 2009). How often a word stands in a caption, and how long the caption is, do not count: equal
-matches stay equal, and the vectors decide between them. The two rankings are fused by reciprocal rank (Cormack, Clarke and
-Buettcher, SIGIR 2009); the figures are in docs/decisions/0082-hybrid-search.md.
+A match counts by the information in its words, from their document frequencies, as BM25 weights them (Robertson and Zaragoza, The
+Probabilistic Relevance Framework, 2009). Term frequency and the length of a caption do not count, so equal matches stay equal, and
+the vectors decide between them. The two rankings are fused by reciprocal rank (Cormack, Clarke and Buettcher, SIGIR 2009); the
+figures are in docs/decisions/0082-hybrid-search.md.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,21 +20,21 @@ RRF_K: Final = 60
 FUSED_HITS: Final = 100
 """The first hits of the ranking by vectors are fused; those that follow keep their order."""
 MAX_MATCHES: Final = 300
-"""If more images than this have the words, the words say too little of each, and the ranking by vectors stands."""
+"""If more images than this have the words, these distinguish too little, and the ranking by vectors is used alone."""
 MAX_MATCHES_ALONE: Final = 1000
-"""Images that are looked up where only words count (`match=text`). If more have all the words, those among the nearest hits are
-found, too."""
+"""The most images that are looked up where only words count (`match=text`). If more have all the words, those among the nearest
+hits are found, too."""
 MIN_COVERAGE: Final = 0.5
 """The least share of the query's information that an image's words must have to count as a match."""
 MIN_CERTAINTY: Final = 0.1
-"""The least certainty of a match that counts: a word that nearly all images have tells nothing."""
+"""The least certainty of a match that counts: a word that nearly all images have distinguishes none."""
 ABSENT_WORD: Final = 0.1
-"""The weight of a word that no image has, beside 1 for a word that a single image has: "show me a photo of" asks for nothing. A
-number that no image has counts in full, as an image with another number is not what was asked for."""
+"""The weight of a word that no image has; that of a word of a single image is 1. Queries have words without a meaning for the
+search, such as "show me a photo of". A number that no image has counts in full, as an image with another number is not a match."""
 TEXT_WEIGHT: Final = 2.0
-"""The weight of the ranking by words, beside 1 for that by vectors."""
+"""The weight of the ranking by words; that of the ranking by vectors is 1."""
 CERTAINTY_POWER: Final = 3
-"""A match counts by this power of its certainty: a sure one comes before all else, one of many moves hits by some places."""
+"""A match counts by this power of its certainty: a sure one comes first, an uncertain one moves up by a few places."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,21 +55,22 @@ class TextMatches:
         return {image: share for image, share in self._coverages.items() if self._certainty(share) >= MIN_CERTAINTY}
 
     def certainty(self, image: str) -> float:
-        """How certainly this image is meant, 0 to 1: the more of the query it has, and the fewer others have as much."""
+        """How certainly this image is meant, 0 to 1: it grows with the coverage, and falls with the number of images that have as
+        much."""
         return self.share * self._certainty(self._coverages[image])
 
     def naming(self, has: frozenset[str]) -> float:
-        """How certainly these words, which an image has, name it, 0 to 1: at most as certainly as the rarest of them alone tells it
-        from the others; 0 below MIN_CERTAINTY.
+        """How certainly the words `has` of an image name it, 0 to 1: limited by how well the rarest of them distinguishes it from
+        the others; 0 below MIN_CERTAINTY.
 
-        A combination of common words may be rare and name nothing: in a caption they may be said of different things.
+        A combination of common words may be rare and still name nothing: in a caption they may describe different things.
         """
         rarest = min(self.found.known[word] for word in has)
         certainty = self.share * min(self._certainty(self._coverage(has)), self._rarity(max(rarest, 1)))
         return certainty if certainty >= MIN_CERTAINTY else 0.0
 
     def distinctive(self, words: frozenset[str]) -> frozenset[str]:
-        """Those of `words` that at most half of the images have; all, if there are none."""
+        """Those of `words` that at most half of the images have; all of them if there are none."""
         return frozenset(word for word in words if 2 * self.found.known[word] <= self.found.of) or words
 
     @cached_property
@@ -78,7 +79,7 @@ class TextMatches:
         return {image: share for image, share in every.items() if share >= MIN_COVERAGE}
 
     def _coverage(self, has: frozenset[str]) -> float:
-        """The share of the query's information that is in these words of it."""
+        """The share of the query's information that is in the words `has`."""
         if self.only:
             return 1.0
         return round(sum(map(self._information.__getitem__, has)) / self._total, 6) if self._total > 0 else 0.0
@@ -89,12 +90,12 @@ class TextMatches:
 
     @property
     def is_cut(self) -> bool:
-        """Whether more images may have all the words than the ones that were looked up."""
+        """Whether more images may have all the words than were looked up."""
         return self.only and len(self.found.images) >= MAX_MATCHES_ALONE
 
     @cached_property
     def standing_alone(self) -> frozenset[str]:
-        """The images that are found by their words alone, however far away their vectors are."""
+        """The images that are hits by their words alone, however distant their vectors are."""
         return frozenset(image for image in self.coverages if self.only or self.score(image) > 1 / (RRF_K + FUSED_HITS))
 
     def score(self, image: str) -> float:
@@ -102,7 +103,7 @@ class TextMatches:
         return TEXT_WEIGHT * self.certainty(image) ** CERTAINTY_POWER / (RRF_K + self._places[self.coverages[image]][0])
 
     def joined(self, images: Iterable[str]) -> "TextMatches":
-        """These matches and more images, which have all the words."""
+        """These matches and further `images`, which have all the words."""
         return self._of(dict.fromkeys(images, frozenset(self.found.known)) | dict(self.found.images))
 
     def without(self, images: frozenset[str]) -> "TextMatches":
@@ -112,11 +113,11 @@ class TextMatches:
         return replace(self, found=replace(self.found, images=images))
 
     def fused(self, ranked: Sequence[str], scores: Mapping[str, float]) -> list[str]:
-        """The fused ranking, as ids.
+        """Return the ids of the fused ranking.
 
-        `ranked` is the ranking by vectors from its beginning on, with FUSED_HITS ids at least if there are so many. `scores` are
-        those by vectors, of these ids and of `standing_alone`. Between equal matches they decide, so that the order does not
-        depend on how far the ranking was read.
+        `ranked` is the beginning of the ranking by vectors, with at least FUSED_HITS ids if there are that many. `scores` are by
+        vectors, for these ids and `standing_alone`. They decide between equal matches, so that the order does not depend on how far
+        the ranking was read.
         """
         nearest = {image: 1 / (RRF_K + rank) for rank, image in enumerate(ranked[:FUSED_HITS], start=1)}
         matching = [image for image in self.coverages if image in nearest or (image in self.standing_alone and image in scores)]
@@ -128,7 +129,7 @@ class TextMatches:
         return coverage * self._rarity(self._places[coverage][1])
 
     def _rarity(self, images: int) -> float:
-        """How far so few images are told from all others: 1 for a single image, 0 for all of them."""
+        """How well a match that `images` images share distinguishes them: 1 for a single image, 0 for all images."""
         of = max(self.found.of, images + 1)
         return log(of / images) / log(of)
 
@@ -142,7 +143,7 @@ class TextMatches:
 
     @cached_property
     def _places(self) -> Mapping[float, tuple[int, int]]:
-        """For each coverage its rank, with equal ranks for equal coverages, and how many images have as much or more."""
+        """For each coverage its rank, equal for equal coverages, and how many images have as much or more."""
         places: dict[float, tuple[int, int]] = {}
         for place, coverage in enumerate(sorted(self._coverages.values(), reverse=True), start=1):
             places[coverage] = places.get(coverage, (place, place))[0], place

@@ -1,7 +1,7 @@
-"""Search by words beside vectors: looked up while the model embeds, fused with what the vectors found.
+"""Searches by words beside vectors, for `searcher`: words are looked up while the model embeds, and fused with the hits by vectors.
 
-The index of words only proposes. What is delivered was compared with the record itself, so that no match is shown that the record
-does not have any more, however far the index is behind.
+The word index only proposes matches. Each match that is delivered is verified on the record itself, so that none is shown whose
+record has changed, however outdated the index is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from ml_api.vectors.scoring import score_of
 
 
 class Hybrid:
-    """Thread-safe. Close it."""
+    """Hybrid search over a word index and a vector store. Thread-safe. The caller closes it."""
 
     def __init__(self, index: TextIndex, store: VectorStore, metric: Metric, metrics: Metrics) -> None:
         self._lookups = WordLookups(index, metrics.search)
@@ -31,65 +31,65 @@ class Hybrid:
         self._metric = metric
 
     def close(self) -> None:
-        """Safe to call twice."""
+        """End the thread of lookups. Safe to call twice."""
         self._lookups.close()
 
     def begin(self, queries: Sequence[Query]) -> Lookups | None:
-        """Look the words of these queries up, in another thread. None if there is nothing to look up, or nobody to ask."""
+        """Start looking up the words of queries in another thread. Returns None if there is nothing to look up, or no index."""
         return self._lookups.begin(queries)
 
     def matches(self, queries: Sequence[Query], lookups: Lookups | None, deadline: Deadline) -> dict[Query, TextMatches]:
-        """For each query the images that its words match; without queries whose words match none, or too many.
+        """Return the images that each query's words match, without queries whose words match none, or too many.
 
         Raises DeadlineExceeded, and DatabaseUnavailable if only words count (`match=text`).
         """
-        found = None if lookups is None else self._lookups.answer(lookups, deadline)
-        if found is None:
+        results = None if lookups is None else self._lookups.answer(lookups, deadline)
+        if results is None:
             if any(query.match == "text" and lookup_of(query).words for query in queries):
                 raise DatabaseUnavailable("the words of the images cannot be looked up now; try again, or leave out match=text")
-            found = [NOTHING] * len(queries)
-        every = {query: _matches(query, one) for query, one in zip(queries, found, strict=True)}
+            results = [NOTHING] * len(queries)
+        every = {query: _matches(query, found) for query, found in zip(queries, results, strict=True)}
         return {query: matches for query, matches in every.items() if matches is not None}
 
     def fused(self, ranked: Mapping[Target, list[Hit]], deadline: Deadline) -> dict[Target, list[Hit]]:
-        """For targets with matches as many hits as they need, in the fused order; for others what they had."""
+        """Return the hits of each target: in the fused order, as many as it needs, if words matched; otherwise as in `ranked`."""
         return {
             target: hits if target.texts is None else self._fused(target, target.texts, hits, deadline)
             for target, hits in ranked.items()
         }
 
-    def _fused(self, target: Target, asked: TextMatches, ranked: Sequence[Hit], deadline: Deadline) -> list[Hit]:
-        """Fuses, proves the matches that would be delivered, and fuses again without those that are false, or filtered out.
+    def _fused(self, target: Target, proposed: TextMatches, ranked: Sequence[Hit], deadline: Deadline) -> list[Hit]:
+        """Fuse, verify the matches that would be delivered, and fuse again without those that are false or filtered out.
 
-        How certainly words name an image is told among all that have them, so that it does not depend on the filter.
+        How certainly words name an image is judged among all images that have them, so that it does not depend on the filter.
         """
-        texts = asked
+        texts = proposed
         hits, scores = {hit.record.id: hit for hit in ranked}, {hit.record.id: hit.score for hit in ranked}
         if texts.is_cut:
-            texts = texts.joined(hit.record.id for hit in ranked if _says_all(hit.record, texts.found))
-        proved: dict[str, Hit] = {}
-        looked_at = target.most_fused
+            texts = texts.joined(hit.record.id for hit in ranked if _has_all_words(hit.record, texts.found))
+        verified: dict[str, Hit] = {}
+        examined = target.most_fused
         while True:
             scores |= self._scores(target, sorted(texts.standing_alone - scores.keys()), deadline)
             order = texts.fused([hit.record.id for hit in ranked], scores)
-            new = [image for image in order[:looked_at] if image in texts.coverages and image not in proved]
+            new = [image for image in order[:examined] if image in texts.coverages and image not in verified]
             missing = [image for image in new if image not in hits]
             hits |= self._fetched(target, missing, scores, deadline) if missing else {}
             for image in new:
-                if image in hits and (match := _proof(hits[image], target, asked, texts.found.images[image])):
-                    proved[image] = replace(hits[image], match=match)
-            false = frozenset(new) - proved.keys()
+                if image in hits and (match := _verified(hits[image], target, proposed, texts.found.images[image])):
+                    verified[image] = replace(hits[image], match=match)
+            false = frozenset(new) - verified.keys()
             if not false:
-                return [proved.get(image) or hits[image] for image in order[: target.most_fused]]
-            texts, looked_at = texts.without(false), 2 * looked_at  # few rounds, however many are false or filtered out
+                return [verified.get(image) or hits[image] for image in order[: target.most_fused]]
+            texts, examined = texts.without(false), 2 * examined  # few rounds, however many are false or filtered out
 
     def _scores(self, target: Target, images: Sequence[str], deadline: Deadline) -> dict[str, float]:
-        """The scores of the images that are stored."""
+        """The scores of those of `images` that are stored."""
         vectors = self._store.vectors(images, deadline) if images else {}
         return {image: score_of(float(target.combined.vector @ vector), self._metric) for image, vector in vectors.items()}
 
     def _fetched(self, target: Target, images: Sequence[str], scores: Mapping[str, float], deadline: Deadline) -> dict[str, Hit]:
-        """The images that are stored and fulfil the filter, as hits."""
+        """Those of `images` that are stored and fulfil the filter, as hits."""
         records, wanted = self._store.get(images, deadline), target.query.options.filter
         return {image: Hit(record, scores[image]) for image, record in records.items() if wanted is None or holds(wanted, record)}
 
@@ -99,24 +99,25 @@ def _matches(query: Query, found: Found) -> TextMatches | None:
         return TextMatches(found, only=True)
     if not found.images:
         return None
-    weights = [one.weight for one in query.terms if one.weight > 0]
-    texts = [one.weight for one in query.terms if one.weight > 0 and isinstance(one.term, TextTerm)]
+    positive = [weighted for weighted in query.terms if weighted.weight > 0]
+    weights = [weighted.weight for weighted in positive]
+    texts = [weighted.weight for weighted in positive if isinstance(weighted.term, TextTerm)]
     matches = TextMatches(found, sum(texts) / sum(weights))
     return matches if matches.coverages else None
 
 
-def _says_all(record: ImageRecord, found: Found) -> bool:
+def _has_all_words(record: ImageRecord, found: Found) -> bool:
     """Whether the record has every word that was looked up."""
     return found.known.keys() <= set().union(*words_by_field(record).values())
 
 
-def _proof(hit: Hit, target: Target, texts: TextMatches, has: frozenset[str]) -> TextMatch | None:
-    """In which fields the record has the words that it was found by, without fields that have only some words of another. None if
-    the record lacks one of them by now, or if the image is too far away.
+def _verified(hit: Hit, target: Target, texts: TextMatches, has: frozenset[str]) -> TextMatch | None:
+    """Return the fields in which the record has the words `has` that it was found by, without fields whose words are a part of
+    another field's. None if the record no longer has all of the words, or its score is below the threshold.
     """
-    found = {name: has & words for name, words in words_by_field(hit.record).items()}
-    if has - frozenset().union(*found.values()) or not target.query.thresholds.let_score_pass(hit.score):
+    matched = {name: has & words for name, words in words_by_field(hit.record).items()}
+    if has - frozenset().union(*matched.values()) or not target.query.thresholds.let_score_pass(hit.score):
         return None
-    told = {name: texts.distinctive(has) & some for name, some in found.items()}
-    fields = tuple(name for name, some in told.items() if some and not any(some < others for others in told.values()))
+    shown = {name: texts.distinctive(has) & words for name, words in matched.items()}
+    fields = tuple(name for name, words in shown.items() if words and not any(words < others for others in shown.values()))
     return TextMatch(fields, texts.naming(has))

@@ -1,4 +1,5 @@
-"""Pages: the part of a ranking that answers a query, after thresholds, groups and diversity, with its facets."""
+"""Cuts the page that answers a query out of its ranking, for `searcher`: thresholds, groups, diversity and facets are applied
+here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from ml_api.records import Hit
 from ml_api.search.cursor import Place
 from ml_api.search.diversity import POOL, diversified
 from ml_api.search.facets import COUNTED_HITS, Facets, counted, require_known
-from ml_api.search.fields import Fields
+from ml_api.search.fields import OverviewCache
 from ml_api.search.grouping import DUPLICATES, MAX_READ, READ_AT_ONCE, leaders
 from ml_api.search.query import Fault, ResultRow
 from ml_api.search.relevance import CONFIDENT, Judge, Relevance
@@ -22,8 +23,11 @@ from ml_api.vectors.filters import Field, value_of
 
 @dataclass(frozen=True, slots=True)
 class Page:
+    """A page of a ranking."""
+
     rows: list[ResultRow]
     more: bool
+    """Whether another page follows."""
     next: Place | None = None
     """Where the next page begins; None if no cursor leads there."""
     confident: bool | None = None
@@ -34,26 +38,26 @@ class Page:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Read:
-    """What was read for a target."""
+    """The hits that were read from the store for a target."""
 
     part: Sequence[Hit]
-    """Of its ranking, with what its words have found: what its page is cut from."""
+    """The part of its ranking, fused with the matches of its words, that the page is cut from."""
     head: Sequence[Hit]
-    """Its ranking by vectors, from the beginning on."""
+    """The beginning of its ranking by vectors."""
     unfiltered: Sequence[Hit]
-    """That of all images, whatever its filter, from the beginning on."""
+    """The beginning of the ranking of all images, without its filter."""
 
 
 class Pages:
     """Cuts pages out of rankings. Thread-safe."""
 
-    def __init__(self, store: VectorStore, fields: Fields, relevance: Relevance | None) -> None:
+    def __init__(self, store: VectorStore, fields: OverviewCache, relevance: Relevance | None) -> None:
         self._store = store
         self._fields = fields
         self._relevance = relevance
 
     def page(self, target: Target, read: Read, deadline: Deadline) -> Page | Fault:
-        """Raises Unavailable, DeadlineExceeded."""
+        """Return the page of a target. Raises Unavailable, DeadlineExceeded."""
         judge, kind = None, target.kind
         if self._relevance is not None and kind is not None:
             judge = self._relevance.judge(kind, target.combined.vector, target.best(read.unfiltered), target.image)
@@ -68,26 +72,26 @@ class Pages:
 
     def _as_ranked(self, target: Target, ranked: Sequence[Hit], judge: Judge | None, _: Deadline) -> Page:
         limit, page = target.query.options.limit, target.page(ranked)
-        ours = page[:limit]
-        rows = passing(target, ours, _relevances(judge, ours))
-        more = len(page) > limit and goes_on(target, ours, rows)
-        return Page(rows, more, next=target.next_place(ours, ranked) if more else None)
+        hits = page[:limit]
+        rows = passing(target, hits, _relevances(judge, hits))
+        more = len(page) > limit and goes_on(target, hits, rows)
+        return Page(rows, more, next=target.next_place(hits, ranked) if more else None)
 
     def _arranged(self, target: Target, ranked: Sequence[Hit], judge: Judge | None, deadline: Deadline) -> Page:
-        """The page of a ranking that is grouped or put in another order. Reads on while copies leave too few groups for it."""
-        wanted, asked = target.query.options, target.options
-        read, ends = list(ranked), len(ranked) < asked.limit or bool(target.texts and target.texts.only)
+        """The page of a ranking that is grouped or diversified. Reads more hits while there are too few groups for the page."""
+        requested, options = target.query.options, target.options
+        read, ends = list(ranked), len(ranked) < options.limit or bool(target.texts and target.texts.only)
         while True:
             hits = target.ranking(read)
             rows = self._grouped(target, passing(target, hits, _relevances(judge, hits)), deadline)
             if len(rows) > target.least_rows or ends or len(read) >= MAX_READ or not may_pass(target, hits):
                 break
-            asked = replace(asked, offset=asked.window, limit=min(READ_AT_ONCE, MAX_READ - len(read)))
-            [found] = self._store.search(target.combined.vector[None, :], asked, deadline)
-            ends, known = len(found) < asked.limit, {hit.record.id for hit in read}
-            read += [hit for hit in found if hit.record.id not in known]  # an approximate index may rank anew
+            options = replace(options, offset=options.window, limit=min(READ_AT_ONCE, MAX_READ - len(read)))
+            [further] = self._store.search(target.combined.vector[None, :], options, deadline)
+            ends, known = len(further) < options.limit, {hit.record.id for hit in read}
+            read += [hit for hit in further if hit.record.id not in known]  # an approximate index may rank hits in another order
         left = _not_delivered(target, self._diversified(target, rows, deadline))
-        page, more = left[wanted.offset : wanted.window], len(left) > wanted.window
+        page, more = left[requested.offset : requested.window], len(left) > requested.window
         return Page(page, more, next=target.next_place([row.hit for row in page], read) if more else None)
 
     def _grouped(self, target: Target, rows: list[ResultRow], deadline: Deadline) -> list[ResultRow]:
@@ -102,7 +106,7 @@ class Pages:
             others.setdefault(leader, [])
             if leader != place:
                 others[leader].append(hits[place])
-        return [replace(rows[leader], others=tuple(some)) for leader, some in others.items()]
+        return [replace(rows[leader], others=tuple(led)) for leader, led in others.items()]
 
     def _diversified(self, target: Target, rows: list[ResultRow], deadline: Deadline) -> list[ResultRow]:
         diversity = target.query.arrangement.diversity
@@ -112,12 +116,12 @@ class Pages:
         pool = [row for row in rows[:POOL] if row.hit.record.id in vectors]  # the others were deleted meanwhile
         if not pool:
             return rows[POOL:]
-        found = np.stack([vectors[row.hit.record.id] for row in pool])
-        order = diversified(found @ target.combined.vector, found, diversity, target.certainties([row.hit for row in pool]))
+        stacked = np.stack([vectors[row.hit.record.id] for row in pool])
+        order = diversified(stacked @ target.combined.vector, stacked, diversity, target.certainties([row.hit for row in pool]))
         return [*(pool[place] for place in order), *rows[POOL:]]
 
     def _facets(self, target: Target, best: Sequence[Hit], judge: Judge | None, deadline: Deadline) -> Facets | None:
-        """Counted over the best hits that pass the thresholds, copies among them."""
+        """The facets of the query, counted over the best hits that pass the thresholds; copies count, too."""
         fields = target.query.arrangement.facets
         if not fields:
             return None
@@ -134,29 +138,30 @@ class Pages:
 
 
 def _not_delivered(target: Target, rows: list[ResultRow]) -> list[ResultRow]:
-    """The rows that no earlier page had. A group is left out if any of its images was on one.
+    """The rows that no earlier page had. A group is left out if an earlier page had any of its images.
 
-    Beyond those that are reordered, rows are in the order of their scores, as cursors expect.
+    Rows after the reordered ones are in the order of their scores, as cursors expect.
     """
     place = target.place
-    known = place.delivered([row.hit for row in rows])
-    return [row for row, one in zip(rows, known, strict=True) if not (one or any(map(place.remembers, row.others)))]
+    delivered = place.delivered([row.hit for row in rows])
+    pairs = zip(rows, delivered, strict=True)
+    return [row for row, is_delivered in pairs if not (is_delivered or any(map(place.remembers, row.others)))]
 
 
 def _relevances(judge: Judge | None, hits: Sequence[Hit]) -> Sequence[float | None]:
-    """None where nothing judges. An image that is named is a match, whatever it looks like."""
+    """The relevance of each hit: at least the certainty with which words name it; None without a `judge`."""
     if judge is None:
         return [None] * len(hits)
-    return [max(one, _named(hit)) for one, hit in zip(judge.relevances(hits), hits, strict=True)]
+    return [max(relevance, _named(hit)) for relevance, hit in zip(judge.relevances(hits), hits, strict=True)]
 
 
 def _is_confident(target: Target, read: Read, judge: Judge) -> bool:
-    """Whether an image that the filter leaves is likely a match."""
+    """Whether an image that fulfils the filter is likely to be a match."""
     if any(_named(hit) >= CONFIDENT for hit in target.ranking(read.part)):
         return True
     return judge.any_match(target.best(read.head)) >= CONFIDENT
 
 
 def _named(hit: Hit) -> float:
-    """How certainly words mean it."""
+    """How certainly the query's words name the hit, 0 to 1."""
     return hit.match.certainty if hit.match else 0.0

@@ -1,4 +1,5 @@
-"""Queries and their results. All values are frozen, and queries are hashable."""
+"""Defines the values that go into a search, `Query`, and come out of it, `SearchResult`. All are frozen, and queries are
+hashable."""
 
 from dataclasses import dataclass
 from typing import Final, Self
@@ -22,7 +23,7 @@ class TextTerm:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageTerm:
-    """Images that look like this one: the pixels that the preprocessor's `fit` made of it, from a `Decoder`.
+    """Images that look like this one: the pixels that a `Decoder` returned for the preprocessor's `fit`.
 
     Terms are equal only if they are the same object: pixels are not compared.
     """
@@ -49,7 +50,7 @@ Term = TextTerm | ImageTerm | StoredTerm | VectorTerm
 
 @dataclass(frozen=True, slots=True)
 class Weighted:
-    """A term and how much it counts beside the others. With a negative weight, images that it describes come later."""
+    """A term and its weight among the others. With a negative weight, images that it describes rank lower."""
 
     term: Term
     weight: float = 1.0
@@ -57,7 +58,7 @@ class Weighted:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Stored images that a person marked: the search is for images like `more`, and unlike `less`, which are left out."""
+    """Stored images that a person marked: the query is moved towards `more` and away from `less`, which are left out."""
 
     more: tuple[StoredTerm, ...] = ()
     less: tuple[StoredTerm, ...] = ()
@@ -73,14 +74,14 @@ SCORE_DIGITS: Final = 6
 RELEVANCE_DIGITS: Final = 4
 """Decimals of relevances in answers."""
 MAX_DEPTH: Final = 10_000
-"""Pages lead through this many hits of a ranking. Milvus ranks at most 16,384."""
+"""The most hits of a ranking that pages lead through. Milvus ranks at most 16,384."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Hits below them are left out. Where nothing is calibrated, hits have no relevance, and pass that threshold.
+    """The least score and relevance of hits. Without a calibration hits have no relevance, and pass that threshold.
 
-    The numbers are compared as answers show them: a hit passes a threshold that is its own score.
+    Numbers are rounded as in answers before they are compared: a hit passes a threshold that equals its own score.
     """
 
     score: float | None = None
@@ -104,9 +105,9 @@ class Arrangement:
 
     group: Grouping | None = None
     diversity: float = 0.0
-    """0 to 1: how much hits unlike those before them are preferred to relevant ones (`search.diversity`)."""
+    """0 to 1: how much hits that differ from those before them are preferred to relevant ones (`search.diversity`)."""
     facets: tuple[Field, ...] = ()
-    """Fields whose values are counted."""
+    """Metadata fields whose values are counted."""
 
     @property
     def order(self) -> tuple[Grouping | None, float]:
@@ -132,10 +133,10 @@ class Query:
     exclude_inputs: bool = True
     """Whether images that are terms themselves are left out of the result."""
     explain: bool = False
-    """Whether rows have `shares`."""
+    """Whether rows get `shares`."""
     thresholds: Thresholds = ALL_HITS
     cursor: str | None = None
-    """For a page after the first: `next_cursor` of the one before. Not with an offset."""
+    """For a page after the first: `next_cursor` of the one before. It cannot be combined with an offset."""
     arrangement: Arrangement = AS_RANKED
     marks: Marks = NO_MARKS
     match: Match = "auto"
@@ -152,7 +153,7 @@ class Query:
         return window if self.cursor is None and window <= MAX_DEPTH else None
 
     @property
-    def points(self) -> tuple[Term, ...]:
+    def vector_terms(self) -> tuple[Term, ...]:
         """All terms that need a vector: those of the query, and the marked images."""
         return (*(weighted.term for weighted in self.terms), *self.marks.more, *self.marks.less)
 
@@ -170,15 +171,15 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class ResultRow:
-    """A hit with what an answer says of it."""
+    """A hit with its relevance, its group and its explanation."""
 
     hit: Hit
     relevance: float | None = None
-    """The probability that it is a match; None where nothing is calibrated."""
+    """The probability that it is a match; None without a calibration."""
     others: tuple[Hit, ...] = ()
     """The other hits of its group, best first, as far as the ranking was read."""
     shares: tuple[float, ...] | None = None
-    """How much each term, and then each marked image, adds to its cosine similarity with the query; None unless that was asked."""
+    """How much each term, and then each marked image, adds to its cosine similarity with the query; None without `explain`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +194,11 @@ class SearchResult:
     truncated: bool = False
     """Whether a text was longer than the model reads."""
     batch_size: int = 0
-    """How many inputs went through the model together; 0 if it was not needed."""
+    """The largest number of inputs in a forward pass of its terms; 0 if none was needed."""
     confident: bool | None = None
-    """Whether the best hits are likely to be matches at all; None where nothing is calibrated."""
+    """Whether the best hits are likely to be matches at all; None without a calibration."""
     next_cursor: str | None = None
-    """The cursor of the next page. None on the last one, and after a page that an offset led to."""
+    """The cursor of the next page. None on the last page, and on one that was requested by an offset."""
     facets: Facets | None = None
 
     @property
@@ -207,8 +208,8 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why one query of several has no result."""
+    """The error of a query, in place of its result; a batch may have results and faults."""
 
     error: MlApiError
     term: int | None = None
-    """The index of the term that is to blame, if one is."""
+    """The index of the term at fault; None if it is no single term."""

@@ -76,14 +76,14 @@ class Reference:
 
     background: Vectors
     """Shape (n, dim): images of the corpus, drawn at random."""
-    marks: npt.NDArray[np.uint64]
-    """Shape (images,), ascending: `marks` of the images."""
+    fingerprints: npt.NDArray[np.uint64]
+    """Shape (images,), ascending: `fingerprints_of` the images."""
     rivals: npt.NDArray[np.float32]
     """Shape (images,): for each image the soft maximum of what other queries score on it."""
 
     def rivals_of(self, images: Sequence[Entry]) -> Numbers:
         """The rivals of each image; their mean for images that came or changed since."""
-        if not len(self.marks):
+        if not len(self.fingerprints):
             return np.zeros(len(images))
         places, known = self._places(images)
         rivals = self.rivals[places].astype(np.float64)
@@ -93,13 +93,13 @@ class Reference:
 
     def unknown(self, images: Sequence[Entry]) -> float:
         """The share of these images that came or changed since."""
-        return 1.0 - float(self._places(images)[1].mean()) if len(self.marks) and len(images) else 0.0
+        return 1.0 - float(self._places(images)[1].mean()) if len(self.fingerprints) and len(images) else 0.0
 
     def _places(self, images: Sequence[Entry]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-        """For each image its index among the marks, and whether it is there."""
-        wanted = marks(images)
-        places = np.minimum(np.searchsorted(self.marks, wanted), len(self.marks) - 1)
-        return places, self.marks[places] == wanted
+        """For each image its index among the fingerprints, and whether it is there."""
+        wanted = fingerprints_of(images)
+        places = np.minimum(np.searchsorted(self.fingerprints, wanted), len(self.fingerprints) - 1)
+        return places, self.fingerprints[places] == wanted
 
     def of_query(
         self,
@@ -239,8 +239,9 @@ def cosines(hits: Sequence[Hit], metric: Metric) -> list[float]:
     return [cosine_of(hit.score, metric) for hit in hits]
 
 
-def marks(images: Sequence[Entry]) -> npt.NDArray[np.uint64]:
-    """A mark (uint64) of each image: bits of its id and of its digest, so that another file under the same key has another one."""
+def fingerprints_of(images: Sequence[Entry]) -> npt.NDArray[np.uint64]:
+    """A fingerprint (uint64) of each image: bits of its id and of its digest, so that another file under the same key has another
+    one."""
     return np.array([int(image.id[:16], 16) ^ crc32(image.digest.encode()) for image in images], dtype=np.uint64)
 
 

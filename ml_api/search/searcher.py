@@ -20,14 +20,14 @@ from ml_api.errors import InvalidInput, InvalidQuery, MlApiError, NonFiniteVecto
 from ml_api.metrics import Metrics
 from ml_api.records import Hit
 from ml_api.search.cursor import Cursors, Place
-from ml_api.search.fields import Fields
+from ml_api.search.fields import OverviewCache
 from ml_api.search.fusion import TextMatches
 from ml_api.search.hybrid import Hybrid
 from ml_api.search.online_recall import OnlineRecall
 from ml_api.search.pages import Page, Pages, Read
 from ml_api.search.query import Fault, ImageTerm, Query, SearchResult, StoredTerm, Term, TextTerm, VectorTerm
 from ml_api.search.relevance import Relevance, kind_of
-from ml_api.search.targets import Point, Target, target_of
+from ml_api.search.targets import Point, Target, build_target
 from ml_api.stages import stage
 from ml_api.vectors.base import SearchOptions, VectorStore, no_image
 from ml_api.vocabulary import Stage
@@ -61,7 +61,7 @@ class Searcher:
         self._preprocessor = preprocessor
         self._embedder = embedder
         self._store = store
-        self.fields = Fields(store)
+        self.fields = OverviewCache(store)
         self._pages = Pages(store, self.fields, relevance)
         self._metrics = metrics.search
 
@@ -80,7 +80,7 @@ class Searcher:
         places = [self._place(query) for query in queries]
         sound = [query for query, place in zip(queries, places, strict=True) if isinstance(place, Place)]
         lookups = self._hybrid.begin(sound)
-        points = self._points(dict.fromkeys(term for query in sound for term in query.points), deadline)
+        points = self._points(dict.fromkeys(term for query in sound for term in query.vector_terms), deadline)
         texts = self._hybrid.matches(sound, lookups, deadline)
         targets = [self._target(query, place, points, texts) for query, place in zip(queries, places, strict=True)]
         good = [target for target in targets if isinstance(target, Target)]
@@ -102,7 +102,7 @@ class Searcher:
         points: Mapping[Term, Point | MlApiError],
         texts: Mapping[Query, TextMatches],
     ) -> Target | Fault:
-        target = target_of(query, place, points, texts.get(query)) if isinstance(place, Place) else place
+        target = build_target(query, place, points, texts.get(query)) if isinstance(place, Place) else place
         if isinstance(target, Fault) or self._relevance is None or query.marks.any:
             return target
         kind = kind_of([point.modality for point in target.points], [one.weight for one in query.terms])
@@ -227,7 +227,7 @@ class Searcher:
         first = target.points[0]
         # Scores of several terms are no measure of what the model finds, and a page after the last hit is empty however good the
         # search was.
-        if first.modality is not None and len(query.points) == 1 and query.options.offset == 0 and query.cursor is None:
+        if first.modality is not None and len(query.vector_terms) == 1 and query.options.offset == 0 and query.cursor is None:
             self._metrics.observe_first_page(first.modality, len(rows), page.best_score)
         return SearchResult(
             rows,

@@ -1,4 +1,5 @@
-"""Targets: the vector that a query searches for, and which part of which ranking answers it."""
+"""Determines, for `searcher`, the vector that a query searches for, which part of which ranking to request from the store, and
+which hits of it the page has."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from ml_api.vocabulary import Modality, QueryKind
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The vector of a term."""
+    """The vector of a term, with how it came about."""
 
     vector: npt.NDArray[np.float32]
     """Shape (dim,), of length 1."""
@@ -30,23 +31,23 @@ class Point:
     truncated: bool = False
     """Whether a text was longer than the model reads."""
     batch_size: int = 0
-    """How many inputs went through the model with it; 0 if it was not embedded now."""
+    """Number of inputs in its forward pass; 0 if it was cached, stored or given."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """What is searched for to answer a query."""
+    """A query with the vector to search for, and where its page begins."""
 
     query: Query
     combined: Combined
     points: tuple[Point, ...]
-    """Of its terms, in their order."""
+    """The vectors of its terms, in their order."""
     kind: QueryKind | None = None
-    """The kind whose calibration judges its hits; None if there is none."""
+    """The kind of query whose calibration judges its hits; None if there is no calibration for it."""
     place: Place = BEGINNING
     """Where the query's cursor leads."""
     texts: TextMatches | None = None
-    """The images that its words found; None if they found none. With some, the ranking is read from its beginning."""
+    """The images that its words found; None if there are none. With some, the ranking is read from its beginning."""
 
     @property
     def excluded(self) -> frozenset[str]:
@@ -54,14 +55,14 @@ class Target:
 
     @property
     def image(self) -> npt.NDArray[np.float32] | None:
-        """The vector of its first term that is an image, (dim,)."""
+        """The vector of its first term that is an image, (dim,); None without such a term."""
         return next((point.vector for point in self.points if point.modality == "image"), None)
 
     @property
     def options(self) -> SearchOptions:
-        """What the store is asked for: one hit more than is wanted, to tell whether the ranking goes on.
+        """The options of the search: one hit more than the page has, to tell whether the ranking goes on.
 
-        Excluded images are asked for as well: which ranks they have is known only once they were found.
+        Hits are added for excluded images, as their ranks are known only after the search.
         """
         options, best = self.query.options, self._best_needed
         if self.query.arrangement.reorders:
@@ -71,13 +72,13 @@ class Target:
         if self.texts:
             return replace(options, limit=max(self.most_fused, self._fusion_needs, best), offset=0)
         if self.excluded or self.place.ids:
-            wanted = max(self.place.ahead + options.window + 1, best)
-            return replace(options, limit=wanted + len(self.excluded), offset=self.place.start)
+            needed = max(self.place.ahead + options.window + 1, best)
+            return replace(options, limit=needed + len(self.excluded), offset=self.place.start)
         return replace(options, limit=options.limit + 1 if options.offset else max(options.limit + 1, best))
 
     @property
     def most_fused(self) -> int:
-        """How many hits of a fused ranking are needed at most."""
+        """The most hits of a fused ranking that are needed."""
         if self.query.arrangement.reorders:
             return MAX_WINDOW
         facets_over = facets.COUNTED_HITS if self.query.arrangement.facets else 0
@@ -91,15 +92,15 @@ class Target:
 
     @property
     def head_options(self) -> SearchOptions | None:
-        """What to ask the store for to have the best hits, too. None if they are not needed, or `options` bring them."""
+        """The options of a further search for the best hits; None if they are not needed, or the search by `options` has them."""
         if not self._best_needed or not self.options.offset:
             return None
         return replace(self.query.options, limit=self._best_needed + len(self.excluded), offset=0)
 
     @property
     def unfiltered_options(self) -> SearchOptions | None:
-        """What to ask the store for to have the best hits among all images, by which others are judged. None if they are not
-        needed, or are the best hits anyway.
+        """The options of a further search for the best hits among all images, by which relevance is judged; None if they are not
+        needed, or the query has no filter.
         """
         options = self.query.options
         if self.kind is None or options.filter is None:
@@ -120,30 +121,29 @@ class Target:
             return 0
         return grouping.READ_AT_ONCE if self.texts.is_cut else FUSED_HITS
 
-    def other_options(self, asked: SearchOptions, ranked: Sequence[Hit]) -> SearchOptions | None:
-        """What to ask the store for once more, if the corpus has changed so much that `ranked` does not show the page.
-
-        None if it does. A ranking that is reordered is read from its beginning anyway.
+    def other_options(self, previous: SearchOptions, ranked: Sequence[Hit]) -> SearchOptions | None:
+        """The options of another search, if the corpus has changed so much that `ranked`, the hits of the search by `previous`,
+        does not include the page; None if it does. A reordered ranking is read from its beginning anyway.
         """
         if self.query.arrangement.reorders:
             return None
-        start = self.place.better_start(ranked, asked.offset, asked.limit, self.query.options.limit + 1 + len(self.excluded))
-        return None if start is None or start + asked.limit > MAX_WINDOW else replace(asked, offset=start)
+        needed = self.query.options.limit + 1 + len(self.excluded)
+        start = self.place.better_start(ranked, previous.offset, previous.limit, needed)
+        return None if start is None or start + previous.limit > MAX_WINDOW else replace(previous, offset=start)
 
     def ranking(self, ranked: Sequence[Hit]) -> list[Hit]:
         """`ranked` without the excluded images."""
         return [hit for hit in ranked if hit.record.id not in self.excluded] if self.excluded else list(ranked)
 
     def best(self, ranked: Sequence[Hit]) -> list[Hit]:
-        """The best hits of a ranking, which is given from its beginning on, but images that are terms themselves: each would be
-        its own match, whether or not it is left out of the answer.
+        """The best hits of `ranked`, the beginning of a ranking, without images that are terms: each would match itself, whether or
+        not the answer leaves it out.
         """
         return [hit for hit in ranked if hit.record.id not in self.query.inputs][:TOP_K]
 
     def shares(self, vector: npt.NDArray[np.float32] | None) -> tuple[float, ...]:
-        """How much each term, and each marked image, adds to the cosine similarity of a vector (dim,).
-
-        All are 0 without a vector: its image was deleted meanwhile.
+        """How much each term, and then each marked image, adds to the cosine similarity of a vector (dim,) with the query. All are
+        0 if `vector` is None, as its image was deleted meanwhile.
         """
         return (0.0,) * len(self.combined.parts) if vector is None else tuple((self.combined.parts @ vector).tolist())
 
@@ -157,37 +157,38 @@ class Target:
     def next_place(self, page: Sequence[Hit], ranked: Sequence[Hit]) -> Place | None:
         """Where the page after `page` begins; None if no cursor leads there. `ranked` is the part of the ranking that was read."""
         after = self.place.after(page, ranked)
-        if self.texts and after.before:  # scores, by which deeper places are known, do not order this ranking
+        if self.texts and after.before:  # deeper places are found by scores, which do not order this ranking
             return None
         return None if self.query.options.offset or after.is_deepest else after
 
     def certainties(self, hits: Sequence[Hit]) -> npt.NDArray[np.float64] | float:
-        """How certainly the words mean each hit, shape (hits,); 0 where words do not decide the order."""
+        """How certainly the query's words name each hit, shape (hits,); 0 where words do not decide the order."""
         if self.texts is None or self.texts.only:
             return 0.0
         return np.array([hit.match.certainty if hit.match else 0.0 for hit in hits]) ** CERTAINTY_POWER
 
 
-def target_of(
+def build_target(
     query: Query, place: Place, points: Mapping[Term, Point | MlApiError], texts: TextMatches | None = None
 ) -> Target | Fault:
-    found: list[Point] = []
-    for term, weighted in enumerate(query.terms):
+    """Return the target of a query whose page begins at `place`; a Fault if a term has no vector, or terms cannot be combined."""
+    of_terms: list[Point] = []
+    for number, weighted in enumerate(query.terms):
         point = points[weighted.term]
         if isinstance(point, MlApiError):
-            return Fault(point, term)
-        found.append(point)
+            return Fault(point, number)
+        of_terms.append(point)
     try:
-        asked = combined([point.vector for point in found], [one.weight for one in query.terms])
+        terms = combined([point.vector for point in of_terms], [weighted.weight for weighted in query.terms])
         more, less = _vectors("more_like", query.marks.more, points), _vectors("less_like", query.marks.less, points)
-        vector = refined(asked, more, less)
+        vector = refined(terms, more, less)
     except (InvalidInput, NotFound) as exc:
         return Fault(exc)
-    return Target(query, vector, tuple(found), place=place, texts=None if place.before else texts)
+    return Target(query, vector, tuple(of_terms), place=place, texts=None if place.before else texts)
 
 
 def _vectors(name: str, marks: Sequence[StoredTerm], points: Mapping[Term, Point | MlApiError]) -> list[npt.NDArray[np.float32]]:
-    """The vectors of the marked images of the list with this name. Raises NotFound, which names the list."""
+    """The vectors of marked images. Raises NotFound for one that is not stored, which names its place in the list `name`."""
     vectors = []
     for place, mark in enumerate(marks):
         point = points[mark]
@@ -205,16 +206,16 @@ def passing(target: Target, hits: Sequence[Hit], relevances: Sequence[float | No
 
 
 def goes_on(target: Target, page: Sequence[Hit], rows: Sequence[ResultRow]) -> bool:
-    """Whether a later page may have hits that pass the thresholds: scores fall, and so does relevance, so that none follows a page
-    of which none passed. Words change that order: hits that they moved up may come before more relevant ones.
+    """Whether a later page may have hits that pass the thresholds. Scores and relevance fall, so none follows a page without such a
+    hit, unless words moved hits up before more relevant ones.
     """
     is_moved = target.texts is not None and not target.texts.only and any(hit.match for hit in page)
     return (bool(rows) or is_moved) and may_pass(target, page)
 
 
 def may_pass(target: Target, hits: Sequence[Hit]) -> bool:
-    """Whether hits that follow these in the ranking may pass the threshold of scores. The score of a hit that words found says
-    nothing about the next one.
+    """Whether hits that follow these in the ranking may pass the score threshold. Hits that words found do not count, as their
+    scores are not in order.
     """
     last = next((hit for hit in reversed(hits) if hit.match is None), None)
     return last is None or target.query.thresholds.let_score_pass(last.score)

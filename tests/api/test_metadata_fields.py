@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ml_api.search.fields import MAX_DISTINCT, MAX_FIELDS, summed
+from ml_api.search.fields import MAX_DISTINCT, MAX_FIELDS, summarise
 from tests.contracts.samples import record
 
 
@@ -50,12 +50,12 @@ def test_fields_have_the_names_that_filters_use(stand, fields):
 
 
 def test_memory_is_bounded():
-    many = summed([record("a", metadata={f"f{number}": number for number in range(1000)})], whole=True)
+    many = summarise([record("a", metadata={f"f{number}": number for number in range(1000)})], whole=True)
     assert len(many.fields) == MAX_FIELDS
-    [field] = summed([record("a", metadata={"x": list(range(5000))})], whole=True).fields.values()
+    [field] = summarise([record("a", metadata={"x": list(range(5000))})], whole=True).fields.values()
     assert len(field.values) == MAX_DISTINCT
     assert not field.complete
-    [field] = summed([record("a", metadata={"x": "word " * 100})], whole=False).fields.values()
+    [field] = summarise([record("a", metadata={"x": "word " * 100})], whole=False).fields.values()
     assert field.frequent() == []
 
 
