@@ -5,6 +5,7 @@ import { element, find } from "./element.js";
 import { Fold } from "./fold.js";
 import { More } from "./more.js";
 import { Notice } from "./notice.js";
+import { isUnlikely } from "./summary.js";
 import { fillers, skeleton } from "./tile.js";
 
 /** @import { View } from "./address.js" */
@@ -222,7 +223,7 @@ export class Results {
   #lay(hits, least) {
     const tiles = hits.map((hit) => this.tile(hit));
     const end = this.#tail;
-    const first = hits.findIndex(({ relevance }) => typeof relevance === "number" && relevance < least);
+    const first = hits.findIndex((hit) => isUnlikely(hit, least));
     const likely = first < 0 || this.#fold.exists ? tiles.length : first;
     end?.before(...tiles.slice(0, likely));
     if (likely < tiles.length) {

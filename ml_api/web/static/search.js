@@ -4,7 +4,7 @@ import { absence } from "./absence.js";
 import { Answers, heirOf, longerBy } from "./answers.js";
 import { countPassing, findImage, MAX_LIMIT, search } from "./api.js";
 import { abandoned, Failure, naming } from "./failures.js";
-import { summaryOf } from "./summary.js";
+import { likelyFirst, summaryOf } from "./summary.js";
 
 /** @import { Answer, Facets, StoredImage } from "./api.js" */
 /** @import { Query } from "./query.js" */
@@ -146,7 +146,8 @@ export class Search {
     this.#results.isLoadingMore = true;
     const telling = setTimeout(() => this.#results.loadsLong(PATIENCE_S), PATIENCE_S * 1000);
     try {
-      const page = await search(await this.#sending.prepare(query, signal), { limit: PAGE_SIZE, after: answer.next }, signal);
+      const slice = { limit: PAGE_SIZE, after: answer.next };
+      const page = likelyFirst(query, await search(await this.#sending.prepare(query, signal), slice, signal));
       const longer = longerBy(this.#answers.to(query) ?? answer, page); // counted meanwhile, or shorter by what was deleted
       this.#answers.keep(query, longer);
       this.#results.append(page, summaryOf(query, longer));
@@ -231,9 +232,10 @@ export class Search {
    */
   async #ask(query, wanted, signal) {
     const sent = await this.#sending.prepare(query, signal);
-    let answer = await search(sent, { limit: Math.min(wanted, MAX_LIMIT) }, signal);
+    let answer = likelyFirst(query, await search(sent, { limit: Math.min(wanted, MAX_LIMIT) }, signal));
     while (answer.hits.length < wanted && answer.next !== null) {
-      answer = longerBy(answer, await search(sent, { limit: Math.min(wanted - answer.hits.length, MAX_LIMIT), after: answer.next }, signal));
+      const slice = { limit: Math.min(wanted - answer.hits.length, MAX_LIMIT), after: answer.next };
+      answer = longerBy(answer, likelyFirst(query, await search(sent, slice, signal)));
     }
     return answer;
   }

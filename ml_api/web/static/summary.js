@@ -22,7 +22,7 @@ export function summaryOf(query, { hits, next, count: all, truncated = false, re
   }
   const [{ text, weight }] = query.terms;
   const isPlain = query.terms.length === 1 && weight > 0;
-  const likely = query.terms.some((term) => term.text) ? LIKELY : ALIKE;
+  const likely = likelyFor(query);
   return {
     ...matches(hits, likely, count, isPlain && !text),
     text: isPlain ? (text ?? "") : wordsOf(query),
@@ -33,6 +33,34 @@ export function summaryOf(query, { hits, next, count: all, truncated = false, re
 }
 
 /**
+ * Probability of a match, below which hits of this search are folded away.
+ * @param {Query} query
+ */
+function likelyFor({ terms }) {
+  return terms.some(({ text }) => text) ? LIKELY : ALIKE;
+}
+
+/**
+ * @param {StoredImage} hit
+ * @param {number} likely
+ */
+export function isUnlikely({ relevance }, likely) {
+  return typeof relevance === "number" && relevance < likely;
+}
+
+/**
+ * Those of a page that are likely before the others, which are folded away. In the ranking a hit may stand behind less likely ones, as
+ * words in its name count there too.
+ * @param {Query} query
+ * @param {Answer} page
+ * @returns {Answer}
+ */
+export function likelyFirst(query, page) {
+  const unlikely = page.hits.filter((hit) => isUnlikely(hit, likelyFor(query)));
+  return { ...page, hits: [...page.hits.filter((hit) => !unlikely.includes(hit)), ...unlikely] };
+}
+
+/**
  * How many there are: of those that are likely, where others are folded away behind them.
  * @param {StoredImage[]} hits
  * @param {number} likely
@@ -40,7 +68,7 @@ export function summaryOf(query, { hits, next, count: all, truncated = false, re
  * @param {boolean} isOfImage
  */
 function matches(hits, likely, count, isOfImage) {
-  const folded = hits.findIndex(({ relevance }) => typeof relevance === "number" && relevance < likely);
+  const folded = hits.findIndex((hit) => isUnlikely(hit, likely));
   if (folded >= 0 && !isOfImage) {
     return { count: folded === 0 ? "No likely match" : folded === 1 ? "1 likely match" : `${folded} likely matches`, relation: "for" };
   }
