@@ -1,13 +1,14 @@
 """The contract of a corpus: it lists, reads, writes and watches image files, and reads their metadata. Syncs, uploads, the watcher
 and the API use it. Implementations raise errors of `ml_api.errors` only."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Final, Protocol
 
 from ml_api.corpus.metadata import Metadata
@@ -99,6 +100,11 @@ class Coverage:
         """Why the file, or a folder above it, could not be read; None if it could."""
         places = (key, *(f"{folder}/" for folder in _folders_above(key)))
         return next((self.unlisted[place] for place in places if place in self.unlisted), None)
+
+
+def location_at(corpus: Path | str) -> str:
+    """The `location` of the corpus in a folder, or of the one at a URL, which need not be there."""
+    return corpus.rstrip("/") if isinstance(corpus, str) else os.fsencode(corpus.resolve()).decode("utf-8", "backslashreplace")
 
 
 class Corpus(Protocol):

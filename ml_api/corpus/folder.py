@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from ml_api.corpus.base import CorpusFile, Coverage, no_file, too_large
+from ml_api.corpus.base import CorpusFile, Coverage, location_at, no_file, too_large
 from ml_api.corpus.ignoring import LEADS_OUT, Patterns, read_rules
 from ml_api.corpus.keys import Selection, no_path
 from ml_api.corpus.metadata import Catalogue, Metadata, metadata_version, read_metadata, sidecar_of, stem_of, version_beside
@@ -43,6 +43,7 @@ class FolderCorpus:
             raise ConfigError(f"the corpus {root} is not a folder")
         self._given = root.absolute()
         self._root = root.resolve()
+        self._location = location_at(root)
         self._identity = identity_of(self._root)
         self._ours = [path for path in (path.resolve() for path in ours) if not self._root.is_relative_to(path)]
         self._patterns = Patterns(tuple(ignore), tuple(include))
@@ -52,7 +53,7 @@ class FolderCorpus:
 
     @property
     def location(self) -> str:
-        return os.fsencode(self._root).decode("utf-8", "backslashreplace")
+        return self._location
 
     @property
     def writable(self) -> bool:

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any, Final
 
+from ml_api.batched import batched
 from ml_api.errors import DatabaseUnavailable
-from ml_api.indexing.tasks import AT_ONCE, Fate, Reason, Task, batches
+from ml_api.indexing.tasks import AT_ONCE, Fate, Reason, Task
 from ml_api.records import Entry, image_id
 from ml_api.vocabulary import ReasonCode, SyncOutcome
 
@@ -66,7 +67,7 @@ class Ledger:
 
     def enter(self, entries: Iterable[Entry]) -> None:
         """Take in what is stored."""
-        for some in batches(entries, AT_ONCE):
+        for some in batched(entries, AT_ONCE):
             rows = [(entry.key, entry.version, entry.digest, entry.phash, Fate.OPEN) for entry in some]
             self._change("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)", rows)
 

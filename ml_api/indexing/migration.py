@@ -6,11 +6,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
+from ml_api.batched import batched
 from ml_api.errors import ModelUnavailable, SyncRefused
 from ml_api.indexing.account import Progress
 from ml_api.indexing.edits import taken_over
 from ml_api.indexing.sync import Indexer
-from ml_api.indexing.tasks import batches
 from ml_api.vectors.base import Generation, Generations, VectorStore
 from ml_api.vocabulary import SyncOutcome
 
@@ -90,7 +90,7 @@ class Migration:
 
     def take_over_edits(self) -> None:
         """What was said of images over the API, and nowhere in the corpus. Safe to repeat."""
-        for some in batches(self.old.entries(), EDITS_AT_ONCE):
+        for some in batched(self.old.entries(), EDITS_AT_ONCE):
             edited = {key: record for key, record in self.old.get([entry.id for entry in some]).items() if record.edited}
             stored, vectors = self.new.get(list(edited)), self.new.vectors(list(edited))
             changed = [

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from ml_api.batched import batched
 from ml_api.corpus.base import Corpus, CorpusFile, Coverage, is_image
 from ml_api.corpus.metadata import KEYS, FieldType, Metadata, fingerprint
 from ml_api.errors import InvalidInput
 from ml_api.images.perceptual import STORED_CHARS
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.ledger import Ledger
-from ml_api.indexing.tasks import AT_ONCE, Fate, Reason, Task, batches
+from ml_api.indexing.tasks import AT_ONCE, Fate, Reason, Task
 from ml_api.records import Entry
 from ml_api.vectors.base import MAX_KEY_BYTES, VectorStore
 from ml_api.vectors.validation import plain_metadata
@@ -84,7 +85,7 @@ def make_plan(corpus: Corpus, store: VectorStore, failures: Failures, *, rehash:
         with corpus.metadata() as metadata:
             ledger.enter(store.entries())
             comparison = _Comparison(metadata, failures, ledger, rehash=rehash)
-            for files in batches(corpus.list(comparison.coverage), AT_ONCE):
+            for files in batched(corpus.list(comparison.coverage), AT_ONCE):
                 comparison.take(files)
             return comparison.plan(corpus.location)
     except BaseException:
@@ -173,7 +174,7 @@ class _Comparison:
     def _settle_the_rest(self) -> None:
         """What is stored and was not listed."""
         if self.coverage.unlisted:
-            for entries in batches(self._ledger.entries(Fate.OPEN), AT_ONCE):
+            for entries in batched(self._ledger.entries(Fate.OPEN), AT_ONCE):
                 hidden = [entry.key for _, entry in entries if self.coverage.hides(entry.key)]
                 self._ledger.settle(hidden, Fate.UNLISTED)
         self._ledger.settle_open(Fate.REMOVED)

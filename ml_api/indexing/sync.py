@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ml_api.batched import batched
 from ml_api.corpus.base import Corpus
 from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.images import Decoder
@@ -27,7 +28,7 @@ from ml_api.indexing.plan import Plan, make_plan
 from ml_api.indexing.preview import Preview, preview
 from ml_api.indexing.reading import FileReader, Fresh, Known, Unusable, read_ahead
 from ml_api.indexing.report import NOBODY, FileOutcome, Report, SyncReport
-from ml_api.indexing.tasks import AT_ONCE, LEAVING, Fate, Reason, Task, batches
+from ml_api.indexing.tasks import AT_ONCE, LEAVING, Fate, Reason, Task
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncMetrics
 from ml_api.records import Entry, ImageRecord, image_id
@@ -175,7 +176,7 @@ class _Run:
     def remove(self) -> None:
         """Last of all: until here an image that is gone has its vector for every file with its bytes."""
         with self._measured.stage(SyncStage.REMOVE):
-            for leaving in batches(self._plan.ledger.entries(*LEAVING), AT_ONCE):
+            for leaving in batched(self._plan.ledger.entries(*LEAVING), AT_ONCE):
                 delete_as_read(self._store, [entry for _, entry in leaving], self._followed)
                 removed = (entry.key for fate, entry in leaving if fate is Fate.REMOVED)
                 self._account.add(FileOutcome(key, SyncOutcome.REMOVED) for key in removed)

@@ -1,18 +1,15 @@
 """What a plan is made of: files to read, files that are known to fail, and what becomes of each image in the store."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from ml_api.records import Entry
 from ml_api.vocabulary import ReasonCode
 
 AT_ONCE: Final = 500
 """Rows in one statement, or held in memory at once."""
-
-_T = TypeVar("_T")
 
 
 class Fate(StrEnum):
@@ -56,9 +53,3 @@ class Task:
     """The version of the bytes, without the metadata's part."""
     edited: Mapping[str, str] = field(default_factory=dict)
     """The fields of `metadata` that came with an upload, as in ImageRecord."""
-
-
-def batches(things: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    waiting = iter(things)
-    while some := list(islice(waiting, size)):
-        yield some

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from ml_api import cores
 from ml_api.access import Access
 from ml_api.addresses import is_loopback
-from ml_api.corpus.base import Corpus
+from ml_api.corpus.base import Corpus, location_at
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.metadata import Catalogue
 from ml_api.corpus.thumbnails import ThumbnailCache
@@ -51,8 +51,8 @@ def corpus_of(settings: Settings) -> Corpus:
 
 
 def location_of(settings: Settings) -> str:
-    """Of the corpus that they name; empty if they name none. Raises ConfigError."""
-    return "" if settings.corpus is None else corpus_of(settings).location
+    """Where the corpus is that they name; empty if they name none."""
+    return "" if settings.corpus is None else location_at(settings.corpus)
 
 
 def knowing_corpus(settings: Settings, store: VectorStore) -> Settings:

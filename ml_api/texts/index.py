@@ -8,12 +8,13 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, islice
+from itertools import accumulate
 from time import monotonic
 from typing import Any, Final
 
 from sqlalchemy import Connection, delete, func, select, update
 
+from ml_api.batched import batched
 from ml_api.database import Database
 from ml_api.database.tables import TextRow
 from ml_api.records import Entry, ImageRecord
@@ -94,7 +95,7 @@ class TextIndex:
         announced = rows.on_conflict_do_update(index_elements=["target", "image"], set_={"announced": token})
         with self._database.write() as session:
             # In the order of ids: two processes that announce the same images in other orders could deadlock.
-            for batch in batches(sorted(set(images))):
+            for batch in batched(sorted(set(images)), AT_ONCE):
                 session.execute(announced, [{"image": image} for image in batch])
         return token
 
@@ -104,7 +105,7 @@ class TextIndex:
         Images that another caller has announced or settled since stay announced, as it is unknown which change was the last.
         """
         with self._database.write() as session:
-            for batch in batches(sorted(words)):
+            for batch in batched(sorted(words), AT_ONCE):
                 locked = select(TextRow.number, TextRow.image, TextRow.announced).where(*self._among(batch))
                 rows = session.execute(locked.order_by(TextRow.image).with_for_update()).all()
                 crossed = [row.number for row in rows if row.announced != token]
@@ -195,9 +196,3 @@ def _alternatives(known: Mapping[str, int], most: int) -> list[list[str]]:
 def _with(words: Sequence[str], rows: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
     wanted = frozenset(words)
     return {image: wanted.intersection(has.split()) for image, has in rows}
-
-
-def batches(images: Iterable[str]) -> Iterator[list[str]]:
-    waiting = iter(images)
-    while batch := list(islice(waiting, AT_ONCE)):
-        yield batch

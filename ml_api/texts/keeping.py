@@ -5,10 +5,11 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from ml_api.batched import batched
 from ml_api.errors import DatabaseUnavailable, MlApiError
 from ml_api.metrics import Metrics
 from ml_api.records import ImageRecord, Vectors
-from ml_api.texts.index import ImageWords, TextIndex, batches, fingerprint_of
+from ml_api.texts.index import AT_ONCE, ImageWords, TextIndex, fingerprint_of
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.passing import PassingStore
 
@@ -69,7 +70,7 @@ class TextUpkeep:
     def compare(self) -> int:
         """Make the index equal to the vector store; returns how many images differed. Raises Unavailable."""
         differing = 0
-        for batch in batches(self._differing()):
+        for batch in batched(self._differing(), AT_ONCE):
             self.refresh(batch)
             differing += len(batch)
         if differing:
@@ -86,7 +87,7 @@ class TextUpkeep:
         """Refresh images that have been announced since the last check: a process died, or several changed them at once."""
         before, self._announced = self._announced, self._texts.announced()
         left = [id_ for id_, token in self._announced.items() if before.get(id_) == token]
-        for batch in batches(left):
+        for batch in batched(left, AT_ONCE):
             self.refresh(batch)
 
     def _differing(self) -> Iterator[str]:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import fsspec
 
+from ml_api.corpus.base import location_at
 from ml_api.corpus.bucket.filesystem import FilesystemObjects
 from ml_api.corpus.bucket.objects import Objects
 from ml_api.errors import ConfigError
@@ -40,8 +41,8 @@ def open_objects(url: str) -> Objects:
         from ml_api.corpus.bucket.s3 import S3Objects
 
         bucket, _, prefix = path.partition("/")
-        return S3Objects(fs, bucket, f"{prefix}/" if prefix else "", url.rstrip("/"))
-    return FilesystemObjects(fs, path, url.rstrip("/"))
+        return S3Objects(fs, bucket, f"{prefix}/" if prefix else "", location_at(url))
+    return FilesystemObjects(fs, path, location_at(url))
 
 
 def _to_install(scheme: str) -> str:

@@ -17,6 +17,7 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, delete, exists, func, null, select, update
 from sqlalchemy.orm import Session
 
+from ml_api.batched import batched
 from ml_api.database import Database
 from ml_api.database.tables import ChangeRow
 from ml_api.deadline import Deadline
@@ -31,7 +32,7 @@ from ml_api.indexing.changes.conditions import (
     is_written,
 )
 from ml_api.indexing.changes.rows import Change, noting, row_of, storable
-from ml_api.indexing.tasks import AT_ONCE, batches
+from ml_api.indexing.tasks import AT_ONCE
 from ml_api.records import image_id
 
 LEASE_S: Final = 120.0
@@ -104,7 +105,7 @@ class Changes:
         if not rows:
             return 0
         with self._database.write() as session:
-            for some in batches((rows[key] for key in sorted(rows)), AT_ONCE):  # in order: no deadlocks
+            for some in batched((rows[key] for key in sorted(rows)), AT_ONCE):  # in order: no deadlocks
                 renewed = ("notice", "source", "not_before", "attempts", "error", "after_sync")
                 session.execute(noting(self._database, some, renewed))
         self._tell()

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ml_api.batched import batched
 from ml_api.database.tables import JobFileRow
 from ml_api.errors import DatabaseUnavailable, MlApiError, SyncRefused
 from ml_api.indexing.account import Progress
@@ -15,7 +16,7 @@ from ml_api.indexing.jobs.options import Errand, SyncOptions
 from ml_api.indexing.jobs.presence import Watch
 from ml_api.indexing.report import NOBODY, EachFailure, FileOutcome, Report, Reports, SyncReport, tell_failure
 from ml_api.indexing.sync import Indexer
-from ml_api.indexing.tasks import AT_ONCE, batches
+from ml_api.indexing.tasks import AT_ONCE
 from ml_api.vocabulary import JobState
 
 TELL_EVERY_S: Final = 0.5
@@ -193,7 +194,7 @@ class _JobRun:
                 return
 
     def _add_files(self) -> None:
-        for some in list(batches(self._named, AT_ONCE)):
+        for some in list(batched(self._named, AT_ONCE)):
             rows = [
                 JobFileRow(
                     job=self._job.id,

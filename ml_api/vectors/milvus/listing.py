@@ -6,6 +6,7 @@ What is written while a listing is read may or may not appear in it; nothing app
 from collections.abc import Iterator
 from typing import Final
 
+from ml_api.batched import batched
 from ml_api.deadline import Deadline
 from ml_api.vectors.base import MAX_WINDOW
 from ml_api.vectors.filters import Filter
@@ -35,7 +36,7 @@ def pages_by_id(opened: OpenCollection, operation: str, fields: list[str], after
     s), and so many whole rows could be too large for a message.
     """
     for page in pages(opened, operation, ["id"], after):
-        for ids in batches([str(row["id"]) for row in page], WHOLE_AT_ONCE):
+        for ids in batched([str(row["id"]) for row in page], WHOLE_AT_ONCE):
             if rows := list(by_id(opened, operation, ids, fields)):  # none if they were deleted meanwhile
                 yield sorted(rows, key=lambda row: str(row["id"]))
 
@@ -44,13 +45,13 @@ def by_id(
     opened: OpenCollection, operation: str, ids: list[str], fields: list[str], deadline: Deadline | None = None
 ) -> Iterator[schema.Row]:
     """Those of `ids`, which were checked to be hex, that are stored; in no order."""
-    for some in batches(ids, WHOLE_AT_ONCE):
+    for some in batched(ids, WHOLE_AT_ONCE):
         yield from opened.query(operation, deadline, filter=among(some), output_fields=fields, consistency_level="Session")
 
 
 def of_digests(opened: OpenCollection, digests: list[str], deadline: Deadline | None) -> list[schema.Row]:
     """Those whose files have one of these digests, which were checked to be hex; MAX_WINDOW at most."""
-    found = [row for some in batches(digests, DIGESTS_AT_ONCE) for row in opened.of_digests(some, deadline)]
+    found = [row for some in batched(digests, DIGESTS_AT_ONCE) for row in opened.of_digests(some, deadline)]
     return sorted(found, key=lambda row: str(row["id"]))[:MAX_WINDOW]
 
 
@@ -76,7 +77,3 @@ def count(opened: OpenCollection, wanted: Filter, deadline: Deadline | None) -> 
     if asked.left is None:
         return opened.count(deadline, "Session", wanted, asked.text)
     return sum(1 for _ in fulfilling(opened, "", WHOLE_AT_ONCE, wanted, deadline))
-
-
-def batches(ids: list[str], size: int) -> Iterator[list[str]]:
-    return (ids[start : start + size] for start in range(0, len(ids), size))

@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
+from ml_api.batched import batched
 from ml_api.deadline import Deadline, held
 from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.metrics import Metrics
@@ -110,7 +111,7 @@ class MilvusStore:
 
     def delete(self, ids: Sequence[str]) -> None:
         opened = self._open_to_write()
-        for some in listing.batches(distinct_ids(ids), schema.CHUNK_BYTES // 64):
+        for some in batched(distinct_ids(ids), schema.CHUNK_BYTES // 64):
             with opened.writing("delete", len(some), DELETED_BYTES * len(some)) as timeout_s:
                 opened.client.delete(opened.collection, filter=among(some), timeout=timeout_s)
         if ids and not self._opening.endpoint.embedded:

@@ -1,7 +1,8 @@
 """Uploads while the parts that they stand between do not answer; what they do otherwise is tested through the API."""
 
 import io
-from concurrent.futures import ThreadPoolExecutor, wait
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from threading import Event
 
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ml_api.corpus.folder import FolderCorpus
-from ml_api.deadline import Deadline
+from ml_api.deadline import Deadline, held
 from ml_api.embedding.fake import FakePreprocessor
 from ml_api.errors import DeadlineExceeded
 from ml_api.images import ImageLimits, InlineDecoder
@@ -21,6 +22,7 @@ from ml_api.vectors.memory import MemoryStore
 from ml_api.vocabulary import UploadState
 from tests.contracts.samples import DIM, record, unit_vectors
 from tests.databases import new_database
+from tests.waiting import wait_until
 
 
 class HungStore(MemoryStore):
@@ -32,6 +34,12 @@ class HungStore(MemoryStore):
         self.asked += 1
         Event().wait(deadline.left_s())
         raise deadline.exceeded()
+
+
+def done_or_blocked(future):
+    """Wait until what was begun in another thread has ended, or a thread waits for a lock."""
+    lock = held.__wrapped__.__code__
+    wait_until(lambda: future.done() or any(frame.f_code is lock for frame in sys._current_frames().values()))
 
 
 def picture(number):
@@ -130,7 +138,7 @@ def test_an_imported_image_that_is_edited_while_it_is_deleted_does_not_come_back
 
         def upsert(self, records, vectors):
             if self.begin is not None:
-                wait([self.begin()], 0.2)
+                done_or_blocked(self.begin())
             super().upsert(records, vectors)
 
     store = DeletedMeanwhile()
@@ -158,7 +166,7 @@ class Overtaken(Changes):
     def note(self, keys, source, facts=None, *, gone=()):
         begin, self.meanwhile = self.meanwhile, None
         if begin is not None:
-            wait([begin()], 0.2)
+            done_or_blocked(begin())
         return super().note(keys, source, facts, gone=gone)
 
 
