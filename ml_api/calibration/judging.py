@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_api.calibration.pairs import Pairs, Rows
-from ml_api.search.relevance import Calibration, Numbers
+from ml_api.search.logistic import Numbers
+from ml_api.search.relevance import Calibration
 
 FOLDS: Final = 5
 A_GUESS: Final = 0.7

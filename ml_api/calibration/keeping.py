@@ -14,7 +14,8 @@ from sqlalchemy.orm import defer
 from ml_api.calibration.fitting import Calibrated
 from ml_api.database import Database
 from ml_api.database.tables import CalibrationRow
-from ml_api.search.relevance import Calibration, Fit, Reference, Relevance
+from ml_api.search.logistic import Fit
+from ml_api.search.relevance import Calibration, Reference, Relevance
 from ml_api.vocabulary import QUERY_KINDS, QueryKind
 
 VERSION: Final = 4

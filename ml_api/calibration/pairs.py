@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from ml_api.calibration.examples import Sampled
 from ml_api.records import Hit, Vectors
-from ml_api.search.relevance import TOP_K, Calibration, Fit, Numbers, Reference, cosines, fitted
+from ml_api.search.logistic import Fit, Numbers, fitted
+from ml_api.search.relevance import TOP_K, Calibration, Reference, cosines
 from ml_api.vectors.base import Metric, SearchOptions, VectorStore
 
 AT_ONCE: Final = 16

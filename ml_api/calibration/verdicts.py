@@ -17,7 +17,8 @@ from ml_api.calibration.judging import Judgement, held_out, judgement_of
 from ml_api.calibration.pairs import AT_ONCE, Pairs, Rows
 from ml_api.feedback import Verdicts, judged_texts
 from ml_api.records import Hit, Vectors
-from ml_api.search.relevance import TOP_K, Numbers, Reference, cosines
+from ml_api.search.logistic import Numbers
+from ml_api.search.relevance import TOP_K, Reference, cosines
 from ml_api.vectors.base import Metric, SearchOptions, VectorStore
 from ml_api.vocabulary import GRADES, Verdict
 

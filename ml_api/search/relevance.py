@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_api.records import Entry, Hit, Vectors
+from ml_api.search.logistic import Fit, Numbers
 from ml_api.vectors.base import Metric
 from ml_api.vectors.scoring import cosine_of
 from ml_api.vocabulary import Modality, QueryKind
@@ -29,45 +30,6 @@ TAIL: Final = 0.99
 """The quantile of the background's scores that the best score is compared with."""
 ITSELF: Final = 0.999
 """From this cosine similarity on, an image of the background is the one that is asked for, or a copy."""
-RIDGE: Final = 1.0
-"""The L2 penalty of the fit."""
-STEPS: Final = 30
-"""Newton steps at most."""
-
-Numbers = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Fit:
-    """A logistic regression over standardised signals. All have shape (signals,)."""
-
-    mean: Numbers
-    scale: Numbers
-    weights: Numbers
-    bias: float
-
-    def __call__(self, signals: Numbers) -> Numbers:
-        """Probabilities (n,) of `signals` (n, signals)."""
-        logits = (signals - self.mean) / self.scale @ self.weights + self.bias
-        probabilities: Numbers = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
-        return probabilities
-
-
-def fitted(signals: Numbers, labels: npt.NDArray[np.bool_], importance: Numbers) -> Fit:
-    """A logistic regression by Newton's method, with a ridge. `importance` (n,) weighs the rows; its mean must be about 1."""
-    mean, scale = signals.mean(axis=0), signals.std(axis=0) + 1e-9
-    rows = np.hstack([(signals - mean) / scale, np.ones((len(signals), 1))])
-    ridge = np.diag([*[RIDGE] * signals.shape[1], 1e-6])
-    solution = np.zeros(rows.shape[1])
-    for _ in range(STEPS):
-        found = 1 / (1 + np.exp(-np.clip(rows @ solution, -30, 30)))
-        gradient = rows.T @ (importance * (found - labels)) + ridge @ solution
-        curvature = (rows * (importance * found * (1 - found))[:, None]).T @ rows + ridge
-        step = np.linalg.solve(curvature, gradient)
-        solution -= step
-        if np.abs(step).max() < 1e-6:
-            break
-    return Fit(mean, scale, solution[:-1], float(solution[-1]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,8 @@ from ml_api.calibration import Calibrated, StoredCalibrations, want
 from ml_api.calibration.judging import Judgement
 from ml_api.errors import DeadlineExceeded, ModelUnavailable, Overloaded, StoreUnavailable
 from ml_api.logs import EcsFormatter
-from ml_api.search.relevance import Calibration, Fit, Reference
+from ml_api.search.logistic import Fit
+from ml_api.search.relevance import Calibration, Reference
 from tests.api.stand import COLOURS, assert_problem, picture
 from tests.failing import FailingStore
 

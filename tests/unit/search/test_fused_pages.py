@@ -8,7 +8,8 @@ from ml_api.records import image_id
 from ml_api.search import Arrangement, Relevance, StoredTerm, TextTerm, Weighted
 from ml_api.search.facets import COUNTED_HITS
 from ml_api.search.fusion import MAX_MATCHES_ALONE
-from ml_api.search.relevance import Calibration, Fit, Reference
+from ml_api.search.logistic import Fit
+from ml_api.search.relevance import Calibration, Reference
 from ml_api.texts.index import Found
 from ml_api.texts.words import all_words
 from ml_api.vectors.filters import Field, parse
