@@ -8,10 +8,11 @@ from typing import Final
 
 import numpy as np
 
-from ml_api.calibration.examples import Example, Sample, of_text, vectors_of
+from ml_api.calibration.examples import Example, Sample, of_image, of_text, vectors_of
+from ml_api.calibration.familiarity import Noise
 from ml_api.calibration.indexed import IndexedCorpus
-from ml_api.calibration.judging import Judgement
-from ml_api.calibration.nonsense import gibberish, noise
+from ml_api.calibration.judging import Judgement, judgement_of
+from ml_api.calibration.nonsense import gibberish
 from ml_api.calibration.pairs import pairs_of
 from ml_api.calibration.phrases import Matching, Rarity
 from ml_api.calibration.verdicts import Grades, learned, pairs_of_verdicts
@@ -30,7 +31,7 @@ FEWEST: Final = 40
 """Queries with matches below which there is no calibration: a fit of seven signals needs some."""
 NONSENSE: Final = 80
 """Queries of random letters, which match nothing, and queries of several terms that nothing matches."""
-NONSENSE_SHARE: Final = 0.5
+NOISE_SHARE: Final = 0.5
 """Pictures of random pixels, as a share of the images that are queries. With 0.2, 0.40 of 200 photographs were called a match among
 100 drawn pictures, with 0.5 0.27, and as many true matches as before."""
 MAX_MATCHES: Final = 500
@@ -54,8 +55,13 @@ class Calibrated:
     used_texts: int = 0
 
 
-def calibrate(corpus: IndexedCorpus, kind: QueryKind = "text", verdicts: Mapping[str, Grades] = NO_VERDICTS) -> Calibrated | None:
-    """Calibrate searches of this kind. `verdicts` are by the text that was searched for.
+def calibrate(
+    corpus: IndexedCorpus,
+    kind: QueryKind = "text",
+    verdicts: Mapping[str, Grades] = NO_VERDICTS,
+    noise: Noise | None = None,
+) -> Calibrated | None:
+    """Calibrate searches of this kind. `verdicts` are by the text that was searched for. Kinds may share the `noise`.
 
     None if the corpus has too few texts of its own to learn from. Raises Unavailable.
     """
@@ -64,22 +70,30 @@ def calibrate(corpus: IndexedCorpus, kind: QueryKind = "text", verdicts: Mapping
     rivals, queries = _divided(sample.examples(kind, chance))
     if len(queries) < FEWEST:
         return None
-    texts = dict.fromkeys(text for example in (*rivals, *queries) for text in example.texts)
+    noise = noise or Noise(corpus)
+    nonsense = [of_text(text) for text in gibberish(chance, NONSENSE)] if kind == "text" else []
+    texts = dict.fromkeys(text for example in (*rivals, *queries, *nonsense) for text in example.texts)
     of_texts = dict(zip(texts, corpus.embedded(list(texts)), strict=True))
     reference, matches, images = _second_pass(corpus.store, sample, rivals, vectors_of(rivals, of_texts), queries)
     usable = _usable(matches, images)
     if sum(bool(matches[row]) for row in usable) < FEWEST:
         return None
-    vectors = vectors_of([queries[row] for row in usable], of_texts)
-    wanted = [matches[row] for row in usable]
-    nonsense = _nonsense(corpus, kind, chance, len(usable))
-    vectors, wanted = np.vstack([vectors, nonsense]), [*wanted, *[set[str]()] * len(nonsense)]
-    asked_for = [*(queries[row].image for row in usable), *[None] * len(nonsense)]
-    pairs = pairs_of(corpus.store, corpus.metric, reference, vectors, wanted, asked_for=asked_for)
+    if kind == "image":
+        nonsense = [of_image(picture) for picture in noise.pictures[: max(1, int(NOISE_SHARE * len(usable)))]]
+    asked = [*(queries[row] for row in usable), *nonsense]
+    vectors, images_of = vectors_of(asked, of_texts), [example.image for example in asked]
+    wanted = [*(matches[row] for row in usable), *[set[str]()] * len(nonsense)]
+    pairs = pairs_of(corpus.store, corpus.metric, reference, vectors, wanted, asked_for=images_of)
     judged = corpus.embedded(list(verdicts))
     found = learned(pairs, pairs_of_verdicts(corpus.store, corpus.metric, reference, judged, list(verdicts.values())))
-    calibration, given = found.pairs.fit(reference), sum(map(len, verdicts.values()))
-    return Calibrated(calibration, images, len(usable), found.judgement, given, len(verdicts), found.texts)
+    probabilities, is_familiar = found.probabilities, None
+    if all(images_of):
+        familiarity = noise.familiarity(sample.images)
+        probabilities *= familiarity.of_each([image for image in images_of if image])[pairs.queries.owner]
+        is_familiar = familiarity.fit
+    calibration, given = found.pairs.fit(reference, is_familiar), sum(map(len, verdicts.values()))
+    judgement = judgement_of(pairs.queries, probabilities)
+    return Calibrated(calibration, images, len(usable), judgement, given, len(verdicts), found.texts)
 
 
 def calibrate_all(corpus: IndexedCorpus, verdicts: Mapping[str, Grades] = NO_VERDICTS) -> dict[QueryKind, Calibrated | None]:
@@ -88,7 +102,8 @@ def calibrate_all(corpus: IndexedCorpus, verdicts: Mapping[str, Grades] = NO_VER
     """
     if corpus.store.count() < FEWEST_IMAGES:
         return {}
-    return {kind: calibrate(corpus, kind, verdicts if kind == "text" else NO_VERDICTS) for kind in QUERY_KINDS}
+    noise = Noise(corpus)
+    return {kind: calibrate(corpus, kind, verdicts if kind == "text" else NO_VERDICTS, noise) for kind in QUERY_KINDS}
 
 
 def reference_of(corpus: IndexedCorpus) -> Reference:
@@ -135,12 +150,3 @@ def _second_pass(
     background = [image.vector for image in images[:BACKGROUND]]
     drawn = np.stack(background) if background else np.empty((0, 0), dtype=np.float32)
     return Reference(drawn, marked[order], level[order]), matching.matches, len(marked)
-
-
-def _nonsense(corpus: IndexedCorpus, kind: QueryKind, chance: random.Random, queries: int) -> Vectors:
-    """Vectors of what nothing matches, beside so many queries of the corpus's own."""
-    if kind == "text":
-        return corpus.embedded(gibberish(chance, NONSENSE))
-    if kind == "image":
-        return corpus.pictured(noise(chance, max(1, int(NONSENSE_SHARE * queries)), corpus.preprocessor.fit))
-    return corpus.embedded([])

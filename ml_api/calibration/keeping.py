@@ -18,7 +18,7 @@ from ml_api.search.logistic import Fit
 from ml_api.search.relevance import Calibration, Reference, Relevance
 from ml_api.vocabulary import QUERY_KINDS, QueryKind
 
-VERSION: Final = 4
+VERSION: Final = 5
 """The version of the signals, of the fingerprints of images, and of what is fitted: a calibration of another one is not used."""
 WANTED: Final = 0.0
 """`made_at` of a calibration that is to be made anew."""
@@ -124,7 +124,8 @@ def packed(calibration: Calibration) -> bytes:
     reference, file = calibration.reference, io.BytesIO()
     fits: dict[str, Any] = {
         f"{name}_{part}": np.asarray(getattr(fit, part))
-        for name, fit in (("any", calibration.any_match), ("is", calibration.is_match))
+        for name, fit in (("any", calibration.any_match), ("is", calibration.is_match), ("familiar", calibration.is_familiar))
+        if fit is not None
         for part in Fit.__dataclass_fields__
     }
     background = reference.background.astype(np.float16)  # a fourth digit of a score decides nothing
@@ -139,4 +140,4 @@ def unpacked(content: bytes) -> Calibration:
             return Fit(file[f"{name}_mean"], file[f"{name}_scale"], file[f"{name}_weights"], float(file[f"{name}_bias"]))
 
         reference = Reference(file["background"].astype(np.float32), file["marks"], file["rivals"])
-        return Calibration(reference, fit("any"), fit("is"))
+        return Calibration(reference, fit("any"), fit("is"), fit("familiar") if "familiar_bias" in file else None)

@@ -56,8 +56,8 @@ class Pairs:
     queries: Rows
     hits: Rows
 
-    def fit(self, reference: Reference) -> Calibration:
-        return Calibration(reference, self.queries.fit(), self.hits.fit())
+    def fit(self, reference: Reference, is_familiar: Fit | None) -> Calibration:
+        return Calibration(reference, self.queries.fit(), self.hits.fit(), is_familiar)
 
 
 def evenly(labels: Numbers) -> Numbers:

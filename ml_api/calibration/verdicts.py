@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from ml_api.calibration.judging import Judgement, held_out, judgement_of
+from ml_api.calibration.judging import held_out
 from ml_api.calibration.pairs import AT_ONCE, Pairs, Rows
 from ml_api.feedback import Verdicts, judged_texts
 from ml_api.records import Hit, Vectors
@@ -48,20 +48,20 @@ def texts_of(verdicts: Verdicts) -> dict[str, dict[str, int]]:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What to fit, how well that tells of the corpus's own pairs, and of how many judged texts it has verdicts."""
+    """What to fit, and of how many judged texts it has verdicts."""
 
     pairs: Pairs
-    judgement: Judgement
+    probabilities: Numbers
+    """Of the corpus's own queries, each by a fit without it."""
     texts: int
 
 
 def learned(own: Pairs, given: Pairs | None) -> Learned:
     """From the corpus's own pairs, and from verdicts where they help."""
     if given is None:
-        return Learned(own, judgement_of(own.queries, held_out(own.queries)), 0)
+        return Learned(own, held_out(own.queries), 0)
     queries, hits = _chosen(own.queries, given.queries), _chosen(own.hits, given.hits)
-    judgement = judgement_of(own.queries, queries.probabilities)
-    return Learned(Pairs(queries.rows, hits.rows), judgement, max(queries.texts, hits.texts))
+    return Learned(Pairs(queries.rows, hits.rows), queries.probabilities, max(queries.texts, hits.texts))
 
 
 @dataclass(frozen=True, slots=True)

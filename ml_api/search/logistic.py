@@ -23,7 +23,7 @@ class Fit:
     weights: Numbers
     bias: float
 
-    def __call__(self, signals: Numbers) -> Numbers:
+    def __call__(self, signals: npt.NDArray[np.floating]) -> Numbers:
         """Probabilities (n,) of `signals` (n, signals)."""
         logits = (signals - self.mean) / self.scale @ self.weights + self.bias
         probabilities: Numbers = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))

@@ -3,7 +3,8 @@
 A raw score tells little across queries: "zebra" finds its nearest dog with a score that would be good for another text. More is
 told by how the best scores compare with those of a sample of the corpus, and with what other texts score on the same images
 (querybank normalisation: Bogolin et al., Cross Modal Retrieval with Querybank Normalisation, CVPR 2022). A logistic regression
-weighs these signals; `ml_api.calibration` fits it for one model, corpus and kind of query.
+weighs these signals; `ml_api.calibration` fits it for one model, corpus and kind of query. An image that is asked for may be of
+quite another sort than the corpus: another regression, over its vector, tells how likely it is of the corpus's sort, familiar.
 """
 
 from collections.abc import Sequence
@@ -105,7 +106,16 @@ class Calibration:
 
     reference: Reference
     any_match: Fit
+    """If the image that is asked for is familiar, and so is `is_match`."""
     is_match: Fit
+    is_familiar: Fit | None = None
+    """Over the vector of the image that is asked for; None where none is."""
+
+    def familiarity(self, asked_for: npt.NDArray[np.float32] | None) -> float:
+        """The probability that an image with this vector (dim,) is of the corpus's sort; 1 if none is asked for."""
+        if self.is_familiar is None or asked_for is None:
+            return 1.0
+        return float(self.is_familiar(asked_for[None, :])[0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,6 +130,8 @@ class Judge:
     """The TOP_K best hits among all images, but images that are terms themselves."""
     signals: Numbers | None
     """Of the query, as `Reference.of_query` has them. None if there are no best hits."""
+    familiarity: float = 1.0
+    """The probability that the image that is asked for is of the corpus's sort: otherwise nothing is a match."""
     _known: dict[str, float] = field(default_factory=dict, init=False)
     """The relevances of images that were judged, by id: a page mostly has the best hits."""
 
@@ -130,7 +142,7 @@ class Judge:
         """
         if self.signals is None or not left:
             return 0.0
-        among_all = float(self.calibration.any_match(self.signals[None, :])[0])
+        among_all = self.familiarity * float(self.calibration.any_match(self.signals[None, :])[0])
         return among_all * min(1.0, max(self.relevances(left)) / max(self.relevances(self.best)))
 
     def relevances(self, hits: Sequence[Hit]) -> tuple[float, ...]:
@@ -140,7 +152,7 @@ class Judge:
         new = [hit for hit in hits if hit.record.id not in self._known]
         if new:
             signals = self.calibration.reference.of_hits(self.signals, [hit.record for hit in new], cosines(new, self.metric))
-            probabilities = self.calibration.is_match(signals).tolist()
+            probabilities = (self.familiarity * self.calibration.is_match(signals)).tolist()
             self._known.update(zip((hit.record.id for hit in new), probabilities, strict=True))
         return tuple(self._known[hit.record.id] for hit in hits)
 
@@ -182,7 +194,7 @@ class Relevance:
             return None
         images, scores = [hit.record for hit in best], cosines(best, self._metric)
         signals = calibration.reference.of_query(vector, images, scores, asked_for) if best else None
-        return Judge(calibration, self._metric, best, signals)
+        return Judge(calibration, self._metric, best, signals, calibration.familiarity(asked_for))
 
 
 def kind_of(modalities: Sequence[Modality | None], weights: Sequence[float]) -> QueryKind | None:

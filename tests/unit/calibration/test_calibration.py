@@ -7,22 +7,27 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import update
 
 from ml_api.calibration import CalibrationUpkeep, IndexedCorpus, StoredCalibrations, calibrate, calibrate_all, latest, want
 from ml_api.calibration.evaluating import evaluate, read_judgements
+from ml_api.calibration.examples import Sampled
+from ml_api.calibration.familiarity import Familiarity
 from ml_api.calibration.fitting import FEWEST_IMAGES
 from ml_api.calibration.judging import area_under_roc, calibration_error, judged_by
-from ml_api.calibration.keeping import packed, unpacked
+from ml_api.calibration.keeping import VERSION, packed, unpacked
 from ml_api.calibration.nonsense import noise
 from ml_api.calibration.pairs import pairs_of
 from ml_api.calibration.phrases import Matching, Rarity, Wanted, content_words, phrases, texts_of
 from ml_api.cli.evaluate import evaluate_relevance
+from ml_api.database.tables import CalibrationRow
 from ml_api.deadline import Deadline
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.errors import ConfigError, InvalidInput
 from ml_api.images.fit import Square
 from ml_api.metrics import Metrics
 from ml_api.search import Query, Relevance, Searcher, TextTerm, Thresholds
+from ml_api.search.logistic import Fit
 from ml_api.search.relevance import CONFIDENT, TOP_K, kind_of
 from ml_api.settings import load_settings
 from ml_api.vectors.base import SearchOptions
@@ -138,6 +143,44 @@ def test_pictures_of_random_pixels_have_no_match_in_a_small_corpus(model):
     assert sum(confident_of(made, store, np.stack(list(own.values())), list(own))) > 30
 
 
+@pytest.mark.parametrize("kind", ["image", "mixed"])
+def test_images_of_the_corpus_are_familiar_and_noise_is_not(store, model, kind):
+    corpus = IndexedCorpus(store, "COSINE", *model)
+    calibration = calibrate(corpus, kind).calibration
+    pictures = corpus.pictured(noise(random.Random(1), 20, corpus.preprocessor.fit))
+    assert min(map(calibration.familiarity, store.vectors([described(number).id for number in range(20)]).values())) > 0.9
+    assert max(map(calibration.familiarity, pictures)) < 0.5
+
+
+def test_an_image_of_another_sort_has_no_match_however_near_it_is(store, model):
+    """A photograph lay as near to drawings as they do to each other: 0.11 to 0.31 of photographs were called a match."""
+    made = calibrate(IndexedCorpus(store, "COSINE", *model), "image")
+    dim = model[1].model.dim
+    ten_to_one = Fit(np.zeros(dim), np.ones(dim), np.zeros(dim), -np.log(9))
+    relevance, judges = Relevance("COSINE"), []
+    vector = store.vectors([described(0).id])[described(0).id]
+    [best] = store.search(vector[None], SearchOptions(TOP_K))
+    for is_familiar in (None, ten_to_one):
+        relevance.use("image", replace(made.calibration, is_familiar=is_familiar))
+        judges.append(relevance.judge("image", vector, best, vector))
+    familiar, strange = judges
+    assert familiar.any_match(best) > 0.9
+    assert strange.any_match(best) == pytest.approx(0.1 * familiar.any_match(best))
+    assert strange.any_match(best[5:]) == pytest.approx(0.1 * familiar.any_match(best[5:])), "with a filter, too"
+    assert strange.relevances(best) == pytest.approx([0.1 * one for one in familiar.relevances(best)])
+
+
+def test_images_that_the_fit_knows_are_as_familiar_as_others():
+    """With few images of many dimensions a fit knows its own by heart: 1.00, where others are less."""
+    chance = np.random.default_rng(1)
+    vectors = chance.normal(size=(160, 64)).astype(np.float32) + np.repeat([[0.2], [-0.2]], 80, axis=0)
+    images = [Sampled(f"{number}", vector.astype(np.float32), (), ()) for number, vector in enumerate(vectors)]
+    familiarity = Familiarity.of(images[:40], images[80:120])
+    known, others = familiarity.of_each(images[:40]), familiarity.of_each(images[40:80])
+    assert abs(known.mean() - others.mean()) < 0.05
+    assert familiarity.fit(vectors[:40]).mean() > known.mean() + 0.1
+
+
 def test_random_pixels_are_another_picture_each_as_the_model_sees_them():
     fit = Square(32, 32, Image.Resampling.BICUBIC)
     pictures = noise(random.Random(1), 27, fit)
@@ -186,6 +229,28 @@ def test_what_is_kept_judges_as_what_was_fitted(store, model, calibrated):
     vector, scores = np.eye(1, 59, dtype=np.float32)[0], np.linspace(0.9, 0.5, TOP_K)
     one, other = (of.any_match(of.reference.of_query(vector, images, scores)[None]) for of in (calibrated.calibration, again))
     assert one == pytest.approx(other, abs=0.01)
+
+
+def test_what_is_familiar_is_kept(store, model):
+    made = calibrate(IndexedCorpus(store, "COSINE", *model), "image").calibration
+    vector = store.vectors([described(0).id])[described(0).id]
+    assert unpacked(packed(made)).familiarity(vector) == made.familiarity(vector) < 1
+
+
+def test_a_calibration_of_an_earlier_version_is_made_anew(store, model, database):
+    """Its numbers of other signals would be an error, or a wrong judgement."""
+    kept, relevance = StoredCalibrations(database, "collection", "model"), Relevance("COSINE")
+    row = kept.keep(calibrate(IndexedCorpus(store, "COSINE", *model)), 240)
+    with database.write() as session:
+        session.execute(update(CalibrationRow).values(version=VERSION - 1, content=b"of other signals"))
+    assert kept.row() is None
+    assert kept.calibration() is None
+    upkeep = CalibrationUpkeep(kept, relevance, IndexedCorpus(store, "COSINE", *model))
+    upkeep.look()
+    assert not relevance.can_judge("text")
+    upkeep.look()
+    assert relevance.can_judge("text")
+    assert kept.row().made_at > row.made_at
 
 
 def test_upkeep_calibrates_once_the_corpus_is_still_and_again_when_it_has_changed_or_somebody_wants_it(store, model, database):
