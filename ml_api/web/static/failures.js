@@ -27,6 +27,14 @@ export class Failure extends Error {
   }
 }
 
+/**
+ * In one line, where there is room for no more.
+ * @param {unknown} failure
+ */
+export function inOneLine(failure) {
+  return failure instanceof Failure ? `${failure.title}. ${failure.message}` : String(failure);
+}
+
 /** fetch does not tell a server that is down from a network that is, nor json() a connection that was cut. */
 export function unanswered() {
   return new Failure("The server does not answer", "Check that it is running and that you are connected, then try again.", { unreached: true });

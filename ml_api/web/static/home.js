@@ -1,7 +1,7 @@
 /** The first view, before anything is searched for: some of the images or, while there are none, how they get in; and how far a sync is. */
 
 import { element, find } from "./element.js";
-import { Failure } from "./failures.js";
+import { Failure, inOneLine } from "./failures.js";
 import { countImages } from "./frame.js";
 import { Glimpse } from "./glimpse.js";
 import { progressOf, startSync, syncNow } from "./manage/syncs.js";
@@ -84,7 +84,7 @@ export class Home {
       this.#say("");
       this.#wasActive = true; // however soon it ends
     } catch (failure) {
-      this.#say(failure instanceof Failure ? `${failure.title}. ${failure.message}` : String(failure));
+      this.#say(inOneLine(failure));
     }
   }
 

@@ -135,6 +135,7 @@ class Page {
       },
       onEnd: () => {
         this.#search.tell();
+        this.#duplicates.settle();
         this.#home.watch();
       },
       onAdded: () => {

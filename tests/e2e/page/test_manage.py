@@ -198,6 +198,42 @@ def test_a_click_with_shift_selects_all_between(context, tmp_path):
         expect(selection).to_contain_text("6 images selected")
 
 
+def test_what_is_alone_after_a_deletion_is_no_group_any_more(context, tmp_path):
+    for name in ("red 1", "red 2", "red 3", "blue 1", "blue 2"):
+        (tmp_path / f"{name}.png").write_bytes(picture(COLOURS[name.split()[0]]))
+    with serving(tmp_path) as server, visiting(context, server) as visit:
+        visit.open("/?view=duplicates")
+        expect(visit.page.get_by_text("2 groups; 5 images compared.")).to_be_visible()
+        for name in ("red 1", "blue 2"):
+            visit.page.get_by_role("checkbox", name=f"Select {name}.png").check()
+        visit.page.get_by_role("region", name="Selection").get_by_role("button", name="Delete").click()
+        visit.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        expect(visit.page.get_by_text("1 group; 5 images compared.")).to_be_visible()
+        expect(visit.page.locator(".groups h3")).to_have_text("The same picture: 2 files")
+        expect(visit.page.locator(".groups")).to_contain_text("red 3.png")
+
+
+def test_an_image_that_could_not_be_deleted_is_named(visit):
+    visit.open("/?view=duplicates")
+    visit.page.get_by_role("checkbox", name="Select copy of red.png").check()
+    visit.page.route("**/v1/images/*", lambda route: route.abort())
+    selection = visit.page.get_by_role("region", name="Selection")
+    selection.get_by_role("button", name="Delete").click()
+    visit.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(selection.locator(".told span")).to_have_text(
+        "copy of red.png: The server does not answer. Check that it is running and that you are connected, then try again."
+    )
+    expect(visit.page.get_by_text("The same picture: 2 files")).to_be_visible()
+
+
+def test_duplicates_that_could_not_be_looked_for_can_be_tried_again(visit):
+    visit.page.route("**/v1/duplicates?*", lambda route: route.abort(), times=1)
+    visit.open("/?view=duplicates")
+    expect(visit.page.get_by_text("The server does not answer. Check that it is running")).to_be_visible()
+    visit.page.get_by_role("button", name="Try again").click()
+    expect(visit.page.get_by_text("The same picture: 2 files")).to_be_visible()
+
+
 def test_of_equal_files_all_but_one_are_selected_at_once(visit):
     """With Shift, too: the one that is to stay was selected with the others."""
     visit.open("/?view=duplicates")

@@ -2,7 +2,7 @@
 
 import { addressOf } from "../address.js";
 import { breakable, element, find } from "../element.js";
-import { Failure } from "../failures.js";
+import { inOneLine } from "../failures.js";
 import { ask } from "../requests.js";
 import { thumbnailLink } from "../thumbnail.js";
 import { sizeInWords } from "../wording.js";
@@ -24,6 +24,8 @@ export class Duplicates {
   #list;
   #go;
   #compared = 0;
+  /** @type {WeakMap<Element, Group>} by what shows it */
+  #groups = new WeakMap();
   /** @type {string | null} */
   #cursor = "";
   #running = new AbortController();
@@ -50,12 +52,29 @@ export class Duplicates {
     this.#running.abort();
   }
 
+  /** After images were deleted: what is alone now is alike to nothing. */
+  settle() {
+    for (const shown of [...this.#list.children]) {
+      const group = this.#groups.get(shown);
+      const count = shown.querySelectorAll("li").length;
+      if (group && (count > 1 || group.more)) {
+        find(shown, "h3", HTMLElement).textContent = headingOf(group, count);
+      } else {
+        shown.remove();
+      }
+    }
+    if (this.#section.ariaBusy === "false") {
+      this.#tell(true);
+    }
+  }
+
   async #look() {
     this.#running.abort();
     this.#running = new AbortController();
     const { signal } = this.#running;
     const enough = this.#list.children.length + ENOUGH;
     this.#go.hidden = true;
+    this.#go.textContent = "Look further";
     this.#section.ariaBusy = "true";
     this.#say("Looking…");
     try {
@@ -65,13 +84,18 @@ export class Duplicates {
         const page = await ask(`v1/duplicates?${parameters}`, { signal });
         this.#compared += page.compared;
         this.#cursor = page.next;
-        this.#list.append(...page.groups.map(groupOf));
+        for (const group of page.groups) {
+          const shown = groupOf(group);
+          this.#groups.set(shown, group);
+          this.#list.append(shown);
+        }
         this.#tell(this.#cursor === null || this.#list.children.length >= enough);
       }
       this.#go.hidden = this.#cursor === null;
     } catch (failure) {
       if (!signal.aborted) {
-        this.#say(failure instanceof Failure ? `${failure.title}. ${failure.message}` : String(failure));
+        this.#say(inOneLine(failure));
+        this.#go.textContent = "Try again";
         this.#go.hidden = false;
       }
     }
@@ -95,13 +119,21 @@ export class Duplicates {
   }
 }
 
+/**
+ * @param {Group} group
+ * @param {number} count of its images that are there
+ */
+function headingOf({ kind, more }, count) {
+  return `${KINDS.get(kind) ?? kind}: ${count}${more ? " and more" : ""} files`;
+}
+
 /** @param {Group} group */
-function groupOf({ kind, image, duplicates, more }) {
-  const heading = element("h3", `${KINDS.get(kind) ?? kind}: ${duplicates.length + 1}${more ? " and more" : ""} files`);
-  const all = [image, ...duplicates];
+function groupOf(group) {
+  const all = [group.image, ...group.duplicates];
+  const heading = element("h3", headingOf(group, all.length));
   const [least, most] = [Math.min(...all.map(pixelsOf)), Math.max(...all.map(pixelsOf))];
   const images = element("ul", ...all.map((one) => imageOf(one, pixelsOf(one) === most && most > least)));
-  return element("li", heading, ...(kind === "exact" ? [choiceOf(images)] : []), images);
+  return element("li", heading, ...(group.kind === "exact" ? [choiceOf(images)] : []), images);
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Choosing many images and deleting them, after asking once. */
 
 import { element, find } from "../element.js";
-import { Failure } from "../failures.js";
+import { Failure, inOneLine } from "../failures.js";
 import { ask } from "../requests.js";
 
 const WAIT_S = 5; // for the index to follow
@@ -19,7 +19,7 @@ export class Selection {
    * @param {HTMLElement} bar
    * @param {HTMLDialogElement} confirm
    * @param {{onDeleted: (id: string) => HTMLElement | null, onEnd: () => void}} page onDeleted returns the tile of what takes its
-   *   place; onEnd: all that were chosen are
+   *   place; onEnd: all that were chosen are, and their tiles are gone
    */
   constructor(bar, confirm, page) {
     this.#bar = bar;
@@ -107,7 +107,7 @@ export class Selection {
         await ask(`v1/images/${box.value}?wait=${WAIT_S}`, { method: "DELETE" });
       } catch (failure) {
         if (!(failure instanceof Failure && failure.code === "not-found")) {
-          kept.push(failure instanceof Failure ? `${box.ariaLabel}: ${failure.title}. ${failure.message}` : String(failure));
+          kept.push(`${box.name}: ${inOneLine(failure)}`);
           continue;
         }
       }
@@ -147,6 +147,7 @@ export function pickOf({ id }, name) {
   const box = element("input");
   box.type = "checkbox";
   box.value = id;
+  box.name = name;
   box.ariaLabel = `Select ${name}`;
   const pick = element("label", box);
   pick.className = "pick";

@@ -1,7 +1,7 @@
 /** Adding images to the corpus: each file with its own progress, and what a sync is doing meanwhile. */
 
 import { element, find } from "../element.js";
-import { Failure, problemOf } from "../failures.js";
+import { inOneLine, problemOf } from "../failures.js";
 import { pause } from "../pause.js";
 import { progressOf, resultOf, startSync, syncNow } from "./syncs.js";
 
@@ -146,7 +146,7 @@ export class Uploads {
       await startSync();
       this.#follow();
     } catch (failure) {
-      this.#tell(failure instanceof Failure ? `${failure.title}. ${failure.message}` : String(failure));
+      this.#tell(inOneLine(failure));
     }
   }
 
@@ -169,7 +169,7 @@ export class Uploads {
         await pause(SYNC_EVERY_MS);
       }
     } catch (failure) {
-      this.#tell(failure instanceof Failure ? failure.title : String(failure));
+      this.#tell(inOneLine(failure));
     } finally {
       this.#following = false;
     }
@@ -185,7 +185,7 @@ export class Uploads {
 function outcomeOf({ status, response }) {
   if (status >= 400) {
     const failure = problemOf(response ?? { detail: "", code: "" }, status, "");
-    return { text: `${failure.title}. ${failure.message}`, said: failure.said, wrong: true, again: !failure.final };
+    return { text: inOneLine(failure), said: failure.said, wrong: true, again: !failure.final };
   }
   const { state, unchanged } = /** @type {Uploaded} */ (response);
   switch (state) {
