@@ -42,7 +42,8 @@ export class Detail {
     this.#dialog = dialog;
     this.#page = page;
     this.#picture = find(dialog, ".stage img", HTMLImageElement);
-    this.#heat = new Heat(find(dialog, ".heat", HTMLCanvasElement), find(dialog, ".find", HTMLButtonElement), page.onHeat);
+    const [canvas, button] = [find(dialog, ".heat", HTMLCanvasElement), find(dialog, ".find", HTMLButtonElement)];
+    this.#heat = new Heat(canvas, button, find(dialog, ".trouble", HTMLElement), page.onHeat);
     dialog.addEventListener("close", page.onClose);
     dialog.addEventListener("click", (event) => {
       if (event.target === dialog) {

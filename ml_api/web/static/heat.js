@@ -12,6 +12,7 @@ const WORDS = "Where it matches";
 export class Heat {
   #canvas;
   #button;
+  #trouble;
   #isLooking = false;
   /** @type {{image: StoredImage, text: string} | null} */
   #asked = null;
@@ -20,11 +21,13 @@ export class Heat {
   /**
    * @param {HTMLCanvasElement} canvas over the picture
    * @param {HTMLButtonElement} button
+   * @param {HTMLElement} trouble where it is told what went wrong
    * @param {(isOn: boolean) => void} onTurn
    */
-  constructor(canvas, button, onTurn) {
+  constructor(canvas, button, trouble, onTurn) {
     this.#canvas = canvas;
     this.#button = button;
+    this.#trouble = trouble;
     button.addEventListener("click", () => {
       const isOn = canvas.hidden && !this.#isLooking;
       this.turn(isOn);
@@ -55,6 +58,7 @@ export class Heat {
     this.#running.abort();
     this.#isLooking = false;
     this.#canvas.hidden = true;
+    this.#trouble.hidden = true;
     this.#button.textContent = WORDS;
     this.#button.setAttribute("aria-pressed", "false");
   }
@@ -68,19 +72,24 @@ export class Heat {
     this.#running = new AbortController();
     const { signal } = this.#running;
     this.#isLooking = true;
+    this.#trouble.hidden = true;
     this.#button.textContent = "Looking…";
     try {
       const map = await heatMap(image.id, text, signal);
       if (!signal.aborted) {
         draw(this.#canvas, map, image);
         this.#canvas.hidden = false;
-        this.#button.textContent = WORDS;
         this.#button.setAttribute("aria-pressed", "true");
       }
     } catch (failure) {
       if (!signal.aborted) {
-        this.#button.textContent = failure instanceof Failure ? failure.title : String(failure);
+        const why = failure instanceof Failure ? failure.message : String(failure);
+        this.#trouble.textContent = `It cannot be shown where the words are found. ${why}`;
+        this.#trouble.hidden = false;
       }
+    }
+    if (!signal.aborted) {
+      this.#button.textContent = WORDS;
     }
     this.#isLooking &&= signal.aborted; // another one may be looked for by now
   }

@@ -11,6 +11,7 @@ from ml_api.records import image_id
 from tests.e2e.page.stage import serving, visiting
 
 FIRST_RED = image_id("red/0.png")
+BUSY = {"type": "about:blank", "title": "Busy", "status": 503, "detail": "too many requests wait already", "code": "overloaded"}
 
 
 def open_first_red(visit):
@@ -187,6 +188,20 @@ def test_where_the_words_are_found_is_shown_over_the_image(visit):
     expect(where).to_be_hidden()
 
 
+def test_that_it_cannot_be_shown_where_the_words_are_found_is_told_beside_the_image(visit):
+    visit.page.route("**/heatmap?*", lambda route: route.fulfill(status=503, json=BUSY, content_type="application/problem+json"))
+    open_first_red(visit)
+    where = visit.dialog.get_by_role("button", name="Where it matches")
+    where.click()
+    alert = visit.dialog.get_by_role("alert")
+    expect(alert).to_have_text("It cannot be shown where the words are found. The server is busy. Try again in a moment.")
+    expect(where).to_have_text("Where it matches")
+    visit.page.unroute_all()
+    where.click()
+    expect(visit.dialog.locator(".heat")).to_be_visible()
+    expect(alert).to_be_hidden()
+
+
 def test_whoever_steps_on_comes_to_all_hits(visit):
     visit.open("/?q=red")
     visit.page.locator(".open").nth(22).click()
@@ -232,9 +247,6 @@ def test_swipes_lead_to_the_neighbours(visit):
     swipe(visit.page, (0, 60), (20, -60))  # to scroll
     swipe(visit.page, (-80, 0), (80, 0))
     expect(visit.dialog).to_have_accessible_name(names.nth(1).text_content())
-
-
-BUSY = {"type": "about:blank", "title": "Busy", "status": 503, "detail": "too many requests wait already", "code": "overloaded"}
 
 
 def test_whoever_steps_on_while_the_server_refuses_is_told_and_asks_again_by_a_button(visit):
