@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml_api.cli.errands import hand_over
+from ml_api.cli.delegation import hand_over
 from ml_api.cli.exits import Exit
 from ml_api.cli.plots import pyplot_for, saved
 from ml_api.errors import ConfigError
-from ml_api.evaluation import Measured, recall_of, sample
+from ml_api.evaluation import Measured, recall_of_index
 from ml_api.indexing.jobs import Errand
 from ml_api.settings import Settings, environment_name
 from ml_api.stopping import Stop
@@ -50,13 +50,11 @@ def _asked(settings: Settings, errand: Errand) -> tuple[Exit | None, Any]:
 
 def _measured_here(settings: Settings, queries: int, k: int) -> Iterator[Measured]:
     from ml_api.services import open_store
-    from ml_api.vectors.base import EFFORTS
 
     with open_store(settings) as store:
-        ids, vectors = sample(store, queries)
-        _require_some(len(ids))
-        effort = EFFORTS.get(settings.index)
-        yield from recall_of(store, ids, vectors, () if effort is None else effort.tried, k)
+        found = recall_of_index(store, settings.index, queries, k)
+        _require_some(found.images)
+        yield from found.rows
 
 
 def _require_some(images: int) -> None:

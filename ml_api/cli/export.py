@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from ml_api import tracing
-from ml_api.cli.errands import hand_over
+from ml_api.cli.delegation import hand_over
 from ml_api.cli.exits import Exit, stopped
 from ml_api.indexing.jobs import Errand
 from ml_api.settings import Settings
@@ -16,28 +16,21 @@ _log = logging.getLogger(__name__)
 
 
 def export(settings: Settings, target: Path) -> Exit:
-    from ml_api.cli.progress import show_progress
-    from ml_api.services import open_export
-    from ml_api.vectors.files.transfer import export as export_rows
+    from ml_api.cli.progress import followed
+    from ml_api.services import export_images, open_export
 
     started = time.monotonic()
     with Stop() as stop:
         stop.reached = "before anything was exported"
         if (handed := hand_over(settings, Errand(JobKind.EXPORT, file=str(target.absolute())), stop)) is not None:
             return handed
-        with tracing.on_behalf_of([tracing.run_origin()]), open_export(settings, target) as (store, writer):
-            before, total = writer.written.rows, store.count()
-            if before:
-                _log.info("going on behind the %s rows that were exported before", f"{before:,}")
-            with show_progress("exporting", total) as progress:
-
-                def advance(rows: int) -> None:
-                    stop.reach(rows, total)
-                    progress(rows)
-
-                done = export_rows(store, writer, advance, lambda: stop.signal is not None)
-            rows = writer.written.rows
-        if not done:
+        with (
+            tracing.on_behalf_of([tracing.run_origin()]),
+            open_export(settings) as (store, model_id),
+            followed(stop, "exporting") as follower,
+        ):
+            is_done = export_images(store, model_id, settings, target, follower, _log.info)
+        if not is_done:
             return stopped(stop)
-    _log.info("export done in %.1f s: %s images, to %s", time.monotonic() - started, f"{rows:,}", target)
+    _log.info("export done in %.1f s", time.monotonic() - started)
     return Exit.DONE

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_api import tracing
-from ml_api.cli.errands import hand_over
+from ml_api.cli.delegation import hand_over
 from ml_api.cli.exits import Exit, stopped
-from ml_api.errors import InvalidInput
 from ml_api.indexing.jobs import Errand
 from ml_api.settings import Settings
 from ml_api.stopping import Stop
@@ -23,34 +22,25 @@ _log = logging.getLogger(__name__)
 
 def import_(settings: Settings, path: Path, said: str) -> Exit:
     """`said` is the model of `--model-id`; empty if it was not given."""
-    from ml_api.cli.progress import show_progress
-    from ml_api.services import examine, open_import
-    from ml_api.vectors.files.intake import Intake
-    from ml_api.vectors.files.transfer import import_ as import_rows
+    from ml_api.cli.progress import followed
+    from ml_api.services import examine_for, import_images, open_import
 
     started = time.monotonic()
     with Stop() as stop:
         stop.reached = "before anything was imported"
-        examined = examine(settings, path, said, _confirmed)
+        examined = examine_for(settings, path, said, _confirmed)
         errand = Errand(JobKind.IMPORT, file=str(path.absolute()), said=examined.said)
         if (handed := hand_over(settings, errand, stop)) is not None:
             return handed
-        with tracing.on_behalf_of([tracing.run_origin()]), open_import(settings, examined) as store:
-            intake = Intake(examined.model_id, examined.dim, _leave_out)
-            with show_progress("importing", examined.file.rows) as progress:
-
-                def advance(rows: int) -> None:
-                    stop.reach(rows, examined.file.rows)
-                    progress(rows)
-
-                report = import_rows(examined.file, store, intake, advance, lambda: stop.signal is not None)
-        _log.info(
-            "import %s %.1f s: %s", "stopped after" if stop.signal else "done in", time.monotonic() - started, report.summary()
-        )
+        with (
+            tracing.on_behalf_of([tracing.run_origin()]),
+            open_import(settings, examined) as store,
+            followed(stop, "importing") as follower,
+        ):
+            done = import_images(store, examined, _leave_out, follower)
+        _log.info("import %s %.1f s: %s", "stopped after" if stop.signal else "done in", time.monotonic() - started, done)
         if stop.signal is not None:
             return stopped(stop)
-    if report.rows and not report.taken:
-        raise InvalidInput(f"none of the {report.rows:,} rows of {path} could be imported")
     return Exit.DONE
 
 

@@ -5,14 +5,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ml_api import tracing
-from ml_api.cli.errands import hand_over
+from ml_api.cli.delegation import hand_over
 from ml_api.cli.exits import Exit, stopped
-from ml_api.errors import SyncRefused
 from ml_api.indexing.account import Progress
 from ml_api.indexing.jobs import Errand
 from ml_api.indexing.report import SyncReport
 from ml_api.services import location_of
-from ml_api.services.migration import model_setting, open_generations, open_migration
+from ml_api.services.migration import (
+    drop_others,
+    in_use_already,
+    model_setting,
+    not_switched,
+    open_generations,
+    open_migration,
+    prepare,
+    replaced,
+)
 from ml_api.settings import Settings
 from ml_api.stopping import Stop
 from ml_api.vectors.base import Generation
@@ -30,17 +38,12 @@ def migrate(settings: Settings, *, switch: bool) -> Exit:
 
 
 def _migrate(settings: Settings, stop: Stop, *, switch: bool) -> Exit:
-    from ml_api.evaluation import overlap
-
     with open_migration(settings) as migration:
         if migration.wanted == migration.current:
-            _log.info("%s is the model in use already", migration.current.model_id)
+            _log.info(in_use_already(migration.current))
             return Exit.DONE
-        _log.info("%s", migration.summary)
-        if not migration.embed(lambda total: _shown(total, stop), lambda: stop.signal is not None):
+        if not prepare(migration, lambda total: _shown(total, stop), lambda: stop.signal is not None, _log.info):
             return stopped(stop)
-        migration.require_enough()
-        _log.info("%s", overlap(migration.old, migration.new))
         if switch:
             migration.take_over_edits()
             migration.generations.switch(migration.wanted)
@@ -49,7 +52,7 @@ def _migrate(settings: Settings, stop: Stop, *, switch: bool) -> Exit:
             else:
                 _tell_switched(migration.wanted)
         else:
-            _log.info("%s is still in use; the same command without --no-switch goes on", migration.current.model_id)
+            _log.info(not_switched(migration.current))
     return Exit.DONE
 
 
@@ -59,10 +62,7 @@ def roll_back(settings: Settings) -> Exit:
         if (handed := hand_over(settings, Errand(JobKind.ROLL_BACK), stop)) is not None:
             return handed
     with open_generations(settings) as generations:
-        current = generations.current()
-        before = next((one for one in generations.others() if one.name == current.replaced), None)
-        if before is None:
-            raise SyncRefused(f"{current.model_id} has replaced no model whose vectors are still there")
+        before = replaced(generations)
         generations.switch(before)
         _tell_switched(before)
     return Exit.DONE
@@ -74,9 +74,7 @@ def drop_old(settings: Settings) -> Exit:
         if (handed := hand_over(settings, Errand(JobKind.DROP_OLD), stop)) is not None:
             return handed
     with open_generations(settings) as generations:
-        for generation in generations.others():
-            generations.drop(generation)
-            _log.info("removed the vectors of %s (%s)", generation.model_id, generation.name)
+        drop_others(generations, _log.info)
     return Exit.DONE
 
 

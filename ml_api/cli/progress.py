@@ -10,6 +10,9 @@ from typing import NoReturn
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from ml_api.indexing.jobs.execution import Follower
+from ml_api.stopping import Stop
+
 LOG_EVERY_S = 5.0
 
 _log = logging.getLogger(__name__)
@@ -27,6 +30,21 @@ def show_progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
             yield _Bar(label, total, shown)
     else:
         yield _Lines(label, total)
+
+
+@contextmanager
+def followed(stop: Stop, label: str) -> Iterator[Follower]:
+    """Shows how much is done, once it is known of how much, and has what runs stop at a signal."""
+    with ExitStack() as shown:
+        bars: list[Callable[[int], None]] = []
+
+        def progress(done: int, total: int) -> None:
+            stop.reach(done, total)
+            if not bars:
+                bars.append(shown.enter_context(show_progress(label, total)))
+            bars[0](done)
+
+        yield Follower(progress, lambda: stop.signal is not None)
 
 
 class _Bar:

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from ml_api.records import Hit, Vectors
-from ml_api.vectors.base import SearchOptions, VectorStore
+from ml_api.vectors.base import EFFORTS, SearchOptions, VectorStore
 from ml_api.vectors.scoring import recall
 
 AT_ONCE: Final = 16
@@ -59,6 +59,26 @@ def recall_of(store: VectorStore, ids: Sequence[str], queries: Vectors, efforts:
         shares = [recall(hits, best) for hits, best in zip(neighbours(options), exact, strict=True) if best]
         time_ms = _median_ms(partial(store.search, options=options), queries)
         yield Measured(effort, sum(shares) / len(shares) if shares else 1.0, time_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRecall:
+    """What an index finds of the exact answers to the vectors of some stored images."""
+
+    images: int
+    """How many are searched for. Of fewer than two nothing is measured."""
+    steps: int
+    rows: Iterator[Measured]
+    """So many as `steps`, each measured when it is asked for. Raises Unavailable."""
+
+
+def recall_of_index(store: VectorStore, index: str, queries: int, k: int) -> IndexRecall:
+    """At each effort that is tried with this kind of index. Raises Unavailable."""
+    ids, vectors = sample(store, queries)
+    if len(ids) < 2:
+        return IndexRecall(len(ids), 0, iter(()))
+    efforts = EFFORTS[index].tried if index in EFFORTS else ()
+    return IndexRecall(len(ids), 1 + len(efforts), recall_of(store, ids, vectors, efforts, k))
 
 
 @dataclass(frozen=True, slots=True)

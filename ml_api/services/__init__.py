@@ -9,7 +9,15 @@ from ml_api.services.indexer import open_indexer, preview_sync, target_of
 from ml_api.services.parts import corpus_of, database_of, location_of
 from ml_api.services.searching import Searching, open_searching
 from ml_api.services.service import Services, StoreFacts, build_services
-from ml_api.services.transfers import examine, open_export, open_extraction, open_import, open_store
+from ml_api.services.transfers import (
+    examine_for,
+    export_images,
+    import_images,
+    open_export,
+    open_extraction,
+    open_import,
+    open_store,
+)
 
 __all__ = [
     "Engine",
@@ -19,7 +27,9 @@ __all__ = [
     "build_services",
     "corpus_of",
     "database_of",
-    "examine",
+    "examine_for",
+    "export_images",
+    "import_images",
     "location_of",
     "open_export",
     "open_extraction",

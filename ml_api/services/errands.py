@@ -5,11 +5,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
-from ml_api.errors import InvalidInput
 from ml_api.indexing.jobs import Errand
 from ml_api.indexing.jobs.execution import Follower
 from ml_api.services.switching import Switch
-from ml_api.services.transfers import source_of
+from ml_api.services.transfers import examine, export_images, import_images
 from ml_api.settings import Settings
 from ml_api.vocabulary import JobKind
 
@@ -37,50 +36,32 @@ class Errands:
         return self._switch.run(errand, follower)
 
     def _export(self, target: Path, follower: Follower) -> list[str]:
-        from ml_api.vectors.files.parts import PartsWriter
-        from ml_api.vectors.files.transfer import export
-
-        store, model_id = self._switch.engine.milvus, self._switch.engine.indexing.model_id
-        total = store.count()
-        with PartsWriter.open(target, model_id, source_of(self._settings)) as writer:
-            is_done = export(store, writer, lambda rows: follower.progress(rows, total), follower.stop)
-            return [f"{writer.written.rows:,} images, to {target}"] if is_done else []
+        engine, lines = self._switch.engine, list[str]()
+        export_images(engine.milvus, engine.indexing.model_id, self._settings, target, follower, lines.append)
+        return lines
 
     def _import(self, path: Path, said: str, follower: Follower) -> list[str]:
-        from ml_api.vectors.files.intake import Intake, require_model
-        from ml_api.vectors.files.opening import open_vectors
-        from ml_api.vectors.files.transfer import import_
-
-        store, model_id = self._switch.engine.store, self._switch.engine.indexing.model_id
-        dim = self._switch.engine.embedder.model.dim
-        file = open_vectors(path)
-        require_model(file, model_id, dim, said)
-        left_out: list[str] = []
+        engine, left_out = self._switch.engine, list[str]()
+        examined = examine(path, said, engine.indexing.model_id, engine.embedder.model.dim)
 
         def leave_out(place: str, reason: str) -> None:
             if len(left_out) < MAX_NAMED:
                 left_out.append(f"not imported: {place}: {reason}")
 
-        intake = Intake(model_id, dim, leave_out)
-        report = import_(file, store, intake, lambda rows: follower.progress(rows, file.rows or rows), follower.stop)
-        if report.rows and not report.taken:
-            raise InvalidInput(f"none of the {report.rows:,} rows of {path} could be imported: {left_out[0]}")
-        return [*left_out, report.summary()]
+        done = import_images(engine.store, examined, leave_out, follower)
+        return [*left_out, done]
 
     def _recall(self, queries: int, k: int, follower: Follower) -> dict[str, Any]:
-        from ml_api.evaluation import recall_of, sample
-        from ml_api.vectors.base import EFFORTS
+        from ml_api.evaluation import recall_of_index
 
-        store, index = self._switch.engine.milvus, self._settings.index
-        ids, vectors = sample(store, queries)
-        efforts = EFFORTS[index].tried if index in EFFORTS and len(ids) > 1 else ()
-        rows: list[dict[str, Any]] = []
-        for row in recall_of(store, ids, vectors, efforts, k) if len(ids) > 1 else ():
+        index, rows = self._settings.index, list[dict[str, Any]]()
+        found = recall_of_index(self._switch.engine.milvus, index, queries, k)
+        for row in found.rows:
             rows.append(asdict(row))
-            follower.progress(len(rows), len(efforts) + 1)
+            follower.progress(len(rows), found.steps)
             if follower.stop():
                 break
-        return {"index": index, "images": len(ids), "rows": rows}
+        return {"index": index, "images": found.images, "rows": rows}
 
     def _relevance(self, judgements: Path) -> dict[str, Any]:
         from ml_api.calibration.evaluating import evaluate, read_judgements

@@ -1,10 +1,15 @@
-"""What a change of the model needs where no service runs: the vectors in use, and beside them those of another model."""
+"""A change of the model, in the service and where none runs: the vectors in use, and beside them those of another model.
 
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+Both take the same steps and say the same of them. How the new vectors come into use is their own.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml_api.errors import SyncRefused
+from ml_api.indexing.account import Progress
 from ml_api.indexing.migration import Migration
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
@@ -16,6 +21,10 @@ from ml_api.vectors.filters import Field
 
 if TYPE_CHECKING:
     from ml_api.embedding.pretrained import PretrainedModel
+
+
+Tell = Callable[[str], None]
+"""Gets what was done, line by line, for people."""
 
 
 @contextmanager
@@ -42,6 +51,44 @@ def open_migration(settings: Settings) -> Iterator[Migration]:
         decoder = opened.enter_context(closing(decoder_of(settings, metrics)))
         load = load_later(settings, pretrained, opened)
         yield Migration(generations, old, new, current, wanted, Indexer(corpus, new, load, decoder, metrics))
+
+
+def prepare(
+    migration: Migration, follow: Callable[[int], AbstractContextManager[Progress]], stop: Callable[[], bool], tell: Tell
+) -> bool:
+    """Whether the new vectors may come into use; false if it was stopped. Raises SyncRefused, and as `Migration.embed` does."""
+    from ml_api.evaluation import overlap
+
+    tell(migration.summary)
+    if not migration.embed(follow, stop):
+        return False
+    migration.require_enough()
+    tell(str(overlap(migration.old, migration.new)))
+    return True
+
+
+def in_use_already(current: Generation) -> str:
+    return f"{current.model_id} is the model in use already"
+
+
+def not_switched(current: Generation) -> str:
+    return f"{current.model_id} is still in use; the same command without --no-switch goes on"
+
+
+def replaced(generations: Generations) -> Generation:
+    """The one that was in use before. Raises SyncRefused."""
+    current = generations.current()
+    before = next((one for one in generations.others() if one.name == current.replaced), None)
+    if before is None:
+        raise SyncRefused(f"{current.model_id} has replaced no model whose vectors are still there")
+    return before
+
+
+def drop_others(generations: Generations, tell: Tell) -> None:
+    """Remove the vectors of all models that are not in use."""
+    for generation in generations.others():
+        generations.drop(generation)
+        tell(f"removed the vectors of {generation.model_id} ({generation.name})")
 
 
 def generation_of(generations: Generations, pretrained: "PretrainedModel", fields: tuple[Field, ...]) -> Generation:

@@ -26,7 +26,15 @@ from ml_api.indexing.report import SyncReport
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.services.engine import Engine, Shared, WarmModel, assemble, coalescing, warm_model
-from ml_api.services.migration import generation_of, model_setting
+from ml_api.services.migration import (
+    drop_others,
+    generation_of,
+    in_use_already,
+    model_setting,
+    not_switched,
+    prepare,
+    replaced,
+)
 from ml_api.settings import Settings
 from ml_api.vectors.base import Generations
 from ml_api.vocabulary import JobKind
@@ -90,26 +98,18 @@ class Switch:
 
     def _replaced(self) -> str:
         """What finds the model that was in use before. Raises SyncRefused."""
-        generations = self.engine.milvus.generations()
-        current = generations.current()
-        before = next((one for one in generations.others() if one.name == current.replaced), None)
-        if before is None:
-            raise SyncRefused(f"{current.model_id} has replaced no model whose vectors are still there")
+        before = replaced(self.engine.milvus.generations())
         if not before.setting:
             raise SyncRefused(f"where to find {before.model_id} is not known: `migrate --model` with its name goes back to it")
         return before.setting
 
     def _drop_old(self) -> list[str]:
-        lines = []
-        generations = self.engine.milvus.generations()
-        for generation in generations.others():
-            generations.drop(generation)
-            lines.append(f"removed the vectors of {generation.model_id} ({generation.name})")
+        lines = list[str]()
+        drop_others(self.engine.milvus.generations(), lines.append)
         return lines
 
     def _migrate(self, model: str, follower: Follower, *, switch: bool) -> list[str]:
         from ml_api.embedding.pretrained import resolve
-        from ml_api.evaluation import overlap
 
         settings = self._shared.settings.model_copy(update={"model": model})
         pretrained = resolve(settings.model, settings.text_model)
@@ -117,7 +117,8 @@ class Switch:
         current = generations.current()
         fields = self.engine.milvus.fields
         if (pretrained.model_id, pretrained.dim, fields) == (current.model_id, current.dim, current.fields):
-            return [f"{current.model_id} is the model in use already"]
+            return [in_use_already(current)]
+        lines = list[str]()
         with ExitStack() as undo:
             milvus = self.engine.milvus.beside(pretrained.model_id, pretrained.dim)
             undo.callback(milvus.close)
@@ -127,12 +128,10 @@ class Switch:
             coming = _Coming(warm, model_setting(settings), milvus)
             generations.note_setting(wanted, coming.setting)
             migration = Migration(generations, self.engine.milvus, milvus, current, wanted, self._indexer(coming))
-            if not migration.embed(_telling(follower), follower.stop):
+            if not prepare(migration, _telling(follower), follower.stop, lines.append):
                 return [f"stopped; {current.model_id} is in use, and what was embedded is kept"]
-            migration.require_enough()
-            lines = [migration.summary, str(overlap(migration.old, migration.new))]
             if not switch:
-                return [*lines, f"{current.model_id} is still in use; the same command without --no-switch goes on"]
+                return [*lines, not_switched(current)]
             after = self._take_over(migration, coming)
             undo.pop_all()
         self._use(after, coming.model)

@@ -1,4 +1,7 @@
-"""What the commands `extract`, `export`, `import`, `duplicates` and `evaluate` need in a process of their own."""
+"""What the commands `extract`, `export`, `import`, `duplicates` and `evaluate` need in a process of their own.
+
+A service that has the embedded store exports and imports by the same functions.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -6,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml_api.errors import InvalidInput
 from ml_api.indexing.account import Progress
 from ml_api.indexing.guard import Consent
+from ml_api.indexing.jobs.execution import Follower
 from ml_api.indexing.plan import Plan
 from ml_api.indexing.report import Report, SyncReport
 from ml_api.indexing.sync import Indexer
@@ -21,7 +26,6 @@ from ml_api.vectors.base import VectorStore
 
 if TYPE_CHECKING:
     from ml_api.vectors.files.opening import VectorFile
-    from ml_api.vectors.files.parts import PartsWriter
     from ml_api.vectors.files.transfer import FileStore
 
 
@@ -74,20 +78,34 @@ def open_store(settings: Settings) -> Iterator[VectorStore]:
 
 
 @contextmanager
-def open_export(settings: Settings, target: Path) -> Iterator[tuple[VectorStore, "PartsWriter"]]:
-    """Raises ConfigError."""
-    from ml_api.vectors.files.parts import PartsWriter
-
+def open_export(settings: Settings) -> Iterator[tuple[VectorStore, str]]:
+    """What is indexed, and the id of its model. Raises ConfigError."""
     pretrained = image_model(settings)
     with closing(milvus_store(settings, Metrics())) as store:
         store.ensure(pretrained.model_id, pretrained.dim)
-        with PartsWriter.open(target, pretrained.model_id, source_of(settings)) as writer:
-            yield store, writer
+        yield store, pretrained.model_id
+
+
+def export_images(  # noqa: PLR0913, PLR0917 - from where to where, and who follows it
+    store: VectorStore, model_id: str, settings: Settings, target: Path, follower: Follower, tell: Callable[[str], None]
+) -> bool:
+    """Every stored image with its vector, into a file. False if it was stopped; then the same call goes on where it ended."""
+    from ml_api.vectors.files.parts import PartsWriter
+    from ml_api.vectors.files.transfer import export
+
+    with PartsWriter.open(target, model_id, source_of(settings)) as writer:
+        before, total = writer.written.rows, store.count()
+        if before:
+            tell(f"going on behind the {before:,} rows that were exported before")
+        is_done = export(store, writer, lambda rows: follower.progress(rows, total), follower.stop)
+        if is_done:
+            tell(f"{writer.written.rows:,} images, to {target}")
+    return is_done
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A file whose vectors are those of the configured model."""
+    """A file whose vectors are those of a model."""
 
     file: "VectorFile"
     said: str
@@ -96,16 +114,15 @@ class Examined:
     dim: int
 
 
-def examine(settings: Settings, path: Path, said: str, confirm: Callable[["VectorFile", str], bool]) -> Examined:
-    """Before the store is opened. `confirm` asks the user for the model if neither they nor the file said it.
+Confirm = Callable[["VectorFile", str], bool]
+"""Asks the user whether this model made the vectors of a file that does not say it."""
 
-    Raises ConfigError and InvalidInput.
-    """
+
+def examine(path: Path, said: str, model_id: str, dim: int, confirm: Confirm = lambda _file, _model: False) -> Examined:
+    """Before anything is written. Raises ConfigError, and InvalidInput for a file of another model or of none that is known."""
     from ml_api.vectors.files.intake import require_model
     from ml_api.vectors.files.opening import open_vectors
 
-    pretrained = image_model(settings)
-    model_id, dim = pretrained.model_id, pretrained.dim
     file = open_vectors(path)
     if file.dim == dim and not (file.model_id or said) and confirm(file, model_id):
         said = model_id
@@ -119,6 +136,31 @@ def open_import(settings: Settings, examined: Examined) -> Iterator[VectorStore]
     with closing(milvus_store(settings, Metrics())) as store, closing(database_of(settings)) as database:
         store.ensure(examined.model_id, examined.dim)
         yield TextIndexingStore(store, TextIndex(database, target_of(settings)))
+
+
+def examine_for(settings: Settings, path: Path, said: str, confirm: Confirm) -> Examined:
+    """As `examine`, for the configured model."""
+    pretrained = image_model(settings)
+    return examine(path, said, pretrained.model_id, pretrained.dim, confirm)
+
+
+def import_images(store: VectorStore, examined: Examined, leave_out: Callable[[str, str], None], follower: Follower) -> str:
+    """What was done. `leave_out` is told of each row that cannot be imported, and why. Raises InvalidInput if none can."""
+    from ml_api.vectors.files.intake import Intake
+    from ml_api.vectors.files.transfer import import_
+
+    file, reasons = examined.file, list[str]()
+
+    def note(place: str, reason: str) -> None:
+        if not reasons:
+            reasons.append(f"{place}: {reason}")
+        leave_out(place, reason)
+
+    intake = Intake(examined.model_id, examined.dim, note)
+    report = import_(file, store, intake, lambda rows: follower.progress(rows, file.rows or rows), follower.stop)
+    if report.rows and not report.taken:
+        raise InvalidInput(f"none of the {report.rows:,} rows of {file.path} could be imported: {reasons[0]}")
+    return report.summary()
 
 
 def source_of(settings: Settings) -> str:

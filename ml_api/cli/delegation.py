@@ -1,4 +1,4 @@
-"""Errands: what a command asks of the service that owns the embedded store, whose folder no second process may open."""
+"""Commands that a service does: that which owns the embedded store, whose folder no second process may open."""
 
 import sys
 from collections.abc import Callable, Sequence
