@@ -59,8 +59,8 @@ class HitAnswer(Model):
     several images, or by negative terms alone.
     """
     shares: list[float] | None = None
-    """With `explain`: how much each term of the query adds to the cosine similarity, which is the score itself unless the
-    metric is L2; in the order of the terms.
+    """With `explain`: how much each term of the query, as it was sent, adds to the cosine similarity, which is the score
+    itself unless the metric is L2; in the order of the terms.
     """
     matched: list[str] | None = None
     """Where words of the query stand, if these are part of why it was found: `key`, or fields of its metadata as filters
@@ -121,7 +121,7 @@ class SearchAnswer(Model):
     facets: FacetsAnswer | None = None
     """With `facets`: how often values occur among the best hits."""
     read_as: list[ReadTerm] | None = None
-    """The terms that were searched for in place of a text that says what is not there; else null."""
+    """The terms that were searched for in place of texts that say what is not there, in their order; else null."""
 
 
 class FoundAnswer(Model):
@@ -140,6 +140,8 @@ class FoundAnswer(Model):
     """Whether any image that the filter leaves is likely a match; null where `relevance` is."""
     facets: FacetsAnswer | None = None
     """With `facets`: how often values occur among the best hits."""
+    read_as: list[ReadTerm] | None = None
+    """The terms that were searched for in place of texts that say what is not there, in their order; else null."""
 
 
 class Problem(Model):

@@ -20,7 +20,7 @@ from ml_api.api.schemas.search import FoundAnswer, HitAnswer, ReadTerm, SearchAn
 from ml_api.corpus.base import size_told_by
 from ml_api.duplicates import DuplicatesPage
 from ml_api.records import Hit, ImageRecord
-from ml_api.search import Query, SearchResult, TextTerm, Weighted
+from ml_api.search import Query, SearchResult, TextTerm
 from ml_api.search.facets import Facets
 from ml_api.search.heat import Heat
 from ml_api.search.query import RELEVANCE_DIGITS, SCORE_DIGITS, ResultRow
@@ -36,11 +36,9 @@ def json_answer(body: BaseModel, status: int = 200) -> Response:
     return Response(body.model_dump_json(by_alias=True) + "\n", status, content_type="application/json")
 
 
-def search_answer(result: SearchResult, query: Query, model: str, read_as: Sequence[Weighted] = ()) -> Response:
-    """`read_as` is what one text was read as."""
-    found, read = _found(result, query, _linking()), read_terms(read_as)
-    answer = SearchAnswer(query_id=query_id(), model=model, read_as=read, timings_ms=_timings(), **dict(found))
-    return json_answer(answer)
+def search_answer(result: SearchResult, query: Query, model: str) -> Response:
+    found = _found(result, query, _linking())
+    return json_answer(SearchAnswer(query_id=query_id(), model=model, timings_ms=_timings(), **dict(found)))
 
 
 def timestamp(seconds: float) -> str:
@@ -81,6 +79,7 @@ def _found(result: SearchResult, query: Query, links_to: Callable[[ImageRecord],
         confident=result.confident,
         hits=[_hit(row, links_to) for row in result.rows],
         facets=_facets(result.facets),
+        read_as=read_terms(query),
     )
 
 
@@ -95,9 +94,10 @@ def hit_facts(row: ResultRow) -> dict[str, Any]:
     }
 
 
-def read_terms(read_as: Sequence[Weighted]) -> list[ReadTerm] | None:
-    """The terms of texts in place of one text, if it was read so."""
-    return [ReadTerm(text=one.term.text, weight=one.weight) for one in read_as if isinstance(one.term, TextTerm)] or None
+def read_terms(query: Query) -> list[ReadTerm] | None:
+    """Return the terms that stand in place of texts with negations; None if there are none."""
+    otherwise = () if query.reading is None else query.reading.otherwise
+    return [ReadTerm(text=one.term.text, weight=one.weight) for one in otherwise if isinstance(one.term, TextTerm)] or None
 
 
 def _hit(row: ResultRow, links_to: Callable[[ImageRecord], Links]) -> HitAnswer:

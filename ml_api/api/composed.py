@@ -19,9 +19,9 @@ from ml_api.api.schemas.base import Problem
 from ml_api.api.schemas.composed import MAX_BATCH_TERMS, MAX_QUERIES, MAX_TERMS, BatchAnswer, BatchQuery, ComposedQuery
 from ml_api.api.schemas.search import RED_SQUARE, SearchAnswer
 from ml_api.api.search import begin, note_result
-from ml_api.api.terms import QUERY_FIELD, Sent, named_fault, query_of, search_body
+from ml_api.api.terms import QUERY_FIELD, Sent, named_fault, query_of, refuse_many, search_body
 from ml_api.deadline import Deadline
-from ml_api.errors import InsufficientStorage, InvalidInput, InvalidQuery, MlApiError
+from ml_api.errors import InsufficientStorage, InvalidInput, MlApiError
 from ml_api.search import Fault, Query, SearchResult
 from ml_api.stages import stage
 from ml_api.vocabulary import Operation, Stage
@@ -36,6 +36,7 @@ BAD_TERMS: Final = (
     *("invalid-query", "invalid-cursor", "invalid-crop", "invalid-id", "invalid-json", "invalid-multipart", "invalid-base64"),
     *("missing-image", "unsupported-media-type", "too-large"),
 )
+BATCH_HAS: Final = "queries: have, with marked images,"
 DOGS: Final[JsonObject] = {"query": [{"text": "two dogs"}, {"text": "snow", "weight": -0.5}], "limit": 10}
 
 
@@ -112,12 +113,10 @@ def batch() -> Response:
     with stage(Stage.FETCH):
         body, sent = search_body(BatchQuery)
     terms = sum(len(one.query) + len(one.more_like) + len(one.less_like) for one in body.queries)
-    if terms > MAX_BATCH_TERMS:
-        raise InvalidQuery(
-            f"queries: have {terms:,} terms together; at most {MAX_BATCH_TERMS} are taken in one request, marked images included"
-        )
+    refuse_many(terms, MAX_BATCH_TERMS, BATCH_HAS)
     note({"ml_api.queries": len(body.queries), "ml_api.terms": terms})
     built = [_built(one, sent, deadline, place) for place, one in enumerate(body.queries)]
+    refuse_many(sum(len(one.vector_terms) for one in built if isinstance(one, Query)), MAX_BATCH_TERMS, BATCH_HAS)
     searched = iter(services().engine.searcher.search_all([one for one in built if isinstance(one, Query)], deadline))
     answers, model = list[tuple[Query, SearchResult] | Problem](), services().engine.embedder.model.name
     for place, (one, query) in enumerate(zip(body.queries, built, strict=True)):

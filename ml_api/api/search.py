@@ -1,6 +1,6 @@
 """Searching: by text, by an image sent along, by an image already stored."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -18,9 +18,9 @@ from ml_api.api.parsing import image_id_of, json_body, naming, query_parameters,
 from ml_api.api.query_images import image_query
 from ml_api.api.schemas import TEXT_BODY_BYTES
 from ml_api.api.schemas.search import RED_SQUARE, ImageQuery, PageBody, PageParameters, SearchAnswer, TextParameters, TextQuery
-from ml_api.api.terms import asked
+from ml_api.api.terms import asked, reads_negations
 from ml_api.deadline import Deadline
-from ml_api.search import ImageTerm, Query, SearchResult, StoredTerm, TextTerm, Weighted, read_negations
+from ml_api.search import ImageTerm, Query, SearchResult, StoredTerm, TextTerm, Weighted
 from ml_api.search.query import SCORE_DIGITS
 from ml_api.stages import stage
 from ml_api.vocabulary import Modality, Operation, Stage
@@ -130,10 +130,8 @@ def _by_text(query: TextParameters | TextQuery) -> Response:
     begin(Operation.TEXT)
     _note(query)
     note_query(query.q)
-    literal = (Weighted(TextTerm(query.q)),)
-    terms = read_negations(query.q) if query.negation and query.match != "text" else literal
-    read_as = terms if terms != literal else ()
-    return _answer(replace(asked(terms, query), match=query.match), request_deadline(), read_as)
+    asked_for = asked((Weighted(TextTerm(query.q)),), query, with_negations=reads_negations(query))
+    return _answer(replace(asked_for, match=query.match), request_deadline())
 
 
 def begin(operation: Operation) -> None:
@@ -154,9 +152,9 @@ def note_result(result: SearchResult, model: str) -> None:
         note({"ml_api.top1_similarity": round(result.hits[0].score, SCORE_DIGITS)})
 
 
-def _answer(query: Query, deadline: Deadline, read_as: Sequence[Weighted] = ()) -> Response:
+def _answer(query: Query, deadline: Deadline) -> Response:
     result, model = services().engine.searcher.search(query, deadline), services().engine.embedder.model.name
     note_result(result, model)
     remember(query, result, model, query_id())
     with stage(Stage.SERIALIZE):
-        return search_answer(result, query, model, read_as)
+        return search_answer(result, query, model)

@@ -13,12 +13,25 @@ from ml_api.api.observe import elsewhere
 from ml_api.api.parsing import JSON, image_id_of, json_body, json_object, named, unsupported
 from ml_api.api.query_images import bytes_of_base64
 from ml_api.api.schemas.arrangement import facets_of, grouping_of
-from ml_api.api.schemas.composed import ComposedQuery, QueryTerm
-from ml_api.api.schemas.search import PageBody, PageParameters
+from ml_api.api.schemas.composed import MAX_TERMS, ComposedQuery, QueryTerm
+from ml_api.api.schemas.search import PageBody, PageParameters, TextParameters, TextQuery
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidCrop, InvalidInput, InvalidQuery, MlApiError
 from ml_api.images import Crop
-from ml_api.search import Arrangement, Fault, ImageTerm, Marks, Query, StoredTerm, Term, TextTerm, Thresholds, VectorTerm, Weighted
+from ml_api.search import (
+    Arrangement,
+    Fault,
+    ImageTerm,
+    Marks,
+    Query,
+    StoredTerm,
+    Term,
+    TextTerm,
+    Thresholds,
+    VectorTerm,
+    Weighted,
+    reading_of,
+)
 from ml_api.stages import stage
 from ml_api.vectors.base import SearchOptions
 from ml_api.vocabulary import Stage
@@ -83,17 +96,30 @@ def _of_form(model: type[Body]) -> tuple[Body, Sent]:
     return body, Sent({name: files[0].data for name, files in form.files.items()})
 
 
-def asked(terms: tuple[Weighted, ...], page: PageParameters | PageBody) -> Query:
-    """A search for these terms, with what a request asks for beside them."""
+def asked(terms: tuple[Weighted, ...], page: PageParameters | PageBody, *, with_negations: bool = False) -> Query:
+    """Return the query for these terms, with what a request asks for beside them. `with_negations`, those in texts are read."""
+    reading = reading_of(terms) if with_negations else None
     return Query(
-        terms,
+        terms if reading is None else reading.terms,
         SearchOptions(page.limit, page.offset, page.exact, filter=page.wanted),
         thresholds=Thresholds(page.min_score, page.min_relevance),
         cursor=page.cursor,
         arrangement=Arrangement(
             None if page.group is None else grouping_of(page.group), page.diversity, facets_of(page.facet_names)
         ),
+        reading=reading,
     )
+
+
+def reads_negations(body: TextParameters | TextQuery | ComposedQuery) -> bool:
+    """Return whether negations in texts are read: not where all words of a text must be found, as they stand."""
+    return body.negation and body.match != "text"
+
+
+def refuse_many(terms: int, most: int, what: str) -> None:
+    """Raises InvalidQuery if `what` has more than `most` terms, as their texts are read: each is embedded."""
+    if terms > most:
+        raise InvalidQuery(f"{what} {terms:,} terms, as their texts are read (`negation`); at most {most} are taken in one request")
 
 
 def query_of(body: ComposedQuery, sent: Sent, deadline: Deadline, within: str = "") -> Query:
@@ -104,7 +130,9 @@ def query_of(body: ComposedQuery, sent: Sent, deadline: Deadline, within: str = 
     if body.match == "text" and not any(one.weight > 0 and isinstance(one.term, TextTerm) for one in terms):
         raise InvalidQuery(f"{within}match: is text, and no term is one with a weight above 0; add one, or search by vectors")
     marks = _marks(body, within)
-    return replace(asked(terms, body), exclude_inputs=body.exclude_inputs, explain=body.explain, marks=marks, match=body.match)
+    query = asked(terms, body, with_negations=reads_negations(body))
+    refuse_many(len(query.terms), MAX_TERMS, f"{within}query: has")
+    return replace(query, exclude_inputs=body.exclude_inputs, explain=body.explain, marks=marks, match=body.match)
 
 
 def _marks(body: ComposedQuery, within: str) -> Marks:

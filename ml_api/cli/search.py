@@ -23,7 +23,7 @@ from ml_api.corpus.thumbnails import EDGE_PX
 from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, MlApiError
 from ml_api.images import THUMBNAIL_MEDIA_TYPE
-from ml_api.search import ImageTerm, Query, TextTerm, Weighted, read_negations
+from ml_api.search import ImageTerm, Query, TextTerm, Weighted, reading_of
 from ml_api.services import Searching, location_of, open_searching
 from ml_api.settings import Settings
 from ml_api.vectors.base import SearchOptions
@@ -153,16 +153,15 @@ class _Itself:
     def find(self, wanted: Wanted) -> Answer:
         parts, deadline = self._parts, Deadline.within(ANSWER_S)
         terms: tuple[Weighted, ...] = () if wanted.text is None else (Weighted(TextTerm(wanted.text)),)
-        read_as: tuple[Weighted, ...] = ()
         if wanted.image is not None:
             terms += (Weighted(ImageTerm(parts.decoder.decode(wanted.image, parts.preprocessor.fit, deadline).pixels)),)
-        elif wanted.text is not None and (read := read_negations(wanted.text)) != terms:
-            terms = read_as = read
-        result = parts.searcher.search(Query(terms, SearchOptions(wanted.limit)), deadline)
+        reading = reading_of(terms)
+        query = Query(reading.terms, SearchOptions(wanted.limit), reading=reading)
+        result = parts.searcher.search(query, deadline)
         return Answer(
             [hit_facts(row) for row in result.rows],
             result.confident,
-            [term.model_dump() for term in read_terms(read_as) or ()] or None,
+            [term.model_dump() for term in read_terms(query) or ()] or None,
         )
 
     def thumbnail(self, hit: Hit) -> bytes:

@@ -3,7 +3,7 @@
 It knows neither HTTP nor which model or store does the work. `searcher` has the steps; `query` has the values that go in and out.
 """
 
-from ml_api.search.negation import read_negations
+from ml_api.search.negation import read_negations, reading_of
 from ml_api.search.online_recall import OnlineRecall
 from ml_api.search.query import (
     Arrangement,
@@ -39,4 +39,5 @@ __all__ = [
     "VectorTerm",
     "Weighted",
     "read_negations",
+    "reading_of",
 ]

@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from ml_api.search.query import TextTerm, Weighted
+from ml_api.search.query import Reading, TextTerm, Weighted
 
 UNWANTED: Final = -0.5
 """Weight of what is not wanted, beside 1 for what is: found by `python -m demo.negation`."""
@@ -61,6 +61,20 @@ def read_negations(text: str) -> tuple[Weighted, ...]:
     if not 0 < len(unwanted) <= MAX_UNWANTED:
         return literal
     return (*_weighted([wanted.strip(" ,.;")], 1.0), *_weighted(unwanted, UNWANTED))
+
+
+def reading_of(sent: Sequence[Weighted]) -> Reading:
+    """Return these terms with the negations in their texts read. A term that is not wanted (a weight of 0 or below), and one that
+    is no text, stands as it is.
+    """
+    return Reading(tuple(sent), tuple(map(_parts, sent)))
+
+
+def _parts(sent: Weighted) -> tuple[Weighted, ...]:
+    if sent.weight <= 0 or not isinstance(sent.term, TextTerm):
+        return (sent,)
+    read = read_negations(sent.term.text)
+    return (sent,) if read == (Weighted(sent.term),) else tuple(Weighted(one.term, one.weight * sent.weight) for one in read)
 
 
 def _parted(text: str) -> tuple[str, str, str]:

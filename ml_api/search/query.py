@@ -2,6 +2,7 @@
 hashable."""
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final, Self
 
 from ml_api.errors import MlApiError
@@ -54,6 +55,30 @@ class Weighted:
 
     term: Term
     weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Terms, and what is searched for in place of each (`read_negations`)."""
+
+    sent: tuple[Weighted, ...]
+    parts: tuple[tuple[Weighted, ...], ...]
+    """Of each of `sent`: itself, or the terms in its place."""
+
+    @property
+    def terms(self) -> tuple[Weighted, ...]:
+        return tuple(chain.from_iterable(self.parts))
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Of each of `terms`, the place in `sent` of the one that it was read from; ascending."""
+        return tuple(place for place, parts in enumerate(self.parts) for _ in parts)
+
+    @property
+    def otherwise(self) -> tuple[Weighted, ...]:
+        """The terms that are searched for in place of others."""
+        read = zip(self.sent, self.parts, strict=True)
+        return tuple(chain.from_iterable(parts for sent, parts in read if parts != (sent,)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +153,7 @@ class Query:
     """What a search is for, and how its result is presented."""
 
     terms: tuple[Weighted, ...]
-    """At least one."""
+    """At least one. What is searched for."""
     options: SearchOptions
     exclude_inputs: bool = True
     """Whether images that are terms themselves are left out of the result."""
@@ -140,6 +165,8 @@ class Query:
     arrangement: Arrangement = AS_RANKED
     marks: Marks = NO_MARKS
     match: Match = "auto"
+    reading: Reading | None = None
+    """Where `terms` are what other terms were read as: faults and shares are of those that were sent."""
 
     @classmethod
     def of(cls, term: Term, options: SearchOptions, thresholds: Thresholds = ALL_HITS, cursor: str | None = None) -> Self:
@@ -151,6 +178,11 @@ class Query:
         """The offset of the next page; None if no offset leads there, as after a cursor."""
         window = self.options.window
         return window if self.cursor is None and window <= MAX_DEPTH else None
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Of each of `terms`, the place of the one that was sent; ascending."""
+        return tuple(range(len(self.terms))) if self.reading is None else self.reading.places
 
     @property
     def vector_terms(self) -> tuple[Term, ...]:
@@ -179,7 +211,9 @@ class ResultRow:
     others: tuple[Hit, ...] = ()
     """The other hits of its group, best first, as far as the ranking was read."""
     shares: tuple[float, ...] | None = None
-    """How much each term, and then each marked image, adds to its cosine similarity with the query; None without `explain`."""
+    """How much each term that was sent, and then each marked image, adds to its cosine similarity with the query; None without
+    `explain`.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,4 +246,4 @@ class Fault:
 
     error: MlApiError
     term: int | None = None
-    """The index of the term at fault; None if it is no single term."""
+    """The index of the term at fault, among those that were sent; None if it is no single term."""

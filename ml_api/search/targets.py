@@ -142,10 +142,13 @@ class Target:
         return [hit for hit in ranked if hit.record.id not in self.query.inputs][:TOP_K]
 
     def shares(self, vector: npt.NDArray[np.float32] | None) -> tuple[float, ...]:
-        """How much each term, and then each marked image, adds to the cosine similarity of a vector (dim,) with the query. All are
-        0 if `vector` is None, as its image was deleted meanwhile.
+        """How much each term that was sent, and then each marked image, adds to the cosine similarity of a vector (dim,) with the
+        query. All are 0 if `vector` is None, as its image was deleted meanwhile.
         """
-        return (0.0,) * len(self.combined.parts) if vector is None else tuple((self.combined.parts @ vector).tolist())
+        places, parts = self.query.places, self.combined.parts
+        marked = range(places[-1] + 1, places[-1] + 1 + len(parts) - len(places))
+        shares = np.zeros(len(parts)) if vector is None else parts @ vector
+        return tuple(np.bincount([*places, *marked], weights=shares).tolist())
 
     def page(self, ranked: Sequence[Hit]) -> list[Hit]:
         """The hits of `ranked` that no earlier page had: from the query's offset on, or after its cursor."""
@@ -176,7 +179,7 @@ def build_target(
     for number, weighted in enumerate(query.terms):
         point = points[weighted.term]
         if isinstance(point, MlApiError):
-            return Fault(point, number)
+            return Fault(point, query.places[number])
         of_terms.append(point)
     try:
         terms = combined([point.vector for point in of_terms], [weighted.weight for weighted in query.terms])

@@ -56,6 +56,72 @@ def test_one_term_gives_exactly_what_the_simple_route_gives(client, stand):
         assert hits(search(client, {**term, "weight": 7})) == hits(simple()), kind
 
 
+NEGATED = ("red without green", "not red", "red, no green or blue", "nobody", "red in the snow with no blue in it")
+
+
+@pytest.mark.parametrize("text", NEGATED)
+def test_a_text_is_read_as_its_own_route_reads_it(client, text):
+    simple = client.get("/v1/search/text", query_string={"q": text}).get_json()
+    composed = search(client, {"text": text}).get_json()
+    [one] = client.post("/v1/search/batch", json={"queries": [{"query": [{"text": text}]}]}).get_json()["results"]
+    assert simple["read_as"]
+    for answer in (composed, one["found"]):
+        assert {name: answer[name] for name in ("hits", "confident", "read_as")} == {
+            name: simple[name] for name in ("hits", "confident", "read_as")
+        }
+    literal = client.get("/v1/search/text", query_string={"q": text, "negation": "false"})
+    assert hits(search(client, {"text": text}, negation=False)) == hits(literal)
+    assert search(client, {"text": text}, negation=False).get_json()["read_as"] is None
+
+
+def test_the_parts_of_a_text_are_weighed_by_its_weight(client, stand):
+    image = {"id": stand.id("pink.png"), "weight": 0.25}
+    answer = search(client, image, {"text": "red without green", "weight": 2})
+    assert answer.get_json()["read_as"] == [{"text": "red", "weight": 2.0}, {"text": "green", "weight": -1.0}]
+    assert hits(answer) == hits(search(client, image, {"text": "red", "weight": 2}, {"text": "green", "weight": -1}))
+
+
+def test_what_is_not_wanted_and_what_all_words_must_match_is_taken_as_it_stands(client):
+    for terms, options in (([RED, {"text": "not blue", "weight": -1}], {}), ([{"text": "red without blue"}], {"match": "text"})):
+        assert search(client, *terms, **options).get_json()["read_as"] is None
+
+
+def test_shares_are_of_the_terms_that_were_sent(client, stand):
+    image, marked = {"id": stand.id("pink.png")}, {"more_like": [stand.id("blue.png")], "explain": True}
+    answer = search(client, image, {"text": "red without green or blue"}, RED, **marked)
+    apart = search(client, image, RED, {"text": "green", "weight": -0.5}, {"text": "blue", "weight": -0.5}, RED, **marked)
+    assert keys(answer) == keys(apart)
+    for hit, other in zip(answer.get_json()["hits"], apart.get_json()["hits"], strict=True):
+        first, *parts, last, mark = other["shares"]
+        assert hit["shares"] == pytest.approx([first, sum(parts), last, mark], abs=1e-5)
+
+
+def test_pages_of_a_text_that_is_read_go_on(client):
+    asked, found = {"text": "red without green"}, []
+    cursor = None
+    while True:
+        answer = search(client, asked, limit=1, **({"cursor": cursor} if cursor else {}))
+        found += keys(answer)
+        if (cursor := answer.get_json()["next_cursor"]) is None:
+            break
+    assert found == keys(search(client, asked))
+
+
+def test_a_term_behind_a_text_that_is_read_is_named_as_it_was_sent(client):
+    response = search(client, {"text": "red without green or blue"}, {"id": "0" * 32})
+    assert assert_problem(response, 404, "not-found")["detail"].startswith("query[1].id: ")
+
+
+def test_terms_are_counted_as_they_are_read(client):
+    many = {"text": "red without a, no b, no c, no d, no e, no f, no g, no h"}
+    detail = assert_problem(search(client, *[many] * 8), 400, "invalid-query")["detail"]
+    assert detail.startswith("query: has 72 terms, as their texts are read")
+    assert keys(search(client, *[many] * 8, negation=False))
+    queries = [{"query": [many] * 7}] * 5
+    response = client.post("/v1/search/batch", json={"queries": queries})
+    assert assert_problem(response, 400, "invalid-query")["detail"].startswith("queries: have, with marked images, 315 terms")
+
+
 def test_a_vector_of_the_model_finds_as_its_text_does(client):
     [vector] = FakeEncoder().embed([FakePreprocessor().prepare_text("green")])
     assert hits(search(client, {"vector": [3 * number for number in vector.tolist()]})) == hits(
@@ -358,7 +424,10 @@ def test_an_image_that_there_is_no_room_to_decode_spoils_its_own_query_of_a_batc
     [
         ([], "queries: must be an array of 1 to 64 objects (got an array of 0)"),
         ([{"query": [RED]}] * 65, "queries: must be an array of 1 to 64 objects (got an array of 65)"),
-        ([{"query": [RED] * 5}] * 52, "queries: have 260 terms together; at most 256"),
+        (
+            [{"query": [RED] * 5}] * 52,
+            "queries: have, with marked images, 260 terms, as their texts are read (`negation`); at most 256",
+        ),
         ([{"query": [RED]}, {"query": [RED], "limit": 0}], "queries[1].limit: must be a whole number from 1 to 100"),
         ([{"query": [RED]}, {"query": [{"text": "a", "weight": "b"}]}], "queries[1].query[0].weight: must be a number"),
         ([{"query": [RED], "top": 3}], "queries[0].top: is not a parameter"),

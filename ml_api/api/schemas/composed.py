@@ -12,6 +12,7 @@ from ml_api.api.schemas.search import (
     AnsweredBy,
     FoundAnswer,
     MatchBy,
+    Negation,
     PageBody,
     Timings,
     encodable,
@@ -69,7 +70,8 @@ class QueryTerm(Request):
             ge=-MAX_WEIGHT,
             le=MAX_WEIGHT,
             allow_inf_nan=False,
-            description="How much the term counts beside the others. Below 0, what it describes is avoided.",
+            description="How much the term counts beside the others. Below 0, what it describes is avoided; its text is then taken "
+            "as it stands.",
             examples=[1],
         ),
     ] = 1.0
@@ -112,6 +114,7 @@ class ComposedQuery(PageBody):
         MarkedIds,
         Field(description="Ids of those that were marked bad: it moves away from them, and they are left out.", examples=[[]]),
     ]
+    negation: Negation = True
     match: MatchBy = "auto"
     explain: Annotated[
         bool,

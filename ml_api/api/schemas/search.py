@@ -147,15 +147,18 @@ class Described(Request):
     ]
 
 
+Negation = Annotated[
+    bool,
+    Field(
+        description="Whether `dog without snow`, `not a dog` and the like are read as what is not wanted (`read_as`). If false, "
+        "the model is given the text as it stands, and models hardly know the word `not`.",
+        examples=[True],
+    ),
+]
+
+
 class _Text(Described):
-    negation: Annotated[
-        bool,
-        Field(
-            description="Whether `dog without snow`, `not a dog` and the like are read as what is not wanted (`read_as`). If "
-            "false, the model is given the text as it stands, and models hardly know the word `not`.",
-            examples=[True],
-        ),
-    ] = True
+    negation: Negation = True
     match: MatchBy = "auto"
 
 
@@ -191,8 +194,8 @@ class HitAnswer(ImageAnswer):
     shares: Annotated[
         list[float] | None,
         Field(
-            description="With `explain`: how much each term of the query adds to the cosine similarity, which is the score itself "
-            "unless the metric is L2; in the order of the terms."
+            description="With `explain`: how much each term of the query, as it was sent, adds to the cosine similarity, which is "
+            "the score itself unless the metric is L2; in the order of the terms."
         ),
     ] = None
     matched: Annotated[
@@ -224,6 +227,11 @@ class AnsweredBy(Answer):
     model: Annotated[str, Field(description="Name of the model whose vectors were searched, as in `/v1/model`.")]
 
 
+class ReadTerm(Answer):
+    text: str
+    weight: Annotated[float, Field(description="Negative for what is not wanted.")]
+
+
 class FoundAnswer(Answer):
     """What a query found, alone or among others."""
 
@@ -242,16 +250,13 @@ class FoundAnswer(Answer):
     ] = None
     hits: list[HitAnswer]
     facets: Annotated[FacetsAnswer | None, Field(description="With `facets`: how often values occur among the best hits.")] = None
-
-
-class ReadTerm(Answer):
-    text: str
-    weight: Annotated[float, Field(description="Negative for what is not wanted.")]
+    read_as: Annotated[
+        list[ReadTerm] | None,
+        Field(
+            description="The terms that were searched for in place of texts that say what is not there, in their order; else null."
+        ),
+    ] = None
 
 
 class SearchAnswer(FoundAnswer, AnsweredBy):
-    read_as: Annotated[
-        list[ReadTerm] | None,
-        Field(description="The terms that were searched for in place of a text that says what is not there; else null."),
-    ] = None
     timings_ms: Timings
