@@ -14,9 +14,9 @@ from ml_api.api.schemas.arrangement import MAX_GROUPED, FacetsAnswer, FacetValue
 from ml_api.api.schemas.base import Problem
 from ml_api.api.schemas.composed import BatchAnswer, BatchResult
 from ml_api.api.schemas.duplicates import DuplicateAnswer, DuplicateGroup, DuplicatesAnswer, SizedImage
+from ml_api.api.schemas.found import FoundAnswer, HitAnswer, ReadTerm, SearchAnswer, Timings
 from ml_api.api.schemas.heat import HeatmapAnswer
 from ml_api.api.schemas.images import Links, StoredImage
-from ml_api.api.schemas.search import FoundAnswer, HitAnswer, ReadTerm, SearchAnswer, Timings
 from ml_api.corpus.base import size_told_by
 from ml_api.duplicates import DuplicatesPage
 from ml_api.records import Hit, ImageRecord

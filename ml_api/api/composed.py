@@ -17,7 +17,8 @@ from ml_api.api.problems import problem_of
 from ml_api.api.schemas import JsonObject
 from ml_api.api.schemas.base import Problem
 from ml_api.api.schemas.composed import MAX_BATCH_TERMS, MAX_QUERIES, MAX_TERMS, BatchAnswer, BatchQuery, ComposedQuery
-from ml_api.api.schemas.search import RED_SQUARE, SearchAnswer
+from ml_api.api.schemas.found import SearchAnswer
+from ml_api.api.schemas.search import RED_SQUARE
 from ml_api.api.search import begin, note_result
 from ml_api.api.terms import QUERY_FIELD, Sent, named_fault, query_of, refuse_many, search_body
 from ml_api.deadline import Deadline

@@ -17,7 +17,8 @@ from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_MODEL, NO_STORE, 
 from ml_api.api.parsing import image_id_of, json_body, naming, query_parameters, request_deadline
 from ml_api.api.query_images import image_query
 from ml_api.api.schemas import TEXT_BODY_BYTES
-from ml_api.api.schemas.search import RED_SQUARE, ImageQuery, PageBody, PageParameters, SearchAnswer, TextParameters, TextQuery
+from ml_api.api.schemas.found import SearchAnswer
+from ml_api.api.schemas.search import RED_SQUARE, ImageQuery, PageBody, PageParameters, TextParameters, TextQuery
 from ml_api.api.terms import asked, reads_negations
 from ml_api.deadline import Deadline
 from ml_api.search import ImageTerm, Query, SearchResult, StoredTerm, TextTerm, Weighted

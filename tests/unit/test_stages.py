@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from ml_api import stages
-from ml_api.api.schemas.search import Timings
+from ml_api.api.schemas.found import Timings
 from ml_api.stages import stage
 from ml_api.vocabulary import Operation, Stage
 

@@ -6,9 +6,9 @@ from ml_api.api.schemas.duplicates import DuplicatesAnswer
 from ml_api.api.schemas.embeddings import EmbeddingsAnswer, ModelsAnswer
 from ml_api.api.schemas.feedback import FeedbackAnswer, JudgementLine
 from ml_api.api.schemas.fields import MetadataAnswer
+from ml_api.api.schemas.found import SearchAnswer
 from ml_api.api.schemas.heat import HeatmapAnswer
 from ml_api.api.schemas.images import StoredImage
-from ml_api.api.schemas.search import SearchAnswer
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncsAnswer
 from ml_api.api.schemas.uploads import EventsAnswer, RemovedImage, UploadedImage, UploadsAnswer
 from ml_api.records import image_id

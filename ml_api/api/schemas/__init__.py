@@ -14,9 +14,10 @@ from ml_api.api.schemas.embeddings import EmbeddingsAnswer, EmbeddingsQuery, Mod
 from ml_api.api.schemas.feedback import FeedbackAnswer, FeedbackRequest, JudgementLine
 from ml_api.api.schemas.fields import MetadataAnswer
 from ml_api.api.schemas.filters import FilterText
+from ml_api.api.schemas.found import SearchAnswer
 from ml_api.api.schemas.heat import HeatmapAnswer
 from ml_api.api.schemas.images import ID_PATTERN, StoredImage, cursor
-from ml_api.api.schemas.search import ImageQuery, SearchAnswer, TextQuery, encodable
+from ml_api.api.schemas.search import ImageQuery, TextQuery, encodable
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncRequest, SyncsAnswer
 from ml_api.api.schemas.uploads import EventsAnswer, RemovedImage, UploadedImage, UploadsAnswer
 from ml_api.vectors.base import MAX_KEY_BYTES, MAX_METADATA_BYTES

@@ -5,19 +5,9 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field
 
 from ml_api.api.schemas.base import Answer, Problem, Request
+from ml_api.api.schemas.found import AnsweredBy, FoundAnswer, Timings
 from ml_api.api.schemas.images import ID_PATTERN
-from ml_api.api.schemas.search import (
-    MAX_QUERY_CHARS,
-    RED_SQUARE,
-    AnsweredBy,
-    FoundAnswer,
-    MatchBy,
-    Negation,
-    PageBody,
-    Timings,
-    encodable,
-    not_blank,
-)
+from ml_api.api.schemas.search import MAX_QUERY_CHARS, RED_SQUARE, MatchBy, Negation, PageBody, encodable, not_blank
 
 MAX_TERMS: Final = 64
 """Terms of a query."""
