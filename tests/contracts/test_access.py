@@ -1,7 +1,7 @@
 """Keys and sessions, on SQLite and on PostgreSQL."""
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 
 from ml_api.access import Access, Scope
 from ml_api.access.access import MAX_SESSIONS, MISS_EVERY_S, SESSION_S, TRUST_S, USE_EVERY_S
@@ -34,6 +34,25 @@ def test_a_new_key_works_at_once_beside_a_running_service(database, access, cloc
     clock.now += MISS_EVERY_S
     _, secret = create(database, "new", [Scope.ADMIN], now=clock.now)
     assert access.key_of(secret).name == "new"
+
+
+def test_a_key_and_a_session_of_it_may_come_while_the_keys_are_read(database, access, clock):
+    """PostgreSQL showed the session to the second statement and had not shown the key to the first: nobody's key was read anew."""
+    created = []
+
+    def sign_in(*_statement):
+        if not created:
+            created.append(True)
+            _, secret = create(database, "meanwhile", [Scope.SEARCH], now=clock.now)
+            created.append(Access(database, clock).sign_in(secret).token)
+
+    event.listen(database._engine, "after_cursor_execute", sign_in)
+    try:
+        access.refresh()
+    finally:
+        event.remove(database._engine, "after_cursor_execute", sign_in)
+    clock.now += MISS_EVERY_S
+    assert access.holder_of(created[1]).name == "meanwhile"
 
 
 def test_a_revoked_key_is_refused_from_the_next_refresh_on(database, access, key):
