@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from time import perf_counter
 from typing import Final
@@ -139,10 +140,10 @@ def _decoded(files: Sequence[str], deadline: Deadline) -> Iterator[FittedImage]:
     decode = partial(services().decoder.decode, fit=services().engine.preprocessor.fit, deadline=deadline)
     pool = ThreadPoolExecutor(min(len(data), cores.usable(), DECODED_AT_ONCE), "decode")
     try:
-        decoded = pool.map(decode, data)
-        for index in range(len(data)):
+        decoding = [pool.submit(copy_context().run, decode, one) for one in data]  # so that its log lines have the request's id
+        for index, decoded in enumerate(decoding):
             with naming(f"input[{index}]"), stage(Stage.DECODE), elsewhere():
-                picture = next(decoded)
+                picture = decoded.result()
             yield picture
     finally:
         pool.shutdown(cancel_futures=True)

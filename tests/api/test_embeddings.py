@@ -10,8 +10,10 @@ import openai
 import pytest
 from werkzeug.serving import make_server
 
+from ml_api import tracing
 from ml_api.api.schemas.embeddings import MAX_CHARS, MAX_IMAGES, MAX_TEXT_CHARS, MAX_TEXTS
 from ml_api.embedding.base import MAX_IN_FLIGHT
+from ml_api.images import InlineDecoder
 from tests.api import stand as api
 from tests.api.stand import LIMITS, picture
 
@@ -120,6 +122,26 @@ def test_images_come_back_in_their_order(client):
     together = vectors(embedded(client, input=[data_uri(colour) for colour in colours], modality="image"))
     one_by_one = np.concatenate([vectors(embedded(client, input=data_uri(colour), modality="image")) for colour in colours])
     np.testing.assert_array_equal(together, one_by_one)
+
+
+class TracedDecoder(InlineDecoder):
+    """Notes on whose behalf it decodes, as its log lines would say."""
+
+    def __init__(self):
+        super().__init__(LIMITS)
+        self.seen = []
+
+    def decode(self, *what, **how):
+        self.seen.append(tracing.request_id())
+        return super().decode(*what, **how)
+
+
+def test_images_are_decoded_on_behalf_of_the_request(make_stand):
+    decoder = TracedDecoder()
+    client = make_stand(decoder=decoder).client
+    body = {"input": [data_uri((9, 9, 9)), data_uri((8, 8, 8))], "modality": "image"}
+    assert client.post("/v1/embeddings", json=body, headers={"X-Request-ID": "mine"}).status_code == 200
+    assert decoder.seen[-2:] == ["mine", "mine"]
 
 
 def test_base64_holds_the_same_numbers(client):
