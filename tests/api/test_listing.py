@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from ml_api.api.listing import SCANNED
+from ml_api.app import create_app
 from ml_api.records import image_id
+from ml_api.settings import load_settings
 from ml_api.vectors.memory import MemoryStore
 from tests.api.stand import COLOURS, assert_problem
 from tests.contracts.samples import record
@@ -29,6 +31,25 @@ def keys(client, **parameters):
 def store(stand, *names):
     vectors = np.tile(np.eye(1, stand.services.engine.embedder.model.dim, dtype=np.float32), (len(names), 1))
     stand.services.engine.store.upsert([record(name) for name in names], vectors)
+
+
+class Listed(MemoryStore):
+    """Counts how often all of its entries are asked for."""
+
+    listings = 0
+
+    def entries(self, *bounds):
+        self.listings += 1
+        return super().entries(*bounds)
+
+
+def test_the_application_lists_no_collection_for_the_example_of_its_document(make_stand):
+    """It read a page of 5,000 at each start."""
+    store = Listed()
+    services = make_stand(store=store).services
+    before = store.listings
+    create_app(load_settings({}), services)
+    assert store.listings == before
 
 
 def test_every_image_is_listed_once_in_the_order_of_ids(client):
