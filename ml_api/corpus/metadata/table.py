@@ -20,7 +20,7 @@ Typed = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class Metadata:
-    """The metadata of images, by key. Thread-safe; close it.
+    """The metadata of images, by key. Any thread may call `of` once they are joined; all else is for one thread. Close it.
 
     `problems` lists what could not be read. If `complete` is false, a whole file could not be, so that an image may have metadata
     that are not here.
@@ -103,12 +103,6 @@ class Metadata:
         for source, fields in first.items():
             facts |= self._typed[source](json.loads(fields))
         return facts
-
-    def __iter__(self) -> Iterator[str]:
-        """Every key that is named, once, in the order of bytes."""
-        with self._working():
-            for (key,) in self._rows.execute("SELECT DISTINCT key FROM rows ORDER BY key"):
-                yield _text(key)
 
     def without_image(self, hides: Callable[[str], bool]) -> tuple[int, int, list[str]]:
         """How many keys belong to no image that was asked for, of how many, and the first of them.

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from ml_api.corpus.folder import FolderCorpus
+from ml_api.corpus.ignoring import IgnoreRules
 from ml_api.errors import ConfigError, NotFound, TooLarge
 from ml_api.images import SUFFIXES
 from tests.files.metadata_files import ReadMetadata
@@ -121,3 +122,10 @@ def test_a_file_over_the_limit_is_refused(root):
 def test_a_corpus_must_be_a_folder(root):
     with pytest.raises(ConfigError, match="not a folder"):
         FolderCorpus(root / "nowhere")
+
+
+def test_equal_patterns_are_compiled_once():
+    """Rules are read anew for each single key."""
+    first, again, other = (IgnoreRules([pattern]) for pattern in ("*.tmp", "*.tmp", "*.bak"))
+    assert first._ignored is again._ignored
+    assert first._ignored is not other._ignored
