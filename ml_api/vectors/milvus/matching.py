@@ -22,8 +22,8 @@ from ml_api.vectors.validation import split_metadata
 MAX_VALUES: Final = 2_000_000
 """Values of fields that are kept: some 20 fields of 100,000 images, 16 to 150 MB."""
 
-MAX_MASKS: Final = 256
-"""Masks that are kept, with a byte for each row of their files."""
+MAX_MASK_BYTES: Final = 32 * 2**20
+"""Masks that are kept have so many bytes, one for each row of their files: 320 of 100,000 images, 32 of a million."""
 
 Column = Sequence[Any]
 
@@ -31,7 +31,8 @@ Column = Sequence[Any]
 class Matching:
     """Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_mask_bytes: int = MAX_MASK_BYTES) -> None:
+        self._max_mask_bytes = max_mask_bytes
         self._lock = threading.Lock()
         self._columns: OrderedDict[tuple[str, Field], tuple[ref[Any], Column]] = OrderedDict()
         """By file and field, the least recently used first; with the table that they were read from, as names may come again. Not
@@ -39,6 +40,7 @@ class Matching:
         self._values = 0
         self._masks: OrderedDict[tuple[str, Filter], tuple[ref[Any], Mask]] = OrderedDict()
         """By file and filter, likewise."""
+        self._mask_bytes = 0
 
     def mask(self, segment: Any, wanted: Filter) -> Mask:
         """Which of a file's rows, old ones included, fulfil the filter. Not to be changed: those of the last filters are kept, as
@@ -51,10 +53,18 @@ class Matching:
         columns = self._read(segment.file_path, segment.table, sorted(_fields(wanted), key=lambda field: field.name))
         mask = _evaluated(wanted, columns, segment.num_rows)
         with self._lock:
-            self._masks[segment.file_path, wanted] = ref(segment.table), mask
-            while len(self._masks) > MAX_MASKS:
-                self._masks.popitem(last=False)
+            self._keep_mask((segment.file_path, wanted), (ref(segment.table), mask))
         return mask
+
+    def _keep_mask(self, key: tuple[str, Filter], kept: tuple[ref[Any], Mask]) -> None:
+        """Called with the lock."""
+        if (replaced := self._masks.pop(key, None)) is not None:
+            self._mask_bytes -= replaced[1].nbytes
+        self._masks[key] = kept
+        self._mask_bytes += kept[1].nbytes
+        while self._mask_bytes > self._max_mask_bytes and len(self._masks) > 1:
+            _, (_, dropped) = self._masks.popitem(last=False)
+            self._mask_bytes -= dropped.nbytes
 
     def _read(self, path: str, table: Any, fields: Sequence[Field]) -> dict[Field, Column]:
         """Columns, from the cache or in one pass over the file's metadata."""
