@@ -11,7 +11,7 @@ from heapq import nsmallest
 from time import monotonic
 from typing import Any, Final
 
-from ml_api.deadline import Deadline
+from ml_api.deadline import Deadline, held
 from ml_api.records import ImageRecord
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.filters import leaves
@@ -95,7 +95,7 @@ class OverviewCache:
         known = self._known
         if known is not None and (monotonic() - known[0] < FRESH_S or self._lock.locked()):
             return known[1]
-        with self._lock:
+        with held(self._lock, deadline):
             if self._known is None or monotonic() - self._known[0] >= FRESH_S:
                 self._known = monotonic(), self._summarised(deadline)
             return self._known[1]
