@@ -26,6 +26,7 @@
     ├── InsufficientStorage     no room is left for what was sent
     ├── Overloaded              the queue is full; try again later
     ├── Unavailable             a part we depend on does not answer; try again later
+    │   ├── Starting                ... as the service loads its model
     │   ├── ModelUnavailable
     │   │   ├── ModelOutOfMemory    ... for so many inputs at once; fewer may fit
     │   │   └── NonFiniteVector     ... for this input, of which the model makes NaN or infinity
@@ -167,6 +168,10 @@ class Overloaded(MlApiError):
 
 class Unavailable(MlApiError):
     code = "unavailable"
+
+
+class Starting(Unavailable):
+    code = "starting"
 
 
 class ModelUnavailable(Unavailable):

@@ -47,6 +47,7 @@ STATUS: dict[type[MlApiError], int] = {
     errors.InsufficientStorage: 507,
     errors.Overloaded: 503,
     errors.Unavailable: 503,
+    errors.Starting: 503,
     errors.ModelUnavailable: 503,
     errors.ModelOutOfMemory: 503,
     errors.NonFiniteVector: 503,

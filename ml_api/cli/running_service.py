@@ -18,7 +18,7 @@ from ml_api.access.scopes import Scope
 from ml_api.addresses import is_loopback
 from ml_api.database import Database
 from ml_api.database.tables import OwnerRow
-from ml_api.errors import InvalidInput, MlApiError, Overloaded, Unavailable
+from ml_api.errors import InvalidInput, MlApiError, Overloaded, Starting, Unavailable
 from ml_api.indexing.jobs.presence import Watch, is_of_this_machine
 from ml_api.services import database_of, target_of
 from ml_api.settings import Settings
@@ -103,6 +103,6 @@ def _error(exc: urllib.error.HTTPError) -> MlApiError:
         detail, code = str(problem["detail"]), problem.get("code")
     except (ValueError, KeyError, TypeError):
         detail, code = f"the service answered {exc.code}", ""
-    if code == Overloaded.code:
+    if code in {Overloaded.code, Starting.code}:
         return Overloaded(detail)
     return InvalidInput(detail) if exc.code < 500 else Unavailable(detail)

@@ -84,7 +84,7 @@ class Gateway:
             return
         try:
             answer, is_unread = await self._answer(scope, receive)
-            await _say(send, answer, close=is_unread)
+            await say(send, answer, close=is_unread)
             if answer.pieces is not None:
                 with self._in("sending"), self._answering(scope):
                     await self._say_rest(send, answer.pieces)
@@ -107,7 +107,7 @@ class Gateway:
 
     async def _answer(self, scope: dict[str, Any], receive: Receive) -> tuple[Answer, bool]:
         """The answer, and whether a part of the body has not been read."""
-        headers = _first_of_each(scope)
+        headers = first_of_each(scope)
         stated_bytes = int(headers.get(b"content-length", 0))  # the server has checked that it is a number
         has_body = stated_bytes > 0 or b"transfer-encoding" in headers
         if scope["path"] in self._live:  # answered without waiting, so the event loop can call it
@@ -210,13 +210,14 @@ class Gateway:
         http.requests_limit.set(lanes.work.queue.limit)
 
 
-async def _say(send: Send, answer: Answer, *, close: bool) -> None:
+async def say(send: Send, answer: Answer, *, close: bool) -> None:
+    """Send an answer, or its beginning if it has more pieces."""
     headers = [*answer.headers, (b"connection", b"close")] if close else answer.headers
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body, "more_body": answer.pieces is not None})
 
 
-def _first_of_each(scope: dict[str, Any]) -> Headers:
+def first_of_each(scope: dict[str, Any]) -> Headers:
     """The first header of each name."""
     return dict(reversed(scope["headers"]))
 

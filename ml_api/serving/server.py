@@ -32,6 +32,7 @@ from ml_api.serving.admission import Admission
 from ml_api.serving.bodies import Bodies
 from ml_api.serving.gateway import HEADERS_BYTES, URI_BYTES, Gateway
 from ml_api.serving.reaper import ConnectionReaper
+from ml_api.serving.starting import Entrance
 from ml_api.settings import Settings
 
 HEAD_TIMEOUT_S: Final = 20
@@ -69,6 +70,7 @@ class Server:
         """`build` is called in a thread; signals are handled meanwhile."""
         self._settings = settings
         self._build_services = build
+        self._entrance = Entrance(settings.root_path)
 
     def run(self) -> int:
         """Returns the exit code: 0 if every request was answered and everything closed. Raises ConfigError."""
@@ -82,31 +84,46 @@ class Server:
             loop.add_signal_handler(number, _note, stopping)
         for number in _IGNORED:
             signal.signal(number, signal.SIG_IGN)
-        building = loop.run_in_executor(ThreadPoolExecutor(1, "build"), self._build)
-        either: set[asyncio.Future[Any]] = {building, stopping}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if not building.done():
-            _log.info("stopped while starting")
-            await asyncio.wait({building}, timeout=BUILD_GRACE_S)
+        granian = self._granian(connections)
+        serving = asyncio.create_task(granian.serve())
+        try:
+            building = loop.run_in_executor(ThreadPoolExecutor(1, "build"), self._build)
+            either: set[asyncio.Future[Any]] = {building, stopping}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not building.done():
-                return 0  # nothing was served yet, and the store recovers
-        app = building.result()
-        is_drained = stopping.done() or await self._serve(app, connections, stopping)
+                _log.info("stopped while starting")
+                await asyncio.wait({building}, timeout=BUILD_GRACE_S)
+                if not building.done():
+                    return 0  # no request has reached the application yet, and the store recovers
+            app = building.result()
+            is_drained = stopping.done() or await self._serve(app, connections, granian, serving, stopping)
+        finally:
+            granian.stop()  # type: ignore[no-untyped-call]  # granian leaves it untyped
+            if self._entrance.gateway is None:
+                await asyncio.wait({serving}, timeout=FLUSH_S)
         services: Services = app.extensions[EXTENSION]
         began = stopping.result() if stopping.done() else loop.time()
         is_closed = await _close(services, began + STOP_S - loop.time())
         return 0 if is_drained and is_closed else 1
 
-    async def _serve(self, app: Flask, connections: int, stopping: asyncio.Future[float]) -> bool:
+    async def _serve(
+        self,
+        app: Flask,
+        connections: int,
+        granian: Granian,
+        serving: "asyncio.Task[None]",
+        stopping: asyncio.Future[float],
+    ) -> bool:
         """Serve until stopped; returns whether every request was answered."""
         settings = self._settings
         admission = Admission(settings.threads + settings.queue_limit, settings.queue_wait_s)
-        gateway = Gateway(app, admission, Bodies(app.config["MAX_CONTENT_LENGTH"]), threads=settings.threads)
-        granian = self._granian(gateway, connections)
-        serving = asyncio.create_task(granian.serve())
+        self._entrance.gateway = gateway = Gateway(
+            app, admission, Bodies(app.config["MAX_CONTENT_LENGTH"]), threads=settings.threads
+        )
         relieving = asyncio.create_task(ConnectionReaper(settings.port, connections, gateway.busy).relieve())
         self._tell_where()
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {serving, stopping}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         relieving.cancel()
         if serving.done():
             _log.critical("the HTTP server ended by itself", exc_info=serving.exception())
@@ -115,9 +132,9 @@ class Server:
         granian.stop()  # type: ignore[no-untyped-call]  # granian leaves it untyped
         return await _drain(gateway, serving)
 
-    def _granian(self, gateway: Gateway, connections: int) -> Granian:
+    def _granian(self, connections: int) -> Granian:
         return Granian(
-            gateway,
+            self._entrance,
             address=self._settings.host,
             port=self._settings.port,
             interface=Interfaces.ASGINL,
