@@ -22,6 +22,7 @@
     │   ├── ScopeMissing        ... with this key
     │   └── ForeignOrigin       ... from a page of another site
     ├── NotFound                no such image
+    ├── PreconditionFailed      the corpus holds something else under the key than the caller said
     ├── CorpusReadOnly          images are looked at here, never written or deleted
     ├── InsufficientStorage     no room is left for what was sent
     ├── Overloaded              the queue is full; try again later
@@ -152,6 +153,16 @@ class ForeignOrigin(AccessDenied):
 
 class NotFound(MlApiError):
     code = "not-found"
+
+
+class PreconditionFailed(MlApiError):
+    """Nothing was written. `digest` is that of the file that is there; empty if there is none, or it is not known."""
+
+    code = "precondition-failed"
+
+    def __init__(self, detail: str, *, digest: str = "", code: str | None = None) -> None:
+        super().__init__(detail, code=code)
+        self.digest = digest
 
 
 class CorpusReadOnly(MlApiError):

@@ -3,7 +3,16 @@
 from ml_api_client.async_client import AsyncClient
 from ml_api_client.calls import Call
 from ml_api_client.client import Client
-from ml_api_client.errors import AccessDenied, ApiError, ClientError, InvalidRequest, NotFound, Unavailable, Unreachable
+from ml_api_client.errors import (
+    AccessDenied,
+    ApiError,
+    ClientError,
+    InvalidRequest,
+    NotFound,
+    PreconditionFailed,
+    Unavailable,
+    Unreachable,
+)
 from ml_api_client.operations import Query, Term
 from ml_api_client.retrying import Retries
 from ml_api_client.uploading import Uploaded
@@ -17,6 +26,7 @@ __all__ = [
     "ClientError",
     "InvalidRequest",
     "NotFound",
+    "PreconditionFailed",
     "Query",
     "Retries",
     "Term",

@@ -30,6 +30,7 @@ class Call(Generic[Answer]):
     media_type: str = JSON
     form: Sequence[tuple[str, str, Image]] = ()
     """Files of a form, in place of a body: field, name, file."""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def answer_as(model: type[Parsed]) -> Callable[[bytes], Parsed]:
@@ -58,6 +59,12 @@ def _as_text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ",".join(map(str, value))
     return json.dumps(value) if isinstance(value, bool | dict) else str(value)
+
+
+def conditions(if_match: str | None, if_none_match: str | None) -> dict[str, str]:
+    """Headers of RFC 9110, 13.1: `*`, or an entity tag, which is the digest of an image's file."""
+    tags = given(**{"If-Match": if_match, "If-None-Match": if_none_match})
+    return {name: tag if tag == "*" else f'"{tag}"' for name, tag in tags.items()}
 
 
 def quoted(image_id: str) -> str:

@@ -38,15 +38,21 @@ class Connection:
         """Make the HTTP client."""
 
     def _request(self, call: Call[Any]) -> dict[str, Any]:
-        request: dict[str, Any] = {"method": call.method, "url": self._url + call.path, "params": dict(call.query)}
+        headers = dict(call.headers)
+        request: dict[str, Any] = {
+            "method": call.method,
+            "url": self._url + call.path,
+            "params": dict(call.query),
+            "headers": headers,
+        }
         if call.form:
             return request | {"files": [(name, (label, whole(file), BINARY)) for name, label, file in call.form]}
         if call.body is None:
             return request
-        headers = {"Content-Type": call.media_type}
+        headers["Content-Type"] = call.media_type
         if isinstance(call.body, Path):
             headers["Content-Length"] = str(call.body.stat().st_size)
-        return request | {"headers": headers}
+        return request
 
     def _after(self, attempt: int, answer: httpx2.Response | httpx2.TransportError) -> float | None:
         """Seconds until the next attempt, or None."""

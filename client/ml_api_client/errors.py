@@ -4,6 +4,7 @@ ApiError                    the service answered with an error
 ├── InvalidRequest          400, 409, 413, 415, 422 ...: it will not work another time either
 ├── AccessDenied            401, 403: no API key, or not the right one
 ├── NotFound                404
+├── PreconditionFailed      412: the file under the key is not the one that was meant
 └── Unavailable             429, 502, 503, 504: after all attempts
 Unreachable                 no answer at all, after all attempts
 """
@@ -44,6 +45,10 @@ class NotFound(ApiError):
     pass
 
 
+class PreconditionFailed(ApiError):
+    """With the code `already-there` the service has the very bytes that were sent: perhaps by an attempt whose answer was lost."""
+
+
 class Unavailable(ApiError):
     pass
 
@@ -52,6 +57,7 @@ KINDS: Mapping[int, type[ApiError]] = {
     401: AccessDenied,
     403: AccessDenied,
     404: NotFound,
+    412: PreconditionFailed,
     429: Unavailable,
     502: Unavailable,
     503: Unavailable,

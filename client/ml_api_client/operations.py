@@ -11,7 +11,7 @@ from typing import Any, Literal, Required, TypedDict
 from urllib.parse import quote
 
 from ml_api_client import models
-from ml_api_client.calls import BINARY, Call, Image, answer_as, as_json, as_query, given, quoted, whole
+from ml_api_client.calls import BINARY, Call, Image, answer_as, as_json, as_query, conditions, given, quoted, whole
 
 Filter = dict[str, Any]
 """Conditions on metadata, as the service's documentation has them: `{"price": {"lt": 20}}`."""
@@ -128,18 +128,31 @@ def patch_image(image_id: str, metadata: Mapping[str, Any] | None) -> Call[model
     return Call("PATCH", f"/v1/images/{quoted(image_id)}", answer_as(models.StoredImage), body=body)
 
 
-def put_image(key: str, image: Image, *, metadata: Mapping[str, Any] | None = None, wait: float = 0) -> Call[models.UploadedImage]:
-    """Add or replace an image; `wait` so many seconds for it to be searchable."""
+def put_image(  # noqa: PLR0913 - each is a part of the request
+    key: str,
+    image: Image,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    wait: float = 0,
+    if_match: str | None = None,
+    if_none_match: str | None = None,
+) -> Call[models.UploadedImage]:
+    """Add or replace an image; `wait` so many seconds for it to be searchable.
+
+    With `if_none_match="*"` nothing is replaced, with `if_match` only the file with this digest; else PreconditionFailed.
+    """
     path, read, query = f"/v1/images/by-key/{quote(key)}", answer_as(models.UploadedImage), as_query(wait=wait)
+    headers = conditions(if_match, if_none_match)
     if metadata is None:
-        return Call("PUT", path, read, query, image, BINARY)
+        return Call("PUT", path, read, query, image, BINARY, headers=headers)
     form = (("image", key.rpartition("/")[2], image), ("metadata", "metadata.json", as_json(dict(metadata))))
-    return Call("PUT", path, read, query, form=form)
+    return Call("PUT", path, read, query, form=form, headers=headers)
 
 
-def delete_image(image_id: str, *, wait: float = 0) -> Call[models.RemovedImage]:
-    """Delete an image, its file included."""
-    return Call("DELETE", f"/v1/images/{quoted(image_id)}", answer_as(models.RemovedImage), as_query(wait=wait))
+def delete_image(image_id: str, *, wait: float = 0, if_match: str | None = None) -> Call[models.RemovedImage]:
+    """Delete an image, its file included; with `if_match` only the file with this digest, else PreconditionFailed."""
+    headers = conditions(if_match, None)
+    return Call("DELETE", f"/v1/images/{quoted(image_id)}", answer_as(models.RemovedImage), as_query(wait=wait), headers=headers)
 
 
 def find_duplicates(*, limit: int = 256, cursor: str | None = None) -> Call[models.DuplicatesAnswer]:

@@ -36,6 +36,7 @@ PROBLEMS = {
     403: "The API key lacks the scope, or a page of another site sent the request; or images cannot be written here.",
     404: "There is no such image, search or sync.",
     409: "Another corpus is being synced into the same collection.",
+    412: "`If-Match` or `If-None-Match` does not hold: `detail` says what is there, `ETag` is its tag; nothing was changed.",
     413: "The body, or the image in it, is larger than allowed.",
     415: "The body comes in a content type that is not read.",
     416: "`Range` lies behind the end of the file; `Content-Range` has its length.",

@@ -43,6 +43,7 @@ STATUS: dict[type[MlApiError], int] = {
     errors.ScopeMissing: 403,
     errors.ForeignOrigin: 403,
     errors.NotFound: 404,
+    errors.PreconditionFailed: 412,
     errors.CorpusReadOnly: 403,
     errors.InsufficientStorage: 507,
     errors.Overloaded: 503,
@@ -122,6 +123,8 @@ def register(app: Flask) -> None:
         response = problem(status, error.slug, error.detail)
         if challenge := _challenge(error):
             response.headers["WWW-Authenticate"] = challenge
+        if isinstance(error, errors.PreconditionFailed) and error.digest:
+            response.set_etag(error.digest)  # of what is there, for `If-Match`
         return response
 
     app.register_error_handler(HTTPException, _http)

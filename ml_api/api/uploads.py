@@ -11,12 +11,14 @@ from ml_api.api.form import FILE_FIELD, MAX_PARTS, SentFile
 from ml_api.api.observe import elsewhere, note
 from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_NOTE, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import image_id_of, naming, query_parameters, request_deadline
+from ml_api.api.preconditions import CHANGES_IF, IF_MATCH, IF_NONE_MATCH, sent_precondition
 from ml_api.api.problems import problem_of
 from ml_api.api.schemas import JsonObject
-from ml_api.api.schemas.uploads import RemovedImage, UploadedImage, UploadResult, UploadsAnswer, WaitParameters
+from ml_api.api.schemas.uploads import RemovedImage, UploadedImage, UploadParameters, UploadResult, UploadsAnswer, WaitParameters
 from ml_api.api.sent_images import METADATA_FIELD, key_in_path, sent_image, sent_images
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidImage, MlApiError, TooLarge
+from ml_api.indexing.preconditions import ANY, Precondition
 from ml_api.indexing.uploads import Upload
 from ml_api.vocabulary import UploadState
 
@@ -54,15 +56,15 @@ def _form(image: JsonObject, metadata: str) -> JsonObject:
     tag="images",
     scope=Scope.WRITE,
     description=f"Formats: {images.ACCEPTED}. The file is the body, or a field of a form with metadata beside it. It is decoded "
-    "before anything is written, and written whole or not at all. Safe to repeat.",
+    "before anything is written, and written whole or not at all. Safe to repeat. The answer's `ETag` is that of the content.",
     answer=UploadedImage,
     query=WaitParameters,
-    parameters=(KEY, TIMEOUT),
+    parameters=(KEY, IF_MATCH, IF_NONE_MATCH, TIMEOUT),
     body={
         "application/octet-stream": {"schema": FILE},
         "multipart/form-data": _form(FILE, "A JSON object: fields of the image."),
     },
-    fails=("invalid-key", "invalid-query", *BAD_FORM, *NO_DECODING, *NOT_WRITTEN, *LATE),
+    fails=("invalid-key", "invalid-query", *CHANGES_IF, *BAD_FORM, *NO_DECODING, *NOT_WRITTEN, *LATE),
     also=_accepted(UploadedImage),
 )
 def put(key: str) -> Response:
@@ -70,9 +72,11 @@ def put(key: str) -> Response:
     data, metadata = sent_image()
     note({"ml_api.key": key})
     with naming(FILE_FIELD, (InvalidImage, TooLarge)), elsewhere():
-        upload = services().engine.uploads.put(key, data, metadata, deadline)
+        upload = services().engine.uploads.put(key, data, metadata, deadline, sent_precondition())
         state = services().engine.uploads.state(upload, _until(wait_s, deadline))
-    return json_answer(_uploaded(upload, state), _status_of(state))
+    answer = json_answer(_uploaded(upload, state), _status_of(state))
+    answer.set_etag(upload.digest)
+    return answer
 
 
 @blueprint.post("")
@@ -84,7 +88,7 @@ def put(key: str) -> Response:
     description=f"The files of a form, at most {MAX_PARTS - 1}, each under its name, which may have folders (`dogs/rex.jpg`). What "
     "is wrong with one keeps no other out.",
     answer=UploadsAnswer,
-    query=WaitParameters,
+    query=UploadParameters,
     parameters=(TIMEOUT,),
     body={
         "multipart/form-data": _form(
@@ -95,11 +99,12 @@ def put(key: str) -> Response:
     also=_accepted(UploadsAnswer),
 )
 def post() -> Response:
-    wait_s, deadline = query_parameters(WaitParameters).wait, request_deadline()
+    wanted, deadline = query_parameters(UploadParameters), request_deadline()
     files, metadata = sent_images()
+    precondition = None if wanted.overwrite else Precondition(none_match=ANY)
     with elsewhere():
-        kept = [(file.name, _keep(file, metadata, deadline)) for file in files]
-        until = _until(wait_s, deadline)
+        kept = [(file.name, _keep(file, metadata, deadline, precondition)) for file in files]
+        until = _until(wanted.wait, deadline)
         results = [_result(key, upload, until) for key, upload in kept]
     is_over = all(result.status != 202 for result in results)
     return json_answer(UploadsAnswer(results=results), 200 if is_over else 202)
@@ -114,23 +119,23 @@ def post() -> Response:
     description="The file, and with it what is indexed of it.",
     answer=RemovedImage,
     query=WaitParameters,
-    parameters=(IMAGE_ID, TIMEOUT),
-    fails=("invalid-id", "invalid-query", "not-found", *NO_STORE, *NOT_WRITTEN, *LATE),
+    parameters=(IMAGE_ID, IF_MATCH, IF_NONE_MATCH, TIMEOUT),
+    fails=("invalid-id", "invalid-query", "not-found", "precondition-failed", *NO_STORE, *NOT_WRITTEN, *LATE),
     also=_accepted(RemovedImage),
 )
 def delete(image_id: str) -> Response:
     wait_s, deadline = query_parameters(WaitParameters).wait, request_deadline()
     with elsewhere():
-        key = services().engine.uploads.remove(image_id_of(image_id), deadline)
+        key = services().engine.uploads.remove(image_id_of(image_id), deadline, sent_precondition())
         is_removed = services().engine.uploads.is_removed(key, _until(wait_s, deadline))
     note({"ml_api.key": key})
     answer = RemovedImage(id=image_id, key=key, state="removed" if is_removed else "queued")
     return json_answer(answer, 200 if is_removed else 202)
 
 
-def _keep(file: SentFile, metadata: JsonObject, deadline: Deadline) -> Upload | MlApiError:
+def _keep(file: SentFile, metadata: JsonObject, deadline: Deadline, precondition: Precondition | None) -> Upload | MlApiError:
     try:
-        return services().engine.uploads.put(file.name, file.data, metadata.get(file.name), deadline)
+        return services().engine.uploads.put(file.name, file.data, metadata.get(file.name), deadline, precondition)
     except MlApiError as exc:
         return exc
 

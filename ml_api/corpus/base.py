@@ -141,16 +141,23 @@ class Corpus(Protocol):
         """
         ...
 
-    def write(self, key: str, data: bytes) -> str:
+    def write(self, key: str, data: bytes, expected: str | None = None) -> str:
         """Write a file, or replace it, atomically and durably, and return its version.
 
-        Raises InvalidKey, with the rule, for keys under which a listing would not show the file; CorpusReadOnly;
-        InsufficientStorage, with nothing written; CorpusUnavailable, after which it may have been written or not.
+        With `expected`, only if the file has this version now, or for MISSING if there is none. This is one step with the writing
+        where the storage knows conditional writes, otherwise it is looked at just before.
+
+        Raises PreconditionFailed, with nothing written; InvalidKey, with the rule, for keys under which a listing would not show
+        the file; CorpusReadOnly; InsufficientStorage, with nothing written; CorpusUnavailable, after which it may have been written
+        or not.
         """
         ...
 
-    def delete(self, key: str) -> None:
-        """Delete a file. Raises InvalidKey, NotFound, CorpusReadOnly or CorpusUnavailable."""
+    def delete(self, key: str, expected: str | None = None) -> None:
+        """Delete a file, with `expected` as in `write`.
+
+        Raises PreconditionFailed, InvalidKey, NotFound, CorpusReadOnly or CorpusUnavailable.
+        """
         ...
 
     def key_of(self, place: str) -> str | None:
@@ -177,7 +184,6 @@ class Corpus(Protocol):
         ...
 
 
-MISSING: Final = ""
 FOLDER: Final = "folder"
 FOLDER_GONE: Final = "folder gone"
 

@@ -13,9 +13,19 @@ from urllib.parse import unquote, urlsplit
 from ml_api.corpus.base import CorpusFile, Coverage, location_at, no_file, too_large
 from ml_api.corpus.ignoring import LEADS_OUT, Patterns, read_rules
 from ml_api.corpus.keys import Selection, no_path
-from ml_api.corpus.metadata import Catalogue, Metadata, metadata_version, read_metadata, sidecar_of, stem_of, version_beside
+from ml_api.corpus.metadata import (
+    Catalogue,
+    Metadata,
+    metadata_version,
+    read_metadata,
+    sidecar_of,
+    stem_of,
+    version_alone,
+    version_beside,
+)
+from ml_api.corpus.versions import version_of
 from ml_api.corpus.walking import LEADS_NOWHERE, Walk, identity_of, is_empty
-from ml_api.corpus.writing import FolderWriter, version_of
+from ml_api.corpus.writing import FolderWriter
 from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, CorpusUnavailable, MlApiError, NotFound
 from ml_api.images import SUFFIXES
@@ -98,16 +108,16 @@ class FolderCorpus:
             raise too_large(max_bytes)
         return data
 
-    def write(self, key: str, data: bytes) -> str:
+    def write(self, key: str, data: bytes, expected: str | None = None) -> str:
         self._require_root()
         self._selection().require_new(key)
-        return version_beside(self._writer.write(key, data), self._version_of(sidecar_of(key)))
+        return version_beside(self._writer.write(key, data, version_alone(expected)), self._version_of(sidecar_of(key)))
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, expected: str | None = None) -> None:
         self._require_root()
         self._selection().require(key)
         try:
-            self._writer.delete(key)
+            self._writer.delete(key, version_alone(expected))
         except FileNotFoundError as exc:
             raise no_file(key) from exc
 

@@ -22,10 +22,10 @@ from typing import Final
 from watchfiles import Change, watch
 from watchfiles.main import FileChange
 
-from ml_api.corpus.base import FOLDER, FOLDER_GONE, MISSING, Noticed
+from ml_api.corpus.base import FOLDER, FOLDER_GONE, Noticed
 from ml_api.corpus.ignoring import IGNORE_FILE
+from ml_api.corpus.versions import MISSING, version_of
 from ml_api.corpus.walking import Identity, identity_of, is_empty
-from ml_api.corpus.writing import version_of
 
 TICK_MS: Final = 200
 """How long `next` waits for a change."""

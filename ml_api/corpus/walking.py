@@ -17,7 +17,8 @@ from pathlib import Path
 from ml_api.corpus.base import CorpusFile, Coverage, PassedOver, is_image
 from ml_api.corpus.ignoring import IgnoreRules, Patterns, read_rules
 from ml_api.corpus.metadata import ENDING, METADATA_FILES, sidecar_of, version_beside
-from ml_api.corpus.writing import ABANDONED_S, UNFINISHED, version_of
+from ml_api.corpus.versions import version_of
+from ml_api.corpus.writing import ABANDONED_S, UNFINISHED
 from ml_api.errors import CorpusUnavailable
 
 LEADS_NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})

@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
+from ml_api.corpus.versions import MISSING, require_version, version_of
 from ml_api.errors import CorpusReadOnly, CorpusUnavailable, InsufficientStorage, InvalidKey, MlApiError
 from ml_api.files import NO_ROOM
 
@@ -32,10 +33,6 @@ NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 NO_FOLDER = frozenset({errno.ENOTDIR, errno.ELOOP})
 
 
-def version_of(status: os.stat_result) -> str:
-    return f"{status.st_size}-{status.st_mtime_ns}"
-
-
 @dataclass(frozen=True, slots=True)
 class Place:
     """The place of a file: the descriptor of its open folder, and its name there."""
@@ -50,11 +47,20 @@ class Place:
         except FileNotFoundError:
             return None
 
+    def version(self) -> str:
+        """The version of the file, or of that which a link leads to; MISSING if there is none."""
+        try:
+            return version_of(os.stat(self.name, dir_fd=self.folder))
+        except FileNotFoundError:
+            return MISSING
+
 
 class FolderWriter:
     """Writes and deletes below `root`, a path without links. `ours` tells whether a folder is one of this application's own data.
 
-    Raises InvalidKey, CorpusReadOnly, InsufficientStorage and CorpusUnavailable; `delete` FileNotFoundError, too.
+    `expected` is as in `Corpus`, without a sidecar's version. It is compared just before the change; another program may come in
+    between. Raises PreconditionFailed, InvalidKey, CorpusReadOnly, InsufficientStorage and CorpusUnavailable; `delete` also
+    FileNotFoundError.
     """
 
     def __init__(self, root: Path, ours: Callable[[os.stat_result], bool], *, follow_links: bool) -> None:
@@ -63,7 +69,7 @@ class FolderWriter:
         self._open_folder = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if follow_links else os.O_NOFOLLOW)
         self._renaming = Lock()
 
-    def write(self, key: str, data: bytes) -> str:
+    def write(self, key: str, data: bytes, expected: str | None = None) -> str:
         """Write or replace a file; returns its version."""
         with _translating(key), self._place(key, create=True) as place:
             old = place.status()
@@ -80,6 +86,7 @@ class FolderWriter:
                     # It gets the permissions of the file it replaces, or of its folder; the service's own files are private.
                     os.fchmod(descriptor, stat.S_IMODE((old or above).st_mode) & 0o666)
                     with self._renaming:
+                        _require_expected(place, key, expected)
                         version = _new_version(descriptor, place)
                         os.fsync(descriptor)
                         os.rename(unfinished.name, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
@@ -90,10 +97,12 @@ class FolderWriter:
             os.fsync(place.folder)
             return version
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, expected: str | None = None) -> None:
         with _translating(key, may_be_missing=True), self._place(key, create=False) as place:
             _require_regular(place.status(), key, links=True)
-            os.unlink(place.name, dir_fd=place.folder)
+            with self._renaming:
+                _require_expected(place, key, expected)
+                os.unlink(place.name, dir_fd=place.folder)
             os.fsync(place.folder)
 
     @contextmanager
@@ -139,6 +148,11 @@ def _new_version(descriptor: int, place: Place) -> str:
         os.utime(descriptor, ns=(written.st_atime_ns, old.st_mtime_ns + 1))
         written = os.fstat(descriptor)
     return version_of(written)
+
+
+def _require_expected(place: Place, key: str, expected: str | None) -> None:
+    if expected is not None:
+        require_version(key, place.version(), expected)
 
 
 def _require_regular(status: os.stat_result | None, key: str, *, links: bool) -> None:

@@ -5,21 +5,23 @@ acknowledged is lost, and whatever dies in between, the index comes to agree wit
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import BoundedSemaphore, Lock
 from time import perf_counter
 from typing import Any, Final, TypeVar
 
 from ml_api.corpus.base import Corpus
+from ml_api.corpus.versions import MISSING
 from ml_api.deadline import Deadline, held
 from ml_api.embedding.base import Preprocessor
-from ml_api.errors import CorpusReadOnly, DeadlineExceeded, InvalidKey, NotFound, StoreUnavailable, Unavailable
+from ml_api.errors import CorpusReadOnly, DeadlineExceeded, InvalidKey, NotFound, StoreUnavailable, TooLarge, Unavailable
 from ml_api.images import Decoder
 from ml_api.indexing.changes import Changes
 from ml_api.indexing.edits import delete_gone
 from ml_api.indexing.plan import is_of
+from ml_api.indexing.preconditions import Held, Precondition
 from ml_api.records import ImageRecord, image_id
 from ml_api.vectors.base import VectorStore, no_image
 from ml_api.vectors.validation import plain_metadata
@@ -66,51 +68,66 @@ class Uploads:
         decoder: Decoder,
         preprocessor: Preprocessor,
         *,
+        max_bytes: int,
         patience_s: float = PATIENCE_S,
         waiting: int = 16,
     ) -> None:
-        """At most so many callers are `waiting` for the index at once: each holds a thread, which searches would lack."""
+        """`max_bytes` is the size of the largest image. At most so many callers are `waiting` for the index at once: each holds a
+        thread, which searches would lack."""
         self._corpus = corpus
         self._store = store
         self._changes = changes
         self._decoder = decoder
         self._preprocessor = preprocessor
+        self._max_bytes = max_bytes
         self._patience_s = patience_s
         self._ask_again_at = 0.0
         self._waiting = BoundedSemaphore(waiting)
         self._turns = [Lock() for _ in range(TURNS)]
-        """One for many keys. Whoever writes first is noted first: else the image of one had the metadata of the other."""
+        """One for many keys. Whoever writes first is noted first: else the image of one had the metadata of the other. What a
+        change depends on cannot change between a look and the change."""
 
-    def put(self, key: str, data: bytes, facts: Mapping[str, Any] | None, deadline: Deadline) -> Upload:
+    def put(
+        self,
+        key: str,
+        data: bytes,
+        facts: Mapping[str, Any] | None,
+        deadline: Deadline,
+        precondition: Precondition | None = None,
+    ) -> Upload:
         """Keep an image under `key`, in place of another; its metadata, too, unless `facts` is None.
 
         Durable in corpus and database when it returns. Raises InvalidInput (the image, the key or the metadata), CorpusReadOnly,
-        InsufficientStorage, Unavailable, DeadlineExceeded; then nothing is kept, except after Unavailable perhaps.
+        InsufficientStorage, PreconditionFailed, Unavailable, DeadlineExceeded; then nothing is kept, except after Unavailable
+        perhaps.
         """
         self._require_writable()
         facts = None if facts is None else plain_metadata(key, facts)
         decoded = self._decoder.decode(data, self._preprocessor.fit, deadline)
         digest = hashlib.sha256(data).hexdigest()
         record, other = self._indexed(key, digest, deadline)
-        unchanged = record is not None and self._holds(record, digest, facts)
-        if not unchanged:
-            turn = self._turns[hash(key) % TURNS]
-            with held(turn, max(deadline, Deadline.within(LEAST_S))), self._changes.around(key, facts, deadline):
-                self._corpus.write(key, data)
+        with self._turn(key, deadline):
+            expected = self._required(precondition, key, digest, deadline)
+            unchanged = record is not None and self._holds(record, digest, facts)
+            if not unchanged:
+                with self._changes.around(key, facts, deadline):
+                    self._corpus.write(key, data, expected)
         return Upload(key, digest, decoded.width, decoded.height, unchanged, other)
 
-    def remove(self, image: str, deadline: Deadline) -> str:
+    def remove(self, image: str, deadline: Deadline, precondition: Precondition | None = None) -> str:
         """Delete the image with this id from the corpus, and with it from the index; its key. It may have been uploaded just now.
 
-        Raises NotFound, CorpusReadOnly, Unavailable, DeadlineExceeded.
+        Raises NotFound, CorpusReadOnly, PreconditionFailed, Unavailable, DeadlineExceeded.
         """
         self._require_writable()
         key = self._key(image, deadline)
-        try:
-            with self._changes.around(key, deadline=deadline), suppress(NotFound):  # it may be gone already, unknown to the index
-                self._corpus.delete(key)
-        except InvalidKey:  # its vector was imported, or the corpus had it under other rules: there is no file to delete
-            delete_gone(self._store, [image], deadline)
+        with self._turn(key, deadline):
+            expected = self._required(precondition, key, "", deadline)
+            try:
+                with self._changes.around(key, deadline=deadline), suppress(NotFound):  # gone already, unknown to the index
+                    self._corpus.delete(key, expected)
+            except InvalidKey:  # its vector was imported, or the corpus had it under other rules: there is no file to delete
+                delete_gone(self._store, [image], deadline)
         return key
 
     def state(self, upload: Upload, until: Deadline) -> UploadState:
@@ -134,6 +151,32 @@ class Uploads:
             return self._wait(key, until)
         except Unavailable:
             return False
+
+    @contextmanager
+    def _turn(self, key: str, deadline: Deadline) -> Iterator[None]:
+        with held(self._turns[hash(key) % TURNS], max(deadline, Deadline.within(LEAST_S))):
+            yield
+
+    def _required(self, precondition: Precondition | None, key: str, sent: str, deadline: Deadline) -> str | None:
+        """Which version of the file the change is for, as in `Corpus.write`, by what the corpus holds: the index may lag behind.
+
+        Raises PreconditionFailed.
+        """
+        if precondition is None:
+            return None
+        there = self._held(key, deadline)
+        precondition.require(key, there, sent)
+        return MISSING if there is None else there.version
+
+    def _held(self, key: str, deadline: Deadline) -> Held | None:
+        try:
+            version = self._corpus.version(key)  # before it is read: what changes in between is another version
+            data = self._corpus.read(key, self._max_bytes, deadline)
+        except NotFound:
+            return None
+        except TooLarge:
+            return Held(version, "")
+        return Held(version, hashlib.sha256(data).hexdigest())
 
     def _wait(self, key: str, until: Deadline) -> bool:
         """Whether the index has followed, by then or, where enough others wait, by now."""

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from ml_api.corpus.base import FOLDER, FOLDER_GONE, MISSING, Corpus, Notices, is_image
+from ml_api.corpus.base import FOLDER, FOLDER_GONE, Corpus, Notices, is_image
 from ml_api.corpus.metadata import ENDING
+from ml_api.corpus.versions import MISSING
 from ml_api.errors import ConfigError, CorpusUnavailable, MlApiError, NotFound, SyncRefused
 from ml_api.indexing.changes.conditions import Source
 from ml_api.indexing.changes.waiting import Changes

@@ -196,7 +196,7 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
         milvus=milvus,
         store=store,
         searcher=Searcher(preprocessor, cached, store, metrics, hybrid, relevance, recall, collection=settings.collection),
-        uploads=Uploads(corpus, store, shared.changes, decoder, preprocessor, waiting=settings.waiting_threads),
+        uploads=_uploads(shared, preprocessor, store),
         health=Health(preprocessor, embedder, store, settings.collection, metrics),
         drain=drain,
         calibration=CalibrationUpkeep(kept, relevance, indexed, verdicts),
@@ -208,6 +208,11 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
         hybrid=hybrid,
         texts=TextUpkeep(shared.texts, store, metrics),
     )
+
+
+def _uploads(shared: Shared, preprocessor: Preprocessor, store: VectorStore) -> Uploads:
+    max_bytes, waiting = shared.settings.max_upload_bytes, shared.settings.waiting_threads
+    return Uploads(shared.corpus, store, shared.changes, shared.decoder, preprocessor, max_bytes=max_bytes, waiting=waiting)
 
 
 @contextmanager

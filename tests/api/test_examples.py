@@ -200,7 +200,7 @@ PROVOKED = {
 
 
 class FullCorpus(FolderCorpus):
-    def write(self, key, _data):
+    def write(self, key, _data, _expected=None):
         raise InsufficientStorage(f"no room is left in the corpus for {key!r}; nothing was written")
 
 
@@ -211,7 +211,9 @@ class ReadOnlyCorpus(FolderCorpus):
 def uploaded_to(corpus_class):
     def ask(stand):
         parts, engine = stand.services, stand.services.engine
-        uploads = Uploads(corpus_class(stand.root), engine.store, parts.changes, parts.decoder, engine.preprocessor)
+        uploads = Uploads(
+            corpus_class(stand.root), engine.store, parts.changes, parts.decoder, engine.preprocessor, max_bytes=MAX_BYTES
+        )
         stand.app.extensions[EXTENSION] = replace(parts, engine=replace(engine, uploads=uploads))
         return stand.client.put(PUT, data=picture())
 
@@ -225,12 +227,18 @@ def noted_on_a_full_disk(stand):
     return stand.client.put(PUT, data=data, content_type="multipart/form-data")
 
 
+def put_new_twice(stand, second):
+    return [stand.client.put(PUT, data=data, headers={"If-None-Match": "*"}) for data in (picture(), second)][1]
+
+
 PROVOKED |= {
     "invalid-key": lambda stand: stand.client.put("/v1/images/by-key/../red.png", data=picture()),
     "invalid-event": lambda stand: stand.client.post("/v1/events", json={"Records": [{}]}),
     "invalid-metadata": lambda stand: stand.client.put(
         PUT, data={"image": (io.BytesIO(picture()), "x.png"), "metadata": "{"}, content_type="multipart/form-data"
     ),
+    "precondition-failed": lambda stand: put_new_twice(stand, picture((1, 1, 1))),
+    "already-there": lambda stand: put_new_twice(stand, picture()),
     "corpus-read-only": uploaded_to(ReadOnlyCorpus),
     "insufficient-storage": uploaded_to(FullCorpus),
     "database-full": noted_on_a_full_disk,
@@ -242,7 +250,7 @@ def in_general(detail):
     detail = re.sub("metadata of '[^']+'", "metadata of KEY", detail)
     detail = re.sub(r"(sync \d+ of|database) \S+|\(unable.*\)|\(no such table.*\)", "…", detail)
     detail = re.sub("runs '[^']+'", "runs MODEL", detail)
-    detail = re.sub("accepted are .*", "accepted are …", re.sub(r"\b([0-9a-f]{32}|[0-9a-f]{8})\b", "ID", detail))
+    detail = re.sub("accepted are .*", "accepted are …", re.sub(r"\b([0-9a-f]{64}|[0-9a-f]{32}|[0-9a-f]{8})\b", "ID", detail))
     return re.sub(r"\d[\d,.e-]*", "#", detail)
 
 

@@ -10,7 +10,18 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
-from ml_api_client import AccessDenied, AsyncClient, Client, InvalidRequest, NotFound, Retries, Unavailable, Unreachable, operations
+from ml_api_client import (
+    AccessDenied,
+    AsyncClient,
+    Client,
+    InvalidRequest,
+    NotFound,
+    PreconditionFailed,
+    Retries,
+    Unavailable,
+    Unreachable,
+    operations,
+)
 from werkzeug import Response
 from werkzeug.serving import make_server
 
@@ -228,6 +239,13 @@ def test_a_folder_is_uploaded_and_one_bad_file_ends_nothing(client, tmp_path):
     assert changed.metadata == {"price": 3}
     with_metadata = client.put_image("new/c.png", picture((9, 9, 9)), metadata={"caption": "grey"}, wait=5)
     assert client.get_image(with_metadata.id).metadata == {"caption": "grey"}
+    with pytest.raises(PreconditionFailed) as refused:
+        client.put_image("new/c.png", picture((9, 9, 8)), if_none_match="*")
+    assert refused.value.code == "precondition-failed"
+    replaced = client.put_image("new/c.png", picture((9, 9, 8)), if_match=with_metadata.digest, wait=5)
+    with pytest.raises(PreconditionFailed):
+        client.delete_image(with_metadata.id, if_match=with_metadata.digest)
+    assert client.get_image_content(replaced.id) == picture((9, 9, 8))
     for image in [*client.images(prefix="new/")]:
         assert client.delete_image(image.id, wait=5).state == "removed"
 

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ml_api.corpus.base import Coverage, PassedOver, size_told_by
+from ml_api.corpus.versions import MISSING
 from ml_api.deadline import Deadline
-from ml_api.errors import InvalidKey, NotFound, TooLarge
+from ml_api.errors import InvalidKey, NotFound, PreconditionFailed, TooLarge
 from tests.files.metadata_files import ReadMetadata
 
 HOSTILE = {
@@ -143,6 +144,36 @@ def test_what_is_deleted_is_gone(place):
     for gone in (lambda: corpus.version("a/b.jpg"), lambda: corpus.read("a/b.jpg", 10), lambda: corpus.delete("a/b.jpg")):
         with pytest.raises(NotFound, match=r"a/b\.jpg"):
             gone()
+
+
+def test_a_file_is_written_and_deleted_only_if_it_is_the_expected_one(place):
+    corpus = place.corpus()
+    first = corpus.write("a/b.jpg", b"one", MISSING)
+    for change in (
+        lambda: corpus.write("a/b.jpg", b"two", MISSING),
+        lambda: corpus.write("a/b.jpg", b"two", f"{first}0"),
+        lambda: corpus.write("a/c.jpg", b"two", first),
+        lambda: corpus.delete("a/b.jpg", f"{first}0"),
+        lambda: corpus.delete("a/b.jpg", MISSING),
+    ):
+        with pytest.raises(PreconditionFailed, match="changed by somebody else"):
+            change()
+    assert (keys(corpus), corpus.read("a/b.jpg", 9)) == (["a/b.jpg"], b"one")
+    second = corpus.write("a/b.jpg", b"two", first)
+    assert corpus.read("a/b.jpg", 9) == b"two"
+    with pytest.raises(PreconditionFailed):
+        corpus.delete("a/b.jpg", first)
+    corpus.delete("a/b.jpg", second)
+    assert keys(corpus) == []
+
+
+def test_the_expected_version_may_be_that_beside_a_sidecar(place):
+    corpus = place.corpus()
+    corpus.write("a.jpg", b"one")
+    place.put("a.json", b"{}")
+    corpus.write("a.jpg", b"two", corpus.version("a.jpg"))
+    corpus.delete("a.jpg", corpus.version("a.jpg"))
+    assert keys(corpus) == []
 
 
 @pytest.mark.parametrize(("key", "rule"), HOSTILE.items())

@@ -75,13 +75,14 @@ _SYNC: schemas.JsonObject = {
     "plan": None,
     "links": {"self": "/v1/sync/1", "files": "/v1/sync/1/files"},
 }
+UPLOADED_DIGEST = "9b2d5b4ab1a26cf8bf6f5a32a5f3fe7bb8ce2cbbd1ed7e5d5a0d3b3b4b5f0a17"
 _UPLOADED: schemas.JsonObject = {
     "id": image_id("uploads/red.png"),
     "key": "uploads/red.png",
     "state": "queued",
     "unchanged": False,
     "duplicate_of": None,
-    "digest": "9b2d5b4ab1a26cf8bf6f5a32a5f3fe7bb8ce2cbbd1ed7e5d5a0d3b3b4b5f0a17",
+    "digest": UPLOADED_DIGEST,
     "width": 8,
     "height": 8,
 }

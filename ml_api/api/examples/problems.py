@@ -2,7 +2,7 @@
 
 from ml_api import images
 from ml_api.api import schemas
-from ml_api.api.examples.answers import DRAWN_ID, REQUEST_ID
+from ml_api.api.examples.answers import DRAWN_ID, REQUEST_ID, UPLOADED_DIGEST
 from ml_api.api.form import MAX_PARTS
 from ml_api.api.problems import body_of
 from ml_api.api.schemas.search import MAX_LIMIT
@@ -52,6 +52,14 @@ PROBLEMS: dict[str, tuple[int, str]] = {
         404,
         f"query_id: no search '{REQUEST_ID}' with hits is kept (those of the last 7 days are, 100,000 at most)",
     ),
+    "precondition-failed": (
+        412,
+        (
+            "'uploads/red.png' is there already; to change what is there now send "
+            f'If-Match: "{UPLOADED_DIGEST}", or choose another key'
+        ),
+    ),
+    "already-there": (412, "'uploads/red.png' holds these very bytes already"),
     "model-not-found": (404, "model: this service runs 'clip-ViT-B-32'; name that, or none (got 'other')"),
     "sync-refused": (409, "sync 4 of /srv/other into this collection is under way; nothing was changed"),
     "too-large": (

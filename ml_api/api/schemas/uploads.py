@@ -17,6 +17,17 @@ class WaitParameters(Request):
     ] = 0
 
 
+class UploadParameters(WaitParameters):
+    overwrite: Annotated[
+        bool,
+        Field(
+            description="false: a file whose name is taken is not written, and its result is a 412, as with `If-None-Match: *` in "
+            "`PUT`. true: it takes the place of what is there.",
+            examples=[False],
+        ),
+    ] = True
+
+
 class UploadedImage(Answer):
     id: Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="Stable id, derived from the key.")]
     key: Annotated[str, Field(description="Path of the file below the corpus root.")]

@@ -23,6 +23,7 @@ from ml_api.corpus.metadata import (
     read_metadata,
     sidecar_of,
     stem_of,
+    version_alone,
     version_beside,
 )
 from ml_api.deadline import Deadline
@@ -105,16 +106,17 @@ class BucketCorpus:
         finally:
             self._turns.release()
 
-    def write(self, key: str, data: bytes) -> str:
+    def write(self, key: str, data: bytes, expected: str | None = None) -> str:
         self._selection().require_new(key)
         refuse(key, self._problem(key))
-        return version_beside(self._objects.write(key, data), self._version_of(sidecar_of(key)))
+        version = self._objects.write(key, data, version_alone(expected))
+        return version_beside(version, self._version_of(sidecar_of(key)))
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, expected: str | None = None) -> None:
         self._selection().require(key)
         if self._problem(key):
             raise no_file(key)
-        self._objects.delete(key)
+        self._objects.delete(key, version_alone(expected))
 
     def key_of(self, place: str) -> str | None:
         path = (place.partition("://")[2] if "://" in place else place).lstrip("/")

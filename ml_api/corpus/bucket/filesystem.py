@@ -1,4 +1,5 @@
-"""Implements Objects by fsspec's interface, for every URL that it opens, except S3's.
+"""Implements Objects by fsspec's interface, for every URL that it opens, except S3's. That has no conditional writes: what is there
+is looked at just before.
 
 A listing goes folder by folder and holds the entries of the folders above, so its memory depends on the largest folders.
 """
@@ -13,7 +14,8 @@ from fsspec.asyn import AsyncFileSystem, sync
 
 from ml_api.corpus.base import CorpusFile, no_file, too_large
 from ml_api.corpus.bucket.objects import CALL_TIMEOUT_S, WRITE_TIMEOUT_S
-from ml_api.errors import CorpusReadOnly, CorpusUnavailable, InsufficientStorage, MlApiError
+from ml_api.corpus.versions import MISSING, require_version
+from ml_api.errors import CorpusReadOnly, CorpusUnavailable, InsufficientStorage, MlApiError, NotFound
 from ml_api.files import NO_ROOM
 
 ETAGS: Final = ("ETag", "etag", "e_tag")
@@ -65,15 +67,25 @@ class FilesystemObjects:
                 return
         raise CorpusUnavailable(f"cannot be read: its body broke off, or it was replaced, {READS} times")
 
-    def write(self, key: str, data: bytes) -> str:
+    def write(self, key: str, data: bytes, expected: str | None = None) -> str:
+        self._require(key, expected)
         with self._translated(key, writing=True):
             self._ask("pipe_file", self._at(key), data, timeout_s=WRITE_TIMEOUT_S)
         return self.version(key)
 
-    def delete(self, key: str) -> None:
-        self._info(key)
+    def delete(self, key: str, expected: str | None = None) -> None:
+        require_version(key, self.version(key), expected)
         with self._translated(key, writing=True):
             self._ask("rm_file", self._at(key))
+
+    def _require(self, key: str, expected: str | None) -> None:
+        if expected is None:
+            return
+        try:
+            now = self.version(key)
+        except NotFound:
+            now = MISSING
+        require_version(key, now, expected)
 
     def _entries(self, folder: str, prefix: str) -> Sequence[tuple[str, dict[str, Any]]]:
         """The keys in a folder with fsspec's `info` of each, sorted; a folder's key ends in a slash. Empty if there is no

@@ -45,10 +45,13 @@ class Objects(Protocol):
         """Write the bytes of one version of the object `to` an empty file. Raises NotFound, TooLarge or CorpusUnavailable."""
         ...
 
-    def write(self, key: str, data: bytes) -> str:
-        """Write an object under any key, as `Corpus.write`. Raises CorpusReadOnly, InsufficientStorage or CorpusUnavailable."""
+    def write(self, key: str, data: bytes, expected: str | None = None) -> str:
+        """Write an object under any key, as `Corpus.write`.
+
+        Raises PreconditionFailed, CorpusReadOnly, InsufficientStorage or CorpusUnavailable.
+        """
         ...
 
-    def delete(self, key: str) -> None:
-        """Delete an object. Raises NotFound, CorpusReadOnly or CorpusUnavailable."""
+    def delete(self, key: str, expected: str | None = None) -> None:
+        """Delete an object, as `Corpus.delete`. Raises PreconditionFailed, NotFound, CorpusReadOnly or CorpusUnavailable."""
         ...

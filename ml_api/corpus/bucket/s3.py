@@ -17,7 +17,8 @@ from fsspec.exceptions import FSTimeoutError
 
 from ml_api.corpus.base import CorpusFile, no_file, too_large
 from ml_api.corpus.bucket.objects import CALL_TIMEOUT_S, WRITE_TIMEOUT_S
-from ml_api.errors import CorpusReadOnly, CorpusUnavailable, InsufficientStorage, MlApiError
+from ml_api.corpus.versions import MISSING, changed_meanwhile, require_version
+from ml_api.errors import CorpusReadOnly, CorpusUnavailable, InsufficientStorage, MlApiError, NotFound
 
 CLIENT: Final = {
     "connect_timeout": 5,
@@ -78,15 +79,15 @@ class S3Objects:
     def read(self, key: str, to: BinaryIO, max_bytes: int, timeout_s: float) -> None:
         self._run(lambda: self._fetch(key, to, max_bytes), key, timeout_s)
 
-    def write(self, key: str, data: bytes) -> str:
+    def write(self, key: str, data: bytes, expected: str | None = None) -> str:
         media_type = mimetypes.guess_type(key)[0] or "application/octet-stream"
         with _changing(key):
-            return _version(self._call("put_object", key, timeout_s=WRITE_TIMEOUT_S, Body=data, ContentType=media_type))
+            return _version(self._change("put_object", key, expected, timeout_s=WRITE_TIMEOUT_S, Body=data, ContentType=media_type))
 
-    def delete(self, key: str) -> None:
-        self._call("head_object", key)  # raises NotFound; deleting a missing object would succeed
+    def delete(self, key: str, expected: str | None = None) -> None:
+        require_version(key, self.version(key), expected)  # raises NotFound; deleting a missing object would succeed
         with _changing(key):
-            self._call("delete_object", key)
+            self._change("delete_object", key, expected)
 
     async def _fetch(self, key: str, to: BinaryIO, max_bytes: int) -> None:
         """Fetch the body of one version: a request for the rest of it is conditional on the same ETag."""
@@ -114,6 +115,22 @@ class S3Objects:
             if to.tell() == whole:
                 return
         raise CorpusUnavailable(f"cannot be read: its body broke off, or it was replaced, {BODIES} times")
+
+    def _change(self, operation: str, key: str, expected: str | None, **arguments: Any) -> Any:
+        """Call an operation that changes an object, on the condition that it is as `expected`: AWS, MinIO and others compare and
+        change in one step. Where a server does not implement that, the last look at the object counts."""
+        if expected is None:
+            return self._call(operation, key, **arguments)
+        condition: dict[str, Any] = {"IfNoneMatch": "*"} if expected == MISSING else {"IfMatch": f'"{expected}"'}
+        try:
+            return self._call(operation, key, **arguments, **condition)
+        except (CorpusUnavailable, NotFound) as exc:
+            refused = _status(exc.__cause__) if isinstance(exc.__cause__, ClientError) else 0
+            if refused == HTTPStatus.NOT_IMPLEMENTED:
+                return self._call(operation, key, **arguments)
+            if refused in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT} or isinstance(exc, NotFound):
+                raise changed_meanwhile(key) from exc
+            raise
 
     def _call(self, operation: str, key: str, *, timeout_s: float = CALL_TIMEOUT_S, **arguments: Any) -> Any:
         """Call an operation of the client; `key` is "" for operations on the bucket."""

@@ -4,7 +4,7 @@ from ml_api.corpus.metadata.catalogue import Catalogue
 from ml_api.corpus.metadata.fields import FieldType
 from ml_api.corpus.metadata.reading import METADATA_FILES, metadata_version, read_metadata
 from ml_api.corpus.metadata.rows import KEYS, comparable
-from ml_api.corpus.metadata.sidecars import ENDING, facts_in, has_sidecar, sidecar_of, stem_of, version_beside
+from ml_api.corpus.metadata.sidecars import ENDING, facts_in, has_sidecar, sidecar_of, stem_of, version_alone, version_beside
 from ml_api.corpus.metadata.table import Metadata, fingerprint
 
 __all__ = [
@@ -22,5 +22,6 @@ __all__ = [
     "read_metadata",
     "sidecar_of",
     "stem_of",
+    "version_alone",
     "version_beside",
 ]

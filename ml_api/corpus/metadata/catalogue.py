@@ -13,7 +13,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 
-from ml_api.corpus.writing import version_of
+from ml_api.corpus.versions import version_of
 
 TIMEOUT_S: Final = 30.0
 """A connection that brings nothing for so long is given up."""

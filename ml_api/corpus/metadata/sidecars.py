@@ -30,6 +30,11 @@ def version_beside(version: str, sidecar: str) -> str:
     return f"{version}{BESIDE}{sidecar}" if sidecar else version
 
 
+def version_alone(version: str | None) -> str | None:
+    """The version of the image's own file, without its sidecar's."""
+    return None if version is None else version.partition(BESIDE)[0]
+
+
 def has_sidecar(version: str) -> bool:
     return BESIDE in version
 

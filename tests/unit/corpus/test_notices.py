@@ -7,9 +7,10 @@ from contextlib import closing
 
 import pytest
 
-from ml_api.corpus.base import FOLDER, FOLDER_GONE, MISSING
+from ml_api.corpus.base import FOLDER, FOLDER_GONE
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.corpus.notices import BEGINNING, FolderNotices
+from ml_api.corpus.versions import MISSING
 from ml_api.errors import CorpusUnavailable, NotFound
 from tests.waiting import wait_until
 

@@ -12,6 +12,7 @@ from werkzeug import Response
 from ml_api.corpus.base import Coverage
 from ml_api.corpus.bucket import BucketCorpus
 from ml_api.corpus.bucket.s3 import BODIES, CLIENT, PAGE, S3Objects
+from ml_api.corpus.versions import MISSING
 from ml_api.deadline import Deadline
 from ml_api.errors import (
     CorpusReadOnly,
@@ -20,6 +21,7 @@ from ml_api.errors import (
     InsufficientStorage,
     InvalidKey,
     NotFound,
+    PreconditionFailed,
     TooLarge,
 )
 
@@ -166,6 +168,38 @@ def test_a_full_server_is_out_of_room(httpserver, hasty, status, code):
     Script(httpserver, error(status, code))
     with pytest.raises(InsufficientStorage, match=r"no room is left in the corpus for 'a\.jpg'"):
         over(hasty).write("a.jpg", b"x")
+
+
+@pytest.mark.parametrize(("expected", "sent"), [(MISSING, {"If-None-Match": "*"}), ("e1", {"If-Match": '"e1"'})])
+def test_what_a_write_expects_is_asked_of_the_server_in_the_same_request(httpserver, hasty, expected, sent):
+    asked = []
+
+    def write(request):
+        asked.append({name: request.headers[name] for name in ("If-Match", "If-None-Match") if name in request.headers})
+        return Response(headers={"ETag": etag(b"x")})
+
+    Script(httpserver, write)
+    over(hasty).write("a.jpg", b"x", expected)
+    assert asked == [sent]
+
+
+@pytest.mark.parametrize(("status", "code"), [(412, "PreconditionFailed"), (409, "ConditionalRequestConflict"), (404, "NoSuchKey")])
+def test_an_object_that_is_another_than_expected_is_left_alone(httpserver, hasty, status, code):
+    Script(httpserver, error(status, code))
+    with pytest.raises(PreconditionFailed):
+        over(hasty).write("a.jpg", b"x", "e1")
+
+
+def test_a_server_without_conditional_writes_writes_all_the_same(httpserver, hasty):
+    script = Script(httpserver, error(501, "NotImplemented"), Response(headers={"ETag": etag(b"x")}))
+    over(hasty).write("a.jpg", b"x", MISSING)
+    assert [method for method, *_ in script.seen] == ["PUT", "PUT"]
+
+
+def test_a_bucket_that_is_not_there_is_no_other_object(httpserver, hasty):
+    Script(httpserver, error(404, "NoSuchBucket"))
+    with pytest.raises(CorpusUnavailable, match="there is no bucket"):
+        over(hasty).write("a.jpg", b"x", MISSING)
 
 
 def test_a_file_that_was_deleted_meanwhile_is_gone(httpserver, hasty):

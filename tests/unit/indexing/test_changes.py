@@ -515,7 +515,7 @@ def test_nothing_that_is_deleted_or_replaced_while_a_sync_has_read_it_comes_back
     world.encoder = AtLeisure()
     world.drain = world.new_drain()
     start_job(world)
-    uploads = Uploads(world.corpus, world.store, world.changes, DECODER, FakePreprocessor())
+    uploads = Uploads(world.corpus, world.store, world.changes, DECODER, FakePreprocessor(), max_bytes=1_000_000)
     with ThreadPoolExecutor(2) as threads:
         sync = threads.submit(world.sync, followed=world.changes.followed)
         assert world.encoder.holds.wait(20)

@@ -12,10 +12,11 @@ from PIL import Image
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.deadline import Deadline, held
 from ml_api.embedding.fake import FakePreprocessor
-from ml_api.errors import DeadlineExceeded
+from ml_api.errors import DeadlineExceeded, PreconditionFailed
 from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.changes import Changes
 from ml_api.indexing.edits import patch_metadata
+from ml_api.indexing.preconditions import Precondition
 from ml_api.indexing.uploads import Uploads
 from ml_api.records import image_id
 from ml_api.vectors.memory import MemoryStore
@@ -49,13 +50,16 @@ def picture(number):
 
 
 @contextmanager
-def standing(tmp_path, store, patience_s, kind=Changes, **more):
+def standing(tmp_path, store, patience_s, kind=Changes, corpus_kind=FolderCorpus, **more):
     """Uploads into an empty folder, and the changes that they note."""
     (tmp_path / "corpus").mkdir()
-    corpus, decoder = FolderCorpus(tmp_path / "corpus"), InlineDecoder(ImageLimits(100_000, 1_000_000, 20))
+    corpus, decoder = corpus_kind(tmp_path / "corpus"), InlineDecoder(ImageLimits(100_000, 1_000_000, 20))
     with closing(new_database(tmp_path / "state.sqlite3")) as database:
         changes = kind(database, corpus.location)
-        yield Uploads(corpus, store, changes, decoder, FakePreprocessor(), patience_s=patience_s, **more), changes
+        yield (
+            Uploads(corpus, store, changes, decoder, FakePreprocessor(), max_bytes=100_000, patience_s=patience_s, **more),
+            changes,
+        )
 
 
 def test_a_store_that_hangs_keeps_no_upload_out_and_is_asked_seldom(tmp_path):
@@ -184,3 +188,28 @@ def test_of_two_uploads_under_one_key_image_and_metadata_are_of_the_same(tmp_pat
 
         [change] = changes.claim(1)
         assert (tmp_path / "corpus" / "a.png").read_bytes() == picture(change.facts["number"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda uploads, seen: uploads.put("a.png", picture(2), None, Deadline.within(30), seen),
+        lambda uploads, seen: uploads.remove(image_id("a.png"), Deadline.within(30), seen),
+    ],
+)
+def test_another_program_that_writes_between_the_look_and_the_change_is_noticed(tmp_path, change):
+    file = tmp_path / "corpus/a.png"
+
+    class Raced(FolderCorpus):
+        def read(self, key, max_bytes, deadline=None):
+            data = super().read(key, max_bytes, deadline)
+            file.write_bytes(b"of another program")
+            return data
+
+    store = MemoryStore()
+    with standing(tmp_path, store, 1.0, corpus_kind=Raced) as (uploads, _):
+        store.ensure("model@1", DIM)
+        seen = Precondition(match=frozenset({uploads.put("a.png", picture(1), None, Deadline.within(30)).digest}))
+        with pytest.raises(PreconditionFailed, match="changed by somebody else"):
+            change(uploads, seen)
+    assert file.read_bytes() == b"of another program"

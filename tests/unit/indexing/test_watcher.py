@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from ml_api.corpus.base import FOLDER, FOLDER_GONE, MISSING, Noticed
+from ml_api.corpus.base import FOLDER, FOLDER_GONE, Noticed
 from ml_api.corpus.folder import FolderCorpus
-from ml_api.corpus.writing import version_of
+from ml_api.corpus.versions import MISSING, version_of
 from ml_api.errors import DatabaseUnavailable
 from ml_api.indexing.guard import FEW
 from ml_api.indexing.watcher import SETTLE_S, SYNC_AGAIN_S, SYNC_EVERY_S, Watcher
