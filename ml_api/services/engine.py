@@ -26,7 +26,7 @@ from ml_api.search import OnlineRecall, Relevance, Searcher
 from ml_api.search.hybrid import Hybrid
 from ml_api.search.online_recall import LOOK_EVERY_S as REPEAT_EVERY_S
 from ml_api.services.calibration import kept_of
-from ml_api.services.encoder import load_model
+from ml_api.services.encoder import LoadedModel, load_model
 from ml_api.services.indexer import ServiceIndexing, failures_of, target_of
 from ml_api.settings import Settings
 from ml_api.texts import TextIndex, TextIndexingStore, TextUpkeep
@@ -158,8 +158,15 @@ def coalescing(shared: Shared, milvus: "MilvusStore", pretrained: "PretrainedMod
 def warm_model(
     settings: Settings, pretrained: "PretrainedModel", metrics: Metrics, beside: BatchingEncoder | None = None
 ) -> WarmModel:
-    """`beside` is the one in use, whose searches come before this one's bulk work."""
-    preprocessor, encoder, load_s = load_model(settings, pretrained)
+    """`beside` is the one in use, whose searches come before this one's bulk work. Raises ConfigError and ModelUnavailable."""
+    return warmed(load_model(settings, pretrained), pretrained, metrics, beside)
+
+
+def warmed(
+    loaded: LoadedModel, pretrained: "PretrainedModel", metrics: Metrics, beside: BatchingEncoder | None = None
+) -> WarmModel:
+    """It is closed if that fails."""
+    preprocessor, encoder, load_s = loaded
     with ExitStack() as undo:
         undo.callback(encoder.close)
         costs = warm_up(preprocessor, encoder)

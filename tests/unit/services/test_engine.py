@@ -2,14 +2,20 @@
 
 from contextlib import closing
 
+import pytest
+
 from ml_api.deadline import Deadline
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.embedding.pretrained import PretrainedModel
+from ml_api.errors import ModelUnavailable, StoreUnavailable
 from ml_api.indexing.changes import Changes
 from ml_api.metrics import Metrics
 from ml_api.records import ModelInfo
-from ml_api.services.engine import WarmModel
+from ml_api.search import Query, TextTerm
+from ml_api.services.encoder import LoadedModel
+from ml_api.services.engine import WarmModel, warmed
+from ml_api.vectors.base import SearchOptions
 
 
 class Heard(Changes):
@@ -61,3 +67,53 @@ def test_of_two_models_on_a_gpu_one_after_the_other_the_memory_is_told_once(tmp_
         ("ml_api_torch_memory_allocated_bytes", {"device": "cuda:0"}),
         ("ml_api_torch_memory_reserved_bytes", {"device": "cuda:0"}),
     ]
+
+
+class Hearing(FakeEncoder):
+    """Fails, if that is wanted, and remembers that it was closed."""
+
+    error = None
+    is_closed = False
+
+    def embed(self, items):
+        if self.error is not None:
+            raise self.error
+        return super().embed(items)
+
+    def close(self):
+        self.is_closed = True
+
+
+def warmed_up(encoder, folder):
+    pretrained = PretrainedModel("fake", folder, "1", encoder.model.dim)
+    return warmed(LoadedModel(FakePreprocessor(), encoder, 3.0), pretrained, Metrics())
+
+
+def test_a_model_that_fails_while_it_is_warmed_up_is_closed(tmp_path):
+    encoder = Hearing()
+    encoder.error = ModelUnavailable("no")
+    with pytest.raises(ModelUnavailable):
+        warmed_up(encoder, tmp_path)
+    assert encoder.is_closed
+
+
+def test_a_model_that_is_warm_embeds_until_it_is_closed(tmp_path):
+    encoder = Hearing()
+    model = warmed_up(encoder, tmp_path)
+    with closing(model.embedder):
+        assert model.load_s == 3.0
+        assert model.embedder.embed_one(model.preprocessor.prepare_text("red"), 30).vector.shape == (encoder.model.dim,)
+        assert not encoder.is_closed
+    assert encoder.is_closed
+
+
+def test_an_engine_closes_all_its_parts_even_if_some_fail(shared, make_engine):
+    engine, query = make_engine(shared), Query.of(TextTerm("red"), SearchOptions(1))
+    engine.work.callback(lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        engine.close()
+    assert engine.hybrid.begin([query]) is None
+    with pytest.raises(StoreUnavailable):
+        engine.store.ping()
+    with pytest.raises(ModelUnavailable):
+        engine.embedder.ping()
