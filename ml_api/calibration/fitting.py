@@ -2,11 +2,13 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from ml_api.calibration.examples import Example, Sample, of_image, of_text, vectors_of
 from ml_api.calibration.familiarity import Noise
@@ -14,15 +16,12 @@ from ml_api.calibration.indexed import IndexedCorpus
 from ml_api.calibration.judging import Judgement, judgement_of
 from ml_api.calibration.nonsense import gibberish
 from ml_api.calibration.pairs import pairs_of
-from ml_api.calibration.phrases import Matching, Rarity
+from ml_api.calibration.surveying import MAX_MATCHES, Survey, Surveyed, rarity_of, survey
 from ml_api.calibration.verdicts import Grades, learned, pairs_of_verdicts
-from ml_api.records import Vectors
-from ml_api.search.relevance import Calibration, Reference, fingerprints_of, soft_maximum
-from ml_api.vectors.base import VectorStore
+from ml_api.search.relevance import Calibration, Reference
 from ml_api.vocabulary import QUERY_KINDS, QueryKind
 
 SEED: Final = 7
-BACKGROUND: Final = 500
 RIVALS: Final = 600
 QUERIES: Final = 400
 FEWEST_IMAGES: Final = 100
@@ -34,7 +33,6 @@ NONSENSE: Final = 80
 NOISE_SHARE: Final = 0.5
 """Pictures of random pixels, as a share of the images that are queries. With 0.2, 0.40 of 200 photographs were called a match among
 100 drawn pictures, with 0.5 0.27, and as many true matches as before."""
-MAX_MATCHES: Final = 500
 MAX_SHARE: Final = 0.2
 """A phrase that more of the images are about is no query whose matches could be left out."""
 NO_VERDICTS: Final[Mapping[str, Grades]] = MappingProxyType({})
@@ -55,26 +53,73 @@ class Calibrated:
     used_texts: int = 0
 
 
-def calibrate(
-    corpus: IndexedCorpus,
-    kind: QueryKind = "text",
-    verdicts: Mapping[str, Grades] = NO_VERDICTS,
-    noise: Noise | None = None,
-) -> Calibrated | None:
-    """Calibrate searches of this kind. `verdicts` are by the text that was searched for. Kinds may share the `noise`.
+@dataclass(frozen=True, slots=True)
+class _Material:
+    """What searches of every kind are calibrated with."""
+
+    corpus: IndexedCorpus
+    sample: Sample
+    noise: Noise
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """Queries of one kind, of which it is not known yet which images they match."""
+
+    kind: QueryKind
+    rivals: Sequence[Example]
+    queries: Sequence[Example]
+    nonsense: Sequence[Example]
+    of_texts: Mapping[str, npt.NDArray[np.float32]]
+    """The vectors of all their texts, each of shape (dim,)."""
+
+    @classmethod
+    def of(cls, corpus: IndexedCorpus, sample: Sample, kind: QueryKind, chance: random.Random) -> Self | None:
+        """None if the corpus has too few of them. Raises Unavailable."""
+        rivals, queries = _divided(sample.examples(kind, chance))
+        if len(queries) < FEWEST:
+            return None
+        nonsense = [of_text(text) for text in gibberish(chance, NONSENSE)] if kind == "text" else []
+        texts = dict.fromkeys(text for example in (*rivals, *queries, *nonsense) for text in example.texts)
+        return cls(kind, rivals, queries, nonsense, dict(zip(texts, corpus.embedded(list(texts)), strict=True)))
+
+
+def calibrate(corpus: IndexedCorpus, kind: QueryKind = "text", verdicts: Mapping[str, Grades] = NO_VERDICTS) -> Calibrated | None:
+    """Calibrate searches of this kind. `verdicts` are by the text that was searched for.
 
     None if the corpus has too few texts of its own to learn from. Raises Unavailable.
     """
+    return _calibrated(corpus, {kind: verdicts})[kind]
+
+
+def calibrate_all(corpus: IndexedCorpus, verdicts: Mapping[str, Grades] = NO_VERDICTS) -> dict[QueryKind, Calibrated | None]:
+    """Calibrate searches of every kind, of which those by a text alone have `verdicts`; none if the corpus is smaller than
+    FEWEST_IMAGES. Raises Unavailable.
+    """
+    if corpus.store.count() < FEWEST_IMAGES:
+        return {}
+    return _calibrated(corpus, {kind: verdicts if kind == "text" else NO_VERDICTS for kind in QUERY_KINDS})
+
+
+def _calibrated(corpus: IndexedCorpus, verdicts: Mapping[QueryKind, Mapping[str, Grades]]) -> dict[QueryKind, Calibrated | None]:
+    """All kinds together, as each pass over the images reads every vector: one draws a sample, the other surveys them for it."""
     chance = random.Random(SEED)  # noqa: S311 - a sample, no secret
     sample = Sample.of(corpus.store, chance)
-    rivals, queries = _divided(sample.examples(kind, chance))
-    if len(queries) < FEWEST:
-        return None
-    noise = noise or Noise(corpus)
-    nonsense = [of_text(text) for text in gibberish(chance, NONSENSE)] if kind == "text" else []
-    texts = dict.fromkeys(text for example in (*rivals, *queries, *nonsense) for text in example.texts)
-    of_texts = dict(zip(texts, corpus.embedded(list(texts)), strict=True))
-    reference, matches, images = _second_pass(corpus.store, sample, rivals, vectors_of(rivals, of_texts), queries)
+    material, rarity = _Material(corpus, sample, Noise(corpus)), rarity_of(sample)
+    drafts = [draft for kind in verdicts if (draft := _Draft.of(corpus, sample, kind, copy(chance)))]
+    surveys = [Survey(rarity, draft.rivals, vectors_of(draft.rivals, draft.of_texts), draft.queries) for draft in drafts]
+    made = dict[QueryKind, Calibrated | None].fromkeys(verdicts)
+    if surveys:
+        for draft, surveyed in zip(drafts, survey(corpus.store, sample, surveys), strict=True):
+            made[draft.kind] = _fitted(material, draft, surveyed, verdicts[draft.kind])
+    return made
+
+
+def _fitted(material: _Material, draft: _Draft, surveyed: Surveyed, verdicts: Mapping[str, Grades]) -> Calibrated | None:
+    """None if too few queries have matches. Raises Unavailable."""
+    corpus, sample, noise = material.corpus, material.sample, material.noise
+    kind, queries, nonsense, of_texts = draft.kind, draft.queries, draft.nonsense, draft.of_texts
+    reference, matches, images = surveyed.reference, surveyed.matches, surveyed.images
     usable = _usable(matches, images)
     if sum(bool(matches[row]) for row in usable) < FEWEST:
         return None
@@ -96,22 +141,13 @@ def calibrate(
     return Calibrated(calibration, images, len(usable), judgement, given, len(verdicts), found.texts)
 
 
-def calibrate_all(corpus: IndexedCorpus, verdicts: Mapping[str, Grades] = NO_VERDICTS) -> dict[QueryKind, Calibrated | None]:
-    """Calibrate searches of every kind, of which those by a text alone have `verdicts`; none if the corpus is smaller than
-    FEWEST_IMAGES. Raises Unavailable.
-    """
-    if corpus.store.count() < FEWEST_IMAGES:
-        return {}
-    noise = Noise(corpus)
-    return {kind: calibrate(corpus, kind, verdicts if kind == "text" else NO_VERDICTS, noise) for kind in QUERY_KINDS}
-
-
 def reference_of(corpus: IndexedCorpus) -> Reference:
     """What scores of texts are compared with, as `calibrate` makes it. Raises Unavailable."""
     sample = Sample.of(corpus.store, random.Random(SEED))  # noqa: S311 - a sample, no secret
     texts = sample.texts[: min(RIVALS, max(1, len(sample.texts) // 2))] or ["image"]
     rivals = corpus.embedded(texts)
-    return _second_pass(corpus.store, sample, [of_text(text) for text in texts], rivals, ())[0]
+    [surveyed] = survey(corpus.store, sample, [Survey(rarity_of(sample), [of_text(text) for text in texts], rivals, ())])
+    return surveyed.reference
 
 
 def _divided(examples: Sequence[Example]) -> tuple[Sequence[Example], Sequence[Example]]:
@@ -126,27 +162,3 @@ def _usable(matches: Sequence[set[str]], images: int) -> list[int]:
     present = [row for row, ids in enumerate(matches) if 0 < len(ids) <= most][:QUERIES]
     absent = [row for row, ids in enumerate(matches) if not ids]
     return sorted([*present, *absent[:NONSENSE]])
-
-
-def _second_pass(
-    store: VectorStore, sample: Sample, rivals: Sequence[Example], vectors_of_rivals: Vectors, queries: Sequence[Example]
-) -> tuple[Reference, list[set[str]], int]:
-    """One pass over the corpus: what the rivals score on each image, the matches of the queries, the number of images."""
-    images = sample.images
-    matching = Matching([query.wanted for query in queries], MAX_MATCHES, Rarity([image.words for image in images]))
-    rows = {rival.wanted.itself: row for row, rival in enumerate(rivals) if rival.wanted.itself}
-    found, levels = list[np.ndarray](), list[np.ndarray]()
-    for records, vectors in store.scan():
-        scores = vectors_of_rivals @ vectors.T
-        for column, record in enumerate(records):
-            matching.look_at(record)
-            if record.id in rows:
-                scores[rows[record.id], column] = -1.0  # no image is its own rival
-        found.append(fingerprints_of(records))
-        levels.append(soft_maximum(scores))
-    marked = np.concatenate(found) if found else np.empty(0, dtype=np.uint64)
-    order = np.argsort(marked)
-    level = np.concatenate(levels) if levels else np.empty(0, dtype=np.float32)
-    background = [image.vector for image in images[:BACKGROUND]]
-    drawn = np.stack(background) if background else np.empty((0, 0), dtype=np.float32)
-    return Reference(drawn, marked[order], level[order]), matching.matches, len(marked)

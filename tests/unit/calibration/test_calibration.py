@@ -31,6 +31,7 @@ from ml_api.search.logistic import Fit
 from ml_api.search.relevance import CONFIDENT, TOP_K, kind_of
 from ml_api.settings import load_settings
 from ml_api.vectors.base import SearchOptions
+from ml_api.vectors.passing import PassingStore
 from tests.captioned import described, filled, words_of
 from tests.wordless import wordless
 
@@ -112,6 +113,22 @@ def test_images_are_calibrated_where_there_are_too_few_texts_to_search_for(store
     made = calibrate_all(IndexedCorpus(store, "COSINE", *model))
     assert made["text"] is None
     assert made["image"].judgement.tells
+
+
+def test_all_kinds_are_calibrated_in_two_passes_over_the_images_as_each_is_alone(store, model):
+    """Each kind made two of its own, which read every vector."""
+    passes = []
+
+    class Counted(PassingStore):
+        def scan(self, after=""):
+            passes.append(after)
+            return super().scan(after)
+
+    corpus = IndexedCorpus(Counted(store), "COSINE", *model)
+    made = calibrate_all(corpus)
+    assert passes == ["", ""]
+    for kind, together in made.items():
+        assert packed(together.calibration) == packed(calibrate(corpus, kind).calibration)
 
 
 @pytest.mark.parametrize("kind", ["image", "texts", "mixed"])
