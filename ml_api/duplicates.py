@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ml_api.deadline import Deadline
 from ml_api.images.perceptual import Turn, distance, is_comparable
 from ml_api.records import Entry, Hit, ImageRecord
-from ml_api.vectors.base import Metric, SearchOptions, VectorStore
+from ml_api.vectors.base import MetricType, SearchOptions, VectorStore
 from ml_api.vectors.scoring import cosine_of
 
 BATCH: Final = 32
@@ -130,7 +130,7 @@ class _Found:
 class DuplicateFinder:
     """Finds duplicates among the images of a store, whose metric is `metric`."""
 
-    def __init__(self, store: VectorStore, metric: Metric) -> None:
+    def __init__(self, store: VectorStore, metric: MetricType) -> None:
         self._store = store
         self._metric = metric
 

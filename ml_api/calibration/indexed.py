@@ -9,7 +9,7 @@ import numpy as np
 from ml_api.embedding.base import Encoder, Prepared, Preprocessor
 from ml_api.images.fit import RgbPixels
 from ml_api.records import Vectors
-from ml_api.vectors.base import Metric, VectorStore
+from ml_api.vectors.base import MetricType, VectorStore
 
 AT_ONCE: Final = 64
 """Inputs of one pass through the model."""
@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 @dataclass(frozen=True, slots=True)
 class IndexedCorpus:
     store: VectorStore
-    metric: Metric
+    metric: MetricType
     preprocessor: Preprocessor
     encoder: Encoder
 

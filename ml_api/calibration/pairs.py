@@ -11,7 +11,7 @@ from ml_api.calibration.examples import Sampled
 from ml_api.records import Hit, Vectors
 from ml_api.search.logistic import Fit, Numbers, fitted
 from ml_api.search.relevance import TOP_K, Calibration, Reference, cosines
-from ml_api.vectors.base import Metric, SearchOptions, VectorStore
+from ml_api.vectors.base import MetricType, SearchOptions, VectorStore
 
 AT_ONCE: Final = 16
 
@@ -72,7 +72,7 @@ def evenly(labels: Numbers) -> Numbers:
 
 def pairs_of(  # noqa: PLR0913 - of what they are made
     store: VectorStore,
-    metric: Metric,
+    metric: MetricType,
     reference: Reference,
     vectors: Vectors,
     matches: Sequence[Collection[str]],

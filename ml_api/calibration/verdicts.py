@@ -19,7 +19,7 @@ from ml_api.feedback import Verdicts, judged_texts
 from ml_api.records import Hit, Vectors
 from ml_api.search.logistic import Numbers
 from ml_api.search.relevance import TOP_K, Reference, cosines
-from ml_api.vectors.base import Metric, SearchOptions, VectorStore
+from ml_api.vectors.base import MetricType, SearchOptions, VectorStore
 from ml_api.vocabulary import GRADES, Verdict
 
 MAX_VERDICTS: Final = 10_000
@@ -108,7 +108,7 @@ def _loss(rows: Rows, probabilities: Numbers) -> float:
 
 
 def pairs_of_verdicts(
-    store: VectorStore, metric: Metric, reference: Reference, vectors: Vectors, grades: Sequence[Grades]
+    store: VectorStore, metric: MetricType, reference: Reference, vectors: Vectors, grades: Sequence[Grades]
 ) -> Pairs | None:
     """The pairs of judged texts with these vectors (n, dim), as they are found now. None if no verdict is on their best hits.
 

@@ -64,9 +64,9 @@ def _require_some(images: int) -> None:
 
 
 def _show_recall(index: str, measured: Iterable[Measured], k: int, pyplot: Any, plot: Path | None) -> None:
-    from ml_api.vectors.base import EFFORTS
+    from ml_api.vectors.base import SEARCH_PARAMETERS
 
-    effort = EFFORTS.get(index)
+    effort = SEARCH_PARAMETERS.get(index)
     name = "" if effort is None else effort.parameter
     rows: list[Measured] = []
     for row in measured:

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from ml_api.records import Hit, Vectors
-from ml_api.vectors.base import EFFORTS, SearchOptions, VectorStore
+from ml_api.vectors.base import SEARCH_PARAMETERS, SearchOptions, VectorStore
 from ml_api.vectors.scoring import recall
 
 AT_ONCE: Final = 16
@@ -77,7 +77,7 @@ def recall_of_index(store: VectorStore, index: str, queries: int, k: int) -> Ind
     ids, vectors = sample(store, queries)
     if len(ids) < 2:
         return IndexRecall(len(ids), 0, iter(()))
-    efforts = EFFORTS[index].tried if index in EFFORTS else ()
+    efforts = SEARCH_PARAMETERS[index].tried if index in SEARCH_PARAMETERS else ()
     return IndexRecall(len(ids), 1 + len(efforts), recall_of(store, ids, vectors, efforts, k))
 
 

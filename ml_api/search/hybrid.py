@@ -17,7 +17,7 @@ from ml_api.search.query import Query, TextTerm
 from ml_api.search.targets import Target
 from ml_api.texts.index import Found, TextIndex
 from ml_api.texts.words import words_by_field
-from ml_api.vectors.base import Metric, VectorStore
+from ml_api.vectors.base import MetricType, VectorStore
 from ml_api.vectors.filters import holds
 from ml_api.vectors.scoring import score_of
 
@@ -25,7 +25,7 @@ from ml_api.vectors.scoring import score_of
 class Hybrid:
     """Hybrid search over a word index and a vector store. Thread-safe. The caller closes it."""
 
-    def __init__(self, index: TextIndex, store: VectorStore, metric: Metric, metrics: Metrics) -> None:
+    def __init__(self, index: TextIndex, store: VectorStore, metric: MetricType, metrics: Metrics) -> None:
         self._lookups = WordLookups(index, metrics.search)
         self._store = store
         self._metric = metric

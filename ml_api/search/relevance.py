@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ml_api.records import Entry, Hit, Vectors
 from ml_api.search.logistic import Fit, Numbers
-from ml_api.vectors.base import Metric
+from ml_api.vectors.base import MetricType
 from ml_api.vectors.scoring import cosine_of
 from ml_api.vocabulary import Modality, QueryKind
 
@@ -125,7 +125,7 @@ class Judge:
     """
 
     calibration: Calibration
-    metric: Metric
+    metric: MetricType
     best: Sequence[Hit]
     """The TOP_K best hits among all images, but images that are terms themselves."""
     signals: Numbers | None
@@ -160,7 +160,7 @@ class Judge:
 class Relevance:
     """The calibrations in use. They may be replaced or removed while searches are judged."""
 
-    def __init__(self, metric: Metric) -> None:
+    def __init__(self, metric: MetricType) -> None:
         self._metric = metric
         self._calibrations: dict[QueryKind, Calibration] = {}
 
@@ -208,7 +208,7 @@ def kind_of(modalities: Sequence[Modality | None], weights: Sequence[float]) -> 
     return "mixed" if "image" in modalities else "texts"
 
 
-def cosines(hits: Sequence[Hit], metric: Metric) -> list[float]:
+def cosines(hits: Sequence[Hit], metric: MetricType) -> list[float]:
     """The cosine similarity of each hit to the query."""
     return [cosine_of(hit.score, metric) for hit in hits]
 

@@ -34,7 +34,7 @@ from ml_api.services.parts import access_of, corpus_of, database_of, decoder_of,
 from ml_api.services.switching import Switch
 from ml_api.settings import Settings
 from ml_api.spans import Spans, wanted
-from ml_api.vectors.base import Metric
+from ml_api.vectors.base import MetricType
 
 if TYPE_CHECKING:
     from ml_api.embedding.pretrained import PretrainedModel
@@ -50,7 +50,7 @@ class StoreFacts:
 
     collection: str
     backend: str
-    metric: Metric
+    metric: MetricType
 
 
 @dataclass(frozen=True, slots=True)

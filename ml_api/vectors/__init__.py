@@ -1,1 +1,1 @@
-"""Seam 2: keeping vectors and finding the nearest."""
+"""Stores vectors with their records, and finds the nearest ones. `base` has the contract; `services` chooses the implementation."""

@@ -1,9 +1,8 @@
-"""Searches that arrive while the store is busy share its next call; a search that finds it idle is sent at once.
+"""Coalesces searches: those that arrive while the store is busy share its next call; a search that finds it idle is sent at once.
 
-A lone search runs in its caller's own thread. A shared call runs in a thread of ours, so that each of its callers can leave at its
-own deadline. Only searches with equal options share a call (a lane), and the call asks for exactly what each of them asked for: a
-search for many hits slows no other lane, and an answer never depends on who else asked. A call that fails raises in each of its
-callers.
+A single search runs in its caller's thread. A shared call runs in a thread of this store, so that each of its callers can leave at
+its own deadline. Only searches with equal options (a lane) share a call, which has the same options: a search for many hits does
+not slow other lanes, and a result never depends on other callers. A call that fails raises in each of its callers.
 """
 
 import copy
@@ -31,15 +30,15 @@ MAX_TOGETHER: Final = 64
 """Most searches in one call."""
 
 MAX_HITS: Final = 768
-"""Most hits that a call of several searches may bring. Milvus ends a message at 64 MiB, and with the longest keys and the largest
-metadata 900 hits fill it."""
+"""Most hits that a call of several searches may return. Milvus limits a message to 64 MiB, which 900 hits with the longest keys and
+the largest metadata fill."""
 
 REJOIN_S: Final = 0.002
-"""How long a shared call waits for as many as were in the one before: under load, those just answered are back at once, and would
-otherwise always travel in two halves. A search that finds its lane idle never waits."""
+"""How long a shared call waits for as many searches as in the one before: under load, callers that were just answered search again
+at once, and would otherwise always be split over two calls. A search that finds its lane idle never waits."""
 
 LANES: Final = 32
-"""Most shared calls at once, each with options of its own."""
+"""Most concurrent shared calls, each with other options."""
 
 
 @dataclass(slots=True, eq=False)
@@ -50,22 +49,22 @@ class _Waiting:
     answer: Future[list[Hit]] = field(default_factory=Future)
 
     def claim(self) -> bool:
-        """Take it out of the queue for a call. False if its caller has left or its deadline has passed."""
+        """Mark it as part of a call. Returns False if its caller has left or its deadline has passed."""
         return not self.deadline.passed and self.answer.set_running_or_notify_cancel()
 
 
 class CoalescingStore(PassingStore):
-    """A VectorStore over another one, which it owns. Searches of one vector share calls; everything else passes through."""
+    """A VectorStore over another one, which it owns. Searches of one vector share calls; all other calls are passed on."""
 
     def __init__(self, inner: VectorStore, metrics: Metrics, *, timeout_s: float) -> None:
-        """`timeout_s` is the deadline of searches that bring none. How many may wait is limited where requests are let in."""
+        """`timeout_s` is the deadline of searches without one. Admission limits how many searches wait."""
         super().__init__(inner)
         self._metrics = metrics
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._joined = threading.Condition(self._lock)
         self._lanes: dict[SearchOptions, deque[_Waiting]] = {}
-        """The searches that wait, by the options of the call that is in the store now. A lane that is not here is idle."""
+        """The searches that wait, by the options of the running call. A lane that is absent is idle."""
         self._dim = 0
         self._threads: ThreadPoolExecutor | None = None
 
@@ -76,12 +75,12 @@ class CoalescingStore(PassingStore):
             self._threads = self._threads or ThreadPoolExecutor(LANES, "search")
 
     def search(self, vectors: Vectors, options: SearchOptions, deadline: Deadline | None = None) -> list[list[Hit]]:
-        """As every VectorStore does it."""
+        """See `VectorStore.search`."""
         if len(vectors) != 1 or self._threads is None:
-            room = _room(options)  # several of one caller fit no better in a message than those of many
+            room = _room(options)  # the limit of a message also holds for the searches of one caller
             parts = [vectors[start : start + room] for start in range(0, len(vectors), room)] or [vectors]
             return [hits for part in parts for hits in self._inner.search(part, options, deadline)]
-        check_vectors(vectors, self._dim)  # here, as what the store refuses it refuses to everybody in the call
+        check_vectors(vectors, self._dim)  # checked here, as the store's refusal would fail the whole call
         deadline = deadline or Deadline.within(self._timeout_s)
         waiting = self._join(options, _Waiting(vectors[0], deadline))
         if waiting is None:
@@ -89,7 +88,7 @@ class CoalescingStore(PassingStore):
                 self._metrics.search.batch_size.observe(1)
                 return self._inner.search(vectors, options, deadline)
             finally:
-                self._hand_over(options)
+                self._serve_queued(options)
         try:
             return [waiting.answer.result(deadline.left_s())]
         except TimeoutError:
@@ -98,7 +97,8 @@ class CoalescingStore(PassingStore):
             self._leave(options, waiting)
 
     def _join(self, options: SearchOptions, waiting: _Waiting) -> _Waiting | None:
-        """Queue in the lane of `options`. None if the lane was idle: the caller searches by itself, then calls `_hand_over`."""
+        """Queue a search in the lane of `options`. Returns None if the lane was idle: the caller searches itself, and then calls
+        `_serve_queued`."""
         with self._lock:
             if options not in self._lanes:
                 self._lanes[options] = deque()
@@ -107,22 +107,22 @@ class CoalescingStore(PassingStore):
             self._joined.notify_all()
             return waiting
 
-    def _hand_over(self, options: SearchOptions) -> None:
-        """Serve those who queued meanwhile, or mark the lane as idle."""
+    def _serve_queued(self, options: SearchOptions) -> None:
+        """Serve the searches that were queued meanwhile, or mark the lane as idle."""
         with self._lock:
             if not self._lanes.get(options):
                 self._lanes.pop(options, None)
                 return
             if self._threads is not None:
-                # Without a new thread, those who wait are served here. The pool keeps the job all the same, for a thread that it
-                # may have: a lane can be served twice at once, and be gone for the second.
+                # If no thread can be started, the searches are served here. The pool keeps the job all the same, for a thread that
+                # it may have: a lane can be served by two threads at once, and be gone for the second.
                 with suppress(RuntimeError):
                     self._threads.submit(self._serve, options)
                     return
-        self._serve(options)  # if closed meanwhile, the store tells them at once
+        self._serve(options)  # if it was closed meanwhile, the store raises at once
 
     def _leave(self, options: SearchOptions, waiting: _Waiting) -> None:
-        """Remove a caller that gave up from its lane."""
+        """Remove the search of a caller that gave up from its lane."""
         if waiting.answer.done() or not waiting.answer.cancel():
             return
         with self._lock:
@@ -130,38 +130,39 @@ class CoalescingStore(PassingStore):
                 self._lanes[options].remove(waiting)
 
     def _serve(self, options: SearchOptions) -> None:
-        """Call the store until nobody waits in this lane."""
+        """Call the store until no search waits in this lane."""
         before = 0
-        while together := self._next(options, before):
-            self._answer(options, together)
-            before = len(together)
+        while batch := self._next(options, before):
+            self._answer(options, batch)
+            before = len(batch)
 
     def _next(self, options: SearchOptions, before: int) -> list[_Waiting]:
-        """The searches of the next call, after one of `before` searches. If there are none, the lane is idle from now on."""
+        """The searches of the next call, after a call of `before` searches. Empty, and the lane idle, if there are none."""
         with self._lock:
-            lane, together = self._lanes.get(options, deque[_Waiting]()), list[_Waiting]()
+            lane, batch = self._lanes.get(options, deque[_Waiting]()), list[_Waiting]()
             if before and lane:
                 self._joined.wait_for(lambda: len(lane) >= before, REJOIN_S)
-            while lane and len(together) < _room(options):
+            while lane and len(batch) < _room(options):
                 waiting = lane.popleft()
                 if waiting.claim():
-                    together.append(waiting)
-            if not together and self._lanes.get(options) is lane:
+                    batch.append(waiting)
+            if not batch and self._lanes.get(options) is lane:
                 del self._lanes[options]
-            return together
+            return batch
 
-    def _answer(self, options: SearchOptions, together: Sequence[_Waiting]) -> None:
-        self._metrics.search.batch_size.observe(len(together))
-        latest = max(waiting.deadline for waiting in together)
+    def _answer(self, options: SearchOptions, batch: Sequence[_Waiting]) -> None:
+        """Search for a batch in one call, and answer each of its callers."""
+        self._metrics.search.batch_size.observe(len(batch))
+        latest = max(waiting.deadline for waiting in batch)
         try:
-            vectors = np.stack([waiting.vector for waiting in together])
-            with tracing.on_behalf_of(origin for waiting in together for origin in waiting.origins):
-                found = list(zip(together, self._inner.search(vectors, options, latest), strict=True))
-        except BaseException as exc:  # noqa: BLE001 - whatever it is, nobody may wait for an answer that does not come
-            for waiting in together:
+            vectors = np.stack([waiting.vector for waiting in batch])
+            with tracing.on_behalf_of(origin for waiting in batch for origin in waiting.origins):
+                answers = list(zip(batch, self._inner.search(vectors, options, latest), strict=True))
+        except BaseException as exc:  # noqa: BLE001 - whatever it is, no caller may wait for ever
+            for waiting in batch:
                 waiting.answer.set_exception(_own(exc))
             return
-        for waiting, hits in found:
+        for waiting, hits in answers:
             waiting.answer.set_result(hits)
 
     def close(self) -> None:
@@ -179,7 +180,7 @@ def _room(options: SearchOptions) -> int:
 
 
 def _own(exc: BaseException) -> BaseException:
-    """An exception of one's own for each caller: raising one in several threads would mix their tracebacks."""
+    """A copy of the exception for one caller: raising one object in several threads would mix their tracebacks."""
     if not isinstance(exc, MlApiError):
         return exc
     own = copy.copy(exc)

@@ -1,4 +1,5 @@
-"""A vector store in memory: exact, for development and as the oracle of the tests. Nothing outlives the process."""
+"""Implements VectorStore in memory, exactly: the reference of the tests, and the base of FileStore. Nothing outlives the
+process."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from ml_api.deadline import Deadline, held
 from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.records import Entry, Hit, ImageRecord, Vectors
-from ml_api.vectors.base import MAX_WINDOW, Metric, SearchOptions
+from ml_api.vectors.base import MAX_WINDOW, MetricType, SearchOptions
 from ml_api.vectors.filters import Filter, holds
 from ml_api.vectors.scoring import scores
 from ml_api.vectors.validation import (
@@ -32,7 +33,7 @@ class MemoryStore:
 
     backend = "memory"
 
-    def __init__(self, metric: Metric = "COSINE") -> None:
+    def __init__(self, metric: MetricType = "COSINE") -> None:
         self._metric = metric
         self._lock = threading.Lock()
         self._exclusive = threading.Lock()
@@ -76,9 +77,9 @@ class MemoryStore:
             records = [record for record in self._records.values() if wanted is None or holds(wanted, record)]
             if not records:
                 return [[] for _ in vectors]
-            found = scores(self._metric, vectors, np.stack([self._vectors[record.id] for record in records]))
-        order = np.argsort(-found, axis=1, kind="stable")[:, options.offset : options.window]
-        return [[Hit(records[place], float(row[place])) for place in places] for row, places in zip(found, order, strict=True)]
+            scored = scores(self._metric, vectors, np.stack([self._vectors[record.id] for record in records]))
+        order = np.argsort(-scored, axis=1, kind="stable")[:, options.offset : options.window]
+        return [[Hit(records[place], float(row[place])) for place in places] for row, places in zip(scored, order, strict=True)]
 
     def compares_all(self, options: SearchOptions) -> bool:  # noqa: ARG002 - VectorStore's signature
         return True
@@ -111,7 +112,7 @@ class MemoryStore:
         with self._lock:
             records = [record for id_, record in self._records.items() if after < id_ and (id_ <= until or not until)]
         chosen = (record for record in records if wanted is None or holds(wanted, record))
-        return [one.entry for one in sorted(chosen, key=lambda record: record.id)]
+        return [record.entry for record in sorted(chosen, key=lambda record: record.id)]
 
     def of_digests(self, digests: Sequence[str], deadline: Deadline | None = None) -> list[Entry]:
         _ = self._dim
@@ -125,8 +126,8 @@ class MemoryStore:
             ids = sorted(image_id for image_id in self._records if image_id > after)
             rows = [(self._records[image_id], self._vectors[image_id]) for image_id in ids]
         for start in range(0, len(rows), SCANNED_AT_ONCE):
-            some = rows[start : start + SCANNED_AT_ONCE]
-            yield [record for record, _ in some], np.stack([vector for _, vector in some])
+            batch = rows[start : start + SCANNED_AT_ONCE]
+            yield [record for record, _ in batch], np.stack([vector for _, vector in batch])
 
     def count(self, deadline: Deadline | None = None, *, filter: Filter | None = None) -> int:  # noqa: A002 - VectorStore's signature
         _ = self._dim
@@ -158,6 +159,6 @@ class MemoryStore:
 
 
 def _require_time(deadline: Deadline | None) -> None:
-    """Nothing here waits, so it is enough to look once."""
+    """Raise DeadlineExceeded if the deadline has passed; one check is enough, as nothing here waits."""
     if deadline is not None:
         deadline.left_s()

@@ -1,4 +1,4 @@
-"""A vector store over another one: what a store in front of another does not do in its own way is passed on."""
+"""The base of stores that wrap another store (`coalescing`, `texts.keeping`): it passes every call on, and they override some."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -13,7 +13,7 @@ from ml_api.vectors.filters import Filter
 
 
 class PassingStore:
-    """A VectorStore that owns `inner` and does nothing of its own."""
+    """A VectorStore that passes all calls on to `inner`, which it owns."""
 
     def __init__(self, inner: VectorStore) -> None:
         self._inner = inner

@@ -1,4 +1,4 @@
-"""What every store checks alike, before anything is sent or written: a value that passes is accepted by each of them."""
+"""Checks values before any store sends or writes them: every store accepts a value that passes."""
 
 import json
 import re
@@ -14,23 +14,24 @@ from ml_api.vectors.base import MAX_KEY_BYTES, MAX_METADATA_BYTES, MAX_WINDOW
 MAX_VERSION_BYTES = 480
 DIGEST_CHARS = 64
 MAX_HASH_BYTES = 32
-"""Room for a perceptual hash behind the version: for the hash of the whole picture, and for those of its parts if they fit."""
+"""Bytes for a perceptual hash after the version: for the hash of the whole picture, and for those of its middles if they fit."""
 
 HASH_CHARS = 16
-"""Digits of the hash of the whole picture, which come first."""
+"""Digits of the hash of the whole picture, which comes first."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _HASH = re.compile(r"([0-9a-f]{16}|[0-9a-f]{48})?")
 
 EDITED = "$edited"
-"""The field of stored metadata that holds `ImageRecord.edited`: collections that exist need no other schema."""
+"""The field of stored metadata with `ImageRecord.edited`, so that existing collections need no other schema."""
 
 MAX_METADATA_DEPTH = 64
-"""Levels of nested objects and lists. pydantic writes 255."""
+"""Levels of nested objects and lists. pydantic serialises up to 255."""
 
 
 def distinct_ids(ids: Sequence[str]) -> list[str]:
-    """Without repetitions. Raises ValueError for an id that is not 32 hex digits: ids become part of Milvus expressions."""
+    """The ids without repetitions. Raises ValueError for one that is not 32 hex digits, as ids become part of Milvus
+    expressions."""
     for text in ids:
         if not is_image_id(text):
             raise ValueError(f"{text!r} is not an image id (32 hex digits)")
@@ -38,7 +39,7 @@ def distinct_ids(ids: Sequence[str]) -> list[str]:
 
 
 def distinct_digests(digests: Sequence[str]) -> list[str]:
-    """Without repetitions. Raises ValueError for a digest that is not 64 hex digits, for the reason of `distinct_ids`."""
+    """The digests without repetitions. Raises ValueError for one that is not 64 hex digits, as they become part of expressions."""
     for text in digests:
         if not _DIGEST.fullmatch(text):
             raise ValueError(f"{text!r} is not a digest (64 hex digits)")
@@ -46,7 +47,7 @@ def distinct_digests(digests: Sequence[str]) -> list[str]:
 
 
 def check_bounds(after: str, until: str) -> None:
-    """Bounds of a range of ids, each of which may be empty. Raises ValueError, for the reason of `distinct_ids`."""
+    """Check the bounds of a range of ids, each of which may be "". Raises ValueError as `distinct_ids` does."""
     distinct_ids([bound for bound in (after, until) if bound])
 
 
@@ -56,7 +57,8 @@ def check_page(limit: int) -> None:
 
 
 def check_vectors(vectors: Vectors, dim: int) -> None:
-    """Raises ValueError unless of shape (n, dim) and finite: Milvus Lite stores NaN and answers with invalid JSON."""
+    """Raise ValueError unless vectors have shape (n, dim) and are finite: Milvus Lite stores NaN, and returns it as invalid
+    JSON."""
     if vectors.ndim != 2 or vectors.shape[1] != dim:
         raise ValueError(f"vectors have shape {vectors.shape}, not (n, {dim})")
     if not np.isfinite(vectors).all():
@@ -64,7 +66,10 @@ def check_vectors(vectors: Vectors, dim: int) -> None:
 
 
 def check_records(records: Sequence[ImageRecord], vectors: Vectors, dim: int) -> list[Mapping[str, Any]]:
-    """The records' metadata as they are stored (`split_metadata`). Raises ValueError and, for what a client chose, InvalidInput."""
+    """Check records with their vectors; returns the metadata to store (`plain_metadata`).
+
+    Raises ValueError and, for values that a client chose, InvalidInput.
+    """
     if len(records) != len(vectors):
         raise ValueError(f"{len(records)} records with {len(vectors)} vectors")
     check_vectors(vectors, dim)
@@ -88,9 +93,9 @@ def _check_key(key: str) -> None:
 
 
 def plain_metadata(key: str, given: Mapping[str, Any], edited: Mapping[str, str] | None = None) -> Mapping[str, Any]:
-    """Metadata through JSON and back: one meaning in every store, no NaN, no integers that 64 bits cannot hold.
+    """Return metadata as parsed from their own JSON, so that they mean the same in every store: no NaN, no integers beyond 64 bits.
 
-    `edited`, if there is any, travels in a field of its own, which `split_metadata` takes out. Raises InvalidMetadata.
+    `edited` is added as a field, which `split_metadata` takes out. Raises InvalidMetadata.
     """
     if isinstance(given, Mapping) and EDITED in given:
         raise _invalid(key, f"must not have a field {EDITED!r}, which is ours")
@@ -112,7 +117,7 @@ def plain_metadata(key: str, given: Mapping[str, Any], edited: Mapping[str, str]
 
 
 def split_metadata(stored: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, str]]:
-    """The metadata of an image, and which of them were edited."""
+    """Split stored metadata into the metadata of an image, and `ImageRecord.edited`."""
     if EDITED not in stored:
         return stored, {}
     return {name: value for name, value in stored.items() if name != EDITED}, stored[EDITED]
@@ -123,11 +128,12 @@ def _invalid(key: str, what: str) -> InvalidMetadata:
 
 
 def _depth(value: Any) -> int:
-    """The depth of nested objects and lists; 0 for other values. Level by level: values may be nested deeper than Python recurs."""
+    """The depth of nested objects and lists; 0 for other values. Without recursion, as values may be nested deeper than its
+    limit."""
     depth, level = 0, [value]
-    while level := [one for one in level if isinstance(one, dict | list)]:
+    while level := [nested for nested in level if isinstance(nested, dict | list)]:
         depth += 1
-        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+        level = [inner for nested in level for inner in (nested.values() if isinstance(nested, dict) else nested)]
     return depth
 
 

@@ -12,7 +12,7 @@ from ml_api.records import image_id
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import All, Condition, Either, Field, Negation, holds, parse, plain
 from ml_api.vectors.filters.predicate import scalar
-from ml_api.vectors.milvus.filtered import Asked
+from ml_api.vectors.milvus.filtered import ServerFilter
 from tests.contracts.samples import DIM, MODEL, axis, record, unit_vectors
 
 FARTHEST = sys.float_info.max
@@ -221,8 +221,8 @@ def test_declared_fields_are_asked_in_columns_and_lists_in_the_metadata(filled):
         right = {one.key for one in records if holds(wanted, one)}
         [hits] = filled.search(axis(0), SearchOptions(len(records) + 1, filter=wanted))
         assert {hit.record.key for hit in hits} == right, asked
-    assert Asked.of(parse({"price": {"lt": 5}}), filled._open_now()).text.startswith("(number_")
-    assert "metadata" in Asked.of(parse({"price": {"any": [5]}}), filled._open_now()).text
+    assert ServerFilter.of(parse({"price": {"lt": 5}}), filled._open_now()).text.startswith("(number_")
+    assert "metadata" in ServerFilter.of(parse({"price": {"any": [5]}}), filled._open_now()).text
 
 
 def test_a_collection_without_columns_says_what_gives_it_some(make_store, milvus_server, caplog):

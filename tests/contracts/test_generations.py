@@ -116,13 +116,13 @@ def test_without_a_collection_there_is_nothing_to_open(make_store, backend):
 
 
 def test_a_store_that_hands_over_takes_no_more_changes_and_one_that_does_not_after_all_takes_them(old):
-    old.hand_over()
+    old.stop_writes()
     with pytest.raises(StoreUnavailable, match="another model take over now; try again"):
         old.upsert([record("late")], axis(1))
     with pytest.raises(StoreUnavailable, match="another model"):
         old.delete([record("old").id])
     assert keys(old, axis(0)) == ["old"]
-    old.take_back()
+    old.resume_writes()
     old.upsert([record("late")], axis(1))
     assert old.count() == 2
 

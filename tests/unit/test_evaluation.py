@@ -5,7 +5,7 @@ import numpy as np
 from ml_api.evaluation import Measured
 from ml_api.evaluation.recall import recall_of, recall_of_index, sample
 from ml_api.records import ImageRecord, image_id
-from ml_api.vectors.base import EFFORTS
+from ml_api.vectors.base import SEARCH_PARAMETERS
 from ml_api.vectors.memory import MemoryStore
 
 
@@ -59,8 +59,8 @@ def test_an_index_is_measured_at_every_effort_that_is_tried_with_its_kind():
     found = recall_of_index(filled(60), "FLAT", 20, 10)
     assert (found.images, found.steps, [row.effort for row in found.rows]) == (20, 1, [None])
     found = recall_of_index(filled(60), "HNSW", 20, 10)
-    assert [row.effort for row in found.rows] == [None, *EFFORTS["HNSW"].tried]
-    assert found.steps == 1 + len(EFFORTS["HNSW"].tried)
+    assert [row.effort for row in found.rows] == [None, *SEARCH_PARAMETERS["HNSW"].tried]
+    assert found.steps == 1 + len(SEARCH_PARAMETERS["HNSW"].tried)
 
 
 def test_of_a_single_image_nothing_is_measured():

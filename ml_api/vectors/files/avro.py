@@ -1,4 +1,4 @@
-"""Avro, the vector as an array of float, whose bytes are those of float32. Reads Vertex AI's schema, too."""
+"""Reads and writes Avro, with the vector as an array of float, whose bytes are those of float32. Reads Vertex AI's schema, too."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ SCHEMA = fastavro.parse_schema(
 
 
 class AvroFormat:
-    """A VectorFormat."""
+    """The VectorFormat of Avro files."""
 
     suffix = ".avro"
 
@@ -59,7 +59,7 @@ class AvroFormat:
             fastavro.writer(file, SCHEMA, rows)
 
     def join(self, parts: Sequence[Path], whole: Path) -> None:
-        """Block by block, without decoding them."""
+        """Copy block by block, without decoding the rows."""
         with whole.open("wb") as joined:
             writer = fastavro.write.Writer(joined, SCHEMA)
             for part in parts:
@@ -81,7 +81,7 @@ def _vector_column(path: Path, schema: Any) -> str:
 
 
 def _takes_space(schema: Any) -> bool:
-    """Whether no array in it has items of no bytes: a file of some bytes could claim any number of those."""
+    """Whether every array in the schema has items of at least one byte: a small file could claim any number of empty items."""
     if isinstance(schema, list):
         return all(map(_takes_space, schema))
     if not isinstance(schema, dict):
@@ -96,7 +96,7 @@ def _takes_space(schema: Any) -> bool:
 
 
 def _may_be_empty(schema: Any) -> bool:
-    """A union is not: it begins with the number of its branch."""
+    """Whether a value of the schema may take no bytes. A union takes some, as it begins with the number of its branch."""
     if not isinstance(schema, dict):
         return bool(schema == "null")
     kind = schema["type"]
@@ -107,8 +107,8 @@ def _may_be_empty(schema: Any) -> bool:
     return _may_be_empty(kind)
 
 
-class _NoMoreThanThere(RawIOBase):
-    """Reads a file whose lengths are not to be trusted: fastavro asks for as many bytes at once as a file claims."""
+class _BoundedReader(RawIOBase):
+    """Reads an untrusted file: fastavro requests as many bytes at once as a length in the file claims, which may not be there."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
@@ -130,10 +130,10 @@ class _NoMoreThanThere(RawIOBase):
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """Raises InvalidInput, also for what goes wrong later: fastavro raises whatever it stumbles over."""
+    """Open a file. Raises InvalidInput, also for errors while the caller reads: fastavro raises many types for a damaged file."""
     with path.open("rb") as file:
         try:
-            yield _NoMoreThanThere(file, path.stat().st_size)
+            yield _BoundedReader(file, path.stat().st_size)
         except (InvalidInput, OSError):
             raise
         except Exception as exc:

@@ -1,4 +1,4 @@
-"""The contract of a format of vector files: rows come out one by one, whatever is broken, and go in as whole files to be joined."""
+"""The contract of a format of vector files: rows are read one by one, broken ones apart, and written as files that are joined."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ ROWS_AT_ONCE = 1024
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row as the file has it. `fields` are its columns without the vector, under the file's own names."""
+    """One row of a file. `fields` are its columns without the vector, under the file's own names."""
 
     place: str
-    """For messages: `row 17`, `line 18`."""
+    """Its place for messages: `row 17`, `line 18`."""
     fields: dict[str, Any]
     vector: npt.NDArray[np.float32]
     """Shape (n,); n may differ from row to row, the values need not be finite."""
@@ -28,40 +28,42 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class BrokenRow:
+    """A row that cannot be read, with the reason."""
+
     place: str
     reason: str
 
 
 class VectorFormat(Protocol):
-    """A way to keep records with their vectors in a file. Stateless; what is read may be anybody's file."""
+    """A file format for records with their vectors. Stateless. Files that are read are untrusted."""
 
     @property
     def suffix(self) -> str:
-        """The ending of files that are written, such as `.parquet`; empty for folders."""
+        """The file name extension of written files, such as `.parquet`; "" for folders."""
         ...
 
     def count(self, path: Path) -> int:
-        """The number of rows, or an estimate of it, without decoding them. Raises InvalidInput and OSError."""
+        """Return the number of rows, or an estimate, without decoding them. Raises InvalidInput and OSError."""
         ...
 
     def read(self, path: Path) -> Iterator[Row | BrokenRow]:
-        """Every row, in memory that does not grow with the file.
+        """Yield every row, in memory that does not grow with the file.
 
-        Raises InvalidInput at the place from which nothing more can be read, and OSError.
+        Raises InvalidInput at the first place after which nothing can be read, and OSError.
         """
         ...
 
     def write(self, path: Path, model_id: str, records: Sequence[ImageRecord], vectors: Vectors) -> None:
-        """A new file of these rows, perhaps none. `model_id` stands in every row. Raises OSError."""
+        """Write a new file of these rows, which may be none. Every row contains `model_id`. Raises OSError."""
         ...
 
     def join(self, parts: Sequence[Path], whole: Path) -> None:
-        """One new file of the rows of `parts`, at least one, which `write` made; the parts stay. Raises OSError."""
+        """Write a new file of the rows of `parts`, at least one, which `write` made; the parts stay. Raises OSError."""
         ...
 
 
 def vector_of(value: object) -> npt.NDArray[np.float32]:
-    """A list of numbers as a vector; what float32 cannot hold becomes infinite. Raises ValueError with what it is instead."""
+    """Convert a list of numbers to a vector; numbers beyond float32 become infinite. Raises ValueError for other values."""
     try:
         with np.errstate(over="ignore"):
             vector = np.asarray(value, dtype=np.float32)

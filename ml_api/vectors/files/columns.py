@@ -1,7 +1,8 @@
-"""The columns of a vector file: a record's fields except its id, which follows from the key, and the id of the model.
+"""Converts between records and the columns of a vector file: a record's fields, except its id, which follows from the key, and the
+id of the model.
 
-They are made from ImageRecord itself, so that a field added there travels, too. Files of other programs name no model; their key
-stands under `id` or `image_path`, their vector under `embedding`, and what else they say becomes the image's metadata.
+The columns are derived from ImageRecord, so that a new field there becomes a column, too. Files of other programs name no model;
+their key is in `id` or `image_path`, their vector in `embedding`, and their other columns become the image's metadata.
 """
 
 import json
@@ -15,11 +16,11 @@ from ml_api.records import ImageRecord, image_id
 
 KEY: Final = "key"
 MODEL: Final = "model"
-"""In every row and not in a header: pandas drops a Parquet file's own metadata, and lines have no header."""
+"""The model's id is in every row and not in a header: pandas drops a Parquet file's own metadata, and JSON lines have no header."""
 
 VECTOR: Final = "vector"
 KEYS: Final = (KEY, "id", "image_path")
-"""Ours, that of indexes such as Vertex AI's, that of clip-retrieval; the first that a row has counts."""
+"""Columns of keys: of this application, of indexes such as Vertex AI's, of clip-retrieval; the first that a row has counts."""
 
 VECTORS: Final = (VECTOR, "embedding")
 RESTRICTS: Final = "restricts"
@@ -33,7 +34,7 @@ KINDS: Final[Mapping[str, type]] = {
     for field in fields(ImageRecord)
     if field.name != "id"
 }
-"""By column: str, int, float, or dict for what formats without nesting keep as JSON."""
+"""The type of each column: str, int, float, or dict, which formats without nesting store as JSON."""
 
 _OPTIONAL: Final = {
     field.name for field in fields(ImageRecord) if field.default is not MISSING or field.default_factory is not MISSING
@@ -42,27 +43,27 @@ _WORDS: Final = {str: "a text", int: "a whole number", float: "a number", dict: 
 
 
 def columns_of(record: ImageRecord, model_id: str) -> dict[str, Column]:
-    """Without the vector."""
+    """The columns of a record, without the vector."""
     return {MODEL: model_id} | {name: getattr(record, name) for name in KINDS}
 
 
 def flat_columns_of(record: ImageRecord, model_id: str) -> dict[str, str | int | float]:
-    """As `columns_of`, with objects as JSON."""
+    """As `columns_of`, with objects as JSON text."""
     columns = columns_of(record, model_id)
     return {name: json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value for name, value in columns.items()}
 
 
 def model_of(columns: Mapping[str, Any]) -> str | None:
-    """Whose vector it is; None if the row does not say."""
+    """The id of the model that made a row's vector; None if the row does not say."""
     return columns.get(MODEL) or None
 
 
 def record_of(columns: Mapping[str, Any]) -> ImageRecord:
-    """Raises ValueError that says which column is wrong, and why."""
+    """The record of a row. Raises ValueError that says which column is wrong, and why."""
     key = _key_of(columns)
-    given = _own(columns) if model_of(columns) else _foreign(columns)
+    values = _own(columns) if model_of(columns) else _foreign(columns)
     try:
-        return ImageRecord(**{**given, "id": image_id(key), KEY: key})
+        return ImageRecord(**{**values, "id": image_id(key), KEY: key})
     except UnicodeEncodeError:
         raise ValueError(f"the key {key!r} is not valid Unicode text") from None
 
@@ -78,19 +79,20 @@ def _key_of(columns: Mapping[str, Any]) -> str:
 
 
 def _own(columns: Mapping[str, Any]) -> dict[str, Any]:
-    given = {}
+    """The values of a row that this application wrote."""
+    values = {}
     for name, kind in KINDS.items():
         if name in _OPTIONAL and columns.get(name) is None:
             continue
         try:
-            given[name] = _converted(columns.get(name), kind)
+            values[name] = _converted(columns.get(name), kind)
         except (TypeError, ValueError, OverflowError, RecursionError):
             raise ValueError(f"{name} is {_shown(columns.get(name))}, not {_WORDS[kind]}") from None
-    return given
+    return values
 
 
 def _converted(value: Any, kind: type) -> Any:
-    """From what JSON, CSV and binary formats make of it. Raises ValueError or TypeError."""
+    """Convert a value as JSON, CSV or a binary format represents it to `kind`. Raises ValueError or TypeError."""
     if isinstance(value, bool) or value is None:
         raise TypeError
     if kind is dict:
@@ -103,7 +105,7 @@ def _converted(value: Any, kind: type) -> Any:
 
 
 def _foreign(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Without version and digest, so that a sync of the file reads it."""
+    """The values of a row that another program wrote. Version and digest are empty, so that a sync reads the file."""
     size = {name: columns[name] for name in ("width", "height") if _is_size(columns.get(name))}
     known = {*KEYS, *VECTORS, MODEL, RESTRICTS, NUMERIC_RESTRICTS, "crowding_tag", *size}
     metadata = {name: _plain(value) for name, value in columns.items() if name not in known and not _is_missing(value)}
@@ -114,17 +116,17 @@ def _foreign(columns: Mapping[str, Any]) -> dict[str, Any]:
 
 def _restrictions(value: object) -> dict[str, Any]:
     """Vertex AI's `{"namespace": "colour", "allow": ["red"]}` and `{"namespace": "price", "value_int": 3}` as metadata."""
-    found: dict[str, Any] = {}
-    for each in value if isinstance(value, Sequence) and not isinstance(value, str) else ():
-        if not isinstance(each, Mapping) or not isinstance(namespace := each.get("namespace"), str):
+    metadata: dict[str, Any] = {}
+    for restriction in value if isinstance(value, Sequence) and not isinstance(value, str) else ():
+        if not isinstance(restriction, Mapping) or not isinstance(namespace := restriction.get("namespace"), str):
             what = f"{RESTRICTS} are {_shown(value)}, not a list of objects with a namespace"
             raise ValueError(what)  # noqa: TRY004 - the row's value, not the caller's type
-        allowed = each.get("allow", each.get("allow_list"))
-        numbers = (each.get(name) for name in ("value_int", "value_float", "value_double"))
-        stands = allowed if allowed is not None else next((number for number in numbers if number is not None), None)
-        if stands is not None:
-            found[namespace] = stands
-    return found
+        allowed = restriction.get("allow", restriction.get("allow_list"))
+        numbers = (restriction.get(name) for name in ("value_int", "value_float", "value_double"))
+        content = allowed if allowed is not None else next((number for number in numbers if number is not None), None)
+        if content is not None:
+            metadata[namespace] = content
+    return metadata
 
 
 def _is_size(value: object) -> bool:
@@ -136,7 +138,7 @@ def _is_missing(value: object) -> bool:
 
 
 def _plain(value: object) -> object:
-    """What JSON has no word for, such as a date, as text."""
+    """The value, as text if JSON has no type for it, such as a date."""
     return value if isinstance(value, str | int | float | list | dict) else str(value)
 
 

@@ -1,4 +1,5 @@
-"""CSV with a header, the vector as a JSON list in one column. Reads Vertex AI's headless rows, too: `id,0.1,0.2,…,colour=red`."""
+"""Reads and writes CSV with a header, with the vector as a JSON list in one column. Reads Vertex AI's rows without a header, too:
+`id,0.1,0.2,…,colour=red`."""
 
 import csv
 import json
@@ -18,7 +19,7 @@ HEADER = [MODEL, *KINDS, VECTOR]
 
 
 class CsvFormat:
-    """A VectorFormat. Line ends within fields are kept."""
+    """The VectorFormat of CSV files. Line ends within fields are preserved."""
 
     suffix = ".csv"
 
@@ -30,7 +31,7 @@ class CsvFormat:
 
     def write(self, path: Path, model_id: str, records: Sequence[ImageRecord], vectors: Vectors) -> None:
         with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)  # ends lines with CR LF, as RFC 4180 has it: only so does it quote both
+            writer = csv.writer(file)  # ends lines with CR LF (RFC 4180), and so quotes fields with either character
             writer.writerow(HEADER)
             for record, vector in zip(records, as_json(vectors), strict=True):
                 columns = flat_columns_of(record, model_id)
@@ -85,7 +86,7 @@ def _is_number(text: str) -> bool:
 
 
 def _vertex_row(record: Record) -> Row | BrokenRow:
-    """`#name=…` are numeric restrictions and crowding tags, which are left out."""
+    """Convert a row of Vertex AI's. `#name=…` are numeric restrictions and crowding tags, which are left out."""
     number, values, wrong = record
     place = f"line {number:,}"
     if values is None:
@@ -104,7 +105,7 @@ def _vertex_row(record: Record) -> Row | BrokenRow:
 
 
 def _text(line: bytes | None) -> str:
-    """Raises ValueError."""
+    """Decode a line. Raises ValueError if it is too long or no UTF-8."""
     if line is None:
         raise ValueError(f"the line has more than {MAX_LINE_BYTES:,} bytes")
     return line.decode()

@@ -1,4 +1,5 @@
-"""Rows of a file as batches for a store. What cannot be stored is left out, with its place and the reason."""
+"""Checks the rows of a vector file, for `transfer`, and batches those that a store accepts. Other rows are left out, with their
+place and the reason."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,13 +17,15 @@ from ml_api.vectors.files.seen import SeenIds
 from ml_api.vectors.validation import check_records
 
 NORM_TOLERANCE: Final = 1e-4
-"""How far the length of a normalised vector may be from 1: further than float16 takes it, and less than any score shows."""
+"""How far the length of a normalised vector may be from 1: more than the error of float16, and less than scores show."""
 
 
 @dataclass(slots=True)
 class ImportReport:
+    """Counts of the rows of an import so far."""
+
     rows: int = 0
-    """Read until now."""
+    """Rows that were read."""
     taken: int = 0
     normalised: int = 0
     left_out: int = 0
@@ -36,14 +39,15 @@ class ImportReport:
         return ", ".join(filter(None, parts))
 
 
-def require_model(file: VectorFile, model_id: str, dim: int, said: str = "") -> None:
-    """Raises ConfigError unless the file's vectors are of this model, by what the file says or, if it is silent, `said`."""
+def require_model(file: VectorFile, model_id: str, dim: int, declared: str = "") -> None:
+    """Raise ConfigError unless the file's vectors are of this model, as the file states or, if it does not, the caller:
+    `declared`."""
     if file.dim and file.dim != dim:
         whose = f" of the model {file.model_id}" if file.model_id else ""
         raise ConfigError(f"{file.path} holds vectors{whose} with {file.dim} dimensions, but the model {model_id} makes {dim}")
-    of = file.model_id or said
-    if said and file.model_id and said != file.model_id:
-        raise ConfigError(f"{file.path} says that its vectors are of the model {file.model_id}, not of {said}")
+    of = file.model_id or declared
+    if declared and file.model_id and declared != file.model_id:
+        raise ConfigError(f"{file.path} says that its vectors are of the model {file.model_id}, not of {declared}")
     if not of and file.dim:
         raise ConfigError(
             f"{file.path} does not say which model made its vectors. They have {dim} dimensions, as those of {model_id}; "
@@ -64,19 +68,20 @@ class _Waiting:
 
 
 class Intake:
-    """`leave_out` is called with the place and the reason for every row that is not taken."""
+    """Checks rows for a model's store. `leave_out` is called with the place and the reason for every row that is not taken."""
 
     def __init__(self, model_id: str, dim: int, leave_out: Callable[[str, str], None]) -> None:
         self.report = ImportReport()
         self._model_id = model_id
         self._dim = dim
-        self._tell = leave_out
+        self._on_left_out = leave_out
         self._seen = SeenIds()
 
     def batches(self, rows: Iterable[Row | BrokenRow], size: int) -> Iterator[tuple[list[ImageRecord], Vectors]]:
-        """What a store takes without complaint, in the order of the file: of rows with one key the first counts.
+        """Yield batches of at most `size` rows that a store accepts, in the order of the file; of rows with one key the first
+        counts.
 
-        Raises InvalidInput where the file ends too early, behind what came before.
+        If the file ends too early, raises InvalidInput after the rows before.
         """
         waiting, early_end = _Waiting(), None
         try:
@@ -84,12 +89,12 @@ class Intake:
                 self.report.rows += 1
                 self._take(row, waiting)
                 if len(waiting.records) == size:
-                    yield from self._sound(waiting)
+                    yield from self._valid(waiting)
                     waiting = _Waiting()
         except InvalidInput as exc:
             early_end = exc
         if waiting.records:
-            yield from self._sound(waiting)
+            yield from self._valid(waiting)
         if early_end is not None:
             raise early_end
 
@@ -110,7 +115,8 @@ class Intake:
                 waiting.records.append(record)
                 waiting.vectors.append(row.vector)
 
-    def _sound(self, waiting: _Waiting) -> Iterator[tuple[list[ImageRecord], Vectors]]:
+    def _valid(self, waiting: _Waiting) -> Iterator[tuple[list[ImageRecord], Vectors]]:
+        """Yield the valid rows of a batch, if there are any, and leave out the others."""
         vectors = np.stack(waiting.vectors)
         wrong = self._wrong_vectors(vectors)
         wrong |= self._wrong_records(waiting.records, vectors, wrong)
@@ -132,7 +138,8 @@ class Intake:
         return wrong | {int(number): "its vector is zero and has no direction" for number in np.flatnonzero(nothing)}
 
     def _wrong_records(self, records: Sequence[ImageRecord], vectors: Vectors, known: Collection[int]) -> dict[int, str]:
-        """One by one only if there is any, besides those that are known."""
+        """The reasons why records cannot be stored, by index, besides those `known`. They are checked one by one only if the check
+        of all together fails."""
         numbers = [number for number in range(len(records)) if number not in known]
         if self._objection([records[number] for number in numbers], vectors[numbers]) is None:
             return {}
@@ -140,7 +147,7 @@ class Intake:
         return {number: reason for number, reason in each if reason is not None}
 
     def _objection(self, records: Sequence[ImageRecord], vectors: Vectors) -> str | None:
-        """Why a store does not take them."""
+        """Why a store would refuse these records; None if it would not."""
         try:
             check_records(records, vectors, self._dim)
         except (InvalidInput, ValueError) as exc:
@@ -148,7 +155,7 @@ class Intake:
         return None
 
     def _normalised(self, vectors: Vectors) -> Vectors:
-        """Those that are normalised already stay as they are, bit for bit."""
+        """Normalise the vectors that are not normalised yet; the others stay the same, bit for bit."""
         norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
         off = np.abs(norms - 1) > NORM_TOLERANCE
         self.report.normalised += int(off.sum())
@@ -157,4 +164,4 @@ class Intake:
 
     def _leave_out(self, place: str, reason: str) -> None:
         self.report.left_out += 1
-        self._tell(place, reason)
+        self._on_left_out(place, reason)

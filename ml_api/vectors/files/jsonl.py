@@ -1,4 +1,5 @@
-"""JSON, one object a line. Reads the files of Vertex AI's Vector Search, too: `{"id": …, "embedding": […], "restricts": […]}`."""
+"""Reads and writes JSON lines. Reads the files of Vertex AI's Vector Search, too: `{"id": …, "embedding": […], "restricts":
+[…]}`."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from ml_api.vectors.files.numbers import as_json
 
 
 class JsonLinesFormat:
-    """A VectorFormat."""
+    """The VectorFormat of JSON lines."""
 
     suffix = ".jsonl"
 

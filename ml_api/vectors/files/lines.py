@@ -1,4 +1,4 @@
-"""Lines of text files, of any length and number, without trusting either."""
+"""Reads and joins text files line by line, for the formats `csv` and `jsonl`. Length and number of lines are untrusted."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from os import SEEK_END
@@ -9,7 +9,7 @@ from typing import BinaryIO, Final
 from ml_api.vectors.files.base import BrokenRow, Row, unreadable
 
 MAX_LINE_BYTES: Final = 4 * 2**20
-"""The largest vector that Milvus takes (32,768 numbers) has a fifth of it."""
+"""Longest line: five times the largest vector that Milvus accepts (32,768 numbers)."""
 
 _BLOCK: Final = 2**20
 
@@ -20,7 +20,7 @@ def count_lines(path: Path) -> int:
 
 
 def lines_of(file: BinaryIO) -> Iterator[bytes | None]:
-    """Each line, with its end; None for one that is longer than MAX_LINE_BYTES."""
+    """Yield each line with its line end; None for one longer than MAX_LINE_BYTES."""
     while line := file.readline(MAX_LINE_BYTES):
         if len(line) < MAX_LINE_BYTES or line.endswith(b"\n"):
             yield line
@@ -31,7 +31,7 @@ def lines_of(file: BinaryIO) -> Iterator[bytes | None]:
 
 
 def to_the_end(path: Path, rows: Iterable[Row | BrokenRow]) -> Iterator[Row | BrokenRow]:
-    """The rows of a file of lines. Raises InvalidInput if it ends within the last one: more than that row may be missing."""
+    """Yield the rows of a file. Raises InvalidInput if the file ends within its last line: further rows may be missing, too."""
     last: Row | BrokenRow | None = None
     for row in rows:
         if last is not None:
@@ -50,7 +50,7 @@ def _ends_a_line(path: Path) -> bool:
 
 
 def join_bytes(parts: Sequence[Path], whole: Path, *, without_first_lines: bool) -> None:
-    """One after the other; of all but the first without its first line, if so told."""
+    """Concatenate files; with `without_first_lines`, all but the first without their first lines, the headers."""
     with whole.open("wb") as joined:
         for number, part in enumerate(parts):
             with part.open("rb") as file:

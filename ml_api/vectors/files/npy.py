@@ -1,4 +1,5 @@
-"""NumPy arrays beside Parquet files, in the layout of clip-retrieval: `img_emb/img_emb_0.npy`, `metadata/metadata_0.parquet`."""
+"""Reads and writes NumPy arrays beside Parquet files, in the layout of clip-retrieval: `img_emb/img_emb_0.npy`,
+`metadata/metadata_0.parquet`."""
 
 import os
 import re
@@ -23,7 +24,7 @@ _NUMBERED = re.compile(r"img_emb_(\d+)\.npy")
 
 
 class NumpyFormat:
-    """A VectorFormat; its files are folders. Arrays of float16, float32 or float64, never of Python objects."""
+    """The VectorFormat of folders of NumPy arrays, which are of float16, float32 or float64, never of Python objects."""
 
     suffix = ""
 
@@ -51,7 +52,7 @@ class NumpyFormat:
         pq.write_table(table_of(records, model_id), metadata)
 
     def join(self, parts: Sequence[Path], whole: Path) -> None:
-        """The same files under new numbers, as links where the file system has them."""
+        """Put the files of all parts into one folder under new numbers, as hard links if the file system supports them."""
         digits = len(str(len(parts) - 1))
         for number, part in enumerate(parts):
             for source, target in zip(_names(part, "0"), _names(whole, f"{number:0{digits}}"), strict=True):
@@ -77,7 +78,7 @@ def _pieces(folder: Path) -> list[tuple[Path, Path]]:
         raise unreadable(folder, f"there is no {_ARRAYS}/img_emb_0.npy in it")
     pieces = [_names(folder, number) for number in numbers]
     for array, metadata in pieces:
-        if not array.is_file():  # whoever opens a pipe waits for somebody to write to it
+        if not array.is_file():  # opening a pipe would block until another process writes to it
             raise unreadable(folder, f"{array.name} is no file")
         if not metadata.is_file():
             raise unreadable(folder, f"{array.name} has no {_METADATA}/{metadata.name} beside it, which holds its keys")
@@ -90,11 +91,11 @@ class _Header:
     dim: int
     dtype: np.dtype[Any]
     start: int
-    """Where the numbers begin, in bytes."""
+    """The offset of the numbers in the file, in bytes."""
 
 
 def _header(path: Path) -> _Header:
-    """Raises InvalidInput unless the file holds what its header claims."""
+    """Read the header of an array. Raises InvalidInput unless the file has as many bytes as the header claims."""
     with path.open("rb") as file:
         try:
             version = np.lib.format.read_magic(file)

@@ -1,4 +1,4 @@
-"""Vectors as decimal text that gives every float32 back bit for bit, in as few digits as that takes."""
+"""Formats vectors as decimal text, for the formats `csv` and `jsonl`, with as few digits as reproduce every float32 bit for bit."""
 
 from collections.abc import Iterator
 
@@ -10,11 +10,11 @@ from ml_api.records import Vectors
 
 
 def as_json(vectors: Vectors) -> Iterator[str]:
-    """Each row as a JSON list. What reads it may parse the numbers as double precision and round them.
+    """Yield each row as a JSON list, which a reader may parse in double precision and then round.
 
-    Arrow writes the shortest text that a parser of float32 takes for the number. Through double precision it is rounded twice,
-    which could give a neighbour; and it writes -0, which JSON parsers take for an integer that has no sign. A row with either is
-    written with all the digits of its doubles.
+    Arrow writes the shortest text that a parser of float32 reads as the number. A parser of double precision rounds twice, which
+    could give a neighbouring number; and Arrow writes -0, which JSON parsers read as an integer without a sign. A row with such a
+    number is written with all the digits of its doubles.
     """
     flat = vectors.reshape(-1)
     digits = pa.array(flat).cast(pa.string())

@@ -1,4 +1,4 @@
-"""A path as vectors to be read: in which format, of which model, of how many dimensions."""
+"""Opens a path as a file of vectors, or as a folder of such files: finds its format, its model and its dimension."""
 
 import stat
 from collections.abc import Iterator
@@ -24,30 +24,30 @@ FORMATS: Final[dict[str, VectorFormat]] = {
     ".avro": AvroFormat(),
     "": NumpyFormat(),
 }
-"""By the ending of a file's name."""
+"""The format for each file name extension; "" is a folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class VectorFile:
-    """What can be said of vectors without reading them all. `model_id` is None if the file names no model."""
+    """A file of vectors, or a folder of such files. `model_id` is None if it names no model."""
 
     path: Path
     rows: int
-    """Perhaps an estimate."""
+    """The number of rows, which may be an estimate."""
     model_id: str | None = None
     dim: int = 0
     """0 if no row can be read."""
 
     def read(self) -> Iterator[Row | BrokenRow]:
-        """Raises InvalidInput at the place from which nothing more can be read."""
-        several = _files(self.path)
-        for file in several:
+        """Yield the rows of all files. Raises InvalidInput at the first place after which nothing can be read."""
+        files = _files(self.path)
+        for file in files:
             for row in format_of(file).read(file):
-                yield row if len(several) == 1 else _placed(file.name, row)
+                yield row if len(files) == 1 else _placed(file.name, row)
 
 
 def format_to_write(path: Path) -> VectorFormat:
-    """By its name. Raises ConfigError."""
+    """The format of a file to be written, by its name. Raises ConfigError for an unknown extension."""
     form = FORMATS.get(path.suffix.lower())
     if form is None:
         raise ConfigError(
@@ -72,7 +72,7 @@ def format_of(path: Path) -> VectorFormat:
 
 
 def open_vectors(path: Path) -> VectorFile:
-    """Look into the file, or into all vector files of a folder. Raises ConfigError, InvalidInput and OSError."""
+    """Open a file, or all vector files of a folder, and read the first row. Raises ConfigError, InvalidInput and OSError."""
     files = _files(path)
     rows = sum(format_of(file).count(file) for file in files)
     whole = VectorFile(path, rows)
@@ -87,7 +87,7 @@ def _files(path: Path) -> list[Path]:
         mode = path.stat().st_mode
     except FileNotFoundError:
         raise ConfigError(f"there is no {path}") from None
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # whoever opens a pipe waits for somebody to write to it
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a pipe would block until another process writes to it
         raise ConfigError(f"{path} is a pipe, a socket or a device; vectors are read from files, which are read twice")
     if not path.is_dir() or is_layout(path):
         return [path]

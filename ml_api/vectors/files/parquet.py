@@ -1,4 +1,4 @@
-"""Parquet, the vectors as a list of a fixed number of float32: what pandas, DuckDB and Spark read."""
+"""Reads and writes Parquet, with vectors as lists of a fixed number of float32, which pandas, DuckDB and Spark read."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ COLUMNS = pa.schema([(MODEL, pa.string()), *((name, _TYPES[kind]) for name, kind
 
 
 class ParquetFormat:
-    """A VectorFormat. Each part becomes a row group."""
+    """The VectorFormat of Parquet files. `join` makes each part a row group."""
 
     suffix = ".parquet"
 
@@ -52,19 +52,19 @@ class ParquetFormat:
 
 
 def table_of(records: Sequence[ImageRecord], model_id: str) -> pa.Table:
-    """The records without their vectors."""
+    """The records as a table, without their vectors."""
     return pa.Table.from_pylist([flat_columns_of(record, model_id) for record in records], schema=COLUMNS)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[pq.ParquetFile]:
-    """Raises InvalidInput, also for what goes wrong later."""
+    """Open a file. Raises InvalidInput, also for errors while the caller reads."""
     try:
-        # Without buffering ahead, which would hold whole row groups.
+        # Without buffering ahead, which would hold whole row groups in memory.
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
             yield file
     except (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError) as exc:
-        if isinstance(exc, OSError) and exc.errno is not None:  # the system's; Arrow raises others for damaged pages
+        if isinstance(exc, OSError) and exc.errno is not None:  # from the system; Arrow's, for damaged pages, have no number
             raise
         raise unreadable(path, f"it is no whole Parquet file ({_first_line(exc)})") from exc
 
@@ -74,7 +74,7 @@ def _first_line(exc: BaseException) -> str:
 
 
 def vectors_of(column: pa.Array) -> Sequence[npt.NDArray[np.float32] | str]:
-    """Each row's vector, or what is wrong with it."""
+    """The vector of each row, or the reason why it has none."""
     kind = column.type
     lists = pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
     if lists and column.null_count == 0 and pa.types.is_floating(kind.value_type):

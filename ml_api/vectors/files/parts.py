@@ -1,4 +1,5 @@
-"""Writing a vector file so that a stopped or killed writer goes on: finished parts in a folder beside it, joined at the end."""
+"""Writes a vector file in parts, in a folder beside it, which are joined at the end; a writer that was stopped or killed continues
+after the last part."""
 
 import fcntl
 import json
@@ -25,18 +26,18 @@ _STATE: Final = "state.json"
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How far a writer came. `source` is what the rows are of: a corpus or a collection."""
+    """The progress of a writer. `source` names the corpus or the collection that the rows are of."""
 
     model_id: str
     source: str
     parts: int = 0
     rows: int = 0
     last: str = ""
-    """The id that an export goes on behind."""
+    """The id of the last row; an export continues after it."""
 
 
 class PartsWriter:
-    """Writes the vector file `target`. Only `finish` touches it; whatever happens before, the file that was there stays."""
+    """Writes the vector file `target`. Only `finish` replaces it; until then an existing file stays unchanged."""
 
     def __init__(self, target: Path, form: VectorFormat, written: Written) -> None:
         self.written = written
@@ -47,7 +48,7 @@ class PartsWriter:
     @classmethod
     @contextmanager
     def open(cls, target: Path, model_id: str, source: str) -> Iterator[Self]:
-        """Goes on with what an earlier writer of the same left. Raises ConfigError and OSError."""
+        """Open a writer, which continues after the parts of an earlier writer of the same rows. Raises ConfigError and OSError."""
         form = format_to_write(target)
         _require_place(target, form)
         with _alone(target):
@@ -56,19 +57,19 @@ class PartsWriter:
             yield cls(target, form, written)
 
     def add(self, records: Sequence[ImageRecord], vectors: Vectors) -> None:
-        """Durable against the death of the process when it returns."""
+        """Write a part. When it returns, the part survives the death of the process."""
         number = self.written.parts + 1
         self._put(number, records, vectors)
         self._note(replace(self.written, parts=number, rows=self.written.rows + len(records), last=records[-1].id))
 
     def records(self) -> Iterator[ImageRecord]:
-        """What is written, the last part first; of records with one id the last."""
+        """Yield the records written, the last part first; of several with one id only the last."""
         seen = SeenIds()
         for number in range(self.written.parts, 0, -1):
             yield from self._distinct(number, seen)[0]
 
     def clean(self, gone: Collection[str] = ()) -> None:
-        """Leave out the ids in `gone`, and of records with one id all but the last."""
+        """Remove the rows with ids in `gone`, and of several rows with one id all but the last."""
         seen, rows = SeenIds(), 0
         for number in range(self.written.parts, 0, -1):
             records, vectors, left_out = self._distinct(number, seen, gone)
@@ -78,7 +79,7 @@ class PartsWriter:
         self._note(replace(self.written, rows=rows))
 
     def finish(self) -> None:
-        """Put the whole file in its place. Raises ConfigError if there is nothing to write."""
+        """Join the parts to the file `target`. Raises ConfigError if there are no rows."""
         if self.written.rows:
             unfinished = self._unfinished()
             self._form.join([self._part(number) for number in range(1, self.written.parts + 1)], unfinished)
@@ -88,8 +89,8 @@ class PartsWriter:
             raise ConfigError(f"there is nothing to write to {self._target}: no image of {self.written.source}")
 
     def _distinct(self, number: int, seen: SeenIds, gone: Collection[str] = ()) -> tuple[list[ImageRecord], Vectors, int]:
-        """A part without what is `seen` or `gone`, and how many rows that leaves out."""
-        rows = [row for row in self._form.read(self._part(number)) if isinstance(row, Row)]  # none of ours is broken
+        """The rows of a part without those that are `seen` or `gone`, and the number of these."""
+        rows = [row for row in self._form.read(self._part(number)) if isinstance(row, Row)]  # no row written here is broken
         records = [record_of(row.fields) for row in rows]
         again = seen.add([record.id for record in records])
         kept = [place for place, record in enumerate(records) if not again[place] and record.id not in gone]
@@ -99,7 +100,7 @@ class PartsWriter:
     def _put(self, number: int, records: Sequence[ImageRecord], vectors: Vectors) -> None:
         unfinished, part = self._unfinished(), self._part(number)
         self._form.write(unfinished, self.written.model_id, records, vectors)
-        if part.is_dir():  # which no folder can replace in one step
+        if part.is_dir():  # a folder cannot be replaced in one step
             part.rename(_aside(part))
         unfinished.rename(part)
         if _aside(part).is_dir():
@@ -110,7 +111,7 @@ class PartsWriter:
         write_whole(self._folder / _STATE, json.dumps(asdict(written)).encode())
 
     def _unfinished(self) -> Path:
-        """A free name."""
+        """An unused name for a file or folder being written."""
         path = self._folder / "unfinished"
         if path.is_dir():
             shutil.rmtree(path)
@@ -122,19 +123,19 @@ class PartsWriter:
 
 
 def _forget(target: Path) -> None:
-    """The parts of a file that is in its place."""
+    """Remove the parts of a file that is finished."""
     folder = _folder(target)
-    (folder / _STATE).unlink(missing_ok=True)  # first: parts without it are nobody's
+    (folder / _STATE).unlink(missing_ok=True)  # first, as parts without it are ignored
     shutil.rmtree(folder)
 
 
 def _aside(part: Path) -> Path:
-    """Where a part that is a folder lies while another takes its place."""
+    """The name of a part that is a folder while its new version takes its place."""
     return part.with_name(f"before-{part.name}")
 
 
 def _put_back(folder: Path) -> None:
-    """Parts of a writer that was killed before the new one was in their place."""
+    """Restore parts whose writer was killed before their new version was in place."""
     for aside in folder.glob("before-part-*"):
         part = folder / aside.name.removeprefix("before-")
         if part.exists():
@@ -151,7 +152,7 @@ def _require_place(target: Path, form: VectorFormat) -> None:
     if form.suffix and target.is_dir():
         raise ConfigError(f"{target} is a folder; name a file, or remove it")
     if not form.suffix and target.exists() and (not target.is_dir() or any(target.iterdir())):
-        if (_folder(target) / _STATE).exists():  # its writer was killed behind the last step but one
+        if (_folder(target) / _STATE).exists():  # its writer was killed after the file was in place, before the parts were removed
             with _alone(target):
                 _forget(target)
             raise ConfigError(f"{target} is whole; an earlier writer was killed when it had put it there")
@@ -160,7 +161,7 @@ def _require_place(target: Path, form: VectorFormat) -> None:
 
 @contextmanager
 def _alone(target: Path) -> Iterator[None]:
-    """One writer of a file at a time; the system releases the lock when the process dies."""
+    """Hold the lock of a file's only writer; the system releases it when the process dies."""
     folder = _folder(target)
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -174,17 +175,18 @@ def _alone(target: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _state(target: Path, wanted: Written) -> Written:
+def _state(target: Path, new: Written) -> Written:
+    """The progress of an earlier writer; `new` if there was none. Raises ConfigError if it wrote other rows."""
     folder = _folder(target)
     try:
-        found = Written(**json.loads((folder / _STATE).read_bytes()))
+        earlier = Written(**json.loads((folder / _STATE).read_bytes()))
     except FileNotFoundError:
-        return wanted
+        return new
     except (ValueError, TypeError) as exc:
         raise ConfigError(f"{folder} holds parts of a file that cannot be gone on with; remove it") from exc
-    if (found.model_id, found.source) != (wanted.model_id, wanted.source):
+    if (earlier.model_id, earlier.source) != (new.model_id, new.source):
         raise ConfigError(
-            f"{folder} holds parts of a file with the vectors of {found.source} by {found.model_id}, not of {wanted.source} by "
-            f"{wanted.model_id}. Go on with those, or remove the folder"
+            f"{folder} holds parts of a file with the vectors of {earlier.source} by {earlier.model_id}, not of {new.source} by "
+            f"{new.model_id}. Go on with those, or remove the folder"
         )
-    return found
+    return earlier

@@ -1,4 +1,4 @@
-"""Which ids came before, of any number of them."""
+"""A compact set of ids, with which imports and `parts` find rows with the same id among any number of rows."""
 
 from collections.abc import Sequence
 
@@ -7,16 +7,17 @@ import numpy.typing as npt
 
 
 class SeenIds:
-    """A set of ids in eight bytes each, a tenth of what Python's takes: by their first half, which no two of 10⁸ share (p < 0.001).
+    """A set of ids that takes eight bytes for each, a tenth of Python's: it stores their first halves, of which two among 10⁸ are
+    equal with p < 0.001.
 
-    Kept in sorted runs, each over twice as long as the next, so that ids are merged a few times only.
+    They are kept in sorted runs, each more than twice as long as the next, so that each id is merged only a few times.
     """
 
     def __init__(self) -> None:
         self._runs: list[npt.NDArray[np.uint64]] = []
 
     def add(self, ids: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """For each id, whether it was added before, or stands in `ids` before."""
+        """Add ids; returns for each whether it was added before, or appears earlier in `ids`."""
         halves = np.fromiter((int(image_id[:16], 16) for image_id in ids), np.uint64, len(ids))
         distinct, first = np.unique(halves, return_index=True)
         again = np.ones(len(ids), dtype=np.bool_)

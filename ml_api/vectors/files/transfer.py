@@ -1,4 +1,4 @@
-"""Between stores and vector files: out of a store, into a store, and a store that is a file, for a sync to write to."""
+"""Transfers vectors between stores and vector files: `export`, `import_`, and FileStore, a store that a sync writes to a file."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,19 +19,20 @@ EXPORTED_AT_ONCE: Final = 4096
 """Rows of a part of an export: a row group of 8 MB at 512 dimensions."""
 
 EXTRACTED_AT_ONCE: Final = 256
-"""Rows of a part of an extraction: what a kill costs at most, some seconds of the model's time."""
+"""Rows of a part of an extraction; if the process is killed, at most these are computed again, in a few seconds."""
 
 IMPORTED_AT_ONCE: Final = 4096
-"""Rows of a write: as many as one message to a server holds at 512 dimensions."""
+"""Rows of a write: as many as fit in one message to a server at 512 dimensions."""
 
 Progress = Callable[[int], None]
-"""Called with the rows done until now."""
+"""Called with the number of rows done so far."""
 
 Stop = Callable[[], bool]
+"""Returns whether the transfer is to stop."""
 
 
 def export(store: VectorStore, writer: PartsWriter, progress: Progress, stop: Stop) -> bool:
-    """Write what follows the last row written, and put the file in its place; False if it was stopped before that."""
+    """Write the rows after the last one written, and finish the file. Returns False if it was stopped before that."""
     buffer = _Buffer(writer, EXPORTED_AT_ONCE)
     for records, vectors in store.scan(writer.written.last):
         buffer.add(records, vectors)
@@ -45,10 +46,10 @@ def export(store: VectorStore, writer: PartsWriter, progress: Progress, stop: St
 
 
 def import_(file: VectorFile, store: VectorStore, intake: Intake, progress: Progress, stop: Stop) -> ImportReport:
-    """Upsert every row that can be stored, reading the next rows while some are written.
+    """Upsert every row that can be stored; further rows are read while a batch is written.
 
-    Repeated in whole or in part, it ends in the same state. Raises InvalidInput where the file ends too early, with what was done
-    until then.
+    Repeating it, in whole or in part, gives the same state. Raises InvalidInput where the file ends too early, with a summary of
+    the rows before.
     """
     try:
         _write_rows(file, store, intake, progress, stop)
@@ -74,10 +75,10 @@ def _write_rows(file: VectorFile, store: VectorStore, intake: Intake, progress: 
 
 
 class FileStore(MemoryStore):
-    """A store that is a vector file being written: a sync into it extracts the vectors of a corpus.
+    """A store that writes a vector file: a sync into it extracts the vectors of a corpus.
 
-    What an interrupted extraction wrote it has as entries, without digests, so that their vectors are never asked for: images that
-    changed since are embedded again, those that are gone are left out. Call `finish` at the end.
+    Its entries are the rows of an interrupted extraction, without digests, so that their vectors are never read: images that have
+    changed since are embedded again, and deleted ones are left out. Call `finish` at the end.
     """
 
     backend = "file"
@@ -89,7 +90,7 @@ class FileStore(MemoryStore):
         self._gone: set[str] = set()
 
     def entries(self, after: str = "", until: str = "") -> Iterator[Entry]:
-        """In no order."""
+        """Yield the rows written so far, in no order."""
         for record in self._writer.records():
             if after < record.id and (not until or record.id <= until):
                 yield Entry(record.id, record.key, record.version, digest="")
@@ -110,7 +111,7 @@ class FileStore(MemoryStore):
 
 
 class _Buffer:
-    """Rows in parts of `size` at least."""
+    """Collects rows for a writer, in parts of at least `size` rows."""
 
     def __init__(self, writer: PartsWriter, size: int) -> None:
         self._writer = writer

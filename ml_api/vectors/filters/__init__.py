@@ -1,9 +1,9 @@
-"""Filters: which images a search or a listing may show, by their metadata, key, size and time of indexing.
+"""Filters of searches and listings, by the images' metadata, key, size and time of indexing.
 
-tree        a filter as a value: frozen, hashable, two-valued
-parsing     from JSON to a filter, or an error that names the field
-predicate   what a filter means: of a value, and of a record
-expression  as an expression of a Milvus server
+tree        a filter as a value: frozen and hashable
+parsing     parses a filter from JSON; errors name the field
+predicate   evaluates a filter on a record
+expression  compiles a filter to an expression for a Milvus server
 columns     declared fields as columns of a Milvus server
 """
 

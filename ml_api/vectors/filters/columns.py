@@ -1,8 +1,9 @@
-"""Declared fields as columns of a Milvus server, so that it need not read the JSON of every image's metadata.
+"""Stores declared metadata fields (ML_API_FILTER_FIELDS) in columns of a Milvus server, so that a filter on them need not read the
+JSON of every image's metadata.
 
-A field may hold anything, and a column has one type and, on servers before 2.6, a value in every row. So each field has two:
-numbers stand in one, texts and flags, marked, in the other, and what marks their absence fulfils no condition. Lists and objects
-stay in the metadata. An expression means on columns what it means on metadata (`predicate`).
+A field may have values of any type, but a column has one type and, on servers before 2.6, a value in every row. So each field has
+two columns: one for numbers, one for texts and flags, which are told apart by a prefix. The value for "absent" fulfils no
+condition. Lists and objects stay in the metadata. An expression on columns means the same as on metadata (`predicate`).
 """
 
 import hashlib
@@ -16,13 +17,14 @@ from ml_api.vectors.filters.predicate import at, scalar
 from ml_api.vectors.filters.tree import Field, Scalar
 
 NO_NUMBER: Final = -sys.float_info.max
-"""Newer servers refuse infinity."""
+"""The value of the number column without a number. It is not minus infinity, which newer servers refuse."""
 NO_TEXT: Final = ""
 FIRST_TEXT: Final = "t"
-"""Marks texts, and so is the first of them, ..."""
+"""The prefix of texts, which is also the first of them in order: that of the empty text."""
 AFTER_TEXTS: Final = "u"
-"""... and this follows them all."""
+"""A text that follows all texts with that prefix."""
 FLAG: Final = "b"
+"""The prefix of flags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +43,17 @@ class Columns:
 
     @property
     def _name(self) -> str:
-        """Field names are any text, and names of columns are not."""
+        """A hash of the field's name, which may be any text, while a column's name may not."""
         return hashlib.sha256(self.field.name.encode()).hexdigest()[:12]
 
     def cells(self, metadata: Mapping[str, Any]) -> dict[str, float | str]:
+        """The values of the two columns for an image."""
         value = scalar(at(metadata, self.field.path))
         if value is None:
             return {self.number: NO_NUMBER, self.text: NO_TEXT}
         if value.kind != "number":
             return {self.number: NO_NUMBER, self.text: marked(value)}
-        # No condition that a server is asked tells the two apart: those have numbers below 2^53.
+        # Clamping cannot be noticed: expressions for a server have numbers below 2^53 only.
         return {self.number: max(float(value.value), nextafter(NO_NUMBER, 0)), self.text: NO_TEXT}
 
 
@@ -59,5 +62,5 @@ def columns_of(fields: Iterable[Field]) -> dict[Field, Columns]:
 
 
 def marked(value: Scalar) -> str:
-    """A text or a flag as its column has it."""
+    """A text or a flag with its prefix, as in the column."""
     return f"{FIRST_TEXT}{value.value}" if value.kind == "text" else f"{FLAG}{int(bool(value.value))}"

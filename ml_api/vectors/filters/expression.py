@@ -1,8 +1,8 @@
-"""A filter as an expression of a Milvus server: the whole of it, or what all of its rows fulfil and others may as well.
+"""Compiles a filter to an expression for a Milvus server: an equivalent one, or a weaker one that all matching rows fulfil.
 
-No text of a client's stands in an expression but in quotes of ours, with quotes, backslashes and control characters escaped. What
-a server cannot say, or might understand otherwise, is left out, so that the rest lets more rows through, never fewer; whoever asks
-then tests the rows by `predicate`. As tried on server 2.3.5 (docs/decisions/0066-filters.md).
+A client's text appears in an expression only as a quoted literal, with quotes, backslashes and control characters escaped.
+Conditions that a server cannot express, or might interpret differently, are left out, so that more rows pass, never fewer; the
+caller then tests the rows by `predicate`. Determined with server 2.3.5 (docs/decisions/0066-filters.md).
 """
 
 import re
@@ -15,43 +15,45 @@ from ml_api.vectors.filters.columns import AFTER_TEXTS, FIRST_TEXT, NO_NUMBER, C
 from ml_api.vectors.filters.tree import All, Condition, Either, Field, Filter, Negation, Scalar
 
 MAX_EXACT: Final = 2**53
-"""From here on whole numbers and the floating-point numbers of JSON differ, and so do servers and Python in comparing them."""
+"""From here on floats cannot represent every integer, and servers and Python compare numbers differently."""
 
 NO_COLUMNS: Final[Mapping[Field, Columns]] = MappingProxyType({})
 OF_COLUMNS: Final = frozenset({"eq", "in", "lt", "lte", "gt", "gte", "prefix"})
-"""Operators that columns are asked by; lists and what merely exists stand in the metadata alone."""
+"""Operators that are evaluated on columns; those about lists and about existence need the metadata."""
 _ORDER: Final = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 _BAD_NAME: Final = re.compile(r"[\[\]\x00-\x1f\x7f]|^$")
-"""Names that a server takes apart wrongly, or not at all."""
+"""Names that a server parses wrongly, or not at all."""
 _ESCAPED: Final = re.compile(r'["\\\x00-\x1f\x7f]')
 _LAST: Final = chr(0x10FFFF)
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
+    """A Milvus expression for a filter."""
+
     text: str
-    """Empty if it lets all rows through."""
+    """"" if all rows pass."""
     whole: bool
-    """Whether its rows are exactly those of the filter."""
+    """Whether it is equivalent to the filter; otherwise the rows that pass have to be tested."""
 
 
-def expression(wanted: Filter, columns: Mapping[Field, Columns] = NO_COLUMNS) -> Expression:
-    """`columns` are of the fields that have some."""
-    return _compiled(wanted, columns, negated=False)
+def expression(condition: Filter, columns: Mapping[Field, Columns] = NO_COLUMNS) -> Expression:
+    """Compile a filter. `columns` has the columns of the fields that have some."""
+    return _compiled(condition, columns, negated=False)
 
 
-def _compiled(wanted: Filter, columns: Mapping[Field, Columns], *, negated: bool) -> Expression:
-    match wanted:
-        case Condition():
-            if wanted.field in columns and wanted.operator in OF_COLUMNS and all(map(_comparable, wanted.values)):
-                text = _in_columns(wanted, columns[wanted.field])
+def _compiled(condition: Filter, columns: Mapping[Field, Columns], *, negated: bool) -> Expression:
+    match condition:
+        case Condition(field, operator, values):
+            if field in columns and operator in OF_COLUMNS and all(map(_comparable, values)):
+                text = _in_columns(condition, columns[field])
                 return Expression(f"not ({text})" if negated else text, whole=True)
-            return _negated_condition(wanted) if negated else _condition(wanted)
+            return _negated_condition(condition) if negated else _condition(condition)
         case Negation(part):
             return _compiled(part, columns, negated=not negated)
         case All(parts) | Either(parts):
             compiled = [_compiled(part, columns, negated=negated) for part in parts]
-            both = isinstance(wanted, All) is not negated
+            both = isinstance(condition, All) is not negated
             whole = all(part.whole for part in compiled)
             texts = [part.text for part in compiled if part.text]
             if not both and len(texts) < len(compiled):
@@ -60,7 +62,7 @@ def _compiled(wanted: Filter, columns: Mapping[Field, Columns], *, negated: bool
 
 
 def _joined(texts: Sequence[str], word: str) -> str:
-    """In halves: a chain of a hundred would be nested deeper than a server reads."""
+    """Join expressions, in a balanced tree: a chain of a hundred would be nested deeper than a server parses."""
     if len(texts) < 2:
         return "".join(texts)
     half = len(texts) // 2
@@ -72,7 +74,7 @@ def _condition(condition: Condition) -> Expression:
     if place is None or not all(map(_comparable, condition.values)):
         return Expression("", whole=False)
     if condition.operator == "exists":
-        return Expression(f"(exists {place})", whole=False)  # which a null does for a server
+        return Expression(f"(exists {place})", whole=False)  # for a server, a null exists, too
     return Expression(_comparison(condition, place), whole=True)
 
 
@@ -80,7 +82,7 @@ def _negated_condition(condition: Condition) -> Expression:
     place = _place(condition.field)
     if place is None or not all(map(_comparable, condition.values)):
         return Expression("", whole=False)
-    if condition.operator == "exists":  # what is no text, number or flag may be null
+    if condition.operator == "exists":  # a value that is no text, number or flag may be null
         return Expression(f'not ({place} >= "" or ({place} > -1.0 or {place} <= -1.0) or {place} in [true, false])', whole=False)
     return Expression(f"not ({_comparison(condition, place)})", whole=True)
 
@@ -89,7 +91,8 @@ def _comparison(condition: Condition, place: str) -> str:
     values = condition.values
     match condition.operator:
         case "eq" | "in":
-            return _joined([f"{place} in [{', '.join(map(_literal, some))}]" for some in _by_kind(condition.field, values)], "or")
+            groups = _by_kind(condition.field, values)
+            return _joined([f"{place} in [{', '.join(map(_literal, group))}]" for group in groups], "or")
         case "any":
             return f"json_contains_any({place}, [{', '.join(map(_literal, _floats(values)))}])"
         case "all":
@@ -107,7 +110,7 @@ def _in_columns(condition: Condition, columns: Columns) -> str:
             numbers = [_literal(value) for value in _floats(values) if value.kind == "number"]
             texts = [_quoted(marked(value)) for value in values if value.kind != "number"]
             among = ((columns.number, numbers), (columns.text, texts))
-            return _joined([f"{column} in [{', '.join(some)}]" for column, some in among if some], "or")
+            return _joined([f"{column} in [{', '.join(literals)}]" for column, literals in among if literals], "or")
         case "prefix":
             return _begins(columns.text, marked(values[0]))
         case order if values[0].kind == "number":
@@ -120,7 +123,7 @@ def _in_columns(condition: Condition, columns: Columns) -> str:
 
 
 def _begins(place: str, beginning: str) -> str:
-    """As a range: `like` has no way to mean % itself. UTF-8 is ordered as code points are."""
+    """A prefix condition as a range: `like` cannot escape %. UTF-8 is in the order of code points."""
     above = beginning.rstrip(_LAST)
     if not above:
         return f"{place} >= {_quoted(beginning)}"
@@ -129,11 +132,12 @@ def _begins(place: str, beginning: str) -> str:
 
 
 def _by_kind(field: Field, values: Sequence[Scalar]) -> list[Sequence[Scalar]]:
-    """A server compares lists of one type only. In metadata 5.0 stands for 5, too; columns of integers take no 5.0."""
+    """The values grouped by kind, as a server compares with lists of one type only. In metadata numbers compare as floats; columns
+    of integers accept no floats."""
     kinds = {kind: [value for value in values if value.kind == kind] for kind in ("text", "number", "flag")}
     if field.built_in is None:
         kinds["number"] = _floats(kinds["number"])
-    return [some for some in kinds.values() if some]
+    return [group for group in kinds.values() if group]
 
 
 def _floats(values: Sequence[Scalar]) -> list[Scalar]:
@@ -163,7 +167,7 @@ def _literal(value: Scalar) -> str:
 
 
 def _quoted(text: str) -> str:
-    return '"' + _ESCAPED.sub(lambda found: _escape(found.group()), text) + '"'
+    return '"' + _ESCAPED.sub(lambda match: _escape(match.group()), text) + '"'
 
 
 def _escape(character: str) -> str:

@@ -1,4 +1,4 @@
-"""From JSON to a filter: typed, bounded in depth and size. A refusal names the field, what was wrong and what would be right."""
+"""Parses filters from JSON, with limits of depth and size. Errors name the field, the mistake, and what would be right."""
 
 import json
 import math
@@ -19,7 +19,7 @@ MAX_VALUES: Final = 1000
 MAX_CHARS: Final = 4096
 """Characters of a name or a text."""
 MAX_LEVELS: Final = 8
-"""Levels of objects that a name leads through."""
+"""Levels of objects in a field's name."""
 MAX_BYTES: Final = 64 * 1024
 """Bytes of a filter as text."""
 
@@ -35,12 +35,12 @@ _OF_BUILT_IN: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def parse(given: Any, where: str = "filter") -> Filter | None:
-    """The filter that a value of JSON describes; None if it asks for nothing. Raises InvalidQuery; `where` is its name there."""
+    """Parse a JSON value; None for an empty filter. Raises InvalidQuery, which calls the value `where`."""
     return _Parsing().all_of(given, where, 1)
 
 
 def parse_text(text: str, where: str = "filter") -> Filter | None:
-    """As `parse`, of JSON as text."""
+    """Parse JSON text. Raises InvalidQuery."""
     if len(text) > MAX_BYTES:
         raise InvalidQuery(f"{where}: has {len(text):,} characters; at most {MAX_BYTES:,} are read")
     try:
@@ -72,7 +72,7 @@ def field_of(name: str, where: str) -> Field:
 
 
 class _Parsing:
-    """One filter; counts its conditions and values."""
+    """The parsing of one filter, which counts its conditions and values."""
 
     def __init__(self) -> None:
         self._conditions = 0
@@ -102,13 +102,13 @@ class _Parsing:
             raise InvalidQuery(f"{where}: must be an array of at least one filter{got(given)}")
         if len(given) > MAX_CONDITIONS:
             raise InvalidQuery(_too_many(where))
-        return tuple(self._something(one, f"{where}[{place}]", depth) for place, one in enumerate(given))
+        return tuple(self._something(part, f"{where}[{place}]", depth) for place, part in enumerate(given))
 
     def _something(self, given: Any, where: str, depth: int) -> Filter:
-        found = self.all_of(given, where, depth + 1)
-        if found is None:
+        parsed = self.all_of(given, where, depth + 1)
+        if parsed is None:
             raise InvalidQuery(f"{where}: is empty; name at least one field")
-        return found
+        return parsed
 
     def _conditions_on(self, name: str, what: Any, where: str) -> list[Filter]:
         field = field_of(name, where)
@@ -136,7 +136,7 @@ class _Parsing:
             return present if value else Negation(present)
         if operator in {"in", "any", "all"}:
             listed = enumerate(self._listed(value, inside))
-            scalars = tuple(_scalar(field, one, f"{inside}[{place}]", operator) for place, one in listed)
+            scalars = tuple(_scalar(field, item, f"{inside}[{place}]", operator) for place, item in listed)
         else:
             scalars = (_scalar(field, value, inside, operator),)
         if operator == "ne":
@@ -153,22 +153,22 @@ class _Parsing:
 
 
 def _scalar(field: Field, value: Any, where: str, operator: str) -> Scalar:
-    """A value that the operator can compare the field with."""
+    """The value of a condition. Raises InvalidQuery if the operator cannot compare the field with it."""
     if field.built_in is not None:
         return _READ[field.built_in](value, where)
-    found = scalar(value)
-    if found is None:
+    parsed = scalar(value)
+    if parsed is None:
         hint = '; for what is missing ask {"exists": false}' if value is None else ""
         raise InvalidQuery(f"{where}: must be a text, a number, true or false{hint}{got(value)}")
-    if operator == "prefix" and found.kind != "text":
+    if operator == "prefix" and parsed.kind != "text":
         raise InvalidQuery(f"{where}: must be a text, with which the field's begins{got(value)}")
-    if operator in _ORDERED and found.kind == "flag":
+    if operator in _ORDERED and parsed.kind == "flag":
         raise InvalidQuery(f"{where}: must be a number or a text; true and false have no order")
-    if found.kind == "text":
+    if parsed.kind == "text":
         _check_text(str(value), where)
-    if found.kind == "number":
+    if parsed.kind == "number":
         _check_number(value, where)
-    return found
+    return parsed
 
 
 def _text(value: Any, where: str) -> Scalar:
@@ -188,7 +188,7 @@ def _pixels(value: Any, where: str) -> Scalar:
 
 
 def _moment(value: Any, where: str) -> Scalar:
-    """Seconds since the epoch, of these or of a time in ISO 8601; UTC if that names no offset."""
+    """Seconds since the epoch, from a number or a time in ISO 8601, which is in UTC if it has no offset."""
     try:
         if isinstance(value, str):
             moment = datetime.fromisoformat(value)
@@ -224,7 +224,7 @@ def _check_number(value: float, where: str) -> None:
 
 
 def _once_each(where: str) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
-    """JSON's objects, each name once: Python would take the last of several values, and other readers the first (RFC 8259, 4)."""
+    """A hook for objects that refuses repeated names: Python would use the last value, other parsers the first (RFC 8259, 4)."""
 
     def pairs(given: list[tuple[str, Any]]) -> dict[str, Any]:
         read: dict[str, Any] = {}

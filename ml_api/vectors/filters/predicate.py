@@ -1,4 +1,4 @@
-"""What a filter means. Every store answers with the records for which `holds` is true.
+"""Evaluates filters on records, and so defines what they mean: every store returns the records for which `holds` is true.
 
 Numbers compare as numbers (5 equals 5.0) and texts by their code points, with nothing normalised; values of different kinds are
 never equal and never ordered; true and false are not numbers. A field that is missing or null fulfils no condition.
@@ -27,13 +27,13 @@ _ORDER: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 
 
 def scalar(value: Any) -> Scalar | None:
-    """None for what is no text, number or flag."""
+    """The value as a Scalar; None if it is no text, number or flag."""
     kind = _KINDS.get(type(value))
     return None if kind is None else Scalar(kind, value)
 
 
 def at(metadata: Any, path: tuple[str, ...]) -> Any:
-    """The value at a path through objects; None if it leads nowhere."""
+    """The value at a path through objects; None if there is none."""
     for part in path:
         if not isinstance(metadata, Mapping):
             return None
@@ -42,8 +42,8 @@ def at(metadata: Any, path: tuple[str, ...]) -> Any:
 
 
 def leaves(metadata: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """The fields of some metadata by their names in filters, with their values. Fields that are null are left out; an object is a
-    value only below MAX_DEPTH levels of others.
+    """Yield the fields of metadata, by their names in filters, with their values. Fields that are null are left out; an object
+    counts as a value only below MAX_DEPTH levels of objects.
     """
     for name, value in metadata.items():
         inside = (*path, name)
@@ -57,10 +57,11 @@ def value_of(record: ImageRecord, field: Field) -> Any:
     return getattr(record, field.built_in) if field.built_in is not None else at(record.metadata, field.path)
 
 
-def holds(wanted: Filter, record: ImageRecord) -> bool:
-    match wanted:
+def holds(condition: Filter, record: ImageRecord) -> bool:
+    """Whether the record fulfils the filter."""
+    match condition:
         case Condition(field):
-            return test_of(wanted)(value_of(record, field))
+            return test_of(condition)(value_of(record, field))
         case All(parts):
             return all(holds(part, record) for part in parts)
         case Either(parts):
@@ -70,7 +71,7 @@ def holds(wanted: Filter, record: ImageRecord) -> bool:
 
 
 def test_of(condition: Condition) -> Test:
-    """What the condition asks of a value."""
+    """The test of a condition, to be applied to a field's value."""
     values = condition.values
     match condition.operator:
         case "exists":
@@ -80,10 +81,10 @@ def test_of(condition: Condition) -> Test:
             return lambda value: scalar(value) in among
         case "any":
             among = frozenset(values)
-            return lambda value: isinstance(value, list) and any(scalar(one) in among for one in value)
+            return lambda value: isinstance(value, list) and any(scalar(item) in among for item in value)
         case "all":
-            wanted = frozenset(values)
-            return lambda value: isinstance(value, list) and wanted <= {scalar(one) for one in value}
+            needed = frozenset(values)
+            return lambda value: isinstance(value, list) and needed <= {scalar(item) for item in value}
         case "prefix":
             beginning = str(values[0].value)
             return lambda value: isinstance(value, str) and value.startswith(beginning)

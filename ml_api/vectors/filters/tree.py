@@ -1,6 +1,6 @@
-"""A filter as a value. Frozen and hashable: searches with equal filters share calls.
+"""Defines a filter as a tree of conditions. Filters are frozen and hashable, so that searches with equal filters can share calls.
 
-Two-valued: an image without the field fulfils no condition on it, and so passes the negation of each.
+Logic is two-valued: an image without the field fulfils no condition on it, and so fulfils the negation of each.
 """
 
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ Operator = Literal["eq", "lt", "lte", "gt", "gte", "prefix", "in", "any", "all",
 BuiltIn = Literal["key", "width", "height", "indexed_at"]
 
 BUILT_IN: Final[tuple[BuiltIn, ...]] = ("key", "width", "height", "indexed_at")
-"""Fields of every image that are no metadata."""
+"""Fields of every image that are not metadata."""
 
 
 class Scalar(NamedTuple):
-    """A value of JSON with its kind: to Python, and so to its sets and caches, 1 and true are equal."""
+    """A JSON value with its kind, as 1 and true are equal in Python, and so in its sets and caches."""
 
     kind: Kind
     value: str | float | bool
@@ -26,14 +26,14 @@ class Scalar(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One of BUILT_IN, or the place in the metadata that `path` leads to, through objects."""
+    """One of BUILT_IN, or the metadata field at `path`, the names of nested objects."""
 
     path: tuple[str, ...] = ()
     built_in: BuiltIn | None = None
 
     @property
     def name(self) -> str:
-        """As filters name it: `maker.city`, or as a JSON Pointer (RFC 6901) where that would mean something else."""
+        """The field's name in filters: `maker.city`, or a JSON Pointer (RFC 6901) where that would mean another field."""
         if self.built_in is not None:
             return self.built_in
         plain = ".".join(self.path)
@@ -43,12 +43,12 @@ class Field:
 
 
 RESERVED: Final = frozenset({*BUILT_IN, "and", "or", "not"})
-"""What a name alone means something else than the metadata field of that name."""
+"""Names that do not mean the metadata field of that name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`in`, `any` and `all` have one value or more, `exists` none, the others one."""
+    """A condition on one field. `in`, `any` and `all` have one value or more, `exists` none, the others one."""
 
     field: Field
     operator: Operator
@@ -74,7 +74,7 @@ Filter = Condition | All | Either | Negation
 
 
 def plain(given: Filter) -> dict[str, Any]:
-    """As the JSON that `parse` reads."""
+    """The filter as the JSON that `parse` reads."""
     match given:
         case All(parts):
             return {"and": [plain(part) for part in parts]}
@@ -85,7 +85,7 @@ def plain(given: Filter) -> dict[str, Any]:
         case Condition(field, "exists"):
             return {field.name: {"exists": True}}
         case Condition(field, "in" | "any" | "all" as operator, values):
-            return {field.name: {operator: [one.value for one in values]}}
-        case Condition(field, operator, (one,)):
-            return {field.name: {operator: one.value}}
+            return {field.name: {operator: [value.value for value in values]}}
+        case Condition(field, operator, (value,)):
+            return {field.name: {operator: value.value}}
     raise AssertionError(given)

@@ -1,30 +1,30 @@
-"""The vector store on Milvus: embedded (Milvus Lite) or a server. Nothing outside this folder knows pymilvus.
+"""The vector store on Milvus: embedded (Milvus Lite) or a server. Nothing outside this package imports pymilvus.
 
-store       the operations of the contract, each a straight line
-opening     collections, on one connection for all of an alias
-calls       an open collection: its calls are measured, taken in turn, and limited in time
-connection  where to connect and as whom, and a client that comes back by itself
-collection  finding or creating it and checking that it is ours
+store       MilvusStore: the operations of VectorStore
+opening     opens collections, on one connection for all of an alias
+calls       an open collection, whose calls are measured, serialised where needed, and limited in time
+connection  the address and credentials, and a client that reconnects by itself
+collection  finds or creates a collection, and checks its model, metric and index
 index       the kinds of index and their parameters
 indexed     search by the index
 exact       exact search, by comparison with every vector
-filtered    what a server is asked in place of a filter, and the test of the rows that it sends
+filtered    compiles a filter for a server, and tests the rows that it returns
 listing     rows in the order of their ids, and by id, digest or filter
-matching    the rows in Milvus Lite that fulfil a filter, by its own predicate
-snapshots   which rows of Milvus Lite's are current
-ranking     searches of them, within this process
-written     writes into its log and files, likewise
-generations the collections of one alias, of several models
-messages    rows as a message to a server
-schema      the collection's fields, and records as rows
-access      concurrency of calls: unrestricted on a server, restricted on Milvus Lite
-embedded    what Milvus Lite needs of its callers: one process, single writer
-flushing    when rows in its memory are moved to a file
-recovery    no calls after a write that failed, until all was read from the disk again
-locks       readers beside each other, a writer alone
-owning      one owner of its folder: modes, lock file
-lite        Milvus Lite's server, on a socket that this user alone can reach
-failures    pymilvus and gRPC exceptions as ours
+matching    evaluates filters on Milvus Lite's rows
+snapshots   finds out which of Milvus Lite's rows are current
+ranking     searches Milvus Lite's rows within this process
+written     writes to Milvus Lite's log and files within this process
+generations the collections of one alias, one for each model
+messages    packs rows as a message to a server
+schema      the fields of a collection, and the conversion of records to rows
+access      when calls may be made: at any time on a server, restricted on Milvus Lite
+embedded    the restrictions of Milvus Lite: one process, one writer
+flushing    decides when rows in Milvus Lite's memory are moved to a file
+recovery    prevents calls after a failed write, until everything is read from disk again
+locks       a lock for many readers or one writer
+owning      the owner of Milvus Lite's folder: modes, lock file
+lite        Milvus Lite's server, on a socket that only this user can reach
+failures    translates exceptions of pymilvus and gRPC to errors of `ml_api.errors`
 """
 
 from ml_api.vectors.milvus.connection import MilvusEndpoint

@@ -1,4 +1,5 @@
-"""When Milvus may be called: a server at any time, Milvus Lite by the rules of `embedded.EmbeddedAccess`."""
+"""The contract that decides when Milvus may be called, and how its rows are reached: a server's at any time through pymilvus,
+Milvus Lite's within this process, by the rules of `embedded.EmbeddedAccess`."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -15,22 +16,22 @@ from ml_api.vectors.milvus.schema import Row
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """What a page of rows has."""
+class PageQuery:
+    """Which rows a page has, and which of their fields."""
 
     fields: list[str]
     limit: int
     until: str = ""
-    """Ids are at most this, which was checked to be hex; "" is no bound."""
+    """The largest id, which was checked to be hex; "" is no bound."""
     wanted: Filter | None = None
-    """What the rows fulfil, where this process holds them; None for all rows."""
+    """The filter of the rows, for rows in this process; None for all rows."""
     also: str = ""
-    """Likewise, as a server's expression; empty for all rows."""
+    """The same filter as a server's expression; "" for all rows."""
     consistency: Literal["Strong", "Session"] = "Strong"
 
     @property
     def conditions(self) -> str:
-        """Behind a condition on the lower bound."""
+        """The expression for a server that follows a condition on the lower bound."""
         return (f' and id <= "{self.until}"' if self.until else "") + (f" and ({self.also})" if self.also else "")
 
 
@@ -38,92 +39,96 @@ class Rows(Protocol):
     """The rows of collections in this process. Each call is made within `Access.reading`, `searching` or `writing`."""
 
     def ranked(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> list[list[Hit]]:
-        """For each vector what `options` name of its ranking, best first: by the index, or by comparison with all rows that fulfil
-        a filter, or that there are."""
+        """Return for each vector the part of its ranking that `options` select, best first: by the index, or by comparison with all
+        rows, or with all that fulfil the filter."""
         ...
 
     def count(self, collection: str, wanted: Filter | None) -> int:
-        """How many rows fulfil `wanted`, or how many there are."""
+        """Count the rows, or those that fulfil `wanted`."""
         ...
 
-    def page(self, collection: str, after: str, asked: Page) -> list[Row]:
-        """The rows with the smallest ids above `after`, in the order of ids."""
+    def page(self, collection: str, after: str, asked: PageQuery) -> list[Row]:
+        """Return the rows of the page with the smallest ids above `after`, in the order of ids."""
         ...
 
     def of_digests(self, collection: str, digests: Sequence[str], fields: Sequence[str]) -> list[Row]:
-        """The rows whose files have one of these digests, in no order."""
+        """Return the rows whose files have one of these digests, in no order."""
         ...
 
     def upsert(self, collection: str, rows: Sequence[Row]) -> None:
-        """Raises MilvusException."""
+        """Insert or replace rows. Raises MilvusException."""
         ...
 
     def flush(self, collection: str) -> None:
-        """Move those in memory to a file. For who is alone. Raises MilvusException."""
+        """Move the rows in memory to a file; no other call may run meanwhile. Raises MilvusException."""
         ...
 
 
 class Access(Protocol):
-    """Each call of the store is made within `reading`, `searching` or `writing`, which raise StoreUnavailable if it must not be."""
+    """Each call of the store is made within `reading`, `searching` or `writing`, which raise StoreUnavailable if it is not
+    allowed."""
 
     backend: str
 
     def open(self) -> str:
-        """Lock what has to be locked, and return the URI to connect to."""
+        """Take the locks that are needed, and return the URI to connect to."""
         ...
 
     def repair(self) -> bool:
-        """Remove what a crash may have left half written, before the store is attached. False if there was nothing to remove."""
+        """Remove files that a crash may have left half written, before the store is attached. Returns False if there were none."""
         ...
 
     def attach(self, flush: Callable[[], None]) -> None:
-        """Called for each collection once it is open, with the function that flushes it."""
+        """Register an open collection by the function that flushes it."""
         ...
 
     def detach(self, flush: Callable[[], None]) -> None:
-        """A collection that is used no more, or is to be dropped."""
+        """Unregister a collection that is no longer used, or is about to be dropped."""
         ...
 
     def reading(self, timeout_s: float) -> AbstractContextManager[None]:
-        """`timeout_s` is how long to wait for other calls to end."""
+        """A context for reads. It waits at most `timeout_s` for other calls to end."""
         ...
 
     def searching(self, timeout_s: float) -> AbstractContextManager[None]:
-        """As `reading`, where rows that are not flushed would slow the call down."""
+        """A context for reads that unflushed rows would slow down."""
         ...
 
     @property
     def rows(self) -> Rows | None:
-        """Where this process holds them; None where a server does. Asked again within each call, as it raises StoreUnavailable once
-        they are closed."""
+        """The rows in this process; None if they are on a server. Get it within each call, as it raises StoreUnavailable after
+        `close`."""
         ...
 
     def writing(self, rows: int, size: int) -> AbstractContextManager[None]:
-        """A write of so many rows and bytes."""
+        """A context for a write of this number of rows and bytes."""
         ...
 
-    def flush(self) -> None: ...
+    def flush(self) -> None:
+        """Flush all attached collections."""
+        ...
 
     def check(self) -> None:
         """Raise StoreUnavailable if the store cannot be used."""
         ...
 
     def recover(self, load: Callable[[], None]) -> None:
-        """After a write that failed: read everything from the disk again, as a restart would. `load` loads the collections.
+        """After a failed write, read everything from disk again, as a restart would; `load` loads the collections.
 
         Raises StoreUnavailable while that fails, or nothing can be written.
         """
         ...
 
     def close(self, disconnect: Callable[[], None]) -> None:
-        """Unlock. `disconnect` is called when no call is being made any more."""
+        """Release the locks. Calls `disconnect` when no call is running any more."""
         ...
 
 
 class ServerAccess:
-    """Calls may be made at any time, by the process that connected: gRPC does not survive a fork.
+    """Access to a server: calls may be made at any time, but only by the process that connected, as gRPC does not survive a fork.
 
-    It never flushes. A server's log is durable, it indexes by itself, and a segment sealed early stays small and slow.
+    It never flushes: a server's log is durable, it builds indexes by itself, and a segment that is sealed early stays small and
+    slow.
     """
 
     backend = "milvus"

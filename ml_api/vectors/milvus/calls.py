@@ -1,4 +1,5 @@
-"""A collection that is open, and the way to call it: measured, in turn, bounded in time, with exceptions as ours."""
+"""Calls an open collection, for all modules of this package: measured, within `Access`, limited in time, with translated
+exceptions."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from ml_api.metrics.store import StoreMetrics
 from ml_api.vectors.base import MAX_WINDOW
 from ml_api.vectors.filters import Field, Filter
 from ml_api.vectors.milvus import messages
-from ml_api.vectors.milvus.access import Access, Page
+from ml_api.vectors.milvus.access import Access, PageQuery
 from ml_api.vectors.milvus.failures import cut_off_at, translated
 from ml_api.vectors.milvus.schema import ENTRY_FIELDS, ID_CHARS, Row
 
@@ -21,15 +22,16 @@ NO_IMAGE = "0" * ID_CHARS
 
 
 def among(ids: Sequence[str]) -> str:
-    """An expression of ids that were checked to be hex: pymilvus's own `ids=` does not escape."""
+    """The expression for ids, which were checked to be hex: pymilvus's own `ids=` does not escape them."""
     return f"id in {json.dumps(list(ids))}"
 
 
 @dataclass(frozen=True, slots=True)
 class OpenCollection:
-    """Every call of pymilvus after opening goes through `reading`, `searching` or `writing`, which give the timeout to call with.
+    """An open collection. Every call of pymilvus after opening is made within `reading`, `searching` or `writing`, which yield its
+    timeout in seconds.
 
-    They raise StoreUnavailable, and DeadlineExceeded where the caller's time is up.
+    They raise StoreUnavailable, and DeadlineExceeded if the caller's deadline has passed.
     """
 
     client: MilvusClient
@@ -37,7 +39,7 @@ class OpenCollection:
     model_id: str
     dim: int
     fields: tuple[Field, ...]
-    """Fields of the metadata that have columns."""
+    """Metadata fields that have columns."""
     access: Access
     metrics: StoreMetrics
     timeout_s: float
@@ -61,7 +63,7 @@ class OpenCollection:
             yield self.write_timeout_s
 
     def upsert(self, rows: Sequence[Row], size: int) -> None:
-        """Rows of distinct ids, and how many bytes they take."""
+        """Upsert rows with distinct ids; `size` is how many bytes they take."""
         with self.writing("upsert", len(rows), size) as timeout_s:
             if (here := self.access.rows) is not None:
                 here.upsert(self.collection, rows)
@@ -70,12 +72,12 @@ class OpenCollection:
                 messages.upsert(self.client, message, timeout_s)
 
     def query(self, operation: str, deadline: Deadline | None = None, **what: Any) -> list[Row]:
-        """Rows of some ids."""
+        """Query rows of certain ids."""
         with self.reading(operation, deadline) as timeout_s:
             return list(self.client.query(self.collection, timeout=timeout_s, **what))
 
     def of_digests(self, digests: Sequence[str], deadline: Deadline | None) -> list[Row]:
-        """Some rows whose files have one of these digests, which were checked to be hex; in no order."""
+        """Return rows, at most MAX_WINDOW, whose files have one of these digests, which were checked to be hex; in no order."""
         with self.searching("of_digests", deadline) as timeout_s:
             if (here := self.access.rows) is not None:
                 return here.of_digests(self.collection, digests, ENTRY_FIELDS)
@@ -91,7 +93,7 @@ class OpenCollection:
             )
 
     def count(self, deadline: Deadline | None, consistency: str, wanted: Filter | None = None, conditions: str = "") -> int:
-        """How many rows fulfil a filter, or how many there are. `conditions` are the filter as a server's expression."""
+        """Count the rows, or those that fulfil `wanted`; `conditions` is the same filter as a server's expression."""
         with (self.reading if wanted is None else self.searching)("count", deadline) as timeout_s:
             if (here := self.access.rows) is not None:
                 return here.count(self.collection, wanted)
@@ -99,10 +101,11 @@ class OpenCollection:
             [row] = self.client.query(self.collection, filter=conditions, timeout=timeout_s, **counted)
         return int(row["count(*)"])
 
-    def page(self, operation: str, after: str, asked: Page, deadline: Deadline | None = None) -> list[Row]:
-        """The rows with the smallest ids above `after`, in the order of ids. `after` was checked to be hex, or empty.
+    def page(self, operation: str, after: str, asked: PageQuery, deadline: Deadline | None = None) -> list[Row]:
+        """Return the rows of the page with the smallest ids above `after`, which was checked to be hex or is "", in the order of
+        ids.
 
-        By hand and not with pymilvus's iterator, which makes a call without a timeout.
+        pymilvus's iterator is not used, as it makes a call without a timeout.
         """
         with self.searching(operation, deadline) as timeout_s:
             if (here := self.access.rows) is not None:
@@ -113,7 +116,7 @@ class OpenCollection:
                 limit=asked.limit,
                 output_fields=asked.fields,
                 consistency_level=asked.consistency,
-                # Both words for "the smallest ids first", of newer servers and of 2.3.
+                # The parameters for "smallest ids first" of newer servers and of 2.3.
                 iterator="True",
                 reduce_stop_for_best="True",
                 timeout=timeout_s,
@@ -121,15 +124,15 @@ class OpenCollection:
         return sorted(rows, key=lambda row: str(row["id"]))
 
     def see_deletes(self) -> None:
-        """Wait until the server shows them gone.
+        """Wait until deletions are visible on the server.
 
-        On a busy server 2.3.5 a Session read after a delete still saw the rows, 13 times of 60; after one Strong read it never did.
-        Upserts are seen at once.
+        On a busy server 2.3.5 a Session read after a delete still returned the rows, 13 times of 60; after one Strong read it never
+        did. Upserts are visible at once.
         """
         self.query("settle", filter=among([NO_IMAGE]), output_fields=["id"], consistency_level="Strong")
 
     def flush(self) -> None:
-        """For Access alone, which knows when nobody else is inside."""
+        """Flush the rows in this process, if they are here. Only Access calls it, which ensures that no other call is running."""
         timeout_s = self.write_timeout_s
         with self.metrics.call(self.access.backend, "flush"), translated("flush", timeout_s):
             if (here := self.access.rows) is not None:

@@ -1,6 +1,6 @@
-"""The collection: found behind its alias or created with its index, and made sure to be ours to use.
+"""Finds the collection of an alias, or creates it with its index, and checks its model, metric and index, for `opening`.
 
-Several processes may do this at once on a server: every step may find its work done by another.
+Several processes may do this at once on a server, so every step may find its work done by another one.
 """
 
 import hashlib
@@ -26,23 +26,22 @@ SOURCE = "ml_api.source"
 REPLACED = "ml_api.replaced"
 """The name of the collection that this one took over from."""
 FIELDS = "ml_api.filter_fields"
-"""JSON: the names of the fields that have columns."""
+"""The names of the fields that have columns, as JSON."""
 SETTING = "ml_api.setting"
-"""The value of ML_API_MODEL that finds the model."""
-# Those of the source, of what was replaced and of the setting are set later than the others, which are fixed; both Milvus Lite and
-# server 2.3.5 merge them with those.
+"""The value of ML_API_MODEL that names the model."""
+# SOURCE, REPLACED and SETTING are set later than the other properties, which are fixed; Milvus Lite and server 2.3.5 merge them.
 
 
 @dataclass(frozen=True, slots=True)
 class CollectionSpec:
-    """The collection that a store asks for. What it is made of stands in its properties: Milvus Lite drops descriptions."""
+    """The collection that a store needs. Its parameters are stored as its properties, as Milvus Lite drops descriptions."""
 
     alias: str
     model_id: str
     dim: int
     index: VectorIndex
     fields: tuple[Field, ...] = ()
-    """Fields of the metadata that are to have columns."""
+    """Metadata fields that are to have columns."""
 
     @property
     def properties(self) -> dict[str, str]:
@@ -51,25 +50,25 @@ class CollectionSpec:
 
     @property
     def name(self) -> str:
-        """Made from the properties, so that processes that create the same collection at once create one."""
+        """A name derived from the properties, so that processes that create the same collection at once create only one."""
         fingerprint = hashlib.sha256(repr(sorted(self.properties.items())).encode()).hexdigest()[:12]
         return f"{self.alias}_{fingerprint}"
 
 
 def fields_in(properties: Mapping[str, str]) -> tuple[Field, ...]:
-    """Those that have columns in the collection with these properties."""
+    """The fields that have columns in a collection with these properties."""
     return tuple(field_of(name, FIELDS) for name in json.loads(properties.get(FIELDS, "[]")))
 
 
 def open_collection(
     client: MilvusClient, spec: CollectionSpec, timeout_s: float, repair: Callable[[], bool]
 ) -> tuple[str, tuple[Field, ...]]:
-    """The name of the collection behind the alias, loaded, and which fields have columns in it.
+    """Load the collection of the alias, after creating it if there is none; return its name and the fields that have columns.
 
-    Raises ConfigError if it holds something else than wanted; `repair` is that of `load`.
+    Raises ConfigError if it is of another model, metric or index; `repair` is that of `load`.
 
-    The name and not the alias is what the store goes on using: if the alias is moved to the collection of a new model, processes
-    that embed with the old one must not search it.
+    The store uses the name from then on and not the alias: if the alias is moved to the collection of a new model, processes that
+    embed with the old one must not search it.
     """
     if not client.has_collection(spec.alias, timeout=timeout_s):
         create(client, spec, timeout_s)
@@ -78,16 +77,17 @@ def open_collection(
             lambda: client.has_collection(spec.alias, timeout=timeout_s),
             lambda: client.create_alias(spec.name, spec.alias, timeout=timeout_s),
         )
-    found = client.describe_collection(spec.alias, timeout=timeout_s)
-    _check(spec, found.get("properties") or {})
-    name = str(found["collection_name"])
+    description = client.describe_collection(spec.alias, timeout=timeout_s)
+    properties = description.get("properties") or {}
+    _check(spec, properties)
+    name = str(description["collection_name"])
     load(client, name, timeout_s, repair)
-    return name, fields_in(found.get("properties") or {})
+    return name, fields_in(properties)
 
 
 def load(client: MilvusClient, name: str, timeout_s: float, repair: Callable[[], bool]) -> None:
-    """If it does not load, `repair` may put right what it finds, and it is tried again; unless the disk is full, where what it
-    would make anew has no room. Raises MilvusException.
+    """Load a collection. If that fails, call `repair`, which may remove damaged files, and try again; not if the disk is full,
+    where removed files could not be written again. Raises MilvusException.
     """
     try:
         client.load_collection(name, timeout=timeout_s)
@@ -98,7 +98,7 @@ def load(client: MilvusClient, name: str, timeout_s: float, repair: Callable[[],
 
 
 def create(client: MilvusClient, spec: CollectionSpec, timeout_s: float) -> None:
-    """The collection with its index, or what is missing of them; no alias leads to it."""
+    """Create the collection and its index, as far as they are missing, without an alias."""
     if not client.has_collection(spec.name, timeout=timeout_s):
         _unless(
             lambda: client.has_collection(spec.name, timeout=timeout_s),
@@ -106,14 +106,14 @@ def create(client: MilvusClient, spec: CollectionSpec, timeout_s: float) -> None
                 spec.name,
                 schema=collection_schema(spec.dim, spec.fields),
                 properties=spec.properties,
-                # What pymilvus falls back to where it does not pass on the level asked for (it does not with `iterator`).
+                # pymilvus's default where it does not pass on the requested level, as with `iterator`.
                 consistency_level="Strong",
                 timeout=timeout_s,
             ),
         )
     if not client.list_indexes(spec.name, timeout=timeout_s):
         params = client.prepare_index_params()
-        # `params` in `params`: pymilvus flattens one level, and Milvus Lite ignores what is flat. Servers accept both forms.
+        # `params` in `params`: pymilvus flattens one level, and Milvus Lite ignores flat parameters. Servers accept both forms.
         build = {"params": spec.index.build}
         params.add_index(VECTOR, index_type=spec.index.kind, metric_type=spec.index.metric, params=build)
         try:
@@ -129,7 +129,7 @@ def create(client: MilvusClient, spec: CollectionSpec, timeout_s: float) -> None
 
 
 def _is_refusal(exc: MilvusException) -> bool:
-    """Whether the server refuses the index, as opposed to a server that does not answer."""
+    """Whether the server has refused the index; False if it did not answer."""
     return isinstance(exc.code, int) and exc.code != CANNOT_CONNECT and not isinstance(exc.__cause__, grpc.RpcError)
 
 
@@ -143,7 +143,7 @@ def _refused(index: VectorIndex, exc: MilvusException) -> ConfigError:
 
 
 def _unless(done: Callable[[], bool], step: Callable[[], Any]) -> None:
-    """Take the step; that it failed does not matter if another process has done it meanwhile."""
+    """Take a step; its failure is ignored if another process has done it meanwhile."""
     try:
         step()
     except MilvusException:

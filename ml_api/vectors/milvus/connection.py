@@ -1,4 +1,4 @@
-"""Where the vectors are kept, and a pymilvus client for it that fails at once and comes back by itself."""
+"""Connects to Milvus: the address and credentials, and a pymilvus client that fails at once and reconnects by itself."""
 
 import logging
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pymilvus import MilvusClient
 
 RECONNECT_MS = 1000
-"""gRPC's longest pause between attempts to reconnect, where it would take up to two minutes."""
+"""The longest pause between attempts to reconnect; gRPC's default is two minutes."""
 
 IN_THIS_PROCESS = {
     "grpc.keepalive_time_ms": 2**31 - 1,
@@ -17,9 +17,9 @@ IN_THIS_PROCESS = {
     "grpc.client_idle_timeout_ms": 2**31 - 1,
     "grpc.enable_http_proxy": 0,
 }
-"""For Milvus Lite. pymilvus pings an idle connection every 10 s; that server takes more than two pings in five minutes for an
-attack ("too_many_pings"), closes the connection, and the first search after half a minute fails. gRPC itself hangs up after half an
-hour and connects again, for which the socket's file must still be there: a cleaner of /tmp may not know what it is."""
+"""gRPC's options for Milvus Lite. pymilvus pings an idle connection every 10 s; that server treats more than two pings in five
+minutes as an attack ("too_many_pings") and closes the connection, so that the first search after half a minute fails. gRPC itself
+disconnects after half an hour and connects again, for which the socket's file must still exist: a cleaner of /tmp may delete it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class MilvusEndpoint:
 
     @property
     def address(self) -> str:
-        """For messages: without the password that a URI can carry."""
+        """The URI for messages, without the password that it may contain."""
         if self.embedded:
             return self.uri
         parts = urlsplit(self.uri)
@@ -46,8 +46,8 @@ class MilvusEndpoint:
 
 
 def connect(endpoint: MilvusEndpoint, uri: str, timeout_s: float) -> MilvusClient:
-    """Raises what pymilvus raises."""
-    # It logs every failure with a traceback, in a format of its own; what it raises is logged once, at the edge.
+    """Return a connected client. Raises what pymilvus raises."""
+    # It logs every failure with a traceback, in a format of its own; its exceptions are logged once, where requests end.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
     grpc_options: dict[str, Any] = {"grpc.max_reconnect_backoff_ms": RECONNECT_MS}
     if endpoint.embedded:
@@ -66,9 +66,8 @@ def connect(endpoint: MilvusEndpoint, uri: str, timeout_s: float) -> MilvusClien
         dedicated=True,
         **options,
     )
-    # pymilvus 3.0 answers a lost connection by reconnecting under one lock for the whole process, where every call that was
-    # under way waits for the timeouts of those before it: with 16 threads and a hung server a search of timeout 2 s took 94 s.
-    # gRPC reconnects by itself.
+    # pymilvus 3.0 reconnects a lost connection under one lock for the whole process, where each running call waits for the timeouts
+    # of those before it: with 16 threads and a hung server a search with a timeout of 2 s took 94 s. gRPC reconnects by itself.
     client._handler._on_rpc_error = _fail_at_once  # noqa: SLF001 - there is no public way to switch it off
     return client
 

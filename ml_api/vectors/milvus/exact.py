@@ -15,13 +15,13 @@ import numpy as np
 from ml_api.deadline import Deadline
 from ml_api.errors import Overloaded, StoreUnavailable
 from ml_api.records import Vectors
-from ml_api.vectors.base import Metric, SearchOptions
+from ml_api.vectors.base import MetricType, SearchOptions
 from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus import schema
-from ml_api.vectors.milvus.access import Page
+from ml_api.vectors.milvus.access import PageQuery
 from ml_api.vectors.milvus.calls import OpenCollection
 from ml_api.vectors.milvus.failures import cut_off_at
-from ml_api.vectors.milvus.filtered import Asked
+from ml_api.vectors.milvus.filtered import ServerFilter
 from ml_api.vectors.scoring import Best, scores
 
 PAGE_BYTES: Final = 8 * 2**20
@@ -38,7 +38,7 @@ class ExactSearch:
     One that gives way holds up no other. It takes no turn, but ends before its next page once another has one.
     """
 
-    def __init__(self, metric: Metric, timeout_s: float) -> None:
+    def __init__(self, metric: MetricType, timeout_s: float) -> None:
         """`timeout_s` is the patience with one that is running, for a search without a deadline."""
         self._metric = metric
         self._timeout_s = timeout_s
@@ -74,8 +74,8 @@ class ExactSearch:
 def _pages(opened: OpenCollection, wanted: Filter | None, deadline: Deadline | None) -> Iterator[tuple[list[str], Vectors]]:
     """All vectors (n, dim) that fulfil the filter, with their ids, in the order of these."""
     at_once = min(MAX_ROWS, max(1, PAGE_BYTES // (4 * opened.dim)))
-    asked = Asked.of(wanted, opened)
-    rows_wanted, last = Page(["id", schema.VECTOR, *asked.fields], at_once, also=asked.text, consistency="Session"), ""
+    asked = ServerFilter.of(wanted, opened)
+    rows_wanted, last = PageQuery(["id", schema.VECTOR, *asked.fields], at_once, also=asked.text, consistency="Session"), ""
     while page := opened.page("scan", last, rows_wanted, deadline):
         if rows := [row for row in page if asked.passes(row)]:
             yield [row["id"] for row in rows], np.asarray([row[schema.VECTOR] for row in rows], dtype=np.float32)

@@ -1,4 +1,5 @@
-"""What goes wrong in pymilvus and gRPC, as our errors. The original is chained: it goes to the log, not to clients."""
+"""Translates exceptions of pymilvus and gRPC to errors of `ml_api.errors`. The original is chained: it goes to the log, not to
+clients."""
 
 import os
 import re
@@ -19,22 +20,23 @@ CANNOT_CONNECT = 2
 
 NO_SPACE = "no space left on its disk"
 _NO_SPACE = tuple(os.strerror(number) for number in sorted(NO_ROOM))
-"""The system's words for it, which Milvus Lite passes on with code 1, its code for everything."""
+"""The system's messages, which Milvus Lite passes on with code 1, its only code."""
 
 CLOCK_TOLERANCE_S = 0.02
-"""gRPC counts time in milliseconds: a call that it cuts off at a deadline may fail a little before it."""
+"""gRPC counts time in milliseconds: a call that it cancels at a deadline may fail a little before it."""
 
 
 @contextmanager
 def translated(doing: str, timeout_s: float) -> Iterator[None]:
-    """Raise StoreUnavailable for whatever pymilvus raises: after our own checks no input of a caller is at fault."""
+    """Raise StoreUnavailable for every exception of pymilvus: values are checked before, so no input is at fault. `doing` names the
+    call in the message."""
     try:
         yield
     except (MilvusException, grpc.RpcError) as exc:
         reason, what = _reason(exc, timeout_s)
         raise StoreUnavailable(f"the vector store {what} ({doing})", reason=reason) from exc
     except ValueError as exc:
-        # gRPC's word for a channel that another thread closed just now.
+        # gRPC's message for a channel that another thread has just closed.
         if "closed channel" not in str(exc):
             raise
         raise StoreUnavailable(f"the vector store is closed ({doing})", reason="closed") from exc
@@ -42,7 +44,8 @@ def translated(doing: str, timeout_s: float) -> Iterator[None]:
 
 @contextmanager
 def cut_off_at(deadline: Deadline | None) -> Iterator[None]:
-    """A store that fails when the caller's time is up did not fail: it was cut off."""
+    """Raise DeadlineExceeded in place of StoreUnavailable if the deadline has passed: the call was cancelled, the store did not
+    fail."""
     try:
         yield
     except StoreUnavailable as exc:
@@ -56,7 +59,7 @@ def lacks_space(exc: BaseException | None) -> bool:
 
 
 def _reason(exc: Exception, timeout_s: float) -> tuple[StoreFailure, str]:
-    """For metrics, and for people."""
+    """The reason for metrics, and its description for messages."""
     if getattr(exc, "code", None) == CANNOT_CONNECT and isinstance(exc.__cause__, grpc.RpcError):
         exc = exc.__cause__  # pymilvus calls whatever goes wrong while connecting a failure to connect, a refused token too
     code = exc.code() if isinstance(exc, grpc.RpcError) else getattr(exc, "code", None)
@@ -77,15 +80,15 @@ def _reason(exc: Exception, timeout_s: float) -> tuple[StoreFailure, str]:
 
 DATABASE_NOT_FOUND = 800
 BAD_TOKEN = 1800
-"""Codes of current servers, as in their `pkg/util/merr`."""
+"""Error codes of current servers, from their `pkg/util/merr`."""
 
 _NO_DATABASE = re.compile(r"database\W.*(not found|does not exist)")
-"""What server 2.3.5 (with code 65535) and Milvus Lite say."""
+"""The message of server 2.3.5 (with code 65535) and of Milvus Lite."""
 
 
 @contextmanager
 def startup_failures(endpoint: MilvusEndpoint, timeout_s: float) -> Iterator[None]:
-    """As `translated`, for the operator: names the server, and raises ConfigError for what only another setting can change."""
+    """As `translated`, for errors at startup: messages name the server, and wrong settings raise ConfigError."""
     try:
         with translated("opening the collection", timeout_s):
             yield

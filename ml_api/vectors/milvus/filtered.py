@@ -1,6 +1,6 @@
-"""What a Milvus server is asked in a filter's place, and the test of the rows that it sends.
+"""Compiles a filter for a Milvus server, and tests the rows that it returns where the expression is weaker than the filter.
 
-Nothing of a store whose rows are in this process, which finds those that fulfil a filter itself.
+A store with its rows in this process evaluates filters itself, and needs neither. Used by `indexed`, `exact` and `listing`.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,18 @@ from ml_api.vectors.milvus import schema
 from ml_api.vectors.milvus.calls import OpenCollection
 
 WIDER: Final = 4
-"""How many times as far the index looks where a filter lets only some of what it meets through (docs/decisions/0066-filters.md)."""
+"""Factor of the index's search parameter in searches with a filter, which only some of the candidates fulfil
+(docs/decisions/0066-filters.md)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ServerFilter:
+    """The expression of a filter for a server, and the test that remains."""
+
     text: str = ""
-    """The expression; empty for all rows."""
+    """The expression; "" for all rows."""
     left: Filter | None = None
-    """What is still to be tested, if the expression is not the whole of the filter."""
+    """The filter that rows have to be tested with; None if the expression is equivalent to it."""
 
     @classmethod
     def of(cls, wanted: Filter | None, opened: OpenCollection) -> Self:
@@ -34,7 +37,7 @@ class Asked:
 
     @property
     def fields(self) -> list[str]:
-        """The columns that the test needs."""
+        """The fields of rows that the test needs."""
         return [] if self.left is None else [field for field in schema.RECORD_FIELDS if field != "id"]
 
     def passes(self, row: schema.Row) -> bool:
@@ -43,9 +46,9 @@ class Asked:
     def lets(self, record: ImageRecord) -> bool:
         return self.left is None or holds(self.left, record)
 
-    def accepts(self, found: Sequence[Sequence[Hit]], limit: int) -> bool:
-        """Whether a search of the index can stand as it is: full, and of rows that fulfil the filter.
+    def accepts(self, results: Sequence[Sequence[Hit]], limit: int) -> bool:
+        """Whether the results of a search by the index are complete: each has `limit` hits, which all fulfil the filter.
 
-        A short answer may be short as few rows fulfil the filter, which are quickly compared; or as the index led past them.
+        With fewer hits, either few rows fulfil the filter, which are quickly compared, or the index missed some.
         """
-        return all(len(hits) == limit and all(self.lets(hit.record) for hit in hits) for hits in found)
+        return all(len(hits) == limit and all(self.lets(hit.record) for hit in hits) for hits in results)

@@ -1,35 +1,38 @@
-"""When the rows in Milvus Lite's memory are moved to a file.
+"""Decides, for `embedded`, when the rows in Milvus Lite's memory are moved to a file.
 
-A file is indexed by itself, and four of a size are merged and indexed again: few large files take the least. Rows in memory are
-read anew after each write. So they are moved early while somebody searches, and late while nobody does, as in an import or a first
-sync.
+Each file has its own index, and four files of a size are merged and indexed again, so few large files take the least work. Rows in
+memory are read again after each write. So rows are moved early while there are searches, and late while there are none, as in an
+import or a first sync.
 """
 
 from collections.abc import Callable
 from typing import Final
 
 SLOW_ROWS: Final = 1000
-"""So many in memory take 5 ms of the first search after a write."""
+"""This many rows in memory take 5 ms of the first search after a write."""
 
 SLOW_AGE_S: Final = 60.0
-"""A few rows may stay in memory so long, which is less work than a file for each of them."""
+"""How long a few rows may stay in memory, which is less work than a file for each of them."""
 
 FULL_BYTES: Final = 96 * 2**20
-"""Below the 128 MB at which Milvus Lite flushes by itself, while others read. 100,000 rows of 512 dimensions make three files, and
-took 0.84 of the processor time and 0.76 of the memory, merging and indexing included, that files of 4,096 rows took."""
+"""Below the 128 MB at which Milvus Lite flushes by itself, even while others read. 100,000 rows of 512 dimensions make three files,
+which took 0.84 of the processor time and 0.76 of the memory, merging and indexing included, of files of 4,096 rows."""
 
 WRITE_BYTES: Final = 4096
-"""What a write takes in memory besides its rows, generously: a small one is mostly that."""
+"""A generous estimate of the memory of a write besides its rows, which is most of a small write's."""
 
 DELETED_BYTES: Final = 256
-"""What an id that is deleted takes there, likewise."""
+"""A generous estimate of the memory of a deleted id."""
 
 SEARCHED_S: Final = 60.0
-"""For so long after a search the next one is expected."""
+"""How long after a search another one is expected."""
 
 
 class Unflushed:
-    """The rows that are in no file yet. Changed by who has the writer's lock, but for `searched`; `clock` is monotonic, in s."""
+    """Counts the rows that are in no file yet. Only the holder of the writer's lock changes it, but any thread calls `searched`.
+
+    `clock` is monotonic, in seconds.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -52,15 +55,15 @@ class Unflushed:
 
     @property
     def many(self) -> bool:
-        """So many that no search should scan them."""
+        """Whether there are too many for searches to scan them."""
         return self._rows >= SLOW_ROWS
 
     @property
     def slow(self) -> bool:
-        """Whether a search should have them flushed before."""
+        """Whether a search should flush them first."""
         return self.many or (self._rows > 0 and self._clock() - self._since > SLOW_AGE_S)
 
     @property
     def due(self) -> bool:
-        """Whether a write should flush them."""
+        """Whether a write should flush them afterwards."""
         return self._bytes >= FULL_BYTES or (self.slow and self._clock() - self._searched_at < SEARCHED_S)

@@ -1,4 +1,5 @@
-"""The collections of one alias: one for each model that embedded the corpus, of which the alias leads to the one in use."""
+"""Implements Generations by collections: there is one for each model that embedded the corpus, and the alias refers to the one in
+use."""
 
 import re
 
@@ -26,8 +27,9 @@ class MilvusGenerations:
         used = self.current().name
         with self._opened.reading("generations") as timeout_s:
             names = sorted(self._opened.client.list_collections(timeout=timeout_s))
-            found = [_described(self._opened.client, one, timeout_s) for one in names if name.fullmatch(one) and one != used]
-        return [generation for generation in found if generation is not None]
+            own = [other for other in names if name.fullmatch(other) and other != used]
+            described = [_described(self._opened.client, other, timeout_s) for other in own]
+        return [generation for generation in described if generation is not None]
 
     def switch(self, to: Generation) -> None:
         before = self.current()
@@ -48,20 +50,20 @@ class MilvusGenerations:
 
 
 def leading(client: MilvusClient, alias: str, timeout_s: float) -> Generation:
-    """The one that the alias leads to. Raises ConfigError if there is none, or somebody else's."""
-    found = _described(client, alias, timeout_s) if client.has_collection(alias, timeout=timeout_s) else None
-    if found is None:
+    """The generation that the alias refers to. Raises ConfigError if there is none, or the collection is another application's."""
+    generation = _described(client, alias, timeout_s) if client.has_collection(alias, timeout=timeout_s) else None
+    if generation is None:
         raise ConfigError(f"there is no collection {alias!r} of this application yet: `python -m ml_api sync` makes it")
-    return found
+    return generation
 
 
 def _described(client: MilvusClient, name: str, timeout_s: float) -> Generation | None:
-    """None for a collection of somebody else's."""
-    found = client.describe_collection(name, timeout=timeout_s)
-    properties = found.get("properties") or {}
+    """The generation in a collection; None if the collection is another application's."""
+    description = client.describe_collection(name, timeout=timeout_s)
+    properties = description.get("properties") or {}
     if MODEL not in properties:
         return None
-    name, dim = str(found["collection_name"]), int(properties[DIM])
+    name, dim = str(description["collection_name"]), int(properties[DIM])
     return Generation(
         name, properties[MODEL], dim, properties.get(REPLACED, ""), properties.get(SETTING, ""), fields_in(properties)
     )

@@ -1,19 +1,21 @@
-"""The kinds of index, with the parameters that each is built and searched with, and where each exists."""
+"""Defines the kinds of index, where each is available, and the parameters of building and searching it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from ml_api.errors import ConfigError
-from ml_api.vectors.base import EFFORTS, Metric
+from ml_api.vectors.base import SEARCH_PARAMETERS, MetricType
 
 Kind = Literal["HNSW", "FLAT", "IVF_FLAT", "IVF_SQ8", "IVF_PQ", "SCANN", "DISKANN"]
 
 EMBEDDED_KINDS: Final[tuple[Kind, ...]] = ("HNSW", "FLAT", "IVF_FLAT", "IVF_SQ8")
-"""Those of Milvus Lite 3.2 (its `index/factory.py`). It accepts any other name, and fails when it builds, in the background."""
+"""The kinds of Milvus Lite 3.2 (its `index/factory.py`). It accepts other names, and fails when it builds them in the
+background."""
 
 SERVER_KINDS: Final[tuple[Kind, ...]] = (*EMBEDDED_KINDS, "IVF_PQ", "SCANN", "DISKANN")
-"""Those of servers from 2.3 on (https://milvus.io/docs/v2.3.x/index.md). Some refuse an index, as DISKANN for lack of a disk."""
+"""The kinds of servers from 2.3 on (https://milvus.io/docs/v2.3.x/index.md). A server may refuse some, such as DISKANN without a
+disk."""
 
 MAX_EF: Final = 32_768
 MAX_CLUSTERS: Final = 65_536
@@ -21,9 +23,9 @@ MAX_CLUSTERS: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class VectorIndex:
-    """The index and its parameters, named as the settings are. Metric and kind are fixed when a collection is created."""
+    """The index and its parameters, with the names of the settings. MetricType and kind are fixed when a collection is created."""
 
-    metric: Metric = "COSINE"
+    metric: MetricType = "COSINE"
     kind: Kind = "HNSW"
     hnsw_m: int = 16
     hnsw_ef_construction: int = 200
@@ -36,7 +38,7 @@ class VectorIndex:
     diskann_search_list: int = 128
 
     def check(self, dim: int, *, embedded: bool) -> None:
-        """Raises ConfigError for an index that cannot be built here."""
+        """Raise ConfigError for an index that cannot be built."""
         if embedded and self.kind not in EMBEDDED_KINDS:
             raise ConfigError(
                 f"ML_API_INDEX: Milvus Lite has no {self.kind} index; it has {_listed(EMBEDDED_KINDS)}. Choose one of these, or a "
@@ -49,11 +51,12 @@ class VectorIndex:
 
     @property
     def exact(self) -> bool:
-        """Whether each of its searches compares a query with every vector."""
+        """Whether every search compares the query with every vector."""
         return self.kind == "FLAT"
 
     @property
     def build(self) -> dict[str, int]:
+        """The parameters with which Milvus builds the index."""
         clusters = {"nlist": self.ivf_nlist}
         match self.kind:
             case "HNSW":
@@ -66,9 +69,11 @@ class VectorIndex:
                 return {}
 
     def search(self, window: int, *, embedded: bool) -> dict[str, Any]:
-        """`window` is the number of nearest vectors wanted; HNSW, SCANN and DISKANN must look at as many candidates at least.
+        """The parameters of a search for the `window` nearest vectors, which is the least number of candidates of HNSW, SCANN and
+        DISKANN.
 
-        So must IVF on Milvus Lite, where a segment of a thousand rows can have as many clusters, of one row each.
+        It is also the least number of clusters for IVF on Milvus Lite, where a segment of a thousand rows can have a thousand
+        clusters.
         """
         clusters = {"nprobe": min(max(self.ivf_nprobe, window if embedded else 0), self.ivf_nlist)}
         params: dict[str, int] = {}
@@ -86,13 +91,13 @@ class VectorIndex:
         return {"metric_type": self.metric, "params": params}
 
     def wider(self, times: int) -> "VectorIndex":
-        """Looking so many times as far."""
-        effort = EFFORTS.get(self.kind)
+        """The index with its search parameter multiplied by `times`."""
+        effort = SEARCH_PARAMETERS.get(self.kind)
         return self if effort is None else self.with_effort(min(times * int(getattr(self, effort.setting)), MAX_EF))
 
     def with_effort(self, value: int | None) -> "VectorIndex":
-        """With another value of the parameter that trades a search's time for its recall; FLAT has none."""
-        effort = EFFORTS.get(self.kind)
+        """The index with another value of its SearchParameter; unchanged for FLAT, which has none."""
+        effort = SEARCH_PARAMETERS.get(self.kind)
         if value is None or effort is None:
             return self
         return replace(self, **{effort.setting: value})  # type: ignore[arg-type]  # each of these fields is an int

@@ -11,9 +11,9 @@ from ml_api.deadline import Deadline
 from ml_api.vectors.base import MAX_WINDOW
 from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus import schema
-from ml_api.vectors.milvus.access import Page
+from ml_api.vectors.milvus.access import PageQuery
 from ml_api.vectors.milvus.calls import OpenCollection, among
-from ml_api.vectors.milvus.filtered import Asked
+from ml_api.vectors.milvus.filtered import ServerFilter
 
 ENTRIES_AT_ONCE: Final = 5000
 DIGESTS_AT_ONCE: Final = 1000
@@ -26,7 +26,7 @@ def pages(
     opened: OpenCollection, operation: str, fields: list[str], after: str = "", until: str = ""
 ) -> Iterator[list[schema.Row]]:
     """All rows with ids above `after` and up to `until` ("" is no bound)."""
-    while page := opened.page(operation, after, Page(fields, ENTRIES_AT_ONCE, until)):
+    while page := opened.page(operation, after, PageQuery(fields, ENTRIES_AT_ONCE, until)):
         yield page
         after = str(page[-1]["id"])
 
@@ -60,10 +60,10 @@ def fulfilling(opened: OpenCollection, after: str, limit: int, wanted: Filter, d
 
     Rows of a server that have to be tested here carry their metadata, and so come in smaller pages.
     """
-    asked = Asked.of(wanted, opened)
+    asked = ServerFilter.of(wanted, opened)
     fields = [*schema.ENTRY_FIELDS, *(field for field in asked.fields if field not in schema.ENTRY_FIELDS)]
     at_once = limit if asked.left is None else WHOLE_AT_ONCE
-    rows_wanted = Page(fields, at_once, wanted=wanted, also=asked.text, consistency="Session")
+    rows_wanted = PageQuery(fields, at_once, wanted=wanted, also=asked.text, consistency="Session")
     while page := opened.page("page", after, rows_wanted, deadline):
         yield from (row for row in page if asked.passes(row))
         if len(page) < at_once:
@@ -73,7 +73,7 @@ def fulfilling(opened: OpenCollection, after: str, limit: int, wanted: Filter, d
 
 def count(opened: OpenCollection, wanted: Filter, deadline: Deadline | None) -> int:
     """How many rows fulfil the filter. Where a server cannot say the whole of it, its rows are read and tested."""
-    asked = Asked.of(wanted, opened)
+    asked = ServerFilter.of(wanted, opened)
     if asked.left is None:
         return opened.count(deadline, "Session", wanted, asked.text)
     return sum(1 for _ in fulfilling(opened, "", WHOLE_AT_ONCE, wanted, deadline))

@@ -1,7 +1,7 @@
-"""Milvus Lite's server, in this process and for this user alone.
+"""Runs Milvus Lite's server in this process, for this user only, and gives access to its rows (`access.Rows`).
 
-It knows no passwords. On the TCP port of 127.0.0.1 that pymilvus would start it on, every user of the machine reads and drops
-collections; on a socket in a folder of mode 0700 the system lets in its owner only, and no proxy of the environment stands between.
+It has no passwords. On the TCP port of 127.0.0.1 on which pymilvus would start it, every user of the machine could read and drop
+collections; a socket in a folder of mode 0700 can be used by its owner only, and no proxy in the environment applies to it.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ from ml_api.records import Hit, Vectors
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus import written
-from ml_api.vectors.milvus.access import Page
+from ml_api.vectors.milvus.access import PageQuery
 from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.matching import Matching
 from ml_api.vectors.milvus.ranking import compared, nearest
@@ -34,18 +34,18 @@ PREFIX: Final = "ml-api-milvus-"
 _SOCKET: Final = "milvus"
 _STOP_S: Final = 2.0
 _PLAIN: Final = re.compile(r"[\w./-]+", re.ASCII)
-"""gRPC reads `unix:` addresses as URIs, in which other characters may mean something."""
+"""Paths of these characters are safe in `unix:` addresses, which gRPC parses as URIs."""
 
 
 class LiteServer:
-    """Serves the Milvus Lite folder `path` at `uri` until it is stopped. Raises ConfigError without a place for its socket."""
+    """Serves the Milvus Lite folder `path` at `uri` until it is stopped. Raises ConfigError if no folder can have its socket."""
 
     def __init__(self, path: Path) -> None:
         self.folder, self._claim = _private_folder()
         self._matching = Matching()
         self._snapshots = Snapshots()
         try:
-            # It listens at "{host}:{port}", so that the socket is called "milvus:0".
+            # It listens at "{host}:{port}", so the socket is called "milvus:0".
             self._server, self._database, _ = start_server_in_thread(str(path), host=f"unix:{self.folder / _SOCKET}", port=0)
         except BaseException:
             self._remove_folder()
@@ -56,27 +56,25 @@ class LiteServer:
         return f"unix:{self.folder / _SOCKET}:0"
 
     def ranked(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> list[list[Hit]]:
-        """For each vector what `options` name of its ranking: by the index, or by comparison with all rows that fulfil a filter, or
-        that there are.
-        """
+        """See `Rows.ranked`."""
         parts = self._snapshots.of(self._engine(collection))
         if options.exact or options.filter is not None:
             return compared(parts, vectors, options, index.metric, self._passing(options.filter))
         return nearest(parts, vectors, options, index.metric, index.search(options.window, embedded=True)["params"])
 
     def count(self, collection: str, wanted: Filter | None) -> int:
-        """How many rows fulfil `wanted`, or how many there are."""
+        """See `Rows.count`."""
         engine = self._engine(collection)
         if wanted is None:
             return self._snapshots.count(engine)
         return sum(len(part.among(self._matching.mask(part.segment, wanted))) for part in self._snapshots.of(engine))
 
-    def page(self, collection: str, after: str, asked: Page) -> list[Row]:
-        """The rows with the smallest ids above `after`, in the order of ids."""
+    def page(self, collection: str, after: str, asked: PageQuery) -> list[Row]:
+        """See `Rows.page`."""
         return self._snapshots.in_order(self._engine(collection)).page(after, asked, self._passing(asked.wanted))
 
     def of_digests(self, collection: str, digests: Sequence[str], fields: Sequence[str]) -> list[Row]:
-        """The rows whose files have one of these digests, in no order."""
+        """See `Rows.of_digests`."""
         parts = self._snapshots.of(self._engine(collection))
         return [row for part in parts for row in part.rows(part.among(having(part.segment, "digest", digests)), fields)]
 
@@ -84,27 +82,28 @@ class LiteServer:
         return None if wanted is None else partial(self._matching.mask, wanted=wanted)
 
     def _engine(self, collection: str) -> Any:
-        """Raises MilvusException if somebody has dropped it."""
+        """Milvus Lite's collection. Raises MilvusException if it was dropped."""
         with written.as_answered():
             return self._database.get_collection(collection)
 
     def upsert(self, collection: str, rows: Sequence[Row]) -> None:
-        """Raises MilvusException."""
+        """See `Rows.upsert`."""
         written.upsert(self._engine(collection), rows)
 
     def flush(self, collection: str) -> None:
-        """Raises MilvusException."""
+        """See `Rows.flush`."""
         written.flush(self._engine(collection))
 
     def discard(self, timeout_s: float) -> None:
-        """Read each collection from the disk again when it is next called, and write nothing before. Nobody may call meanwhile.
+        """Forget all rows in memory, so that each collection is read from disk again at its next call. No other call may run
+        meanwhile.
 
         Raises TimeoutError, as `written.discard` does.
         """
         written.discard(self._database, timeout_s)
 
     def stop(self) -> None:
-        """Nobody may call any more. What is not flushed Milvus Lite tries to flush, and keeps to itself if it cannot."""
+        """Stop the server; no call may follow. Milvus Lite tries to flush its rows, and raises nothing if it cannot."""
         try:
             self._server.stop(grace=_STOP_S).wait()
             self._database.close()
@@ -117,17 +116,17 @@ class LiteServer:
 
 
 def _private_folder() -> tuple[Path, int]:
-    """A new one (0700) in which a socket can be, and a descriptor that holds its lock: not every file system takes sockets, and
-    their paths have at most 107 bytes.
+    """Create a folder (0700) for the socket; returns it with a descriptor that holds its lock.
 
-    So not beside the store, and `TMPDIR` where that is short enough.
+    Not every file system supports sockets, and their paths have at most 107 bytes, so it is not beside the store, but in `TMPDIR`
+    if that is short enough.
     """
     for parent in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108 - mkdtemp is safe there
         if _PLAIN.fullmatch(parent):
             with suppress(OSError):
                 _remove_left_behind(Path(parent))
                 folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-                claim = _locked(folder, fcntl.LOCK_SH)  # or another process has just removed it: the next parent does
+                claim = _locked(folder, fcntl.LOCK_SH)  # fails if another process has just removed it: the next parent is tried
                 if _takes_sockets(folder):
                     return folder, claim
                 os.close(claim)
@@ -138,7 +137,7 @@ def _private_folder() -> tuple[Path, int]:
 
 
 def _remove_left_behind(parent: Path) -> None:
-    """Remove the socket folders of processes that were killed: nobody holds their locks. Nothing else is touched."""
+    """Remove the socket folders of processes that were killed, whose locks are free. Nothing else is touched."""
     for folder in parent.glob(f"{PREFIX}*"):
         with suppress(OSError):
             claim = _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -150,7 +149,7 @@ def _remove_left_behind(parent: Path) -> None:
 
 
 def _locked(folder: Path, how: int) -> int:
-    """A descriptor of a folder of this user's, locked as flock(2) says. Raises OSError."""
+    """Lock a folder of this user as flock(2) does; returns its descriptor. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         if os.fstat(descriptor).st_uid != os.geteuid():

@@ -1,4 +1,4 @@
-"""A lock that many may share or one may have alone, with a limit to the waiting, and what who has waited in vain is told."""
+"""A lock that many threads may share, or one may hold exclusively, with a timeout; and the error after the timeout."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ class SharedLock:
 
     @contextmanager
     def shared(self, timeout_s: float) -> Iterator[None]:
-        """Raises TimeoutError."""
+        """Hold the lock beside other sharers. Raises TimeoutError."""
         with self._changed:
             if not self._changed.wait_for(lambda: not self._alone and not self._waiting, timeout_s):
                 raise TimeoutError
@@ -33,7 +33,7 @@ class SharedLock:
 
     @contextmanager
     def alone(self, timeout_s: float) -> Iterator[None]:
-        """Raises TimeoutError."""
+        """Hold the lock exclusively. Raises TimeoutError."""
         with self._changed:
             self._waiting += 1
             try:
@@ -52,13 +52,13 @@ class SharedLock:
 
 
 def left_s(until: float) -> float:
-    """The time until then, on the clock of `perf_counter`; at least 0."""
+    """Seconds until `until`, on the clock of `perf_counter`; at least 0."""
     return max(0.0, until - time.perf_counter())
 
 
 @contextmanager
 def patient(reason: str, timeout_s: float) -> Iterator[None]:
-    """Raise StoreUnavailable for a TimeoutError: what was waited for, so many seconds, is the `reason`."""
+    """Turn a TimeoutError into StoreUnavailable; `reason` says what was waited for, for `timeout_s` seconds."""
     try:
         yield
     except TimeoutError:

@@ -1,7 +1,7 @@
-"""Rows as a message to a Milvus server.
+"""Packs rows as a message to a Milvus server.
 
-pymilvus packs each field of each row by itself, and each number of each vector: half of the processor time of an import. Here each
-field of all rows is packed at once, and vectors as they lie in memory.
+pymilvus packs each field of each row, and each number of each vector, one by one, which took half of the processor time of an
+import. Here each field is packed for all rows at once, and vectors as the bytes that they are in memory.
 """
 
 import json
@@ -26,13 +26,13 @@ def upsert(client: MilvusClient, message: UpsertRequest, timeout_s: float) -> No
         [],
         timeout=timeout_s,
         context=client._generate_call_context(),  # noqa: SLF001 - it names the database
-        schema={"fields": []},  # or it would be asked for; the message is ready
+        schema={"fields": []},  # given, so that it is not requested; the message is ready
         upsert_param=message,
     )
 
 
 def upsert_message(collection: str, rows: Sequence[Row], dim: int, fields: Iterable[Field]) -> UpsertRequest:
-    """The message of rows that were checked, and are whole. `fields` have columns of their own."""
+    """Return the message of rows that were checked and have all columns. `fields` are those with columns of their own."""
     message = UpsertRequest(collection_name=collection, num_rows=len(rows))
     for name, kind in _columns(dim, tuple(fields)).items():
         _pack(message.fields_data.add(field_name=name, type=kind), [row[name] for row in rows])
@@ -63,7 +63,7 @@ def _pack(field: FieldData, cells: list[Any]) -> None:
 
 
 def _floats(vectors: Vectors) -> FloatArray:
-    """Without a look at each number: packed floats of field 1 are sent as the bytes that they are in memory, smallest first, and so
-    look like one cell of bytes in field 1."""
+    """Pack vectors without visiting each number: in protobuf, packed floats of field 1 are encoded as their little-endian bytes,
+    which is also the encoding of one bytes value of field 1."""
     packed = BytesArray(data=[vectors.astype("<f4").tobytes()])
     return FloatArray.FromString(packed.SerializeToString())

@@ -1,4 +1,5 @@
-"""Opening collections, on one connection for all of an alias: from the first that is opened to the last that is closed."""
+"""Opens and closes the collections of an alias, for MilvusStore. They share one connection, which is closed with the last of
+them."""
 
 import logging
 import threading
@@ -19,10 +20,10 @@ from ml_api.vectors.milvus.failures import startup_failures, translated
 from ml_api.vectors.milvus.generations import leading
 
 OPEN_TIMEOUT_S: Final = 120.0
-"""Least patience with loading a collection: after a crash Milvus Lite replays its log, measured up to 29 s."""
+"""The least timeout of loading a collection: after a crash Milvus Lite replays its log, which took up to 29 s."""
 
 WRITE_TIMEOUT_S: Final = 120.0
-"""Least patience with a write to Milvus Lite: it cannot be cancelled, and a second one must not start beside it."""
+"""The least timeout of a write to Milvus Lite: it cannot be cancelled, and a second one must not start meanwhile."""
 
 WITHOUT_COLUMNS: Final = (
     "the collection %s has no columns for %s (ML_API_FILTER_FIELDS): filters on them read the metadata of every image, as without "
@@ -33,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Found(NamedTuple):
-    """A collection that is there, and loaded."""
+    """A collection that exists and is loaded."""
 
     name: str
     model_id: str
@@ -42,7 +43,7 @@ class _Found(NamedTuple):
 
 
 class Opening:
-    """The way to the collections of `alias`. Thread-safe."""
+    """Opens the collections of `alias`. Thread-safe."""
 
     def __init__(self, endpoint: MilvusEndpoint, alias: str, metrics: Metrics, timeout_s: float) -> None:
         self.endpoint = endpoint
@@ -54,10 +55,10 @@ class Opening:
         self._write_timeout_s = max(timeout_s, WRITE_TIMEOUT_S) if endpoint.embedded else timeout_s
         self._lock = threading.Lock()
         self._open: list[OpenCollection] = []
-        """The last to be closed closes the connection."""
+        """The open collections; the connection is closed with the last one."""
 
     def wanted(self, spec: CollectionSpec) -> OpenCollection:
-        """The collection that the alias leads to, created if there is none. Raises ConfigError if it is another than `spec`."""
+        """Open the collection of the alias, creating it if there is none. Raises ConfigError if it does not match `spec`."""
 
         def find(client: MilvusClient, timeout_s: float) -> _Found:
             name, fields = open_collection(client, spec, timeout_s, self.access.repair)
@@ -68,7 +69,7 @@ class Opening:
         return self._first(find)
 
     def current(self) -> OpenCollection:
-        """The collection that the alias leads to, whatever its model. Raises ConfigError if there is none."""
+        """Open the collection of the alias, whatever its model. Raises ConfigError if there is none."""
 
         def find(client: MilvusClient, timeout_s: float) -> _Found:
             generation = leading(client, self.alias, timeout_s)
@@ -78,7 +79,7 @@ class Opening:
         return self._first(find)
 
     def beside(self, opened: OpenCollection, spec: CollectionSpec) -> OpenCollection:
-        """The collection of `spec`, created if there is none; the alias does not lead to it."""
+        """Open the collection of `spec`, to which the alias does not refer, creating it if there is none."""
         with opened.writing("ensure"), startup_failures(self.endpoint, self._open_timeout_s):
             create(opened.client, spec, self._open_timeout_s)
             opened.client.load_collection(spec.name, timeout=self._open_timeout_s)
@@ -91,7 +92,7 @@ class Opening:
         return other
 
     def recover(self) -> None:
-        """After a write to Milvus Lite that failed. Raises StoreUnavailable while nothing can be written."""
+        """Recover after a failed write to Milvus Lite. Raises StoreUnavailable while nothing can be written."""
         self.access.recover(self._load)
 
     def _load(self) -> None:

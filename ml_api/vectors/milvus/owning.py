@@ -1,4 +1,4 @@
-"""Ownership of a Milvus Lite folder: one user, and one process of that user, named by a lock file beside the folder."""
+"""Ensures that a Milvus Lite folder has one owner: one user, and one process of that user, which a lock file beside it names."""
 
 import fcntl
 import logging
@@ -13,10 +13,10 @@ _log = logging.getLogger(__name__)
 
 
 def require_same_user(path: Path) -> None:
-    """Raises ConfigError before anything is written that the owner of this store could not read.
+    """Raise ConfigError before anything is written that the owner of this store could not read.
 
-    Root may write anywhere, and what it writes is root's. A new store in another user's folder is allowed all the same: a container
-    may run as root over a volume that belongs to a user of the host.
+    Root may write anywhere, and its files belong to root. A new store in another user's folder is allowed, with a warning: a
+    container may run as root over a volume that belongs to a user of the host.
     """
     _require_access(lock_path(path), path)
     if os.geteuid() != 0:
@@ -37,7 +37,8 @@ def require_same_user(path: Path) -> None:
 
 
 def require_access(path: Path) -> None:
-    """Raises ConfigError that names the first of the store's files that this user cannot read and write. With the lock held."""
+    """Raise ConfigError that names the first of the store's files that this user cannot read and write. Call it with the lock
+    held."""
     for inside in _all(path):
         _require_access(inside, path)
 
@@ -54,7 +55,7 @@ def _require_access(path: Path, store: Path) -> None:
 
 
 def make_private(path: Path) -> None:
-    """The folder is the store's own; what it lies in may be anybody's."""
+    """Create the store's folder, readable by its owner only; the folders above keep their modes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(mode=0o700, exist_ok=True)
     if path.stat().st_uid == os.geteuid():
@@ -66,7 +67,8 @@ def lock_path(path: Path) -> Path:
 
 
 def lock(path: Path) -> int:
-    """Take the lock, which the system releases when the process dies. The file names the holder; it is never deleted."""
+    """Take the lock of a store, which the system releases when the process dies; returns its descriptor. The lock file names the
+    holder, and is never deleted. Raises ConfigError if another process has it."""
     descriptor = os.open(lock_path(path), os.O_RDWR | os.O_CREAT, 0o600)
     holder = os.pread(descriptor, 1024, 0).decode(errors="replace").partition("\n")[0].strip()
     try:

@@ -1,6 +1,6 @@
-"""Rankings of Milvus Lite's rows, within this process: by the indexes of its files, or by comparison.
+"""Ranks Milvus Lite's rows within this process, for `lite`: by the indexes of its files, or by comparison.
 
-Neither vectors nor rows travel through gRPC. A search of 20,000 rows took 11 ms, most of them under Python's lock.
+Through gRPC a search of 20,000 rows took 11 ms, most of them under Python's lock.
 """
 
 from collections import defaultdict
@@ -13,34 +13,36 @@ import numpy.typing as npt
 from milvus_lite.index.brute_force import BruteForceIndex
 
 from ml_api.records import Hit, ImageRecord, Vectors
-from ml_api.vectors.base import Metric, SearchOptions
+from ml_api.vectors.base import MetricType, SearchOptions
 from ml_api.vectors.milvus.schema import RECORD_FIELDS, VECTOR, record_of
 from ml_api.vectors.milvus.snapshots import Part, Parts, Passing
 from ml_api.vectors.scoring import Scores, scores
 
 MANY: Final = 4
-"""More than one of so many rows."""
+"""If more than one in this many rows is compared, all are: copying them would take longer."""
 COPIED_AT_ONCE: Final = 4096
 
-SCORE: Final[dict[Metric, Callable[[float], float]]] = {
+SCORE: Final[dict[MetricType, Callable[[float], float]]] = {
     "COSINE": lambda distance: 1.0 - distance,
     "IP": lambda distance: -distance,
     "L2": lambda distance: -distance * distance,
 }
-"""From the engine's distances, which are smaller for what is closer."""
+"""Converts the engine's distances, which are smaller for closer vectors, to scores."""
 
-_Found = list[list[tuple[float, int]]]
-"""For each query scores and numbers of rows of one part, in no order."""
+_Scored = list[list[tuple[float, int]]]
+"""For each query the scores and row numbers of hits in one part, in no order."""
 
 
-def nearest(parts: Parts, vectors: Vectors, options: SearchOptions, metric: Metric, params: Mapping[str, int]) -> list[list[Hit]]:
-    """What `options` name of the ranking of each vector. Rows that have no index (yet) are compared."""
+def nearest(
+    parts: Parts, vectors: Vectors, options: SearchOptions, metric: MetricType, params: Mapping[str, int]
+) -> list[list[Hit]]:
+    """The part of each vector's ranking that `options` select, by the index. Rows without an index (yet) are compared."""
 
     score = SCORE[metric]
 
-    def found(part: Part) -> _Found:
+    def scored(part: Part) -> _Scored:
         index = part.segment.indexes.get(VECTOR)
-        if index is None or isinstance(index, BruteForceIndex):  # which copies all vectors at each search
+        if index is None or isinstance(index, BruteForceIndex):  # BruteForceIndex copies all vectors at each search
             return _by_comparison(part, part.among(None), vectors, options.window, metric)
         if part.current is not None and not part.current.any():
             return [[] for _ in vectors]
@@ -50,54 +52,58 @@ def nearest(parts: Parts, vectors: Vectors, options: SearchOptions, metric: Metr
             for near, far in zip(rows.tolist(), distances.tolist(), strict=True)
         ]
 
-    return _ranked(parts, map(found, parts), len(vectors), options)
+    return _ranked(parts, map(scored, parts), len(vectors), options)
 
 
-def compared(parts: Parts, vectors: Vectors, options: SearchOptions, metric: Metric, passing: Passing | None) -> list[list[Hit]]:
-    """What `options` name of the ranking of the rows that are `passing`; each is compared."""
+def compared(
+    parts: Parts, vectors: Vectors, options: SearchOptions, metric: MetricType, passing: Passing | None
+) -> list[list[Hit]]:
+    """The part of each vector's ranking that `options` select, by comparison with all rows that are `passing`."""
 
-    def found(part: Part) -> _Found:
+    def scored(part: Part) -> _Scored:
         rows = part.among(None if passing is None else passing(part.segment))
         return _by_comparison(part, rows, vectors, options.window, metric)
 
-    return _ranked(parts, map(found, parts), len(vectors), options)
+    return _ranked(parts, map(scored, parts), len(vectors), options)
 
 
-def _ranked(parts: Parts, found: Iterable[_Found], queries: int, options: SearchOptions) -> list[list[Hit]]:
-    together: list[list[tuple[float, int, int]]] = [[] for _ in range(queries)]
-    for place, of_part in enumerate(found):
-        for best, some in zip(together, of_part, strict=True):
-            best += [(-score, place, row) for score, row in some]
-    ranked = [nsmallest(options.window, some)[options.offset :] for some in together]
-    records = _records(parts, {(place, row) for some in ranked for _, place, row in some})
-    return [[Hit(records[place, row], -worse) for worse, place, row in some] for some in ranked]
+def _ranked(parts: Parts, scored: Iterable[_Scored], queries: int, options: SearchOptions) -> list[list[Hit]]:
+    """Merge the hits in all parts to one ranking for each query."""
+    candidates: list[list[tuple[float, int, int]]] = [[] for _ in range(queries)]
+    for place, of_part in enumerate(scored):
+        for of_query, hits in zip(candidates, of_part, strict=True):
+            of_query += [(-score, place, row) for score, row in hits]
+    ranked = [nsmallest(options.window, of_query)[options.offset :] for of_query in candidates]
+    records = _records(parts, {(place, row) for of_query in ranked for _, place, row in of_query})
+    return [[Hit(records[place, row], -worse) for worse, place, row in of_query] for of_query in ranked]
 
 
-def _records(parts: Parts, wanted: Iterable[tuple[int, int]]) -> dict[tuple[int, int], ImageRecord]:
-    """By the place of a part and the number of a row in it. Each is read once, and those of a part together."""
-    numbers: dict[int, list[int]] = defaultdict(list)
-    for place, row in wanted:
-        numbers[place].append(row)
+def _records(parts: Parts, positions: Iterable[tuple[int, int]]) -> dict[tuple[int, int], ImageRecord]:
+    """The records by the index of a part and the number of a row in it. Each is read once, and those of a part together."""
+    by_part: dict[int, list[int]] = defaultdict(list)
+    for place, row in positions:
+        by_part[place].append(row)
     return {
         (place, row): record_of(cells)
-        for place, some in numbers.items()
-        for row, cells in zip(some, parts[place].rows(np.array(some), RECORD_FIELDS), strict=True)
+        for place, rows in by_part.items()
+        for row, cells in zip(rows, parts[place].rows(np.array(rows), RECORD_FIELDS), strict=True)
     }
 
 
-def _by_comparison(part: Part, rows: npt.NDArray[np.intp], vectors: Vectors, most: int, metric: Metric) -> _Found:
+def _by_comparison(part: Part, rows: npt.NDArray[np.intp], vectors: Vectors, most: int, metric: MetricType) -> _Scored:
+    """The `most` best of these rows for each vector."""
     if not rows.size:
         return [[] for _ in vectors]
-    found = _scores(part, rows, vectors, metric)
-    best = np.argpartition(-found, min(most, rows.size) - 1, axis=1)[:, :most]
-    return [[(float(row[one]), int(rows[one])) for one in some] for row, some in zip(found, best, strict=True)]
+    scores_ = _scores(part, rows, vectors, metric)
+    best = np.argpartition(-scores_, min(most, rows.size) - 1, axis=1)[:, :most]
+    return [[(float(row[place]), int(rows[place])) for place in places] for row, places in zip(scores_, best, strict=True)]
 
 
-def _scores(part: Part, rows: npt.NDArray[np.intp], vectors: Vectors, metric: Metric) -> Scores:
-    """The scores of each vector with each of these rows. If they are many, all are compared: copying those takes longer."""
+def _scores(part: Part, rows: npt.NDArray[np.intp], vectors: Vectors, metric: MetricType) -> Scores:
+    """The score of each vector with each of these rows (vectors, rows)."""
     stored = part.segment.vector_data(VECTOR)[0]
     if len(rows) > len(stored) // MANY:
-        found = scores(metric, vectors, stored, part.lengths)
-        return found if len(rows) == len(stored) else found[:, rows]
-    some = (rows[start : start + COPIED_AT_ONCE] for start in range(0, len(rows), COPIED_AT_ONCE))
-    return np.concatenate([scores(metric, vectors, stored[one], part.lengths[one]) for one in some], axis=1)
+        of_all = scores(metric, vectors, stored, part.lengths)
+        return of_all if len(rows) == len(stored) else of_all[:, rows]
+    batches = (rows[start : start + COPIED_AT_ONCE] for start in range(0, len(rows), COPIED_AT_ONCE))
+    return np.concatenate([scores(metric, vectors, stored[batch], part.lengths[batch]) for batch in batches], axis=1)

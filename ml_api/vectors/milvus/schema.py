@@ -1,4 +1,4 @@
-"""The fields of the collection, and records as its rows."""
+"""Defines the fields of a collection, and converts records to its rows and back."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,24 +19,24 @@ ENTRY_FIELDS = ["id", "key", "version", "digest"]
 RECORD_FIELDS = [*ENTRY_FIELDS, "width", "height", "indexed_at", "metadata"]
 
 MAX_TEXT_BYTES = 65_535
-"""Longest text in a column: no metadata hold a longer one."""
+"""Longest text in a column; metadata cannot contain a longer one."""
 
 CHUNK_BYTES = 16 * 2**20
 """Most bytes of rows in one message. Milvus refuses messages over 64 MB."""
 
 ROW_OVERHEAD_BYTES = 256
-"""Numbers and framing of one row, generously, those of up to ten fields with columns included."""
+"""A generous estimate of the numbers and the framing of one row, including up to ten fields with columns."""
 
 HASH_MARK = "\x1f"
-"""Before the perceptual hash, which stands behind the version in its field. Collections made before there were hashes have no
-field for it, neither Milvus Lite nor servers before 2.6 can add one, and every listing reads this field anyway. The hash of a row
-that has none is not known."""
+"""Separates the version from the perceptual hash, which follows it in the same field. Collections made before there were hashes
+have no field for it, neither Milvus Lite nor servers before 2.6 can add one, and every listing reads this field anyway. Without a
+mark the hash is unknown."""
 
 Row = dict[str, Any]
 
 
 def collection_schema(dim: int, fields: Iterable[Field] = ()) -> CollectionSchema:
-    """`fields` have columns of their own."""
+    """Return the schema of a collection in which `fields` have columns of their own."""
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=ID_CHARS)
     schema.add_field("key", DataType.VARCHAR, max_length=MAX_KEY_BYTES)
@@ -56,7 +56,8 @@ def collection_schema(dim: int, fields: Iterable[Field] = ()) -> CollectionSchem
 def rows_of(
     records: Sequence[ImageRecord], metadata: Sequence[Mapping[str, Any]], vectors: Vectors, fields: Iterable[Field] = ()
 ) -> list[Row]:
-    """One row for each id, the last record winning: a server keeps both rows of an id that comes twice in one message."""
+    """Convert records to rows, one for each id, of the last record with that id: a server would keep both rows of an id that is
+    twice in one message."""
     columns = [Columns(field) for field in fields]
     rows = {
         record.id: {
@@ -78,17 +79,17 @@ def rows_of(
 
 def _cells(columns: Iterable[Columns], stored: Mapping[str, Any]) -> Row:
     metadata, _ = split_metadata(stored)
-    return {name: cell for one in columns for name, cell in one.cells(metadata).items()}
+    return {name: cell for of_field in columns for name, cell in of_field.cells(metadata).items()}
 
 
 def row_bytes(row: Row) -> int:
-    """At least what the row takes in a message: a character has up to four bytes."""
+    """An upper bound of the row's bytes in a message: a character has up to four bytes."""
     text = sum(len(cell) for cell in row.values() if isinstance(cell, str)) + len(repr(row["metadata"]))
     return int(row[VECTOR].nbytes) + 4 * text + ROW_OVERHEAD_BYTES
 
 
 def chunks(rows: Sequence[Row]) -> Iterator[tuple[list[Row], int]]:
-    """Rows in messages of CHUNK_BYTES at most, each with its size."""
+    """Yield rows in chunks of at most CHUNK_BYTES, each with its size in bytes."""
     chunk: list[Row] = []
     size = 0
     for row in rows:
@@ -125,7 +126,7 @@ def record_of(row: Mapping[str, Any]) -> ImageRecord:
 
 
 def _with_hash(record: ImageRecord) -> str:
-    """Marked also without a hash if the version holds a mark itself."""
+    """The version with the hash. Without a hash there is a mark only if the version itself contains one."""
     if not record.phash and HASH_MARK not in record.version:
         return record.version
     room = MAX_VERSION_BYTES + MAX_HASH_BYTES - len(f"{record.version}{HASH_MARK}".encode())

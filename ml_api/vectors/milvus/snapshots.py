@@ -1,8 +1,8 @@
-"""Which rows of a Milvus Lite collection are current, in its files and in memory.
+"""Finds out which rows of a Milvus Lite collection are current, in its files and in memory, for `lite`.
 
-An upsert writes a row anew and leaves the old one where it is until files are merged; a deletion is a note beside it. At every
-search Milvus Lite walks over all its rows twice in Python to find out which are current. For files that changes only when files or
-deletions do, and after a write for the few rows that it touched.
+An upsert writes a new row and leaves the old one in place until files are merged; a deletion is recorded separately. At every
+search Milvus Lite iterates over all rows twice in Python to find out which are current. Here the result is cached: for files it
+changes only when files or deletions do, and after a write only for the rows that were written.
 """
 
 import json
@@ -18,13 +18,13 @@ import pyarrow.compute as pc
 from milvus_lite.constants import DEFAULT_PARTITION
 from milvus_lite.storage.segment import Segment
 
-from ml_api.vectors.milvus.access import Page
+from ml_api.vectors.milvus.access import PageQuery
 from ml_api.vectors.milvus.schema import VECTOR, Row
 from ml_api.vectors.scoring import Lengths, lengths
 
 Mask = npt.NDArray[np.bool_]
 Passing = Callable[[Any], Mask]
-"""Which of a segment's rows pass, old ones included."""
+"""Returns the mask of a segment's rows, including old ones, that fulfil a filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +32,18 @@ class Part:
     """The rows of a file, or those in memory."""
 
     segment: Any
-    """Milvus Lite's."""
+    """Milvus Lite's segment."""
     current: Mask | None
-    """None means all."""
+    """Which rows are current; None means all."""
     lengths: Lengths
-    """Of the vectors."""
+    """The lengths of the vectors."""
 
     @classmethod
     def of(cls, segment: Any, current: Mask | None) -> Self:
         return cls(segment, current, lengths(segment.vector_data(VECTOR)[0]))
 
     def without(self, ids: Iterable[str]) -> "Part":
-        """Rows of these ids are current no more."""
+        """The part after the rows of these ids were replaced or deleted."""
         rows = [row for row in map(self.segment.pk_to_row.get, ids) if row is not None]
         if not rows:
             return self
@@ -57,12 +57,12 @@ class Part:
         return int(self.segment.num_rows if self.current is None else np.count_nonzero(self.current))
 
     def among(self, mask: Mask | None) -> npt.NDArray[np.intp]:
-        """The numbers of the current rows of a mask, of which None is one of all."""
-        masks = [one for one in (mask, self.current) if one is not None]
+        """The numbers of the current rows in `mask`; of all current rows if it is None."""
+        masks = [rows for rows in (mask, self.current) if rows is not None]
         return np.flatnonzero(np.all(masks, axis=0)) if masks else np.arange(self.segment.num_rows)
 
     def rows(self, numbers: npt.NDArray[np.intp], fields: Sequence[str]) -> list[Row]:
-        """These rows, in this order, with these fields. Many are read in little more time than one."""
+        """Read rows by their numbers, in this order, with these fields. Many take little longer than one."""
         columns = self.segment.table.select([name for name in fields if name != VECTOR]).take(numbers).to_pydict()
         if "metadata" in columns:
             columns["metadata"] = map(json.loads, columns["metadata"])
@@ -72,16 +72,16 @@ class Part:
 
 
 def having(segment: Any, name: str, values: Sequence[str]) -> Mask:
-    """Which of a segment's rows have one of the values in that field, old rows included."""
-    found = pc.is_in(segment.table.column(name), pa.array(values, pa.string()))
-    return np.asarray(found.to_numpy(), dtype=np.bool_)
+    """The mask of a segment's rows, including old ones, that have one of `values` in the field `name`."""
+    mask = pc.is_in(segment.table.column(name), pa.array(values, pa.string()))
+    return np.asarray(mask.to_numpy(), dtype=np.bool_)
 
 
 Parts = tuple[Part, ...]
 
 
 class Order:
-    """The current rows in the order of their ids; Milvus Lite looks at all, vectors included, for each page."""
+    """The current rows in the order of their ids; Milvus Lite itself would read all rows, with their vectors, for each page."""
 
     def __init__(self, parts: Parts) -> None:
         chosen = [part.among(None) for part in parts]
@@ -93,20 +93,20 @@ class Order:
         self._places = np.repeat(np.arange(len(parts)), [len(rows) for rows in chosen])[order]
         self._rows = np.concatenate([np.arange(0), *chosen])[order]
 
-    def page(self, after: str, asked: Page, passing: Passing | None) -> list[Row]:
-        """The rows with the smallest ids above `after`, of those that are `passing`."""
+    def page(self, after: str, asked: PageQuery, passing: Passing | None) -> list[Row]:
+        """Return the rows of the page with the smallest ids above `after`, of those that are `passing`."""
         start = int(np.searchsorted(self._ids, after.encode(), side="right"))
         end = int(np.searchsorted(self._ids, asked.until.encode(), side="right")) if asked.until else len(self._ids)
         if passing is None:
-            wanted = np.arange(start, min(end, start + asked.limit))
+            chosen = np.arange(start, min(end, start + asked.limit))
         else:
-            wanted = start + np.flatnonzero(self._mask(passing)[start:end])[: asked.limit]
-        places, rows = self._places[wanted], self._rows[wanted]
-        found: dict[int, Row] = {}
+            chosen = start + np.flatnonzero(self._mask(passing)[start:end])[: asked.limit]
+        places, rows = self._places[chosen], self._rows[chosen]
+        by_spot: dict[int, Row] = {}
         for place in np.unique(places).tolist():
             spots = np.flatnonzero(places == place)
-            found |= zip(spots.tolist(), self._parts[place].rows(rows[spots], asked.fields), strict=True)
-        return [found[spot] for spot in range(len(places))]
+            by_spot |= zip(spots.tolist(), self._parts[place].rows(rows[spots], asked.fields), strict=True)
+        return [by_spot[spot] for spot in range(len(places))]
 
     def _mask(self, passing: Passing) -> Mask:
         mask = np.empty(len(self._ids), np.bool_)
@@ -124,7 +124,7 @@ class _Files:
     def is_of(self, segments: Sequence[Any], deleted: Mapping[str, int]) -> bool:
         return (
             len(segments) == len(self.parts)
-            and all(one is other.segment for one, other in zip(segments, self.parts, strict=True))
+            and all(segment is part.segment for segment, part in zip(segments, self.parts, strict=True))
             and deleted == self.deleted
         )
 
@@ -136,14 +136,14 @@ class _Whole:
     memtable: "ref[Any]"
     writes: tuple[int, int]
     order: Order | None = None
-    """Once it was asked for."""
+    """Cached at the first call of `in_order`."""
 
 
 class Snapshots:
-    """Thread-safe: a snapshot is replaced as a whole.
+    """Caches the current rows of collections. Thread-safe, as a snapshot is replaced as a whole.
 
-    They hold the rows of files in memory, as Milvus Lite does itself: the next search lets go of old ones, and Milvus Lite of a
-    collection that is dropped.
+    Snapshots keep the rows of files in memory, as Milvus Lite itself does. An old snapshot is released at the next search, that of
+    a dropped collection with Milvus Lite's own collection.
     """
 
     def __init__(self) -> None:
@@ -151,7 +151,7 @@ class Snapshots:
         self._whole: WeakKeyDictionary[Any, _Whole] = WeakKeyDictionary()
 
     def of(self, engine: Any) -> Parts:
-        """All that is written; nobody may flush meanwhile. `engine` is Milvus Lite's collection."""
+        """Return all current rows of `engine`, Milvus Lite's collection. No flush may run meanwhile."""
         engine._require_loaded()  # noqa: SLF001 - Milvus Lite is pinned, and the contract suite tests this
         memtable = engine._memtable  # noqa: SLF001 - as above
         files = self._of_files(engine)
@@ -171,7 +171,7 @@ class Snapshots:
         return parts
 
     def count(self, engine: Any) -> int:
-        """As `of`, but the rows in memory are not read."""
+        """Count the current rows, without reading those in memory."""
         memtable = engine._memtable  # noqa: SLF001 - as above
         files = self._of_files(engine)
         with memtable._lock:  # noqa: SLF001 - as above
@@ -179,7 +179,7 @@ class Snapshots:
         return len(fresh) + sum(part.without([*fresh, *gone]).count for part in files.parts)
 
     def in_order(self, engine: Any) -> Order:
-        """As `of`."""
+        """Return the current rows in the order of their ids. No flush may run meanwhile."""
         self.of(engine)
         whole = self._whole[engine]
         order = whole.order = whole.order or Order(whole.parts)
@@ -187,21 +187,21 @@ class Snapshots:
 
     def _of_files(self, engine: Any) -> _Files:
         segments, tombstones = engine._read_snapshot()  # noqa: SLF001 - as above
-        filled, deleted = [one for one in segments if one.num_rows], tombstones._map  # noqa: SLF001 - as above
+        filled, deleted = [segment for segment in segments if segment.num_rows], tombstones._map  # noqa: SLF001 - as above
         known = self._files.get(engine)
         if known is None or not known.is_of(filled, deleted):
-            parts = tuple(Part.of(one, mask) for one, mask in zip(filled, _masks(filled, deleted), strict=True))
+            parts = tuple(Part.of(segment, mask) for segment, mask in zip(filled, _masks(filled, deleted), strict=True))
             known = self._files[engine] = _Files(parts, deleted)
         return known
 
 
 def _writes(memtable: Any) -> tuple[int, int]:
-    """Others after each write that changes anything: rows come in batches that stay, and a deletion without one adds an id."""
+    """Two counts, of which each write changes one: batches of inserted rows, and deleted ids."""
     return len(memtable._insert_batches), len(memtable._delete_index)  # noqa: SLF001 - as above
 
 
 def _in_memory(table: Any) -> Segment:
-    """The rows in memory as those of a file that has no index."""
+    """The rows in memory as a segment without an index."""
     ids, seqs = (table.column(name).to_pylist() for name in ("id", "_seq"))
     nothing = np.zeros((len(ids), 0), dtype=np.float32)  # it reads the vectors from the table itself
     return Segment("", DEFAULT_PARTITION, "id", "", ids, np.asarray(seqs, dtype=np.uint64), nothing, table)

@@ -1,4 +1,4 @@
-"""MilvusStore: the vector store's operations on Milvus, each a straight line from checked values to pymilvus and back."""
+"""Implements VectorStore on Milvus: each operation checks its values, calls Milvus, and converts the result."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from ml_api.records import Entry, Hit, ImageRecord, Vectors
 from ml_api.vectors.base import Generation, SearchOptions
 from ml_api.vectors.filters import Field, Filter, holds
 from ml_api.vectors.milvus import listing, schema
-from ml_api.vectors.milvus.access import Page
+from ml_api.vectors.milvus.access import PageQuery
 from ml_api.vectors.milvus.calls import OpenCollection, among
 from ml_api.vectors.milvus.collection import SOURCE, CollectionSpec
 from ml_api.vectors.milvus.connection import MilvusEndpoint
@@ -32,8 +32,8 @@ from ml_api.vectors.validation import check_bounds, check_page, check_records, c
 class MilvusStore:
     """A VectorStore on a Milvus server (from 2.3.5) or in a Milvus Lite folder.
 
-    Reads of a server see what this process wrote before ("Session"); `entries` and `count`, which a sync decides by, see what
-    anybody wrote ("Strong", which costs 0.2-0.4 s: the server waits for its clock to pass).
+    Reads of a server see earlier writes of this process ("Session"); `entries` and `count`, which syncs decide by, see those of all
+    processes ("Strong", which costs 0.2-0.4 s, as the server waits for its clock to advance).
     """
 
     def __init__(  # noqa: PLR0913 - what a store is made with
@@ -47,7 +47,7 @@ class MilvusStore:
         fields: Sequence[Field] = (),
     ) -> None:
         self.fields = () if endpoint.embedded else tuple(fields)
-        """Fields of the metadata that get columns in collections that are made on a server."""
+        """Metadata fields that get columns in new collections on a server."""
         self._index = index
         self._metrics = metrics
         self._timeout_s = timeout_s
@@ -57,7 +57,7 @@ class MilvusStore:
         self._lock = threading.Lock()
         self._exclusive = threading.Lock()
         self._current: OpenCollection | None = None
-        self._handed_over = False
+        self._writes_stopped = False
 
     @property
     def backend(self) -> str:
@@ -73,13 +73,14 @@ class MilvusStore:
                 raise ConfigError(f"the collection {alias!r} is open for the model {self._current.model_id}, not {model_id}")
 
     def open_current(self) -> Generation:
-        """Open what is there, whatever its model; in place of `ensure`. Raises ConfigError if there is nothing."""
+        """Open the collection in use, whatever its model, instead of `ensure`. Raises ConfigError if there is none."""
         with self._lock:
             self._current = self._opening.current()
         return self.generations().current()
 
     def beside(self, model_id: str, dim: int) -> "MilvusStore":
-        """The open store of another model's vectors, empty if there were none. The alias does not lead to it. Close it, too."""
+        """Return a store of another model's vectors, open, and empty if there were none. The alias does not refer to it. The caller
+        closes it, too."""
         opening = self._opening
         other = MilvusStore(opening.endpoint, opening.alias, self._index, self._metrics, self._timeout_s, fields=self.fields)
         self._index.check(dim, embedded=opening.endpoint.embedded)
@@ -90,15 +91,15 @@ class MilvusStore:
     def generations(self) -> MilvusGenerations:
         return MilvusGenerations(self._opening.alias, self._open_now())
 
-    def hand_over(self) -> None:
-        """Take no more changes: the vectors of another model are about to take over, and what is written here would be lost."""
+    def stop_writes(self) -> None:
+        """Refuse further writes: the vectors of another model are about to be put into use, and writes to these would be lost."""
         with self._exclusive:
-            self._handed_over = True
+            self._writes_stopped = True
 
-    def take_back(self) -> None:
-        """Take changes again, after a `hand_over` that came to nothing."""
+    def resume_writes(self) -> None:
+        """Accept writes again, after a switch to another model has failed."""
         with self._exclusive:
-            self._handed_over = False
+            self._writes_stopped = False
 
     def upsert(self, records: Sequence[ImageRecord], vectors: Vectors) -> None:
         opened = self._open_to_write()
@@ -111,9 +112,9 @@ class MilvusStore:
 
     def delete(self, ids: Sequence[str]) -> None:
         opened = self._open_to_write()
-        for some in batched(distinct_ids(ids), schema.CHUNK_BYTES // 64):
-            with opened.writing("delete", len(some), DELETED_BYTES * len(some)) as timeout_s:
-                opened.client.delete(opened.collection, filter=among(some), timeout=timeout_s)
+        for batch in batched(distinct_ids(ids), schema.CHUNK_BYTES // 64):
+            with opened.writing("delete", len(batch), DELETED_BYTES * len(batch)) as timeout_s:
+                opened.client.delete(opened.collection, filter=among(batch), timeout=timeout_s)
         if ids and not self._opening.endpoint.embedded:
             opened.see_deletes()
 
@@ -123,8 +124,8 @@ class MilvusStore:
         if not len(vectors):
             return []
         compared = options.exact and not self._by_index.compares_all(options)
-        found = None if compared else self._by_index.nearest(opened, vectors, options, deadline)
-        return self._by_comparison(opened, vectors, options, deadline) if found is None else found
+        hits = None if compared else self._by_index.nearest(opened, vectors, options, deadline)
+        return self._by_comparison(opened, vectors, options, deadline) if hits is None else hits
 
     def compares_all(self, options: SearchOptions) -> bool:
         return options.exact or self._by_index.compares_all(options)
@@ -148,7 +149,7 @@ class MilvusStore:
         opened = self._open_now()
         if filter is not None:
             return list(map(schema.entry_of, islice(listing.fulfilling(opened, after, limit, filter, deadline), limit)))
-        return list(map(schema.entry_of, opened.page("page", after, Page(schema.ENTRY_FIELDS, limit), deadline)))
+        return list(map(schema.entry_of, opened.page("page", after, PageQuery(schema.ENTRY_FIELDS, limit), deadline)))
 
     def of_digests(self, digests: Sequence[str], deadline: Deadline | None = None) -> list[Entry]:
         rows = listing.of_digests(self._open_now(), distinct_digests(digests), deadline)
@@ -167,8 +168,8 @@ class MilvusStore:
     def source(self) -> str:
         opened = self._open_now()
         with opened.reading("source") as timeout_s:
-            found = opened.client.describe_collection(opened.collection, timeout=timeout_s)
-        return str((found.get("properties") or {}).get(SOURCE, ""))
+            description = opened.client.describe_collection(opened.collection, timeout=timeout_s)
+        return str((description.get("properties") or {}).get(SOURCE, ""))
 
     def set_source(self, location: str) -> None:
         opened = self._open_now()
@@ -197,14 +198,15 @@ class MilvusStore:
         return opened
 
     def _open_to_write(self) -> OpenCollection:
-        if self._handed_over:
+        if self._writes_stopped:
             raise StoreUnavailable("the vectors of another model take over now; try again", reason="closed")
         return self._open_now()
 
     def _by_comparison(
         self, opened: OpenCollection, vectors: Vectors, options: SearchOptions, deadline: Deadline | None
     ) -> list[list[Hit]]:
-        """Without what was deleted, or changed so that it fulfils the filter no more, since it was ranked."""
+        """Search by comparison, without rows that since the ranking were deleted, or changed so that they do not fulfil the
+        filter."""
         ranked = self._exact.nearest(opened, vectors, options, deadline)
         records = self.get([image_id for row in ranked for image_id, _ in row], deadline)
         if options.filter is not None:

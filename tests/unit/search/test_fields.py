@@ -7,7 +7,7 @@ import pytest
 
 from ml_api.deadline import Deadline
 from ml_api.errors import DeadlineExceeded
-from ml_api.search.fields import Fields
+from ml_api.search.fields import OverviewCache
 from ml_api.vectors.memory import MemoryStore
 from tests.contracts.samples import DIM, MODEL
 
@@ -28,7 +28,7 @@ class HeldStore(MemoryStore):
 def test_who_waits_for_another_thread_s_first_look_waits_no_longer_than_the_deadline():
     store = HeldStore()
     store.ensure(MODEL, DIM)
-    fields = Fields(store)
+    fields = OverviewCache(store)
     with ThreadPoolExecutor(1) as thread:
         first = thread.submit(fields.overview, Deadline.within(PATIENCE_S))
         assert store.asked.wait(PATIENCE_S)

@@ -91,10 +91,10 @@ class ShelvedStore(MemoryStore):
         self._shelf.fail("beside")
         return self._shelf.open(model_id, dim)
 
-    def hand_over(self):
+    def stop_writes(self):
         self.takes_changes = False
 
-    def take_back(self):
+    def resume_writes(self):
         self.takes_changes = True
 
     def upsert(self, records, vectors):
