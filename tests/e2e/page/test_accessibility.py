@@ -133,6 +133,17 @@ def open_failed_uploads(visit):
     expect(visit.page.get_by_role("button", name="Send those again")).to_be_visible()
 
 
+def open_taken_names(visit):
+    open_uploads(visit)
+    visit.page.route(
+        "**/v1/images/by-key/**",
+        lambda route: route.fulfill(status=412, content_type="application/problem+json", body='{"code": "precondition-failed"}'),
+    )
+    new = [{"name": name, "mimeType": "image/png", "buffer": b"new"} for name in ("a.png", "b.png")]
+    visit.page.locator(".uploads input[type=file]").set_input_files(new)
+    expect(visit.page.get_by_text("2 names are taken")).to_be_visible()
+
+
 STATES = [
     open_home,
     open_empty,
@@ -153,6 +164,7 @@ STATES = [
     open_duplicates,
     open_uploads,
     open_failed_uploads,
+    open_taken_names,
 ]
 
 

@@ -1,18 +1,17 @@
 /** Adding images to the corpus: each file with its own progress, and what a sync is doing meanwhile. */
 
-import { element, find } from "../element.js";
-import { inOneLine, problemOf } from "../failures.js";
+import { find } from "../element.js";
+import { inOneLine } from "../failures.js";
 import { pause } from "../pause.js";
+import { put } from "./put.js";
+import { rowOf } from "./row.js";
 import { progressOf, resultOf, startSync, syncNow } from "./syncs.js";
 
 const AT_ONCE = 2;
-const WAIT_S = 20; // for the index to follow, before the answer
-const PATIENCE_MS = 30_000; // longer than that wait
 const SYNC_EVERY_MS = 1000;
 
-/** @typedef {{text: string, said?: string, wrong?: boolean, again?: boolean}} Outcome said: in the server's own words; again: sent once more, it may well be taken */
-/** @typedef {{key: string, file: File, row: ReturnType<typeof rowOf>}} Upload */
-/** @typedef {{id: string, key: string, state: string, unchanged: boolean}} Uploaded */
+/** @import { Upload } from "./put.js" */
+/** @import { Outcome } from "./row.js" */
 
 export class Uploads {
   #dialog;
@@ -22,8 +21,12 @@ export class Uploads {
   #waiting = [];
   /** @type {Upload[]} */
   #failed = []; // that can be sent again
+  /** @type {Upload[]} */
+  #taken = []; // whose names other pictures have, until somebody says what to do
+  /** @type {((upload: Upload) => void) | null} */
+  #forAll = null; // what was said of all of them, as long as files are on their way
   #running = 0;
-  #ended = { all: 0, wrong: 0 };
+  #ended = { added: 0, there: 0, wrong: 0 };
   #following = false;
 
   /**
@@ -47,6 +50,8 @@ export class Uploads {
     });
     find(dialog, ".close", HTMLButtonElement).addEventListener("click", () => dialog.close());
     find(dialog, ".send-again", HTMLButtonElement).addEventListener("click", () => this.#sendAgain());
+    find(dialog, ".keep-all", HTMLButtonElement).addEventListener("click", () => this.#decideAll(keepBoth));
+    find(dialog, ".replace-all", HTMLButtonElement).addEventListener("click", () => this.#decideAll(replace));
     find(dialog, ".start-sync", HTMLButtonElement).addEventListener("click", () => this.#sync());
     window.addEventListener("beforeunload", (event) => this.#running > 0 && event.preventDefault()); // what is on its way would be lost
   }
@@ -62,7 +67,8 @@ export class Uploads {
     for (const file of files) {
       const row = rowOf(file.name);
       this.#list.append(row.element);
-      this.#waiting.push({ key: folder ? `${folder}/${file.name}` : file.name, file, row });
+      const isAlone = files.every((other) => other === file || other.name !== file.name);
+      this.#waiting.push({ folder, file, row, number: 1, bothAreKept: !isAlone }); // whoever chose both of a name wants both
     }
     this.#count();
     this.#go();
@@ -70,41 +76,98 @@ export class Uploads {
 
   /** What the server did not take for a reason of its own. */
   #sendAgain() {
-    for (const { row } of this.#failed) {
-      row.begin();
-    }
-    this.#ended.all -= this.#failed.length;
     this.#ended.wrong -= this.#failed.length;
-    this.#waiting.push(...this.#failed.splice(0));
+    this.#sendOnce(this.#failed.splice(0));
+    find(this.#dialog, ".choose-files", HTMLButtonElement).focus(); // the button that had it is gone
+  }
+
+  /** @param {Upload[]} uploads */
+  #sendOnce(uploads) {
+    uploads.forEach(({ row }) => row.begin());
+    this.#waiting.push(...uploads);
     this.#count();
     this.#go();
-    find(this.#dialog, ".choose-files", HTMLButtonElement).focus(); // the button that had it is gone
   }
 
   /**
    * @param {Upload} upload
-   * @param {Outcome} outcome
+   * @param {Outcome | "taken"} outcome
    */
   #end(upload, outcome) {
-    const { row } = upload;
-    row.end(outcome);
-    this.#ended.all += 1;
-    if (outcome.again) {
-      this.#failed.push(upload);
-    }
-    if (outcome.wrong) {
-      this.#ended.wrong += 1;
-      this.#list.insertBefore(row.element, this.#list.querySelector(":scope > :not(.wrong)")); // what needs somebody is not looked for among all the others
+    if (outcome === "taken") {
+      this.#ask(upload);
+    } else {
+      upload.row.end(outcome);
+      this.#ended[outcome.wrong ? "wrong" : outcome.was ? "there" : "added"] += 1;
+      if (outcome.again) {
+        this.#failed.push(upload);
+      }
+      if (outcome.wrong) {
+        this.#lift(upload);
+      }
     }
     this.#count();
   }
 
+  /**
+   * What to do about the picture that has its name, unless that was said of all.
+   * @param {Upload} upload
+   */
+  #ask(upload) {
+    if (this.#forAll) {
+      this.#decide([upload], this.#forAll);
+      return;
+    }
+    this.#taken.push(upload);
+    /** @param {(upload: Upload) => void} decision */
+    const decide = (decision) => {
+      this.#decide([upload], decision);
+      find(this.#dialog, this.#taken.length > 0 ? ".files-sent .taken button" : ".choose-files", HTMLButtonElement).focus(); // the button that had it is gone
+    };
+    upload.row.end({
+      text: "Another picture of this name is there already",
+      taken: { onBoth: () => decide(keepBoth), onReplace: () => decide(replace) },
+    });
+    this.#lift(upload);
+  }
+
+  /**
+   * @param {Upload[]} uploads
+   * @param {(upload: Upload) => void} decision
+   */
+  #decide(uploads, decision) {
+    this.#taken = this.#taken.filter((upload) => !uploads.includes(upload));
+    uploads.forEach(decision);
+    this.#sendOnce(uploads);
+  }
+
+  /**
+   * Of those that are on their way, too.
+   * @param {(upload: Upload) => void} decision
+   */
+  #decideAll(decision) {
+    this.#forAll = decision;
+    this.#decide(this.#taken, decision);
+    find(this.#dialog, ".choose-files", HTMLElement).focus(); // the button that had it is gone
+  }
+
+  /**
+   * What needs somebody is not looked for among all the others.
+   * @param {Upload} upload
+   */
+  #lift({ row }) {
+    this.#list.insertBefore(row.element, this.#list.querySelector(":scope > :not(.wrong, .taken)"));
+  }
+
   /** For whoever added more files than the list shows at once, and instead of reading all of it out. */
   #count() {
-    const { all, wrong } = this.#ended;
+    const { added, there, wrong } = this.#ended;
     const files = this.#list.children.length;
-    const told = `${all - wrong} of ${files} added${wrong > 0 ? `, ${wrong} not` : ""}`;
-    find(this.#dialog, ".sent", HTMLElement).textContent = files > 0 ? told : "";
+    const taken = this.#taken.length;
+    const names = taken === 1 ? "1 name is taken" : `${taken} names are taken`;
+    const others = [there > 0 && `${there} there already`, wrong > 0 && `${wrong} not`, taken > 0 && names].filter(Boolean);
+    find(this.#dialog, ".sent", HTMLElement).textContent = files > 0 ? [`${added} of ${files} added`, ...others].join(", ") : "";
+    find(this.#dialog, ".for-all", HTMLElement).hidden = taken < 2;
     find(this.#dialog, ".send-again", HTMLElement).hidden = this.#failed.length === 0;
   }
 
@@ -112,33 +175,15 @@ export class Uploads {
     for (let next; this.#running < AT_ONCE && (next = this.#waiting.shift()); ) {
       const upload = next;
       this.#running += 1;
-      this.#send(upload).then((outcome) => this.#end(upload, outcome)).finally(() => {
+      put(upload).then((outcome) => this.#end(upload, outcome)).finally(() => {
         this.#running -= 1;
         if (this.#running === 0 && this.#waiting.length === 0) {
+          this.#forAll = null;
           this.#onChange();
         }
         this.#go();
       });
     }
-  }
-
-  /**
-   * @param {Upload} upload
-   * @returns {Promise<Outcome>} what became of it
-   */
-  #send({ key, file, row }) {
-    const request = new XMLHttpRequest(); // fetch does not tell how much has been sent
-    const telling = setTimeout(() => row.waits(), PATIENCE_MS);
-    const path = key.split("/").map(encodeURIComponent).join("/");
-    request.open("PUT", `v1/images/by-key/${path}?wait=${WAIT_S}`);
-    request.responseType = "json";
-    request.upload.addEventListener("progress", ({ loaded, total }) => row.sent(total > 0 ? loaded / total : 0));
-    request.send(file);
-    return new Promise((resolve) => {
-      request.addEventListener("loadend", () => clearTimeout(telling));
-      request.addEventListener("load", () => resolve(outcomeOf(request)));
-      request.addEventListener("error", () => resolve({ text: "The server does not answer", wrong: true, again: true }));
-    });
   }
 
   async #sync() {
@@ -181,59 +226,13 @@ export class Uploads {
   }
 }
 
-/** @param {XMLHttpRequest} request */
-function outcomeOf({ status, response }) {
-  if (status >= 400) {
-    const failure = problemOf(response ?? { detail: "", code: "" }, status, "");
-    return { text: inOneLine(failure), said: failure.said, wrong: true, again: !failure.final };
-  }
-  const { state, unchanged } = /** @type {Uploaded} */ (response);
-  switch (state) {
-    case "searchable":
-      return { text: unchanged ? "Was there already" : "Can be found" };
-    case "queued":
-      return { text: "Stored; can be found soon" };
-    case "superseded":
-      return { text: "Another upload took its place" };
-    default:
-      return { text: "Stored, but the model cannot read it", wrong: true };
-  }
+/** @param {Upload} upload */
+function keepBoth(upload) {
+  upload.bothAreKept = true;
+  upload.number += 1;
 }
 
-/** @param {string} name of the file */
-function rowOf(name) {
-  const bar = element("progress");
-  bar.max = 1;
-  bar.value = 0;
-  bar.ariaLabel = `Progress of ${name}`;
-  const state = element("span", "Waiting");
-  state.className = "state";
-  const label = element("span", name);
-  label.className = "file-name";
-  const row = element("li", label, bar, state);
-  return {
-    element: row,
-    /** Once more. */
-    begin() {
-      row.classList.remove("wrong");
-      bar.value = 0;
-      label.after(bar);
-      state.textContent = "Waiting";
-    },
-    /** @param {number} share */
-    sent(share) {
-      bar.value = share;
-      state.textContent = share < 1 ? `${Math.round(share * 100)} %` : "Indexing…";
-    },
-    /** The answer takes longer than it should; the request goes on. */
-    waits() {
-      state.textContent = "Still waiting for the server…";
-    },
-    /** @param {Outcome} outcome */
-    end({ text, said, wrong }) {
-      bar.remove();
-      state.replaceChildren(text, ...(said ? [element("details", element("summary", "Details"), element("p", said))] : []));
-      row.classList.toggle("wrong", wrong === true);
-    },
-  };
+/** @param {Upload} upload what it has seen is replaced */
+function replace(upload) {
+  upload.bothAreKept = false;
 }
