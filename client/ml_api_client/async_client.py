@@ -27,7 +27,7 @@ def _method(build: Callable[P, Call[Answer]]) -> Callable[Concatenate["AsyncClie
 
 
 class AsyncClient(Connection, AsyncUploads):
-    """For asyncio and trio, and their tasks: one may be shared by many. Every method raises ClientError."""
+    """A client for asyncio and trio, and their tasks, which may share one. Every method raises ClientError."""
 
     search = _method(operations.search)
     search_batch = _method(operations.search_batch)
@@ -87,8 +87,8 @@ class AsyncClient(Connection, AsyncUploads):
     async def hits(
         self, what: str | Image | Sequence[operations.Term], *, page: int = 50, **options: Any
     ) -> AsyncIterator[models.HitAnswer]:
-        """The whole ranking for a text, an image or several terms, page by page, as far as it is asked for: no hit twice, whatever
-        is added or deleted meanwhile.
+        """Yield the ranking for a text, an image or several terms; pages are requested as needed. No hit is repeated, whatever is
+        added or deleted meanwhile.
         """
         cursor: str | None = None
         while True:
@@ -99,7 +99,7 @@ class AsyncClient(Connection, AsyncUploads):
                 return
 
     async def images(self, *, prefix: str = "", page: int = 500, **options: Any) -> AsyncIterator[models.StoredImage]:
-        """All stored images, or those whose keys begin with `prefix`."""
+        """Yield all stored images, or those whose keys begin with `prefix`."""
         cursor: str | None = None
         while True:
             answer = await self.list_images(prefix=prefix, limit=page, cursor=cursor, **options)
@@ -109,6 +109,7 @@ class AsyncClient(Connection, AsyncUploads):
                 return
 
     async def duplicates(self, *, page: int = 256) -> AsyncIterator[models.DuplicateGroup]:
+        """Yield all groups of images that are stored more than once."""
         cursor: str | None = None
         while True:
             answer = await self.find_duplicates(limit=page, cursor=cursor)
@@ -118,7 +119,7 @@ class AsyncClient(Connection, AsyncUploads):
                 return
 
     async def wait_for_sync(self, job: int, *, every_s: float = 1.0) -> models.SyncJob:
-        """The sync when it is over."""
+        """Wait until a sync is over, and return it."""
         while (sync := await self.get_sync(job)).state in ACTIVE:  # noqa: ASYNC110 - it is another machine's
             await anyio.sleep(every_s)
         return sync

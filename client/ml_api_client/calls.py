@@ -1,4 +1,4 @@
-"""What an operation is made of: a request, and what its answer means."""
+"""Defines a `Call`, the request of an operation with the parser of its answer, which `operations` makes and clients send."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -13,14 +13,14 @@ Answer = TypeVar("Answer")
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
 Image = bytes | Path
-"""A file: its bytes, or where it is; it is then read in pieces while it is sent."""
+"""A file: its bytes, or its path, from which it is read in pieces while it is sent."""
 JSON: Final = "application/json"
 BINARY: Final = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Answer]):
-    """One request, and what its answer means."""
+    """A request; `read` parses the body of its answer."""
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
@@ -29,7 +29,7 @@ class Call(Generic[Answer]):
     body: Image | None = None
     media_type: str = JSON
     form: Sequence[tuple[str, str, Image]] = ()
-    """Files of a form, in place of a body: field, name, file."""
+    """The files of a form, instead of a body: field, file name, file."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -50,7 +50,7 @@ def given(**values: Any) -> dict[str, Any]:
 
 
 def as_query(**given: Any) -> dict[str, str]:
-    """Without what is not given; lists of names separated by commas, and what else is neither text nor number as JSON."""
+    """The values of a query string, without None and "": lists as names separated by commas, objects and flags as JSON."""
     stated = {name: value for name, value in given.items() if value is not None and value != ""}
     return {name: _as_text(value) for name, value in stated.items()}
 

@@ -27,7 +27,7 @@ def _method(build: Callable[P, Call[Answer]]) -> Callable[Concatenate["Client", 
 
 
 class Client(Connection, Uploads):
-    """For threads: one may be shared by many. Every method raises ClientError."""
+    """A client for threads, which may share one. Every method raises ClientError."""
 
     search = _method(operations.search)
     search_batch = _method(operations.search_batch)
@@ -85,8 +85,8 @@ class Client(Connection, Uploads):
             return exc
 
     def hits(self, what: str | Image | Sequence[operations.Term], *, page: int = 50, **options: Any) -> Iterator[models.HitAnswer]:
-        """The whole ranking for a text, an image or several terms, page by page, as far as it is asked for: no hit twice, whatever
-        is added or deleted meanwhile.
+        """Yield the ranking for a text, an image or several terms; pages are requested as needed. No hit is repeated, whatever is
+        added or deleted meanwhile.
         """
         cursor: str | None = None
         while True:
@@ -96,7 +96,7 @@ class Client(Connection, Uploads):
                 return
 
     def images(self, *, prefix: str = "", page: int = 500, **options: Any) -> Iterator[models.StoredImage]:
-        """All stored images, or those whose keys begin with `prefix`."""
+        """Yield all stored images, or those whose keys begin with `prefix`."""
         cursor: str | None = None
         while True:
             answer = self.list_images(prefix=prefix, limit=page, cursor=cursor, **options)
@@ -105,6 +105,7 @@ class Client(Connection, Uploads):
                 return
 
     def duplicates(self, *, page: int = 256) -> Iterator[models.DuplicateGroup]:
+        """Yield all groups of images that are stored more than once."""
         cursor: str | None = None
         while True:
             answer = self.find_duplicates(limit=page, cursor=cursor)
@@ -113,7 +114,7 @@ class Client(Connection, Uploads):
                 return
 
     def wait_for_sync(self, job: int, *, every_s: float = 1.0) -> models.SyncJob:
-        """The sync when it is over."""
+        """Wait until a sync is over, and return it."""
         while (sync := self.get_sync(job)).state in ACTIVE:
             time.sleep(every_s)
         return sync

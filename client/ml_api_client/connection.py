@@ -1,4 +1,4 @@
-"""What both clients are made with, and how they send a call and read its answer: all but the sending."""
+"""The common base of both clients: their settings, the HTTP request of a call, retries, and the reading of answers."""
 
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -12,13 +12,13 @@ from ml_api_client.retrying import Retries
 Answer = TypeVar("Answer")
 
 TIMEOUT_S: Final = 60.0
-"""Longer than the service's own limit, so that its answer is seen."""
+"""Longer than the service's own time limit, so that its answer is received."""
 ACTIVE: Final = frozenset({"queued", "running"})
 """States of a sync that is not over."""
 
 
 class Connection:
-    """`api_key` is sent with every request."""
+    """The settings of a client. `api_key` is sent with every request."""
 
     def __init__(
         self,
@@ -55,13 +55,13 @@ class Connection:
         return request
 
     def _after(self, attempt: int, answer: httpx2.Response | httpx2.TransportError) -> float | None:
-        """Seconds until the next attempt, or None."""
+        """Seconds until the next attempt; None if `answer` is final."""
         if isinstance(answer, httpx2.TransportError):
             return self._retries.wait_s(attempt, None, {})
         return self._retries.wait_s(attempt, answer.status_code, answer.headers)
 
     def _outcome(self, call: Call[Answer], answer: httpx2.Response | httpx2.TransportError) -> Answer:
-        """Raises ClientError."""
+        """Parse the final answer of a call. Raises ClientError."""
         if isinstance(answer, httpx2.TransportError):
             raise Unreachable(f"{self._url} does not answer: {answer or type(answer).__name__}") from answer
         if answer.is_success:

@@ -1,10 +1,10 @@
-"""What a call may raise.
+"""The errors that calls raise, all of them ClientErrors.
 
 ApiError                    the service answered with an error
-├── InvalidRequest          400, 409, 413, 415, 422 ...: it will not work another time either
+├── InvalidRequest          400, 409, 413, 415, 422 ...: repeating the request would not help
 ├── AccessDenied            401, 403: no API key, or not the right one
 ├── NotFound                404
-├── PreconditionFailed      412: the file under the key is not the one that was meant
+├── PreconditionFailed      412: the file under the key is not the one that the request names
 └── Unavailable             429, 502, 503, 504: after all attempts
 Unreachable                 no answer at all, after all attempts
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 
 class ClientError(Exception):
-    """All of them."""
+    """The base of all errors of this package."""
 
 
 class Unreachable(ClientError):
@@ -66,7 +66,7 @@ KINDS: Mapping[int, type[ApiError]] = {
 
 
 def error_of(status: int, body: bytes) -> ApiError:
-    """The error of an answer: a problem (RFC 9457), or from something in between that knows nothing of them."""
+    """Convert an error answer, which is a problem (RFC 9457), or anything else from a proxy in between."""
     problem = _problem(body)
     kind = KINDS.get(status, InvalidRequest if 400 <= status < 500 else ApiError)
     return kind(

@@ -1,4 +1,4 @@
-"""The operations of the API, called as in its OpenAPI document: each makes a `Call`, which `Client` and `AsyncClient` carry out.
+"""The operations of the API, with the names of its OpenAPI document: each makes a `Call`, which `Client` and `AsyncClient` send.
 
 Searches and the listing also take parameters that are not named here (`**more`): `group`, `diversity`, `facets`, `min_relevance`,
 and those of newer services.
@@ -14,7 +14,7 @@ from ml_api_client import models
 from ml_api_client.calls import BINARY, Call, Image, answer_as, as_json, as_query, conditions, given, quoted, whole
 
 Filter = dict[str, Any]
-"""Conditions on metadata, as the service's documentation has them: `{"price": {"lt": 20}}`."""
+"""Conditions on metadata, as in the service's documentation: `{"price": {"lt": 20}}`."""
 
 
 def search_by_text(
@@ -72,7 +72,7 @@ def search_for(what: str | Image | Sequence[Term], **options: Any) -> Call[model
 
 
 def search_batch(queries: Sequence[Query]) -> Call[models.BatchAnswer]:
-    """Several queries at once; an answer or a problem for each."""
+    """Run several queries at once; each has an answer or a problem."""
     body = {"queries": [_plain(query) for query in queries]}
     return Call("POST", "/v1/search/batch", answer_as(models.BatchAnswer), body=as_json(body))
 
@@ -94,7 +94,7 @@ def list_images(
     count: bool = False,
     **more: Any,
 ) -> Call[models.ListAnswer]:
-    """A page of the stored images, on request with the `count` of all; `Client.images` has them all."""
+    """List a page of the stored images, with `count` also their number; `Client.images` yields them all."""
     return Call(
         "GET",
         "/v1/images",
@@ -108,17 +108,17 @@ def get_image(image_id: str) -> Call[models.StoredImage]:
 
 
 def get_image_content(image_id: str) -> Call[bytes]:
-    """The original file."""
+    """Download the original file."""
     return Call("GET", f"/v1/images/{quoted(image_id)}/content", bytes)
 
 
 def get_image_thumbnail(image_id: str) -> Call[bytes]:
-    """A WebP preview."""
+    """Download a WebP preview."""
     return Call("GET", f"/v1/images/{quoted(image_id)}/thumbnail", bytes)
 
 
 def get_image_heatmap(image_id: str, q: str) -> Call[models.HeatmapAnswer]:
-    """Where in an image a text is found, as a grid over it."""
+    """Locate a text in an image, as a grid over it."""
     return Call("GET", f"/v1/images/{quoted(image_id)}/heatmap", answer_as(models.HeatmapAnswer), as_query(q=q))
 
 
@@ -137,9 +137,10 @@ def put_image(  # noqa: PLR0913 - each is a part of the request
     if_match: str | None = None,
     if_none_match: str | None = None,
 ) -> Call[models.UploadedImage]:
-    """Add or replace an image; `wait` so many seconds for it to be searchable.
+    """Add or replace an image, and wait at most `wait` seconds until it is searchable.
 
-    With `if_none_match="*"` nothing is replaced, with `if_match` only the file with this digest; else PreconditionFailed.
+    With `if_none_match="*"`, no file is replaced; with `if_match`, only the file with this digest. Otherwise the call
+    raises PreconditionFailed.
     """
     path, read, query = f"/v1/images/by-key/{quote(key)}", answer_as(models.UploadedImage), as_query(wait=wait)
     headers = conditions(if_match, if_none_match)
@@ -156,7 +157,7 @@ def delete_image(image_id: str, *, wait: float = 0, if_match: str | None = None)
 
 
 def find_duplicates(*, limit: int = 256, cursor: str | None = None) -> Call[models.DuplicatesAnswer]:
-    """A page of the images that are stored more than once; `Client.duplicates` has them all."""
+    """List a page of the images that are stored more than once; `Client.duplicates` yields them all."""
     return Call("GET", "/v1/duplicates", answer_as(models.DuplicatesAnswer), as_query(limit=limit, cursor=cursor))
 
 
@@ -169,7 +170,7 @@ def start_sync(  # noqa: PLR0913 - each is a field of the request
     rehash: bool = False,
     dry_run: bool = False,
 ) -> Call[models.SyncJob]:
-    """Make the index equal to the corpus; the sync that is under way, if there is one."""
+    """Make the index equal to the corpus. If a sync is running already, it is returned."""
     body = {
         "allow_empty": allow_empty,
         "allow_removals": allow_removals,
@@ -196,7 +197,7 @@ def cancel_sync(job: int) -> Call[models.SyncJob]:
 def list_sync_files(
     job: int, *, outcome: str | None = None, limit: int = 100, cursor: int | None = None
 ) -> Call[models.SyncFilesAnswer]:
-    """A page of what became of single files."""
+    """List a page of the files of a sync with their outcomes."""
     query = as_query(outcome=outcome, limit=limit, cursor=cursor)
     return Call("GET", f"/v1/sync/{job}/files", answer_as(models.SyncFilesAnswer), query)
 
@@ -214,7 +215,7 @@ def get_model() -> Call[models.ModelAnswer]:
 
 
 def get_metadata_fields() -> Call[models.MetadataAnswer]:
-    """Which fields the metadata have, by the names that filters use."""
+    """List the fields of the metadata, by the names that filters use."""
     return Call("GET", "/v1/metadata", answer_as(models.MetadataAnswer))
 
 
@@ -227,7 +228,7 @@ def give_feedback(
 
 
 def export_feedback() -> Call[list[models.JudgementLine]]:
-    """All judgements, in the order of searches."""
+    """Export all judgements, in the order of searches."""
     read = models.JudgementLine.model_validate_json
     return Call("GET", "/v1/feedback", lambda lines: [read(line) for line in lines.splitlines()])
 
@@ -237,7 +238,7 @@ def get_stats() -> Call[models.StatsAnswer]:
 
 
 def _plain(query: Query) -> dict[str, Any]:
-    """With images in base64."""
+    """The query as JSON, with images in base64."""
     terms = [
         {**term, "image": base64.b64encode(whole(term["image"])).decode()} if "image" in term else dict(term)
         for term in query["query"]

@@ -1,4 +1,4 @@
-"""When a call is tried again. Every operation of the service may be repeated: uploads go by key, a sync is started once."""
+"""Decides when a call is repeated. Every operation of the service is safe to repeat: uploads go by key, a sync is started once."""
 
 import random
 from collections.abc import Mapping
@@ -8,14 +8,14 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 TRANSIENT: Final = frozenset({429, 502, 503})
-"""Statuses of requests that were not worked on. 504 is not among them: its time is up."""
+"""Statuses of requests that were not processed. 504 is not among them, as its time is up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """At most `attempts` in all. The service says after how many seconds to come again (`Retry-After`, RFC 9110, 10.2.3); if that
-    is more than `most_s`, or the attempts are used up, its answer is final. Where it says nothing, the waits grow from `first_s`,
-    each drawn at random below its bound, so that many clients do not come again together.
+    """How often and when a call is repeated: at most `attempts` in all, after the seconds in `Retry-After` (RFC 9110, 10.2.3). If
+    these are more than `most_s`, the answer is final. Without that header the waits grow exponentially from `first_s`, each drawn
+    at random below its bound, so that many clients do not come back at once.
     """
 
     attempts: int = 5
@@ -23,8 +23,8 @@ class Retries:
     most_s: float = 60.0
 
     def wait_s(self, attempt: int, status: int | None, headers: Mapping[str, str]) -> float | None:
-        """Seconds to wait after the `attempt`-th (from 1), which was answered with `status`, or None with no answer at all; None to
-        give up.
+        """Seconds to wait after an attempt, counted from 1, with this `status`, which is None if there was no answer. Returns None
+        to give up.
         """
         if attempt >= self.attempts or (status is not None and status not in TRANSIENT):
             return None
@@ -35,7 +35,7 @@ class Retries:
 
 
 def _retry_after_s(value: str) -> float | None:
-    """Seconds, or a date."""
+    """The seconds in a Retry-After header, which has a number or a date; None if it is invalid."""
     if value.isdecimal():
         return float(value)
     try:

@@ -1,4 +1,4 @@
-"""Files as bodies, in pieces, and folders of them: from threads, and from tasks."""
+"""Uploads folders of images, for both clients, and reads files in pieces as bodies of requests."""
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -16,12 +16,12 @@ from ml_api_client.errors import ClientError
 
 PIECE_BYTES: Final = 256 * 1024
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl"})
-"""Of files that `upload_folder` sends."""
+"""The file name extensions of files that `upload_folder` sends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """What became of one file of a folder: `image`, or the `error`, of the service or of reading it, which ends nothing else."""
+    """The result for one file of a folder: `image`, or the `error` of the service or of reading the file. The others go on."""
 
     key: str
     image: models.UploadedImage | None
@@ -37,12 +37,12 @@ class _AsyncPuts(Protocol):
 
 
 class Uploads:
-    """What `Client` has for folders."""
+    """The methods of `Client` for folders."""
 
     def upload_folder(self: _Puts, folder: Path, *, prefix: str = "", at_once: int = 4) -> Iterator[Uploaded]:
-        """Put every image below `folder` under its path there, after `prefix`; `at_once` are sent at a time, each in pieces.
+        """Upload every image below `folder`, with `prefix` and its path there as the key; `at_once` are sent concurrently.
 
-        In no order. What was sent before is recognised by the service, so a second time costs little.
+        Results are in no order. The service recognises files that it has already, so repeating an upload costs little.
         """
 
         def upload(key: str, file: Path) -> Uploaded:
@@ -61,10 +61,10 @@ class Uploads:
 
 
 class AsyncUploads:
-    """What `AsyncClient` has for folders."""
+    """The methods of `AsyncClient` for folders."""
 
     async def upload_folder(self: _AsyncPuts, folder: Path, *, prefix: str = "", at_once: int = 4) -> list[Uploaded]:
-        """As `Uploads.upload_folder`; all results at the end."""
+        """As `Uploads.upload_folder`, but returns all results at the end."""
         uploaded: list[Uploaded] = []
         limit = anyio.Semaphore(at_once)
 
@@ -96,7 +96,7 @@ async def async_pieces(path: Path) -> AsyncIterator[bytes]:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Keys and files, in order, without what is hidden. Raises NotADirectoryError."""
+    """Yield the keys and paths of image files, in order, without hidden ones. Raises NotADirectoryError."""
     if not folder.is_dir():
         raise NotADirectoryError(folder)
     for parent, folders, names in os.walk(folder):

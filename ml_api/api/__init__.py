@@ -1,15 +1,18 @@
-"""The HTTP edge: parsing, routes, the error table and the OpenAPI document. Knows services, never their implementations."""
+"""The HTTP API: routes, parsing of requests, answers, the table from errors to statuses, and the OpenAPI document.
+
+It uses `Services` and never imports their implementations.
+"""
 
 from flask import current_app, g
 
 from ml_api.services import Services
 
 EXTENSION = "ml_api"
-"""The name of the services among the application's extensions."""
+"""The key of the services in `app.extensions`."""
 SHARED_WITH = "SHARED_WITH"
-"""The name of the origins whose pages may use the API, in the application's configuration."""
+"""The key, in the application's configuration, of the origins whose pages may use the API."""
 HEAD_CHECK = "ml_api.head"
-"""The name of the check of a request's head, a WSGI application that answers nothing and raises what `authorization` does."""
+"""The key, in `app.extensions`, of the function that checks a request's head and raises what `authorization` does."""
 
 
 def services() -> Services:

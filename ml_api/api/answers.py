@@ -1,4 +1,4 @@
-"""From the application's values to the JSON that clients see."""
+"""Converts the application's values to the JSON answers of the routes."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -42,12 +42,12 @@ def search_answer(result: SearchResult, query: Query, model: str) -> Response:
 
 
 def timestamp(seconds: float) -> str:
-    """Seconds since the epoch as a time in ISO 8601, UTC."""
+    """Format seconds since the epoch as a time in ISO 8601, UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def query_id(place: int | None = None) -> str:
-    """By which hits are judged: the request's, or that of its query at this place."""
+    """The id by which hits are judged: that of the request, or of its query at the index `place`."""
     return tracing.request_id() if place is None else f"{tracing.request_id()}.{place}"
 
 
@@ -63,10 +63,10 @@ def heatmap_answer(heat: Heat) -> Response:
 def batch_answer(results: Iterable[tuple[Query, SearchResult] | Problem], model: str) -> Response:
     links_to = _linking()
     answers = [
-        BatchResult(query_id=query_id(place), status=one.status, found=None, problem=one)
-        if isinstance(one, Problem)
-        else BatchResult(query_id=query_id(place), status=200, found=_found(one[1], one[0], links_to), problem=None)
-        for place, one in enumerate(results)
+        BatchResult(query_id=query_id(place), status=result.status, found=None, problem=result)
+        if isinstance(result, Problem)
+        else BatchResult(query_id=query_id(place), status=200, found=_found(result[1], result[0], links_to), problem=None)
+        for place, result in enumerate(results)
     ]
     return json_answer(BatchAnswer(query_id=query_id(), model=model, results=answers, timings_ms=_timings()))
 
@@ -83,10 +83,10 @@ def _found(result: SearchResult, query: Query, links_to: Callable[[ImageRecord],
     )
 
 
-def hit_facts(row: ResultRow) -> dict[str, Any]:
-    """A hit as answers show it, but for its links and its group."""
+def hit_fields(row: ResultRow) -> dict[str, Any]:
+    """The fields of a HitAnswer without its links and its group."""
     return {
-        **_facts(row.hit.record),
+        **_image_fields(row.hit.record),
         "score": round(row.hit.score, SCORE_DIGITS),
         "relevance": None if row.relevance is None else round(row.relevance, RELEVANCE_DIGITS),
         "shares": None if row.shares is None else [round(share, SCORE_DIGITS) for share in row.shares],
@@ -97,11 +97,12 @@ def hit_facts(row: ResultRow) -> dict[str, Any]:
 def read_terms(query: Query) -> list[ReadTerm] | None:
     """Return the terms that stand in place of texts with negations; None if there are none."""
     otherwise = () if query.reading is None else query.reading.otherwise
-    return [ReadTerm(text=one.term.text, weight=one.weight) for one in otherwise if isinstance(one.term, TextTerm)] or None
+    texts = ((weighted.term, weighted.weight) for weighted in otherwise)
+    return [ReadTerm(text=term.text, weight=weight) for term, weight in texts if isinstance(term, TextTerm)] or None
 
 
 def _hit(row: ResultRow, links_to: Callable[[ImageRecord], Links]) -> HitAnswer:
-    return HitAnswer(**hit_facts(row), links=links_to(row.hit.record), group=_group(row.others, links_to))
+    return HitAnswer(**hit_fields(row), links=links_to(row.hit.record), group=_group(row.others, links_to))
 
 
 def _group(others: Sequence[Hit], links_to: Callable[[ImageRecord], Links]) -> GroupAnswer | None:
@@ -137,7 +138,7 @@ def stored_image(record: ImageRecord) -> Response:
 
 
 def stored_images(records: Iterable[ImageRecord], following: str | None, count: int | None) -> Response:
-    """One page of the listing; `following` is the cursor of the next one, if there is one, `count` that of images on all pages."""
+    """A page of the listing. `following` is the cursor of the next page, `count` the number of images on all pages."""
     links_to = _linking()
     return json_answer(ListAnswer(images=[_stored(record, links_to) for record in records], next=following, count=count))
 
@@ -173,15 +174,15 @@ def _sized(record: ImageRecord, links_to: Callable[[ImageRecord], Links]) -> dic
 
 def _stored(record: ImageRecord, links_to: Callable[[ImageRecord], Links]) -> StoredImage:
     return StoredImage(
-        **_facts(record),
+        **_image_fields(record),
         links=links_to(record),
         digest=record.digest,
         indexed_at=timestamp(record.indexed_at),
     )
 
 
-def _facts(record: ImageRecord) -> dict[str, Any]:
-    """The fields of an ImageAnswer, but for its links."""
+def _image_fields(record: ImageRecord) -> dict[str, Any]:
+    """The fields of an ImageAnswer without its links."""
     return {
         "id": record.id,
         "key": record.key,
@@ -192,10 +193,10 @@ def _facts(record: ImageRecord) -> dict[str, Any]:
 
 
 def _linking() -> Callable[[ImageRecord], Links]:
-    """What makes an image's links, below the root path of this request.
+    """Return a function that makes an image's links, below the root path of this request.
 
-    The routes are asked once an answer, for an image that does not exist: forty times, for ten hits, took as long as all else that
-    Flask does for a search. Links to content carry its version, so that browsers may keep it for good.
+    URLs are built once for an answer, with placeholders: building forty, for ten hits, took as long as all else that Flask does for
+    a search. Links to content include its version, so that browsers may cache it for ever.
     """
     record = url_for("images.record", image_id=_ANY_ID)
     content = url_for("images.content", image_id=_ANY_ID, v=_ANY_VERSION)

@@ -1,6 +1,7 @@
-"""Who may ask what: the scope of each route, the keys and sessions that requests come with, and pages of other sites.
+"""Authorizes requests: by the scope of the route, the API key or session of the request, and its origin if a page of another site
+sent it.
 
-Documented routes declare their scope beside their document (`openapi.operation`); all others are public and listed here by name.
+Documented routes declare their scope in `openapi.operation`; all others are public and listed here by name.
 """
 
 import logging
@@ -27,7 +28,7 @@ PUBLIC_ENDPOINTS: Final = frozenset(
         *("flasgger.apidocs", "flasgger.apispec", "flasgger.static", "flasgger.oauth_redirect", "flasgger.<lambda>"),
     }
 )
-"""For browsers: the page and Swagger UI, which show nothing of the images before the visitor has signed in."""
+"""Routes for browsers: the page and Swagger UI, which show no images before the visitor has signed in."""
 HEADER: Final = "X-API-Key"
 COOKIE: Final = "ml_api_session"
 
@@ -35,25 +36,26 @@ _log = logging.getLogger(__name__)
 
 
 def register(app: Flask, access: Access | None, shared_with: frozenset[str]) -> Callable[[WSGIEnvironment], None]:
-    """Check every request; without `access` no keys are asked for, and only pages of other sites are refused, but for those in
-    `shared_with`.
+    """Check every request. Without `access` no keys are required, and only pages of other sites are refused, unless their origin is
+    in `shared_with`.
 
-    Returns the same check for a request's head, without its body: it raises AccessDenied, or DatabaseUnavailable.
+    Returns a function that checks a request's head in the same way, before its body is read: it raises AccessDenied, or
+    DatabaseUnavailable.
     """
     refusals = LogThrottle(_log)
 
-    def check(asked: Request, rule: Rule | None) -> ApiKey | None:
+    def check(sent: Request, rule: Rule | None) -> ApiKey | None:
         try:
-            check_origin(asked.environ, shared_with)
+            check_origin(sent.environ, shared_with)
             scope = scope_of(app, rule.endpoint) if rule is not None else PUBLIC
-            if access is None or scope is PUBLIC or asked.method == "OPTIONS":  # which methods there are, the document says as well
+            if access is None or scope is PUBLIC or sent.method == "OPTIONS":  # the OpenAPI document shows the methods, too
                 return None
-            return _caller(asked, access, scope)
+            return _caller(sent, access, scope)
         except (ForeignOrigin, ScopeMissing, Unauthorized) as refused:
             if (
                 not isinstance(refused, Unauthorized) or refused.slug != Unauthorized.code
             ):  # every visitor comes without a key at first
-                refusals.log(refused.slug, f"refused {asked.remote_addr}: {refused.detail}", logging.WARNING)
+                refusals.log(refused.slug, f"refused {sent.remote_addr}: {refused.detail}", logging.WARNING)
             raise
 
     @app.before_request
@@ -62,31 +64,31 @@ def register(app: Flask, access: Access | None, shared_with: frozenset[str]) -> 
             note({"user.id": key.id})
 
     def check_head(environ: WSGIEnvironment) -> None:
-        asked = app.request_class(environ)
-        adapter = app.create_url_adapter(asked)
+        sent = app.request_class(environ)
+        adapter = app.create_url_adapter(sent)
         assert adapter is not None  # there is one for every request
         try:
             rule, _ = adapter.match(return_rule=True)
         except HTTPException:
             rule = None
-        check(asked, rule)
+        check(sent, rule)
 
     return check_head
 
 
 def scope_of(app: Flask, endpoint: str) -> Scope | None:
-    """A route that says nothing of itself is the administrators' (and fails a test)."""
+    """The scope of a route; ADMIN for one that declares none, which a test forbids."""
     if endpoint in PUBLIC_ENDPOINTS:
         return PUBLIC
     scope: Scope | None = getattr(app.view_functions[endpoint], SCOPE, Scope.ADMIN)
     return scope
 
 
-def _caller(asked: Request, access: Access, scope: Scope) -> ApiKey:
-    """Raises Unauthorized, ScopeMissing, DatabaseUnavailable."""
-    if secret := _presented(asked):
+def _caller(sent: Request, access: Access, scope: Scope) -> ApiKey:
+    """The API key of a request, or of its session. Raises Unauthorized, ScopeMissing, DatabaseUnavailable."""
+    if secret := _presented(sent):
         key = access.key_of(secret)
-    elif (token := asked.cookies.get(COOKIE)) and not is_foreign(asked.environ):  # SameSite lets ports and sister domains through
+    elif (token := sent.cookies.get(COOKIE)) and not is_foreign(sent.environ):  # SameSite lets ports and sister domains through
         key = access.holder_of(token)
     else:
         raise Unauthorized(f"this service asks for an API key: send it as `Authorization: Bearer KEY` or as `{HEADER}: KEY`")
@@ -96,7 +98,8 @@ def _caller(asked: Request, access: Access, scope: Scope) -> ApiKey:
     return key
 
 
-def _presented(asked: Request) -> str:
-    """A key in a header. Other schemes are those of a proxy in front, whose passwords browsers send everywhere."""
-    scheme, _, credentials = asked.headers.get("Authorization", "").partition(" ")
-    return credentials.strip() if scheme.lower() == "bearer" else asked.headers.get(HEADER, "").strip()
+def _presented(sent: Request) -> str:
+    """The API key in a header, or "". Other schemes than Bearer are for a proxy in front, whose passwords browsers send
+    everywhere."""
+    scheme, _, credentials = sent.headers.get("Authorization", "").partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" else sent.headers.get(HEADER, "").strip()

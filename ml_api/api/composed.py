@@ -1,4 +1,4 @@
-"""Searching by several terms, and by several queries at once."""
+"""Routes of searches by several terms (`POST /v1/search`), and of several searches at once (`POST /v1/search/batch`)."""
 
 from typing import Final
 
@@ -113,18 +113,19 @@ def batch() -> Response:
     deadline = request_deadline()
     with stage(Stage.FETCH):
         body, sent = search_body(BatchQuery)
-    terms = sum(len(one.query) + len(one.more_like) + len(one.less_like) for one in body.queries)
+    terms = sum(len(query.query) + len(query.more_like) + len(query.less_like) for query in body.queries)
     refuse_many(terms, MAX_BATCH_TERMS, BATCH_HAS)
     note({"ml_api.queries": len(body.queries), "ml_api.terms": terms})
-    built = [_built(one, sent, deadline, place) for place, one in enumerate(body.queries)]
-    refuse_many(sum(len(one.vector_terms) for one in built if isinstance(one, Query)), MAX_BATCH_TERMS, BATCH_HAS)
-    searched = iter(services().engine.searcher.search_all([one for one in built if isinstance(one, Query)], deadline))
+    built = [_built(query, sent, deadline, place) for place, query in enumerate(body.queries)]
+    queries = [query for query in built if isinstance(query, Query)]
+    refuse_many(sum(len(query.vector_terms) for query in queries), MAX_BATCH_TERMS, BATCH_HAS)
+    searched = iter(services().engine.searcher.search_all(queries, deadline))
     answers, model = list[tuple[Query, SearchResult] | Problem](), services().engine.embedder.model.name
-    for place, (one, query) in enumerate(zip(body.queries, built, strict=True)):
+    for place, (query_body, query) in enumerate(zip(body.queries, built, strict=True)):
         if isinstance(query, MlApiError):
             answers.append(problem_of(query))
         elif isinstance(result := next(searched), Fault):
-            answers.append(problem_of(named_fault(result, one, _within(place))))
+            answers.append(problem_of(named_fault(result, query_body, _within(place))))
         else:
             remember(query, result, model, query_id(place))
             answers.append((query, result))
@@ -138,7 +139,7 @@ def _within(place: int) -> str:
 
 
 def _built(body: ComposedQuery, sent: Sent, deadline: Deadline, place: int) -> Query | MlApiError:
-    """What is wrong with one query, or a file of it, is its own. Raises what concerns them all."""
+    """The query of a batch at the index `place`, or the error of this query alone. Raises errors that concern the whole batch."""
     try:
         return query_of(body, sent, deadline, _within(place))
     except (InvalidInput, InsufficientStorage) as exc:

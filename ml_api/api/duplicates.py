@@ -1,4 +1,4 @@
-"""Which images the corpus holds more than once."""
+"""The route of duplicates, `GET /v1/duplicates`."""
 
 from flask import Blueprint, Response
 

@@ -1,4 +1,4 @@
-"""Notifications of buckets: which images were created, overwritten or deleted there."""
+"""The route that receives notifications of buckets, `POST /v1/events`: images that were created, overwritten or deleted there."""
 
 from flask import Blueprint, Response, request
 
@@ -56,9 +56,8 @@ def post() -> Response:
 
 @blueprint.after_request
 def consent(response: Response) -> Response:
-    """Azure's Event Grid and others ask first whether they may send: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/http-webhook.md
-
-    Everybody may; what is sent needs an API key where keys are asked for.
+    """Allow every origin to send notifications, which Azure's Event Grid and others ask for first by OPTIONS
+    (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/http-webhook.md). The notifications need an API key all the same.
     """
     origin = request.headers.get("WebHook-Request-Origin")
     if request.method == "OPTIONS" and origin:

@@ -1,4 +1,4 @@
-"""What people make of hits: searches are remembered, verdicts taken, judgements exported."""
+"""Routes of feedback, `/v1/feedback`: they take verdicts on hits, and export judgements. `remember` notes searches for them."""
 
 import time
 from collections.abc import Iterator
@@ -42,9 +42,9 @@ EXAMPLE: Final[JsonObject] = {"query_id": "4bf92f3577b34da6a3ce929d0e0e4736", "i
     ),
 )
 def give() -> Response:
-    said = json_body(FeedbackRequest, max_bytes=TEXT_BODY_BYTES)
-    counts = services().judgements.give(said.query_id, image_id_of(said.id), Verdict(said.verdict), said.comment)
-    return json_answer(FeedbackAnswer(query_id=said.query_id, id=said.id, verdict=counts))
+    body = json_body(FeedbackRequest, max_bytes=TEXT_BODY_BYTES)
+    counts = services().judgements.give(body.query_id, image_id_of(body.id), Verdict(body.verdict), body.comment)
+    return json_answer(FeedbackAnswer(query_id=body.query_id, id=body.id, verdict=counts))
 
 
 @blueprint.get("")
@@ -64,30 +64,32 @@ def export() -> Response:
     judgements = services().judgements.all()
     return Response(
         _lines(judgements), content_type=LINES, direct_passthrough=True
-    )  # else its length is told, and all held for that
+    )  # otherwise Flask would hold all lines in memory to state their length
 
 
 def remember(query: Query, result: SearchResult, model: str, query_id: str) -> None:
-    """So that its hits can be judged, by this id, and what the answer shows of the groups behind them."""
+    """Note a search, so that its hits, and the images that the answer shows in their groups, can be judged by `query_id`."""
     searches = services().judgements.searches
     if searches.wanted and result.hits:
-        behind = chain.from_iterable(row.others[:MAX_GROUPED] for row in result.rows)
-        ids = tuple(hit.record.id for hit in chain(result.hits, behind))
-        searches.note(PastSearch(query_id, model, _asked(query), ids, result.first_rank, time.time()))
+        grouped = chain.from_iterable(row.others[:MAX_GROUPED] for row in result.rows)
+        ids = tuple(hit.record.id for hit in chain(result.hits, grouped))
+        searches.note(PastSearch(query_id, model, _request(query), ids, result.first_rank, time.time()))
 
 
-def _asked(query: Query) -> JsonObject:
-    """Texts, filters included, only where they are logged, too; else of a text its hash, which tells equal ones. No images."""
+def _request(query: Query) -> JsonObject:
+    """The query as a body of `/v1/search`, without images. Texts and filters are included only if ML_API_LOG_QUERIES is on;
+    otherwise a text is replaced by its hash, by which equal texts can be recognised.
+    """
     with_texts: bool = current_app.config[LOG_QUERIES]
-    asked: JsonObject = {"query": [_term(weighted, with_texts=with_texts) for weighted in query.terms]}
+    request: JsonObject = {"query": [_term(weighted, with_texts=with_texts) for weighted in query.terms]}
     if not query.exclude_inputs:
-        asked["exclude_inputs"] = False
+        request["exclude_inputs"] = False
     if query.options.filter is not None:
-        asked["filter"] = plain(query.options.filter) if with_texts else None
+        request["filter"] = plain(query.options.filter) if with_texts else None
     for name, marks in (("more_like", query.marks.more), ("less_like", query.marks.less)):
         if marks:
-            asked[name] = [mark.image_id for mark in marks]
-    return asked
+            request[name] = [mark.image_id for mark in marks]
+    return request
 
 
 def _term(weighted: Weighted, *, with_texts: bool) -> JsonObject:
@@ -104,16 +106,16 @@ def _term(weighted: Weighted, *, with_texts: bool) -> JsonObject:
 
 
 def _lines(judgements: Iterator[Judgement]) -> Iterator[bytes]:
-    for one in judgements:
+    for judgement in judgements:
         line = JudgementLine(
-            query_id=one.query_id,
-            id=one.image_id,
-            grade=one.grade,
-            verdict=one.verdict,
-            rank=one.rank,
-            query=dict(one.query),
-            model=one.model,
-            comment=one.comment,
-            judged_at=timestamp(one.judged_at),
+            query_id=judgement.query_id,
+            id=judgement.image_id,
+            grade=judgement.grade,
+            verdict=judgement.verdict,
+            rank=judgement.rank,
+            query=dict(judgement.query),
+            model=judgement.model,
+            comment=judgement.comment,
+            judged_at=timestamp(judgement.judged_at),
         )
-        yield line.model_dump_json(ensure_ascii=True).encode() + b"\n"  # some readers take U+2028 for the end of a line
+        yield line.model_dump_json(ensure_ascii=True).encode() + b"\n"  # some readers end a line at U+2028

@@ -1,7 +1,7 @@
-"""A body of multipart/form-data (RFC 7578) as its files and fields, held in memory: the body's own limit bounds them all.
+"""Parses bodies of multipart/form-data (RFC 7578) to files and fields in memory, which the limit of the body bounds.
 
-Not werkzeug's parser: that counts a chunk of the body against the limit for text fields, and adds a byte to a file whose last
-boundary is cut between its two final dashes by the end of a chunk.
+werkzeug's parser is not used: it counts a chunk of the body against the limit for text fields, and adds a byte to a file if the end
+of a chunk falls between the two final dashes of the last boundary.
 """
 
 from dataclasses import dataclass, field
@@ -16,26 +16,28 @@ from ml_api.wording import legible
 
 MAX_PARTS = 32
 FILE_FIELD = "image"
-"""The field of a form that holds the image."""
+"""The name of the form field with the image."""
 
 
 @dataclass(frozen=True, slots=True)
 class SentFile:
+    """A file in a form."""
+
     name: str
-    """As its sender calls it."""
+    """The file name that the client sent."""
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """By name, in the order of their coming. What has a file name is a file."""
+    """The files and text fields of a form by name, each in the order sent. A field with a file name is a file."""
 
     files: dict[str, list[SentFile]] = field(default_factory=dict)
     fields: dict[str, list[str]] = field(default_factory=dict)
 
 
 def read_form(request: Request) -> Form:
-    """Raises InvalidInput, and werkzeug's RequestEntityTooLarge."""
+    """Parse the body of a request. Raises InvalidInput, and werkzeug's RequestEntityTooLarge."""
     boundary = request.mimetype_params.get("boundary")
     if not boundary:
         raise InvalidInput(
@@ -49,7 +51,7 @@ def read_form(request: Request) -> Form:
                 form.fields.setdefault(part.name, []).append(part.raw.decode())  # whatever charset it names (RFC 7578, 5.1.2)
             else:
                 assert isinstance(part.file, BytesIO)  # nothing is spooled to the disk
-                sent = SentFile(part.filename, part.file.getvalue())  # shares the buffer, copies nothing
+                sent = SentFile(part.filename, part.file.getvalue())  # shares the buffer without a copy
                 form.files.setdefault(part.name, []).append(sent)
     except (MultipartError, UnicodeDecodeError) as exc:
         raise InvalidInput(
@@ -61,8 +63,8 @@ def read_form(request: Request) -> Form:
     return form
 
 
-def missing_files(form: Form, wanted: str) -> InvalidInput:
-    """The error of a form without the files that are wanted; it names what was sent."""
-    found = legible(", ".join(sorted({*form.files, *form.fields})), 200) or "none"
+def missing_files(form: Form, rule: str) -> InvalidInput:
+    """The error for a form whose number of files breaks the `rule`; it names the fields that were sent."""
+    fields = legible(", ".join(sorted({*form.files, *form.fields})), 200) or "none"
     files = len(form.files.get(FILE_FIELD, []))
-    return InvalidInput(f"{FILE_FIELD}: {wanted} (got {files}; fields sent: {found})", code="missing-image")
+    return InvalidInput(f"{FILE_FIELD}: {rule} (got {files}; fields sent: {fields})", code="missing-image")

@@ -1,4 +1,4 @@
-"""A page of the listing: stored images in the order of ids, perhaps those whose keys begin with a prefix."""
+"""Reads a page of the listing from the store: images in the order of ids, optionally only those whose keys begin with a prefix."""
 
 from typing import Final
 
@@ -10,18 +10,18 @@ from ml_api.vectors.base import VectorStore
 from ml_api.vectors.filters import Filter
 
 SCANNED: Final = 10_000
-"""Entries whose keys one request compares with a prefix."""
+"""The most entries whose keys one request compares with a prefix."""
 GROWTH: Final = 8
-"""How many times as many entries each further look reads: a frequent prefix takes few entries, a rare one four looks."""
+"""Each further read has this many times as many entries: a frequent prefix takes few entries, a rare one four reads."""
 
 
 def listed(
     store: VectorStore, wanted: ListParameters, passing: Filter | None, deadline: Deadline
 ) -> tuple[list[Entry], str | None]:
-    """The images of a page, and the cursor of the next.
+    """Return the images of a page, and the cursor of the next one.
 
-    Keys are compared here and not by the store, as no text of a client's becomes part of an expression. So that a rare prefix
-    holds no thread for long, the search for it ends after SCANNED entries, and the next request continues there.
+    Keys are compared here and not by the store, as no text of a client becomes part of an expression. So that a rare prefix does
+    not occupy a thread for long, a request ends after SCANNED entries, and the next request continues there.
     """
     prefix, after, found = comparable(wanted.prefix), wanted.cursor or "", list[Entry]()
     at_once = wanted.limit + 1

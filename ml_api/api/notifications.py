@@ -1,4 +1,4 @@
-"""Notifications of buckets, in the forms in which storage services send them, as the objects that they name.
+"""Parses the notifications of buckets, in the formats of storage services, to the objects that they name.
 
 S3 and MinIO: https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 CloudEvents over HTTP, structured, in batches and binary: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
@@ -14,7 +14,7 @@ from ml_api.errors import InvalidEvent, TooLarge, UnsupportedMedia
 from ml_api.wording import got, no_json
 
 MAX_BYTES: Final = 4 * 2**20
-"""Bytes of one request: some thousands of notifications."""
+"""The most bytes of one request, some thousands of notifications."""
 JSON: Final = "application/json"
 STRUCTURED: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
@@ -27,7 +27,7 @@ Event = Mapping[str, Any]
 
 
 def objects_in(data: bytes, content_type: str, headers: Mapping[str, str]) -> list[str | None]:
-    """`bucket/key` for each notification, decoded; None for one that is about no object. Raises InvalidInput."""
+    """Return `bucket/key`, decoded, for each notification; None for one that is about no object. Raises InvalidInput."""
     if content_type not in {JSON, STRUCTURED, BATCH}:
         raise UnsupportedMedia(f"the body is {content_type or 'of no stated type'}; send {JSON}, {STRUCTURED} or {BATCH}")
     if len(data) > MAX_BYTES:
@@ -52,7 +52,7 @@ def _of_records(body: Event) -> Iterator[str | None]:
     records = body.get("Records")
     if not isinstance(records, list):
         if body.get("Event") == "s3:TestEvent":
-            yield None  # S3 asks so whether it reaches us
+            yield None  # by which S3 tests whether the service can be reached
             return
         right = f"must be an array, as in notifications of S3 and MinIO; CloudEvents are sent as {STRUCTURED}"
         raise InvalidEvent(f"Records: {right}{got(records)}")
@@ -61,7 +61,7 @@ def _of_records(body: Event) -> Iterator[str | None]:
 
 
 def _of_record(record: Event, within: str) -> str:
-    """Keys come encoded like the fields of a form: a space is a plus. `within` is the place of the record in the body."""
+    """Parse a record. Keys are encoded like form fields: a space is a plus. `within` is the place of the record in the body."""
     match record:
         case {"s3": {"bucket": {"name": str(bucket)}, "object": {"key": str(key)}}}:
             return f"{bucket}/{unquote_plus(key)}"

@@ -1,4 +1,4 @@
-"""What is recorded of every request: its id and trace, a line in the access log, metrics, and a span if spans are exported."""
+"""Records every request: its id and trace, a line in the access log, metrics, and a span if spans are exported."""
 
 import hashlib
 import logging
@@ -20,13 +20,14 @@ from ml_api.vocabulary import Stage
 UNMATCHED = "__unmatched__"
 LOG_QUERIES = "LOG_QUERIES"
 SPAN_ATTRIBUTES = ("http.", "url.", "user_agent.", "ml_api.")
-"""Names of log fields that OpenTelemetry calls the same, and ours."""
+"""Prefixes of log fields that become attributes of spans: those with the same name in OpenTelemetry, and this service's own."""
 
 arrived: ContextVar[float | None] = ContextVar("arrived", default=None)
-"""When this thread's request came, on the clock of `perf_counter`, where the server knows: it may have waited for the thread."""
+"""When this thread's request arrived, on the clock of `perf_counter`; None if the server does not tell. It may have waited
+since."""
 
 ELSEWHERE = "ml_api.elsewhere_s"
-"""Where in a request's environ the server keeps the times that its estimate of waiting must leave out."""
+"""The key, in a request's environ, of the times that the server leaves out of its estimate of waiting times."""
 
 _log = logging.getLogger("ml_api.access")
 
@@ -75,7 +76,7 @@ def register(app: Flask, metrics: Metrics, spans: Spans | None, *, log_queries: 
 
 @contextmanager
 def elsewhere() -> Iterator[None]:
-    """For decoding, which has processes and a queue of its own: this time says nothing about how long other requests will wait."""
+    """Measure time that the request spends on decoding, which has its own processes and queue: it does not delay other requests."""
     started = perf_counter()
     try:
         yield
@@ -84,12 +85,12 @@ def elsewhere() -> Iterator[None]:
 
 
 def note(fields: Mapping[str, object]) -> None:
-    """Put fields of `logs.FIELDS` on the access line."""
+    """Add fields of `logs.FIELDS` to the request's line in the access log."""
     g.noted |= fields
 
 
 def note_query(text: str) -> None:
-    """Put a search text on the access line: length and hash, which tells equal texts; its words only if configured."""
+    """Add a search text to the line: its length and its hash, by which equal texts are recognised; the text only if configured."""
     note({"ml_api.query.length": len(text), "ml_api.query.hash": hash_of(text)})
     if current_app.config[LOG_QUERIES]:
         note({"ml_api.query.text": text})
@@ -104,7 +105,7 @@ def _route() -> str:
 
 
 def label_of_method(method: str) -> str:
-    """There are few. HEAD is a GET that leaves out the body."""
+    """The method as a label, of which there are few. HEAD counts as GET, from which it differs in the missing body only."""
     method = "GET" if method == "HEAD" else method
     return method if method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} else "OTHER"
 
@@ -133,7 +134,8 @@ def _stages_ms(seconds: Mapping[Stage, float]) -> dict[str, float]:
     return {f"ml_api.stage_ms.{stage}": ms for stage, ms in took_ms.items()} | queued
 
 
-def _client(said: str) -> dict[str, str]:
-    """A field only if it is an address: a proxy may pass on `unknown`, or a port with it, and the index refuses such a line."""
-    address = address_of(said)
+def _client(remote: str) -> dict[str, str]:
+    """The field of the client's address, if `remote` is one: a proxy may send `unknown`, or a port with it, and Elasticsearch
+    refuses a line with an invalid address."""
+    address = address_of(remote)
     return {} if address is None else {"client.ip": str(address)}

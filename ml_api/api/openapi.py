@@ -1,4 +1,5 @@
-"""The OpenAPI document: built by flasgger from what stands beside each view, with schemas that also validate the requests."""
+"""Builds the OpenAPI document with flasgger, from the declaration at each view (`operation`) and the models that validate
+requests."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -47,13 +48,13 @@ PROBLEMS = {
     504: "The answer would have taken longer than the service, or `X-Request-Timeout`, allows.",
 }
 SERVERS = [{"url": "."}]
-"""Where the document itself is, under whichever path that may be."""
+"""The server is where the document itself is, whatever its path."""
 LATE = ("invalid-timeout", "deadline-exceeded")
-"""How what takes `TIMEOUT` fails."""
+"""Error codes of routes that take `TIMEOUT`."""
 EVERYWHERE = ("misdirected-request",)
-"""How every route fails."""
+"""Error codes of every route."""
 REFUSED = ("unauthorized", "invalid-api-key", "insufficient-scope", "cross-origin", "database-unavailable")
-"""How every route fails that is not public."""
+"""Error codes of every route that is not public."""
 SECURITY_SCHEMES: JsonObject = {
     "bearer": {
         "type": "http",
@@ -65,12 +66,12 @@ SECURITY_SCHEMES: JsonObject = {
 NO_MODEL = ("overloaded", "model-unavailable")
 NO_DATABASE = ("database-unavailable",)
 NO_NOTE = (*NO_DATABASE, "database-full")
-"""How a route fails that writes into the database."""
+"""Error codes of routes that write into the database."""
 NO_STORE = ("store-unavailable",)
 NO_DECODING = ("image-format", "image-truncated", "image-too-costly", "decoding-unavailable", "insufficient-storage")
 IMAGE_ID: JsonObject = {"$ref": "#/components/parameters/image_id"}
 TIMEOUT: JsonObject = {"$ref": "#/components/parameters/request_timeout"}
-"""For every view that asks `parsing.request_deadline`."""
+"""The parameter of every view that calls `parsing.request_deadline`."""
 
 
 def operation(  # noqa: PLR0913 - named after the fields of an OpenAPI operation, each optional but five
@@ -91,10 +92,10 @@ def operation(  # noqa: PLR0913 - named after the fields of an OpenAPI operation
 ) -> Callable[[View], View]:
     """Document a view, and declare the scope that its callers need (PUBLIC for none).
 
-    `answer` is the model of its JSON, or the media types of its content; `fails` the codes of its errors. Generated clients call
-    their method by `name`. The fields of `query`, the model of the query string, are `parameters`, too.
+    `answer` is the model of its JSON answer, or the media types of its content; `fails` are its error codes. `name` is the name of
+    the method in generated clients. `query` is the model of the query string, whose fields become parameters.
 
-    `also` adds answers that are neither: a 304, a 503 that is not a problem.
+    `also` adds further answers, such as a 304, or a 503 that is not a problem.
     """
     parameters = (*(query_parameters_of(query) if query else ()), *parameters)
     responses: JsonObject = {str(status): {"description": SUCCESSES[status], "content": _content(answer)}}
@@ -146,11 +147,11 @@ def ref(model: type[BaseModel]) -> JsonObject:
 
 
 def register(app: Flask, example_id: str | None, timeout_s: float, *, asks_for_keys: bool) -> None:
-    """Serve the document at /apispec.json and a current Swagger UI at /apidocs/; no request of theirs leaves this machine.
+    """Serve the document at /apispec.json and a current Swagger UI at /apidocs/, which requests nothing from other hosts.
 
-    `example_id` is the id of a stored image, so that "Try it out" works as it stands; `timeout_s` the longest a request may take.
+    `example_id` is the id of a stored image, so that "Try it out" works unchanged; `timeout_s` is the time limit of a request.
 
-    flasgger's own bundle dates from 2020 and loads fonts from elsewhere, so its static files and page are replaced by ours.
+    flasgger's own bundle dates from 2020 and loads fonts from elsewhere, so its static files and page are replaced.
     """
     config = {
         "openapi": "3.1.0",
@@ -177,7 +178,7 @@ def register(app: Flask, example_id: str | None, timeout_s: float, *, asks_for_k
 
 
 def _is_documented(rule: Rule) -> bool:
-    """Routes for programs. Pages, assets and the document itself are for people and browsers."""
+    """Whether a route is in the document: those for programs are; pages, assets and the document itself are not."""
     return rule.rule.startswith("/v1/") or rule.rule in {"/livez", "/readyz"}
 
 
@@ -214,12 +215,12 @@ def _timeout(most_s: float) -> JsonObject:
 
 @cache
 def component_schemas() -> JsonObject:
-    """The models of requests and answers as JSON schemas, by name. Made once; not to be changed."""
+    """The models of requests and answers as JSON schemas, by name. The cached value must not be changed."""
     described: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in schemas.REQUESTS]
     described += [(model, "serialization") for model in schemas.ANSWERS]
     _, definitions = models_json_schema(described, ref_template=REF)
-    found: JsonObject = definitions["$defs"]
-    return found
+    by_name: JsonObject = definitions["$defs"]
+    return by_name
 
 
 def _content(answer: type[BaseModel] | Mapping[str, Any]) -> JsonObject:
@@ -229,7 +230,7 @@ def _content(answer: type[BaseModel] | Mapping[str, Any]) -> JsonObject:
 
 
 def _problems(codes: tuple[str, ...]) -> JsonObject:
-    """By status, an example for each code."""
+    """The error answers by status, each with an example for each of the `codes`."""
     answers: JsonObject = {}
     for code in codes:
         example = examples.problem(code)

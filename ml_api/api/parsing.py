@@ -1,4 +1,4 @@
-"""From a request to typed values, or to an error that names the field, what was wrong and what would be right."""
+"""Parses requests to typed values. Errors name the field, the mistake, and what would be right."""
 
 import copy
 import json
@@ -25,24 +25,25 @@ Model = TypeVar("Model", bound=BaseModel)
 
 REQUEST_TIMEOUT = "X-Request-Timeout"
 REQUEST_TIMEOUT_S = "REQUEST_TIMEOUT_S"
-"""Where the application keeps its own bound."""
+"""The key, in the application's configuration, of its own time limit."""
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
-"""RFC 7396."""
+"""The media type of merge patches (RFC 7396)."""
 
 _JSON_PUNCTUATION = (b'"', b",", b"[", b"{")
 _MAX_JSON_PUNCTUATION = 1000
-"""More than this of it is no object with an image in base64, which has none. Counting 40 MB takes 20 ms, parsing them seconds."""
+"""The most punctuation in an object with an image, as base64 has none. Counting it in 40 MB takes 20 ms, parsing them takes
+seconds."""
 _NAMED = 5
-"""Number of unknown names that are listed; further ones are counted."""
+"""How many unknown names an error lists; further ones are counted."""
 
 _SECONDS = re.compile(r"\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
-"""A number as JSON writes it, never `nan`, `inf` or `1_000`, which Python reads as well."""
+"""A number in JSON's notation; Python's `float` also accepts `nan`, `inf` and `1_000`."""
 
 
 def request_deadline() -> Deadline:
-    """By when this request is to be answered: so long after its arrival as the client, or else the application, allows."""
+    """The deadline of this request: the time that the client, or by default the application, allows, counted from its arrival."""
     most: float = current_app.config[REQUEST_TIMEOUT_S]
     given = request.headers.get(REQUEST_TIMEOUT)
     if given is None:
@@ -56,18 +57,18 @@ def request_deadline() -> Deadline:
 
 
 def query_parameters(model: type[Model]) -> Model:
-    """The URL's query string, which `urls` has checked, as `model`."""
+    """Parse the URL's query string, which `urls` has checked, as `model`. Raises InvalidQuery."""
     return validated(model, request.args.to_dict(), strict=False)
 
 
 class BufferedRequest(Request):
-    """A request whose body is in memory already is not copied: through werkzeug's stream that counts, 20 MB take 28 ms of Python's
-    lock, in which nobody else is answered.
+    """A request that does not copy a body that is in memory already: through werkzeug's counting stream, 20 MB hold Python's lock
+    for 28 ms, in which no other request is answered.
     """
 
     @cached_property
     def stream(self) -> IO[bytes]:
-        """Raises RequestEntityTooLarge."""
+        """The body. Raises RequestEntityTooLarge."""
         body = self.environ["wsgi.input"]
         if not isinstance(body, BytesIO):
             return super().stream
@@ -79,7 +80,7 @@ class BufferedRequest(Request):
 
 
 def problems_of_values(model: type[BaseModel], given: Mapping[str, str]) -> dict[str, str]:
-    """What is wrong with the values of a query string, by the name of the parameter."""
+    """The mistakes in the values of a query string, by the name of the parameter."""
     try:
         model.model_validate(given)
     except ValidationError as exc:
@@ -90,10 +91,9 @@ def problems_of_values(model: type[BaseModel], given: Mapping[str, str]) -> dict
 def json_body(
     model: type[Model], *, max_bytes: int | None = None, also: str = JSON, punctuation: int = _MAX_JSON_PUNCTUATION
 ) -> Model:
-    """The JSON body as `model`, under its own content type or the one that it may `also` have.
+    """Parse the JSON body, of the content type application/json or `also`, as `model`. Raises InvalidInput.
 
-    Its size, or how much it holds by its `punctuation`, is bounded before it is parsed: Python's lock is held for as long as that
-    takes.
+    Its size (`max_bytes`) and its number of values (`punctuation`) are limited before it is parsed, as parsing holds Python's lock.
     """
     if request.mimetype not in {JSON, also}:
         raise unsupported(" or ".join(sorted({JSON, also})))
@@ -106,7 +106,8 @@ def json_body(
 
 
 def json_object(model: type[Model], data: bytes, most_punctuation: int) -> Model:
-    """A JSON object as `model`. Raises InvalidInput, as for one with more braces, brackets, commas and quotes than that."""
+    """Parse a JSON object as `model`. Raises InvalidInput, also for more braces, brackets, commas and quotes than
+    `most_punctuation`."""
     if sum(map(data.count, _JSON_PUNCTUATION)) > most_punctuation:
         raise InvalidInput(
             f"the body holds far more than an object of {', '.join(model.model_fields)} does; send that alone", code="invalid-json"
@@ -123,19 +124,19 @@ def json_object(model: type[Model], data: bytes, most_punctuation: int) -> Model
 
 
 def unsupported(right: str) -> UnsupportedMedia:
-    """The error of a body whose media type is not taken; `right` says what would be."""
+    """The error for a body whose media type is not accepted; `right` names those that are."""
     return UnsupportedMedia(f"the body is {request.mimetype or 'of no stated type'}; send {right}")
 
 
 def image_id_of(text: str, where: str = "id") -> str:
-    """An image's id, checked. `where` is the place in the request. Raises InvalidInput."""
+    """Check an image's id and return it. `where` is its place in the request. Raises InvalidInput."""
     if not is_image_id(text):
         raise InvalidInput(f"{where}: must be 32 lower-case hex digits, as in the hits of a search{got(text)}", code="invalid-id")
     return text
 
 
 def named(error: MlApiError, place: str) -> MlApiError:
-    """The same error, whose detail begins with that place in the request. A copy: queries that share a term share its error."""
+    """A copy of an error whose detail begins with `place`. Copied, as queries that share a term share its error."""
     copied = copy.copy(error)
     copied.detail = place + error.detail
     return copied
@@ -143,7 +144,7 @@ def named(error: MlApiError, place: str) -> MlApiError:
 
 @contextmanager
 def naming(member: str, kinds: tuple[type[InvalidInput], ...] = (InvalidInput,)) -> Iterator[None]:
-    """Let errors of these kinds name the member of the request that they are about."""
+    """Add the name of the `member` of the request to errors of these kinds that are raised in this context."""
     try:
         yield
     except kinds as exc:
@@ -151,7 +152,8 @@ def naming(member: str, kinds: tuple[type[InvalidInput], ...] = (InvalidInput,))
 
 
 def no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object. Python would take the last of several values, and other readers the first (RFC 8259, 4)."""
+    """A hook for JSON objects that refuses repeated names: Python would use the last value, other parsers the first (RFC 8259,
+    4)."""
     for name, times in Counter(name for name, _ in pairs).items():
         if times > 1:
             raise InvalidQuery(f"{legible(name)}: was given {times} times; give it once")
@@ -159,27 +161,31 @@ def no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def validated(model: type[Model], values: Mapping[str, Any], *, strict: bool) -> Model:
-    """`strict` distinguishes JSON's types; in a query string everything is text, and "10" is a number."""
+    """Validate values as `model`. With `strict`, JSON's types count; without it, as in a query string, "10" is a number.
+
+    Raises InvalidQuery, which names every mistake, or the first _NAMED and the number of the others.
+    """
     unknown = sorted(values.keys() - model.model_fields.keys())
     problems = [unknown_parameters(unknown, model.model_fields)] if unknown else []
     try:
         validated = model.model_validate({name: values[name] for name in values.keys() & model.model_fields.keys()}, strict=strict)
     except ValidationError as exc:
-        told = exc.errors(include_url=False)
-        more = [f"and {len(told) - _NAMED:,} more faults"] if len(told) > _NAMED else []
-        raise InvalidQuery("; ".join([*(_described(error, model) for error in told[:_NAMED]), *more, *problems])) from None
+        mistakes = exc.errors(include_url=False)
+        more = [f"and {len(mistakes) - _NAMED:,} more faults"] if len(mistakes) > _NAMED else []
+        raise InvalidQuery("; ".join([*(_described(error, model) for error in mistakes[:_NAMED]), *more, *problems])) from None
     if problems:
         raise InvalidQuery(*problems)
     return validated
 
 
 def unknown_parameters(names: Sequence[str], known: Iterable[str]) -> str:
-    """One sentence for all names: pydantic would make an error of each: of a million names, ten seconds and thirty megabytes."""
-    told = ", ".join(map(legible, names[:_NAMED]))
+    """Describe all unknown names in one sentence: pydantic would make an error of each, 30 MB in ten seconds for a million
+    names."""
+    listed = ", ".join(map(legible, names[:_NAMED]))
     more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     wrong = "is not a parameter" if len(names) == 1 else "are not parameters"
     right = ", ".join(known)
-    return f"{told}{more}: {wrong}; " + (f"the parameters are {right}" if right else "this route takes none")
+    return f"{listed}{more}: {wrong}; " + (f"the parameters are {right}" if right else "this route takes none")
 
 
 def _described(error: Any, model: type[BaseModel]) -> str:

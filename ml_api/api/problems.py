@@ -1,4 +1,4 @@
-"""The one table from errors to HTTP, and the only place where an answer to an error is written."""
+"""Converts errors to HTTP answers: the table from error types to statuses, and the error handlers of the application."""
 
 import logging
 from http import HTTPStatus
@@ -19,7 +19,7 @@ from ml_api.settings import environment_name
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
 REFUSED = "ml_api.refused"
-"""Where in the WSGI environment the server leaves an error that it found before the application was asked."""
+"""The key, in the WSGI environment, of an error that the server found before it called the application."""
 
 STATUS: dict[type[MlApiError], int] = {
     errors.InvalidInput: 400,
@@ -71,11 +71,11 @@ REASONS: dict[type[MlApiError], Rejection] = {
     errors.ScopeMissing: Rejection.AUTH,
     errors.ForeignOrigin: Rejection.AUTH,
 }
-"""What is counted as rejected, beyond its status."""
+"""Errors that are also counted as rejections."""
 TITLES = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
-"""As RFC 9110 has them, where Python has older ones."""
+"""Titles of RFC 9110 where Python has older ones."""
 HTTP_CODES = {404: "no-such-route", 413: "too-large", 415: "unsupported-media-type"}
-"""Codes of the framework's own errors, where they are not called by their titles."""
+"""Codes of the framework's own errors; those of others are made from their titles."""
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def body_of(status: int, code: str, detail: str, request_id: str) -> Problem:
 
 
 def problem_of(error: MlApiError) -> Problem:
-    """As a part of an answer, of what is wrong with one of several things that were asked."""
+    """The problem of one item of a request for several, as a part of the answer."""
     return body_of(STATUS[type(error)], error.slug, error.detail, tracing.request_id())
 
 
@@ -110,13 +110,13 @@ def register(app: Flask) -> None:
             raise refused
 
     @app.errorhandler(MlApiError)
-    def _ours(error: MlApiError) -> Response:
+    def _answered(error: MlApiError) -> Response:
         status = STATUS[type(error)]
         if type(error) in REASONS:
             _count_rejected(type(error))
         if isinstance(error, errors.DeadlineExceeded):
             _log.warning("%s: %s", error.slug, error.detail)  # possibly the client's own timeout; a traceback would not help
-        elif status in {503, 507}:  # as long as the outage, or the full disk, lasts, for every request
+        elif status in {503, 507}:  # the same for every request while an outage lasts, or the disk is full
             outages.log(error.slug, f"{error.slug}: {error.detail}", logging.ERROR, error)
         elif status >= 500:
             _log.error("%s: %s", error.slug, error.detail, exc_info=error)
@@ -132,7 +132,7 @@ def register(app: Flask) -> None:
 
 
 def _challenge(error: MlApiError) -> str:
-    """What a client lacks, in the words of RFC 6750."""
+    """The value of WWW-Authenticate (RFC 6750) that says what a client lacks; "" for other errors."""
     match error:
         case errors.Unauthorized(slug=errors.Unauthorized.code):
             return 'Bearer realm="ml_api"'

@@ -1,4 +1,4 @@
-"""Images that are sent to be searched by: in a form, in base64 within JSON, or as the body itself."""
+"""Reads the image of a search from a request: from a form, from base64 within JSON, or from the body itself."""
 
 import base64
 import binascii
@@ -13,16 +13,16 @@ from ml_api.api.schemas.search import ImageQuery, PageParameters
 from ml_api.errors import InvalidInput, InvalidQuery
 
 _DATA_URI = re.compile(r"data:(image/[^;,]+|application/octet-stream|)(;[^;,]+)*;base64", re.ASCII | re.IGNORECASE)
-"""What comes before the comma (RFC 2397). Browsers say octet-stream of files they do not know, such as HEIC."""
+"""The part of a data URI before the comma (RFC 2397). Browsers use octet-stream for files they do not know, such as HEIC."""
 
 
 def image_query() -> tuple[bytes, PageParameters]:
-    """What a search by image sends: the file, and which part of the ranking is wanted.
+    """Return the file of a search by image, and the parameters of the page.
 
-    The file is in a field of a form, in base64 in JSON, or is the body itself; the rest stands in the query string, or beside the
-    file in the form.
+    The file is in a field of a form, in base64 in JSON, or is the body itself; the parameters are in the query string, or beside
+    the file in the form. Raises InvalidInput.
     """
-    in_url = query_parameters(PageParameters)  # first, as it costs nothing
+    in_url = query_parameters(PageParameters)  # first, as it is cheap
     match request.mimetype:
         case "multipart/form-data":
             form = read_form(request)
@@ -40,7 +40,7 @@ def image_query() -> tuple[bytes, PageParameters]:
 
 
 def bytes_of_base64(text: str) -> bytes:
-    """An image file within JSON, bare or as a data URI. Raises InvalidInput."""
+    """Decode an image file from base64, bare or in a data URI. Raises InvalidInput."""
     text = "".join(text.split())  # base64 is often broken into lines
     if text[:5].lower() == "data:":
         header, comma, text = text.partition(",")
@@ -72,8 +72,8 @@ def _page_of(in_url: PageParameters, in_form: Mapping[str, str]) -> PageParamete
 
 def _once_each(given: Iterable[tuple[str, list[str]]]) -> dict[str, str]:
     values: dict[str, str] = {}
-    for name, those in given:
-        if len(those) > 1:
-            raise InvalidQuery(f"{name}: was given {len(those)} times; give it once")
-        values[name] = those[0]
+    for name, repeated in given:
+        if len(repeated) > 1:
+            raise InvalidQuery(f"{name}: was given {len(repeated)} times; give it once")
+        values[name] = repeated[0]
     return values

@@ -1,4 +1,4 @@
-"""Searching: by text, by an image sent along, by an image already stored."""
+"""Routes of searches by one term: a text, an image in the request, or a stored image."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,7 +19,7 @@ from ml_api.api.query_images import image_query
 from ml_api.api.schemas import TEXT_BODY_BYTES
 from ml_api.api.schemas.found import SearchAnswer
 from ml_api.api.schemas.search import RED_SQUARE, ImageQuery, PageBody, PageParameters, TextParameters, TextQuery
-from ml_api.api.terms import asked, reads_negations
+from ml_api.api.terms import query_for, reads_negations
 from ml_api.deadline import Deadline
 from ml_api.search import ImageTerm, Query, SearchResult, StoredTerm, TextTerm, Weighted
 from ml_api.search.query import SCORE_DIGITS
@@ -27,7 +27,7 @@ from ml_api.stages import stage
 from ml_api.vocabulary import Modality, Operation, Stage
 
 _MODALITIES: Final[Mapping[Operation, Modality]] = {Operation.TEXT: "text", Operation.IMAGE: "image", Operation.SIMILAR: "image"}
-"""The modality of operations with a single term."""
+"""The modality of each operation with a single term."""
 
 blueprint = Blueprint("search", __name__, url_prefix="/v1")
 
@@ -106,7 +106,7 @@ def image() -> Response:
     _note(page)
     with naming(FILE_FIELD), stage(Stage.DECODE), elsewhere():
         decoded = services().decoder.decode(data, services().engine.preprocessor.fit, deadline)
-    return _answer(asked((Weighted(ImageTerm(decoded.pixels)),), page), deadline)
+    return _answer(query_for((Weighted(ImageTerm(decoded.pixels)),), page), deadline)
 
 
 @blueprint.get("/images/<image_id>/similar")
@@ -124,19 +124,19 @@ def similar(image_id: str) -> Response:
     begin(Operation.SIMILAR)
     page = query_parameters(PageParameters)
     _note(page)
-    return _answer(asked((Weighted(StoredTerm(image_id_of(image_id))),), page), request_deadline())
+    return _answer(query_for((Weighted(StoredTerm(image_id_of(image_id))),), page), request_deadline())
 
 
 def _by_text(query: TextParameters | TextQuery) -> Response:
     begin(Operation.TEXT)
     _note(query)
     note_query(query.q)
-    asked_for = asked((Weighted(TextTerm(query.q)),), query, with_negations=reads_negations(query))
-    return _answer(replace(asked_for, match=query.match), request_deadline())
+    search = query_for((Weighted(TextTerm(query.q)),), query, with_negations=reads_negations(query))
+    return _answer(replace(search, match=query.match), request_deadline())
 
 
 def begin(operation: Operation) -> None:
-    """Whatever becomes of this request, its line in the log says what it was and how long its stages took."""
+    """Begin to record an operation: the request's log line names it, with the times of its stages, even if it fails."""
     note({"ml_api.operation": operation})
     if operation in _MODALITIES:
         note({"ml_api.modality": _MODALITIES[operation]})

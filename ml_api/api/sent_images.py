@@ -1,4 +1,4 @@
-"""Images that are sent to be kept: under a key, or under the names of their files, with metadata beside them."""
+"""Reads uploaded images from a request: one for a key, or several with file names as keys, with their metadata."""
 
 import json
 from collections import Counter
@@ -13,11 +13,14 @@ from ml_api.vectors.base import MAX_METADATA_BYTES
 from ml_api.wording import got, legible, no_json
 
 METADATA_FIELD = "metadata"
-"""The field of a form that holds the metadata."""
+"""The name of the form field with the metadata."""
 
 
 def sent_image() -> tuple[bytes, JsonObject | None]:
-    """What is put under a key: the file as the body, or in a form, with its metadata beside it."""
+    """Return the file to be put under a key, which is the body or in a form, and its metadata, if the form has some.
+
+    Raises InvalidInput.
+    """
     match request.mimetype:
         case "multipart/form-data":
             form = read_form(request)
@@ -33,7 +36,7 @@ def sent_image() -> tuple[bytes, JsonObject | None]:
 
 
 def sent_images() -> tuple[list[SentFile], JsonObject]:
-    """What is put under the names of its files, and the metadata by these names."""
+    """Return the files of a form, whose names are their keys, and the metadata by these names. Raises InvalidInput."""
     if request.mimetype != "multipart/form-data":
         raise unsupported(f"multipart/form-data with files in the field {FILE_FIELD!r}")
     form = read_form(request)
@@ -59,7 +62,7 @@ def _require_known(form: Form) -> None:
 
 
 def _metadata_of(form: Form) -> JsonObject | None:
-    """A field, or a file, as curl sends `-F metadata=@FILE`."""
+    """The metadata in a form: in a field, or in a file, as curl sends it for `-F metadata=@FILE`."""
     sent: list[str | bytes] = [*form.fields.get(METADATA_FIELD, []), *(file.data for file in form.files.get(METADATA_FIELD, []))]
     if not sent:
         return None
@@ -77,7 +80,7 @@ def _metadata_of(form: Form) -> JsonObject | None:
 
 
 def key_in_path(key: str) -> str:
-    """A key in the URL's path, which has to be UTF-8: what is not would be kept under another name."""
+    """Return a key from the URL's path. Raises InvalidKey unless it is UTF-8, as it would be stored under another name."""
     try:
         request.environ["PATH_INFO"].encode("latin-1").decode()
     except UnicodeDecodeError:

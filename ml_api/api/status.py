@@ -1,4 +1,4 @@
-"""What is loaded, what is stored, and whether it works."""
+"""Routes of the state of the service: the model, the number of images, the fields of the metadata, liveness and readiness."""
 
 from flask import Blueprint, Response
 
@@ -57,23 +57,23 @@ def stats() -> Response:
 
 
 def _calibration() -> CalibrationAnswer | None:
-    """None also if the database is away: the page asks how many images there are, and searches go on."""
+    """The calibration; None if there is none, or the database is away, as the page still needs the number of images."""
     try:
         made = services().engine.calibration.kept.row()
     except DatabaseUnavailable:
         return None
     if made is None or not made.judgement.get("tells"):
         return None
-    told = made.judgement
+    judgement = made.judgement
     return CalibrationAnswer(
         made_at=None if made.made_at == WANTED else timestamp(made.made_at),
         images=made.images,
-        searches=told["queries"],
-        auc=round(told["auc"], 3),
-        calibration_error=round(told["calibration_error"], 3),
-        verdicts=told["verdicts"],
-        judged_texts=told["judged_texts"],
-        used_texts=told["used_texts"],
+        searches=judgement["queries"],
+        auc=round(judgement["auc"], 3),
+        calibration_error=round(judgement["calibration_error"], 3),
+        verdicts=judgement["verdicts"],
+        judged_texts=judgement["judged_texts"],
+        used_texts=judgement["used_texts"],
     )
 
 
@@ -90,20 +90,20 @@ def _calibration() -> CalibrationAnswer | None:
     fails=("invalid-query", *NO_STORE, *LATE),
 )
 def metadata() -> Response:
-    found = services().engine.searcher.fields.overview(request_deadline())
+    overview = services().engine.searcher.fields.overview(request_deadline())
     fields = [
         MetadataField(
             name=name,
-            images=one.images,
-            types=dict(one.types),
-            least=one.least,
-            most=one.most,
-            values=[FieldValue(value=value, images=images) for value, images in one.frequent()],
-            distinct=len(one.values) if one.complete else None,
+            images=summary.images,
+            types=dict(summary.types),
+            least=summary.least,
+            most=summary.most,
+            values=[FieldValue(value=value, images=images) for value, images in summary.frequent()],
+            distinct=len(summary.values) if summary.complete else None,
         )
-        for name, one in found.fields.items()
+        for name, summary in overview.fields.items()
     ]
-    return json_answer(MetadataAnswer(over=found.over, whole=found.whole, fields=fields))
+    return json_answer(MetadataAnswer(over=overview.over, whole=overview.whole, fields=fields))
 
 
 @blueprint.get("/livez")

@@ -1,4 +1,4 @@
-"""Syncs: start one, follow it, read its report, cancel it. They run in the background; a request never waits for one."""
+"""Routes of syncs, `/v1/sync`: they start one, show its progress and report, and cancel it. Syncs run in the background."""
 
 from dataclasses import asdict
 from typing import Final
@@ -56,8 +56,8 @@ NO_JOB = ("invalid-query", "not-found", *NO_DATABASE)
     fails=("invalid-query", "invalid-json", "too-large", "unsupported-media-type", "sync-refused", *NO_NOTE),
 )
 def start() -> Response:
-    wanted = json_body(SyncRequest, max_bytes=BODY_BYTES) if request.content_length or request.mimetype else SyncRequest()
-    return _answered(services().syncs.submit(SyncOptions(**wanted.model_dump())), 202)
+    options = json_body(SyncRequest, max_bytes=BODY_BYTES) if request.content_length or request.mimetype else SyncRequest()
+    return _answered(services().syncs.submit(SyncOptions(**options.model_dump())), 202)
 
 
 @blueprint.get("")

@@ -1,4 +1,4 @@
-"""From the terms that a request names to queries: files are found in the form, decoded and cropped. Every error names its term."""
+"""Builds queries from the terms of a request: reads image files of forms, decodes and crops them. Every error names its term."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -40,21 +40,21 @@ from ml_api.wording import got, legible
 Body = TypeVar("Body", bound=BaseModel)
 
 QUERY_FIELD: Final = "search"
-"""The field of a form that holds the query, as JSON."""
+"""The name of the form field with the query, as JSON."""
 KINDS: Final = ("text", "image", "id", "vector")
-"""Members of a term, which has one of them."""
+"""Members of a term, of which it has exactly one."""
 MAX_NUMBERS: Final = 300_000
-"""In vectors: 256 of a thousand. Parsing so many takes 30 ms."""
+"""The most numbers in the vectors of a request: 256 vectors of a thousand. Parsing them takes 30 ms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The files of a form, by the names of their fields. In JSON alone there is none (`files` is None): images are in base64."""
+    """The files of a form, by the names of their fields; `files` is None for a JSON body, whose images are in base64."""
 
     files: Mapping[str, bytes] | None
 
     def image(self, text: str) -> bytes:
-        """The file that a term's `image` names, or holds. Raises InvalidInput."""
+        """Return the file that a term's `image` names or contains. Raises InvalidInput."""
         if self.files is None:
             return bytes_of_base64(text)
         if text not in self.files:
@@ -66,7 +66,7 @@ class Sent:
 
 
 def search_body(model: type[Body]) -> tuple[Body, Sent]:
-    """The JSON as `model`: the body, or a field of a form with files beside it. Raises InvalidInput."""
+    """Parse the JSON of a search as `model`, which is the body, or a field of a form with files. Raises InvalidInput."""
     match request.mimetype:
         case "application/json":
             return json_body(model, punctuation=MAX_NUMBERS), Sent(None)
@@ -96,8 +96,11 @@ def _of_form(model: type[Body]) -> tuple[Body, Sent]:
     return body, Sent({name: files[0].data for name, files in form.files.items()})
 
 
-def asked(terms: tuple[Weighted, ...], page: PageParameters | PageBody, *, with_negations: bool = False) -> Query:
-    """Return the query for these terms, with what a request asks for beside them. `with_negations`, those in texts are read."""
+def query_for(terms: tuple[Weighted, ...], page: PageParameters | PageBody, *, with_negations: bool = False) -> Query:
+    """Return the query for these terms, with the page, filter and arrangement that a request asks for.
+
+    `with_negations` has "without X" in texts read as a term with a negative weight.
+    """
     reading = reading_of(terms) if with_negations else None
     return Query(
         terms if reading is None else reading.terms,
@@ -117,26 +120,32 @@ def reads_negations(body: TextParameters | TextQuery | ComposedQuery) -> bool:
 
 
 def refuse_many(terms: int, most: int, what: str) -> None:
-    """Raises InvalidQuery if `what` has more than `most` terms, as their texts are read: each is embedded."""
+    """Raise InvalidQuery if there are more than `most` terms; `what` begins the message.
+
+    Terms that negations add are counted, too, as each is embedded.
+    """
     if terms > most:
         raise InvalidQuery(f"{what} {terms:,} terms, as their texts are read (`negation`); at most {most} are taken in one request")
 
 
 def query_of(body: ComposedQuery, sent: Sent, deadline: Deadline, within: str = "") -> Query:
-    """`within` is the place of the query in the request: `queries[2].`. Raises InvalidInput, and as a `Decoder` does."""
+    """Return the query of a body. `within` is its place in the request, such as `queries[2].`.
+
+    Raises InvalidInput, and the errors of `Decoder.decode`.
+    """
     terms = tuple(
         Weighted(_term(term, sent, f"{within}query[{place}]", deadline), term.weight) for place, term in enumerate(body.query)
     )
-    if body.match == "text" and not any(one.weight > 0 and isinstance(one.term, TextTerm) for one in terms):
+    if body.match == "text" and not any(weighted.weight > 0 and isinstance(weighted.term, TextTerm) for weighted in terms):
         raise InvalidQuery(f"{within}match: is text, and no term is one with a weight above 0; add one, or search by vectors")
     marks = _marks(body, within)
-    query = asked(terms, body, with_negations=reads_negations(body))
+    query = query_for(terms, body, with_negations=reads_negations(body))
     refuse_many(len(query.terms), MAX_TERMS, f"{within}query: has")
     return replace(query, exclude_inputs=body.exclude_inputs, explain=body.explain, marks=marks, match=body.match)
 
 
 def _marks(body: ComposedQuery, within: str) -> Marks:
-    """Raises InvalidInput."""
+    """The marked images of a body. Raises InvalidInput."""
     more, less = (_marked(getattr(body, name), f"{within}{name}") for name in ("more_like", "less_like"))
     for place, image_id in enumerate(body.less_like):
         if image_id in body.more_like:
@@ -146,14 +155,14 @@ def _marks(body: ComposedQuery, within: str) -> Marks:
 
 
 def _marked(ids: Sequence[str], name: str) -> tuple[StoredTerm, ...]:
-    """Each once. Raises InvalidInput."""
+    """The terms of marked images, each once. Raises InvalidInput."""
     for place, image_id in enumerate(ids):
         image_id_of(image_id, f"{name}[{place}]")
     return tuple(map(StoredTerm, dict.fromkeys(ids)))
 
 
 def named_fault(fault: Fault, body: ComposedQuery, within: str = "") -> MlApiError:
-    """The error of a fault, with the member of the request that is to blame."""
+    """The error of a fault, with the place in the request of the term at fault."""
     if fault.term is None:
         return named(fault.error, within)
     return named(fault.error, f"{within}query[{fault.term}].{_kinds(body.query[fault.term])[0]}: ")

@@ -1,4 +1,4 @@
-"""Changing the corpus: images are put under their keys, and deleted. The answer says whether the index has followed already."""
+"""Routes that upload and delete images. Their answers say whether the index has been updated, too."""
 
 from flask import Blueprint, Response
 
@@ -36,7 +36,7 @@ FILE: JsonObject = {"type": "string", "format": "binary"}
 NOT_WRITTEN = ("corpus-read-only", "insufficient-storage", "corpus-unavailable", *NO_NOTE)
 BAD_FORM = ("missing-image", "invalid-multipart", "invalid-metadata", "unsupported-media-type", "too-large")
 TO_RETURN_S = 0.5
-"""How much of a request's time is kept, after waiting, for its answer."""
+"""Seconds of a request's time that are reserved for its answer after waiting."""
 
 
 def _accepted(answer: type[UploadedImage | UploadsAnswer | RemovedImage]) -> dict[str, JsonObject]:
@@ -149,7 +149,7 @@ def _result(key: str, upload: Upload | MlApiError, until: Deadline) -> UploadRes
 
 
 def _until(wait_s: float, deadline: Deadline) -> Deadline:
-    """Waiting never costs the answer: what was acknowledged in the database is told in time."""
+    """Until when to wait for the index: early enough that the answer about what was stored is still in time."""
     return min(Deadline.within(wait_s), Deadline(deadline.at - TO_RETURN_S, wait_s))
 
 

@@ -1,4 +1,5 @@
-"""The URL of a request: its query string must be UTF-8 and hold parameters of its route only; a trailing slash is redirected."""
+"""Checks the URL of a request: its query string must be UTF-8 and have parameters of its route only; trailing slashes are
+redirected."""
 
 from collections.abc import Iterator
 from urllib.parse import quote, unquote_to_bytes
@@ -13,13 +14,13 @@ from ml_api.api.parsing import problems_of_values, unknown_parameters
 from ml_api.errors import InvalidQuery
 
 PARAMETERS = "query_parameters"
-"""The attribute of a view that holds the names of its parameters. Views without it (the pages) accept any."""
+"""The attribute of a view with the names of its parameters. Views without it (the pages) accept any."""
 MODEL = "query_model"
-"""The attribute of a view that holds the model of its parameters, if they have one."""
+"""The attribute of a view with the model of its parameters, if there is one."""
 
 
 class KeyConverter(PathConverter):
-    """A key as the rest of a path: any characters, as what is wrong with a key is for the corpus to say."""
+    """Matches a key, the rest of a path, of any characters: the corpus checks it."""
 
     regex = r"(?s:.+?)"
     part_isolating = False
@@ -31,7 +32,7 @@ def register(app: Flask) -> None:
 
 
 def without_slash() -> BaseResponse | None:
-    """A redirect (308, so that clients repeat the body) to the URL without its trailing slashes, if that is a route."""
+    """Redirect (308, so that clients send the body again) to the URL without its trailing slashes; None if that is no route."""
     bare = "/" + request.path.strip("/")  # two slashes at the start of a Location would name a host
     if not request.path.endswith("/"):
         return None
@@ -40,7 +41,7 @@ def without_slash() -> BaseResponse | None:
         assert adapter is not None  # there is one for every request
         adapter.match(bare)
     except MethodNotAllowed:
-        pass  # it is a route: it answers 405 with the methods that it has
+        pass  # it is a route with other methods, which will answer 405
     except HTTPException:
         return None
     query = request.query_string.decode()
@@ -60,7 +61,7 @@ def _check_query() -> None:
 
 
 def _problems(known: frozenset[str], model: type[BaseModel] | None) -> Iterator[str]:
-    """All of them, so that one answer names everything that has to change."""
+    """Yield all mistakes in the query string, so that one answer names everything that has to change."""
     for name in sorted(request.args.keys() - known)[:10]:
         yield unknown_parameters([name], sorted(known))
     given = {name: values for name, values in request.args.lists() if name in known}

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from ml_api.api.answers import hit_facts, read_terms
+from ml_api.api.answers import hit_fields, read_terms
 from ml_api.cli.exits import Exit
 from ml_api.cli.parsing import Options
 from ml_api.cli.running_service import ANSWER_S, RunningService, running_service
@@ -159,7 +159,7 @@ class _Itself:
         query = Query(reading.terms, SearchOptions(wanted.limit), reading=reading)
         result = parts.searcher.search(query, deadline)
         return Answer(
-            [hit_facts(row) for row in result.rows],
+            [hit_fields(row) for row in result.rows],
             result.confident,
             [term.model_dump() for term in read_terms(query) or ()] or None,
         )

@@ -1,4 +1,4 @@
-"""What the service answers, for its documentation: taken from the demo, and compared by tests with what is really answered."""
+"""Examples of answers for the OpenAPI document, taken from the demo. Tests compare them with real answers."""
 
 from ml_api.api.examples.answers import ANSWERS, DRAWN_ID, NOT_READY
 from ml_api.api.examples.problems import PROBLEMS, problem

@@ -1,4 +1,4 @@
-"""What the service answers, for its documentation: taken from the demo, and compared by a test with what is really answered."""
+"""Examples of successful answers, by model. A test compares them with real answers."""
 
 from ml_api.api import schemas
 from ml_api.api.schemas.composed import BatchAnswer

@@ -1,4 +1,4 @@
-"""What errors say, for the documentation: compared by a test with what is really said."""
+"""Examples of errors, by code. A test compares them with real errors."""
 
 from ml_api import images
 from ml_api.api import schemas
@@ -84,7 +84,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "overloaded": (503, "more requests are waiting than can be answered in time; try again"),
     "deadline-exceeded": (504, f"the answer was not ready within {_TIMEOUT_S:g} s"),
 }
-"""By code: the status and a detail."""
+"""The status and an example of `detail` for each code."""
 
 
 def problem(code: str) -> schemas.JsonObject:

@@ -1,4 +1,4 @@
-"""Every request and answer, defined once: these models validate what comes in and describe the API in its OpenAPI document."""
+"""Defines every request and answer of the API: the models validate requests, and describe the API in its OpenAPI document."""
 
 from typing import Annotated, Any, Literal
 
@@ -23,12 +23,12 @@ from ml_api.api.schemas.uploads import EventsAnswer, RemovedImage, UploadedImage
 from ml_api.vectors.base import MAX_KEY_BYTES, MAX_METADATA_BYTES
 
 MAX_LISTED = 1000
-"""Images in one answer of the listing."""
+"""The most images in one answer of the listing."""
 TEXT_BODY_BYTES = 64 * 1024
-"""Longest body of a search by text as JSON: five times the longest text, each character of it escaped."""
+"""Longest JSON body of a search by text: five times the longest text with each character escaped."""
 
 PATCH_BODY_BYTES = 6 * MAX_METADATA_BYTES
-"""Longest patch of metadata: the largest metadata, each character escaped."""
+"""Longest patch of metadata: the largest metadata with each character escaped."""
 
 JsonObject = dict[str, Any]
 
@@ -163,4 +163,4 @@ ANSWERS: tuple[type[_Answer], ...] = (
     EmbeddingsAnswer,
     ModelsAnswer,
 )
-"""What the OpenAPI document describes by name."""
+"""The models of answers that the OpenAPI document describes by name."""

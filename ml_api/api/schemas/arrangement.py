@@ -1,4 +1,4 @@
-"""How a ranking is presented: groups, diversity, facets."""
+"""The parameters and answers of groups, diversity and facets, which arrange the hits of a search."""
 
 from collections.abc import Sequence
 from typing import Annotated, Final
@@ -16,16 +16,16 @@ from ml_api.vectors.filters import field_of
 from ml_api.wording import legible
 
 MAX_GROUPED = 10
-"""Images of a group that are shown beside the hit that leads it."""
+"""The most images of a group that are shown beside the hit that leads it."""
 
 
 def grouping_of(name: str) -> Grouping:
-    """Raises InvalidQuery."""
+    """Parse the parameter `group`. Raises InvalidQuery."""
     return DUPLICATES if name == DUPLICATES else _shared_field(name, "group")
 
 
 def facets_of(names: Sequence[str]) -> tuple[MetadataField, ...]:
-    """Raises InvalidQuery."""
+    """Parse the names in the parameter `facets`. Raises InvalidQuery."""
     if len(names) > MAX_FACETS:
         raise InvalidQuery(f"facets: names {len(names):,} fields; at most {MAX_FACETS} are counted")
     if (twice := next((place for place, name in enumerate(names) if name in names[:place]), None)) is not None:
@@ -34,7 +34,7 @@ def facets_of(names: Sequence[str]) -> tuple[MetadataField, ...]:
 
 
 def _shared_field(name: str, where: str) -> MetadataField:
-    """One whose value several images may share. Raises InvalidQuery."""
+    """Parse the name of a field whose value several images may share. Raises InvalidQuery."""
     if not name:
         raise InvalidQuery(f"{where}: is empty; name a field of the metadata, width or height")
     field = field_of(name, where)

@@ -1,4 +1,4 @@
-"""What every request and every answer has in common."""
+"""The base classes of all models of requests and answers, and the model of errors."""
 
 from typing import Annotated, Any
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 def whole(number: Any) -> Any:
-    """JSON has one kind of number: 10.0 is the integer 10."""
+    """The integer of a float such as 10.0, as JSON has only one kind of number; other values unchanged."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 

@@ -1,4 +1,4 @@
-"""Searches by several terms, and several searches at once: what they ask for, what they are answered."""
+"""The requests and answers of `/v1/search` and `/v1/search/batch`."""
 
 from typing import Annotated, Final
 
@@ -10,16 +10,16 @@ from ml_api.api.schemas.images import ID_PATTERN
 from ml_api.api.schemas.search import MAX_QUERY_CHARS, RED_SQUARE, MatchBy, Negation, PageBody, encodable, not_blank
 
 MAX_TERMS: Final = 64
-"""Terms of a query."""
+"""The most terms of a query."""
 MAX_QUERIES: Final = 64
-"""Queries of a batch."""
+"""The most queries of a batch."""
 MAX_BATCH_TERMS: Final = 256
-"""Terms of all queries of a batch together."""
+"""The most terms of all queries of a batch together."""
 MAX_MARKS: Final = 64
-"""Images marked good, and so many marked bad."""
+"""The most images in each of `more_like` and `less_like`."""
 MAX_WEIGHT: Final = 1000
 MAX_DIM: Final = 8192
-"""Longest vector that is read; the model's own length is compared later."""
+"""The longest vector that is parsed; it is compared with the model's dimension later."""
 
 
 class QueryTerm(Request):

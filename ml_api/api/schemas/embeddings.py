@@ -1,4 +1,4 @@
-"""The request and the answer of `/v1/embeddings`, in OpenAI's shape; `modality` and images as data URIs as infinity has them."""
+"""The request and the answer of `/v1/embeddings`, as in OpenAI's API; `modality` and images as data URIs are as in infinity's."""
 
 from typing import Annotated, Any, Final, Literal
 
@@ -11,15 +11,15 @@ MAX_TEXTS: Final = 2048
 MAX_IMAGES: Final = 32
 MAX_TEXT_CHARS: Final = 8192
 MAX_CHARS: Final = 1_000_000
-"""Characters of all texts of a request: tokenising them takes about a second."""
+"""The most characters of all texts of a request, which take about a second to tokenise."""
 
 
 def _inputs(given: Any) -> Any:
-    """One input is a list of one. Raises ValueError for what OpenAI's API takes and nobody else can read: token ids."""
+    """Make a single input a list. Raises ValueError for token ids, which OpenAI's API accepts, as they depend on its tokenizer."""
     if isinstance(given, str):
         return [given]
     if not isinstance(given, list):
-        raise ValueError("must be a text, or an array of texts")  # noqa: TRY004 - pydantic turns only this one into its own
+        raise ValueError("must be a text, or an array of texts")  # noqa: TRY004 - pydantic converts only ValueError to its own error
     if given and isinstance(given[0], int | list):
         raise ValueError("holds numbers; token ids are those of another model's tokenizer, so send the texts themselves")
     return given

@@ -1,4 +1,4 @@
-"""Verdicts on hits: what is sent, and what is exported."""
+"""The requests and answers of `/v1/feedback`."""
 
 import re
 from typing import Annotated, Final, Literal
@@ -13,7 +13,7 @@ from ml_api.vocabulary import Verdict
 
 MAX_COMMENT_CHARS: Final = 1000
 QUERY_ID_PATTERN: Final = r"^[A-Za-z0-9._-]{1,70}$"
-"""Those of batches have the number of the query behind that of the request."""
+"""The id of a query in a batch is that of the request with the number of the query."""
 VERDICT: Final = (
     "`relevant`, `irrelevant`; `clicked`: looked at, which takes the place of neither; `none` takes back what was said before."
 )

@@ -1,4 +1,4 @@
-"""Which fields the metadata have."""
+"""The answer of `/v1/metadata`, the fields of the metadata."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Filters in requests, and errors of values that are checked here: each begins with the name of its field."""
+"""The types of filters in requests, and the conversion of their errors to pydantic's."""
 
 import json
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ FILTER: Final = (
     "lt, lte, gt, gte, in, any, all, exists, prefix; together with `and`, `or`, `not`."
 )
 WITHIN: Final = "within"
-"""Type of an error whose `detail` begins with the name of its field."""
+"""The pydantic type of an error whose `detail` begins with the name of its field."""
 FILTER_EXAMPLE: Final[JsonObject] = {"price": {"lt": 20}, "tags": {"any": ["red"]}}
 
 
 @contextmanager
 def as_pydantic() -> Iterator[None]:
-    """Raise our errors as pydantic's own: only of these it says where in a list they are."""
+    """Raise InvalidQuery as an error of pydantic, which adds its place within the request."""
     try:
         yield
     except InvalidQuery as exc:
@@ -32,7 +32,7 @@ def as_pydantic() -> Iterator[None]:
 
 
 def _filter_text(text: str | None) -> str | None:
-    """Checked here, so that what is wrong with it is told beside what is wrong with other fields."""
+    """Check a filter while the request is validated, so that its mistakes are reported with those of other fields."""
     if text is not None:
         with as_pydantic():
             parse_text(text)

@@ -1,4 +1,4 @@
-"""Where in a stored image a text is found."""
+"""The request and the answer of `/v1/images/{id}/heatmap`: where in a stored image a text is found."""
 
 from typing import Annotated
 

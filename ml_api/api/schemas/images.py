@@ -1,4 +1,4 @@
-"""A stored image, as every answer shows it."""
+"""The models of a stored image in answers."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""Defines the requests of searches by one term."""
+"""The requests of searches by one term, and the parameters of pages of results."""
 
 from typing import Annotated
 
@@ -23,7 +23,7 @@ MAX_QUERY_CHARS = 1000
 RED_SQUARE = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFUlEQVR42mM8oaHBgA0wMeAAg1MCAOA4ASjhBhuDAAAAAElFTkSuQmCC"
 )
-"""An image small enough to stand in the documentation."""
+"""An image small enough for an example in the documentation."""
 
 
 def encodable(text: str) -> str:
@@ -38,8 +38,8 @@ def not_blank(text: str) -> str:
     return text.strip()
 
 
-class Page(Request):
-    """Which part of a ranking is wanted."""
+class PageRequest(Request):
+    """Which part of a ranking to return, and how to arrange it."""
 
     limit: Annotated[
         int,
@@ -89,7 +89,7 @@ class Page(Request):
         return cursor
 
 
-class PageParameters(Page):
+class PageParameters(PageRequest):
     """In a query string."""
 
     filter: FilterText = None
@@ -104,7 +104,7 @@ class PageParameters(Page):
         return names_in(self.facets)
 
 
-class PageBody(Page):
+class PageBody(PageRequest):
     """In JSON."""
 
     filter: FilterObject = None

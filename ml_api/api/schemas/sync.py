@@ -1,4 +1,4 @@
-"""Syncs: what starts them, what they report."""
+"""The requests and answers of `/v1/sync`."""
 
 from typing import Annotated, Final
 

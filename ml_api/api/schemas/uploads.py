@@ -1,4 +1,4 @@
-"""Uploads, deletions and notifications: what they may ask for, what they are answered."""
+"""The requests and answers of uploads, deletions and notifications."""
 
 from typing import Annotated, Final, Literal
 
