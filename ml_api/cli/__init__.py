@@ -15,6 +15,7 @@ from ml_api.cli.commands import TABLES
 from ml_api.cli.environment import configure_libraries
 from ml_api.cli.exits import Exit
 from ml_api.cli.parsing import Options, parse
+from ml_api.cli.results import tell
 from ml_api.cores import usable
 from ml_api.errors import ConfigError, MlApiError, SyncRefused
 from ml_api.files import NO_ROOM
@@ -27,8 +28,6 @@ PRIVATE = 0o077
 CONDITIONS: dict[str, Literal["serve", "sync"]] = {"serve": "serve", "sync": "sync", "extract": "sync"}
 """Which conditions of settings apply; those of others show when they open the store."""
 
-WITH_RESULTS = frozenset({"keys", "search", "calibrate", "duplicates", "evaluate"})
-"""Commands that write what they find to the standard output, and nothing else there. The log of the others is their output."""
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +73,8 @@ def _tell(problems: Iterable[str], given: dict[str, Given]) -> None:
 def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit:
     command = CONDITIONS.get(options.command)
     settings = load_settings(options=given, env_file=ENV_FILE, command=command, problems=problems)
-    logs.configure(settings.log_level, settings.environment, sys.stderr if options.command in WITH_RESULTS else None)
+    # What `serve` writes is its log; what the other commands write to the standard output, is what they found or did.
+    logs.configure(settings.log_level, settings.environment, None if options.command == "serve" else sys.stderr)
     configure_libraries(os.environ, usable())
     if options.command != "triton-repository":
         os.umask(PRIVATE)
@@ -164,7 +164,7 @@ def _write_triton_repository(settings: Settings, folder: Path) -> Exit:
     from ml_api.services import write_triton_repository
 
     for model in write_triton_repository(settings, folder):
-        _log.info("wrote %s", model)
+        tell(f"wrote {model}")
     return Exit.DONE
 
 

@@ -1,11 +1,11 @@
 """Commands that a service does: that which owns the embedded store, whose folder no second process may open."""
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 
 from ml_api.cli.exits import Exit, stopped
 from ml_api.cli.following import Taker, follow
+from ml_api.cli.results import tell
 from ml_api.errors import ConfigError, DatabaseUnavailable, SyncRefused, Unavailable
 from ml_api.indexing.jobs import Errand, Job, Jobs, SyncOptions
 from ml_api.indexing.jobs.execution import LINES
@@ -16,14 +16,8 @@ from ml_api.stopping import Stop
 from ml_api.vocabulary import JobState
 
 
-def _print(lines: Sequence[str]) -> None:
-    for line in lines:
-        print(line)  # noqa: T201 - the output of the command
-    sys.stdout.flush()
-
-
 def hand_over(
-    settings: Settings, errand: Errand, stop: Stop, *, corpus: str = "", tell: Callable[[Sequence[str]], None] = _print
+    settings: Settings, errand: Errand, stop: Stop, *, corpus: str = "", tell: Callable[[str], None] = tell
 ) -> Exit | None:
     """Have the service do it, follow it, and say what it did; None if none runs, or the store is a server, which serves everybody.
 
@@ -54,11 +48,11 @@ def hand_over(
         return _ended(over, stop, tell)
 
 
-def _ended(job: Job, stop: Stop, tell: Callable[[Sequence[str]], None]) -> Exit:
+def _ended(job: Job, stop: Stop, tell: Callable[[str], None]) -> Exit:
     if job.active:
         return stopped(stop, f"{job.options.kind} {job.id} goes on without this command")
-    if lines := job.report.get(LINES):
-        tell(lines)
+    for line in job.report.get(LINES, ()):
+        tell(line)
     match job.state:
         case JobState.SUCCEEDED:
             return Exit.DONE

@@ -44,7 +44,7 @@ def _asked(settings: Settings, errand: Errand) -> tuple[Exit | None, Any]:
     lines: list[str] = []
     with Stop() as stop:
         stop.reached = "before anything was measured"
-        ended = hand_over(settings, errand, stop, tell=lines.extend)
+        ended = hand_over(settings, errand, stop, tell=lines.append)
     return ended, json.loads(lines[0]) if lines else None
 
 

@@ -1,18 +1,16 @@
 """The command `export`: every stored image with its vector into a file, which a service over the embedded store writes itself."""
 
-import logging
 import time
 from pathlib import Path
 
 from ml_api import tracing
 from ml_api.cli.delegation import hand_over
 from ml_api.cli.exits import Exit, stopped
+from ml_api.cli.results import tell
 from ml_api.indexing.jobs import Errand
 from ml_api.settings import Settings
 from ml_api.stopping import Stop
 from ml_api.vocabulary import JobKind
-
-_log = logging.getLogger(__name__)
 
 
 def export(settings: Settings, target: Path) -> Exit:
@@ -29,8 +27,8 @@ def export(settings: Settings, target: Path) -> Exit:
             open_export(settings) as (store, model_id),
             followed(stop, "exporting") as follower,
         ):
-            is_done = export_images(store, model_id, settings, target, follower, _log.info)
+            is_done = export_images(store, model_id, settings, target, follower, tell)
         if not is_done:
             return stopped(stop)
-    _log.info("export done in %.1f s", time.monotonic() - started)
+    tell(f"export done in {time.monotonic() - started:.1f} s")
     return Exit.DONE

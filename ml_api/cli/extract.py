@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ml_api import tracing
 from ml_api.cli.exits import Exit, stopped
+from ml_api.cli.results import tell
 from ml_api.errors import ModelUnavailable
 from ml_api.indexing.report import EachFailure, FileOutcome, SyncReport
 from ml_api.settings import Settings
@@ -46,4 +47,4 @@ def _tell(report: SyncReport, target: Path) -> None:
     for problem in report.problems:
         _log.warning("metadata: %s", problem)
     how = "stopped after" if report.stopped else "done in"
-    _log.info("extract %s %.1f s: %s, to %s", how, report.seconds, report.summary(), target)
+    tell(f"extract {how} {report.seconds:.1f} s: {report.summary()}, to {target}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ml_api import tracing
 from ml_api.cli.delegation import hand_over
 from ml_api.cli.exits import Exit, stopped
+from ml_api.cli.results import tell
 from ml_api.indexing.jobs import Errand
 from ml_api.settings import Settings
 from ml_api.stopping import Stop
@@ -38,7 +39,7 @@ def import_(settings: Settings, path: Path, said: str) -> Exit:
             followed(stop, "importing") as follower,
         ):
             done = import_images(store, examined, _leave_out, follower)
-        _log.info("import %s %.1f s: %s", "stopped after" if stop.signal else "done in", time.monotonic() - started, done)
+        tell(f"import {'stopped after' if stop.signal else 'done in'} {time.monotonic() - started:.1f} s: {done}")
         if stop.signal is not None:
             return stopped(stop)
     return Exit.DONE

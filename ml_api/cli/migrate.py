@@ -1,12 +1,12 @@
 """The command `migrate`: another model in place of the one in use, while that one goes on answering."""
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ml_api import tracing
 from ml_api.cli.delegation import hand_over
 from ml_api.cli.exits import Exit, stopped
+from ml_api.cli.results import tell
 from ml_api.indexing.account import Progress
 from ml_api.indexing.jobs import Errand
 from ml_api.indexing.report import SyncReport
@@ -26,8 +26,6 @@ from ml_api.stopping import Stop
 from ml_api.vectors.base import Generation
 from ml_api.vocabulary import JobKind
 
-_log = logging.getLogger(__name__)
-
 
 def migrate(settings: Settings, *, switch: bool) -> Exit:
     """Embed the corpus with the configured model, compare, and use it: in the service that runs, or from the next start on."""
@@ -40,19 +38,19 @@ def migrate(settings: Settings, *, switch: bool) -> Exit:
 def _migrate(settings: Settings, stop: Stop, *, switch: bool) -> Exit:
     with open_migration(settings) as migration:
         if migration.wanted == migration.current:
-            _log.info(in_use_already(migration.current))
+            tell(in_use_already(migration.current))
             return Exit.DONE
-        if not prepare(migration, lambda total: _shown(total, stop), lambda: stop.signal is not None, _log.info):
+        if not prepare(migration, lambda total: _shown(total, stop), lambda: stop.signal is not None, tell):
             return stopped(stop)
         if switch:
             migration.take_over_edits()
             migration.generations.switch(migration.wanted)
             if migration.same_model:
-                _log.info("%s is in use from the next start on: start the services again", migration.wanted.name)
+                tell(f"{migration.wanted.name} is in use from the next start on: start the services again")
             else:
                 _tell_switched(migration.wanted)
         else:
-            _log.info(not_switched(migration.current))
+            tell(not_switched(migration.current))
     return Exit.DONE
 
 
@@ -74,7 +72,7 @@ def drop_old(settings: Settings) -> Exit:
         if (handed := hand_over(settings, Errand(JobKind.DROP_OLD), stop)) is not None:
             return handed
     with open_generations(settings) as generations:
-        drop_others(generations, _log.info)
+        drop_others(generations, tell)
     return Exit.DONE
 
 
@@ -92,7 +90,5 @@ def _shown(total: int, stop: Stop) -> Iterator[Progress]:
 
 
 def _tell_switched(now: Generation) -> None:
-    _log.info("%s is in use from the next start on: start the service with its name in ML_API_MODEL", now.model_id)
-    _log.info(
-        "running services go on with the model that they have; `migrate --rollback` undoes this, `migrate --drop-old` ends it"
-    )
+    tell(f"{now.model_id} is in use from the next start on: start the service with its name in ML_API_MODEL")
+    tell("running services go on with the model that they have; `migrate --rollback` undoes this, `migrate --drop-old` ends it")

@@ -4,6 +4,7 @@ A service that runs with the same collection does the work and is followed; with
 """
 
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -14,11 +15,23 @@ from ml_api import tracing
 from ml_api.cli.exits import Exit, stopped
 from ml_api.cli.following import LOOK_EVERY_S, Taker, follow
 from ml_api.cli.progress import show_progress
+from ml_api.cli.results import tell
 from ml_api.errors import ModelUnavailable, SyncRefused, Unavailable
 from ml_api.indexing.jobs import Job, Jobs, SyncOptions
 from ml_api.indexing.jobs.execution import PLAN, PLAN_LINES, carry_out
 from ml_api.indexing.jobs.presence import Presence, Watch
-from ml_api.indexing.report import EachFailure, FileOutcome, JsonLines, Report, Reports, SyncReport, tell, tell_failure
+from ml_api.indexing.report import (
+    EachFailure,
+    FileOutcome,
+    JsonLines,
+    Report,
+    Reports,
+    SyncReport,
+    in_a_line,
+    log_problems,
+    log_report,
+    tell_failure,
+)
 from ml_api.indexing.tasks import AT_ONCE
 from ml_api.services import corpus_of, database_of, open_indexer, preview_sync, target_of
 from ml_api.settings import Settings
@@ -56,7 +69,7 @@ def _print_plan(job: Job, stop: Stop, *, as_json: bool) -> Exit:
 
 
 def _print(plan: Mapping[str, Any], lines: Sequence[str], *, as_json: bool) -> None:
-    print(json.dumps(plan, ensure_ascii=False) if as_json else "\n".join(lines))  # noqa: T201 - the output of the command
+    tell(json.dumps(plan, ensure_ascii=False) if as_json else "\n".join(lines))
 
 
 def _sync(settings: Settings, options: SyncOptions, files: Report) -> Exit:
@@ -107,7 +120,9 @@ def _run_here(settings: Settings, jobs: Jobs, job: Job, stop: Stop, files: Repor
             advance,
             files,
         )
-    tell(report.as_json())
+    # With fields for programs that read logs; a person at a terminal has the line below.
+    (log_problems if sys.stderr.isatty() else log_report)(report.as_json())
+    tell(in_a_line(report.as_json()))
     if report.stopped:
         return _stopped(stop, "it was cancelled")
     if report.model_failed:
@@ -120,7 +135,8 @@ def _ended(jobs: Jobs, job: Job, stop: Stop, files: Report) -> Exit:
         return stopped(stop, f"sync {job.id} goes on without this command")
     if job.report:
         _pass_on(jobs, job.id, Reports(EachFailure(tell_failure), files))
-        tell(job.report)
+        log_problems(job.report)
+        tell(in_a_line(job.report))
     return _end_of(job, stop)
 
 

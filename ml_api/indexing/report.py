@@ -133,19 +133,29 @@ class SyncReport:
         }
 
 
-def tell(report: Mapping[str, Any]) -> None:
-    """Log a report in the form of `SyncReport.as_json`."""
+def in_a_line(report: Mapping[str, Any]) -> str:
+    """How a sync ended, of a report in the form of `SyncReport.as_json`."""
+    how = "stopped after" if report["stopped"] else "done in"
+    return f"sync {how} {report['seconds']:.1f} s: {report['summary']}"
+
+
+def log_problems(report: Mapping[str, Any]) -> None:
+    """Log what was not as it should be, of such a report."""
     for problem in report["not_listed"]:
         _log.warning("not listed: %s; what is indexed of it stays", problem, extra=SYNC_LINE)
     for problem in report["metadata"]:
         _log.warning("metadata: %s", problem, extra=SYNC_LINE)
+
+
+def log_report(report: Mapping[str, Any]) -> None:
+    """Log such a report."""
+    log_problems(report)
     outcome = "unknown" if report["stopped"] else "failure" if report["model_failed"] else "success"
     seconds = report["seconds"]
     counts = {f"ml_api.sync.{name}": number for name, number in report["outcomes"].items()}
     whole = {**SYNC_LINE, **counts, "event.action": "sync", "event.outcome": outcome}
     whole |= {"ml_api.sync.seconds": seconds, "event.duration": int(seconds * 1e9)}
-    how = "stopped after" if report["stopped"] else "done in"
-    _log.info("sync %s %.1f s: %s", how, seconds, report["summary"], extra=whole)
+    _log.info("%s", in_a_line(report), extra=whole)
 
 
 def tell_failure(file: FileOutcome) -> None:

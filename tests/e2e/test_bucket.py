@@ -60,7 +60,7 @@ def stored(s3, pictures):
 
 def report(result):
     assert result.returncode == 0, result.stdout + result.stderr
-    [line] = [line for line in map(json.loads, result.stdout.splitlines()) if line.get("event.action") == "sync"]
+    [line] = [line for line in map(json.loads, result.stderr.splitlines()) if line.get("event.action") == "sync"]
     return {name.rpartition(".")[2]: value for name, value in line.items() if name.startswith("ml_api.sync.") and value}
 
 

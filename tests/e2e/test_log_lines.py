@@ -73,7 +73,7 @@ def lines(demo_corpus, tmp_path_factory):
     with server:
         ask_everything(server, pictures[0].read_bytes())
         run_out_of_files(server)
-    text = written.stdout + written.stderr + server.log()
+    text = written.stderr + server.log()
     return [json.loads(line) for line in text.splitlines()]
 
 

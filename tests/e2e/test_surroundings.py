@@ -48,7 +48,7 @@ def run_mounted(options, folder, command, cwd):
 
 
 def errors(result, code=2):
-    lines = result.stderr.splitlines()
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("{")]  # which are its log
     assert result.returncode == code, result
     assert all(line.startswith("error: ") for line in lines), result.stderr
     return [line.removeprefix("error: ") for line in lines]

@@ -1,7 +1,6 @@
 """kill -9 in the middle of a sync, again and again, while files come, move and go: what is left is completed by the next one."""
 
 import hashlib
-import json
 import random
 import signal
 import subprocess
@@ -81,7 +80,7 @@ def kill_again_and_again(folder, number):
     assert last.returncode == 0, last.stdout + last.stderr
     assert stored(folder / "milvus.db") == corpus.files()
     again = run("sync", **settings)
-    assert json.loads(again.stdout.splitlines()[-1])["ml_api.sync.unchanged"] == len(corpus.files())
+    assert f"s: {len(corpus.files())} unchanged" in again.stdout
     return interrupted
 
 

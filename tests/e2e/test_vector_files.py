@@ -29,7 +29,7 @@ def content(path):
 def ok(*arguments, **settings):
     done = run(*arguments, model=MODEL, **settings)
     assert done.returncode == 0, done.stdout + done.stderr
-    return [json.loads(line)["message"] for line in done.stdout.splitlines()]
+    return done.stdout.splitlines()
 
 
 def test_what_was_extracted_is_what_a_sync_would_have_indexed_and_an_export_gives_it_back(demo_corpus, tmp_path):
@@ -84,8 +84,9 @@ def test_an_extraction_that_is_stopped_says_how_far_it_came_and_goes_on(tmp_path
     finally:
         process.kill()
     assert process.returncode == 130
-    done = int(error.removeprefix("stopped after ").partition(" ")[0].replace(",", ""))
-    assert error == f"stopped after {done:,} of 1,500; run it again to go on\n"
+    message = error.splitlines()[-1]
+    done = int(message.removeprefix("stopped after ").partition(" ")[0].replace(",", ""))
+    assert message == f"stopped after {done:,} of 1,500; run it again to go on"
     assert not target.exists()
     [last] = [told for told in ok("extract", target, corpus, data_dir=data) if told.startswith("extract done")]
     assert f"{IMAGES - done} added, {done} unchanged" in last

@@ -13,7 +13,7 @@ from ml_api.indexing.jobs.execution import TOLD_TO_STOP, OpenIndexer, RunErrand,
 from ml_api.indexing.jobs.jobs import Job, Jobs
 from ml_api.indexing.jobs.options import SyncOptions
 from ml_api.indexing.jobs.presence import SILENCE_S, Presence, Watch
-from ml_api.indexing.report import NOBODY, FileOutcome, Report, tell
+from ml_api.indexing.report import NOBODY, FileOutcome, Report, log_report
 from ml_api.vocabulary import JobState, ReasonCode
 
 LOOK_EVERY_S: Final = 0.5
@@ -136,7 +136,7 @@ class SyncRunner:
             except Exception:  # noqa: BLE001 - the thread outlives any sync
                 _log.exception("%s %d failed", job.options.kind, job.id)
             else:
-                tell(report.as_json())
+                log_report(report.as_json())
 
     def _run_errand(self, job: Job) -> None:
         if self._errands is None:
