@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ml_api.calibration.phrases import Wanted, content_words, phrases, texts_of
 from ml_api.records import ImageRecord, Vectors
+from ml_api.search.asked import Asked, AskedTerm
 from ml_api.search.combining import combined
 from ml_api.search.negation import UNWANTED
 from ml_api.vectors.base import VectorStore
@@ -51,10 +52,13 @@ class Example:
     def image(self) -> Sampled | None:
         return next((term for term, _ in self.terms if isinstance(term, Sampled)), None)
 
-    def vector(self, of_texts: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-        """As a search combines its terms, shape (dim,)."""
-        points = [of_texts[term] if isinstance(term, str) else term.vector for term, _ in self.terms]
-        return combined(points, [weight for _, weight in self.terms]).vector
+    def asked(self, of_texts: Mapping[str, npt.NDArray[np.float32]]) -> Asked:
+        """As a search combines its terms, whose texts have these vectors (dim,)."""
+        terms = [
+            AskedTerm(of_texts[term] if isinstance(term, str) else term.vector, isinstance(term, str), weight)
+            for term, weight in self.terms
+        ]
+        return Asked.of(combined([term.vector for term in terms], [term.weight for term in terms]).vector, terms)
 
 
 @dataclass(slots=True)
@@ -155,4 +159,4 @@ def _said(record: ImageRecord, vector: npt.NDArray[np.float32]) -> tuple[str, Se
 
 def vectors_of(examples: Sequence[Example], of_texts: Mapping[str, npt.NDArray[np.float32]]) -> Vectors:
     """Shape (examples, dim)."""
-    return np.stack([example.vector(of_texts) for example in examples])
+    return np.stack([example.asked(of_texts).vector for example in examples])

@@ -15,7 +15,7 @@ from ml_api.search.facets import COUNTED_HITS, Facets, counted, require_known
 from ml_api.search.fields import OverviewCache
 from ml_api.search.grouping import DUPLICATES, MAX_READ, READ_AT_ONCE, leaders
 from ml_api.search.query import Fault, ResultRow
-from ml_api.search.relevance import CONFIDENT, Judge, Relevance
+from ml_api.search.relevance import CONFIDENT, NO_VECTORS, Judge, Relevance
 from ml_api.search.targets import Target, goes_on, may_pass, passing
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.filters import Field, value_of
@@ -58,9 +58,7 @@ class Pages:
 
     def page(self, target: Target, read: Read, deadline: Deadline) -> Page | Fault:
         """Return the page of a target. Raises Unavailable, DeadlineExceeded."""
-        judge, kind = None, target.kind
-        if self._relevance is not None and kind is not None:
-            judge = self._relevance.judge(kind, target.combined.vector, target.best(read.unfiltered), target.image)
+        judge = self._judge(target, read, deadline)
         try:
             page = (self._arranged if target.query.arrangement.reorders else self._as_ranked)(target, read.part, judge, deadline)
             facets = self._facets(target, read.part if target.texts else read.head, judge, deadline)
@@ -69,6 +67,13 @@ class Pages:
         nearest = target.ranking(read.head)
         confident = None if judge is None else _is_confident(target, read, judge)
         return replace(page, facets=facets, confident=confident, best_score=nearest[0].score if nearest else None)
+
+    def _judge(self, target: Target, read: Read, deadline: Deadline) -> Judge | None:
+        if self._relevance is None or target.kind is None:
+            return None
+        asked, best = target.asked, target.best(read.unfiltered)
+        vectors = self._store.vectors([hit.record.id for hit in best], deadline) if asked.wanted else NO_VECTORS
+        return self._relevance.judge(target.kind, asked, best, vectors)
 
     def _as_ranked(self, target: Target, ranked: Sequence[Hit], judge: Judge | None, _: Deadline) -> Page:
         limit, page = target.query.options.limit, target.page(ranked)

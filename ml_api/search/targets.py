@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ml_api.errors import InvalidInput, MlApiError, NotFound
 from ml_api.records import Hit
 from ml_api.search import diversity, facets, grouping
+from ml_api.search.asked import Asked, AskedTerm
 from ml_api.search.combining import Combined, combined
 from ml_api.search.cursor import BEGINNING, Place
 from ml_api.search.fusion import CERTAINTY_POWER, FUSED_HITS, TextMatches
@@ -54,9 +55,12 @@ class Target:
         return self.query.excluded
 
     @property
-    def image(self) -> npt.NDArray[np.float32] | None:
-        """The vector of its first term that is an image, (dim,); None without such a term."""
-        return next((point.vector for point in self.points if point.modality == "image"), None)
+    def asked(self) -> Asked:
+        """What it asks for, as its hits are judged by."""
+        terms = zip(self.points, self.query.terms, strict=True)
+        return Asked.of(
+            self.combined.vector, [AskedTerm(point.vector, point.modality == "text", one.weight) for point, one in terms]
+        )
 
     @property
     def options(self) -> SearchOptions:

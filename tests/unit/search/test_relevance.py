@@ -14,8 +14,11 @@ from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.metrics import Metrics
 from ml_api.search import Arrangement, Query, Relevance, Searcher, StoredTerm, TextTerm, Thresholds, Weighted
+from ml_api.search.asked import Asked, AskedTerm
+from ml_api.search.combining import combined
 from ml_api.search.grouping import DUPLICATES
 from ml_api.search.hybrid import Hybrid
+from ml_api.search.relevance import TOP_K
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import Field, parse
 from tests.captioned import COLOURS, described, filled
@@ -51,7 +54,7 @@ class Corpus:
     def __init__(self):
         metrics, preprocessor, encoder = Metrics(), FakePreprocessor(), FakeEncoder()
         self.store = filled(COUNT, kind=CountingStore)
-        relevance = Relevance("COSINE")
+        self.relevance = relevance = Relevance("COSINE")
         for kind, made in calibrate_all(IndexedCorpus(self.store, "COSINE", preprocessor, encoder)).items():
             relevance.use(kind, made.calibration)
         self._embedder = BatchingEncoder(encoder, metrics)
@@ -105,6 +108,18 @@ FILTERS = st.recursive(
     CONDITIONS,
     lambda some: st.one_of(some.map(lambda one: {"not": one}), st.lists(some, min_size=1, max_size=2).map(lambda two: {"or": two})),
 )
+
+
+def test_of_several_texts_each_is_compared_with_the_best_hits(corpus):
+    texts, model = ["red", "bargo"], (FakePreprocessor(), FakeEncoder())
+    vectors = model[1].embed([model[0].prepare_text(text) for text in texts])
+    terms = tuple(Weighted(TextTerm(text)) for text in texts)
+    [result] = corpus.search(Query(terms, SearchOptions(TOP_K), match="vector"))
+    best, known = result.hits, corpus.store.vectors([hit.record.id for hit in result.hits])
+    asked_for = Asked.of(combined(vectors, [1, 1]).vector, [AskedTerm(vector, is_text=True, weight=1) for vector in vectors])
+    expected, blind = (corpus.relevance.judge("texts", asked_for, best, some).relevances(best) for some in (known, {}))
+    assert [row.relevance for row in result.rows] == pytest.approx(expected, abs=SAME)
+    assert expected != pytest.approx(blind, abs=SAME)
 
 
 @pytest.mark.parametrize("match", ["vector", "auto"])
