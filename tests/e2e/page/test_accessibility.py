@@ -84,6 +84,16 @@ def open_heat(visit):
     expect(visit.dialog.locator(".heat")).to_be_visible()
 
 
+def open_troubles(visit):
+    """In the large view, of the last image that has come."""
+    for path in ("**/v1/search/text?*cursor=*", "**/heatmap?*"):
+        visit.page.route(path, lambda route: route.abort())
+    visit.open("/?q=red")
+    visit.page.locator(".open").nth(23).click()
+    visit.page.get_by_role("button", name="Where it matches").click()
+    expect(visit.dialog.get_by_role("alert")).to_have_count(2)
+
+
 def open_marks(visit):
     open_results(visit)
     visit.hits.first.hover()
@@ -156,6 +166,7 @@ STATES = [
     open_own_image,
     open_large,
     open_heat,
+    open_troubles,
     open_marks,
     open_crop,
     open_error,
