@@ -121,7 +121,8 @@ class Page {
    * @param {import("./failures.js").Failure} failure
    * @param {() => void} retry
    */
-  tell(failure, retry) {
+  async tell(failure, retry) {
+    await Promise.all([this.#searching, this.#search.settled]); // or hits would replace what is said here, or push it out of sight
     this.#results.failBeside(failure, retry);
     this.#results.showFailure();
   }

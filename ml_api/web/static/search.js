@@ -127,6 +127,11 @@ export class Search {
     }
   }
 
+  /** When no next page is on its way any more. */
+  get settled() {
+    return this.#more ?? Promise.resolve();
+  }
+
   /** The next page, which may be on its way already. */
   more() {
     this.#more ??= this.#loadMore().finally(() => {
