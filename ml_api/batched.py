@@ -1,4 +1,4 @@
-"""Any number of things, some at a time: `itertools.batched`, which Python has from 3.12 on."""
+"""Splits an iterable into lists of equal length, as `itertools.batched` does from Python 3.12 on."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -8,7 +8,7 @@ _T = TypeVar("_T")
 
 
 def batched(things: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    """Lists of `size`, in order; the last may be shorter."""
-    waiting = iter(things)
-    while some := list(islice(waiting, size)):
-        yield some
+    """Yield lists of `size` things, in order; the last may be shorter."""
+    remaining = iter(things)
+    while batch := list(islice(remaining, size)):
+        yield batch

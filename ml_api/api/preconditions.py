@@ -1,4 +1,7 @@
-"""`If-Match` and `If-None-Match` on requests that change a file (RFC 9110, 13.1). Its ETag is the digest of its bytes."""
+"""Parses and documents `If-Match` and `If-None-Match` of requests that change a file (RFC 9110, 13.1).
+
+The ETag of a file is the digest of its bytes.
+"""
 
 from typing import Final
 
@@ -23,11 +26,11 @@ IF_NONE_MATCH = _parameter(
     NAMES[1], "`*`: only if there is no file under the key yet; an `ETag`: only if it has another. Else 412.", "*"
 )
 CHANGES_IF: Final = ("precondition-failed", "already-there")
-"""How a route fails that takes them."""
+"""Error codes of routes that take `IF_MATCH` and `IF_NONE_MATCH`."""
 
 
 def sent_precondition() -> Precondition | None:
-    """Of this request; None if it has none."""
+    """Return the precondition in the headers of this request; None without these headers."""
     if not any(name in request.headers for name in NAMES):
         return None
     match, none_match = NAMES

@@ -63,17 +63,20 @@ def recall_of(store: VectorStore, ids: Sequence[str], queries: Vectors, efforts:
 
 @dataclass(frozen=True, slots=True)
 class IndexRecall:
-    """What an index finds of the exact answers to the vectors of some stored images."""
+    """The recall of an index, measured with the vectors of stored images as queries."""
 
     images: int
-    """How many are searched for. Of fewer than two nothing is measured."""
+    """How many images are queries. With fewer than two, nothing is measured."""
     steps: int
+    """The number of `rows`."""
     rows: Iterator[Measured]
-    """So many as `steps`, each measured when it is asked for. Raises Unavailable."""
+    """The measurements, each made when the iterator is advanced, which raises Unavailable."""
 
 
 def recall_of_index(store: VectorStore, index: str, queries: int, k: int) -> IndexRecall:
-    """At each effort that is tried with this kind of index. Raises Unavailable."""
+    """Measure an index of the kind `index` at each search parameter in SEARCH_PARAMETERS, with `queries` images. Raises
+    Unavailable.
+    """
     ids, vectors = sample(store, queries)
     if len(ids) < 2:
         return IndexRecall(len(ids), 0, iter(()))

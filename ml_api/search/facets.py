@@ -1,4 +1,4 @@
-"""Facets: how many of the best hits have which values of a field."""
+"""Counts facets: how many of the best hits have each value of a field. Used by `search.pages`."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,12 +13,12 @@ from ml_api.vectors.filters import Field, Scalar, scalar, value_of
 from ml_api.wording import legible
 
 COUNTED_HITS: Final = 200
-"""The first hits of a ranking, whose values are counted: each costs the store some 20 us."""
+"""How many of the first hits of a ranking are counted; reading one costs the store about 20 us."""
 MAX_FACETS: Final = 10
 MAX_VALUES: Final = 20
-"""The most frequent values of a field are told."""
+"""How many of the most frequent values of a field are returned."""
 _SHOWN: Final = 20
-"""Names of fields in a message."""
+"""The most names of fields in an error message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +35,20 @@ def counted(hits: Sequence[Hit], fields: Sequence[Field]) -> Facets:
 
 def _frequent(hits: Sequence[Hit], field: Field) -> list[tuple[str | bool | float, int]]:
     values = Counter(value for hit in hits for value in set(_values(value_of(hit.record, field))))
-    best = nsmallest(MAX_VALUES, values.items(), key=lambda one: (-one[1], str(one[0].value)))
+    best = nsmallest(MAX_VALUES, values.items(), key=lambda pair: (-pair[1], str(pair[0].value)))
     return [(scalar.value, count) for scalar, count in best]
 
 
 def _values(value: Any) -> Iterator[Scalar]:
-    """A list counts by its elements. Long texts are descriptions, and count as no value."""
-    for one in value if isinstance(value, list) else [value]:
-        found = scalar(one)
-        if found is not None and not (found.kind == "text" and len(str(found.value)) > MAX_VALUE_CHARS):
-            yield found
+    """Yield the values to count: of a list, its elements. Texts over MAX_VALUE_CHARS are descriptions, and are left out."""
+    for element in value if isinstance(value, list) else [value]:
+        candidate = scalar(element)
+        if candidate is not None and not (candidate.kind == "text" and len(str(candidate.value)) > MAX_VALUE_CHARS):
+            yield candidate
 
 
 def require_known(field: Field, overview: Overview, where: str) -> None:
-    """For a field that no hit has: raises InvalidQuery if no image is known to have it."""
+    """Raise InvalidQuery if no image of the overview has the field. Called for a field that no hit has."""
     if field.built_in is not None or field.name in overview.fields or not overview.over:
         return
     names = list(overview.fields)

@@ -24,11 +24,11 @@ WINDOW: Final = 0.5
 ACROSS: Final = 5
 """Windows along the shorter side."""
 MAX_ALONG: Final = 12
-"""Windows along the longer side, at most."""
+"""The most windows along the longer side."""
 CELLS: Final = 8
 """Cells along the shorter side."""
 MAX_CELLS: Final = 24
-"""Along the longer side."""
+"""The most cells along the longer side."""
 AT_ONCE: Final = 8
 """Windows that are given to the model together: searches come between such batches."""
 

@@ -17,7 +17,7 @@ class Request(BaseModel):
 
 
 class Answer(BaseModel):
-    """What we send."""
+    """The base class of what the service answers."""
 
     model_config = ConfigDict(frozen=True)
 

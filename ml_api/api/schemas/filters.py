@@ -40,7 +40,7 @@ def _filter_text(text: str | None) -> str | None:
 
 
 def _filter_object(given: JsonObject | None) -> JsonObject | None:
-    """As `_filter_text`."""
+    """Check a filter that is a JSON object, as `_filter_text` checks one that is text."""
     if given is not None:
         with as_pydantic():
             parse(given)

@@ -1,4 +1,4 @@
-"""Defines the answers of searches: pages of hits, and what is told of the whole search."""
+"""The answers of searches: pages of hits, with the fields that concern the whole search."""
 
 from typing import Annotated
 
