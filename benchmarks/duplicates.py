@@ -1,8 +1,8 @@
-"""What the perceptual hash and the embedding find of transformed photographs.
+"""What the perceptual hash and the embedding find of transformed photographs, and which of the untouched ones they take for copies.
 
-`python -m benchmarks.duplicates FOLDER` takes a folder of photographs of one's own. Thresholds are chosen on one half of them and
-judged on the other. The model is the demo's, which knows drawn scenes, so that its thresholds say little about CLIP's. Nothing here
-is a speed.
+`python -m benchmarks.duplicates FOLDER` takes a folder of photographs of one's own, no two of which are the same. Thresholds are
+chosen on one half of them and judged on the other. The model is the demo's, which knows drawn scenes, so that its thresholds say
+little about CLIP's. Nothing here is a speed.
 """
 
 import sys
@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from benchmarks import machine, results
+from ml_api.duplicates import NEAR_SIMILARITY
 from ml_api.images import SUFFIXES, ImageLimits, InlineDecoder
 from ml_api.images.perceptual import HASH_BITS, distance
 from ml_api.services.encoder import load_model
@@ -70,6 +72,8 @@ Distances = npt.NDArray[np.int16]
 class Half:
     """By transform, each original (row) with each transformed picture (column): cosines, and bits that differ."""
 
+    hashes: list[str]
+    vectors: "Vectors"
     cosines: dict[str, Similarities]
     bits: dict[str, Distances]
 
@@ -92,6 +96,14 @@ class Row:
     either_recall: float
 
 
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """Pairs of untouched photographs that are told as near."""
+
+    near_bits: int
+    pairs: int
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
@@ -111,15 +123,33 @@ def main() -> None:
     rows = [_row(judged, name, int(bits), float(cosine), near) for name in TRANSFORMS]
     results.table(f"judged on {_size(judged)} others, {_size(judged) ** 2 - _size(judged):,} wrong pairs a transform", rows)
 
+    untouched = _untouched(halves)
+    results.table(f"pairs of the {_size(chosen) + _size(judged)} untouched photographs that are told as near, all wrong", untouched)
+
     def draw(axis: "Axes") -> None:
         series = {"hash": [row.hash_recall for row in rows], "embedding": [row.embedding_recall for row in rows]}
         results.bars(axis, "recall", "", [row.transform for row in rows], series)
 
-    results.save("duplicates", machine.describe(), {"bits": bits, "cosine": cosine, "near": near, "rows": rows}, [draw])
+    results.save(
+        "duplicates",
+        machine.describe(),
+        {"bits": bits, "cosine": cosine, "near": near, "rows": rows, "untouched": untouched},
+        [draw],
+    )
 
 
 def _size(half: Half) -> int:
     return len(next(iter(half.bits.values())))
+
+
+def _untouched(halves: list[Half]) -> list[Wrong]:
+    hashes, vectors = [phash for half in halves for phash in half.hashes], np.concatenate([half.vectors for half in halves])
+    differing = [
+        distance(hashes[one], hashes[other])[0]
+        for one, other in combinations(range(len(hashes)), 2)
+        if vectors[one] @ vectors[other] >= NEAR_SIMILARITY
+    ]
+    return [Wrong(bits, sum(differ <= bits for differ in differing)) for bits in range(4, 13)]
 
 
 def _row(half: Half, name: str, bits: int, cosine: float, near: tuple[int, float]) -> Row:
@@ -178,7 +208,7 @@ def _measured(files: list[Path]) -> Half:
             others, found = seen(_jpeg(transform(image), QUALITY.get(name, 85)) for image in originals)
             cosines[name] = vectors @ found.T
             bits[name] = np.array([[distance(one, other)[0] for other in others] for one in hashes], dtype=np.int16)
-    return Half(cosines, bits)
+    return Half(hashes, vectors, cosines, bits)
 
 
 def _jpeg(image: Image.Image, quality: int) -> bytes:

@@ -31,7 +31,7 @@ MAX_MATCHES: Final = 100
 SLACK: Final = 0.05
 """The error of similarities in an index that compresses vectors. Those of matches are computed again, from the vectors."""
 
-NEAR_BITS: Final = 8
+NEAR_BITS: Final = 7
 NEAR_SIMILARITY: Final = 0.55
 SIMILARITY: Final = 0.98
 """Defaults, chosen with `benchmarks.duplicates`: equal hashes need little support, the embedding alone must be sure."""
@@ -45,7 +45,7 @@ class Kind(StrEnum):
     EXACT = "exact"
     """The same bytes."""
     NEAR = "near"
-    """Nearly the same picture: perceptual hash and embedding agree."""
+    """Probably the same picture: perceptual hash and embedding agree."""
     SIMILAR = "similar"
     """Alike by the embedding alone."""
 

@@ -287,8 +287,8 @@ class DuplicateAnswer(Model):
     size_bytes: int | None = None
     """Size of the file when it was indexed; null for objects of buckets, whose ETags do not tell it."""
     bits: int | None = None
-    """Bits, of 63, in which the perceptual hashes differ, of the pictures or of one's middle and the other; null if one is
-    not known.
+    """Bits, of 63, in which the perceptual hashes differ: the most of those of the pictures and of their middles, or of
+    one's middles and the other; null if one is not known.
     """
     turn: str | None = None
     """How the group's image has to be turned to look like this one."""
@@ -296,8 +296,8 @@ class DuplicateAnswer(Model):
 
 class DuplicateGroup(Model):
     kind: str
-    """`exact`: the same bytes. `near`: nearly the same picture, by perceptual hash and embedding together. `similar`: alike
-    by the embedding alone.
+    """`exact`: the same bytes. `near`: probably the same picture, by perceptual hash and embedding together. `similar`:
+    alike by the embedding alone.
     """
     image: SizedImage
     duplicates: list[DuplicateAnswer]

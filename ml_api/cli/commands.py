@@ -42,7 +42,7 @@ QUERIES = Number("queries", 2, 10_000, 100, "stored images to search for, drawn 
 NEIGHBOURS = Number("k", 1, 1000, 10, "how many of the nearest are compared")
 HITS = Number("limit", 1, 100, 10, "how many images to find")
 THRESHOLDS = (
-    Number("near-bits", 0, 63, 8, "near: most bits, of 63, in which the perceptual hashes differ"),
+    Number("near-bits", 0, 63, 7, "near: most bits, of 63, in which the perceptual hashes differ"),
     Number("near-similarity", -1, 1, 0.55, "near: least cosine of the embeddings; depends on the model"),
     Number("similarity", -1, 1, 0.98, "similar: least cosine of the embeddings; depends on the model"),
 )

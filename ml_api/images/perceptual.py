@@ -6,7 +6,8 @@ above 0, not above the median. So the hashes of the picture mirrored and rotated
 changes the signs of the odd frequencies along an axis, rotating swaps the axes (PDQ does the same with its coefficients). Two
 pictures are compared in all eight positions, and only one hash of the whole is stored.
 
-A crop has other frequencies. So the hashes of the picture's middle are appended, for comparison with the whole of another picture.
+The hashes of the picture's middles are appended. Pictures are the same only where the middles agree, too; and as a crop has other
+frequencies than the whole, it is compared with the middles of another picture.
 """
 
 from collections.abc import Callable, Sequence
@@ -70,7 +71,7 @@ def _hash(image: Image.Image, share: float) -> str:
     return _text(lowest > _NOISE)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=3 * 4096)
 def turned(phash: str) -> tuple[tuple[Turn, int], ...]:
     """The hash of the picture in each of its eight positions, as a number."""
     upright = _bits(phash)
@@ -78,19 +79,39 @@ def turned(phash: str) -> tuple[tuple[Turn, int], ...]:
 
 
 def distance(first: str, second: str) -> tuple[int, Turn]:
-    """Return how many of HASH_BITS bits differ at least, and in which position of `first`: 0 bits for pictures that look the same,
-    some 28 for unrelated ones. The middles of each picture are compared with the whole of the other one, too, upright."""
-    first_whole, second_whole = first[:HASH_CHARS], second[:HASH_CHARS]
-    number = int(second_whole, 16)
-    cropped = min(_bits_of_middles(first, number), _bits_of_middles(second, int(first_whole, 16)))
-    return min((cropped, Turn.NONE), *(((hashed ^ number).bit_count(), turn) for turn, hashed in turned(first_whole)))
+    """Return in how many of HASH_BITS bits two pictures differ at least, and in which position of `first`: 0 bits for pictures that
+    look the same, some 28 for unrelated ones.
+
+    What counts is the worst of the whole and its middles: two photographs of one kind often agree in one of them by chance. As a
+    crop, upright, each picture is compared with the other one's middles, too.
+    """
+    parts, others = _parts(first), _parts(second)
+    cropped = min(_bits_of_crop(parts, others), _bits_of_crop(others, parts))
+    hashed = [[number for _, number in turned(part)] for part in parts]
+    numbers = [int(other, 16) for other in others]
+    turns = (
+        (max((part[place] ^ number).bit_count() for part, number in zip(hashed, numbers, strict=False)), turn)
+        for place, turn in enumerate(_TURNS)
+    )
+    return min((cropped, Turn.NONE), *turns)
 
 
-def _bits_of_middles(phash: str, whole: int) -> int:
-    """The fewest bits in which a middle of a picture differs from the `whole` of another. Middles of one colour are skipped."""
-    starts = range(HASH_CHARS, len(phash), HASH_CHARS)
-    middles = (phash[start : start + HASH_CHARS] for start in starts)
-    return min(((int(middle, 16) ^ whole).bit_count() for middle in middles if middle != FLAT), default=HASH_BITS + 1)
+def _parts(phash: str) -> list[str]:
+    """The hashes of the whole and of the middles, as far as there are any."""
+    return [phash[start : start + HASH_CHARS] for start in range(0, len(phash), HASH_CHARS)]
+
+
+def _bits_of_crop(parts: Sequence[str], crop: Sequence[str]) -> int:
+    """The fewest bits in which a `crop` differs from a middle of a picture, and its own middles from smaller ones: shares multiply.
+    Middles of one colour are skipped."""
+    return min(
+        (
+            max((int(part, 16) ^ int(inner, 16)).bit_count() for part, inner in zip(parts[at:], crop, strict=False))
+            for at in range(1, len(parts))
+            if parts[at] != FLAT
+        ),
+        default=HASH_BITS + 1,
+    )
 
 
 def is_comparable(phash: str) -> bool:
@@ -99,13 +120,28 @@ def is_comparable(phash: str) -> bool:
 
 
 def distances(firsts: Sequence[str], seconds: Sequence[str]) -> npt.NDArray[np.uint8]:
-    """The bits in which each of `firsts` differs at least from each of `seconds`, middles aside: shape (firsts, seconds)."""
-    upright = np.array([_bits(phash[:HASH_CHARS]) for phash in firsts], dtype=bool).reshape(-1, _SIDE, _SIDE)
-    columns = _numbers(np.array([_bits(phash[:HASH_CHARS]) for phash in seconds], dtype=bool).reshape(-1, _SIDE, _SIDE))
-    fewest = np.full((len(upright), len(columns)), HASH_BITS + 1, dtype=np.uint8)
+    """The bits in which each of `firsts` differs at least from each of `seconds`, as in `distance`, crops aside: shape (firsts,
+    seconds)."""
+    rows, columns = _stacked(firsts), _stacked(seconds)
+    fewest = np.full((len(firsts), len(seconds)), HASH_BITS + 1, dtype=np.uint8)
     for turn_bits in _TURNS.values():
-        np.minimum(fewest, np.bitwise_count(_numbers(turn_bits(upright))[:, None] ^ columns), out=fewest)
+        most = np.zeros_like(fewest)
+        for (has, upright), (others_have, others) in zip(rows, columns, strict=True):
+            bits = np.bitwise_count(_numbers(turn_bits(upright))[:, None] ^ _numbers(others))
+            np.maximum(most, bits, out=most, where=has[:, None] & others_have)
+        np.minimum(fewest, most, out=fewest)
     return fewest
+
+
+def _stacked(phashes: Sequence[str]) -> list[tuple[npt.NDArray[np.bool_], Bits]]:
+    """For the whole and each middle: which have it (n,), and their bits (n, 8, 8)."""
+    parts = [_parts(phash) for phash in phashes]
+    stacked = []
+    for place in range(STORED_CHARS // HASH_CHARS):
+        has = np.array([place < len(one) for one in parts], dtype=bool)
+        bits = np.array([_bits(one[place]) if place < len(one) else _bits(FLAT) for one in parts], dtype=bool)
+        stacked.append((has, bits.reshape(-1, _SIDE, _SIDE)))
+    return stacked
 
 
 def _numbers(bits: Bits) -> npt.NDArray[np.uint64]:

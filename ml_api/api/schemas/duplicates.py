@@ -55,8 +55,8 @@ class DuplicateAnswer(SizedImage):
     bits: Annotated[
         int | None,
         Field(
-            description=f"Bits, of {HASH_BITS}, in which the perceptual hashes differ, of the pictures or of one's middle and the "
-            "other; null if one is not known."
+            description=f"Bits, of {HASH_BITS}, in which the perceptual hashes differ: the most of those of the pictures and of "
+            "their middles, or of one's middles and the other; null if one is not known."
         ),
     ]
     turn: Annotated[Turn | None, Field(description="How the group's image has to be turned to look like this one.")]
@@ -66,7 +66,7 @@ class DuplicateGroup(Answer):
     kind: Annotated[
         Kind,
         Field(
-            description="`exact`: the same bytes. `near`: nearly the same picture, by perceptual hash and embedding together. "
+            description="`exact`: the same bytes. `near`: probably the same picture, by perceptual hash and embedding together. "
             "`similar`: alike by the embedding alone."
         ),
     ]
