@@ -43,7 +43,7 @@ ROUNDS = 150
 SCRAPES = 100
 LINES = 5000
 MODEL_ID, SEARCH = "fake@1", "/v1/search/text?q=red+{}&limit=10"
-PATHS = ("/livez", "/readyz", "/v1/model", "/v1/stats", "/apispec.json", "/", "/no/such/path", "/v1/search/text?q=")
+PATHS = ("/livez", "/readyz", "/v1/model", "/v1/stats", "/openapi.json", "/", "/no/such/path", "/v1/search/text?q=")
 
 
 class Nothing:

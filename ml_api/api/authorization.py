@@ -23,7 +23,7 @@ SCOPE: Final = "scope"
 """The attribute of a view that holds its scope."""
 PUBLIC_ENDPOINTS: Final = frozenset(
     {
-        *("web.page", "web.static", "web.docs", "web.document"),
+        *("web.page", "web.static", "web.docs"),
         *("session.show", "session.sign_in", "session.sign_out"),
         *("flasgger.apidocs", "flasgger.apispec", "flasgger.static", "flasgger.oauth_redirect", "flasgger.<lambda>"),
     }

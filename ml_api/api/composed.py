@@ -44,7 +44,9 @@ DOGS: Final[JsonObject] = {"query": [{"text": "two dogs"}, {"text": "snow", "wei
 def _bodies(model: type[ComposedQuery | BatchQuery], example: JsonObject, in_form: str) -> JsonObject:
     form: JsonObject = {
         "type": "object",
-        "properties": {QUERY_FIELD: {"type": "string", "description": f"JSON, as the body `{model.__name__}`."}},
+        "properties": {
+            QUERY_FIELD: {"type": "string", "description": f"JSON, as the body `{model.__name__}`.", "example": in_form}
+        },  # Swagger UI fills fields of a form with examples of their own
         "required": [QUERY_FIELD],
         "additionalProperties": {"type": "string", "format": "binary"},
     }

@@ -24,7 +24,7 @@ from ml_api.vocabulary import Verdict
 blueprint = Blueprint("feedback", __name__, url_prefix="/v1/feedback")
 
 LINES: Final = "application/x-ndjson"
-EXAMPLE: Final[JsonObject] = {"query_id": "4bf92f3577b34da6a3ce929d0e0e4736", "id": "0" * 32, "verdict": "relevant"}
+EXAMPLE: Final[JsonObject] = {"query_id": examples.REQUEST_ID, "id": examples.DRAWN_ID, "verdict": "relevant"}
 
 
 @blueprint.post("")
@@ -33,7 +33,8 @@ EXAMPLE: Final[JsonObject] = {"query_id": "4bf92f3577b34da6a3ce929d0e0e4736", "i
     "Judge a hit",
     tag="search",
     scope=Scope.SEARCH,
-    description="Of a search that was answered lately. It may be repeated, and the last verdict counts.",
+    description="Of a search that was answered lately: make one, and copy its `query_id` and the `id` of one of its hits; those of "
+    "the example are answered 404. It may be repeated, and the last verdict counts.",
     answer=FeedbackAnswer,
     body={"application/json": {"schema": ref(FeedbackRequest), "example": EXAMPLE}},
     fails=(

@@ -125,7 +125,11 @@ def operation(  # noqa: PLR0913 - named after the fields of an OpenAPI operation
 
 
 def query_parameters_of(model: type[BaseModel]) -> tuple[JsonObject, ...]:
-    """A request model's fields as parameters of the query string, required ones first."""
+    """A request model's fields as parameters of the query string, required ones first.
+
+    Only those have an example: Swagger UI sends it, and one of an optional parameter would give another answer than a call without
+    it.
+    """
     schema = model.model_json_schema(ref_template=REF)
     required = set(schema.get("required", ()))
     fields = sorted(schema["properties"].items(), key=lambda item: item[0] not in required)
@@ -135,7 +139,7 @@ def query_parameters_of(model: type[BaseModel]) -> tuple[JsonObject, ...]:
             "in": "query",
             "required": name in required,
             "description": field.pop("description", ""),
-            **({"example": given[0]} if (given := field.pop("examples", None)) else {}),
+            **({"example": given[0]} if (given := field.pop("examples", None)) and name in required else {}),
             "schema": field,
         }
         for name, field in fields
@@ -147,7 +151,7 @@ def ref(model: type[BaseModel]) -> JsonObject:
 
 
 def register(app: Flask, example_id: str | None, timeout_s: float, *, asks_for_keys: bool) -> None:
-    """Serve the document at /apispec.json and a current Swagger UI at /apidocs/, which requests nothing from other hosts.
+    """Serve the document at /openapi.json and a current Swagger UI at /apidocs/, which requests nothing from other hosts.
 
     `example_id` is the id of a stored image, so that "Try it out" works unchanged; `timeout_s` is the time limit of a request.
 
@@ -158,22 +162,18 @@ def register(app: Flask, example_id: str | None, timeout_s: float, *, asks_for_k
         "title": TITLE,
         "headers": [],
         "specs": [
-            {"endpoint": "apispec", "route": "/apispec.json", "rule_filter": _is_documented, "model_filter": lambda _tag: True}
+            {"endpoint": "apispec", "route": "/openapi.json", "rule_filter": _is_documented, "model_filter": lambda _tag: True}
         ],
         "specs_route": "/apidocs/",
         "static_folder": str(files("flask_swagger_ui") / "dist"),
         "static_url_path": "/apidocs/assets",
     }
     parameters = {"image_id": _image_id(example_id), "request_timeout": _timeout(timeout_s)}
-    schemes = SECURITY_SCHEMES if asks_for_keys else {}  # Swagger UI has a padlock on each route that may take a key
-    components = {"schemas": component_schemas(), "parameters": parameters, "securitySchemes": schemes}
-    template = {
-        "info": _info(),
-        "servers": SERVERS,
-        "tags": TAGS,
-        "components": components,
-        "security": [{name: []} for name in schemes],
-    }
+    components = {"schemas": component_schemas(), "parameters": parameters}
+    template = {"info": _info(), "servers": SERVERS, "tags": TAGS, "components": components}
+    if asks_for_keys:  # Swagger UI asks for a key and has padlocks as soon as there are schemes, if only an empty object of them
+        components["securitySchemes"] = SECURITY_SCHEMES
+        template["security"] = [{name: []} for name in SECURITY_SCHEMES]
     Swagger(app, config=config, template=template)
 
 

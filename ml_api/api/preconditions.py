@@ -14,16 +14,16 @@ from ml_api.indexing.preconditions import ANY, Precondition
 NAMES: Final = ("If-Match", "If-None-Match")
 
 
-def _parameter(name: str, description: str, example: str) -> JsonObject:
-    schema = {"type": "string"}
-    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema, "example": example}
+def _parameter(name: str, description: str) -> JsonObject:
+    """Without an example, which Swagger UI would send."""
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": {"type": "string"}}
 
 
 IF_MATCH = _parameter(
-    NAMES[0], "Only if the file that is there has this `ETag`, or `*`: if there is one at all. Else 412.", '"3b2f9c"'
+    NAMES[0], 'Only if the file that is there has this `ETag`, such as `"3b2f9c"`, or `*`: if there is one at all. Else 412.'
 )
 IF_NONE_MATCH = _parameter(
-    NAMES[1], "`*`: only if there is no file under the key yet; an `ETag`: only if it has another. Else 412.", "*"
+    NAMES[1], "`*`: only if there is no file under the key yet; an `ETag`: only if it has another. Else 412."
 )
 CHANGES_IF: Final = ("precondition-failed", "already-there")
 """Error codes of routes that take `IF_MATCH` and `IF_NONE_MATCH`."""

@@ -62,9 +62,11 @@ def _require_known(form: Form) -> None:
 
 
 def _metadata_of(form: Form) -> JsonObject | None:
-    """The metadata in a form: in a field, or in a file, as curl sends it for `-F metadata=@FILE`."""
+    """The metadata in a form: in a field, or in a file, as curl sends it for `-F metadata=@FILE`. None if the field is empty, as
+    browsers send one that was not filled in.
+    """
     sent: list[str | bytes] = [*form.fields.get(METADATA_FIELD, []), *(file.data for file in form.files.get(METADATA_FIELD, []))]
-    if not sent:
+    if not any(sent):
         return None
     if len(sent) > 1:
         raise InvalidQuery(f"{METADATA_FIELD}: was given {len(sent)} times; give it once")

@@ -45,7 +45,7 @@ def _accepted(answer: type[UploadedImage | UploadsAnswer | RemovedImage]) -> dic
 
 
 def _form(image: JsonObject, metadata: str) -> JsonObject:
-    fields = {FILE_FIELD: image, METADATA_FIELD: {"type": "string", "description": metadata}}
+    fields = {FILE_FIELD: image, METADATA_FIELD: {"type": "string", "description": metadata, "default": ""}}
     return {"schema": {"type": "object", "properties": fields, "required": [FILE_FIELD]}}
 
 

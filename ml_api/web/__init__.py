@@ -31,7 +31,7 @@ HEADERS = {
     "base-uri 'none'; form-action 'self'",
 }
 PAGES = {"web.page", "flasgger.apidocs"}
-SHOWN_WHEN_FULL = {"web.page", "web.static", "web.docs", "web.document", "flasgger.apidocs", "flasgger.apispec", "flasgger.static"}
+SHOWN_WHEN_FULL = {"web.page", "web.static", "web.docs", "flasgger.apidocs", "flasgger.apispec", "flasgger.static"}
 """Endpoints of what a browser needs to show the pages. They are answered although searches are refused for want of capacity."""
 FOR_PROGRAMS = "/v1/"
 """What lies below is answered as JSON, to browsers too."""
@@ -70,12 +70,6 @@ def _is_drawn() -> bool | None:
 def docs() -> BaseResponse:
     """Redirects the usual path to Swagger UI."""
     return redirect(url_for("flasgger.apidocs"))
-
-
-@blueprint.get("/openapi.json")
-def document() -> BaseResponse:
-    """Redirects the usual path to the OpenAPI document."""
-    return redirect(url_for("flasgger.apispec"))
 
 
 @blueprint.after_app_request

@@ -43,4 +43,4 @@ def shared_stand(tmp_path_factory):
 @pytest.fixture(scope="module")
 def document(shared_stand):
     """Its OpenAPI document."""
-    return shared_stand.client.get("/apispec.json").get_json()
+    return shared_stand.client.get("/openapi.json").get_json()

@@ -17,7 +17,7 @@ ASKED = {
     "options": ("OPTIONS", "/v1/search/text"),
     "ready": ("GET", "/readyz"),
     "alive": ("GET", "/livez"),
-    "document": ("GET", "/apispec.json"),
+    "document": ("GET", "/openapi.json"),
     "page": ("GET", "/"),
     "script": ("GET", "/static/page.js"),
     "redirect": ("GET", "/v1/stats/"),
@@ -61,7 +61,7 @@ def test_json_ends_with_a_line_end(client, name):
 
 COMPRESSED = {
     "search": "/v1/search/text?q=red",
-    "document": "/apispec.json",
+    "document": "/openapi.json",
     "page": "/",
     "script": "/static/page.js",
     "style": "/static/page.css",

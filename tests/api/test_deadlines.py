@@ -132,7 +132,7 @@ def test_a_client_leaves_a_busy_model_when_its_time_is_up(make_stand):
 
 
 def test_every_wait_for_a_store_or_a_model_is_documented_with_its_header(client):
-    paths = client.get("/apispec.json").get_json()["paths"]
+    paths = client.get("/openapi.json").get_json()["paths"]
     timed = {
         (method, path)
         for path, operations in paths.items()
@@ -150,5 +150,5 @@ def test_every_wait_for_a_store_or_a_model_is_documented_with_its_header(client)
 
 
 def test_the_documented_bound_is_that_of_the_service(client):
-    schema = client.get("/apispec.json").get_json()["components"]["parameters"]["request_timeout"]["schema"]
+    schema = client.get("/openapi.json").get_json()["components"]["parameters"]["request_timeout"]["schema"]
     assert (schema["exclusiveMinimum"], schema["maximum"], schema["default"]) == (0, MOST, MOST)

@@ -69,7 +69,7 @@ def address(shared_stand):
 
 def test_a_client_is_made_without_a_warning_and_works(shared_stand, address, tmp_path):
     assert GENERATOR.is_dir(), "make test installs openapi-python-client into .venv/client-generator"
-    (tmp_path / "openapi.json").write_text(shared_stand.client.get("/apispec.json").get_data(as_text=True))
+    (tmp_path / "openapi.json").write_text(shared_stand.client.get("/openapi.json").get_data(as_text=True))
     made = run(
         tmp_path,
         *("-m", "openapi_python_client", "generate", "--path", "openapi.json", "--output-path", "image_search", "--meta", "none"),

@@ -8,7 +8,7 @@ from ml_api.settings import load_settings
 from tests.api.stand import assert_problem
 
 ROUTES = [
-    *("/", "/livez", "/readyz", "/apidocs", "/apidocs/", "/apispec.json", "/v1/model", "/v1/stats", "/v1/search/text?q=red"),
+    *("/", "/livez", "/readyz", "/apidocs", "/apidocs/", "/openapi.json", "/v1/model", "/v1/stats", "/v1/search/text?q=red"),
     *(
         "/static/page.js",
         "/apidocs/assets/swagger-ui.css",

@@ -175,7 +175,7 @@ def test_a_service_that_met_everything_has_few_series(make_stand):
         for url in ("/v1/search/text?q=red", "/v1/images/{id}", *(f"/v1/images/{{id}}/{part}" for part in PARTS), "/v1/stats")
         for image_id in (stand.id("red.png"), "0" * 32, "odd")
     ]
-    urls += ["/v1/search/text", "/v1/search/image", "/v1/model", "/livez", "/readyz", "/", "/apidocs/", "/apispec.json", "/odd"]
+    urls += ["/v1/search/text", "/v1/search/image", "/v1/model", "/livez", "/readyz", "/", "/apidocs/", "/openapi.json", "/odd"]
     for store.error in (None, NO_ANSWER):
         for url in urls:
             for headers in ({}, {"X-Request-Timeout": "1e-9"}, {"X-Request-Timeout": "odd"}, {"If-None-Match": "*"}):

@@ -139,6 +139,21 @@ def test_metadata_come_with_an_image(stand):
     assert record["metadata"] == {"price": 3}
 
 
+def test_a_field_for_metadata_that_is_left_empty_is_none(stand):
+    def sent(name):
+        """Werkzeug's client leaves out the line that an empty field has."""
+        head, fields = b"--x\r\nContent-Disposition: form-data; name=", [b'"metadata"\r\n\r\n\r\n']
+        fields.append(b'"image"; filename="%s"\r\n\r\n%s\r\n' % (name, picture(ORANGE)))
+        return {
+            "data": b"".join(head + field for field in fields) + b"--x--\r\n",
+            "content_type": "multipart/form-data; boundary=x",
+        }
+
+    assert stand.client.put(f"{BY_KEY}one.png", **sent(b"x")).status_code == 200
+    assert stand.client.post("/v1/images?wait=5", **sent(b"two.png")).status_code == 200
+    assert stand.client.get(f"/v1/images/{stand.id('two.png')}").get_json()["metadata"] == {}
+
+
 def test_other_metadata_of_the_same_bytes_are_kept(stand):
     for price in (3, 4):
         sent = {"image": (io.BytesIO(picture()), "x"), "metadata": json.dumps({"price": price})}

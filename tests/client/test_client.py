@@ -90,7 +90,7 @@ def client(url):
 
 @pytest.fixture(scope="module")
 def document(stand):
-    return stand.client.get("/apispec.json").get_json()
+    return stand.client.get("/openapi.json").get_json()
 
 
 def test_the_models_are_those_of_the_document():

@@ -34,7 +34,7 @@ def ask_everything(server, picture):
         hit["links"]["thumbnail"],
         hit["links"]["content"],
         "/",
-        "/apispec.json",
+        "/openapi.json",
         "/v1/stats",
         "/readyz",
     ):

@@ -34,10 +34,10 @@ def _query_id(text: str) -> str:
 class FeedbackRequest(Request):
     query_id: Annotated[
         str,
-        Field(description="That of the answer with the hit.", json_schema_extra={"pattern": QUERY_ID_PATTERN}),
+        Field(description="`query_id` of the answer with the hit.", json_schema_extra={"pattern": QUERY_ID_PATTERN}),
         AfterValidator(_query_id),
     ]
-    id: Annotated[str, Field(description="Id of the hit.", json_schema_extra={"pattern": ID_PATTERN})]
+    id: Annotated[str, Field(description="`id` of the hit.", json_schema_extra={"pattern": ID_PATTERN})]
     verdict: Annotated[Literal["relevant", "irrelevant", "clicked", "none"], Field(description=VERDICT)]
     comment: Annotated[
         str, Field(max_length=MAX_COMMENT_CHARS, description="For people who read the judgements."), AfterValidator(_storable)

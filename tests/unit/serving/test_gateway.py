@@ -242,7 +242,7 @@ def test_the_page_is_shown_while_searches_are_refused(tmp_path, root):
         gateway = gateway_of(app)
         held = await fill(gateway, app)
         asked = [
-            *(Client(gateway, root + path) for path in ("/", "/static/page.js", "/static/results.css", "/apispec.json", "/docs")),
+            *(Client(gateway, root + path) for path in ("/", "/static/page.js", "/static/results.css", "/openapi.json", "/docs")),
             Client(gateway, root + "/apidocs/"),
             Client(gateway, root + "/apidocs/assets/swagger-ui.css"),
             Client(gateway, root + "/nothing", headers=browser),
