@@ -18,7 +18,7 @@ from ml_api.access import Scope
 from ml_api.api import services
 from ml_api.api.answers import json_answer
 from ml_api.api.observe import elsewhere, note
-from ml_api.api.openapi import LATE, NO_DECODING, NO_MODEL, TIMEOUT, operation, ref
+from ml_api.api.openapi import LATE, MODEL_ID, NO_DECODING, NO_MODEL, TIMEOUT, operation, ref
 from ml_api.api.parsing import json_body, naming, request_deadline
 from ml_api.api.problems import MEDIA_TYPE
 from ml_api.api.query_images import bytes_of_base64
@@ -91,6 +91,22 @@ def models() -> Response:
     return json_answer(ModelsAnswer(data=[ListedModel(id=services().engine.embedder.model.name)]))
 
 
+@blueprint.get("/models/<path:model_id>")
+@operation(
+    "retrieve_model",
+    "Look up the one model by its id, in the shape of OpenAI's API",
+    tag="service",
+    scope=Scope.SEARCH,
+    answer=ListedModel,
+    parameters=(MODEL_ID,),
+    fails=("invalid-query", "model-not-found"),
+)
+def retrieve(model_id: str) -> Response:
+    name = services().engine.embedder.model.name
+    _require(model_id, name)
+    return json_answer(ListedModel(id=name))
+
+
 @blueprint.after_request
 def tell_openai(response: Response) -> Response:
     """An error also as OpenAI's clients read it; what is wrong would not be in their exceptions otherwise."""
@@ -103,8 +119,8 @@ def tell_openai(response: Response) -> Response:
 
 def _check(wanted: EmbeddingsQuery, model: ModelInfo) -> None:
     """What depends on other fields, or on the model. Raises InvalidQuery, NotFound."""
-    if wanted.model not in {None, model.name}:
-        raise NotFound(f"model: this service runs {model.name!r}; name that, or none{got(wanted.model)}", code="model-not-found")
+    if wanted.model is not None:
+        _require(wanted.model, model.name)
     if wanted.dimensions not in {None, model.dim}:
         right = f"must be {model.dim}, as many as vectors of {model.name!r} have, or left out"
         raise InvalidQuery(f"dimensions: {right}{got(wanted.dimensions)}")
@@ -117,6 +133,12 @@ def _check(wanted: EmbeddingsQuery, model: ModelInfo) -> None:
             raise InvalidQuery(f"input[{index}]: must have at most {MAX_TEXT_CHARS:,} characters (got {len(text):,})")
     if (chars := sum(map(len, wanted.input))) > MAX_CHARS:
         raise InvalidQuery(f"input: all texts together must have at most {MAX_CHARS:,} characters (got {chars:,})")
+
+
+def _require(wanted: str, name: str) -> None:
+    """Raises NotFound unless `wanted` is the `name` of the model."""
+    if wanted != name:
+        raise NotFound(f"model: this service runs {name!r}; name that, or none{got(wanted)}", code="model-not-found")
 
 
 def _prepared(wanted: EmbeddingsQuery, deadline: Deadline) -> Iterator[Prepared]:

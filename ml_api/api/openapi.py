@@ -70,6 +70,7 @@ NO_NOTE = (*NO_DATABASE, "database-full")
 NO_STORE = ("store-unavailable",)
 NO_DECODING = ("image-format", "image-truncated", "image-too-costly", "decoding-unavailable", "insufficient-storage")
 IMAGE_ID: JsonObject = {"$ref": "#/components/parameters/image_id"}
+MODEL_ID: JsonObject = {"$ref": "#/components/parameters/model_id"}
 TIMEOUT: JsonObject = {"$ref": "#/components/parameters/request_timeout"}
 """The parameter of every view that calls `parsing.request_deadline`."""
 
@@ -150,10 +151,11 @@ def ref(model: type[BaseModel]) -> JsonObject:
     return {"$ref": REF.format(model=model.__name__)}
 
 
-def register(app: Flask, example_id: str | None, timeout_s: float, *, asks_for_keys: bool) -> None:
+def register(app: Flask, example_id: str | None, model: str, timeout_s: float, *, asks_for_keys: bool) -> None:
     """Serve the document at /openapi.json and a current Swagger UI at /apidocs/, which requests nothing from other hosts.
 
-    `example_id` is the id of a stored image, so that "Try it out" works unchanged; `timeout_s` is the time limit of a request.
+    `example_id` is the id of a stored image and `model` the name of the one in use, so that "Try it out" works unchanged;
+    `timeout_s` is the time limit of a request.
 
     flasgger's own bundle dates from 2020 and loads fonts from elsewhere, so its static files and page are replaced.
     """
@@ -168,7 +170,7 @@ def register(app: Flask, example_id: str | None, timeout_s: float, *, asks_for_k
         "static_folder": str(files("flask_swagger_ui") / "dist"),
         "static_url_path": "/apidocs/assets",
     }
-    parameters = {"image_id": _image_id(example_id), "request_timeout": _timeout(timeout_s)}
+    parameters = {"image_id": _image_id(example_id), "model_id": _model_id(model), "request_timeout": _timeout(timeout_s)}
     components = {"schemas": component_schemas(), "parameters": parameters}
     template = {"info": _info(), "servers": SERVERS, "tags": TAGS, "components": components}
     if asks_for_keys:  # Swagger UI asks for a key and has padlocks as soon as there are schemes, if only an empty object of them
@@ -200,6 +202,17 @@ def _image_id(example: str | None) -> JsonObject:
         "description": "Id of a stored image, as in the hits of a search.",
         "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
         **({"example": example} if example else {}),
+    }
+
+
+def _model_id(example: str) -> JsonObject:
+    return {
+        "name": "model_id",
+        "in": "path",
+        "required": True,
+        "description": "Name of the model as in `/v1/model`, percent-encoded; slashes may stand as they are.",
+        "schema": {"type": "string", "minLength": 1},
+        "example": example,
     }
 
 

@@ -3,6 +3,7 @@
 import base64
 import json
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from werkzeug.serving import make_server
 from ml_api import tracing
 from ml_api.api.schemas.embeddings import MAX_CHARS, MAX_IMAGES, MAX_TEXT_CHARS, MAX_TEXTS
 from ml_api.embedding.base import MAX_IN_FLIGHT
+from ml_api.embedding.fake import FakeEncoder
 from ml_api.images import InlineDecoder
 from tests.api import stand as api
 from tests.api.stand import LIMITS, picture
@@ -49,8 +51,14 @@ def client(shared_stand):
 
 @pytest.fixture(scope="module")
 def official(shared_stand):
+    with client_of(shared_stand) as client:
+        yield client
+
+
+@contextmanager
+def client_of(stand):
     """OpenAI's client, over HTTP."""
-    server = make_server("127.0.0.1", 0, shared_stand.app, threaded=True)
+    server = make_server("127.0.0.1", 0, stand.app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     with openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none asked for", max_retries=0) as client:
@@ -74,6 +82,14 @@ def test_the_official_client_embeds_texts(official, shared_stand, encoding):
 
 def test_the_official_client_learns_the_model_s_name(official, shared_stand):
     assert [model.id for model in official.models.list()] == [shared_stand.services.engine.embedder.model.name]
+
+
+@pytest.mark.parametrize("name", ["demo model (small CLIP, v1/2)", "clip-ViT-B-32", "a/b%2F?c=é"])
+def test_the_official_client_looks_up_the_model_by_its_id(make_stand, name):
+    with client_of(make_stand(encoder=FakeEncoder(name=name))) as official:
+        assert official.models.retrieve(name).id == name
+        with pytest.raises(openai.NotFoundError, match="this service runs"):
+            official.models.retrieve("gpt-4")
 
 
 def test_the_official_client_embeds_images(official, shared_stand):

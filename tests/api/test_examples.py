@@ -337,6 +337,7 @@ def test_operations_are_called_by_what_they_do(document):
         "patch_image",
         "put_image",
         "receive_events",
+        "retrieve_model",
         "search",
         "search_batch",
         "search_by_image",

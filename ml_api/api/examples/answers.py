@@ -3,7 +3,7 @@
 from ml_api.api import schemas
 from ml_api.api.schemas.composed import BatchAnswer
 from ml_api.api.schemas.duplicates import DuplicatesAnswer
-from ml_api.api.schemas.embeddings import EmbeddingsAnswer, ModelsAnswer
+from ml_api.api.schemas.embeddings import EmbeddingsAnswer, ListedModel, ModelsAnswer
 from ml_api.api.schemas.feedback import FeedbackAnswer, JudgementLine
 from ml_api.api.schemas.fields import MetadataAnswer
 from ml_api.api.schemas.found import SearchAnswer
@@ -85,6 +85,12 @@ _UPLOADED: schemas.JsonObject = {
     "digest": UPLOADED_DIGEST,
     "width": 8,
     "height": 8,
+}
+_LISTED_MODEL: schemas.JsonObject = {
+    "id": "demo model (small CLIP trained on drawn scenes)",
+    "object": "model",
+    "created": 0,
+    "owned_by": "ml_api",
 }
 ANSWERS: dict[type, schemas.JsonObject] = {
     SearchAnswer: {
@@ -217,12 +223,8 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "model": "demo model (small CLIP trained on drawn scenes)",
         "usage": {"prompt_tokens": 9, "total_tokens": 9},
     },
-    ModelsAnswer: {
-        "object": "list",
-        "data": [
-            {"id": "demo model (small CLIP trained on drawn scenes)", "object": "model", "created": 0, "owned_by": "ml_api"},
-        ],
-    },
+    ModelsAnswer: {"object": "list", "data": [_LISTED_MODEL]},
+    ListedModel: _LISTED_MODEL,
     schemas.AliveAnswer: {"status": "alive"},
     schemas.ReadyAnswer: {"ready": True, "parts": {"model": "ok", "store": "ok"}},
 }

@@ -10,7 +10,7 @@ from ml_api.api.schemas.base import Request as _Request
 from ml_api.api.schemas.base import whole as _whole
 from ml_api.api.schemas.composed import BatchAnswer, BatchQuery, ComposedQuery
 from ml_api.api.schemas.duplicates import DuplicatesAnswer
-from ml_api.api.schemas.embeddings import EmbeddingsAnswer, EmbeddingsQuery, ModelsAnswer
+from ml_api.api.schemas.embeddings import EmbeddingsAnswer, EmbeddingsQuery, ListedModel, ModelsAnswer
 from ml_api.api.schemas.feedback import FeedbackAnswer, FeedbackRequest, JudgementLine
 from ml_api.api.schemas.fields import MetadataAnswer
 from ml_api.api.schemas.filters import FilterText
@@ -162,5 +162,6 @@ ANSWERS: tuple[type[_Answer], ...] = (
     EventsAnswer,
     EmbeddingsAnswer,
     ModelsAnswer,
+    ListedModel,
 )
 """The models of answers that the OpenAPI document describes by name."""
