@@ -300,6 +300,7 @@ class DuplicateGroup(Model):
     alike by the embedding alone.
     """
     image: SizedImage
+    """Of equal files the one to keep: not below `uploads/`, where the page adds files, and indexed first."""
     duplicates: list[DuplicateAnswer]
     more: bool
     """Whether there are more than are listed."""

@@ -70,7 +70,10 @@ class DuplicateGroup(Answer):
             "`similar`: alike by the embedding alone."
         ),
     ]
-    image: SizedImage
+    image: Annotated[
+        SizedImage,
+        Field(description="Of equal files the one to keep: not below `uploads/`, where the page adds files, and indexed first."),
+    ]
     duplicates: list[DuplicateAnswer]
     more: Annotated[bool, Field(description="Whether there are more than are listed.")]
 

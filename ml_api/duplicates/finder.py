@@ -8,14 +8,14 @@ that share an image are merged.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from ml_api.deadline import Deadline
+from ml_api.duplicates.groups import DuplicatesPage, DuplicateThresholds, Evidence, Group, Kind, Match, senior_first
 from ml_api.images.perceptual import Turn, distance, is_comparable
 from ml_api.records import Entry, Hit, ImageRecord
 from ml_api.vectors.base import MetricType, SearchOptions, VectorStore
@@ -31,82 +31,7 @@ MAX_MATCHES: Final = 100
 SLACK: Final = 0.05
 """The error of similarities in an index that compresses vectors. Those of matches are computed again, from the vectors."""
 
-NEAR_BITS: Final = 7
-NEAR_SIMILARITY: Final = 0.55
-SIMILARITY: Final = 0.98
-"""Defaults, chosen with `benchmarks.duplicates`: equal hashes need little support, the embedding alone must be sure."""
-
 Vector = npt.NDArray[np.float32]
-
-
-class Kind(StrEnum):
-    """How an image duplicates another."""
-
-    EXACT = "exact"
-    """The same bytes."""
-    NEAR = "near"
-    """Probably the same picture: perceptual hash and embedding agree."""
-    SIMILAR = "similar"
-    """Alike by the embedding alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """How alike two images are."""
-
-    similarity: float
-    """The cosine of their embeddings."""
-    bits: int | None = None
-    """Number of bits in which the perceptual hashes differ; None if one of the images has none, or is of one colour."""
-    turn: Turn | None = None
-    """How the first image has to be turned to look like the second."""
-
-
-@dataclass(frozen=True, slots=True)
-class DuplicateThresholds:
-    """When two images count as duplicates. Similarities are cosines; which are high depends on the model."""
-
-    near_bits: int = NEAR_BITS
-    """Most bits, of 63, in which the perceptual hashes of a near pair differ."""
-    near_similarity: float = NEAR_SIMILARITY
-    similarity: float = SIMILARITY
-    """Least similarity of a similar pair."""
-
-    def kind(self, evidence: Evidence) -> Kind | None:
-        """The kind of a pair of images whose bytes differ; None if it is no pair."""
-        if evidence.bits is not None and evidence.bits <= self.near_bits and evidence.similarity >= self.near_similarity:
-            return Kind.NEAR
-        return Kind.SIMILAR if evidence.similarity >= self.similarity else None
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """An image of a group, with the evidence that it duplicates the group's first image."""
-
-    record: ImageRecord
-    evidence: Evidence
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """An image with its duplicates of one kind; `more` if there are more than MAX_MATCHES."""
-
-    kind: Kind
-    image: ImageRecord
-    matches: list[Match]
-    more: bool
-
-
-@dataclass(slots=True)
-class DuplicatesPage:
-    """The groups of one page, with the number of images compared."""
-
-    groups: list[Group] = field(default_factory=list)
-    compared: int = 0
-    without_hash: int = 0
-    """How many of the compared images have no perceptual hash."""
-    next: str = ""
-    """The id after which the next page begins; "" on the last page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,17 +119,16 @@ class DuplicateFinder:
     def _with_records(self, found: Sequence[_Found], deadline: Deadline) -> list[Group]:
         ids = {id_ for group in found for id_ in (group.id, *(match[0] for match in group.matches))}
         records = self._store.get(sorted(ids), deadline) if ids else {}
-        groups = (
-            Group(
-                group.kind,
-                records[group.id],
-                [Match(records[id_], evidence) for id_, evidence in group.matches if id_ in records],
-                group.more,
-            )
-            for group in found
-            if group.id in records
-        )
+        groups = (_with_records_of(group, records) for group in found if group.id in records)
         return [group for group in groups if group.matches]
+
+
+def _with_records_of(found: _Found, records: Mapping[str, ImageRecord]) -> Group:
+    image, matches = records[found.id], [Match(records[id_], evidence) for id_, evidence in found.matches if id_ in records]
+    if found.kind is Kind.EXACT:
+        image, *others = senior_first([image, *(match.record for match in matches)])
+        matches = [Match(other, match.evidence) for other, match in zip(others, matches, strict=True)]
+    return Group(found.kind, image, matches, found.more)
 
 
 def _by_digest(entries: Iterable[Entry]) -> dict[str, list[Entry]]:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from ml_api.deadline import Deadline
-from ml_api.duplicates import BATCH, MAX_MATCHES, NEIGHBOURS, DuplicateFinder, DuplicateThresholds, Evidence, Kind
+from ml_api.duplicates import DuplicateFinder, DuplicateThresholds, Evidence, Kind
+from ml_api.duplicates.finder import BATCH, MAX_MATCHES, NEIGHBOURS
 from ml_api.images.perceptual import FLAT, Turn
 from ml_api.records import ImageRecord, image_id
 from ml_api.vectors.memory import MemoryStore
@@ -64,9 +65,26 @@ def test_the_same_bytes_are_one_group_whatever_their_number():
     rows += [(record(f"other {number}"), axis(number % 8 + 2) + 0.5 * axis(number // 8 + 10)) for number in range(20)]
     [group] = [group for group in groups(store_of(rows), thresholds=replace(THRESHOLDS, similarity=1)) if group.kind is Kind.EXACT]
     assert len(keys(group)) == NEIGHBOURS + 40
-    assert group.image.id == min(one.id for one, _ in rows if one.digest == "a" * 64)
+    assert group.image.key == "copy 0"
     assert not group.more
     assert {(match.evidence.similarity, match.evidence.bits) for match in group.matches} == {(1.0, None)}
+
+
+@pytest.mark.parametrize("at_once", [1, 1000])
+def test_of_equal_files_the_first_is_the_one_to_keep(at_once):
+    """Ids are hashes: their order says nothing."""
+    times = {
+        "uploads/image.jpg": 1.0,
+        "copy of b.jpg": 4.0,
+        "a/b.jpg": 2.0,
+        "uploads/image (2).jpg": 3.0,
+        "z.jpg": 2.0,
+        "y.jpg": 5.0,
+    }
+    rows = [(replace(record(key, digest="a" * 64), indexed_at=time), axis(0)) for key, time in times.items()]
+    [group] = [group for group in groups(store_of(rows), limit=at_once) if group.kind is Kind.EXACT]
+    kept = ["a/b.jpg", "z.jpg", "copy of b.jpg", "y.jpg", "uploads/image.jpg", "uploads/image (2).jpg"]
+    assert [group.image.key, *(match.record.key for match in group.matches)] == kept
 
 
 def test_a_group_of_very_many_says_that_there_are_more():
