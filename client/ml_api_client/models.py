@@ -122,6 +122,10 @@ class SearchAnswer(Model):
     """With `facets`: how often values occur among the best hits."""
     read_as: list[ReadTerm] | None = None
     """The terms that were searched for in place of texts that say what is not there, in their order; else null."""
+    warnings: list[str] | None = None
+    """Where no image fulfils the filter: its fields that no image has, with the nearest names, and those whose values are
+    of another kind than it compares them with. Else null.
+    """
 
 
 class FoundAnswer(Model):
@@ -142,6 +146,10 @@ class FoundAnswer(Model):
     """With `facets`: how often values occur among the best hits."""
     read_as: list[ReadTerm] | None = None
     """The terms that were searched for in place of texts that say what is not there, in their order; else null."""
+    warnings: list[str] | None = None
+    """Where no image fulfils the filter: its fields that no image has, with the nearest names, and those whose values are
+    of another kind than it compares them with. Else null.
+    """
 
 
 class Problem(Model):
@@ -246,6 +254,10 @@ class ListAnswer(Model):
     """`cursor` of the next page; null on the last one."""
     count: int | None = None
     """With `count`: how many images there are on all pages together."""
+    warnings: list[str] | None = None
+    """Where no image fulfils the filter: its fields that no image has, with the nearest names, and those whose values are
+    of another kind than it compares them with. Else null.
+    """
 
 
 class SizedImage(Model):

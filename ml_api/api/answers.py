@@ -80,6 +80,7 @@ def _found(result: SearchResult, query: Query, links_to: Callable[[ImageRecord],
         hits=[_hit(row, links_to) for row in result.rows],
         facets=_facets(result.facets),
         read_as=read_terms(query),
+        warnings=list(result.warnings) or None,
     )
 
 
@@ -137,10 +138,13 @@ def stored_image(record: ImageRecord) -> Response:
     return json_answer(_stored(record, _linking()))
 
 
-def stored_images(records: Iterable[ImageRecord], following: str | None, count: int | None) -> Response:
+def stored_images(
+    records: Iterable[ImageRecord], following: str | None, count: int | None, warnings: Sequence[str] = ()
+) -> Response:
     """A page of the listing. `following` is the cursor of the next page, `count` the number of images on all pages."""
     links_to = _linking()
-    return json_answer(ListAnswer(images=[_stored(record, links_to) for record in records], next=following, count=count))
+    images = [_stored(record, links_to) for record in records]
+    return json_answer(ListAnswer(images=images, next=following, count=count, warnings=list(warnings) or None))
 
 
 def duplicates_answer(page: DuplicatesPage) -> Response:

@@ -24,6 +24,7 @@ from ml_api.images import Whole
 from ml_api.indexing.edits import patch_metadata
 from ml_api.records import ImageRecord
 from ml_api.search.heat import heat_of
+from ml_api.search.unfulfilled import warnings_of
 from ml_api.vectors.base import no_image
 from ml_api.vectors.filters import parse_text
 
@@ -64,7 +65,10 @@ def listing() -> Response:
     entries, following = listed(services().engine.store, wanted, passing, deadline)
     stored = services().engine.store.get([entry.id for entry in entries], deadline)
     count = services().engine.store.count(deadline, filter=passing) if wanted.count else None
-    return stored_images((stored[entry.id] for entry in entries if entry.id in stored), following, count)
+    is_empty = not (entries or wanted.cursor or wanted.prefix)
+    overview = services().engine.searcher.fields.overview
+    warnings = warnings_of(passing, overview(deadline)) if passing is not None and is_empty else ()
+    return stored_images((stored[entry.id] for entry in entries if entry.id in stored), following, count, warnings)
 
 
 @blueprint.get("/<image_id>")

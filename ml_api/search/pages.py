@@ -17,6 +17,7 @@ from ml_api.search.grouping import DUPLICATES, MAX_READ, READ_AT_ONCE, leaders
 from ml_api.search.query import Fault, ResultRow
 from ml_api.search.relevance import CONFIDENT, NO_VECTORS, Judge, Relevance
 from ml_api.search.targets import Target, goes_on, may_pass, passing
+from ml_api.search.unfulfilled import warnings_of
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.filters import Field, value_of
 
@@ -34,6 +35,8 @@ class Page:
     best_score: float | None = None
     """The score of the nearest image, whether or not it is on the page."""
     facets: Facets | None = None
+    warnings: tuple[str, ...] = ()
+    """What is likely to be wrong with a filter that no image fulfils."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,9 +67,11 @@ class Pages:
             facets = self._facets(target, read.part if target.texts else read.head, judge, deadline)
         except InvalidQuery as exc:
             return Fault(exc)
+        warnings = () if read.head else self._warnings(target, deadline)
         nearest = target.ranking(read.head)
         confident = None if judge is None else _is_confident(target, read, judge)
-        return replace(page, facets=facets, confident=confident, best_score=nearest[0].score if nearest else None)
+        best_score = nearest[0].score if nearest else None
+        return replace(page, facets=facets, confident=confident, best_score=best_score, warnings=warnings)
 
     def _judge(self, target: Target, read: Read, deadline: Deadline) -> Judge | None:
         if self._relevance is None or target.kind is None:
@@ -136,6 +141,13 @@ class Pages:
         for place, field in enumerate(fields):
             self._require_known(field, f"facets[{place}]", passed, deadline)
         return counted(passed, fields)
+
+    def _warnings(self, target: Target, deadline: Deadline) -> tuple[str, ...]:
+        """The warnings on the query's filter, if it lets no image through: a later page may be empty for other reasons."""
+        options = target.query.options
+        if options.filter is None or options.offset or target.query.cursor is not None:
+            return ()
+        return warnings_of(options.filter, self._fields.overview(deadline))
 
     def _require_known(self, field: Field, where: str, hits: Sequence[Hit], deadline: Deadline) -> None:
         if all(value_of(hit.record, field) is None for hit in hits):

@@ -234,6 +234,8 @@ class SearchResult:
     next_cursor: str | None = None
     """The cursor of the next page. None on the last page, and on one that was requested by an offset."""
     facets: Facets | None = None
+    warnings: tuple[str, ...] = ()
+    """What is likely to be wrong with a filter that no image fulfils."""
 
     @property
     def hits(self) -> list[Hit]:

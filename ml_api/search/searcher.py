@@ -238,6 +238,7 @@ class Searcher:
             confident=page.confident,
             next_cursor=None if page.next is None else self._cursors.write(page.next, query, self._embedder.model.model_id),
             facets=page.facets,
+            warnings=page.warnings,
         )
 
 

@@ -48,6 +48,38 @@ def test_every_search_and_the_listing_take_a_filter(client, stand):
     assert [image["key"] for image in listing.get_json()["images"]] == ["cheap"]
 
 
+@pytest.mark.parametrize(
+    ("given", "warnings"),
+    [
+        ({"tag": "red"}, ["filter: tag is a field that no image has; the nearest are tags"]),
+        ({"zzz": {"exists": True}}, ["filter: zzz is a field that no image has; GET /v1/metadata lists the fields"]),
+        (
+            {"tags": "red"},
+            ["filter: tags holds values of another kind (it holds: list; compared with: text); any and all look into lists"],
+        ),
+        ({"price": "5"}, ["filter: price holds values of another kind (it holds: number; compared with: text)"]),
+        ({"price": {"any": [5]}}, ["filter: price holds no lists, which any looks into (it holds: number)"]),
+        ({"and": [{"tag": 1}, {"not": {"prise": 1}}], "width": {"gte": 0}}, ["filter: tag is a field", "filter: prise is a field"]),
+        ({"price": 7}, None),
+        ({"tags": {"any": ["nothing"]}}, None),
+        ({"key": "nothing"}, None),
+        ({"price": {"lt": 20}}, None),
+    ],
+)
+def test_an_answer_without_hits_says_what_is_likely_to_be_wrong_with_its_filter(client, stand, given, warnings):
+    for answer in ways(client, stand, given):
+        assert answer.status_code == 200
+        told = answer.get_json()["warnings"]
+        assert (told is None) == (warnings is None)
+        for one, beginning in zip(told or (), warnings or (), strict=True):
+            assert one.startswith(beginning)
+
+
+def test_a_page_behind_the_last_hit_is_no_fault_of_the_filter(client):
+    answer = client.get("/v1/search/text", query_string={"q": "red", "filter": json.dumps(CHEAP), "offset": 5}).get_json()
+    assert (answer["hits"], answer["warnings"]) == ([], None)
+
+
 def test_a_batch_takes_a_filter_for_each_query(client):
     queries = [{"query": [{"text": "red"}], "filter": given} for given in (CHEAP, {"tags": {"any": ["red"]}}, {})]
     results = client.post("/v1/search/batch", json={"queries": queries}).get_json()["results"]

@@ -34,7 +34,19 @@ def test_an_answer_has_the_documented_form(client, stand):
     response = client.get("/v1/search/text?q=red&limit=1")
     body = response.get_json()
     assert set(body) == {
-        *("query_id", "model", "truncated", "next", "next_cursor", "confident", "read_as", "hits", "facets", "timings_ms")
+        *(
+            "query_id",
+            "model",
+            "truncated",
+            "next",
+            "next_cursor",
+            "confident",
+            "read_as",
+            "warnings",
+            "hits",
+            "facets",
+            "timings_ms",
+        )
     }
     assert body["query_id"] == response.headers["X-Request-ID"]
     assert body["model"] == stand.services.engine.embedder.model.name

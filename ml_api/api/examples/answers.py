@@ -103,6 +103,7 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "hits": [{**_IMAGE, "score": 0.485519, "relevance": None, "shares": None, "matched": ["key", "caption"], "group": None}],
         "facets": None,
         "read_as": None,
+        "warnings": None,
         "timings_ms": {"fetch": 0, "decode": 0, "prepare": 0.446, "queue": 0.262, "embed": 6.649, "search": 3.948, "total": 13.294},
     },
     BatchAnswer: {
@@ -128,6 +129,8 @@ ANSWERS: dict[type, schemas.JsonObject] = {
                         }
                     ],
                     "facets": None,
+                    "read_as": None,
+                    "warnings": None,
                 },
                 "problem": None,
             }
@@ -151,7 +154,7 @@ ANSWERS: dict[type, schemas.JsonObject] = {
         "greatest": 0.561034,
         "whole": 0.485519,
     },
-    schemas.ListAnswer: {"images": [_STORED], "next": DRAWN_ID, "count": None},
+    schemas.ListAnswer: {"images": [_STORED], "next": DRAWN_ID, "count": None, "warnings": None},
     DuplicatesAnswer: {
         "groups": [
             {

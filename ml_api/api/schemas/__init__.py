@@ -14,7 +14,7 @@ from ml_api.api.schemas.embeddings import EmbeddingsAnswer, EmbeddingsQuery, Lis
 from ml_api.api.schemas.feedback import FeedbackAnswer, FeedbackRequest, JudgementLine
 from ml_api.api.schemas.fields import MetadataAnswer
 from ml_api.api.schemas.filters import FilterText
-from ml_api.api.schemas.found import SearchAnswer
+from ml_api.api.schemas.found import SearchAnswer, Warnings
 from ml_api.api.schemas.heat import HeatmapAnswer
 from ml_api.api.schemas.images import ID_PATTERN, StoredImage, cursor
 from ml_api.api.schemas.search import ImageQuery, TextQuery, encodable
@@ -83,6 +83,7 @@ class ListAnswer(_Answer):
     ]
     next: Annotated[str | None, Field(description="`cursor` of the next page; null on the last one.")]
     count: Annotated[int | None, Field(description="With `count`: how many images there are on all pages together.")]
+    warnings: Warnings = None
 
 
 class ModelAnswer(_Answer):

@@ -10,6 +10,14 @@ from ml_api.api.schemas.images import ImageAnswer
 from ml_api.search.cursor import MAX_CURSOR_CHARS
 from ml_api.search.query import MAX_DEPTH
 
+Warnings = Annotated[
+    list[str] | None,
+    Field(
+        description="Where no image fulfils the filter: its fields that no image has, with the nearest names, and those whose "
+        "values are of another kind than it compares them with. Else null."
+    ),
+]
+
 
 class HitAnswer(ImageAnswer):
     score: Annotated[float, Field(description="Similarity in the collection's metric; higher is closer.")]
@@ -86,6 +94,7 @@ class FoundAnswer(Answer):
             description="The terms that were searched for in place of texts that say what is not there, in their order; else null."
         ),
     ] = None
+    warnings: Warnings = None
 
 
 class SearchAnswer(FoundAnswer, AnsweredBy):
