@@ -102,6 +102,17 @@ def test_it_is_said_once_for_all_of_them(visit, dialog, button, names):
     assert list(stored(visit).values()).count(BLUE) == 2
 
 
+def test_what_changes_after_all_were_to_be_replaced_is_asked_about_again(visit, dialog):
+    choose(dialog, image(RED, "a.png"), image(RED, "b.png"))
+    expect(dialog.get_by_text("2 of 2 added")).to_be_visible()
+    choose(dialog, image(BLUE, "a.png"), image(BLUE, "b.png"))
+    expect(dialog.get_by_text("2 names are taken")).to_be_visible()
+    (visit.server.corpus / "uploads/a.png").write_bytes(PINK)
+    dialog.get_by_role("button", name="Replace all").click()
+    expect(dialog.get_by_text("3 of 4 added, 1 name is taken")).to_be_visible()
+    assert stored(visit) == {"a.png": PINK, "b.png": BLUE}
+
+
 def test_the_same_picture_again_was_there_already(visit, dialog):
     choose(dialog, image(RED))
     expect(dialog.get_by_text("1 of 1 added")).to_be_visible()

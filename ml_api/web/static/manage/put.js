@@ -6,8 +6,8 @@ import { ask } from "../requests.js";
 /** @import { StoredImage } from "../api.js" */
 /** @import { Outcome, rowOf } from "./row.js" */
 /**
- * seen: the ETag of the picture that may be replaced.
- * @typedef {{folder: string, file: File, row: ReturnType<typeof rowOf>, number: number, bothAreKept: boolean, seen?: string}} Upload
+ * seen: the ETag of the picture that may be replaced; isDecided: it was said what to do about that.
+ * @typedef {{folder: string, file: File, row: ReturnType<typeof rowOf>, number: number, bothAreKept: boolean, seen?: string, isDecided?: boolean}} Upload
  */
 /** @typedef {{id: string, key: string, state: string, duplicate_of: string | null}} Uploaded */
 

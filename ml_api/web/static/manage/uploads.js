@@ -110,11 +110,12 @@ export class Uploads {
   }
 
   /**
-   * What to do about the picture that has its name, unless that was said of all.
+   * What to do about the picture that has its name, unless that was said of all, and of this one not yet: what is there now was not
+   * there then.
    * @param {Upload} upload
    */
   #ask(upload) {
-    if (this.#forAll) {
+    if (this.#forAll && !upload.isDecided) {
       this.#decide([upload], this.#forAll);
       return;
     }
@@ -137,7 +138,10 @@ export class Uploads {
    */
   #decide(uploads, decision) {
     this.#taken = this.#taken.filter((upload) => !uploads.includes(upload));
-    uploads.forEach(decision);
+    for (const upload of uploads) {
+      upload.isDecided = true;
+      decision(upload);
+    }
     this.#sendOnce(uploads);
   }
 
