@@ -1,4 +1,4 @@
-/** Copies of a hit: one image stands for all that are equal or nearly so, and a button shows the others beside it. */
+/** Copies of a hit: one image stands for all that are equal or probably the same, and a button shows the others beside it. */
 
 import { find } from "./element.js";
 
@@ -33,7 +33,7 @@ export class Copies {
     const areCopies = group.hits.every((other) => versionOf(other.links) === versionOf(links));
     const words = `${group.size} ${areCopies ? "copies" : "alike"}`;
     button.textContent = words;
-    button.title = areCopies ? "" : "Nearly the same picture";
+    button.title = areCopies ? "" : "Probably the same picture";
     button.ariaLabel = `${words} of ${caption}`; // begins as what is seen of it
     button.ariaExpanded = "false";
     button.dataset.id = id;

@@ -97,4 +97,5 @@ def test_what_is_nearly_the_same_is_not_called_a_copy(context, tmp_path):
         visit.page.get_by_role("button", name="2 alike").click()
         expect(visit.hits).to_have_count(2)
         visit.open("/?view=duplicates")
-        expect(visit.page.get_by_role("heading", name="Nearly the same picture: 2 files")).to_be_visible()
+        expect(visit.page.get_by_role("heading", name="Probably the same picture: 2 files")).to_be_visible()
+        expect(visit.page.get_by_text("A guess, by how they look")).to_be_visible()

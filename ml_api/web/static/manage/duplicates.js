@@ -1,4 +1,4 @@
-/** Images that are stored more than once or look nearly the same, in groups, as the API finds them page by page. */
+/** Images that are stored more than once, or seem to be, in groups, as the API finds them page by page. */
 
 import { addressOf } from "../address.js";
 import { breakable, element, find } from "../element.js";
@@ -15,7 +15,7 @@ import { pickOf } from "./selection.js";
 const ENOUGH = 20; // groups before it asks whether to go on
 const KINDS = new Map([
   ["exact", "The same picture"],
-  ["near", "Nearly the same picture"],
+  ["near", "Probably the same picture"],
   ["similar", "Much alike"],
 ]);
 
@@ -133,7 +133,14 @@ function groupOf(group) {
   const heading = element("h3", headingOf(group, all.length));
   const [least, most] = [Math.min(...all.map(pixelsOf)), Math.max(...all.map(pixelsOf))];
   const images = element("ul", ...all.map((one) => imageOf(one, pixelsOf(one) === most && most > least)));
-  return element("li", heading, ...(group.kind === "exact" ? [choiceOf(images)] : []), images);
+  return element("li", heading, group.kind === "exact" ? choiceOf(images) : doubtOf(), images);
+}
+
+/** For whoever is about to delete some of them. */
+function doubtOf() {
+  const doubt = element("p", "A guess, by how they look: compare them first.");
+  doubt.className = "doubtful";
+  return doubt;
 }
 
 /**
