@@ -31,7 +31,6 @@ from ml_api.calibration.nonsense import gibberish, noise
 from ml_api.images import SUFFIXES, ImageLimits, InlineDecoder
 from ml_api.images.fit import Fit, RgbPixels
 from ml_api.records import ImageRecord, Vectors
-from ml_api.search.asked import Asked
 from ml_api.search.relevance import CONFIDENT, TOP_K, Relevance
 from ml_api.services.calibration import open_calibration
 from ml_api.settings import load_settings
@@ -76,7 +75,7 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
-class Questions:
+class Asked:
     """What all corpora are asked: judged texts, and by name the vectors of what nothing matches."""
 
     queries: Sequence[JudgedQuery]
@@ -126,7 +125,7 @@ def _measured(
     return told, claimed
 
 
-def _asked(corpus: IndexedCorpus, queries: list[JudgedQuery], elsewhere: Path | None) -> Questions:
+def _asked(corpus: IndexedCorpus, queries: list[JudgedQuery], elsewhere: Path | None) -> Asked:
     chance, fit = Random(SEED), corpus.preprocessor.fit  # noqa: S311 - no secret
     unmatched: dict[tuple[QueryKind, str], Vectors] = {
         ("text", "texts that nothing matches"): corpus.embedded([query.text for query in queries if not query.matches]),
@@ -136,7 +135,7 @@ def _asked(corpus: IndexedCorpus, queries: list[JudgedQuery], elsewhere: Path | 
     }
     if elsewhere is not None:
         unmatched["image", "pictures from elsewhere"] = corpus.pictured(list(_pictures(elsewhere, fit)))
-    return Questions(queries, corpus.embedded([query.text for query in queries]), unmatched)
+    return Asked(queries, corpus.embedded([query.text for query in queries]), unmatched)
 
 
 def _part(
@@ -149,7 +148,7 @@ def _part(
     return IndexedCorpus(store, whole.metric, whole.preprocessor, whole.encoder)
 
 
-def _judged(corpus: IndexedCorpus, asked: Questions) -> tuple[list[Told], list[Claimed]]:
+def _judged(corpus: IndexedCorpus, asked: Asked) -> tuple[list[Told], list[Claimed]]:
     made, size = calibrate_all(corpus), corpus.store.count()
     told = [_own(size, kind, made.get(kind)) for kind in QUERY_KINDS]
     by_text = made.get("text")
@@ -165,7 +164,7 @@ def _judged(corpus: IndexedCorpus, asked: Questions) -> tuple[list[Told], list[C
 
 
 def _own(size: int, kind: QueryKind, made: Calibrated | None) -> Told:
-    name = {"text": "a text", "image": "an image", "texts": "several texts", "mixed": "an image and texts"}[kind]
+    name = {"text": "a text", "image": "an image", "mixed": "an image and texts"}[kind]
     if made is None:
         return Told(size, name, np.nan, np.nan, np.nan, np.nan)
     judgement = made.judgement
@@ -182,7 +181,7 @@ def _claimed(
     relevance.use(kind, calibrated.calibration)
     confident = 0
     for vector, best in zip(vectors, corpus.store.search(vectors, SearchOptions(TOP_K)), strict=True):
-        judge = relevance.judge(kind, Asked(vector, vector if kind == "image" else None), best)
+        judge = relevance.judge(kind, vector, best, vector if kind == "image" else None)
         confident += judge is not None and judge.any_match(best) >= CONFIDENT
     return Claimed(corpus.store.count(), name, len(vectors), confident / len(vectors))
 

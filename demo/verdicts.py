@@ -26,7 +26,6 @@ from ml_api.calibration.judging import Judgement, judged_by
 from ml_api.calibration.pairs import pairs_of
 from ml_api.calibration.verdicts import IRRELEVANT, RELEVANT, Grades
 from ml_api.records import ImageRecord, ModelInfo, image_id
-from ml_api.search.asked import Asked
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.memory import MemoryStore
 
@@ -129,8 +128,8 @@ def judge_all(store: MemoryStore, model: Any, texts: Sequence[Text]) -> Iterator
             made = calibrate(IndexedCorpus(store, "COSINE", model, model), verdicts=given)
             assert made is not None
             trial.used += bool(made.used_texts)
-            asked = list(map(Asked, model.embed([text.text for text in others])))
-            pairs = pairs_of(store, "COSINE", made.calibration.reference, asked, [text.right for text in others])
+            vectors = model.embed([text.text for text in others])
+            pairs = pairs_of(store, "COSINE", made.calibration.reference, vectors, [text.right for text in others])
             trial.judgements.append(judged_by(made.calibration, pairs))
         yield trial.line(name, number)
 

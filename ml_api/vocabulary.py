@@ -8,9 +8,9 @@ Modality = Literal["text", "image"]
 MODALITIES: Final[tuple[Modality, ...]] = ("text", "image")
 
 
-QueryKind = Literal["text", "image", "texts", "mixed"]
-"""What scores mean depends on it: one text, one image, several texts, or several terms with an image among them."""
-QUERY_KINDS: Final[tuple[QueryKind, ...]] = ("text", "image", "texts", "mixed")
+QueryKind = Literal["text", "image", "mixed"]
+"""What scores mean depends on it: texts, which are judged one by one, one image, or several terms with an image among them."""
+QUERY_KINDS: Final[tuple[QueryKind, ...]] = ("text", "image", "mixed")
 
 
 Match = Literal["auto", "vector", "text"]

@@ -12,7 +12,6 @@ from ml_api.calibration.pairs import pairs_of
 from ml_api.errors import InvalidInput
 from ml_api.evaluation.judged import objects_in
 from ml_api.records import image_id
-from ml_api.search.asked import Asked
 from ml_api.search.relevance import Calibration
 from ml_api.vectors.base import MAX_WINDOW
 
@@ -78,5 +77,5 @@ def evaluate(queries: Sequence[JudgedQuery], corpus: IndexedCorpus, calibration:
         raise InvalidInput("no image that answers one of these queries is indexed: their keys are as in the answers of searches")
     reference = calibration.reference if calibration else reference_of(corpus)
     vectors = corpus.embedded([query.text for query in few])
-    pairs = pairs_of(corpus.store, corpus.metric, reference, list(map(Asked, vectors)), matches)
+    pairs = pairs_of(corpus.store, corpus.metric, reference, vectors, matches)
     return Evaluation(judged_by(calibration, pairs) if calibration else None, judged(pairs.queries))

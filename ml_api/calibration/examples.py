@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Final
 
 import numpy as np
@@ -11,7 +10,6 @@ import numpy.typing as npt
 
 from ml_api.calibration.phrases import Wanted, content_words, phrases, texts_of
 from ml_api.records import ImageRecord, Vectors
-from ml_api.search.asked import Asked, AskedTerm
 from ml_api.search.combining import combined
 from ml_api.search.negation import UNWANTED
 from ml_api.vectors.base import VectorStore
@@ -52,13 +50,10 @@ class Example:
     def image(self) -> Sampled | None:
         return next((term for term, _ in self.terms if isinstance(term, Sampled)), None)
 
-    def asked(self, of_texts: Mapping[str, npt.NDArray[np.float32]]) -> Asked:
-        """As a search combines its terms, whose texts have these vectors (dim,)."""
-        terms = [
-            AskedTerm(of_texts[term] if isinstance(term, str) else term.vector, isinstance(term, str), weight)
-            for term, weight in self.terms
-        ]
-        return Asked.of(combined([term.vector for term in terms], [term.weight for term in terms]).vector, terms)
+    def vector(self, of_texts: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        """As a search combines its terms, shape (dim,)."""
+        points = [of_texts[term] if isinstance(term, str) else term.vector for term, _ in self.terms]
+        return combined(points, [weight for _, weight in self.terms]).vector
 
 
 @dataclass(slots=True)
@@ -87,26 +82,9 @@ class Sample:
         made: Mapping[QueryKind, Callable[[], Iterator[Example]]] = {
             "text": lambda: (of_text(text) for text in self.texts),
             "image": lambda: (of_image(image) for image in self.images if image.words),
-            "texts": lambda: self._texts(chance),
             "mixed": lambda: self._mixed(chance),
         }
         return list(made[kind]())
-
-    def _texts(self, chance: random.Random) -> Iterator[Example]:
-        """Two texts: both of an image, of two images, or one without the other."""
-        for image, other in self._pairs(chance):
-            both = [pair for pair in combinations(image.phrases, 2) if not _one_says_both(*pair)]
-            first, second = chance.choice(image.phrases), chance.choice(other.phrases)
-            apart = not _one_says_both(first, second)
-            way = chance.random()
-            if way < 1 / 3 and both:
-                first, second = chance.choice(both)
-                yield Example(((first, 1.0), (second, 1.0)), Wanted(content_words([first, second])))
-            elif way < 2 / 3 and apart:
-                yield Example(((first, 1.0), (second, 1.0)), Wanted(content_words([first, second])))
-            elif apart:
-                without = Wanted(content_words([first]), none_of=content_words([second]))
-                yield Example(((first, 1.0), (second, UNWANTED)), without)
 
     def _mixed(self, chance: random.Random) -> Iterator[Example]:
         """An image and a text that is said of another, or an image without that."""
@@ -136,11 +114,6 @@ def of_image(image: Sampled) -> Example:
     return Example(((image, 1.0),), Wanted(like=image.words, itself=image.id))
 
 
-def _one_says_both(first: str, second: str) -> bool:
-    one, other = content_words([first]), content_words([second])
-    return one <= other or other <= one
-
-
 def _drawn(store: VectorStore, chance: random.Random) -> list[tuple[str, Sequence[str], npt.NDArray[np.float32]]]:
     """Id, texts and vector of RECORDS images at most, by reservoir sampling."""
     kept, seen = list[tuple[str, Sequence[str], npt.NDArray[np.float32]]](), 0
@@ -159,4 +132,4 @@ def _said(record: ImageRecord, vector: npt.NDArray[np.float32]) -> tuple[str, Se
 
 def vectors_of(examples: Sequence[Example], of_texts: Mapping[str, npt.NDArray[np.float32]]) -> Vectors:
     """Shape (examples, dim)."""
-    return np.stack([example.asked(of_texts).vector for example in examples])
+    return np.stack([example.vector(of_texts) for example in examples])

@@ -27,7 +27,7 @@ QUERIES: Final = 400
 FEWEST_IMAGES: Final = 100
 """Smaller corpora are not calibrated: their scores are too few to say what is usual."""
 FEWEST: Final = 40
-"""Queries with matches below which there is no calibration: a fit of seven signals and more needs some."""
+"""Queries with matches below which there is no calibration: a fit of seven signals needs some."""
 NONSENSE: Final = 80
 """Queries of random letters, which match nothing, and queries of several terms that nothing matches."""
 NOISE_SHARE: Final = 0.5
@@ -125,11 +125,10 @@ def _fitted(material: _Material, draft: _Draft, surveyed: Surveyed, verdicts: Ma
         return None
     if kind == "image":
         nonsense = [of_image(picture) for picture in noise.pictures[: max(1, int(NOISE_SHARE * len(usable)))]]
-    examples = [*(queries[row] for row in usable), *nonsense]
-    asked, images_of = [example.asked(of_texts) for example in examples], [example.image for example in examples]
+    asked = [*(queries[row] for row in usable), *nonsense]
+    vectors, images_of = vectors_of(asked, of_texts), [example.image for example in asked]
     wanted = [*(matches[row] for row in usable), *[set[str]()] * len(nonsense)]
-    itself = [image.id if image else "" for image in images_of]
-    pairs = pairs_of(corpus.store, corpus.metric, reference, asked, wanted, itself=itself)
+    pairs = pairs_of(corpus.store, corpus.metric, reference, vectors, wanted, asked_for=images_of)
     judged = corpus.embedded(list(verdicts))
     found = learned(pairs, pairs_of_verdicts(corpus.store, corpus.metric, reference, judged, list(verdicts.values())))
     probabilities, is_familiar = found.probabilities, None

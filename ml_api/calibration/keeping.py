@@ -18,7 +18,7 @@ from ml_api.search.logistic import Fit
 from ml_api.search.relevance import Calibration, Reference, Relevance
 from ml_api.vocabulary import QUERY_KINDS, QueryKind
 
-VERSION: Final = 6
+VERSION: Final = 5
 """The version of the signals, of the fingerprints of images, and of what is fitted: a calibration of another one is not used."""
 WANTED: Final = 0.0
 """`made_at` of a calibration that is to be made anew."""

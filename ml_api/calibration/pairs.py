@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from ml_api.records import Hit
-from ml_api.search.asked import Asked
+from ml_api.calibration.examples import Sampled
+from ml_api.records import Hit, Vectors
 from ml_api.search.logistic import Fit, Numbers, fitted
 from ml_api.search.relevance import TOP_K, Calibration, Reference, cosines
 from ml_api.vectors.base import MetricType, SearchOptions, VectorStore
@@ -74,13 +74,13 @@ def pairs_of(  # noqa: PLR0913 - of what they are made
     store: VectorStore,
     metric: MetricType,
     reference: Reference,
-    asked: Sequence[Asked],
+    vectors: Vectors,
     matches: Sequence[Collection[str]],
     *,
-    itself: Sequence[str] = (),
+    asked_for: Sequence[Sampled | None] = (),
 ) -> Pairs:
-    """The pairs of these queries, whose matches have these ids. A query without matches is searched for once. `itself` is the id of
-    each one's image, "" without one: no image answers itself.
+    """The pairs of queries with these vectors (n, dim), whose matches have these ids. A query without matches is searched for once.
+    `asked_for` are the images of queries that have one: no image answers itself.
 
     Raises Unavailable.
     """
@@ -90,17 +90,15 @@ def pairs_of(  # noqa: PLR0913 - of what they are made
     for start in range(0, len(in_order), AT_ONCE):
         rows = in_order[start : start + AT_ONCE]
         options = SearchOptions(TOP_K + 1 + max(len(matches[row]) for row in rows))
-        for row, found in zip(rows, store.search(np.stack([asked[row].vector for row in rows]), options), strict=True):
-            mine = matches[row]
-            ranked = [hit for hit in found if not itself or hit.record.id != itself[row]]
+        for row, found in zip(rows, store.search(vectors[rows], options), strict=True):
+            mine, image = matches[row], asked_for[row] if asked_for else None
+            ranked = [hit for hit in found if image is None or hit.record.id != image.id]
             absent = [hit for hit in ranked if hit.record.id not in mine][:TOP_K]
-            either = {hit.record.id for hit in (*ranked[:TOP_K], *absent)}
-            vectors = store.vectors(list(either)) if asked[row].wanted else {}
             for best, present in ((ranked[:TOP_K], True), (absent, False)) if mine else ((absent, False),):
                 if not best:
                     continue
                 images, scores = [hit.record for hit in best], cosines(best, metric)
-                signals = reference.of_query(asked[row], images, scores, vectors)
+                signals = reference.of_query(vectors[row], images, scores, image.vector if image else None)
                 queries.append(signals)
                 has_match.append(present)
                 owner.append(row)

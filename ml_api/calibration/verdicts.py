@@ -17,7 +17,6 @@ from ml_api.calibration.judging import held_out
 from ml_api.calibration.pairs import AT_ONCE, Pairs, Rows
 from ml_api.feedback import Verdicts, judged_texts
 from ml_api.records import Hit, Vectors
-from ml_api.search.asked import Asked
 from ml_api.search.logistic import Numbers
 from ml_api.search.relevance import TOP_K, Reference, cosines
 from ml_api.vectors.base import MetricType, SearchOptions, VectorStore
@@ -122,7 +121,7 @@ def pairs_of_verdicts(
             if not best:
                 continue
             images, scores = [hit.record for hit in best], cosines(best, metric)
-            signals = reference.of_query(Asked(vectors[row]), images, scores)
+            signals = reference.of_query(vectors[row], images, scores)
             if (has_match := _has_match(best, grades[row])) is not None:
                 queries.append((signals, has_match, row))
             for hit, of_hit in zip(best, reference.of_hits(signals, images, scores), strict=True):

@@ -18,7 +18,7 @@ from ml_api.stopping import Stop
 
 LOOK_EVERY_S: Final = 0.5
 PATIENCE_S: Final = 600.0
-ASKED_BY: Final = {"text": "a text", "image": "an image", "texts": "several texts", "mixed": "an image and texts"}
+ASKED_BY: Final = {"text": "a text", "image": "an image", "mixed": "an image and texts"}
 TOO_FEW: Final = "too few images, or metadata and names yield too few texts to search for"
 SAID_TOO_LITTLE: Final = "metadata and names say too little of the images"
 LIKE_A_GUESS: Final = "it is told hardly better than by a guess, so that `relevance` and `confident` are null"

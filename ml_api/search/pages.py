@@ -15,8 +15,9 @@ from ml_api.search.facets import COUNTED_HITS, Facets, counted, require_known
 from ml_api.search.fields import OverviewCache
 from ml_api.search.grouping import DUPLICATES, MAX_READ, READ_AT_ONCE, leaders
 from ml_api.search.query import Fault, ResultRow
-from ml_api.search.relevance import CONFIDENT, NO_VECTORS, Judge, Relevance
+from ml_api.search.relevance import CONFIDENT, Judge, Relevance
 from ml_api.search.targets import Target, goes_on, may_pass, passing
+from ml_api.search.texts_judge import JudgedText, TextsJudge, importances
 from ml_api.search.unfulfilled import warnings_of
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.filters import Field, value_of
@@ -49,6 +50,8 @@ class Read:
     """The beginning of its ranking by vectors."""
     unfiltered: Sequence[Hit]
     """The beginning of the ranking of all images, without its filter."""
+    of_texts: Sequence[Sequence[Hit]] = ()
+    """The best hits among all images of each of its texts, if each is judged alone."""
 
 
 class Pages:
@@ -73,21 +76,28 @@ class Pages:
         best_score = nearest[0].score if nearest else None
         return replace(page, facets=facets, confident=confident, best_score=best_score, warnings=warnings)
 
-    def _judge(self, target: Target, read: Read, deadline: Deadline) -> Judge | None:
+    def _judge(self, target: Target, read: Read, deadline: Deadline) -> Judge | TextsJudge | None:
+        """None where nothing is calibrated."""
         if self._relevance is None or target.kind is None:
             return None
-        asked, best = target.asked, target.best(read.unfiltered)
-        vectors = self._store.vectors([hit.record.id for hit in best], deadline) if asked.wanted else NO_VECTORS
-        return self._relevance.judge(target.kind, asked, best, vectors)
+        if not target.judged_texts:
+            return self._relevance.judge(target.kind, target.combined.vector, target.best(read.unfiltered), target.image)
+        weights, texts = [one.weight for one in target.query.terms], list[JudgedText]()
+        for text, best, weight, counts in zip(target.judged_texts, read.of_texts, weights, importances(weights), strict=True):
+            alone = self._relevance.judge("text", text.vector, best)
+            if alone is None:  # no longer calibrated
+                return None
+            texts.append(JudgedText(alone, text.vector, weight > 0, counts))
+        return TextsJudge(texts, lambda ids: self._store.vectors(ids, deadline))
 
-    def _as_ranked(self, target: Target, ranked: Sequence[Hit], judge: Judge | None, _: Deadline) -> Page:
+    def _as_ranked(self, target: Target, ranked: Sequence[Hit], judge: Judge | TextsJudge | None, _: Deadline) -> Page:
         limit, page = target.query.options.limit, target.page(ranked)
         hits = page[:limit]
         rows = passing(target, hits, _relevances(judge, hits))
         more = len(page) > limit and goes_on(target, hits, rows)
         return Page(rows, more, next=target.next_place(hits, ranked) if more else None)
 
-    def _arranged(self, target: Target, ranked: Sequence[Hit], judge: Judge | None, deadline: Deadline) -> Page:
+    def _arranged(self, target: Target, ranked: Sequence[Hit], judge: Judge | TextsJudge | None, deadline: Deadline) -> Page:
         """The page of a ranking that is grouped or diversified. Reads more hits while there are too few groups for the page."""
         requested, options = target.query.options, target.options
         read, ends = list(ranked), len(ranked) < options.limit or bool(target.texts and target.texts.only)
@@ -130,7 +140,7 @@ class Pages:
         order = diversified(stacked @ target.combined.vector, stacked, diversity, target.certainties([row.hit for row in pool]))
         return [*(pool[place] for place in order), *rows[POOL:]]
 
-    def _facets(self, target: Target, best: Sequence[Hit], judge: Judge | None, deadline: Deadline) -> Facets | None:
+    def _facets(self, target: Target, best: Sequence[Hit], judge: Judge | TextsJudge | None, deadline: Deadline) -> Facets | None:
         """The facets of the query, counted over the best hits that pass the thresholds; copies count, too."""
         fields = target.query.arrangement.facets
         if not fields:
@@ -165,14 +175,14 @@ def _not_delivered(target: Target, rows: list[ResultRow]) -> list[ResultRow]:
     return [row for row, is_delivered in pairs if not (is_delivered or any(map(place.remembers, row.others)))]
 
 
-def _relevances(judge: Judge | None, hits: Sequence[Hit]) -> Sequence[float | None]:
+def _relevances(judge: Judge | TextsJudge | None, hits: Sequence[Hit]) -> Sequence[float | None]:
     """The relevance of each hit: at least the certainty with which words name it; None without a `judge`."""
     if judge is None:
         return [None] * len(hits)
     return [max(relevance, _named(hit)) for relevance, hit in zip(judge.relevances(hits), hits, strict=True)]
 
 
-def _is_confident(target: Target, read: Read, judge: Judge) -> bool:
+def _is_confident(target: Target, read: Read, judge: Judge | TextsJudge) -> bool:
     """Whether an image that fulfils the filter is likely to be a match."""
     if any(_named(hit) >= CONFIDENT for hit in target.ranking(read.part)):
         return True

@@ -7,9 +7,8 @@ weighs these signals; `ml_api.calibration` fits it for one model, corpus and kin
 quite another sort than the corpus: another regression, over its vector, tells how likely it is of the corpus's sort, familiar.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Final
 from zlib import crc32
 
@@ -17,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_api.records import Entry, Hit, Vectors
-from ml_api.search.asked import Asked
 from ml_api.search.logistic import Fit, Numbers
 from ml_api.vectors.base import MetricType
 from ml_api.vectors.scoring import cosine_of
@@ -27,7 +25,6 @@ TOP_K: Final = 10
 """The scores of this many best hits are signals."""
 TEMPERATURE: Final = 0.02
 """The temperature of the soft maximum over rivals, as in the paper."""
-NO_VECTORS: Final[Mapping[str, npt.NDArray[np.float32]]] = MappingProxyType({})
 CONFIDENT: Final = 0.5
 """An answer is confident from this probability of a match on."""
 TAIL: Final = 0.99
@@ -69,20 +66,19 @@ class Reference:
 
     def of_query(
         self,
-        asked: Asked,
+        vector: npt.NDArray[np.float32],
         images: Sequence[Entry],
         scores: Sequence[float],
-        vectors: Mapping[str, npt.NDArray[np.float32]] = NO_VECTORS,
+        asked_for: npt.NDArray[np.float32] | None = None,
     ) -> Numbers:
-        """The signals (7,) of a query whose best hits are these images with these scores (at least one); (9,) of one of several
-        texts, which needs the `vectors` of these images, by id, but of those that were deleted meanwhile.
+        """The signals (7,) of a query with the vector (dim,), whose best hits are these images with these scores (at least one).
 
-        No image that is asked for is its own background, as it is for no new one.
+        `asked_for` is the vector (dim,) of its image, if it has one: no image is its own background, as it is for no new one.
         """
-        others = self.background
-        if asked.image is not None and not (is_other := others @ asked.image < ITSELF).all():
-            others = others[is_other] if is_other.any() else others
-        ours, background = np.asarray(scores, dtype=np.float64), (others @ asked.vector).astype(np.float64)
+        ours, background = np.asarray(scores, dtype=np.float64), (self.background @ vector).astype(np.float64)
+        if asked_for is not None:
+            others = background[self.background @ asked_for < ITSELF]
+            background = others if len(others) else background
         beside = ours - self.rivals_of(images)
         deviation = background.std() + 1e-9
         tail = np.partition(background, int(TAIL * (len(background) - 1)))[int(TAIL * (len(background) - 1))]
@@ -95,12 +91,11 @@ class Reference:
                 ours[0] - tail,
                 beside.mean(),
                 beside.max(),
-                *asked.signals([vectors[image.id] for image in images if image.id in vectors], others),
             ]
         )
 
     def of_hits(self, of_query: Numbers, images: Sequence[Entry], scores: Sequence[float]) -> Numbers:
-        """The signals (n, 2 + those of the query) of hits of a query with these signals."""
+        """The signals (n, 9) of hits of a query with these signals."""
         ours = np.asarray(scores, dtype=np.float64)
         return np.hstack([np.stack([ours, ours - self.rivals_of(images)], axis=1), np.tile(of_query, (len(ours), 1))])
 
@@ -187,30 +182,32 @@ class Relevance:
     def judge(
         self,
         kind: QueryKind,
-        asked: Asked,
+        vector: npt.NDArray[np.float32],
         best: Sequence[Hit],
-        vectors: Mapping[str, npt.NDArray[np.float32]] = NO_VECTORS,
+        asked_for: npt.NDArray[np.float32] | None = None,
     ) -> Judge | None:
-        """The judge of a query. `best` are its TOP_K best hits among all images but those that are terms themselves, `vectors` are
-        theirs, by id, which only a query of several texts needs. None if nothing is calibrated.
+        """The judge of a query. `best` are its TOP_K best hits among all images but those that are terms themselves, `asked_for` is
+        the vector of its image, if it has one. None if nothing is calibrated.
         """
         calibration = self._calibrations.get(kind)
         if calibration is None:
             return None
         images, scores = [hit.record for hit in best], cosines(best, self._metric)
-        signals = calibration.reference.of_query(asked, images, scores, vectors) if best else None
-        return Judge(calibration, self._metric, best, signals, calibration.familiarity(asked.image))
+        signals = calibration.reference.of_query(vector, images, scores, asked_for) if best else None
+        return Judge(calibration, self._metric, best, signals, calibration.familiarity(asked_for))
 
 
 def kind_of(modalities: Sequence[Modality | None], weights: Sequence[float]) -> QueryKind | None:
-    """The kind of a query with such terms. None if no calibration applies: a term is a vector that was embedded elsewhere, several
-    terms are images, or none has a positive weight.
+    """The kind of a query with such terms; several texts are judged one by one, each as a single text (`texts_judge`).
+
+    None if no calibration applies: a term is a vector that was embedded elsewhere, several terms are images, or none has a positive
+    weight.
     """
     if None in modalities or max(weights) <= 0 or modalities.count("image") > 1:
         return None
-    if len(modalities) == 1:
-        return modalities[0]
-    return "mixed" if "image" in modalities else "texts"
+    if "image" not in modalities:
+        return "text"
+    return "image" if len(modalities) == 1 else "mixed"
 
 
 def cosines(hits: Sequence[Hit], metric: MetricType) -> list[float]:

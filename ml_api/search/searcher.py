@@ -5,18 +5,16 @@ set of equal options. A single query is a list of one.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from time import perf_counter
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from ml_api import stages
 from ml_api.deadline import Deadline
-from ml_api.embedding.base import Embedded, Embedder, Prepared, Preprocessor
-from ml_api.errors import InvalidInput, InvalidQuery, MlApiError, NonFiniteVector, NotFound
+from ml_api.embedding.base import Embedder, Preprocessor
+from ml_api.errors import InvalidInput, MlApiError
 from ml_api.metrics import Metrics
 from ml_api.records import Hit
 from ml_api.search.cursor import Cursors, Place
@@ -25,17 +23,16 @@ from ml_api.search.fusion import TextMatches
 from ml_api.search.hybrid import Hybrid
 from ml_api.search.online_recall import OnlineRecall
 from ml_api.search.pages import Page, Pages, Read
-from ml_api.search.query import Fault, ImageTerm, Query, SearchResult, StoredTerm, Term, TextTerm, VectorTerm
-from ml_api.search.relevance import Relevance, kind_of
-from ml_api.search.targets import Point, Target, build_target
+from ml_api.search.points import Point, Points
+from ml_api.search.query import Fault, Query, SearchResult, Term
+from ml_api.search.relevance import TOP_K, Relevance, kind_of
+from ml_api.search.targets import Target, build_target
 from ml_api.stages import stage
-from ml_api.vectors.base import SearchOptions, VectorStore, no_image
+from ml_api.vectors.base import SearchOptions, VectorStore
 from ml_api.vocabulary import Stage
 
 MAX_READS: Final = 24
 """Reads of a ranking for one page: enough to lead from the deepest place back to the beginning."""
-OWN_FAULTS: Final = (InvalidInput, NotFound, NonFiniteVector)
-"""Errors that concern one query and not those beside it."""
 
 
 class Searcher:
@@ -58,7 +55,7 @@ class Searcher:
         self._relevance = relevance
         self._recall = recall
         self._hybrid = hybrid
-        self._preprocessor = preprocessor
+        self._points = Points(preprocessor, embedder, store)
         self._embedder = embedder
         self._store = store
         self.fields = OverviewCache(store)
@@ -80,7 +77,7 @@ class Searcher:
         places = [self._place(query) for query in queries]
         sound = [query for query, place in zip(queries, places, strict=True) if isinstance(place, Place)]
         lookups = self._hybrid.begin(sound)
-        points = self._points(dict.fromkeys(term for query in sound for term in query.vector_terms), deadline)
+        points = self._points.of(dict.fromkeys(term for query in sound for term in query.vector_terms), deadline)
         texts = self._hybrid.matches(sound, lookups, deadline)
         targets = [self._target(query, place, points, texts) for query, place in zip(queries, places, strict=True)]
         good = [target for target in targets if isinstance(target, Target)]
@@ -108,73 +105,22 @@ class Searcher:
         kind = kind_of([point.modality for point in target.points], [one.weight for one in query.terms])
         return replace(target, kind=kind) if self._relevance.can_judge(kind) else target
 
-    def _points(self, terms: Iterable[Term], deadline: Deadline) -> Mapping[Term, Point | MlApiError]:
-        points: dict[Term, Point | MlApiError] = {}
-        to_embed: dict[Term, Prepared] = {}
-        stored: list[StoredTerm] = []
-        for term in terms:
-            match term:
-                case StoredTerm():
-                    stored.append(term)
-                case VectorTerm(numbers):
-                    points[term] = self._given(numbers)
-                case TextTerm() | ImageTerm():
-                    try:
-                        with stage(Stage.PREPARE):
-                            to_embed[term] = self._prepared(term)
-                    except MlApiError as exc:
-                        points[term] = _own(exc)
-        by_modality = dict(sorted(to_embed.items(), key=lambda item: item[1].modality))  # so that passes are full
-        return points | self._looked_up(stored, deadline) | self._embedded(by_modality, deadline)
-
-    def _prepared(self, term: TextTerm | ImageTerm) -> Prepared:
-        if isinstance(term, TextTerm):
-            return self._preprocessor.prepare_text(term.text)
-        return self._preprocessor.prepare_image(term.pixels)
-
-    def _given(self, numbers: Sequence[float]) -> Point | InvalidQuery:
-        dim = self._embedder.model.dim
-        if len(numbers) != dim:
-            return InvalidQuery(f"has {len(numbers):,} numbers; the model's vectors have {dim:,}")
-        vector = np.array(numbers, dtype=np.float64)
-        if not vector.any():
-            return InvalidQuery("has no direction: all its numbers are 0")
-        vector /= np.abs(vector).max()  # the largest numbers cannot be squared
-        return Point((vector / np.linalg.norm(vector)).astype(np.float32), None)
-
-    def _looked_up(self, terms: Sequence[StoredTerm], deadline: Deadline) -> dict[Term, Point | MlApiError]:
-        if not terms:
-            return {}
-        with stage(Stage.SEARCH):
-            vectors = self._store.vectors([term.image_id for term in terms], deadline)
-        return {
-            term: Point(vectors[term.image_id], "image") if term.image_id in vectors else no_image(term.image_id) for term in terms
-        }
-
-    def _embedded(self, items: Mapping[Term, Prepared], deadline: Deadline) -> dict[Term, Point | MlApiError]:
-        """Embed all items in one wait."""
-        if not items:
-            return {}
-        started = perf_counter()
-        try:
-            answers = self._embedder.embed_all(items.values(), deadline.left_s())
-        except MlApiError:
-            stages.took(Stage.QUEUE, perf_counter() - started)  # no pass came to its end, so all of it was waiting
-            raise
-        done = [answer for answer in answers if isinstance(answer, Embedded)]
-        # They waited side by side: the longest wait and the longest pass are the request's own.
-        stages.took(Stage.QUEUE, max((one.queue_s for one in done), default=perf_counter() - started))
-        if done:
-            stages.took(Stage.EMBED, max(one.embed_s for one in done))
-        return {term: _point(items[term], answer) for term, answer in zip(items, answers, strict=True)}
-
     def _read(self, targets: Sequence[Target], deadline: Deadline) -> dict[Target, Read]:
         ranked = self._ranked_to_the_page(targets, deadline)
         heads = ranked | self._ranked(_asked({target: target.head_options for target in targets}), deadline)
         judging = _asked({target: target.unfiltered_options for target in targets})
         unfiltered = heads | self._ranked(judging, deadline, delivers=False)
+        of_texts = self._ranked_by_each_text([target for target in targets if target.judged_texts], deadline)
         parts = self._hybrid.fused(ranked, deadline)
-        return {target: Read(parts[target], heads[target], unfiltered[target]) for target in targets}
+        return {target: Read(parts[target], heads[target], unfiltered[target], of_texts.get(target, ())) for target in targets}
+
+    def _ranked_by_each_text(self, targets: Sequence[Target], deadline: Deadline) -> dict[Target, list[list[Hit]]]:
+        """For each target the best hits of each of its texts among all images, by which its own hits are judged."""
+        if not targets:
+            return {}
+        vectors = np.stack([text.vector for target in targets for text in target.judged_texts])
+        found = iter(self._store.search(vectors, SearchOptions(TOP_K), deadline))
+        return {target: [next(found) for _ in target.judged_texts] for target in targets}
 
     def _ranked_to_the_page(self, targets: Sequence[Target], deadline: Deadline) -> dict[Target, list[Hit]]:
         """For each target the part of its ranking that has its page.
@@ -245,16 +191,3 @@ class Searcher:
 def _asked(wanted: Mapping[Target, SearchOptions | None]) -> dict[Target, SearchOptions]:
     """Those targets that the store is asked for."""
     return {target: options for target, options in wanted.items() if options is not None}
-
-
-def _own(error: MlApiError) -> MlApiError:
-    """An error that concerns one query alone; any other is raised."""
-    if not isinstance(error, OWN_FAULTS):
-        raise error
-    return error
-
-
-def _point(prepared: Prepared, embedded: Embedded | MlApiError) -> Point | MlApiError:
-    if isinstance(embedded, MlApiError):
-        return _own(embedded)
-    return Point(embedded.vector, prepared.modality, prepared.truncated, embedded.batch_size)

@@ -10,29 +10,15 @@ import numpy.typing as npt
 from ml_api.errors import InvalidInput, MlApiError, NotFound
 from ml_api.records import Hit
 from ml_api.search import diversity, facets, grouping
-from ml_api.search.asked import Asked, AskedTerm
 from ml_api.search.combining import Combined, combined
 from ml_api.search.cursor import BEGINNING, Place
 from ml_api.search.fusion import CERTAINTY_POWER, FUSED_HITS, TextMatches
+from ml_api.search.points import Point
 from ml_api.search.query import Fault, Query, ResultRow, StoredTerm, Term
 from ml_api.search.relevance import TOP_K
 from ml_api.search.rocchio import refined
 from ml_api.vectors.base import MAX_WINDOW, SearchOptions
-from ml_api.vocabulary import Modality, QueryKind
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """The vector of a term, with how it came about."""
-
-    vector: npt.NDArray[np.float32]
-    """Shape (dim,), of length 1."""
-    modality: Modality | None
-    """None for a vector that was embedded elsewhere."""
-    truncated: bool = False
-    """Whether a text was longer than the model reads."""
-    batch_size: int = 0
-    """Number of inputs in its forward pass; 0 if it was cached, stored or given."""
+from ml_api.vocabulary import QueryKind
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,12 +41,14 @@ class Target:
         return self.query.excluded
 
     @property
-    def asked(self) -> Asked:
-        """What it asks for, as its hits are judged by."""
-        terms = zip(self.points, self.query.terms, strict=True)
-        return Asked.of(
-            self.combined.vector, [AskedTerm(point.vector, point.modality == "text", one.weight) for point, one in terms]
-        )
+    def image(self) -> npt.NDArray[np.float32] | None:
+        """The vector of its first term that is an image, (dim,); None without such a term."""
+        return next((point.vector for point in self.points if point.modality == "image"), None)
+
+    @property
+    def judged_texts(self) -> tuple[Point, ...]:
+        """Its texts, where these are several and each is judged alone; none otherwise."""
+        return self.points if self.kind == "text" and len(self.points) > 1 else ()
 
     @property
     def options(self) -> SearchOptions:
@@ -107,7 +95,7 @@ class Target:
         needed, or the query has no filter.
         """
         options = self.query.options
-        if self.kind is None or options.filter is None:
+        if self.kind is None or self.judged_texts or options.filter is None:
             return None
         return replace(options, filter=None, limit=TOP_K + len(self.query.inputs), offset=0)
 

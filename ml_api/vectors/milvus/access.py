@@ -51,6 +51,10 @@ class Rows(Protocol):
         """Return the rows of the page with the smallest ids above `after`, in the order of ids."""
         ...
 
+    def of_ids(self, collection: str, ids: Sequence[str], fields: Sequence[str]) -> list[Row]:
+        """The rows with these ids, in no order."""
+        ...
+
     def of_digests(self, collection: str, digests: Sequence[str], fields: Sequence[str]) -> list[Row]:
         """Return the rows whose files have one of these digests, in no order."""
         ...

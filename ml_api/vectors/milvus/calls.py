@@ -76,6 +76,14 @@ class OpenCollection:
         with self.reading(operation, deadline) as timeout_s:
             return list(self.client.query(self.collection, timeout=timeout_s, **what))
 
+    def of_ids(self, operation: str, ids: Sequence[str], fields: list[str], deadline: Deadline | None) -> list[Row]:
+        """The rows with these ids, which were checked to be hex; in no order."""
+        with self.reading(operation, deadline) as timeout_s:
+            if (here := self.access.rows) is not None:
+                return here.of_ids(self.collection, ids, fields)
+            what = {"filter": among(ids), "output_fields": fields, "consistency_level": "Session"}
+            return list(self.client.query(self.collection, timeout=timeout_s, **what))
+
     def of_digests(self, digests: Sequence[str], deadline: Deadline | None) -> list[Row]:
         """Return rows, at most MAX_WINDOW, whose files have one of these digests, which were checked to be hex; in no order."""
         with self.searching("of_digests", deadline) as timeout_s:

@@ -12,7 +12,7 @@ from ml_api.vectors.base import MAX_WINDOW
 from ml_api.vectors.filters import Filter
 from ml_api.vectors.milvus import schema
 from ml_api.vectors.milvus.access import PageQuery
-from ml_api.vectors.milvus.calls import OpenCollection, among
+from ml_api.vectors.milvus.calls import OpenCollection
 from ml_api.vectors.milvus.filtered import ServerFilter
 
 ENTRIES_AT_ONCE: Final = 5000
@@ -46,7 +46,7 @@ def by_id(
 ) -> Iterator[schema.Row]:
     """Those of `ids`, which were checked to be hex, that are stored; in no order."""
     for some in batched(ids, WHOLE_AT_ONCE):
-        yield from opened.query(operation, deadline, filter=among(some), output_fields=fields, consistency_level="Session")
+        yield from opened.of_ids(operation, some, fields, deadline)
 
 
 def of_digests(opened: OpenCollection, digests: list[str], deadline: Deadline | None) -> list[schema.Row]:

@@ -61,6 +61,11 @@ class Part:
         masks = [rows for rows in (mask, self.current) if rows is not None]
         return np.flatnonzero(np.all(masks, axis=0)) if masks else np.arange(self.segment.num_rows)
 
+    def having_ids(self, ids: Iterable[str]) -> npt.NDArray[np.intp]:
+        """The numbers of the current rows with these ids."""
+        rows = np.array([row for row in map(self.segment.pk_to_row.get, ids) if row is not None], dtype=np.intp)
+        return rows if self.current is None else rows[self.current[rows]]
+
     def rows(self, numbers: npt.NDArray[np.intp], fields: Sequence[str]) -> list[Row]:
         """Read rows by their numbers, in this order, with these fields. Many take little longer than one."""
         columns = self.segment.table.select([name for name in fields if name != VECTOR]).take(numbers).to_pydict()

@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from dataclasses import replace
+from itertools import starmap
 
 import pytest
 from hypothesis import given, settings
@@ -14,11 +15,10 @@ from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.metrics import Metrics
 from ml_api.search import Arrangement, Query, Relevance, Searcher, StoredTerm, TextTerm, Thresholds, Weighted
-from ml_api.search.asked import Asked, AskedTerm
-from ml_api.search.combining import combined
 from ml_api.search.grouping import DUPLICATES
 from ml_api.search.hybrid import Hybrid
-from ml_api.search.relevance import TOP_K
+from ml_api.search.negation import UNWANTED
+from ml_api.search.relevance import CONFIDENT
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import Field, parse
 from tests.captioned import COLOURS, described, filled
@@ -54,7 +54,7 @@ class Corpus:
     def __init__(self):
         metrics, preprocessor, encoder = Metrics(), FakePreprocessor(), FakeEncoder()
         self.store = filled(COUNT, kind=CountingStore)
-        self.relevance = relevance = Relevance("COSINE")
+        relevance = Relevance("COSINE")
         for kind, made in calibrate_all(IndexedCorpus(self.store, "COSINE", preprocessor, encoder)).items():
             relevance.use(kind, made.calibration)
         self._embedder = BatchingEncoder(encoder, metrics)
@@ -110,18 +110,6 @@ FILTERS = st.recursive(
 )
 
 
-def test_of_several_texts_each_is_compared_with_the_best_hits(corpus):
-    texts, model = ["red", "bargo"], (FakePreprocessor(), FakeEncoder())
-    vectors = model[1].embed([model[0].prepare_text(text) for text in texts])
-    terms = tuple(Weighted(TextTerm(text)) for text in texts)
-    [result] = corpus.search(Query(terms, SearchOptions(TOP_K), match="vector"))
-    best, known = result.hits, corpus.store.vectors([hit.record.id for hit in result.hits])
-    asked_for = Asked.of(combined(vectors, [1, 1]).vector, [AskedTerm(vector, is_text=True, weight=1) for vector in vectors])
-    expected, blind = (corpus.relevance.judge("texts", asked_for, best, some).relevances(best) for some in (known, {}))
-    assert [row.relevance for row in result.rows] == pytest.approx(expected, abs=SAME)
-    assert expected != pytest.approx(blind, abs=SAME)
-
-
 @pytest.mark.parametrize("match", ["vector", "auto"])
 @pytest.mark.parametrize("name", QUERIES)
 def test_a_hit_is_as_relevant_with_a_filter_as_without(corpus, name, match):
@@ -155,6 +143,36 @@ def test_an_answer_is_confident_if_the_filter_leaves_what_matches(corpus):
     assert (len(few.rows), few.confident) == (1, True)
     [nothing] = corpus.search(asked("text", filter=parse({"key": "no such image"})))
     assert (nothing.rows, nothing.confident) == ([], False)
+
+
+RED, BARGO = TextTerm("red"), TextTerm("bargo")
+
+
+def judged(corpus, *terms):
+    """The hits of a query of such terms, as what is said of each, and its relevance; and whether there is a match."""
+    [result] = corpus.search(Query(tuple(starmap(Weighted, terms)), SearchOptions(COUNT), match="vector"))
+    return [(row.hit.record.metadata["caption"].split(), row.relevance) for row in result.rows], result.confident
+
+
+def test_of_a_text_without_another_likely_are_the_likely_matches_of_the_first_that_are_none_of_the_other(corpus):
+    (alone, _), (without, confident) = judged(corpus, (RED, 1.0)), judged(corpus, (RED, 1.0), (BARGO, UNWANTED))
+    likely_alone, likely = ([said for said, relevance in hits if relevance >= CONFIDENT] for hits in (alone, without))
+    assert confident
+    assert ["a", "red", "bargo"] in likely_alone
+    assert sorted(likely) == sorted(said for said in likely_alone if "bargo" not in said)
+
+
+def test_of_two_texts_the_likeliest_are_the_matches_of_both(corpus):
+    hits, confident = judged(corpus, (RED, 1.0), (BARGO, 1.0))
+    best = sorted(hits, key=lambda hit: -hit[1])[:3]
+    assert confident
+    assert all({"red", "bargo"} <= {*said} for said, _ in best)
+
+
+def test_what_no_image_shows_has_no_match_without_something_else_either(corpus):
+    hits, confident = judged(corpus, (TextTerm("zebra"), 1.0), (BARGO, UNWANTED))
+    assert not confident
+    assert max(relevance for _, relevance in hits) < CONFIDENT
 
 
 def test_the_search_that_hits_are_judged_by_does_not_count_for_the_recall_of_live_searches(corpus):
