@@ -12,7 +12,7 @@ from pydantic import BaseModel
 Answer = TypeVar("Answer")
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
-Image = bytes | Path
+Image = bytes | str | Path
 """A file: its bytes, or its path, from which it is read in pieces while it is sent."""
 JSON: Final = "application/json"
 BINARY: Final = "application/octet-stream"
@@ -26,7 +26,7 @@ class Call(Generic[Answer]):
     path: str
     read: Callable[[bytes], Answer]
     query: Mapping[str, str] = field(default_factory=dict)
-    body: Image | None = None
+    body: bytes | Path | None = None
     media_type: str = JSON
     form: Sequence[tuple[str, str, Image]] = ()
     """The files of a form, instead of a body: field, file name, file."""
@@ -41,8 +41,13 @@ def as_json(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body).encode()
 
 
+def file_of(image: Image) -> bytes | Path:
+    return Path(image) if isinstance(image, str) else image
+
+
 def whole(image: Image) -> bytes:
-    return image.read_bytes() if isinstance(image, Path) else image
+    file = file_of(image)
+    return file.read_bytes() if isinstance(file, Path) else file
 
 
 def given(**values: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import httpx2
 
 from ml_api_client import models, operations
-from ml_api_client.calls import Call, Image
+from ml_api_client.calls import Call
 from ml_api_client.connection import ACTIVE, Connection
 from ml_api_client.uploading import Uploads, pieces
 
@@ -84,9 +84,12 @@ class Client(Connection, Uploads):
         except httpx2.TransportError as exc:
             return exc
 
-    def hits(self, what: str | Image | Sequence[operations.Term], *, page: int = 50, **options: Any) -> Iterator[models.HitAnswer]:
-        """Yield the ranking for a text, an image or several terms; pages are requested as needed. No hit is repeated, whatever is
-        added or deleted meanwhile.
+    def hits(
+        self, what: str | bytes | Path | Sequence[operations.Term], *, page: int = 50, **options: Any
+    ) -> Iterator[models.HitAnswer]:
+        """Yield the ranking for a text (a string), an image or several terms, of which the service gives at most 10,000 hits, and
+        some 512 where it found them by their words, too. Pages are requested as needed. None of the first 512 is repeated, whatever
+        is added or deleted meanwhile.
         """
         cursor: str | None = None
         while True:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -18,7 +19,7 @@ ACTIVE: Final = frozenset({"queued", "running"})
 
 
 class Connection:
-    """The settings of a client. `api_key` is sent with every request."""
+    """The settings of a client. `api_key` is sent with every request. Raises ValueError for a `url` or key that cannot be one."""
 
     def __init__(
         self,
@@ -28,8 +29,8 @@ class Connection:
         timeout_s: float = TIMEOUT_S,
         retries: Retries = Retries(),  # noqa: B008 - frozen
     ) -> None:
-        self._url = url.rstrip("/")
-        self._headers = {"X-API-Key": api_key} if api_key else {}
+        self._url = _checked_url(url).rstrip("/")
+        self._headers = {"X-API-Key": _checked_key(api_key)} if api_key else {}
         self._timeout_s = timeout_s
         self._retries = retries
         self._open()
@@ -67,3 +68,22 @@ class Connection:
         if answer.is_success:
             return call.read(answer.content)
         raise error_of(answer.status_code, answer.content)
+
+
+def _checked_url(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"url: {url!r} does not begin with http:// or https://, as http://127.0.0.1:8420 does")
+    if not urlsplit(url).hostname:
+        raise ValueError(f"url: {url!r} names no host, as http://127.0.0.1:8420 does")
+    return url
+
+
+def _checked_key(key: str) -> str:
+    """Without repeating it: messages end in logs."""
+    for place, character in enumerate(key):
+        if not "!" <= character <= "~":
+            raise ValueError(
+                f"api_key: character {place + 1} of {len(key)} is {character!r}; keys have letters, digits and punctuation of "
+                "ASCII alone, as `keys create` prints them"
+            )
+    return key

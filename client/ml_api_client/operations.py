@@ -11,7 +11,7 @@ from typing import Any, Literal, Required, TypedDict
 from urllib.parse import quote
 
 from ml_api_client import models
-from ml_api_client.calls import BINARY, Call, Image, answer_as, as_json, as_query, conditions, given, quoted, whole
+from ml_api_client.calls import BINARY, Call, Image, answer_as, as_json, as_query, conditions, file_of, given, quoted, whole
 
 Filter = dict[str, Any]
 """Conditions on metadata, as in the service's documentation: `{"price": {"lt": 20}}`."""
@@ -30,7 +30,7 @@ def search_by_image(
 ) -> Call[models.SearchAnswer]:
     """Find images that look like this one."""
     query = as_query(limit=limit, offset=offset, cursor=cursor, filter=filter, **more)
-    return Call("POST", "/v1/search/image", answer_as(models.SearchAnswer), query, image, BINARY)
+    return Call("POST", "/v1/search/image", answer_as(models.SearchAnswer), query, file_of(image), BINARY)
 
 
 class Term(TypedDict, total=False):
@@ -64,8 +64,8 @@ def search(
     return Call("POST", "/v1/search", answer_as(models.SearchAnswer), body=as_json(body))
 
 
-def search_for(what: str | Image | Sequence[Term], **options: Any) -> Call[models.SearchAnswer]:
-    """Find images by a description, an image, or several terms."""
+def search_for(what: str | bytes | Path | Sequence[Term], **options: Any) -> Call[models.SearchAnswer]:
+    """Find images by a description, an image, or several terms. A string is a description."""
     if isinstance(what, str):
         return search_by_text(what, **options)
     return search_by_image(what, **options) if isinstance(what, bytes | Path) else search(what, **options)
@@ -145,7 +145,7 @@ def put_image(  # noqa: PLR0913 - each is a part of the request
     path, read, query = f"/v1/images/by-key/{quote(key)}", answer_as(models.UploadedImage), as_query(wait=wait)
     headers = conditions(if_match, if_none_match)
     if metadata is None:
-        return Call("PUT", path, read, query, image, BINARY, headers=headers)
+        return Call("PUT", path, read, query, file_of(image), BINARY, headers=headers)
     form = (("image", key.rpartition("/")[2], image), ("metadata", "metadata.json", as_json(dict(metadata))))
     return Call("PUT", path, read, query, form=form, headers=headers)
 

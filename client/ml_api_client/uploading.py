@@ -39,7 +39,7 @@ class _AsyncPuts(Protocol):
 class Uploads:
     """The methods of `Client` for folders."""
 
-    def upload_folder(self: _Puts, folder: Path, *, prefix: str = "", at_once: int = 4) -> Iterator[Uploaded]:
+    def upload_folder(self: _Puts, folder: str | Path, *, prefix: str = "", at_once: int = 4) -> Iterator[Uploaded]:
         """Upload every image below `folder`, with `prefix` and its path there as the key; `at_once` are sent concurrently.
 
         Results are in no order. The service recognises files that it has already, so repeating an upload costs little.
@@ -51,7 +51,7 @@ class Uploads:
             except (ClientError, OSError) as exc:
                 return Uploaded(key, None, exc)
 
-        files = _files(folder)
+        files = _files(Path(folder))
         with ThreadPoolExecutor(at_once) as pool:
             begun: list[Future[Uploaded]] = [pool.submit(upload, prefix + key, file) for key, file in islice(files, at_once)]
             while begun:
@@ -63,7 +63,7 @@ class Uploads:
 class AsyncUploads:
     """The methods of `AsyncClient` for folders."""
 
-    async def upload_folder(self: _AsyncPuts, folder: Path, *, prefix: str = "", at_once: int = 4) -> list[Uploaded]:
+    async def upload_folder(self: _AsyncPuts, folder: str | Path, *, prefix: str = "", at_once: int = 4) -> list[Uploaded]:
         """As `Uploads.upload_folder`, but returns all results at the end."""
         uploaded: list[Uploaded] = []
         limit = anyio.Semaphore(at_once)
@@ -77,7 +77,7 @@ class AsyncUploads:
                 limit.release()
 
         async with anyio.create_task_group() as tasks:
-            for key, file in _files(folder):
+            for key, file in _files(Path(folder)):
                 await limit.acquire()
                 tasks.start_soon(upload, prefix + key, file)
         return uploaded

@@ -227,7 +227,7 @@ def test_a_folder_is_uploaded_and_one_bad_file_ends_nothing(client, tmp_path):
         (tmp_path / name).write_bytes(data)
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "broken.png").symlink_to(tmp_path / "nowhere")
-    uploaded = {one.key: one for one in client.upload_folder(tmp_path, prefix="new/", at_once=2)}
+    uploaded = {one.key: one for one in client.upload_folder(str(tmp_path), prefix="new/", at_once=2)}
     assert set(uploaded) == {"new/a.png", "new/deep/b é.png", "new/bad.jpg", "new/broken.png"}
     assert isinstance(uploaded["new/broken.png"].error, FileNotFoundError)
     with pytest.raises(NotADirectoryError):
@@ -337,6 +337,35 @@ def test_a_body_is_sent_whole_at_every_attempt(httpserver, tmp_path):
 def test_who_does_not_answer_is_unreachable():
     with Client("http://127.0.0.1:9", retries=AT_ONCE) as client, pytest.raises(Unreachable, match="does not answer"):
         client.get_model()
+
+
+@pytest.mark.parametrize(
+    ("url", "wrong"),
+    [
+        ("127.0.0.1:8420", "url: '127.0.0.1:8420' does not begin with http:// or https://, as http://127.0.0.1:8420 does"),
+        ("localhost:8420", "does not begin with"),
+        ("http://", "url: 'http://' names no host"),
+    ],
+)
+def test_an_address_that_cannot_be_asked_is_refused_at_once(url, wrong):
+    with pytest.raises(ValueError, match=wrong):
+        Client(url)
+
+
+@pytest.mark.parametrize(("key", "wrong"), [("mlapi_…", "character 7 of 7 is '…'"), ("mlapi_1\n", r"character 8 of 8 is '\\n'")])
+def test_a_key_that_no_header_can_have_is_refused_and_not_repeated(key, wrong):
+    with pytest.raises(ValueError, match=wrong) as refused:
+        AsyncClient(api_key=key)
+    assert "mlapi" not in str(refused.value)
+
+
+def test_a_string_is_the_path_of_an_image_and_not_its_bytes(client, tmp_path):
+    file = tmp_path / "mine.png"
+    file.write_bytes(picture(COLOURS["red.png"]))
+    found = [client.search_by_image(given).hits[0].id for given in (str(file), file, file.read_bytes())]
+    assert len(set(found)) == 1
+    assert client.search([{"image": str(file)}]).hits[0].id == found[0]
+    assert operations.put_image("a/b.png", str(file)).body == file
 
 
 def test_no_key_is_no_reason_to_try_again(httpserver):
