@@ -57,8 +57,10 @@ def _other_kind(condition: Condition, summary: FieldSummary) -> str:
     held = ", ".join(sorted(summary.types))
     if condition.operator in {"any", "all"}:
         return "" if "list" in summary.types else f"holds no lists, which {condition.operator} looks into (it holds: {held})"
+    if "list" in summary.types and condition.operator in {"eq", "in"}:
+        return ""
     if condition.operator == "exists" or any(_TYPES[value.kind] in summary.types for value in condition.values):
         return ""
     kinds = ", ".join(sorted({_TYPES[value.kind] for value in condition.values}))
-    hint = "; any and all look into lists" if "list" in summary.types else ""
+    hint = "; eq, in, any and all look into lists" if "list" in summary.types else ""
     return f"holds values of another kind (it holds: {held}; compared with: {kinds}){hint}"

@@ -48,19 +48,30 @@ def test_every_search_and_the_listing_take_a_filter(client, stand):
     assert [image["key"] for image in listing.get_json()["images"]] == ["cheap"]
 
 
+def test_equality_looks_into_lists(client, stand):
+    for given, right in (({"tags": "sale"}, {"cheap"}), ({"tags": {"in": ["sale", "red"]}}, {"cheap", "dear"})):
+        for answer in ways(client, stand, given):
+            body = answer.get_json()
+            assert {one["key"] for one in body.get("hits", body.get("images"))} == right
+    for answer in ways(client, stand, {"tags": {"ne": "sale"}}):
+        body = answer.get_json()
+        assert "cheap" not in {one["key"] for one in body.get("hits", body.get("images"))}
+
+
 @pytest.mark.parametrize(
     ("given", "warnings"),
     [
         ({"tag": "red"}, ["filter: tag is a field that no image has; the nearest are tags"]),
         ({"zzz": {"exists": True}}, ["filter: zzz is a field that no image has; GET /v1/metadata lists the fields"]),
         (
-            {"tags": "red"},
-            ["filter: tags holds values of another kind (it holds: list; compared with: text); any and all look into lists"],
+            {"tags": {"prefix": "re"}},
+            ["filter: tags holds values of another kind (it holds: list; compared with: text); eq, in, any and all look"],
         ),
         ({"price": "5"}, ["filter: price holds values of another kind (it holds: number; compared with: text)"]),
         ({"price": {"any": [5]}}, ["filter: price holds no lists, which any looks into (it holds: number)"]),
         ({"and": [{"tag": 1}, {"not": {"prise": 1}}], "width": {"gte": 0}}, ["filter: tag is a field", "filter: prise is a field"]),
         ({"price": 7}, None),
+        ({"tags": "nothing"}, None),
         ({"tags": {"any": ["nothing"]}}, None),
         ({"key": "nothing"}, None),
         ({"price": {"lt": 20}}, None),

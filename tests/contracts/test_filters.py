@@ -194,9 +194,50 @@ def found(store, wanted):
     return {hit.record.key for hit in hits}
 
 
+def test_equality_is_of_a_value_or_of_an_element_of_a_list(filled):
+    values = {
+        "text": "red",
+        "list": ["blue", "red"],
+        "numbers": [5],
+        "flags": [True],
+        "nested": [["red"]],
+        "empty": [],
+        "none": None,
+    }
+    filled.delete([entry.id for entry in filled.entries()])
+    filled.upsert([record(key, metadata={"price": value}) for key, value in values.items()], unit_vectors(len(values)))
+    for asked, right in (
+        ({"price": "red"}, {"text", "list"}),
+        ({"price": {"in": ["red", 5]}}, {"text", "list", "numbers"}),
+        ({"price": 5.0}, {"numbers"}),
+        ({"price": True}, {"flags"}),
+        ({"price": 1}, set()),
+        ({"price": {"ne": "red"}}, {"numbers", "flags", "nested", "empty", "none"}),
+    ):
+        assert found(filled, parse(asked)) == right, asked
+
+
 @pytest.mark.parametrize("filled", ["milvus with columns"], indirect=True)
 def test_declared_fields_are_asked_in_columns_and_lists_in_the_metadata(filled):
-    values = [5, 5.5, -FARTHEST, 2**60, "5", "", "t", "red", "\U0010ffff", True, False, None, ["red"], {"price": 5}]
+    values = [
+        5,
+        5.5,
+        -FARTHEST,
+        2**60,
+        "5",
+        "",
+        "t",
+        "red",
+        "\U0010ffff",
+        True,
+        False,
+        None,
+        ["red"],
+        [5, "l"],
+        [True],
+        [],
+        {"price": 5},
+    ]
     records = [record(str(place), metadata={"price": value}) for place, value in enumerate(values)]
     records.append(record("none", metadata={"maker": {"price": 5}}))
     filled.upsert(records, unit_vectors(len(records)))
@@ -210,6 +251,8 @@ def test_declared_fields_are_asked_in_columns_and_lists_in_the_metadata(filled):
         *({"price": {"prefix": text}} for text in ("", "r", "\U0010ffff", "t")),
         *({"not": {"price": {"lt": bound}}} for bound in (5, "red")),
         {"price": {"in": [5, "red", True]}},
+        {"price": {"eq": "l"}},
+        {"price": {"ne": "red"}},
         {"price": {"ne": 5}},
         {"price": {"any": ["red"]}},
         {"price": {"exists": True}},

@@ -3,7 +3,8 @@ JSON of every image's metadata.
 
 A field may have values of any type, but a column has one type and, on servers before 2.6, a value in every row. So each field has
 two columns: one for numbers, one for texts and flags, which are told apart by a prefix. The value for "absent" fulfils no
-condition. Lists and objects stay in the metadata. An expression on columns means the same as on metadata (`predicate`).
+condition. Objects stay in the metadata, and so do lists, of which the text column tells only that there is one. An expression on
+columns means the same as on metadata (`predicate`).
 """
 
 import hashlib
@@ -25,6 +26,8 @@ AFTER_TEXTS: Final = "u"
 """A text that follows all texts with that prefix."""
 FLAG: Final = "b"
 """The prefix of flags."""
+LIST: Final = "l"
+"""The value of the text column for a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,10 @@ class Columns:
 
     def cells(self, metadata: Mapping[str, Any]) -> dict[str, float | str]:
         """The values of the two columns for an image."""
-        value = scalar(at(metadata, self.field.path))
+        stored = at(metadata, self.field.path)
+        value = scalar(stored)
         if value is None:
-            return {self.number: NO_NUMBER, self.text: NO_TEXT}
+            return {self.number: NO_NUMBER, self.text: LIST if isinstance(stored, list) else NO_TEXT}
         if value.kind != "number":
             return {self.number: NO_NUMBER, self.text: marked(value)}
         # Clamping cannot be noticed: expressions for a server have numbers below 2^53 only.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from ml_api.vectors.filters.columns import AFTER_TEXTS, FIRST_TEXT, NO_NUMBER, Columns, marked
+from ml_api.vectors.filters.columns import AFTER_TEXTS, FIRST_TEXT, LIST, NO_NUMBER, Columns, marked
 from ml_api.vectors.filters.tree import All, Condition, Either, Field, Filter, Negation, Scalar
 
 MAX_EXACT: Final = 2**53
@@ -44,8 +44,8 @@ def expression(condition: Filter, columns: Mapping[Field, Columns] = NO_COLUMNS)
 
 def _compiled(condition: Filter, columns: Mapping[Field, Columns], *, negated: bool) -> Expression:
     match condition:
-        case Condition(field, operator, values):
-            if field in columns and operator in OF_COLUMNS and all(map(_comparable, values)):
+        case Condition(field, _, values):
+            if field in columns and _is_of_columns(condition) and all(map(_comparable, values)):
                 text = _in_columns(condition, columns[field])
                 return Expression(f"not ({text})" if negated else text, whole=True)
             return _negated_condition(condition) if negated else _condition(condition)
@@ -59,6 +59,11 @@ def _compiled(condition: Filter, columns: Mapping[Field, Columns], *, negated: b
             if not both and len(texts) < len(compiled):
                 return Expression("", whole)
             return Expression(_joined(texts, "and" if both else "or"), whole)
+
+
+def _is_of_columns(condition: Condition) -> bool:
+    """Whether its columns are enough; for equality a server must also be able to search the field's lists, in the metadata."""
+    return condition.operator in OF_COLUMNS and (condition.operator not in {"eq", "in"} or _place(condition.field) is not None)
 
 
 def _joined(texts: Sequence[str], word: str) -> str:
@@ -92,15 +97,20 @@ def _comparison(condition: Condition, place: str) -> str:
     match condition.operator:
         case "eq" | "in":
             groups = _by_kind(condition.field, values)
-            return _joined([f"{place} in [{', '.join(map(_literal, group))}]" for group in groups], "or")
+            equal = [f"{place} in [{', '.join(map(_literal, group))}]" for group in groups]
+            return _joined(equal if condition.field.built_in else [*equal, _in_lists(place, values)], "or")
         case "any":
-            return f"json_contains_any({place}, [{', '.join(map(_literal, _floats(values)))}])"
+            return _in_lists(place, values)
         case "all":
             return f"json_contains_all({place}, [{', '.join(map(_literal, _floats(values)))}])"
         case "prefix":
             return _begins(place, str(values[0].value))
         case order:
             return f"{place} {_ORDER[order]} {_literal(values[0])}"
+
+
+def _in_lists(place: str, values: Sequence[Scalar]) -> str:
+    return f"json_contains_any({place}, [{', '.join(map(_literal, _floats(values)))}])"
 
 
 def _in_columns(condition: Condition, columns: Columns) -> str:
@@ -110,7 +120,11 @@ def _in_columns(condition: Condition, columns: Columns) -> str:
             numbers = [_literal(value) for value in _floats(values) if value.kind == "number"]
             texts = [_quoted(marked(value)) for value in values if value.kind != "number"]
             among = ((columns.number, numbers), (columns.text, texts))
-            return _joined([f"{column} in [{', '.join(literals)}]" for column, literals in among if literals], "or")
+            equal = [f"{column} in [{', '.join(literals)}]" for column, literals in among if literals]
+            place = _place(condition.field)
+            assert place is not None  # `_is_of_columns`
+            # A server asks the metadata only where some row has a list.
+            return _joined([*equal, f"({columns.text} == {_quoted(LIST)} and {_in_lists(place, values)})"], "or")
         case "prefix":
             return _begins(columns.text, marked(values[0]))
         case order if values[0].kind == "number":

@@ -1,7 +1,8 @@
 """Evaluates filters on records, and so defines what they mean: every store returns the records for which `holds` is true.
 
 Numbers compare as numbers (5 equals 5.0) and texts by their code points, with nothing normalised; values of different kinds are
-never equal and never ordered; true and false are not numbers. A field that is missing or null fulfils no condition.
+never equal and never ordered; true and false are not numbers. A list equals what one of its elements equals. A field that is
+missing or null fulfils no condition.
 """
 
 import operator
@@ -78,7 +79,7 @@ def test_of(condition: Condition) -> Test:
             return lambda value: value is not None
         case "eq" | "in":
             among = frozenset(values)
-            return lambda value: scalar(value) in among
+            return lambda value: any(scalar(one) in among for one in value) if isinstance(value, list) else scalar(value) in among
         case "any":
             among = frozenset(values)
             return lambda value: isinstance(value, list) and any(scalar(item) in among for item in value)
