@@ -135,13 +135,10 @@ def distances(firsts: Sequence[str], seconds: Sequence[str]) -> npt.NDArray[np.u
 
 def _stacked(phashes: Sequence[str]) -> list[tuple[npt.NDArray[np.bool_], Bits]]:
     """For the whole and each middle: which have it (n,), and their bits (n, 8, 8)."""
-    parts = [_parts(phash) for phash in phashes]
-    stacked = []
-    for place in range(STORED_CHARS // HASH_CHARS):
-        has = np.array([place < len(one) for one in parts], dtype=bool)
-        bits = np.array([_bits(one[place]) if place < len(one) else _bits(FLAT) for one in parts], dtype=bool)
-        stacked.append((has, bits.reshape(-1, _SIDE, _SIDE)))
-    return stacked
+    padded = bytearray.fromhex("".join(phash.ljust(STORED_CHARS, "0") for phash in phashes))
+    bits = np.unpackbits(np.array(padded, np.uint8)).reshape(-1, STORED_CHARS // HASH_CHARS, _SIDE, _SIDE).astype(bool)
+    sizes = np.array([len(phash) for phash in phashes])
+    return [(sizes > start, bits[:, place]) for place, start in enumerate(range(0, STORED_CHARS, HASH_CHARS))]
 
 
 def _numbers(bits: Bits) -> npt.NDArray[np.uint64]:
