@@ -1,6 +1,7 @@
 /** A view, as it stands in an address that can be shared. A link that was cut off shows what can still be read of it. */
 
 import { withFile } from "./query.js";
+import { termsTyped } from "./typed.js";
 
 /** @import { Filter, Marks, Part, Query, Term } from "./query.js" */
 
@@ -22,8 +23,8 @@ const SHOWN = "shown";
 export function viewAt(search, kept) {
   const parameters = new URLSearchParams(search);
   const weights = (parameters.get("w") ?? "").split(",").map(Number);
-  const given = [...parameters].filter(([name]) => name === "q" || name === "like").flatMap(([name, value]) => termOf(name, value));
-  const terms = Array.isArray(kept) ? kept.map(withFile) : given.map((term, at) => ({ ...term, weight: weights[at] || 1 }));
+  const given = [...parameters].filter(([name]) => name === "q" || name === "like");
+  const terms = Array.isArray(kept) ? kept.map(withFile) : given.flatMap(([name, value], at) => termsOf(name, value, weights[at] || 1));
   const filter = filterIn(parameters.get("filter"));
   const tool = parameters.get("view");
   const isQuery = terms.length > 0 || filter !== null || tool === OF_ALL;
@@ -71,17 +72,19 @@ export function addressOf({ query, image, heat, opened = [], unlikely, tool }) {
 }
 
 /**
+ * Words without a weight of their own are read as they are in the box: people write such addresses, and so do browsers that search here.
  * @param {string} name
  * @param {string} value
- * @returns {Omit<Term, "weight">[]} none, if it says nothing
+ * @param {number} weight
+ * @returns {Term[]} none, if it says nothing
  */
-function termOf(name, value) {
+function termsOf(name, value, weight) {
   if (name === "q") {
-    return value.trim() ? [{ text: value.trim() }] : [];
+    return weight === 1 ? termsTyped(value) : [{ text: value.trim(), weight }].filter(({ text }) => text);
   }
   const [like, sides] = value.split("@");
   const part = partIn(sides ?? "");
-  return like ? [part ? { like, part } : { like }] : [];
+  return like ? [{ like, ...(part && { part }), weight }] : [];
 }
 
 /**

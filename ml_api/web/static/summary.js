@@ -21,10 +21,11 @@ export function summaryOf(query, { hits, next, count: all, truncated = false, re
     return { count: isWhole ? imagesInWords(listed) : `The first ${count}`, relation, text: "", note: "", time: "", likely: 0 };
   }
   const [{ text, weight }] = query.terms;
-  const isPlain = query.terms.length === 1 && weight > 0;
+  const isPlain = query.terms.length === 1;
   const likely = likelyFor(query);
+  const relation = `${weight < 0 ? "least" : "most"} like${text ? "" : " this one"}`;
   return {
-    ...matches(hits, likely, count, isPlain && !text),
+    ...(isPlain && (weight < 0 || !text) ? { count, relation } : matches(hits, likely, count)),
     text: isPlain ? (text ?? "") : wordsOf(query),
     note: noteOn(query, truncated, readAs),
     likely,
@@ -65,14 +66,13 @@ export function likelyFirst(query, page) {
  * @param {StoredImage[]} hits
  * @param {number} likely
  * @param {string} count of all
- * @param {boolean} isOfImage
  */
-function matches(hits, likely, count, isOfImage) {
+function matches(hits, likely, count) {
   const folded = hits.findIndex((hit) => isUnlikely(hit, likely));
-  if (folded >= 0 && !isOfImage) {
+  if (folded >= 0) {
     return { count: folded === 0 ? "No likely match" : folded === 1 ? "1 likely match" : `${folded} likely matches`, relation: "for" };
   }
-  return { count, relation: isOfImage ? "most like this one" : "closest to" };
+  return { count, relation: "closest to" };
 }
 
 /** @param {number} count */

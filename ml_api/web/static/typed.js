@@ -1,10 +1,11 @@
-/** Words as they are typed: `red car -logo` and `red car −text:"company logo"` leave something out. */
+/** Words as they are typed, or stand in an address: `red car -logo` and `red car −text:"company logo"` leave something out. */
 
 import { AGAINST } from "./query.js";
 
 /** @import { Term } from "./query.js" */
 
-const LESS = /(?<=^|\s)[-−–](?:text:)?(?:"([^"]+)"|([^\s"]+))(?=\s|$)/gu; // a hyphen within a word, or a dash between words, is none
+// A hyphen within a word is no minus, nor is a dash between words, or the sign of a number.
+const LESS = /(?<=^|\s)[-−–](?![.,]?\d)(?:text:)?(?:"([^"]+)"|([^\s"]+))(?=\s|$)/gu;
 
 /**
  * @param {string} typed
@@ -12,9 +13,6 @@ const LESS = /(?<=^|\s)[-−–](?:text:)?(?:"([^"]+)"|([^\s"]+))(?=\s|$)/gu; //
  */
 export function termsTyped(typed) {
   const wanted = typed.replace(LESS, " ").replace(/\s+/g, " ").trim();
-  if (!wanted) {
-    return typed.trim() ? [{ text: typed.trim(), weight: 1 }] : []; // leaving out from nothing means nothing
-  }
   const unwanted = [...typed.matchAll(LESS)].map(([, quoted, word]) => ({ text: (quoted ?? word ?? "").trim(), weight: AGAINST }));
-  return [{ text: wanted, weight: 1 }, ...unwanted.filter(({ text }) => text)];
+  return [{ text: wanted, weight: 1 }, ...unwanted].filter(({ text }) => text);
 }

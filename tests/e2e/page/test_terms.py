@@ -1,5 +1,8 @@
 """Searches made of several words and images, each wanted or not."""
 
+import re
+from urllib.parse import urlencode
+
 import pytest
 from playwright.sync_api import expect
 
@@ -37,6 +40,43 @@ def test_a_minus_leaves_something_out_and_becomes_a_chip(visit, composed):
     expect(chip(visit, "logo")).to_be_visible()
     visit.expect_address("/?q=red+car+t-shirt&q=logo&q=blue+sky&w=1%2C-0.5%2C-0.5")
     expect(visit.page).to_have_title("red car t-shirt \N{MINUS SIGN} logo \N{MINUS SIGN} blue sky · Image search")
+
+
+@pytest.mark.parametrize("come_by", ["address", "box"])
+@pytest.mark.parametrize(
+    ("typed", "terms"),
+    [
+        ("dog -snow", [{"text": "dog", "weight": 1}, {"text": "snow", "weight": -0.5}]),
+        ("-snow", [{"text": "snow", "weight": -0.5}]),
+        ('-"20 \N{EURO SIGN}" dog', [{"text": "dog", "weight": 1}, {"text": "20 \N{EURO SIGN}", "weight": -0.5}]),
+        ("below -20 or -.5 degrees -snow", [{"text": "below -20 or -.5 degrees", "weight": 1}, {"text": "snow", "weight": -0.5}]),
+    ],
+)
+def test_words_of_an_address_are_read_as_those_in_the_box(visit, composed, come_by, typed, terms):
+    """A bookmark or a search engine of the browser searched for "dog -snow" as it stands: for dogs in the snow."""
+    if come_by == "address":
+        asked = composed(lambda: visit.open(f"/?{urlencode({'q': typed})}"))
+    else:
+        visit.open()
+        asked = composed(lambda: visit.search(typed))
+    assert asked == terms
+    wanted = [term["text"] for term in terms if term["weight"] == 1]
+    expect(visit.page.get_by_role("searchbox")).to_have_value("".join(wanted))
+    expect(chip(visit, terms[-1]["text"])).to_have_class(re.compile("less"))
+
+
+def test_words_with_a_weight_of_their_own_are_taken_as_they_stand(visit, composed):
+    """They come from chips, where they were read."""
+    terms = composed(lambda: visit.open(f"/?{urlencode({'q': 'a -b', 'w': -0.5})}"))
+    assert terms == [{"text": "a -b", "weight": -0.5}]
+
+
+def test_what_is_searched_for_by_what_it_is_not_is_said_so(visit):
+    visit.open("/?q=-red")
+    expect(visit.status).to_contain_text(["least like red"])
+    expect(visit.page.get_by_role("button", name="Less like “red”")).to_be_visible()
+    names = visit.page.locator(".hit .name")
+    assert not any("red" in name for name in names.all_text_contents()[:24])
 
 
 def test_words_are_set_aside_and_others_are_added(visit, composed):
