@@ -78,6 +78,10 @@ def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit
     configure_libraries(os.environ, usable())
     if options.command != "triton-repository":
         os.umask(PRIVATE)
+    from ml_api.cli.existing import READERS, require_indexed
+
+    if options.command in READERS:
+        require_indexed(settings)
     match options.command:
         case "serve":
             _serve(settings)

@@ -8,6 +8,7 @@ from typing import Final
 
 from ml_api.access import Scope
 from ml_api.access.keys import ApiKey, create, day_of, every_key, revoke
+from ml_api.cli.existing import require_database
 from ml_api.cli.exits import Exit
 from ml_api.cli.parsing import Options
 from ml_api.database import Database
@@ -22,6 +23,8 @@ _UNITS_S: Final = {"h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
 def keys(settings: Settings, options: Options) -> Exit:
     """Raises ConfigError for a command line that makes no sense."""
     scopes, expires_s = _checked(options)
+    if options.action != "create":
+        require_database(settings, "`serve` and `keys create` make")
     with closing(database_of(settings)) as database:
         match options.action:
             case "create":
@@ -62,7 +65,10 @@ def _create(database: Database, name: str, scopes: frozenset[Scope], expires_s: 
     now = time.time()
     key, secret = create(database, name, scopes, now=now, expires_at=None if expires_s is None else now + expires_s)
     until = f" until {day_of(key.expires_at)}" if key.expires_at else ""
-    told = f"the key {key.id} ({key.name}) may {_listed(key)}{until}; it is shown only now: send it as `Authorization: Bearer KEY`"
+    told = (
+        f"the key {key.id} ({key.name}) may {_listed(key)}{until}, at services with the database {database.location}; it is shown "
+        "only now: send it as `Authorization: Bearer KEY`"
+    )
     print(told, file=sys.stderr)  # noqa: T201 - a message for the person who makes it
     print(secret)  # noqa: T201 - the command's answer
 

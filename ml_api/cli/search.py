@@ -34,6 +34,7 @@ Hit = Mapping[str, Any]
 
 
 NOT_CONFIDENT: Final = "nothing matches this well; these are the nearest images"
+NOTHING_INDEXED: Final = "nothing is indexed yet: run `sync` with the same settings"
 BY_WORDS: Final = (
     "words of names and metadata found images, too, and count beside their scores: the order is that of both together, so that "
     "scores do not fall from hit to hit"
@@ -60,7 +61,7 @@ class Answer:
         if self.read_as:
             yield "read as " + ", ".join(f"{one['text']!r}{' (not wanted)' if one['weight'] < 0 else ''}" for one in self.read_as)
         if not self.hits:
-            yield "nothing is indexed yet: run `sync` with the same settings"
+            yield NOTHING_INDEXED
         elif self.confident is False:
             yield NOT_CONFIDENT
         if any(hit.get("matched") for hit in self.hits):
@@ -97,7 +98,7 @@ def search(settings: Settings, options: Options) -> Exit:
             print("\n".join(_table(answer.hits)))  # noqa: T201 - the output of the command
     for note in answer.notes():
         print(note, file=sys.stderr)  # noqa: T201 - for a person
-    return Exit.DONE
+    return Exit.DONE if answer.hits else Exit.FAILED
 
 
 def _location(settings: Settings, finder: Finder) -> str:

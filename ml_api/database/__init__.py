@@ -4,6 +4,6 @@ Tables stand in `tables`, their history in `migrations`. What a room keeps here 
 `Database`; there is no second layer of objects over the rows.
 """
 
-from ml_api.database.engine import Database
+from ml_api.database.engine import Database, sqlite_file
 
-__all__ = ["Database"]
+__all__ = ["Database", "sqlite_file"]

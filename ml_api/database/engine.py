@@ -155,6 +155,17 @@ def _engine(url: str) -> Engine:
         ) from exc
 
 
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite database; None for a server's, and for what is no address."""
+    if "://" not in url:
+        return Path(url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        return None
+    return Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
+
+
 def _sqlite(path: Path) -> Engine:
     """Raises ConfigError."""
     try:

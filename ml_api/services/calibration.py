@@ -34,7 +34,7 @@ def open_calibration(settings: Settings) -> Iterator[Calibration]:
     pretrained, metrics = resolve(settings.model, settings.text_model), Metrics()
     with ExitStack() as opened:
         store = opened.enter_context(closing(milvus_store(settings, metrics)))
-        store.ensure(pretrained.model_id, pretrained.dim)
+        store.ensure(pretrained.model_id, pretrained.dim, create=False)
         database = opened.enter_context(closing(database_of(settings)))
         preprocessor, encoder, _ = load_model(settings, pretrained)
         opened.enter_context(closing(encoder))

@@ -50,7 +50,7 @@ def open_searching(settings: Settings, model: str = "") -> Iterator[Searching]:
         if model:
             store = opened.enter_context(closing(_of_model(store, pretrained, model)))
         else:
-            store.ensure(pretrained.model_id, pretrained.dim)
+            store.ensure(pretrained.model_id, pretrained.dim, create=False)
         settings = knowing_corpus(settings, store)
         decoder = opened.enter_context(closing(decoder_of(settings, metrics)))
         preprocessor, encoder, _ = load_model(settings, pretrained)

@@ -73,7 +73,7 @@ def open_store(settings: Settings) -> Iterator[VectorStore]:
     """What is indexed, for commands that only read it. Raises ConfigError."""
     pretrained = image_model(settings)
     with closing(milvus_store(settings, Metrics())) as store:
-        store.ensure(pretrained.model_id, pretrained.dim)
+        store.ensure(pretrained.model_id, pretrained.dim, create=False)
         yield store
 
 
@@ -82,7 +82,7 @@ def open_export(settings: Settings) -> Iterator[tuple[VectorStore, str]]:
     """What is indexed, and the id of its model. Raises ConfigError."""
     pretrained = image_model(settings)
     with closing(milvus_store(settings, Metrics())) as store:
-        store.ensure(pretrained.model_id, pretrained.dim)
+        store.ensure(pretrained.model_id, pretrained.dim, create=False)
         yield store, pretrained.model_id
 
 

@@ -96,7 +96,10 @@ def test_beside_a_service_that_owns_the_store_they_say_the_same(indexed, tmp_pat
 
 
 def test_without_images_there_is_nothing_to_measure(tmp_path):
-    done = run("evaluate", "recall", model=MODEL, corpus=tmp_path, data_dir=tmp_path / "data")
+    settings = {"model": MODEL, "corpus": tmp_path / "empty", "data_dir": tmp_path / "data"}
+    settings["corpus"].mkdir()
+    assert run("sync", "--allow-empty", **settings).returncode == 0
+    done = run("evaluate", "recall", **settings)
     assert done.returncode == 2
     assert [line for line in done.stderr.splitlines() if not line.startswith("{")] == [
         "error: fewer than two images are indexed: there is nothing to compare"

@@ -53,7 +53,10 @@ def leading(client: MilvusClient, alias: str, timeout_s: float) -> Generation:
     """The generation that the alias refers to. Raises ConfigError if there is none, or the collection is another application's."""
     generation = _described(client, alias, timeout_s) if client.has_collection(alias, timeout=timeout_s) else None
     if generation is None:
-        raise ConfigError(f"there is no collection {alias!r} of this application yet: `python -m ml_api sync` makes it")
+        raise ConfigError(
+            f"there is no collection {alias!r} of this application yet: `python -m ml_api sync` makes it, ML_API_COLLECTION names "
+            "another"
+        )
     return generation
 
 

@@ -5,11 +5,12 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from pymilvus import MilvusClient
 
-from ml_api.errors import StoreUnavailable
+from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.metrics import Metrics
 from ml_api.vectors.filters import Field
 from ml_api.vectors.milvus.access import Access, ServerAccess
@@ -57,16 +58,20 @@ class Opening:
         self._open: list[OpenCollection] = []
         """The open collections; the connection is closed with the last one."""
 
-    def wanted(self, spec: CollectionSpec) -> OpenCollection:
-        """Open the collection of the alias, creating it if there is none. Raises ConfigError if it does not match `spec`."""
+    def wanted(self, spec: CollectionSpec, *, create: bool = True) -> OpenCollection:
+        """Open the collection of the alias, creating it if there is none. Raises ConfigError if it does not match `spec`; without
+        `create`, also if there is none.
+        """
 
         def find(client: MilvusClient, timeout_s: float) -> _Found:
+            if not create:
+                leading(client, spec.alias, timeout_s)
             name, fields = open_collection(client, spec, timeout_s, self.access.repair)
             if missing := [field.name for field in spec.fields if field not in fields]:
                 _log.warning(WITHOUT_COLUMNS, spec.alias, ", ".join(missing))
             return _Found(name, spec.model_id, spec.dim, fields)
 
-        return self._first(find)
+        return self._first(find, create=create)
 
     def current(self) -> OpenCollection:
         """Open the collection of the alias, whatever its model. Raises ConfigError if there is none."""
@@ -76,7 +81,7 @@ class Opening:
             client.load_collection(generation.name, timeout=timeout_s)
             return _Found(generation.name, generation.model_id, generation.dim, generation.fields)
 
-        return self._first(find)
+        return self._first(find, create=False)
 
     def beside(self, opened: OpenCollection, spec: CollectionSpec) -> OpenCollection:
         """Open the collection of `spec`, to which the alias does not refer, creating it if there is none."""
@@ -108,7 +113,11 @@ class Opening:
             else:
                 self.access.close(opened.client.close)
 
-    def _first(self, find: Callable[[MilvusClient, float], _Found]) -> OpenCollection:
+    def _first(self, find: Callable[[MilvusClient, float], _Found], *, create: bool) -> OpenCollection:
+        if not create and self.endpoint.embedded and not Path(self.endpoint.uri).expanduser().exists():
+            raise ConfigError(
+                f"there is no vector store {self.endpoint.uri} yet: `python -m ml_api sync` makes it, ML_API_DATA_DIR names another"
+            )
         with self._lock, self._metrics.store.call(self.access.backend, "ensure"):
             uri = self.access.open()
             client = None

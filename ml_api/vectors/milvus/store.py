@@ -63,12 +63,13 @@ class MilvusStore:
     def backend(self) -> str:
         return self._opening.access.backend
 
-    def ensure(self, model_id: str, dim: int) -> None:
+    def ensure(self, model_id: str, dim: int, *, create: bool = True) -> None:
+        """Without `create`, raise ConfigError if there is no collection yet."""
         alias = self._opening.alias
         with self._lock:
             if self._current is None:
                 self._index.check(dim, embedded=self._opening.endpoint.embedded)
-                self._current = self._opening.wanted(CollectionSpec(alias, model_id, dim, self._index, self.fields))
+                self._current = self._opening.wanted(CollectionSpec(alias, model_id, dim, self._index, self.fields), create=create)
             elif (self._current.model_id, self._current.dim) != (model_id, dim):
                 raise ConfigError(f"the collection {alias!r} is open for the model {self._current.model_id}, not {model_id}")
 

@@ -19,10 +19,13 @@ def said(capsys, *arguments, code=0):
     return capsys.readouterr()
 
 
-def test_the_key_alone_goes_to_the_output(capsys):
+def test_the_key_alone_goes_to_the_output(capsys, tmp_path):
     told = said(capsys, "create", "laptop", "--scope", "write, search")
     assert SECRET.fullmatch(told.out.removesuffix("\n"))
-    assert re.search(r"the key [0-9a-f]{8} \(laptop\) may search,write; it is shown only now", told.err)
+    assert re.search(
+        r"the key [0-9a-f]{8} \(laptop\) may search,write, at services with the database \S+; it is shown only", told.err
+    )
+    assert f"database {tmp_path}/ml_api.sqlite3;" in told.err
 
 
 def test_the_list_has_ids_scopes_expiry_and_state_but_no_key(capsys):
@@ -55,10 +58,12 @@ def test_every_problem_of_the_command_line_is_told(capsys, arguments, problems):
 
 
 def test_a_message_does_nothing_to_the_terminal(capsys):
+    said(capsys, "create", "x", "--scope", "search")
     assert main(["evaluate", "judgements", "--queries", "\x1b[31mx"]) == 1
     assert capsys.readouterr().err == "error: \\x1b[31mx: no such file or directory\n"
 
 
 def test_what_cannot_be_revoked_or_named_so_fails(capsys):
+    said(capsys, "create", "x", "--scope", "search")
     assert "there is no key 'x'" in said(capsys, "revoke", "x", code=1).err
     assert "the name of a key has 1 to 100 characters" in said(capsys, "create", "x" * 101, "--scope", "search", code=1).err

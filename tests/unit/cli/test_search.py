@@ -109,7 +109,7 @@ def test_an_image_is_sent_alone_or_with_a_text(settings, service, tmp_path, caps
     service.expect_request("/v1/search/image", query_string="limit=10", json={"image": encoded}).respond_with_json({"hits": []})
     both = {"query": [{"text": "red"}, {"image": encoded}], "limit": 10}
     service.expect_request("/v1/search", json=both).respond_with_json({"hits": [HIT]})
-    run(settings, "--image", tmp_path / "mine.png")
+    assert run(settings, "--image", tmp_path / "mine.png") == 1
     assert "nothing is indexed yet" in capsys.readouterr().err
     run(settings, "red", "--image", tmp_path / "mine.png")
     assert "rex" in capsys.readouterr().out
