@@ -49,7 +49,7 @@ export function addressOf({ query, image, heat, opened = [], unlikely, tool }) {
     given.push(["w", terms.map(({ weight }) => weight).join()]);
   }
   if (query?.filter) {
-    given.push(["filter", JSON.stringify(query.filter)]);
+    given.push(["filter", typeof query.filter === "string" ? query.filter : JSON.stringify(query.filter)]);
   }
   given.push(...Object.entries(query?.marks ?? {}).filter(([, ids]) => ids.length > 0).map(/** @returns {[string, string]} */ ([name, ids]) => [name, ids.join()]));
   if (query?.apart && query.terms.length > 0) {
@@ -99,13 +99,14 @@ function partIn(sides) {
 
 /**
  * @param {string | null} text
- * @returns {Filter | null}
+ * @returns {Filter | string | null} the text itself if it is none, as of a link that was cut off: it is not to look as if there were none
  */
 function filterIn(text) {
   try {
-    return text ? JSON.parse(text) : null;
+    const filter = JSON.parse(text || "null");
+    return filter === null || (typeof filter === "object" && !Array.isArray(filter)) ? filter : text;
   } catch {
-    return null; // a link that was cut off: the search is shown without it
+    return text;
   }
 }
 

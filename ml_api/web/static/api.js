@@ -28,12 +28,13 @@ import { ask, send, withJson } from "./requests.js";
  * @property {Facets | null} [facets]
  * @property {boolean} [truncated]
  * @property {number} [count] of all images on all pages, where that is known
+ * @property {string[] | null} [warnings] what is likely to be wrong with a filter that no image passes
  * @property {unknown} [read_as] how a text was read, if not as it stands
  * @property {{total: number}} [timings_ms]
  */
 
 /** @typedef {{text?: string, id?: string, image?: Blob, weight: number}} SentTerm */
-/** @typedef {{terms: SentTerm[], filter: Filter | null, marks?: Marks | null, apart?: boolean}} SentQuery */
+/** @typedef {{terms: SentTerm[], filter: Filter | string | null, marks?: Marks | null, apart?: boolean}} SentQuery */
 /** @typedef {{limit: number, after?: Next, facets?: string[]}} Slice of the hits; after: `next` of the page before; facets: fields to count */
 /** @typedef {{over: number, fields: Record<string, {value: string | number | boolean, count: number}[]>}} Facets */
 
@@ -96,7 +97,7 @@ async function found({ terms, filter, marks, apart }, { limit, after, facets }, 
 
 /**
  * Stored images, in no order that would mean something.
- * @param {Filter | null} filter
+ * @param {Filter | string | null} filter
  * @param {Slice} slice
  * @param {AbortSignal} [signal]
  * @returns {Promise<Answer>}
@@ -107,13 +108,13 @@ export async function list(filter, { limit, after }, signal) {
     ...(after && { cursor: String(after) }),
     ...(filter && { filter: JSON.stringify(filter) }),
   });
-  const { images, next } = await ask(`v1/images?${parameters}`, { signal });
-  return { hits: images, next };
+  const { images, next, warnings } = await ask(`v1/images?${parameters}`, { signal });
+  return { hits: images, next, warnings };
 }
 
 /**
  * How many stored images pass.
- * @param {Filter | null} filter
+ * @param {Filter | string | null} filter
  * @param {AbortSignal} signal
  * @returns {Promise<number>}
  */

@@ -13,7 +13,10 @@
  */
 /** @typedef {Record<string, unknown>} Filter as the API takes it */
 /** @typedef {{more: string[], less: string[]}} Marks ids of images that were marked good, and of those marked bad */
-/** @typedef {{terms: Term[], filter: Filter | null, marks?: Marks | null, apart?: boolean}} Query without terms it is for all images that pass; apart: each copy by itself */
+/**
+ * Without terms it is for all images that pass. filter: a text where an address has one that is no filter; apart: each copy by itself.
+ * @typedef {{terms: Term[], filter: Filter | string | null, marks?: Marks | null, apart?: boolean}} Query
+ */
 
 /** @type {Query} */
 export const ALL = { terms: [], filter: null };

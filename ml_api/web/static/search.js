@@ -1,6 +1,6 @@
 /** One search at a time: ask, show, go on. A new one aborts the one before it. */
 
-import { absence } from "./absence.js";
+import { absence, refused } from "./absence.js";
 import { Answers, heirOf, longerBy } from "./answers.js";
 import { countPassing, findImage, MAX_LIMIT, search } from "./api.js";
 import { abandoned, Failure, naming } from "./failures.js";
@@ -111,14 +111,14 @@ export class Search {
     try {
       const answer = await this.#ask(query, Math.max(PAGE_SIZE, atLeast), signal);
       if (answer.hits.length === 0) {
-        throw await absence(query, signal);
+        throw await absence(query, answer, signal);
       }
       this.#answers.keep(query, answer);
       this.#show(query, answer);
       this.#count(query, answer, signal);
     } catch (failure) {
       if (!signal.aborted && failure instanceof Failure) {
-        this.#results.fail(naming(failure, query.terms.flatMap(({ file }) => file?.name ?? [])), () => this.run(query));
+        this.#results.fail(naming(refused(failure), query.terms.flatMap(({ file }) => file?.name ?? [])), () => this.run(query));
       } else if (!signal.aborted) {
         throw failure;
       }

@@ -251,6 +251,26 @@ def test_nothing_that_passes_is_said_so(visit):
     visit.expect_first("blue")
 
 
+@pytest.mark.parametrize("search", ["q=blue&", "q=blue&q=red&w=1,-0.5&", ""])
+@pytest.mark.parametrize("broken", ['{"tags":{"any":["war', "5", '{"tags":{"like":"warm"}}'])
+def test_a_filter_that_cannot_be_read_is_said_so_and_can_be_dropped(visit, search, broken):
+    """It was left out without a word, and all that it was to leave out looked like what was found."""
+    visit.open(f"/?{search}filter={broken}")
+    expect(visit.page.get_by_role("alert")).to_contain_text("The filter cannot be read")
+    expect(visit.hits).to_have_count(0)
+    expect(chips(visit).get_by_role("button", name="Remove the filter")).to_be_visible()
+    visit.page.get_by_role("button", name="Remove all filters").click()
+    expect(visit.hits).to_have_count(24)
+    expect(visit.page.get_by_role("alert")).to_be_hidden()
+    assert "filter=" not in visit.page.url
+
+
+@pytest.mark.parametrize("search", ["q=blue&", ""])
+def test_a_field_that_no_image_has_is_named_with_the_nearest(visit, search):
+    visit.open(f'/?{search}filter={{"tagz":{{"any":["warm"]}}}}')
+    expect(visit.page.get_by_role("alert")).to_contain_text("tagz is a field that no image has; the nearest are tags.")
+
+
 def test_a_fact_that_is_called_as_something_of_the_image_itself_is_told_from_it(context, tmp_path):
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes(picture(COLOURS["red"]))

@@ -1,4 +1,7 @@
-/** Conditions on what is known of images, as the API takes them: `{"facts.setting": {"eq": "snow"}}`. All have to hold. */
+/**
+ * Conditions on what is known of images, as the API takes them: `{"facts.setting": {"eq": "snow"}}`. All have to hold. A text that an
+ * address has in place of them is one condition, which no image can fulfil.
+ */
 
 import { valueIn, wordsOf } from "../wording.js";
 
@@ -31,22 +34,22 @@ const OWN_LABELS = new Map([
 
 /**
  * The filter with a further condition on a field; one on the same field gives way.
- * @param {Filter | null | undefined} filter
+ * @param {Filter | string | null | undefined} filter
  * @param {string} field
  * @param {unknown} condition
  * @returns {Filter}
  */
 export function withCondition(filter, field, condition) {
-  return { ...filter, [field]: condition };
+  return { ...(typeof filter === "string" ? null : filter), [field]: condition };
 }
 
 /**
- * @param {Filter | null} filter
+ * @param {Filter | string | null} filter
  * @param {string} field
  * @returns {Filter | null} null if nothing is left
  */
 export function withoutCondition(filter, field) {
-  const left = Object.entries(filter ?? {}).filter(([name]) => name !== field);
+  const left = Object.entries(typeof filter === "string" ? {} : (filter ?? {})).filter(([name]) => name !== field);
   return left.length > 0 ? Object.fromEntries(left) : null;
 }
 
@@ -62,10 +65,13 @@ export function withConditionOn(filter, field, condition) {
 
 /**
  * Each condition in words.
- * @param {Filter | null} filter
+ * @param {Filter | string | null} filter
  * @returns {{field: string, words: string}[]}
  */
 export function conditionsOf(filter) {
+  if (typeof filter === "string") {
+    return [{ field: "", words: "A filter that cannot be read" }];
+  }
   return Object.entries(filter ?? {}).map(([field, condition]) => ({ field, words: `${labelOf(field)} ${saidOf(condition)}` }));
 }
 

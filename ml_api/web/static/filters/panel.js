@@ -25,7 +25,7 @@ export class FilterPanel {
   #page;
   #wide = matchMedia(WIDE);
   /** @type {Filter | null} */
-  #filter = null;
+  #filter = null; // none where that of the search cannot be read
   /** @type {Map<string, {made: Made, group: HTMLDetailsElement}>} by the field's name */
   #controls = new Map();
   #counting = new AbortController();
@@ -61,17 +61,17 @@ export class FilterPanel {
   /** @param {Query | null} query */
   show(query) {
     const filter = query?.filter ?? null;
-    this.#filter = filter;
+    const count = conditionsOf(filter).length;
+    this.#filter = typeof filter === "string" ? null : filter;
     find(this.#dialog, ".apart", HTMLInputElement).checked = query?.apart === true;
-    this.#show(filter);
+    find(this.#button, ".number", HTMLElement).textContent = count > 0 ? String(count) : "";
+    find(this.#dialog, ".clear", HTMLButtonElement).disabled = count === 0;
+    this.#show(this.#filter);
     this.#recount();
   }
 
   /** @param {Filter | null} filter */
   #show(filter) {
-    const count = conditionsOf(filter).length;
-    find(this.#button, ".number", HTMLElement).textContent = count > 0 ? String(count) : "";
-    find(this.#dialog, ".clear", HTMLButtonElement).disabled = count === 0;
     for (const [name, { made, group }] of this.#controls) {
       const condition = filter?.[name];
       made.show(condition);
