@@ -1,6 +1,6 @@
 """How well it is told whether a query has a match: the area under the ROC curve, and the expected calibration error."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
@@ -11,6 +11,10 @@ from ml_api.search.logistic import Numbers
 from ml_api.search.relevance import Calibration
 
 FOLDS: Final = 5
+IN_WORDS: Final = (
+    "over {queries} searches: area under the ROC curve {auc:.3f} (by raw score {raw_auc:.3f}), expected calibration error "
+    "{calibration_error:.3f}"
+)
 A_GUESS: Final = 0.7
 """Areas under the ROC curve up to here are hardly better than a guess, 0.5 (Hosmer and Lemeshow, Applied Logistic Regression, call
 more acceptable): nothing is to be said of searches of that kind."""
@@ -34,6 +38,10 @@ class Judgement:
     def tells(self) -> bool:
         """Whether it is told better than by guessing."""
         return self.paired_auc > A_GUESS
+
+    def __str__(self) -> str:
+        words = IN_WORDS.format_map(asdict(self))
+        return f"{words}; of those that have a match, with it and without: area {self.paired_auc:.3f}"
 
 
 def judged(rows: Rows) -> Judgement:

@@ -108,7 +108,7 @@ class CalibrationUpkeep:
         if made is None:
             _log.info("scores are not calibrated (%s): %d images, metadata and names say too little", kind, self._counted)
         elif not tells:
-            _log.info("scores are not calibrated (%s), as they tell hardly more than a guess: %s", kind, made.judgement)
+            _log.info("scores are not calibrated (%s), as they tell hardly more than a guess, %s", kind, made.judgement)
         else:
             judged = f", and on verdicts on {made.used_texts} of {made.judged_texts} judged texts" if made.judged_texts else ""
-            _log.info("scores calibrated on %d queries of the corpus%s (%s): %s", made.queries, judged, kind, made.judgement)
+            _log.info("scores calibrated on %d queries of the corpus%s (%s), %s", made.queries, judged, kind, made.judgement)

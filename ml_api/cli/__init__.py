@@ -33,6 +33,19 @@ _log = logging.getLogger(__name__)
 
 
 def main(arguments: list[str] | None = None) -> int:
+    try:
+        try:
+            return _main(arguments)
+        finally:
+            sys.stdout.flush()  # here, where it can be told that nobody reads
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)  # what is still unwritten would be told of when Python ends
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        return Exit.UNREAD
+
+
+def _main(arguments: list[str] | None) -> int:
     options, given, problems = parse(arguments)
     if options.command in TABLES:
         print(_table(options.command))  # noqa: T201 - the output of the command
@@ -48,6 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
     except MlApiError as exc:
         _tell([exc.detail], given)
         return Exit.FAILED
+    except BrokenPipeError:
+        raise
     except OSError as exc:  # a folder that cannot be written, a full disk
         _log.debug("refused by the operating system", exc_info=True)
         _tell([_refused(exc)], given)
@@ -155,8 +170,8 @@ def _look_at(settings: Settings, options: Options) -> Exit:
 
             return evaluate_judgements(settings, options)
         if options.what == "relevance":
-            return evaluate_relevance(settings, options.queries)
-        return evaluate_recall(settings, options.queries, options.k, options.plot)
+            return evaluate_relevance(settings, options.queries, as_json=options.json)
+        return evaluate_recall(settings, options.queries, options.k, options.plot, as_json=options.json)
     from ml_api.cli.duplicates import duplicates
     from ml_api.duplicates import DuplicateThresholds
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import Any, Final
 
 from ml_api.calibration import calibrate_all, judgements, latest, texts_of, want
+from ml_api.calibration.judging import IN_WORDS
 from ml_api.cli.exits import Exit, stopped
 from ml_api.errors import Unavailable
 from ml_api.feedback import Verdicts
@@ -62,10 +63,7 @@ def _lines(judged: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             yield f"searches by {asked_by}: not calibrated: {SAID_TOO_LITTLE}"
             continue
         yield f"searches by {asked_by}: {'calibrated' if judgement['tells'] else f'not calibrated: {LIKE_A_GUESS}'}"
-        yield (
-            "    is there a match, cross-validated over {queries} searches: area under the ROC curve {auc:.3f} (by raw score "
-            "{raw_auc:.3f}), expected calibration error {calibration_error:.3f}".format_map(judgement)
-        )
+        yield f"    is there a match, cross-validated {IN_WORDS.format_map(judgement)}"
         if not judgement["tells"]:
             yield f"    of those that have a match, with it and without: area {judgement['paired_auc']:.3f}"
     of_texts = judged.get("text", {})

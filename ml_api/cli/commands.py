@@ -155,7 +155,7 @@ def _evaluate(evaluate: Parser) -> None:
         action="append",
         help="judgements: how to search, such as exact=true, effort=200, model=DIR, or what /v1/search takes; repeated, to compare",
     )
-    evaluate.add_argument("--json", action="store_true", help="judgements: print JSON")
+    evaluate.add_argument("--json", action="store_true", help="print JSON")
     evaluate.add_argument("--plot", metavar="FILE", type=Path, help="draw it, too (.png, .svg, .pdf); needs matplotlib")
 
 

@@ -6,6 +6,7 @@ Beside a service over the embedded store, the service measures, and this command
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,17 +26,24 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def evaluate_recall(settings: Settings, queries: int | Path, k: int, plot: Path | None) -> Exit:
+def evaluate_recall(settings: Settings, queries: int | Path, k: int, plot: Path | None, *, as_json: bool) -> Exit:
     """Raises ConfigError, Unavailable."""
     pyplot = pyplot_for(plot)
     if isinstance(queries, Path):
         raise ConfigError(f"evaluate recall: --queries is a number of stored images, not {str(queries)!r}")
     ended, told = _asked(settings, Errand(JobKind.EVALUATE, queries=queries, k=k))
     if ended is None:
-        _show_recall(settings.index, _measured_here(settings, queries, k), k, pyplot, plot)
+        measured, index = _measured_here(settings, queries, k), settings.index
     elif told is not None:
         _require_some(told["images"])
-        _show_recall(told["index"], (Measured(**row) for row in told["rows"]), k, pyplot, plot)
+        measured, index = (Measured(**row) for row in told["rows"]), told["index"]
+    else:
+        return ended
+    rows = list(measured) if as_json else _show_recall(index, measured, k)
+    if as_json:
+        print(json.dumps({"index": index, "k": k, "rows": [asdict(row) for row in rows]}))  # noqa: T201 - the output
+    if plot is not None:
+        _draw(pyplot, plot, rows, _parameter(index), k)
     return ended or Exit.DONE
 
 
@@ -63,22 +71,29 @@ def _require_some(images: int) -> None:
     _log.info("%d images of the collection are searched for, each without itself", images)
 
 
-def _show_recall(index: str, measured: Iterable[Measured], k: int, pyplot: Any, plot: Path | None) -> None:
+def _parameter(index: str) -> str:
+    """That of its effort; empty if it has none."""
     from ml_api.vectors.base import SEARCH_PARAMETERS
 
     effort = SEARCH_PARAMETERS.get(index)
-    name = "" if effort is None else effort.parameter
-    rows: list[Measured] = []
+    return "" if effort is None else effort.parameter
+
+
+def _show_recall(index: str, measured: Iterable[Measured], k: int) -> list[Measured]:
+    """A row as it is measured; all of them."""
+    from ml_api.vectors.base import SEARCH_PARAMETERS
+
+    name, rows = _parameter(index), list[Measured]()
     for row in measured:
         if not rows:
             print(f"{name or 'search':>12} {f'recall@{k}':>10} {'ms':>9}")  # noqa: T201 - the output
         rows.append(row)
         label = "exact" if row.effort is None else row.effort
         print(f"{label:>12} {row.recall:>10.4f} {row.ms:>9.1f}", flush=True)  # noqa: T201 - the output
-    if effort is not None:
+    if name:
+        effort = SEARCH_PARAMETERS[index]
         _log.info("%s sets %s of the index %s", environment_name(effort.setting), name, index)
-    if plot is not None:
-        _draw(pyplot, plot, rows, name, k)
+    return rows
 
 
 def _draw(pyplot: Any, path: Path, rows: Sequence[Measured], name: str, k: int) -> None:
@@ -93,7 +108,7 @@ def _draw(pyplot: Any, path: Path, rows: Sequence[Measured], name: str, k: int) 
     saved(pyplot, figure, path)
 
 
-def evaluate_relevance(settings: Settings, judgements: Path | int) -> Exit:
+def evaluate_relevance(settings: Settings, judgements: Path | int, *, as_json: bool) -> Exit:
     """How well it is told whether a query has a match, on judged queries. Raises ConfigError, Unavailable, InvalidInput."""
     from ml_api.calibration.evaluating import read_judgements
 
@@ -103,7 +118,13 @@ def evaluate_relevance(settings: Settings, judgements: Path | int) -> Exit:
     ended, told = _asked(settings, Errand(JobKind.EVALUATE, file=str(judgements.absolute())))
     if ended is None:
         told = _evaluated_here(settings, queries).as_json()
-    if told is not None:
+    if told is not None and as_json:
+        judged = [
+            {"scores": label, "roc_auc": auc, "calibration_error": float(error) if error else None}
+            for label, auc, error in told["lines"]
+        ]
+        print(json.dumps({"searches": told["searches"], "lines": judged}))  # noqa: T201 - the output
+    elif told is not None:
         _log.info("is there a match: %d searches, those that have one with it and without it", told["searches"])
         print(f"{'':>34} {'ROC AUC':>8} {'calibration error':>18}")  # noqa: T201 - the output
         for label, auc, error in told["lines"]:

@@ -16,7 +16,9 @@ from ml_api.vocabulary import JobKind
 def export(settings: Settings, target: Path) -> Exit:
     from ml_api.cli.progress import followed
     from ml_api.services import export_images, open_export
+    from ml_api.vectors.files.opening import format_to_write
 
+    format_to_write(target)  # a mistake of the command line, whoever writes the file
     started = time.monotonic()
     with Stop() as stop:
         stop.reached = "before anything was exported"

@@ -86,7 +86,10 @@ def replaced(generations: Generations) -> Generation:
 
 def drop_others(generations: Generations, tell: Tell) -> None:
     """Remove the vectors of all models that are not in use."""
-    for generation in generations.others():
+    others = generations.others()
+    if not others:
+        tell(f"there are no vectors but those of {generations.current().model_id}, which is in use: nothing was removed")
+    for generation in others:
         generations.drop(generation)
         tell(f"removed the vectors of {generation.model_id} ({generation.name})")
 

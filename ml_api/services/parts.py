@@ -94,10 +94,12 @@ def access_of(settings: Settings, database: Database) -> Access | None:
         raise ConfigError(exc.detail) from exc
     valid = [key for key in access.keys if not key.end(time.time())]
     if not any(key.revoked_at is None for key in access.keys):
+        auth = environment_name("auth")
+        why = f"{auth}={settings.auth} asks for one" if is_for_this_machine else f"others reach {reachable}"
+        alone = "" if is_for_this_machine else f"or listen on 127.0.0.1 alone ({environment_name('host')}); "
         raise ConfigError(
-            f"there is no API key, and others reach {reachable}. Make one with the same settings, "
-            f"`python -m ml_api keys create NAME --scope search,write`; or listen on 127.0.0.1 alone ({environment_name('host')}); "
-            f"or let everybody in with {environment_name('auth')}=off"
+            f"there is no API key, and {why}. Make one with the same settings, "
+            f"`python -m ml_api keys create NAME --scope search,write`; {alone}or let everybody in with {auth}=off"
         )
     if not valid:
         _log.warning("every API key has expired: nobody may search until there is a new one (`keys create`)")

@@ -105,6 +105,8 @@ def test_there_and_back(settings, new_model, tmp_path, caplog, capsys):
 
     assert drop_old(settings) is Exit.DONE
     assert "removed the vectors of tiny@" in capsys.readouterr().out
+    assert drop_old(settings) is Exit.DONE
+    assert "which is in use: nothing was removed" in capsys.readouterr().out
     with pytest.raises(SyncRefused, match="has replaced no model whose vectors are still there"):
         roll_back(settings)
 

@@ -2,14 +2,18 @@
 
 import importlib.util
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
 
+from ml_api.cli.exits import Exit
 from ml_api.wording import size_in_words
-from tests.e2e.server_process import MODEL, Server, run
+from tests.e2e.server_process import MODEL, Server, environment, run
 
 IMAGES = 30
 
@@ -90,9 +94,37 @@ def test_beside_a_service_that_owns_the_store_they_say_the_same(indexed, tmp_pat
             *(0, ["ef", "recall@5", "ms"]),
             *(["exact", "1.0000"], ["512", "1.0000"]),
         )
+        refused = run("export", tmp_path / "vectors.xyz", **indexed)
+        assert (refused.returncode, "an ending of no vector file" in refused.stderr) == (2, True)
         relevance = run("evaluate", "relevance", "--queries", judged, **indexed)
         assert relevance.returncode == 0, relevance.stderr
         assert "ROC AUC" in relevance.stdout
+
+
+def test_recall_for_programs_is_json(indexed):
+    done = run("evaluate", "recall", "--json", "--queries", 10, "--k", 5, **indexed)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["index"], told["k"]) == ("HNSW", 5)
+    assert told["rows"][0].keys() == {"effort", "recall", "ms"}
+    assert [row["effort"] for row in told["rows"]] == [None, 10, 16, 32, 64, 128, 256, 512]
+
+
+@pytest.mark.parametrize("command", ["duplicates --json", "keys list", "settings"])
+def test_a_command_whose_output_is_closed_ends_without_a_word(indexed, command):
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "wb") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "ml_api", *command.split()],
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(log_level="error", **indexed),
+            timeout=180,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (Exit.UNREAD, "")
 
 
 def test_without_images_there_is_nothing_to_measure(tmp_path):

@@ -14,7 +14,7 @@ from ml_api.calibration.evaluating import evaluate, read_judgements
 from ml_api.calibration.examples import Sampled
 from ml_api.calibration.familiarity import Familiarity
 from ml_api.calibration.fitting import FEWEST_IMAGES
-from ml_api.calibration.judging import area_under_roc, calibration_error, judged_by
+from ml_api.calibration.judging import Judgement, area_under_roc, calibration_error, judged_by
 from ml_api.calibration.keeping import VERSION, packed, unpacked
 from ml_api.calibration.nonsense import noise
 from ml_api.calibration.pairs import pairs_of
@@ -412,4 +412,11 @@ def test_judged_queries_whose_images_are_not_indexed_are_refused(store, model, t
 def test_judged_queries_are_a_file_not_a_number(tmp_path):
     settings = load_settings({"ML_API_CORPUS": str(tmp_path), "ML_API_DATA_DIR": str(tmp_path / "data")})
     with pytest.raises(ConfigError, match="names a file of judged queries"):
-        evaluate_relevance(settings, 100)
+        evaluate_relevance(settings, 100, as_json=False)
+
+
+def test_the_log_says_in_words_how_well_it_is_told():
+    assert str(Judgement(450, 0.61, 0.65, 0.12, 0.66)) == (
+        "over 450 searches: area under the ROC curve 0.650 (by raw score 0.610), expected calibration error 0.120; of those that "
+        "have a match, with it and without: area 0.660"
+    )
