@@ -17,7 +17,8 @@ import { lead } from "./ways.js";
  * @property {Ways} ways
  * @property {string} words that are searched for; empty if none
  * @property {boolean} heat whether it is shown where they are found
- * @property {[number, number] | null} position among the hits, from 1, and how many there are
+ * @property {[number, number] | null} position among the hits, from 1, and how many are loaded
+ * @property {string} extent how many there are, in words
  * @property {Failure | null} halt why nothing comes after it, although there is more
  */
 
@@ -63,12 +64,12 @@ export class Detail {
    * @param {StoredImage} image
    * @param {Surroundings} surroundings
    */
-  show(image, { ways, words, heat, position, halt }) {
+  show(image, { ways, words, heat, position, extent, halt }) {
     const isAnother = !this.#dialog.open || this.#image?.id !== image.id;
     this.#image = image;
     lead(this.#dialog, image, ways);
     const [here, count] = position ?? [1, 1];
-    find(this.#dialog, ".position", HTMLElement).textContent = position ? `${here} of ${count}` : "";
+    find(this.#dialog, ".position", HTMLElement).textContent = position ? `${here} of ${extent}` : "";
     find(this.#dialog, ".previous", HTMLElement).hidden = here <= 1;
     find(this.#dialog, ".next", HTMLElement).hidden = here >= count;
     this.#stop(halt);

@@ -71,12 +71,12 @@ export class Large {
       const image = await search.find(id);
       const { view } = trail;
       if (view.image === id) {
-        const { hits, halt } = search;
+        const { hits, halt, extent } = search;
         const here = hits.findIndex((hit) => hit.id === id);
         const words = view.query?.terms.find(({ text, weight }) => text && weight > 0)?.text ?? "";
         const position = /** @type {[number, number] | null} */ (here < 0 ? null : [here + 1, hits.length]);
         const ways = waysFrom(view.query, id);
-        this.#detail.show(image, { ways, words, heat: view.heat === true, position, halt: here === hits.length - 1 ? halt : null });
+        this.#detail.show(image, { ways, words, heat: view.heat === true, position, extent, halt: here === hits.length - 1 ? halt : null });
         marking.offer(this.#dialog, image, captionOf(image));
         marking.opened(id);
         onShown(captionOf(image));

@@ -235,7 +235,7 @@ export class Results {
 
   /** @param {Summary} summary */
   summarise({ count, relation, text, time, note }) {
-    const how = element("span", ` ${relation}`, ...(text ? [" ", element("strong", text)] : []));
+    const how = element("span", relation, ...(text ? [" ", element("strong", text)] : []));
     how.className = "how";
     const others = [time, note].filter(Boolean).map((words) => element("span", words));
     others.forEach((other) => other.classList.toggle("time", other.textContent === time));

@@ -4,7 +4,7 @@ import { absence, refused } from "./absence.js";
 import { Answers, heirOf, longerBy } from "./answers.js";
 import { countPassing, findImage, MAX_LIMIT, search } from "./api.js";
 import { abandoned, Failure, naming } from "./failures.js";
-import { likelyFirst, summaryOf } from "./summary.js";
+import { extentOf, likelyFirst, summaryOf } from "./summary.js";
 
 /** @import { Answer, Facets, StoredImage } from "./api.js" */
 /** @import { Query } from "./query.js" */
@@ -42,6 +42,11 @@ export class Search {
   /** @returns {StoredImage[]} */
   get hits() {
     return this.#answers.to(this.#query)?.hits ?? [];
+  }
+
+  /** How many hits there are, in words, as far as that is known. */
+  get extent() {
+    return extentOf(this.#answers.to(this.#query));
   }
 
   /** Why the next page did not come. It is asked for again when somebody wants it, not by itself: who is refused does not press. */

@@ -6,6 +6,7 @@
 
 const LIKELY = 0.5; // probability of a match, below which hits are folded away
 const ALIKE = 0.1; // of images found by images: most that look alike show something else
+const SO_FAR = " shown so far";
 
 /**
  * @param {Query} query
@@ -13,19 +14,19 @@ const ALIKE = 0.1; // of images found by images: most that look alike show somet
  * @returns {Summary}
  */
 export function summaryOf(query, { hits, next, count: all, truncated = false, read_as: readAs, timings_ms: timings }) {
-  const count = imagesInWords(hits.length);
   if (query.terms.length === 0) {
     const isWhole = next === null || all !== undefined;
     const listed = next === null ? hits.length : (all ?? hits.length);
-    const relation = query.filter ? `that ${listed === 1 ? "passes" : "pass"} the filters` : "in no particular order";
-    return { count: isWhole ? imagesInWords(listed) : `The first ${count}`, relation, text: "", note: "", time: "", likely: 0 };
+    const relation = query.filter ? ` that ${listed === 1 ? "passes" : "pass"} the filters` : " in no particular order";
+    return { count: `${isWhole ? "" : "The first "}${imagesInWords(listed)}`, relation, text: "", note: "", time: "", likely: 0 };
   }
   const [{ text, weight }] = query.terms;
   const isPlain = query.terms.length === 1;
   const likely = likelyFor(query);
-  const relation = `${weight < 0 ? "least" : "most"} like${text ? "" : " this one"}`;
+  const kinship = `${weight < 0 ? "least" : "most"} like${text ? "" : " this one"}`;
+  const isKinship = isPlain && (weight < 0 || !text);
   return {
-    ...(isPlain && (weight < 0 || !text) ? { count, relation } : matches(hits, likely, count)),
+    ...(isKinship ? ranked(hits, next === null, kinship) : matches(hits, next === null, likely)),
     text: isPlain ? (text ?? "") : wordsOf(query),
     note: noteOn(query, truncated, readAs),
     likely,
@@ -62,17 +63,38 @@ export function likelyFirst(query, page) {
 }
 
 /**
- * How many there are: of those that are likely, where others are folded away behind them.
+ * How many there are: of those that are likely, where that is known. Others are folded away behind them, and end their number.
  * @param {StoredImage[]} hits
+ * @param {boolean} isWhole whether there are no more
  * @param {number} likely
- * @param {string} count of all
  */
-function matches(hits, likely, count) {
+function matches(hits, isWhole, likely) {
   const folded = hits.findIndex((hit) => isUnlikely(hit, likely));
-  if (folded >= 0) {
-    return { count: folded === 0 ? "No likely match" : folded === 1 ? "1 likely match" : `${folded} likely matches`, relation: "for" };
+  if (folded < 0 && hits.some(({ relevance }) => typeof relevance !== "number")) {
+    return ranked(hits, isWhole, "closest to");
   }
-  return { count, relation: "closest to" };
+  const found = folded < 0 ? hits.length : folded;
+  const count = found === 0 ? "No likely match" : found === 1 ? "1 likely match" : `${found} likely matches`;
+  return { count: `${count}${folded < 0 && !isWhole ? SO_FAR : ""}`, relation: " for" };
+}
+
+/**
+ * All images have a place in the ranking: how many are loaded says nothing about how many would do.
+ * @param {StoredImage[]} hits
+ * @param {boolean} isWhole
+ * @param {string} kinship
+ */
+function ranked(hits, isWhole, kinship) {
+  const count = imagesInWords(hits.length);
+  return isWhole ? { count, relation: ` ${kinship}` } : { count: `${count}${SO_FAR}`, relation: `, ${kinship}` };
+}
+
+/**
+ * How many hits there are, as far as that is known.
+ * @param {Answer | undefined} answer
+ */
+export function extentOf({ hits, next, count } = { hits: [], next: null }) {
+  return next === null ? String(hits.length) : String(count ?? `${hits.length} so far`);
 }
 
 /** @param {number} count */
@@ -127,14 +149,11 @@ export function matchedBy({ matched }) {
 }
 
 /**
- * How good a hit is: how likely a match where that is known, else how similar.
+ * How likely a hit is a match, where that is known. Its similarity means something only beside others': the large view names it.
  * @param {StoredImage} image
  */
-export function scoreOf({ relevance, score }) {
-  if (typeof relevance === "number") {
-    return `${Math.round(relevance * 100)} %`;
-  }
-  return score === undefined ? "" : rounded(score, 2);
+export function scoreOf({ relevance }) {
+  return typeof relevance === "number" ? `${Math.round(relevance * 100)} %` : "";
 }
 
 /**

@@ -41,7 +41,7 @@ export function tile(template, image, ways, { marking, copies }) {
   find(matched, ".visually-hidden", HTMLElement).textContent = matchedBy(image);
   const score = find(made, ".score", HTMLElement);
   score.textContent = scoreOf(image);
-  score.title = typeof image.relevance === "number" ? "How likely this is a match" : "Similarity: higher is closer";
+  score.title = "How likely this is a match";
   return made;
 }
 

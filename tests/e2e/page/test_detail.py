@@ -80,7 +80,7 @@ def test_arrows_step_through_the_hits_and_one_back_leaves_them_all(visit):
     visit.page.keyboard.press("ArrowRight")
     visit.dialog.get_by_role("button", name="Next image").click()
     expect(visit.dialog).to_have_accessible_name(names.nth(2).text_content())
-    expect(visit.dialog.get_by_role("status")).to_contain_text(re.compile(rf"3 of 24\s+{names.nth(2).text_content()}"))
+    expect(visit.dialog.get_by_role("status")).to_contain_text(re.compile(rf"3 of 24 so far\s+{names.nth(2).text_content()}"))
     visit.page.keyboard.press("ArrowLeft")
     expect(visit.dialog).to_have_accessible_name(names.nth(1).text_content())
     visit.page.keyboard.press("Escape")
@@ -221,7 +221,7 @@ def test_hits_that_are_on_their_way_when_an_image_is_opened_are_counted_when_the
     visit.scroll_to_end()
     expect(visit.page.get_by_role("button", name="Loading…")).to_be_attached()
     visit.page.locator(".open").nth(22).click()
-    expect(visit.dialog.get_by_role("status")).to_contain_text("23 of 24")
+    expect(visit.dialog.get_by_role("status")).to_contain_text("23 of 24 so far")
     held[0].continue_()
     expect(visit.dialog.get_by_role("status")).to_contain_text("23 of 31")
 

@@ -290,3 +290,5 @@ def test_a_listing_says_how_many_images_there_are_not_how_many_are_shown(visit):
     visit.open('/?filter={"height":{"gte":60}}')
     expect(visit.status).to_contain_text(["31 images that pass the filters"])
     expect(visit.hits).to_have_count(24)
+    visit.hits.first.locator(".open").click()
+    expect(visit.dialog.get_by_role("status")).to_contain_text("1 of 31")

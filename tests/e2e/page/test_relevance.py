@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from playwright.sync_api import expect
 
 from ml_api.records import image_id
@@ -55,6 +56,25 @@ def test_a_likely_hit_that_is_ranked_behind_others_is_not_folded_away(visit):
     visit.hits.nth(0).locator(".open").click()
     visit.page.keyboard.press("ArrowRight")
     expect(visit.dialog.get_by_text("72 %")).to_be_visible()
+
+
+@pytest.mark.parametrize("context_options", [{"viewport": {"width": width, "height": 800}} for width in (390, 1280)])
+def test_what_is_loaded_is_not_taken_for_all_there_is(visit):
+    """There were "24 images closest to red", and after scrolling some other number of likely matches."""
+    answered_with(visit, 0.9, confident=True)
+    visit.open("/?q=red")
+    expect(visit.status).to_contain_text(["24 likely matches shown so far for red"])
+    expect(visit.page.get_by_text("24 likely matches shown so far")).to_be_visible()
+    visit.scroll_to_end()
+    expect(visit.status).to_contain_text(["31 likely matches for red"])
+
+
+def test_a_similarity_is_not_shown_in_the_place_of_a_probability(visit):
+    """Percentages became numbers such as 0.69 once a search was refined, and nothing said what they were."""
+    visit.open("/?q=red")
+    expect(visit.hits.first.locator(".score")).to_have_text("")
+    visit.hits.first.locator(".open").click()
+    expect(visit.dialog.get_by_text("Similarity")).to_be_visible()
 
 
 def test_that_it_is_unfolded_is_in_the_address(visit):
