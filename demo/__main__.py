@@ -8,6 +8,7 @@ import argparse
 import fcntl
 import itertools
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -66,8 +67,20 @@ def _run(parent: Path, pictures: int, server: list[str]) -> int:
     ports = _free_ports(environment, number)
     _tell(ports)
     port = ports.get(environment_name("port")) or environment[environment_name("port")]
+    print(f"on the command line, in {ROOT}: {_searching(folder)}", file=sys.stderr)
     os.pwrite(lock, f"http://{settings.host}:{port}/\n".encode(), 0)
     return _become([sys.executable, "-m", *server], environment | ports)
+
+
+def _searching(folder: Path) -> str:
+    """The command that searches this demo: without its settings it would look for one's own pictures, and another model."""
+    data, model, python = map(_from_root, (folder, MODEL, Path(sys.executable)))
+    settings = f"{environment_name('data_dir')}={data} {environment_name('model')}={model}"
+    return f'{settings} {python} -m ml_api search "two dogs in the snow"'
+
+
+def _from_root(path: Path) -> str:
+    return shlex.quote(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path))
 
 
 def _tell(ports: dict[str, str]) -> None:

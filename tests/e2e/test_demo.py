@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import urllib.request
 
@@ -69,6 +70,19 @@ def test_two_at_once_take_ports_and_folders_of_their_own_and_a_third_says_first_
     first, second = sorted(demos, key=lambda demo: "a demo is running already" in demo.log())
     assert "already" not in first.log()
     assert f"this one is made in {tmp_path / 'data' / 'demo-2'}" in second.log()
+    for demo in demos:
+        command = re.search(r"on the command line, in (.+): (.+)", demo.log())
+        found = subprocess.run(
+            command[2] + " --json --limit 24",
+            shell=True,
+            cwd=command[1],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert len(json.loads(found.stdout)["hits"]) == 24, found.stderr
     third = start()
     wait_until(lambda: "\n" in third.log() or third.process.poll() is not None, otherwise="it said nothing")
     assert third.log().splitlines()[0] == (
