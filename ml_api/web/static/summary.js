@@ -6,7 +6,7 @@
 
 const LIKELY = 0.5; // probability of a match, below which hits are folded away
 const ALIKE = 0.1; // of images found by images: most that look alike show something else
-const SO_FAR = " shown so far";
+const SO_FAR = " so far"; // short, as on a phone it stands beside buttons
 
 /**
  * @param {Query} query

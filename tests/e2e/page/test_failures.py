@@ -145,7 +145,7 @@ def test_a_next_page_that_fails_leaves_what_was_found(visit):
     visit.scroll_to_end()
     expect(visit.page.get_by_role("alert")).to_contain_text("The server does not answer")
     expect(visit.hits).to_have_count(24)
-    expect(visit.status).to_contain_text("24 images shown so far, closest to red")
+    expect(visit.status).to_contain_text("24 images so far, closest to red")
     visit.page.get_by_role("button", name="Try again").click()
     expect(visit.hits).to_have_count(31)
     expect(visit.hits.nth(24).locator(".open")).to_be_focused()

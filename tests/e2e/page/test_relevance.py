@@ -63,8 +63,8 @@ def test_what_is_loaded_is_not_taken_for_all_there_is(visit):
     """There were "24 images closest to red", and after scrolling some other number of likely matches."""
     answered_with(visit, 0.9, confident=True)
     visit.open("/?q=red")
-    expect(visit.status).to_contain_text(["24 likely matches shown so far for red"])
-    expect(visit.page.get_by_text("24 likely matches shown so far")).to_be_visible()
+    expect(visit.status).to_contain_text(["24 likely matches so far for red"])
+    expect(visit.page.get_by_text("24 likely matches so far")).to_be_visible()
     visit.scroll_to_end()
     expect(visit.status).to_contain_text(["31 likely matches for red"])
 

@@ -21,7 +21,7 @@ def test_typing_a_query_shows_the_closest_images_first(visit):
     expect(visit.hits).to_have_count(24)
     first_five = visit.page.locator(".hit .name").all_text_contents()[:5]
     assert all("red" in name for name in first_five), first_five
-    expect(visit.status).to_contain_text("24 images shown so far, closest to red")
+    expect(visit.status).to_contain_text("24 images so far, closest to red")
 
 
 def test_a_search_has_an_address_that_can_be_opened_anew(visit):
@@ -109,7 +109,7 @@ def test_more_like_this_searches_with_a_stored_image(visit):
     visit.hits.nth(1).hover()
     visit.hits.nth(1).get_by_role("link", name="More like this").click()
     visit.page.wait_for_url("**/?like=*")
-    expect(visit.status).to_contain_text("24 images shown so far, most like this one")
+    expect(visit.status).to_contain_text("24 images so far, most like this one")
     visit.expect_first("red")
     expect(visit.page.get_by_alt_text("Searching with")).to_be_visible()
     visit.page.reload()
