@@ -109,18 +109,27 @@ def _hit(row: ResultRow, links_to: Callable[[ImageRecord], Links]) -> HitAnswer:
 def _group(others: Sequence[Hit], links_to: Callable[[ImageRecord], Links]) -> GroupAnswer | None:
     if not others:
         return None
-    shown = [
-        GroupedImage(
-            id=hit.record.id,
-            key=hit.record.key,
-            width=hit.record.width,
-            height=hit.record.height,
-            score=round(hit.score, SCORE_DIGITS),
-            links=links_to(hit.record),
-        )
-        for hit in others[:MAX_GROUPED]
-    ]
+    shown = [GroupedImage(**_grouped_fields(hit), links=links_to(hit.record)) for hit in others[:MAX_GROUPED]]
     return GroupAnswer(size=1 + len(others), hits=shown)
+
+
+def unlinked_group(row: ResultRow) -> dict[str, Any] | None:
+    """The fields of a GroupAnswer whose images have no links, as no service serves them."""
+    if not row.others:
+        return None
+    return {"size": 1 + len(row.others), "hits": [_grouped_fields(hit) | {"links": None} for hit in row.others[:MAX_GROUPED]]}
+
+
+def _grouped_fields(hit: Hit) -> dict[str, Any]:
+    """The fields of a GroupedImage without its links."""
+    record = hit.record
+    return {
+        "id": record.id,
+        "key": record.key,
+        "width": record.width,
+        "height": record.height,
+        "score": round(hit.score, SCORE_DIGITS),
+    }
 
 
 def _facets(facets: Facets | None) -> FacetsAnswer | None:

@@ -120,6 +120,13 @@ def _search(search: Parser) -> None:
     search.add_argument("text", metavar="TEXT", nargs="?", help="what the images should show")
     search.add_argument("--image", type=Path, metavar="FILE", help="an image that they should look like")
     search.add_argument("--limit", metavar="N", type=HITS, default=HITS.default, help=HITS.help)
+    search.add_argument("--offset", metavar="N", help="how many of the best to skip")
+    search.add_argument("--filter", metavar="JSON", help='conditions on metadata, as the API takes them: {"price": {"lt": 20}}')
+    search.add_argument("--min-relevance", metavar="N", help="leave out hits with a lower relevance, 0 to 1")
+    search.add_argument(
+        "--group", metavar="NAME", help="one hit for equal and near-identical pictures (duplicates), or for each value of a field"
+    )
+    search.add_argument("--match", metavar="auto|vector|text", help="what images are searched by, beside a text")
     shown = search.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     shown.add_argument("--html", type=Path, metavar="FILE", help="write the pictures as a page, which holds all it shows")

@@ -7,98 +7,55 @@ import sys
 import tempfile
 import webbrowser
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final
 
-from ml_api.api.answers import hit_fields, read_terms
+from ml_api.api.parsing import validated
+from ml_api.api.schemas.search import PageParameters, TextParameters
 from ml_api.cli.exits import Exit
+from ml_api.cli.finders import Answer, Finder, Hit, Wanted, finder_of
 from ml_api.cli.parsing import Options
-from ml_api.cli.running_service import ANSWER_S, RunningService, running_service
-from ml_api.corpus.base import Corpus
-from ml_api.corpus.keys import require_image
-from ml_api.corpus.thumbnails import EDGE_PX
-from ml_api.deadline import Deadline
-from ml_api.errors import ConfigError, MlApiError
+from ml_api.errors import ConfigError, InvalidInput, MlApiError
 from ml_api.images import THUMBNAIL_MEDIA_TYPE
-from ml_api.search import ImageTerm, Query, TextTerm, Weighted, reading_of
-from ml_api.services import Searching, location_of, open_searching
+from ml_api.services import location_of
 from ml_api.settings import Settings
-from ml_api.vectors.base import SearchOptions
 from ml_api.wording import legible
 
-Hit = Mapping[str, Any]
-"""As in the API's answers, and `path`: of the file, or its URL."""
-
-
-NOT_CONFIDENT: Final = "nothing matches this well; these are the nearest images"
-NOTHING_INDEXED: Final = "nothing is indexed yet: run `sync` with the same settings"
-BY_WORDS: Final = (
-    "words of names and metadata found images, too, and count beside their scores: the order is that of both together, so that "
-    "scores do not fall from hit to hit"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    text: str | None
-    image: bytes | None
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """As the API's, without what only a page of several has."""
-
-    hits: list[dict[str, Any]]
-    confident: bool | None
-    read_as: list[dict[str, Any]] | None
-
-    def notes(self) -> Iterator[str]:
-        """What has to be known to understand the hits."""
-        if self.read_as:
-            yield "read as " + ", ".join(f"{one['text']!r}{' (not wanted)' if one['weight'] < 0 else ''}" for one in self.read_as)
-        if not self.hits:
-            yield NOTHING_INDEXED
-        elif self.confident is False:
-            yield NOT_CONFIDENT
-        if any(hit.get("matched") for hit in self.hits):
-            yield BY_WORDS
-
-
-class Finder(Protocol):
-    location: str
-    """Of the corpus; empty if the images came from none."""
-
-    def find(self, wanted: Wanted) -> Answer:
-        """Raises MlApiError."""
-        ...
-
-    def thumbnail(self, hit: Hit) -> bytes:
-        """Raises MlApiError."""
-        ...
+ASKED: Final = ("limit", "offset", "filter", "min_relevance", "group", "match")
 
 
 def search(settings: Settings, options: Options) -> Exit:
     """Raises ConfigError, InvalidInput, Unavailable, OSError."""
     image = options.image.expanduser().read_bytes() if options.image else None
-    wanted = Wanted(options.text, image, options.limit)
-    with _finder(settings) as finder:
+    asked = {name: str(value) for name in ASKED if (value := getattr(options, name)) is not None}
+    wanted = Wanted(options.text, image, asked, _checked(options.text, asked))
+    with finder_of(settings) as finder:
         answer = finder.find(wanted)
         location = _location(settings, finder)
         for hit in answer.hits:
             hit["path"] = f"{location.rstrip('/')}/{hit['key']}" if location else hit["key"]
         if options.html or options.open:
-            _write_page(options.html, _page(options.text or options.image.name, answer, finder))
+            _write_page(options.html, _page(options.text or options.image.name, answer, wanted.nothing, finder))
         elif options.json:
             print(json.dumps(asdict(answer), ensure_ascii=False))  # noqa: T201 - the output of the command
         else:
             print("\n".join(_table(answer.hits)))  # noqa: T201 - the output of the command
-    for note in answer.notes():
+    for note in answer.notes(wanted.nothing):
         print(note, file=sys.stderr)  # noqa: T201 - for a person
     return Exit.DONE if answer.hits else Exit.FAILED
+
+
+def _checked(text: str | None, asked: Mapping[str, str]) -> PageParameters:
+    """As the API does it. Raises ConfigError."""
+    try:
+        return (
+            validated(PageParameters, asked, strict=False)
+            if text is None
+            else validated(TextParameters, {"q": text, **asked}, strict=False)
+        )
+    except InvalidInput as exc:
+        raise ConfigError(exc.detail) from exc
 
 
 def _location(settings: Settings, finder: Finder) -> str:
@@ -107,69 +64,6 @@ def _location(settings: Settings, finder: Finder) -> str:
         return location_of(settings) or finder.location
     except ConfigError:
         return finder.location
-
-
-@contextmanager
-def _finder(settings: Settings) -> Iterator[Finder]:
-    with running_service(settings) as service:
-        if service is not None:
-            yield _Service(service)
-            return
-    with open_searching(settings) as parts:
-        yield _Itself(parts)
-
-
-class _Service:
-    def __init__(self, service: RunningService) -> None:
-        self._service = service
-        self.location = service.corpus
-
-    def find(self, wanted: Wanted) -> Answer:
-        image = None if wanted.image is None else base64.b64encode(wanted.image).decode()
-        if image is None:
-            answer = self._service.ask("/v1/search/text", {"q": wanted.text, "limit": wanted.limit})
-        elif wanted.text is None:
-            answer = self._service.ask(f"/v1/search/image?limit={wanted.limit}", {"image": image})
-        else:
-            answer = self._service.ask("/v1/search", {"query": [{"text": wanted.text}, {"image": image}], "limit": wanted.limit})
-        found = json.loads(answer)
-        return Answer(found["hits"], found.get("confident"), found.get("read_as"))
-
-    def thumbnail(self, hit: Hit) -> bytes:
-        return self._service.ask(f"/v1/images/{hit['id']}/thumbnail")
-
-
-class _Itself:
-    """The searcher in this process."""
-
-    def __init__(self, parts: Searching) -> None:
-        self._parts = parts
-        self.location = parts.location
-
-    @cached_property
-    def _corpus(self) -> Corpus:
-        """Opened for what only it has: hits are found also while its folder is away."""
-        return self._parts.open_corpus()
-
-    def find(self, wanted: Wanted) -> Answer:
-        parts, deadline = self._parts, Deadline.within(ANSWER_S)
-        terms: tuple[Weighted, ...] = () if wanted.text is None else (Weighted(TextTerm(wanted.text)),)
-        if wanted.image is not None:
-            terms += (Weighted(ImageTerm(parts.decoder.decode(wanted.image, parts.preprocessor.fit, deadline).pixels)),)
-        reading = reading_of(terms)
-        query = Query(reading.terms, SearchOptions(wanted.limit), reading=reading)
-        result = parts.searcher.search(query, deadline)
-        return Answer(
-            [hit_fields(row) for row in result.rows],
-            result.confident,
-            [term.model_dump() for term in read_terms(query) or ()] or None,
-        )
-
-    def thumbnail(self, hit: Hit) -> bytes:
-        deadline = Deadline.within(ANSWER_S)
-        require_image(hit["key"])
-        data = self._corpus.read(hit["key"], self._parts.decoder.limits.max_bytes, deadline)
-        return self._parts.decoder.thumbnail(data, EDGE_PX, deadline)
 
 
 def _table(hits: Sequence[Hit]) -> Iterator[str]:
@@ -206,11 +100,11 @@ def _write_page(file: Path | None, page: str) -> None:
     webbrowser.open(Path(written.name).as_uri())
 
 
-def _page(asked: str, answer: Answer, finder: Finder) -> str:
+def _page(asked: str, answer: Answer, nothing: str, finder: Finder) -> str:
     """A contact sheet that loads nothing: its pictures are in it."""
     figures = "\n".join(_figure(hit, finder) for hit in answer.hits)
     counted = f"{len(answer.hits)} {'image' if len(answer.hits) == 1 else 'images'}"
-    notes = "".join(f"\n<p>{html.escape(note)}</p>" for note in answer.notes())
+    notes = "".join(f"\n<p>{html.escape(note)}</p>" for note in answer.notes(nothing))
     return PAGE.format(title=html.escape(asked), count=counted, notes=notes, figures=figures)
 
 

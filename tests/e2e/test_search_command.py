@@ -2,7 +2,7 @@
 
 import json
 
-from ml_api.cli.search import BY_WORDS
+from ml_api.cli.finders import BY_WORDS
 from tests.e2e.server_process import Server, run
 
 
@@ -35,6 +35,12 @@ def test_without_a_service_it_searches_by_itself(demo_corpus, tmp_path):
     assert result.stdout == ""
     assert page.read_text().count("data:image/webp") == len(list(few.iterdir()))
     assert page.read_text().find(str(image)) < page.read_text().find(str(few / "1.jpg"))
+    narrow = ["--filter", '{"key": {"ne": "4.jpg"}}', "--offset", "1", "--group", "duplicates", "--match", "vector"]
+    alone = found("a dog", "--limit", "3", *narrow, **server.settings)
+    with server:
+        beside = found("a dog", "--limit", "3", *narrow, **server.settings)
+    assert [hit.keys() for hit in alone] == [hit.keys() for hit in beside]
+    assert [hit["id"] for hit in alone] == [hit["id"] for hit in beside]
     del server.settings["corpus"]  # it is kept with the vectors
     named = run("search", "4", "--limit", "2", **server.settings)
     assert "words in" in named.stdout.splitlines()[0]

@@ -7,8 +7,9 @@ from werkzeug import Response
 
 from ml_api.access import Access
 from ml_api.access.keys import every_key
+from ml_api.cli.finders import BY_WORDS, NOT_CONFIDENT, NOTHING_FOUND, finder_of
 from ml_api.cli.parsing import parse
-from ml_api.cli.search import BY_WORDS, NOT_CONFIDENT, _finder, search
+from ml_api.cli.search import search
 from ml_api.database import Database
 from ml_api.database.tables import OwnerRow
 from ml_api.errors import ConfigError, InvalidInput, Unavailable
@@ -65,7 +66,12 @@ def test_json_is_all_that_is_written(settings, service, capsys):
     answer = {"hits": [HIT], "confident": True, "read_as": read_as, "model": "clip"}
     service.expect_request("/v1/search/text").respond_with_json(answer)
     run(settings, "a dog without snow", "--json")
-    expected = {"hits": [HIT | {"path": f"{settings.corpus}/{HIT['key']}"}], "confident": True, "read_as": read_as}
+    expected = {
+        "hits": [HIT | {"path": f"{settings.corpus}/{HIT['key']}"}],
+        "confident": True,
+        "read_as": read_as,
+        "warnings": None,
+    }
     assert json.loads(capsys.readouterr().out) == expected
 
 
@@ -113,6 +119,45 @@ def test_an_image_is_sent_alone_or_with_a_text(settings, service, tmp_path, caps
     assert "nothing is indexed yet" in capsys.readouterr().err
     run(settings, "red", "--image", tmp_path / "mine.png")
     assert "rex" in capsys.readouterr().out
+
+
+NARROW = ["--limit", 5, "--offset", 2, "--filter", '{"price": {"lt": 20}}', "--min-relevance", 0.5, "--group", "brand"]
+
+
+def test_what_narrows_a_search_is_asked_as_each_route_takes_it(settings, service, tmp_path, capsys):
+    (tmp_path / "mine.png").write_bytes(b"picture")
+    page = {"limit": 5, "offset": 2, "filter": {"price": {"lt": 20}}, "min_relevance": 0.5, "group": "brand"}
+    none = {"hits": [], "warnings": ["no image has price"]}
+    texts = {"q": "red", **page, "match": "vector"}
+    service.expect_oneshot_request("/v1/search/text", json=texts).respond_with_json(none)
+    asked = {name: json.dumps(value) if name == "filter" else str(value) for name, value in page.items()}
+    service.expect_oneshot_request("/v1/search/image", query_string=asked).respond_with_json(none)
+    both = {"query": [{"text": "red"}, {"image": "cGljdHVyZQ=="}], **page, "match": "text"}
+    service.expect_oneshot_request("/v1/search", json=both).respond_with_json(none)
+    for given in (
+        ["red", "--match", "vector"],
+        ["--image", tmp_path / "mine.png"],
+        ["red", "--image", tmp_path / "mine.png", "--match", "text"],
+    ):
+        assert run(settings, *given, *NARROW) == 1
+        assert capsys.readouterr().err.splitlines() == ["no image has price", NOTHING_FOUND]
+    service.check_assertions()
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (["red", "--filter", "{"], "filter: "),
+        (["red", "--filter", '{"price": {"less": 1}}', "--offset", "-1"], "offset: "),
+        (["red", "--min-relevance", "2"], "min_relevance: "),
+        (["red", "--group", "key"], "group: key is another one for each image"),
+        (["red", "--match", "words"], "match: "),
+        (["--image", __file__, "--match", "text"], "match: is not a parameter"),
+    ],
+)
+def test_mistakes_are_those_of_the_api(settings, given, problem):
+    with pytest.raises(ConfigError, match=problem):
+        run(settings, *given)
 
 
 def test_a_page_holds_its_pictures_and_metadata_stay_text(settings, service, tmp_path):
@@ -165,7 +210,7 @@ def test_a_service_of_another_machine_is_not_asked_at_this_one_s_loopback(settin
         row = {"target": target_of(settings), "corpus": "/x", "model": "m@1", "address": "http://127.0.0.1:9"}
         session.add(OwnerRow(name="other-boot/1/2", **row))
     database.close()
-    with pytest.raises(ConfigError, match="ML_API_MODEL"), _finder(settings.model_copy(update={"model": "/no"})):
+    with pytest.raises(ConfigError, match="ML_API_MODEL"), finder_of(settings.model_copy(update={"model": "/no"})):
         pytest.fail("a model that is not there was loaded")
 
 
