@@ -148,7 +148,7 @@ class Jobs:
             old = session.scalars(kept).all()
             session.execute(delete(JobFileRow).where(JobFileRow.job.in_(old)))
             session.execute(delete(JobRow).where(JobRow.id.in_(old)))
-        if had_effect and self._measured is not None:
+        if had_effect and self._measured is not None and not job.unreadable:  # of what kind that was nobody here knows
             self._measured.ended(job.options.kind, state, time.time() - (job.started_at or job.requested_at))
         return had_effect
 
@@ -203,10 +203,11 @@ def _job(row: JobRow) -> Job:
         options, unreadable = options_of(row.options), ""
     except InvalidInput as exc:
         options, unreadable = SyncOptions(), exc.detail
+    known = row.state in set(JobState)  # what is not is over: it is not among the active
     return Job(
         id=row.id,
         corpus=row.corpus,
-        state=JobState(row.state),
+        state=JobState(row.state) if known else JobState.FAILED,
         options=options,
         requested_at=row.requested_at,
         started_at=row.started_at,
@@ -216,6 +217,6 @@ def _job(row: JobRow) -> Job:
         done=row.done,
         total=row.total,
         report=row.report,
-        error=row.error,
+        error=row.error if known else f"it is {row.state}, which this version does not know",
         unreadable=unreadable,
     )

@@ -1,6 +1,5 @@
 """What a job is to do, and how a row of the database says it. Rows may be those of another version of this program."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -58,18 +57,20 @@ def row_of(options: SyncOptions) -> dict[str, Any]:
     return row
 
 
-def options_of(row: Mapping[str, Any]) -> SyncOptions:
-    """Raises InvalidInput for what this version does not know."""
-    errand = row.get("errand")
-    _require_known(row, SyncOptions)
-    if errand is None:
+def options_of(row: Any) -> SyncOptions:
+    """Of any JSON value. Raises InvalidInput for what this version does not know."""
+    row = _known(row, SyncOptions)
+    if row.get("errand") is None:
         return SyncOptions(**row)
-    _require_known(errand, Errand)
-    if errand.get("kind") not in set(JobKind):
+    errand = _known(row["errand"], Errand)
+    if errand.get("kind") not in list(JobKind):  # no set: it may be a value that has no hash
         raise InvalidInput(f"it is a {errand.get('kind')}, which this version does not know; another version asked for it")
-    return SyncOptions(**dict(row) | {"errand": Errand(**dict(errand) | {"kind": JobKind(errand["kind"])})})
+    return SyncOptions(**row | {"errand": Errand(**errand | {"kind": JobKind(errand["kind"])})})
 
 
-def _require_known(row: Mapping[str, Any], kind: type[SyncOptions | Errand]) -> None:
+def _known(row: Any, kind: type[SyncOptions | Errand]) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise InvalidInput(f"it asks for {row!r}, which this version does not know; another version asked for it")
     if unknown := sorted(row.keys() - {field.name for field in fields(kind)}):
         raise InvalidInput(f"it asks for {', '.join(unknown)}, which this version does not know; another version asked for it")
+    return row

@@ -262,6 +262,10 @@ def test_a_failure_nobody_thought_of_while_it_looks_for_jobs_is_logged_once_and_
     ("options", "what"),
     [
         ({"prune": True}, "it asks for prune"),
+        (["sync"], "it asks for ['sync']"),
+        ({"errand": "compact"}, "it asks for 'compact'"),
+        ({"errand": {}}, "it is a None"),
+        ({"errand": {"kind": []}}, "it is a []"),
         ({"errand": {"kind": "compact"}}, "it is a compact"),
         ({"errand": {"kind": "export", "format": "parquet"}}, "it asks for format"),
     ],
@@ -281,6 +285,21 @@ def test_a_job_of_another_version_fails_with_a_reason_and_keeps_no_sync_waiting(
     assert world.over(runner.submit(SyncOptions())).state is JobState.SUCCEEDED
     assert failed.error in caplog.text
     assert [over.id for over in world.jobs.last()] == [2, 1]
+    measured = world.metrics.registry.get_sample_value
+    ends = [{"kind": "sync", "state": state} for state in ("succeeded", "failed")]
+    assert [measured("ml_api_jobs_total", end) for end in ends] == [1, 0]
+
+
+def test_a_state_of_another_version_hides_no_other_job(world):
+    for _ in range(2):
+        world.jobs.submit(SyncOptions())
+        world.jobs.finish(world.jobs.claim("me"), JobState.SUCCEEDED)
+    with world.database.write() as session:
+        session.get(JobRow, 1).state = "paused"
+    assert [(job.id, job.state, job.error) for job in world.jobs.last()] == [
+        (2, JobState.SUCCEEDED, ""),
+        (1, JobState.FAILED, "it is paused, which this version does not know"),
+    ]
 
 
 def test_who_was_taken_for_dead_stops_and_overwrites_nothing(world):
