@@ -75,7 +75,7 @@ class LiteServer:
 
     def of_ids(self, collection: str, ids: Sequence[str], fields: Sequence[str]) -> list[Row]:
         """The rows with these ids, in no order."""
-        return [row for part in self._snapshots.of(self._engine(collection)) for row in part.rows(part.having_ids(ids), fields)]
+        return self._snapshots.of_ids(self._engine(collection), ids, fields)
 
     def of_digests(self, collection: str, digests: Sequence[str], fields: Sequence[str]) -> list[Row]:
         """See `Rows.of_digests`."""

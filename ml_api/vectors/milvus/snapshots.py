@@ -175,6 +175,23 @@ class Snapshots:
         self._whole[engine] = _Whole(parts, files, ref(memtable), writes)
         return parts
 
+    def of_ids(self, engine: Any, ids: Sequence[str], fields: Sequence[str]) -> list[Row]:
+        """Return the rows with these ids, in no order. No flush may run meanwhile.
+
+        Of the rows in memory only these are read: who writes looks rows up before each batch, and `of` would read all of them anew.
+        """
+        engine._require_loaded()  # noqa: SLF001 - as above
+        memtable = engine._memtable  # noqa: SLF001 - as above
+        files = self._of_files(engine)
+        with memtable._lock:  # noqa: SLF001 - as above
+            fresh = {id_: memtable._pk_index[id_][:2] for id_ in ids if id_ in memtable._pk_index}  # noqa: SLF001 - as above
+            settled = [id_ for id_ in ids if id_ not in fresh and id_ not in memtable._delete_index]  # noqa: SLF001 - as above
+            table = memtable._build_data_table(list(fresh.values())) if fresh else None  # noqa: SLF001 - as above
+        found = [row for part in files.parts for row in part.rows(part.having_ids(settled), fields)] if settled else []
+        if table is not None:
+            found += Part.of(_in_memory(table), None).rows(np.arange(table.num_rows), fields)
+        return found
+
     def count(self, engine: Any) -> int:
         """Count the current rows, without reading those in memory."""
         memtable = engine._memtable  # noqa: SLF001 - as above
