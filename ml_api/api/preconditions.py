@@ -3,13 +3,15 @@
 The ETag of a file is the digest of its bytes.
 """
 
+import re
 from typing import Final
 
 from flask import request
-from werkzeug.datastructures import ETags
 
 from ml_api.api.schemas import JsonObject
+from ml_api.errors import InvalidQuery
 from ml_api.indexing.preconditions import ANY, Precondition
+from ml_api.wording import got
 
 NAMES: Final = ("If-Match", "If-None-Match")
 
@@ -29,16 +31,29 @@ CHANGES_IF: Final = ("precondition-failed", "already-there")
 """Error codes of routes that take `IF_MATCH` and `IF_NONE_MATCH`."""
 
 
+_TAG: Final = r'(?:W/)?"[\x21\x23-\x29\x2b-\x7e\x80-\xff]+"'
+_TAGS: Final = re.compile(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*")
+_EACH: Final = re.compile(_TAG)
+
+
 def sent_precondition() -> Precondition | None:
-    """Return the precondition in the headers of this request; None without these headers."""
-    if not any(name in request.headers for name in NAMES):
+    """Return the precondition in the headers of this request; None without these headers. Raises InvalidQuery."""
+    match, none_match = (_digests(name) for name in NAMES)
+    return None if match is none_match is None else Precondition(match, none_match)
+
+
+def _digests(name: str) -> frozenset[str] | None:
+    """The digests in a header; None without it.
+
+    Read strictly: a condition that cannot be read is no condition for a lenient reader, and the file would be replaced.
+    """
+    if name not in request.headers:
         return None
-    match, none_match = NAMES
-    return Precondition(
-        _digests(request.if_match, weak=False) if match in request.headers else None,  # RFC 9110, 13.1.1: compared strongly
-        _digests(request.if_none_match, weak=True) if none_match in request.headers else None,
-    )
-
-
-def _digests(tags: ETags, *, weak: bool) -> frozenset[str]:
-    return ANY if tags.star_tag else frozenset(tags.as_set(include_weak=weak)) - ANY
+    sent = ", ".join(request.headers.getlist(name))
+    if {part.strip() for part in sent.split(",")} == ANY:
+        return ANY
+    if not _TAGS.fullmatch(sent):
+        raise InvalidQuery(f'{name}: must be * or ETags as answers have them, in quotes, such as "3b2f9c"{got(sent)}')
+    tags = _EACH.findall(sent)
+    # RFC 9110, 13.1: If-Match compares strongly, which no weak tag fulfils; If-None-Match weakly.
+    return frozenset(tag.removeprefix("W/").strip('"') for tag in tags if name == NAMES[1] or not tag.startswith("W/"))
