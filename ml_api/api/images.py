@@ -24,7 +24,7 @@ from ml_api.images import Whole
 from ml_api.indexing.edits import patch_metadata
 from ml_api.records import ImageRecord
 from ml_api.search.heat import heat_of
-from ml_api.search.unfulfilled import warnings_of
+from ml_api.search.unfulfilled import warnings_on
 from ml_api.vectors.base import no_image
 from ml_api.vectors.filters import parse_text
 
@@ -67,7 +67,7 @@ def listing() -> Response:
     count = services().engine.store.count(deadline, filter=passing) if wanted.count else None
     is_empty = not (entries or wanted.cursor or wanted.prefix)
     overview = services().engine.searcher.fields.overview
-    warnings = warnings_of(passing, overview(deadline)) if passing is not None and is_empty else ()
+    warnings = warnings_on(passing, overview, deadline) if passing is not None and is_empty else ()
     return stored_images((stored[entry.id] for entry in entries if entry.id in stored), following, count, warnings)
 
 

@@ -49,7 +49,7 @@ def _values(value: Any) -> Iterator[Scalar]:
 
 def require_known(field: Field, overview: Overview, where: str) -> None:
     """Raise InvalidQuery if no image of the overview has the field. Called for a field that no hit has."""
-    if field.built_in is not None or field.name in overview.fields or not overview.over:
+    if field.built_in is not None or field.name in overview.fields or not (overview.over and overview.has_all_fields):
         return
     names = list(overview.fields)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""

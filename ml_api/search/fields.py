@@ -75,6 +75,8 @@ class Overview:
     """Number of images in the sample."""
     whole: bool
     """Whether the sample has all images."""
+    has_all_fields: bool
+    """Whether no field of these images was left out."""
     fields: Mapping[str, FieldSummary]
     """Summaries by the fields' names in filters, the most frequent field first."""
 
@@ -108,14 +110,16 @@ class OverviewCache:
 
 def summarise(records: Iterable[ImageRecord], *, whole: bool) -> Overview:
     fields: dict[str, FieldSummary] = {}
-    over = 0
+    over, has_all_fields = 0, True
     for record in records:
         over += 1
         for name, value in leaves(record.metadata):
             if name in fields or len(fields) < MAX_FIELDS:
                 fields.setdefault(name, FieldSummary()).add(value)
+            else:
+                has_all_fields = False
     ordered = sorted(fields.items(), key=lambda named: (-named[1].images, named[0]))
-    return Overview(over, whole, dict(ordered))
+    return Overview(over, whole, has_all_fields, dict(ordered))
 
 
 def _type_of(value: Any) -> str:

@@ -18,7 +18,7 @@ from ml_api.search.query import Fault, ResultRow
 from ml_api.search.relevance import CONFIDENT, Judge, Relevance
 from ml_api.search.targets import Target, goes_on, may_pass, passing
 from ml_api.search.texts_judge import JudgedText, TextsJudge, importances
-from ml_api.search.unfulfilled import warnings_of
+from ml_api.search.unfulfilled import warnings_on
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.filters import Field, value_of
 
@@ -157,7 +157,7 @@ class Pages:
         options = target.query.options
         if options.filter is None or options.offset or target.query.cursor is not None:
             return ()
-        return warnings_of(options.filter, self._fields.overview(deadline))
+        return warnings_on(options.filter, self._fields.overview, deadline)
 
     def _require_known(self, field: Field, where: str, hits: Sequence[Hit], deadline: Deadline) -> None:
         if all(value_of(hit.record, field) is None for hit in hits):

@@ -4,10 +4,12 @@ A field that no image has is no error, as fields come and go with syncs (docs/de
 says of it what is likely to be wrong.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Final
 
+from ml_api.deadline import Deadline
+from ml_api.errors import DeadlineExceeded, Unavailable
 from ml_api.search.fields import FieldSummary, Overview
 from ml_api.vectors.filters import All, Condition, Either, Filter, Negation
 from ml_api.vectors.filters.tree import Kind
@@ -19,8 +21,19 @@ _TYPES: Final[Mapping[Kind, str]] = {"text": "text", "number": "number", "flag":
 """Types of `FieldSummary` by the kinds of values in filters."""
 
 
+def warnings_on(wanted: Filter, overview: Callable[[Deadline], Overview], deadline: Deadline) -> tuple[str, ...]:
+    """As `warnings_of`; none where the fields cannot be looked at: an answer that stands does not fail for its hints."""
+    try:
+        return warnings_of(wanted, overview(deadline))
+    except (Unavailable, DeadlineExceeded):
+        return ()
+
+
 def warnings_of(wanted: Filter, overview: Overview) -> tuple[str, ...]:
-    """Return a warning for each field that is likely to be wrong in a filter that no image fulfils."""
+    """Return a warning for each field that is likely to be wrong in a filter that no image fulfils.
+
+    What is said of a field that is to be absent, or of another value, is fulfilled by every image that lacks it, and is not wrong.
+    """
     if not overview.over:
         return ()
     found: dict[str, str] = {}
@@ -28,24 +41,29 @@ def warnings_of(wanted: Filter, overview: Overview) -> tuple[str, ...]:
         name = condition.field.name
         if condition.field.built_in is None and name not in found:
             summary = overview.fields.get(name)
-            warning = _unknown(name, overview) if summary is None else _other_kind(condition, summary)
+            warning = _other_kind(condition, summary) if summary else _unknown(name, overview)
             if warning:
                 found[name] = f"filter: {legible(name)} {warning}"
     return tuple(found.values())
 
 
-def _conditions(wanted: Filter) -> Iterator[Condition]:
+def _conditions(wanted: Filter, *, negated: bool = False) -> Iterator[Condition]:
+    """The conditions that are to be true."""
     match wanted:
         case Condition():
-            yield wanted
+            if not negated:
+                yield wanted
         case All(parts) | Either(parts):
             for part in parts:
-                yield from _conditions(part)
+                yield from _conditions(part, negated=negated)
         case Negation(part):
-            yield from _conditions(part)
+            yield from _conditions(part, negated=not negated)
 
 
 def _unknown(name: str, overview: Overview) -> str:
+    """Empty where the overview does not have all fields."""
+    if not overview.has_all_fields:
+        return ""
     images = "no image" if overview.whole else f"none of {overview.over:,} images that were looked at"
     nearest = get_close_matches(name, overview.fields, NEAREST)
     hint = f"the nearest are {', '.join(map(legible, nearest))}" if nearest else "GET /v1/metadata lists the fields"
