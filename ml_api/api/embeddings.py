@@ -138,7 +138,7 @@ def _check(wanted: EmbeddingsQuery, model: ModelInfo) -> None:
 def _require(wanted: str, name: str) -> None:
     """Raises NotFound unless `wanted` is the `name` of the model."""
     if wanted != name:
-        raise NotFound(f"model: this service runs {name!r}; name that, or none{got(wanted)}", code="model-not-found")
+        raise NotFound(f"model: this service runs {name!r}; name that{got(wanted)}", code="model-not-found")
 
 
 def _prepared(wanted: EmbeddingsQuery, deadline: Deadline) -> Iterator[Prepared]:

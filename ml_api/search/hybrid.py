@@ -31,11 +31,13 @@ class Hybrid:
         self._metric = metric
 
     def close(self) -> None:
-        """End the thread of lookups. Safe to call twice."""
+        """End the threads of lookups. Safe to call twice."""
         self._lookups.close()
 
     def begin(self, queries: Sequence[Query]) -> Lookups | None:
-        """Start looking up the words of queries in another thread. Returns None if there is nothing to look up, or no index."""
+        """Start looking up the words of queries in another thread. Returns None if there is nothing to look up, or lookups are
+        paused.
+        """
         return self._lookups.begin(queries)
 
     def matches(self, queries: Sequence[Query], lookups: Lookups | None, deadline: Deadline) -> dict[Query, TextMatches]:

@@ -116,11 +116,13 @@ class Searcher:
 
     def _ranked_by_each_text(self, targets: Sequence[Target], deadline: Deadline) -> dict[Target, list[list[Hit]]]:
         """For each target the best hits of each of its texts among all images, by which its own hits are judged."""
-        if not targets:
-            return {}
-        vectors = np.stack([text.vector for target in targets for text in target.judged_texts])
-        found = iter(self._store.search(vectors, SearchOptions(TOP_K), deadline))
-        return {target: [next(found) for _ in target.judged_texts] for target in targets}
+        found: dict[Target, list[list[Hit]]] = {}
+        for exact in {target.query.options.exact for target in targets}:
+            some = [target for target in targets if target.query.options.exact == exact]
+            vectors = np.stack([text.vector for target in some for text in target.judged_texts])
+            hits = iter(self._store.search(vectors, SearchOptions(TOP_K, exact=exact), deadline))
+            found |= {target: [next(hits) for _ in target.judged_texts] for target in some}
+        return found
 
     def _ranked_to_the_page(self, targets: Sequence[Target], deadline: Deadline) -> dict[Target, list[Hit]]:
         """For each target the part of its ranking that has its page.

@@ -3,6 +3,7 @@ which hits of it the page has."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,10 @@ from ml_api.search.relevance import TOP_K
 from ml_api.search.rocchio import refined
 from ml_api.vectors.base import MAX_WINDOW, SearchOptions
 from ml_api.vocabulary import QueryKind
+
+STEADY: Final = 100
+"""Beyond so many ranks of a query of several texts, hits are taken to become less relevant: each text is judged alone, and the
+ranking is that of their sum."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +56,11 @@ class Target:
         return self.points if self.kind == "text" and len(self.points) > 1 else ()
 
     @property
+    def last_rank(self) -> int:
+        """The rank of the last hit of its page, in the whole ranking."""
+        return self.place.before + len(self.place.ids) + self.query.options.window
+
+    @property
     def options(self) -> SearchOptions:
         """The options of the search: one hit more than the page has, to tell whether the ranking goes on.
 
@@ -79,8 +89,7 @@ class Target:
     @property
     def least_rows(self) -> int:
         """How many rows of a reordered ranking must be known to cut out the page."""
-        window = self.query.options.window + self.place.before + len(self.place.ids)
-        return max(window, diversity.POOL if self.query.arrangement.diversity else 0)
+        return max(self.last_rank, diversity.POOL if self.query.arrangement.diversity else 0)
 
     @property
     def head_options(self) -> SearchOptions | None:
@@ -202,10 +211,11 @@ def passing(target: Target, hits: Sequence[Hit], relevances: Sequence[float | No
 
 def goes_on(target: Target, page: Sequence[Hit], rows: Sequence[ResultRow]) -> bool:
     """Whether a later page may have hits that pass the thresholds. Scores and relevance fall, so none follows a page without such a
-    hit, unless words moved hits up before more relevant ones.
+    hit, unless words moved hits up before more relevant ones; of several texts, relevance falls over many ranks only.
     """
     is_moved = target.texts is not None and not target.texts.only and any(hit.match for hit in page)
-    return (bool(rows) or is_moved) and may_pass(target, page)
+    may_rise = bool(target.judged_texts) and target.last_rank < STEADY
+    return (bool(rows) or is_moved or may_rise) and may_pass(target, page)
 
 
 def may_pass(target: Target, hits: Sequence[Hit]) -> bool:

@@ -57,9 +57,9 @@ class TextsJudge:
         wanted = [text for text in self.texts if text.is_wanted]
         if not left or not all(text.judge.best for text in wanted):
             return 0.0
-        surest = max(text.judge.any_match(text.judge.best) for text in wanted)
+        surest = max(text.importance * text.judge.any_match(text.judge.best) for text in wanted)
         likeliest = prod(text.probability(max(text.judge.relevances(text.judge.best))) for text in wanted)
-        return surest * min(1.0, max(self.relevances(left)) / likeliest)
+        return surest * min(1.0, max(self.relevances(left)) / likeliest) if likeliest else 0.0  # many unlikely ones vanish
 
     def relevances(self, hits: Sequence[Hit]) -> tuple[float, ...]:
         """The probability that each hit is a match, 0 to 1; 0 for an image that was deleted meanwhile."""
@@ -87,4 +87,5 @@ def importances(weights: Sequence[float]) -> list[float]:
     weight on that negations in plain words have.
     """
     largest = max(weights)
-    return [min(1.0, weight / largest if weight > 0 else weight / (UNWANTED * largest)) for weight in weights]
+    shares = [weight / largest for weight in weights]
+    return [min(1.0, share if share > 0 else share / UNWANTED) for share in shares]
