@@ -88,10 +88,14 @@ class Server:
         serving = asyncio.create_task(granian.serve())
         try:
             building = loop.run_in_executor(ThreadPoolExecutor(1, "build"), self._build)
-            either: set[asyncio.Future[Any]] = {building, stopping}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            first: set[asyncio.Future[Any]] = {building, serving, stopping}
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
             if not building.done():
+                if serving.done():
+                    _tell_why(serving)
+                    return 1
                 _log.info("stopped while starting")
+                granian.stop()  # type: ignore[no-untyped-call]  # granian leaves it untyped
                 await asyncio.wait({building}, timeout=BUILD_GRACE_S)
                 if not building.done():
                     return 0  # no request has reached the application yet, and the store recovers
@@ -126,7 +130,7 @@ class Server:
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         relieving.cancel()
         if serving.done():
-            _log.critical("the HTTP server ended by itself", exc_info=serving.exception())
+            _tell_why(serving)
             return False
         _log.info("stopping%s", f": {_requests(gateway.unanswered)} still being answered" if gateway.unanswered else "")
         granian.stop()  # type: ignore[no-untyped-call]  # granian leaves it untyped
@@ -172,6 +176,10 @@ def _note(stopping: asyncio.Future[float]) -> None:
     """Record the time of the first signal."""
     if not stopping.done():
         stopping.set_result(asyncio.get_running_loop().time())
+
+
+def _tell_why(serving: "asyncio.Task[None]") -> None:
+    _log.critical("the HTTP server ended by itself", exc_info=serving.exception())
 
 
 async def _drain(gateway: Gateway, serving: "asyncio.Task[None]") -> bool:
