@@ -15,7 +15,7 @@ from ml_api.cli.commands import TABLES
 from ml_api.cli.environment import configure_libraries
 from ml_api.cli.exits import Exit
 from ml_api.cli.parsing import Options, parse
-from ml_api.cli.results import tell
+from ml_api.cli.results import discard, tell
 from ml_api.cores import usable
 from ml_api.errors import ConfigError, MlApiError, SyncRefused
 from ml_api.files import NO_ROOM
@@ -39,9 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         finally:
             sys.stdout.flush()  # here, where it can be told that nobody reads
     except BrokenPipeError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)  # what is still unwritten would be told of when Python ends
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(nowhere, stream.fileno())
+        discard(sys.stdout, sys.stderr)  # what is still unwritten would be told of when Python ends
         return Exit.UNREAD
 
 

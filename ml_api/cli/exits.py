@@ -20,7 +20,7 @@ class Exit(IntEnum):
         ),
     )
     INTERRUPTED = 130, "stopped by Ctrl-C, all but `serve`; what was done until then is kept, and the same command continues"
-    UNREAD = 141, "whoever read the output has closed it, as `head` does; the command ends without a word"
+    UNREAD = 141, "whoever read the output has closed it, as `head` does; what only reads ends without a word"
     TERMINATED = 143, "stopped by SIGTERM; otherwise as 130"
 
     meaning: str
