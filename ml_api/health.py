@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from time import perf_counter
 from typing import Final
 
@@ -14,6 +14,8 @@ from ml_api.vectors.base import VectorStore
 
 TIMEOUT_S: Final = 4.5
 """Time limit for all parts together, so that `/readyz` is answered within five seconds."""
+CLOSED: Final = "is closed"
+"""The state of parts whose checks are closed: of a model that another has just replaced."""
 
 
 class Health:
@@ -81,24 +83,31 @@ class _Check:
         self._thread = ThreadPoolExecutor(1, f"check-{part}")
         self._now: Future[str] | None = None
         self._since = 0.0
+        self._is_closed = False
 
     def begin(self) -> None:
         with self._lock:
             if self._now is None or self._now.done():
-                self._now, self._since = self._thread.submit(_state, self._attempt), perf_counter()
+                self._now = None if self._is_closed else self._thread.submit(_state, self._attempt)
+                self._since = perf_counter()
 
     def state(self, deadline: Deadline) -> str:
         """The result of the check that was begun; a check over its time limit has failed."""
         with self._lock:
             now, since = self._now, self._since
-        assert now is not None
+        if now is None:
+            return CLOSED
         until = min(deadline.at, since + self._timeout_s)
         try:
             return now.result(max(0.0, until - perf_counter()))
         except TimeoutError:
             return f"did not answer within {self._timeout_s:g} s"
+        except CancelledError:  # it was closed before its thread began
+            return CLOSED
 
     def close(self) -> None:
+        with self._lock:
+            self._is_closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 

@@ -9,7 +9,7 @@ import pytest
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import StoreUnavailable
-from ml_api.health import Health
+from ml_api.health import CLOSED, Health
 from ml_api.metrics import Metrics
 from ml_api.vectors.memory import MemoryStore
 
@@ -75,6 +75,13 @@ def test_a_part_that_fails_says_why():
 
     with closing(health_of(Broken(), PATIENCE_S)) as health:
         assert health.readiness()["store"] == "the vector store is away"
+
+
+def test_who_asks_after_another_model_has_taken_over_is_told_that_this_one_is_closed():
+    health = health_of(MemoryStore(), PATIENCE_S)
+    health.readiness()
+    health.close()
+    assert health.readiness() == {"model": CLOSED, "store": CLOSED}
 
 
 def test_a_check_is_no_search():
