@@ -25,7 +25,7 @@ from ml_api.logs.throttle import LogThrottle
 from ml_api.serving.admission import Admission
 from ml_api.serving.bodies import DISCARDED_BYTES, SMALL_BYTES, Bodies, Receive
 from ml_api.serving.lanes import Lane, Lanes
-from ml_api.serving.refusing import Refusals
+from ml_api.serving.refusing import TOO_MANY, Refusals
 from ml_api.serving.wsgi import Answer, call, environ_of
 
 LIVE: Final = "/livez"
@@ -126,8 +126,8 @@ class Gateway:
             if stated_bytes > SMALL_BYTES or (has_body and not stated_bytes):  # or of unknown length
                 await self._authorize(scope)
             body = await self._read(receive) if has_body else b""
-        except Overloaded:
-            return self._overloaded(scope, headers), has_body
+        except Overloaded as refused:
+            return self._overloaded(scope, headers, refused.detail), has_body
         except (MlApiError, RequestEntityTooLarge) as refused:
             return await self._work(self._lanes.refusals, scope, headers, b"", **{REFUSED: refused}), has_body
         try:
@@ -155,8 +155,8 @@ class Gateway:
         try:
             with lane.place(elsewhere):
                 return await self._run(lane.threads, scope, body, arrived, **{observe.ELSEWHERE: elsewhere}, **more)
-        except Overloaded:
-            return self._overloaded(scope, headers)
+        except Overloaded as refused:
+            return self._overloaded(scope, headers, refused.detail)
 
     async def _run(self, threads: Executor, scope: dict[str, Any], body: bytes, arrived: float, **more: object) -> Answer:
         with self._answering(scope):
@@ -166,9 +166,9 @@ class Gateway:
         observe.arrived.set(arrived)
         return call(self._app, environ_of(scope, body, **more))
 
-    def _overloaded(self, scope: dict[str, Any], headers: Headers) -> Answer:
+    def _overloaded(self, scope: dict[str, Any], headers: Headers, detail: str = TOO_MANY) -> Answer:
         request_id = headers.get(b"x-request-id", b"").decode("latin-1")
-        refused = self._refusals.overloaded(scope["method"], scope["path"], request_id)
+        refused = self._refusals.overloaded(scope["method"], scope["path"], request_id, detail)
         shared = sharing_headers(headers.get(b"origin", b"").decode("latin-1"), self._shared_with)
         more = [(name.lower().encode(), value.encode("latin-1")) for name, value in shared.items()]
         return replace(refused, headers=[*refused.headers, *more]) if more else refused

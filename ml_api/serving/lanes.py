@@ -16,6 +16,7 @@ from flask import Flask
 
 from ml_api.errors import Overloaded
 from ml_api.serving.admission import Admission
+from ml_api.serving.refusing import TOO_MANY
 from ml_api.web import FOR_PROGRAMS, SHOWN_WHEN_FULL
 
 STATIC_THREADS: Final = 1
@@ -54,7 +55,7 @@ class Lane:
         """
         permit, began = self.queue.acquire(), perf_counter()
         if permit is None:
-            raise Overloaded("more requests are waiting than can be answered in time; try again")
+            raise Overloaded(TOO_MANY)
         try:
             yield
         finally:

@@ -20,7 +20,7 @@ from ml_api.logs.throttle import LogThrottle
 from ml_api.services import Services
 from ml_api.serving.wsgi import Answer
 
-_DETAIL: Final = "more requests are waiting than can be answered in time; try again"
+TOO_MANY: Final = "more requests are waiting than can be answered in time; try again"
 _HEADERS: Final = [
     (name.lower().encode(), value.encode())
     for name, value in {"Content-Type": MEDIA_TYPE, "Retry-After": str(RETRY_AFTER_S), **HEADERS}.items()
@@ -41,15 +41,15 @@ class Refusals:
         self._durations = lru_cache(256)(self._find_durations)  # nearly all requests are for a few routes
         self._rejected = self._metrics.http.rejected.labels(REASONS[Overloaded])
         self._throttle = throttle
-        self._body = body_of(503, Overloaded.code, _DETAIL, request_id="%s").model_dump_json() + "\n"
+        self._bodies = lru_cache(16)(_body)  # there are few details
 
-    def overloaded(self, method: str, path: str, request_id: str) -> Answer:
-        """The answer to a request. `request_id` is its X-Request-ID, or empty."""
+    def overloaded(self, method: str, path: str, request_id: str, detail: str = TOO_MANY) -> Answer:
+        """The answer to a request. `request_id` is its X-Request-ID, or empty; `detail` says what there is too much of."""
         request_id = tracing.accepted_id(request_id)
         self._durations(method, path).observe(0.0)
         self._rejected.inc()
-        self._throttle.log(Overloaded.code, "refused: more requests than can be answered in time", logging.WARNING)
-        body = (self._body % request_id).encode()
+        self._throttle.log(detail, f"refused: {detail}", logging.WARNING)
+        body = (self._bodies(detail) % request_id).encode()
         identified = (b"x-request-id", request_id.encode())
         return Answer(503, [*_HEADERS, identified, (b"content-length", str(len(body)).encode())], body)
 
@@ -62,3 +62,8 @@ class Refusals:
         except HTTPException:
             return UNMATCHED
         return rule.rule
+
+
+def _body(detail: str) -> str:
+    """With a place for the id of the request."""
+    return body_of(503, Overloaded.code, detail, request_id="%s").model_dump_json() + "\n"

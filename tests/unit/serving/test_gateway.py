@@ -581,7 +581,7 @@ def undecided(tmp_path):
         gate.set()
 
 
-def test_who_cannot_be_looked_up_in_time_is_told_to_try_again(undecided):
+def test_who_cannot_be_looked_up_in_time_is_told_to_try_again(undecided, caplog):
     app, _ = undecided
 
     async def scenario():
@@ -589,6 +589,8 @@ def test_who_cannot_be_looked_up_in_time_is_told_to_try_again(undecided):
 
     client = run(scenario())
     assert (client.status, client.problem["code"], client.headers["connection"]) == (503, "overloaded", "close")
+    assert client.problem["detail"] == "who sends this cannot be looked up in time; try again", "it is not that there are too many"
+    assert f"refused: {client.problem['detail']}" in caplog.messages
 
 
 def test_so_many_who_wait_to_be_looked_up_have_a_limit(undecided):
