@@ -102,8 +102,7 @@ def build_services(settings: Settings) -> Services:
 
     Call in the process that will serve: neither torch nor Milvus Lite survives a fork.
     """
-    with ExitStack() as undo:
-        background = undo.enter_context(ExitStack())
+    with ExitStack() as undo, ExitStack() as background:  # whose tasks end before the parts that they use, here, too
         spans = undo.enter_context(closing(Spans(settings.environment))) if wanted(os.environ) else None
         shared = _shared(settings, undo, background)
         access = _access(settings, shared.database, background)
@@ -123,7 +122,7 @@ def build_services(settings: Settings) -> Services:
             facts=StoreFacts(settings.collection, engine.store.backend, settings.metric),
             access=access,
             spans=spans,
-            background=background,
+            background=background.pop_all(),
             switch=switch,
         )
         undo.pop_all()
