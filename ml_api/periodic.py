@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 CLOSE_TIMEOUT_S = 2.0
 LOWEST_PRIORITY = 19
@@ -40,7 +41,8 @@ class PeriodicTask:
 
     def _repeat(self) -> None:
         if self._gives_way and sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
+            with suppress(OSError):  # a sandbox may deny it: then it runs as all do
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
         while True:
             try:
                 self._run()
