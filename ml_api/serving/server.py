@@ -25,7 +25,7 @@ from ml_api import collector
 from ml_api.addresses import url_of
 from ml_api.api import EXTENSION
 from ml_api.app import create_app
-from ml_api.browsers import AllowedHosts
+from ml_api.browsers import AllowedHosts, origins
 from ml_api.metrics.endpoint import endpoint
 from ml_api.services import Services, build_services
 from ml_api.serving.admission import Admission
@@ -70,7 +70,7 @@ class Server:
         """`build` is called in a thread; signals are handled meanwhile."""
         self._settings = settings
         self._build_services = build
-        self._entrance = Entrance(settings.root_path)
+        self._entrance = Entrance(settings.root_path, origins(settings.cors_origins))
 
     def run(self) -> int:
         """Returns the exit code: 0 if every request was answered and everything closed. Raises ConfigError."""

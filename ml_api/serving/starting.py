@@ -3,12 +3,13 @@
 The port is open from the start, so that browsers, programs and load balancers are told to come again in a moment.
 """
 
+import asyncio
 from typing import Any, Final
 
 from ml_api import tracing
 from ml_api.api.problems import MEDIA_TYPE, RETRY_AFTER_S, body_of
 from ml_api.api.schemas import AliveAnswer, ReadyAnswer
-from ml_api.browsers import HEADERS
+from ml_api.browsers import HEADERS, preflight_headers, sharing_headers
 from ml_api.errors import Starting
 from ml_api.serving.bodies import Bodies, Receive
 from ml_api.serving.gateway import LIVE, READY, Gateway, Send, first_of_each, say
@@ -33,8 +34,10 @@ _PAGE: Final = f"""<!doctype html>
 class Entrance:
     """An ASGI application: that of `gateway`, once there is one. For one event loop."""
 
-    def __init__(self, root_path: str) -> None:
+    def __init__(self, root_path: str, shared_with: frozenset[str]) -> None:
+        """Pages of the origins in `shared_with` can read the answers."""
         self.gateway: Gateway | None = None
+        self._shared_with = shared_with
         self._root = root_path.rstrip("/")
         self._bodies = Bodies(max_bytes=0)
 
@@ -42,25 +45,39 @@ class Entrance:
         if self.gateway is not None:
             await self.gateway(scope, receive, send)
         elif scope["type"] == "http":
-            await say(send, self._answer(scope), close=True)
-            await self._bodies.read_on(receive)
+            try:
+                await say(send, self._answer(scope), close=True)
+                await self._bodies.read_on(receive)
+            except asyncio.CancelledError:
+                pass  # as in the gateway
 
     def _answer(self, scope: dict[str, Any]) -> Answer:
         headers = first_of_each(scope)
-        request_id = tracing.accepted_id(headers.get(b"x-request-id", b"").decode("latin-1"))
+        origin, asked, request_id = (
+            headers.get(name, b"").decode("latin-1") for name in (b"origin", b"access-control-request-method", b"x-request-id")
+        )
+        more = {"X-Request-ID": tracing.accepted_id(request_id), **sharing_headers(origin, self._shared_with)}
+        if scope["method"] == "OPTIONS" and asked and origin in self._shared_with:
+            # Which methods a route has is not known yet. Refused here, the page would not get to read that the service starts.
+            return _encoded(200, {**more, **preflight_headers(origin, asked, self._shared_with)}, b"")
         match scope["path"].removeprefix(self._root):
             case path if path == LIVE:
-                return _answer(200, _JSON, _ALIVE, request_id)
+                return _answer(200, _JSON, _ALIVE, more)
             case path if path == READY:
-                return _answer(503, _JSON, _NOT_READY, request_id)
+                return _answer(503, _JSON, _NOT_READY, more)
         if b"text/html" in headers.get(b"accept", b""):
-            return _answer(503, "text/html; charset=utf-8", _PAGE, request_id)
-        return _answer(503, MEDIA_TYPE, body_of(503, Starting.code, _DETAIL, request_id).model_dump_json(), request_id)
+            return _answer(503, "text/html; charset=utf-8", _PAGE, more)
+        problem = body_of(503, Starting.code, _DETAIL, more["X-Request-ID"])
+        return _answer(503, MEDIA_TYPE, problem.model_dump_json(), more)
 
 
-def _answer(status: int, media_type: str, text: str, request_id: str) -> Answer:
-    body = f"{text.rstrip()}\n".encode()
-    headers = {**HEADERS, "Content-Type": media_type, "Content-Length": str(len(body)), "X-Request-ID": request_id}
+def _answer(status: int, media_type: str, text: str, more: dict[str, str]) -> Answer:
+    headers = {**more, "Content-Type": media_type}
     if status == 503:
         headers |= {"Retry-After": str(RETRY_AFTER_S), "Cache-Control": "no-store"}
-    return Answer(status, [(name.lower().encode(), value.encode()) for name, value in headers.items()], body)
+    return _encoded(status, headers, f"{text.rstrip()}\n".encode())
+
+
+def _encoded(status: int, more: dict[str, str], body: bytes) -> Answer:
+    headers = {**HEADERS, **more, "Content-Length": str(len(body))}
+    return Answer(status, [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()], body)

@@ -13,6 +13,7 @@ from tests.e2e.server_process import Server
 from tests.e2e.slow_service import LOADED
 from tests.waiting import wait_until
 
+SHOP = "https://shop.example.org"
 BUSY_S = 3
 """What the end of a process may take on a busy machine: with STOP_S, the ten seconds after which Docker kills."""
 
@@ -25,7 +26,7 @@ class SlowServer(Server):
 def server(tmp_path):
     """Its model is being loaded."""
     (tmp_path / "corpus").mkdir()
-    server = SlowServer(tmp_path, tmp_path / "corpus")
+    server = SlowServer(tmp_path, tmp_path / "corpus", cors_origins=SHOP)
     server.launch()
     try:
         wait_until(lambda: listens(server.port))
@@ -40,6 +41,8 @@ def test_all_are_told_to_come_again_until_the_model_is_there(server, tmp_path):
     status, headers, body = server.get("/readyz")
     assert (status, headers["Retry-After"]) == (503, "1")
     assert json.loads(body) == {"ready": False, "parts": {"model": "starting", "store": "starting"}}
+    status, headers, _ = server.get("/v1/search/text?q=dogs", headers={"Origin": SHOP})
+    assert (status, headers["Access-Control-Allow-Origin"]) == (503, SHOP)
     status, headers, body = server.post("/v1/search/image", bytes(3_000_000), "image/jpeg")
     assert (status, headers["Retry-After"], headers["Content-Type"]) == (503, "1", "application/problem+json")
     assert json.loads(body)["code"] == "starting"
