@@ -5,16 +5,15 @@ acknowledged is lost, and whatever dies in between, the index comes to agree wit
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from threading import BoundedSemaphore, Lock
 from time import perf_counter
 from typing import Any, Final, TypeVar
 
 from ml_api.corpus.base import Corpus
 from ml_api.corpus.versions import MISSING
-from ml_api.deadline import Deadline, held
+from ml_api.deadline import Deadline
 from ml_api.embedding.base import Preprocessor
 from ml_api.errors import CorpusReadOnly, DeadlineExceeded, InvalidKey, NotFound, StoreUnavailable, TooLarge, Unavailable
 from ml_api.images import Decoder
@@ -22,6 +21,7 @@ from ml_api.indexing.changes import Changes
 from ml_api.indexing.edits import delete_gone
 from ml_api.indexing.plan import is_of
 from ml_api.indexing.preconditions import Held, Precondition
+from ml_api.indexing.turns import Turns
 from ml_api.records import ImageRecord, image_id
 from ml_api.vectors.base import VectorStore, no_image
 from ml_api.vectors.validation import plain_metadata
@@ -33,10 +33,6 @@ PATIENCE_S: Final = 2.0
 """How long an upload waits for what the index has. It needs no answer: a store that hangs keeps no image out."""
 ASK_AGAIN_S: Final = 1.0
 """While the store does not answer, uploads ask it no more often."""
-TURNS: Final = 256
-"""Uploads at once, of different keys as a rule."""
-LEAST_S: Final = 0.25
-"""An upload whose time is up waits so long for its turn all the same: a key that is free refuses nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +66,9 @@ class Uploads:
         *,
         max_bytes: int,
         patience_s: float = PATIENCE_S,
-        waiting: int = 16,
+        turns: Turns | None = None,
     ) -> None:
-        """`max_bytes` is the size of the largest image. At most so many callers are `waiting` for the index at once: each holds a
-        thread, which searches would lack."""
+        """`max_bytes` is the size of the largest image. `turns` are shared by all that change the corpus."""
         self._corpus = corpus
         self._store = store
         self._changes = changes
@@ -82,10 +77,7 @@ class Uploads:
         self._max_bytes = max_bytes
         self._patience_s = patience_s
         self._ask_again_at = 0.0
-        self._waiting = BoundedSemaphore(waiting)
-        self._turns = [Lock() for _ in range(TURNS)]
-        """One for many keys. Whoever writes first is noted first: else the image of one had the metadata of the other. What a
-        change depends on cannot change between a look and the change."""
+        self._turns = turns or Turns()
 
     def put(
         self,
@@ -106,7 +98,7 @@ class Uploads:
         decoded = self._decoder.decode(data, self._preprocessor.fit, deadline)
         digest = hashlib.sha256(data).hexdigest()
         record, other = self._indexed(key, digest, deadline)
-        with self._turn(key, deadline):
+        with self._turns.of(key, deadline):
             expected = self._required(precondition, key, digest, deadline)
             unchanged = record is not None and self._holds(record, digest, facts)
             if not unchanged:
@@ -121,7 +113,7 @@ class Uploads:
         """
         self._require_writable()
         key = self._key(image, deadline)
-        with self._turn(key, deadline):
+        with self._turns.of(key, deadline):
             expected = self._required(precondition, key, "", deadline)
             try:
                 with self._changes.around(key, deadline=deadline), suppress(NotFound):  # gone already, unknown to the index
@@ -152,11 +144,6 @@ class Uploads:
         except Unavailable:
             return False
 
-    @contextmanager
-    def _turn(self, key: str, deadline: Deadline) -> Iterator[None]:
-        with held(self._turns[hash(key) % TURNS], max(deadline, Deadline.within(LEAST_S))):
-            yield
-
     def _required(self, precondition: Precondition | None, key: str, sent: str, deadline: Deadline) -> str | None:
         """Which version of the file the change is for, as in `Corpus.write`, by what the corpus holds: the index may lag behind.
 
@@ -180,12 +167,12 @@ class Uploads:
 
     def _wait(self, key: str, until: Deadline) -> bool:
         """Whether the index has followed, by then or, where enough others wait, by now."""
-        if not self._waiting.acquire(blocking=False):
+        if not self._turns.waiting.acquire(blocking=False):
             return self._changes.wait(key, Deadline.within(0))
         try:
             return self._changes.wait(key, until)
         finally:
-            self._waiting.release()
+            self._turns.waiting.release()
 
     def _key(self, image: str, deadline: Deadline) -> str:
         """Of an image that is indexed, or waits to be. Raises NotFound."""

@@ -19,6 +19,7 @@ from ml_api.feedback import Verdicts
 from ml_api.health import Health
 from ml_api.images import Decoder
 from ml_api.indexing.changes import Changes, Drain
+from ml_api.indexing.turns import Turns
 from ml_api.indexing.uploads import Uploads
 from ml_api.metrics import Metrics
 from ml_api.periodic import PeriodicTask
@@ -58,6 +59,7 @@ class Shared:
     decoder: Decoder
     database: Database
     changes: Changes
+    turns: Turns
 
     @property
     def texts(self) -> TextIndex:
@@ -218,8 +220,8 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
 
 
 def _uploads(shared: Shared, preprocessor: Preprocessor, store: VectorStore) -> Uploads:
-    max_bytes, waiting = shared.settings.max_upload_bytes, shared.settings.waiting_threads
-    return Uploads(shared.corpus, store, shared.changes, shared.decoder, preprocessor, max_bytes=max_bytes, waiting=waiting)
+    max_bytes, turns = shared.settings.max_upload_bytes, shared.turns
+    return Uploads(shared.corpus, store, shared.changes, shared.decoder, preprocessor, max_bytes=max_bytes, turns=turns)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from ml_api.deadline import Deadline
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.embedding.pretrained import PretrainedModel
-from ml_api.errors import ModelUnavailable, StoreUnavailable
+from ml_api.errors import DeadlineExceeded, ModelUnavailable, StoreUnavailable
 from ml_api.indexing.changes import Changes
 from ml_api.metrics import Metrics
 from ml_api.records import ModelInfo
@@ -16,6 +16,7 @@ from ml_api.search import Query, TextTerm
 from ml_api.services.encoder import LoadedModel
 from ml_api.services.engine import WarmModel, warmed
 from ml_api.vectors.base import SearchOptions
+from tests.api.stand import picture
 
 
 class Heard(Changes):
@@ -41,6 +42,35 @@ class OnDevice(FakeEncoder):
     def __init__(self, name, device):
         super().__init__(name=name)
         self._info = ModelInfo(name, "1", self.model.dim, device, precision="fp32")
+
+
+class Interrupted(Changes):
+    """Does something else between a look at the corpus and the change."""
+
+    meanwhile = None
+
+    def note(self, *args, **more):
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return super().note(*args, **more)
+
+
+def test_uploads_under_one_key_take_turns_whichever_model_they_began_with(make_shared, make_engine):
+    shared = make_shared(Interrupted)
+    before, after = make_engine(shared).uploads, make_engine(shared, "another").uploads
+    refused = []
+
+    def put_another():
+        with pytest.raises(DeadlineExceeded) as caught:
+            after.put("a.png", picture(), {"of": "after"}, Deadline.within(0.5))
+        refused.append(caught)
+
+    shared.changes.meanwhile = put_another
+    before.put("a.png", picture(), {"of": "before"}, Deadline.within(30))
+    assert len(refused) == 1
+    [change] = shared.changes.claim(1)
+    assert change.facts == {"of": "before"}
 
 
 def put_to_use(metrics, name, device, load_s, folder):
