@@ -144,3 +144,12 @@ def test_what_is_asked_fits_on_the_screen(visit, dialog):
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= visit.page.viewport_size["width"]
     assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_file_that_only_a_proxy_answers_can_be_sent_again(visit, dialog):
+    """Its row said "Indexing…" for ever."""
+    visit.page.route("**/v1/images/by-key/**", lambda route: route.fulfill(body="<p>Log in</p>", content_type="text/html"), times=1)
+    choose(dialog, image(RED))
+    expect(rows(dialog).first).to_contain_text("The server does not answer")
+    dialog.get_by_role("button", name="again").click()
+    expect(dialog.get_by_text("1 of 1 added")).to_be_visible()

@@ -84,7 +84,7 @@ function sent({ file, row, seen, bothAreKept }, key) {
  * @returns {Promise<Outcome>}
  */
 async function outcomeOf({ status, response }, key) {
-  if (status === 0) {
+  if (status === 0 || (status < 400 && !response)) { // what is no JSON comes from a proxy
     return { text: "The server does not answer", wrong: true, again: true };
   }
   if (status >= 400) {
