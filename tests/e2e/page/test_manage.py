@@ -213,6 +213,24 @@ def test_what_is_alone_after_a_deletion_is_no_group_any_more(context, tmp_path):
         expect(visit.page.locator(".groups")).to_contain_text("red 3.png")
 
 
+def test_no_group_is_left_of_which_all_that_was_shown_is_deleted(context, tmp_path):
+    def with_more(route):
+        found = route.fetch().json()
+        route.fulfill(json=found | {"groups": [group | {"more": True} for group in found["groups"]]})
+
+    for name in "ab":
+        (tmp_path / f"{name}.png").write_bytes(picture(COLOURS["red"]))
+    with serving(tmp_path) as server, visiting(context, server) as visit:
+        visit.page.route("**/v1/duplicates?*", with_more)
+        visit.open("/?view=duplicates")
+        expect(visit.page.locator(".groups h3")).to_have_text("The same picture: 2 and more files")
+        for name in "ab":
+            visit.page.get_by_role("checkbox", name=f"Select {name}.png").check()
+        visit.page.get_by_role("region", name="Selection").get_by_role("button", name="Delete").click()
+        visit.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        expect(visit.page.locator(".groups > li")).to_have_count(0)
+
+
 def test_an_image_that_could_not_be_deleted_is_named(visit):
     visit.open("/?view=duplicates")
     visit.page.get_by_role("checkbox", name="Select copy of red.png").check()

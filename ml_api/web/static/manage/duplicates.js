@@ -57,7 +57,7 @@ export class Duplicates {
     for (const shown of [...this.#list.children]) {
       const group = this.#groups.get(shown);
       const count = shown.querySelectorAll("li").length;
-      if (group && (count > 1 || group.more)) {
+      if (group && count > (group.more ? 0 : 1)) {
         find(shown, "h3", HTMLElement).textContent = headingOf(group, count);
       } else {
         shown.remove();
