@@ -25,8 +25,8 @@ export async function absence({ filter }, { warnings }, signal) {
   }
   const ways = await waysOut(filter, signal);
   const advice = ways.length > 0 ? "No image has all that they ask for. Leave one out:" : "Several of them rule out all images.";
-  const doubts = (warnings ?? []).map((warning) => ` ${warning.replace(/^filter: /, "")}.`);
-  return new Failure("Nothing passes the filters", [advice, ...doubts].join(""), { final: true, ways: ways.length === 1 && ways[0].filter === null ? ways : [...ways, UNFILTERED] });
+  const doubts = (warnings ?? []).map((warning) => `${warning.replace(/^filter: |; GET .*$/g, "")}.`); // the page lists the fields itself
+  return new Failure("Nothing passes the filters", [...doubts, advice].join(" "), { final: true, ways: ways.length === 1 && ways[0].filter === null ? ways : [...ways, UNFILTERED] });
 }
 
 /**

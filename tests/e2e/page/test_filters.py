@@ -271,6 +271,12 @@ def test_a_field_that_no_image_has_is_named_with_the_nearest(visit, search):
     expect(visit.page.get_by_role("alert")).to_contain_text("tagz is a field that no image has; the nearest are tags.")
 
 
+def test_what_is_doubtful_of_a_filter_does_not_part_the_advice_from_its_buttons(visit):
+    visit.open('/?filter={"qqqq":{"eq":"warm"},"tags":{"any":["warm"]}}')
+    detail = visit.page.locator(".notice-detail")
+    expect(detail).to_have_text("qqqq is a field that no image has. No image has all that they ask for. Leave one out:")
+
+
 def test_a_fact_that_is_called_as_something_of_the_image_itself_is_told_from_it(context, tmp_path):
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes(picture(COLOURS["red"]))
