@@ -8,6 +8,7 @@ import mimetypes
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from io import BytesIO
 from typing import Any, BinaryIO, Final, TypeVar
 
 from aiohttp import ClientError as HttpError
@@ -18,7 +19,7 @@ from fsspec.exceptions import FSTimeoutError
 from ml_api.corpus.base import CorpusFile, no_file, too_large
 from ml_api.corpus.bucket.objects import CALL_TIMEOUT_S, WRITE_TIMEOUT_S
 from ml_api.corpus.versions import MISSING, changed_meanwhile, require_version
-from ml_api.errors import CorpusReadOnly, CorpusUnavailable, InsufficientStorage, MlApiError, NotFound
+from ml_api.errors import CorpusReadOnly, CorpusUnavailable, InsufficientStorage, MlApiError, NotFound, PreconditionFailed, TooLarge
 
 CLIENT: Final = {
     "connect_timeout": 5,
@@ -82,15 +83,32 @@ class S3Objects:
     def write(self, key: str, data: bytes, expected: str | None = None) -> str:
         media_type = mimetypes.guess_type(key)[0] or "application/octet-stream"
         with _changing(key):
-            return _version(self._change("put_object", key, expected, timeout_s=WRITE_TIMEOUT_S, Body=data, ContentType=media_type))
+            try:
+                put = self._change("put_object", key, expected, timeout_s=WRITE_TIMEOUT_S, Body=data, ContentType=media_type)
+            except PreconditionFailed:
+                if (written := self._version_of(key, data)) is None:
+                    raise
+                return written
+            return _version(put)
 
     def delete(self, key: str, expected: str | None = None) -> None:
         require_version(key, self.version(key), expected)  # raises NotFound; deleting a missing object would succeed
         with _changing(key):
             self._change("delete_object", key, expected)
 
-    async def _fetch(self, key: str, to: BinaryIO, max_bytes: int) -> None:
-        """Fetch the body of one version: a request for the rest of it is conditional on the same ETag."""
+    def _version_of(self, key: str, data: bytes) -> str | None:
+        """Return the version of the object if it holds `data`. A request whose answer was lost is repeated, and its condition then
+        meets what it wrote itself.
+        """
+        there = BytesIO()
+        try:
+            version = self._run(lambda: self._fetch(key, there, len(data)), key, WRITE_TIMEOUT_S)
+        except (NotFound, TooLarge):
+            return None
+        return version if there.getvalue() == data else None
+
+    async def _fetch(self, key: str, to: BinaryIO, max_bytes: int) -> str:
+        """Fetch the body of one version, and return that: a request for the rest of it is conditional on the same ETag."""
         version = ""
         for _ in range(BODIES):
             rest = {"Range": f"bytes={to.tell()}-", "IfMatch": version} if to.tell() else {}
@@ -113,7 +131,7 @@ class S3Objects:
                 except (HttpError, HTTPClientError):
                     continue
             if to.tell() == whole:
-                return
+                return str(version).strip('"')
         raise CorpusUnavailable(f"cannot be read: its body broke off, or it was replaced, {BODIES} times")
 
     def _change(self, operation: str, key: str, expected: str | None, **arguments: Any) -> Any:

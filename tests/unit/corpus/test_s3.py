@@ -185,9 +185,19 @@ def test_what_a_write_expects_is_asked_of_the_server_in_the_same_request(httpser
 
 @pytest.mark.parametrize(("status", "code"), [(412, "PreconditionFailed"), (409, "ConditionalRequestConflict"), (404, "NoSuchKey")])
 def test_an_object_that_is_another_than_expected_is_left_alone(httpserver, hasty, status, code):
-    Script(httpserver, error(status, code))
-    with pytest.raises(PreconditionFailed):
-        over(hasty).write("a.jpg", b"x", "e1")
+    for there in (whole(b"y"), whole(b"longer"), error(404, "NoSuchKey")):
+        Script(httpserver, error(status, code), there)
+        with pytest.raises(PreconditionFailed):
+            over(hasty).write("a.jpg", b"x", "e1")
+        httpserver.clear()
+
+
+@pytest.mark.parametrize("expected", [MISSING, "e1"])
+def test_a_write_whose_answer_was_lost_is_written(httpserver, patient, expected):
+    """The client asks again, and the condition meets the object that it wrote itself."""
+    script = Script(httpserver, error(500, "InternalError"), error(412, "PreconditionFailed"), whole(b"x"))
+    assert S3Objects(patient, "bucket", "pre/", "s3://bucket/pre").write("a.jpg", b"x", expected) == etag(b"x").strip('"')
+    assert [method for method, *_ in script.seen] == ["PUT", "PUT", "GET"]
 
 
 def test_a_server_without_conditional_writes_writes_all_the_same(httpserver, hasty):
