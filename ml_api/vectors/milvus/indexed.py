@@ -32,7 +32,8 @@ class IndexSearch:
         """Return the hits of each vector; None if the index may have missed rows that fulfil the filter, so that all of these have
         to be compared. Raises StoreUnavailable, DeadlineExceeded.
         """
-        with opened.searching("exact" if options.exact else "search", deadline) as timeout_s:
+        turn = opened.reading if options.gives_way else opened.searching
+        with turn("exact" if options.exact else "search", deadline) as timeout_s:
             hits = self._found(opened, np.asarray(vectors, dtype=np.float32), options, timeout_s)
         if self.embedded or options.filter is None:
             return hits
