@@ -16,9 +16,14 @@ from ml_api.wording import got
 NAMES: Final = ("If-Match", "If-None-Match")
 
 
+_TAG: Final = r'(?:W/)?"[!#-)+-~]+"'
+_TAGS: Final = rf"{_TAG}(?:\s*,\s*{_TAG})*"
+
+
 def _parameter(name: str, description: str) -> JsonObject:
     """Without an example, which Swagger UI would send."""
-    return {"name": name, "in": "header", "required": False, "description": description, "schema": {"type": "string"}}
+    schema = {"type": "string", "pattern": rf"^(?:\*|{_TAGS})$"}
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
 
 
 IF_MATCH = _parameter(
@@ -29,11 +34,6 @@ IF_NONE_MATCH = _parameter(
 )
 CHANGES_IF: Final = ("precondition-failed", "already-there")
 """Error codes of routes that take `IF_MATCH` and `IF_NONE_MATCH`."""
-
-
-_TAG: Final = r'(?:W/)?"[\x21\x23-\x29\x2b-\x7e\x80-\xff]+"'
-_TAGS: Final = re.compile(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*")
-_EACH: Final = re.compile(_TAG)
 
 
 def sent_precondition() -> Precondition | None:
@@ -52,8 +52,8 @@ def _digests(name: str) -> frozenset[str] | None:
     sent = ", ".join(request.headers.getlist(name))
     if {part.strip() for part in sent.split(",")} == ANY:
         return ANY
-    if not _TAGS.fullmatch(sent):
+    if not re.fullmatch(_TAGS, sent.strip()):
         raise InvalidQuery(f'{name}: must be * or ETags as answers have them, in quotes, such as "3b2f9c"{got(sent)}')
-    tags = _EACH.findall(sent)
+    tags = re.findall(_TAG, sent)
     # RFC 9110, 13.1: If-Match compares strongly, which no weak tag fulfils; If-None-Match weakly.
     return frozenset(tag.removeprefix("W/").strip('"') for tag in tags if name == NAMES[1] or not tag.startswith("W/"))

@@ -60,7 +60,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
         ),
     ),
     "already-there": (412, "'uploads/red.png' holds these very bytes already"),
-    "model-not-found": (404, "model: this service runs 'clip-ViT-B-32'; name that, or none (got 'other')"),
+    "model-not-found": (404, "model: this service runs 'clip-ViT-B-32'; name that (got 'other')"),
     "sync-refused": (409, "sync 4 of /srv/other into this collection is under way; nothing was changed"),
     "too-large": (
         413,

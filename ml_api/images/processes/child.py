@@ -74,7 +74,8 @@ def _undisturbed() -> Iterator[None]:
 @contextmanager
 def _alone(until: float) -> Iterator[None]:
     """Hold the lock of `multiprocessing`. Raises TimeoutError if it is not free at `until`, on the clock of `perf_counter`."""
-    if not _multiprocessing.acquire(timeout=max(0.0, until - time.perf_counter())):
+    left_s = until - time.perf_counter()
+    if left_s <= 0 or not _multiprocessing.acquire(timeout=left_s):
         raise TimeoutError
     try:
         yield
