@@ -13,7 +13,7 @@ NEAR_SIMILARITY: Final = 0.55
 SIMILARITY: Final = 0.98
 """Defaults, chosen with `benchmarks.duplicates`: equal hashes need little support, the embedding alone must be sure."""
 
-ADDED: Final = "uploads/"
+UPLOADS_FOLDER: Final = "uploads"
 """Where the page keeps what is added, unless another folder is named."""
 
 
@@ -90,4 +90,4 @@ class DuplicatesPage:
 def senior_first(records: Iterable[ImageRecord]) -> list[ImageRecord]:
     """In the order in which equal files are to be kept: those that belong to the corpus before those that were added on the page,
     and what was indexed first before copies of it."""
-    return sorted(records, key=lambda record: (record.key.startswith(ADDED), record.indexed_at, record.key))
+    return sorted(records, key=lambda record: (record.key.startswith(f"{UPLOADS_FOLDER}/"), record.indexed_at, record.key))

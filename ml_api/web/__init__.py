@@ -7,6 +7,7 @@ from ml_api.api import services
 from ml_api.api.examples import DRAWN_ID
 from ml_api.api.problems import MEDIA_TYPE as PROBLEM
 from ml_api.deadline import Deadline
+from ml_api.duplicates import UPLOADS_FOLDER
 from ml_api.errors import MlApiError
 from ml_api.settings import environment_name
 
@@ -49,10 +50,11 @@ def page() -> Response:
             model_setting=environment_name("model"),
             is_out_of_place=is_drawn is False and embedder.model.name.startswith(DEMO_MODELS),
             asks_for_keys=asks_for_keys,
-            corpus="" if asks_for_keys else services().corpus.location,  # which is nobody's business before he has signed in
+            corpus="" if asks_for_keys else services().corpus.location,  # not told to who has not signed in
             corpus_setting=environment_name("corpus"),
             max_bytes=limits.max_bytes,
             model_edge=services().engine.preprocessor.fit.edge_px,
+            uploads_folder=UPLOADS_FOLDER,
         )
     )
 

@@ -2,7 +2,9 @@
 
 import pytest
 
+from ml_api.indexing.changes import Changes
 from tests.api.stand import build_stand, write_corpus
+from tests.databases import new_database
 
 
 @pytest.fixture
@@ -19,6 +21,19 @@ def make_stand(tmp_path):
     yield make
     for stand in opened:
         stand.services.close()
+
+
+@pytest.fixture
+def undrained(make_stand, tmp_path):
+    """An application whose changes nobody looks at."""
+    database = new_database(tmp_path / "undrained.sqlite3")
+
+    class Unheard(Changes):
+        def on_notice(self, listener):
+            pass
+
+    yield make_stand(database=database, changes=Unheard(database, str((tmp_path / "corpus").resolve())))
+    database.close()
 
 
 @pytest.fixture

@@ -6,9 +6,7 @@ from threading import Barrier
 
 import pytest
 
-from ml_api.indexing.changes import Changes
 from tests.api.stand import assert_problem, build_stand, picture, write_corpus
-from tests.databases import new_database
 
 BY_KEY = "/v1/images/by-key/"
 ONE, OTHER, THIRD = (picture((number, 60, 60)) for number in (10, 20, 30))
@@ -22,19 +20,6 @@ def stand(tmp_path_factory):
     stand = build_stand(write_corpus(folder / "corpus"), folder / "thumbnails")
     yield stand
     stand.services.close()
-
-
-@pytest.fixture
-def undrained(make_stand, tmp_path):
-    """An application whose changes nobody looks at."""
-    database = new_database(tmp_path / "undrained.sqlite3")
-
-    class Unheard(Changes):
-        def on_notice(self, listener):
-            pass
-
-    yield make_stand(database=database, changes=Unheard(database, str((tmp_path / "corpus").resolve())))
-    database.close()
 
 
 def put(stand, key, data, **headers):

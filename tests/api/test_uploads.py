@@ -17,7 +17,6 @@ from sqlalchemy import text
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.errors import StoreUnavailable
 from ml_api.images import ImageLimits
-from ml_api.indexing.changes import Changes
 from ml_api.records import image_id
 from ml_api.vectors.memory import MemoryStore
 from tests.api.stand import MAX_BYTES, assert_problem, build_stand, picture, write_corpus
@@ -53,19 +52,6 @@ def stand(tmp_path_factory):
 @pytest.fixture
 def client(stand):
     return stand.client
-
-
-@pytest.fixture
-def undrained(make_stand, tmp_path):
-    """An application whose changes nobody looks at."""
-    database = new_database(tmp_path / "undrained.sqlite3")
-
-    class Unheard(Changes):
-        def on_notice(self, listener):
-            pass
-
-    yield make_stand(database=database, changes=Unheard(database, str((tmp_path / "corpus").resolve())))
-    database.close()
 
 
 def test_an_uploaded_image_is_in_the_corpus_and_is_found(stand):

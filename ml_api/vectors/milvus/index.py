@@ -18,7 +18,6 @@ SERVER_KINDS: Final[tuple[Kind, ...]] = (*EMBEDDED_KINDS, "IVF_PQ", "SCANN", "DI
 disk."""
 
 MAX_EF: Final = 32_768
-MAX_CLUSTERS: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
