@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -116,20 +117,28 @@ def test_a_killed_process_s_socket_is_removed_by_the_next(tmp_path):
     assert list(tmp_path.glob("**/milvus:0")) == []
 
 
-def test_a_killed_process_s_socket_is_removed_by_the_next_of_any_store(tmp_path):
-    with holding(tmp_path / "vectors.db", TMPDIR=str(tmp_path)):
+@pytest.fixture
+def short_folder():
+    """A folder in which sockets can lie however long the paths of the test's own folders are."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_a_killed_process_s_socket_is_removed_by_the_next_of_any_store(tmp_path, short_folder):
+    with holding(tmp_path / "vectors.db", TMPDIR=str(short_folder)):
         left = socket_of(tmp_path / "vectors.db").parent
+    assert left.parent == short_folder
     assert left.is_dir(), "killed, it cannot have removed it"
-    with holding(tmp_path / "other.db", TMPDIR=str(tmp_path)):
+    with holding(tmp_path / "other.db", TMPDIR=str(short_folder)):
         assert not left.exists()
 
 
-def test_sockets_in_use_and_what_is_no_socket_folder_are_left_alone(tmp_path):
-    mine = tmp_path / "ml-api-milvus-mine"
+def test_sockets_in_use_and_what_is_no_socket_folder_are_left_alone(tmp_path, short_folder):
+    mine = short_folder / "ml-api-milvus-mine"
     mine.mkdir()
     (mine / "picture.jpg").touch()
-    with holding(tmp_path / "vectors.db", TMPDIR=str(tmp_path)), holding(tmp_path / "other.db", TMPDIR=str(tmp_path)):
-        assert {socket_of(tmp_path / name).parent.parent for name in ("vectors.db", "other.db")} == {tmp_path}
+    with holding(tmp_path / "vectors.db", TMPDIR=str(short_folder)), holding(tmp_path / "other.db", TMPDIR=str(short_folder)):
+        assert {socket_of(tmp_path / name).parent.parent for name in ("vectors.db", "other.db")} == {short_folder}
     assert (mine / "picture.jpg").exists()
 
 

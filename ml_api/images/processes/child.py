@@ -13,7 +13,7 @@ from multiprocessing import connection, forkserver, get_context, resource_tracke
 from pathlib import Path
 from typing import Final, cast
 
-from ml_api import stopping
+from ml_api import sockets, stopping
 from ml_api.images import worker
 from ml_api.images.handover import Handover
 from ml_api.images.worker import Order, Result
@@ -61,6 +61,7 @@ def _undisturbed() -> Iterator[None]:
     The processes are forked from a fork server that has imported only what decoding needs, and has one thread: a fork of the
     service itself would copy locks that its other threads hold.
     """
+    sockets.place_fork_server()
     get_context("forkserver").set_forkserver_preload(_PRELOADED)
     resource_tracker.ensure_running()  # first, as it starts a process that handles signals itself, and resets the mask
     before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping.SIGNALS)

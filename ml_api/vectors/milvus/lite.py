@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from milvus_lite.adapter.grpc.server import start_server_in_thread
 
+from ml_api import sockets
 from ml_api.errors import ConfigError
 from ml_api.records import Hit, Vectors
 from ml_api.vectors.base import SearchOptions
@@ -122,10 +123,9 @@ class LiteServer:
 def _private_folder() -> tuple[Path, int]:
     """Create a folder (0700) for the socket; returns it with a descriptor that holds its lock.
 
-    Not every file system supports sockets, and their paths have at most 107 bytes, so it is not beside the store, but in `TMPDIR`
-    if that is short enough.
+    Not every file system supports sockets, and their paths are short (`sockets`), so it is not beside the store.
     """
-    for parent in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108 - mkdtemp is safe there
+    for parent in sockets.parents(f"{PREFIX}12345678/{_SOCKET}:0"):
         if _PLAIN.fullmatch(parent):
             with suppress(OSError):
                 _remove_left_behind(Path(parent))

@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -556,13 +557,13 @@ if __name__ == "__main__":
 """
 
 
-def scripted(folder, text):
+def scripted(folder, text, **environ):
     root = Path(__file__).parents[3]
     script = folder / "script.py"
     script.write_text(text)
     return subprocess.run(
         [sys.executable, str(script)],
-        env=os.environ | {"PYTHONPATH": str(root)},
+        env=os.environ | {"PYTHONPATH": str(root)} | environ,
         capture_output=True,
         text=True,
         timeout=60,
@@ -601,6 +602,19 @@ def test_a_program_that_does_not_close_its_decoder_ends_all_the_same(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     [pid] = done.stdout.split()
     wait_until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+@pytest.mark.parametrize("length", [75, 76, 200])
+def test_a_temporary_folder_of_any_length_does(tmp_path, length):
+    """The fork server listens on a socket, whose path the system limits: "AF_UNIX path too long" ended the start."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as parent:
+        folder = Path(f"{parent}/".ljust(length, "x"))
+        folder.mkdir()
+
+        done = scripted(tmp_path, UNCLOSED, TMPDIR=str(folder))
+
+        assert (done.returncode, done.stderr) == (0, "")
+        assert list(folder.iterdir()) == []
 
 
 def test_what_runs_in_the_processes_imports_no_more_than_it_needs():
