@@ -15,7 +15,7 @@ from typing import Final
 from ml_api.records import ImageRecord
 from ml_api.vectors.filters import leaves
 
-ANALYSIS: Final = 2
+ANALYSIS: Final = 3
 """The version of the rules: rows written by another version are written again."""
 MAX_CHARS: Final = 4000
 """Characters of a text that are read; the rest is ignored."""
@@ -24,7 +24,8 @@ MAX_WORDS: Final = 1000
 MAX_WORD: Final = 64
 """Characters of the longest word; longer runs are not indexed."""
 MAX_PIECES: Final = 6
-"""Pieces into which a run is cut; a run of more, such as a hex digest, is not made of words and numbers."""
+"""Pieces that are joined, at most. Fewer parts between hyphens that fall into more pieces, such as those of a UUID, are not made of
+words and numbers, and are not cut."""
 KEY: Final = "key"
 
 _FUNCTION_WORDS: Final = """
@@ -98,7 +99,7 @@ def _runs(text: str) -> Iterator[list[str]]:
         parts = [part for part in run.split("-") if part]
         pieces = [piece for part in parts for piece in _pieces(part)]
         if pieces:
-            yield pieces if len(pieces) <= MAX_PIECES else parts[:MAX_PIECES]
+            yield parts if len(parts) <= MAX_PIECES < len(pieces) else pieces
 
 
 def _pieces(part: str) -> list[str]:
@@ -111,18 +112,18 @@ def _indexed(pieces: list[str]) -> Iterator[str]:
     for first, piece in enumerate(pieces):
         yield from _stems(piece)
         joined = piece
-        for other in pieces[first + 1 :]:
+        for other in pieces[first + 1 : first + MAX_PIECES]:
             joined += other
             if not joined.isalpha():
                 yield joined
 
 
 def _queried(pieces: list[str]) -> Iterator[str]:
-    """The words of a run that a query needs: each piece, and all pieces joined if one of them is a number."""
+    """The words of a run that a query needs: each piece, and all pieces joined if they are few and one of them is a number."""
     for piece in pieces:
         yield from _stems(piece, alone=False)
     joined = "".join(pieces)
-    if len(pieces) > 1 and not joined.isalpha():
+    if 1 < len(pieces) <= MAX_PIECES and not joined.isalpha():
         yield joined
 
 

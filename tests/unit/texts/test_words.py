@@ -20,6 +20,10 @@ from ml_api.texts.words import MAX_WORD, all_words, query_words, words_by_field,
         ("SKU-4711-B", "4711"),
         ("SKU-4711-B", "sku-4711"),
         ("IMG1234.jpg", "1234"),
+        ("orange-cat-under-two-green-dogs-in-a-hat-0188.jpg", "0188"),
+        ("orange-cat-under-two-green-dogs-in-a-hat-0188.jpg", "hat-0188"),
+        ("orange-cat-under-two-green-dogs-in-a-hat-IMG0188.jpg", "img_0188"),
+        ("orange-cat-under-two-green-dogs-in-a-hat-0188.jpg", "orange-cat-under-two-green-dogs-in-a-hat-0188.jpg"),
         ("the Bodleian Library", "bodleian"),
         ("two dogs", "dog"),
         ("S\u00f8ren, \u0141\u00f3d\u017a, \u0110\u00e0 N\u1eb5ng, \u00c6r\u00f8", "soren lodz da nang aero"),
@@ -38,6 +42,12 @@ def test_what_is_wanted_is_found_where_it_is_said(said, wanted):
 @pytest.mark.parametrize(("said", "wanted"), [("IMG_0412.jpg", "DSC_0412"), ("SKU-4711-B", "SKU-4712"), ("catalogue", "cat")])
 def test_another_name_does_not_have_all_words(said, wanted):
     assert not set(query_words(wanted)) <= words_of(said)
+
+
+def test_a_number_without_a_meaning_is_not_cut():
+    uuid = "550e8400-e29b-41d4-a716-446655440000"
+    assert set(query_words(uuid)) <= words_of(f"{uuid}.jpg")
+    assert "550" not in words_of(uuid)
 
 
 def test_function_words_and_endings_count_only_alone():
