@@ -142,19 +142,22 @@ class Judge:
         """
         if self.signals is None or not left:
             return 0.0
-        among_all = self.familiarity * float(self.calibration.any_match(self.signals[None, :])[0])
-        return among_all * min(1.0, max(self.relevances(left)) / max(self.relevances(self.best)))
+        return self._among_all(self.signals) * min(1.0, max(self.relevances(left)) / max(self.relevances(self.best)))
 
     def relevances(self, hits: Sequence[Hit]) -> tuple[float, ...]:
-        """The probability that each hit is a match, 0 to 1."""
+        """The probability that each hit is a match, 0 to 1; no more than that there is any, which another fit tells."""
         if self.signals is None:
             return (0.0,) * len(hits)
         new = [hit for hit in hits if hit.record.id not in self._known]
         if new:
             signals = self.calibration.reference.of_hits(self.signals, [hit.record for hit in new], cosines(new, self.metric))
-            probabilities = (self.familiarity * self.calibration.is_match(signals)).tolist()
-            self._known.update(zip((hit.record.id for hit in new), probabilities, strict=True))
+            probabilities = np.minimum(self.familiarity * self.calibration.is_match(signals), self._among_all(self.signals))
+            self._known.update(zip((hit.record.id for hit in new), probabilities.tolist(), strict=True))
         return tuple(self._known[hit.record.id] for hit in hits)
+
+    def _among_all(self, signals: Numbers) -> float:
+        """The probability that any image of all is a match."""
+        return self.familiarity * float(self.calibration.any_match(signals[None, :])[0])
 
 
 class Relevance:

@@ -117,13 +117,12 @@ def test_who_is_named_and_too_far_away_takes_no_place_of_a_page(match):
 
 
 def calibrated(from_score):
-    """Hits are matches from this score on, and queries never have one."""
+    """Hits are matches from this score on, and queries whose best hit is one have one."""
     reference = Reference(np.eye(3, FakeEncoder().model.dim, dtype=np.float32), np.empty(0, np.uint64), np.empty(0, np.float32))
     relevance = Relevance("COSINE")
-    step = Fit(np.array([from_score, *[0.0] * 8]), np.ones(9), np.array([1e4, *[0.0] * 8]), 0.0)
-    never = Fit(np.zeros(7), np.ones(7), np.zeros(7), -9.0)
-    relevance.use("text", Calibration(reference, never, step))
-    relevance.use("mixed", Calibration(reference, never, step))
+    any_match, is_match = (Fit(from_score * first, np.ones(len(first)), 1e4 * first, 0.0) for first in (np.eye(7)[0], np.eye(9)[0]))
+    relevance.use("text", Calibration(reference, any_match, is_match))
+    relevance.use("mixed", Calibration(reference, any_match, is_match))
     return relevance
 
 

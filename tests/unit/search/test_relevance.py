@@ -4,6 +4,7 @@ from contextlib import closing
 from dataclasses import replace
 from itertools import starmap
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,11 +15,13 @@ from ml_api.deadline import Deadline
 from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.metrics import Metrics
+from ml_api.records import Hit
 from ml_api.search import Arrangement, Query, Relevance, Searcher, StoredTerm, TextTerm, Thresholds, Weighted
 from ml_api.search.grouping import DUPLICATES
 from ml_api.search.hybrid import Hybrid
+from ml_api.search.logistic import Fit
 from ml_api.search.negation import UNWANTED
-from ml_api.search.relevance import CONFIDENT
+from ml_api.search.relevance import CONFIDENT, Calibration, Judge, Reference
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import Field, parse
 from tests.captioned import COLOURS, described, filled
@@ -131,6 +134,18 @@ def test_a_filter_that_leaves_all_images_changes_nothing(corpus, name):
     [result] = corpus.search(asked(name, filter=parse({"key": {"prefix": "IMG"}})))
     assert relevances(result) == pytest.approx(whole, abs=SAME)
     assert result.confident == confident
+
+
+@pytest.mark.parametrize("logit", [-3.0, -0.1, 0.1, 3.0])
+def test_no_hit_is_likelier_to_match_than_that_there_is_a_match(logit):
+    """Of "a laptop on a desk" nothing was likely to match, and each of four hits was: two fits say so."""
+    hits = [Hit(described(number), 0.8 - number / 5) for number in range(8)]
+    any_match = Fit(np.zeros(7), np.ones(7), np.zeros(7), logit)
+    by_score = Fit(np.zeros(9), np.ones(9), np.eye(1, 9)[0], 0.0)
+    reference = Reference(np.zeros((1, 1), np.float32), np.zeros(0, np.uint64), np.zeros(0, np.float32))
+    judge = Judge(Calibration(reference, any_match, by_score), "COSINE", hits, np.zeros(7), familiarity=0.9)
+    for hit, relevance in zip(hits, judge.relevances(hits), strict=True):
+        assert relevance <= judge.any_match([hit]) * (1 + 1e-9)
 
 
 def test_an_answer_is_confident_if_the_filter_leaves_what_matches(corpus):
