@@ -75,6 +75,8 @@ class Gateway:
         root = app.config["APPLICATION_ROOT"].rstrip("/")
         self._live, self._ready = ({path, root + path} for path in (LIVE, READY))
         self._at: Counter[str] = Counter()
+        self._in_work: set[asyncio.Task[Any]] = set()
+        """Those of requests without an answer."""
         self.busy: Counter[int] = Counter()
         """Client ports of requests that have been read and are not answered yet."""
         self._describe(app)
@@ -83,7 +85,7 @@ class Gateway:
         if scope["type"] != "http":
             return
         try:
-            answer, is_unread = await self._answer(scope, receive)
+            answer, is_unread = await self._answer_or_refuse(scope, receive)
             await say(send, answer, close=is_unread)
             if answer.pieces is not None:
                 with self._in("sending"), self._answering(scope):
@@ -93,7 +95,7 @@ class Gateway:
         except TimeoutError:
             _log.info("a client did not receive its answer for %g s; the connection is closed", self._listen_s)
         except asyncio.CancelledError:
-            pass  # the server stops; granian would log an exception with a traceback
+            pass  # the process ends; granian would log an exception with a traceback
 
     @property
     def unanswered(self) -> int:
@@ -101,9 +103,25 @@ class Gateway:
         return self._lanes.unanswered + self._at["sending"]
 
     @property
-    def unread(self) -> int:
-        """Requests whose bodies are still being read."""
-        return self._at["reading"]
+    def unsettled(self) -> int:
+        """Requests of all kinds without an answer, those whose bodies still arrive and checks of readiness among them."""
+        return len(self._in_work)
+
+    def refuse_all(self) -> None:
+        """Answer what has no answer yet 503, at the end of a stop: bodies that still arrive, and work that hangs."""
+        for task in self._in_work:
+            task.cancel()
+
+    async def _answer_or_refuse(self, scope: dict[str, Any], receive: Receive) -> tuple[Answer, bool]:
+        task = asyncio.current_task()
+        assert task is not None
+        self._in_work.add(task)
+        try:
+            return await self._answer(scope, receive)
+        except asyncio.CancelledError:
+            return self._shared(self._refusals.shutting_down(_request_id(headers := first_of_each(scope))), headers), True
+        finally:
+            self._in_work.discard(task)
 
     async def _answer(self, scope: dict[str, Any], receive: Receive) -> tuple[Answer, bool]:
         """The answer, and whether a part of the body has not been read."""
@@ -167,8 +185,11 @@ class Gateway:
         return call(self._app, environ_of(scope, body, **more))
 
     def _overloaded(self, scope: dict[str, Any], headers: Headers, detail: str = TOO_MANY) -> Answer:
-        request_id = headers.get(b"x-request-id", b"").decode("latin-1")
-        refused = self._refusals.overloaded(scope["method"], scope["path"], request_id, detail)
+        refused = self._refusals.overloaded(scope["method"], scope["path"], _request_id(headers), detail)
+        return self._shared(refused, headers)
+
+    def _shared(self, refused: Answer, headers: Headers) -> Answer:
+        """With what a page of another origin needs to read it."""
         shared = sharing_headers(headers.get(b"origin", b"").decode("latin-1"), self._shared_with)
         more = [(name.lower().encode(), value.encode("latin-1")) for name, value in shared.items()]
         return replace(refused, headers=[*refused.headers, *more]) if more else refused
@@ -220,6 +241,10 @@ async def say(send: Send, answer: Answer, *, close: bool) -> None:
 def first_of_each(scope: dict[str, Any]) -> Headers:
     """The first header of each name."""
     return dict(reversed(scope["headers"]))
+
+
+def _request_id(headers: Headers) -> str:
+    return headers.get(b"x-request-id", b"").decode("latin-1")
 
 
 def _check_head(scope: dict[str, Any]) -> None:

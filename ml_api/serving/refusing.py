@@ -1,6 +1,7 @@
-"""503 answers to requests over capacity, with their metrics and log lines.
+"""503 answers to requests over capacity, with their metrics and log lines, and to those that a stop leaves unanswered.
 
-They are written without calling the application, because an overloaded service must not spend time on refusals.
+They are written without calling the application: an overloaded service must not spend time on refusals, and one that stops may
+have a model that hangs.
 """
 
 import logging
@@ -21,6 +22,8 @@ from ml_api.services import Services
 from ml_api.serving.wsgi import Answer
 
 TOO_MANY: Final = "more requests are waiting than can be answered in time; try again"
+SHUTTING_DOWN: Final = "shutting-down"
+STOPPED: Final = "the service is stopping, and may have done this or not; send it again in a moment"
 _HEADERS: Final = [
     (name.lower().encode(), value.encode())
     for name, value in {"Content-Type": MEDIA_TYPE, "Retry-After": str(RETRY_AFTER_S), **HEADERS}.items()
@@ -45,11 +48,17 @@ class Refusals:
 
     def overloaded(self, method: str, path: str, request_id: str, detail: str = TOO_MANY) -> Answer:
         """The answer to a request. `request_id` is its X-Request-ID, or empty; `detail` says what there is too much of."""
-        request_id = tracing.accepted_id(request_id)
         self._durations(method, path).observe(0.0)
         self._rejected.inc()
         self._throttle.log(detail, f"refused: {detail}", logging.WARNING)
-        body = (self._bodies(detail) % request_id).encode()
+        return self._refused(Overloaded.code, detail, request_id)
+
+    def shutting_down(self, request_id: str) -> Answer:
+        return self._refused(SHUTTING_DOWN, STOPPED, request_id)
+
+    def _refused(self, code: str, detail: str, request_id: str) -> Answer:
+        request_id = tracing.accepted_id(request_id)
+        body = (self._bodies(code, detail) % request_id).encode()
         identified = (b"x-request-id", request_id.encode())
         return Answer(503, [*_HEADERS, identified, (b"content-length", str(len(body)).encode())], body)
 
@@ -64,6 +73,6 @@ class Refusals:
         return rule.rule
 
 
-def _body(detail: str) -> str:
+def _body(code: str, detail: str) -> str:
     """With a place for the id of the request."""
-    return body_of(503, Overloaded.code, detail, request_id="%s").model_dump_json() + "\n"
+    return body_of(503, code, detail, request_id="%s").model_dump_json() + "\n"

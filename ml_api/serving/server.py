@@ -51,7 +51,7 @@ STOP_S: Final = 7.0
 DRAIN_S: Final = 6.0
 """How long a stop waits for answers."""
 UNREAD_GRACE_S: Final = 2.0
-"""How long a stop waits for requests that are being read."""
+"""How long a stop waits for requests that are being read, and for checks of readiness, which a model that hangs delays."""
 FLUSH_S: Final = 1.0
 """How long a stop waits for clients to receive their last answers."""
 _LOOK_S: Final = 0.02
@@ -183,7 +183,7 @@ def _tell_why(serving: "asyncio.Task[None]") -> None:
 
 
 async def _drain(gateway: Gateway, serving: "asyncio.Task[None]") -> bool:
-    """Wait until requests are answered and the answers are sent; returns whether all were.
+    """Wait until requests are answered and the answers are sent; returns whether all that were read were. Refuse the others.
 
     A request that was read when the stop began may reach the gateway after that: it is waited for like the others.
     """
@@ -192,12 +192,15 @@ async def _drain(gateway: Gateway, serving: "asyncio.Task[None]") -> bool:
     is_open = True
     while (is_open or not serving.done()) and loop.time() < answered_at + FLUSH_S:
         await asyncio.sleep(_LOOK_S)
-        is_open = bool(gateway.unanswered or (gateway.unread and loop.time() < began + UNREAD_GRACE_S))
+        is_open = bool(gateway.unanswered or (gateway.unsettled and loop.time() < began + UNREAD_GRACE_S))
         if is_open:
             answered_at = loop.time()
             if answered_at > began + DRAIN_S:
                 _log.error("stopped with %s unanswered", _requests(gateway.unanswered))
+                gateway.refuse_all()
                 return False
+        elif gateway.unsettled:
+            gateway.refuse_all()
     return True
 
 

@@ -16,16 +16,17 @@ class HungServer(Server):
 
 @contextmanager
 def hopeless_searches(server, count):
-    """So many searches that the model never answers."""
+    """So many searches that the model never answers; what they are told when the service ends, as `Server.get` returns it."""
+    answers = []
 
     def ask():
         with suppress(OSError, http.client.HTTPException):
-            server.get(f"/v1/search/text?q={HANG}", timeout=PATIENCE_S)
+            answers.append(server.get(f"/v1/search/text?q={HANG}", timeout=PATIENCE_S))
 
     threads = [threading.Thread(target=ask) for _ in range(count)]
     for thread in threads:
         thread.start()
     wait_until(lambda: f'ml_api_requests{{state="working"}} {count}.0' in metrics_of(server))
-    yield
+    yield answers
     for thread in threads:
         thread.join(PATIENCE_S)

@@ -1,6 +1,7 @@
 """The real process ends when it is told to, at any moment: everybody answered, the store closed, nothing left, no traceback."""
 
 import itertools
+import json
 import os
 import signal
 import threading
@@ -175,7 +176,7 @@ def test_a_model_that_hangs_does_not_outlive_the_signal(demo_corpus, tmp_path):
     image = next(demo_corpus.rglob("*.jpg")).read_bytes()
     with server:
         assert server.post("/v1/search/image", image, "image/jpeg")[0] == 200
-        with hopeless_searches(server, 4):
+        with hopeless_searches(server, 4) as answers:
             left = children(server.process.pid)
             told = time.monotonic()
             os.killpg(server.process.pid, signal.SIGTERM)
@@ -184,3 +185,15 @@ def test_a_model_that_hangs_does_not_outlive_the_signal(demo_corpus, tmp_path):
             wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), PATIENCE_S, "its children are still there")
             assert time.monotonic() - told < SOON_S
     assert "stopped with 4 requests unanswered" in [line["message"] for line in server.log_lines()]
+    assert [(status, json.loads(body)["code"]) for status, _, body in answers] == [(503, "shutting-down")] * 4
+
+
+def test_whose_body_still_arrives_is_told_that_the_service_stops(server):
+    with server:
+        with half_body(server) as client:
+            wait_until(lambda: 'ml_api_requests{state="reading"} 1.0' in metrics_of(server))
+            server.process.send_signal(signal.SIGTERM)
+            head, _, body = client.makefile("rb").read().partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert json.loads(body)["code"] == "shutting-down"
+        assert_ended_well(server, [])

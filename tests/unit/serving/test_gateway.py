@@ -296,7 +296,7 @@ def test_requests_are_told_by_where_they_are(app):
         gateway = gateway_of(app, limit=5)
         held = await fill(gateway, app, 3)
         slow = Client(gateway, "/v1/search/image", method="POST", headers=[("content-length", "10")])
-        await until(lambda: gateway.unread == 1)
+        await until(lambda: gateway.unsettled == 4)
         full = told()
         slow.task.cancel()
         await let_go(app, held)
@@ -311,13 +311,37 @@ def test_slow_uploads_take_no_place_and_no_thread(app):
     async def scenario():
         gateway = gateway_of(app)
         slow = [Client(gateway, "/v1/search/image", method="POST", headers=[("content-length", "10")]) for _ in range(50)]
-        await until(lambda: gateway.unread == 50)
+        await until(lambda: gateway.unsettled == 50)
         answered = await Client(gateway, "/v1/stats").answer()
         for client in slow:
             client.task.cancel()
         return answered
 
     assert run(scenario()).status == 200
+
+
+def test_at_the_end_of_a_stop_all_without_an_answer_are_told_so(app):
+    """granian would answer them 500, in plain text."""
+
+    async def scenario():
+        gateway = gateway_of(app)
+        slow = [("content-length", "10"), ("x-request-id", "slow"), ("origin", "https://shop.example.org")]
+        large = ("content-length", str(MAX_UPLOAD_BYTES))
+        held = await fill(gateway, app, 1)
+        late = [Client(gateway, "/v1/search/image", method="POST", headers=headers) for headers in (slow, [large])]
+        await until(lambda: gateway.unsettled == 3)
+        gateway.refuse_all()
+        await until(lambda: all(client.body for client in (*held, *late)))
+        assert gateway.unsettled == 0
+        told = [*held, *late]
+        for client in told:
+            client.task.cancel()  # they would read on what is still sent
+        return told
+
+    for client in (told := run(scenario())):
+        assert (client.status, client.problem["code"]) == (503, "shutting-down")
+        assert (client.headers["connection"], client.headers["content-type"]) == ("close", "application/problem+json")
+    assert told[1].headers["x-request-id"] == told[1].problem["request_id"] == "slow"
 
 
 def test_a_body_arrives_as_it_was_sent(app):
