@@ -14,6 +14,7 @@ from prometheus_client.exposition import ThreadingWSGIServer
 
 from ml_api.browsers import HEADERS, AllowedHosts
 from ml_api.errors import InvalidInput, Misdirected
+from ml_api.ports import told
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -26,10 +27,12 @@ SILENCE_S: Final = 5.0
 def endpoint(
     host: str, port: int, registry: CollectorRegistry, allowed: AllowedHosts, *, silence_s: float = SILENCE_S
 ) -> Iterator[None]:
-    """Serve `registry` until the context ends, as OpenMetrics with exemplars if the client accepts it. Raises OSError."""
+    """Serve `registry` until the context ends, as OpenMetrics with exemplars if the client accepts it. Raises ConfigError."""
     kind = _Server6 if ":" in host else ThreadingWSGIServer
     handler = type("_Handler", (_Handler,), {"timeout": silence_s})
-    with make_server(host, port, _guarded(make_wsgi_app(registry), allowed), kind, handler) as server:
+    with told(host, port):
+        server = make_server(host, port, _guarded(make_wsgi_app(registry), allowed), kind, handler)
+    with server:
         thread = Thread(target=server.serve_forever, name="metrics", daemon=True)
         thread.start()
         try:

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from flask import Flask
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
+from granian.net import SocketHolder  # type: ignore[attr-defined]  # granian exports it without saying so
 from granian.server.embed import Server as Granian
 
 from ml_api import collector
@@ -27,6 +29,7 @@ from ml_api.api import EXTENSION
 from ml_api.app import create_app
 from ml_api.browsers import AllowedHosts, origins
 from ml_api.metrics.endpoint import endpoint
+from ml_api.ports import listen
 from ml_api.services import Services, build_services
 from ml_api.serving.admission import Admission
 from ml_api.serving.bodies import Bodies
@@ -63,6 +66,20 @@ _GRANIANS_LOG: Final = {"loggers": {"_granian": {"handlers": [], "propagate": Tr
 _log = logging.getLogger(__name__)
 
 
+class _Granian(Granian):
+    """On a socket that it is given. Those that it opens itself on Linux share their port with others' of the same user
+    (SO_REUSEPORT): of two services, each would get a part of the requests."""
+
+    def __init__(self, listening: socket.socket, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._listening = listening
+
+    def _init_shared_socket(self) -> None:
+        holder: Any = SocketHolder  # granian leaves its arguments untyped
+        self._shd = holder(self._listening.detach(), uds=False, backlog=BACKLOG)  # which closes it
+        self._ssp = None
+
+
 class Server:
     """Runs the application until SIGINT or SIGTERM."""
 
@@ -75,16 +92,18 @@ class Server:
     def run(self) -> int:
         """Returns the exit code: 0 if every request was answered and everything closed. Raises ConfigError."""
         files = _raise_file_limit(MAX_CONNECTIONS + OWN_FILES)
-        return asyncio.run(self._run(min(MAX_CONNECTIONS, max(files - OWN_FILES, files // 2))))
+        connections = min(MAX_CONNECTIONS, max(files - OWN_FILES, files // 2))
+        listening = listen(self._settings.host, self._settings.port, BACKLOG)
+        return asyncio.run(self._run(listening, connections))
 
-    async def _run(self, connections: int) -> int:
+    async def _run(self, listening: socket.socket, connections: int) -> int:
         loop = asyncio.get_running_loop()
         stopping: asyncio.Future[float] = loop.create_future()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _note, stopping)
         for number in _IGNORED:
             signal.signal(number, signal.SIG_IGN)
-        granian = self._granian(connections)
+        granian = self._granian(listening, connections)
         serving = asyncio.create_task(granian.serve())
         try:
             building = loop.run_in_executor(ThreadPoolExecutor(1, "build"), self._build)
@@ -136,11 +155,10 @@ class Server:
         granian.stop()  # type: ignore[no-untyped-call]  # granian leaves it untyped
         return await _drain(gateway, serving)
 
-    def _granian(self, connections: int) -> Granian:
-        return Granian(
+    def _granian(self, listening: socket.socket, connections: int) -> Granian:
+        return _Granian(
+            listening,
             self._entrance,
-            address=self._settings.host,
-            port=self._settings.port,
             interface=Interfaces.ASGINL,
             http=HTTPModes.http1,
             websockets=False,

@@ -3,16 +3,16 @@
 Each raises ValueError with a message for the user.
 """
 
-import errno
 import os
 import shutil
 import socket
-import sys
 from pathlib import Path
 
 from pydantic import ValidationInfo, field_validator
 
+from ml_api.errors import ConfigError
 from ml_api.files import is_read_only
+from ml_api.ports import family_of, listen
 from ml_api.settings.model import Settings
 
 LEAST_FREE_BYTES = 2**20
@@ -100,7 +100,7 @@ def _exists(path: Path) -> bool:
 
 def require_address(host: str) -> None:
     try:
-        with socket.socket(_family(host)) as probe:
+        with socket.socket(family_of(host)) as probe:
             probe.bind((host, 0))
     except OSError as exc:
         raise ValueError(f"{host} is no address of this machine: {exc.strerror}") from exc
@@ -108,22 +108,8 @@ def require_address(host: str) -> None:
 
 def require_free_port(host: str, port: int) -> None:
     try:
-        socket.create_server((host, port), family=_family(host)).close()
-    except OSError as exc:
-        if exc.errno == errno.EADDRINUSE:
-            raise ValueError(f"port {port} of {host} is in use, {_holder(port)}; choose another") from exc
-        if exc.errno == errno.EACCES:
-            raise ValueError(f"port {port} may not be used without special rights; choose one from 1024 on") from exc
-        # Problems with the host itself are reported for the host.
-
-
-def _holder(port: int) -> str:
-    """The likely holder of a port: usually another instance."""
-    if sys.platform == "darwin":
-        who = "the AirPlay receiver" if port in {5000, 7000} else "another instance of this service"
-        return f"perhaps by {who} (`lsof -nP -iTCP:{port}` tells)"
-    return f"perhaps by another instance of this service (`ss -ltnp sport = :{port}` tells)"
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
+        listen(host, port).close()
+    except ConfigError as exc:
+        raise ValueError(exc.detail) from exc
+    except OSError:
+        pass  # a problem with the host itself is reported for the host

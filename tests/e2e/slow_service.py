@@ -1,8 +1,11 @@
 """`serve` over stand-ins that are there once a file says so: as a model that takes long to load."""
 
+import logging
 import time
 
 from ml_api import logs
+from ml_api.cli.exits import Exit
+from ml_api.errors import ConfigError
 from ml_api.images import ImageLimits
 from ml_api.services import Services
 from ml_api.serving import Server, end
@@ -24,4 +27,9 @@ def build(settings: Settings) -> Services:
 if __name__ == "__main__":
     settings = load_settings()
     logs.configure(settings.log_level, settings.environment)
-    end(Server(settings, build).run())
+    try:
+        code = Server(settings, build).run()
+    except ConfigError as exc:  # which the command line prints
+        logging.getLogger(__name__).critical(exc.detail)
+        code = Exit.MISCONFIGURED
+    end(code)

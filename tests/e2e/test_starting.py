@@ -2,11 +2,11 @@
 
 import json
 import signal
-import socket
 import time
 
 import pytest
 
+from ml_api.cli.exits import Exit
 from ml_api.serving.server import BUILD_GRACE_S, STOP_S
 from monitoring.local.launcher import listens
 from tests.e2e.server_process import Server
@@ -67,14 +67,17 @@ def test_who_stops_it_while_it_starts_does_not_wait_for_the_model(server):
     assert "stopped while starting" in server.log()
 
 
-def test_it_ends_without_waiting_for_the_model_if_another_has_taken_its_port(tmp_path):
-    (tmp_path / "corpus").mkdir()
-    server = SlowServer(tmp_path, tmp_path / "corpus")
-    with socket.create_server(("127.0.0.1", server.port)):
-        server.launch()
-        try:
-            wait_until(lambda: server.process.poll() is not None)
-        finally:
-            code = server.stop()
-    assert code == 1
-    assert "the HTTP server ended by itself" in server.log()
+def test_of_two_that_start_on_one_port_the_second_says_so_and_ends(server, tmp_path):
+    """Both have found it free: the check of settings is left out here."""
+    other = tmp_path / "other"
+    other.mkdir()
+    second = SlowServer(other, tmp_path / "corpus")
+    second.port = server.port
+    second.launch()
+    try:
+        wait_until(lambda: second.process.poll() is not None)
+    finally:
+        code = second.stop()
+    assert code == Exit.MISCONFIGURED
+    assert f"port {server.port} of 127.0.0.1 is in use, perhaps by another instance of this service" in second.log()
+    assert server.get("/livez")[0] == 200
