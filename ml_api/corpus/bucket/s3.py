@@ -94,7 +94,18 @@ class S3Objects:
     def delete(self, key: str, expected: str | None = None) -> None:
         require_version(key, self.version(key), expected)  # raises NotFound; deleting a missing object would succeed
         with _changing(key):
-            self._change("delete_object", key, expected)
+            try:
+                self._change("delete_object", key, expected)
+            except PreconditionFailed:
+                if self._is_there(key):
+                    raise
+                # A request whose answer was lost is repeated, and its condition then meets no object.
+
+    def _is_there(self, key: str) -> bool:
+        try:
+            return bool(self.version(key))
+        except NotFound:
+            return False
 
     def _version_of(self, key: str, data: bytes) -> str | None:
         """Return the version of the object if it holds `data`. A request whose answer was lost is repeated, and its condition then

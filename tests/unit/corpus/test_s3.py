@@ -200,6 +200,21 @@ def test_a_write_whose_answer_was_lost_is_written(httpserver, patient, expected)
     assert [method for method, *_ in script.seen] == ["PUT", "PUT", "GET"]
 
 
+@pytest.mark.parametrize(("status", "code"), [(412, "PreconditionFailed"), (404, "NoSuchKey")])
+def test_a_deletion_whose_answer_was_lost_is_done(httpserver, patient, status, code):
+    """The client asks again, and the condition meets no object any more."""
+    script = Script(httpserver, whole(b"x"), error(500, "InternalError"), error(status, code), error(404, "NoSuchKey"))
+    S3Objects(patient, "bucket", "pre/", "s3://bucket/pre").delete("a.jpg", etag(b"x").strip('"'))
+    assert [method for method, *_ in script.seen] == ["HEAD", "DELETE", "DELETE", "HEAD"]
+
+
+def test_an_object_that_was_replaced_before_its_deletion_is_left_alone(httpserver, hasty):
+    script = Script(httpserver, whole(b"x"), error(412, "PreconditionFailed"), whole(b"y"))
+    with pytest.raises(PreconditionFailed):
+        over(hasty).delete("a.jpg", etag(b"x").strip('"'))
+    assert [method for method, *_ in script.seen] == ["HEAD", "DELETE", "HEAD"]
+
+
 def test_a_server_without_conditional_writes_writes_all_the_same(httpserver, hasty):
     script = Script(httpserver, error(501, "NotImplemented"), Response(headers={"ETag": etag(b"x")}))
     over(hasty).write("a.jpg", b"x", MISSING)
