@@ -5,8 +5,8 @@ acknowledged is lost, and whatever dies in between, the index comes to agree wit
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Final, TypeVar
@@ -15,7 +15,16 @@ from ml_api.corpus.base import Corpus
 from ml_api.corpus.versions import MISSING
 from ml_api.deadline import Deadline
 from ml_api.embedding.base import Preprocessor
-from ml_api.errors import CorpusReadOnly, DeadlineExceeded, InvalidKey, NotFound, StoreUnavailable, TooLarge, Unavailable
+from ml_api.errors import (
+    CorpusReadOnly,
+    DeadlineExceeded,
+    InvalidKey,
+    NotFound,
+    PreconditionFailed,
+    StoreUnavailable,
+    TooLarge,
+    Unavailable,
+)
 from ml_api.images import Decoder
 from ml_api.indexing.changes import Changes
 from ml_api.indexing.edits import delete_gone
@@ -98,8 +107,7 @@ class Uploads:
         decoded = self._decoder.decode(data, self._preprocessor.fit, deadline)
         digest = hashlib.sha256(data).hexdigest()
         record, other = self._indexed(key, digest, deadline)
-        with self._turns.of(key, deadline):
-            expected = self._required(precondition, key, digest, deadline)
+        with self._turns.of(key, deadline), self._required(precondition, key, digest, deadline) as expected:
             unchanged = record is not None and self._holds(record, digest, facts)
             if not unchanged:
                 with self._changes.around(key, facts, deadline):
@@ -113,8 +121,7 @@ class Uploads:
         """
         self._require_writable()
         key = self._key(image, deadline)
-        with self._turns.of(key, deadline):
-            expected = self._required(precondition, key, "", deadline)
+        with self._turns.of(key, deadline), self._required(precondition, key, "", deadline) as expected:
             try:
                 with self._changes.around(key, deadline=deadline), suppress(NotFound):  # gone already, unknown to the index
                     self._corpus.delete(key, expected)
@@ -144,16 +151,22 @@ class Uploads:
         except Unavailable:
             return False
 
-    def _required(self, precondition: Precondition | None, key: str, sent: str, deadline: Deadline) -> str | None:
+    @contextmanager
+    def _required(self, precondition: Precondition | None, key: str, sent: str, deadline: Deadline) -> Iterator[str | None]:
         """Which version of the file the change is for, as in `Corpus.write`, by what the corpus holds: the index may lag behind.
 
-        Raises PreconditionFailed.
+        Raises PreconditionFailed, which says what is there, also where another program came between the look and the change.
         """
         if precondition is None:
-            return None
+            yield None
+            return
         there = self._held(key, deadline)
         precondition.require(key, there, sent)
-        return MISSING if there is None else there.version
+        try:
+            yield MISSING if there is None else there.version
+        except PreconditionFailed:
+            precondition.require(key, self._held(key, deadline), sent)
+            raise
 
     def _held(self, key: str, deadline: Deadline) -> Held | None:
         try:

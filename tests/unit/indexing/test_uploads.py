@@ -1,5 +1,6 @@
 """Uploads while the parts that they stand between do not answer; what they do otherwise is tested through the API."""
 
+import hashlib
 import io
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -198,7 +199,7 @@ def test_of_two_uploads_under_one_key_image_and_metadata_are_of_the_same(tmp_pat
         lambda uploads, seen: uploads.remove(image_id("a.png"), Deadline.within(30), seen),
     ],
 )
-def test_another_program_that_writes_between_the_look_and_the_change_is_noticed(tmp_path, change):
+def test_what_another_program_writes_between_the_look_and_the_change_stays_and_is_told(tmp_path, change):
     file = tmp_path / "corpus/a.png"
 
     class Raced(FolderCorpus):
@@ -211,6 +212,7 @@ def test_another_program_that_writes_between_the_look_and_the_change_is_noticed(
     with standing(tmp_path, store, 1.0, corpus_kind=Raced) as (uploads, _):
         store.ensure("model@1", DIM)
         seen = Precondition(match=frozenset({uploads.put("a.png", picture(1), None, Deadline.within(30)).digest}))
-        with pytest.raises(PreconditionFailed, match="changed by somebody else"):
+        with pytest.raises(PreconditionFailed, match=r"another version than If-Match says; .* send If-Match") as refused:
             change(uploads, seen)
+    assert refused.value.digest == hashlib.sha256(b"of another program").hexdigest()
     assert file.read_bytes() == b"of another program"
