@@ -59,6 +59,7 @@ STATUS: dict[type[MlApiError], int] = {
     errors.DeadlineExceeded: 504,
     errors.SyncRefused: 409,
     errors.ConfigError: 500,
+    errors.NothingIndexed: 500,
     errors.ModelReplaced: 500,
 }
 REASONS: dict[type[MlApiError], Rejection] = {

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ml_api.database import sqlite_file
+from ml_api.database import missing_file
 from ml_api.errors import ConfigError
 from ml_api.settings import Settings, environment_name
 
@@ -18,7 +18,6 @@ def require_indexed(settings: Settings) -> None:
 
 def require_database(settings: Settings, made_by: str) -> None:
     """Raises ConfigError if it is a file that is not there."""
-    file = sqlite_file(settings.database_address)
-    if file is not None and not file.exists():
+    if (file := missing_file(settings.database_address)) is not None:
         setting = environment_name("database_url" if settings.database_url.get_secret_value() else "data_dir")
         raise ConfigError(f"there is no database {file}: {setting} names another, and {made_by} one")

@@ -16,6 +16,7 @@ from ml_api.cli.exits import Exit, stopped
 from ml_api.cli.following import LOOK_EVERY_S, Taker, follow
 from ml_api.cli.progress import show_progress
 from ml_api.cli.results import tell
+from ml_api.database import missing_file
 from ml_api.errors import ModelUnavailable, SyncRefused, Unavailable
 from ml_api.indexing.jobs import Job, Jobs, SyncOptions
 from ml_api.indexing.jobs.execution import PLAN, PLAN_LINES, carry_out
@@ -47,18 +48,26 @@ def sync(settings: Settings, options: SyncOptions, report_file: Path | None = No
 
 def show_plan(settings: Settings, options: SyncOptions, *, as_json: bool) -> Exit:
     """`--dry-run`."""
-    with Stop() as stop, tracing.on_behalf_of([tracing.run_origin()]), closing(database_of(settings)) as database:
-        jobs = Jobs(database, target_of(settings), corpus_of(settings).location)
-        taker = Taker(settings, jobs, Watch(database))
-        if taker.is_there():
-            job, is_ours = jobs.submit(options)
-            over = follow(jobs, job, taker, stop, is_ours=is_ours)
-            if over is not None:
-                return _print_plan(over, stop, as_json=as_json)
-            jobs.cancel(job.id)
+    with Stop() as stop, tracing.on_behalf_of([tracing.run_origin()]):
+        if missing_file(settings.database_address) is None and (job := _planned_by_service(settings, options, stop)) is not None:
+            return _print_plan(job, stop, as_json=as_json)
     found = preview_sync(settings, options)
     _print(found.as_json(), found.lines(), as_json=as_json)
     return Exit.DONE
+
+
+def _planned_by_service(settings: Settings, options: SyncOptions, stop: Stop) -> Job | None:
+    """The dry run of the service that has the store, once it is over; None if none runs."""
+    with closing(database_of(settings)) as database:
+        jobs = Jobs(database, target_of(settings), corpus_of(settings).location)
+        taker = Taker(settings, jobs, Watch(database))
+        if not taker.is_there():
+            return None
+        job, is_ours = jobs.submit(options)
+        over = follow(jobs, job, taker, stop, is_ours=is_ours)
+        if over is None:
+            jobs.cancel(job.id)
+        return over
 
 
 def _print_plan(job: Job, stop: Stop, *, as_json: bool) -> Exit:

@@ -4,6 +4,6 @@ Tables stand in `tables`, their history in `migrations`. What a room keeps here 
 `Database`; there is no second layer of objects over the rows.
 """
 
-from ml_api.database.engine import Database, sqlite_file
+from ml_api.database.engine import Database, missing_file
 
-__all__ = ["Database", "sqlite_file"]
+__all__ = ["Database", "missing_file"]

@@ -155,15 +155,16 @@ def _engine(url: str) -> Engine:
         ) from exc
 
 
-def sqlite_file(url: str) -> Path | None:
-    """The file of a SQLite database; None for a server's, and for what is no address."""
-    if "://" not in url:
-        return Path(url)
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        return None
-    return Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
+def missing_file(url: str) -> Path | None:
+    """The SQLite file that `Database.open` would make; None if it is there, for a server's, and for what is no address."""
+    file: Path | None = Path(url)
+    if "://" in url:
+        try:
+            parsed = make_url(url)
+        except ArgumentError:
+            return None
+        file = Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
+    return None if file is None or file.exists() else file
 
 
 def _sqlite(path: Path) -> Engine:

@@ -10,13 +10,13 @@ from ml_api import __version__, images
 from ml_api.corpus.base import Corpus
 from ml_api.corpus.ignoring import IGNORE_FILE
 from ml_api.corpus.metadata import METADATA_FILES
-from ml_api.database import Database
+from ml_api.database import Database, missing_file
 from ml_api.embedding.base import Embedder, Preprocessor
 from ml_api.embedding.batching import BulkEncoder
-from ml_api.errors import ConfigError
+from ml_api.errors import ConfigError, NothingIndexed
 from ml_api.images import Decoder
 from ml_api.indexing.changes import Changes
-from ml_api.indexing.failures import StoredFailures
+from ml_api.indexing.failures import Failures, StoredFailures
 from ml_api.indexing.jobs import Jobs, SyncOptions
 from ml_api.indexing.preview import Preview, preview
 from ml_api.indexing.sync import Indexer
@@ -132,18 +132,23 @@ def failures_of(settings: Settings, database: Database, corpus: str, model_id: s
 
 
 def preview_sync(settings: Settings, options: SyncOptions) -> Preview:
-    """What a sync with these settings would do. Makes no store where there is none. Raises ConfigError and Unavailable."""
+    """What a sync with these settings would do. Makes neither a store nor a database. Raises ConfigError and Unavailable."""
     from ml_api.vectors.memory import MemoryStore
 
     corpus = corpus_of(settings)
     pretrained = image_model(settings)
-    nothing_yet = settings.store_is_embedded and not Path(settings.store_uri).expanduser().exists()
-    with (
-        closing(MemoryStore() if nothing_yet else milvus_store(settings, Metrics())) as store,
-        closing(database_of(settings)) as database,
-    ):
-        store.ensure(pretrained.model_id, pretrained.dim)
-        failures = failures_of(settings, database, corpus.location, pretrained.model_id, retry=options.retry_failed)
+    failures = Failures()
+    with ExitStack() as opened:
+        store: VectorStore
+        store = milvus = opened.enter_context(closing(milvus_store(settings, Metrics())))
+        try:
+            milvus.ensure(pretrained.model_id, pretrained.dim, create=False)
+        except NothingIndexed:
+            store = MemoryStore()
+            store.ensure(pretrained.model_id, pretrained.dim)
+        if missing_file(settings.database_address) is None:
+            database = opened.enter_context(closing(database_of(settings)))
+            failures = failures_of(settings, database, corpus.location, pretrained.model_id, retry=options.retry_failed)
         return preview(corpus, store, failures, options.consent, rehash=options.rehash)
 
 

@@ -17,7 +17,7 @@ from ml_api.vocabulary import MODALITIES, Modality
 
 PACKAGE: Final = Path(__file__).parents[2]
 CODE: Final = (
-    *("__init__.py", "errors.py", "records.py", "vocabulary.py"),
+    *("__init__.py", "errors", "records.py", "vocabulary.py"),
     *("embedding/__init__.py", "embedding/base.py", "embedding/precision.py", "embedding/splitting.py"),
     *("embedding/clip", "embedding/preprocessing.py", "embedding/pretrained"),
     *("embedding/triton/__init__.py", "embedding/triton/wire.py"),

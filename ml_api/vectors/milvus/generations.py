@@ -5,7 +5,7 @@ import re
 
 from pymilvus import MilvusClient
 
-from ml_api.errors import ConfigError
+from ml_api.errors import ConfigError, NothingIndexed
 from ml_api.vectors.base import Generation
 from ml_api.vectors.milvus.calls import OpenCollection
 from ml_api.vectors.milvus.collection import DIM, MODEL, REPLACED, SETTING, fields_in
@@ -50,10 +50,11 @@ class MilvusGenerations:
 
 
 def leading(client: MilvusClient, alias: str, timeout_s: float) -> Generation:
-    """The generation that the alias refers to. Raises ConfigError if there is none, or the collection is another application's."""
-    generation = _described(client, alias, timeout_s) if client.has_collection(alias, timeout=timeout_s) else None
+    """The generation that the alias refers to. Raises NothingIndexed; ConfigError if the collection is another application's."""
+    is_there = client.has_collection(alias, timeout=timeout_s)
+    generation = _described(client, alias, timeout_s) if is_there else None
     if generation is None:
-        raise ConfigError(
+        raise (ConfigError if is_there else NothingIndexed)(
             f"there is no collection {alias!r} of this application yet: `python -m ml_api sync` makes it, ML_API_COLLECTION names "
             "another"
         )

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from pymilvus import MilvusClient
 
-from ml_api.errors import ConfigError, StoreUnavailable
+from ml_api.errors import NothingIndexed, StoreUnavailable
 from ml_api.metrics import Metrics
 from ml_api.vectors.filters import Field
 from ml_api.vectors.milvus.access import Access, ServerAccess
@@ -60,7 +60,7 @@ class Opening:
 
     def wanted(self, spec: CollectionSpec, *, create: bool = True) -> OpenCollection:
         """Open the collection of the alias, creating it if there is none. Raises ConfigError if it does not match `spec`; without
-        `create`, also if there is none.
+        `create`, NothingIndexed if there is none.
         """
 
         def find(client: MilvusClient, timeout_s: float) -> _Found:
@@ -74,7 +74,7 @@ class Opening:
         return self._first(find, create=create)
 
     def current(self) -> OpenCollection:
-        """Open the collection of the alias, whatever its model. Raises ConfigError if there is none."""
+        """Open the collection of the alias, whatever its model. Raises NothingIndexed."""
 
         def find(client: MilvusClient, timeout_s: float) -> _Found:
             generation = leading(client, self.alias, timeout_s)
@@ -115,7 +115,7 @@ class Opening:
 
     def _first(self, find: Callable[[MilvusClient, float], _Found], *, create: bool) -> OpenCollection:
         if not create and self.endpoint.embedded and not Path(self.endpoint.uri).expanduser().exists():
-            raise ConfigError(
+            raise NothingIndexed(
                 f"there is no vector store {self.endpoint.uri} yet: `python -m ml_api sync` makes it, ML_API_DATA_DIR names another"
             )
         with self._lock, self._metrics.store.call(self.access.backend, "ensure"):

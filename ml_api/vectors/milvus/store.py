@@ -64,7 +64,7 @@ class MilvusStore:
         return self._opening.access.backend
 
     def ensure(self, model_id: str, dim: int, *, create: bool = True) -> None:
-        """Without `create`, raise ConfigError if there is no collection yet."""
+        """Without `create`, raise NothingIndexed if there is no collection yet."""
         alias = self._opening.alias
         with self._lock:
             if self._current is None:
@@ -74,7 +74,7 @@ class MilvusStore:
                 raise ConfigError(f"the collection {alias!r} is open for the model {self._current.model_id}, not {model_id}")
 
     def open_current(self) -> Generation:
-        """Open the collection in use, whatever its model, instead of `ensure`. Raises ConfigError if there is none."""
+        """Open the collection in use, whatever its model, instead of `ensure`. Raises NothingIndexed."""
         with self._lock:
             self._current = self._opening.current()
         return self.generations().current()

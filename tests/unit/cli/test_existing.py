@@ -3,7 +3,7 @@
 import pytest
 
 from ml_api.cli import main
-from ml_api.errors import ConfigError
+from ml_api.errors import NothingIndexed
 from ml_api.metrics import Metrics
 from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
 
@@ -46,17 +46,17 @@ def store_of(tmp_path):
 
 
 def test_a_store_that_is_only_read_is_not_made_nor_a_collection(store_of, tmp_path):
-    with pytest.raises(ConfigError, match=r"there is no vector store .*milvus\.db yet"):
+    with pytest.raises(NothingIndexed, match=r"there is no vector store .*milvus\.db yet"):
         store_of("images").ensure("m@1", 4, create=False)
     assert not (tmp_path / "milvus.db").exists()
     made = store_of("images")
     made.ensure("m@1", 4)
     made.close()
     with pytest.raises(
-        ConfigError, match=r"there is no collection 'imagse' of this application yet: .*ML_API_COLLECTION names another"
+        NothingIndexed, match=r"there is no collection 'imagse' of this application yet: .*ML_API_COLLECTION names another"
     ):
         store_of("imagse").ensure("m@1", 4, create=False)
-    with pytest.raises(ConfigError, match="no collection 'imagse'"):
+    with pytest.raises(NothingIndexed, match="no collection 'imagse'"):
         store_of("imagse").open_current()
     again = store_of("images")
     again.ensure("m@1", 4, create=False)
