@@ -69,16 +69,22 @@ def test_without_a_service_it_is_fitted_kept_and_judged(indexed, judged):
     assert "expected calibration error" in fitted
 
 
-def test_beside_a_service_that_service_calibrates(server):
-    done = run("calibrate", **server.settings)
-    assert "the service calibrates" in done.stderr
-    first, second, *_ = told(done)
+@pytest.fixture(scope="module")
+def calibration(server):
+    """What the command says beside a service, once that has calibrated."""
+    return run("calibrate", **server.settings)
+
+
+def test_beside_a_service_that_service_calibrates(server, calibration):
+    assert "the service calibrates" in calibration.stderr
+    first, second, *_ = told(calibration)
     assert (first, second.startswith(FITTED)) == ("searches by a text: calibrated", True)
     assert any(line["message"].startswith("scores calibrated on ") for line in server.log_lines())
     assert server.json("/v1/search/text?q=a+red+car&limit=3")["confident"] is not None
 
 
-def test_beside_a_service_that_holds_the_store_that_service_is_asked(server, judged):
+def test_beside_a_service_that_holds_the_store_that_service_is_asked(server, calibration, judged):
+    told(calibration)
     done = run("evaluate", "relevance", "--queries", judged, **server.settings)
     assert [row.split("  ")[0] for row in rows(done)[1:]] == ["best raw score", "as calibrated", "fitted to these, 5 folds"]
 

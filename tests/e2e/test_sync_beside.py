@@ -43,6 +43,16 @@ def server(corpus, tmp_path_factory):
         yield server
 
 
+@pytest.fixture(scope="module")
+def indexed(server, corpus):
+    """Synced, through the service, by the command."""
+    assert stored(server) == 0
+    done = server.sync()
+    assert "is run by the service" in done.stderr
+    assert f"s: {images(corpus)} added" in done.stdout
+    return server
+
+
 def syncing(server):
     """The command, which goes on meanwhile."""
     return subprocess.Popen(
@@ -53,6 +63,14 @@ def syncing(server):
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def stored(server):
+    return server.json("/v1/stats")["images"]
+
+
+def images(corpus):
+    return sum(path.suffix in {".jpg", ".png"} for path in corpus.rglob("*"))
 
 
 def active(server):
@@ -66,7 +84,7 @@ def well_under_way(server):
         job = active(server)
         return job if job and job["report"] is None and job["total"] and job["done"] > already else None
 
-    already = server.json("/v1/stats")["images"]
+    already = stored(server)
     return wait_until(embedding, timeout_s=180)
 
 
@@ -88,42 +106,40 @@ def jobs_of(server):
     return Jobs(Database.open(settings.database_address), target_of(settings), str(server.settings["corpus"]))
 
 
-def test_the_service_does_it_and_finds_what_was_added_at_once(server, corpus):
-    assert server.json("/v1/stats")["images"] == 0
-    done = run("sync", **server.settings)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "is run by the service" in done.stderr
-    assert "s: 120 added" in done.stdout
-    assert len(server.json("/v1/search/text?q=two+dogs")["hits"]) == 10
-    assert "s: 120 unchanged" in run("sync", **server.settings).stdout
+def test_the_service_does_it_and_finds_what_was_added_at_once(indexed, corpus):
+    assert len(indexed.json("/v1/search/text?q=two+dogs")["hits"]) == 10
+    indexed.sync()
+    assert f"s: {images(corpus)} unchanged" in indexed.sync().stdout
 
 
-def test_a_dry_run_shows_the_plan_of_the_service(server, corpus):
+def test_a_dry_run_shows_the_plan_of_the_service(indexed, corpus):
+    before = stored(indexed)
     (corpus / "new.jpg").write_bytes(next(corpus.rglob("*.jpg")).read_bytes())
-    shown = run("sync", "--dry-run", "--json", **server.settings)
+    there = images(corpus)
+    shown = run("sync", "--dry-run", "--json", **indexed.settings)
     (corpus / "new.jpg").unlink()
     assert shown.returncode == 0, shown.stdout + shown.stderr
     counts = json.loads(shown.stdout)["counts"]
-    assert (counts["added"], counts["unchanged"]) == (1, 120)
-    assert server.json("/v1/stats")["images"] == 120
+    assert (counts["added"], counts["unchanged"]) == (there - before, before)
+    assert stored(indexed) == before
 
 
-def test_vectors_are_exported_and_imported_by_the_service(server, corpus, tmp_path, capsys):
-    settings = load_settings({f"ML_API_{name.upper()}": str(value) for name, value in server.settings.items()})
-    path = tmp_path / "vectors.jsonl"
+def test_vectors_are_exported_and_imported_by_the_service(indexed, corpus, tmp_path, capsys):
+    settings = load_settings({f"ML_API_{name.upper()}": str(value) for name, value in indexed.settings.items()})
+    path, number = tmp_path / "vectors.jsonl", f"{stored(indexed):,}"
     assert export(settings, path) is Exit.DONE
-    assert capsys.readouterr().out == f"120 images, to {path}\n"
+    assert capsys.readouterr().out == f"{number} images, to {path}\n"
     assert import_(settings, path, "") is Exit.DONE
-    assert capsys.readouterr().out == "120 imported\n"
-    assert server.json("/v1/stats")["images"] == 120
+    assert capsys.readouterr().out == f"{number} imported\n"
+    assert f"{stored(indexed):,}" == number
     other = tmp_path / "other.jsonl"
     other.write_text(path.read_text().replace('"key": "', '"name": "'))
-    with pytest.raises(Unavailable, match=r"none of the 120 rows of .* could be imported"):
+    with pytest.raises(Unavailable, match=rf"none of the {number} rows of .* could be imported"):
         import_(settings, other, "")
 
 
-def test_the_exit_codes_are_those_of_a_sync_without_a_service(server, corpus, tmp_path):
-    settings = server.settings
+def test_the_exit_codes_are_those_of_a_sync_without_a_service(indexed, corpus, tmp_path):
+    settings = indexed.settings
     hidden = corpus.rename(corpus.with_name("hidden"))
     corpus.mkdir()
     refused = run("sync", **settings)
@@ -131,57 +147,57 @@ def test_the_exit_codes_are_those_of_a_sync_without_a_service(server, corpus, tm
     hidden.rename(corpus)
     assert refused.returncode == 3
     assert refused.stderr.splitlines()[-1].startswith("error: ")
-    assert "holds no images, but 120 are indexed" in refused.stderr
+    assert f"holds no images, but {stored(indexed):,} are indexed" in refused.stderr
     (tmp_path / "other").mkdir()
     other = run("sync", tmp_path / "other", **{name: value for name, value in settings.items() if name != "corpus"})
     assert other.returncode == 2
     assert f"indexes {corpus}, not {tmp_path / 'other'}" in other.stderr
-    assert active(server) is None
+    assert active(indexed) is None
 
 
-def test_searches_are_answered_while_it_runs_and_ctrl_c_cancels_it(server, corpus):
+def test_searches_are_answered_while_it_runs_and_ctrl_c_cancels_it(indexed, corpus):
     add_many(corpus, "more")
-    command = syncing(server)
-    job = well_under_way(server)
-    assert (job["state"], job["total"]) == ("running", 120 + MANY)
+    command = syncing(indexed)
+    job = well_under_way(indexed)
+    assert (job["state"], job["total"]) == ("running", images(corpus))
     for number in range(20):
-        assert len(server.json(f"/v1/search/text?q=dog+{number}")["hits"]) == 10
+        assert len(indexed.json(f"/v1/search/text?q=dog+{number}")["hits"]) == 10
     command.send_signal(signal.SIGINT)
     out, error = command.communicate(timeout=60)
     assert command.returncode == 130, out + error
     assert error.splitlines()[-1].startswith("stopped after ")
-    assert active(server) is None
-    over = server.json(job["links"]["self"])
+    assert active(indexed) is None
+    over = indexed.json(job["links"]["self"])
     assert (over["state"], over["error"]) == ("stopped", "cancelled")
     assert 0 < over["report"]["outcomes"]["added"] < MANY
     assert f": {over['report']['summary']}\n" in out
 
 
-def test_a_service_that_is_stopped_stops_its_sync_and_one_that_is_killed_leaves_it_to_the_next(server, corpus):
+def test_a_service_that_is_stopped_stops_its_sync_and_one_that_is_killed_leaves_it_to_the_next(indexed, corpus):
     add_many(corpus, "even more")
-    command = syncing(server)
-    job = well_under_way(server)
-    assert server.stop() == 0
+    command = syncing(indexed)
+    job = well_under_way(indexed)
+    assert indexed.stop() == 0
     _, error = command.communicate(timeout=60)
     assert command.returncode == 1
     assert error.endswith(": its process was stopped\n")
-    stopped = jobs_of(server).get(job["id"])
+    stopped = jobs_of(indexed).get(job["id"])
     assert (stopped.state, stopped.error) == ("stopped", "its process was stopped")
-    assert "Traceback" not in server.log()
+    assert "Traceback" not in indexed.log()
 
     add_many(corpus, "most")
-    server.start()
-    command = syncing(server)
-    job = well_under_way(server)
-    server.process.kill()
-    server.process.wait(SOON_S)
+    indexed.start()
+    command = syncing(indexed)
+    job = well_under_way(indexed)
+    indexed.process.kill()
+    indexed.process.wait(SOON_S)
     _, error = command.communicate(timeout=60)
     assert command.returncode == 1
     assert "the process that ran this sync has ended" in error
-    failed = jobs_of(server).get(job["id"])
+    failed = jobs_of(indexed).get(job["id"])
     assert (failed.state, failed.error) == ("failed", ENDED_EARLY)
 
-    server.start()
-    done = run("sync", **server.settings)
+    indexed.start()
+    done = run("sync", **indexed.settings)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert server.json("/v1/stats")["images"] == 120 + 3 * MANY
+    assert stored(indexed) == images(corpus)
