@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -48,8 +48,13 @@ def _main(arguments: list[str] | None) -> int:
     if options.command in TABLES:
         print(_table(options.command))  # noqa: T201 - the output of the command
         return Exit.DONE
+    return _outcome(lambda: _run(options, given, problems), given)
+
+
+def _outcome(work: Callable[[], int], given: dict[str, Given]) -> int:
+    """The exit code of `work`; what went wrong is told."""
     try:
-        return _run(options, given, problems)
+        return work()
     except ConfigError as exc:
         _tell(exc.problems, given)
         return Exit.MISCONFIGURED
@@ -97,7 +102,7 @@ def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit
         require_indexed(settings)
     match options.command:
         case "serve":
-            _serve(settings)
+            _serve(settings, given)
         case "sync":
             return _sync(settings, options)
         case "migrate":
@@ -113,12 +118,17 @@ def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit
     return _write_triton_repository(settings, options.dir.expanduser())
 
 
-def _serve(settings: Settings) -> NoReturn:
+def _serve(settings: Settings, given: dict[str, Given]) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(Exit.DONE))  # nothing is open yet, and importing takes a second
     from ml_api.serving import Server, end
 
-    end(Server(settings).run())
+    try:
+        code = _outcome(Server(settings).run, given)
+    except Exception:  # noqa: BLE001 - a fault of ours
+        _log.critical("the service failed", exc_info=True)
+        code = Exit.FAILED
+    end(code)  # also when it could not start: beside the HTTP server's threads, Python's own end aborts now and then
 
 
 def _sync(settings: Settings, options: Options) -> Exit:

@@ -2,14 +2,16 @@
 
 import json
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 
 from ml_api.cli.exits import Exit
 from ml_api.serving.server import BUILD_GRACE_S, STOP_S
-from monitoring.local.launcher import listens
-from tests.e2e.server_process import Server
+from monitoring.local.launcher import free_ports, listens
+from tests.e2e.server_process import Server, environment
 from tests.e2e.slow_service import LOADED
 from tests.waiting import wait_until
 
@@ -81,3 +83,17 @@ def test_of_two_that_start_on_one_port_the_second_says_so_and_ends(server, tmp_p
     assert code == Exit.MISCONFIGURED
     assert f"port {server.port} of 127.0.0.1 is in use, perhaps by another instance of this service" in second.log()
     assert server.get("/livez")[0] == 200
+
+
+def test_one_that_cannot_start_ends_without_an_end_of_python_which_aborts_beside_the_threads_of_the_http_server(tmp_path):
+    port, metrics_port = free_ports(2)
+    as_a_user = (
+        "import atexit, ml_api.cli; atexit.register(print, 'Python has ended'); raise SystemExit(ml_api.cli.main(['serve']))"
+    )
+    without_a_key = environment(host="0.0.0.0", corpus=tmp_path, data_dir=tmp_path / "data", port=port, metrics_port=metrics_port)
+    ended = subprocess.run(
+        [sys.executable, "-c", as_a_user], cwd=tmp_path, env=without_a_key, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 2
+    assert "there is no API key" in ended.stderr
+    assert "Python has ended" not in ended.stdout
