@@ -62,7 +62,9 @@ class TextMatch:
 
     fields: tuple[str, ...]
     certainty: float
-    """0 to 1."""
+    """0 to 1. Of several texts each counts by its weight."""
+    by_term: tuple[float, ...]
+    """How certainly the words of each term of the query alone name it, 0 to 1; 0 for a term without words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,11 +37,23 @@ CERTAINTY_POWER: Final = 3
 """A match counts by this power of its certainty: a sure one comes first, an uncertain one moves up by a few places."""
 
 
+@dataclass(frozen=True, slots=True)
+class TermWords:
+    """The words of one term of a query."""
+
+    words: frozenset[str]
+    """Those that were looked up; none of a term that is no text, or is not wanted."""
+    importance: float
+    """0 to 1: its weight as a share of the largest weight of a text."""
+
+
 @dataclass(frozen=True, eq=False)
 class TextMatches:
     """The images that share words with one query."""
 
     found: Found
+    terms: Sequence[TermWords]
+    """The terms of the query, in their order."""
     share: float = 1.0
     """The share of the query's weights that is on texts."""
     only: bool = False
@@ -52,26 +64,61 @@ class TextMatches:
         """For each matching image, by id: the share of the query's information that its words have, 0 to 1."""
         if self.only:
             return self._coverages
-        return {image: share for image, share in self._coverages.items() if self._certainty(share) >= MIN_CERTAINTY}
+        return {image: share for image, share in self._coverages.items() if self._certainty_of(image) >= MIN_CERTAINTY}
 
     def certainty(self, image: str) -> float:
-        """How certainly this image is meant, 0 to 1: it grows with the coverage, and falls with the number of images that have as
-        much."""
-        return self.share * self._certainty(self._coverages[image])
+        """How certainly this image is meant, 0 to 1: it grows with the coverage, falls with the number of images that have as much,
+        and is limited by the importance of the words."""
+        return self.share * self._certainty_of(image)
+
+    def _certainty_of(self, image: str) -> float:
+        return min(self._certainty(self._coverages[image]), max(self._importance[word] for word in self.found.images[image]))
 
     def naming(self, has: frozenset[str]) -> float:
-        """How certainly the words `has` of an image name it, 0 to 1: limited by how well the rarest of them distinguishes it from
+        """How certainly the words `has` of an image name it, 0 to 1: limited by how well one of them alone distinguishes it from
         the others; 0 below MIN_CERTAINTY.
 
         A combination of common words may be rare and still name nothing: in a caption they may describe different things.
         """
-        rarest = min(self.found.known[word] for word in has)
-        certainty = self.share * min(self._certainty(self._coverage(has)), self._rarity(max(rarest, 1)))
+        coverage = self._coverage(has)
+        if coverage < MIN_COVERAGE:
+            return 0.0
+        alone = max(self._importance[word] * self._rarity(max(self.found.known[word], 1)) for word in has)
+        certainty = self.share * min(self._certainty(coverage), alone)
         return certainty if certainty >= MIN_CERTAINTY else 0.0
+
+    def naming_by_term(self, has: frozenset[str]) -> tuple[float, ...]:
+        """How certainly the words of each term name an image that has the words `has`: as if that term were all of the query, but
+        where only words count. There the words of all texts are in it, and what they say together is divided among them.
+        """
+        if self.only:
+            texts = [bool(term.words) for term in self.terms]
+            return tuple(self.naming(has) ** (1 / sum(texts)) if is_text else 0.0 for is_text in texts)
+        return tuple(self._alone[term.words].naming(has & term.words) if term.words else 0.0 for term in self.terms)
+
+    @cached_property
+    def surest_by_term(self) -> Sequence[float]:
+        """How certainly the words of each term name the image that they name most certainly, 0 to 1."""
+        every = [self.naming_by_term(has) for has in set(self.found.images.values())]
+        return [max(of_term) for of_term in zip(*every, strict=True)] or [0.0] * len(self.terms)
 
     def distinctive(self, words: frozenset[str]) -> frozenset[str]:
         """Those of `words` that at most half of the images have; all of them if there are none."""
         return frozenset(word for word in words if 2 * self.found.known[word] <= self.found.of) or words
+
+    @cached_property
+    def _alone(self) -> Mapping[frozenset[str], "TextMatches"]:
+        """For the words of each term the images that share them, as if nothing else were asked for."""
+        return {words: TextMatches(self._found_by(words), [TermWords(words, 1.0)]) for words in {term.words for term in self.terms}}
+
+    def _found_by(self, words: frozenset[str]) -> Found:
+        images = {image: has & words for image, has in self.found.images.items()}
+        return Found(images, {word: self.found.known[word] for word in words}, self.found.of)
+
+    @cached_property
+    def _importance(self) -> Mapping[str, float]:
+        """For each word that of its text, the largest one if it is in several."""
+        return {word: max(term.importance for term in self.terms if word in term.words) for word in self.found.known}
 
     @cached_property
     def _coverages(self) -> Mapping[str, float]:
@@ -135,9 +182,11 @@ class TextMatches:
 
     @cached_property
     def _information(self) -> Mapping[str, float]:
-        """The information in each word of the query, in nats."""
+        """The information in each word of the query, in nats, in the measure of its importance."""
         return {
-            word: log(max(self.found.of, images, 2) / max(images, 1)) * (1 if images or _has_digit(word) else ABSENT_WORD)
+            word: self._importance[word]
+            * log(max(self.found.of, images, 2) / max(images, 1))
+            * (1 if images or _has_digit(word) else ABSENT_WORD)
             for word, images in self.found.known.items()
         }
 

@@ -11,8 +11,8 @@ from ml_api.deadline import Deadline
 from ml_api.errors import DatabaseUnavailable
 from ml_api.metrics import Metrics
 from ml_api.records import Hit, ImageRecord, TextMatch
-from ml_api.search.fusion import TextMatches
-from ml_api.search.lookups import NOTHING, Lookups, WordLookups, lookup_of
+from ml_api.search.fusion import TermWords, TextMatches
+from ml_api.search.lookups import NOTHING, Lookups, WordLookups, lookup_of, words_by_term
 from ml_api.search.query import Query, TextTerm
 from ml_api.search.targets import Target
 from ml_api.texts.index import Found, TextIndex
@@ -97,14 +97,15 @@ class Hybrid:
 
 
 def _matches(query: Query, found: Found) -> TextMatches | None:
+    words = [frozenset(found.known.keys() & of_term) for of_term in words_by_term(query)]
     if query.match == "text":
-        return TextMatches(found, only=True)
+        return TextMatches(found, [TermWords(of_term, 1.0) for of_term in words], only=True)
     if not found.images:
         return None
-    positive = [weighted for weighted in query.terms if weighted.weight > 0]
-    weights = [weighted.weight for weighted in positive]
-    texts = [weighted.weight for weighted in positive if isinstance(weighted.term, TextTerm)]
-    matches = TextMatches(found, sum(texts) / sum(weights))
+    weights = [max(one.weight, 0.0) for one in query.terms]
+    of_texts = [weight for weight, one in zip(weights, query.terms, strict=True) if isinstance(one.term, TextTerm)]
+    terms = [TermWords(of_term, weight / max(of_texts) if of_term else 0.0) for of_term, weight in zip(words, weights, strict=True)]
+    matches = TextMatches(found, terms, sum(of_texts) / sum(weights))
     return matches if matches.coverages else None
 
 
@@ -122,4 +123,4 @@ def _verified(hit: Hit, target: Target, texts: TextMatches, has: frozenset[str])
         return None
     shown = {name: texts.distinctive(has) & words for name, words in matched.items()}
     fields = tuple(name for name, words in shown.items() if words and not any(words < others for others in shown.values()))
-    return TextMatch(fields, texts.naming(has))
+    return TextMatch(fields, texts.naming(has), texts.naming_by_term(has))

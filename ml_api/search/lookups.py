@@ -8,6 +8,7 @@ import math
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 from time import monotonic
 from typing import Final
 
@@ -40,11 +41,17 @@ Lookups = Future[list[Found]]
 _log = logging.getLogger(__name__)
 
 
+def words_by_term(query: Query) -> list[list[str]]:
+    """The words of each term, for texts with a positive weight: what is not wanted is for the vectors alone."""
+    return [
+        query_words(one.term.text) if isinstance(one.term, TextTerm) and one.weight > 0 and query.match != "vector" else []
+        for one in query.terms
+    ]
+
+
 def lookup_of(query: Query) -> Lookup:
-    """The words of its texts with a positive weight: what is not wanted is for the vectors alone."""
-    texts = [one.term.text for one in query.terms if isinstance(one.term, TextTerm) and one.weight > 0]
-    words = dict.fromkeys(word for text in texts for word in query_words(text)) if query.match != "vector" else ()
-    needs_all = query.match == "text"
+    """The first MAX_WORDS words of its terms."""
+    words, needs_all = dict.fromkeys(chain.from_iterable(words_by_term(query))), query.match == "text"
     return Lookup(tuple(words)[:MAX_WORDS], MAX_MATCHES_ALONE if needs_all else MAX_MATCHES, needs_all)
 
 

@@ -83,11 +83,14 @@ class Pages:
         if not target.judged_texts:
             return self._relevance.judge(target.kind, target.combined.vector, target.best(read.unfiltered), target.image)
         weights, texts = [one.weight for one in target.query.terms], list[JudgedText]()
-        for text, best, weight, counts in zip(target.judged_texts, read.of_texts, weights, importances(weights), strict=True):
+        surest = target.texts.surest_by_term if target.texts else [0.0] * len(weights)
+        judged = zip(target.judged_texts, read.of_texts, weights, importances(weights), surest, strict=True)
+        for place, (text, best, weight, importance, sure) in enumerate(judged):
             alone = self._relevance.judge("text", text.vector, best)
             if alone is None:  # no longer calibrated
                 return None
-            texts.append(JudgedText(alone, text.vector, weight > 0, counts))
+            named = {hit.record.id: hit.match.by_term[place] for hit in read.part if hit.match}
+            texts.append(JudgedText(alone, text.vector, weight > 0, importance, named, sure))
         return TextsJudge(texts, lambda ids: self._store.vectors(ids, deadline))
 
     def _as_ranked(self, target: Target, ranked: Sequence[Hit], judge: Judge | TextsJudge | None, _: Deadline) -> Page:
@@ -176,19 +179,11 @@ def _not_delivered(target: Target, rows: list[ResultRow]) -> list[ResultRow]:
 
 
 def _relevances(judge: Judge | TextsJudge | None, hits: Sequence[Hit]) -> Sequence[float | None]:
-    """The relevance of each hit: at least the certainty with which words name it; None without a `judge`."""
-    if judge is None:
-        return [None] * len(hits)
-    return [max(relevance, _named(hit)) for relevance, hit in zip(judge.relevances(hits), hits, strict=True)]
+    """The relevance of each hit; None without a `judge`."""
+    return [None] * len(hits) if judge is None else judge.relevances(hits)
 
 
 def _is_confident(target: Target, read: Read, judge: Judge | TextsJudge) -> bool:
-    """Whether an image that fulfils the filter is likely to be a match."""
-    if any(_named(hit) >= CONFIDENT for hit in target.ranking(read.part)):
-        return True
-    return judge.any_match(target.best(read.head)) >= CONFIDENT
-
-
-def _named(hit: Hit) -> float:
-    """How certainly the query's words name the hit, 0 to 1."""
-    return hit.match.certainty if hit.match else 0.0
+    """Whether an image that fulfils the filter is likely to be a match: one that words name, or any of the nearest."""
+    named = [hit for hit in target.ranking(read.part) if hit.match and max(hit.match.by_term) >= CONFIDENT]
+    return max((*judge.relevances(named), judge.any_match(target.best(read.head)))) >= CONFIDENT

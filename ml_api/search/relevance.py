@@ -145,15 +145,20 @@ class Judge:
         return self._among_all(self.signals) * min(1.0, max(self.relevances(left)) / max(self.relevances(self.best)))
 
     def relevances(self, hits: Sequence[Hit]) -> tuple[float, ...]:
-        """The probability that each hit is a match, 0 to 1; no more than that there is any, which another fit tells."""
+        """The probability that each hit is a match, 0 to 1: at least the certainty with which words name it."""
+        named = [hit.match.certainty if hit.match else 0.0 for hit in hits]
+        return tuple(map(max, self._by_vectors(hits), named))
+
+    def _by_vectors(self, hits: Sequence[Hit]) -> Sequence[float]:
+        """No more than that there is any match, which another fit tells."""
         if self.signals is None:
-            return (0.0,) * len(hits)
+            return [0.0] * len(hits)
         new = [hit for hit in hits if hit.record.id not in self._known]
         if new:
             signals = self.calibration.reference.of_hits(self.signals, [hit.record for hit in new], cosines(new, self.metric))
             probabilities = np.minimum(self.familiarity * self.calibration.is_match(signals), self._among_all(self.signals))
             self._known.update(zip((hit.record.id for hit in new), probabilities.tolist(), strict=True))
-        return tuple(self._known[hit.record.id] for hit in hits)
+        return [self._known[hit.record.id] for hit in hits]
 
     def _among_all(self, signals: Numbers) -> float:
         """The probability that any image of all is a match."""

@@ -1,7 +1,7 @@
 """Relevance for queries of several texts, which `pages` asks: each text is judged alone, by the calibration of single texts.
 
-A match shows what every wanted text says, and nothing that an unwanted one says. The score of the combined vector tells this badly:
-a text that is taken off lowers all scores, so that "a boat, no people" had hardly a likely match.
+A match shows what every wanted text says, or is named by its words, and nothing that an unwanted one says. The score of the
+combined vector tells this badly: a text that is taken off lowers all scores, so that "a boat, no people" had hardly a likely match.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +30,20 @@ class JudgedText:
     is_wanted: bool
     importance: float
     """0 to 1: how much it counts."""
+    named: Mapping[str, float]
+    """How certainly its own words name an image, by id, 0 to 1; without images that they do not name."""
+    surest: float
+    """How certainly they name any image."""
+
+    @property
+    def likeliest(self) -> float:
+        """The relevance of the likeliest hit of a search by this text alone."""
+        return max((*self.judge.relevances(self.judge.best), self.surest))
+
+    def relevances(self, hits: Sequence[Hit]) -> list[float]:
+        """The probability that each hit of a search by this text alone is a match."""
+        judged = zip(hits, self.judge.relevances(hits), strict=True)
+        return [max(relevance, self.named.get(hit.record.id, 0.0)) for hit, relevance in judged]
 
     def probability(self, relevance: float) -> float:
         """That an image is as this text demands, of its relevance for the text."""
@@ -58,7 +72,7 @@ class TextsJudge:
         if not left or not all(text.judge.best for text in wanted):
             return 0.0
         surest = max(text.importance * text.judge.any_match(text.judge.best) for text in wanted)
-        likeliest = prod(text.probability(max(text.judge.relevances(text.judge.best))) for text in wanted)
+        likeliest = prod(text.probability(text.likeliest) for text in wanted)
         return surest * min(1.0, max(self.relevances(left)) / likeliest) if likeliest else 0.0  # many unlikely ones vanish
 
     def relevances(self, hits: Sequence[Hit]) -> tuple[float, ...]:
@@ -78,7 +92,7 @@ class TextsJudge:
         for text in self.texts:
             scores = (score_of(cosine, text.judge.metric) for cosine in (vectors @ text.vector).tolist())
             alone = [Hit(hit.record, score) for hit, score in zip(hits, scores, strict=True)]
-            of_texts.append([text.probability(one) for one in text.judge.relevances(alone)])
+            of_texts.append([text.probability(one) for one in text.relevances(alone)])
         self._known.update(zip((hit.record.id for hit in hits), map(prod, zip(*of_texts, strict=True)), strict=True))
 
 

@@ -14,11 +14,11 @@ from ml_api.texts.index import Found
 from ml_api.texts.words import all_words
 from ml_api.vectors.filters import Field, parse
 from tests.contracts.samples import record
-from tests.unit.search.shelf import Shelf, keys
+from tests.unit.search.shelf import RED, Shelf, keys
 
 PLAIN = Arrangement()
 BOTH = ("text", "auto")
-BODLEIAN, DSC = TextTerm("red bodleian"), TextTerm("red DSC_0412")
+BODLEIAN, DSC, DSC_ALONE = TextTerm("red bodleian"), TextTerm("red DSC_0412"), TextTerm("DSC_0412")
 BRAND = Field(("brand",))
 
 
@@ -141,6 +141,42 @@ def test_only_a_hit_that_may_be_shown_makes_an_answer_confident():
         beside = (Weighted(StoredTerm(image_id("00050")), 0.1),)
         answers = [shelf.search(3, 0, PLAIN, BODLEIAN, beside=beside, exclude_inputs=excluded) for excluded in (False, True)]
         assert [one.confident for one in answers] == [True, False]
+
+
+@pytest.mark.parametrize("weight", [0.1, 1e-6, 0, -0.5])
+def test_words_of_a_text_that_hardly_counts_move_no_hit_and_make_nothing_a_match(weight):
+    with shelf_of(120, (90,), said="DSC_0412", relevance=calibrated(2.0)) as shelf:
+        found = shelf.search(3, 0, PLAIN, RED, beside=(Weighted(DSC_ALONE, weight),))
+        assert {row.hit.match for row in found.rows} == {None}
+        assert (max(row.relevance for row in found.rows) < 1e-6, found.confident) == (True, False)
+
+
+def test_a_name_beside_no_words_counts_by_its_weight():
+    with shelf_of(120, (90,), said="DSC_0412", relevance=calibrated(2.0)) as shelf:
+        for weight, named in ((1, "00090"), (1e-3, "00000")):
+            beside = (Weighted(DSC_ALONE, weight),)
+            assert keys(shelf.search(1, 0, PLAIN, TextTerm("\N{DOG}"), beside=beside))[0] == named
+
+
+def test_who_is_named_and_shows_what_is_not_wanted_is_no_match():
+    everything, nothing = -2.0, 2.0  # the score from which on an image shows a text
+    with shelf_of(120, (90,), said="DSC_0412") as shelf:
+        named = {"term": DSC_ALONE, "beside": (Weighted(RED, -0.5),)}
+        assert keys(shelf.search(1, 0, PLAIN, **named)) == ["00090"]
+    for from_score, relevance in ((everything, 0.0), (nothing, 1.0)):
+        with shelf_of(120, (90,), said="DSC_0412", relevance=calibrated(from_score)) as shelf:
+            found = shelf.search(1, 0, PLAIN, **named)
+            assert (found.rows[0].relevance, found.confident) == (pytest.approx(relevance, abs=1e-6), bool(relevance))
+
+
+def test_a_named_hit_that_is_a_match_makes_a_page_confident_however_little_its_text_counts():
+    answers = []
+    for last_red in (75, 65):
+        with shelf_of(120, ()) as shelf:
+            red = shelf.search(1, last_red, PLAIN, RED).hits[0].score
+        with shelf_of(120, (70,), said="DSC_0412", relevance=calibrated(red)) as shelf:
+            answers.append(shelf.search(100, 0, PLAIN, RED, beside=(Weighted(DSC_ALONE, 0.1),)))
+    assert [found.confident for found in answers] == [True, False]
 
 
 def test_common_words_that_few_images_have_together_name_none():

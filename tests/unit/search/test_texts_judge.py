@@ -30,8 +30,11 @@ class Known:
 
 
 def judge_of(*texts):
-    """Of texts as (judge, is wanted, importance)."""
-    judged = [JudgedText(judge, VECTOR, is_wanted, importance) for judge, is_wanted, importance in texts]
+    """Of texts as (judge, is wanted, importance), and how certainly words name the first of HITS, if they do."""
+    judged = [
+        JudgedText(judge, VECTOR, is_wanted, importance, {HITS[0].record.id: max(named, default=0.0)}, max(named, default=0.0))
+        for judge, is_wanted, importance, *named in texts
+    ]
     return TextsJudge(judged, lambda ids: dict.fromkeys(ids, VECTOR))
 
 
@@ -64,11 +67,22 @@ def test_a_text_that_hardly_counts_makes_nothing_likely():
     assert judge.any_match(HITS) == pytest.approx(0.02, abs=0.001)
 
 
+def test_a_name_is_worth_as_much_as_its_text_and_says_nothing_of_the_others():
+    dog, name, snow = Known(0.1, 0.9, 0.9), Known(0.02, 0.02, 0.02), Known(0.8, 0.8, 0.2)
+    alone, with_snow_left_out = judge_of((name, True, 1.0, 1.0)), judge_of((name, True, 1.0, 1.0), (snow, False, 1.0))
+    assert alone.relevances(HITS)[0] == 1
+    assert with_snow_left_out.relevances(HITS)[0] == pytest.approx(0.2)
+    beside, hardly = judge_of((dog, True, 1.0), (name, True, 1.0, 1.0)), judge_of((dog, True, 1.0), (name, True, 1e-6, 1.0))
+    assert beside.relevances(HITS) == pytest.approx((0.1, 0.018, 0.018))
+    assert hardly.relevances(HITS) == pytest.approx((0.1, 0.9, 0.9), abs=1e-4)
+
+
 def test_many_texts_that_no_image_shows_have_no_match():
     judge = judge_of(*[(Known(1e-6, 1e-6, 1e-6), True, 1.0)] * 64)
     assert judge.any_match(HITS) == 0
 
 
 def test_an_image_that_was_deleted_meanwhile_is_no_match():
-    judge = TextsJudge([JudgedText(Known(0.9, 0.9, 0.9), VECTOR, is_wanted=True, importance=1.0)] * 2, lambda _ids: {})
+    text = JudgedText(Known(0.9, 0.9, 0.9), VECTOR, is_wanted=True, importance=1.0, named={}, surest=0.0)
+    judge = TextsJudge([text] * 2, lambda _ids: {})
     assert judge.relevances(HITS) == (0, 0, 0)
