@@ -16,7 +16,7 @@ from benchmarks.photographs import write_corpus
 from benchmarks.results import bars, save, table
 from benchmarks.service import served_precision
 from benchmarks.weights import TINY, VIT_B_32, random_clip
-from ml_api.indexing.sync import BATCH
+from ml_api.indexing.tasks import BATCH
 from tests.e2e.server_process import environment
 
 if TYPE_CHECKING:

@@ -7,12 +7,17 @@ from dataclasses import dataclass
 
 from ml_api.errors import SyncRefused
 from ml_api.indexing.plan import Plan
+from ml_api.indexing.tasks import BATCH
 
 FEW = 20
 """This many images may be removed from an index of any size."""
 
 PARTS = 5
 """From a larger index, one in this many may be removed."""
+
+HALF_MOVED = 2 * BATCH
+"""As many images at most are stored twice, under the old name and under the new, when a process is killed while it writes moves: a
+batch of a sync, or two of changes. That the old ones are removed then is no accident."""
 
 FOLDERS_SHOWN = 3
 
@@ -50,7 +55,10 @@ def objection(plan: Plan, source: str, consent: Consent) -> str:
             "Nothing was changed. To index this corpus in place of the other, add --replace; to keep both, name another collection"
         )
     lost = plan.removed - plan.moved
-    if lost > max(FEW, indexed / PARTS) and not (consent.removals or consent.replace or plan.found_nothing):
+    permitted = max(FEW, indexed / PARTS)
+    if lost > permitted:
+        lost -= min(plan.ledger.stored_twice(), HALF_MOVED)
+    if lost > permitted and not (consent.removals or consent.replace or plan.found_nothing):
         return (
             f"{lost:,} of the {indexed:,} images indexed are no longer in {plan.location} ({_where(plan)}): "
             f"{_doubt(plan.location)} The plan was to {_told(plan)}. Nothing was changed. "

@@ -163,6 +163,13 @@ class Ledger:
         )
         return int(number)
 
+    def stored_twice(self) -> int:
+        """The number of removed images whose bytes are those of an unchanged file."""
+        [(number,)] = self._rows(
+            "SELECT count(*) FROM entries WHERE fate = 'removed' AND digest IN (SELECT digest FROM entries WHERE fate = 'kept')"
+        )
+        return int(number)
+
     def removed_folders(self, limit: int) -> list[tuple[str, int]]:
         """The top-level folders with most removals, with a slash at the end; the root is the empty text."""
         rows = self._rows(

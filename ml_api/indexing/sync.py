@@ -28,14 +28,13 @@ from ml_api.indexing.plan import Plan, make_plan
 from ml_api.indexing.preview import Preview, preview
 from ml_api.indexing.reading import FileReader, Fresh, Known, Unusable, read_ahead
 from ml_api.indexing.report import NOBODY, FileOutcome, Report, SyncReport
-from ml_api.indexing.tasks import AT_ONCE, LEAVING, Fate, Reason, Task
+from ml_api.indexing.tasks import AT_ONCE, BATCH, LEAVING, Fate, Reason, Task
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncMetrics
 from ml_api.records import Entry, ImageRecord, image_id
 from ml_api.vectors.base import VectorStore
 from ml_api.vocabulary import ReasonCode, SyncOutcome, SyncStage
 
-BATCH = 32
 READERS = 2
 """Decoding threads. The model takes every core it is given; more readers than this only fight it for them."""
 NO_FAILURES = Failures()

@@ -8,6 +8,8 @@ from typing import Any, Final
 from ml_api.records import Entry
 from ml_api.vocabulary import ReasonCode
 
+BATCH: Final = 32
+"""Files that are embedded together, or that take over vectors together, and are then written together."""
 AT_ONCE: Final = 500
 """Rows in one statement, or held in memory at once."""
 

@@ -6,14 +6,17 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from ml_api.indexing.tasks import BATCH
 from ml_api.metrics import Metrics
 from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
-from tests.e2e.server_process import MODEL, environment, run
+from tests.e2e import killed_sync
+from tests.e2e.server_process import MODEL, ROOT, environment, run
 from tests.waiting import wait_until
 
 IMAGES = 600
@@ -69,6 +72,23 @@ def test_twelve_kills_lose_nothing_and_duplicate_nothing(tmp_path):
         ends = [threads.submit(kill_again_and_again, tmp_path / str(number), number) for number in range(CORPORA)]
         interrupted = sum(end.result() for end in ends)
     assert interrupted >= CORPORA * KILLS // 2, "the syncs ended before they could be killed: nothing was tested"
+
+
+def test_moves_that_were_half_done_when_their_process_was_killed_are_no_accident(tmp_path):
+    """A batch of images is stored under both names then: more than may be removed unasked from a small index."""
+    images, uri = tmp_path / "images", tmp_path / "milvus.db"
+    (images / "2023").mkdir(parents=True)
+    for number in range(60):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(images / "2023" / f"{number}.png")
+    with closing(killed_sync.open_store(uri)) as store:
+        killed_sync.sync(store, images)
+    (images / "2023").rename(images / "2024")
+    killed = subprocess.run([sys.executable, "-m", "tests.e2e.killed_sync", uri, images], cwd=ROOT, check=False, timeout=SLOW_S)
+    assert killed.returncode == -signal.SIGKILL
+    with closing(killed_sync.open_store(uri)) as store:
+        assert store.count() == 60 + BATCH
+        assert killed_sync.sync(store, images).outcomes == {"unchanged": BATCH, "moved": 60 - BATCH, "removed": BATCH}
+        assert {entry.key for entry in store.entries()} == {f"2024/{number}.png" for number in range(60)}
 
 
 def kill_again_and_again(folder, number):

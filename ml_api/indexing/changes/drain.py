@@ -24,7 +24,8 @@ from ml_api.indexing.embedding import FileEmbedder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.moves import Moves
 from ml_api.indexing.reading import FileReader
-from ml_api.indexing.sync import BATCH, READERS
+from ml_api.indexing.sync import READERS
+from ml_api.indexing.tasks import BATCH
 from ml_api.metrics import Metrics
 from ml_api.records import image_id
 from ml_api.vectors.base import VectorStore

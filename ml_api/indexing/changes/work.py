@@ -21,8 +21,7 @@ from ml_api.indexing.failures import Failures
 from ml_api.indexing.moves import Moves, with_bytes
 from ml_api.indexing.reading import Fresh, Known
 from ml_api.indexing.report import FileOutcome, tell_failure
-from ml_api.indexing.sync import BATCH
-from ml_api.indexing.tasks import Reason
+from ml_api.indexing.tasks import BATCH, Reason
 from ml_api.metrics import Metrics
 from ml_api.records import Entry, ImageRecord, image_id
 from ml_api.vectors.base import VectorStore

@@ -21,7 +21,6 @@ from ml_api.errors import CorpusUnavailable, ModelUnavailable, NonFiniteVector, 
 from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.changes import Backlog, Changes, Drain, Source
 from ml_api.indexing.changes.drain import CLAIMED
-from ml_api.indexing.changes.work import BATCH
 from ml_api.indexing.edits import patch_metadata
 from ml_api.indexing.failures import StoredFailures
 from ml_api.indexing.guard import Consent
@@ -29,6 +28,7 @@ from ml_api.indexing.jobs import Errand, SyncOptions
 from ml_api.indexing.jobs.runner import look_again
 from ml_api.indexing.report import FileOutcome
 from ml_api.indexing.sync import Indexer
+from ml_api.indexing.tasks import BATCH
 from ml_api.indexing.uploads import Uploads
 from ml_api.metrics import Metrics
 from ml_api.records import image_id

@@ -40,7 +40,8 @@ from ml_api.indexing.failures import StoredFailures
 from ml_api.indexing.guard import Consent
 from ml_api.indexing.preview import preview
 from ml_api.indexing.report import SyncReport
-from ml_api.indexing.sync import BATCH, Indexer
+from ml_api.indexing.sync import Indexer
+from ml_api.indexing.tasks import BATCH
 from ml_api.metrics import Metrics
 from ml_api.records import image_id
 from ml_api.vectors.memory import MemoryStore

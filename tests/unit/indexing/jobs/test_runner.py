@@ -18,7 +18,8 @@ from ml_api.indexing.jobs.execution import CANCELLED, LINES, TOLD_TO_STOP, UNEXP
 from ml_api.indexing.jobs.jobs import ENDED_EARLY
 from ml_api.indexing.jobs.presence import Presence, Watch
 from ml_api.indexing.jobs.runner import UNKNOWN_END, SyncRunner
-from ml_api.indexing.sync import BATCH, Indexer
+from ml_api.indexing.sync import Indexer
+from ml_api.indexing.tasks import BATCH
 from ml_api.metrics import Metrics
 from ml_api.vectors.memory import MemoryStore
 from ml_api.vocabulary import JobKind, JobState
