@@ -47,6 +47,21 @@ def test_images_are_added_each_with_its_own_outcome_and_found(visit):
     assert (visit.server.corpus / "uploads" / "new.png").exists()
 
 
+def test_other_work_of_the_service_is_no_sync(visit):
+    """A migration that failed was told as the last sync, and an export as images that are indexed."""
+    visit.open()
+    migration = {"kind": "migrate", "state": "failed", "done": 0, "total": 0, "error": "there is no directory m"}
+    sync = migration | {"kind": "sync", "state": "succeeded", "error": ""}
+    export = migration | {"kind": "export", "state": "running", "done": 1_000, "total": 3_000, "error": ""}
+    answer = {"active": export, "last": [migration, sync]}
+    visit.page.route("**/v1/sync", lambda route: route.fulfill(json=answer))
+    visit.page.get_by_role("button", name="Add images").click()
+    dialog = visit.page.get_by_role("dialog", name="Add images")
+    expect(dialog.get_by_text("Exporting: 1,000 of 3,000 images")).to_be_visible()
+    answer["active"] = None
+    expect(dialog.get_by_text("Last sync: succeeded")).to_be_visible()
+
+
 def test_who_adds_images_is_led_to_choosing_them(visit):
     """And not into a field, over which a phone raises its keyboard."""
     visit.open()

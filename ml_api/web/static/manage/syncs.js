@@ -1,16 +1,26 @@
-/** Syncs of the index with the corpus: starting one, and what one is doing, in words. */
+/** Syncs of the index with the corpus: starting one, and what one is doing, in words. Other work of the service keeps them waiting. */
 
 import { ask, withJson } from "../requests.js";
 
-/** @typedef {{state: string, done: number, total: number, error: string}} SyncJob */
+/** @typedef {{kind: string, state: string, done: number, total: number, error: string}} SyncJob */
+
+/** What commands have the service do, by their kind. @type {Record<string, string>} */
+const ERRANDS = {
+  migrate: "Embedding with another model",
+  rollback: "Going back to the model before",
+  "drop-old": "Removing the vectors of other models",
+  export: "Exporting",
+  import: "Importing",
+  evaluate: "Measuring",
+};
 
 /**
- * The one under way, and the one before it.
+ * What is under way, and the last sync.
  * @returns {Promise<{active: SyncJob | null, last: SyncJob | undefined}>}
  */
 export async function syncNow() {
   const { active, last } = await ask("v1/sync");
-  return { active, last: last[0] };
+  return { active, last: last.find((/** @type {SyncJob} */ job) => job.kind === "sync") };
 }
 
 /** Has no effect while one runs. */
@@ -19,9 +29,14 @@ export function startSync() {
 }
 
 /** @param {SyncJob} job under way */
-export function progressOf({ done, total }) {
+export function progressOf({ kind, done, total }) {
   const number = new Intl.NumberFormat("en");
-  return total === 0 ? "Looking for images…" : `Indexing: ${number.format(done)} of ${number.format(total)} files`;
+  const counted = `${number.format(done)} of ${number.format(total)}`;
+  const errand = ERRANDS[kind];
+  if (errand) {
+    return total === 0 ? `${errand}…` : `${errand}: ${counted} images`;
+  }
+  return total === 0 ? "Looking for images…" : `Indexing: ${counted} files`;
 }
 
 /** @param {SyncJob | undefined} job that is over */
