@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ml_api.deadline import Deadline
 from ml_api.errors import DeadlineExceeded, Overloaded, Unavailable
 from ml_api.metrics.search import Repeated, SearchMetrics
-from ml_api.records import Hit, Vectors
+from ml_api.records import Hit
 from ml_api.vectors.base import SearchOptions, VectorStore
 from ml_api.vectors.filters import Filter
 from ml_api.vectors.scoring import recall
@@ -74,13 +74,11 @@ class OnlineRecall:
         """Whether plain searches compare every image anyway, so that there is nothing to measure."""
         return self._store.compares_all(SearchOptions(K))
 
-    def note(self, vectors: Vectors, options: SearchOptions, found: Sequence[Sequence[Hit]]) -> None:
-        """What the store has found for each of `vectors` (n, dim) under these options."""
-        if not self._share or options.offset or options.limit < K or self._store.compares_all(options):
+    def note(self, vector: npt.NDArray[np.float32], options: SearchOptions, found: Sequence[Hit]) -> None:
+        """What the store has found for `vector` (dim,) under these options."""
+        if self._chance.random() >= self._share or options.offset or options.limit < K or self._store.compares_all(options):
             return
-        for vector, hits in zip(vectors, found, strict=True):
-            if self._chance.random() < self._share:
-                self._keep(Noted(vector, options.filter, hits[:K], time.time()))
+        self._keep(Noted(vector, options.filter, found[:K], time.time()))
 
     def _keep(self, noted: Noted) -> None:
         with self._lock:

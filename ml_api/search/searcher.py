@@ -116,13 +116,9 @@ class Searcher:
 
     def _ranked_by_each_text(self, targets: Sequence[Target], deadline: Deadline) -> dict[Target, list[list[Hit]]]:
         """For each target the best hits of each of its texts among all images, by which its own hits are judged."""
-        found: dict[Target, list[list[Hit]]] = {}
-        for exact in {target.query.options.exact for target in targets}:
-            some = [target for target in targets if target.query.options.exact == exact]
-            vectors = np.stack([text.vector for target in some for text in target.judged_texts])
-            hits = iter(self._store.search(vectors, SearchOptions(TOP_K, exact=exact), deadline))
-            found |= {target: [next(hits) for _ in target.judged_texts] for target in some}
-        return found
+        best = {target: SearchOptions(TOP_K, exact=target.query.options.exact) for target in targets}
+        found = iter(self._found([(text.vector, best[target]) for target in targets for text in target.judged_texts], deadline))
+        return {target: [next(found) for _ in target.judged_texts] for target in targets}
 
     def _ranked_to_the_page(self, targets: Sequence[Target], deadline: Deadline) -> dict[Target, list[Hit]]:
         """For each target the part of its ranking that has its page.
@@ -140,21 +136,27 @@ class Searcher:
     def _ranked(
         self, wanted: Mapping[Target, SearchOptions], deadline: Deadline, *, delivers: bool = True
     ) -> dict[Target, list[Hit]]:
-        """For each target what the store ranks for it under these options. Targets with equal options share a call.
+        """For each target what the store ranks for it under these options.
 
         What nobody is answered with, `delivers` not, does not count for the recall of live searches.
         """
-        together: dict[SearchOptions, list[Target]] = defaultdict(list)
-        for target, options in wanted.items():
-            together[options].append(target)
-        ranked: dict[Target, list[Hit]] = {}
-        for options, some in together.items():
-            vectors = np.stack([target.combined.vector for target in some])
-            found = self._store.search(vectors, options, deadline)
-            if self._recall is not None and delivers:
-                self._recall.note(vectors, options, found)
-            ranked |= dict(zip(some, found, strict=True))
-        return ranked
+        searches = [(target.combined.vector, options) for target, options in wanted.items()]
+        found = self._found(searches, deadline)
+        if self._recall is not None and delivers:
+            for (vector, options), hits in zip(searches, found, strict=True):
+                self._recall.note(vector, options, hits)
+        return dict(zip(wanted, found, strict=True))
+
+    def _found(self, searches: Sequence[tuple[npt.NDArray[np.float32], SearchOptions]], deadline: Deadline) -> list[list[Hit]]:
+        """The hits of each search, by its vector (dim,). Searches with equal options share a call."""
+        together: dict[SearchOptions, list[int]] = defaultdict(list)
+        for place, (_, options) in enumerate(searches):
+            together[options].append(place)
+        found: dict[int, list[Hit]] = {}
+        for options, places in together.items():
+            vectors = np.stack([searches[place][0] for place in places])
+            found |= zip(places, self._store.search(vectors, options, deadline), strict=True)
+        return [found[place] for place in range(len(searches))]
 
     def _vectors_of(self, pages: Mapping[Target, Page | Fault], deadline: Deadline) -> Mapping[str, npt.NDArray[np.float32]]:
         """The vectors of the hits that are to be explained, by id; without those that were deleted meanwhile."""

@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from pymilvus import MilvusClient
 
@@ -71,10 +70,11 @@ class OpenCollection:
                 message = messages.upsert_message(self.collection, rows, self.dim, self.fields)
                 messages.upsert(self.client, message, timeout_s)
 
-    def query(self, operation: str, deadline: Deadline | None = None, **what: Any) -> list[Row]:
-        """Query rows of certain ids."""
-        with self.reading(operation, deadline) as timeout_s:
-            return list(self.client.query(self.collection, timeout=timeout_s, **what))
+    def query_none(self, operation: str, consistency: str) -> None:
+        """Query an image that cannot exist, through the connection, also where the rows are in this process."""
+        with self.reading(operation) as timeout_s:
+            what = {"filter": among([NO_IMAGE]), "output_fields": ["id"], "consistency_level": consistency}
+            self.client.query(self.collection, timeout=timeout_s, **what)
 
     def of_ids(self, operation: str, ids: Sequence[str], fields: list[str], deadline: Deadline | None) -> list[Row]:
         """The rows with these ids, which were checked to be hex; in no order."""
@@ -137,7 +137,7 @@ class OpenCollection:
         On a busy server 2.3.5 a Session read after a delete still returned the rows, 13 times of 60; after one Strong read it never
         did. Upserts are visible at once.
         """
-        self.query("settle", filter=among([NO_IMAGE]), output_fields=["id"], consistency_level="Strong")
+        self.query_none("settle", "Strong")
 
     def flush(self) -> None:
         """Flush the rows in this process, if they are here. Only Access calls it, which ensures that no other call is running."""

@@ -9,7 +9,7 @@ from ml_api.deadline import Deadline
 from ml_api.records import Hit, Vectors
 from ml_api.vectors.base import MetricType, SearchOptions
 from ml_api.vectors.milvus import schema
-from ml_api.vectors.milvus.calls import NO_IMAGE, OpenCollection, among
+from ml_api.vectors.milvus.calls import OpenCollection
 from ml_api.vectors.milvus.filtered import WIDER, ServerFilter
 from ml_api.vectors.milvus.index import VectorIndex
 
@@ -40,10 +40,10 @@ class IndexSearch:
         return hits if ServerFilter.of(options.filter, opened).accepts(hits, options.limit) else None
 
     def ping(self, opened: OpenCollection) -> None:
-        """Query an image that cannot exist, through the connection, and search for an arbitrary vector. It does not count as a
-        search for `flushing`. Raises StoreUnavailable.
+        """Query nothing, through the connection, and search for an arbitrary vector. It does not count as a search for `flushing`.
+        Raises StoreUnavailable.
         """
-        opened.query("ping", filter=among([NO_IMAGE]), output_fields=["id"], consistency_level="Session")
+        opened.query_none("ping", "Session")
         with opened.reading("ping") as timeout_s:
             self._found(opened, np.eye(1, opened.dim, dtype=np.float32), SearchOptions(1), timeout_s)
 

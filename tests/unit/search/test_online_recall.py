@@ -56,7 +56,8 @@ class Watched:
         options = options or SearchOptions(K)
         for number in range(times):
             vectors = self.vectors[[number % IMAGES]]
-            self.recall.note(vectors, options, self.store.search(vectors, options))
+            [found] = self.store.search(vectors, options)
+            self.recall.note(vectors[0], options, found)
 
     def outcomes(self):
         found = {sample.labels["outcome"]: sample.value for sample in self.samples("ml_api_online_recall_searches_total")}
@@ -180,7 +181,7 @@ def test_searches_with_one_filter_share_a_pass(watched):
 
 
 def test_an_empty_collection_has_nothing_to_find(watched):
-    watched.recall.note(watched.vectors[:1], SearchOptions(K), [[]])
+    watched.recall.note(watched.vectors[0], SearchOptions(K), [])
     watched.store.delete([record(f"{number}.jpg").id for number in range(IMAGES)])
     watched.recall.look()
     assert watched.outcomes() == {}
