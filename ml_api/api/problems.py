@@ -66,13 +66,12 @@ REASONS: dict[type[MlApiError], Rejection] = {
     errors.TooLarge: Rejection.TOO_LARGE,
     errors.InvalidImage: Rejection.BAD_IMAGE,
     errors.TooCostly: Rejection.TOO_COSTLY,
-    errors.Overloaded: Rejection.QUEUE_FULL,
     errors.DeadlineExceeded: Rejection.DEADLINE,
     errors.Unauthorized: Rejection.AUTH,
     errors.ScopeMissing: Rejection.AUTH,
     errors.ForeignOrigin: Rejection.AUTH,
 }
-"""Errors that are also counted as rejections."""
+"""Errors that are also counted as rejections, beside Overloaded, which says its own reason."""
 TITLES = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
 """Titles of RFC 9110 where Python has older ones."""
 HTTP_CODES = {404: "no-such-route", 413: "too-large", 415: "unsupported-media-type"}
@@ -113,8 +112,8 @@ def register(app: Flask) -> None:
     @app.errorhandler(MlApiError)
     def _answered(error: MlApiError) -> Response:
         status = STATUS[type(error)]
-        if type(error) in REASONS:
-            _count_rejected(type(error))
+        if (reason := _reason(error)) is not None:
+            _count_rejected(reason)
         if isinstance(error, errors.DeadlineExceeded):
             _log.warning("%s: %s", error.slug, error.detail)  # possibly the client's own timeout; a traceback would not help
         elif status in {503, 507}:  # the same for every request while an outage lasts, or the disk is full
@@ -149,7 +148,7 @@ def _http(error: HTTPException) -> BaseResponse:
     if status == 404 and (elsewhere := without_slash()):
         return elsewhere
     if status == 413:
-        _count_rejected(errors.TooLarge)
+        _count_rejected(Rejection.TOO_LARGE)
     methods = ", ".join(sorted(getattr(error, "valid_methods", None) or []))
     code = HTTP_CODES.get(status) or (title_of(status).lower().replace(" ", "-") if status < 500 else "internal")
     response = problem(status, code, _detail(error, status, methods))
@@ -176,8 +175,12 @@ def _detail(error: HTTPException, status: int, methods: str) -> str:
             return error.description or "the request could not be understood"
 
 
-def _count_rejected(error: type[MlApiError]) -> None:
-    services().metrics.http.rejected.labels(REASONS[error]).inc()
+def _reason(error: MlApiError) -> Rejection | None:
+    return Rejection(error.reason) if isinstance(error, errors.Overloaded) else REASONS.get(type(error))
+
+
+def _count_rejected(reason: Rejection) -> None:
+    services().metrics.http.rejected.labels(reason).inc()
 
 
 def _unknown(error: Exception) -> Response:

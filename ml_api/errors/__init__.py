@@ -25,7 +25,7 @@
     ├── PreconditionFailed      the corpus holds something else under the key than the caller said
     ├── CorpusReadOnly          images are looked at here, never written or deleted
     ├── InsufficientStorage     no room is left for what was sent
-    ├── Overloaded              the queue is full; try again later
+    ├── Overloaded              there is too much to do; try again later
     ├── Unavailable             a part we depend on does not answer; try again later
     │   ├── Starting                ... as the service loads its model
     │   ├── ModelUnavailable
@@ -119,6 +119,7 @@ __all__ = [
     "NonFiniteVector",
     "NotFound",
     "NothingIndexed",
+    "Overload",
     "Overloaded",
     "PreconditionFailed",
     "RequestTimeout",

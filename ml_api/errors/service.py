@@ -4,9 +4,18 @@ from typing import Literal
 
 from ml_api.errors.base import MlApiError
 
+Overload = Literal["queue_full", "memory_full", "decoding", "busy"]
+"""Of what there is too much: requests, bodies in memory, images being decoded; or one of the rarer things."""
+
 
 class Overloaded(MlApiError):
+    """`reason` is for metrics, `detail` for people."""
+
     code = "overloaded"
+
+    def __init__(self, detail: str, *, reason: Overload = "busy") -> None:
+        super().__init__(detail)
+        self.reason = reason
 
 
 class Unavailable(MlApiError):

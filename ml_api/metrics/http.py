@@ -17,6 +17,9 @@ class Rejection(StrEnum):
     BAD_IMAGE = "bad_image"
     TOO_COSTLY = "too_costly"
     QUEUE_FULL = "queue_full"
+    MEMORY_FULL = "memory_full"
+    DECODING = "decoding"
+    BUSY = "busy"
     DEADLINE = "deadline"
     AUTH = "auth"
 

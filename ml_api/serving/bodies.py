@@ -146,4 +146,4 @@ def _counted(size: int) -> int:
 
 
 def _no_room() -> Overloaded:
-    return Overloaded("more is being uploaded than fits in memory; try again")
+    return Overloaded("more is being uploaded than fits in memory; try again", reason="memory_full")

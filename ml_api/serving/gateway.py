@@ -25,7 +25,7 @@ from ml_api.logs.throttle import LogThrottle
 from ml_api.serving.admission import Admission
 from ml_api.serving.bodies import DISCARDED_BYTES, SMALL_BYTES, Bodies, Receive
 from ml_api.serving.lanes import Lane, Lanes
-from ml_api.serving.refusing import TOO_MANY, Refusals
+from ml_api.serving.refusing import Refusals, too_many
 from ml_api.serving.wsgi import Answer, call, environ_of
 
 LIVE: Final = "/livez"
@@ -137,7 +137,7 @@ class Gateway:
             # One that asks before it sends (Expect: 100-continue) is told before it does.
             is_small = 0 < stated_bytes <= DISCARDED_BYTES and b"expect" not in headers
             is_read = is_small and await self._bodies.read_before(receive)
-            return self._overloaded(scope, headers), has_body and not is_read
+            return self._overloaded(scope, headers, too_many()), has_body and not is_read
         try:
             _check_head(scope)
             self._bodies.check(stated_bytes)
@@ -145,7 +145,7 @@ class Gateway:
                 await self._authorize(scope)
             body = await self._read(receive) if has_body else b""
         except Overloaded as refused:
-            return self._overloaded(scope, headers, refused.detail), has_body
+            return self._overloaded(scope, headers, refused), has_body
         except (MlApiError, RequestEntityTooLarge) as refused:
             return await self._work(self._lanes.refusals, scope, headers, b"", **{REFUSED: refused}), has_body
         try:
@@ -174,7 +174,7 @@ class Gateway:
             with lane.place(elsewhere):
                 return await self._run(lane.threads, scope, body, arrived, **{observe.ELSEWHERE: elsewhere}, **more)
         except Overloaded as refused:
-            return self._overloaded(scope, headers, refused.detail)
+            return self._overloaded(scope, headers, refused)
 
     async def _run(self, threads: Executor, scope: dict[str, Any], body: bytes, arrived: float, **more: object) -> Answer:
         with self._answering(scope):
@@ -184,8 +184,8 @@ class Gateway:
         observe.arrived.set(arrived)
         return call(self._app, environ_of(scope, body, **more))
 
-    def _overloaded(self, scope: dict[str, Any], headers: Headers, detail: str = TOO_MANY) -> Answer:
-        refused = self._refusals.overloaded(scope["method"], scope["path"], _request_id(headers), detail)
+    def _overloaded(self, scope: dict[str, Any], headers: Headers, error: Overloaded) -> Answer:
+        refused = self._refusals.overloaded(scope["method"], scope["path"], _request_id(headers), error)
         return self._shared(refused, headers)
 
     def _shared(self, refused: Answer, headers: Headers) -> Answer:

@@ -14,9 +14,8 @@ from typing import Final
 
 from flask import Flask
 
-from ml_api.errors import Overloaded
 from ml_api.serving.admission import Admission
-from ml_api.serving.refusing import TOO_MANY
+from ml_api.serving.refusing import too_many
 from ml_api.web import FOR_PROGRAMS, SHOWN_WHEN_FULL
 
 STATIC_THREADS: Final = 1
@@ -55,7 +54,7 @@ class Lane:
         """
         permit, began = self.queue.acquire(), perf_counter()
         if permit is None:
-            raise Overloaded(TOO_MANY)
+            raise too_many()
         try:
             yield
         finally:

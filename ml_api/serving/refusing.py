@@ -14,20 +14,24 @@ from werkzeug.exceptions import HTTPException
 from ml_api import tracing
 from ml_api.api import EXTENSION
 from ml_api.api.observe import UNMATCHED, label_of_method
-from ml_api.api.problems import MEDIA_TYPE, REASONS, RETRY_AFTER_S, body_of
+from ml_api.api.problems import MEDIA_TYPE, RETRY_AFTER_S, body_of
 from ml_api.browsers import HEADERS
 from ml_api.errors import Overloaded
 from ml_api.logs.throttle import LogThrottle
 from ml_api.services import Services
 from ml_api.serving.wsgi import Answer
 
-TOO_MANY: Final = "more requests are waiting than can be answered in time; try again"
 SHUTTING_DOWN: Final = "shutting-down"
 STOPPED: Final = "the service is stopping, and may have done this or not; send it again in a moment"
 _HEADERS: Final = [
     (name.lower().encode(), value.encode())
     for name, value in {"Content-Type": MEDIA_TYPE, "Retry-After": str(RETRY_AFTER_S), **HEADERS}.items()
 ]
+
+
+def too_many() -> Overloaded:
+    """More requests than can be answered in time."""
+    return Overloaded("more requests are waiting than can be answered in time; try again", reason="queue_full")
 
 
 class _Observed(Protocol):
@@ -42,16 +46,15 @@ class Refusals:
         self._metrics = services.metrics
         self._routes = app.url_map.bind("")
         self._durations = lru_cache(256)(self._find_durations)  # nearly all requests are for a few routes
-        self._rejected = self._metrics.http.rejected.labels(REASONS[Overloaded])
         self._throttle = throttle
         self._bodies = lru_cache(16)(_body)  # there are few details
 
-    def overloaded(self, method: str, path: str, request_id: str, detail: str = TOO_MANY) -> Answer:
-        """The answer to a request. `request_id` is its X-Request-ID, or empty; `detail` says what there is too much of."""
+    def overloaded(self, method: str, path: str, request_id: str, error: Overloaded) -> Answer:
+        """The answer to a request that raised `error`. `request_id` is its X-Request-ID, or empty."""
         self._durations(method, path).observe(0.0)
-        self._rejected.inc()
-        self._throttle.log(detail, f"refused: {detail}", logging.WARNING)
-        return self._refused(Overloaded.code, detail, request_id)
+        self._metrics.http.rejected.labels(error.reason).inc()
+        self._throttle.log(error.detail, f"refused: {error.detail}", logging.WARNING)
+        return self._refused(Overloaded.code, error.detail, request_id)
 
     def shutting_down(self, request_id: str) -> Answer:
         return self._refused(SHUTTING_DOWN, STOPPED, request_id)

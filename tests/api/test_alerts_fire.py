@@ -18,7 +18,7 @@ from ml_api.indexing.sync import Indexer
 from ml_api.logs.throttle import LogThrottle
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncFile
-from ml_api.serving.refusing import Refusals
+from ml_api.serving.refusing import Refusals, too_many
 from ml_api.vectors.memory import MemoryStore
 from tests.api.stand import picture
 from tests.dashboards import rules
@@ -92,7 +92,7 @@ def more_is_asked_than_can_be_answered(service, _folder):
 
     def ask():
         search(service, 9)
-        refusals.overloaded("GET", "/v1/search/text", None)
+        refusals.overloaded("GET", "/v1/search/text", None, too_many())
 
     recording.repeat(ask, 10)
     return recording

@@ -21,7 +21,7 @@ from ml_api.images import InlineDecoder
 from ml_api.indexing.jobs import Jobs, SyncOptions
 from ml_api.indexing.uploads import Uploads
 from ml_api.logs.throttle import LogThrottle
-from ml_api.serving.refusing import Refusals
+from ml_api.serving.refusing import Refusals, too_many
 from ml_api.settings import Settings, load_settings
 from tests.api.stand import FORM_TYPE, LIMITS, MAX_BYTES, fill_disk, form, picture
 
@@ -267,7 +267,7 @@ def test_an_example_of_an_error_is_what_the_service_says(make_stand, code):
 
 def test_the_example_of_overload_is_what_the_service_says(make_stand):
     refusals = Refusals(make_stand().client.application, LogThrottle(logging.getLogger("ml_api")))
-    answered = json.loads(refusals.overloaded("GET", SEARCH.partition("?")[0], None).body)
+    answered = json.loads(refusals.overloaded("GET", SEARCH.partition("?")[0], None, too_many()).body)
     assert {**answered, "request_id": ""} == {**examples.problem("overloaded"), "request_id": ""}
 
 

@@ -144,7 +144,7 @@ def test_what_a_client_did_wrong_is_counted_by_reason(stand, client, send, reaso
         (KeyError("odd"), 503, {}, "error"),
         (ModelOutOfMemory("out of memory"), 503, {}, "oom"),
         (DeadlineExceeded("late"), 504, {("ml_api_rejected_total", "deadline"): TIMES}, "error"),
-        (Overloaded("full"), 503, {("ml_api_rejected_total", "queue_full"): TIMES}, "error"),
+        (Overloaded("full"), 503, {("ml_api_rejected_total", "busy"): TIMES}, "error"),
     ],
     ids=["exception", "out of memory", "deadline", "overload"],
 )

@@ -6,7 +6,7 @@ from ml_api.errors import DeadlineExceeded, ModelUnavailable, Overloaded
 from ml_api.vectors.memory import MemoryStore
 from tests.api.stand import picture
 
-REASONS = ("too_large", "bad_image", "queue_full", "deadline")
+REASONS = ("too_large", "bad_image", "queue_full", "memory_full", "decoding", "busy", "deadline")
 
 
 class RefusingStore(MemoryStore):
@@ -46,7 +46,12 @@ def test_each_rejection_is_counted_once(stand, cause, status, reason):
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "reason"), [(Overloaded("full"), 503, "queue_full"), (DeadlineExceeded("late"), 504, "deadline")]
+    ("error", "status", "reason"),
+    [
+        (Overloaded("another exact search"), 503, "busy"),
+        (Overloaded("many images", reason="decoding"), 503, "decoding"),
+        (DeadlineExceeded("late"), 504, "deadline"),
+    ],
 )
 def test_what_the_store_refuses_is_counted_at_the_edge(make_stand, error, status, reason):
     stand = make_stand(store=(store := RefusingStore()))

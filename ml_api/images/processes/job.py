@@ -53,7 +53,7 @@ class Job:
     def too_busy(self) -> MlApiError:
         if self.deadline is not None and self.deadline.passed:
             return self.deadline.exceeded()
-        return Overloaded("The machine is too busy to decode the image; try again later, or send a smaller one.")
+        return Overloaded("The machine is too busy to decode the image; try again later, or send a smaller one.", reason="decoding")
 
     def too_slow(self) -> TooCostly:
         most_s = self.order.cpu_s

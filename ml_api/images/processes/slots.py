@@ -60,7 +60,9 @@ class Slots:
             hopeful = self._waiting.index(slot) * self._usual_s / self._number < left_s
             try:
                 if not self._changed.wait_for(lambda: self._is_next(slot), left_s if hopeful else 0.0):
-                    raise Overloaded("Too many images are being decoded; try again later, or send a smaller one.")
+                    raise Overloaded(
+                        "Too many images are being decoded; try again later, or send a smaller one.", reason="decoding"
+                    )
                 slot.started = perf_counter()
                 self._held.add(slot)
             finally:
