@@ -1,5 +1,6 @@
 """A sync that another process runs, as the command that wants it sees it: is there one, how far is it, is it still alive."""
 
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from ml_api.errors import ConfigError, DatabaseUnavailable, Unavailable
 from ml_api.indexing.jobs import Job, Jobs
 from ml_api.indexing.jobs.execution import give_up_if_dead
 from ml_api.indexing.jobs.presence import Watch
+from ml_api.services import reading_of
 from ml_api.settings import Settings, environment_name
 from ml_api.stopping import Stop
 from ml_api.vocabulary import JobKind, JobState
@@ -46,6 +48,7 @@ class Taker:
         if ours:
             if not self._any_model:
                 self._compare(ours[0].model)
+                self._compare_reading(ours[0].reading)
             return True
         if takers and self._settings.store_is_embedded:
             raise ConfigError(
@@ -75,6 +78,15 @@ class Taker:
                 f"{environment_name('model')}: the service that runs embeds with {model}, not with {mine}; if that is since "
                 "`migrate`, name the new model here, too"
             )
+
+    def _compare_reading(self, reading: str) -> None:
+        """What this command was not given, it has from the service."""
+        theirs, mine = json.loads(reading or "{}"), reading_of(self._settings)
+        given = self._settings.model_fields_set & theirs.keys()
+        others = [environment_name(field) for field in mine if field in given and theirs[field] != mine[field]]
+        if others:
+            other = "the service that runs would do this sync, and has another value; start it with this one, or leave it out here"
+            raise ConfigError(*(f"{name}: {other}" for name in others))
 
 
 def follow(jobs: Jobs, job: Job, taker: Taker, stop: Stop, *, is_ours: bool) -> Job | None:

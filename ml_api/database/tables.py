@@ -39,6 +39,8 @@ class OwnerRow(Table):
     """Counted up every few seconds. Whether it changes tells whether the process lives: no clock is compared with another's."""
     address: Mapped[str] = mapped_column(default="", server_default="")
     """URL at which it answers the API; empty if it does not."""
+    reading: Mapped[str] = mapped_column(default="", server_default="")
+    """JSON: a hash of each setting that decides which files its syncs index, and what of them; empty if it is older than this."""
 
 
 class JobRow(Table):

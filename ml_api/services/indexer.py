@@ -1,10 +1,12 @@
 """What a sync needs, in the service or in a process of its own, and the file that the latter leaves its metrics in."""
 
+import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from ml_api import __version__, images
 from ml_api.corpus.base import Corpus
@@ -30,6 +32,17 @@ from ml_api.settings import Settings, environment_name
 from ml_api.texts import TextIndex, TextIndexingStore, TextUpkeep
 from ml_api.vectors.base import VectorStore
 
+READ_BY: Final = (
+    "ignore",
+    "include",
+    "follow_links",
+    "catalogue",
+    "exif",
+    "max_upload_bytes",
+    "max_image_pixels",
+    "max_image_aspect",
+)
+"""The settings that decide which files a sync indexes, and what of them."""
 WATCH_PAUSE_S = 0.02
 """Between two steps, each of which waits for something to happen."""
 SAVE_EVERY_S = 5.0
@@ -122,6 +135,11 @@ def watching(settings: Settings, corpus: Corpus, changes: Changes, jobs: Jobs) -
 def target_of(settings: Settings) -> str:
     """Names the collection that syncs with these settings write, for every process that shares the database."""
     return f"{settings.store_uri} {settings.milvus_database} {settings.collection}"
+
+
+def reading_of(settings: Settings) -> dict[str, str]:
+    """A hash of each of READ_BY, by field: a catalogue's URL may hold a password."""
+    return {field: hashlib.sha256(str(getattr(settings, field)).encode()).hexdigest()[:16] for field in READ_BY}
 
 
 def failures_of(settings: Settings, database: Database, corpus: str, model_id: str, *, retry: bool) -> StoredFailures:

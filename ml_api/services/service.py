@@ -1,5 +1,6 @@
 """Everything a request can need."""
 
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ from ml_api.metrics.sync import SyncFile
 from ml_api.periodic import PeriodicTask
 from ml_api.services.engine import Engine, Shared, assemble, coalescing, warm_model
 from ml_api.services.errands import Errands
-from ml_api.services.indexer import target_of, watching
+from ml_api.services.indexer import reading_of, target_of, watching
 from ml_api.services.migration import model_setting
 from ml_api.services.parts import access_of, corpus_of, database_of, decoder_of, milvus_store, thumbnail_cache_of
 from ml_api.services.switching import Switch
@@ -151,6 +152,7 @@ def _engine(shared: Shared, undo: ExitStack, background: ExitStack) -> tuple[Eng
         shared.corpus.location,
         model=pretrained.model_id,
         address=_address(settings.host, settings.port),
+        reading=json.dumps(reading_of(settings)),
     )
     background.enter_context(closing(presence))
     model = warm_model(settings, pretrained, shared.metrics)

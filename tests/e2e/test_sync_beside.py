@@ -155,6 +155,18 @@ def test_the_exit_codes_are_those_of_a_sync_without_a_service(indexed, corpus, t
     assert active(indexed) is None
 
 
+def test_a_command_that_asks_for_what_the_service_would_not_do_is_told_so(indexed, corpus, tmp_path):
+    """Its catalogue was passed over without a word, and all was said to be well."""
+    (tmp_path / "shop.csv").write_text("product_id,name\n1,a shoe\n")
+    asked = ["--catalogue", tmp_path / "shop.csv", "--no-follow-links"]
+    refused = run("sync", *asked, **(indexed.settings | {"exif": True}))
+    assert refused.returncode == Exit.MISCONFIGURED
+    assert [line.split(": ")[1] for line in refused.stderr.splitlines()] == ["--catalogue", "ML_API_EXIF"]
+    assert "the service that runs would do this sync, and has another value" in refused.stderr
+    assert run("sync", "--dry-run", *asked, **indexed.settings).returncode == Exit.MISCONFIGURED
+    assert run("sync", "--no-exif", "--catalogue", "", **indexed.settings).returncode == Exit.DONE
+
+
 def test_searches_are_answered_while_it_runs_and_ctrl_c_cancels_it(indexed, corpus):
     add_many(corpus, "more")
     command = syncing(indexed)

@@ -32,12 +32,21 @@ class Presence:
     """This process's row, from now until it is closed; the database may be away meanwhile."""
 
     def __init__(  # noqa: PLR0913 - the columns of its row
-        self, database: Database, target: str, corpus: str, *, model: str = "", address: str = "", every_s: float = BEAT_S
+        self,
+        database: Database,
+        target: str,
+        corpus: str,
+        *,
+        model: str = "",
+        address: str = "",
+        reading: str = "",
+        every_s: float = BEAT_S,
     ) -> None:
-        """With a `model`, syncs of `corpus` into `target` may be handed to this process; at `address` it answers the API."""
+        """With a `model`, syncs of `corpus` into `target` may be handed to this process, which go by its settings (`reading`); at
+        `address` it answers the API."""
         self.name = f"{_this_process()}/{secrets.token_hex(4)}"
         self._database = database
-        self._row = {"target": target, "corpus": corpus, "model": model, "address": address}
+        self._row = {"target": target, "corpus": corpus, "model": model, "address": address, "reading": reading}
         self._turn = threading.Lock()
         """Of beats, each of which writes a row that is not there: of two at once the second would find it."""
         self._beats = 0
