@@ -36,12 +36,15 @@ MANY: Final = 2000
 """As many changes at once may have overflowed the kernel's queue (fs.inotify.max_queued_events, 16,384 as a rule; a new file is
 three events)."""
 LIST_EVERY_S: Final = 60.0
-"""How often the folder is listed where the system cannot watch it."""
+"""How often the folder is listed where it cannot be watched."""
 LISTEN_AGAIN_S: Final = 600.0
-"""How often watching is tried again where it failed for lack of resources."""
-BROKEN_S: Final = 30.0
-"""Time between two attempts after an error: each lists the whole folder."""
+"""How often watching is tried again where it fails."""
+BROKEN_S: Final = 60.0
+"""An error so soon after the last one will come again: a name that ends the watching does so at each listing of its folder, and
+thus at each sync, which the end of the watching asks for."""
 
+TOO_MANY_FOLDERS: Final = "the system cannot watch every folder of it"
+MORE_WATCHES: Final = "Raise fs.inotify.max_user_watches (and max_user_instances) with sysctl"
 BEGINNING: Final = "what happened before the start is not known"
 MOUNTS: Final = Path("/proc/self/mountinfo")
 DESCRIPTORS: Final = Path("/proc/self/fdinfo")
@@ -148,21 +151,20 @@ class FolderNotices:
         return Noticed(self._keys(changes), lost)
 
     def _break(self, exc: Exception) -> Noticed:
+        broken_at, self._broken_at = self._broken_at, time.monotonic()
+        if self._broken_at - broken_at < BROKEN_S:
+            return self._list_instead(f"watching it failed twice ({exc})", "Rename what has a name that is not UTF-8")
         self._end()
-        is_first = time.monotonic() - self._broken_at > 2 * BROKEN_S
-        self._broken_at = time.monotonic()
-        self._begin_at = self._broken_at + (0.0 if is_first else BROKEN_S)
-        self._list_at = self._begin_at + self._every_s
+        self._begin_at = self._broken_at
         return Noticed(lost=f"watching failed ({exc})")
 
-    def _list_instead(self) -> Noticed:
+    def _list_instead(self, why: str = TOO_MANY_FOLDERS, remedy: str = MORE_WATCHES) -> Noticed:
         self._end()
         self._begin_at = time.monotonic() + LISTEN_AGAIN_S
         self._list_at = time.monotonic() + self._every_s
         _log.warning(
-            "the system cannot watch every folder of %s: they are looked at every %g s instead. "
-            "Raise fs.inotify.max_user_watches (and max_user_instances) with sysctl; it is tried again every %g min",
-            *(self._root, self._every_s, LISTEN_AGAIN_S / 60),
+            "%s: %s. Its files are looked at every %g s instead. %s; watching is tried again every %g min",
+            *(self._root, why, self._every_s, remedy, LISTEN_AGAIN_S / 60),
         )
         return Noticed(lost="the folder cannot be watched")
 

@@ -90,6 +90,20 @@ def test_a_name_that_is_not_utf_8_is_a_reason_to_look_and_what_comes_after_is_to
     named(notices, "b.png")
 
 
+def test_names_that_end_the_watching_again_and_again_are_told_and_the_folder_is_listed_from_time_to_time(root, caplog):
+    """Each sync lists the folder, which ends the watching: it asked for the next sync, every 30 s for ever."""
+    (root / os.fsdecode(b"dossier\xff")).mkdir()
+    with closing(FolderNotices(root, every_s=0.1)) as notices:
+        told = []
+        while told[-3:] != 3 * ["the folder cannot be watched"]:
+            list(FolderCorpus(root).list())
+            told.append(lost(notices))
+            assert len(told) < 10
+    assert sum("watching failed" in why for why in told) == 1
+    assert caplog.text.count("watching it failed twice (Unable to decode path") == 1
+    assert "Rename what has a name that is not UTF-8; watching is tried again every 10 min" in caplog.text
+
+
 def test_so_many_at_once_as_the_kernel_may_not_keep_are_a_reason_to_look(root):
     with closing(FolderNotices(root, many=50)) as notices:
         notices.next()
