@@ -2,13 +2,14 @@
 
 import { nameOf } from "./query.js";
 
-/** @import { Answer, StoredImage } from "./api.js" */
+/** @import { StoredImage } from "./api.js" */
+/** @import { Found } from "./likely.js" */
 /** @import { Query } from "./query.js" */
 
 const KEPT = 20;
 
 export class Answers {
-  /** @type {Map<string, Answer>} by the query's name */
+  /** @type {Map<string, Found>} by the query's name */
   #answers = new Map();
 
   /** @param {Query | null} query */
@@ -18,7 +19,7 @@ export class Answers {
 
   /**
    * @param {Query} query
-   * @param {Answer} answer
+   * @param {Found} answer
    */
   keep(query, answer) {
     const name = nameOf(query);
@@ -56,21 +57,13 @@ export class Answers {
 }
 
 /**
- * @param {Answer} answer
- * @param {Answer} page the next one
- */
-export function longerBy(answer, page) {
-  return { ...answer, hits: [...answer.hits, ...page.hits], next: page.next };
-}
-
-/**
- * The copy that stands for the others when the first of them is gone.
- * @param {Pick<StoredImage, "group">} hit
+ * The copy that stands for the others when the first of them is gone; as likely a match as that was.
+ * @param {Pick<StoredImage, "group" | "relevance">} hit
  * @returns {StoredImage[]}
  */
-export function heirOf({ group }) {
+export function heirOf({ group, relevance }) {
   const [heir, ...others] = group?.hits ?? [];
-  return heir ? [{ ...heir, group: others.length > 0 && group ? { size: group.size - 1, hits: others } : null }] : [];
+  return heir ? [{ ...heir, relevance, group: others.length > 0 && group ? { size: group.size - 1, hits: others } : null }] : [];
 }
 
 /**

@@ -26,6 +26,7 @@ import { ask, send, withJson } from "./requests.js";
  * @property {StoredImage[]} hits
  * @property {Next | null} next
  * @property {Facets | null} [facets]
+ * @property {boolean | null} [confident] whether there is likely a match among the images
  * @property {boolean} [truncated]
  * @property {number} [count] of all images on all pages, where that is known
  * @property {string[] | null} [warnings] what is likely to be wrong with a filter that no image passes

@@ -1,6 +1,7 @@
 /** Hits that are likely no matches: they are there, but folded away until somebody asks for them. */
 
 import { element } from "./element.js";
+import { fillers } from "./tile.js";
 
 const LESS_LIKELY = { show: "Show less likely images", hide: "Hide less likely images" };
 const ALL = { show: "Show the closest images all the same", hide: "Hide the closest images" };
@@ -10,6 +11,8 @@ export class Fold {
   #onTurn;
   /** @type {HTMLElement | null} */
   #line = null;
+  /** @type {HTMLElement | null} */
+  #start = null;
 
   /**
    * @param {HTMLElement} grid whose hits after the line are hidden while it has the class `folded`
@@ -20,20 +23,21 @@ export class Fold {
     this.#onTurn = onTurn;
   }
 
-  get exists() {
-    return this.#line !== null;
-  }
-
-  /** Whether no hit stands before the line. */
+  /** Whether all hits stand behind the line. */
   get holdsAll() {
-    return this.exists && !this.#grid.querySelector(".hit:has(~ .fold)");
+    return this.#grid.querySelector(".fold ~ .hit") !== null && !this.#grid.querySelector(".hit:has(~ .fold)");
   }
 
   get isClosed() {
     return this.#grid.classList.contains("folded");
   }
 
-  /** The line across the grid, behind which hits are less likely. */
+  /** The end of the likely hits: before it another one is to stand. Null without a fold. */
+  get start() {
+    return this.#start;
+  }
+
+  /** The line across the grid, behind which hits are less likely, and what ends the row before it. */
   begin() {
     const button = element("button");
     button.type = "button";
@@ -43,12 +47,20 @@ export class Fold {
     this.#line = element("li", button);
     this.#line.className = "fold";
     this.#grid.classList.add("folded");
-    return this.#line;
+    const last = fillers();
+    this.#start = last[0];
+    return [...last, this.#line];
   }
 
   reset() {
     this.#line = null;
+    this.#start = null;
     this.#grid.classList.remove("folded");
+  }
+
+  /** @param {FocusOptions} [how] */
+  focus(how) {
+    this.#line?.querySelector("button")?.focus(how);
   }
 
   /**

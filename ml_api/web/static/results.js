@@ -3,20 +3,21 @@
 import { Copies } from "./copies.js";
 import { element, find } from "./element.js";
 import { Fold } from "./fold.js";
+import { isUnlikely } from "./likely.js";
 import { More } from "./more.js";
 import { Notice } from "./notice.js";
-import { isUnlikely } from "./summary.js";
 import { fillers, skeleton } from "./tile.js";
 
 /** @import { View } from "./address.js" */
-/** @import { Answer, StoredImage } from "./api.js" */
+/** @import { StoredImage } from "./api.js" */
 /** @import { Failure } from "./failures.js" */
+/** @import { Found } from "./likely.js" */
 /** @import { Filter } from "./query.js" */
 /** @import { Summary } from "./summary.js" */
 
 const SKELETONS = 12;
 
-/** @typedef {{id: string, top: number, count: number}} Place one hit, where it stands on the screen, and how many there are */
+/** @typedef {{id: string, top: number, count: number}} Place one hit, where it stands on the screen, and how many have come */
 
 export class Results {
   #section;
@@ -57,7 +58,7 @@ export class Results {
     this.#tileOf = tileOf;
     this.#notice = new Notice(find(section, ".notice", HTMLElement), { onFilter, onRetried: () => this.takeFocus() });
     this.#more = new More(find(section, ".more", HTMLElement), {
-      isEager: () => !this.#notice.isSeen && !this.#fold.isClosed, // after an error, it waits for the button
+      isEager: () => !this.#notice.isSeen, // after an error, it waits for the button
       onMore,
     });
     find(this.#long, "button", HTMLButtonElement).addEventListener("click", () => {
@@ -92,33 +93,35 @@ export class Results {
   }
 
   /**
-   * @param {Answer} answer
+   * @param {Found} found
    * @param {Summary} summary
    */
-  show(answer, summary) {
+  show(found, summary) {
     this.clear();
     const last = fillers();
     this.#tail = last[0];
     this.#grid.append(...last);
-    this.#lay(answer.hits, summary.likely);
+    this.#lay(found.hits, found);
     this.summarise(summary);
-    this.#more.isThere = answer.next !== null;
-    find(this.#section, ".doubt", HTMLElement).hidden = !this.#fold.holdsAll;
   }
 
   /**
-   * One more page.
-   * @param {Answer} page
+   * One more page. What is on the screen stays where it is, also where likely matches come to stand before it.
+   * @param {StoredImage[]} hits
+   * @param {Found} found with them
    * @param {Summary} summary
    */
-  append(page, summary) {
+  append(hits, found, summary) {
+    const { place } = this;
     const wasAtButton = this.#more.hasFocus || this.#notice.hasFocus;
-    const tiles = this.#lay(page.hits, summary.likely);
+    const links = this.#lay(hits, found).map((made) => find(made, ".open", HTMLElement));
     this.summarise(summary);
     this.#notice.hide();
-    this.#more.isThere = page.next !== null;
-    if (wasAtButton && tiles.length > 0) {
-      find(tiles[0], ".open", HTMLElement).focus({ preventScroll: true }); // so that the keyboard goes on with what is new
+    if (place) {
+      this.goTo(place);
+    }
+    if (wasAtButton && links.length > 0) { // the keyboard goes on with what is new
+      (links.find((link) => link.checkVisibility()) ?? this.#fold).focus({ preventScroll: true });
     }
   }
 
@@ -191,15 +194,17 @@ export class Results {
   /** @returns {Place | null} the first hit on the screen; none at the top */
   get place() {
     const seen = window.scrollY > 0 ? this.links.find((link) => link.getBoundingClientRect().bottom > 0) : undefined;
-    return seen ? { id: String(seen.dataset.id), top: seen.getBoundingClientRect().top, count: this.links.length } : null;
+    const count = this.#grid.querySelectorAll(".hit:not(.copy)").length;
+    return seen ? { id: String(seen.dataset.id), top: seen.getBoundingClientRect().top, count } : null;
   }
 
   /** @param {Place} place */
   goTo({ id, top }) {
     this.#fold.openFor(id);
     const link = this.links.find((one) => one.dataset.id === id);
-    if (link) {
-      window.scrollTo(0, window.scrollY + link.getBoundingClientRect().top - top);
+    const by = link ? link.getBoundingClientRect().top - top : 0;
+    if (Math.abs(by) >= 1) { // or who is scrolling would be stopped
+      window.scrollBy(0, by);
     }
   }
 
@@ -216,29 +221,32 @@ export class Results {
   }
 
   /**
-   * Hits at the end of the grid, those that are likely no matches behind the fold.
+   * Hits behind those that are there, each on its side of the fold.
    * @param {StoredImage[]} hits
-   * @param {number} least probability that is no reason to fold a hit away
+   * @param {Found} found with them
    */
-  #lay(hits, least) {
+  #lay(hits, { least, isSpent, next }) {
     const tiles = hits.map((hit) => this.tile(hit));
-    const end = this.#tail;
-    const first = hits.findIndex((hit) => isUnlikely(hit, least));
-    const likely = first < 0 || this.#fold.exists ? tiles.length : first;
-    end?.before(...tiles.slice(0, likely));
-    if (likely < tiles.length) {
-      end?.before(...fillers(), this.#fold.begin(), ...tiles.slice(likely));
+    const unlikely = tiles.filter((_, at) => isUnlikely(hits[at], least));
+    if (unlikely.length > 0 && !this.#fold.start) {
+      this.#tail?.before(...this.#fold.begin());
     }
+    (this.#fold.start ?? this.#tail)?.before(...tiles.filter((made) => !unlikely.includes(made)));
+    this.#tail?.before(...unlikely);
+    this.#grid.classList.toggle("spent", isSpent);
+    this.#more.isThere = next !== null;
     this.arrange(this.#arrangement);
     return tiles;
   }
 
-  /** @param {Summary} summary */
+  /** @param {Summary} summary of what is there now */
   summarise({ count, relation, text, time, note }) {
     const how = element("span", relation, ...(text ? [" ", element("strong", text)] : []));
     how.className = "how";
     const others = [time, note].filter(Boolean).map((words) => element("span", words));
     others.forEach((other) => other.classList.toggle("time", other.textContent === time));
     this.#summary.replaceChildren(element("span", count, how), ...others);
+    find(this.#section, ".doubt", HTMLElement).hidden = !this.#fold.holdsAll;
+    this.#fold.turn(!this.#fold.isClosed); // in other words, if all before it was deleted
   }
 }

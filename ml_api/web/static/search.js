@@ -1,12 +1,14 @@
 /** One search at a time: ask, show, go on. A new one aborts the one before it. */
 
 import { absence, refused } from "./absence.js";
-import { Answers, heirOf, longerBy } from "./answers.js";
+import { Answers, heirOf } from "./answers.js";
 import { countPassing, findImage, MAX_LIMIT, search } from "./api.js";
 import { abandoned, Failure, naming } from "./failures.js";
-import { extentOf, likelyFirst, summaryOf } from "./summary.js";
+import { judged, longerBy } from "./likely.js";
+import { extentOf, summaryOf } from "./summary.js";
 
-/** @import { Answer, Facets, StoredImage } from "./api.js" */
+/** @import { Facets, StoredImage } from "./api.js" */
+/** @import { Found } from "./likely.js" */
 /** @import { Query } from "./query.js" */
 /** @import { Results } from "./results.js" */
 /** @import { Sending } from "./sending.js" */
@@ -109,7 +111,7 @@ export class Search {
     const { signal } = this.#begin(query);
     const remembered = this.#answers.to(query);
     if (remembered && !fresh) {
-      this.#show(query, remembered);
+      this.#results.show(remembered, summaryOf(query, remembered));
       return;
     }
     const stopWaiting = this.#wait(query, keeps);
@@ -119,7 +121,7 @@ export class Search {
         throw await absence(query, answer, signal);
       }
       this.#answers.keep(query, answer);
-      this.#show(query, answer);
+      this.#results.show(answer, summaryOf(query, answer));
       this.#count(query, answer, signal);
     } catch (failure) {
       if (!signal.aborted && failure instanceof Failure) {
@@ -157,10 +159,10 @@ export class Search {
     const telling = setTimeout(() => this.#results.loadsLong(PATIENCE_S), PATIENCE_S * 1000);
     try {
       const slice = { limit: PAGE_SIZE, after: answer.next };
-      const page = likelyFirst(query, await search(await this.#sending.prepare(query, signal), slice, signal));
+      const page = await search(await this.#sending.prepare(query, signal), slice, signal);
       const longer = longerBy(this.#answers.to(query) ?? answer, page); // counted meanwhile, or shorter by what was deleted
       this.#answers.keep(query, longer);
-      this.#results.append(page, summaryOf(query, longer));
+      this.#results.append(page.hits, longer, summaryOf(query, longer));
     } catch (failure) {
       if (!signal.aborted && failure instanceof Failure && failure.code === "invalid-cursor") {
         await this.run(query, { fresh: true, keeps: true, atLeast: answer.hits.length + PAGE_SIZE }); // it expired, or the model changed
@@ -193,7 +195,7 @@ export class Search {
   /**
    * Of a listing it is said how many images there are: by a request of its own, as a store may have to go through all for it.
    * @param {Query} query
-   * @param {Answer} answer
+   * @param {Found} answer
    * @param {AbortSignal} signal
    */
   async #count(query, answer, signal) {
@@ -242,19 +244,11 @@ export class Search {
    */
   async #ask(query, wanted, signal) {
     const sent = await this.#sending.prepare(query, signal);
-    let answer = likelyFirst(query, await search(sent, { limit: Math.min(wanted, MAX_LIMIT) }, signal));
+    let answer = judged(query, await search(sent, { limit: Math.min(wanted, MAX_LIMIT) }, signal), PAGE_SIZE);
     while (answer.hits.length < wanted && answer.next !== null) {
       const slice = { limit: Math.min(wanted - answer.hits.length, MAX_LIMIT), after: answer.next };
-      answer = longerBy(answer, likelyFirst(query, await search(sent, slice, signal)));
+      answer = longerBy(answer, await search(sent, slice, signal));
     }
     return answer;
-  }
-
-  /**
-   * @param {Query} query
-   * @param {Answer} answer
-   */
-  #show(query, answer) {
-    this.#results.show(answer, summaryOf(query, answer));
   }
 }

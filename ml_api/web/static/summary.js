@@ -1,81 +1,50 @@
 /** A line on what was found. */
 
-/** @import { Answer, StoredImage } from "./api.js" */
-/** @import { Query } from "./query.js" */
-/** @typedef {{count: string, relation: string, text: string, time: string, note: string, likely: number}} Summary likely: see LIKELY */
+import { isUnlikely } from "./likely.js";
 
-const LIKELY = 0.5; // probability of a match, below which hits are folded away
-const ALIKE = 0.1; // of images found by images: most that look alike show something else
+/** @import { StoredImage } from "./api.js" */
+/** @import { Found } from "./likely.js" */
+/** @import { Query } from "./query.js" */
+/** @typedef {{count: string, relation: string, text: string, time: string, note: string}} Summary */
+
 const SO_FAR = " so far"; // short, as on a phone it stands beside buttons
 
 /**
  * @param {Query} query
- * @param {Answer} answer
+ * @param {Found} found
  * @returns {Summary}
  */
-export function summaryOf(query, { hits, next, count: all, truncated = false, read_as: readAs, timings_ms: timings }) {
+export function summaryOf(query, found) {
+  const { hits, next, count: all, truncated = false, read_as: readAs, timings_ms: timings } = found;
   if (query.terms.length === 0) {
     const isWhole = next === null || all !== undefined;
     const listed = next === null ? hits.length : (all ?? hits.length);
     const relation = query.filter ? ` that ${listed === 1 ? "passes" : "pass"} the filters` : " in no particular order";
-    return { count: `${isWhole ? "" : "The first "}${imagesInWords(listed)}`, relation, text: "", note: "", time: "", likely: 0 };
+    return { count: `${isWhole ? "" : "The first "}${imagesInWords(listed)}`, relation, text: "", note: "", time: "" };
   }
   const [{ text, weight }] = query.terms;
   const isPlain = query.terms.length === 1;
-  const likely = likelyFor(query);
   const kinship = `${weight < 0 ? "least" : "most"} like${text ? "" : " this one"}`;
   const isKinship = isPlain && (weight < 0 || !text);
   return {
-    ...(isKinship ? ranked(hits, next === null, kinship) : matches(hits, next === null, likely)),
+    ...(isKinship ? ranked(hits, next === null, kinship) : matches(found)),
     text: isPlain ? (text ?? "") : wordsOf(query),
     note: noteOn(query, truncated, readAs),
-    likely,
     time: timings ? `${Math.max(1, Math.round(timings.total))} ms` : "",
   };
 }
 
 /**
- * Probability of a match, below which hits of this search are folded away.
- * @param {Query} query
+ * How many there are: of those that are likely, where that is known.
+ * @param {Found} found
  */
-function likelyFor({ terms }) {
-  return terms.some(({ text }) => text) ? LIKELY : ALIKE;
-}
-
-/**
- * @param {StoredImage} hit
- * @param {number} likely
- */
-export function isUnlikely({ relevance }, likely) {
-  return typeof relevance === "number" && relevance < likely;
-}
-
-/**
- * Those of a page that are likely before the others, which are folded away. In the ranking a hit may stand behind less likely ones, as
- * words in its name count there too.
- * @param {Query} query
- * @param {Answer} page
- * @returns {Answer}
- */
-export function likelyFirst(query, page) {
-  const unlikely = page.hits.filter((hit) => isUnlikely(hit, likelyFor(query)));
-  return { ...page, hits: [...page.hits.filter((hit) => !unlikely.includes(hit)), ...unlikely] };
-}
-
-/**
- * How many there are: of those that are likely, where that is known. Others are folded away behind them, and end their number.
- * @param {StoredImage[]} hits
- * @param {boolean} isWhole whether there are no more
- * @param {number} likely
- */
-function matches(hits, isWhole, likely) {
-  const folded = hits.findIndex((hit) => isUnlikely(hit, likely));
-  if (folded < 0 && hits.some(({ relevance }) => typeof relevance !== "number")) {
-    return ranked(hits, isWhole, "closest to");
+function matches({ hits, next, least, isSpent }) {
+  if (least === null) {
+    return ranked(hits, next === null, "closest to");
   }
-  const found = folded < 0 ? hits.length : folded;
-  const count = found === 0 ? "No likely match" : found === 1 ? "1 likely match" : `${found} likely matches`;
-  return { count: `${count}${folded < 0 && !isWhole ? SO_FAR : ""}`, relation: " for" };
+  const likely = hits.filter((hit) => !isUnlikely(hit, least)).length;
+  const count = likely === 0 ? "No likely match" : likely === 1 ? "1 likely match" : `${likely} likely matches`;
+  return { count: `${count}${next === null || isSpent ? "" : SO_FAR}`, relation: " for" };
 }
 
 /**
@@ -91,7 +60,7 @@ function ranked(hits, isWhole, kinship) {
 
 /**
  * How many hits there are, as far as that is known.
- * @param {Answer | undefined} answer
+ * @param {Pick<Found, "hits" | "next" | "count">} [answer]
  */
 export function extentOf({ hits, next, count } = { hits: [], next: null }) {
   return next === null ? String(hits.length) : String(count ?? `${hits.length} so far`);

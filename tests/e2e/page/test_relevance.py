@@ -8,22 +8,25 @@ from playwright.sync_api import expect
 from ml_api.records import image_id
 
 
-def answered_with(visit, *relevances, confident, matched=None, of="**/v1/search/text?*"):
-    """The service's answer to searches, with these probabilities of a match on its first hits, and the last on all others."""
+def answered_with(visit, *relevances, confident, later=(), matched=None, of="**/v1/search/text?*"):
+    """The service's answer to searches, with these probabilities of a match on its first hits, and the last on all others; those
+    of later pages are `later`, if they are others.
+    """
 
     def change(route):
         response = route.fetch()
         answer = response.json()
+        given = later if later and "cursor=" in route.request.url else relevances
         for at, hit in enumerate(answer["hits"]):
             hit["matched"] = matched
-            hit["relevance"] = relevances[min(at, len(relevances) - 1)]
+            hit["relevance"] = given[min(at, len(given) - 1)]
         route.fulfill(response=response, body=json.dumps(answer | {"confident": confident}))
 
     visit.page.route(of, change)
 
 
 def test_what_is_less_likely_is_folded_away_until_it_is_asked_for(visit):
-    answered_with(visit, 0.93, 0.81, 0.2, confident=True)
+    answered_with(visit, 0.93, 0.81, 0.2, later=(0.2,), confident=True)
     visit.open("/?q=red")
     expect(visit.hits.nth(1)).to_be_visible()
     expect(visit.hits.nth(0).locator(".score")).to_have_text("93 %")
@@ -56,6 +59,102 @@ def test_a_likely_hit_that_is_ranked_behind_others_is_not_folded_away(visit):
     visit.hits.nth(0).locator(".open").click()
     visit.page.keyboard.press("ArrowRight")
     expect(visit.dialog.get_by_text("72 %")).to_be_visible()
+
+
+def scores(visit):
+    """Of all hits, in their order, be they folded away or not."""
+    return visit.page.locator(".hit .score").all_text_contents()
+
+
+def test_likely_matches_of_later_pages_stand_before_the_fold(visit):
+    """They were folded away with the less likely ones of earlier pages, and one stepped to them after all of those."""
+    answered_with(visit, 0.9, 0.2, later=(0.8, 0.3, 0.7, 0.1), confident=True)
+    visit.open("/?q=red")
+    visit.page.get_by_role("button", name="Less likely").click()
+    visit.scroll_to_end()
+    expect(visit.status).to_contain_text(["3 likely matches for red"])
+    ordered = ["90 %", "80 %", "70 %", *["20 %"] * 23, "30 %", *["10 %"] * 4]
+    assert scores(visit) == ordered
+    visit.page.get_by_role("button", name="Less likely").click()
+    expect(visit.hits.nth(2)).to_be_visible()
+    expect(visit.hits.nth(3)).to_be_hidden()
+    visit.page.keyboard.press("/")
+    for key in ("ArrowDown", "End", "Enter", "ArrowLeft"):
+        visit.page.keyboard.press(key)
+    expect(visit.dialog.get_by_text("80 %")).to_be_visible()
+    expect(visit.dialog.get_by_text("2 of 31")).to_be_visible()
+    visit.page.keyboard.press("Escape")
+    expect(visit.page.locator(".open").nth(1)).to_be_focused()
+    visit.search("blue")
+    expect(visit.status).to_contain_text(["1 likely match for blue"])
+    visit.page.go_back()
+    expect(visit.status).to_contain_text(["3 likely matches for red"])
+    assert scores(visit) == ordered
+
+
+def test_a_reload_asks_for_the_hits_that_are_folded_away_too(visit):
+    """There were as many hits as had been in sight, so that a likely match of a later page was gone."""
+    answered_with(visit, *[0.9] * 23, 0.2, later=(0.8, 0.1), confident=True)
+    visit.open("/?q=red")
+    visit.scroll_to_end()
+    expect(visit.hits).to_have_count(31)
+    visit.page.mouse.wheel(0, -50)
+    visit.page.wait_for_function("() => history.state?.place?.count === 31")
+    visit.page.reload()
+    expect(visit.hits).to_have_count(31)
+    expect(visit.status).to_contain_text(["24 likely matches for red"])
+
+
+def test_what_is_looked_at_stays_in_its_place_when_likely_matches_come_before_it(visit):
+    held = []
+    answered_with(visit, 0.9, 0.2, later=(0.8,), confident=True)
+    visit.page.route("**/v1/search/text?*cursor=*", lambda route: held.append(route))  # noqa: PLW0108 - Playwright counts parameters
+    visit.open("/?q=red&unlikely=shown")
+    expect(visit.hits.last).to_be_visible()
+    with visit.page.expect_request("**/v1/search/text?*cursor=*"):
+        visit.page.evaluate(
+            "scrollTo(0, document.body.scrollHeight - innerHeight - 200)"
+        )  # near the end, from which it could not go on
+    seen = visit.hits.nth(20).locator("img")
+    name, place = seen.get_attribute("alt"), seen.bounding_box()
+    held[0].fallback()
+    expect(visit.status).to_contain_text(["8 likely matches for red"])
+    assert visit.page.get_by_alt_text(name, exact=True).bounding_box() == pytest.approx(place, abs=1)
+
+
+def test_who_tries_again_goes_on_at_the_fold_where_all_that_is_new_is_behind_it(visit):
+    answered_with(visit, 0.9, later=(0.1,), confident=True)
+    visit.page.route("**/v1/search/text?*cursor=*", lambda route: route.abort())
+    visit.open("/?q=red")
+    visit.scroll_to_end()
+    again = visit.page.get_by_role("button", name="Try again")
+    expect(again).to_be_visible()
+    visit.page.unroute("**/v1/search/text?*cursor=*")
+    again.press("Enter")
+    expect(visit.page.get_by_role("button", name="Show less likely images")).to_be_focused()
+
+
+def test_more_is_loaded_while_most_of_a_page_is_likely(visit):
+    """Of "a scene with two paper kites in it" 21 of the first 24 were likely, and one of the next, which was behind the fold."""
+    answered_with(visit, *[0.9] * 20, 0.2, later=(0.8, 0.1), confident=True)
+    visit.open("/?q=red")
+    expect(visit.status).to_contain_text(["20 likely matches so far for red"])
+    visit.scroll_to_end()
+    expect(visit.status).to_contain_text(["21 likely matches for red"])
+    expect(visit.hits.nth(20)).to_be_visible()
+    expect(visit.hits.nth(21)).to_be_hidden()
+
+
+def test_of_a_confident_answer_without_a_likely_hit_none_is_folded_away(visit):
+    """One of several may well be it, though each is unlikely to be: "Nothing matches this well" was said of such answers."""
+    answered_with(visit, 0.4, 0.3, later=(0.6, 0.3), confident=True)
+    visit.open("/?q=red")
+    expect(visit.status).to_contain_text(["24 images so far, closest to red"])
+    expect(visit.hits.nth(23)).to_be_visible()
+    expect(visit.page.get_by_role("heading", name="Nothing matches this well")).to_be_hidden()
+    visit.scroll_to_end()
+    expect(visit.status).to_contain_text(["31 images closest to red"])
+    expect(visit.page.get_by_role("button", name="Less likely")).to_have_count(0)
 
 
 @pytest.mark.parametrize("context_options", [{"viewport": {"width": width, "height": 800}} for width in (390, 1280)])
@@ -105,6 +204,17 @@ def test_that_nothing_matches_is_said_and_the_closest_can_be_seen_all_the_same(v
     expect(visit.hits.first).to_be_visible()
     expect(visit.page.get_by_role("button", name="Hide the closest images")).to_be_visible()
     expect(visit.page.get_by_role("heading", name="Nothing matches this well")).to_be_visible()
+
+
+def test_that_nothing_matches_is_said_no_longer_once_something_does(visit):
+    answered_with(visit, 0.1, later=(0.9, 0.1), confident=False)
+    visit.open("/?q=red&unlikely=shown")
+    doubt = visit.page.get_by_role("heading", name="Nothing matches this well")
+    expect(doubt).to_be_visible()
+    visit.scroll_to_end()
+    expect(visit.status).to_contain_text(["1 likely match for red"])
+    expect(doubt).to_be_hidden()
+    expect(visit.page.get_by_role("button", name="Hide less likely images")).to_be_visible()
 
 
 def test_no_page_is_left_empty_where_all_is_less_likely(visit):
