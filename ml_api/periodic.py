@@ -1,14 +1,10 @@
 """Runs a task repeatedly in a thread of its own."""
 
 import logging
-import os
-import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 
 CLOSE_TIMEOUT_S = 2.0
-LOWEST_PRIORITY = 19
 
 _log = logging.getLogger(__name__)
 
@@ -19,11 +15,9 @@ class PeriodicTask:
     `run` bounds its own waits; what it raises is logged, and the next call may do better.
     """
 
-    def __init__(self, name: str, run: Callable[[], object], every_s: float, *, gives_way: bool = False) -> None:
-        """One that `gives_way` runs when no other thread wants the core (on Linux, where threads have priorities)."""
+    def __init__(self, name: str, run: Callable[[], object], every_s: float) -> None:
         self._run = run
         self._every_s = every_s
-        self._gives_way = gives_way
         self._closed = threading.Event()
         self._wanted = threading.Event()
         self._thread = threading.Thread(target=self._repeat, name=name, daemon=True)
@@ -40,9 +34,6 @@ class PeriodicTask:
         self._thread.join(CLOSE_TIMEOUT_S)
 
     def _repeat(self) -> None:
-        if self._gives_way and sys.platform == "linux":
-            with suppress(OSError):  # a sandbox may deny it: then it runs as all do
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
         while True:
             try:
                 self._run()

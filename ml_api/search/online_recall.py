@@ -48,7 +48,7 @@ class Noted:
 
 
 class OnlineRecall:
-    """`note` is called by searches, from any thread; `look` again and again by one of its own, which should have a low priority."""
+    """`note` is called by searches, from any thread; `look` again and again by one of its own."""
 
     def __init__(
         self,

@@ -140,7 +140,7 @@ class Engine:
         if self.recall.is_exact:
             _log.info("recall       not measured: every search compares all images")
         else:
-            self.work.enter_context(closing(PeriodicTask("recall", self.recall.look, REPEAT_EVERY_S, gives_way=True)))
+            self.work.enter_context(closing(PeriodicTask("recall", self.recall.look, REPEAT_EVERY_S)))
 
     def close(self) -> None:
         """End its tasks, and let go of store and model. Safe to call twice."""

@@ -118,3 +118,9 @@ def _lines(function):
 def test_every_setting_is_used():
     everywhere = "\n".join(text for name, text in SOURCES.items() if name.startswith("ml_api/"))
     assert not [name for name in Settings.model_fields if not re.search(rf"(settings|self)\.{name}\b", everywhere)]
+
+
+def test_no_thread_that_holds_what_others_wait_for_has_a_lower_priority_than_they():
+    """Python's lock and the store's are held until the thread gets a core; decoding processes hold neither."""
+    lowering = {name for name, text in SOURCES.items() if re.search(r"setpriority|\bnice\(|sched_set", text)}
+    assert lowering == {"ml_api/images/processes/child.py"}

@@ -1,11 +1,6 @@
 """Something done now and then, as long as its owner lives."""
 
-import os
-import sys
 import threading
-from contextlib import closing
-
-import pytest
 
 from ml_api.periodic import PeriodicTask
 
@@ -46,29 +41,3 @@ def test_it_can_be_had_now():
         assert ran.acquire(timeout=PATIENCE_S)
     finally:
         task.close()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priorities")
-def test_one_that_gives_way_has_the_lowest_priority_and_no_other():
-    seen, ran = [], threading.Semaphore(0)
-
-    def look():
-        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-        ran.release()
-
-    for gives_way in (True, False):
-        task = PeriodicTask("recall", look, every_s=3600, gives_way=gives_way)
-        assert ran.acquire(timeout=PATIENCE_S)
-        task.close()
-    assert seen == [19, os.getpriority(os.PRIO_PROCESS, threading.get_native_id())]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priorities")
-def test_one_that_may_not_give_way_runs_all_the_same(monkeypatch):
-    def denied(*_):
-        raise PermissionError("by a sandbox")
-
-    monkeypatch.setattr(os, "setpriority", denied)
-    ran = threading.Semaphore(0)
-    with closing(PeriodicTask("recall", ran.release, every_s=3600, gives_way=True)):
-        assert ran.acquire(timeout=PATIENCE_S)
