@@ -26,7 +26,7 @@ from benchmarks import machine, results
 from demo.confidence import judgements
 from demo.corpus import write_corpus
 from ml_api.calibration import Calibrated, IndexedCorpus, calibrate_all
-from ml_api.calibration.evaluating import JudgedQuery, evaluate, read_judgements
+from ml_api.calibration.evaluating import LabelledQuery, evaluate, read_labelled
 from ml_api.calibration.nonsense import gibberish, noise
 from ml_api.images import SUFFIXES, ImageLimits, InlineDecoder
 from ml_api.images.fit import Fit, RgbPixels
@@ -78,7 +78,7 @@ class Claimed:
 class Asked:
     """What all corpora are asked: judged texts, and by name the vectors of what nothing matches."""
 
-    queries: Sequence[JudgedQuery]
+    queries: Sequence[LabelledQuery]
     texts: Vectors
     unmatched: dict[tuple[QueryKind, str], Vectors]
 
@@ -102,7 +102,7 @@ def main() -> None:
         subprocess.run([sys.executable, "-m", "ml_api", "sync"], env=os.environ | environment, check=True)
         with open_calibration(load_settings(environment)) as parts:
             told, claimed = _measured(
-                parts.corpus, read_judgements(queries), options.elsewhere, PARTS if options.corpus is None else ()
+                parts.corpus, read_labelled(queries), options.elsewhere, PARTS if options.corpus is None else ()
             )
     results.table("is there a match", told)
     results.table("how often what is asked is called a match", claimed)
@@ -110,7 +110,7 @@ def main() -> None:
 
 
 def _measured(
-    whole: IndexedCorpus, queries: list[JudgedQuery], elsewhere: Path | None, parts: Sequence[int]
+    whole: IndexedCorpus, queries: list[LabelledQuery], elsewhere: Path | None, parts: Sequence[int]
 ) -> tuple[list[Told], list[Claimed]]:
     images = [(record, vector) for records, vectors in whole.store.scan() for record, vector in zip(records, vectors, strict=True)]
     asked = _asked(whole, queries, elsewhere)
@@ -125,7 +125,7 @@ def _measured(
     return told, claimed
 
 
-def _asked(corpus: IndexedCorpus, queries: list[JudgedQuery], elsewhere: Path | None) -> Asked:
+def _asked(corpus: IndexedCorpus, queries: list[LabelledQuery], elsewhere: Path | None) -> Asked:
     chance, fit = Random(SEED), corpus.preprocessor.fit  # noqa: S311 - no secret
     unmatched: dict[tuple[QueryKind, str], Vectors] = {
         ("text", "texts that nothing matches"): corpus.embedded([query.text for query in queries if not query.matches]),
@@ -152,9 +152,9 @@ def _judged(corpus: IndexedCorpus, asked: Asked) -> tuple[list[Told], list[Claim
     made, size = calibrate_all(corpus), corpus.store.count()
     told = [_own(size, kind, made.get(kind)) for kind in QUERY_KINDS]
     by_text = made.get("text")
-    found = evaluate(asked.queries, corpus, by_text.calibration if by_text and by_text.judgement.tells else None)
-    judgement = found.as_calibrated
-    figures = (judgement.auc, judgement.calibration_error) if judgement else (np.nan, np.nan)
+    found = evaluate(asked.queries, corpus, by_text.calibration if by_text and by_text.measures.tells else None)
+    measures = found.as_calibrated
+    figures = (measures.auc, measures.calibration_error) if measures else (np.nan, np.nan)
     told.append(Told(size, "judged texts", found.searches, found.fitted.raw_auc, *figures))
     stored = corpus.store.get(sorted({image for query in asked.queries for image in query.matches}))
     matched = asked.texts[[bool(query.matches & stored.keys()) for query in asked.queries]]
@@ -167,16 +167,16 @@ def _own(size: int, kind: QueryKind, made: Calibrated | None) -> Told:
     name = {"text": "a text", "image": "an image", "mixed": "an image and texts"}[kind]
     if made is None:
         return Told(size, name, np.nan, np.nan, np.nan, np.nan)
-    judgement = made.judgement
-    name += "" if judgement.tells else " (null)"
-    return Told(size, name, judgement.queries, judgement.raw_auc, judgement.auc, judgement.calibration_error)
+    measures = made.measures
+    name += "" if measures.tells else " (null)"
+    return Told(size, name, measures.queries, measures.raw_auc, measures.auc, measures.calibration_error)
 
 
 def _claimed(
     corpus: IndexedCorpus, kind: QueryKind, name: str, vectors: Vectors, made: dict[QueryKind, Calibrated | None]
 ) -> Claimed:
     relevance, calibrated = Relevance(corpus.metric), made.get(kind)
-    if calibrated is None or not calibrated.judgement.tells or not len(vectors):
+    if calibrated is None or not calibrated.measures.tells or not len(vectors):
         return Claimed(corpus.store.count(), name, len(vectors), np.nan)
     relevance.use(kind, calibrated.calibration)
     confident = 0

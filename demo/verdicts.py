@@ -22,7 +22,7 @@ from demo.queries import judged_queries
 from demo.relevance import Claim, Mention, claim_codes, scene_codes, truth
 from demo.scenes import Scene, Stream, imagine
 from ml_api.calibration import IndexedCorpus, calibrate
-from ml_api.calibration.judging import Judgement, judged_by
+from ml_api.calibration.measuring import Measures, measures_by
 from ml_api.calibration.pairs import pairs_of
 from ml_api.calibration.verdicts import IRRELEVANT, RELEVANT, Grades
 from ml_api.records import ImageRecord, ModelInfo, image_id
@@ -102,12 +102,12 @@ def verdicts(texts: Sequence[Text], store: MemoryStore, model: Any, judge: Judge
 class Trial:
     """A calibration on captions and on the verdicts of one judge, over several halves."""
 
-    judgements: list[Judgement] = field(default_factory=list)
+    measures: list[Measures] = field(default_factory=list)
     used: int = 0
 
     def line(self, name: str, number: int | None) -> str:
-        auc, error = (np.mean([getattr(one, what) for one in self.judgements]) for what in ("auc", "calibration_error"))
-        worst = min(one.auc for one in self.judgements)
+        auc, error = (np.mean([getattr(one, what) for one in self.measures]) for what in ("auc", "calibration_error"))
+        worst = min(one.auc for one in self.measures)
         shown = "" if number is None else f"{number}"
         used = "" if number is None else f"{self.used} of {SPLITS}"
         return f"| {name} | {shown} | {used} | {auc:.4f} | {worst:.4f} | {error:.3f} |"
@@ -130,7 +130,7 @@ def judge_all(store: MemoryStore, model: Any, texts: Sequence[Text]) -> Iterator
             trial.used += bool(made.used_texts)
             vectors = model.embed([text.text for text in others])
             pairs = pairs_of(store, "COSINE", made.calibration.reference, vectors, [text.right for text in others])
-            trial.judgements.append(judged_by(made.calibration, pairs))
+            trial.measures.append(measures_by(made.calibration, pairs))
         yield trial.line(name, number)
 
 

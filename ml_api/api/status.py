@@ -62,18 +62,18 @@ def _calibration() -> CalibrationAnswer | None:
         made = services().engine.calibration.kept.row()
     except DatabaseUnavailable:
         return None
-    if made is None or not made.judgement.get("tells"):
+    if made is None or not made.measures.get("tells"):
         return None
-    judgement = made.judgement
+    measures = made.measures
     return CalibrationAnswer(
         made_at=None if made.made_at == WANTED else timestamp(made.made_at),
         images=made.images,
-        searches=judgement["queries"],
-        auc=round(judgement["auc"], 3),
-        calibration_error=round(judgement["calibration_error"], 3),
-        verdicts=judgement["verdicts"],
-        judged_texts=judgement["judged_texts"],
-        used_texts=judgement["used_texts"],
+        searches=measures["queries"],
+        auc=round(measures["auc"], 3),
+        calibration_error=round(measures["calibration_error"], 3),
+        verdicts=measures["verdicts"],
+        judged_texts=measures["judged_texts"],
+        used_texts=measures["used_texts"],
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ml_api.calibration.fitting import reference_of
 from ml_api.calibration.indexed import IndexedCorpus
-from ml_api.calibration.judging import FOLDS, Judgement, judged, judged_by
+from ml_api.calibration.measuring import FOLDS, Measures, cross_validated, measures_by
 from ml_api.calibration.pairs import pairs_of
 from ml_api.errors import InvalidInput
 from ml_api.evaluation.judged import objects_in
@@ -19,7 +19,7 @@ LINE: Final = '{"text": "a red car", "keys": ["keys", "of", "matches"]}'
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedQuery:
+class LabelledQuery:
     """`matches` are the ids of all images that answer it; none if nothing does."""
 
     text: str
@@ -30,8 +30,8 @@ class JudgedQuery:
 class Evaluation:
     """`as_calibrated` is None if the corpus is not calibrated."""
 
-    as_calibrated: Judgement | None
-    fitted: Judgement
+    as_calibrated: Measures | None
+    fitted: Measures
 
     @property
     def searches(self) -> int:
@@ -48,11 +48,11 @@ class Evaluation:
         return {"searches": self.searches, "lines": list(self.lines())}
 
 
-def read_judgements(path: Path) -> list[JudgedQuery]:
+def read_labelled(path: Path) -> list[LabelledQuery]:
     """The queries of a file of JSON lines, `{"text": "a red car", "keys": ["cars/1.jpg"]}`. Raises InvalidInput, OSError."""
     queries = []
     for where, row in objects_in(path, LINE):
-        query = _judged(row)
+        query = _labelled(row)
         if query is None:
             raise InvalidInput(f"{where}: must be {LINE}")
         queries.append(query)
@@ -61,14 +61,14 @@ def read_judgements(path: Path) -> list[JudgedQuery]:
     return queries
 
 
-def _judged(row: Mapping[str, Any]) -> JudgedQuery | None:
+def _labelled(row: Mapping[str, Any]) -> LabelledQuery | None:
     text, keys = row.get("text"), row.get("keys")
     if not isinstance(text, str) or not text.strip() or not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         return None
-    return JudgedQuery(text, frozenset(map(image_id, keys)))
+    return LabelledQuery(text, frozenset(map(image_id, keys)))
 
 
-def evaluate(queries: Sequence[JudgedQuery], corpus: IndexedCorpus, calibration: Calibration | None) -> Evaluation:
+def evaluate(queries: Sequence[LabelledQuery], corpus: IndexedCorpus, calibration: Calibration | None) -> Evaluation:
     """Each query with matches is searched for with them and without. Raises InvalidInput, Unavailable."""
     few = [query for query in queries if len(query.matches) <= MAX_WINDOW // 2]
     stored = corpus.store.get(sorted({image for query in few for image in query.matches}))
@@ -78,4 +78,4 @@ def evaluate(queries: Sequence[JudgedQuery], corpus: IndexedCorpus, calibration:
     reference = calibration.reference if calibration else reference_of(corpus)
     vectors = corpus.embedded([query.text for query in few])
     pairs = pairs_of(corpus.store, corpus.metric, reference, vectors, matches)
-    return Evaluation(judged_by(calibration, pairs) if calibration else None, judged(pairs.queries))
+    return Evaluation(measures_by(calibration, pairs) if calibration else None, cross_validated(pairs.queries))

@@ -13,7 +13,7 @@ import numpy as np
 
 from ml_api.calibration.examples import Sampled
 from ml_api.calibration.indexed import IndexedCorpus
-from ml_api.calibration.judging import held_out
+from ml_api.calibration.measuring import held_out
 from ml_api.calibration.nonsense import noise
 from ml_api.calibration.pairs import Rows, evenly
 from ml_api.search.logistic import Fit, Numbers

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ml_api.calibration.examples import Example, Sample, of_image, of_text, vectors_of
 from ml_api.calibration.familiarity import Noise
 from ml_api.calibration.indexed import IndexedCorpus
-from ml_api.calibration.judging import Judgement, judgement_of
+from ml_api.calibration.measuring import Measures, measures_of
 from ml_api.calibration.nonsense import gibberish
 from ml_api.calibration.pairs import pairs_of
 from ml_api.calibration.surveying import MAX_MATCHES, Survey, Surveyed, rarity_of, survey
@@ -40,14 +40,14 @@ NO_VERDICTS: Final[Mapping[str, Grades]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
-    """`images` is how many there were, `judgement` how well it tells, cross-validated over its `queries`. It was given `verdicts`
+    """`images` is how many there were, `measures` how well it tells, cross-validated over its `queries`. It was given `verdicts`
     on the hits of `judged_texts`, and fitted to those of `used_texts`, too.
     """
 
     calibration: Calibration
     images: int
     queries: int
-    judgement: Judgement
+    measures: Measures
     verdicts: int = 0
     judged_texts: int = 0
     used_texts: int = 0
@@ -137,8 +137,8 @@ def _fitted(material: _Material, draft: _Draft, surveyed: Surveyed, verdicts: Ma
         probabilities *= familiarity.of_each([image for image in images_of if image])[pairs.queries.owner]
         is_familiar = familiarity.fit
     calibration, given = found.pairs.fit(reference, is_familiar), sum(map(len, verdicts.values()))
-    judgement = judgement_of(pairs.queries, probabilities)
-    return Calibrated(calibration, images, len(usable), judgement, given, len(verdicts), found.texts)
+    measures = measures_of(pairs.queries, probabilities)
+    return Calibrated(calibration, images, len(usable), measures, given, len(verdicts), found.texts)
 
 
 def reference_of(corpus: IndexedCorpus) -> Reference:

@@ -66,8 +66,8 @@ class StoredCalibrations:
             version=VERSION,
             made_at=now,
             images=images,
-            judgement=_told(made) | {"verdicts_until": min(verdicts_until, now)} if made else {},
-            content=packed(made.calibration) if made and made.judgement.tells else b"",
+            measures=_told(made) | {"verdicts_until": min(verdicts_until, now)} if made else {},
+            content=packed(made.calibration) if made and made.measures.tells else b"",
         )
         with self.database.write() as session:
             session.execute(delete(CalibrationRow).where(self._here()))
@@ -95,7 +95,7 @@ class StoredCalibrations:
 
 def _told(made: Calibrated) -> dict[str, Any]:
     counts = {name: getattr(made, name) for name in ("verdicts", "judged_texts", "used_texts")}
-    return asdict(made.judgement) | {"tells": made.judgement.tells} | counts
+    return asdict(made.measures) | {"tells": made.measures.tells} | counts
 
 
 def want(database: Database, target: str) -> None:
@@ -112,11 +112,11 @@ def latest(database: Database, target: str) -> CalibrationRow | None:
         return session.scalar(newest)
 
 
-def judgements(database: Database, row: CalibrationRow) -> dict[str, dict[str, Any]]:
+def measures_by_kind(database: Database, row: CalibrationRow) -> dict[str, dict[str, Any]]:
     """How well it is told, by kind of query, by those that were made with this one. Raises DatabaseUnavailable."""
     beside = and_(CalibrationRow.target == row.target, CalibrationRow.model == row.model, CalibrationRow.version == VERSION)
     with database.read() as session:
-        found = {one.modality: one.judgement for one in session.scalars(select(CalibrationRow).options(_LIGHT).where(beside))}
+        found = {one.modality: one.measures for one in session.scalars(select(CalibrationRow).options(_LIGHT).where(beside))}
     return {kind: found[kind] for kind in QUERY_KINDS if found.get(kind)}
 
 

@@ -82,8 +82,8 @@ class CalibrationUpkeep:
         """Whether enough verdicts are new: fewer are enough where few were known."""
         if self.verdicts is None or self._counted < FEWEST_IMAGES:
             return False
-        many = max(NEW_VERDICTS, int(CHANGED * row.judgement.get("verdicts", 0)))
-        return self.verdicts.number_since(row.judgement.get("verdicts_until", row.made_at), many) >= many
+        many = max(NEW_VERDICTS, int(CHANGED * row.measures.get("verdicts", 0)))
+        return self.verdicts.number_since(row.measures.get("verdicts_until", row.made_at), many) >= many
 
     def _calibrate(self) -> None:
         began = time.time()
@@ -103,12 +103,12 @@ class CalibrationUpkeep:
         self._used, self._outdated = row.made_at, False
 
     def _use(self, kind: QueryKind, made: Calibrated | None) -> None:
-        tells = made is not None and made.judgement.tells
+        tells = made is not None and made.measures.tells
         self.relevance.use(kind, made.calibration if made and tells else None)
         if made is None:
             _log.info("scores are not calibrated (%s): %d images, metadata and names say too little", kind, self._counted)
         elif not tells:
-            _log.info("scores are not calibrated (%s), as they tell hardly more than a guess, %s", kind, made.judgement)
+            _log.info("scores are not calibrated (%s), as they tell hardly more than a guess, %s", kind, made.measures)
         else:
             judged = f", and on verdicts on {made.used_texts} of {made.judged_texts} judged texts" if made.judged_texts else ""
-            _log.info("scores calibrated on %d queries of the corpus%s (%s), %s", made.queries, judged, kind, made.judgement)
+            _log.info("scores calibrated on %d queries of the corpus%s (%s), %s", made.queries, judged, kind, made.measures)

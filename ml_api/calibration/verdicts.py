@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from ml_api.calibration.judging import held_out
+from ml_api.calibration.measuring import held_out
 from ml_api.calibration.pairs import AT_ONCE, Pairs, Rows
 from ml_api.feedback import Verdicts, judged_texts
 from ml_api.records import Hit, Vectors

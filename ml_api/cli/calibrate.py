@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any, Final
 
-from ml_api.calibration import calibrate_all, judgements, latest, texts_of, want
-from ml_api.calibration.judging import IN_WORDS
+from ml_api.calibration import calibrate_all, latest, measures_by_kind, texts_of, want
+from ml_api.calibration.measuring import IN_WORDS
 from ml_api.cli.exits import Exit, stopped
 from ml_api.errors import Unavailable
 from ml_api.feedback import Verdicts
@@ -36,7 +36,7 @@ def calibrate(settings: Settings) -> Exit:
                 began, verdicts = time.time(), texts_of(Verdicts(database, target))
                 made = calibrate_all(parts.corpus, verdicts)
                 row = parts.kept.keep_all(made, parts.corpus.store.count(), verdicts_until=began)
-            return _show(judgements(database, row))
+            return _show(measures_by_kind(database, row))
         stop.gentle, asked_at = True, time.time()
         want(database, target)
         _log.info("the service calibrates")
@@ -45,28 +45,28 @@ def calibrate(settings: Settings) -> Exit:
                 return stopped(stop, "the service goes on without this command")
             found = latest(database, target)
             if found is not None and found.made_at >= asked_at:
-                return _show(judgements(database, found))
+                return _show(measures_by_kind(database, found))
             time.sleep(LOOK_EVERY_S)
         raise Unavailable("the service has not calibrated: its log says why; it waits while a sync runs")
 
 
-def _show(judged: Mapping[str, Mapping[str, Any]]) -> Exit:
-    print("\n".join(_lines(judged) if judged else [f"not calibrated: {TOO_FEW}"]))  # noqa: T201 - the output of the command
-    return Exit.DONE if judged else Exit.FAILED
+def _show(by_kind: Mapping[str, Mapping[str, Any]]) -> Exit:
+    print("\n".join(_lines(by_kind) if by_kind else [f"not calibrated: {TOO_FEW}"]))  # noqa: T201 - the output of the command
+    return Exit.DONE if by_kind else Exit.FAILED
 
 
-def _lines(judged: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _lines(by_kind: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """What holds first, figures under it."""
     for kind, asked_by in ASKED_BY.items():
-        judgement = judged.get(kind)
-        if judgement is None:
+        measures = by_kind.get(kind)
+        if measures is None:
             yield f"searches by {asked_by}: not calibrated: {SAID_TOO_LITTLE}"
             continue
-        yield f"searches by {asked_by}: {'calibrated' if judgement['tells'] else f'not calibrated: {LIKE_A_GUESS}'}"
-        yield f"    is there a match, cross-validated {IN_WORDS.format_map(judgement)}"
-        if not judgement["tells"]:
-            yield f"    of those that have a match, with it and without: area {judgement['paired_auc']:.3f}"
-    of_texts = judged.get("text", {})
+        yield f"searches by {asked_by}: {'calibrated' if measures['tells'] else f'not calibrated: {LIKE_A_GUESS}'}"
+        yield f"    is there a match, cross-validated {IN_WORDS.format_map(measures)}"
+        if not measures["tells"]:
+            yield f"    of those that have a match, with it and without: area {measures['paired_auc']:.3f}"
+    of_texts = by_kind.get("text", {})
     if texts := of_texts.get("judged_texts"):
         used = of_texts["used_texts"]
         left = "" if used else ": verdicts on them are too few, contradict what the corpus says, or add nothing to it"

@@ -21,7 +21,7 @@ from ml_api.stopping import Stop
 from ml_api.vocabulary import JobKind
 
 if TYPE_CHECKING:
-    from ml_api.calibration.evaluating import Evaluation, JudgedQuery
+    from ml_api.calibration.evaluating import Evaluation, LabelledQuery
 
 _log = logging.getLogger(__name__)
 
@@ -110,11 +110,11 @@ def _draw(pyplot: Any, path: Path, rows: Sequence[Measured], name: str, k: int) 
 
 def evaluate_relevance(settings: Settings, judgements: Path | int, *, as_json: bool) -> Exit:
     """How well it is told whether a query has a match, on judged queries. Raises ConfigError, Unavailable, InvalidInput."""
-    from ml_api.calibration.evaluating import read_judgements
+    from ml_api.calibration.evaluating import read_labelled
 
     if not isinstance(judgements, Path):
         raise ConfigError('evaluate relevance: --queries names a file of judged queries, lines {"text": "...", "keys": ["..."]}')
-    queries = read_judgements(judgements)
+    queries = read_labelled(judgements)
     ended, told = _asked(settings, Errand(JobKind.EVALUATE, file=str(judgements.absolute())))
     if ended is None:
         told = _evaluated_here(settings, queries).as_json()
@@ -132,7 +132,7 @@ def evaluate_relevance(settings: Settings, judgements: Path | int, *, as_json: b
     return ended or Exit.DONE
 
 
-def _evaluated_here(settings: Settings, queries: "Sequence[JudgedQuery]") -> "Evaluation":
+def _evaluated_here(settings: Settings, queries: "Sequence[LabelledQuery]") -> "Evaluation":
     from ml_api.calibration.evaluating import evaluate
     from ml_api.services.calibration import open_calibration
 

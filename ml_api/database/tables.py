@@ -178,7 +178,7 @@ class CalibrationRow(Table):
     made_at: Mapped[float]
     images: Mapped[int]
     """How many there were."""
-    judgement: Mapped[dict[str, Any]]
+    measures: Mapped[dict[str, Any]] = mapped_column("judgement")
     """How well it tells, cross-validated; empty if the corpus has too few texts to learn from."""
     content: Mapped[bytes]
 

@@ -64,8 +64,8 @@ class Errands:
         return {"index": index, "images": found.images, "rows": rows}
 
     def _relevance(self, judgements: Path) -> dict[str, Any]:
-        from ml_api.calibration.evaluating import evaluate, read_judgements
+        from ml_api.calibration.evaluating import evaluate, read_labelled
 
         upkeep, store = self._switch.engine.calibration, self._switch.engine.milvus
-        queries, calibration = read_judgements(judgements), upkeep.kept.calibration()
+        queries, calibration = read_labelled(judgements), upkeep.kept.calibration()
         return evaluate(queries, replace(upkeep.corpus, store=store), calibration).as_json()

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ml_api.calibration.measuring import Measures, area_under_roc, calibration_error, measures_by
 from PIL import Image
 from sqlalchemy import update
 
 from ml_api.calibration import CalibrationUpkeep, IndexedCorpus, StoredCalibrations, calibrate, calibrate_all, latest, want
-from ml_api.calibration.evaluating import evaluate, read_judgements
+from ml_api.calibration.evaluating import evaluate, read_labelled
 from ml_api.calibration.examples import Sampled
 from ml_api.calibration.familiarity import Familiarity
 from ml_api.calibration.fitting import FEWEST_IMAGES
-from ml_api.calibration.judging import Judgement, area_under_roc, calibration_error, judged_by
 from ml_api.calibration.keeping import VERSION, packed, unpacked
 from ml_api.calibration.nonsense import noise
 from ml_api.calibration.pairs import pairs_of
@@ -70,14 +70,14 @@ def test_a_phrase_is_matched_by_images_of_which_all_its_words_are_said():
 
 def test_a_calibrated_corpus_tells_whether_there_is_a_match(store, model, calibrated):
     preprocessor, encoder = model
-    judgement = calibrated.judgement
-    assert judgement.auc > 0.95
-    assert judgement.calibration_error < 0.1
+    measures = calibrated.measures
+    assert measures.auc > 0.95
+    assert measures.calibration_error < 0.1
     texts, absent = [" ".join(words_of(number)) for number in range(30)], [f"zebra number {number}" for number in range(30)]
     vectors = encoder.embed([preprocessor.prepare_text(text) for text in [*texts, *absent]])
     matches = [{hit.record.id for hit in hits if hit.score > 0.8} for hits in store.search(vectors[:30], SearchOptions(50))]
     pairs = pairs_of(store, "COSINE", calibrated.calibration.reference, vectors, [*matches, *[set()] * 30])
-    assert judged_by(calibrated.calibration, pairs).auc > 0.95
+    assert measures_by(calibrated.calibration, pairs).auc > 0.95
 
 
 def test_images_are_matches_of_an_image_if_much_the_same_is_said_of_both_and_no_image_is_its_own():
@@ -99,9 +99,9 @@ def test_what_is_hardly_better_than_a_guess_is_not_told(store, model, database):
         blind / np.linalg.norm(blind, axis=1, keepdims=True),
     )
     made = calibrate_all(IndexedCorpus(store, "COSINE", *model))
-    assert not any(one.judgement.tells for one in made.values())
+    assert not any(one.measures.tells for one in made.values())
     kept = StoredCalibrations(database, "collection", "model")
-    assert kept.keep_all(made, 240).judgement["auc"] == made["text"].judgement.auc
+    assert kept.keep_all(made, 240).measures["auc"] == made["text"].measures.auc
     assert kept.calibration() is None
 
 
@@ -112,7 +112,7 @@ def test_images_are_calibrated_where_there_are_too_few_texts_to_search_for(store
     store.upsert(records, np.stack([store.vectors(ids)[image] for image in ids]))
     made = calibrate_all(IndexedCorpus(store, "COSINE", *model))
     assert made["text"] is None
-    assert made["image"].judgement.tells
+    assert made["image"].measures.tells
 
 
 def test_all_kinds_are_calibrated_in_two_passes_over_the_images_as_each_is_alone(store, model):
@@ -134,9 +134,9 @@ def test_all_kinds_are_calibrated_in_two_passes_over_the_images_as_each_is_alone
 @pytest.mark.parametrize("kind", ["image", "mixed"])
 def test_searches_of_every_kind_are_calibrated_and_told_better_than_by_their_raw_scores(store, model, kind):
     made = calibrate(IndexedCorpus(store, "COSINE", *model), kind)
-    assert made.judgement.auc >= made.judgement.raw_auc
-    assert made.judgement.auc > 0.85
-    assert made.judgement.calibration_error < 0.12
+    assert made.measures.auc >= made.measures.raw_auc
+    assert made.measures.auc > 0.85
+    assert made.measures.calibration_error < 0.12
 
 
 def confident_of(made, store, vectors, ids=None):
@@ -297,7 +297,7 @@ def test_upkeep_remembers_that_a_corpus_says_nothing(model, database):
     upkeep = CalibrationUpkeep(kept, Relevance("COSINE"), IndexedCorpus(filled(captions=False), "COSINE", *model))
     upkeep.look()
     upkeep.look()
-    assert kept.row().judgement == {}
+    assert kept.row().measures == {}
     assert not upkeep.relevance.can_judge("text")
 
 
@@ -370,7 +370,7 @@ def test_judged_queries_tell_how_well_a_corpus_is_calibrated(store, model, calib
         for text in texts
     ]
     outside = [json.dumps({"text": f"zebra {number}", "keys": []}) for number in range(20)]
-    queries = read_judgements(judged_file(tmp_path, *lines, "", *outside))
+    queries = read_labelled(judged_file(tmp_path, *lines, "", *outside))
     found = evaluate(queries, IndexedCorpus(store, "COSINE", *model), calibrated.calibration)
     assert found.searches == 100
     assert found.as_calibrated.auc > 0.9
@@ -391,20 +391,20 @@ def test_judged_queries_tell_how_well_a_corpus_is_calibrated(store, model, calib
 )
 def test_a_line_that_is_no_judged_query_is_named(line, says, tmp_path):
     with pytest.raises(InvalidInput, match=rf"queries\.jsonl, line 2: {says}"):
-        read_judgements(judged_file(tmp_path, '{"text": "a", "keys": ["b"]}', line))
+        read_labelled(judged_file(tmp_path, '{"text": "a", "keys": ["b"]}', line))
 
 
 def test_judged_queries_are_read_as_windows_writes_them_and_in_utf8_alone(tmp_path):
     path = tmp_path / "queries.jsonl"
     path.write_bytes('\ufeff{"text": "a\u2028b", "keys": ["c"]}\r\n'.encode())
-    assert [query.text for query in read_judgements(path)] == ["a\u2028b"]
+    assert [query.text for query in read_labelled(path)] == ["a\u2028b"]
     path.write_bytes('{"text": "a", "keys": ["c"]}'.encode("utf-16"))
     with pytest.raises(InvalidInput, match="is no text in UTF-8"):
-        read_judgements(path)
+        read_labelled(path)
 
 
 def test_judged_queries_whose_images_are_not_indexed_are_refused(store, model, tmp_path):
-    queries = read_judgements(judged_file(tmp_path, '{"text": "red", "keys": ["elsewhere.jpg"]}'))
+    queries = read_labelled(judged_file(tmp_path, '{"text": "red", "keys": ["elsewhere.jpg"]}'))
     with pytest.raises(InvalidInput, match="is indexed"):
         evaluate(queries, IndexedCorpus(store, "COSINE", *model), None)
 
@@ -416,7 +416,7 @@ def test_judged_queries_are_a_file_not_a_number(tmp_path):
 
 
 def test_the_log_says_in_words_how_well_it_is_told():
-    assert str(Judgement(450, 0.61, 0.65, 0.12, 0.66)) == (
+    assert str(Measures(450, 0.61, 0.65, 0.12, 0.66)) == (
         "over 450 searches: area under the ROC curve 0.650 (by raw score 0.610), expected calibration error 0.120; of those that "
         "have a match, with it and without: area 0.660"
     )

@@ -66,7 +66,7 @@ def service(kept, store):
 def test_few_images_are_not_calibrated_and_enough_are(kept):
     service = Service(kept, filled(FEWEST_IMAGES - 1))
     assert not service.look(3)
-    assert (service.images, kept.row().judgement) == (FEWEST_IMAGES - 1, {})
+    assert (service.images, kept.row().measures) == (FEWEST_IMAGES - 1, {})
     add_images(service.store, [FEWEST_IMAGES])
     assert service.look(2)
     assert service.images == FEWEST_IMAGES
@@ -143,13 +143,13 @@ class Said:
 def test_it_is_made_anew_once_many_verdicts_came(service, number, anew):
     service.upkeep.verdicts = said = Said()
     service.look(2)
-    assert service.kept.row().judgement["judged_texts"] == 0
+    assert service.kept.row().measures["judged_texts"] == 0
     made_at = service.kept.row().made_at
     said.give(number)
     service.look(SAMPLE_EVERY)
     assert (service.kept.row().made_at != made_at) == anew
-    assert service.kept.row().judgement["verdicts"] == (number if anew else 0)
-    assert service.kept.row().judgement["judged_texts"] == (NEW_VERDICTS // 10 if anew else 0)
+    assert service.kept.row().measures["verdicts"] == (number if anew else 0)
+    assert service.kept.row().measures["judged_texts"] == (NEW_VERDICTS // 10 if anew else 0)
 
 
 class Meanwhile(Said):
@@ -165,9 +165,9 @@ class Meanwhile(Said):
 def test_verdicts_that_come_while_it_is_made_are_new_to_it(service):
     service.upkeep.verdicts = Meanwhile()
     service.look(2)
-    assert service.kept.row().judgement["verdicts"] == 0
+    assert service.kept.row().measures["verdicts"] == 0
     service.look(SAMPLE_EVERY)
-    assert service.kept.row().judgement["verdicts"] == NEW_VERDICTS
+    assert service.kept.row().measures["verdicts"] == NEW_VERDICTS
 
 
 def test_what_a_command_has_kept_is_used_at_the_first_look(service, store, model):
@@ -201,7 +201,7 @@ def test_too_few_that_are_left_are_not_judged_either_and_who_wanted_it_is_answer
     service.store.delete([described(number).id for number in range(200)])
     want(database, "collection")
     assert not service.look(2)
-    assert (service.images, service.kept.row().judgement) == (40, {})
+    assert (service.images, service.kept.row().measures) == (40, {})
 
 
 class Away:

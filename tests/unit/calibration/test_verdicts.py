@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ml_api.calibration import IndexedCorpus, calibrate
-from ml_api.calibration.judging import area_under_roc
+from ml_api.calibration.measuring import area_under_roc
 from ml_api.calibration.pairs import Pairs, Rows
 from ml_api.calibration.verdicts import IRRELEVANT, RELEVANT, SHARE, learned, pairs_of_verdicts
 from ml_api.vectors.base import SearchOptions
@@ -45,7 +45,7 @@ def same(one, other):
 def test_verdicts_are_counted_and_the_corpus_is_told_as_well_as_before(fit, judge):
     before, after = fit({}), fit(judge(lambda right: right))
     assert (after.judged_texts, after.verdicts) == (2 * len(NOUNS), 10 * len(NOUNS))
-    assert after.judgement.auc > before.judgement.auc - 0.02
+    assert after.measures.auc > before.measures.auc - 0.02
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_hostile_verdicts_change_nothing_however_many_they_are(fit, judge, says)
     assert after.judged_texts == 2 * len(NOUNS)
     assert after.used_texts == 0
     assert same(before, after)
-    assert after.judgement == before.judgement
+    assert after.measures == before.measures
 
 
 def test_a_few_verdicts_are_not_learned_from(fit, judge):

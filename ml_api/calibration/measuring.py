@@ -22,7 +22,7 @@ BINS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Measures:
     """How well it is told, over `queries` searches, whether there is a match; searches with and without one weigh the same.
     `raw_auc` is that of the best hit's score alone, `paired_auc` that over the searches which are made with their matches and
     without, so that noise and other searches that never have a match do not flatter it.
@@ -44,9 +44,9 @@ class Judgement:
         return f"{words}; of those that have a match, with it and without: area {self.paired_auc:.3f}"
 
 
-def judged(rows: Rows) -> Judgement:
-    """The judgement of a fit, cross-validated: no query is judged by a fit that knew it."""
-    return judgement_of(rows, held_out(rows))
+def cross_validated(rows: Rows) -> Measures:
+    """Those of a fit to these queries: of each by a fit that did not know it."""
+    return measures_of(rows, held_out(rows))
 
 
 def held_out(rows: Rows) -> Numbers:
@@ -61,14 +61,14 @@ def held_out(rows: Rows) -> Numbers:
     return probabilities
 
 
-def judged_by(calibration: Calibration, pairs: Pairs) -> Judgement:
-    """By a calibration that was made without these queries."""
-    return judgement_of(pairs.queries, calibration.any_match(pairs.queries.signals))
+def measures_by(calibration: Calibration, pairs: Pairs) -> Measures:
+    """Those of a calibration that was made without these queries."""
+    return measures_of(pairs.queries, calibration.any_match(pairs.queries.signals))
 
 
-def judgement_of(rows: Rows, probabilities: Numbers) -> Judgement:
+def measures_of(rows: Rows, probabilities: Numbers) -> Measures:
     paired = _paired(rows)
-    return Judgement(
+    return Measures(
         len(rows.owner),
         area_under_roc(rows.signals[:, 0], rows.labels),
         area_under_roc(probabilities, rows.labels),
