@@ -16,7 +16,7 @@ from ml_api.calibration.indexed import IndexedCorpus
 from ml_api.calibration.measuring import held_out
 from ml_api.calibration.nonsense import noise
 from ml_api.calibration.pairs import Rows, evenly
-from ml_api.search.logistic import Fit, Numbers
+from ml_api.search.logistic import LogisticRegression, Numbers
 
 SEED: Final = 7
 IMAGES: Final = 500
@@ -29,7 +29,7 @@ NOISE: Final = 400
 class Familiarity:
     """How likely images are of the corpus's sort."""
 
-    fit: Fit
+    regression: LogisticRegression
     """Over vectors (n, dim)."""
     _known: dict[str, float]
     """Of those that the fit knows, by a fit that did not know them; by id."""
@@ -45,7 +45,7 @@ class Familiarity:
 
     def of_each(self, images: Sequence[Sampled]) -> Numbers:
         """Of each image the probability by a fit that did not know it, shape (images,)."""
-        probabilities = self.fit(np.stack([image.vector for image in images]))
+        probabilities = self.regression(np.stack([image.vector for image in images]))
         return np.array([self._known.get(image.id, new) for image, new in zip(images, probabilities.tolist(), strict=True)])
 
 

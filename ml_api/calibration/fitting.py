@@ -135,7 +135,7 @@ def _fitted(material: _Material, draft: _Draft, surveyed: Surveyed, verdicts: Ma
     if all(images_of):
         familiarity = noise.familiarity(sample.images)
         probabilities *= familiarity.of_each([image for image in images_of if image])[pairs.queries.owner]
-        is_familiar = familiarity.fit
+        is_familiar = familiarity.regression
     calibration, given = found.pairs.fit(reference, is_familiar), sum(map(len, verdicts.values()))
     measures = measures_of(pairs.queries, probabilities)
     return Calibrated(calibration, images, len(usable), measures, given, len(verdicts), found.texts)

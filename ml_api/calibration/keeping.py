@@ -14,7 +14,7 @@ from sqlalchemy.orm import defer
 from ml_api.calibration.fitting import Calibrated
 from ml_api.database import Database
 from ml_api.database.tables import CalibrationRow
-from ml_api.search.logistic import Fit
+from ml_api.search.logistic import LogisticRegression
 from ml_api.search.relevance import Calibration, Reference, Relevance
 from ml_api.vocabulary import QUERY_KINDS, QueryKind
 
@@ -126,7 +126,7 @@ def packed(calibration: Calibration) -> bytes:
         f"{name}_{part}": np.asarray(getattr(fit, part))
         for name, fit in (("any", calibration.any_match), ("is", calibration.is_match), ("familiar", calibration.is_familiar))
         if fit is not None
-        for part in Fit.__dataclass_fields__
+        for part in LogisticRegression.__dataclass_fields__
     }
     background = reference.background.astype(np.float16)  # a fourth digit of a score decides nothing
     np.savez(file, background=background, marks=reference.fingerprints, rivals=reference.rivals, **fits)
@@ -136,8 +136,10 @@ def packed(calibration: Calibration) -> bytes:
 def unpacked(content: bytes) -> Calibration:
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
 
-        def fit(name: str) -> Fit:
-            return Fit(file[f"{name}_mean"], file[f"{name}_scale"], file[f"{name}_weights"], float(file[f"{name}_bias"]))
+        def regression(name: str) -> LogisticRegression:
+            mean, scale, weights, bias = (file[f"{name}_{part}"] for part in LogisticRegression.__dataclass_fields__)
+            return LogisticRegression(mean, scale, weights, float(bias))
 
         reference = Reference(file["background"].astype(np.float32), file["marks"], file["rivals"])
-        return Calibration(reference, fit("any"), fit("is"), fit("familiar") if "familiar_bias" in file else None)
+        is_familiar = regression("familiar") if "familiar_bias" in file else None
+        return Calibration(reference, regression("any"), regression("is"), is_familiar)

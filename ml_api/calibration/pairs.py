@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ml_api.calibration.examples import Sampled
 from ml_api.records import Hit, Vectors
-from ml_api.search.logistic import Fit, Numbers, fitted
+from ml_api.search.logistic import LogisticRegression, Numbers, fitted
 from ml_api.search.relevance import TOP_K, Calibration, Reference, cosines
 from ml_api.vectors.base import MetricType, SearchOptions, VectorStore
 
@@ -27,7 +27,7 @@ class Rows:
     owner: Numbers
     weight: Numbers
 
-    def fit(self) -> Fit:
+    def fit(self) -> LogisticRegression:
         return fitted(self.signals, self.labels > 0, self.weight)
 
     def some(self, chosen: npt.NDArray[np.bool_]) -> "Rows":
@@ -56,7 +56,7 @@ class Pairs:
     queries: Rows
     hits: Rows
 
-    def fit(self, reference: Reference, is_familiar: Fit | None) -> Calibration:
+    def fit(self, reference: Reference, is_familiar: LogisticRegression | None) -> Calibration:
         return Calibration(reference, self.queries.fit(), self.hits.fit(), is_familiar)
 
 

@@ -15,8 +15,8 @@ Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fit:
-    """A logistic regression over standardised signals. All have shape (signals,)."""
+class LogisticRegression:
+    """A regression over standardised signals. All have shape (signals,)."""
 
     mean: Numbers
     scale: Numbers
@@ -30,7 +30,7 @@ class Fit:
         return probabilities
 
 
-def fitted(signals: Numbers, labels: npt.NDArray[np.bool_], importance: Numbers) -> Fit:
+def fitted(signals: Numbers, labels: npt.NDArray[np.bool_], importance: Numbers) -> LogisticRegression:
     """Fit a logistic regression to `signals` (n, signals) and `labels` (n,), by Newton's method with an L2 penalty.
 
     `importance` (n,) weighs the rows; its mean must be about 1.
@@ -47,4 +47,4 @@ def fitted(signals: Numbers, labels: npt.NDArray[np.bool_], importance: Numbers)
         solution -= step
         if np.abs(step).max() < 1e-6:
             break
-    return Fit(mean, scale, solution[:-1], float(solution[-1]))
+    return LogisticRegression(mean, scale, solution[:-1], float(solution[-1]))

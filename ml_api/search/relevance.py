@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_api.records import Entry, Hit, Vectors
-from ml_api.search.logistic import Fit, Numbers
+from ml_api.search.logistic import LogisticRegression, Numbers
 from ml_api.vectors.base import MetricType
 from ml_api.vectors.scoring import cosine_of
 from ml_api.vocabulary import Modality, QueryKind
@@ -105,10 +105,10 @@ class Calibration:
     """Judges queries of one kind, on one model and corpus: whether there is any match, and whether a hit is one."""
 
     reference: Reference
-    any_match: Fit
+    any_match: LogisticRegression
     """If the image that is asked for is familiar, and so is `is_match`."""
-    is_match: Fit
-    is_familiar: Fit | None = None
+    is_match: LogisticRegression
+    is_familiar: LogisticRegression | None = None
     """Over the vector of the image that is asked for; None where none is."""
 
     def familiarity(self, asked_for: npt.NDArray[np.float32] | None) -> float:

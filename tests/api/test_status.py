@@ -13,7 +13,7 @@ from ml_api.calibration import Calibrated, StoredCalibrations, want
 from ml_api.calibration.measuring import Measures
 from ml_api.errors import DeadlineExceeded, ModelUnavailable, Overloaded, StoreUnavailable
 from ml_api.logs import EcsFormatter
-from ml_api.search.logistic import Fit
+from ml_api.search.logistic import LogisticRegression
 from ml_api.search.relevance import Calibration, Reference
 from tests.api.stand import COLOURS, assert_problem, picture
 from tests.failing import FailingStore
@@ -40,7 +40,7 @@ def test_stats_count_the_images(client):
 
 def test_stats_say_how_scores_are_calibrated_and_on_how_many_verdicts(stand, client):
     measures = Measures(queries=880, raw_auc=0.86, auc=0.97, calibration_error=0.0131, paired_auc=0.96)
-    fit = Fit(np.zeros(7), np.ones(7), np.ones(7), 0.0)
+    fit = LogisticRegression(np.zeros(7), np.ones(7), np.ones(7), 0.0)
     reference = Reference(np.eye(2, dtype=np.float32), np.empty(0, np.uint64), np.empty(0, np.float32))
     made = Calibrated(Calibration(reference, fit, fit), 240, 400, measures, verdicts=50, judged_texts=10, used_texts=8)
     database, target = stand.services.database, stand.services.judgements.target

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ml_api.calibration.measuring import Measures, area_under_roc, calibration_error, measures_by
 from PIL import Image
 from sqlalchemy import update
 
@@ -16,6 +15,7 @@ from ml_api.calibration.examples import Sampled
 from ml_api.calibration.familiarity import Familiarity
 from ml_api.calibration.fitting import FEWEST_IMAGES
 from ml_api.calibration.keeping import VERSION, packed, unpacked
+from ml_api.calibration.measuring import Measures, area_under_roc, calibration_error, measures_by
 from ml_api.calibration.nonsense import noise
 from ml_api.calibration.pairs import pairs_of
 from ml_api.calibration.phrases import Matching, Rarity, Wanted, content_words, phrases, texts_of
@@ -27,7 +27,7 @@ from ml_api.errors import ConfigError, InvalidInput
 from ml_api.images.fit import Square
 from ml_api.metrics import Metrics
 from ml_api.search import Query, Relevance, Searcher, TextTerm, Thresholds
-from ml_api.search.logistic import Fit
+from ml_api.search.logistic import LogisticRegression
 from ml_api.search.relevance import CONFIDENT, TOP_K, kind_of
 from ml_api.settings import load_settings
 from ml_api.vectors.base import SearchOptions
@@ -173,7 +173,7 @@ def test_an_image_of_another_sort_has_no_match_however_near_it_is(store, model):
     """A photograph lay as near to drawings as they do to each other: 0.11 to 0.31 of photographs were called a match."""
     made = calibrate(IndexedCorpus(store, "COSINE", *model), "image")
     dim = model[1].model.dim
-    ten_to_one = Fit(np.zeros(dim), np.ones(dim), np.zeros(dim), -np.log(9))
+    ten_to_one = LogisticRegression(np.zeros(dim), np.ones(dim), np.zeros(dim), -np.log(9))
     relevance, judges = Relevance("COSINE"), []
     vector = store.vectors([described(0).id])[described(0).id]
     [best] = store.search(vector[None], SearchOptions(TOP_K))
@@ -195,7 +195,7 @@ def test_images_that_the_fit_knows_are_as_familiar_as_others():
     familiarity = Familiarity.of(images[:40], images[80:120])
     known, others = familiarity.of_each(images[:40]), familiarity.of_each(images[40:80])
     assert abs(known.mean() - others.mean()) < 0.05
-    assert familiarity.fit(vectors[:40]).mean() > known.mean() + 0.1
+    assert familiarity.regression(vectors[:40]).mean() > known.mean() + 0.1
 
 
 def test_random_pixels_are_another_picture_each_as_the_model_sees_them():

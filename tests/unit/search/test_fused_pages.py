@@ -8,7 +8,7 @@ from ml_api.records import image_id
 from ml_api.search import Arrangement, Relevance, StoredTerm, TextTerm, Weighted
 from ml_api.search.facets import COUNTED_HITS
 from ml_api.search.fusion import MAX_MATCHES_ALONE
-from ml_api.search.logistic import Fit
+from ml_api.search.logistic import LogisticRegression
 from ml_api.search.relevance import Calibration, Reference
 from ml_api.texts.index import Found
 from ml_api.texts.words import all_words
@@ -120,7 +120,9 @@ def calibrated(from_score):
     """Hits are matches from this score on, and queries whose best hit is one have one."""
     reference = Reference(np.eye(3, FakeEncoder().model.dim, dtype=np.float32), np.empty(0, np.uint64), np.empty(0, np.float32))
     relevance = Relevance("COSINE")
-    any_match, is_match = (Fit(from_score * first, np.ones(len(first)), 1e4 * first, 0.0) for first in (np.eye(7)[0], np.eye(9)[0]))
+    any_match, is_match = (
+        LogisticRegression(from_score * first, np.ones(len(first)), 1e4 * first, 0.0) for first in (np.eye(7)[0], np.eye(9)[0])
+    )
     relevance.use("text", Calibration(reference, any_match, is_match))
     relevance.use("mixed", Calibration(reference, any_match, is_match))
     return relevance

@@ -19,7 +19,7 @@ from ml_api.records import Hit
 from ml_api.search import Arrangement, Query, Relevance, Searcher, StoredTerm, TextTerm, Thresholds, Weighted
 from ml_api.search.grouping import DUPLICATES
 from ml_api.search.hybrid import Hybrid
-from ml_api.search.logistic import Fit
+from ml_api.search.logistic import LogisticRegression
 from ml_api.search.negation import UNWANTED
 from ml_api.search.relevance import CONFIDENT, Calibration, Judge, Reference
 from ml_api.vectors.base import SearchOptions
@@ -140,8 +140,8 @@ def test_a_filter_that_leaves_all_images_changes_nothing(corpus, name):
 def test_no_hit_is_likelier_to_match_than_that_there_is_a_match(logit):
     """Of "a laptop on a desk" nothing was likely to match, and each of four hits was: two fits say so."""
     hits = [Hit(described(number), 0.8 - number / 5) for number in range(8)]
-    any_match = Fit(np.zeros(7), np.ones(7), np.zeros(7), logit)
-    by_score = Fit(np.zeros(9), np.ones(9), np.eye(1, 9)[0], 0.0)
+    any_match = LogisticRegression(np.zeros(7), np.ones(7), np.zeros(7), logit)
+    by_score = LogisticRegression(np.zeros(9), np.ones(9), np.eye(1, 9)[0], 0.0)
     reference = Reference(np.zeros((1, 1), np.float32), np.zeros(0, np.uint64), np.zeros(0, np.float32))
     judge = Judge(Calibration(reference, any_match, by_score), "COSINE", hits, np.zeros(7), familiarity=0.9)
     for hit, relevance in zip(hits, judge.relevances(hits), strict=True):
