@@ -13,7 +13,7 @@ QueryKind = Literal["text", "image", "mixed"]
 QUERY_KINDS: Final[tuple[QueryKind, ...]] = ("text", "image", "mixed")
 
 
-Match = Literal["auto", "vector", "text"]
+MatchMode = Literal["auto", "vector", "text"]
 """What images are searched by: their vectors and the words of their names and metadata, or one of both alone."""
 
 

@@ -164,12 +164,12 @@ def duplicates_answer(page: DuplicatesPage) -> Response:
             image=SizedImage(**_sized(group.image, links_to)),
             duplicates=[
                 DuplicateAnswer(
-                    **_sized(match.record, links_to),
-                    similarity=round(match.evidence.similarity, SCORE_DIGITS),
-                    bits=match.evidence.bits,
-                    turn=match.evidence.turn,
+                    **_sized(duplicate.record, links_to),
+                    similarity=round(duplicate.evidence.similarity, SCORE_DIGITS),
+                    bits=duplicate.evidence.bits,
+                    turn=duplicate.evidence.turn,
                 )
-                for match in group.matches
+                for duplicate in group.duplicates
             ],
             more=group.more,
         )

@@ -110,7 +110,8 @@ def _told(answer: Mapping[str, Any]) -> _Page:
             "kind": group["kind"],
             **_named(group["image"]),
             "duplicates": [
-                _named(match) | {name: match[name] for name in ("similarity", "bits", "turn")} for match in group["duplicates"]
+                _named(duplicate) | {name: duplicate[name] for name in ("similarity", "bits", "turn")}
+                for duplicate in group["duplicates"]
             ],
             "more": group["more"],
         }
@@ -130,8 +131,8 @@ def _made(page: DuplicatesPage) -> _Page:
 def _lines(group: Plain) -> Iterator[str]:
     size = _size(group)
     yield f"{group['kind']}: {legible(group['key'], None)}" + (f"  ({', '.join(size)})" if size else "")
-    for match in group["duplicates"]:
-        yield f"    {legible(match['key'], None)}  ({', '.join([*_size(match), *_evidence(group['kind'], match)])})"
+    for duplicate in group["duplicates"]:
+        yield f"    {legible(duplicate['key'], None)}  ({', '.join([*_size(duplicate), *_evidence(group['kind'], duplicate)])})"
     if group["more"]:
         yield "    ... and more"
 
@@ -141,28 +142,28 @@ def _size(image: Plain) -> list[str]:
     return [] if image["size_bytes"] is None else [size_in_words(image["size_bytes"])]
 
 
-def _evidence(kind: Kind, match: Plain) -> list[str]:
+def _evidence(kind: Kind, duplicate: Plain) -> list[str]:
     if kind == Kind.EXACT:
-        return [f"digest {match['digest'][:12]}"]
-    told = [f"similarity {match['similarity']:.3f}"]
-    if match["bits"] is not None:
-        told.append(f"{match['bits']} of {HASH_BITS} bits differ")
-    if match["turn"] not in {None, Turn.NONE} and kind == Kind.NEAR:
-        told.append(str(match["turn"]))
+        return [f"digest {duplicate['digest'][:12]}"]
+    told = [f"similarity {duplicate['similarity']:.3f}"]
+    if duplicate["bits"] is not None:
+        told.append(f"{duplicate['bits']} of {HASH_BITS} bits differ")
+    if duplicate["turn"] not in {None, Turn.NONE} and kind == Kind.NEAR:
+        told.append(str(duplicate["turn"]))
     return told
 
 
 def _plain(group: Group) -> Plain:
-    matches = [
+    duplicates = [
         {
-            **_fields(match.record),
-            "similarity": round(match.evidence.similarity, SCORE_DIGITS),
-            "bits": match.evidence.bits,
-            "turn": match.evidence.turn,
+            **_fields(duplicate.record),
+            "similarity": round(duplicate.evidence.similarity, SCORE_DIGITS),
+            "bits": duplicate.evidence.bits,
+            "turn": duplicate.evidence.turn,
         }
-        for match in group.matches
+        for duplicate in group.duplicates
     ]
-    return {"kind": group.kind, **_fields(group.image), "duplicates": matches, "more": group.more}
+    return {"kind": group.kind, **_fields(group.image), "duplicates": duplicates, "more": group.more}
 
 
 def _fields(record: ImageRecord) -> dict[str, Any]:

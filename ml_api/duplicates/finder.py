@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_api.deadline import Deadline
-from ml_api.duplicates.groups import DuplicatesPage, DuplicateThresholds, Evidence, Group, Kind, Match, senior_first
+from ml_api.duplicates.groups import Duplicate, DuplicatesPage, DuplicateThresholds, Evidence, Group, Kind, senior_first
 from ml_api.images.perceptual import Turn, distance, is_comparable
 from ml_api.records import Entry, Hit, ImageRecord
 from ml_api.vectors.base import MetricType, SearchOptions, VectorStore
@@ -26,17 +26,17 @@ NEIGHBOURS: Final = 24
 """Neighbours of an image in a search of BATCH images: as many as fit in an answer of Milvus's with the largest metadata."""
 MAX_NEIGHBOURS: Final = 700
 """Neighbours in a second search, for an image whose nearest NEIGHBOURS are all similar."""
-MAX_MATCHES: Final = 100
-"""The most matches in a group; `more` says that there are others."""
+MAX_DUPLICATES: Final = 100
+"""The most duplicates in a group; `more` says that there are others."""
 SLACK: Final = 0.05
-"""The error of similarities in an index that compresses vectors. Those of matches are computed again, from the vectors."""
+"""The error of similarities in an index that compresses vectors. Those of duplicates are computed again, from the vectors."""
 
 Vector = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """An image that may match another. Of several with equal bytes it is the one with the smallest id."""
+    """An image that may duplicate another. Of several with equal bytes it is the one with the smallest id."""
 
     entry: Entry
     vector: Vector
@@ -48,7 +48,7 @@ class _Found:
 
     kind: Kind
     id: str
-    matches: list[tuple[str, Evidence]]
+    duplicates: list[tuple[str, Evidence]]
     more: bool
 
 
@@ -109,26 +109,27 @@ class DuplicateFinder:
             if len(hits) == NEIGHBOURS and cosine_of(hits[-1].score, self._metric) >= thresholds.similarity - SLACK:
                 [found[place]] = self._store.search(rows[place : place + 1], SearchOptions(MAX_NEIGHBOURS), deadline)
         return [
-            [hit for hit in hits if self._may_match(entry, hit, thresholds)] for entry, hits in zip(entries, found, strict=True)
+            [hit for hit in hits if self._may_duplicate(entry, hit, thresholds)] for entry, hits in zip(entries, found, strict=True)
         ]
 
-    def _may_match(self, entry: Entry, hit: Hit, thresholds: DuplicateThresholds) -> bool:
+    def _may_duplicate(self, entry: Entry, hit: Hit, thresholds: DuplicateThresholds) -> bool:
         bits = distance(entry.phash, hit.record.phash)[0] if _hashes_comparable(entry, hit.record) else None
         return thresholds.kind(Evidence(cosine_of(hit.score, self._metric) + SLACK, bits)) is not None
 
     def _with_records(self, found: Sequence[_Found], deadline: Deadline) -> list[Group]:
-        ids = {id_ for group in found for id_ in (group.id, *(match[0] for match in group.matches))}
+        ids = {id_ for group in found for id_ in (group.id, *(duplicate[0] for duplicate in group.duplicates))}
         records = self._store.get(sorted(ids), deadline) if ids else {}
         groups = (_with_records_of(group, records) for group in found if group.id in records)
-        return [group for group in groups if group.matches]
+        return [group for group in groups if group.duplicates]
 
 
 def _with_records_of(found: _Found, records: Mapping[str, ImageRecord]) -> Group:
-    image, matches = records[found.id], [Match(records[id_], evidence) for id_, evidence in found.matches if id_ in records]
+    image = records[found.id]
+    duplicates = [Duplicate(records[id_], evidence) for id_, evidence in found.duplicates if id_ in records]
     if found.kind is Kind.EXACT:
-        image, *others = senior_first([image, *(match.record for match in matches)])
-        matches = [Match(other, match.evidence) for other, match in zip(others, matches, strict=True)]
-    return Group(found.kind, image, matches, found.more)
+        image, *others = senior_first([image, *(duplicate.record for duplicate in duplicates)])
+        duplicates = [Duplicate(other, duplicate.evidence) for other, duplicate in zip(others, duplicates, strict=True)]
+    return Group(found.kind, image, duplicates, found.more)
 
 
 def _by_digest(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
@@ -143,7 +144,7 @@ def _exact(entry: Entry, copies: Sequence[Entry]) -> Iterator[_Found]:
     same = Evidence(1.0, 0, Turn.NONE) if entry.phash else Evidence(1.0)
     others = [copy for copy in copies if copy.id != entry.id]
     if others:
-        yield _Found(Kind.EXACT, entry.id, [(other.id, same) for other in others[:MAX_MATCHES]], len(others) > MAX_MATCHES)
+        yield _Found(Kind.EXACT, entry.id, [(other.id, same) for other in others[:MAX_DUPLICATES]], len(others) > MAX_DUPLICATES)
 
 
 def _alike(image: _Candidate, others: Sequence[_Candidate], thresholds: DuplicateThresholds) -> Iterator[_Found]:
@@ -151,16 +152,16 @@ def _alike(image: _Candidate, others: Sequence[_Candidate], thresholds: Duplicat
     related = [(other, evidence, thresholds.kind(evidence)) for other in others for evidence in [_compared(image, other)]]
     before = [(other, kind) for other, _, kind in related if kind and other.entry.id < image.entry.id]
     for kind in (Kind.NEAR, Kind.SIMILAR):
-        matches = [
+        duplicates = [
             (other.entry.id, evidence)
             for other, evidence, related_as in related
             if related_as is kind
             and other.entry.id > image.entry.id
             and not any(_lists(first, other, to_image, kind, thresholds) for first, to_image in before)
         ]
-        if matches:
-            matches.sort(key=lambda match: (-match[1].similarity, match[0]))
-            yield _Found(kind, image.entry.id, matches[:MAX_MATCHES], len(matches) > MAX_MATCHES)
+        if duplicates:
+            duplicates.sort(key=lambda duplicate: (-duplicate[1].similarity, duplicate[0]))
+            yield _Found(kind, image.entry.id, duplicates[:MAX_DUPLICATES], len(duplicates) > MAX_DUPLICATES)
 
 
 def _lists(first: _Candidate, other: _Candidate, to_image: Kind, kind: Kind, thresholds: DuplicateThresholds) -> bool:

@@ -58,7 +58,7 @@ class DuplicateThresholds:
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class Duplicate:
     """An image of a group, with the evidence that it duplicates the group's first image."""
 
     record: ImageRecord
@@ -71,7 +71,7 @@ class Group:
 
     kind: Kind
     image: ImageRecord
-    matches: list[Match]
+    duplicates: list[Duplicate]
     more: bool
 
 

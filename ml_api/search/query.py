@@ -12,7 +12,7 @@ from ml_api.search.facets import Facets
 from ml_api.search.grouping import Grouping
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import Field
-from ml_api.vocabulary import Match
+from ml_api.vocabulary import MatchMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ class Query:
     """For a page after the first: `next_cursor` of the one before. It cannot be combined with an offset."""
     arrangement: Arrangement = AS_RANKED
     marks: Marks = NO_MARKS
-    match: Match = "auto"
+    match: MatchMode = "auto"
     reading: Reading | None = None
     """Where `terms` are what other terms were read as: faults and shares are of those that were sent."""
 

@@ -16,7 +16,7 @@ from ml_api.api.schemas.filters import FilterObject, FilterText
 from ml_api.search.cursor import MAX_CURSOR_CHARS
 from ml_api.search.query import MAX_DEPTH
 from ml_api.vectors.filters import Filter, parse, parse_text
-from ml_api.vocabulary import Match
+from ml_api.vocabulary import MatchMode
 
 MAX_LIMIT = 100
 MAX_QUERY_CHARS = 1000
@@ -120,7 +120,7 @@ class PageBody(PageRequest):
 
 
 MatchBy = Annotated[
-    Match,
+    MatchMode,
     Field(
         description="What images are searched by. `auto`: by their vectors, and where the words of the text stand in their names "
         "or metadata and tell them from others, by these as well. `vector`: by vectors alone. `text`: only images in whose names "

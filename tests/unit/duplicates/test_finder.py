@@ -8,7 +8,7 @@ import pytest
 
 from ml_api.deadline import Deadline
 from ml_api.duplicates import DuplicateFinder, DuplicateThresholds, Evidence, Kind
-from ml_api.duplicates.finder import BATCH, MAX_MATCHES, NEIGHBOURS
+from ml_api.duplicates.finder import BATCH, MAX_DUPLICATES, NEIGHBOURS
 from ml_api.images.perceptual import FLAT, Turn
 from ml_api.records import ImageRecord, image_id
 from ml_api.vectors.memory import MemoryStore
@@ -57,7 +57,7 @@ def groups(store, **how):
 
 
 def keys(group):
-    return {group.image.key, *(match.record.key for match in group.matches)}
+    return {group.image.key, *(duplicate.record.key for duplicate in group.duplicates)}
 
 
 def test_the_same_bytes_are_one_group_whatever_their_number():
@@ -67,7 +67,7 @@ def test_the_same_bytes_are_one_group_whatever_their_number():
     assert len(keys(group)) == NEIGHBOURS + 40
     assert group.image.key == "copy 0"
     assert not group.more
-    assert {(match.evidence.similarity, match.evidence.bits) for match in group.matches} == {(1.0, None)}
+    assert {(duplicate.evidence.similarity, duplicate.evidence.bits) for duplicate in group.duplicates} == {(1.0, None)}
 
 
 @pytest.mark.parametrize("at_once", [1, 1000])
@@ -84,15 +84,15 @@ def test_of_equal_files_the_first_is_the_one_to_keep(at_once):
     rows = [(replace(record(key, digest="a" * 64), indexed_at=time), axis(0)) for key, time in times.items()]
     [group] = [group for group in groups(store_of(rows), limit=at_once) if group.kind is Kind.EXACT]
     kept = ["a/b.jpg", "z.jpg", "copy of b.jpg", "y.jpg", "uploads/image.jpg", "uploads/image (2).jpg"]
-    assert [group.image.key, *(match.record.key for match in group.matches)] == kept
+    assert [group.image.key, *(duplicate.record.key for duplicate in group.duplicates)] == kept
 
 
 def test_a_group_of_very_many_says_that_there_are_more():
-    rows = [(record(f"blank {number}", phash="0" * 16, digest="b" * 64), axis(0)) for number in range(MAX_MATCHES + 2)]
+    rows = [(record(f"blank {number}", phash="0" * 16, digest="b" * 64), axis(0)) for number in range(MAX_DUPLICATES + 2)]
     [group] = groups(store_of(rows))
-    assert len(group.matches) == MAX_MATCHES
+    assert len(group.duplicates) == MAX_DUPLICATES
     assert group.more
-    assert group.matches[0].evidence.bits == 0
+    assert group.duplicates[0].evidence.bits == 0
 
 
 def test_hash_and_embedding_together_make_a_pair_near_and_the_embedding_alone_similar():
@@ -111,8 +111,8 @@ def test_a_pair_without_hashes_can_be_similar_only():
     rows = [(record("a"), axis(0)), (record("b", phash="0" * 16), beside(axis(0), 0.99)), (record("c"), beside(axis(0), 0.9, 7))]
     page = pages(store_of(rows))[0]
     assert [(group.kind, keys(group)) for group in page.groups] == [(Kind.SIMILAR, {"a", "b"})]
-    assert page.groups[0].matches[0].evidence.bits is None
-    assert page.groups[0].matches[0].evidence.turn is None
+    assert page.groups[0].duplicates[0].evidence.bits is None
+    assert page.groups[0].duplicates[0].evidence.turn is None
     assert (page.compared, page.without_hash) == (3, 2)
 
 
@@ -122,7 +122,7 @@ def test_pictures_of_one_colour_are_not_near_because_their_hashes_are_equal(othe
     assert groups(store_of([(record("red", phash=FLAT * 3), axis(0)), (record("blue", phash=other), beside(axis(0), 0.9))])) == []
     [group] = groups(store_of([(record("a", phash=FLAT * 3), axis(0)), (record("b", phash=other), beside(axis(0), 0.96))]))
     assert group.kind is Kind.SIMILAR
-    assert group.matches[0].evidence.bits is None
+    assert group.duplicates[0].evidence.bits is None
 
 
 def test_the_evidence_names_the_turn():
@@ -130,9 +130,9 @@ def test_the_evidence_names_the_turn():
     store = store_of([(record("a", phash="0123456789abcdef"), axis(0)), (record("b", phash=mirrored), beside(axis(0), 0.9))])
     [group] = groups(store)
     assert group.kind is Kind.NEAR
-    [match] = group.matches
-    assert (match.evidence.bits, match.evidence.turn) == (0, Turn.MIRRORED)
-    assert match.evidence.similarity == pytest.approx(0.9, abs=1e-5)
+    [duplicate] = group.duplicates
+    assert (duplicate.evidence.bits, duplicate.evidence.turn) == (0, Turn.MIRRORED)
+    assert duplicate.evidence.similarity == pytest.approx(0.9, abs=1e-5)
 
 
 @pytest.mark.parametrize("metric", ["COSINE", "IP", "L2"])
@@ -140,7 +140,7 @@ def test_similarities_are_cosines_in_every_metric(metric):
     store = store_of([(record("a"), axis(0)), (record("b"), beside(axis(0), 0.96)), (record("c"), beside(axis(0), 0.8, 3))], metric)
     [group] = groups(store, metric=metric)
     assert keys(group) == {"a", "b"}
-    assert group.matches[0].evidence.similarity == pytest.approx(0.96, abs=1e-5)
+    assert group.duplicates[0].evidence.similarity == pytest.approx(0.96, abs=1e-5)
 
 
 def test_equal_bytes_are_compared_once():
@@ -149,7 +149,7 @@ def test_equal_bytes_are_compared_once():
     found = groups(store_of(rows))
     assert sorted(group.kind for group in found) == ["exact", "exact", "similar"]
     [similar] = [group for group in found if group.kind is Kind.SIMILAR]
-    assert len(similar.matches) == 1
+    assert len(similar.duplicates) == 1
 
 
 def pairs_of(rows, kind):
@@ -178,7 +178,7 @@ def test_groups_connect_what_pairs_connect_however_they_are_paged(limit):
     assert all(page.compared <= limit for page in found)
     assert sum(page.compared for page in found) == 90
     links = list(pairs_of(rows, Kind.SIMILAR))
-    told = [(group.image.key, match.record.key) for page in found for group in page.groups for match in group.matches]
+    told = [(group.image.key, duplicate.record.key) for page in found for group in page.groups for duplicate in group.duplicates]
     assert len(told) == len(set(told)) < len(links)
     assert {frozenset(pair) for pair in told} <= {frozenset(pair) for pair in links}
     assert components(told) == components(links)
