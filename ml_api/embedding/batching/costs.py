@@ -6,8 +6,9 @@ of the shapes that requests will have.
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from time import perf_counter
 from typing import Final
 
@@ -28,9 +29,11 @@ WARM_UP_S: Final = 5.0
 _SIZES: Final = (1, 4, 16, MAX_BATCH)
 _TEXTS: Final = ("dog", "two dogs playing in the snow at night", "two dogs playing in the snow " * 50)
 """One word, a typical query, and a text longer than any model's context."""
-_REPEATS: Final = 2
-"""Passes of each shape. The first includes one-off setup; the fastest counts."""
+_FASTER: Final = 1.1
+"""How much faster a pass must be than the ones before it, for another round to be worth its time."""
 _LEAST_S: Final = 1e-9
+_ROUNDED: Final = 1.001
+"""A line through two times is above neither, though numbers are rounded."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +56,10 @@ class PassCost:
     def spare_units(self) -> float:
         """How many units of padding cost as much as one more pass."""
         return self.fixed_s / self.per_unit_s
+
+    def seconds(self, size: float) -> float:
+        """How long a pass of `size` units takes."""
+        return self.fixed_s + self.per_unit_s * size
 
     def best_batch(self, units_each: int) -> int:
         """The smallest batch, of inputs of `units_each` units, in which the fixed part takes at most _OVERHEAD."""
@@ -92,23 +99,34 @@ def warm_up(
     return costs
 
 
-def _measure(encoder: Encoder, batches: list[list[Prepared]], budget_s: float, clock: Clock) -> Iterator[tuple[int, float]]:
-    """Yield units and seconds of each pass. Passes that may exceed the time are left out, as estimated by the cheapest unit so far:
-    a larger pass costs less than in proportion, as part of the cost is fixed.
+def _measure(encoder: Encoder, batches: Sequence[list[Prepared]], budget_s: float, clock: Clock) -> list[tuple[int, float]]:
+    """Return units and seconds of the fastest pass of each batch.
+
+    All batches have their turns, so that other work of the machine, which comes and goes, slows none of them each time, until a
+    round makes none faster or the time is up. What may exceed that, as estimated by the cheapest unit so far, is left out: a larger
+    pass costs less than in proportion, as part of the cost is fixed.
     """
     end, unit_s = clock() + budget_s, math.inf
-    for batch in batches:
-        size = len(batch) * units(batch[0])
-        if unit_s < math.inf and clock() + _REPEATS * size * unit_s > end:
-            continue
-        try:
-            seconds = min(_time(encoder, batch, clock) for _ in range(_REPEATS))
-        except ModelOutOfMemory:
-            if len(batch) > 1:
-                return
-            raise
-        unit_s = min(unit_s, seconds / size)
-        yield size, seconds
+    fastest: dict[int, float] = {}
+    """By the number of units."""
+    is_faster = True
+    while is_faster:
+        is_faster = False
+        for batch in batches:
+            size = len(batch) * units(batch[0])
+            if unit_s < math.inf and clock() + min(fastest.get(size, math.inf), size * unit_s) > end:
+                continue
+            try:
+                seconds = _time(encoder, batch, clock)
+            except ModelOutOfMemory:
+                if len(batch) == 1:
+                    raise
+                batches = [smaller for smaller in batches if len(smaller) < len(batch)]
+                break
+            is_faster |= seconds < fastest.get(size, math.inf) / _FASTER
+            fastest[size] = min(seconds, fastest.get(size, math.inf))
+            unit_s = min(unit_s, seconds / size)
+    return list(fastest.items())
 
 
 def _time(encoder: Encoder, batch: list[Prepared], clock: Clock) -> float:
@@ -117,12 +135,17 @@ def _time(encoder: Encoder, batch: list[Prepared], clock: Clock) -> float:
     return clock() - started
 
 
-def _fit(measured: Iterator[tuple[int, float]]) -> PassCost:
-    """Fit a line to seconds over units, by least squares of the relative errors, so that small passes count like large ones."""
-    sizes, seconds = (np.array(column, dtype=np.float64) for column in zip(*measured, strict=True))
-    seconds = np.maximum(seconds, _LEAST_S)
-    if len(sizes) == 1:  # so slow that nothing more fitted into the time: then batches gain nothing
-        return PassCost(0.0, float(seconds[0] / sizes[0]))
-    rows = np.stack([1 / seconds, sizes / seconds], axis=1)
-    (fixed_s, per_unit_s), *_ = np.linalg.lstsq(rows, np.ones(len(rows)))
-    return PassCost(max(0.0, float(fixed_s)), max(_LEAST_S, float(per_unit_s)))
+def _fit(measured: Sequence[tuple[int, float]]) -> PassCost:
+    """Fit a line to seconds over units: the highest that no pass was faster than, as other work of the machine only adds to a time.
+
+    Distances are relative to the times, so that small passes count like large ones.
+    """
+    points = [(size, max(seconds, _LEAST_S)) for size, seconds in measured]
+    lines = [PassCost(0.0, min(seconds / size for size, seconds in points))]
+    for (size, seconds), (larger, longer) in combinations(sorted(points), 2):
+        per_unit_s = max(_LEAST_S, (longer - seconds) / (larger - size))
+        lines.append(PassCost(seconds - per_unit_s * size, per_unit_s))
+    below = [
+        line for line in lines if line.fixed_s >= 0 and all(line.seconds(size) <= seconds * _ROUNDED for size, seconds in points)
+    ]
+    return max(below, key=lambda line: sum(line.seconds(size) / seconds for size, seconds in points))

@@ -1,5 +1,6 @@
 """What the warm-up learns, from a model whose passes cost what the test says, on a clock that only they move."""
 
+import random
 from collections.abc import Sequence
 
 import numpy as np
@@ -63,6 +64,31 @@ def test_a_slow_model_is_warmed_up_in_bounded_time(image_s):
 
     assert encoder.now < max(6.5, 2 * image_s + 3)
     assert costs["image"].best_batch(1) == pytest.approx(4 if image_s < 1 else 1)
+
+
+class Beside(CostlyEncoder):
+    """On a machine that does other things meanwhile: every third pass or so takes three times as long."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(fixed_s=0.016, text_s=0.00025, image_s=0.029)
+        self._chance = random.Random(seed)
+
+    def embed(self, items: Sequence[Prepared]) -> Vectors:
+        began = self.now
+        vectors = super().embed(items)
+        if self._chance.random() < 1 / 3:
+            self.now += 2 * (self.now - began)
+        return vectors
+
+
+def test_what_else_the_machine_does_meanwhile_makes_the_batches_no_others():
+    alone = CostlyEncoder(fixed_s=0.016, text_s=0.00025, image_s=0.029)
+    best = warm_up(FakePreprocessor(), alone, clock=alone.clock)["image"].best_batch(1)
+    found = []
+    for seed in range(40):
+        encoder = Beside(seed)
+        found.append(warm_up(FakePreprocessor(), encoder, clock=encoder.clock)["image"].best_batch(1))
+    assert sum(best / 2 <= number <= 2 * best for number in found) > 35, f"{found} in place of {best}"
 
 
 def test_an_accelerator_whose_units_cost_nothing_gets_full_batches():
