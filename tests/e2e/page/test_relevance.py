@@ -94,7 +94,8 @@ def test_likely_matches_of_later_pages_stand_before_the_fold(visit):
 
 def test_a_reload_asks_for_the_hits_that_are_folded_away_too(visit):
     """There were as many hits as had been in sight, so that a likely match of a later page was gone."""
-    answered_with(visit, *[0.9] * 23, 0.2, later=(0.8, 0.1), confident=True)
+    first, later = [*[0.9] * 23, 0.2], (0.8, 0.1)
+    answered_with(visit, *first, *later, later=later, confident=True)
     visit.open("/?q=red")
     visit.scroll_to_end()
     expect(visit.hits).to_have_count(31)
