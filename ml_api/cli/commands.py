@@ -177,13 +177,29 @@ class Command:
     arguments: str = ""
     """What it takes beside options, for its usage."""
     options: Callable[[Parser], None] = _none
+    settings: tuple[str, ...] = ()
+    """Those that it is mostly given."""
 
 
 COMMANDS = (
-    Command("serve", "serve the search page and the API"),
-    Command("sync", "make the index equal to a folder or bucket of images", " [DIR]", _sync),
     Command(
-        "extract", "write the vectors of a folder or bucket of images to a file, without a vector store", " FILE [DIR]", _extract
+        "serve",
+        "serve the search page and the API",
+        settings=("corpus", "watch", "catalogue", "model", "data_dir", "host", "port", "metrics_port"),
+    ),
+    Command(
+        "sync",
+        "make the index equal to a folder or bucket of images",
+        " [DIR]",
+        _sync,
+        settings=("ignore", "include", "catalogue", "model", "data_dir"),
+    ),
+    Command(
+        "extract",
+        "write the vectors of a folder or bucket of images to a file, without a vector store",
+        " FILE [DIR]",
+        _extract,
+        settings=("model",),
     ),
     Command("export", "write the indexed images with their vectors to a file", " FILE", _export),
     Command("import", "index the vectors of a file", " FILE", _import),
@@ -192,6 +208,7 @@ COMMANDS = (
         "migrate",
         "use another model: embed the corpus with it while the one in use goes on answering, then switch",
         options=_migrate,
+        settings=("model",),
     ),
     Command(
         "search",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
@@ -30,7 +31,7 @@ NOTHING_INDEXED: Final = "nothing is indexed yet: run `sync` with the same setti
 NOTHING_FOUND: Final = "nothing is found that meets all this"
 BY_WORDS: Final = (
     "words of names and metadata found images, too, and count beside their scores: the order is that of both together, so that "
-    "scores do not fall from hit to hit"
+    "a hit may stand above one with a higher score"
 )
 
 
@@ -73,7 +74,9 @@ class Answer:
             yield nothing
         elif self.confident is False:
             yield NOT_CONFIDENT
-        if any(hit.get("matched") for hit in self.hits):
+        if any(lower["score"] < higher["score"] for lower, higher in pairwise(self.hits)) and any(
+            hit.get("matched") for hit in self.hits
+        ):
             yield BY_WORDS
 
 

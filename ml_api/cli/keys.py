@@ -66,8 +66,8 @@ def _create(database: Database, name: str, scopes: frozenset[Scope], expires_s: 
     key, secret = create(database, name, scopes, now=now, expires_at=None if expires_s is None else now + expires_s)
     until = f" until {day_of(key.expires_at)}" if key.expires_at else ""
     told = (
-        f"the key {key.id} ({key.name}) may {_listed(key)}{until}, at services with the database {database.location}; it is shown "
-        "only now: send it as `Authorization: Bearer KEY`"
+        f"the key {key.id} ({key.name}) may {' and '.join(_scopes(key))}{until}, at services with the database "
+        f"{database.location}; it is shown only now: send it as `Authorization: Bearer KEY`"
     )
     print(told, file=sys.stderr)  # noqa: T201 - a message for the person who makes it
     print(secret)  # noqa: T201 - the command's answer
@@ -78,10 +78,10 @@ def _table(keys: list[ApiKey]) -> str:
     rows: list[tuple[str, ...]] = [("ID", "NAME", "SCOPES", "CREATED", "EXPIRES", "LAST USED", "STATE")]
     for key in keys:
         times = (day_of(time_s) if time_s else "never" for time_s in (key.created_at, key.expires_at, key.last_used_at))
-        rows.append((key.id, key.name, _listed(key), *times, key.end(now) or "valid"))
+        rows.append((key.id, key.name, ",".join(_scopes(key)), *times, key.end(now) or "valid"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
-def _listed(key: ApiKey) -> str:
-    return ",".join(scope for scope in Scope if scope in key.scopes)
+def _scopes(key: ApiKey) -> list[str]:
+    return [scope for scope in Scope if scope in key.scopes]

@@ -1,12 +1,13 @@
 """Parsing of the command line. Every setting except secrets is an option of every command, generated from its declaration.
 
-`--help` shows what a command has of its own; the settings, some hundred, `--help-settings`.
+`--help` shows what a command has of its own, and the settings that it is mostly given; all, some hundred, `--help-settings`.
 """
 
 import argparse
 import difflib
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ ORDER = """\
 Options override environment variables (ML_API_*), and these override the file .env in the working directory. Other users of this
 machine can read the options of a process, so secrets are variables only: """
 
+CLOSE = 0.75
+"""How much two names have in common of which one is likely the other, misspelt."""
+
 Options = argparse.Namespace
 
 
@@ -29,8 +33,12 @@ def parse(arguments: Sequence[str] | None) -> tuple[Options, dict[str, Given], l
     parser = _parser()
     arguments = sys.argv[1:] if arguments is None else arguments
     options, unknown = parser.parse_known_args(arguments)
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        parser.exit(Exit.MISCONFIGURED)
+    chosen: _Parser = options.chosen
     if options.command == "sync" and options.json and not options.dry_run:
-        parser.error("--json is for --dry-run; --report FILE writes what a sync did as JSON")
+        chosen.error("--json is for --dry-run; --report FILE writes what a sync did as JSON")
     given = {
         field: Given(option_name(field), str(value)) for field, value in vars(options).items() if field in Settings.model_fields
     }
@@ -40,10 +48,10 @@ def parse(arguments: Sequence[str] | None) -> tuple[Options, dict[str, Given], l
     if folder is not None:
         given["corpus"] = Given("DIR", folder)
     if options.command == "search" and not (options.text or options.image):
-        parser.error("search: say what the images should show, or name an --image that they should look like")
+        chosen.error("say what the images should show, or name an --image that they should look like")
     if unknown and options.command in TABLES:
-        parser.error(f"{options.command} takes no {unknown[0]}")
-    return options, given, _problems(unknown)
+        chosen.error(f"{options.command} takes no {unknown[0]}")
+    return options, given, _problems(unknown, chosen.names)
 
 
 def _belongs_to_unknown(folder: str, arguments: Sequence[str], unknown: Sequence[str]) -> bool:
@@ -52,14 +60,20 @@ def _belongs_to_unknown(folder: str, arguments: Sequence[str], unknown: Sequence
     return before in unknown and before.startswith("-") and "=" not in before
 
 
-def _problems(unknown: Sequence[str]) -> list[str]:
-    known = [option_name(field) for field in Settings.model_fields]
+def _problems(unknown: Sequence[str], known: Sequence[str]) -> list[str]:
     names = [word.partition("=")[0] for word in unknown if word.startswith("-")]
     problems = []
     for name in names:
-        close = [option for option in known if option.startswith(name)] or difflib.get_close_matches(name, known, n=1)
+        close = [option for option in known if option.startswith(name)] or difflib.get_close_matches(name, known, n=1, cutoff=CLOSE)
         problems.append(f"{name} is not an option" + (f"; did you mean {close[0]}?" if close else ""))
     return problems or [f"{word!r} is one argument too many" for word in unknown]
+
+
+class _Parser(argparse.ArgumentParser):
+    @property
+    def names(self) -> list[str]:
+        """Of its options."""
+        return list(self._option_string_actions)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,50 +85,57 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=__version__)
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    settings = _settings_parser(parser.prog, shown=False)
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for command in COMMANDS:
         itself = subparsers.add_parser(
             command.name,
             usage=f"{parser.prog} {command.name} [OPTION...]{command.arguments}",
             help=command.does,
             description=command.does,
-            parents=[settings],
+            parents=[_settings_parser(parser.prog, command.settings)],
             allow_abbrev=False,
         )
         itself.add_argument(
             "--help-settings",
             action=_ShowSettings,
             nargs=0,
-            help="list the settings, such as --data-dir and --model: each is an option of every command",
+            help="list all settings, such as --data-dir and --model: each is an option of every command",
         )
+        itself.set_defaults(chosen=itself)
         command.options(itself)
     for table in TABLES:
-        subparsers.add_parser(table, help=f"list all {table.replace('-', ' ')} as a Markdown table")
+        itself = subparsers.add_parser(table, help=f"list all {table.replace('-', ' ')} as a Markdown table")
+        itself.set_defaults(chosen=itself)
     return parser
 
 
 class _ShowSettings(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        _settings_parser(parser.prog, shown=True).print_help()
+        _settings_parser(parser.prog, tuple(Settings.model_fields)).print_help()
         parser.exit()
 
 
-def _settings_parser(prog: str, *, shown: bool) -> argparse.ArgumentParser:
-    """Options without validation: Settings validates the values and reports all problems at once."""
+@cache
+def _settings_parser(prog: str, shown: tuple[str, ...]) -> _Parser:
+    """Options without validation, help for those `shown`: Settings validates the values and reports all problems at once."""
     secrets = ", ".join(environment_name(field) for field in sorted(SECRETS))
-    parser = argparse.ArgumentParser(
-        usage=f"{prog} [OPTION...]", add_help=False, argument_default=argparse.SUPPRESS, epilog=f"{ORDER}{secrets}."
-    )
+    parser = _Parser(usage=f"{prog} [OPTION...]", add_help=False, argument_default=argparse.SUPPRESS, epilog=f"{ORDER}{secrets}.")
     group = parser.add_argument_group("settings")
-    for field, schema in Settings.model_json_schema()["properties"].items():
+    for field, schema in _schemas().items():
         if field in SECRETS:
             continue
         takes: dict[str, Any] = {"metavar": _placeholder(schema)}
         if schema.get("type") == "boolean":  # as a flag: a value that may be left out would take the next argument
             takes = {"action": argparse.BooleanOptionalAction}
-        group.add_argument(option_name(field), dest=field, help=_help(schema) if shown else argparse.SUPPRESS, **takes)
+        group.add_argument(option_name(field), dest=field, help=_help(schema) if field in shown else argparse.SUPPRESS, **takes)
     return parser
+
+
+@cache
+def _schemas() -> dict[str, dict[str, Any]]:
+    """By setting."""
+    schemas: dict[str, dict[str, Any]] = Settings.model_json_schema()["properties"]
+    return schemas
 
 
 def _help(schema: dict[str, Any]) -> str:

@@ -39,7 +39,7 @@ def search(settings: Settings, options: Options) -> Exit:
             _write_page(options.html, _page(options.text or options.image.name, answer, wanted.nothing, finder))
         elif options.json:
             print(json.dumps(asdict(answer), ensure_ascii=False))  # noqa: T201 - the output of the command
-        else:
+        elif answer.hits:
             print("\n".join(_table(answer.hits)))  # noqa: T201 - the output of the command
     for note in answer.notes(wanted.nothing):
         print(note, file=sys.stderr)  # noqa: T201 - for a person

@@ -23,7 +23,7 @@ def test_the_key_alone_goes_to_the_output(capsys, tmp_path):
     told = said(capsys, "create", "laptop", "--scope", "write, search")
     assert SECRET.fullmatch(told.out.removesuffix("\n"))
     assert re.search(
-        r"the key [0-9a-f]{8} \(laptop\) may search,write, at services with the database \S+; it is shown only", told.err
+        r"the key [0-9a-f]{8} \(laptop\) may search and write, at services with the database \S+; it is shown only", told.err
     )
     assert f"database {tmp_path}/ml_api.sqlite3;" in told.err
 

@@ -26,6 +26,12 @@ def _alone(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
 
 
+def stopped_with(arguments):
+    with pytest.raises(SystemExit) as ended:
+        parse(arguments)
+    return ended.value.code
+
+
 @pytest.mark.parametrize("command", ["serve", "sync", "triton-repository"])
 def test_every_setting_but_secrets_is_listed(command, capsys):
     with pytest.raises(SystemExit) as ended:
@@ -48,6 +54,26 @@ def test_help_shows_what_a_command_has_of_its_own(command, capsys):
     assert "--hnsw-m" not in shown
 
 
+def test_help_shows_the_settings_that_a_command_is_mostly_given(capsys):
+    """Of `serve` it showed none: neither which images, nor which model, nor where."""
+    for command in COMMANDS:
+        with pytest.raises(SystemExit):
+            parse([command.name, "--help"])
+        shown = capsys.readouterr().out
+        for field in Settings.model_fields:
+            assert bool(re.search(rf"\n  {option_name(field)}[, ]", shown)) is (field in command.settings), (command.name, field)
+
+
+def test_without_a_command_all_are_shown(capsys):
+    assert stopped_with([]) == 2
+    assert "serve the search page and the API" in capsys.readouterr().err
+
+
+def test_a_mistake_is_told_with_the_usage_of_its_command(capsys):
+    assert stopped_with(["search"]) == 2
+    assert "search [OPTION...] [TEXT] [--image FILE]" in capsys.readouterr().err
+
+
 def test_options_are_settings_by_field():
     _, given, problems = parse(["serve", "--port", "80", "--data-dir=kept", "--log-queries"])
     assert given == {
@@ -65,6 +91,12 @@ def test_a_flag_takes_no_argument_that_is_not_its_own():
         "log_queries": "False",
         "corpus": "pictures",
     }
+
+
+def test_a_misspelt_option_is_likened_to_those_of_its_command():
+    """A `--limit` of another command was taken for `--queue-limit`, and `--limt` of its own, too."""
+    assert parse(["search", "dogs", "--limt", "3"])[2] == ["--limt is not an option; did you mean --limit?"]
+    assert parse(["duplicates", "--limit", "3"])[2] == ["--limit is not an option"]
 
 
 def test_what_follows_a_misspelt_option_is_its_value_and_no_folder():

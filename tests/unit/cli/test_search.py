@@ -99,6 +99,18 @@ def test_why_hits_stand_where_they_do_is_said_beside_the_table(settings, service
     assert written.err.splitlines() == ["read as 'rex', 'snow' (not wanted)", NOT_CONFIDENT, BY_WORDS]
 
 
+def test_scores_that_fall_need_no_explanation(settings, service, capsys):
+    service.expect_request("/v1/search/text").respond_with_json({"hits": [NAMED | {"score": 0.4}, HIT]})
+    run(settings, "rex")
+    assert BY_WORDS not in capsys.readouterr().err
+
+
+def test_of_no_hits_there_is_no_table(settings, service, capsys):
+    service.expect_request("/v1/search/text").respond_with_json({"hits": []})
+    assert run(settings, "rex") == 1
+    assert capsys.readouterr().out == ""
+
+
 def test_a_page_says_why_hits_stand_where_they_do(settings, service, tmp_path):
     service.expect_request("/v1/search/text").respond_with_json({"hits": [NAMED, HIT], "confident": False})
     run(settings, "rex", "--html", tmp_path / "found.html")
