@@ -120,10 +120,14 @@ Confirm = Callable[["VectorFile", str], bool]
 
 def examine(path: Path, said: str, model_id: str, dim: int, confirm: Confirm = lambda _file, _model: False) -> Examined:
     """Before anything is written. Raises ConfigError, and InvalidInput for a file of another model or of none that is known."""
-    from ml_api.vectors.files.intake import require_model
     from ml_api.vectors.files.opening import open_vectors
 
-    file = open_vectors(path)
+    return _examined(open_vectors(path), said, model_id, dim, confirm)
+
+
+def _examined(file: "VectorFile", said: str, model_id: str, dim: int, confirm: Confirm) -> Examined:
+    from ml_api.vectors.files.intake import require_model
+
     if file.dim == dim and not (file.model_id or said) and confirm(file, model_id):
         said = model_id
     require_model(file, model_id, dim, said)
@@ -139,9 +143,12 @@ def open_import(settings: Settings, examined: Examined) -> Iterator[VectorStore]
 
 
 def examine_for(settings: Settings, path: Path, said: str, confirm: Confirm) -> Examined:
-    """As `examine`, for the configured model."""
+    """As `examine`, for the configured model, which is looked for after the file: it may be none of this machine."""
+    from ml_api.vectors.files.opening import open_vectors
+
+    file = open_vectors(path)
     pretrained = image_model(settings)
-    return examine(path, said, pretrained.model_id, pretrained.dim, confirm)
+    return _examined(file, said, pretrained.model_id, pretrained.dim, confirm)
 
 
 def import_images(store: VectorStore, examined: Examined, leave_out: Callable[[str, str], None], follower: Follower) -> str:

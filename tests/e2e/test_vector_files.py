@@ -93,6 +93,12 @@ def test_an_extraction_that_is_stopped_says_how_far_it_came_and_goes_on(tmp_path
     assert sorted(record.key for record, _ in content(target).values()) == sorted(path.name for path in corpus.iterdir())
 
 
+def test_a_file_that_is_not_there_is_told_before_a_model_that_is_not(tmp_path):
+    refused = run("import", tmp_path / "v.parquet", model="nobody/nothing", data_dir=tmp_path / "data")
+    assert refused.returncode == 2
+    assert refused.stderr == f"error: there is no {tmp_path / 'v.parquet'}\n"
+
+
 def test_a_file_of_another_model_is_refused_before_the_store_is_opened(tmp_path):
     path = tmp_path / "v.jsonl"
     path.write_text(json.dumps({"key": "a", "model": "clip@1", "vector": [1.0] + [0.0] * (resolve(str(MODEL)).dim - 1)}) + "\n")
