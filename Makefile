@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# As later versions of pip do by themselves: flasgger comes as source, of which the pip of Python 3.11 warns at length.
+export PIP_USE_PEP517 := 1
 # Where it is set, each of the tests' two hundred processes compiles all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 MONITORING := prometheus prometheus-alertmanager prometheus-node-exporter
