@@ -5,7 +5,7 @@ Through gRPC a search of 20,000 rows took 11 ms, most of them under Python's loc
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from heapq import nsmallest
+from itertools import repeat
 from typing import Final
 
 import numpy as np
@@ -14,7 +14,7 @@ from milvus_lite.index.brute_force import BruteForceIndex
 
 from ml_api.records import Hit, ImageRecord, Vectors
 from ml_api.vectors.base import MetricType, SearchOptions
-from ml_api.vectors.milvus.schema import RECORD_FIELDS, VECTOR, record_of
+from ml_api.vectors.milvus.schema import RECORD_FIELDS, VECTOR, records_of
 from ml_api.vectors.milvus.snapshots import Part, Parts, Passing
 from ml_api.vectors.scoring import Scores, scores
 
@@ -22,15 +22,17 @@ MANY: Final = 4
 """If more than one in this many rows is compared, all are: copying them would take longer."""
 COPIED_AT_ONCE: Final = 4096
 
-SCORE: Final[dict[MetricType, Callable[[float], float]]] = {
-    "COSINE": lambda distance: 1.0 - distance,
-    "IP": lambda distance: -distance,
-    "L2": lambda distance: -distance * distance,
+_Numbers = npt.NDArray[np.float64]
+
+SCORE: Final[dict[MetricType, Callable[[_Numbers], _Numbers]]] = {
+    "COSINE": lambda distances: 1.0 - distances,
+    "IP": lambda distances: -distances,
+    "L2": lambda distances: -distances * distances,
 }
 """Converts the engine's distances, which are smaller for closer vectors, to scores."""
 
-_Scored = list[list[tuple[float, int]]]
-"""For each query the scores and row numbers of hits in one part, in no order."""
+_Scored = tuple[list[list[float]], list[list[int]]]
+"""For each query the negative scores and the row numbers of hits in one part, in no order; the numbers of missing hits are -1."""
 
 
 def nearest(
@@ -38,19 +40,14 @@ def nearest(
 ) -> list[list[Hit]]:
     """The part of each vector's ranking that `options` select, by the index. Rows without an index (yet) are compared."""
 
-    score = SCORE[metric]
-
     def scored(part: Part) -> _Scored:
         index = part.segment.indexes.get(VECTOR)
         if index is None or isinstance(index, BruteForceIndex):  # BruteForceIndex copies all vectors at each search
             return _by_comparison(part, part.among(None), vectors, options.window, metric)
         if part.current is not None and not part.current.any():
-            return [[] for _ in vectors]
+            return _nothing(vectors)
         rows, distances = index.search(vectors, options.window, valid_mask=part.current, params=dict(params))
-        return [
-            [(score(distance), row) for row, distance in zip(near, far, strict=True) if row >= 0]
-            for near, far in zip(rows.tolist(), distances.tolist(), strict=True)
-        ]
+        return (-SCORE[metric](distances.astype(np.float64))).tolist(), rows.tolist()
 
     return _ranked(parts, map(scored, parts), len(vectors), options)
 
@@ -71,9 +68,9 @@ def _ranked(parts: Parts, scored: Iterable[_Scored], queries: int, options: Sear
     """Merge the hits in all parts to one ranking for each query."""
     candidates: list[list[tuple[float, int, int]]] = [[] for _ in range(queries)]
     for place, of_part in enumerate(scored):
-        for of_query, hits in zip(candidates, of_part, strict=True):
-            of_query += [(-score, place, row) for score, row in hits]
-    ranked = [nsmallest(options.window, of_query)[options.offset :] for of_query in candidates]
+        for of_query, worse, rows in zip(candidates, *of_part, strict=True):
+            of_query.extend(zip(worse, repeat(place), rows, strict=False))  # strict would not take what repeats without end
+    ranked = [[hit for hit in sorted(of_query)[options.offset : options.window] if hit[2] >= 0] for of_query in candidates]
     records = _records(parts, {(place, row) for of_query in ranked for _, place, row in of_query})
     return [[Hit(records[place, row], -worse) for worse, place, row in of_query] for of_query in ranked]
 
@@ -84,19 +81,23 @@ def _records(parts: Parts, positions: Iterable[tuple[int, int]]) -> dict[tuple[i
     for place, row in positions:
         by_part[place].append(row)
     return {
-        (place, row): record_of(cells)
+        (place, row): record
         for place, rows in by_part.items()
-        for row, cells in zip(rows, parts[place].rows(np.array(rows), RECORD_FIELDS), strict=True)
+        for row, record in zip(rows, records_of(parts[place].columns(np.array(rows), RECORD_FIELDS)), strict=True)
     }
+
+
+def _nothing(vectors: Vectors) -> _Scored:
+    return [[] for _ in vectors], [[] for _ in vectors]
 
 
 def _by_comparison(part: Part, rows: npt.NDArray[np.intp], vectors: Vectors, most: int, metric: MetricType) -> _Scored:
     """The `most` best of these rows for each vector."""
     if not rows.size:
-        return [[] for _ in vectors]
-    scores_ = _scores(part, rows, vectors, metric)
-    best = np.argpartition(-scores_, min(most, rows.size) - 1, axis=1)[:, :most]
-    return [[(float(row[place]), int(rows[place])) for place in places] for row, places in zip(scores_, best, strict=True)]
+        return _nothing(vectors)
+    worse = -_scores(part, rows, vectors, metric)
+    best = np.argpartition(worse, min(most, rows.size) - 1, axis=1)[:, :most]
+    return np.take_along_axis(worse, best, axis=1).tolist(), rows[best].tolist()
 
 
 def _scores(part: Part, rows: npt.NDArray[np.intp], vectors: Vectors, metric: MetricType) -> Scores:

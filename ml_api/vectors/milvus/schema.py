@@ -109,20 +109,20 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
 
 
 def record_of(row: Mapping[str, Any]) -> ImageRecord:
-    version, phash = _without_hash(row["version"])
-    metadata, edited = split_metadata(row["metadata"])
-    return ImageRecord(
-        id=row["id"],
-        key=row["key"],
-        version=version,
-        digest=row["digest"],
-        phash=phash,
-        width=int(row["width"]),
-        height=int(row["height"]),
-        indexed_at=float(row["indexed_at"]),
-        metadata=metadata,
-        edited=edited,
-    )
+    return _record(*(row[name] for name in RECORD_FIELDS))
+
+
+def records_of(columns: Mapping[str, Sequence[Any]]) -> list[ImageRecord]:
+    """The records of rows that were read as columns."""
+    return list(map(_record, *(columns[name] for name in RECORD_FIELDS)))
+
+
+def _record(  # noqa: PLR0913, PLR0917 - the RECORD_FIELDS
+    id_: str, key: str, stored_version: str, digest: str, width: int, height: int, indexed_at: float, stored: Mapping[str, Any]
+) -> ImageRecord:
+    version, phash = _without_hash(stored_version)
+    metadata, edited = split_metadata(stored)
+    return ImageRecord(id_, key, version, digest, int(width), int(height), float(indexed_at), metadata, edited, phash=phash)
 
 
 def _with_hash(record: ImageRecord) -> str:
