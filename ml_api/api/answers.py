@@ -2,21 +2,21 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from time import perf_counter
 from typing import Any, Final
 
-from flask import Response, g, url_for
-from pydantic import BaseModel
+from flask import Response, current_app, g, request
+from pydantic import BaseModel, TypeAdapter
 
 from ml_api import stages, tracing
-from ml_api.api.schemas import ListAnswer
-from ml_api.api.schemas.arrangement import MAX_GROUPED, FacetsAnswer, FacetValue, GroupAnswer, GroupedImage
+from ml_api.api.schemas import JsonObject, ListAnswer
+from ml_api.api.schemas.arrangement import MAX_GROUPED, FacetsAnswer, FacetValue
 from ml_api.api.schemas.base import Problem
-from ml_api.api.schemas.composed import BatchAnswer, BatchResult
 from ml_api.api.schemas.duplicates import DuplicateAnswer, DuplicateGroup, DuplicatesAnswer, SizedImage
-from ml_api.api.schemas.found import FoundAnswer, HitAnswer, ReadTerm, SearchAnswer, Timings
+from ml_api.api.schemas.found import ReadTerm, Timings
 from ml_api.api.schemas.heat import HeatmapAnswer
-from ml_api.api.schemas.images import Links, StoredImage
+from ml_api.api.schemas.images import StoredImage
 from ml_api.corpus.base import size_told_by
 from ml_api.duplicates import DuplicatesPage
 from ml_api.records import Hit, ImageRecord
@@ -26,19 +26,31 @@ from ml_api.search.heat import Heat
 from ml_api.search.query import RELEVANCE_DIGITS, SCORE_DIGITS, ResultRow
 
 _ANY_ID: Final = "@id"
-_ANY_VERSION: Final = "@version"
-"""Placeholders in links: `@` is never in a root path (`reverse_proxies`), and is not quoted in a URL."""
+"""A placeholder in links: `@` is never in a root path (`reverse_proxies`), and is not quoted in a URL."""
 _VERSION_DIGITS: Final = 12
+_ROOTS: Final = 16
+"""How many root paths links are kept for; a proxy may state any."""
 HEAT_DIGITS: Final = 3
+_PLAIN: Final = TypeAdapter(Any)
+"""Writes plain values as the models do. Hits are plain: making models of them, which checks each again, took five times as long."""
 
 
 def json_answer(body: BaseModel, status: int = 200) -> Response:
-    return Response(body.model_dump_json(by_alias=True) + "\n", status, content_type="application/json")
+    return _response(body.model_dump_json(by_alias=True).encode(), status)
+
+
+def _plain_answer(body: JsonObject) -> Response:
+    return _response(_PLAIN.dump_json(body), 200)
+
+
+def _response(body: bytes, status: int) -> Response:
+    return Response(body + b"\n", status, content_type="application/json")
 
 
 def search_answer(result: SearchResult, query: Query, model: str) -> Response:
+    """A `SearchAnswer`."""
     found = _found(result, query, _linking())
-    return json_answer(SearchAnswer(query_id=query_id(), model=model, timings_ms=_timings(), **dict(found)))
+    return _plain_answer({"query_id": query_id(), "model": model, **found, "timings_ms": _timings()})
 
 
 def timestamp(seconds: float) -> str:
@@ -61,38 +73,55 @@ def heatmap_answer(heat: Heat) -> Response:
 
 
 def batch_answer(results: Iterable[tuple[Query, SearchResult] | Problem], model: str) -> Response:
+    """A `BatchAnswer`."""
     links_to = _linking()
     answers = [
-        BatchResult(query_id=query_id(place), status=result.status, found=None, problem=result)
+        {"query_id": query_id(place), "status": result.status, "found": None, "problem": result}
         if isinstance(result, Problem)
-        else BatchResult(query_id=query_id(place), status=200, found=_found(result[1], result[0], links_to), problem=None)
+        else {"query_id": query_id(place), "status": 200, "found": _found(result[1], result[0], links_to), "problem": None}
         for place, result in enumerate(results)
     ]
-    return json_answer(BatchAnswer(query_id=query_id(), model=model, results=answers, timings_ms=_timings()))
+    return _plain_answer({"query_id": query_id(), "model": model, "results": answers, "timings_ms": _timings()})
 
 
-def _found(result: SearchResult, query: Query, links_to: Callable[[ImageRecord], Links]) -> FoundAnswer:
-    return FoundAnswer(
-        truncated=result.truncated,
-        next=query.next_offset if result.more else None,
-        next_cursor=result.next_cursor,
-        confident=result.confident,
-        hits=[_hit(row, links_to) for row in result.rows],
-        facets=_facets(result.facets),
-        read_as=read_terms(query),
-        warnings=list(result.warnings) or None,
-    )
+def _found(result: SearchResult, query: Query, links_to: Callable[[ImageRecord], JsonObject]) -> JsonObject:
+    """The fields of a `FoundAnswer`."""
+    return {
+        "truncated": result.truncated,
+        "next": query.next_offset if result.more else None,
+        "next_cursor": result.next_cursor,
+        "confident": result.confident,
+        "hits": [hit_fields(row, links_to(row.hit.record), group_fields(row, links_to)) for row in result.rows],
+        "facets": _facets(result.facets),
+        "read_as": read_terms(query),
+        "warnings": list(result.warnings) or None,
+    }
 
 
-def hit_fields(row: ResultRow) -> dict[str, Any]:
-    """The fields of a HitAnswer without its links and its group."""
+def hit_fields(row: ResultRow, links: JsonObject | None, group: JsonObject | None) -> JsonObject:
+    """The fields of a `HitAnswer`; without `links` where no service serves its image."""
     return {
         **_image_fields(row.hit.record),
+        "links": links,
         "score": round(row.hit.score, SCORE_DIGITS),
         "relevance": None if row.relevance is None else round(row.relevance, RELEVANCE_DIGITS),
         "shares": None if row.shares is None else [round(share, SCORE_DIGITS) for share in row.shares],
         "matched": list(row.hit.match.fields) if row.hit.match else None,
+        "group": group,
     }
+
+
+def group_fields(row: ResultRow, links_to: Callable[[ImageRecord], JsonObject | None]) -> JsonObject | None:
+    """The fields of the `GroupAnswer` of a hit; None if it is alone."""
+    if not row.others:
+        return None
+    return {"size": 1 + len(row.others), "hits": [_grouped_fields(hit, links_to(hit.record)) for hit in row.others[:MAX_GROUPED]]}
+
+
+def _grouped_fields(hit: Hit, links: JsonObject | None) -> JsonObject:
+    """The fields of a `GroupedImage`."""
+    record, score = hit.record, round(hit.score, SCORE_DIGITS)
+    return {"id": record.id, "key": record.key, "width": record.width, "height": record.height, "score": score, "links": links}
 
 
 def read_terms(query: Query) -> list[ReadTerm] | None:
@@ -100,36 +129,6 @@ def read_terms(query: Query) -> list[ReadTerm] | None:
     otherwise = () if query.reading is None else query.reading.otherwise
     texts = ((weighted.term, weighted.weight) for weighted in otherwise)
     return [ReadTerm(text=term.text, weight=weight) for term, weight in texts if isinstance(term, TextTerm)] or None
-
-
-def _hit(row: ResultRow, links_to: Callable[[ImageRecord], Links]) -> HitAnswer:
-    return HitAnswer(**hit_fields(row), links=links_to(row.hit.record), group=_group(row.others, links_to))
-
-
-def _group(others: Sequence[Hit], links_to: Callable[[ImageRecord], Links]) -> GroupAnswer | None:
-    if not others:
-        return None
-    shown = [GroupedImage(**_grouped_fields(hit), links=links_to(hit.record)) for hit in others[:MAX_GROUPED]]
-    return GroupAnswer(size=1 + len(others), hits=shown)
-
-
-def unlinked_group(row: ResultRow) -> dict[str, Any] | None:
-    """The fields of a GroupAnswer whose images have no links, as no service serves them."""
-    if not row.others:
-        return None
-    return {"size": 1 + len(row.others), "hits": [_grouped_fields(hit) | {"links": None} for hit in row.others[:MAX_GROUPED]]}
-
-
-def _grouped_fields(hit: Hit) -> dict[str, Any]:
-    """The fields of a GroupedImage without its links."""
-    record = hit.record
-    return {
-        "id": record.id,
-        "key": record.key,
-        "width": record.width,
-        "height": record.height,
-        "score": round(hit.score, SCORE_DIGITS),
-    }
 
 
 def _facets(facets: Facets | None) -> FacetsAnswer | None:
@@ -180,12 +179,12 @@ def duplicates_answer(page: DuplicatesPage) -> Response:
     )
 
 
-def _sized(record: ImageRecord, links_to: Callable[[ImageRecord], Links]) -> dict[str, Any]:
+def _sized(record: ImageRecord, links_to: Callable[[ImageRecord], JsonObject]) -> dict[str, Any]:
     """The fields of a SizedImage."""
     return dict(_stored(record, links_to)) | {"size_bytes": size_told_by(record.version)}
 
 
-def _stored(record: ImageRecord, links_to: Callable[[ImageRecord], Links]) -> StoredImage:
+def _stored(record: ImageRecord, links_to: Callable[[ImageRecord], JsonObject]) -> StoredImage:
     return StoredImage(
         **_image_fields(record),
         links=links_to(record),
@@ -205,27 +204,40 @@ def _image_fields(record: ImageRecord) -> dict[str, Any]:
     }
 
 
-def _linking() -> Callable[[ImageRecord], Links]:
-    """Return a function that makes an image's links, below the root path of this request.
+def _linking() -> Callable[[ImageRecord], JsonObject]:
+    """Return a function that makes an image's `Links`, below the root path of this request.
 
-    URLs are built once for an answer, with placeholders: building forty, for ten hits, took as long as all else that Flask does for
-    a search. Links to content include its version, so that browsers may cache it for ever.
+    Links to content include its version, so that browsers may cache it for ever.
     """
-    record = url_for("images.record", image_id=_ANY_ID)
-    content = url_for("images.content", image_id=_ANY_ID, v=_ANY_VERSION)
-    thumbnail = url_for("images.thumbnail", image_id=_ANY_ID, v=_ANY_VERSION)
-    similar = url_for("search.similar", image_id=_ANY_ID)
+    record, content, thumbnail, similar = _links_below(request.root_path)
 
-    def links_to(image: ImageRecord) -> Links:
-        version = image.digest[:_VERSION_DIGITS]
-        return Links(
-            self_=record.replace(_ANY_ID, image.id),
-            content=content.replace(_ANY_ID, image.id).replace(_ANY_VERSION, version),
-            thumbnail=thumbnail.replace(_ANY_ID, image.id).replace(_ANY_VERSION, version),
-            similar=similar.replace(_ANY_ID, image.id),
-        )
+    def links_to(image: ImageRecord) -> JsonObject:
+        id_, version = image.id, image.digest[:_VERSION_DIGITS]
+        return {
+            "self": id_.join(record),
+            "content": id_.join(content) + version,
+            "thumbnail": id_.join(thumbnail) + version,
+            "similar": id_.join(similar),
+        }
 
     return links_to
+
+
+@lru_cache(_ROOTS)
+def _links_below(root: str) -> list[list[str]]:
+    """The links of an image below a root path, each as what stands before its id and after it; a version follows at the end.
+
+    Kept, as building forty URLs, for ten hits, took as long as all else that Flask does for a search.
+    """
+    build = current_app.url_map.bind("", root).build
+    image: JsonObject = {"image_id": _ANY_ID}
+    urls = (
+        build("images.record", image),
+        build("images.content", image | {"v": ""}),
+        build("images.thumbnail", image | {"v": ""}),
+        build("search.similar", image),
+    )
+    return [url.split(_ANY_ID) for url in urls]
 
 
 def _ms(seconds: float) -> float:

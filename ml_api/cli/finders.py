@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
-from ml_api.api.answers import hit_fields, read_terms, unlinked_group
+from ml_api.api.answers import group_fields, hit_fields, read_terms
 from ml_api.api.schemas.search import PageParameters, TextParameters
 from ml_api.api.terms import query_for
 from ml_api.cli.running_service import ANSWER_S, RunningService, running_service
@@ -144,7 +144,7 @@ class _Itself:
         query = replace(query_for(terms, page, with_negations=match != "text"), match=match)
         result = parts.searcher.search(query, deadline)
         return Answer(
-            [hit_fields(row) | {"links": None, "group": unlinked_group(row)} for row in result.rows],
+            [hit_fields(row, None, group_fields(row, lambda _: None)) for row in result.rows],
             result.confident,
             [term.model_dump() for term in read_terms(query) or ()] or None,
             list(result.warnings) or None,

@@ -8,6 +8,7 @@ import pytest
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
+from ml_api.api import schemas
 from tests.api.stand import assert_problem
 
 ASKED = {
@@ -57,6 +58,39 @@ def test_json_ends_with_a_line_end(client, name):
         if response.mimetype.endswith("json"):
             assert response.data.endswith(b"}\n")
             assert json.loads(response.data)
+
+
+SEARCHES = {
+    "plain": {"query": [{"text": "red"}]},
+    "by words": {"query": [{"text": "red.png"}], "limit": 1},
+    "negation": {"query": [{"text": "red without blue"}]},
+    "explained": {"query": [{"text": "red"}, {"text": "blue", "weight": -0.5}], "explain": True},
+    "arranged": {"query": [{"text": "red"}], "group": "width", "facets": ["width"]},
+    "filter that nothing fulfils": {"query": [{"text": "red"}], "filter": {"capton": "red"}},
+    "fault": {"query": [{"id": "0" * 32}]},
+}
+"""Hits are not written by the models that describe them, whose names, order and types they have all the same."""
+
+
+@pytest.mark.parametrize(
+    "body", [body for name, body in SEARCHES.items() if name != "fault"], ids=lambda body: json.dumps(body)[:60]
+)
+def test_a_search_is_answered_as_its_model_says(client, body):
+    answer = client.post("/v1/search", json=body).data
+    assert schemas.SearchAnswer.model_validate_json(answer, strict=True).model_dump_json(by_alias=True).encode() + b"\n" == answer
+
+
+def test_a_batch_is_answered_as_its_model_says(client):
+    answer = client.post("/v1/search/batch", json={"queries": list(SEARCHES.values())}).data
+    assert schemas.BatchAnswer.model_validate_json(answer, strict=True).model_dump_json(by_alias=True).encode() + b"\n" == answer
+    found = {name: result["found"] for name, result in zip(SEARCHES, json.loads(answer)["results"], strict=True)}
+    assert found["fault"] is None
+    assert found["by words"]["hits"][0]["matched"]
+    assert found["negation"]["read_as"]
+    assert found["explained"]["hits"][0]["shares"]
+    assert found["arranged"]["hits"][0]["group"]["hits"]
+    assert found["arranged"]["facets"]
+    assert found["filter that nothing fulfils"]["warnings"]
 
 
 COMPRESSED = {

@@ -17,7 +17,7 @@ def cursor(text: str) -> str:
 
 
 class Links(Answer):
-    self_: Annotated[str, Field(serialization_alias="self", description="The image's record.")]
+    self_: Annotated[str, Field(alias="self", description="The image's record.")]
     content: Annotated[str, Field(description="The original file.")]
     thumbnail: Annotated[str, Field(description="A small preview.")]
     similar: Annotated[str, Field(description="More like this one.")]
