@@ -23,6 +23,8 @@ from ml_api.texts.words import ANALYSIS, all_words
 
 AT_ONCE: Final = 500
 """Rows in one statement."""
+WORDS_AT_ONCE: Final = 200
+"""Words in one statement; SQLite joins 500 counts at most."""
 FRESH_S: Final = 10.0
 """How long counts are cached. They need not be exact: the number of images only weights words, and common words stay common."""
 
@@ -154,24 +156,28 @@ class TextIndex:
         """
         with self._database.looking() as connection:
             counts = self._fresh_counts(connection)
-            return [self._found(lookup, counts, connection) for lookup in lookups]
+            counted = dict.fromkeys(word for lookup in lookups if not lookup.needs_all for word in lookup.words)
+            having = self._image_counts(counted, counts, connection)
+            return [self._found(lookup, having, counts.images, connection) for lookup in lookups]
 
-    def _found(self, lookup: Lookup, counts: _Counts, connection: Connection) -> Found:
+    def _found(self, lookup: Lookup, having: Mapping[str, int], of: int, connection: Connection) -> Found:
+        """`having` says how many images have each word."""
         words, most = lookup.words, lookup.most
         if not words:
-            return Found({}, {}, counts.images)
+            return Found({}, {}, of)
         if lookup.needs_all:
             rows = self._dialect.images(connection, self._target, [words], most)
-            return Found(_with(words, rows), dict.fromkeys(words, len(rows)), counts.images)
-        known = self._image_counts(words, counts, connection)
+            return Found(_with(words, rows), dict.fromkeys(words, len(rows)), of)
+        known = {word: having[word] for word in words}
         alternatives = _alternatives(known, most)
         rows = self._dialect.images(connection, self._target, alternatives, most + 1) if alternatives else []
-        return Found({} if len(rows) > most else _with(words, rows), known, counts.images)
+        return Found({} if len(rows) > most else _with(words, rows), known, of)
 
-    def _image_counts(self, words: Sequence[str], counts: _Counts, connection: Connection) -> dict[str, int]:
-        """How many images have each word, in the order of the words."""
-        uncounted = [word for word in words if word not in counts.common]
-        counted = self._dialect.counts(connection, uncounted) if uncounted else {}
+    def _image_counts(self, words: Iterable[str], counts: _Counts, connection: Connection) -> dict[str, int]:
+        """How many images have each word."""
+        counted = dict[str, int]()
+        for uncounted in batched((word for word in words if word not in counts.common), WORDS_AT_ONCE):
+            counted |= self._dialect.counts(connection, uncounted)
         counts.common.update(word for word, images in counted.items() if images >= COMMON)
         return {word: counted.get(word, COMMON) for word in words}
 

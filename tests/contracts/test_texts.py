@@ -89,6 +89,14 @@ def test_lookups_that_come_together_are_answered_each_for_itself(texts, memory):
     assert oxford.known == {"bodleian": 1, "oxford": 0}
 
 
+def test_as_many_words_as_a_batch_may_have_are_counted_once_each(texts, memory):
+    add(TextIndexingStore(memory, texts), image("oxford.jpg"), image("oxford/1.jpg"))
+    lookups = [Lookup(["oxford", *(f"{place}x{number}" for number in range(31))], 10) for place in range(64)]
+    for answer in texts.find(lookups):
+        assert set(answer.images) == ids("oxford.jpg", "oxford/1.jpg")
+        assert sum(answer.known.values()) == answer.known["oxford"] == 2
+
+
 def test_words_that_many_have_find_nothing_alone_and_all_of_them_together(texts, memory):
     store = TextIndexingStore(memory, texts)
     dogs = [image(f"{place}.jpg", caption="dog" if place % 2 else "dog snow") for place in range(8)]
