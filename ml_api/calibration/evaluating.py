@@ -75,6 +75,8 @@ def evaluate(queries: Sequence[LabelledQuery], corpus: IndexedCorpus, calibratio
     matches = [query.matches & stored.keys() for query in few]
     if not any(matches):
         raise InvalidInput("no image that answers one of these queries is indexed: their keys are as in the answers of searches")
+    if len(few) < FOLDS:
+        raise InvalidInput(f"{len(few)} judged queries are too few: each is measured by a fit to others; name at least {FOLDS}")
     reference = calibration.reference if calibration else reference_of(corpus)
     vectors = corpus.embedded([query.text for query in few])
     pairs = pairs_of(corpus.store, corpus.metric, reference, vectors, matches)

@@ -409,6 +409,13 @@ def test_judged_queries_whose_images_are_not_indexed_are_refused(store, model, t
         evaluate(queries, IndexedCorpus(store, "COSINE", *model), None)
 
 
+def test_fewer_judged_queries_than_can_be_measured_by_each_other_are_refused(store, model, tmp_path):
+    """They were measured, over warnings of numpy, and said to be told by guessing without any error."""
+    lines = [json.dumps({"text": " ".join(words_of(number)), "keys": [f"IMG_{number:04d}.jpg"]}) for number in range(4)]
+    with pytest.raises(InvalidInput, match=r"4 judged queries are too few: .* at least 5"):
+        evaluate(read_labelled(judged_file(tmp_path, *lines)), IndexedCorpus(store, "COSINE", *model), None)
+
+
 def test_judged_queries_are_a_file_not_a_number(tmp_path):
     settings = load_settings({"ML_API_CORPUS": str(tmp_path), "ML_API_DATA_DIR": str(tmp_path / "data")})
     with pytest.raises(ConfigError, match="names a file of judged queries"):
