@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import log
-from typing import Final
+from typing import Final, NamedTuple
 
 from ml_api.search.query import SCORE_DIGITS
 from ml_api.texts.index import Found
@@ -45,6 +45,15 @@ class TermWords:
     """Those that were looked up; none of a term that is no text, or is not wanted."""
     importance: float
     """0 to 1: its weight as a share of the largest weight of a text."""
+
+
+class Standing(NamedTuple):
+    """Where a coverage stands among those of all matching images."""
+
+    rank: int
+    """From 1 on; equal for equal coverages."""
+    images: int
+    """How many images have as much or more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +156,7 @@ class TextMatches:
 
     def score(self, image: str) -> float:
         """The part of the fused score that comes from the ranking by words."""
-        return TEXT_WEIGHT * self.certainty(image) ** CERTAINTY_POWER / (RRF_K + self._places[self.coverages[image]][0])
+        return TEXT_WEIGHT * self.certainty(image) ** CERTAINTY_POWER / (RRF_K + self._standings[self.coverages[image]].rank)
 
     def joined(self, images: Iterable[str]) -> "TextMatches":
         """These matches and further `images`, which have all the words."""
@@ -173,7 +182,7 @@ class TextMatches:
         return head if self.only else head + [image for image in ranked[FUSED_HITS:] if image not in worth]
 
     def _certainty(self, coverage: float) -> float:
-        return coverage * self._rarity(self._places[coverage][1])
+        return coverage * self._rarity(self._standings[coverage].images)
 
     def _rarity(self, images: int) -> float:
         """How well a match that `images` images share distinguishes them: 1 for a single image, 0 for all images."""
@@ -191,12 +200,13 @@ class TextMatches:
         }
 
     @cached_property
-    def _places(self) -> Mapping[float, tuple[int, int]]:
-        """For each coverage its rank, equal for equal coverages, and how many images have as much or more."""
-        places: dict[float, tuple[int, int]] = {}
+    def _standings(self) -> Mapping[float, Standing]:
+        """The standing of each coverage."""
+        standings: dict[float, Standing] = {}
         for place, coverage in enumerate(sorted(self._coverages.values(), reverse=True), start=1):
-            places[coverage] = places.get(coverage, (place, place))[0], place
-        return places
+            first = standings[coverage].rank if coverage in standings else place
+            standings[coverage] = Standing(first, place)
+        return standings
 
 
 def _has_digit(word: str) -> bool:

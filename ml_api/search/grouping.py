@@ -5,7 +5,7 @@ if more of a ranking is read, its leaders stay the same, in the same order, and 
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -78,21 +78,29 @@ def _near_before(hits: Sequence[Hit], places: Sequence[int], vectors_of: Vectors
     if not pairs:
         return {}
     ids = [hits[place].record.id for place in places]
-    vectors = vectors_of(sorted({ids[place] for earlier, later, _ in pairs for place in (earlier, later)}))
+    vectors = vectors_of(sorted({ids[place] for pair in pairs for place in (pair.earlier, pair.later)}))
     before: dict[int, list[int]] = {}
-    for earlier, later, bits in pairs:
-        first, second = vectors.get(ids[earlier]), vectors.get(ids[later])
-        if first is not None and second is not None and NEAR.kind(Evidence(float(first @ second), bits)) is Kind.NEAR:
-            before.setdefault(places[later], []).append(places[earlier])
+    for pair in pairs:
+        first, second = vectors.get(ids[pair.earlier]), vectors.get(ids[pair.later])
+        if first is not None and second is not None and NEAR.kind(Evidence(float(first @ second), pair.bits)) is Kind.NEAR:
+            before.setdefault(places[pair.later], []).append(places[pair.earlier])
     return before
 
 
-def _near_by_hash(hashes: Sequence[str]) -> list[tuple[int, int, int]]:
-    """Pairs of indices of similar `hashes`, the smaller index first, in order, with the number of bits that differ."""
-    pairs: list[tuple[int, int, int]] = []
+class _Pair(NamedTuple):
+    """Indices of two pictures, and in how many bits their hashes differ."""
+
+    earlier: int
+    later: int
+    bits: int
+
+
+def _near_by_hash(hashes: Sequence[str]) -> list[_Pair]:
+    """The pairs of similar `hashes`, in order."""
+    pairs: list[_Pair] = []
     for start in range(0, len(hashes), HASHES_AT_ONCE):
         bits = distances(hashes[start : start + HASHES_AT_ONCE], hashes[start:])
         rows, columns = np.nonzero(np.triu(bits <= NEAR.near_bits, 1))
         near = zip(rows.tolist(), columns.tolist(), bits[rows, columns].tolist(), strict=True)
-        pairs += [(start + row, start + column, differ) for row, column, differ in near]
+        pairs += [_Pair(start + row, start + column, differ) for row, column, differ in near]
     return pairs

@@ -66,7 +66,10 @@ class Pages:
         """Return the page of a target. Raises Unavailable, DeadlineExceeded."""
         judge = self._judge(target, read, deadline)
         try:
-            page = (self._arranged if target.query.arrangement.reorders else self._as_ranked)(target, read.part, judge, deadline)
+            if target.query.arrangement.reorders:
+                page = self._arranged(target, read.part, judge, deadline)
+            else:
+                page = _as_ranked(target, read.part, judge)
             facets = self._facets(target, read.part if target.texts else read.head, judge, deadline)
         except InvalidQuery as exc:
             return Fault(exc)
@@ -80,11 +83,11 @@ class Pages:
         """None where nothing is calibrated."""
         if self._relevance is None or target.kind is None:
             return None
-        if not target.judged_texts:
+        if not target.separate_texts:
             return self._relevance.judge(target.kind, target.combined.vector, target.best(read.unfiltered), target.image)
         weights, texts = [one.weight for one in target.query.terms], list[JudgedText]()
         surest = target.texts.surest_by_term if target.texts else [0.0] * len(weights)
-        judged = zip(target.judged_texts, read.of_texts, weights, importances(weights), surest, strict=True)
+        judged = zip(target.separate_texts, read.of_texts, weights, importances(weights), surest, strict=True)
         for place, (text, best, weight, importance, sure) in enumerate(judged):
             alone = self._relevance.judge("text", text.vector, best)
             if alone is None:  # no longer calibrated
@@ -92,13 +95,6 @@ class Pages:
             named = {hit.record.id: hit.match.by_term[place] for hit in read.part if hit.match}
             texts.append(JudgedText(alone, text.vector, weight > 0, importance, named, sure))
         return TextsJudge(texts, lambda ids: self._store.vectors(ids, deadline))
-
-    def _as_ranked(self, target: Target, ranked: Sequence[Hit], judge: Judge | TextsJudge | None, _: Deadline) -> Page:
-        limit, page = target.query.options.limit, target.page(ranked)
-        hits = page[:limit]
-        rows = passing(target, hits, _relevances(judge, hits))
-        more = len(page) > limit and goes_on(target, hits, rows)
-        return Page(rows, more, next=target.next_place(hits, ranked) if more else None)
 
     def _arranged(self, target: Target, ranked: Sequence[Hit], judge: Judge | TextsJudge | None, deadline: Deadline) -> Page:
         """The page of a ranking that is grouped or diversified. Reads more hits while there are too few groups for the page."""
@@ -165,6 +161,14 @@ class Pages:
     def _require_known(self, field: Field, where: str, hits: Sequence[Hit], deadline: Deadline) -> None:
         if all(value_of(hit.record, field) is None for hit in hits):
             require_known(field, self._fields.overview(deadline), where)
+
+
+def _as_ranked(target: Target, ranked: Sequence[Hit], judge: Judge | TextsJudge | None) -> Page:
+    limit, page = target.query.options.limit, target.page(ranked)
+    hits = page[:limit]
+    rows = passing(target, hits, _relevances(judge, hits))
+    more = len(page) > limit and goes_on(target, hits, rows)
+    return Page(rows, more, next=target.next_place(hits, ranked) if more else None)
 
 
 def _not_delivered(target: Target, rows: list[ResultRow]) -> list[ResultRow]:

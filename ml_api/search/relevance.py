@@ -106,10 +106,11 @@ class Calibration:
 
     reference: Reference
     any_match: LogisticRegression
-    """If the image that is asked for is familiar, and so is `is_match`."""
+    """Over the signals of a query; it takes for granted that the image that is asked for, if any, is of the corpus's sort."""
     is_match: LogisticRegression
+    """Over those of a hit; likewise."""
     is_familiar: LogisticRegression | None = None
-    """Over the vector of the image that is asked for; None where none is."""
+    """Over the vector of the image that is asked for: whether it is of the corpus's sort. None where none is asked for."""
 
     def familiarity(self, asked_for: npt.NDArray[np.float32] | None) -> float:
         """The probability that an image with this vector (dim,) is of the corpus's sort; 1 if none is asked for."""

@@ -110,15 +110,15 @@ class Searcher:
         heads = ranked | self._ranked(_asked({target: target.head_options for target in targets}), deadline)
         judging = _asked({target: target.unfiltered_options for target in targets})
         unfiltered = heads | self._ranked(judging, deadline, delivers=False)
-        of_texts = self._ranked_by_each_text([target for target in targets if target.judged_texts], deadline)
+        of_texts = self._ranked_by_each_text([target for target in targets if target.separate_texts], deadline)
         parts = self._hybrid.fused(ranked, deadline)
         return {target: Read(parts[target], heads[target], unfiltered[target], of_texts.get(target, ())) for target in targets}
 
     def _ranked_by_each_text(self, targets: Sequence[Target], deadline: Deadline) -> dict[Target, list[list[Hit]]]:
         """For each target the best hits of each of its texts among all images, by which its own hits are judged."""
         best = {target: SearchOptions(TOP_K, exact=target.query.options.exact) for target in targets}
-        found = iter(self._found([(text.vector, best[target]) for target in targets for text in target.judged_texts], deadline))
-        return {target: [next(found) for _ in target.judged_texts] for target in targets}
+        found = iter(self._found([(text.vector, best[target]) for target in targets for text in target.separate_texts], deadline))
+        return {target: [next(found) for _ in target.separate_texts] for target in targets}
 
     def _ranked_to_the_page(self, targets: Sequence[Target], deadline: Deadline) -> dict[Target, list[Hit]]:
         """For each target the part of its ranking that has its page.

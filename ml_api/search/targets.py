@@ -51,7 +51,7 @@ class Target:
         return next((point.vector for point in self.points if point.modality == "image"), None)
 
     @property
-    def judged_texts(self) -> tuple[Point, ...]:
+    def separate_texts(self) -> tuple[Point, ...]:
         """Its texts, where these are several and each is judged alone; none otherwise."""
         return self.points if self.kind == "text" and len(self.points) > 1 else ()
 
@@ -104,7 +104,7 @@ class Target:
         needed, or the query has no filter.
         """
         options = self.query.options
-        if self.kind is None or self.judged_texts or options.filter is None:
+        if self.kind is None or self.separate_texts or options.filter is None:
             return None
         return replace(options, filter=None, limit=TOP_K + len(self.query.inputs), offset=0)
 
@@ -214,7 +214,7 @@ def goes_on(target: Target, page: Sequence[Hit], rows: Sequence[ResultRow]) -> b
     hit, unless words moved hits up before more relevant ones; of several texts, relevance falls over many ranks only.
     """
     is_moved = target.texts is not None and not target.texts.only and any(hit.match for hit in page)
-    may_rise = bool(target.judged_texts) and target.last_rank < STEADY
+    may_rise = bool(target.separate_texts) and target.last_rank < STEADY
     return (bool(rows) or is_moved or may_rise) and may_pass(target, page)
 
 
