@@ -2,14 +2,14 @@
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from ml_api.calibration.phrases import Wanted, content_words, phrases, texts_of
-from ml_api.records import ImageRecord, Vectors
+from ml_api.records import Vectors
 from ml_api.search.combining import combined
 from ml_api.search.negation import UNWANTED
 from ml_api.vectors.base import VectorStore
@@ -27,8 +27,9 @@ class Sampled:
 
     id: str
     vector: npt.NDArray[np.float32]
-    texts: Sequence[str]
-    phrases: Sequence[str]
+    texts: Sequence[str] = ()
+    phrases: Sequence[str] = ()
+    """Some of those in its texts."""
 
     @property
     def words(self) -> frozenset[str]:
@@ -37,23 +38,22 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A query: its terms with their weights, and which images match it."""
+    """A query by a text, by an image, or by both, and which images match it."""
 
-    terms: tuple[tuple[str | Sampled, float], ...]
     wanted: Wanted
-
-    @property
-    def texts(self) -> Iterator[str]:
-        return (term for term, _ in self.terms if isinstance(term, str))
-
-    @property
-    def image(self) -> Sampled | None:
-        return next((term for term, _ in self.terms if isinstance(term, Sampled)), None)
+    image: Sampled | None = None
+    text: str | None = None
+    text_weight: float = 1.0
+    """Beside 1 for the image."""
 
     def vector(self, of_texts: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
         """As a search combines its terms, shape (dim,)."""
-        points = [of_texts[term] if isinstance(term, str) else term.vector for term, _ in self.terms]
-        return combined(points, [weight for _, weight in self.terms]).vector
+        points: list[npt.NDArray[np.float32]] = [] if self.image is None else [self.image.vector]
+        weights = [1.0] * len(points)
+        if self.text is not None:
+            points.append(of_texts[self.text])
+            weights.append(self.text_weight)
+        return combined(points, weights).vector
 
 
 @dataclass(slots=True)
@@ -66,14 +66,14 @@ class Sample:
     @classmethod
     def of(cls, store: VectorStore, chance: random.Random) -> "Sample":
         """Raises Unavailable."""
-        kept = _drawn(store, chance)
-        chance.shuffle(kept)
+        images = _drawn(store, chance)
+        chance.shuffle(images)
         sample, found = cls(), dict[str, None]()
-        for image_id, texts, vector in kept:
-            said = [phrase for text in texts for phrase in phrases(text)]
+        for image in images:
+            said = [phrase for text in image.texts for phrase in phrases(text)]
             some = chance.sample(said, min(PHRASES, len(said)))
             found.update(dict.fromkeys(some))
-            sample.images.append(Sampled(image_id, vector, texts, some))
+            sample.images.append(replace(image, phrases=some))
         sample.texts = list(found)
         chance.shuffle(sample.texts)
         return sample
@@ -95,10 +95,10 @@ class Sample:
                 continue
             if chance.random() < 0.5:
                 wanted = Wanted(words, like=image.words | words, itself=image.id)
-                yield Example(((image, 1.0), (text, 1.0)), wanted)
+                yield Example(wanted, image, text)
             else:
                 wanted = Wanted(like=image.words, none_of=words, itself=image.id)
-                yield Example(((image, 1.0), (text, UNWANTED)), wanted)
+                yield Example(wanted, image, text, UNWANTED)
 
     def _pairs(self, chance: random.Random) -> Iterator[tuple[Sampled, Sampled]]:
         said = [image for image in self.images if image.phrases]
@@ -106,28 +106,25 @@ class Sample:
 
 
 def of_text(text: str) -> Example:
-    return Example(((text, 1.0),), Wanted(content_words([text])))
+    return Example(Wanted(content_words([text])), text=text)
 
 
 def of_image(image: Sampled) -> Example:
     """Without itself, an image is to its corpus what a new one of the same kind would be."""
-    return Example(((image, 1.0),), Wanted(like=image.words, itself=image.id))
+    return Example(Wanted(like=image.words, itself=image.id), image)
 
 
-def _drawn(store: VectorStore, chance: random.Random) -> list[tuple[str, Sequence[str], npt.NDArray[np.float32]]]:
-    """Id, texts and vector of RECORDS images at most, by reservoir sampling."""
-    kept, seen = list[tuple[str, Sequence[str], npt.NDArray[np.float32]]](), 0
+def _drawn(store: VectorStore, chance: random.Random) -> list[Sampled]:
+    """RECORDS images at most, by reservoir sampling."""
+    kept, seen = list[Sampled](), 0
     for records, vectors in store.scan():
         for record, vector in zip(records, vectors, strict=True):
             place = len(kept) if len(kept) < RECORDS else chance.randrange(seen + 1)
             seen += 1
             if place < RECORDS:
-                kept[place : place + 1] = [_said(record, vector)]
+                own = vector.copy()  # a view would keep its whole page
+                kept[place : place + 1] = [Sampled(record.id, own, list(texts_of(record)))]
     return kept
-
-
-def _said(record: ImageRecord, vector: npt.NDArray[np.float32]) -> tuple[str, Sequence[str], npt.NDArray[np.float32]]:
-    return record.id, list(texts_of(record)), vector.copy()  # a view would keep its whole page
 
 
 def vectors_of(examples: Sequence[Example], of_texts: Mapping[str, npt.NDArray[np.float32]]) -> Vectors:

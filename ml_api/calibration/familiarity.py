@@ -40,7 +40,7 @@ class Familiarity:
         own = images[:IMAGES]
         known, labels = [*own, *noise], np.repeat([1.0, 0.0], [len(own), len(noise)])
         vectors = np.stack([image.vector for image in known]).astype(np.float64)
-        rows = Rows(vectors, labels, np.arange(len(known), dtype=np.float64), evenly(labels))
+        rows = Rows(vectors, labels, np.arange(len(known)), evenly(labels))
         return cls(rows.fit(), dict(zip((image.id for image in known), held_out(rows).tolist(), strict=True)))
 
     def of_each(self, images: Sequence[Sampled]) -> Numbers:
@@ -62,7 +62,7 @@ class Noise:
     def pictures(self) -> list[Sampled]:
         """Raises Unavailable."""
         some = noise(Random(SEED), NOISE, self._corpus.preprocessor.fit)  # noqa: S311 - no secret
-        return [Sampled(f"noise {number}", vector, (), ()) for number, vector in enumerate(self._corpus.pictured(some))]
+        return [Sampled(f"noise {number}", vector) for number, vector in enumerate(self._corpus.pictured(some))]
 
     def familiarity(self, images: Sequence[Sampled]) -> Familiarity:
         """In the corpus that these images are of, in random order: the same ones each time. Raises Unavailable."""

@@ -80,7 +80,7 @@ class _Draft:
         if len(queries) < FEWEST:
             return None
         nonsense = [of_text(text) for text in gibberish(chance, NONSENSE)] if kind == "text" else []
-        texts = dict.fromkeys(text for example in (*rivals, *queries, *nonsense) for text in example.texts)
+        texts = dict.fromkeys(one.text for one in (*rivals, *queries, *nonsense) if one.text is not None)
         return cls(kind, rivals, queries, nonsense, dict(zip(texts, corpus.embedded(list(texts)), strict=True)))
 
 

@@ -1,6 +1,6 @@
 """Queries with and without a match: each is searched for twice, among all images and among all but its own matches."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_api.calibration.examples import Sampled
-from ml_api.records import Hit, Vectors
+from ml_api.records import Vectors
 from ml_api.search.logistic import LogisticRegression, Numbers, fitted
 from ml_api.search.relevance import TOP_K, Calibration, Reference, cosines
 from ml_api.vectors.base import MetricType, SearchOptions, VectorStore
@@ -24,7 +24,7 @@ class Rows:
 
     signals: Numbers
     labels: Numbers
-    owner: Numbers
+    owner: npt.NDArray[np.int64]
     weight: Numbers
 
     def fit(self) -> LogisticRegression:
@@ -47,6 +47,29 @@ class Rows:
             np.concatenate([self.owner, owner]),
             np.concatenate([self.weight, others.weight]),
         )
+
+
+class RowsInTheMaking:
+    """Rows that are collected query by query."""
+
+    def __init__(self) -> None:
+        self._signals: list[Numbers] = []
+        self._labels: list[bool] = []
+        self._owners: list[int] = []
+
+    def add(self, signals: Numbers, labels: Sequence[bool], owner: int) -> None:
+        """Add rows with these signals (n, signals), which are all of one query."""
+        self._signals.append(signals)
+        self._labels += labels
+        self._owners += [owner] * len(labels)
+
+    def rows(self, weights_of: Callable[[Numbers], Numbers] = np.ones_like) -> Rows:
+        """The rows, weighed by their labels; at least one must have been added."""
+        labels = np.array(self._labels, dtype=np.float64)
+        return Rows(np.concatenate(self._signals), labels, np.array(self._owners, dtype=np.int64), weights_of(labels))
+
+    def __bool__(self) -> bool:
+        return bool(self._labels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,8 +107,7 @@ def pairs_of(  # noqa: PLR0913 - of what they are made
 
     Raises Unavailable.
     """
-    queries, has_match, owner = list[Numbers](), list[bool](), list[int]()
-    hits, is_match, hit_owner = list[Numbers](), list[bool](), list[int]()
+    queries, hits = RowsInTheMaking(), RowsInTheMaking()
     in_order = sorted(range(len(matches)), key=lambda row: len(matches[row]))
     for start in range(0, len(in_order), AT_ONCE):
         rows = in_order[start : start + AT_ONCE]
@@ -99,18 +121,6 @@ def pairs_of(  # noqa: PLR0913 - of what they are made
                     continue
                 images, scores = [hit.record for hit in best], cosines(best, metric)
                 signals = reference.of_query(vectors[row], images, scores, image.vector if image else None)
-                queries.append(signals)
-                has_match.append(present)
-                owner.append(row)
-                hits.append(reference.of_hits(signals, images, scores))
-                is_match += _labels(best, mine)
-                hit_owner += [row] * len(best)
-    matched, matching = np.array(has_match, dtype=np.float64), np.array(is_match, dtype=np.float64)
-    return Pairs(
-        Rows(np.array(queries, dtype=np.float64), matched, np.array(owner), evenly(matched)),
-        Rows(np.concatenate(hits), matching, np.array(hit_owner), np.ones(len(matching))),
-    )
-
-
-def _labels(hits: Sequence[Hit], matches: Collection[str]) -> list[bool]:
-    return [hit.record.id in matches for hit in hits]
+                queries.add(signals[None, :], [present], row)
+                hits.add(reference.of_hits(signals, images, scores), [hit.record.id in mine for hit in best], row)
+    return Pairs(queries.rows(evenly), hits.rows())

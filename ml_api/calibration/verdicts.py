@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from ml_api.calibration.measuring import held_out
-from ml_api.calibration.pairs import AT_ONCE, Pairs, Rows
+from ml_api.calibration.pairs import AT_ONCE, Pairs, Rows, RowsInTheMaking
 from ml_api.feedback import Verdicts, judged_texts
 from ml_api.records import Hit, Vectors
 from ml_api.search.logistic import Numbers
@@ -114,7 +113,7 @@ def pairs_of_verdicts(
 
     Raises Unavailable.
     """
-    queries, hits = list[tuple[Numbers, bool, int]](), list[tuple[Numbers, bool, int]]()
+    queries, hits = RowsInTheMaking(), RowsInTheMaking()
     for start in range(0, len(grades), AT_ONCE):
         found = store.search(vectors[start : start + AT_ONCE], SearchOptions(TOP_K))
         for row, best in enumerate(found, start):
@@ -123,11 +122,13 @@ def pairs_of_verdicts(
             images, scores = [hit.record for hit in best], cosines(best, metric)
             signals = reference.of_query(vectors[row], images, scores)
             if (has_match := _has_match(best, grades[row])) is not None:
-                queries.append((signals, has_match, row))
-            for hit, of_hit in zip(best, reference.of_hits(signals, images, scores), strict=True):
-                if (grade := grades[row].get(hit.record.id)) in {RELEVANT, IRRELEVANT}:
-                    hits.append((of_hit, grade == RELEVANT, row))
-    return Pairs(_rows(queries), _rows(hits)) if queries and hits else None
+                queries.add(signals[None, :], [has_match], row)
+            told = [grades[row].get(hit.record.id) for hit in best]
+            explicit = [place for place, grade in enumerate(told) if grade in {RELEVANT, IRRELEVANT}]
+            if explicit:
+                of_hits = reference.of_hits(signals, images, scores)[explicit]
+                hits.add(of_hits, [told[place] == RELEVANT for place in explicit], row)
+    return Pairs(queries.rows(), hits.rows()) if queries and hits else None
 
 
 def _has_match(best: Sequence[Hit], grades: Grades) -> bool | None:
@@ -136,9 +137,3 @@ def _has_match(best: Sequence[Hit], grades: Grades) -> bool | None:
     if RELEVANT in told:
         return True
     return False if told[:FIRST] == [IRRELEVANT] * FIRST and not any(grades.values()) else None
-
-
-def _rows(found: Sequence[tuple[Numbers, bool, int]]) -> Rows:
-    signals, labels, owner = zip(*found, strict=True)
-    numbers: npt.NDArray[np.float64] = np.array(labels, dtype=np.float64)
-    return Rows(np.stack(signals), numbers, np.array(owner, dtype=np.float64), np.ones(len(numbers)))
