@@ -1,0 +1,14 @@
+"""A world for each test."""
+
+import pytest
+
+from tests.unit.indexing.changes.world import World
+
+
+@pytest.fixture
+def world(tmp_path):
+    world = World(tmp_path)
+    yield world
+    for drain in world.drains:
+        drain.close()
+    world.database.close()
