@@ -432,7 +432,7 @@ class SyncLinks(Model):
 class SyncJob(Model):
     id: int
     kind: str
-    """What it is: a sync, a plan, or an errand of a command."""
+    """What it is: a sync, a plan, or an operation of a command."""
     state: str
     """`queued` and `running` are active, all others final."""
     corpus: str

@@ -136,9 +136,9 @@ def _answered(job: Job, status: int) -> Response:
 
 
 def _shown(job: Job) -> SyncJob:
-    report, plan = job.report if job.options.errand is None else {}, job.report.get(PLAN)
+    report, plan = job.report if job.options.operation is None else {}, job.report.get(PLAN)
     options = asdict(job.options)
-    del options["errand"]
+    del options["operation"]
     return SyncJob(
         id=job.id,
         kind=job.options.kind,

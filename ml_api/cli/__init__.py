@@ -135,7 +135,7 @@ def _sync(settings: Settings, options: Options) -> Exit:
     from ml_api.cli.sync import show_plan, sync
     from ml_api.indexing.jobs import SyncOptions
 
-    wanted = SyncOptions(**{field.name: getattr(options, field.name) for field in fields(SyncOptions) if field.name != "errand"})
+    wanted = SyncOptions(**{field.name: getattr(options, field.name) for field in fields(SyncOptions) if field.name != "operation"})
     if options.dry_run:
         return show_plan(settings, wanted, as_json=options.json)
     return sync(settings, wanted, options.report)

@@ -7,7 +7,7 @@ from ml_api.cli.exits import Exit, stopped
 from ml_api.cli.following import Taker, follow
 from ml_api.cli.results import tell
 from ml_api.errors import ConfigError, DatabaseUnavailable, SyncRefused, Unavailable
-from ml_api.indexing.jobs import Errand, Job, Jobs, SyncOptions
+from ml_api.indexing.jobs import Job, Jobs, Operation, SyncOptions
 from ml_api.indexing.jobs.execution import LINES
 from ml_api.indexing.jobs.presence import Watch
 from ml_api.services import database_of, target_of
@@ -17,11 +17,11 @@ from ml_api.vocabulary import JobState
 
 
 def hand_over(
-    settings: Settings, errand: Errand, stop: Stop, *, corpus: str = "", tell: Callable[[str], None] = tell
+    settings: Settings, operation: Operation, stop: Stop, *, corpus: str = "", tell: Callable[[str], None] = tell
 ) -> Exit | None:
     """Have the service do it, follow it, and say what it did; None if none runs, or the store is a server, which serves everybody.
 
-    `corpus` is the one that it is about, if it is about one; `tell` gets the lines that the service said. Raises what the errand
+    `corpus` is the one that it is about, if it is about one; `tell` gets the lines that the service said. Raises what the operation
     ended with.
     """
     if not settings.store_is_embedded:
@@ -40,7 +40,7 @@ def hand_over(
                 f"not {corpus}"
             )
         jobs = Jobs(database, target, takers[0].corpus)
-        job, _ = jobs.submit(SyncOptions(errand=errand))
+        job, _ = jobs.submit(SyncOptions(operation=operation))
         over = follow(jobs, job, Taker(settings, jobs, watch, any_model=True), stop, is_ours=True)
         if over is None:
             jobs.cancel(job.id)

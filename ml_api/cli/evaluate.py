@@ -15,7 +15,7 @@ from ml_api.cli.exits import Exit
 from ml_api.cli.plots import pyplot_for, saved
 from ml_api.errors import ConfigError
 from ml_api.evaluation import Measured, recall_of_index
-from ml_api.indexing.jobs import Errand
+from ml_api.indexing.jobs import Operation
 from ml_api.settings import Settings, environment_name
 from ml_api.stopping import Stop
 from ml_api.vocabulary import JobKind
@@ -31,7 +31,7 @@ def evaluate_recall(settings: Settings, queries: int | Path, k: int, plot: Path 
     pyplot = pyplot_for(plot)
     if isinstance(queries, Path):
         raise ConfigError(f"evaluate recall: --queries is a number of stored images, not {str(queries)!r}")
-    ended, told = _asked(settings, Errand(JobKind.EVALUATE, queries=queries, k=k))
+    ended, told = _asked(settings, Operation(JobKind.EVALUATE, queries=queries, k=k))
     if ended is None:
         measured, index = _measured_here(settings, queries, k), settings.index
     elif told is not None:
@@ -47,12 +47,12 @@ def evaluate_recall(settings: Settings, queries: int | Path, k: int, plot: Path 
     return ended or Exit.DONE
 
 
-def _asked(settings: Settings, errand: Errand) -> tuple[Exit | None, Any]:
+def _asked(settings: Settings, operation: Operation) -> tuple[Exit | None, Any]:
     """How a service ended it, and what it found; nothing if none runs that owns the store. Raises what it ended with."""
     lines: list[str] = []
     with Stop() as stop:
         stop.reached = "before anything was measured"
-        ended = hand_over(settings, errand, stop, tell=lines.append)
+        ended = hand_over(settings, operation, stop, tell=lines.append)
     return ended, json.loads(lines[0]) if lines else None
 
 
@@ -115,7 +115,7 @@ def evaluate_relevance(settings: Settings, judgements: Path | int, *, as_json: b
     if not isinstance(judgements, Path):
         raise ConfigError('evaluate relevance: --queries names a file of judged queries, lines {"text": "...", "keys": ["..."]}')
     queries = read_labelled(judgements)
-    ended, told = _asked(settings, Errand(JobKind.EVALUATE, file=str(judgements.absolute())))
+    ended, told = _asked(settings, Operation(JobKind.EVALUATE, file=str(judgements.absolute())))
     if ended is None:
         told = _evaluated_here(settings, queries).as_json()
     if told is not None and as_json:

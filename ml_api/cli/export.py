@@ -7,7 +7,7 @@ from ml_api import tracing
 from ml_api.cli.delegation import hand_over
 from ml_api.cli.exits import Exit, stopped
 from ml_api.cli.results import tell
-from ml_api.indexing.jobs import Errand
+from ml_api.indexing.jobs import Operation
 from ml_api.settings import Settings
 from ml_api.stopping import Stop
 from ml_api.vocabulary import JobKind
@@ -22,7 +22,7 @@ def export(settings: Settings, target: Path) -> Exit:
     started = time.monotonic()
     with Stop() as stop:
         stop.reached = "before anything was exported"
-        if (handed := hand_over(settings, Errand(JobKind.EXPORT, file=str(target.absolute())), stop)) is not None:
+        if (handed := hand_over(settings, Operation(JobKind.EXPORT, file=str(target.absolute())), stop)) is not None:
             return handed
         with (
             tracing.on_behalf_of([tracing.run_origin()]),

@@ -10,7 +10,7 @@ from ml_api import tracing
 from ml_api.cli.delegation import hand_over
 from ml_api.cli.exits import Exit, stopped
 from ml_api.cli.results import tell
-from ml_api.indexing.jobs import Errand
+from ml_api.indexing.jobs import Operation
 from ml_api.settings import Settings
 from ml_api.stopping import Stop
 from ml_api.vocabulary import JobKind
@@ -30,8 +30,8 @@ def import_(settings: Settings, path: Path, said: str) -> Exit:
     with Stop() as stop:
         stop.reached = "before anything was imported"
         examined = examine_for(settings, path, said, _confirmed)
-        errand = Errand(JobKind.IMPORT, file=str(path.absolute()), said=examined.said)
-        if (handed := hand_over(settings, errand, stop)) is not None:
+        operation = Operation(JobKind.IMPORT, file=str(path.absolute()), said=examined.said)
+        if (handed := hand_over(settings, operation, stop)) is not None:
             return handed
         with (
             tracing.on_behalf_of([tracing.run_origin()]),

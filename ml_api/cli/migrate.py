@@ -8,7 +8,7 @@ from ml_api.cli.delegation import hand_over
 from ml_api.cli.exits import Exit, stopped
 from ml_api.cli.results import tell
 from ml_api.indexing.account import Progress
-from ml_api.indexing.jobs import Errand
+from ml_api.indexing.jobs import Operation
 from ml_api.indexing.report import SyncReport
 from ml_api.services import location_of
 from ml_api.services.migration import (
@@ -30,8 +30,8 @@ from ml_api.vocabulary import JobKind
 def migrate(settings: Settings, *, switch: bool) -> Exit:
     """Embed the corpus with the configured model, compare, and use it: in the service that runs, or from the next start on."""
     with Stop() as stop, tracing.on_behalf_of([tracing.run_origin()]):
-        errand = Errand(JobKind.MIGRATE, model=model_setting(settings), switch=switch)
-        handed = hand_over(settings, errand, stop, corpus=location_of(settings))
+        operation = Operation(JobKind.MIGRATE, model=model_setting(settings), switch=switch)
+        handed = hand_over(settings, operation, stop, corpus=location_of(settings))
         return _migrate(settings, stop, switch=switch) if handed is None else handed
 
 
@@ -57,7 +57,7 @@ def _migrate(settings: Settings, stop: Stop, *, switch: bool) -> Exit:
 def roll_back(settings: Settings) -> Exit:
     """Use the generation again that was in use before."""
     with Stop() as stop, tracing.on_behalf_of([tracing.run_origin()]):
-        if (handed := hand_over(settings, Errand(JobKind.ROLL_BACK), stop)) is not None:
+        if (handed := hand_over(settings, Operation(JobKind.ROLL_BACK), stop)) is not None:
             return handed
     with open_generations(settings) as generations:
         before = replaced(generations)
@@ -69,7 +69,7 @@ def roll_back(settings: Settings) -> Exit:
 def drop_old(settings: Settings) -> Exit:
     """Remove the vectors of all models that are not in use."""
     with Stop() as stop, tracing.on_behalf_of([tracing.run_origin()]):
-        if (handed := hand_over(settings, Errand(JobKind.DROP_OLD), stop)) is not None:
+        if (handed := hand_over(settings, Operation(JobKind.DROP_OLD), stop)) is not None:
             return handed
     with open_generations(settings) as generations:
         drop_others(generations, tell)

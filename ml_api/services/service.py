@@ -29,9 +29,9 @@ from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncFile
 from ml_api.periodic import PeriodicTask
 from ml_api.services.engine import Engine, Shared, assemble, coalescing, warm_model
-from ml_api.services.errands import Errands
 from ml_api.services.indexer import reading_of, target_of, watching
 from ml_api.services.migration import model_setting
+from ml_api.services.operations import Operations
 from ml_api.services.parts import access_of, corpus_of, database_of, decoder_of, milvus_store, thumbnail_cache_of
 from ml_api.services.switching import Switch
 from ml_api.settings import Settings
@@ -170,7 +170,7 @@ def _at_work(shared: Shared, engine: Engine, presence: Presence, background: Exi
     switch = background.enter_context(closing(Switch(shared, engine, presence)))
     jobs = Jobs(database, target_of(settings), corpus.location, shared.metrics.jobs)
     again = EachFailure(partial(look_again, shared.changes))
-    syncs = SyncRunner(jobs, presence, Watch(database), switch.open_indexer, Errands(settings, switch).run, files=again)
+    syncs = SyncRunner(jobs, presence, Watch(database), switch.open_indexer, Operations(settings, switch).run, files=again)
     background.enter_context(closing(syncs))
     shared.changes.begin(alone=database.backend == "sqlite")
     engine.start(shared.changes)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from ml_api.embedding.batching import BatchingEncoder, BulkEncoder
 from ml_api.errors import MlApiError, StoreUnavailable, SyncRefused
 from ml_api.indexing.account import Progress
-from ml_api.indexing.jobs import Errand, SyncOptions
+from ml_api.indexing.jobs import Operation, SyncOptions
 from ml_api.indexing.jobs.execution import Follower
 from ml_api.indexing.jobs.presence import Presence
 from ml_api.indexing.migration import Migration
@@ -87,14 +87,14 @@ class Switch:
         with self.engine.indexing.open(options) as indexer:
             yield indexer
 
-    def run(self, errand: Errand, follower: Follower) -> list[str]:
-        """Migrations of all kinds, as `execution.RunErrand`. Raises SyncRefused, ConfigError and Unavailable."""
-        match errand.kind:
+    def run(self, operation: Operation, follower: Follower) -> list[str]:
+        """Migrations of all kinds, as `execution.RunOperation`. Raises SyncRefused, ConfigError and Unavailable."""
+        match operation.kind:
             case JobKind.ROLL_BACK:
                 return self._migrate(self._replaced(), follower, switch=True)
             case JobKind.DROP_OLD:
                 return self._drop_old()
-        return self._migrate(errand.model, follower, switch=errand.switch)
+        return self._migrate(operation.model, follower, switch=operation.switch)
 
     def _replaced(self) -> str:
         """What finds the model that was in use before. Raises SyncRefused."""

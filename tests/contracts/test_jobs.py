@@ -9,7 +9,7 @@ from sqlalchemy import update
 from ml_api.database.tables import ChangeRow, JobFileRow
 from ml_api.errors import NotFound, SyncRefused
 from ml_api.indexing.changes import Changes, Source
-from ml_api.indexing.jobs import Errand, Jobs, SyncOptions
+from ml_api.indexing.jobs import Jobs, Operation, SyncOptions
 from ml_api.indexing.jobs.execution import storable
 from ml_api.indexing.jobs.jobs import ENDED_EARLY, KEPT
 from ml_api.indexing.jobs.presence import Presence, Watch
@@ -49,15 +49,15 @@ def test_whoever_asks_while_one_is_active_gets_that_one(jobs):
     assert (again.id, is_new) == (running.id, False)
 
 
-def test_an_errand_is_nobody_elses_and_nothing_else_runs_beside_it(jobs):
-    errand = Errand(JobKind.MIGRATE, model="clip-ViT-L-14", switch=False)
-    job, is_new = jobs.submit(SyncOptions(errand=errand))
-    assert (job.options.errand, job.options.kind, is_new) == (errand, JobKind.MIGRATE, True)
+def test_an_operation_is_nobody_elses_and_nothing_else_runs_beside_it(jobs):
+    operation = Operation(JobKind.MIGRATE, model="clip-ViT-L-14", switch=False)
+    job, is_new = jobs.submit(SyncOptions(operation=operation))
+    assert (job.options.operation, job.options.kind, is_new) == (operation, JobKind.MIGRATE, True)
     with pytest.raises(SyncRefused, match="migrate 1 is under way; ask for the sync again when it is over"):
         jobs.submit(SyncOptions())
     with pytest.raises(SyncRefused, match="ask for the migrate again"):
-        jobs.submit(SyncOptions(errand=errand))
-    assert jobs.claim("me").options.errand == errand
+        jobs.submit(SyncOptions(operation=operation))
+    assert jobs.claim("me").options.operation == operation
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ def test_an_errand_is_nobody_elses_and_nothing_else_runs_beside_it(jobs):
         (None, True, False),
         (SyncOptions(), False, True),
         (SyncOptions(dry_run=True), True, False),
-        (SyncOptions(errand=Errand(JobKind.EXPORT)), True, False),
-        (SyncOptions(errand=Errand(JobKind.MIGRATE)), True, True),
+        (SyncOptions(operation=Operation(JobKind.EXPORT)), True, False),
+        (SyncOptions(operation=Operation(JobKind.MIGRATE)), True, True),
     ],
     ids=["no job", "sync", "dry-run", "export", "migrate"],
 )

@@ -62,7 +62,7 @@ class SyncPlan(Answer):
 
 class SyncJob(Answer):
     id: int
-    kind: Annotated[JobKind, Field(description="What it is: a sync, a plan, or an errand of a command.")]
+    kind: Annotated[JobKind, Field(description="What it is: a sync, a plan, or an operation of a command.")]
     state: Annotated[JobState, Field(description="`queued` and `running` are active, all others final.")]
     corpus: Annotated[str, Field(description="The folder or bucket.")]
     options: Annotated[dict[str, bool], Field(description="What it was asked for with.")]

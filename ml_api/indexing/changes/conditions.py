@@ -14,11 +14,11 @@ GONE_AFTER_S: Final = 1.0
 FARTHEST_S: Final = 600.0
 """Nothing is due, or free, later than this from now. What seems to be was noted before the clock was set back."""
 _NEVER: Final = float(2**53)
-_WRITING_ERRANDS: Final = (JobKind.MIGRATE, JobKind.ROLL_BACK, JobKind.IMPORT)
+_WRITING_OPERATIONS: Final = (JobKind.MIGRATE, JobKind.ROLL_BACK, JobKind.IMPORT)
 """They write rows, as syncs do; an export or an evaluation only reads."""
 
-_KIND_OF_ERRAND: Final = JobRow.options["errand"]["kind"].as_string()
-_IS_SYNC: Final = _KIND_OF_ERRAND.is_(None) & func.coalesce(JobRow.options["dry_run"].as_boolean(), False).is_(False)
+_KIND_OF_OPERATION: Final = JobRow.options["operation"]["kind"].as_string()
+_IS_SYNC: Final = _KIND_OF_OPERATION.is_(None) & func.coalesce(JobRow.options["dry_run"].as_boolean(), False).is_(False)
 
 
 class Source(StrEnum):
@@ -71,5 +71,5 @@ def is_left_to_a_sync(corpus: str) -> ColumnElement[bool]:
 
 def is_written(corpus: str) -> ColumnElement[bool]:
     """Whether a job runs that may write to the index what it read before."""
-    writes = or_(_IS_SYNC, _KIND_OF_ERRAND.in_(_WRITING_ERRANDS))
+    writes = or_(_IS_SYNC, _KIND_OF_OPERATION.in_(_WRITING_OPERATIONS))
     return exists().where(JobRow.corpus == corpus, JobRow.state == JobState.RUNNING, writes)

@@ -8,6 +8,6 @@ execution   one job under way: what the database is told of it, and what it want
 """
 
 from ml_api.indexing.jobs.jobs import Job, Jobs
-from ml_api.indexing.jobs.options import Errand, SyncOptions
+from ml_api.indexing.jobs.options import Operation, SyncOptions
 
-__all__ = ["Errand", "Job", "Jobs", "SyncOptions"]
+__all__ = ["Job", "Jobs", "Operation", "SyncOptions"]

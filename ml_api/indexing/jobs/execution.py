@@ -12,7 +12,7 @@ from ml_api.database.tables import JobFileRow
 from ml_api.errors import DatabaseUnavailable, MlApiError, SyncRefused
 from ml_api.indexing.account import Progress
 from ml_api.indexing.jobs.jobs import Job, Jobs
-from ml_api.indexing.jobs.options import Errand, SyncOptions
+from ml_api.indexing.jobs.options import Operation, SyncOptions
 from ml_api.indexing.jobs.presence import Watch
 from ml_api.indexing.report import NOBODY, EachFailure, FileOutcome, Report, Reports, SyncReport, tell_failure
 from ml_api.indexing.sync import Indexer
@@ -28,7 +28,7 @@ PLAN: Final = "plan"
 PLAN_LINES: Final = "plan_lines"
 """In the report of a dry run: what would be done, for programs and for people."""
 LINES: Final = "lines"
-"""In the report of an errand: what was done, for people."""
+"""In the report of an operation: what was done, for people."""
 UNEXPECTED: Final = "an unexpected error, which the log has"
 CANCELLED: Final = "cancelled"
 TOLD_TO_STOP: Final = "its process was stopped"
@@ -84,7 +84,7 @@ def storable(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Follower:
-    """Who follows an errand."""
+    """Who follows an operation."""
 
     progress: Callable[[int, int], None]
     """Told how much is done, and of how much."""
@@ -92,16 +92,16 @@ class Follower:
     """Whether to stop after the batch under way; asked often."""
 
 
-RunErrand = Callable[[Errand, Follower], list[str]]
+RunOperation = Callable[[Operation, Follower], list[str]]
 """Does it, and says what it did, line by line. What was done when it was told to stop stays done."""
 
 
-def run_errand(jobs: Jobs, job: Job, errands: RunErrand, stop: Callable[[], bool] = lambda: False) -> list[str]:
-    """Run a claimed job that is an errand. Raises what that raises; the job says it, too."""
-    assert job.options.errand is not None
+def run_operation(jobs: Jobs, job: Job, operations: RunOperation, stop: Callable[[], bool] = lambda: False) -> list[str]:
+    """Run a claimed job that is an operation. Raises what that raises; the job says it, too."""
+    assert job.options.operation is not None
     run = _JobRun(jobs, job, stop, lambda _report: None)
     with _ending(run):
-        lines = errands(job.options.errand, Follower(run.reach, run.should_stop))
+        lines = operations(job.options.operation, Follower(run.reach, run.should_stop))
     if run.was_stopped:  # not: if it should stop now, as it may have done all of it before
         run.end(JobState.STOPPED, TOLD_TO_STOP if stop() else CANCELLED, report={LINES: lines})
     else:

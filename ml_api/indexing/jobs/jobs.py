@@ -66,7 +66,7 @@ class Jobs:
     def submit(self, options: SyncOptions) -> tuple[Job, bool]:
         """A new job, or the sync or dry run of its kind that is active, and whether it is new.
 
-        Raises SyncRefused if what is active is of another corpus or another kind, or an errand.
+        Raises SyncRefused if what is active is of another corpus or another kind, or an operation.
         """
         while True:
             try:
@@ -178,7 +178,7 @@ class Jobs:
             if row.corpus != self.corpus:
                 raise SyncRefused(f"sync {row.id} of {row.corpus} into this collection is under way; nothing was changed")
             job = _job(row)
-            if not is_new and (job.unreadable or job.options.kind is not options.kind or options.errand is not None):
+            if not is_new and (job.unreadable or job.options.kind is not options.kind or options.operation is not None):
                 active = "job" if job.unreadable else job.options.kind
                 raise SyncRefused(f"{active} {job.id} is under way; ask for the {options.kind} again when it is over")
             return job, is_new

@@ -9,7 +9,7 @@ from ml_api.vocabulary import JobKind
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class Operation:
     """Work of the owner of an embedded store for a command. The API cannot ask for it: it names models and files of a machine."""
 
     kind: JobKind
@@ -36,13 +36,13 @@ class SyncOptions:
     rehash: bool = False
     dry_run: bool = False
     """Only say what it would do."""
-    errand: Errand | None = None
+    operation: Operation | None = None
     """This instead of a sync."""
 
     @property
     def kind(self) -> JobKind:
-        if self.errand is not None:
-            return self.errand.kind
+        if self.operation is not None:
+            return self.operation.kind
         return JobKind.DRY_RUN if self.dry_run else JobKind.SYNC
 
     @property
@@ -52,23 +52,23 @@ class SyncOptions:
 
 def row_of(options: SyncOptions) -> dict[str, Any]:
     row = asdict(options)
-    if options.errand is None:
-        del row["errand"]
+    if options.operation is None:
+        del row["operation"]
     return row
 
 
 def options_of(row: Any) -> SyncOptions:
     """Of any JSON value. Raises InvalidInput for what this version does not know."""
     row = _known(row, SyncOptions)
-    if row.get("errand") is None:
+    if row.get("operation") is None:
         return SyncOptions(**row)
-    errand = _known(row["errand"], Errand)
-    if errand.get("kind") not in list(JobKind):  # no set: it may be a value that has no hash
-        raise InvalidInput(f"it is a {errand.get('kind')}, which this version does not know; another version asked for it")
-    return SyncOptions(**row | {"errand": Errand(**errand | {"kind": JobKind(errand["kind"])})})
+    operation = _known(row["operation"], Operation)
+    if operation.get("kind") not in list(JobKind):  # no set: it may be a value that has no hash
+        raise InvalidInput(f"it is a {operation.get('kind')}, which this version does not know; another version asked for it")
+    return SyncOptions(**row | {"operation": Operation(**operation | {"kind": JobKind(operation["kind"])})})
 
 
-def _known(row: Any, kind: type[SyncOptions | Errand]) -> dict[str, Any]:
+def _known(row: Any, kind: type[SyncOptions | Operation]) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise InvalidInput(f"it asks for {row!r}, which this version does not know; another version asked for it")
     if unknown := sorted(row.keys() - {field.name for field in fields(kind)}):

@@ -9,7 +9,15 @@ from typing import Final
 from ml_api import tracing
 from ml_api.errors import DatabaseUnavailable, MlApiError
 from ml_api.indexing.changes import Changes, Source
-from ml_api.indexing.jobs.execution import TOLD_TO_STOP, OpenIndexer, RunErrand, carry_out, foresee, give_up_if_dead, run_errand
+from ml_api.indexing.jobs.execution import (
+    TOLD_TO_STOP,
+    OpenIndexer,
+    RunOperation,
+    carry_out,
+    foresee,
+    give_up_if_dead,
+    run_operation,
+)
 from ml_api.indexing.jobs.jobs import Job, Jobs
 from ml_api.indexing.jobs.options import SyncOptions
 from ml_api.indexing.jobs.presence import SILENCE_S, Presence, Watch
@@ -34,7 +42,7 @@ class SyncRunner:
         presence: Presence,
         watch: Watch,
         open_indexer: OpenIndexer,
-        errands: RunErrand | None = None,
+        operations: RunOperation | None = None,
         *,
         files: Report = NOBODY,
         patience_s: float = SILENCE_S,
@@ -48,7 +56,7 @@ class SyncRunner:
         self._presence = presence
         self._watch = watch
         self._open_indexer = open_indexer
-        self._errands = errands
+        self._operations = operations
         self._files = files
         self._patience_s = patience_s
         self._stranger = (0, 0.0)
@@ -127,8 +135,8 @@ class SyncRunner:
                 if job.options.dry_run:
                     foresee(self.jobs, job, self._open_indexer)
                     return
-                if job.options.errand is not None:
-                    self._run_errand(job)
+                if job.options.operation is not None:
+                    self._run_operation(job)
                     return
                 report = carry_out(self.jobs, job, self._open_indexer, self._closing.is_set, files=self._files)
             except MlApiError as exc:
@@ -138,11 +146,11 @@ class SyncRunner:
             else:
                 log_report(report.as_json())
 
-    def _run_errand(self, job: Job) -> None:
-        if self._errands is None:
+    def _run_operation(self, job: Job) -> None:
+        if self._operations is None:
             self.jobs.finish(job, JobState.REFUSED, f"this service does not {job.options.kind}")
             return
-        for line in run_errand(self.jobs, job, self._errands, self._closing.is_set):
+        for line in run_operation(self.jobs, job, self._operations, self._closing.is_set):
             _log.info("%s %d: %s", job.options.kind, job.id, line)
 
 

@@ -13,7 +13,7 @@ from ml_api.embedding.pretrained import resolve
 from ml_api.errors import ConfigError, ModelUnavailable, StoreUnavailable
 from ml_api.indexing.changes import Changes
 from ml_api.indexing.edits import patch_metadata
-from ml_api.indexing.jobs import Errand, SyncOptions
+from ml_api.indexing.jobs import Operation, SyncOptions
 from ml_api.indexing.jobs.execution import Follower
 from ml_api.indexing.jobs.presence import Presence, Watch
 from ml_api.records import image_id
@@ -182,7 +182,7 @@ class World:
         return resolve(self.model).model_id
 
     def migrate(self, **options):
-        return self.switch.run(Errand(JobKind.MIGRATE, model=self.model, **options), FOLLOWER)
+        return self.switch.run(Operation(JobKind.MIGRATE, model=self.model, **options), FOLLOWER)
 
     def assert_serves(self, model_id):
         """That model alone: it is found, can be searched and edited, and nothing of the other is open."""

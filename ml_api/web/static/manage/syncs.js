@@ -5,7 +5,7 @@ import { ask, withJson } from "../requests.js";
 /** @typedef {{kind: string, state: string, done: number, total: number, error: string}} SyncJob */
 
 /** What commands have the service do, by their kind. @type {Record<string, string>} */
-const ERRANDS = {
+const OPERATIONS = {
   migrate: "Embedding with another model",
   rollback: "Going back to the model before",
   "drop-old": "Removing the vectors of other models",
@@ -32,9 +32,9 @@ export function startSync() {
 export function progressOf({ kind, done, total }) {
   const number = new Intl.NumberFormat("en");
   const counted = `${number.format(done)} of ${number.format(total)}`;
-  const errand = ERRANDS[kind];
-  if (errand) {
-    return total === 0 ? `${errand}…` : `${errand}: ${counted} images`;
+  const operation = OPERATIONS[kind];
+  if (operation) {
+    return total === 0 ? `${operation}…` : `${operation}: ${counted} images`;
   }
   return total === 0 ? "Looking for images…" : `Indexing: ${counted} files`;
 }

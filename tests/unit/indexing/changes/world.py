@@ -16,7 +16,7 @@ from ml_api.indexing.changes import Changes, Drain, Source
 from ml_api.indexing.edits import patch_metadata
 from ml_api.indexing.failures import StoredFailures
 from ml_api.indexing.guard import Consent
-from ml_api.indexing.jobs import Errand, SyncOptions
+from ml_api.indexing.jobs import Operation, SyncOptions
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.records import image_id
@@ -166,10 +166,10 @@ def tags(world):
     return {key: record.metadata.get("tag") for key, record in world.records().items()}
 
 
-ERRANDS = [JobKind.EXPORT, JobKind.EVALUATE, JobKind.DROP_OLD, JobKind.IMPORT, JobKind.MIGRATE, JobKind.ROLL_BACK]
+OPERATIONS = [JobKind.EXPORT, JobKind.EVALUATE, JobKind.DROP_OLD, JobKind.IMPORT, JobKind.MIGRATE, JobKind.ROLL_BACK]
 
 
-OTHERS = {kind.value: asdict(SyncOptions(errand=Errand(kind))) for kind in ERRANDS}
+OTHERS = {kind.value: asdict(SyncOptions(operation=Operation(kind))) for kind in OPERATIONS}
 
 
 READING = {kind: options for kind, options in OTHERS.items() if kind in {JobKind.EXPORT, JobKind.EVALUATE, JobKind.DROP_OLD}}

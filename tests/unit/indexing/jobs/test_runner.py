@@ -13,8 +13,8 @@ from ml_api.database.tables import JobRow
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import StoreUnavailable, SyncRefused
 from ml_api.images import ImageLimits, InlineDecoder
-from ml_api.indexing.jobs import Errand, Jobs, SyncOptions
-from ml_api.indexing.jobs.execution import CANCELLED, LINES, TOLD_TO_STOP, UNEXPECTED, carry_out, run_errand
+from ml_api.indexing.jobs import Jobs, Operation, SyncOptions
+from ml_api.indexing.jobs.execution import CANCELLED, LINES, TOLD_TO_STOP, UNEXPECTED, carry_out, run_operation
 from ml_api.indexing.jobs.jobs import ENDED_EARLY
 from ml_api.indexing.jobs.presence import Presence, Watch
 from ml_api.indexing.jobs.runner import UNKNOWN_END, SyncRunner
@@ -264,11 +264,11 @@ def test_a_failure_nobody_thought_of_while_it_looks_for_jobs_is_logged_once_and_
     [
         ({"prune": True}, "it asks for prune"),
         (["sync"], "it asks for ['sync']"),
-        ({"errand": "compact"}, "it asks for 'compact'"),
-        ({"errand": {}}, "it is a None"),
-        ({"errand": {"kind": []}}, "it is a []"),
-        ({"errand": {"kind": "compact"}}, "it is a compact"),
-        ({"errand": {"kind": "export", "format": "parquet"}}, "it asks for format"),
+        ({"operation": "compact"}, "it asks for 'compact'"),
+        ({"operation": {}}, "it is a None"),
+        ({"operation": {"kind": []}}, "it is a []"),
+        ({"operation": {"kind": "compact"}}, "it is a compact"),
+        ({"operation": {"kind": "export", "format": "parquet"}}, "it asks for format"),
     ],
 )
 def test_a_job_of_another_version_fails_with_a_reason_and_keeps_no_sync_waiting(world, caplog, options, what):
@@ -312,40 +312,40 @@ def test_who_was_taken_for_dead_stops_and_overwrites_nothing(world):
     assert (world.jobs.get(mine.id).state, world.jobs.get(mine.id).error) == (JobState.FAILED, ENDED_EARLY)
 
 
-def test_an_errand_is_followed_cancelled_and_its_failure_told(world):
+def test_an_operation_is_followed_cancelled_and_its_failure_told(world):
     presence = Presence(world.database, "images", str(world.root), model="fake@1")
     entered = threading.Event()
 
-    def errands(errand, follower):
-        if errand.kind is JobKind.DROP_OLD:
+    def operations(operation, follower):
+        if operation.kind is JobKind.DROP_OLD:
             raise StoreUnavailable("the vector store cannot be reached")
         follower.progress(3, 7)
         entered.set()
-        wait_until(lambda: follower.stop() or errand.switch)
+        wait_until(lambda: follower.stop() or operation.switch)
         return ["so far"]
 
-    world.runners.append(SyncRunner(world.jobs, presence, Watch(world.database), world.open, errands))
+    world.runners.append(SyncRunner(world.jobs, presence, Watch(world.database), world.open, operations))
     runner = world.runners[0]
-    done = world.over(runner.submit(SyncOptions(errand=Errand(JobKind.MIGRATE))))
+    done = world.over(runner.submit(SyncOptions(operation=Operation(JobKind.MIGRATE))))
     assert (done.state, done.report, done.done, done.total) == (JobState.SUCCEEDED, {LINES: ["so far"]}, 3, 7)
     entered.clear()
-    job = runner.submit(SyncOptions(errand=Errand(JobKind.MIGRATE, switch=False)))
+    job = runner.submit(SyncOptions(operation=Operation(JobKind.MIGRATE, switch=False)))
     assert entered.wait(PATIENCE_S)
     world.jobs.cancel(job.id)
     assert (world.over(job).state, world.over(job).error) == (JobState.STOPPED, CANCELLED)
-    failed = world.over(runner.submit(SyncOptions(errand=Errand(JobKind.DROP_OLD))))
+    failed = world.over(runner.submit(SyncOptions(operation=Operation(JobKind.DROP_OLD))))
     assert (failed.state, failed.error) == (JobState.FAILED, "the vector store cannot be reached")
 
 
-def test_an_errand_that_was_done_before_it_was_told_to_stop_has_succeeded(world):
+def test_an_operation_that_was_done_before_it_was_told_to_stop_has_succeeded(world):
     closing = threading.Event()
 
-    def errands(_errand, follower):
+    def operations(_operation, follower):
         assert not follower.stop()
         closing.set()
         return ["the new model is in use"]
 
-    world.jobs.submit(SyncOptions(errand=Errand(JobKind.MIGRATE)))
+    world.jobs.submit(SyncOptions(operation=Operation(JobKind.MIGRATE)))
     job = world.jobs.claim("this process")
-    run_errand(world.jobs, job, errands, closing.is_set)
+    run_operation(world.jobs, job, operations, closing.is_set)
     assert world.jobs.get(job.id).state is JobState.SUCCEEDED

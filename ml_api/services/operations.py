@@ -1,11 +1,11 @@
-"""Errands: what commands ask of the service, which has the embedded store that they cannot open beside it."""
+"""Operations: what commands ask of the service, which has the embedded store that they cannot open beside it."""
 
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
-from ml_api.indexing.jobs import Errand
+from ml_api.indexing.jobs import Operation
 from ml_api.indexing.jobs.execution import Follower
 from ml_api.services.switching import Switch
 from ml_api.services.transfers import examine, export_images, import_images
@@ -16,24 +16,28 @@ MAX_NAMED: Final = 20
 """Rows of a file that a command is told of, which were not imported."""
 
 
-class Errands:
+class Operations:
     """Carries them out with the store and the model in use."""
 
     def __init__(self, settings: Settings, switch: Switch) -> None:
         self._settings = settings
         self._switch = switch
 
-    def run(self, errand: Errand, follower: Follower) -> list[str]:
-        """As `execution.RunErrand`. Raises what the command would raise."""
-        match errand.kind:
+    def run(self, operation: Operation, follower: Follower) -> list[str]:
+        """As `execution.RunOperation`. Raises what the command would raise."""
+        match operation.kind:
             case JobKind.EXPORT:
-                return self._export(Path(errand.file), follower)
+                return self._export(Path(operation.file), follower)
             case JobKind.IMPORT:
-                return self._import(Path(errand.file), errand.said, follower)
+                return self._import(Path(operation.file), operation.said, follower)
             case JobKind.EVALUATE:
-                told = self._relevance(Path(errand.file)) if errand.file else self._recall(errand.queries, errand.k, follower)
+                told = (
+                    self._relevance(Path(operation.file))
+                    if operation.file
+                    else self._recall(operation.queries, operation.k, follower)
+                )
                 return [json.dumps(told)]
-        return self._switch.run(errand, follower)
+        return self._switch.run(operation, follower)
 
     def _export(self, target: Path, follower: Follower) -> list[str]:
         engine, lines = self._switch.engine, list[str]()
