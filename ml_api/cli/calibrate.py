@@ -11,7 +11,7 @@ from ml_api.calibration.measuring import IN_WORDS
 from ml_api.cli.exits import Exit, stopped
 from ml_api.errors import Unavailable
 from ml_api.feedback import Verdicts
-from ml_api.indexing.jobs.presence import Watch
+from ml_api.indexing.jobs.heartbeat import Watch
 from ml_api.services import database_of, target_of
 from ml_api.services.calibration import open_calibration
 from ml_api.settings import Settings

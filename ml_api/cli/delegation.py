@@ -9,7 +9,7 @@ from ml_api.cli.results import tell
 from ml_api.errors import ConfigError, DatabaseUnavailable, SyncRefused, Unavailable
 from ml_api.indexing.jobs import Job, Jobs, Operation, SyncOptions
 from ml_api.indexing.jobs.execution import LINES
-from ml_api.indexing.jobs.presence import Watch
+from ml_api.indexing.jobs.heartbeat import Watch
 from ml_api.services import database_of, target_of
 from ml_api.settings import Settings, environment_name
 from ml_api.stopping import Stop

@@ -11,7 +11,7 @@ from ml_api.cli.progress import show_progress
 from ml_api.errors import ConfigError, DatabaseUnavailable, Unavailable
 from ml_api.indexing.jobs import Job, Jobs
 from ml_api.indexing.jobs.execution import give_up_if_dead
-from ml_api.indexing.jobs.presence import Watch
+from ml_api.indexing.jobs.heartbeat import Watch
 from ml_api.services import reading_of
 from ml_api.settings import Settings, environment_name
 from ml_api.stopping import Stop

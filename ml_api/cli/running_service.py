@@ -19,7 +19,7 @@ from ml_api.addresses import is_loopback
 from ml_api.database import Database
 from ml_api.database.tables import OwnerRow
 from ml_api.errors import InvalidInput, MlApiError, Overloaded, Starting, Unavailable
-from ml_api.indexing.jobs.presence import Watch, is_of_this_machine
+from ml_api.indexing.jobs.heartbeat import Watch, is_of_this_machine
 from ml_api.services import database_of, target_of
 from ml_api.settings import Settings
 

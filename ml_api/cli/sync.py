@@ -20,7 +20,7 @@ from ml_api.database import missing_file
 from ml_api.errors import ModelUnavailable, SyncRefused, Unavailable
 from ml_api.indexing.jobs import Job, Jobs, SyncOptions
 from ml_api.indexing.jobs.execution import PLAN, PLAN_LINES, carry_out
-from ml_api.indexing.jobs.presence import Presence, Watch
+from ml_api.indexing.jobs.heartbeat import Heartbeat, Watch
 from ml_api.indexing.report import (
     EachFailure,
     FileOutcome,
@@ -93,8 +93,8 @@ def _sync(settings: Settings, options: SyncOptions, files: Report) -> Exit:
             job, is_ours = jobs.submit(options)
         while True:
             if job.state is JobState.QUEUED and not taker.is_there():
-                with closing(Presence(database, jobs.target, jobs.corpus)) as presence:
-                    if (claimed := jobs.claim(presence.name)) is not None:
+                with closing(Heartbeat(database, jobs.target, jobs.corpus)) as heartbeat:
+                    if (claimed := jobs.claim(heartbeat.name)) is not None:
                         return _run_here(settings, jobs, claimed, stop, files)
             over = follow(jobs, job, taker, stop, is_ours=is_ours)
             if over is not None:

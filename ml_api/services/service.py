@@ -21,7 +21,7 @@ from ml_api.feedback import Judgements, RecentSearches, Retention
 from ml_api.images import Decoder, ImageLimits
 from ml_api.indexing.changes import Changes
 from ml_api.indexing.jobs import Jobs
-from ml_api.indexing.jobs.presence import Presence, Watch
+from ml_api.indexing.jobs.heartbeat import Heartbeat, Watch
 from ml_api.indexing.jobs.runner import SyncRunner, look_again
 from ml_api.indexing.report import EachFailure
 from ml_api.indexing.turns import Turns
@@ -108,8 +108,8 @@ def build_services(settings: Settings) -> Services:
         spans = undo.enter_context(closing(Spans(settings.environment))) if wanted(os.environ) else None
         shared = _shared(settings, undo, background)
         access = _access(settings, shared.database, background)
-        engine, presence = _engine(shared, undo, background)
-        switch, syncs = _at_work(shared, engine, presence, background)
+        engine, heartbeat = _engine(shared, undo, background)
+        switch, syncs = _at_work(shared, engine, heartbeat, background)
         judgements = background.enter_context(_judgements(shared))
         services = Services(
             metrics=shared.metrics,
@@ -139,14 +139,14 @@ def _shared(settings: Settings, undo: ExitStack, background: ExitStack) -> Share
     return Shared(settings, metrics, corpus, decoder, database, Changes(database, corpus.location), Turns(settings.waiting_threads))
 
 
-def _engine(shared: Shared, undo: ExitStack, background: ExitStack) -> tuple[Engine, Presence]:
+def _engine(shared: Shared, undo: ExitStack, background: ExitStack) -> tuple[Engine, Heartbeat]:
     """Not at work yet."""
     settings = shared.settings
     milvus = milvus_store(settings, shared.metrics)
     pretrained, store = _open_store(shared, milvus)
     undo.callback(store.close)
     # Early: who asks for a sync while the model is loaded waits for this process.
-    presence = Presence(
+    heartbeat = Heartbeat(
         shared.database,
         target_of(settings),
         shared.corpus.location,
@@ -154,23 +154,23 @@ def _engine(shared: Shared, undo: ExitStack, background: ExitStack) -> tuple[Eng
         address=_address(settings.host, settings.port),
         reading=json.dumps(reading_of(settings)),
     )
-    background.enter_context(closing(presence))
+    background.enter_context(closing(heartbeat))
     model = warm_model(settings, pretrained, shared.metrics)
     undo.callback(model.embedder.close)
     model.measured_by(shared.metrics)
     tell_what_is_there(settings, shared.corpus.location, store.count())
     engine = assemble(shared, model, milvus, store)
     undo.callback(engine.close)
-    return engine, presence
+    return engine, heartbeat
 
 
-def _at_work(shared: Shared, engine: Engine, presence: Presence, background: ExitStack) -> tuple[Switch, SyncRunner]:
+def _at_work(shared: Shared, engine: Engine, heartbeat: Heartbeat, background: ExitStack) -> tuple[Switch, SyncRunner]:
     """Until `background` ends."""
     settings, database, corpus = shared.settings, shared.database, shared.corpus
-    switch = background.enter_context(closing(Switch(shared, engine, presence)))
+    switch = background.enter_context(closing(Switch(shared, engine, heartbeat)))
     jobs = Jobs(database, target_of(settings), corpus.location, shared.metrics.jobs)
     again = EachFailure(partial(look_again, shared.changes))
-    syncs = SyncRunner(jobs, presence, Watch(database), switch.open_indexer, Operations(settings, switch).run, files=again)
+    syncs = SyncRunner(jobs, heartbeat, Watch(database), switch.open_indexer, Operations(settings, switch).run, files=again)
     background.enter_context(closing(syncs))
     shared.changes.begin(alone=database.backend == "sqlite")
     engine.start(shared.changes)

@@ -20,7 +20,7 @@ from ml_api.errors import MlApiError, StoreUnavailable, SyncRefused
 from ml_api.indexing.account import Progress
 from ml_api.indexing.jobs import Operation, SyncOptions
 from ml_api.indexing.jobs.execution import Follower
-from ml_api.indexing.jobs.presence import Presence
+from ml_api.indexing.jobs.heartbeat import Heartbeat
 from ml_api.indexing.migration import Migration
 from ml_api.indexing.report import SyncReport
 from ml_api.indexing.sync import Indexer
@@ -67,12 +67,12 @@ class Switch:
     """Used by one thread at a time, that of the jobs."""
 
     def __init__(
-        self, shared: Shared, engine: Engine, presence: Presence, warm: Warm = warm_model, *, ask_again_s: float = ASK_AGAIN_S
+        self, shared: Shared, engine: Engine, heartbeat: Heartbeat, warm: Warm = warm_model, *, ask_again_s: float = ASK_AGAIN_S
     ) -> None:
         self.engine = engine
         """The one in use; requests look here when they begin."""
         self._shared = shared
-        self._presence = presence
+        self._heartbeat = heartbeat
         self._warm = warm
         self._ask_again_s = ask_again_s
         self._closing = threading.Event()
@@ -178,7 +178,7 @@ class Switch:
         """From now on, in place of the engine before, which ends once no request holds it, or should any more."""
         before, self.engine = self.engine, after
         for step in (
-            partial(self._presence.embeds_with, model.pretrained.model_id),
+            partial(self._heartbeat.embeds_with, model.pretrained.model_id),
             before.work.close,
             partial(after.start, self._shared.changes),
             partial(model.measured_by, self._shared.metrics),

@@ -11,8 +11,8 @@ from ml_api.errors import NotFound, SyncRefused
 from ml_api.indexing.changes import Changes, Source
 from ml_api.indexing.jobs import Jobs, Operation, SyncOptions
 from ml_api.indexing.jobs.execution import storable
+from ml_api.indexing.jobs.heartbeat import Heartbeat, Watch
 from ml_api.indexing.jobs.jobs import ENDED_EARLY, KEPT
-from ml_api.indexing.jobs.presence import Presence, Watch
 from ml_api.vocabulary import JobKind, JobState
 
 
@@ -198,7 +198,7 @@ def test_the_last_ones_are_kept_with_their_files(database, jobs):
 
 def test_processes_are_seen_while_they_are_there(database):
     watch = Watch(database)
-    serving, syncing = Presence(database, "images", "/photos", model="clip@1"), Presence(database, "images", "/photos")
+    serving, syncing = Heartbeat(database, "images", "/photos", model="clip@1"), Heartbeat(database, "images", "/photos")
     assert [taker.name for taker in watch.takers("images")] == [serving.name]
     assert not watch.is_gone(syncing.name)
     serving.close()

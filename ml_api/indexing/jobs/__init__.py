@@ -2,7 +2,7 @@
 
 options     what they are to do
 jobs        as rows of the database: wanted, running, over
-presence    which processes live, and which of them takes jobs
+heartbeat   which processes live, and which of them takes jobs
 runner      the service's thread that runs jobs, one after the other
 execution   one job under way: what the database is told of it, and what it wants meanwhile
 """

@@ -18,9 +18,9 @@ from ml_api.indexing.jobs.execution import (
     give_up_if_dead,
     run_operation,
 )
+from ml_api.indexing.jobs.heartbeat import SILENCE_S, Heartbeat, Watch
 from ml_api.indexing.jobs.jobs import Job, Jobs
 from ml_api.indexing.jobs.options import SyncOptions
-from ml_api.indexing.jobs.presence import SILENCE_S, Presence, Watch
 from ml_api.indexing.report import NOBODY, FileOutcome, Report, log_report
 from ml_api.vocabulary import JobState, ReasonCode
 
@@ -39,7 +39,7 @@ class SyncRunner:
     def __init__(  # noqa: PLR0913 - what it runs, and who it is
         self,
         jobs: Jobs,
-        presence: Presence,
+        heartbeat: Heartbeat,
         watch: Watch,
         open_indexer: OpenIndexer,
         operations: RunOperation | None = None,
@@ -47,13 +47,13 @@ class SyncRunner:
         files: Report = NOBODY,
         patience_s: float = SILENCE_S,
     ) -> None:
-        """It owns `presence`, which was there before: who asks for a sync meanwhile waits for this runner.
+        """It owns `heartbeat`, which was there before: who asks for a sync meanwhile waits for this runner.
 
         `files` gets the reports of its syncs. A sync of another corpus, for which no process is there, is cancelled after
         `patience_s`.
         """
         self.jobs = jobs
-        self._presence = presence
+        self._heartbeat = heartbeat
         self._watch = watch
         self._open_indexer = open_indexer
         self._operations = operations
@@ -84,7 +84,7 @@ class SyncRunner:
             _log.warning("%s %d did not stop within %g s; the next one completes it", job.options.kind, job.id, timeout_s)
             with suppress(DatabaseUnavailable):
                 self.jobs.finish(job, JobState.STOPPED, TOLD_TO_STOP)
-        self._presence.close()
+        self._heartbeat.close()
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -111,12 +111,12 @@ class SyncRunner:
         if active.state is JobState.QUEUED and active.corpus != self.jobs.corpus:
             self._look_at_stranger(active)
         elif active.state is JobState.QUEUED:
-            self._job = self.jobs.claim(self._presence.name)
+            self._job = self.jobs.claim(self._heartbeat.name)
             if self._job is not None:
                 self._carry_out(self._job)
             elif active.unreadable:
                 _log.warning("job %d was not run: %s", active.id, active.unreadable)
-        elif active.owner == self._presence.name:  # this thread runs nothing now
+        elif active.owner == self._heartbeat.name:  # this thread runs nothing now
             self.jobs.finish(active, JobState.FAILED, UNKNOWN_END)
         else:
             give_up_if_dead(self.jobs, active, self._watch)

@@ -9,7 +9,7 @@ from ml_api.cli.following import Taker, follow
 from ml_api.database.tables import OwnerRow
 from ml_api.errors import ConfigError, DatabaseUnavailable, Unavailable
 from ml_api.indexing.jobs import Jobs, SyncOptions
-from ml_api.indexing.jobs.presence import Watch
+from ml_api.indexing.jobs.heartbeat import Watch
 from ml_api.settings import load_settings
 from ml_api.stopping import Stop
 from ml_api.vocabulary import JobState

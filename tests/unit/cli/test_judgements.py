@@ -10,7 +10,7 @@ from ml_api.cli.parsing import parse
 from ml_api.database import Database
 from ml_api.database.tables import OwnerRow
 from ml_api.errors import ConfigError, InvalidInput
-from ml_api.indexing.jobs.presence import _space
+from ml_api.indexing.jobs.heartbeat import _space
 from ml_api.records import image_id
 from ml_api.services import target_of
 from ml_api.settings import load_settings

@@ -13,7 +13,7 @@ from ml_api.cli.search import search
 from ml_api.database import Database
 from ml_api.database.tables import OwnerRow
 from ml_api.errors import ConfigError, InvalidInput, Unavailable
-from ml_api.indexing.jobs.presence import _space
+from ml_api.indexing.jobs.heartbeat import _space
 from ml_api.services import target_of
 from ml_api.settings import load_settings
 

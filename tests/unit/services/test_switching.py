@@ -15,7 +15,7 @@ from ml_api.indexing.changes import Changes
 from ml_api.indexing.edits import patch_metadata
 from ml_api.indexing.jobs import Operation, SyncOptions
 from ml_api.indexing.jobs.execution import Follower
-from ml_api.indexing.jobs.presence import Presence, Watch
+from ml_api.indexing.jobs.heartbeat import Heartbeat, Watch
 from ml_api.records import image_id
 from ml_api.search import Query, TextTerm
 from ml_api.services.engine import WarmModel
@@ -133,7 +133,7 @@ class Noticed(Changes):
         super().on_notice(listener)
 
 
-class Told(Presence):
+class Told(Heartbeat):
     """Cannot be told of a model, if that is wanted."""
 
     error = None
@@ -156,9 +156,9 @@ class World:
         with self.before.indexing.open(SyncOptions()) as indexer:
             indexer.run(indexer.plan())
         patch_metadata(store, EDITED, {"seen": "by hand"}, Deadline.within(30))
-        self.presence = Told(shared.database, target_of(shared.settings), shared.corpus.location, model="fake@1")
+        self.heartbeat = Told(shared.database, target_of(shared.settings), shared.corpus.location, model="fake@1")
         self.coming = None
-        self.switch = Switch(shared, self.before, self.presence, self.warm, ask_again_s=0.0)
+        self.switch = Switch(shared, self.before, self.heartbeat, self.warm, ask_again_s=0.0)
 
     def warm(self, _settings, pretrained, metrics, _beside):
         self.shelf.fail("warm")
@@ -199,7 +199,7 @@ class World:
     def close(self):
         self.switch.close()
         self.switch.engine.close()
-        self.presence.close()
+        self.heartbeat.close()
 
 
 @pytest.fixture
@@ -275,11 +275,11 @@ def test_who_waits_to_hear_where_the_alias_leads_is_not_waited_for(world):
     assert world.coming.is_closed
 
 
-@pytest.mark.parametrize("step", ["presence", "work of the old one", "work of the new one"])
+@pytest.mark.parametrize("step", ["heartbeat", "work of the old one", "work of the new one"])
 def test_what_fails_after_the_alias_was_moved_is_logged_and_undoes_nothing(world, caplog, step):
     match step:
-        case "presence":
-            world.presence.error = ZeroDivisionError("no")
+        case "heartbeat":
+            world.heartbeat.error = ZeroDivisionError("no")
         case "work of the old one":
             world.before.work.callback(lambda: 1 / 0)
         case "work of the new one":

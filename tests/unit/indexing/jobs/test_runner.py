@@ -15,8 +15,8 @@ from ml_api.errors import StoreUnavailable, SyncRefused
 from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.jobs import Jobs, Operation, SyncOptions
 from ml_api.indexing.jobs.execution import CANCELLED, LINES, TOLD_TO_STOP, UNEXPECTED, carry_out, run_operation
+from ml_api.indexing.jobs.heartbeat import Heartbeat, Watch
 from ml_api.indexing.jobs.jobs import ENDED_EARLY
-from ml_api.indexing.jobs.presence import Presence, Watch
 from ml_api.indexing.jobs.runner import UNKNOWN_END, SyncRunner
 from ml_api.indexing.sync import Indexer
 from ml_api.indexing.tasks import BATCH
@@ -71,8 +71,8 @@ class World:
         yield Indexer(FolderCorpus(self.root), self.store, lambda: (FakePreprocessor(), self.encoder), DECODER, Metrics())
 
     def start(self, **options):
-        presence = Presence(self.database, "images", str(self.root), model="fake@1")
-        self.runners.append(SyncRunner(self.jobs, presence, Watch(self.database), self.open, **options))
+        heartbeat = Heartbeat(self.database, "images", str(self.root), model="fake@1")
+        self.runners.append(SyncRunner(self.jobs, heartbeat, Watch(self.database), self.open, **options))
         return self.runners[-1]
 
     def over(self, job):
@@ -313,7 +313,7 @@ def test_who_was_taken_for_dead_stops_and_overwrites_nothing(world):
 
 
 def test_an_operation_is_followed_cancelled_and_its_failure_told(world):
-    presence = Presence(world.database, "images", str(world.root), model="fake@1")
+    heartbeat = Heartbeat(world.database, "images", str(world.root), model="fake@1")
     entered = threading.Event()
 
     def operations(operation, follower):
@@ -324,7 +324,7 @@ def test_an_operation_is_followed_cancelled_and_its_failure_told(world):
         wait_until(lambda: follower.stop() or operation.switch)
         return ["so far"]
 
-    world.runners.append(SyncRunner(world.jobs, presence, Watch(world.database), world.open, operations))
+    world.runners.append(SyncRunner(world.jobs, heartbeat, Watch(world.database), world.open, operations))
     runner = world.runners[0]
     done = world.over(runner.submit(SyncOptions(operation=Operation(JobKind.MIGRATE))))
     assert (done.state, done.report, done.done, done.total) == (JobState.SUCCEEDED, {LINES: ["so far"]}, 3, 7)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from ml_api.database.tables import OwnerRow
-from ml_api.indexing.jobs.presence import BEAT_S, SILENCE_S, Presence, Watch
+from ml_api.indexing.jobs.heartbeat import BEAT_S, SILENCE_S, Heartbeat, Watch
 from tests.databases import new_database
 from tests.waiting import wait_until
 
@@ -91,8 +91,8 @@ def test_one_without_a_row_is_gone(watch):
 
 def test_a_process_of_this_machine_that_was_killed_is_gone_at_once(database, watch):
     code = (
-        "import sys, time\nfrom ml_api.database import Database\nfrom ml_api.indexing.jobs.presence import Presence\n"
-        "print(Presence(Database.open(sys.argv[1]), 'images', '/photos', model='clip@1').name, flush=True)\ntime.sleep(600)"
+        "import sys, time\nfrom ml_api.database import Database\nfrom ml_api.indexing.jobs.heartbeat import Heartbeat\n"
+        "print(Heartbeat(Database.open(sys.argv[1]), 'images', '/photos', model='clip@1').name, flush=True)\ntime.sleep(600)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, database.location], stdout=subprocess.PIPE, text=True, cwd=Path.cwd())
     try:
@@ -109,23 +109,23 @@ def test_a_process_of_this_machine_that_was_killed_is_gone_at_once(database, wat
 
 
 def test_a_presence_that_was_forgotten_comes_back(database, watch):
-    presence = Presence(database, "images", "/photos", model="clip@1", every_s=0.01)
+    heartbeat = Heartbeat(database, "images", "/photos", model="clip@1", every_s=0.01)
     with database.write() as session:
         session.query(OwnerRow).delete()
-    wait_until(lambda: not watch.is_gone(presence.name))
-    presence.close()
-    assert watch.is_gone(presence.name)
+    wait_until(lambda: not watch.is_gone(heartbeat.name))
+    heartbeat.close()
+    assert watch.is_gone(heartbeat.name)
 
 
 def test_that_another_model_is_in_use_is_told_once_the_database_is_back(database, watch):
-    presence = Presence(database, "images", "/photos", model="clip@1", every_s=0.01)
+    heartbeat = Heartbeat(database, "images", "/photos", model="clip@1", every_s=0.01)
     with database.write() as session:
         session.execute(text("ALTER TABLE owners RENAME TO lost"))
-    presence.embeds_with("clip@2")
+    heartbeat.embeds_with("clip@2")
     with database.write() as session:
         session.execute(text("ALTER TABLE lost RENAME TO owners"))
     wait_until(lambda: [taker.model for taker in watch.takers("images")] == ["clip@2"])
-    presence.close()
+    heartbeat.close()
 
 
 class Crowded:
@@ -153,11 +153,11 @@ class Crowded:
 def test_two_threads_never_both_find_its_row_gone(database):
     """The second failed, as the row of the first was there: on PostgreSQL, where writers do not wait for each other."""
     crowded = Crowded(database)
-    presence = Presence(crowded, "images", "/photos", model="clip@1")
+    heartbeat = Heartbeat(crowded, "images", "/photos", model="clip@1")
     with ThreadPoolExecutor(1) as threads:
-        crowded.meanwhile = lambda: threads.submit(presence.embeds_with, "clip@2")
-        presence.embeds_with("clip@2")
-    presence.close()
+        crowded.meanwhile = lambda: threads.submit(heartbeat.embeds_with, "clip@2")
+        heartbeat.embeds_with("clip@2")
+    heartbeat.close()
     assert crowded.most == 1
 
 

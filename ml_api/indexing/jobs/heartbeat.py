@@ -28,7 +28,7 @@ SILENCE_S: Final = 10.0
 _log = logging.getLogger(__name__)
 
 
-class Presence:
+class Heartbeat:
     """This process's row, from now until it is closed; the database may be away meanwhile."""
 
     def __init__(  # noqa: PLR0913 - the columns of its row
@@ -52,7 +52,7 @@ class Presence:
         self._beats = 0
         self._is_silent = False
         self._beat()  # before anybody looks for it
-        self._task = PeriodicTask("presence", self._beat, every_s)
+        self._task = PeriodicTask("heartbeat", self._beat, every_s)
 
     def embeds_with(self, model: str) -> None:
         """Another model is in use from now on. Others hear of it at once, or once the database is back."""
