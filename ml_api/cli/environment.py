@@ -1,5 +1,7 @@
 """Environment variables of libraries, set before the libraries are loaded. Variables that the operator has set are kept."""
 
+import os
+import pwd
 from collections.abc import MutableMapping
 from typing import Final
 
@@ -9,8 +11,18 @@ THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
 def configure_libraries(environ: MutableMapping[str, str], usable_cores: int) -> None:
     """For a process that runs the model, serves and calls stores."""
     environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC writes to stderr in its own format; its errors are raised anyway
+    give_a_home(environ)
     configure_openmp(environ, usable_cores)
     keep_this_machine_out(environ)
+
+
+def give_a_home(environ: MutableMapping[str, str]) -> None:
+    """For a user whom the system does not know, as in containers with a user id of their own: without a home, importing OpenVINO
+    fails. Docker gives them the same."""
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        environ.setdefault("HOME", "/")
 
 
 def configure_openmp(environ: MutableMapping[str, str], usable_cores: int) -> None:

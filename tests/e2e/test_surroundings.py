@@ -10,6 +10,7 @@ from PIL import Image
 
 from monitoring.local.launcher import free_port
 from tests.e2e.server_process import MODEL, ROOT
+from tests.models.converted_models import share_converted_models
 
 COMMAND = [sys.executable, "-m", "ml_api"]
 
@@ -20,6 +21,13 @@ def pictures(tmp_path):
     folder.mkdir()
     Image.new("RGB", (8, 8)).save(folder / "one.png")
     return folder
+
+
+@pytest.fixture
+def converted(tmp_path):
+    """The model, in the data folder."""
+    (tmp_path / "data").mkdir()
+    share_converted_models(tmp_path / "data")
 
 
 def run(command, cwd, **environment):
@@ -58,6 +66,23 @@ def test_a_sync_needs_no_environment_and_keeps_its_data_where_it_was_started(pic
     result = run([*COMMAND, "sync", "pictures", "--model", MODEL], tmp_path)
     assert result.returncode == 0, result.stderr
     assert {path.name for path in (tmp_path / "data").iterdir()} >= {"milvus.db", "sync.prom"}
+
+
+@pytest.mark.usefixtures("converted", "pictures")
+def test_a_sync_needs_no_user_whom_the_system_knows(tmp_path):
+    """In a container with a user id of its own."""
+    unknown = ["unshare", "--map-user=4242"]
+    if subprocess.run([*unknown, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("nobody may take another user id here")
+    result = run([*unknown, *COMMAND, "sync", "pictures", "--model", MODEL], tmp_path, PATH=os.environ["PATH"])
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.usefixtures("converted", "pictures")
+def test_a_sync_needs_no_standard_streams(tmp_path):
+    closed = f"exec {shlex.join(COMMAND)} sync pictures --model {MODEL} <&- >&- 2>&-"
+    assert run(["/bin/sh", "-c", closed], tmp_path).returncode == 0
+    assert (tmp_path / "data" / "milvus.db").exists()
 
 
 def test_what_is_found_out_later_is_told_by_the_name_it_was_given(pictures, tmp_path):
