@@ -27,7 +27,7 @@ export function summaryOf(query, found) {
   const kinship = `${weight < 0 ? "least" : "most"} like${text ? "" : " this one"}`;
   const isKinship = isPlain && (weight < 0 || !text);
   return {
-    ...(isKinship ? ranked(hits, next === null, kinship) : matches(found)),
+    ...counted(found, isKinship ? kinship : null),
     text: isPlain ? (text ?? "") : wordsOf(query),
     note: noteOn(query, truncated, readAs),
     time: timings ? `${Math.max(1, Math.round(timings.total))} ms` : "",
@@ -35,27 +35,20 @@ export function summaryOf(query, found) {
 }
 
 /**
- * How many there are: of those that are likely, where that is known.
+ * How many there are: of those that are likely, where that is known. How many are loaded of a ranking says nothing of how many would do.
  * @param {Found} found
+ * @param {string | null} kinship to what they are alike; null for words, which they match or not
  */
-function matches({ hits, next, least, isSpent }) {
-  if (least === null) {
-    return ranked(hits, next === null, "closest to");
+function counted({ hits, next, least, isSpent }, kinship) {
+  const count = hits.filter((hit) => !isUnlikely(hit, least)).length;
+  const soFar = next === null || (least !== null && isSpent) ? "" : SO_FAR;
+  if (count === 0) {
+    return { count: "No likely match", relation: kinship === null ? " for" : "" };
   }
-  const likely = hits.filter((hit) => !isUnlikely(hit, least)).length;
-  const count = likely === 0 ? "No likely match" : likely === 1 ? "1 likely match" : `${likely} likely matches`;
-  return { count: `${count}${next === null || isSpent ? "" : SO_FAR}`, relation: " for" };
-}
-
-/**
- * All images have a place in the ranking: how many are loaded says nothing about how many would do.
- * @param {StoredImage[]} hits
- * @param {boolean} isWhole
- * @param {string} kinship
- */
-function ranked(hits, isWhole, kinship) {
-  const count = imagesInWords(hits.length);
-  return isWhole ? { count, relation: ` ${kinship}` } : { count: `${count}${SO_FAR}`, relation: `, ${kinship}` };
+  if (kinship === null && least !== null) {
+    return { count: `${count === 1 ? "1 likely match" : `${count} likely matches`}${soFar}`, relation: " for" };
+  }
+  return { count: `${imagesInWords(count)}${soFar}`, relation: `${soFar && ","} ${kinship ?? "closest to"}` };
 }
 
 /**

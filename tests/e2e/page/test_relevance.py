@@ -237,7 +237,17 @@ def test_images_that_look_alike_stay_in_sight_though_few_show_the_same(visit):
     visit.open(f"/?like={image_id('red/0.png')}")
     expect(visit.hits.nth(1)).to_be_visible()
     expect(visit.hits.nth(2)).to_be_hidden()
+    expect(visit.status).to_contain_text(["2 images most like this one"])
     expect(visit.page.get_by_role("heading", name="Nothing matches this well")).to_be_hidden()
+
+
+def test_no_images_are_counted_where_none_is_alike(visit):
+    """Over a page on which nothing was seen stood "24 images so far, most like this one"."""
+    answered_with(visit, 0.02, confident=False, of="**/similar?*")
+    visit.open(f"/?like={image_id('red/0.png')}")
+    expect(visit.page.get_by_role("heading", name="Nothing matches this well")).to_be_visible()
+    expect(visit.page.locator(".summary .how")).to_have_text("")
+    expect(visit.status).to_contain_text(["No likely match"])
 
 
 def test_a_hit_whose_name_or_description_has_the_words_says_so(visit):
