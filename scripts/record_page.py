@@ -1,6 +1,7 @@
 """Record the README's pictures of the search page: `make demo`, then `.venv/bin/python scripts/record_page.py [URL]`.
 
-Needs the program chromium, and Playwright from requirements-dev.txt. Writes docs/images/page.webp, phone.webp and search.webp.
+Needs the program chromium or chromium-headless-shell, and Playwright from requirements-dev.txt. Writes docs/images/page.webp,
+phone.webp and search.webp.
 """  # noqa: INP001 - a program, in no package
 
 import argparse
@@ -21,12 +22,12 @@ SIZE = {"width": 1280, "height": 800}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 ANIMATION_WIDTH = 720
 TEXT = "two dogs playing in the snow"
-WITHOUT = " -snow"
+WITHOUT = "-snow"
 DROPPED = "a train at night"
 """Its best hit is the image that is dropped on the page."""
 TOLD = re.compile("likely match|closest to|most like")
 """What the page says of a search that has ended."""
-SHOWN = """() => [...document.querySelectorAll(".hit img")]
+SHOWN = """() => [...document.querySelectorAll(".hit img, .glimpse img")]
     .filter(image => image.checkVisibility() && image.getBoundingClientRect().top < innerHeight).every(image => image.complete)"""
 """Whether the images on the screen are there; those below it wait until they are scrolled to."""
 HOLD = """base64 => {
@@ -99,6 +100,7 @@ def leave_out(page: Page, film: Film) -> None:
     box = page.get_by_role("searchbox")
     for end in range(1, len(WITHOUT) + 1):
         box.fill(TEXT.removesuffix("in the snow") + WITHOUT[:end])
+        page.wait_for_function(SHOWN)
         film.take(110)
     box.press("Enter")
     expect(page.get_by_role("listitem").filter(has_text="snow").first).to_be_visible()
@@ -146,10 +148,14 @@ def main() -> None:
     parser.add_argument("url", nargs="?", default="http://127.0.0.1:8420", metavar="URL", help="default: %(default)s")
     url = parser.parse_args().url.rstrip("/")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium") or shutil.which("chromium-headless-shell"), args=["--no-sandbox"]
+        )
         page = browser.new_page(viewport=SIZE, color_scheme="light", bypass_csp=True)
         page.goto(url)
         film = Film(page)
+        expect(page.locator(".glimpse img").first).to_be_visible()
+        page.wait_for_function(SHOWN)
         film.take(1000)
         search(page, film)
         sift(page, film)
