@@ -52,8 +52,8 @@ def stand_in_services(root, thumbnail_dir, limits, encoder=None, *, words=False,
     syncs = SyncRunner(Jobs(database, target_of(settings), corpus.location, metrics.jobs), heartbeat, Watch(database), open_indexer)
     background = ExitStack()
     background.callback(syncs.close)
-    changes.on_notice(engine.drain.run)
-    background.callback(engine.drain.close)
+    changes.on_notice(engine.consumer.run)
+    background.callback(engine.consumer.close)
     return Services(
         metrics=metrics,
         decoder=decoder,

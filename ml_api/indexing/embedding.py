@@ -54,7 +54,7 @@ class FileEmbedder:
         self._under_way.append(self._threads.submit(copy_context().run, self._embed, files))
         return done
 
-    def drain(self) -> list[EmbeddedFiles]:
+    def finish(self) -> list[EmbeddedFiles]:
         """What is still under way. Raises ModelUnavailable."""
         return self._out(0)
 

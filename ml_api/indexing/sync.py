@@ -166,7 +166,7 @@ class _Run:
                 else:
                     if self._fresh:
                         self._embed(model, writer)
-                    self._store_embedded(model.drain(), writer)
+                    self._store_embedded(model.finish(), writer)
                     self._take_over(writer)
                 writer.finish()
             finally:

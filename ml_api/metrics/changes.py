@@ -10,6 +10,6 @@ class ChangeMetrics:
         self.oldest_seconds = catalogue.gauge(
             "ml_api_changes_oldest_seconds", "How long the oldest of the changes that wait has done so; 0 if none waits."
         )
-        self.drained = catalogue.counter(
+        self.looked_at = catalogue.counter(
             "ml_api_changes", "Changed files that were looked at, by outcome.", {"outcome": tuple(ChangeOutcome)}
         )

@@ -18,7 +18,7 @@ from ml_api.embedding.batching import BatchingEncoder, BulkEncoder, warm_up
 from ml_api.feedback import Verdicts
 from ml_api.health import Health
 from ml_api.images import Decoder
-from ml_api.indexing.changes import Changes, Drain
+from ml_api.indexing.changes import Changes, Consumer
 from ml_api.indexing.turns import Turns
 from ml_api.indexing.uploads import Uploads
 from ml_api.metrics import Metrics
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ml_api.embedding.pretrained import PretrainedModel
     from ml_api.vectors.milvus import MilvusStore
 
-DRAIN_EVERY_S = 1.0
+CONSUME_EVERY_S = 1.0
 """How often changes are looked for that another process has noted, or that are to be tried again."""
 
 HEALTH_CHECK_EVERY_S = 15.0
@@ -120,7 +120,7 @@ class Engine:
     searcher: Searcher
     uploads: Uploads
     health: Health
-    drain: Drain
+    consumer: Consumer
     calibration: CalibrationUpkeep
     indexing: ServiceIndexing
     holders: Holders
@@ -134,7 +134,7 @@ class Engine:
         """Look at changes as they come, and at its own health."""
         self.work.enter_context(closing(self.health))
         self.work.enter_context(closing(PeriodicTask("health", self.health.update_metrics, HEALTH_CHECK_EVERY_S)))
-        self.work.enter_context(_draining(changes, self.drain))
+        self.work.enter_context(_consuming(changes, self.consumer))
         self.work.enter_context(closing(PeriodicTask("texts", self.texts.check, TEXTS_EVERY_S)))
         self.work.enter_context(closing(PeriodicTask("calibration", self.calibration.look, LOOK_EVERY_S)))
         if self.recall.is_exact:
@@ -182,7 +182,7 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
     """Not at work yet."""
     settings, metrics, corpus, decoder = shared.settings, shared.metrics, shared.corpus, shared.decoder
     preprocessor, embedder, model_id = model.preprocessor, model.embedder, model.pretrained.model_id
-    drain = Drain(
+    consumer = Consumer(
         shared.changes,
         corpus,
         store,
@@ -207,7 +207,7 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
         searcher=Searcher(preprocessor, cached, store, metrics, hybrid, relevance, recall, collection=settings.collection),
         uploads=_uploads(shared, preprocessor, store),
         health=Health(preprocessor, embedder, store, settings.collection, metrics),
-        drain=drain,
+        consumer=consumer,
         calibration=CalibrationUpkeep(kept, relevance, indexed, verdicts),
         indexing=ServiceIndexing(
             settings, corpus, store, preprocessor, embedder, decoder, shared.database, model_id, shared.changes
@@ -225,13 +225,13 @@ def _uploads(shared: Shared, preprocessor: Preprocessor, store: VectorStore) -> 
 
 
 @contextmanager
-def _draining(changes: Changes, drain: Drain) -> Iterator[None]:
-    with closing(drain), closing(PeriodicTask("changes", drain.run, DRAIN_EVERY_S)) as task:
+def _consuming(changes: Changes, consumer: Consumer) -> Iterator[None]:
+    with closing(consumer), closing(PeriodicTask("changes", consumer.run, CONSUME_EVERY_S)) as task:
         changes.on_notice(task.now)
         try:
             yield
         finally:
-            drain.stop()
+            consumer.stop()
             changes.forget(task.now)
 
 

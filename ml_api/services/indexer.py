@@ -97,7 +97,7 @@ class ServiceIndexing:
     database: Database
     model_id: str
     changes: Changes
-    """Those that this process drains, while it syncs, too."""
+    """Those that this process consumes, while it syncs, too."""
 
     @contextmanager
     def open(self, options: SyncOptions) -> Iterator[Indexer]:

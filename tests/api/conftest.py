@@ -24,9 +24,9 @@ def make_stand(tmp_path):
 
 
 @pytest.fixture
-def undrained(make_stand, tmp_path):
+def unconsumed(make_stand, tmp_path):
     """An application whose changes nobody looks at."""
-    database = new_database(tmp_path / "undrained.sqlite3")
+    database = new_database(tmp_path / "unconsumed.sqlite3")
 
     class Unheard(Changes):
         def on_notice(self, listener):

@@ -121,30 +121,30 @@ def test_the_file_counts_and_not_what_is_indexed_of_it(stand):
     assert put(stand, "outside.png", THIRD, If_Match=etag_of(stand, "outside.png")).status_code == 200
 
 
-def test_an_upload_that_waits_to_be_indexed_keeps_its_place(undrained):
-    assert put_new(undrained, "queued.png", ONE).status_code == 202
-    assert_problem(put_new(undrained, "queued.png", OTHER), 412, "precondition-failed")
-    assert_problem(put_new(undrained, "queued.png", ONE), 412, "already-there")
-    assert (undrained.root / "queued.png").read_bytes() == ONE
+def test_an_upload_that_waits_to_be_indexed_keeps_its_place(unconsumed):
+    assert put_new(unconsumed, "queued.png", ONE).status_code == 202
+    assert_problem(put_new(unconsumed, "queued.png", OTHER), 412, "precondition-failed")
+    assert_problem(put_new(unconsumed, "queued.png", ONE), 412, "already-there")
+    assert (unconsumed.root / "queued.png").read_bytes() == ONE
 
 
 @pytest.mark.parametrize("condition", ["new", "seen"])
-def test_of_many_at_once_one_alone_is_written(undrained, condition):
+def test_of_many_at_once_one_alone_is_written(unconsumed, condition):
     headers = NEW
     if condition == "seen":
-        headers = {"If-Match": put(undrained, "race.png", THIRD).headers["ETag"]}
+        headers = {"If-Match": put(unconsumed, "race.png", THIRD).headers["ETag"]}
     bodies = [picture((number, 1, 1)) for number in range(8)]
     start = Barrier(len(bodies))
 
     def send(body):
-        with undrained.app.test_client() as client:
+        with unconsumed.app.test_client() as client:
             start.wait(30)
             return client.put(f"{BY_KEY}race.png", data=body, headers=headers).status_code
 
     with ThreadPoolExecutor(len(bodies)) as threads:
         statuses = list(threads.map(send, bodies))
     assert sorted(statuses) == [202] + [412] * (len(bodies) - 1)
-    assert (undrained.root / "race.png").read_bytes() == bodies[statuses.index(202)]
+    assert (unconsumed.root / "race.png").read_bytes() == bodies[statuses.index(202)]
 
 
 def test_only_the_version_that_was_seen_is_deleted(stand):

@@ -38,8 +38,8 @@ def record(key, bucket="photos", event="ObjectCreated:Put"):
 
 
 @pytest.fixture
-def undrained(make_stand, tmp_path):
-    database = new_database(tmp_path / "undrained.sqlite3")
+def unconsumed(make_stand, tmp_path):
+    database = new_database(tmp_path / "unconsumed.sqlite3")
     corpus = BucketLike(tmp_path / "corpus")
     yield make_stand(corpus=corpus, database=database, changes=Unheard(database, corpus.location))
     database.close()
@@ -54,7 +54,7 @@ def keys(stand):
     return sorted(change.key for change in stand.services.changes.claim(5000))
 
 
-def test_every_form_of_a_notification_is_read(undrained):
+def test_every_form_of_a_notification_is_read(unconsumed):
     forms = [
         ({"Records": [record("s3/a+b%2Bc.png")]}, "application/json", {}),
         ({**GCS, "subject": "objects/gcs/a b+c.png"}, "application/cloudevents+json", {}),
@@ -67,25 +67,25 @@ def test_every_form_of_a_notification_is_read(undrained):
         ),
     ]
     for body, content_type, headers in forms:
-        response = post(undrained, body, content_type, **headers)
+        response = post(unconsumed, body, content_type, **headers)
         assert response.status_code == 200, response.get_data(as_text=True)
         assert response.get_json() == {"accepted": 1, "ignored": 0}
-    assert keys(undrained) == [f"{place}/a b+c.png" for place in ("azure", "data", "gcs", "minio", "s3")]
+    assert keys(unconsumed) == [f"{place}/a b+c.png" for place in ("azure", "data", "gcs", "minio", "s3")]
 
 
-def test_what_is_not_ours_is_ignored(undrained):
+def test_what_is_not_ours_is_ignored(unconsumed):
     records = [record("a.png", bucket="other"), record("b.png"), record("b.png", event="ObjectRemoved:Delete")]
-    assert post(undrained, {"Records": records}).get_json() == {"accepted": 2, "ignored": 1}
-    assert keys(undrained) == ["b.png"]
+    assert post(unconsumed, {"Records": records}).get_json() == {"accepted": 2, "ignored": 1}
+    assert keys(unconsumed) == ["b.png"]
     unrelated = {**CLOUD, "type": "com.example.order", "source": "/shop"}
-    assert post(undrained, unrelated, "application/cloudevents+json").get_json() == {"accepted": 0, "ignored": 1}
+    assert post(unconsumed, unrelated, "application/cloudevents+json").get_json() == {"accepted": 0, "ignored": 1}
     test = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "photos"}
-    assert post(undrained, test).get_json() == {"accepted": 0, "ignored": 1}
+    assert post(unconsumed, test).get_json() == {"accepted": 0, "ignored": 1}
 
 
-def test_a_thousand_at_once_are_taken(undrained):
-    assert post(undrained, {"Records": [record(f"{number}.png") for number in range(1000)]}).get_json()["accepted"] == 1000
-    assert undrained.services.changes.backlog().waiting == 1000
+def test_a_thousand_at_once_are_taken(unconsumed):
+    assert post(unconsumed, {"Records": [record(f"{number}.png") for number in range(1000)]}).get_json()["accepted"] == 1000
+    assert unconsumed.services.changes.backlog().waiting == 1000
 
 
 def test_the_index_follows(make_stand, tmp_path):
@@ -135,23 +135,23 @@ def test_hostile_keys_change_nothing(shared_stand):
     assert response.get_json()["ignored"] == len(hostile)
 
 
-def test_on_a_full_disk_nothing_is_acknowledged_and_with_room_all_is(undrained):
+def test_on_a_full_disk_nothing_is_acknowledged_and_with_room_all_is(unconsumed):
     notices = {"Records": [record(f"{number}{'x' * 200}.png") for number in range(200)]}
-    fill_disk(undrained.services.database)
-    problem = assert_problem(post(undrained, notices), 507, "database-full")
+    fill_disk(unconsumed.services.database)
+    problem = assert_problem(post(unconsumed, notices), 507, "database-full")
     assert problem["detail"].startswith("The disk is full on which the database ")
-    assert keys(undrained) == []
-    fill_disk(undrained.services.database, pages=10_000)
-    assert post(undrained, notices).get_json() == {"accepted": 200, "ignored": 0}
-    assert len(keys(undrained)) == 200
+    assert keys(unconsumed) == []
+    fill_disk(unconsumed.services.database, pages=10_000)
+    assert post(unconsumed, notices).get_json() == {"accepted": 200, "ignored": 0}
+    assert len(keys(unconsumed)) == 200
 
 
-def test_who_asks_whether_events_may_be_sent_hears_yes(undrained):
+def test_who_asks_whether_events_may_be_sent_hears_yes(unconsumed):
     asking = {"WebHook-Request-Origin": "eventgrid.azure.net", "WebHook-Request-Rate": "120"}
-    response = undrained.client.options("/v1/events", headers=asking)
+    response = unconsumed.client.options("/v1/events", headers=asking)
     assert response.status_code == 200
     assert response.headers["WebHook-Allowed-Origin"] == "eventgrid.azure.net"
     assert response.headers["WebHook-Allowed-Rate"] == "*"
     assert "POST" in response.headers["Allow"]
-    assert "WebHook-Allowed-Origin" not in undrained.client.options("/v1/events").headers
-    assert "WebHook-Allowed-Origin" not in undrained.client.options("/v1/images", headers=asking).headers
+    assert "WebHook-Allowed-Origin" not in unconsumed.client.options("/v1/events").headers
+    assert "WebHook-Allowed-Origin" not in unconsumed.client.options("/v1/images", headers=asking).headers

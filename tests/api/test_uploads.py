@@ -77,17 +77,17 @@ def test_an_upload_says_where_the_same_bytes_are_already(stand):
     assert put(stand.client, "same/c.png", picture((9, 9, 98))).get_json()["duplicate_of"] is None
 
 
-def test_an_upload_that_nobody_has_indexed_yet_is_queued(undrained):
-    response = put(undrained.client, "queued.png?wait=0.01")
+def test_an_upload_that_nobody_has_indexed_yet_is_queued(unconsumed):
+    response = put(unconsumed.client, "queued.png?wait=0.01")
 
     assert response.status_code == 202
     assert response.get_json()["state"] == "queued"
-    assert undrained.services.changes.backlog().waiting == 1
-    assert (undrained.root / "queued.png").is_file()
+    assert unconsumed.services.changes.backlog().waiting == 1
+    assert (unconsumed.root / "queued.png").is_file()
 
 
-def test_waiting_never_costs_the_answer(undrained):
-    response = undrained.client.put(f"{BY_KEY}a.png?wait=60", data=picture(), headers={"X-Request-Timeout": "0.6"})
+def test_waiting_never_costs_the_answer(unconsumed):
+    response = unconsumed.client.put(f"{BY_KEY}a.png?wait=60", data=picture(), headers={"X-Request-Timeout": "0.6"})
     assert response.status_code == 202
 
 
@@ -393,23 +393,23 @@ def test_what_was_imported_under_any_key_is_no_way_to_a_file_and_can_be_deleted(
     assert [name for name in before if name != "link-out.png"] == [name for name in names(stand.root) if name != "link-out.png"]
 
 
-def test_a_deletion_that_nobody_has_followed_yet_is_queued(undrained):
-    response = undrained.client.delete(f"/v1/images/{undrained.id('red.png')}")
+def test_a_deletion_that_nobody_has_followed_yet_is_queued(unconsumed):
+    response = unconsumed.client.delete(f"/v1/images/{unconsumed.id('red.png')}")
     assert response.status_code == 202
     assert response.get_json()["state"] == "queued"
-    assert not (undrained.root / "red.png").exists()
+    assert not (unconsumed.root / "red.png").exists()
 
 
-def test_an_upload_can_be_deleted_before_it_is_indexed(undrained):
+def test_an_upload_can_be_deleted_before_it_is_indexed(unconsumed):
     """It was answered 404, and the picture that somebody had taken back was found a moment later."""
-    uploaded = put(undrained.client, "oops.png").get_json()
+    uploaded = put(unconsumed.client, "oops.png").get_json()
     assert uploaded["state"] == "queued"
 
-    response = undrained.client.delete(f"/v1/images/{uploaded['id']}")
+    response = unconsumed.client.delete(f"/v1/images/{uploaded['id']}")
 
     assert (response.status_code, response.get_json()["key"]) == (202, "oops.png")
-    assert not (undrained.root / "oops.png").exists()
-    assert_problem(undrained.client.delete(f"/v1/images/{uploaded['id']}"), 404, "not-found")
+    assert not (unconsumed.root / "oops.png").exists()
+    assert_problem(unconsumed.client.delete(f"/v1/images/{uploaded['id']}"), 404, "not-found")
 
 
 def test_many_files_are_answered_one_by_one(stand):
@@ -438,8 +438,8 @@ def test_many_files_are_answered_one_by_one(stand):
     assert stand.client.get(f"/v1/images/{stand.id('many/a.png')}").get_json()["metadata"] == {"price": 3}
 
 
-def test_many_files_of_which_some_wait_are_answered_202(undrained):
-    response = undrained.client.post("/v1/images", data=form(("a.png", picture()), ("bad.png", b"no image")))
+def test_many_files_of_which_some_wait_are_answered_202(unconsumed):
+    response = unconsumed.client.post("/v1/images", data=form(("a.png", picture()), ("bad.png", b"no image")))
     assert response.status_code == 202
     assert [result["status"] for result in response.get_json()["results"]] == [202, 422]
 

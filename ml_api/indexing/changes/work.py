@@ -44,7 +44,7 @@ class Work:
         self._changes = changes
         self._moves = moves
         self._failures = failures
-        self._drained = metrics.changes.drained
+        self._looked_at = metrics.changes.looked_at
         self._latest = perf_counter() + LATEST_S
         self._fresh: list[tuple[Change, Fresh]] = []
         self._known: list[tuple[Change, Known]] = []
@@ -110,7 +110,7 @@ class Work:
             return
         distinct = {file.record.digest: file for _, file in fresh}
         vectors: dict[str, npt.NDArray[np.float32]] = {}
-        for part in [*model.submit(list(distinct.values())), *model.drain()]:
+        for part in [*model.submit(list(distinct.values())), *model.finish()]:
             if part.vectors is not None:
                 vectors |= {file.record.digest: vector for file, vector in zip(part.files, part.vectors, strict=True)}
         embedded = [(change, file) for change, file in fresh if file.record.digest in vectors]
@@ -171,7 +171,7 @@ class Work:
 
     def _count(self, changes: Sequence[Change], outcome: ChangeOutcome) -> None:
         self._done.update(change.key for change in changes)
-        self._drained.labels(outcome).inc(len(changes))
+        self._looked_at.labels(outcome).inc(len(changes))
 
     def _require_time(self) -> None:
         if perf_counter() > self._latest:

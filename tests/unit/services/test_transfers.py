@@ -111,11 +111,11 @@ def test_an_overloaded_model_is_asked_again_though_not_for_ever(times, is_done):
     with FileEmbedder(Busy(times), Metrics().sync, pause=paused.append) as model:
         model.submit([file])
         if is_done:
-            [part] = model.drain()
+            [part] = model.finish()
             assert len(part.vectors) == 1
         else:
             with pytest.raises(Overloaded):
-                model.drain()
+                model.finish()
     assert tuple(paused) == PAUSES_S
 
 

@@ -9,6 +9,6 @@ from tests.unit.indexing.changes.world import World
 def world(tmp_path):
     world = World(tmp_path)
     yield world
-    for drain in world.drains:
-        drain.close()
+    for consumer in world.consumers:
+        consumer.close()
     world.database.close()

@@ -23,8 +23,8 @@ from tests.unit.indexing.stand_ins import DECODER, RecordingEncoder
 from tests.waiting import wait_until
 
 
-def test_what_is_drained_while_a_sync_runs_is_looked_at_again_when_it_has_ended(world):
-    """The sync reads the old file, the drain indexes the new one, and then the sync writes what it had read."""
+def test_what_is_looked_at_while_a_sync_runs_is_looked_at_again_when_it_has_ended(world):
+    """The sync reads the old file, the consumer indexes the new one, and then the sync writes what it had read."""
     world.draw("a.png")
     world.draw("deleted.png", (1, 2, 3))
     start_job(world)
@@ -35,17 +35,17 @@ def test_what_is_drained_while_a_sync_runs_is_looked_at_again_when_it_has_ended(
         (world.root / "deleted.png").unlink()
         world.note("a.png")
         world.note("deleted.png", source=Source.EVENT)
-        world.drain.run()
+        world.consumer.run()
 
     world.encoder.before = meanwhile
     world.sync()
     assert set(world.stored()) == {"a.png", "deleted.png"}, "the sync did write last"
     assert world.changes.backlog() == Backlog(0, 0.0), "both were looked at"
-    world.drain.run()
+    world.consumer.run()
     assert set(world.rows()) == {"a.png", "deleted.png"}, "not while it runs"
 
     end_job(world)
-    world.drain.run()
+    world.consumer.run()
 
     assert set(world.stored()) == {"a.png"}
     assert world.rows() == {}
@@ -77,7 +77,7 @@ def test_nothing_that_is_deleted_or_replaced_while_a_sync_has_read_it_comes_back
     for number, key in enumerate(keys):
         world.draw(key, (number, 90, 90), size=(50, 30))
     world.encoder = AtLeisure()
-    world.drain = world.new_drain()
+    world.consumer = world.new_consumer()
     start_job(world)
     uploads = Uploads(world.corpus, world.store, world.changes, DECODER, FakePreprocessor(), max_bytes=1_000_000)
     with ThreadPoolExecutor(2) as threads:
@@ -90,7 +90,7 @@ def test_nothing_that_is_deleted_or_replaced_while_a_sync_has_read_it_comes_back
             (world.root / "deleted.png").unlink()
         (world.root / "told.png").unlink()
         world.note("deleted.png", "told.png", source=Source.EVENT)
-        threads.submit(world.drain.run).result(20)
+        threads.submit(world.consumer.run).result(20)
         assert uploads.is_removed("deleted.png", Deadline.within(0)), "who deletes is answered while the sync runs"
         assert set(world.stored()) == ({"replaced.png", "kept.png"} if indexed_before else {"replaced.png"})
         world.encoder.goes_on.set()
@@ -100,7 +100,7 @@ def test_nothing_that_is_deleted_or_replaced_while_a_sync_has_read_it_comes_back
     assert set(stored) == {"replaced.png", "kept.png"}
     assert stored["replaced.png"].digest == upload.digest
     end_job(world)
-    world.drain.run()
+    world.consumer.run()
     assert set(world.stored()) == {"replaced.png", "kept.png"}
     assert world.sync().outcomes == {SyncOutcome.UNCHANGED: 2}
 
@@ -125,11 +125,11 @@ def test_a_deletion_waits_for_the_write_of_a_sync_that_came_first(world):
         assert writes.wait(20)
         (world.root / "a.png").unlink()
         world.note("a.png", source=Source.EVENT)
-        drained = threads.submit(world.drain.run)
+        looking = threads.submit(world.consumer.run)
         wait_until(lambda: world.rows()["a.png"].claimed_until, otherwise="it is not claimed")
         goes_on.set()
         sync.result(20)
-        drained.result(20)
+        looking.result(20)
 
     assert world.stored() == {}
 
@@ -175,7 +175,7 @@ def test_a_deletion_that_is_followed_while_a_sync_of_another_process_writes_does
 
     if how_far == "being looked at":
         world.changes.settle(claimed)
-    world.drain.run()
+    world.consumer.run()
 
     assert set(world.stored()) == {"kept.png"}, "while the sync runs"
 
@@ -188,25 +188,25 @@ def test_an_image_that_is_indexed_while_a_sync_of_another_process_removes_it_com
     def come_back():
         put_back()
         world.note("a.png", source=Source.EVENT)
-        world.drain.run()
+        world.consumer.run()
 
     store, changes = OtherProcess(world.store, come_back), Changes(world.database, world.corpus.location)
     start_job(world)
     world.sync(store=store, followed=changes.followed, consent=Consent(empty=True))
     assert world.stored() == {}, "the sync did remove it last"
 
-    world.drain.run()
+    world.consumer.run()
 
     assert set(world.stored()) == {"a.png"}, "while the sync runs"
 
 
 @pytest.mark.parametrize("becomes", ["gone", "another"])
-def test_of_two_processes_that_drain_the_one_that_read_the_older_file_does_not_write_last(world, becomes):
+def test_of_two_processes_that_look_the_one_that_read_the_older_file_does_not_write_last(world, becomes):
     """Both looked at it at once: what was deleted came back for good, and what was replaced stayed the old one."""
     world.draw("a.png")
     world.note("a.png", source=Source.EVENT)
     world.encoder = AtLeisure()
-    first, second = world.new_drain(), world.new_drain()
+    first, second = world.new_consumer(), world.new_consumer()
     with ThreadPoolExecutor(1) as threads:
         slow = threads.submit(first.run)
         assert world.encoder.holds.wait(20)
@@ -235,7 +235,7 @@ def test_an_image_that_comes_back_while_a_sync_runs_is_not_removed_by_it(world):
     def followed(keys):
         put_back()
         world.note("a.png", source=Source.EVENT)
-        world.drain.run()
+        world.consumer.run()
         with world.changes.followed(keys) as found:
             yield found
 
@@ -247,12 +247,12 @@ def test_an_image_that_comes_back_while_a_sync_runs_is_not_removed_by_it(world):
 
 
 @pytest.mark.parametrize("job", READING)
-def test_what_is_drained_while_a_job_only_reads_the_index_is_not_looked_at_again(world, job):
+def test_what_is_looked_at_while_a_job_only_reads_the_index_is_not_looked_at_again(world, job):
     world.draw("a.png")
     world.note("a.png")
     start_job(world, READING[job])
 
-    world.drain.run()
+    world.consumer.run()
 
     assert world.rows() == {}
 
@@ -263,5 +263,5 @@ def test_what_changed_while_a_sync_was_at_it_is_looked_at_and_no_other_failure(w
         key = "a.png" if code is ReasonCode.CHANGED_MEANWHILE else "b.png"
         look_again(world.changes, FileOutcome(key, SyncOutcome.FAILED, code, "why"))
     assert set(world.rows()) == {"a.png"}
-    world.drain.run()
+    world.consumer.run()
     assert set(world.stored()) == {"a.png"}

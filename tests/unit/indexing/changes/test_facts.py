@@ -16,7 +16,7 @@ def test_a_sidecar_counts_more_than_the_catalogue_and_less_than_what_came_with_a
     said = {"caption": "beside", "price": 3, "tag": "beside", "sizes": [1, 2]}
     assert world.record("a.png").metadata == said
     world.note("a.png", source=Source.UPLOAD, facts={"tag": "uploaded"})
-    world.drain.run()
+    world.consumer.run()
     assert world.record("a.png").metadata == said | {"tag": "uploaded"}
     assert world.sync().outcomes.keys() == {"unchanged"}
 
@@ -34,7 +34,7 @@ def test_a_changed_sidecar_changes_the_metadata_and_embeds_nothing(world, by):
             world.sync()
         else:
             world.note("a.png")
-            world.drain.run()
+            world.consumer.run()
         assert world.record("a.png").metadata == expected
         assert world.sync().outcomes.keys() == {"unchanged"}
     assert world.encoder.batches == []
@@ -50,7 +50,7 @@ def test_a_notice_of_a_sidecar_changes_the_metadata_of_its_images_and_embeds_not
     for text, expected in (('{"caption": "Rex"}', {"caption": "Rex"}), ('{"caption": "Max"}\n', {"caption": "Max"}), (None, {})):
         sidecar.unlink() if text is None else sidecar.write_text(text)
         world.note("dogs/a.json", "dogs/none.json", source=Source.EVENT)
-        world.drain.run()
+        world.consumer.run()
         assert world.record("dogs/a.png").metadata == expected
         assert world.record("dogs/a.b.png").metadata == {}
         assert world.rows() == {}

@@ -12,7 +12,7 @@ def test_a_new_file_is_indexed_and_nothing_waits_any_more(world):
     world.draw("dogs/rex.png")
     world.note("dogs/rex.png")
 
-    world.drain.run()
+    world.consumer.run()
 
     assert set(world.stored()) == {"dogs/rex.png"}
     assert world.rows() == {}
@@ -24,7 +24,7 @@ def test_what_it_stores_is_what_a_sync_would_have_stored(world):
     world.draw("a.png")
     world.draw("b.png", (1, 2, 3))
     world.note("a.png", "b.png")
-    world.drain.run()
+    world.consumer.run()
 
     report = world.sync()
 
@@ -36,12 +36,12 @@ def test_what_it_stores_is_what_a_sync_would_have_stored(world):
 def test_a_changed_file_is_indexed_anew_and_keeps_its_metadata(world):
     world.draw("a.png")
     world.note("a.png", facts={"caption": "mine"})
-    world.drain.run()
+    world.consumer.run()
     before = world.stored()["a.png"]
 
     world.draw("a.png", (10, 200, 10))
     world.note("a.png")
-    world.drain.run()
+    world.consumer.run()
 
     after = world.store.get([image_id("a.png")])[image_id("a.png")]
     assert after.digest != before.digest
@@ -53,17 +53,17 @@ def test_an_image_that_a_sync_removes_while_it_is_looked_at_is_indexed_again(wor
     """It ended the look with a KeyError, and all that was claimed waited for two minutes."""
     world.draw("a.png")
     world.note("a.png")
-    world.drain.run()
+    world.consumer.run()
     os.utime(world.root / "a.png", (1, 1))
     world.draw("b.png", (30, 30, 200))
     world.note("a.png", "b.png")
     known = world.store.vectors
     world.store.vectors = lambda ids, deadline=None: world.store.delete(ids) or known(ids, deadline)
 
-    world.drain.run()
+    world.consumer.run()
 
     world.store.vectors = known
-    world.drain.run()
+    world.consumer.run()
     assert world.stored().keys() == {"a.png", "b.png"}
     assert world.rows() == {}
 
@@ -74,7 +74,7 @@ def test_a_deleted_file_leaves_the_index(world):
     path.unlink()
     world.note("a.png", source=Source.EVENT)
 
-    world.drain.run()
+    world.consumer.run()
 
     assert world.stored() == {}
     assert world.outcomes() == {"removed": 1}
@@ -90,7 +90,7 @@ def test_any_number_of_deletions_is_what_somebody_asked_for(world):
         (world.root / key).unlink()
     world.note(*keys, source=Source.EVENT)
 
-    world.drain.run()
+    world.consumer.run()
 
     assert world.stored() == {}
 
@@ -98,10 +98,10 @@ def test_any_number_of_deletions_is_what_somebody_asked_for(world):
 def test_notices_that_come_twice_or_too_late_change_nothing(world):
     world.draw("a.png")
     world.note("a.png", "gone.png", source=Source.EVENT)
-    world.drain.run()
+    world.consumer.run()
     world.note("a.png", "gone.png", source=Source.EVENT)
 
-    world.drain.run()
+    world.consumer.run()
 
     assert world.encoder.batches == [1]
     assert world.outcomes() == {"added": 1, "unchanged": 3}
@@ -113,7 +113,7 @@ def test_a_burst_is_embedded_in_full_batches(world):
         world.draw(key, (number % 256, number // 256, 7))
     world.note(*keys)
 
-    world.drain.run()
+    world.consumer.run()
 
     assert world.encoder.batches == [BATCH] * 10
     assert len(world.stored()) == 10 * BATCH
@@ -125,10 +125,10 @@ def test_what_came_while_the_store_was_down_is_embedded_in_full_batches(world):
         world.draw(f"{number}.png", (number, 7, 7))
         world.note(f"{number}.png", source=Source.EVENT)
         if number % 20 == 0:
-            world.new_drain().run()
+            world.new_consumer().run()
     world.store.down = False
 
-    world.new_drain().run()
+    world.new_consumer().run()
 
     assert world.encoder.batches == [BATCH] * 3
 
@@ -138,7 +138,7 @@ def test_equal_files_go_through_the_model_once(world):
     world.draw("b.png")
     world.note("a.png", "b.png")
 
-    world.drain.run()
+    world.consumer.run()
 
     assert world.encoder.batches == [1]
     assert set(world.stored()) == {"a.png", "b.png"}
@@ -148,7 +148,7 @@ def test_a_file_that_is_no_image_is_told_and_not_tried_again(world, caplog):
     (world.root / "bad.png").write_bytes(b"no image at all")
     world.note("bad.png", source=Source.EVENT)
 
-    world.drain.run()
+    world.consumer.run()
 
     assert world.rows() == {}
     assert world.outcomes() == {"failed": 1}
@@ -156,7 +156,7 @@ def test_a_file_that_is_no_image_is_told_and_not_tried_again(world, caplog):
 
     world.note("bad.png", source=Source.EVENT)
     world.corpus.read = None  # it would be called
-    world.drain.run()
+    world.consumer.run()
     assert world.outcomes() == {"failed": 2}
 
 
@@ -166,7 +166,7 @@ def test_a_file_that_broke_loses_its_old_vector(world):
     (world.root / "a.png").write_bytes(b"broken")
     world.note("a.png", source=Source.EVENT)
 
-    world.drain.run()
+    world.consumer.run()
 
     assert world.stored() == {}
 
@@ -181,7 +181,7 @@ def test_one_image_without_a_finite_vector_costs_no_other_its_place(world):
     world.draw("a.png", (250, 250, 250))
     world.note("dark.png", "a.png")
 
-    world.drain.run()
+    world.consumer.run()
 
     assert set(world.stored()) == {"a.png"}
     assert world.outcomes() == {"added": 1, "failed": 1}
@@ -194,11 +194,11 @@ def test_a_watched_file_that_is_no_image_may_be_half_written_and_is_looked_at_ag
     (world.root / "a.png").write_bytes(whole[:60])
     for _ in range(2):
         world.note("a.png") if not world.rows() else world.be_due()
-        world.drain.run()
+        world.consumer.run()
         assert set(world.stored()) == {"a.png"}  # as it was: its writer may only pause
         assert "half-written" in world.rows()["a.png"].error
     world.be_due()
-    world.drain.run()
+    world.consumer.run()
     assert world.stored() == {}
     assert world.outcomes() == {"retried": 2, "failed": 1}
 
@@ -211,7 +211,7 @@ def test_files_of_a_disk_that_is_not_mounted_stay_indexed(world):
     world.root.rename(world.root.with_name("unmounted"))
     world.root.mkdir()
 
-    world.drain.run()
+    world.consumer.run()
 
     assert len(world.stored()) == 3
     assert "is its disk mounted" in world.rows()["0.png"].error

@@ -3,7 +3,7 @@
 import pytest
 
 from ml_api.deadline import Deadline
-from ml_api.indexing.changes.drain import CLAIMED
+from ml_api.indexing.changes.consumer import CLAIMED
 from ml_api.indexing.edits import patch_metadata
 from ml_api.indexing.guard import Consent
 from ml_api.records import image_id
@@ -20,9 +20,9 @@ def test_a_file_that_has_moved_keeps_its_vector_and_what_was_edited(world):
     (world.root / "old.png").unlink()
 
     world.note("new.png", gone=["old.png"])
-    world.drain.run()
+    world.consumer.run()
     world.be_due()
-    world.drain.run()
+    world.consumer.run()
 
     assert world.encoder.batches == []
     assert set(world.stored()) == {"new.png"}
@@ -46,11 +46,11 @@ def test_a_move_keeps_what_was_edited_however_many_other_files_come_with_it_and_
     world.be_due()
 
     world.store.down = True  # what was claimed first is put back, behind all others
-    world.drain.run()
+    world.consumer.run()
     world.store.down = False
-    world.new_drain().run()
+    world.new_consumer().run()
     world.be_due()
-    world.new_drain().run()
+    world.new_consumer().run()
 
     assert sum(world.encoder.batches) == len(others)
     assert set(world.stored()) == {new, *others}
@@ -65,10 +65,10 @@ def test_a_move_of_which_the_end_is_told_a_little_later_keeps_what_was_edited(wo
     (world.root / "old.png").rename(world.root / "new.png")
 
     world.note(gone=["old.png"])
-    world.drain.run()
+    world.consumer.run()
     world.note("new.png")
     world.be_due()
-    world.drain.run()
+    world.consumer.run()
 
     assert set(world.stored()) == {"new.png"}
     assert world.record("new.png").metadata == {"tag": "mine"}
@@ -86,17 +86,17 @@ def test_a_move_of_which_the_beginning_is_told_later_keeps_what_was_edited(world
     world.note("new.png")
     if killed:
         world.changes.begin(alone=True)
-    world.new_drain().run()
+    world.new_consumer().run()
     world.note(gone=["old.png"])
     world.be_due()
-    world.new_drain().run()
+    world.new_consumer().run()
 
     assert world.encoder.batches == []
     assert set(world.stored()) == {"new.png"}
     assert world.record("new.png").metadata == {"tag": "mine"}
 
 
-@pytest.mark.parametrize("by", ["drain", "sync"])
+@pytest.mark.parametrize("by", ["consumer", "sync"])
 def test_what_is_edited_until_a_move_is_written_moves_with_it(world, by):
     """The move wrote what it had read of the old image before."""
     world.draw("old.png")
@@ -109,9 +109,9 @@ def test_what_is_edited_until_a_move_is_written_moves_with_it(world, by):
         patch_metadata(world.store, image_id("old.png"), {"tag": "mine"}, Deadline.within(1))
 
     world.store.after_vectors = edit
-    if by == "drain":
+    if by == "consumer":
         world.note("new.png")
-        world.drain.run()
+        world.consumer.run()
     else:
         world.sync()
 
@@ -139,12 +139,12 @@ def test_a_copy_has_nothing_of_what_was_edited(world):
     world.draw("new.png")
 
     world.note("new.png")
-    world.drain.run()
+    world.consumer.run()
 
     assert world.record("new.png").metadata == {}
 
 
-@pytest.mark.parametrize("by", ["drain", "sync"])
+@pytest.mark.parametrize("by", ["consumer", "sync"])
 @pytest.mark.parametrize("copy", ["copy.png", "z-copy.png"])
 def test_of_a_file_that_moved_and_its_copy_the_moved_one_has_what_was_edited(world, by, copy):
     """Both had it, of those that were watched; in a sync the one whose name comes first."""
@@ -152,9 +152,9 @@ def test_of_a_file_that_moved_and_its_copy_the_moved_one_has_what_was_edited(wor
     (world.root / "old.png").rename(world.root / "moved.png")
     world.draw(copy)
 
-    if by == "drain":
+    if by == "consumer":
         world.note(copy, "moved.png", gone=["old.png"])
-        world.drain.run()
+        world.consumer.run()
     else:
         world.sync()
 
@@ -166,16 +166,16 @@ def test_a_copy_that_comes_after_a_move_has_nothing_of_what_was_edited(world):
     edited(world, "old.png")
     (world.root / "old.png").rename(world.root / "moved.png")
     world.note("moved.png", gone=["old.png"])
-    world.drain.run()
+    world.consumer.run()
 
     world.draw("copy.png")
     world.note("copy.png")
-    world.drain.run()
+    world.consumer.run()
 
     assert tags(world) == {"moved.png": "old.png", "copy.png": None}
 
 
-@pytest.mark.parametrize("by", ["drain", "sync"])
+@pytest.mark.parametrize("by", ["consumer", "sync"])
 def test_of_equal_files_that_move_at_once_each_keeps_what_was_edited(world, by):
     """All had what was edited of one, if they were watched."""
     keys = ["a.png", "b.png", "c.png"]
@@ -184,16 +184,16 @@ def test_of_equal_files_that_move_at_once_each_keeps_what_was_edited(world, by):
     for key in keys:
         (world.root / key).rename(world.root / new[key])
 
-    if by == "drain":
+    if by == "consumer":
         world.note(*new.values(), gone=keys)
-        world.drain.run()
+        world.consumer.run()
     else:
         world.sync()
 
     assert tags(world) == {new[key]: key for key in keys}
 
 
-@pytest.mark.parametrize("by", ["drain", "sync"])
+@pytest.mark.parametrize("by", ["consumer", "sync"])
 def test_without_their_times_equal_files_that_move_keep_what_was_edited_under_their_names(world, by):
     """As `cp -r` and a deletion move them."""
     edited(world, "a.png", "b.png", "c.png")
@@ -205,25 +205,25 @@ def test_without_their_times_equal_files_that_move_keep_what_was_edited_under_th
     for key in new:
         world.draw(key)
 
-    if by == "drain":
+    if by == "consumer":
         world.note(*new, gone=["a.png", "b.png", "c.png", "plain.png"])
-        world.drain.run()
+        world.consumer.run()
     else:
         world.sync(consent=Consent(removals=True))
 
     assert tags(world).items() >= {"1.png": "a.png", "2/c.png": "c.png", "3/b.png": "b.png"}.items()
 
 
-@pytest.mark.parametrize("by", ["drain", "sync"])
+@pytest.mark.parametrize("by", ["consumer", "sync"])
 def test_a_file_that_moves_over_another_takes_along_what_was_edited(world, by):
     edited(world, "old.png")
     world.draw("new.png", (1, 2, 3))
     world.sync()
     (world.root / "old.png").rename(world.root / "new.png")
 
-    if by == "drain":
+    if by == "consumer":
         world.note("new.png", gone=["old.png"])
-        world.drain.run()
+        world.consumer.run()
     else:
         assert world.sync().summary() == "1 replaced, 1 removed"
 
@@ -235,8 +235,8 @@ def test_a_file_that_moves_there_and_back_keeps_what_was_edited(world):
     for old, new in (("old.png", "new.png"), ("new.png", "old.png")):
         (world.root / old).rename(world.root / new)
         world.note(new, gone=[old])
-        world.drain.run()
+        world.consumer.run()
     world.be_due()
-    world.drain.run()
+    world.consumer.run()
 
     assert tags(world) == {"old.png": "old.png"}

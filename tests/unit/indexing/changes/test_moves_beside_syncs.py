@@ -21,7 +21,7 @@ def test_a_copy_of_what_a_sync_has_moved_has_nothing_of_what_was_edited(world):
         if "moved.png" in world.stored() and "copy.png" not in world.stored():
             world.draw("copy.png")
             world.note("copy.png")
-            world.drain.run()
+            world.consumer.run()
         return False
 
     indexer = world.indexer()
@@ -38,7 +38,7 @@ def test_a_copy_that_a_sync_has_read_before_its_original_moved_takes_the_vector_
     plan = indexer.plan()
     (world.root / "old.png").rename(world.root / "moved.png")
     world.note("moved.png", gone=["old.png"])
-    world.drain.run()
+    world.consumer.run()
 
     report = indexer.run(plan)
 
@@ -56,7 +56,7 @@ def test_a_copy_has_the_vector_of_its_bytes_though_its_original_was_replaced_sin
     plan = indexer.plan()
     world.draw("original.png", (1, 2, 3))
     world.note("original.png")
-    world.drain.run()
+    world.consumer.run()
 
     indexer.run(plan)
     world.sync()
@@ -79,9 +79,9 @@ def test_a_sync_that_listed_neither_end_of_a_move_leaves_what_was_edited_to_the_
 
     indexer.run(plan)
     end_job(world)
-    world.drain.run()
+    world.consumer.run()
     world.be_due()
-    world.drain.run()
+    world.consumer.run()
 
     assert tags(world) == {"new.png": "old.png"}
     assert world.rows() == {}
@@ -97,7 +97,7 @@ def test_what_is_gone_waits_at_a_start_for_the_sync_with_which_a_watcher_begins(
     world.be_due()
 
     world.changes.begin(alone=alone)
-    world.drain.run()
+    world.consumer.run()
 
     assert set(world.stored()) == {"old.png"}
 
@@ -111,12 +111,12 @@ def test_a_file_that_was_there_when_it_was_noted_and_has_moved_before_it_is_look
     (world.root / "old.png").rename(world.root / "new.png")
 
     world.changes.begin(alone=True)
-    world.drain.run()
+    world.consumer.run()
     assert set(world.stored()) == {"old.png"}
     world.note("new.png")
-    world.drain.run()
+    world.consumer.run()
     world.be_due()
-    world.drain.run()
+    world.consumer.run()
 
     assert set(world.stored()) == {"new.png"}
     assert world.record("new.png").metadata == {"tag": "mine"}
@@ -132,15 +132,15 @@ def test_what_has_gone_since_it_was_noted_stays_until_a_sync_that_runs_has_ended
     if began_s:
         start_job(world)
         world.be_later(began_s)
-    world.drain.run()
+    world.consumer.run()
     if not began_s:
         start_job(world)
     world.be_due()
-    world.drain.run()
+    world.consumer.run()
     assert set(world.stored()) == {"old.png"}
 
     end_job(world)
-    world.drain.run()
+    world.consumer.run()
 
     assert world.stored() == {}
     assert world.rows() == {}
@@ -154,17 +154,17 @@ def test_what_is_gone_stays_for_a_sync_that_may_find_it_at_another_place(world, 
     (world.root / "old.png").unlink()
     world.note(gone=["old.png"])
     world.changes.begin(alone=True)
-    world.drain.run()
+    world.consumer.run()
     assert set(world.stored()) == {"old.png"}  # as that sync may not even be wanted yet
 
     world.be_due()
     start_job(world, state=state)
-    world.drain.run()
+    world.consumer.run()
     assert set(world.stored()) == {"old.png"}
     assert world.changes.backlog() == Backlog(0, 0.0), "a sync of hours is no reason for an alert"
     end_job(world)
     assert world.changes.backlog().waiting == 1
-    world.drain.run()
+    world.consumer.run()
     assert world.stored() == {}
 
 
@@ -179,6 +179,6 @@ def test_what_is_gone_waits_for_no_job_that_cannot_find_it_elsewhere(world, job)
     world.note(gone=["old.png"])
     world.be_due()
 
-    world.drain.run()
+    world.consumer.run()
 
     assert world.stored() == {}

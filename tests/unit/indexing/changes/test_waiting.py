@@ -25,7 +25,7 @@ def test_while_a_part_is_down_changes_wait_and_are_applied_after(world, part):
     world.store.down = part == "store"
     world.encoder.before = fail if part == "model" else world.encoder.before
 
-    world.drain.run()
+    world.consumer.run()
 
     [row] = world.rows().values()
     assert row.attempts == 1
@@ -33,9 +33,9 @@ def test_while_a_part_is_down_changes_wait_and_are_applied_after(world, part):
     assert world.changes.backlog().waiting == 1
 
     world.store.down, world.encoder.before = False, lambda _items: None
-    world.drain.run()  # too early: it pauses
+    world.consumer.run()  # too early: it pauses
     assert world.stored() == {}
-    world.new_drain().run()
+    world.new_consumer().run()
     assert set(world.stored()) == {"a.png"}
     assert world.rows() == {}
 
@@ -46,14 +46,14 @@ def test_a_file_that_cannot_be_read_now_is_tried_later_and_delays_no_other(world
     world.corpus.denied = {"a.png"}
     world.note("a.png", "b.png")
 
-    world.drain.run()
+    world.consumer.run()
 
     assert set(world.stored()) == {"b.png"}
     assert world.rows()["a.png"].not_before > time.time()
     assert world.rows()["a.png"].error == "cannot be read: Permission denied"
     world.corpus.denied = set()
     world.changes.begin(alone=True)
-    world.drain.run()
+    world.consumer.run()
     assert set(world.stored()) == {"a.png", "b.png"}
 
 
@@ -62,10 +62,10 @@ def test_what_a_killed_process_had_claimed_is_looked_at_by_the_next(world):
     world.note("a.png")
     world.changes.claim(10)  # and then it died
 
-    world.drain.run()
+    world.consumer.run()
     assert world.stored() == {}
     world.changes.begin(alone=True)  # as a process does when it starts
-    world.drain.run()
+    world.consumer.run()
 
     assert set(world.stored()) == {"a.png"}
 
@@ -78,11 +78,11 @@ def test_a_start_waits_for_no_other_program_that_writes_to_the_database(world, c
     with closing(sqlite3.connect(world.database.location, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         world.changes.begin(alone=True)
-        world.drain.run()
+        world.consumer.run()
     assert "changes wait, and are tried again in 1 s" in caplog.text
     assert "another program keeps it locked" in caplog.text
 
-    world.new_drain().run()
+    world.new_consumer().run()
 
     assert set(world.stored()) == {"a.png"}
 
@@ -98,7 +98,7 @@ def test_a_notice_that_comes_while_its_key_is_looked_at_is_not_lost(world):
         world.note("a.png")
 
     world.encoder.before = change_it
-    world.drain.run()
+    world.consumer.run()
 
     assert len(world.encoder.batches) == 2
     assert world.sync().summary() == "1 unchanged"
@@ -109,7 +109,7 @@ def test_who_waits_hears_of_it(world):
     world.note("a.png", source=Source.UPLOAD)
     assert not world.changes.wait("a.png", Deadline.within(0))
 
-    world.drain.run()
+    world.consumer.run()
 
     assert world.changes.wait("a.png", Deadline.within(0))
 
@@ -119,7 +119,7 @@ def test_who_waits_hears_of_it_while_a_sync_runs(world):
     world.note("a.png", source=Source.UPLOAD)
     start_job(world)
 
-    world.drain.run()
+    world.consumer.run()
 
     assert world.changes.wait("a.png", Deadline.within(0))
 
@@ -132,7 +132,7 @@ def test_the_backlog_is_measured(world):
     assert abs(time.time() - backlog.oldest_at) < 60
     world.note("a.png")
     assert world.changes.backlog().oldest_at == backlog.oldest_at, "the oldest notice counts"
-    world.drain.run()
+    world.consumer.run()
     assert world.metrics.registry.get_sample_value("ml_api_changes_waiting") == 0
 
 
@@ -155,11 +155,11 @@ def test_an_announced_key_is_looked_at_though_nobody_says_more(world):
     dies = world.changes.around("a.png")
     dies.__enter__()
     world.draw("a.png")
-    world.drain.run()
+    world.consumer.run()
     assert world.stored() == {}
     world.changes.begin(alone=True)
 
-    world.drain.run()
+    world.consumer.run()
 
     assert set(world.stored()) == {"a.png"}
 
@@ -171,12 +171,12 @@ def test_a_file_that_is_gone_does_not_wait_for_one_that_cannot_be_read(world):
     (world.root / "old.png").unlink()
     world.corpus.denied = {"denied.png"}
     world.note("denied.png", gone=["old.png"])
-    world.drain.run()
+    world.consumer.run()
     assert set(world.stored()) == {"old.png"}
     with world.database.write() as session:
         session.execute(update(ChangeRow).where(ChangeRow.source == "gone").values(not_before=0.0))
 
-    world.drain.run()
+    world.consumer.run()
 
     assert world.stored() == {}
     assert set(world.rows()) == {"denied.png"}
@@ -188,6 +188,6 @@ def test_what_was_noted_before_the_clock_was_set_back_does_not_wait_until_it_is_
     with world.database.write() as session:
         session.execute(update(ChangeRow).values(not_before=time.time() + 3600, received_at=time.time() + 3600))
 
-    world.drain.run()
+    world.consumer.run()
 
     assert set(world.stored()) == {"a.png"}

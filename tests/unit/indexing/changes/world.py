@@ -12,7 +12,7 @@ from ml_api.database.tables import ChangeRow, JobRow
 from ml_api.deadline import Deadline
 from ml_api.embedding.fake import FakePreprocessor
 from ml_api.errors import CorpusUnavailable, StoreUnavailable
-from ml_api.indexing.changes import Changes, Drain, Source
+from ml_api.indexing.changes import Changes, Consumer, Source
 from ml_api.indexing.edits import patch_metadata
 from ml_api.indexing.failures import StoredFailures
 from ml_api.indexing.guard import Consent
@@ -67,16 +67,16 @@ class World:
         self.store = FlakyStore()
         self.store.ensure(self.encoder.model.model_id, self.encoder.model.dim)
         self.metrics = Metrics()
-        self.drains = []
+        self.consumers = []
         self.changes = Changes(self.database, self.corpus.location)
-        self.drain = self.new_drain()
+        self.consumer = self.new_consumer()
 
-    def new_drain(self):
+    def new_consumer(self):
         parts = {"preprocessor": FakePreprocessor(), "encoder": self.encoder, "decoder": DECODER, "metrics": self.metrics}
         parts["failures"] = StoredFailures(self.database, self.corpus.location, "these limits")
-        drain = Drain(self.changes, self.corpus, self.store, **parts)
-        self.drains.append(drain)
-        return drain
+        consumer = Consumer(self.changes, self.corpus, self.store, **parts)
+        self.consumers.append(consumer)
+        return consumer
 
     def draw(self, key, colour=(200, 30, 30), size=(40, 30), kind=None):
         path = self.root / key
@@ -133,7 +133,7 @@ class World:
         return self.store.get([image_id(key)])[image_id(key)]
 
     def outcomes(self):
-        [counter] = self.metrics.changes.drained.collect()
+        [counter] = self.metrics.changes.looked_at.collect()
         return {
             sample.labels["outcome"]: int(sample.value)
             for sample in counter.samples

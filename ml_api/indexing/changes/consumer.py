@@ -38,7 +38,7 @@ PAUSES_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 _log = logging.getLogger(__name__)
 
 
-class Drain:
+class Consumer:
     """`run` looks at all that is due, in one thread; `stop` ends it after the batch that is under way."""
 
     def __init__(  # noqa: PLR0913 - the parts between which it stands
