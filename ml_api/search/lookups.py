@@ -8,9 +8,11 @@ import math
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import chain
 from time import monotonic
 from typing import Final
+from weakref import WeakSet
 
 from ml_api.deadline import Deadline
 from ml_api.errors import MlApiError
@@ -22,8 +24,6 @@ from ml_api.texts.words import query_words
 from ml_api.vocabulary import TextLookup
 
 THREADS: Final = 4
-MAX_WAITING: Final = 64
-"""Lookups at once; a database that does not answer holds up no more."""
 PATIENCE_S: Final = 1.0
 """How long a search waits for words, after the model has answered."""
 MAX_SHARE_OF_TIME: Final = 0.5
@@ -55,17 +55,31 @@ def lookup_of(query: Query) -> Lookup:
     return Lookup(tuple(words)[:MAX_WORDS], MAX_MATCHES_ALONE if needs_all else MAX_MATCHES, needs_all)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    """What is not looked up yet."""
+
+    wanted: Sequence[Lookup]
+    answer: Lookups
+
+
 class WordLookups:
-    """Looks words up in threads of its own. Thread-safe. Close it."""
+    """Looks words up in threads of its own. Thread-safe. Close it.
+
+    The words of a search that is alone are looked up at once, beside the model. Those of searches that wait for the model together
+    are looked up together, when the first of them comes back: each call of the database takes a thread's turn from the others.
+    """
 
     def __init__(self, index: TextIndex, metrics: SearchMetrics) -> None:
         self._index = index
         self._metrics = metrics
         self._threads = ThreadPoolExecutor(THREADS, "texts")
-        self._room = threading.BoundedSemaphore(MAX_WAITING)
         self._lock = threading.Lock()
-        self._begun: dict[Lookups, float] = {}
-        """When each lookup began that is not answered yet, the oldest first; since the last pause."""
+        self._waiting: list[_Waiting] = []
+        self._unread: WeakSet[Lookups] = WeakSet()
+        """The lookups of searches that wait for the model; one that fails there leaves with its lookups."""
+        self._begun: dict[object, float] = {}
+        """When each call of the index was asked for that has not returned yet, the oldest first; since the last pause."""
         self._paused_until = 0.0
 
     def close(self) -> None:
@@ -77,21 +91,19 @@ class WordLookups:
         wanted = [lookup_of(query) for query in queries]
         if not any(lookup.words for lookup in wanted) or self._is_paused():
             return None
-        if not self._room.acquire(blocking=False):
-            self._metrics.text_lookups.labels(TextLookup.LATE).inc()
-            return None
-        try:
-            lookups = self._threads.submit(self._index.find, wanted)
-        except RuntimeError:  # closed
-            self._room.release()
-            return None
+        lookups = Lookups()
         with self._lock:
-            self._begun[lookups] = monotonic()
-        lookups.add_done_callback(self._ended)  # also if it is given up before its turn
-        return lookups
+            self._waiting.append(_Waiting(wanted, lookups))
+            is_alone = not self._unread
+            self._unread.add(lookups)
+        return lookups if not is_alone or self._find_soon() else None
 
     def answer(self, lookups: Lookups, deadline: Deadline) -> list[Found] | None:
         """What was found; None if the database has failed, or not answered in time. Raises DeadlineExceeded if that has passed."""
+        with self._lock:
+            self._unread.discard(lookups)
+        if not (lookups.running() or lookups.done() or self._find_soon()):
+            return None
         patience_s = min(PATIENCE_S, MAX_SHARE_OF_TIME * deadline.left_s())
         try:
             found = lookups.result(patience_s)
@@ -108,10 +120,31 @@ class WordLookups:
         self._metrics.text_lookups.labels(TextLookup.FOUND if any(one.images for one in found) else TextLookup.NOTHING).inc()
         return found
 
-    def _ended(self, lookups: Lookups) -> None:
+    def _find_soon(self) -> bool:
+        """Have a thread look up all that waits. False if this is closed."""
+        call = object()
         with self._lock:
-            self._begun.pop(lookups, None)
-        self._room.release()
+            self._begun[call] = monotonic()
+        try:
+            self._threads.submit(self._find_waiting, call)
+        except RuntimeError:
+            return False
+        return True
+
+    def _find_waiting(self, call: object) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+            taken = [one for one in waiting if one.answer.set_running_or_notify_cancel()]
+        try:
+            found = iter(self._index.find([lookup for one in taken for lookup in one.wanted]) if taken else ())
+            for one in taken:
+                one.answer.set_result([next(found) for _ in one.wanted])
+        except BaseException as exc:  # noqa: BLE001 - whatever it is, no search may wait for ever
+            for one in taken:
+                one.answer.set_exception(exc)
+        finally:
+            with self._lock:
+                self._begun.pop(call, None)
 
     def _is_paused(self) -> bool:
         """A search in a hurry waits too shortly to tell that the database hangs; the age of the oldest lookup tells it."""

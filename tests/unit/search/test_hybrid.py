@@ -11,7 +11,7 @@ from ml_api.errors import DatabaseUnavailable
 from ml_api.metrics import Metrics
 from ml_api.search import Query
 from ml_api.search.hybrid import Hybrid
-from ml_api.search.lookups import MAX_WAITING, NOTHING, PATIENCE_S
+from ml_api.search.lookups import NOTHING, PATIENCE_S
 from ml_api.search.query import TextTerm
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.memory import MemoryStore
@@ -61,11 +61,58 @@ def test_a_search_by_words_alone_says_that_they_cannot_be_looked_up():
         index.may_answer.set()
 
 
-def test_lookups_that_were_given_up_leave_their_room_to_others():
-    index = HeldIndex()
+class CountingIndex:
+    """Knows how many lookups came with each call."""
+
+    def __init__(self):
+        self.calls = []
+
+    def find(self, lookups):
+        self.calls.append(len(lookups))
+        return [NOTHING for _ in lookups]
+
+
+def test_the_words_of_searches_that_wait_for_the_model_together_are_looked_up_in_one_call():
+    index = CountingIndex()
     with closing(Hybrid(index, MemoryStore(), "COSINE", Metrics())) as hybrid:
-        for _ in range(2 * MAX_WAITING):
-            lookups = hybrid.begin([QUERY])
-            assert lookups is not None, "there is room"
-            lookups.cancel()  # as a search does that has waited long enough
-        index.may_answer.set()
+        alone = hybrid.begin([QUERY])
+        assert alone.result(10) == [NOTHING], "without anybody's coming for it"
+        several = [hybrid.begin([QUERY]) for _ in range(3)]
+        failed_at_the_model = hybrid.begin([QUERY, QUERY])
+        assert index.calls == [1]
+        for lookups in (*several, alone):
+            assert hybrid.matches([QUERY], lookups, Deadline.within(10)) == {}
+        assert index.calls == [1, 5]
+        del failed_at_the_model
+        assert hybrid.matches([QUERY], hybrid.begin([QUERY]), Deadline.within(10)) == {}
+
+
+def test_whatever_the_index_raises_reaches_each_search_that_waits():
+    class Broken:
+        def find(self, lookups):
+            raise ZeroDivisionError
+
+    with closing(Hybrid(Broken(), MemoryStore(), "COSINE", Metrics())) as hybrid:
+        for lookups in [hybrid.begin([QUERY]) for _ in range(2)]:
+            with pytest.raises(ZeroDivisionError):
+                hybrid.matches([QUERY], lookups, Deadline.within(10))
+
+
+def test_lookups_that_were_given_up_are_not_made():
+    index = CountingIndex()
+    with closing(Hybrid(index, MemoryStore(), "COSINE", Metrics())) as hybrid:
+        alone = hybrid.begin([QUERY])
+        assert alone.result(10) == [NOTHING]
+        first, *others = [hybrid.begin([QUERY]) for _ in range(3)]
+        others[0].cancel()  # as a search does that has waited long enough
+        assert hybrid.matches([QUERY], first, Deadline.within(10)) == {}
+        assert index.calls == [1, 2]
+
+
+def test_once_it_is_closed_searches_go_on_without_words():
+    hybrid = Hybrid(CountingIndex(), MemoryStore(), "COSINE", Metrics())
+    alone, beside = hybrid.begin([QUERY]), hybrid.begin([QUERY])
+    alone.result(10)
+    hybrid.close()
+    assert hybrid.matches([QUERY], beside, Deadline.within(10)) == {}
+    assert hybrid.matches([QUERY], hybrid.begin([QUERY]), Deadline.within(10)) == {}
