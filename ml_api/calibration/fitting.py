@@ -117,28 +117,35 @@ def _calibrated(corpus: IndexedCorpus, verdicts: Mapping[QueryKind, Mapping[str,
 
 def _fitted(material: _Material, draft: _Draft, surveyed: Surveyed, verdicts: Mapping[str, Grades]) -> Calibrated | None:
     """None if too few queries have matches. Raises Unavailable."""
-    corpus, sample, noise = material.corpus, material.sample, material.noise
-    kind, queries, nonsense, of_texts = draft.kind, draft.queries, draft.nonsense, draft.of_texts
-    reference, matches, images = surveyed.reference, surveyed.matches, surveyed.images
-    usable = _usable(matches, images)
-    if sum(bool(matches[row]) for row in usable) < FEWEST:
+    corpus, reference = material.corpus, surveyed.reference
+    usable = _usable(surveyed.matches, surveyed.images)
+    if sum(bool(surveyed.matches[row]) for row in usable) < FEWEST:
         return None
-    if kind == "image":
-        nonsense = [of_image(picture) for picture in noise.pictures[: max(1, int(NOISE_SHARE * len(usable)))]]
-    asked = [*(queries[row] for row in usable), *nonsense]
-    vectors, images_of = vectors_of(asked, of_texts), [example.image for example in asked]
-    wanted = [*(matches[row] for row in usable), *[set[str]()] * len(nonsense)]
-    pairs = pairs_of(corpus.store, corpus.metric, reference, vectors, wanted, asked_for=images_of)
+    nonsense = draft.nonsense
+    if draft.kind == "image":
+        nonsense = [of_image(picture) for picture in material.noise.pictures[: max(1, int(NOISE_SHARE * len(usable)))]]
+    asked = [*(draft.queries[row] for row in usable), *nonsense]
+    matches = [*(surveyed.matches[row] for row in usable), *[set[str]()] * len(nonsense)]
+    images, vectors = [example.image for example in asked], vectors_of(asked, draft.of_texts)
+    own = pairs_of(corpus.store, corpus.metric, reference, vectors, matches, asked_for=images)
+
     judged = corpus.embedded(list(verdicts))
-    found = learned(pairs, pairs_of_verdicts(corpus.store, corpus.metric, reference, judged, list(verdicts.values())))
+    found = learned(own, pairs_of_verdicts(corpus.store, corpus.metric, reference, judged, list(verdicts.values())))
+
     probabilities, is_familiar = found.probabilities, None
-    if all(images_of):
-        familiarity = noise.familiarity(sample.images)
-        probabilities *= familiarity.of_each([image for image in images_of if image])[pairs.queries.owner]
+    if all(images):
+        familiarity = material.noise.familiarity(material.sample.images)
+        probabilities = probabilities * familiarity.of_each([image for image in images if image])[own.queries.owner]
         is_familiar = familiarity.regression
-    calibration, given = found.pairs.fit(reference, is_familiar), sum(map(len, verdicts.values()))
-    measures = measures_of(pairs.queries, probabilities)
-    return Calibrated(calibration, images, len(usable), measures, given, len(verdicts), found.texts)
+    return Calibrated(
+        found.pairs.fit(reference, is_familiar),
+        images=surveyed.images,
+        queries=len(usable),
+        measures=measures_of(own.queries, probabilities),
+        verdicts=sum(map(len, verdicts.values())),
+        judged_texts=len(verdicts),
+        used_texts=found.texts,
+    )
 
 
 def reference_of(corpus: IndexedCorpus) -> Reference:
