@@ -70,7 +70,7 @@ class Holders:
     """How many requests hold an engine."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._number = 0
 
     @property
@@ -78,18 +78,12 @@ class Holders:
         return self._number
 
     def begin(self) -> None:
-        with self._changed:
+        with self._lock:
             self._number += 1
 
     def end(self) -> None:
-        with self._changed:
+        with self._lock:
             self._number -= 1
-            self._changed.notify_all()
-
-    def wait_for_none(self, timeout_s: float) -> None:
-        """Or until the time is up."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._number, timeout_s)
 
 
 @dataclass(frozen=True, slots=True)

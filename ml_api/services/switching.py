@@ -9,6 +9,7 @@ logged, and undoes nothing.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 
 OVER_S: Final = 2.0
 """How long after its time limit a request may still hold the model that it began with."""
+LOOK_S: Final = 0.05
+"""How often it is looked whether requests still hold it."""
 ASK_AGAIN_S: Final = 1.0
 """How often a store that does not answer is asked which model is in use."""
 
@@ -190,8 +193,10 @@ class Switch:
                 _log.exception("%s is in use, though not all that follows was done", model.pretrained.model_id)
 
     def _retire(self, before: Engine) -> None:
-        if not self._closing.is_set():
-            before.holders.wait_for_none(self._shared.settings.request_timeout_s + OVER_S)
+        """A stop waits for nobody: its jobs have three seconds, and one that took longer would be said to have been stopped."""
+        until = time.monotonic() + self._shared.settings.request_timeout_s + OVER_S
+        while before.holders.number and time.monotonic() < until and not self._closing.wait(LOOK_S):
+            pass
         before.close()
 
 
