@@ -44,7 +44,7 @@ class OwnerRow(Table):
 
 
 class JobRow(Table):
-    """One sync, wanted, running or over. Numbers only grow: clocks may not."""
+    """One job, wanted, running or over. Numbers only grow: clocks may not."""
 
     __tablename__ = "jobs"
 

@@ -1,7 +1,8 @@
 """Runs a plan: threads read and decode, others embed full batches, another writes them.
 
 Memory stays flat, because every stage is bounded: a fixed number of files is being read, one batch in each of the model's passes,
-one written. Every step is an upsert or a delete by id, and removals come last: a sync that died is completed by the next.
+one written. Every step is an upsert or a delete by id, and removals come last, but for images that moved, which go with the write
+under their new keys: a sync that died is completed by the next.
 """
 
 import time

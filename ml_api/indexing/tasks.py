@@ -32,7 +32,7 @@ class Fate(StrEnum):
 
 
 LEAVING: Final = (Fate.REMOVED, Fate.MOVED, Fate.GONE)
-"""What is deleted from the store at the end of a sync."""
+"""What is deleted from the store at the end of a sync; what has moved is gone already, as a rule."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,6 @@ CONSUME_EVERY_S = 1.0
 HEALTH_CHECK_EVERY_S = 15.0
 """Interval of the background health check: the usual scrape interval of Prometheus."""
 
-
 _log = logging.getLogger(__name__)
 
 

@@ -1,4 +1,4 @@
-"""Syncs as rows of the database: wanted, running, over. Of one collection one is active at a time, across processes and machines.
+"""Jobs as rows of the database: wanted, running, over. Of one collection one is active at a time, across processes and machines.
 
 A row belongs to whoever claimed it: what others write to it, or its former owner after it was given up, has no effect.
 """
@@ -21,7 +21,7 @@ from ml_api.metrics.jobs import JobMetrics
 from ml_api.vocabulary import JobState
 
 KEPT: Final = 20
-"""Syncs of a collection that are remembered, with their files."""
+"""Jobs of a collection that are remembered, with their files."""
 MAX_ID: Final = 2**31 - 1
 """The largest number in PostgreSQL's column."""
 ACTIVE: Final = (JobState.QUEUED, JobState.RUNNING)
@@ -30,7 +30,7 @@ ENDED_EARLY: Final = "its process ended; what was done until then is kept"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A sync as it was when it was looked at. Times are seconds since the epoch, by the clock of whoever wrote them."""
+    """A job as it was when it was looked at. Times are seconds since the epoch, by the clock of whoever wrote them."""
 
     id: int
     corpus: str
