@@ -165,6 +165,8 @@ def test_what_is_loaded_is_not_taken_for_all_there_is(visit):
     visit.open("/?q=red")
     expect(visit.status).to_contain_text(["24 likely matches so far for red"])
     expect(visit.page.get_by_text("24 likely matches so far")).to_be_visible()
+    filters, select = (visit.page.get_by_role("button", name=name, exact=True) for name in ("Filters", "Select"))
+    assert filters.bounding_box()["y"] == select.bounding_box()["y"]  # which was alone below them
     visit.scroll_to_end()
     expect(visit.status).to_contain_text(["31 likely matches for red"])
 
