@@ -10,9 +10,13 @@ from ml_api.errors import ConfigError
 
 
 def listen(host: str, port: int, backlog: int | None = None) -> socket.socket:
-    """A socket on which nobody else can listen meanwhile. Raises ConfigError, and OSError if the host is no address of here."""
+    """A socket on which nobody else can listen meanwhile; on `::` for IPv4, too, where the system has both.
+
+    Raises ConfigError, and OSError if the host is no address of here.
+    """
+    is_both = host == "::" and socket.has_dualstack_ipv6()
     with told(host, port):
-        return socket.create_server((host, port), family=family_of(host), backlog=backlog)
+        return socket.create_server((host, port), family=family_of(host), backlog=backlog, dualstack_ipv6=is_both)
 
 
 @contextmanager

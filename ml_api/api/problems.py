@@ -49,6 +49,7 @@ STATUS: dict[type[MlApiError], int] = {
     errors.Overloaded: 503,
     errors.Unavailable: 503,
     errors.Starting: 503,
+    errors.ShuttingDown: 503,
     errors.ModelUnavailable: 503,
     errors.ModelOutOfMemory: 503,
     errors.NonFiniteVector: 503,

@@ -28,6 +28,7 @@
     ├── Overloaded              there is too much to do; try again later
     ├── Unavailable             a part we depend on does not answer; try again later
     │   ├── Starting                ... as the service loads its model
+    │   ├── ShuttingDown            ... as it stops
     │   ├── ModelUnavailable
     │   │   ├── ModelOutOfMemory    ... for so many inputs at once; fewer may fit
     │   │   └── NonFiniteVector     ... for this input, of which the model makes NaN or infinity
@@ -83,7 +84,9 @@ from ml_api.errors.service import (
     ModelUnavailable,
     NonFiniteVector,
     NothingIndexed,
+    Overload,
     Overloaded,
+    ShuttingDown,
     Starting,
     StoreFailure,
     StoreUnavailable,
@@ -124,6 +127,7 @@ __all__ = [
     "PreconditionFailed",
     "RequestTimeout",
     "ScopeMissing",
+    "ShuttingDown",
     "Starting",
     "StoreFailure",
     "StoreUnavailable",

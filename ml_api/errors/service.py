@@ -26,6 +26,10 @@ class Starting(Unavailable):
     code = "starting"
 
 
+class ShuttingDown(Unavailable):
+    code = "shutting-down"
+
+
 class ModelUnavailable(Unavailable):
     code = "model-unavailable"
 

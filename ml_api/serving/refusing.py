@@ -16,12 +16,11 @@ from ml_api.api import EXTENSION
 from ml_api.api.observe import UNMATCHED, label_of_method
 from ml_api.api.problems import MEDIA_TYPE, RETRY_AFTER_S, body_of
 from ml_api.browsers import HEADERS
-from ml_api.errors import Overloaded
+from ml_api.errors import Overloaded, ShuttingDown
 from ml_api.logs.throttle import LogThrottle
 from ml_api.services import Services
 from ml_api.serving.wsgi import Answer
 
-SHUTTING_DOWN: Final = "shutting-down"
 STOPPED: Final = "the service is stopping, and may have done this or not; send it again in a moment"
 _HEADERS: Final = [
     (name.lower().encode(), value.encode())
@@ -57,7 +56,7 @@ class Refusals:
         return self._refused(Overloaded.code, error.detail, request_id)
 
     def shutting_down(self, request_id: str) -> Answer:
-        return self._refused(SHUTTING_DOWN, STOPPED, request_id)
+        return self._refused(ShuttingDown.code, STOPPED, request_id)
 
     def _refused(self, code: str, detail: str, request_id: str) -> Answer:
         request_id = tracing.accepted_id(request_id)

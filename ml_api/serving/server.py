@@ -57,6 +57,8 @@ UNREAD_GRACE_S: Final = 2.0
 """How long a stop waits for requests that are being read, and for checks of readiness, which a model that hangs delays."""
 FLUSH_S: Final = 1.0
 """How long a stop waits for clients to receive their last answers."""
+REFUSED_S: Final = 0.3
+"""How long a stop without time left waits for clients to receive that they are refused."""
 _LOOK_S: Final = 0.02
 
 _IGNORED: Final = (signal.SIGHUP, signal.SIGTTIN)
@@ -216,6 +218,7 @@ async def _drain(gateway: Gateway, serving: "asyncio.Task[None]") -> bool:
             if answered_at > began + DRAIN_S:
                 _log.error("stopped with %s unanswered", _requests(gateway.unanswered))
                 gateway.refuse_all()
+                await asyncio.wait({serving}, timeout=REFUSED_S)
                 return False
         elif gateway.unsettled:
             gateway.refuse_all()

@@ -1,8 +1,10 @@
 """What is refused or given up is counted once, by its reason."""
 
+from typing import get_args
+
 import pytest
 
-from ml_api.errors import DeadlineExceeded, ModelUnavailable, Overloaded
+from ml_api.errors import DeadlineExceeded, ModelUnavailable, Overload, Overloaded
 from ml_api.vectors.memory import MemoryStore
 from tests.api.stand import picture
 
@@ -48,8 +50,7 @@ def test_each_rejection_is_counted_once(stand, cause, status, reason):
 @pytest.mark.parametrize(
     ("error", "status", "reason"),
     [
-        (Overloaded("another exact search"), 503, "busy"),
-        (Overloaded("many images", reason="decoding"), 503, "decoding"),
+        *((Overloaded("too much", reason=reason), 503, reason) for reason in get_args(Overload)),
         (DeadlineExceeded("late"), 504, "deadline"),
     ],
 )

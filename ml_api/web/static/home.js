@@ -4,7 +4,7 @@ import { element, find } from "./element.js";
 import { Failure, inOneLine } from "./failures.js";
 import { countImages } from "./frame.js";
 import { Glimpse } from "./glimpse.js";
-import { progressOf, startSync, syncNow } from "./manage/syncs.js";
+import { nameOf, progressOf, startSync, SYNC, syncNow } from "./manage/syncs.js";
 import { pause } from "./pause.js";
 
 /** @import { Rights } from "./frame.js" */
@@ -20,7 +20,8 @@ export class Home {
   #images = 0;
   #isSeen = false;
   #isWatching = false;
-  #wasActive = false;
+  /** The kind of what was under way at the last look; empty if nothing was. */
+  #kind = "";
 
   /** @param {HTMLElement} section */
   constructor(section) {
@@ -54,7 +55,7 @@ export class Home {
 
   /** @returns {Promise<boolean>} whether to look again */
   async #look() {
-    const wasActive = this.#wasActive;
+    const before = this.#kind;
     try {
       this.#images = await countImages();
       if (this.#images === 0) {
@@ -63,15 +64,15 @@ export class Home {
       const { syncs } = await this.#rights; // after counting, for which a visitor without a key is asked
       const { active, last } = syncs ? await syncNow() : { active: null, last: undefined };
       this.#tell(active);
-      const hasEnded = wasActive && active === null;
+      const hasEnded = before !== "" && active === null;
       if (hasEnded) {
         this.#images = await countImages(); // with what it added last
-        this.#say(this.#images > 0 ? "" : last?.error || "No images were found there.");
+        this.#say(this.#images > 0 || before !== SYNC ? "" : last?.error || "No images were found there.");
       }
       this.#fill(hasEnded);
-      const isStarted = this.#wasActive && !wasActive; // meanwhile
-      this.#wasActive = active !== null || isStarted;
-      return this.#images === 0 || this.#wasActive;
+      const started = before === "" ? this.#kind : ""; // meanwhile
+      this.#kind = active?.kind ?? started;
+      return this.#images === 0 || this.#kind !== "";
     } catch (failure) {
       this.#glimpse.settle();
       return failure instanceof Failure && !failure.wantsKey; // the server is away, and may come back
@@ -82,7 +83,7 @@ export class Home {
     try {
       await startSync();
       this.#say("");
-      this.#wasActive = true; // however soon it ends
+      this.#kind = SYNC; // however soon it ends
     } catch (failure) {
       this.#say(inOneLine(failure));
     }
@@ -101,7 +102,7 @@ export class Home {
     place.hidden = job === null;
     if (job) {
       const bar = element("progress");
-      bar.ariaLabel = "Indexing";
+      bar.ariaLabel = nameOf(job);
       if (job.total > 0) {
         [bar.max, bar.value] = [job.total, job.done];
       }

@@ -24,7 +24,7 @@ def open_home(visit):
 
 
 def open_empty(visit):
-    under_way = {"id": 1, "state": "running", "done": 120, "total": 1500, "error": ""}
+    under_way = {"id": 1, "kind": "sync", "state": "running", "done": 120, "total": 1500, "error": ""}
     visit.page.route("**/v1/stats", lambda route: route.fulfill(json={"images": 0}))
     visit.page.route("**/v1/sync", lambda route: route.fulfill(json={"active": under_way, "last": []}))
     visit.open()

@@ -4,6 +4,9 @@ import { ask, withJson } from "../requests.js";
 
 /** @typedef {{kind: string, state: string, done: number, total: number, error: string}} SyncJob */
 
+/** The kind of syncs. */
+export const SYNC = "sync";
+
 /** What commands have the service do, by their kind. @type {Record<string, string>} */
 const OPERATIONS = {
   migrate: "Embedding with another model",
@@ -12,6 +15,7 @@ const OPERATIONS = {
   export: "Exporting",
   import: "Importing",
   evaluate: "Measuring",
+  "dry-run": "Looking what a sync would change",
 };
 
 /**
@@ -20,7 +24,7 @@ const OPERATIONS = {
  */
 export async function syncNow() {
   const { active, last } = await ask("v1/sync");
-  return { active, last: last.find((/** @type {SyncJob} */ job) => job.kind === "sync") };
+  return { active, last: last.find((/** @type {SyncJob} */ job) => job.kind === SYNC) };
 }
 
 /** Has no effect while one runs. */
@@ -28,15 +32,19 @@ export function startSync() {
   return ask("v1/sync", withJson({}));
 }
 
+/** @param {SyncJob} job @returns {string} what it does */
+export function nameOf({ kind }) {
+  return OPERATIONS[kind] ?? "Indexing";
+}
+
 /** @param {SyncJob} job under way */
-export function progressOf({ kind, done, total }) {
-  const number = new Intl.NumberFormat("en");
-  const counted = `${number.format(done)} of ${number.format(total)}`;
-  const operation = OPERATIONS[kind];
-  if (operation) {
-    return total === 0 ? `${operation}…` : `${operation}: ${counted} images`;
+export function progressOf(job) {
+  const isSync = job.kind === SYNC;
+  if (job.total === 0) {
+    return isSync ? "Looking for images…" : `${nameOf(job)}…`;
   }
-  return total === 0 ? "Looking for images…" : `Indexing: ${counted} files`;
+  const number = new Intl.NumberFormat("en");
+  return `${nameOf(job)}: ${number.format(job.done)} of ${number.format(job.total)} ${isSync ? "files" : "images"}`;
 }
 
 /** @param {SyncJob | undefined} job that is over */
