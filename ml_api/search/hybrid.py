@@ -35,10 +35,15 @@ class Hybrid:
         self._lookups.close()
 
     def begin(self, queries: Sequence[Query]) -> Lookups | None:
-        """Start looking up the words of queries in another thread. Returns None if there is nothing to look up, or lookups are
-        paused.
+        """Start looking up the words of queries in another thread, until `end`. Returns None if there is nothing to look up, or
+        lookups are paused.
         """
         return self._lookups.begin(queries)
+
+    def end(self, lookups: Lookups | None) -> None:
+        """To be called for each `begin`, whatever becomes of the search. Safe to call twice."""
+        if lookups is not None:
+            self._lookups.end(lookups)
 
     def matches(self, queries: Sequence[Query], lookups: Lookups | None, deadline: Deadline) -> dict[Query, TextMatches]:
         """Return the images that each query's words match, without queries whose words match none, or too many.

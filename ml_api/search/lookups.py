@@ -6,13 +6,11 @@ A database that is away, or late, never fails a search: the search goes on witho
 import logging
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import chain
 from time import monotonic
 from typing import Final
-from weakref import WeakSet
 
 from ml_api.deadline import Deadline
 from ml_api.errors import MlApiError
@@ -32,11 +30,13 @@ PAUSE_S: Final = 5.0
 """After a failure, until words are looked up again."""
 MAX_WORDS: Final = 32
 """Words of a query that are looked up."""
+AT_ONCE: Final = 64
+"""Queries whose words are looked up in one call; those of one search stay together, however many they are."""
 LATE: Final = "the database has not answered in time"
 NOTHING: Final = Found({}, {}, 0)
 
-Lookups = Future[list[Found]]
-"""Of several queries, in their order."""
+Lookups = Future[list[Found] | MlApiError]
+"""What was found for several queries, in their order, or why nothing was: not raised, as searches in several threads share it."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,19 +55,12 @@ def lookup_of(query: Query) -> Lookup:
     return Lookup(tuple(words)[:MAX_WORDS], MAX_MATCHES_ALONE if needs_all else MAX_MATCHES, needs_all)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
-    """What is not looked up yet."""
-
-    wanted: Sequence[Lookup]
-    answer: Lookups
-
-
 class WordLookups:
     """Looks words up in threads of its own. Thread-safe. Close it.
 
     The words of a search that is alone are looked up at once, beside the model. Those of searches that wait for the model together
     are looked up together, when the first of them comes back: each call of the database takes a thread's turn from the others.
+    One call at most waits for a thread, and the lookups of no more searches than those that are under way.
     """
 
     def __init__(self, index: TextIndex, metrics: SearchMetrics) -> None:
@@ -75,9 +68,12 @@ class WordLookups:
         self._metrics = metrics
         self._threads = ThreadPoolExecutor(THREADS, "texts")
         self._lock = threading.Lock()
-        self._waiting: list[_Waiting] = []
-        self._unread: WeakSet[Lookups] = WeakSet()
-        """The lookups of searches that wait for the model; one that fails there leaves with its lookups."""
+        self._waiting: dict[Lookups, Sequence[Lookup]] = {}
+        """What is not looked up yet, the oldest first."""
+        self._unread: set[Lookups] = set()
+        """The lookups of searches that wait for the model."""
+        self._next: object | None = None
+        """The call that no thread has begun yet: it takes what waits by then."""
         self._begun: dict[object, float] = {}
         """When each call of the index was asked for that has not returned yet, the oldest first; since the last pause."""
         self._paused_until = 0.0
@@ -85,66 +81,99 @@ class WordLookups:
     def close(self) -> None:
         """Safe to call twice."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            self._next = None
 
     def begin(self, queries: Sequence[Query]) -> Lookups | None:
-        """Look the words of these queries up. None if there is nothing to look up, or nobody to ask."""
+        """Look the words of these queries up, until `end`. None if there is nothing to look up, or nobody to ask."""
         wanted = [lookup_of(query) for query in queries]
         if not any(lookup.words for lookup in wanted) or self._is_paused():
             return None
         lookups = Lookups()
         with self._lock:
-            self._waiting.append(_Waiting(wanted, lookups))
+            self._waiting[lookups] = wanted
             is_alone = not self._unread
             self._unread.add(lookups)
-        return lookups if not is_alone or self._find_soon() else None
+        if is_alone and not self._find_soon():
+            self.end(lookups)
+            return None
+        return lookups
 
     def answer(self, lookups: Lookups, deadline: Deadline) -> list[Found] | None:
         """What was found; None if the database has failed, or not answered in time. Raises DeadlineExceeded if that has passed."""
         with self._lock:
             self._unread.discard(lookups)
-        if not (lookups.running() or lookups.done() or self._find_soon()):
+            waits = lookups in self._waiting
+        if waits and not self._find_soon():
             return None
         patience_s = min(PATIENCE_S, MAX_SHARE_OF_TIME * deadline.left_s())
         try:
             found = lookups.result(patience_s)
         except TimeoutError:
-            lookups.cancel()
             if patience_s == PATIENCE_S:
                 self._pause(TextLookup.LATE, LATE)
             else:  # which says nothing of the database
                 self._metrics.text_lookups.labels(TextLookup.LATE).inc()
             return None
-        except MlApiError as exc:
-            self._pause(TextLookup.FAILED, exc.detail)
+        if isinstance(found, MlApiError):
+            self._pause(TextLookup.FAILED, found.detail)
             return None
         self._metrics.text_lookups.labels(TextLookup.FOUND if any(one.images for one in found) else TextLookup.NOTHING).inc()
         return found
 
+    def end(self, lookups: Lookups) -> None:
+        """Look these up no more: their search has its answer, or failed before it."""
+        with self._lock:
+            self._unread.discard(lookups)
+            self._waiting.pop(lookups, None)
+
     def _find_soon(self) -> bool:
         """Have a thread look up all that waits. False if this is closed."""
-        call = object()
         with self._lock:
-            self._begun[call] = monotonic()
-        try:
-            self._threads.submit(self._find_waiting, call)
-        except RuntimeError:
-            return False
+            if self._next is None:
+                call = object()
+                try:
+                    self._threads.submit(self._find_waiting, call)
+                except RuntimeError:
+                    return False
+                self._next = call
+            self._begun.setdefault(self._next, monotonic())
         return True
 
     def _find_waiting(self, call: object) -> None:
         with self._lock:
-            waiting, self._waiting = self._waiting, []
-            taken = [one for one in waiting if one.answer.set_running_or_notify_cancel()]
+            self._next, taken, size = None, dict[Lookups, Sequence[Lookup]](), 0
+            for lookups, wanted in self._waiting.items():
+                if taken and size + len(wanted) > AT_ONCE:
+                    break
+                taken[lookups], size = wanted, size + len(wanted)
+            for lookups in taken:
+                del self._waiting[lookups]
+            leaves_some = bool(self._waiting)
+        if leaves_some:
+            self._find_soon()
         try:
-            found = iter(self._index.find([lookup for one in taken for lookup in one.wanted]) if taken else ())
-            for one in taken:
-                one.answer.set_result([next(found) for _ in one.wanted])
-        except BaseException as exc:  # noqa: BLE001 - whatever it is, no search may wait for ever
-            for one in taken:
-                one.answer.set_exception(exc)
+            self._find(taken)
         finally:
             with self._lock:
                 self._begun.pop(call, None)
+
+    def _find(self, taken: Mapping[Lookups, Sequence[Lookup]]) -> None:
+        try:
+            found = self._index.find([lookup for wanted in taken.values() for lookup in wanted]) if taken else []
+        except MlApiError as exc:
+            for lookups in taken:
+                lookups.set_result(exc)
+        except BaseException as exc:  # noqa: BLE001 - whatever it is, no search may wait for ever
+            if len(taken) == 1:
+                next(iter(taken)).set_exception(exc)
+                return
+            for lookups, wanted in taken.items():  # it may be of one search alone
+                self._find({lookups: wanted})
+        else:
+            parts = iter(found)
+            for lookups, wanted in taken.items():
+                lookups.set_result([next(parts) for _ in wanted])
 
     def _is_paused(self) -> bool:
         """A search in a hurry waits too shortly to tell that the database hangs; the age of the oldest lookup tells it."""

@@ -77,8 +77,11 @@ class Searcher:
         places = [self._place(query) for query in queries]
         sound = [query for query, place in zip(queries, places, strict=True) if isinstance(place, Place)]
         lookups = self._hybrid.begin(sound)
-        points = self._points.of(dict.fromkeys(term for query in sound for term in query.vector_terms), deadline)
-        texts = self._hybrid.matches(sound, lookups, deadline)
+        try:
+            points = self._points.of(dict.fromkeys(term for query in sound for term in query.vector_terms), deadline)
+            texts = self._hybrid.matches(sound, lookups, deadline)
+        finally:
+            self._hybrid.end(lookups)
         targets = [self._target(query, place, points, texts) for query, place in zip(queries, places, strict=True)]
         good = [target for target in targets if isinstance(target, Target)]
         with stage(Stage.SEARCH):
