@@ -9,13 +9,13 @@ digits (`IMG1234` is `img` and `1234`), and words joined by hyphens and undersco
 import re
 import unicodedata
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Final
 
 from ml_api.records import ImageRecord
 from ml_api.vectors.filters import leaves
 
-ANALYSIS: Final = 3
+ANALYSIS: Final = 4
 """The version of the rules: rows written by another version are written again."""
 MAX_CHARS: Final = 4000
 """Characters of a text that are read; the rest is ignored."""
@@ -24,8 +24,10 @@ MAX_WORDS: Final = 1000
 MAX_WORD: Final = 64
 """Characters of the longest word; longer runs are not indexed."""
 MAX_PIECES: Final = 6
-"""Pieces that are joined, at most. Fewer parts between hyphens that fall into more pieces, such as those of a UUID, are not made of
-words and numbers, and are not cut."""
+"""Pieces that are joined, at most."""
+MAX_CUT: Final = 3
+"""Pieces of what stands between two hyphens, at most: what falls into more, such as a digest, is not made of words and numbers, and
+is not cut."""
 KEY: Final = "key"
 
 _FUNCTION_WORDS: Final = """
@@ -66,6 +68,8 @@ class _Letters(dict[int, str | None]):
 
 
 _LETTERS: Final = _Letters()
+_PARTS: Final = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?![^-])|[^-]+")
+"""UUIDs, and what else stands between hyphens."""
 _BOUNDARY: Final = re.compile(r"(?<=\d)(?=[^\d-])|(?<=[^\d-])(?=\d)")
 _UNSPACED: Final = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003ffff]+"
@@ -93,22 +97,25 @@ def query_words(text: str) -> list[str]:
     return telling or list(words)
 
 
-def _runs(text: str) -> Iterator[list[str]]:
-    """Yield each run of characters between spaces, cut into pieces."""
+def _runs(text: str) -> Iterator[list[list[str]]]:
+    """Yield for each run of characters between spaces the pieces of each part between hyphens."""
     for run in folded(text).split():
-        parts = [part for part in run.split("-") if part]
-        pieces = [piece for part in parts for piece in _pieces(part)]
-        if pieces:
-            yield parts if len(parts) <= MAX_PIECES < len(pieces) else pieces
+        parts = [pieces for part in _PARTS.finditer(run) for pieces in _pieces(part)]
+        if parts:
+            yield parts
 
 
-def _pieces(part: str) -> list[str]:
-    pieces = _BOUNDARY.split(part)
-    return pieces if len(pieces) <= MAX_PIECES // 2 else [part]
+def _pieces(part: re.Match[str]) -> list[list[str]]:
+    """The pieces of the part, or of each part of a UUID, which are not cut."""
+    if part[1]:
+        return [[group] for group in part[1].split("-")]
+    pieces = _BOUNDARY.split(part[0])
+    return [pieces if len(pieces) <= MAX_CUT else [part[0]]]
 
 
-def _indexed(pieces: list[str]) -> Iterator[str]:
+def _indexed(parts: list[list[str]]) -> Iterator[str]:
     """The words of a run that are indexed: each piece, and joined neighbours where one of them is a number."""
+    pieces = list(chain.from_iterable(parts))
     for first, piece in enumerate(pieces):
         yield from _stems(piece)
         joined = piece
@@ -118,13 +125,17 @@ def _indexed(pieces: list[str]) -> Iterator[str]:
                 yield joined
 
 
-def _queried(pieces: list[str]) -> Iterator[str]:
-    """The words of a run that a query needs: each piece, and all pieces joined if they are few and one of them is a number."""
+def _queried(parts: list[list[str]]) -> Iterator[str]:
+    """The words of a run that a query needs: each piece and, where one is a number, all joined or, if they are many, those of each
+    part.
+    """
+    pieces = list(chain.from_iterable(parts))
     for piece in pieces:
         yield from _stems(piece, alone=False)
-    joined = "".join(pieces)
-    if 1 < len(pieces) <= MAX_PIECES and not joined.isalpha():
-        yield joined
+    for together in [pieces] if len(pieces) <= MAX_PIECES else parts:
+        joined = "".join(together)
+        if len(together) > 1 and not joined.isalpha():
+            yield joined
 
 
 def _stems(piece: str, *, alone: bool = True) -> Iterator[str]:

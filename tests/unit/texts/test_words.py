@@ -1,5 +1,6 @@
 """By which words an image is found, and what a text looks for."""
 
+import re
 import unicodedata
 
 import pytest
@@ -24,6 +25,9 @@ from ml_api.texts.words import MAX_WORD, all_words, query_words, words_by_field,
         ("orange-cat-under-two-green-dogs-in-a-hat-0188.jpg", "hat-0188"),
         ("orange-cat-under-two-green-dogs-in-a-hat-IMG0188.jpg", "img_0188"),
         ("orange-cat-under-two-green-dogs-in-a-hat-0188.jpg", "orange-cat-under-two-green-dogs-in-a-hat-0188.jpg"),
+        ("holiday-2023-day1-cam2-IMG0188.jpg", "0188"),
+        ("red-shoe-size42-eu-2023-IMG0188.jpg", "img_0188"),
+        ("red-shoe-size42-eu-2023-IMG0188.jpg", "Red-Shoe-Size-42-EU-2023-IMG-0188"),
         ("the Bodleian Library", "bodleian"),
         ("two dogs", "dog"),
         ("S\u00f8ren, \u0141\u00f3d\u017a, \u0110\u00e0 N\u1eb5ng, \u00c6r\u00f8", "soren lodz da nang aero"),
@@ -48,6 +52,32 @@ def test_a_number_without_a_meaning_is_not_cut():
     uuid = "550e8400-e29b-41d4-a716-446655440000"
     assert set(query_words(uuid)) <= words_of(f"{uuid}.jpg")
     assert "550" not in words_of(uuid)
+
+
+ORDINARY = st.tuples(
+    st.sampled_from(["", "red", "shoe", "Holiday", "IMG", "cam", "\u0141\u00f3d\u017a"]), st.sampled_from(["", "1", "42", "0188"])
+)
+"""A word, a number, or a word with a number."""
+NAMES = st.lists(ORDINARY.filter(any), min_size=1, max_size=20)
+
+
+@given(NAMES, st.lists(st.sampled_from("-_"), min_size=20, max_size=20))
+def test_each_word_and_each_number_of_a_name_finds_it_however_long_it_is(parts, joints):
+    name = "".join(word + number + joint for (word, number), joint in zip(parts, joints, strict=False))
+    words = words_of(f"{name.strip('-_')}.jpg")
+    for word, number in parts:
+        assert {*query_words(word), *query_words(number), *query_words(word + number)} <= words
+
+
+@given(NAMES, st.uuids().map(str), NAMES)
+def test_a_uuid_finds_every_name_that_has_it_and_is_not_cut(before, uuid, after):
+    first, last = ("-".join(map("".join, parts)) for parts in (before, after))
+    for name in (f"{first}-{uuid}", f"{uuid}_{last}", f"{first}_{uuid.upper()}-{last}.jpg"):
+        words = words_of(name)
+        assert set(query_words(uuid)) <= words
+        whole = set(uuid.split("-")) | words_of(f"{first} {last}")
+        for part in uuid.split("-"):
+            assert words.isdisjoint({piece for piece in re.findall(r"\d+|[a-z]+", part) if piece not in whole and len(piece) > 1})
 
 
 def test_function_words_and_endings_count_only_alone():
