@@ -36,6 +36,8 @@ def test_the_foot_is_not_seen_before_the_pictures_that_push_it_down(visit):
 @pytest.mark.parametrize("address", ["/", "/?q=red", FILTERED, "/?view=images", "/?view=duplicates"])
 def test_nothing_moves_while_the_page_loads(visit, address):
     visit.page.add_init_script(OBSERVED)
+    slow = {"rate": 6}  # so that what comes late is painted later, as on a phone
+    visit.page.context.new_cdp_session(visit.page).send("Emulation.setCPUThrottlingRate", slow)
     visit.open(address)
     shown = (
         ".groups > li, .duplicates[aria-busy=false]"
