@@ -7,6 +7,7 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -117,7 +118,12 @@ def _draw_all(folder: Path, pictures: list[Picture]) -> None:
     if len(jobs) < WORTH_A_SECOND_PROCESS:
         _report(map(_draw_one, jobs), len(jobs))
         return
-    with get_context("spawn").Pool(min(4, os.cpu_count() or 1)) as pool:
+    heeded = signal.signal(signal.SIGINT, signal.SIG_IGN)  # by the pool's processes from their start: this one ends them
+    try:
+        pool = get_context("spawn").Pool(min(4, os.cpu_count() or 1))
+    finally:
+        signal.signal(signal.SIGINT, heeded)
+    with pool:
         _report(pool.imap_unordered(_draw_one, jobs, chunksize=16), len(jobs))
 
 

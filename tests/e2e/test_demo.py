@@ -109,6 +109,15 @@ def test_ctrl_c_while_it_indexes_ends_all_of_it_with_one_line(start, tmp_path):
     assert re.match(r"sync stopped after [\d.]+ s: ", closing)
 
 
+def test_ctrl_c_while_it_draws_ends_all_of_it_without_a_word(start):
+    """The pool's processes told their tracebacks."""
+    demo = start(count=3_000)
+    wait_until(lambda: "drawing: 600 of" in demo.log() or demo.process.poll() is not None, 120, "it never began to draw")
+    os.killpg(demo.process.pid, signal.SIGINT)
+    assert demo.process.wait(PATIENCE_S) == 130
+    assert [json.loads(line)["message"][:8] for line in demo.log().splitlines()] == ["drawing:"] * demo.log().count("\n")
+
+
 def test_a_port_that_was_asked_for_is_not_replaced(start, tmp_path):
     """And it is told before anything slow begins."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
