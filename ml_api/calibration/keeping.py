@@ -22,6 +22,8 @@ VERSION: Final = 5
 """The version of the signals, of the fingerprints of images, and of what is fitted: a calibration of another one is not used."""
 WANTED: Final = 0.0
 """`made_at` of a calibration that is to be made anew."""
+_PARTS: Final = ("mean", "scale", "weights", "bias")
+"""Of a regression, by the names that they have in what is kept, whatever its fields are called."""
 _LIGHT: Final = defer(CalibrationRow.content, raiseload=True)
 
 
@@ -123,10 +125,10 @@ def measures_by_kind(database: Database, row: CalibrationRow) -> dict[str, dict[
 def packed(calibration: Calibration) -> bytes:
     reference, file = calibration.reference, io.BytesIO()
     fits: dict[str, Any] = {
-        f"{name}_{part}": np.asarray(getattr(fit, part))
+        f"{name}_{part}": np.asarray(value)
         for name, fit in (("any", calibration.any_match), ("is", calibration.is_match), ("familiar", calibration.is_familiar))
         if fit is not None
-        for part in LogisticRegression.__dataclass_fields__
+        for part, value in zip(_PARTS, (fit.mean, fit.scale, fit.weights, fit.bias), strict=True)
     }
     background = reference.background.astype(np.float16)  # a fourth digit of a score decides nothing
     np.savez(file, background=background, marks=reference.fingerprints, rivals=reference.rivals, **fits)
@@ -137,7 +139,7 @@ def unpacked(content: bytes) -> Calibration:
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
 
         def regression(name: str) -> LogisticRegression:
-            mean, scale, weights, bias = (file[f"{name}_{part}"] for part in LogisticRegression.__dataclass_fields__)
+            mean, scale, weights, bias = (file[f"{name}_{part}"] for part in _PARTS)
             return LogisticRegression(mean, scale, weights, float(bias))
 
         reference = Reference(file["background"].astype(np.float32), file["marks"], file["rivals"])

@@ -1,5 +1,6 @@
 """A corpus is calibrated on its own texts, and what was fitted is kept, used and made anew."""
 
+import io
 import json
 import random
 from dataclasses import replace
@@ -247,6 +248,26 @@ def test_what_is_kept_judges_as_what_was_fitted(store, model, calibrated):
     vector, scores = np.eye(1, 59, dtype=np.float32)[0], np.linspace(0.9, 0.5, TOP_K)
     one, other = (of.any_match(of.reference.of_query(vector, images, scores)[None]) for of in (calibrated.calibration, again))
     assert one == pytest.approx(other, abs=0.01)
+
+
+def test_what_an_earlier_service_has_kept_is_read_by_the_names_that_it_wrote():
+    numbers = np.random.default_rng(1).normal(0, 1, (3, 3, 2))
+    parts = {
+        f"{name}_{part}": one
+        for name, of_name in zip(("any", "is", "familiar"), numbers, strict=True)
+        for part, one in zip(("mean", "scale", "weights"), of_name, strict=True)
+    }
+    content = io.BytesIO()
+    reference = {"background": np.zeros((1, 2), np.float16), "marks": np.zeros(0, np.uint64), "rivals": np.zeros(0, np.float32)}
+    np.savez(content, **reference, **parts, any_bias=np.asarray(0.5), is_bias=np.asarray(-1.5), familiar_bias=np.asarray(2.5))
+    read = unpacked(content.getvalue())
+    for fit, (mean, scale, weights), bias in zip(
+        (read.any_match, read.is_match, read.is_familiar), numbers, (0.5, -1.5, 2.5), strict=True
+    ):
+        assert fit(np.ones((1, 2))) == LogisticRegression(mean, scale, weights, bias)(np.ones((1, 2)))
+    with np.load(io.BytesIO(packed(read))) as again, np.load(io.BytesIO(content.getvalue())) as first:
+        assert sorted(again.files) == sorted(first.files)
+        assert all((again[name] == first[name]).all() for name in first.files)
 
 
 def test_what_is_familiar_is_kept(store, model):
