@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from time import perf_counter
 from typing import Any, Final
 
 from flask import Response, current_app, g, request
 from pydantic import BaseModel, TypeAdapter
+from werkzeug.routing import Map
 
 from ml_api import stages, tracing
 from ml_api.api.schemas import JsonObject, ListAnswer
@@ -27,6 +28,8 @@ from ml_api.search.query import RELEVANCE_DIGITS, SCORE_DIGITS, ResultRow
 
 _ANY_ID: Final = "@id"
 """A placeholder in links: `@` is never in a root path (`reverse_proxies`), and is not quoted in a URL."""
+_LINKS: Final = "ml_api.links"
+"""The key, in `app.extensions`, of the links of an image by root path."""
 _VERSION_DIGITS: Final = 12
 _ROOTS: Final = 16
 """How many root paths links are kept for; a proxy may state any."""
@@ -209,7 +212,8 @@ def _linking() -> Callable[[ImageRecord], JsonObject]:
 
     Links to content include its version, so that browsers may cache it for ever.
     """
-    record, content, thumbnail, similar = _links_below(request.root_path)
+    kept = current_app.extensions.setdefault(_LINKS, lru_cache(_ROOTS)(partial(_links_below, current_app.url_map)))
+    record, content, thumbnail, similar = kept(request.root_path)
 
     def links_to(image: ImageRecord) -> JsonObject:
         id_, version = image.id, image.digest[:_VERSION_DIGITS]
@@ -223,13 +227,12 @@ def _linking() -> Callable[[ImageRecord], JsonObject]:
     return links_to
 
 
-@lru_cache(_ROOTS)
-def _links_below(root: str) -> list[list[str]]:
+def _links_below(url_map: Map, root: str) -> list[list[str]]:
     """The links of an image below a root path, each as what stands before its id and after it; a version follows at the end.
 
-    Kept, as building forty URLs, for ten hits, took as long as all else that Flask does for a search.
+    Kept for each application, as building forty URLs, for ten hits, took as long as all else that Flask does for a search.
     """
-    build = current_app.url_map.bind("", root).build
+    build = url_map.bind("", root).build
     image: JsonObject = {"image_id": _ANY_ID}
     urls = (
         build("images.record", image),

@@ -6,12 +6,15 @@ import json
 from dataclasses import replace
 
 import pytest
+from flask import Flask
 from PIL import Image
 
+from ml_api.api.answers import stored_image
 from ml_api.images import MEDIA_TYPES
 from ml_api.search.query import MAX_DEPTH
 from ml_api.vectors.memory import MemoryStore
 from tests.api.stand import COLOURS, picture
+from tests.contracts.samples import record
 from tests.files.hostile_images import encoded
 
 
@@ -69,6 +72,18 @@ def test_links_are_below_any_root_path(make_stand, root):
     links = {name: link.partition("?")[0] for name, link in hit["links"].items()}
     ends = {"self": "", "content": "/content", "thumbnail": "/thumbnail", "similar": "/similar"}
     assert links == {name: image + end for name, end in ends.items()}
+
+
+@pytest.mark.parametrize("prefix", ["/one", "/other"])
+def test_links_are_those_of_the_application_that_answers(prefix):
+    app = Flask(__name__)
+    ends = {"images.record": "", "images.content": "/content", "images.thumbnail": "/thumbnail", "search.similar": "/similar"}
+    for endpoint, end in ends.items():
+        app.add_url_rule(f"{prefix}/<image_id>{end}", endpoint, lambda image_id: image_id)
+    image = record("a")
+    with app.test_request_context():
+        links = stored_image(image).get_json()["links"]
+    assert [link.partition("?")[0] for link in links.values()] == [f"{prefix}/{image.id}{end}" for end in ends.values()]
 
 
 def test_what_a_text_says_is_not_there_is_searched_for_with_a_negative_weight(client):
