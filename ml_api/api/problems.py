@@ -3,7 +3,7 @@
 import logging
 from http import HTTPStatus
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -164,7 +164,9 @@ def _detail(error: HTTPException, status: int, methods: str) -> str:
         case 404:
             return f"no route answers {request.path}; {request.root_path}/apidocs/ lists those that do"
         case 405:
-            return f"{request.path} does not take {request.method}; it takes {methods}"
+            below = _routes_below(request.path, request.method)
+            hint = f"; {request.method} is taken by {' and '.join(below)}" if below else ""
+            return f"{request.path} does not take {request.method}; it takes {methods}{hint}"
         case 416:
             return f"the range {request.headers.get('Range', '')[:80]!r} lies behind the end of the file"
         case 413:
@@ -174,6 +176,14 @@ def _detail(error: HTTPException, status: int, methods: str) -> str:
             )
         case _:
             return error.description or "the request could not be understood"
+
+
+def _routes_below(path: str, method: str) -> list[str]:
+    """The routes below `path`, without variables, that take `method`: of `GET /v1/search` that of texts is meant."""
+    rules = current_app.url_map.iter_rules()
+    return [
+        rule.rule for rule in rules if rule.rule.startswith(f"{path}/") and method in (rule.methods or ()) and not rule.arguments
+    ]
 
 
 def _reason(error: MlApiError) -> Rejection | None:

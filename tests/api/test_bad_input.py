@@ -267,6 +267,12 @@ def test_an_unknown_route_and_a_wrong_method(client):
     assert set(response.headers["Allow"].split(", ")) >= {"GET", "POST"}
 
 
+def test_who_gets_the_route_of_posted_searches_is_told_that_of_texts(stand):
+    """The first guess of many."""
+    problem = assert_problem(stand.client.get("/v1/search?q=hat"), 405, "method-not-allowed")
+    assert problem["detail"] == "/v1/search does not take GET; it takes OPTIONS, POST; GET is taken by /v1/search/text"
+
+
 def test_unknown_names_beyond_a_few_are_counted(client):
     answer = client.post("/v1/search/text", json={"q": "red"} | {f"x{number}": 1 for number in range(20)})
     body = assert_problem(answer, 400, "invalid-query")
