@@ -164,8 +164,11 @@ class Uploads:
         precondition.require(key, there, sent)
         try:
             yield MISSING if there is None else there.version
-        except PreconditionFailed:
-            precondition.require(key, self._held(key, deadline), sent)
+        except PreconditionFailed as refused:
+            with suppress(DeadlineExceeded, Unavailable):  # that it is refused is certain
+                there = self._held(key, deadline)
+                precondition.require(key, there, sent)
+                raise PreconditionFailed(refused.detail, digest=there.digest if there else "") from refused
             raise
 
     def _held(self, key: str, deadline: Deadline) -> Held | None:

@@ -103,9 +103,10 @@ class S3Objects:
 
     def _is_there(self, key: str) -> bool:
         try:
-            return bool(self.version(key))
+            self.version(key)
         except NotFound:
             return False
+        return True
 
     def _version_of(self, key: str, data: bytes) -> str | None:
         """Return the version of the object if it holds `data`. A request whose answer was lost is repeated, and its condition then

@@ -13,11 +13,11 @@ from PIL import Image
 from ml_api.corpus.folder import FolderCorpus
 from ml_api.deadline import Deadline, held
 from ml_api.embedding.fake import FakePreprocessor
-from ml_api.errors import DeadlineExceeded, PreconditionFailed
+from ml_api.errors import CorpusUnavailable, DeadlineExceeded, PreconditionFailed
 from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.changes import Changes
 from ml_api.indexing.edits import patch_metadata
-from ml_api.indexing.preconditions import Precondition
+from ml_api.indexing.preconditions import ANY, Precondition
 from ml_api.indexing.turns import Turns
 from ml_api.indexing.uploads import Uploads
 from ml_api.records import image_id
@@ -216,3 +216,40 @@ def test_what_another_program_writes_between_the_look_and_the_change_stays_and_i
             change(uploads, seen)
     assert refused.value.digest == hashlib.sha256(b"of another program").hexdigest()
     assert file.read_bytes() == b"of another program"
+
+
+def replaced_meanwhile(then):
+    """A corpus whose file another program replaces after it was looked at; a second look ends as `then` does."""
+
+    class Replaced(FolderCorpus):
+        looks = 0
+
+        def read(self, key, max_bytes, deadline=None):
+            self.looks += 1
+            if self.looks == 2 and then is not None:
+                raise then
+            data = super().read(key, max_bytes, deadline)
+            (self._root / key).write_bytes(b"of another program")
+            return data
+
+    return Replaced
+
+
+@pytest.mark.parametrize(
+    ("then", "digest"),
+    [
+        (None, hashlib.sha256(b"of another program").hexdigest()),
+        (CorpusUnavailable("the disk is away"), ""),
+        (DeadlineExceeded("late"), ""),
+    ],
+)
+def test_a_change_that_is_refused_for_certain_is_said_to_be_whatever_is_seen_after_it(tmp_path, then, digest):
+    """`*` means whichever file was seen: what is there now fulfils it, too, and was not meant."""
+    store = MemoryStore()
+    with standing(tmp_path, store, 1.0, corpus_kind=replaced_meanwhile(then)) as (uploads, _):
+        store.ensure("model@1", DIM)
+        uploads.put("a.png", picture(1), None, Deadline.within(30))
+        with pytest.raises(PreconditionFailed, match="changed by somebody else") as refused:
+            uploads.put("a.png", picture(2), None, Deadline.within(30), Precondition(match=ANY))
+    assert refused.value.digest == digest
+    assert (tmp_path / "corpus/a.png").read_bytes() == b"of another program"
