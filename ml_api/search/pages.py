@@ -3,6 +3,7 @@ here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from ml_api.search.texts_judge import JudgedText, TextsJudge, importances
 from ml_api.search.unfulfilled import warnings_on
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.filters import Field, value_of
+
+JUDGED: Final = 100
+"""The best hits that are judged where it is open whether any is likely to be a match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ class Pages:
             return Fault(exc)
         warnings = () if read.head else self._warnings(target, deadline)
         nearest = target.ranking(read.head)
-        confident = None if judge is None else _is_confident(target, read, judge)
+        confident = None if judge is None else self._is_confident(target, read, judge, deadline)
         best_score = nearest[0].score if nearest else None
         return replace(page, facets=facets, confident=confident, best_score=best_score, warnings=warnings)
 
@@ -95,6 +99,22 @@ class Pages:
             named = {hit.record.id: hit.match.by_term[place] for hit in read.part if hit.match}
             texts.append(JudgedText(alone, text.vector, weight > 0, importance, named, sure))
         return TextsJudge(texts, lambda ids: self._store.vectors(ids, deadline))
+
+    def _is_confident(self, target: Target, read: Read, judge: Judge | TextsJudge, deadline: Deadline) -> bool:
+        """Whether an image that fulfils the filter is likely to be a match: one that words name, or any of the nearest.
+
+        Relevance does not fall from rank to rank, so where the nearest leave it open, the JUDGED best hits are read: those of
+        every page, so that all pages say the same.
+        """
+        named = [hit for hit in target.ranking(read.part) if hit.match and max(hit.match.by_term) >= CONFIDENT]
+        if max((*judge.relevances(named), judge.any_match(target.best(read.head)))) >= CONFIDENT:
+            return True
+        if judge.most < CONFIDENT:
+            return False
+        options = replace(target.query.options, limit=JUDGED + len(target.query.inputs), offset=0)
+        [hits] = self._store.search(target.combined.vector[None, :], options, deadline)
+        others = [hit for hit in hits if hit.record.id not in target.query.inputs]
+        return max(judge.relevances(others), default=0.0) >= CONFIDENT
 
     def _arranged(self, target: Target, ranked: Sequence[Hit], judge: Judge | TextsJudge | None, deadline: Deadline) -> Page:
         """The page of a ranking that is grouped or diversified. Reads more hits while there are too few groups for the page."""
@@ -185,9 +205,3 @@ def _not_delivered(target: Target, rows: list[ResultRow]) -> list[ResultRow]:
 def _relevances(judge: Judge | TextsJudge | None, hits: Sequence[Hit]) -> Sequence[float | None]:
     """The relevance of each hit; None without a `judge`."""
     return [None] * len(hits) if judge is None else judge.relevances(hits)
-
-
-def _is_confident(target: Target, read: Read, judge: Judge | TextsJudge) -> bool:
-    """Whether an image that fulfils the filter is likely to be a match: one that words name, or any of the nearest."""
-    named = [hit for hit in target.ranking(read.part) if hit.match and max(hit.match.by_term) >= CONFIDENT]
-    return max((*judge.relevances(named), judge.any_match(target.best(read.head)))) >= CONFIDENT

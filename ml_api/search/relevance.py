@@ -145,6 +145,11 @@ class Judge:
             return 0.0
         return self._among_all(self.signals) * min(1.0, max(self.relevances(left)) / max(self.relevances(self.best)))
 
+    @property
+    def most(self) -> float:
+        """What no hit is likelier to be a match than, unless words name it."""
+        return 0.0 if self.signals is None else self._among_all(self.signals)
+
     def relevances(self, hits: Sequence[Hit]) -> tuple[float, ...]:
         """The probability that each hit is a match, 0 to 1: at least the certainty with which words name it."""
         named = [hit.match.certainty if hit.match else 0.0 for hit in hits]

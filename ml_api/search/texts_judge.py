@@ -75,6 +75,11 @@ class TextsJudge:
         likeliest = prod(text.probability(text.likeliest) for text in wanted)
         return surest * min(1.0, max(self.relevances(left)) / likeliest) if likeliest else 0.0  # many unlikely ones vanish
 
+    @property
+    def most(self) -> float:
+        """What no hit is likelier to be a match than."""
+        return prod(text.probability(max(text.judge.most, text.surest)) for text in self.texts if text.is_wanted)
+
     def relevances(self, hits: Sequence[Hit]) -> tuple[float, ...]:
         """The probability that each hit is a match, 0 to 1; 0 for an image that was deleted meanwhile."""
         new = [hit for hit in hits if hit.record.id not in self._known]

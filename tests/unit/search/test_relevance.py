@@ -21,7 +21,8 @@ from ml_api.search.grouping import DUPLICATES
 from ml_api.search.hybrid import Hybrid
 from ml_api.search.logistic import LogisticRegression
 from ml_api.search.negation import UNWANTED
-from ml_api.search.relevance import CONFIDENT, Calibration, Judge, Reference
+from ml_api.search.pages import JUDGED
+from ml_api.search.relevance import CONFIDENT, Calibration, Judge, Reference, fingerprints_of
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import Field, parse
 from tests.captioned import COLOURS, described, filled
@@ -57,7 +58,7 @@ class Corpus:
     def __init__(self):
         metrics, preprocessor, encoder = Metrics(), FakePreprocessor(), FakeEncoder()
         self.store = filled(COUNT, kind=CountingStore)
-        relevance = Relevance("COSINE")
+        self.relevance = relevance = Relevance("COSINE")
         for kind, made in calibrate_all(IndexedCorpus(self.store, "COSINE", preprocessor, encoder)).items():
             relevance.use(kind, made.calibration)
         self._embedder = BatchingEncoder(encoder, metrics)
@@ -146,6 +147,42 @@ def test_no_hit_is_likelier_to_match_than_that_there_is_a_match(logit):
     judge = Judge(Calibration(reference, any_match, by_score), "COSINE", hits, np.zeros(7), familiarity=0.9)
     for hit, relevance in zip(hits, judge.relevances(hits), strict=True):
         assert relevance <= judge.any_match([hit]) * (1 + 1e-9)
+
+
+def made_up(seed, share, any_logit, level):
+    """By it a `share` of images matches, whatever their rank: those on which others score little."""
+    random, images = np.random.default_rng(seed), [described(number) for number in range(COUNT)]
+    marks = np.sort(fingerprints_of(images))
+    background = random.normal(0, 0.1, (9, FakeEncoder().model.dim)).astype(np.float32)
+    reference = Reference(background, marks, random.choice([-1.0, 1.0], COUNT, p=[share, 1 - share]).astype(np.float32))
+    any_match = LogisticRegression(np.zeros(7), np.ones(7), np.zeros(7), any_logit)
+    is_match = LogisticRegression(level * np.eye(9)[1], np.ones(9), 20 * np.eye(9)[1], 0.0)
+    return Calibration(reference, any_match, is_match)
+
+
+@pytest.mark.parametrize("name", ["text", "texts", "image", "mixed"])
+def test_an_answer_with_a_likely_hit_is_confident_on_every_page(name):
+    with closing(Corpus()) as corpus:
+
+        @given(
+            st.builds(made_up, st.integers(0, 9), st.sampled_from([0.05, 0.5]), st.floats(-1, 4), st.floats(-0.5, 0.5)),
+            st.none() | FILTERS,
+            st.sampled_from([Arrangement(), Arrangement(Field(("colour",))), Arrangement(diversity=0.5)]),
+        )
+        @settings(max_examples=40)
+        def check(calibration, given_filter, arrangement):
+            for kind in ("text", "image", "mixed"):
+                corpus.relevance.use(kind, calibration)
+            only = given_filter and parse(given_filter)
+            pages = [
+                corpus.search(asked(name, 20, place, filter=only, arrangement=arrangement))[0] for place in range(0, JUDGED, 20)
+            ]
+            confident = {page.confident for page in pages}
+            assert len(confident) == 1
+            if any(row.relevance >= CONFIDENT for page in pages for row in page.rows):
+                assert confident == {True}
+
+        check()
 
 
 def test_an_answer_is_confident_if_the_filter_leaves_what_matches(corpus):
