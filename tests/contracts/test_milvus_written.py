@@ -229,6 +229,24 @@ def test_rows_that_a_full_disk_keeps_out_of_a_file_when_the_store_is_closed_are_
         assert len(in_files(store)) == 1
 
 
+def test_rows_are_filed_also_if_no_thread_can_be_started_to_index_them(tmp_path, caplog):
+    """While a program ended, the store took that for a file that could not be written, and took no further calls."""
+    with opened(tmp_path / "ends") as store:
+        engine(store)._bg_executor.shutdown()
+        for turn in range(2):
+            here(store, *drawn(NEW[turn * 10 :][:20], turn))
+            store.flush()
+        before = rows(store)
+        assert store.count() == len(before) == 30
+        assert store.search(unit_vectors(1), SearchOptions(1)) != [[]]
+    assert "not indexed now: cannot schedule new futures after shutdown" in caplog.text
+    assert "CRITICAL" not in caplog.text
+    with opened(tmp_path / "ends") as store:
+        assert rows(store) == before
+        assert len(in_files(store)) == 2
+        wait_until(lambda: all(segment.indexes for segment in engine(store)._read_snapshot()[0]))
+
+
 def test_a_health_check_is_no_reason_to_file_rows_early(tmp_path):
     """It comes every 15 s, so that an import in a service was filed in pieces."""
     with opened(tmp_path / "here") as store:

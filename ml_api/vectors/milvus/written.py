@@ -8,6 +8,7 @@ Only one thread may be here at a time, and nobody may read during `flush` (`embe
 """
 
 import json
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ from pymilvus import MilvusException
 from ml_api.vectors.milvus.locks import left_s
 from ml_api.vectors.milvus.schema import VECTOR, Row
 
+_log = logging.getLogger(__name__)
+
 
 def upsert(engine: Any, rows: Sequence[Row]) -> None:
     """Durable against the death of the process when it returns. `engine` is Milvus Lite's collection, each id comes once. Never
@@ -41,12 +44,19 @@ def upsert(engine: Any, rows: Sequence[Row]) -> None:
 
 
 def flush(engine: Any) -> None:
-    """Write what is in memory to a file, and have that indexed in the background. Raises MilvusException."""
-    with as_answered():
+    """Write what is in memory to a file, and have that indexed in the background. Raises MilvusException.
+
+    If no thread can be started, as the program ends or the system has none left, it is indexed after the next flush or opening.
+    """
+    with as_answered(), _unscheduled(engine):
         memtable = engine._memtable  # noqa: SLF001 - as above; each flush puts a new one in its place
         # What is in memory becomes a file's table column by column, and not cell by cell.
         memtable._build_data_table = partial(_taken, proxy(memtable))  # noqa: SLF001 - as above
         engine.flush()
+    try:
+        engine._schedule_bg_maintenance()  # noqa: SLF001 - as above
+    except RuntimeError as exc:
+        _log.warning("the rows are in a file, which is not indexed now: %s", exc)
 
 
 def discard(database: Any, timeout_s: float) -> None:
@@ -97,6 +107,16 @@ def _taken(memtable: Any, places: Sequence[tuple[int, int]]) -> pa.Table:
     starts = list(accumulate((batch.num_rows for batch in batches), initial=0))
     chosen = pa.array([starts[batch] + row for batch, row in places], type=pa.int64())
     return pa.Table.from_batches(batches).take(chosen).select(memtable._data_schema.names)  # noqa: SLF001 - as above
+
+
+@contextmanager
+def _unscheduled(engine: Any) -> Iterator[None]:
+    """Without work in the background after a flush: whether a thread for it can be started says nothing of what was written."""
+    engine._schedule_bg_maintenance = lambda: None  # noqa: SLF001 - as above
+    try:
+        yield
+    finally:
+        del engine._schedule_bg_maintenance  # noqa: SLF001 - as above
 
 
 @contextmanager
