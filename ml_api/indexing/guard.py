@@ -57,7 +57,7 @@ def objection(plan: Plan, source: str, consent: Consent) -> str:
     lost = plan.removed - plan.moved
     permitted = max(FEW, indexed / PARTS)
     if lost > permitted:
-        lost -= min(plan.ledger.stored_twice(), HALF_MOVED)
+        permitted += min(plan.ledger.stored_twice(), HALF_MOVED)
     if lost > permitted and not (consent.removals or consent.replace or plan.found_nothing):
         return (
             f"{lost:,} of the {indexed:,} images indexed are no longer in {plan.location} ({_where(plan)}): "

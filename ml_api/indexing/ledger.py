@@ -28,6 +28,9 @@ CREATE VIEW removed AS
     SELECT key, version FROM entries WHERE fate = 'removed'
     UNION ALL SELECT key, bytes_version(version) FROM entries WHERE fate = 'removed';
 CREATE VIEW added AS SELECT number, key, file_version FROM files WHERE NOT stored AND code = '';
+CREATE VIEW lost AS
+    SELECT key, digest FROM entries WHERE fate = 'removed' AND version NOT IN (SELECT file_version FROM added)
+    AND bytes_version(version) NOT IN (SELECT file_version FROM added);
 BEGIN
 """
 
@@ -40,10 +43,7 @@ _EXAMPLES: Final = {
     SyncOutcome.REPLACED: "SELECT key FROM files WHERE stored AND code = '' ORDER BY number LIMIT ?",
     SyncOutcome.FAILED: "SELECT key FROM files WHERE code <> '' ORDER BY number LIMIT ?",
     SyncOutcome.UNLISTED: "SELECT key FROM entries WHERE fate = 'unlisted' ORDER BY key LIMIT ?",
-    SyncOutcome.REMOVED: (
-        "SELECT key FROM entries WHERE fate = 'removed' AND version NOT IN (SELECT file_version FROM added)"
-        " AND bytes_version(version) NOT IN (SELECT file_version FROM added) ORDER BY key LIMIT ?"
-    ),
+    SyncOutcome.REMOVED: "SELECT key FROM lost ORDER BY key LIMIT ?",
 }
 
 
@@ -164,10 +164,8 @@ class Ledger:
         return int(number)
 
     def stored_twice(self) -> int:
-        """The number of removed images whose bytes are those of an unchanged file."""
-        [(number,)] = self._rows(
-            "SELECT count(*) FROM entries WHERE fate = 'removed' AND digest IN (SELECT digest FROM entries WHERE fate = 'kept')"
-        )
+        """The number of removed images whose bytes are those of an unchanged file, without those that were probably moved."""
+        [(number,)] = self._rows("SELECT count(*) FROM lost WHERE digest IN (SELECT digest FROM entries WHERE fate = 'kept')")
         return int(number)
 
     def removed_folders(self, limit: int) -> list[tuple[str, int]]:

@@ -60,6 +60,28 @@ class TestGuard:
         (filled.root / "0").rename(filled.root / "2024")
         assert filled.outcomes() == {"moved": 30, "unchanged": 30}
 
+    @pytest.fixture
+    def doubled(self, world):
+        """60 images, a copy of each, which is younger, and 80 others."""
+        for number in range(140):
+            world.draw(f"{'a' if number < 60 else 'c'}/{number:03}.png", (number, 1, 2))
+        shutil.copytree(world.root / "a", world.root / "b", copy_function=shutil.copyfile)
+        world.sync()
+        return world
+
+    def test_a_renamed_folder_of_which_there_is_a_copy_excuses_no_other_loss(self, doubled):
+        (doubled.root / "a").rename(doubled.root / "d")
+        shutil.rmtree(doubled.root / "c")
+        with pytest.raises(SyncRefused, match="^80 of the 200 images indexed are no longer in"):
+            doubled.sync()
+        assert len(doubled.stored()) == 200
+
+    def test_a_refusal_counts_what_is_stored_twice_among_what_is_missing(self, doubled):
+        shutil.rmtree(doubled.root / "a")
+        shutil.rmtree(doubled.root / "c")
+        with pytest.raises(SyncRefused, match="^140 of the 200 images indexed .* remove 140, keep 60"):
+            doubled.sync()
+
     def test_another_folder_stops_with_the_plan_and_the_way_on(self, filled, tmp_path):
         before, filled.root = filled.root, tmp_path / "other"
         filled.draw("0/00.png", (9, 9, 9))
