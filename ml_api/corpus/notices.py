@@ -45,6 +45,8 @@ thus at each sync, which the end of the watching asks for."""
 
 TOO_MANY_FOLDERS: Final = "the system cannot watch every folder of it"
 MORE_WATCHES: Final = "Raise fs.inotify.max_user_watches (and max_user_instances) with sysctl"
+UNDECODABLE: Final = "Unable to decode path"
+"""What watchfiles says of a name that is not UTF-8."""
 BEGINNING: Final = "what happened before the start is not known"
 MOUNTS: Final = Path("/proc/self/mountinfo")
 DESCRIPTORS: Final = Path("/proc/self/fdinfo")
@@ -153,7 +155,8 @@ class FolderNotices:
     def _break(self, exc: Exception) -> Noticed:
         broken_at, self._broken_at = self._broken_at, time.monotonic()
         if self._broken_at - broken_at < BROKEN_S:
-            return self._list_instead(f"watching it failed twice ({exc})", "Rename what has a name that is not UTF-8")
+            remedy = "Rename what has a name that is not UTF-8" if UNDECODABLE in str(exc) else MORE_WATCHES
+            return self._list_instead(f"watching it failed twice ({exc})", remedy)
         self._end()
         self._begin_at = self._broken_at
         return Noticed(lost=f"watching failed ({exc})")

@@ -104,6 +104,32 @@ def test_names_that_end_the_watching_again_and_again_are_told_and_the_folder_is_
     assert "Rename what has a name that is not UTF-8; watching is tried again every 10 min" in caplog.text
 
 
+SHORT_OF_DESCRIPTORS = """
+import logging, os, resource, sys
+from contextlib import suppress
+from pathlib import Path
+from ml_api.corpus.notices import FolderNotices
+
+logging.basicConfig(format="%(message)s", stream=sys.stdout)
+notices = FolderNotices(Path(sys.argv[1]))
+highest = max(map(int, os.listdir("/proc/self/fd")))
+resource.setrlimit(resource.RLIMIT_NOFILE, (highest, highest))
+with suppress(OSError):
+    while True:
+        os.dup(0)
+notices.next(), notices.next()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it counts descriptors in /proc")
+def test_where_the_system_has_no_more_to_watch_with_the_remedy_is_that(root):
+    """It was to rename what has a name that is not UTF-8."""
+    said = subprocess.run([sys.executable, "-c", SHORT_OF_DESCRIPTORS, root], capture_output=True, text=True, check=True).stdout
+    assert "watching it failed twice" in said
+    assert "Too many open files" in said
+    assert "Raise fs.inotify.max_user_watches (and max_user_instances) with sysctl" in said
+
+
 def test_so_many_at_once_as_the_kernel_may_not_keep_are_a_reason_to_look(root):
     with closing(FolderNotices(root, many=50)) as notices:
         notices.next()

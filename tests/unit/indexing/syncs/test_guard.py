@@ -72,14 +72,14 @@ class TestGuard:
     def test_a_renamed_folder_of_which_there_is_a_copy_excuses_no_other_loss(self, doubled):
         (doubled.root / "a").rename(doubled.root / "d")
         shutil.rmtree(doubled.root / "c")
-        with pytest.raises(SyncRefused, match="^80 of the 200 images indexed are no longer in"):
+        with pytest.raises(SyncRefused, match=r"^80 of the 200 images indexed are no longer in"):
             doubled.sync()
         assert len(doubled.stored()) == 200
 
     def test_a_refusal_counts_what_is_stored_twice_among_what_is_missing(self, doubled):
         shutil.rmtree(doubled.root / "a")
         shutil.rmtree(doubled.root / "c")
-        with pytest.raises(SyncRefused, match="^140 of the 200 images indexed .* remove 140, keep 60"):
+        with pytest.raises(SyncRefused, match=r"^140 of the 200 images indexed .* remove 140, keep 60"):
             doubled.sync()
 
     def test_another_folder_stops_with_the_plan_and_the_way_on(self, filled, tmp_path):
