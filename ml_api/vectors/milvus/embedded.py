@@ -194,6 +194,7 @@ class EmbeddedAccess:
         self.check()
         with self._turn():
             self.check()
+            _ = self.rows  # refused after `close`, which is no write that failed
             yield
 
     @contextmanager

@@ -58,6 +58,18 @@ def lacks_space(exc: BaseException | None) -> bool:
     return any(words in str(exc) for words in _NO_SPACE)
 
 
+def original(exc: BaseException) -> str:
+    """What was raised first, for clients too, so without paths and values: the system's words or the kind of exception. What
+    pymilvus raised first says less than `exc`, to which it was translated."""
+    first = exc
+    while first.__cause__ is not None:
+        first = first.__cause__
+    if isinstance(first, MilvusException | grpc.RpcError):
+        return str(exc)
+    # Arrow's own text of an OSError names the file.
+    return os.strerror(first.errno) if isinstance(first, OSError) and first.errno else type(first).__name__
+
+
 def _reason(exc: Exception, timeout_s: float) -> tuple[StoreFailure, str]:
     """The reason for metrics, and its description for messages."""
     if getattr(exc, "code", None) == CANNOT_CONNECT and isinstance(exc.__cause__, grpc.RpcError):

@@ -7,7 +7,7 @@ from shutil import disk_usage
 from typing import Final
 
 from ml_api.errors import StoreUnavailable
-from ml_api.vectors.milvus.failures import NO_SPACE, lacks_space
+from ml_api.vectors.milvus.failures import NO_SPACE, lacks_space, original
 
 EVERY_S: Final = 10.0
 """Pause between attempts."""
@@ -37,7 +37,7 @@ class Recovery:
 
     def failed(self, what: str, exc: BaseException) -> None:
         full = lacks_space(exc.__cause__)
-        told, self._failure = bool(self._failure), f"{what}: {NO_SPACE}" if full else what
+        told, self._failure = bool(self._failure), f"{what}: {NO_SPACE if full else original(exc)}"
         if not told:
             _log.critical(
                 "the vector store in %s takes no calls until it can be written, and was read from the disk again: %s",

@@ -1,5 +1,6 @@
 """The parts of MilvusStore that need no Milvus."""
 
+import errno
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -268,6 +269,45 @@ def test_what_failed_is_read_from_the_disk_again_until_it_can_be_written(access,
     assert loaded == ["in vain", "in the end"]
     write(access)
     assert [record.levelname for record in caplog.records] == ["CRITICAL", "WARNING"]
+
+
+def test_a_writer_who_waited_for_a_store_that_was_closed_is_no_write_that_failed(access, caplog):
+    access.close(lambda: None)
+    with pytest.raises(StoreUnavailable, match="is closed"):
+        write(access)
+    assert not caplog.records
+
+
+def written(answered):
+    """What `translated` raises, after what the engine or its server answered."""
+    with pytest.raises(StoreUnavailable) as told, translated("delete", 10):
+        raise answered
+    return told.value
+
+
+def by_engine(raised):
+    """An answer of the engine in this process."""
+    answer = MilvusException(1, f"about {raised}")
+    answer.__cause__ = raised
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("raised", "words"),
+    [
+        (written(by_engine(OSError(errno.EMFILE, "Failed to open '/secret'"))), "a write failed: Too many open files. "),
+        (written(by_engine(ValueError("secret"))), "a write failed: ValueError. "),
+        (written(MilvusException(7, "secret")), "failed with Milvus error code 7 (delete). "),
+        (OSError("secret"), "a write failed: OSError. "),
+    ],
+)
+def test_a_store_that_takes_no_calls_names_the_error(access, raised, words):
+    with pytest.raises(type(raised)), access.writing(1, 1):
+        raise raised
+    with pytest.raises(StoreUnavailable) as refused:
+        access.check()
+    assert words in str(refused.value)
+    assert "secret" not in str(refused.value)
 
 
 def test_a_store_whose_last_flush_fails_says_so_and_lets_go(tmp_path, flushes, caplog):
