@@ -41,6 +41,8 @@ READ_BY: Final = (
     "max_upload_bytes",
     "max_image_pixels",
     "max_image_aspect",
+    "decode_timeout_s",
+    "decode_memory_bytes",
 )
 """The settings that decide which files a sync indexes, and what of them."""
 WATCH_PAUSE_S = 0.02

@@ -159,9 +159,11 @@ def test_a_command_that_asks_for_what_the_service_would_not_do_is_told_so(indexe
     """Its catalogue was passed over without a word, and all was said to be well."""
     (tmp_path / "shop.csv").write_text("product_id,name\n1,a shoe\n")
     asked = ["--catalogue", tmp_path / "shop.csv", "--no-follow-links"]
-    refused = run("sync", *asked, **(indexed.settings | {"exif": True}))
+    refused = run("sync", *asked, **(indexed.settings | {"exif": True, "decode_timeout_s": 30}))
     assert refused.returncode == Exit.MISCONFIGURED
-    assert [line.split(": ")[1] for line in refused.stderr.splitlines()] == ["--catalogue", "ML_API_EXIF"]
+    assert [line.split(": ")[1] for line in refused.stderr.splitlines()] == [
+        *("--catalogue", "ML_API_EXIF", "ML_API_DECODE_TIMEOUT_S")
+    ]
     assert "the service that runs would do this sync, and has another value" in refused.stderr
     assert run("sync", "--dry-run", *asked, **indexed.settings).returncode == Exit.MISCONFIGURED
     assert run("sync", "--no-exif", "--catalogue", "", **indexed.settings).returncode == Exit.DONE
