@@ -3,7 +3,7 @@
 Times are seconds since the epoch, UTC, as everywhere in this application.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from sqlalchemy import JSON, Double, ForeignKey, Index, MetaData, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -41,6 +41,10 @@ class OwnerRow(Table):
     """URL at which it answers the API; empty if it does not."""
     reading: Mapped[str] = mapped_column(default="", server_default="")
     """JSON: a hash of each setting that decides which files its syncs index, and what of them; empty if it is older than this."""
+
+
+OPERATION: Final = "errand"
+"""Names the operation in the options of a job, in every version: commands and services of several share a database."""
 
 
 class JobRow(Table):

@@ -21,11 +21,10 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from ml_api.database import Database
 from ml_api.database.engine import POOL
 from ml_api.database.migrating import MIGRATIONS, revisions
-from ml_api.database.tables import FailureRow, JobRow, Table
+from ml_api.database.tables import FailureRow, Table
 from ml_api.database.turns import PATIENT, STUCK_S, TIMEOUT_S
 from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, DatabaseFull, DatabaseUnavailable
-from ml_api.indexing.jobs import Jobs
 from ml_api.settings.conditions import require_writable
 from tests.waiting import wait_until
 
@@ -201,17 +200,6 @@ def test_the_tables_are_what_the_migrations_make(database):
         ours = {"include_name": lambda name, kind, _: kind not in {"table", "index"} or not name.startswith("texts_words")}
         context = MigrationContext.configure(session.connection(), opts=ours)
         assert compare_metadata(context, Table.metadata) == []
-
-
-def test_jobs_of_an_earlier_version_say_what_they_were(database_url):
-    job = {"target": "images", "corpus": "/photos", "state": "succeeded", "requested_at": 0.0}
-    with closing(Database.open(database_url)) as database, database.write() as session:
-        session.add(JobRow(**job, options={"errand": {"kind": "export", "file": "a.parquet"}, "rehash": False}))
-        session.add(JobRow(**job, options={"rehash": True}))
-        session.execute(text("UPDATE alembic_version SET version_num = '0009'"))
-    with closing(Database.open(database_url)) as database:
-        last = Jobs(database, "images", "/photos").last()
-    assert [(one.options.kind, one.options.rehash, one.unreadable) for one in last] == [("sync", True, ""), ("export", False, "")]
 
 
 def test_several_processes_may_open_a_new_database_at_once(database_url):

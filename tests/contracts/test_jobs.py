@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import update
 
-from ml_api.database.tables import ChangeRow, JobFileRow
+from ml_api.database.tables import ChangeRow, JobFileRow, JobRow
 from ml_api.errors import NotFound, SyncRefused
 from ml_api.indexing.changes import Changes, Source
 from ml_api.indexing.jobs import Jobs, Operation, SyncOptions
@@ -58,6 +58,15 @@ def test_an_operation_is_nobody_elses_and_nothing_else_runs_beside_it(jobs):
     with pytest.raises(SyncRefused, match="ask for the migrate again"):
         jobs.submit(SyncOptions(operation=operation))
     assert jobs.claim("me").options.operation == operation
+
+
+def test_an_operation_is_called_the_same_in_the_database_by_every_version(database, jobs):
+    """Commands of one version ask services of another, which counted what they did not know as syncs."""
+    job, _ = jobs.submit(SyncOptions(operation=Operation(JobKind.EXPORT, file="a.parquet")))
+    with database.read() as session:
+        options = session.get_one(JobRow, job.id).options
+    assert options["errand"]["kind"] == "export"
+    assert "operation" not in options
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
-from ml_api.database.tables import ChangeRow, JobRow
+from ml_api.database.tables import OPERATION, ChangeRow, JobRow
 from ml_api.vocabulary import JobKind, JobState
 
 GONE_AFTER_S: Final = 1.0
@@ -17,7 +17,7 @@ _NEVER: Final = float(2**53)
 _WRITING_OPERATIONS: Final = (JobKind.MIGRATE, JobKind.ROLL_BACK, JobKind.IMPORT)
 """They write rows, as syncs do; an export or an evaluation only reads."""
 
-_KIND_OF_OPERATION: Final = JobRow.options["operation"]["kind"].as_string()
+_KIND_OF_OPERATION: Final = JobRow.options[OPERATION]["kind"].as_string()
 _IS_SYNC: Final = _KIND_OF_OPERATION.is_(None) & func.coalesce(JobRow.options["dry_run"].as_boolean(), False).is_(False)
 
 

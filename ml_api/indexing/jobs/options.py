@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from ml_api.database.tables import OPERATION
 from ml_api.errors import InvalidInput
 from ml_api.indexing.guard import Consent
 from ml_api.vocabulary import JobKind
@@ -52,25 +53,26 @@ class SyncOptions:
 
 def row_of(options: SyncOptions) -> dict[str, Any]:
     row = asdict(options)
-    if options.operation is None:
-        del row["operation"]
+    if (operation := row.pop("operation")) is not None:
+        row[OPERATION] = operation
     return row
 
 
 def options_of(row: Any) -> SyncOptions:
     """Of any JSON value. Raises InvalidInput for what this version does not know."""
-    row = _known(row, SyncOptions)
-    if row.get("operation") is None:
+    named = {field.name for field in fields(SyncOptions)} - {"operation"}
+    row = dict(_known(row, named | {OPERATION}))
+    if (asked := row.pop(OPERATION, None)) is None:
         return SyncOptions(**row)
-    operation = _known(row["operation"], Operation)
+    operation = _known(asked, {field.name for field in fields(Operation)})
     if operation.get("kind") not in list(JobKind):  # no set: it may be a value that has no hash
         raise InvalidInput(f"it is a {operation.get('kind')}, which this version does not know; another version asked for it")
-    return SyncOptions(**row | {"operation": Operation(**operation | {"kind": JobKind(operation["kind"])})})
+    return SyncOptions(**row, operation=Operation(**operation | {"kind": JobKind(operation["kind"])}))
 
 
-def _known(row: Any, kind: type[SyncOptions | Operation]) -> dict[str, Any]:
+def _known(row: Any, names: set[str]) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise InvalidInput(f"it asks for {row!r}, which this version does not know; another version asked for it")
-    if unknown := sorted(row.keys() - {field.name for field in fields(kind)}):
+    if unknown := sorted(row.keys() - names):
         raise InvalidInput(f"it asks for {', '.join(unknown)}, which this version does not know; another version asked for it")
     return row

@@ -264,11 +264,12 @@ def test_a_failure_nobody_thought_of_while_it_looks_for_jobs_is_logged_once_and_
     [
         ({"prune": True}, "it asks for prune"),
         (["sync"], "it asks for ['sync']"),
-        ({"operation": "compact"}, "it asks for 'compact'"),
-        ({"operation": {}}, "it is a None"),
-        ({"operation": {"kind": []}}, "it is a []"),
-        ({"operation": {"kind": "compact"}}, "it is a compact"),
-        ({"operation": {"kind": "export", "format": "parquet"}}, "it asks for format"),
+        ({"operation": {"kind": "export"}}, "it asks for operation"),
+        ({"errand": "compact"}, "it asks for 'compact'"),
+        ({"errand": {}}, "it is a None"),
+        ({"errand": {"kind": []}}, "it is a []"),
+        ({"errand": {"kind": "compact"}}, "it is a compact"),
+        ({"errand": {"kind": "export", "format": "parquet"}}, "it asks for format"),
     ],
 )
 def test_a_job_of_another_version_fails_with_a_reason_and_keeps_no_sync_waiting(world, caplog, options, what):
