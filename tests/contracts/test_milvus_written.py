@@ -189,6 +189,24 @@ def test_a_store_that_can_be_written_again_has_all_that_was_acknowledged(tmp_pat
         assert rows(store) == after
 
 
+@pytest.mark.parametrize(
+    ("part", "named"),
+    [("write_insert", "Input/output error"), ("write_delete", r"failed with Milvus error code 1 \(delete\)")],
+)
+def test_a_store_that_cannot_be_written_names_the_error(tmp_path, part, named):
+    """pymilvus raises an error from itself, so that a look for the first one had no end."""
+
+    def fail(_batch):
+        raise OSError(errno.EIO, "secret")
+
+    with opened(tmp_path / "here") as store:
+        setattr(engine(store)._wal, part, fail)
+        with pytest.raises(StoreUnavailable, match="error code 1"):
+            store.upsert(*drawn(NEW[:3], 1)) if part == "write_insert" else store.delete([image_id(NEW[0])])
+        with pytest.raises(StoreUnavailable, match=f"takes no calls, as a write failed: .*{named}"):
+            store.count()
+
+
 def test_files_that_are_still_merged_hold_up_the_recovery_no_longer_than_the_store_may_take(tmp_path):
     """Health checks, which make it, waited for the end of the merge."""
     merged = threading.Event()

@@ -61,9 +61,10 @@ def lacks_space(exc: BaseException | None) -> bool:
 def original(exc: BaseException) -> str:
     """What was raised first, for clients too, so without paths and values: the system's words or the kind of exception. What
     pymilvus raised first says less than `exc`, to which it was translated."""
-    first = exc
-    while first.__cause__ is not None:
-        first = first.__cause__
+    chain = [exc]
+    while (cause := chain[-1].__cause__) is not None and cause not in chain:  # pymilvus raises some from themselves
+        chain.append(cause)
+    first = chain[-1]
     if isinstance(first, MilvusException | grpc.RpcError):
         return str(exc)
     # Arrow's own text of an OSError names the file.
