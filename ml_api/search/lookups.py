@@ -7,7 +7,7 @@ import logging
 import math
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from itertools import chain
 from time import monotonic
 from typing import Final
@@ -79,10 +79,14 @@ class WordLookups:
         self._paused_until = 0.0
 
     def close(self) -> None:
-        """Safe to call twice."""
+        """Safe to call twice. Searches that wait go on without words."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             self._next = None
+            waiting = list(self._waiting)
+            self._waiting.clear()
+        for lookups in waiting:
+            lookups.cancel()
 
     def begin(self, queries: Sequence[Query]) -> Lookups | None:
         """Look the words of these queries up, until `end`. None if there is nothing to look up, or nobody to ask."""
@@ -104,6 +108,8 @@ class WordLookups:
         with self._lock:
             self._unread.discard(lookups)
             waits = lookups in self._waiting
+        if not lookups.done() and monotonic() < self._paused_until:  # others have waited for it since this began
+            return None
         if waits and not self._find_soon():
             return None
         patience_s = min(PATIENCE_S, MAX_SHARE_OF_TIME * deadline.left_s())
@@ -114,6 +120,8 @@ class WordLookups:
                 self._pause(TextLookup.LATE, LATE)
             else:  # which says nothing of the database
                 self._metrics.text_lookups.labels(TextLookup.LATE).inc()
+            return None
+        except CancelledError:
             return None
         if isinstance(found, MlApiError):
             self._pause(TextLookup.FAILED, found.detail)
@@ -128,13 +136,13 @@ class WordLookups:
             self._waiting.pop(lookups, None)
 
     def _find_soon(self) -> bool:
-        """Have a thread look up all that waits. False if this is closed."""
+        """Have a thread look up all that waits. False if there is none, as once this is closed."""
         with self._lock:
             if self._next is None:
                 call = object()
                 try:
                     self._threads.submit(self._find_waiting, call)
-                except RuntimeError:
+                except RuntimeError:  # closed, or out of threads
                     return False
                 self._next = call
             self._begun.setdefault(self._next, monotonic())
@@ -142,6 +150,8 @@ class WordLookups:
 
     def _find_waiting(self, call: object) -> None:
         with self._lock:
+            if self._next is not call:  # it waited for a thread that could not be started, and was given up
+                return
             self._next, taken, size = None, dict[Lookups, Sequence[Lookup]](), 0
             for lookups, wanted in self._waiting.items():
                 if taken and size + len(wanted) > AT_ONCE:
@@ -187,6 +197,8 @@ class WordLookups:
 
     def _pause(self, outcome: TextLookup, why: str) -> None:
         self._metrics.text_lookups.labels(outcome).inc()
+        if monotonic() < self._paused_until:
+            return
         self._paused_until = monotonic() + PAUSE_S
         with self._lock:
             self._begun.clear()

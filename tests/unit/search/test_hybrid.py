@@ -18,6 +18,7 @@ from ml_api.search.lookups import AT_ONCE, NOTHING, PATIENCE_S, THREADS
 from ml_api.search.query import TextTerm
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.memory import MemoryStore
+from tests.waiting import wait_until
 
 QUERY = Query.of(TextTerm("dsc 0412"), SearchOptions(3))
 
@@ -172,6 +173,34 @@ def test_a_search_is_alone_after_searches_that_failed_together_at_the_model():
         preprocessor.is_away = False
         assert hybrid.begin([QUERY]).result(10) == [NOTHING], "without anybody's coming for it"
         assert index.calls[-1] == 1, "with those of nobody who failed"
+
+
+def test_of_searches_that_began_before_the_database_hung_one_waits_for_it_and_says_so(caplog):
+    """Each of them waited a second after the other, and began the pause anew."""
+    index = HeldIndex()
+    with closing(Hybrid(index, MemoryStore(), "COSINE", Metrics())) as hybrid:
+        begun = [hybrid.begin([QUERY]) for _ in range(10)]
+        for lookups in begun:
+            assert hybrid.matches([QUERY], lookups, Deadline.within(60)) == {}
+        assert caplog.text.count("searches go on without the words of images") == 1
+        index.may_answer.set()
+
+
+def test_a_search_that_waits_when_it_is_closed_goes_on_without_words(caplog):
+    index = HeldIndex()
+    hybrid = Hybrid(index, MemoryStore(), "COSINE", Metrics())
+    for number in range(THREADS):  # so that none is left
+        held = hybrid.begin([QUERY])
+        wait_until(lambda number=number: index.calls > number)
+        hybrid.end(held)
+    last = hybrid.begin([QUERY])
+    with ThreadPoolExecutor(1) as searching:
+        found = searching.submit(hybrid.matches, [QUERY], last, Deadline.within(60))
+        hybrid.close()
+        assert found.result(10) == {}
+    assert last.cancelled()
+    assert caplog.text == "", "the database is not to blame"
+    index.may_answer.set()
 
 
 def test_once_it_is_closed_searches_go_on_without_words():
