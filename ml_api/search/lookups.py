@@ -77,12 +77,13 @@ class WordLookups:
         self._begun: dict[object, float] = {}
         """When each call of the index was asked for that has not returned yet, the oldest first; since the last pause."""
         self._paused_until = 0.0
+        self._is_closed = False
 
     def close(self) -> None:
         """Safe to call twice. Searches that wait go on without words."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         with self._lock:
-            self._next = None
+            self._next, self._is_closed = None, True
             waiting = list(self._waiting)
             self._waiting.clear()
         for lookups in waiting:
@@ -95,6 +96,8 @@ class WordLookups:
             return None
         lookups = Lookups()
         with self._lock:
+            if self._is_closed:
+                return None
             self._waiting[lookups] = wanted
             is_alone = not self._unread
             self._unread.add(lookups)

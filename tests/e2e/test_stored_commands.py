@@ -83,7 +83,8 @@ def test_recall_is_a_table_and_a_plot(indexed, tmp_path):
 def test_beside_a_service_that_owns_the_store_they_say_the_same(indexed, tmp_path):
     listed = run("duplicates", "--json", log_level="error", **indexed)
     assert run("keys", "create", "somebody", "--scope", "search", **indexed).returncode == 0
-    (judged := tmp_path / "judged.jsonl").write_text('{"text": "a dog", "keys": ["00.jpg"]}\n{"text": "x", "keys": ["02.jpg"]}\n')
+    queries = [{"text": f"a dog {number}", "keys": [f"{number:02}.jpg"]} for number in range(5)]
+    (judged := tmp_path / "judged.jsonl").write_text("".join(f"{json.dumps(query)}\n" for query in queries))
     others = {name: value for name, value in indexed.items() if name != "data_dir"}
     with Server(indexed["data_dir"], **others, auth="on"):
         again = run("duplicates", "--json", log_level="error", **indexed)

@@ -2,7 +2,6 @@
 
 import os
 import time
-from dataclasses import asdict
 
 from PIL import Image
 from sqlalchemy import select, update
@@ -17,6 +16,7 @@ from ml_api.indexing.edits import patch_metadata
 from ml_api.indexing.failures import StoredFailures
 from ml_api.indexing.guard import Consent
 from ml_api.indexing.jobs import Operation, SyncOptions
+from ml_api.indexing.jobs.options import row_of
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.records import image_id
@@ -169,7 +169,7 @@ def tags(world):
 OPERATIONS = [JobKind.EXPORT, JobKind.EVALUATE, JobKind.DROP_OLD, JobKind.IMPORT, JobKind.MIGRATE, JobKind.ROLL_BACK]
 
 
-OTHERS = {kind.value: asdict(SyncOptions(operation=Operation(kind))) for kind in OPERATIONS}
+OTHERS = {kind.value: row_of(SyncOptions(operation=Operation(kind))) for kind in OPERATIONS}
 
 
 READING = {kind: options for kind, options in OTHERS.items() if kind in {JobKind.EXPORT, JobKind.EVALUATE, JobKind.DROP_OLD}}
