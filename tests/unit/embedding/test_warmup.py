@@ -62,8 +62,34 @@ def test_a_slow_model_is_warmed_up_in_bounded_time(image_s):
 
     costs = warm_up(FakePreprocessor(), encoder, budget_s=5, clock=encoder.clock)
 
-    assert encoder.now < max(6.5, 2 * image_s + 3)
+    assert encoder.now < max(6.5, 2 * image_s + 4)
     assert costs["image"].best_batch(1) == pytest.approx(4 if image_s < 1 else 1)
+
+
+class SettingUp(CostlyEncoder):
+    """Sets up for `model_s` in its first pass of a modality, and for `shape_s` in the first one of each shape."""
+
+    def __init__(self, *, model_s: float = 0, shape_s: float = 0) -> None:
+        super().__init__(fixed_s=0.018, text_s=0.0001, image_s=0.002)
+        self._model_s = model_s
+        self._shape_s = shape_s
+
+    def embed(self, items: Sequence[Prepared]) -> Vectors:
+        if items[0].modality not in {modality for modality, _, _ in self.batches}:
+            self.now += self._model_s
+        if (items[0].modality, len(items), units(items[0])) not in self.batches:
+            self.now += self._shape_s
+        return super().embed(items)
+
+
+@pytest.mark.parametrize("setup", [{"model_s": 2}, {"model_s": 8}, {"shape_s": 0.5}, {"shape_s": 8}, {"model_s": 8, "shape_s": 8}])
+def test_setup_however_long_is_no_cost_of_a_pass(setup):
+    encoder = SettingUp(**setup)
+
+    costs = warm_up(FakePreprocessor(), encoder, clock=encoder.clock)
+
+    assert (costs["image"].fixed_s, costs["image"].per_unit_s) == pytest.approx((0.018, 0.002))
+    assert (costs["text"].fixed_s, costs["text"].per_unit_s) == pytest.approx((0.018, 0.0001))
 
 
 class Beside(CostlyEncoder):
