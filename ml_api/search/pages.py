@@ -104,8 +104,11 @@ class Pages:
         """Whether an image that fulfils the filter is likely to be a match: one that words name, or any of the nearest.
 
         Relevance does not fall from rank to rank, so where the nearest leave it open, the JUDGED best hits are read: those of
-        every page, so that all pages say the same.
+        every page, so that all pages say the same; of what words name, each page knows what it has read. Where all words must be
+        found, no other image is in the answer.
         """
+        if target.texts and target.texts.only:
+            return max(judge.relevances(target.ranking(read.part)), default=0.0) >= CONFIDENT
         named = [hit for hit in target.ranking(read.part) if hit.match and max(hit.match.by_term) >= CONFIDENT]
         if max((*judge.relevances(named), judge.any_match(target.best(read.head)))) >= CONFIDENT:
             return True

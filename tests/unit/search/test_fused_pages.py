@@ -145,6 +145,20 @@ def test_only_a_hit_that_may_be_shown_makes_an_answer_confident():
         assert [one.confident for one in answers] == [True, False]
 
 
+def test_where_all_words_must_be_found_no_other_image_makes_an_answer_confident():
+    everything = -2.0  # the score from which on an image shows a text
+    with shelf_of(120, ()) as shelf:
+        ranked = shelf.search(120, 0, PLAIN, BODLEIAN, match="vector").hits
+    named = {int(hit.record.key) for hit in ranked[60:]}  # so many that their words make none of them certain
+    answers = []
+    for from_score in ((ranked[0].score + ranked[1].score) / 2, everything):
+        with shelf_of(120, named, relevance=calibrated(from_score)) as shelf:
+            answers.append(shelf.search(3, 0, PLAIN, BODLEIAN, match="text"))
+            nothing = shelf.search(3, 0, PLAIN, DSC, match="text")
+            assert (nothing.hits, nothing.confident) == ([], False)
+    assert [(len(found.hits), found.confident) for found in answers] == [(3, False), (3, True)]
+
+
 @pytest.mark.parametrize("weight", [0.1, 1e-6, 0, -0.5])
 def test_words_of_a_text_that_hardly_counts_move_no_hit_and_make_nothing_a_match(weight):
     with shelf_of(120, (90,), said="DSC_0412", relevance=calibrated(2.0)) as shelf:
