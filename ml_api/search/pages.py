@@ -3,7 +3,6 @@ here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 
@@ -17,14 +16,11 @@ from ml_api.search.fields import OverviewCache
 from ml_api.search.grouping import DUPLICATES, MAX_READ, READ_AT_ONCE, leaders
 from ml_api.search.query import Fault, ResultRow
 from ml_api.search.relevance import CONFIDENT, Judge, Relevance
-from ml_api.search.targets import Target, goes_on, may_pass, passing
+from ml_api.search.targets import JUDGED, Target, goes_on, may_pass, passing
 from ml_api.search.texts_judge import JudgedText, TextsJudge, importances
 from ml_api.search.unfulfilled import warnings_on
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.filters import Field, value_of
-
-JUDGED: Final = 100
-"""The best hits that are judged where it is open whether any is likely to be a match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +101,11 @@ class Pages:
 
         Relevance does not fall from rank to rank, so where the nearest leave it open, the JUDGED best hits are read: those of
         every page, so that all pages say the same; of what words name, each page knows what it has read. Where all words must be
-        found, no other image is in the answer.
+        found, no other image is in the answer, and its JUDGED best ones are judged.
         """
         if target.texts and target.texts.only:
-            return max(judge.relevances(target.ranking(read.part)), default=0.0) >= CONFIDENT
+            hits = [hit for hit in target.ranking(read.part) if hit.record.id not in target.query.inputs]
+            return max(judge.relevances(hits[:JUDGED]), default=0.0) >= CONFIDENT
         named = [hit for hit in target.ranking(read.part) if hit.match and max(hit.match.by_term) >= CONFIDENT]
         if max((*judge.relevances(named), judge.any_match(target.best(read.head)))) >= CONFIDENT:
             return True

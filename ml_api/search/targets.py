@@ -21,6 +21,8 @@ from ml_api.search.rocchio import refined
 from ml_api.vectors.base import MAX_WINDOW, SearchOptions
 from ml_api.vocabulary import QueryKind
 
+JUDGED: Final = 100
+"""The best hits that are judged where it is open whether any is likely to be a match."""
 STEADY: Final = 100
 """Beyond so many ranks of a query of several texts, hits are taken to become less relevant: each text is judged alone, and the
 ranking is that of their sum."""
@@ -84,7 +86,8 @@ class Target:
         if self.query.arrangement.reorders:
             return MAX_WINDOW
         facets_over = facets.COUNTED_HITS if self.query.arrangement.facets else 0
-        return max(self.place.ahead + self.query.options.window + 1, facets_over) + len(self.excluded)
+        judged = JUDGED + len(self.query.inputs) if self.texts and self.texts.only and self.kind else 0
+        return max(self.place.ahead + self.query.options.window + 1, facets_over, judged) + len(self.excluded)
 
     @property
     def least_rows(self) -> int:

@@ -118,10 +118,16 @@ def test_who_is_named_and_too_far_away_takes_no_place_of_a_page(match):
 
 def calibrated(from_score):
     """Hits are matches from this score on, and queries whose best hit is one have one."""
+    return judging(from_score, from_score)
+
+
+def judging(any_from, hits_from, sign=1):
+    """Queries have a match if their best hit has this score, and hits are matches from that score on; or, with -1, down."""
     reference = Reference(np.eye(3, FakeEncoder().model.dim, dtype=np.float32), np.empty(0, np.uint64), np.empty(0, np.float32))
     relevance = Relevance("COSINE")
     any_match, is_match = (
-        LogisticRegression(from_score * first, np.ones(len(first)), 1e4 * first, 0.0) for first in (np.eye(7)[0], np.eye(9)[0])
+        LogisticRegression(score * first, np.ones(len(first)), steepness * first, 0.0)
+        for score, steepness, first in ((any_from, 1e4, np.eye(7)[0]), (hits_from, sign * 1e4, np.eye(9)[0]))
     )
     relevance.use("text", Calibration(reference, any_match, is_match))
     relevance.use("mixed", Calibration(reference, any_match, is_match))
@@ -143,6 +149,16 @@ def test_only_a_hit_that_may_be_shown_makes_an_answer_confident():
         beside = (Weighted(StoredTerm(image_id("00050")), 0.1),)
         answers = [shelf.search(3, 0, PLAIN, BODLEIAN, beside=beside, exclude_inputs=excluded) for excluded in (False, True)]
         assert [one.confident for one in answers] == [True, False]
+
+
+def test_where_all_words_must_be_found_every_page_judges_the_same_hits():
+    with shelf_of(120, ()) as shelf:
+        ranked = shelf.search(120, 0, PLAIN, BODLEIAN, match="vector").hits
+    for rank, is_confident in ((30, True), (99, True), (100, False)):
+        only_farther = judging(-2.0, ranked[rank].score, -1)
+        with shelf_of(120, range(120), relevance=only_farther) as shelf:
+            answers = [shelf.search(10, offset, PLAIN, BODLEIAN, match="text") for offset in (0, 20, 110)]
+            assert [found.confident for found in answers] == [is_confident] * 3, rank
 
 
 def test_where_all_words_must_be_found_no_other_image_makes_an_answer_confident():
