@@ -22,6 +22,8 @@ export class Home {
   #isWatching = false;
   /** The kind of what was under way at the last look; empty if nothing was. */
   #kind = "";
+  /** A sync was started since the last look began, however soon it ends. */
+  #isStarted = false;
 
   /** @param {HTMLElement} section */
   constructor(section) {
@@ -55,6 +57,9 @@ export class Home {
 
   /** @returns {Promise<boolean>} whether to look again */
   async #look() {
+    if (this.#isStarted) {
+      [this.#kind, this.#isStarted] = [SYNC, false];
+    }
     const before = this.#kind;
     try {
       this.#images = await countImages();
@@ -70,9 +75,8 @@ export class Home {
         this.#say(this.#images > 0 || before !== SYNC ? "" : last?.error || "No images were found there.");
       }
       this.#fill(hasEnded);
-      const started = before === "" ? this.#kind : ""; // meanwhile
-      this.#kind = active?.kind ?? started;
-      return this.#images === 0 || this.#kind !== "";
+      this.#kind = active?.kind ?? "";
+      return this.#images === 0 || this.#kind !== "" || this.#isStarted;
     } catch (failure) {
       this.#glimpse.settle();
       return failure instanceof Failure && !failure.wantsKey; // the server is away, and may come back
@@ -83,7 +87,7 @@ export class Home {
     try {
       await startSync();
       this.#say("");
-      this.#kind = SYNC; // however soon it ends
+      this.#isStarted = true;
     } catch (failure) {
       this.#say(inOneLine(failure));
     }

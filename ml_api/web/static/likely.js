@@ -1,6 +1,7 @@
 /**
- * Which hits are likely matches. They stand before the others, which are folded away, on whatever page they came. This follows from the hits'
- * `relevance` and from `confident` of the answer, here and nowhere else.
+ * Which hits are likely matches. They stand before the others, which are folded away, on whatever page they came. Where an answer is
+ * confident and none of its first page is likely, none is folded away, and all keep their order: what is on the screen would vanish
+ * otherwise. This follows from the hits' `relevance` and from `confident` of the answer, here and nowhere else.
  */
 
 /** @import { Answer, StoredImage } from "./api.js" */
@@ -25,7 +26,7 @@ export function judged({ terms }, answer, pageSize) {
   const least = terms.some(({ text }) => text) ? LIKELY : ALIKE;
   const first = answer.hits.slice(0, pageSize);
   const isUnknown = first.some(({ relevance }) => typeof relevance !== "number");
-  const isAnyOfThem = answer.confident === true && first.every((hit) => isUnlikely(hit, least)); // a match is there, and nobody knows which
+  const isAnyOfThem = answer.confident === true && first.every((hit) => isUnlikely(hit, least)); // a match is there: one of these, or one further down
   return sorted({ ...answer, least: isUnknown || isAnyOfThem ? null : least, isSpent: false }, answer.hits.slice(-pageSize));
 }
 

@@ -5,6 +5,7 @@ from playwright.sync_api import expect
 
 from ml_api.embedding.fake import COLOURS
 from tests.e2e.page.stage import picture, serving, visiting
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -63,6 +64,31 @@ def test_other_work_is_called_by_its_name_and_its_end_says_nothing_of_images(vis
     visit.page.unroute_all()
     expect(visit.page.get_by_text("Exporting:")).to_be_hidden()
     expect(visit.page.locator("p.sync-state")).to_be_empty()
+
+
+def test_a_sync_that_is_started_while_the_end_of_other_work_is_looked_at_is_told_when_it_ends(visit):
+    held, works = [], [{"id": 1, "kind": "export", "state": "running", "done": 3, "total": 9, "error": ""}, None]
+
+    def count(route):
+        if works or held:
+            route.continue_()
+        else:  # that which follows the end of the export
+            held.append(route)
+
+    def work(route):
+        if route.request.method == "GET" and works:
+            route.fulfill(json={"active": works.pop(0), "last": []})
+        else:
+            route.continue_()
+
+    visit.page.route("**/v1/stats", count)
+    visit.page.route("**/v1/sync", work)
+    visit.open()
+    wait_until(lambda: visit.page.evaluate("true") and held)
+    with visit.page.expect_response(lambda response: response.request.method == "POST"):
+        visit.page.get_by_role("button", name="Look for images there now").click()
+    held[0].continue_()
+    expect(visit.page.get_by_text("No images were found there.")).to_be_visible()
 
 
 def turn(page, *, hidden):
