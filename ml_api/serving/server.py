@@ -61,8 +61,7 @@ REFUSED_S: Final = 0.3
 """How long a stop without time left waits for clients to receive that they are refused."""
 _LOOK_S: Final = 0.02
 
-_IGNORED: Final = (signal.SIGHUP, signal.SIGTTIN)
-"""A closed terminal, or a background process that reads from it, is no reason to stop."""
+_IGNORED: Final = (signal.SIGHUP, signal.SIGTTIN)  # a closed terminal, or reading from it in the background, is no reason to stop
 _GRANIANS_LOG: Final = {"loggers": {"_granian": {"handlers": [], "propagate": True}}}
 
 _log = logging.getLogger(__name__)
@@ -126,6 +125,8 @@ class Server:
             granian.stop()  # type: ignore[no-untyped-call]  # granian leaves it untyped
             if self._entrance.gateway is None:
                 await asyncio.wait({serving}, timeout=FLUSH_S)
+            # granian may tell its end when the loop has ended what waits for it, which asyncio would log with a traceback.
+            loop.set_exception_handler(lambda *_: None)
         services: Services = app.extensions[EXTENSION]
         began = stopping.result() if stopping.done() else loop.time()
         is_closed = await _close(services, began + STOP_S - loop.time())
@@ -142,9 +143,8 @@ class Server:
         """Serve until stopped; returns whether every request was answered."""
         settings = self._settings
         admission = Admission(settings.threads + settings.queue_limit, settings.queue_wait_s)
-        self._entrance.gateway = gateway = Gateway(
-            app, admission, Bodies(app.config["MAX_CONTENT_LENGTH"]), threads=settings.threads
-        )
+        bodies = Bodies(app.config["MAX_CONTENT_LENGTH"])
+        self._entrance.gateway = gateway = Gateway(app, admission, bodies, threads=settings.threads)
         relieving = asyncio.create_task(ConnectionReaper(settings.port, connections, gateway.busy).relieve())
         self._tell_where()
         either: set[asyncio.Future[Any]] = {serving, stopping}
