@@ -14,6 +14,7 @@ from ml_api.api import (
     EXTENSION,
     HEAD_CHECK,
     SHARED_WITH,
+    answers,
     authorization,
     composed,
     duplicates,
@@ -71,6 +72,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     app.wsgi_app = behind_proxies(app.wsgi_app)  # type: ignore[method-assign]
     app.extensions[HEAD_CHECK] = behind_proxies(_without_answer(check_head))
     urls.register(app)
+    answers.register(app)
     _compress(app)
     searching = (search.blueprint, composed.blueprint, feedback.blueprint, embeddings.blueprint)
     of_images = (images.blueprint, duplicates.blueprint, uploads.blueprint, events.blueprint)

@@ -6,7 +6,7 @@ from functools import lru_cache, partial
 from time import perf_counter
 from typing import Any, Final
 
-from flask import Response, current_app, g, request
+from flask import Flask, Response, current_app, g, request
 from pydantic import BaseModel, TypeAdapter
 from werkzeug.routing import Map
 
@@ -36,6 +36,10 @@ _ROOTS: Final = 16
 HEAT_DIGITS: Final = 3
 _PLAIN: Final = TypeAdapter(Any)
 """Writes plain values as the models do. Hits are plain: making models of them, which checks each again, took five times as long."""
+
+
+def register(app: Flask) -> None:
+    app.extensions[_LINKS] = lru_cache(_ROOTS)(partial(_links_below, app.url_map))
 
 
 def json_answer(body: BaseModel, status: int = 200) -> Response:
@@ -212,8 +216,7 @@ def _linking() -> Callable[[ImageRecord], JsonObject]:
 
     Links to content include its version, so that browsers may cache it for ever.
     """
-    kept = current_app.extensions.setdefault(_LINKS, lru_cache(_ROOTS)(partial(_links_below, current_app.url_map)))
-    record, content, thumbnail, similar = kept(request.root_path)
+    record, content, thumbnail, similar = current_app.extensions[_LINKS](request.root_path)
 
     def links_to(image: ImageRecord) -> JsonObject:
         id_, version = image.id, image.digest[:_VERSION_DIGITS]

@@ -1,7 +1,6 @@
 """Serves `/metrics` to Prometheus on a port and a thread of its own, so that a service without a free thread can still be
 watched."""
 
-import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
@@ -14,7 +13,7 @@ from prometheus_client.exposition import ThreadingWSGIServer
 
 from ml_api.browsers import HEADERS, AllowedHosts
 from ml_api.errors import InvalidInput, Misdirected
-from ml_api.ports import told
+from ml_api.ports import family_of, told
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -28,7 +27,7 @@ def endpoint(
     host: str, port: int, registry: CollectorRegistry, allowed: AllowedHosts, *, silence_s: float = SILENCE_S
 ) -> Iterator[None]:
     """Serve `registry` until the context ends, as OpenMetrics with exemplars if the client accepts it. Raises ConfigError."""
-    kind = _Server6 if ":" in host else ThreadingWSGIServer
+    kind: type[ThreadingWSGIServer] = type("_Server", (ThreadingWSGIServer,), {"address_family": family_of(host)})
     handler = type("_Handler", (_Handler,), {"timeout": silence_s})
     with told(host, port):
         server = make_server(host, port, _guarded(make_wsgi_app(registry), allowed), kind, handler)
@@ -57,10 +56,6 @@ def _guarded(app: "WSGIApplication", allowed: AllowedHosts) -> "WSGIApplication"
         return app(environ, lambda status, headers, *error: start_response(status, [*headers, *HEADERS.items()], *error))
 
     return guarded
-
-
-class _Server6(ThreadingWSGIServer):
-    address_family = socket.AF_INET6
 
 
 class _Handler(WSGIRequestHandler):

@@ -104,8 +104,7 @@ class Pages:
         found, no other image is in the answer, and its JUDGED best ones are judged.
         """
         if target.texts and target.texts.only:
-            hits = [hit for hit in target.ranking(read.part) if hit.record.id not in target.query.inputs]
-            return max(judge.relevances(hits[:JUDGED]), default=0.0) >= CONFIDENT
+            return _is_any_likely(judge, target.best(target.ranking(read.part), JUDGED))
         named = [hit for hit in target.ranking(read.part) if hit.match and max(hit.match.by_term) >= CONFIDENT]
         if max((*judge.relevances(named), judge.any_match(target.best(read.head)))) >= CONFIDENT:
             return True
@@ -113,8 +112,7 @@ class Pages:
             return False
         options = replace(target.query.options, limit=JUDGED + len(target.query.inputs), offset=0)
         [hits] = self._store.search(target.combined.vector[None, :], options, deadline)
-        others = [hit for hit in hits if hit.record.id not in target.query.inputs]
-        return max(judge.relevances(others), default=0.0) >= CONFIDENT
+        return _is_any_likely(judge, target.best(hits, JUDGED))
 
     def _arranged(self, target: Target, ranked: Sequence[Hit], judge: Judge | TextsJudge | None, deadline: Deadline) -> Page:
         """The page of a ranking that is grouped or diversified. Reads more hits while there are too few groups for the page."""
@@ -200,6 +198,10 @@ def _not_delivered(target: Target, rows: list[ResultRow]) -> list[ResultRow]:
     delivered = place.delivered([row.hit for row in rows])
     pairs = zip(rows, delivered, strict=True)
     return [row for row, is_delivered in pairs if not (is_delivered or any(map(place.remembers, row.others)))]
+
+
+def _is_any_likely(judge: Judge | TextsJudge, hits: Sequence[Hit]) -> bool:
+    return max(judge.relevances(hits), default=0.0) >= CONFIDENT
 
 
 def _relevances(judge: Judge | TextsJudge | None, hits: Sequence[Hit]) -> Sequence[float | None]:

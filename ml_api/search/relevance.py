@@ -9,6 +9,7 @@ quite another sort than the corpus: another regression, over its vector, tells h
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 from zlib import crc32
 
@@ -119,7 +120,7 @@ class Calibration:
         return float(self.is_familiar(asked_for[None, :])[0])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Judge:
     """Judges hits of one query by its best hits among all images, so that a hit is judged alike whatever filter, page or order it
     is found in.
@@ -143,12 +144,12 @@ class Judge:
         """
         if self.signals is None or not left:
             return 0.0
-        return self._among_all(self.signals) * min(1.0, max(self.relevances(left)) / max(self.relevances(self.best)))
+        return self.most * min(1.0, max(self.relevances(left)) / max(self.relevances(self.best)))
 
-    @property
+    @cached_property
     def most(self) -> float:
-        """What no hit is likelier to be a match than, unless words name it."""
-        return 0.0 if self.signals is None else self._among_all(self.signals)
+        """The probability that any image of all is a match. No hit is likelier to be one, unless words name it."""
+        return 0.0 if self.signals is None else self.familiarity * float(self.calibration.any_match(self.signals[None, :])[0])
 
     def relevances(self, hits: Sequence[Hit]) -> tuple[float, ...]:
         """The probability that each hit is a match, 0 to 1: at least the certainty with which words name it."""
@@ -162,13 +163,9 @@ class Judge:
         new = [hit for hit in hits if hit.record.id not in self._known]
         if new:
             signals = self.calibration.reference.of_hits(self.signals, [hit.record for hit in new], cosines(new, self.metric))
-            probabilities = np.minimum(self.familiarity * self.calibration.is_match(signals), self._among_all(self.signals))
+            probabilities = np.minimum(self.familiarity * self.calibration.is_match(signals), self.most)
             self._known.update(zip((hit.record.id for hit in new), probabilities.tolist(), strict=True))
         return [self._known[hit.record.id] for hit in hits]
-
-    def _among_all(self, signals: Numbers) -> float:
-        """The probability that any image of all is a match."""
-        return self.familiarity * float(self.calibration.any_match(signals[None, :])[0])
 
 
 class Relevance:

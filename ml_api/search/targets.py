@@ -139,11 +139,11 @@ class Target:
         """`ranked` without the excluded images."""
         return [hit for hit in ranked if hit.record.id not in self.excluded] if self.excluded else list(ranked)
 
-    def best(self, ranked: Sequence[Hit]) -> list[Hit]:
-        """The best hits of `ranked`, the beginning of a ranking, without images that are terms: each would match itself, whether or
-        not the answer leaves it out.
+    def best(self, ranked: Sequence[Hit], most: int = TOP_K) -> list[Hit]:
+        """The `most` best hits of `ranked`, the beginning of a ranking, without images that are terms: each would match itself,
+        whether or not the answer leaves it out.
         """
-        return [hit for hit in ranked if hit.record.id not in self.query.inputs][:TOP_K]
+        return [hit for hit in ranked if hit.record.id not in self.query.inputs][:most]
 
     def shares(self, vector: npt.NDArray[np.float32] | None) -> tuple[float, ...]:
         """How much each term that was sent, and then each marked image, adds to the cosine similarity of a vector (dim,) with the

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from PIL import Image
 
-from ml_api.api.answers import stored_image
+from ml_api.api.answers import register, stored_image
 from ml_api.images import MEDIA_TYPES
 from ml_api.search.query import MAX_DEPTH
 from ml_api.vectors.memory import MemoryStore
@@ -77,6 +77,7 @@ def test_links_are_below_any_root_path(make_stand, root):
 @pytest.mark.parametrize("prefix", ["/one", "/other"])
 def test_links_are_those_of_the_application_that_answers(prefix):
     app = Flask(__name__)
+    register(app)
     ends = {"images.record": "", "images.content": "/content", "images.thumbnail": "/thumbnail", "search.similar": "/similar"}
     for endpoint, end in ends.items():
         app.add_url_rule(f"{prefix}/<image_id>{end}", endpoint, lambda image_id: image_id)

@@ -40,10 +40,15 @@ def test_images_that_are_added_at_the_first_start_are_seen_at_once(visit):
     expect(visit.page.get_by_role("list", name="Some of the images").get_by_role("link")).to_have_count(1)
 
 
+def at_work(visit, kind, done, total):
+    """The service, as the page sees it."""
+    job = {"id": 1, "kind": kind, "state": "running", "done": done, "total": total, "error": ""}
+    visit.page.route("**/v1/sync", lambda route: route.fulfill(json={"active": job, "last": []}))
+
+
 def test_a_sync_under_way_is_told_and_its_images_appear(visit):
     """Such as one that somebody has started on the command line."""
-    under_way = {"id": 1, "kind": "sync", "state": "running", "done": 120, "total": 1500, "error": ""}
-    visit.page.route("**/v1/sync", lambda route: route.fulfill(json={"active": under_way, "last": []}))
+    at_work(visit, "sync", 120, 1500)
     visit.open()
     expect(visit.page.get_by_text("Indexing: 120 of 1,500 files")).to_be_visible()
     expect(visit.page.get_by_role("progressbar", name="Indexing")).to_have_attribute("value", "120")
@@ -56,8 +61,7 @@ def test_a_sync_under_way_is_told_and_its_images_appear(visit):
 
 def test_other_work_is_called_by_its_name_and_its_end_says_nothing_of_images(visit):
     """An export's bar was named "Indexing", and of an export of no images it was said that none were found."""
-    under_way = {"id": 1, "kind": "export", "state": "running", "done": 3, "total": 9, "error": ""}
-    visit.page.route("**/v1/sync", lambda route: route.fulfill(json={"active": under_way, "last": []}))
+    at_work(visit, "export", 3, 9)
     visit.open()
     expect(visit.page.get_by_text("Exporting: 3 of 9 images")).to_be_visible()
     expect(visit.page.get_by_role("progressbar", name="Exporting")).to_have_attribute("value", "3")
