@@ -78,9 +78,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     of_images = (images.blueprint, duplicates.blueprint, uploads.blueprint, events.blueprint)
     for blueprint in (*searching, *of_images, sync.blueprint, status.blueprint, web.blueprint, session.blueprint):
         app.register_blueprint(blueprint)
-    example_id = next((entry.id for entry in services.engine.store.page("", 1)), None)
-    model = services.engine.embedder.model.name
-    openapi.register(app, example_id, model, settings.request_timeout_s, asks_for_keys=services.access is not None)
+    openapi.register(app, settings.request_timeout_s, asks_for_keys=services.access is not None)
     return app
 
 

@@ -11,7 +11,7 @@ from ml_api.api.answers import batch_answer, query_id, search_answer
 from ml_api.api.feedback import remember
 from ml_api.api.form import MAX_PARTS
 from ml_api.api.observe import note, note_query
-from ml_api.api.openapi import LATE, NO_DECODING, NO_MODEL, NO_STORE, TIMEOUT, operation, ref
+from ml_api.api.operation import LATE, NO_DECODING, NO_MODEL, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import request_deadline
 from ml_api.api.problems import problem_of
 from ml_api.api.schemas import JsonObject

@@ -5,7 +5,7 @@ from flask import Blueprint, Response
 from ml_api.access import Scope
 from ml_api.api import services
 from ml_api.api.answers import duplicates_answer
-from ml_api.api.openapi import LATE, NO_STORE, TIMEOUT, operation
+from ml_api.api.operation import LATE, NO_STORE, TIMEOUT, operation
 from ml_api.api.parsing import query_parameters, request_deadline
 from ml_api.api.schemas.duplicates import DuplicatesAnswer, DuplicatesParameters
 from ml_api.duplicates import DuplicateFinder, DuplicateThresholds

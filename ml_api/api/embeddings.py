@@ -18,7 +18,7 @@ from ml_api.access import Scope
 from ml_api.api import services
 from ml_api.api.answers import json_answer
 from ml_api.api.observe import elsewhere, note
-from ml_api.api.openapi import LATE, MODEL_ID, NO_DECODING, NO_MODEL, TIMEOUT, operation, ref
+from ml_api.api.operation import LATE, MODEL_ID, NO_DECODING, NO_MODEL, TIMEOUT, operation, ref
 from ml_api.api.parsing import json_body, naming, request_deadline
 from ml_api.api.problems import MEDIA_TYPE
 from ml_api.api.query_images import bytes_of_base64

@@ -6,7 +6,7 @@ from ml_api.access import Scope
 from ml_api.api import services
 from ml_api.api.answers import json_answer
 from ml_api.api.notifications import BATCH, JSON, STRUCTURED, objects_in
-from ml_api.api.openapi import NO_NOTE, operation
+from ml_api.api.operation import NO_NOTE, operation
 from ml_api.api.schemas import JsonObject
 from ml_api.api.schemas.uploads import EventsAnswer
 from ml_api.indexing.changes import Source

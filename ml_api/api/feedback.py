@@ -11,7 +11,7 @@ from ml_api.access import Scope
 from ml_api.api import examples, services
 from ml_api.api.answers import json_answer, timestamp
 from ml_api.api.observe import LOG_QUERIES, hash_of
-from ml_api.api.openapi import NO_NOTE, operation, ref
+from ml_api.api.operation import NO_NOTE, operation, ref
 from ml_api.api.parsing import image_id_of, json_body
 from ml_api.api.schemas import TEXT_BODY_BYTES, JsonObject
 from ml_api.api.schemas.arrangement import MAX_GROUPED

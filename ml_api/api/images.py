@@ -12,7 +12,7 @@ from ml_api.api import services
 from ml_api.api.answers import heatmap_answer, stored_image, stored_images
 from ml_api.api.listing import listed
 from ml_api.api.observe import elsewhere
-from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_MODEL, NO_STORE, TIMEOUT, operation, ref
+from ml_api.api.operation import IMAGE_ID, LATE, NO_DECODING, NO_MODEL, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import JSON, MERGE_PATCH, image_id_of, json_body, query_parameters, request_deadline
 from ml_api.api.schemas import PATCH_BODY_BYTES, ImagePatch, JsonObject, ListAnswer, ListParameters
 from ml_api.api.schemas.heat import HeatmapAnswer, HeatmapParameters

@@ -13,7 +13,7 @@ from ml_api.api.answers import query_id, search_answer
 from ml_api.api.feedback import remember
 from ml_api.api.form import FILE_FIELD
 from ml_api.api.observe import elsewhere, note, note_query
-from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_MODEL, NO_STORE, TIMEOUT, operation, ref
+from ml_api.api.operation import IMAGE_ID, LATE, NO_DECODING, NO_MODEL, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import image_id_of, json_body, naming, query_parameters, request_deadline
 from ml_api.api.query_images import image_query
 from ml_api.api.schemas import TEXT_BODY_BYTES

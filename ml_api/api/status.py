@@ -6,7 +6,7 @@ from ml_api.access import PUBLIC, Scope
 from ml_api.api import services
 from ml_api.api.answers import json_answer, timestamp
 from ml_api.api.examples import NOT_READY
-from ml_api.api.openapi import LATE, NO_STORE, TIMEOUT, operation, ref
+from ml_api.api.operation import LATE, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import request_deadline
 from ml_api.api.schemas import AliveAnswer, CalibrationAnswer, ModelAnswer, ReadyAnswer, StatsAnswer
 from ml_api.api.schemas.fields import FieldValue, MetadataAnswer, MetadataField

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request, url_for
 from ml_api.access import Scope
 from ml_api.api import services
 from ml_api.api.answers import json_answer, timestamp
-from ml_api.api.openapi import NO_DATABASE, NO_NOTE, operation, ref
+from ml_api.api.operation import NO_DATABASE, NO_NOTE, operation, ref
 from ml_api.api.parsing import json_body, query_parameters
 from ml_api.api.schemas import JsonObject
 from ml_api.api.schemas.sync import (

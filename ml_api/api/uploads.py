@@ -9,7 +9,7 @@ from ml_api.api.answers import json_answer
 from ml_api.api.examples import ANSWERS
 from ml_api.api.form import FILE_FIELD, MAX_PARTS, SentFile
 from ml_api.api.observe import elsewhere, note
-from ml_api.api.openapi import IMAGE_ID, LATE, NO_DECODING, NO_NOTE, NO_STORE, TIMEOUT, operation, ref
+from ml_api.api.operation import IMAGE_ID, LATE, NO_DECODING, NO_NOTE, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import image_id_of, naming, query_parameters, request_deadline
 from ml_api.api.preconditions import CHANGES_IF, IF_MATCH, IF_NONE_MATCH, sent_precondition
 from ml_api.api.problems import problem_of

@@ -12,7 +12,8 @@ from sqlalchemy import text
 
 from ml_api.access import Access, Scope
 from ml_api.access.keys import create
-from ml_api.api import EXTENSION, examples, openapi, schemas
+from ml_api.api import EXTENSION, examples, schemas
+from ml_api.api.operation import PROBLEMS
 from ml_api.api.schemas.uploads import EventsAnswer, RemovedImage, UploadedImage, UploadsAnswer
 from ml_api.app import create_app
 from ml_api.corpus.folder import FolderCorpus
@@ -298,7 +299,7 @@ def test_every_route_documents_the_codes_of_its_own(document):
 
 def test_every_error_that_is_shown_is_provoked_here():
     assert set(examples.PROBLEMS) == {*PROVOKED, "overloaded"}
-    assert {status for status, _ in examples.PROBLEMS.values()} == set(openapi.PROBLEMS)
+    assert {status for status, _ in examples.PROBLEMS.values()} == set(PROBLEMS)
 
 
 def test_every_answer_in_the_document_has_an_example(document):

@@ -43,3 +43,24 @@ def test_a_request_does_not_hold_a_model_that_was_replaced_while_it_began(make_s
     with switched.app.app_context():
         assert services().engine is after
         assert (before.holders.number, after.holders.number) == (0, 1)
+
+
+def examples(stand):
+    parameters = stand.client.get("/openapi.json").get_json()["components"]["parameters"]
+    return {name: parameters[name].get("example") for name in ("model_id", "image_id")}
+
+
+def test_the_examples_of_the_document_are_the_model_in_use_and_an_image_that_is_stored(make_stand):
+    switch = SimpleNamespace(engine=None)
+    stand, other = make_stand(switch=switch), make_stand(encoder=FakeEncoder(name="other"))
+    switch.engine = before = stand.services.engine
+    first = examples(stand)
+    assert first["model_id"] == "fake"
+    before.store.delete([first["image_id"]])
+    second = examples(stand)
+    assert second["image_id"] not in {first["image_id"], None}
+    switch.engine = other.services.engine
+    assert examples(stand)["model_id"] == "other"
+    switch.engine = before
+    before.store.close()
+    assert examples(stand) == {"model_id": "fake", "image_id": None}

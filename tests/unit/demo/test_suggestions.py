@@ -14,8 +14,9 @@ from demo.queries import SHOWCASE, SHOWCASE_CLAIM
 from demo.relevance import Claim, Mention
 from demo.scenes import draw
 from ml_api import web
-from ml_api.api import openapi, schemas
+from ml_api.api import schemas
 from ml_api.api.examples import DRAWN_ID
+from ml_api.api.operation import query_parameters_of
 from ml_api.records import image_id
 
 README = (Path(__file__).parents[3] / "README.md").read_text()
@@ -37,7 +38,7 @@ def asked():
     """Every text that the page suggests or a document searches for."""
     in_urls = [unquote_plus(text) for text in re.findall(r"[?&]q=([^&'\s\"]+)", README)]
     in_json = re.findall(r'"q": "([^"]+)"', README)
-    parameters = openapi.query_parameters_of(schemas.search.TextParameters)
+    parameters = query_parameters_of(schemas.search.TextParameters)
     in_api = [parameter["example"] for parameter in parameters if parameter["name"] == "q"]
     return {*web.EXAMPLES, *in_urls, *in_json, *in_api}
 
