@@ -1,6 +1,7 @@
 """Reading the settings: command line options override `ML_API_*` variables, which override a `.env` file.
 
-An empty value counts as unset, as compose files and shells produce them so. All problems are reported together, each by the name
+An empty variable counts as unset, as compose files and shells produce them so; an empty option does, too, unless the setting is
+empty by default: then it overrides what variables say. All problems are reported together, each by the name
 under which the value was given; a misspelt name is a problem, not a silently ignored wish.
 """
 
@@ -58,8 +59,13 @@ def load_settings(
     """
     given: dict[str, Given] = {}
     found = list(problems)
-    for layer in (_of_file(env_file, found), _of_environment(os.environ if environ is None else environ, found), options or {}):
-        given |= {field: value for field, value in layer.items() if value.value.strip()}
+    for layer in (_of_file(env_file, found), _of_environment(os.environ if environ is None else environ, found)):
+        given |= layer
+    for field, option in (options or {}).items():
+        if option.value.strip():
+            given[field] = option
+        elif Settings.model_fields[field].default == "":
+            given[field] = Given(option.name, "")
     kind = SettingsOfCommand if command else Settings
     try:
         settings = kind.model_validate({field: value.value for field, value in given.items()}, context={"command": command})

@@ -32,6 +32,22 @@ def test_an_empty_variable_counts_as_unset():
     assert load_settings({"ML_API_PORT": " "}).port == 8420
 
 
+EMPTY_BY_DEFAULT = [field for field, declared in Settings.model_fields.items() if declared.default == ""]
+
+
+@pytest.mark.parametrize("field", EMPTY_BY_DEFAULT)
+def test_an_empty_option_is_the_value_of_a_setting_that_is_empty_by_default(field):
+    settings = load_settings({}, options={field: Given(option_name(field), " ")})
+    assert getattr(settings, field) == ""
+    assert settings.model_fields_set == {field}
+
+
+def test_an_empty_option_overrides_a_variable_only_if_empty_is_the_default():
+    options = {"catalogue": Given("--catalogue", ""), "port": Given("--port", "")}
+    settings = load_settings({"ML_API_CATALOGUE": "/shop.csv", "ML_API_PORT": "8080"}, options=options)
+    assert (settings.catalogue, settings.port) == ("", 8080)
+
+
 def test_options_win_over_the_environment_and_that_over_a_file(tmp_path):
     file = tmp_path / ".env"
     file.write_text("# of Docker Compose, too\nML_API_PORT=1001\nML_API_THREADS=3\nML_API_HOST='0.0.0.0'\nGRAFANA_PASSWORD=x\n")
