@@ -1,6 +1,6 @@
 """`python -m demo.corpus DIR`: write the demonstration corpus, pictures and `metadata.jsonl`, always the same for a seed.
 
-A marker is written last of all and removed first of all, so a folder with a marker is whole.
+A marker beside the folder is written last of all and removed first of all, so a folder with a marker is whole.
 """
 
 import argparse
@@ -28,7 +28,6 @@ SEED = 7
 PIXELS = 256
 JPEG_QUALITY = 89
 METADATA = "metadata.jsonl"
-MARKER = ".corpus.json"
 # Below this many pictures a second process costs more to start than it saves.
 WORTH_A_SECOND_PROCESS = 100
 _log = logging.getLogger("demo.corpus")  # also where it is started as a program
@@ -72,14 +71,19 @@ def version() -> str:
     return sha256(b"".join((here / f"{name}.py").read_bytes() for name in names.split())).hexdigest()[:16]
 
 
+def marker_of(folder: Path) -> Path:
+    """Beside the folder, as a sync would count it among the files that it leaves out."""
+    return folder.with_name(f"{folder.name}.drawn.json")
+
+
 def write_corpus(folder: Path, count: int = COUNT, seed: int = SEED) -> bool:
     """Write the corpus into `folder` unless it is there already; whether anything was written.
 
     Of what is in the folder, only pictures that an earlier corpus listed are removed.
     """
-    marker = folder / MARKER
+    marker = marker_of(folder)
     wanted = json.dumps({"seed": seed, "count": count, "version": version()}) + "\n"
-    if marker.is_file() and marker.read_text() == wanted:
+    if (folder / METADATA).is_file() and marker.is_file() and marker.read_text() == wanted:
         return False
     folder.mkdir(parents=True, exist_ok=True)
     marker.unlink(missing_ok=True)

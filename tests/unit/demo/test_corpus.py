@@ -1,6 +1,7 @@
 """The corpus: reproducible, idempotent, never taken for whole when it is not, and never drawn in training."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,11 +9,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from demo.corpus import COUNT, MARKER, METADATA, SEED, plan, read_corpus, version, write_corpus
+from demo.corpus import COUNT, METADATA, SEED, marker_of, plan, read_corpus, version, write_corpus
 from demo.pool import draw_chunk
 from demo.queries import FEWEST_TRUE, SHOWCASE_CLAIM, SORTS, judged_queries
 from demo.relevance import Claim, Mention
 from demo.train import Recipe
+from ml_api.corpus.base import Coverage
+from ml_api.corpus.folder import FolderCorpus
 
 FEW = 12
 
@@ -54,11 +57,24 @@ def test_the_same_seed_writes_the_same_bytes(corpus: Path, tmp_path: Path):
 
 def test_without_its_marker_a_corpus_is_written_anew(corpus: Path):
     before = snapshot(corpus)
-    (corpus / MARKER).unlink()
+    marker_of(corpus).unlink()
     (corpus / METADATA).unlink()
     next(corpus.rglob("*.jpg")).write_bytes(b"half a pict")
     assert write_corpus(corpus, FEW)
     assert snapshot(corpus) == before
+
+
+def test_a_folder_that_was_removed_is_written_anew(corpus: Path):
+    before = snapshot(corpus)
+    shutil.rmtree(corpus)
+    assert write_corpus(corpus, FEW)
+    assert snapshot(corpus) == before
+
+
+def test_a_sync_leaves_out_no_file_of_it(corpus: Path):
+    coverage = Coverage()
+    assert len(list(FolderCorpus(corpus).list(coverage))) == FEW
+    assert coverage.summary() == ""
 
 
 def test_another_seed_replaces_the_corpus_and_leaves_other_files_alone(corpus: Path):
