@@ -32,7 +32,7 @@ DEPTH: Final = 100
 AT_ONCE: Final = 16
 _EFFORT: Final = re.compile(r"[1-9]\d{0,4}", re.ASCII)
 ALIKE: Final = 0.05
-"""A difference whose chance is below is marked with `*`."""
+"""Differences with a lower p-value are marked with `*`."""
 
 NO_FEEDBACK: Final = (
     "there is no feedback yet: mark hits as good or bad matches on the search page, or with POST /v1/feedback, while the service "
@@ -206,12 +206,17 @@ def _table(found: Mapping[str, Mapping[str, Mean]], queries: int) -> Iterator[st
     for setup, means in found.items():
         yield f"{setup:<{width}}" + "".join(f"{_cell(mean):>24}" for mean in means.values())
     if len(found) > 1:
-        yield f"* differs from {first} (paired permutation test, p < {ALIKE})"
+        is_any_marked = any(_differs(mean) for means in found.values() for mean in means.values())
+        told = f"* differs from {first}" if is_any_marked else f"no significant difference from {first}"
+        yield f"{told} (paired permutation test, p < {ALIKE})"
 
 
 def _cell(mean: Mean) -> str:
-    mark = "*" if mean.p is not None and mean.p < ALIKE else " "
-    return f"{mean.mean:.3f} [{mean.low:.3f}, {mean.high:.3f}]{mark}"
+    return f"{mean.mean:.3f} [{mean.low:.3f}, {mean.high:.3f}]{'*' if _differs(mean) else ' '}"
+
+
+def _differs(mean: Mean) -> bool:
+    return mean.p is not None and mean.p < ALIKE
 
 
 def _draw(pyplot: Any, path: Path, found: Mapping[str, Mapping[str, Mean]]) -> None:

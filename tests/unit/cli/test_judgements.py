@@ -64,6 +64,16 @@ def test_setups_are_compared_through_the_service_that_runs(settings, service, tm
     assert "1.000 [1.000, 1.000]" in lines[2]
 
 
+def test_a_mark_is_explained_where_there_is_one(settings, service, tmp_path, capsys):
+    def last_line(queries):
+        setups = ("--k", "1", "--setup", "exact=false", "--setup", "exact=true")
+        evaluated(settings, tmp_path, *setups, texts=[f"red {number}" for number in range(queries)])
+        return capsys.readouterr().out.splitlines()[-1]
+
+    assert last_line(2) == "no significant difference from exact=false (paired permutation test, p < 0.05)"
+    assert last_line(20) == "* differs from exact=false (paired permutation test, p < 0.05)"
+
+
 def test_one_query_is_told_in_the_singular(settings, service, tmp_path, capsys):
     assert evaluated(settings, tmp_path, texts=("red",)) == 0
     assert capsys.readouterr().out.startswith("1 query ")
