@@ -2,13 +2,13 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from ml_api.errors import MalformedRequest, Overloaded, RequestTimeout
+from ml_api.serving.asgi import Receive
 
 SILENCE_S: Final = 10.0
 """Longest pause within a body."""
@@ -26,8 +26,6 @@ DISCARD_S: Final = 0.2
 """A refused body up to this size that arrives within this time is read before the answer, which costs half of reading it after."""
 LINGER_S: Final = 5.0
 """Time to read on after an early answer: if the connection were closed at once, the client would not see it (RFC 9112, 9.6)."""
-
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 @dataclass(eq=False, slots=True)

@@ -6,10 +6,9 @@ Clients that send or read slowly hold no thread and no permit, because the event
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any, Final, Literal
@@ -23,10 +22,11 @@ from ml_api.browsers import sharing_headers
 from ml_api.errors import HeadersTooLarge, MlApiError, Overloaded, RequestTimeout, UriTooLong
 from ml_api.logs.throttle import LogThrottle
 from ml_api.serving.admission import Admission
-from ml_api.serving.bodies import DISCARDED_BYTES, SMALL_BYTES, Bodies, Receive
+from ml_api.serving.asgi import Answer, Receive, RequestHeaders, Scope, Send, send_answer
+from ml_api.serving.bodies import DISCARDED_BYTES, SMALL_BYTES, Bodies
 from ml_api.serving.lanes import Lane, Lanes
 from ml_api.serving.refusing import Refusals, too_many
-from ml_api.serving.wsgi import Answer, call, environ_of
+from ml_api.serving.wsgi import call, environ_of
 
 LIVE: Final = "/livez"
 READY: Final = "/readyz"
@@ -41,8 +41,6 @@ HEAD_S: Final = 2.0
 """Longest wait for the check of who sends a large body."""
 
 State = Literal["reading", "waiting", "working", "sending"]
-Headers = dict[bytes, bytes]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
 
@@ -81,15 +79,15 @@ class Gateway:
         """Client ports of requests that have been read and are not answered yet."""
         self._describe(app)
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         try:
             answer, is_unread = await self._answer_or_refuse(scope, receive)
-            await say(send, answer, close=is_unread)
+            await send_answer(send, answer, close=is_unread)
             if answer.pieces is not None:
                 with self._in("sending"), self._answering(scope):
-                    await self._say_rest(send, answer.pieces)
+                    await self._send_rest(send, answer.pieces)
             if is_unread and answer.status != STATUS[RequestTimeout]:
                 await self._bodies.read_on(receive)
         except TimeoutError:
@@ -112,22 +110,23 @@ class Gateway:
         for task in self._in_work:
             task.cancel()
 
-    async def _answer_or_refuse(self, scope: dict[str, Any], receive: Receive) -> tuple[Answer, bool]:
+    async def _answer_or_refuse(self, scope: Scope, receive: Receive) -> tuple[Answer, bool]:
         task = asyncio.current_task()
         assert task is not None
         self._in_work.add(task)
         try:
             return await self._answer(scope, receive)
         except asyncio.CancelledError:
-            return self._shared(self._refusals.shutting_down(_request_id(headers := first_of_each(scope))), headers), True
+            headers = RequestHeaders(scope)
+            return self._shared(self._refusals.shutting_down(headers.get("x-request-id")), headers), True
         finally:
             self._in_work.discard(task)
 
-    async def _answer(self, scope: dict[str, Any], receive: Receive) -> tuple[Answer, bool]:
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[Answer, bool]:
         """The answer, and whether a part of the body has not been read."""
-        headers = first_of_each(scope)
-        stated_bytes = int(headers.get(b"content-length", 0))  # the server has checked that it is a number
-        has_body = stated_bytes > 0 or b"transfer-encoding" in headers
+        headers = RequestHeaders(scope)
+        stated_bytes = int(headers.get("content-length") or 0)  # the server has checked that it is a number
+        has_body = stated_bytes > 0 or "transfer-encoding" in headers
         if scope["path"] in self._live:  # answered without waiting, so the event loop can call it
             return self._call(scope, b"", perf_counter()), has_body
         if scope["path"] in self._ready:
@@ -135,7 +134,7 @@ class Gateway:
         lane = self._lanes.of(scope["path"], headers)
         if lane.queue.full:  # first of all, since there may be thousands a second
             # One that asks before it sends (Expect: 100-continue) is told before it does.
-            is_small = 0 < stated_bytes <= DISCARDED_BYTES and b"expect" not in headers
+            is_small = 0 < stated_bytes <= DISCARDED_BYTES and "expect" not in headers
             is_read = is_small and await self._bodies.read_before(receive)
             return self._overloaded(scope, headers, too_many()), has_body and not is_read
         try:
@@ -153,7 +152,7 @@ class Gateway:
         finally:
             self._bodies.release(body)
 
-    async def _authorize(self, scope: dict[str, Any]) -> None:
+    async def _authorize(self, scope: Scope) -> None:
         """Before a large body is read: who may not send it need not. Raises MlApiError; Overloaded if it cannot be told in time."""
         check = partial(self._check_head, environ_of(scope, b""), lambda *_: None)
         heads = self._lanes.heads
@@ -168,7 +167,7 @@ class Gateway:
         with self._in("reading"):
             return await self._bodies.read(receive)
 
-    async def _work(self, lane: Lane, scope: dict[str, Any], headers: Headers, body: bytes, **more: object) -> Answer:
+    async def _work(self, lane: Lane, scope: Scope, headers: RequestHeaders, body: bytes, **more: object) -> Answer:
         arrived, elsewhere = perf_counter(), list[float]()
         try:
             with lane.place(elsewhere):
@@ -176,25 +175,23 @@ class Gateway:
         except Overloaded as refused:
             return self._overloaded(scope, headers, refused)
 
-    async def _run(self, threads: Executor, scope: dict[str, Any], body: bytes, arrived: float, **more: object) -> Answer:
+    async def _run(self, threads: Executor, scope: Scope, body: bytes, arrived: float, **more: object) -> Answer:
         with self._answering(scope):
             return await asyncio.get_running_loop().run_in_executor(threads, partial(self._call, scope, body, arrived, **more))
 
-    def _call(self, scope: dict[str, Any], body: bytes, arrived: float, **more: object) -> Answer:
+    def _call(self, scope: Scope, body: bytes, arrived: float, **more: object) -> Answer:
         observe.arrived.set(arrived)
         return call(self._app, environ_of(scope, body, **more))
 
-    def _overloaded(self, scope: dict[str, Any], headers: Headers, error: Overloaded) -> Answer:
-        refused = self._refusals.overloaded(scope["method"], scope["path"], _request_id(headers), error)
+    def _overloaded(self, scope: Scope, headers: RequestHeaders, error: Overloaded) -> Answer:
+        refused = self._refusals.overloaded(scope["method"], scope["path"], headers.get("x-request-id"), error)
         return self._shared(refused, headers)
 
-    def _shared(self, refused: Answer, headers: Headers) -> Answer:
+    def _shared(self, refused: Answer, headers: RequestHeaders) -> Answer:
         """With what a page of another origin needs to read it."""
-        shared = sharing_headers(headers.get(b"origin", b"").decode("latin-1"), self._shared_with)
-        more = [(name.lower().encode(), value.encode("latin-1")) for name, value in shared.items()]
-        return replace(refused, headers=[*refused.headers, *more]) if more else refused
+        return refused.with_headers(sharing_headers(headers.get("origin"), self._shared_with))
 
-    async def _say_rest(self, send: Send, pieces: Iterator[bytes]) -> None:
+    async def _send_rest(self, send: Send, pieces: Iterator[bytes]) -> None:
         loop = asyncio.get_running_loop()
         while piece := await loop.run_in_executor(self._files, next, pieces, b""):
             async with asyncio.timeout(self._listen_s):
@@ -211,7 +208,7 @@ class Gateway:
             self._at[state] -= 1
 
     @contextmanager
-    def _answering(self, scope: dict[str, Any]) -> Iterator[None]:
+    def _answering(self, scope: Scope) -> Iterator[None]:
         [_, port] = scope["client"]
         self.busy[port] += 1
         try:
@@ -231,23 +228,7 @@ class Gateway:
         http.requests_limit.set(lanes.work.queue.limit)
 
 
-async def say(send: Send, answer: Answer, *, close: bool) -> None:
-    """Send an answer, or its beginning if it has more pieces."""
-    headers = [*answer.headers, (b"connection", b"close")] if close else answer.headers
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body, "more_body": answer.pieces is not None})
-
-
-def first_of_each(scope: dict[str, Any]) -> Headers:
-    """The first header of each name."""
-    return dict(reversed(scope["headers"]))
-
-
-def _request_id(headers: Headers) -> str:
-    return headers.get(b"x-request-id", b"").decode("latin-1")
-
-
-def _check_head(scope: dict[str, Any]) -> None:
+def _check_head(scope: Scope) -> None:
     if len(scope["raw_path"]) + len(scope["query_string"]) > URI_BYTES:
         raise UriTooLong(f"the URL is longer than {URI_BYTES:,} bytes; send long texts with POST")
     if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADERS_BYTES:

@@ -6,7 +6,7 @@ who sends a large body, and refusals, so that a flood of one delays no other.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from time import perf_counter
@@ -15,6 +15,7 @@ from typing import Final
 from flask import Flask
 
 from ml_api.serving.admission import Admission
+from ml_api.serving.asgi import RequestHeaders
 from ml_api.serving.refusing import too_many
 from ml_api.web import FOR_PROGRAMS, SHOWN_WHEN_FULL
 
@@ -88,7 +89,7 @@ class Lanes:
         self._pages = frozenset(path for path in paths if "<" not in path)
         self._for_programs = (FOR_PROGRAMS, root + FOR_PROGRAMS)
 
-    def of(self, path: str, headers: Mapping[bytes, bytes]) -> Lane:
+    def of(self, path: str, headers: RequestHeaders) -> Lane:
         """That of a request for `path`."""
         if path.startswith(self._static_folders):
             return self.statics
@@ -101,6 +102,6 @@ class Lanes:
         """Requests in all lanes that have been read. A stop does not wait for readiness, which a model that hangs delays."""
         return sum(lane.queue.length for lane in (self.work, self.statics, self.pages, self.refusals))
 
-    def _shows_an_error(self, path: str, headers: Mapping[bytes, bytes]) -> bool:
+    def _shows_an_error(self, path: str, headers: RequestHeaders) -> bool:
         """Whether a browser goes to an address that is none of the API's: there is no such page, as it is told in words."""
-        return b"text/html" in headers.get(b"accept", b"") and not path.startswith(self._for_programs)
+        return "text/html" in headers.get("accept") and not path.startswith(self._for_programs)

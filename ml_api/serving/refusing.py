@@ -19,13 +19,10 @@ from ml_api.browsers import HEADERS
 from ml_api.errors import Overloaded, ShuttingDown
 from ml_api.logs.throttle import LogThrottle
 from ml_api.services import Services
-from ml_api.serving.wsgi import Answer
+from ml_api.serving.asgi import Answer
 
 STOPPED: Final = "the service is stopping, and may have done this or not; send it again in a moment"
-_HEADERS: Final = [
-    (name.lower().encode(), value.encode())
-    for name, value in {"Content-Type": MEDIA_TYPE, "Retry-After": str(RETRY_AFTER_S), **HEADERS}.items()
-]
+_HEADERS: Final = {"Content-Type": MEDIA_TYPE, "Retry-After": str(RETRY_AFTER_S), **HEADERS}
 
 
 def too_many() -> Overloaded:
@@ -61,8 +58,7 @@ class Refusals:
     def _refused(self, code: str, detail: str, request_id: str) -> Answer:
         request_id = tracing.accepted_id(request_id)
         body = (self._bodies(code, detail) % request_id).encode()
-        identified = (b"x-request-id", request_id.encode())
-        return Answer(503, [*_HEADERS, identified, (b"content-length", str(len(body)).encode())], body)
+        return Answer.whole(503, {**_HEADERS, "X-Request-ID": request_id}, body)
 
     def _find_durations(self, method: str, path: str) -> _Observed:
         return self._metrics.http.request_duration.labels(label_of_method(method), self._match(method, path), "503")

@@ -3,9 +3,10 @@
 import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
+
+from ml_api.serving.asgi import Answer, Scope, encoded
 
 PIECE_BYTES: Final = 64 * 1024
 """Size of the pieces of a long answer. Shorter answers are handed to granian whole."""
@@ -13,17 +14,7 @@ PIECE_BYTES: Final = 64 * 1024
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer of the application: its beginning, and the `pieces` that follow."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-    pieces: Iterator[bytes] | None = None
-
-
-def environ_of(scope: dict[str, Any], body: bytes, **more: object) -> dict[str, Any]:
+def environ_of(scope: Scope, body: bytes, **more: object) -> dict[str, Any]:
     """The WSGI environment, with `body` as input, and `more` for the application."""
     client, server = scope.get("client") or ("", 0), scope.get("server") or ("", 0)
     environ: dict[str, Any] = {
@@ -66,8 +57,7 @@ def call(app: Application, environ: dict[str, Any]) -> Answer:
     pieces = _pieces(app(environ, start_response))
     first = next(pieces, b"")
     [(status, headers)] = begun
-    encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-    return Answer(int(status.split(" ", 1)[0]), encoded, first, pieces if len(first) >= PIECE_BYTES else None)
+    return Answer(int(status.split(" ", 1)[0]), encoded(headers), first, pieces if len(first) >= PIECE_BYTES else None)
 
 
 def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
