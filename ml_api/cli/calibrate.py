@@ -9,6 +9,7 @@ from typing import Any, Final
 from ml_api.calibration import calibrate_all, latest, measures_by_kind, texts_of, want
 from ml_api.calibration.measuring import IN_WORDS
 from ml_api.cli.exits import Exit, stopped
+from ml_api.cli.service_settings import require_given_model
 from ml_api.errors import Unavailable
 from ml_api.feedback import Verdicts
 from ml_api.indexing.jobs.heartbeat import Watch
@@ -31,12 +32,14 @@ def calibrate(settings: Settings) -> Exit:
     with Stop() as stop, closing(database_of(settings)) as database:
         stop.reached = "before the scores were calibrated"
         target, watch = target_of(settings), Watch(database)
-        if not watch.takers(target):
+        takers = watch.takers(target)
+        if not takers:
             with open_calibration(settings) as parts:
                 began, verdicts = time.time(), texts_of(Verdicts(database, target))
                 made = calibrate_all(parts.corpus, verdicts)
                 row = parts.kept.keep_all(made, parts.corpus.store.count(), verdicts_until=began)
             return _show(measures_by_kind(database, row))
+        require_given_model(settings, takers[0].model)
         stop.gentle, asked_at = True, time.time()
         want(database, target)
         _log.info("the service calibrates")

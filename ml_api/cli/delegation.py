@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from contextlib import closing
+from typing import Final
 
 from ml_api.cli.exits import Exit, stopped
 from ml_api.cli.following import Taker, follow
 from ml_api.cli.results import tell
+from ml_api.cli.service_settings import require_given_model
 from ml_api.errors import ConfigError, DatabaseUnavailable, SyncRefused, Unavailable
 from ml_api.indexing.jobs import Job, Jobs, Operation, SyncOptions
 from ml_api.indexing.jobs.execution import LINES
@@ -13,7 +15,10 @@ from ml_api.indexing.jobs.heartbeat import Watch
 from ml_api.services import database_of, target_of
 from ml_api.settings import Settings, environment_name
 from ml_api.stopping import Stop
-from ml_api.vocabulary import JobState
+from ml_api.vocabulary import JobKind, JobState
+
+MIGRATIONS: Final = frozenset({JobKind.MIGRATE, JobKind.ROLL_BACK, JobKind.DROP_OLD})
+"""Operations that are about another model than the one in use."""
 
 
 def hand_over(
@@ -39,6 +44,8 @@ def hand_over(
                 f"{environment_name('corpus')}: the service that runs with {settings.store_uri} indexes {takers[0].corpus}, "
                 f"not {corpus}"
             )
+        if operation.kind not in MIGRATIONS:
+            require_given_model(settings, takers[0].model)
         jobs = Jobs(database, target, takers[0].corpus)
         job, _ = jobs.submit(SyncOptions(operation=operation))
         over = follow(jobs, job, Taker(settings, jobs, watch, any_model=True), stop, is_ours=True)

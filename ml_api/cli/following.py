@@ -1,6 +1,5 @@
 """A sync that another process runs, as the command that wants it sees it: is there one, how far is it, is it still alive."""
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -8,11 +7,11 @@ from contextlib import ExitStack
 from typing import Final
 
 from ml_api.cli.progress import show_progress
+from ml_api.cli.service_settings import require_model, require_reading
 from ml_api.errors import ConfigError, DatabaseUnavailable, Unavailable
 from ml_api.indexing.jobs import Job, Jobs
 from ml_api.indexing.jobs.execution import give_up_if_dead
 from ml_api.indexing.jobs.heartbeat import Watch
-from ml_api.services import reading_of
 from ml_api.settings import Settings, environment_name
 from ml_api.stopping import Stop
 from ml_api.vocabulary import JobKind, JobState
@@ -47,8 +46,8 @@ class Taker:
         ours = [taker for taker in takers if taker.corpus == self._jobs.corpus]
         if ours:
             if not self._any_model:
-                self._compare(ours[0].model)
-                self._compare_reading(ours[0].reading)
+                require_model(self._settings, ours[0].model)
+                require_reading(self._settings, ours[0].reading)
             return True
         if takers and self._settings.store_is_embedded:
             raise ConfigError(
@@ -68,25 +67,6 @@ class Taker:
     def is_dead(self, job: Job) -> bool:
         """Whether the process that runs `job` is; then the job is given up."""
         return give_up_if_dead(self._jobs, job, self._watch)
-
-    def _compare(self, model: str) -> None:
-        from ml_api.embedding.pretrained import resolve
-
-        mine = resolve(self._settings.model).model_id
-        if mine != model:
-            raise ConfigError(
-                f"{environment_name('model')}: the service that runs embeds with {model}, not with {mine}; if that is since "
-                "`migrate`, name the new model here, too"
-            )
-
-    def _compare_reading(self, reading: str) -> None:
-        """What this command was not given, it has from the service."""
-        theirs, mine = json.loads(reading or "{}"), reading_of(self._settings)
-        given = self._settings.model_fields_set & theirs.keys()
-        others = [environment_name(field) for field in mine if field in given and theirs[field] != mine[field]]
-        if others:
-            other = "the service that runs would do this sync, and has another value; start it with this one, or leave it out here"
-            raise ConfigError(*(f"{name}: {other}" for name in others))
 
 
 def follow(jobs: Jobs, job: Job, taker: Taker, stop: Stop, *, is_ours: bool) -> Job | None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from ml_api.access.keys import lent
 from ml_api.access.scopes import Scope
 from ml_api.addresses import is_loopback
+from ml_api.cli.service_settings import require_given_model
 from ml_api.database import Database
 from ml_api.database.tables import OwnerRow
 from ml_api.errors import InvalidInput, MlApiError, Overloaded, Starting, Unavailable
@@ -82,10 +83,15 @@ class RunningService:
 
 @contextmanager
 def running_service(settings: Settings) -> Iterator[RunningService | None]:
-    """One of this collection that can be reached from here; None if there is none. Raises ConfigError, DatabaseUnavailable."""
+    """One of this collection that can be reached from here; None if there is none.
+
+    Raises DatabaseUnavailable, and ConfigError also if the command was given another model than the service has.
+    """
     with ExitStack() as opened:
         database = opened.enter_context(closing(database_of(settings)))
         taker = _reachable(database, target_of(settings))
+        if taker:
+            require_given_model(settings, taker.model)
         yield RunningService(taker, database, opened) if taker else None
 
 

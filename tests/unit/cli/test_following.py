@@ -1,5 +1,6 @@
 """A sync that another process runs, as the command sees it."""
 
+import json
 import signal
 
 import pytest
@@ -10,7 +11,8 @@ from ml_api.database.tables import OwnerRow
 from ml_api.errors import ConfigError, DatabaseUnavailable, Unavailable
 from ml_api.indexing.jobs import Jobs, SyncOptions
 from ml_api.indexing.jobs.heartbeat import Watch
-from ml_api.settings import load_settings
+from ml_api.services import reading_of
+from ml_api.settings import Given, load_settings
 from ml_api.stopping import Stop
 from ml_api.vocabulary import JobState
 from tests.databases import new_database
@@ -20,15 +22,16 @@ SERVICE = "another-machine/17/1234"
 
 class World:
     def __init__(self, folder):
+        self.folder = folder
         self.database = new_database(folder / "state.sqlite3")
         self.jobs = Jobs(self.database, "images", "/photos")
         settings = load_settings({"ML_API_CORPUS": str(folder), "ML_API_DATA_DIR": str(folder / "data")})
         self.taker = Taker(settings, self.jobs, Watch(self.database))
         self.stop = Stop()
 
-    def serve(self, corpus="/photos", model=""):
+    def serve(self, corpus="/photos", model="", reading=""):
         with self.database.write() as session:
-            session.add(OwnerRow(name=SERVICE, target="images", corpus=corpus, model=model, beat=1))
+            session.add(OwnerRow(name=SERVICE, target="images", corpus=corpus, model=model, reading=reading, beat=1))
 
     def end(self):
         with self.database.write() as session:
@@ -95,6 +98,16 @@ def test_a_service_over_another_folder_is_named(world):
     world.serve(corpus="/other", model="clip@1")
     with pytest.raises(ConfigError, match="indexes /other, not /photos"):
         world.taker.is_there()
+
+
+def test_an_empty_setting_is_compared_with_that_of_the_service(world):
+    """A service with a catalogue would have added its metadata."""
+    configured = {"corpus": Given("DIR", str(world.folder)), "model": Given("--model", "clip")}
+    settings = load_settings({}, options=configured | {"catalogue": Given("--catalogue", "")})
+    theirs = load_settings({}, options=configured | {"catalogue": Given("--catalogue", "/shop.csv")})
+    world.serve(model="clip@1", reading=json.dumps(reading_of(theirs)))
+    with pytest.raises(ConfigError, match="ML_API_CATALOGUE: the service that runs would do this sync"):
+        Taker(settings, world.jobs, Watch(world.database)).is_there()
 
 
 def test_what_waits_for_a_process_that_is_not_there_is_cancelled(world):

@@ -1,6 +1,7 @@
 """The command `search`: which service it asks, how it asks, and what it shows."""
 
 import json
+from pathlib import Path
 
 import pytest
 from werkzeug import Response
@@ -18,6 +19,7 @@ from ml_api.services import target_of
 from ml_api.settings import load_settings
 
 ID = "0" * 32
+MODEL = Path(__file__).parents[3] / "demo" / "model"
 HIT = {"id": ID, "key": "dogs/rex <1>.jpg", "score": 0.31, "width": 640, "height": 480, "metadata": {"caption": "<b>rex</b>"}}
 
 
@@ -59,6 +61,19 @@ def test_a_search_names_no_corpus_where_a_service_knows_it(settings, service, ca
     service.expect_request("/v1/search/text").respond_with_json({"hits": [HIT]})
     run(settings.model_copy(update={"corpus": None}), "a dog")
     assert capsys.readouterr().out.splitlines()[1].endswith("  /x/dogs/rex <1>.jpg")
+
+
+def test_a_service_with_another_model_than_the_one_asked_for_is_named(settings, service, tmp_path):
+    with pytest.raises(ConfigError, match="embeds with m@1, not with clip-ViT-L-14"):
+        run(settings.model_copy(update={"model": "clip-ViT-L-14"}), "a dog")
+    with pytest.raises(ConfigError, match="embeds with m@1, not with "):
+        run(settings.model_copy(update={"model": str(MODEL)}), "a dog")
+
+
+def test_a_service_with_the_model_asked_for_is_used(settings, service, capsys):
+    service.expect_request("/v1/search/text").respond_with_json({"hits": [HIT]})
+    run(settings.model_copy(update={"model": "m"}), "a dog")
+    assert "rex" in capsys.readouterr().out
 
 
 def test_json_is_all_that_is_written(settings, service, capsys):
