@@ -28,7 +28,7 @@ from ml_api.search.hybrid import Hybrid
 from ml_api.search.online_recall import LOOK_EVERY_S as REPEAT_EVERY_S
 from ml_api.services.calibration import kept_of
 from ml_api.services.encoder import LoadedModel, load_model
-from ml_api.services.indexer import ServiceIndexing, failures_of, target_of
+from ml_api.services.indexer import Indexing, failures_of, target_of
 from ml_api.settings import Settings
 from ml_api.texts import TextIndex, TextIndexingStore, TextUpkeep
 from ml_api.texts.keeping import CHECK_EVERY_S as TEXTS_EVERY_S
@@ -115,7 +115,7 @@ class Engine:
     health: Health
     consumer: Consumer
     calibration: CalibrationUpkeep
-    indexing: ServiceIndexing
+    indexing: Indexing
     holders: Holders
     recall: OnlineRecall
     hybrid: Hybrid
@@ -175,12 +175,13 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
     """Not at work yet."""
     settings, metrics, corpus, decoder = shared.settings, shared.metrics, shared.corpus, shared.decoder
     preprocessor, embedder, model_id = model.preprocessor, model.embedder, model.pretrained.model_id
+    bulk = BulkEncoder(embedder)
     consumer = Consumer(
         shared.changes,
         corpus,
         store,
         preprocessor=preprocessor,
-        encoder=BulkEncoder(embedder),
+        encoder=bulk,
         decoder=decoder,
         failures=failures_of(settings, shared.database, corpus.location, model_id, retry=False),
         metrics=metrics,
@@ -191,7 +192,7 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
     kept = kept_of(settings, shared.database, model_id, embedder.model)
     verdicts = Verdicts(shared.database, target_of(settings))
     cached = _remembering(embedder, settings, metrics)
-    indexed = IndexedCorpus(store, settings.metric, preprocessor, BulkEncoder(embedder))
+    indexed = IndexedCorpus(store, settings.metric, preprocessor, bulk)
     return Engine(
         preprocessor=preprocessor,
         embedder=embedder,
@@ -202,8 +203,8 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
         health=Health(preprocessor, embedder, store, settings.collection, metrics),
         consumer=consumer,
         calibration=CalibrationUpkeep(kept, relevance, indexed, verdicts),
-        indexing=ServiceIndexing(
-            settings, corpus, store, preprocessor, embedder, decoder, shared.database, model_id, shared.changes
+        indexing=Indexing(
+            settings, corpus, store, lambda: (preprocessor, bulk), decoder, shared.database, model_id, shared.changes
         ),
         holders=holders,
         recall=recall,

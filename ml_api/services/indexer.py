@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,6 @@ from ml_api.corpus.base import Corpus
 from ml_api.corpus.ignoring import IGNORE_FILE
 from ml_api.corpus.metadata import METADATA_FILES
 from ml_api.database import Database, missing_file
-from ml_api.embedding.base import Embedder, Preprocessor
-from ml_api.embedding.batching import BulkEncoder
 from ml_api.errors import ConfigError, NothingIndexed
 from ml_api.images import Decoder
 from ml_api.indexing.changes import Changes
@@ -26,7 +24,7 @@ from ml_api.indexing.watcher import Watcher
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncMetrics
 from ml_api.periodic import PeriodicTask
-from ml_api.services.encoder import image_model, load_later
+from ml_api.services.encoder import Model, image_model, load_later
 from ml_api.services.parts import corpus_of, database_of, decoder_of, limits_of, milvus_store, ours_of, thumbnail_cache_of
 from ml_api.settings import Settings, environment_name
 from ml_api.texts import TextIndex, TextIndexingStore, TextUpkeep
@@ -53,64 +51,32 @@ SAVE_EVERY_S = 5.0
 _log = logging.getLogger(__name__)
 
 
-@contextmanager
-def open_indexer(settings: Settings, options: SyncOptions = SyncOptions()) -> Iterator[Indexer]:  # noqa: B008 - frozen
-    """What a sync in a process of its own needs. The model is loaded only if there is something to embed. Raises ConfigError.
-
-    With `options.retry_failed` nothing is known of files that failed before.
-    """
-    corpus = corpus_of(settings)
-    metrics = Metrics()
-    pretrained = image_model(settings)
-    with closing(milvus_store(settings, metrics)) as store:
-        store.ensure(pretrained.model_id, pretrained.dim)
-        # Only when the store is locked: another sync may be writing there until then.
-        with _passing_on(metrics.sync, settings.sync_metrics), ExitStack() as loaded:
-            load = load_later(settings, pretrained, loaded)
-            decoder = loaded.enter_context(closing(decoder_of(settings, metrics)))
-            database = loaded.enter_context(closing(database_of(settings)))
-            failures = failures_of(settings, database, corpus.location, pretrained.model_id, retry=options.retry_failed)
-            texts = TextIndex(database, target_of(settings))
-            yield Indexer(
-                corpus,
-                TextIndexingStore(store, texts),
-                load,
-                decoder,
-                metrics,
-                failures=failures,
-                followed=Changes(database, corpus.location).followed,
-                rehash=options.rehash,
-            )
-            TextUpkeep(texts, store, metrics).compare()
-            # At the end: thumbnails of deleted images are removed, too.
-            thumbnail_cache_of(settings).prune(entry.digest for entry in store.entries())
-
-
 @dataclass(frozen=True, slots=True)
-class ServiceIndexing:
-    """What syncs in the service's own process need: its parts, which stay open."""
+class Indexing:
+    """The parts of syncs, which stay open between them."""
 
     settings: Settings
     corpus: Corpus
     store: VectorStore
-    preprocessor: Preprocessor
-    embedder: Embedder
+    load_model: Callable[[], Model]
+    """Called by a sync that has something to embed."""
     decoder: Decoder
     database: Database
     model_id: str
     changes: Changes
-    """Those that this process consumes, while it syncs, too."""
+    """Those that are followed while a sync runs."""
 
     @contextmanager
     def open(self, options: SyncOptions) -> Iterator[Indexer]:
+        """The indexer of one sync. Its metrics are in the file that the service exports; thumbnails of images that are no longer
+        stored are deleted at its end. Raises ConfigError."""
         failures = failures_of(self.settings, self.database, self.corpus.location, self.model_id, retry=options.retry_failed)
-        encoder = BulkEncoder(self.embedder)
         metrics = Metrics()
         with _passing_on(metrics.sync, self.settings.sync_metrics):
             yield Indexer(
                 self.corpus,
                 self.store,
-                lambda: (self.preprocessor, encoder),
+                self.load_model,
                 self.decoder,
                 metrics,
                 failures=failures,
@@ -118,6 +84,32 @@ class ServiceIndexing:
                 rehash=options.rehash,
             )
             thumbnail_cache_of(self.settings).prune(entry.digest for entry in self.store.entries())
+
+
+@contextmanager
+def open_indexer(settings: Settings, options: SyncOptions = SyncOptions()) -> Iterator[Indexer]:  # noqa: B008 - frozen
+    """The indexer of a sync in a process of its own. Raises ConfigError."""
+    corpus = corpus_of(settings)
+    metrics = Metrics()
+    pretrained = image_model(settings)
+    with closing(milvus_store(settings, metrics)) as store, ExitStack() as opened:
+        store.ensure(pretrained.model_id, pretrained.dim)  # first: another sync may have the store, and write its metrics
+        decoder = opened.enter_context(closing(decoder_of(settings, metrics)))
+        database = opened.enter_context(closing(database_of(settings)))
+        texts = TextIndex(database, target_of(settings))
+        indexing = Indexing(
+            settings,
+            corpus,
+            TextIndexingStore(store, texts),
+            load_later(settings, pretrained, opened),
+            decoder,
+            database,
+            pretrained.model_id,
+            Changes(database, corpus.location),
+        )
+        with indexing.open(options) as indexer:
+            yield indexer
+            TextUpkeep(texts, store, metrics).compare()
 
 
 @contextmanager
