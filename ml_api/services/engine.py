@@ -136,9 +136,14 @@ class Engine:
             self.work.enter_context(closing(PeriodicTask("recall", self.recall.look, REPEAT_EVERY_S)))
 
     def close(self) -> None:
-        """End its tasks, and let go of store and model. Safe to call twice."""
+        """End the background tasks, then close the store and the model. Safe to call twice."""
+        with closing(self.embedder):
+            self.close_store()
+
+    def close_store(self) -> None:
+        """End the background tasks, then close the store; the model stays. Safe to call twice."""
         with ExitStack() as last_first:
-            for part in (self.embedder, self.store, self.hybrid, self.work):
+            for part in (self.store, self.hybrid, self.work):
                 last_first.callback(part.close)
 
 

@@ -95,8 +95,8 @@ class Services:
             with ExitStack() as last_first:
                 if self.spans is not None:
                     last_first.callback(self.spans.close)
-                for part in (engine, self.decoder, self.database, engine.store):
-                    last_first.callback(part.close)
+                for close in (engine.embedder.close, self.decoder.close, self.database.close, engine.close_store):
+                    last_first.callback(close)
 
 
 def build_services(settings: Settings) -> Services:
