@@ -221,7 +221,7 @@ def _typed(types: Mapping[str, FieldType]) -> str:
 
 
 def _may_be_there(key: str, coverage: Coverage) -> bool:
-    """Whether an image that was not listed may have this key, or file stem, which does not tell a folder."""
+    """Whether an image that was not listed may have this key, or this name of its file or folder, wherever that is."""
     return coverage.hides(key) or (bool(coverage.unlisted) and not is_image(key))
 
 
@@ -230,4 +230,5 @@ def _without_image(number: int, total: int, examples: list[str]) -> list[str]:
     if not number:
         return []
     told = f"{number:,} of {total:,} keys are of no image here, such as {', '.join(map(repr, examples))}"
-    return [f"{told}; a row names its image by the first that it has of the fields {', '.join(KEYS)}"]
+    how = "by its key, the name of its file without the ending, or the name of its folder"
+    return [f"{told}; a row names its image {how}, in the first that it has of the fields {', '.join(KEYS)}"]

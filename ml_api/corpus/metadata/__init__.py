@@ -1,4 +1,4 @@
-"""Metadata of images, from files in the corpus root and from a catalogue: joined by key or file stem, typed, streamed."""
+"""Metadata of images, from files in the corpus root and from a catalogue: joined by key, file stem or folder, typed, streamed."""
 
 from ml_api.corpus.metadata.catalogue import Catalogue
 from ml_api.corpus.metadata.fields import FieldType

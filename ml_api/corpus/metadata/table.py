@@ -86,17 +86,20 @@ class Metadata:
         self._used = bytearray(last + 1)
 
     def of(self, key: str) -> dict[str, Any]:
-        """What is said of an image. Of each source the first row that names its key, else its file's name without the ending."""
+        """What is said of an image. Of each source the first row that names its key, else its file's name without the ending, else
+        the folder that it lies in."""
         if len(self._used) == 1:
             return {}
         exact = comparable(key)
-        name = exact.rpartition("/")[2]
-        stem = name.rpartition(".")[0] or name
-        query = "SELECT rowid, source, key, fields FROM rows WHERE key IN (?, ?) ORDER BY source, key = ? DESC, number"
+        above, _, name = exact.rpartition("/")
+        stem, folder = name.rpartition(".")[0] or name, above.rpartition("/")[2] or None
+        query = (
+            "SELECT rowid, source, fields FROM rows WHERE key IN (?1, ?2, ?3) ORDER BY source, key = ?1 DESC, key = ?2 DESC, number"
+        )
         with self._lock, self._working():
-            found = self._rows.execute(query, (_bytes(exact), _bytes(stem), _bytes(exact))).fetchall()
+            found = self._rows.execute(query, (_bytes(exact), _bytes(stem), folder and _bytes(folder))).fetchall()
         first: dict[int, str] = {}
-        for rowid, source, _, fields in found:
+        for rowid, source, fields in found:
             self._used[rowid] = True
             first.setdefault(source, fields)
         facts: dict[str, Any] = {}

@@ -177,8 +177,31 @@ def test_a_row_is_joined_by_the_name_of_the_file_without_its_ending(tmp_path, fi
     with FolderCorpus(tmp_path).metadata() as metadata:
         for key in (f"{product}.jpg", f"shop/{product}.webp", f"a/b/{unicodedata.normalize('NFD', product)}.png"):
             assert metadata.of(key)["name"] == "shoe"
-        for key in (f"{product}.jpg.png", f"{product}/a.jpg", f"x{product}.jpg", product.lower() + "x.jpg"):
+        for key in (f"{product}.jpg.png", f"x{product}.jpg", product.lower() + "x.jpg"):
             assert metadata.of(key) == {}
+
+
+@pytest.mark.parametrize("product", ["1234", "shoe-7.b", "Ü"])
+def test_a_row_is_joined_to_every_image_of_its_folder(tmp_path, product):
+    (tmp_path / "metadata.csv").write_text(f"sku,name\n{product},shoe\n")
+    with FolderCorpus(tmp_path).metadata() as metadata:
+        for key in (f"{product}/1.jpg", f"shop/{product}/front.webp", f"a/{unicodedata.normalize('NFD', product)}/b.png"):
+            assert metadata.of(key)["name"] == "shoe"
+        for key in (f"{product}/more/1.jpg", f"x{product}/1.jpg", "1.jpg"):
+            assert metadata.of(key) == {}
+        assert metadata.without_image(lambda _: False) == (0, 1, [])
+
+
+def test_the_name_counts_more_than_the_folder(tmp_path):
+    (tmp_path / "metadata.csv").write_text("key,n\nshoes,1\na,2\nshoes/b.jpg,3\n")
+    with FolderCorpus(tmp_path).metadata() as metadata:
+        assert [metadata.of(f"shoes/{name}.jpg")["n"] for name in "abc"] == [2, 3, 1]
+
+
+def test_a_row_without_a_name_is_of_no_image_in_the_root(tmp_path):
+    (tmp_path / "metadata.jsonl").write_text('{"key": "", "n": 1}\n{"key": "b", "n": 2}\n')
+    with FolderCorpus(tmp_path).metadata() as metadata:
+        assert metadata.of("a.jpg") == {}
 
 
 def test_numbers_are_product_ids_too(tmp_path):

@@ -201,4 +201,7 @@ def test_keys_of_no_image_are_one_problem(world):
     [problem] = world.sync().problems
     told, rule = problem.split("; ")
     assert told == "300 of 301 keys are of no image here, such as '0.png', '1.png', '10.png'"
-    assert rule == "a row names its image by the first that it has of the fields key, id, product_id, sku"
+    assert rule == (
+        "a row names its image by its key, the name of its file without the ending, or the name of its folder, "
+        "in the first that it has of the fields key, id, product_id, sku"
+    )
