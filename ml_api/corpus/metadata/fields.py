@@ -30,6 +30,8 @@ _KINDS = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 
+_DECIMAL_COMMA = re.compile(r"(\s*-?\d*),(\d+\s*)", re.ASCII)
+
 
 class FieldType(StrEnum):
     INTEGER = "integer"
@@ -70,21 +72,21 @@ _KINDS_OF_JSON = {
 class Fields:
     """The fields of one file. `note` every row, then ask for `types`, `problems` and typed rows."""
 
-    def __init__(self, *, textual: bool) -> None:
-        """`textual` says that values are text to be understood, as in CSV."""
+    def __init__(self, *, textual: bool, decimal_commas: bool = False) -> None:
+        """`textual` says that values are text to be understood, as in CSV; `decimal_commas`, that `12,90` may be a number there."""
         self._textual = textual
+        self._decimal_commas = decimal_commas
         self._tallies: dict[str, _Tally] = {}
         self._decided: dict[str, tuple[FieldType, frozenset[FieldType]]] = {}
 
     def note(self, number: int, row: Mapping[str, Any]) -> None:
-        kind_of = kind_of_text if self._textual else kind_of_json
         for name, value in row.items():
             tally = self._tallies.get(name)
             if tally is None:
                 if len(self._tallies) == MAX_FIELDS:
                     continue
                 tally = self._tallies[name] = _Tally()
-            kind = kind_of(value)
+            kind = self._kind_of(value)
             if kind is not None:
                 tally.add(kind, number, value)
 
@@ -95,18 +97,17 @@ class Fields:
 
     def typed(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The row without values of a wrong type and, of CSV, without empty cells."""
-        kind_of = kind_of_text if self._textual else kind_of_json
         typed: dict[str, Any] = {}
         for name, value in row.items():
             field_type, taken = self._decided.get(name, (FieldType.MIXED, frozenset()))
-            kind = kind_of(value)
+            kind = self._kind_of(value)
             if kind is None:
                 if not self._textual:
                     typed[name] = value
             elif not taken:
                 typed[name] = value
             elif kind in taken:
-                typed[name] = convert(value, field_type) if self._textual else value
+                typed[name] = convert(self._with_point(value), field_type) if self._textual else value
         return typed
 
     def problems(self, what: str) -> Iterator[str]:
@@ -118,6 +119,12 @@ class Fields:
             elif not taken and (nearly := self._nearly(tally)):
                 rest = tally.rows(nearly[1], what)
                 yield f"{_shown(name)} is taken as {kind}, as not all of its values are {_worded(nearly[0])}: {rest}"
+
+    def _kind_of(self, value: Any) -> FieldType | None:
+        return kind_of_text(self._with_point(value)) if self._textual else kind_of_json(value)
+
+    def _with_point(self, text: str) -> str:
+        return _DECIMAL_COMMA.sub(r"\1.\2", text) if self._decimal_commas and _DECIMAL_COMMA.fullmatch(text) else text
 
     def _decide(self, tally: "_Tally") -> tuple[FieldType, frozenset[FieldType]]:
         """The type of a field, and the kinds of values that it takes; none named means all."""

@@ -11,7 +11,7 @@ from ml_api.corpus.metadata.fields import Fields
 from ml_api.corpus.metadata.parquet import ParquetRows
 from ml_api.corpus.metadata.rows import KEYS, Row, listed, split_key
 from ml_api.corpus.metadata.table import Metadata
-from ml_api.corpus.metadata.text import csv_rows, jsonl_rows
+from ml_api.corpus.metadata.text import CsvRows, jsonl_rows
 from ml_api.errors import InvalidInput
 from ml_api.vocabulary import METADATA_ENDINGS
 
@@ -75,7 +75,8 @@ def _add(metadata: Metadata, name: str, file: BinaryIO) -> list[str]:
             found = ParquetRows(file)
             rows, fields = iter(found), None
         case ".csv":
-            rows, fields = csv_rows(file), Fields(textual=True)
+            table = CsvRows(file)
+            rows, fields = iter(table), Fields(textual=True, decimal_commas=table.has_decimal_commas)
         case _:
             rows, fields = jsonl_rows(file), Fields(textual=False)
     problems: list[str] = []

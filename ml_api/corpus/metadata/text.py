@@ -41,21 +41,34 @@ def jsonl_rows(file: BinaryIO) -> Iterator[Row]:
                 yield (number, fields, "") if isinstance(fields, dict) else (number, None, "not a JSON object")
 
 
-def csv_rows(file: BinaryIO) -> Iterator[Row]:
-    """One row an image, below a header; all values are text. Raises OSError."""
-    lines = _lines(file)
-    header = next(lines, "")
-    delimiter, columns = _columns(header)
-    if key_field(tuple(columns)) is None:
-        yield 0, None, f'it has no column "{KEYS[0]}"; its columns are {listed(columns)}'
-        return
-    for number, values, wrong in csv_records(lines, str, longest=MAX_RECORD, delimiter=delimiter, first=2):
-        if values is None:
-            yield number, None, wrong
-        elif any(values[len(columns) :]):
-            yield number, None, f"{len(values)} values for {len(columns)} columns; one that holds {delimiter!r} belongs in quotes"
-        elif values:
-            yield number, dict(zip(columns, values, strict=False)), ""
+class CsvRows:
+    """The rows of CSV below its header; all values are text. Raises OSError, while iterating too."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._lines = _lines(file)
+        self._delimiter, self._columns = _columns(next(self._lines, ""))
+
+    @property
+    def has_decimal_commas(self) -> bool:
+        """Whether `12,90` may be a number: spreadsheets separate by semicolons where the comma is the decimal separator."""
+        return self._delimiter == ";"
+
+    def __iter__(self) -> Iterator[Row]:
+        delimiter, columns = self._delimiter, self._columns
+        if key_field(tuple(columns)) is None:
+            yield 0, None, f'it has no column "{KEYS[0]}"; its columns are {listed(columns)}'
+            return
+        for number, values, wrong in csv_records(self._lines, str, longest=MAX_RECORD, delimiter=delimiter, first=2):
+            if values is None:
+                yield number, None, wrong
+            elif any(values[len(columns) :]):
+                yield (
+                    number,
+                    None,
+                    f"{len(values)} values for {len(columns)} columns; one that holds {delimiter!r} belongs in quotes",
+                )
+            elif values:
+                yield number, dict(zip(columns, values, strict=False)), ""
 
 
 def _columns(header: str) -> tuple[str, list[str]]:

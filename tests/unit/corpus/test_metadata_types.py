@@ -45,6 +45,23 @@ def test_a_column_has_the_narrowest_type_of_all_its_values(tmp_path, values, kin
     assert column(tmp_path, values) == (kind, values if read is None else read, [])
 
 
+@pytest.mark.parametrize(
+    ("values", "kind", "read"),
+    [
+        (["12,90", "-,5", " 7 ", "0,05"], FieldType.NUMBER, [12.9, -0.5, 7.0, 0.05]),
+        (["12,90", "1.5"], FieldType.NUMBER, [12.9, 1.5]),
+        (["38,5", "39", "M"], FieldType.TEXT, None),
+        (["1,234,567", "1.234,50", "00,5", "1, 5"], FieldType.TEXT, None),
+    ],
+)
+def test_a_comma_is_a_decimal_one_where_semicolons_separate(tmp_path, values, kind, read):
+    rows = "".join(f"{number}.jpg;{value}\n" for number, value in enumerate(values))
+    (tmp_path / "metadata.csv").write_text(f"key;v\n{rows}")
+    found = ReadMetadata(tmp_path)
+    assert found.types["v"] == kind
+    assert [found.by_key[f"{number}.jpg"]["v"] for number in range(len(values))] == (values if read is None else read)
+
+
 def test_one_value_in_a_hundred_may_be_wrong_and_is_left_out_with_its_row_named(tmp_path):
     values = [str(number) for number in range(199)] + ["n/a"]
     kind, read, problems = column(tmp_path, values)
