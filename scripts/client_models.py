@@ -70,13 +70,18 @@ def _class(name: str, schema: dict[str, Any]) -> Iterator[str]:
     yield f"class {name}(Model):"
     if told := schema.get("description"):
         yield f'    """{told}"""\n'
-    # What may be null is null where it is not told: an older service has no such field.
-    required = {name for name in schema.get("required", ()) if "None" not in _kind(schema["properties"][name]).split(" | ")}
-    for field, described in sorted(schema["properties"].items(), key=lambda item: item[0] not in required):
+    # An older service may lack what may be null, or has a default.
+    fields = schema["properties"]
+    required = {name for name in schema.get("required", ()) if not _may_be_missing(fields[name])}
+    for field, described in sorted(fields.items(), key=lambda item: item[0] not in required):
         yield _field(field, described, is_required=field in required)
         if told := described.get("description"):
             wrapped = textwrap.wrap(f'"""{told}', WIDTH)
             yield textwrap.indent("\n".join(wrapped) + ('\n"""' if len(wrapped) > 1 else '"""'), "    ")
+
+
+def _may_be_missing(schema: dict[str, Any]) -> bool:
+    return "default" in schema or "None" in _kind(schema).split(" | ")
 
 
 def _field(name: str, schema: dict[str, Any], *, is_required: bool) -> str:

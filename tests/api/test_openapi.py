@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis import checks
 
 from ml_api.api.feedback import EXAMPLE as VERDICT
+from ml_api.api.schemas.base import Answer
 from ml_api.feedback import PastSearch
 from tests.api.stand import picture
 
@@ -97,6 +98,17 @@ def test_every_reference_leads_somewhere(document):
         target = document
         for part in reference.removeprefix("#/").split("/"):
             target = target[part]
+
+
+def test_every_field_of_an_answer_is_told_to_be_there(document):
+    """Clients that are made from the document would else expect of each that it may be missing."""
+    answers, optional = [Answer], []
+    while answers:
+        answer = answers.pop()
+        answers += answer.__subclasses__()
+        described = document["components"]["schemas"].get(answer.__name__, {})
+        optional += [(answer.__name__, name) for name in described.get("properties", {}).keys() - {*described.get("required", ())}]
+    assert not optional
 
 
 def test_only_what_is_required_has_an_example(document):

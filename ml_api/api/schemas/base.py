@@ -17,9 +17,9 @@ class Request(BaseModel):
 
 
 class Answer(BaseModel):
-    """The base class of what the service answers."""
+    """The base class of what the service answers: with every field, also one that is null."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
 
 
 class Problem(Answer):
