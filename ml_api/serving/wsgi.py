@@ -20,7 +20,7 @@ def environ_of(scope: Scope, body: bytes, **more: object) -> dict[str, Any]:
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
+        "PATH_INFO": unquote_to_bytes(scope["raw_path"] or b"/").decode("latin-1"),  # CONNECT has no path
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
         "SERVER_PROTOCOL": "HTTP/1.0" if scope["http_version"] == "1" else f"HTTP/{scope['http_version']}",  # granian writes "1"
         "SERVER_NAME": server[0],

@@ -135,6 +135,17 @@ def test_a_request_gets_the_applications_answer(app):
     assert client.problem["dim"] > 0
 
 
+@pytest.mark.parametrize("method", ["CONNECT", "XYZ"])
+def test_a_request_without_a_path_is_answered_as_one_for_the_root(app, method):
+    """`CONNECT host:port` has no path. It was answered 308, with a page of HTML."""
+
+    async def scenario():
+        return await Client(gateway_of(app), "", method=method).answer()
+
+    client = run(scenario())
+    assert (client.status, client.headers["content-type"]) == (405, "application/problem+json")
+
+
 def test_who_comes_on_top_is_refused_at_once_and_told_so(app):
     async def scenario():
         gateway = gateway_of(app)
