@@ -11,7 +11,7 @@ from ml_api.feedback import Judgements, RecentSearches, Retention
 from ml_api.images import InlineDecoder
 from ml_api.indexing.changes import Changes
 from ml_api.indexing.jobs import Jobs
-from ml_api.indexing.jobs.heartbeat import Heartbeat, Watch
+from ml_api.indexing.jobs.heartbeat import Heartbeat, Owners
 from ml_api.indexing.jobs.runner import SyncRunner
 from ml_api.indexing.sync import Indexer
 from ml_api.indexing.turns import Turns
@@ -49,7 +49,9 @@ def stand_in_services(root, thumbnail_dir, limits, encoder=None, *, words=False,
 
     searches = RecentSearches(database, target_of(settings), Retention(1000, 7), metrics.feedback)
     heartbeat = Heartbeat(database, target_of(settings), corpus.location, model=encoder.model.model_id)
-    syncs = SyncRunner(Jobs(database, target_of(settings), corpus.location, metrics.jobs), heartbeat, Watch(database), open_indexer)
+    syncs = SyncRunner(
+        Jobs(database, target_of(settings), corpus.location, metrics.jobs), heartbeat, Owners(database), open_indexer
+    )
     background = ExitStack()
     background.callback(syncs.close)
     changes.on_notice(engine.consumer.run)

@@ -12,7 +12,7 @@ from ml_api.cli.exits import Exit, stopped
 from ml_api.cli.service_settings import require_given_model
 from ml_api.errors import Unavailable
 from ml_api.feedback import Verdicts
-from ml_api.indexing.jobs.heartbeat import Watch
+from ml_api.indexing.jobs.heartbeat import Owners
 from ml_api.services import database_of, target_of
 from ml_api.services.calibration import open_calibration
 from ml_api.settings import Settings
@@ -31,15 +31,15 @@ _log = logging.getLogger(__name__)
 def calibrate(settings: Settings) -> Exit:
     with Stop() as stop, closing(database_of(settings)) as database:
         stop.reached = "before the scores were calibrated"
-        target, watch = target_of(settings), Watch(database)
-        takers = watch.takers(target)
-        if not takers:
+        target, owners = target_of(settings), Owners(database)
+        services = owners.services(target)
+        if not services:
             with open_calibration(settings) as parts:
                 began, verdicts = time.time(), texts_of(Verdicts(database, target))
                 made = calibrate_all(parts.corpus, verdicts)
                 row = parts.kept.keep_all(made, parts.corpus.store.count(), verdicts_until=began)
             return _show(measures_by_kind(database, row))
-        require_given_model(settings, takers[0].model)
+        require_given_model(settings, services[0].model)
         stop.gentle, asked_at = True, time.time()
         want(database, target)
         _log.info("the service calibrates")

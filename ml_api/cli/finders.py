@@ -1,4 +1,4 @@
-"""Who finds images for the command `search`: a running service of the collection, or this process."""
+"""Finders of the command `search`: a running service of the collection, or a searcher in this process."""
 
 import base64
 import json
@@ -46,19 +46,19 @@ class Wanted:
 
     @property
     def members(self) -> dict[str, Any]:
-        """The parameters as JSON has them."""
+        """The parameters as members of a JSON body."""
         members = {name: getattr(self.page, name) for name in self.asked}
         return members | ({"filter": json.loads(members["filter"])} if "filter" in members else {})
 
     @property
     def nothing(self) -> str:
-        """Why there may be no hits."""
+        """The message for an answer without hits."""
         return NOTHING_INDEXED if self.asked.keys() == {"limit"} else NOTHING_FOUND
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """As the API's, without what only a page of several has."""
+    """The members of an answer of the API that the command shows."""
 
     hits: list[dict[str, Any]]
     confident: bool | None
@@ -66,7 +66,7 @@ class Answer:
     warnings: list[str] | None
 
     def notes(self, nothing: str) -> Iterator[str]:
-        """What has to be known to understand the hits; `nothing` if there are none."""
+        """Remarks that explain the hits; `nothing` if there are none."""
         yield from self.warnings or ()
         if self.read_as:
             yield "read as " + ", ".join(f"{one['text']!r}{' (not wanted)' if one['weight'] < 0 else ''}" for one in self.read_as)
@@ -97,13 +97,13 @@ class Finder(Protocol):
 def finder_of(settings: Settings) -> Iterator[Finder]:
     with running_service(settings) as service:
         if service is not None:
-            yield _Service(service)
+            yield _ServiceFinder(service)
             return
     with open_searching(settings) as parts:
-        yield _Itself(parts)
+        yield _LocalFinder(parts)
 
 
-class _Service:
+class _ServiceFinder:
     def __init__(self, service: RunningService) -> None:
         self._service = service
         self.location = service.corpus
@@ -123,8 +123,8 @@ class _Service:
         return self._service.ask(f"/v1/images/{hit['id']}/thumbnail")
 
 
-class _Itself:
-    """The searcher in this process."""
+class _LocalFinder:
+    """A searcher in this process."""
 
     def __init__(self, parts: Searching) -> None:
         self._parts = parts
@@ -132,7 +132,7 @@ class _Itself:
 
     @cached_property
     def _corpus(self) -> Corpus:
-        """Opened for what only it has: hits are found also while its folder is away."""
+        """Opened for thumbnails only: hits are found even if the folder is not mounted."""
         return self._parts.open_corpus()
 
     def find(self, wanted: Wanted) -> Answer:

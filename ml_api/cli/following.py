@@ -1,4 +1,4 @@
-"""A sync that another process runs, as the command that wants it sees it: is there one, how far is it, is it still alive."""
+"""Jobs that a service runs for a command: the service is looked for, the progress of the job is shown, and its death is noticed."""
 
 import logging
 import time
@@ -11,7 +11,7 @@ from ml_api.cli.service_settings import require_model, require_reading
 from ml_api.errors import ConfigError, DatabaseUnavailable, Unavailable
 from ml_api.indexing.jobs import Job, Jobs
 from ml_api.indexing.jobs.execution import give_up_if_dead
-from ml_api.indexing.jobs.heartbeat import Watch
+from ml_api.indexing.jobs.heartbeat import Owners
 from ml_api.settings import Settings, environment_name
 from ml_api.stopping import Stop
 from ml_api.vocabulary import JobKind, JobState
@@ -24,55 +24,55 @@ DOING: Final = {
     JobKind.IMPORT: "importing",
     JobKind.EVALUATE: "searching",
 }
-AWAY_S: Final = 60.0
-"""How long a database that is away is waited for."""
+OUTAGE_S: Final = 60.0
+"""Longest outage of the database that is waited for."""
 
 _log = logging.getLogger(__name__)
 
 
-class Taker:
-    """A service that does what this command asks for, if there is one."""
+class Delegate:
+    """The service that runs jobs for this command, if there is one."""
 
-    def __init__(self, settings: Settings, jobs: Jobs, watch: Watch, *, any_model: bool = False) -> None:
-        """`any_model`: whether it may embed with another one than the configured."""
+    def __init__(self, settings: Settings, jobs: Jobs, owners: Owners, *, any_model: bool = False) -> None:
+        """`any_model`: whether it may embed with another model than the configured one."""
         self._any_model = any_model
         self._settings = settings
         self._jobs = jobs
-        self._watch = watch
+        self._owners = owners
 
-    def is_there(self) -> bool:
-        """Raises ConfigError if one is there that has the store and does something else."""
-        takers = self._watch.takers(self._jobs.target)
-        ours = [taker for taker in takers if taker.corpus == self._jobs.corpus]
+    def is_running(self) -> bool:
+        """Raises ConfigError if a service has the embedded store, but other settings than this command."""
+        services = self._owners.services(self._jobs.target)
+        ours = [service for service in services if service.corpus == self._jobs.corpus]
         if ours:
             if not self._any_model:
                 require_model(self._settings, ours[0].model)
                 require_reading(self._settings, ours[0].reading)
             return True
-        if takers and self._settings.store_is_embedded:
+        if services and self._settings.store_is_embedded:
             raise ConfigError(
-                f"{environment_name('corpus')}: the service that runs with {self._settings.store_uri} indexes {takers[0].corpus}, "
-                f"not {self._jobs.corpus}; start it with that folder, or name another collection"
+                f"{environment_name('corpus')}: the service that runs with {self._settings.store_uri} indexes "
+                f"{services[0].corpus}, not {self._jobs.corpus}; start it with that folder, or name another collection"
             )
         return False
 
-    def clear(self) -> None:
-        """Cancel what waits for a process that is not there: a command that was killed before it began."""
+    def cancel_orphan(self) -> None:
+        """Cancel the queued job of a process that has ended: a command that was killed before the job began."""
         active = self._jobs.active()
         if active is None or active.state is not JobState.QUEUED or active.corpus == self._jobs.corpus:
             return
-        if not self._watch.has_taker(self._jobs.target, active.corpus):
+        if not self._owners.has_service(self._jobs.target, active.corpus):
             self._jobs.cancel(active.id)
 
     def is_dead(self, job: Job) -> bool:
-        """Whether the process that runs `job` is; then the job is given up."""
-        return give_up_if_dead(self._jobs, job, self._watch)
+        """Whether the process that runs `job` has died; then the job is given up."""
+        return give_up_if_dead(self._jobs, job, self._owners)
 
 
-def follow(jobs: Jobs, job: Job, taker: Taker, stop: Stop, *, is_ours: bool) -> Job | None:
-    """Show the progress of a sync that another process runs, until it is over; None if nobody is there to run it.
+def follow(jobs: Jobs, job: Job, delegate: Delegate, stop: Stop, *, is_ours: bool) -> Job | None:
+    """Show the progress of a job that another process runs, until it is over; None if no process is left to run it.
 
-    A first signal cancels what this command began. What it found it leaves alone and returns as it is.
+    A first signal cancels a job that this command submitted. A job that was under way before goes on, and is returned as it is.
     """
     stop.gentle = True
     if not job.options.dry_run:  # whose output may be read by a program
@@ -87,11 +87,11 @@ def follow(jobs: Jobs, job: Job, taker: Taker, stop: Stop, *, is_ours: bool) -> 
                     stop.reach(job.done, job.total)
                 if not job.active or (stop.signal is not None and not is_ours):
                     return job
-                if not _is_somebodys(jobs, job, taker, stop):
+                if not _has_runner(jobs, job, delegate, stop):
                     stop.gentle = False
                     return None
             except DatabaseUnavailable:
-                if time.monotonic() - seen_at > AWAY_S:
+                if time.monotonic() - seen_at > OUTAGE_S:
                     raise
             else:
                 seen_at = time.monotonic()
@@ -101,10 +101,10 @@ def follow(jobs: Jobs, job: Job, taker: Taker, stop: Stop, *, is_ours: bool) -> 
             time.sleep(LOOK_EVERY_S)
 
 
-def _is_somebodys(jobs: Jobs, job: Job, taker: Taker, stop: Stop) -> bool:
-    """Whether somebody runs it, or will; a signal is passed on to them. Raises Unavailable if they died of it."""
+def _has_runner(jobs: Jobs, job: Job, delegate: Delegate, stop: Stop) -> bool:
+    """Whether a process runs the job, or will; a signal is passed on to it. Raises Unavailable if that process has died."""
     if stop.signal is not None and not job.stop_wanted:
         jobs.cancel(job.id)
-    if job.state is JobState.RUNNING and taker.is_dead(job):
+    if job.state is JobState.RUNNING and delegate.is_dead(job):
         raise Unavailable(f"the process that ran this {job.options.kind} has ended; what was done is kept, run it again to go on")
-    return job.state is not JobState.QUEUED or taker.is_there()
+    return job.state is not JobState.QUEUED or delegate.is_running()

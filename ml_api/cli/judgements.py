@@ -1,6 +1,6 @@
-"""The command `evaluate judgements`: what searches find of what people judged, in several setups side by side.
+"""The command `evaluate judgements`: precision and recall of searches on judged queries, for several setups side by side.
 
-Beside a service the queries are asked of it; without one they are searched for here.
+A running service searches for the queries; without one, this process does.
 """
 
 import json
@@ -135,10 +135,10 @@ def _row(one: Judgement) -> tuple[str, dict[str, Any], str, int]:
 @contextmanager
 def _ranker(settings: Settings) -> Iterator[Ranker]:
     with running_service(settings) as service:
-        yield _Itself(settings) if service is None else _Service(service)
+        yield _LocalRanker(settings) if service is None else _ServiceRanker(service)
 
 
-class _Service:
+class _ServiceRanker:
     def __init__(self, service: RunningService) -> None:
         self._service = service
 
@@ -160,7 +160,7 @@ class _Service:
         return found
 
 
-class _Itself:
+class _LocalRanker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 

@@ -1,7 +1,7 @@
-"""A running service, as commands ask it over HTTP: an embedded store has one owner.
+"""HTTP client of commands for the running service, which alone can open an embedded store.
 
-A service is found by its row in the database. Where it asks for API keys, the command lends itself one: who may write the database
-may make keys.
+The service is found by its row in the database. If it requires API keys, the command creates one for itself, and deletes it at the
+end: whoever can write to the database can create keys.
 """
 
 import json
@@ -20,12 +20,12 @@ from ml_api.cli.service_settings import require_given_model
 from ml_api.database import Database
 from ml_api.database.tables import OwnerRow
 from ml_api.errors import InvalidInput, MlApiError, Overloaded, Starting, Unavailable
-from ml_api.indexing.jobs.heartbeat import Watch, is_of_this_machine
+from ml_api.indexing.jobs.heartbeat import Owners, is_of_this_machine
 from ml_api.services import database_of, target_of
 from ml_api.settings import Settings
 
 START_S: Final = 120.0
-"""How long a service that is starting, or has as much to do as it takes, is waited for."""
+"""Longest wait for a service that is starting or overloaded."""
 LOOK_EVERY_S: Final = 0.2
 ANSWER_S: Final = 60.0
 KEY_S: Final = 24 * 3600.0
@@ -34,12 +34,12 @@ KNOWN_S: Final = 5.0
 
 
 class RunningService:
-    """Asked past every proxy, as it is near."""
+    """Proxies of the environment are not used."""
 
-    def __init__(self, taker: OwnerRow, database: Database, opened: ExitStack) -> None:
-        self.corpus = taker.corpus
+    def __init__(self, owner: OwnerRow, database: Database, opened: ExitStack) -> None:
+        self.corpus = owner.corpus
         """The location of the corpus that it serves."""
-        self._address = taker.address
+        self._address = owner.address
         self._database = database
         self._opened = opened
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -47,8 +47,8 @@ class RunningService:
         self._lent_at = 0.0
 
     def ask(self, path: str, body: Mapping[str, Any] | None = None) -> bytes:
-        """Once more with a key if one is asked for, and again while the service starts or has no room. Raises Unavailable,
-        InvalidInput."""
+        """The body of the answer. Retries with a key if one is required, and while the service is starting or overloaded. Raises
+        Unavailable, InvalidInput."""
         until = time.monotonic() + START_S
         while True:
             try:
@@ -83,23 +83,23 @@ class RunningService:
 
 @contextmanager
 def running_service(settings: Settings) -> Iterator[RunningService | None]:
-    """One of this collection that can be reached from here; None if there is none.
+    """A service of this collection that can be reached from this machine; None if there is none.
 
     Raises DatabaseUnavailable, and ConfigError also if the command was given another model than the service has.
     """
     with ExitStack() as opened:
         database = opened.enter_context(closing(database_of(settings)))
-        taker = _reachable(database, target_of(settings))
-        if taker:
-            require_given_model(settings, taker.model)
-        yield RunningService(taker, database, opened) if taker else None
+        owner = _reachable(database, target_of(settings))
+        if owner:
+            require_given_model(settings, owner.model)
+        yield RunningService(owner, database, opened) if owner else None
 
 
 def _reachable(database: Database, target: str) -> OwnerRow | None:
-    for taker in Watch(database).takers(target):
-        host = urlsplit(taker.address).hostname
-        if host and (is_of_this_machine(taker.name) or not is_loopback(host)):
-            return taker
+    for owner in Owners(database).services(target):
+        host = urlsplit(owner.address).hostname
+        if host and (is_of_this_machine(owner.name) or not is_loopback(host)):
+            return owner
     return None
 
 

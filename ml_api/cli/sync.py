@@ -13,14 +13,14 @@ from typing import Any
 
 from ml_api import tracing
 from ml_api.cli.exits import Exit, stopped
-from ml_api.cli.following import LOOK_EVERY_S, Taker, follow
+from ml_api.cli.following import LOOK_EVERY_S, Delegate, follow
 from ml_api.cli.progress import show_progress
 from ml_api.cli.results import tell
 from ml_api.database import missing_file
 from ml_api.errors import ModelUnavailable, SyncRefused, Unavailable
 from ml_api.indexing.jobs import Job, Jobs, SyncOptions
-from ml_api.indexing.jobs.execution import PLAN, PLAN_LINES, carry_out
-from ml_api.indexing.jobs.heartbeat import Heartbeat, Watch
+from ml_api.indexing.jobs.execution import PLAN, PLAN_LINES, run_sync
+from ml_api.indexing.jobs.heartbeat import Heartbeat, Owners
 from ml_api.indexing.report import (
     EachFailure,
     FileOutcome,
@@ -60,11 +60,11 @@ def _planned_by_service(settings: Settings, options: SyncOptions, stop: Stop) ->
     """The dry run of the service that has the store, once it is over; None if none runs."""
     with closing(database_of(settings)) as database:
         jobs = Jobs(database, target_of(settings), corpus_of(settings).location)
-        taker = Taker(settings, jobs, Watch(database))
-        if not taker.is_there():
+        delegate = Delegate(settings, jobs, Owners(database))
+        if not delegate.is_running():
             return None
         job, is_ours = jobs.submit(options)
-        over = follow(jobs, job, taker, stop, is_ours=is_ours)
+        over = follow(jobs, job, delegate, stop, is_ours=is_ours)
         if over is None:
             jobs.cancel(job.id)
         return over
@@ -84,29 +84,29 @@ def _print(plan: Mapping[str, Any], lines: Sequence[str], *, as_json: bool) -> N
 def _sync(settings: Settings, options: SyncOptions, files: Report) -> Exit:
     with Stop() as stop, tracing.on_behalf_of([tracing.run_origin()]), closing(database_of(settings)) as database:
         jobs = Jobs(database, target_of(settings), corpus_of(settings).location)
-        taker = Taker(settings, jobs, Watch(database))
-        taker.is_there()  # before anything is asked for that it would refuse
-        taker.clear()
-        _let_plan_end(jobs, taker)
+        delegate = Delegate(settings, jobs, Owners(database))
+        delegate.is_running()  # before anything is asked for that it would refuse
+        delegate.cancel_orphan()
+        _let_plan_end(jobs, delegate)
         job, is_ours = jobs.submit(options)
-        if job.state is JobState.RUNNING and taker.is_dead(job):
+        if job.state is JobState.RUNNING and delegate.is_dead(job):
             job, is_ours = jobs.submit(options)
         while True:
-            if job.state is JobState.QUEUED and not taker.is_there():
+            if job.state is JobState.QUEUED and not delegate.is_running():
                 with closing(Heartbeat(database, jobs.target, jobs.corpus)) as heartbeat:
                     if (claimed := jobs.claim(heartbeat.name)) is not None:
                         return _run_here(settings, jobs, claimed, stop, files)
-            over = follow(jobs, job, taker, stop, is_ours=is_ours)
+            over = follow(jobs, job, delegate, stop, is_ours=is_ours)
             if over is not None:
                 return _ended(jobs, over, stop, files)
 
 
-def _let_plan_end(jobs: Jobs, taker: Taker) -> None:
+def _let_plan_end(jobs: Jobs, delegate: Delegate) -> None:
     """A dry run that is under way is no sync to be followed."""
     while (active := jobs.active()) is not None and active.options.kind is JobKind.DRY_RUN:
-        if active.state is JobState.QUEUED and not taker.is_there():
+        if active.state is JobState.QUEUED and not delegate.is_running():
             jobs.cancel(active.id)
-        elif active.state is JobState.RUNNING and taker.is_dead(active):
+        elif active.state is JobState.RUNNING and delegate.is_dead(active):
             continue
         time.sleep(LOOK_EVERY_S)
 
@@ -121,7 +121,7 @@ def _run_here(settings: Settings, jobs: Jobs, job: Job, stop: Stop, files: Repor
                 bars.append(shown.enter_context(show_progress("indexing", report.total)))
             bars[0](report.done)
 
-        report = carry_out(
+        report = run_sync(
             jobs,
             job,
             lambda options: open_indexer(settings, options),

@@ -21,7 +21,7 @@ from ml_api.feedback import Judgements, RecentSearches, Retention
 from ml_api.images import Decoder, ImageLimits
 from ml_api.indexing.changes import Changes
 from ml_api.indexing.jobs import Jobs
-from ml_api.indexing.jobs.heartbeat import Heartbeat, Watch
+from ml_api.indexing.jobs.heartbeat import Heartbeat, Owners
 from ml_api.indexing.jobs.runner import SyncRunner, look_again
 from ml_api.indexing.report import EachFailure
 from ml_api.indexing.turns import Turns
@@ -170,7 +170,7 @@ def _at_work(shared: Shared, engine: Engine, heartbeat: Heartbeat, background: E
     switch = background.enter_context(closing(Switch(shared, engine, heartbeat)))
     jobs = Jobs(database, target_of(settings), corpus.location, shared.metrics.jobs)
     again = EachFailure(partial(look_again, shared.changes))
-    syncs = SyncRunner(jobs, heartbeat, Watch(database), switch.open_indexer, Operations(settings, switch).run, files=again)
+    syncs = SyncRunner(jobs, heartbeat, Owners(database), switch.open_indexer, Operations(settings, switch).run, files=again)
     background.enter_context(closing(syncs))
     shared.changes.begin(alone=database.backend == "sqlite")
     engine.start(shared.changes)

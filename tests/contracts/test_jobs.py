@@ -11,7 +11,7 @@ from ml_api.errors import NotFound, SyncRefused
 from ml_api.indexing.changes import Changes, Source
 from ml_api.indexing.jobs import Jobs, Operation, SyncOptions
 from ml_api.indexing.jobs.execution import storable
-from ml_api.indexing.jobs.heartbeat import Heartbeat, Watch
+from ml_api.indexing.jobs.heartbeat import Heartbeat, Owners
 from ml_api.indexing.jobs.jobs import ENDED_EARLY, KEPT
 from ml_api.vocabulary import JobKind, JobState
 
@@ -206,11 +206,11 @@ def test_the_last_ones_are_kept_with_their_files(database, jobs):
 
 
 def test_processes_are_seen_while_they_are_there(database):
-    watch = Watch(database)
+    owners = Owners(database)
     serving, syncing = Heartbeat(database, "images", "/photos", model="clip@1"), Heartbeat(database, "images", "/photos")
-    assert [taker.name for taker in watch.takers("images")] == [serving.name]
-    assert not watch.is_gone(syncing.name)
+    assert [service.name for service in owners.services("images")] == [serving.name]
+    assert not owners.is_gone(syncing.name)
     serving.close()
     syncing.close()
-    assert watch.takers("images") == []
-    assert watch.is_gone(syncing.name)
+    assert owners.services("images") == []
+    assert owners.is_gone(syncing.name)

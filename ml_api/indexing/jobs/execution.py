@@ -1,4 +1,4 @@
-"""A claimed job, carried out: what the database is told of it, and what it wants meanwhile."""
+"""Runs claimed jobs. Their progress and their end are written to the database, which says whether they are cancelled."""
 
 import logging
 import time
@@ -11,7 +11,7 @@ from ml_api.batched import batched
 from ml_api.database.tables import JobFileRow
 from ml_api.errors import DatabaseUnavailable, MlApiError, SyncRefused
 from ml_api.indexing.account import Progress
-from ml_api.indexing.jobs.heartbeat import Watch
+from ml_api.indexing.jobs.heartbeat import Owners
 from ml_api.indexing.jobs.jobs import Job, Jobs
 from ml_api.indexing.jobs.options import Operation, SyncOptions
 from ml_api.indexing.report import NOBODY, EachFailure, FileOutcome, Report, Reports, SyncReport, tell_failure
@@ -21,7 +21,7 @@ from ml_api.vocabulary import JobState
 
 TELL_EVERY_S: Final = 0.5
 PATIENCE_S: Final = 10.0
-"""How long the end of a sync waits for a database that is away."""
+"""How long the end of a job waits during an outage of the database."""
 MAX_WAITING: Final = 100_000
 """Files whose outcomes wait for the database: some 20 MB."""
 PLAN: Final = "plan"
@@ -38,7 +38,7 @@ OpenIndexer = Callable[[SyncOptions], AbstractContextManager[Indexer]]
 _log = logging.getLogger(__name__)
 
 
-def carry_out(  # noqa: PLR0913, PLR0917 - what is run, and who follows it
+def run_sync(  # noqa: PLR0913, PLR0917 - what is run, and who gets its progress
     jobs: Jobs,
     job: Job,
     open_indexer: OpenIndexer,
@@ -46,7 +46,7 @@ def carry_out(  # noqa: PLR0913, PLR0917 - what is run, and who follows it
     progress: Progress = lambda _report: None,
     files: Report = NOBODY,
 ) -> SyncReport:
-    """Run a claimed job until it is done, cancelled, or `stop` says so. Raises what the sync raises; the job says it, too."""
+    """Run a claimed sync until it is done, cancelled, or `stop` returns True. Raises its errors, which the job records."""
     run = _JobRun(jobs, job, stop, progress)
     with _ending(run), open_indexer(job.options) as indexer:
         plan = indexer.plan(job.options.consent)
@@ -61,16 +61,16 @@ def carry_out(  # noqa: PLR0913, PLR0917 - what is run, and who follows it
     return report
 
 
-def give_up_if_dead(jobs: Jobs, job: Job, watch: Watch) -> bool:
+def give_up_if_dead(jobs: Jobs, job: Job, owners: Owners) -> bool:
     """Whether the process that runs `job` is dead; then the job is given up."""
-    is_dead = watch.is_gone(job.owner) and jobs.give_up(job)
+    is_dead = owners.is_gone(job.owner) and jobs.give_up(job)
     if is_dead:
         _log.warning("%s %d: the process that ran it has ended", job.options.kind, job.id)
     return is_dead
 
 
-def foresee(jobs: Jobs, job: Job, open_indexer: OpenIndexer) -> None:
-    """Run a claimed job that is a dry run: its report is a plan. Raises what planning raises; the job says it, too."""
+def run_dry_run(jobs: Jobs, job: Job, open_indexer: OpenIndexer) -> None:
+    """Run a claimed dry run, whose report is a plan. Raises the errors of planning, which the job records."""
     run = _JobRun(jobs, job, lambda: False, lambda _report: None)
     with _ending(run), open_indexer(job.options) as indexer:
         preview = indexer.preview(job.options.consent)
@@ -78,26 +78,26 @@ def foresee(jobs: Jobs, job: Job, open_indexer: OpenIndexer) -> None:
 
 
 def storable(text: str) -> str:
-    """A key or a reason as every database takes it: PostgreSQL knows no NUL, and nobody half characters."""
+    """A key or a reason that every database can store: PostgreSQL has no NUL, and no database has lone surrogates."""
     return text.replace("\0", "\N{SYMBOL FOR NULL}").encode(errors="replace").decode()
 
 
 @dataclass(frozen=True, slots=True)
 class Follower:
-    """Who follows an operation."""
+    """The caller of an operation, which shows its progress and may stop it."""
 
     progress: Callable[[int, int], None]
-    """Told how much is done, and of how much."""
+    """Called with the work done and the total."""
     stop: Callable[[], bool]
     """Whether to stop after the batch under way; asked often."""
 
 
 RunOperation = Callable[[Operation, Follower], list[str]]
-"""Does it, and says what it did, line by line. What was done when it was told to stop stays done."""
+"""Carries out an operation, and returns lines that describe the result. What was done before a stop stays done."""
 
 
 def run_operation(jobs: Jobs, job: Job, operations: RunOperation, stop: Callable[[], bool] = lambda: False) -> list[str]:
-    """Run a claimed job that is an operation. Raises what that raises; the job says it, too."""
+    """Run a claimed operation. Raises its errors, which the job records."""
     assert job.options.operation is not None
     run = _JobRun(jobs, job, stop, lambda _report: None)
     with _ending(run):
@@ -111,7 +111,7 @@ def run_operation(jobs: Jobs, job: Job, operations: RunOperation, stop: Callable
 
 @contextmanager
 def _ending(run: "_JobRun") -> Iterator[None]:
-    """Let the job say how it failed."""
+    """Record in the job how it failed."""
     try:
         yield
     except SyncRefused as exc:
@@ -126,7 +126,7 @@ def _ending(run: "_JobRun") -> Iterator[None]:
 
 
 class _JobRun:
-    """What the database is told of a job under way, and what it wants. A database that is away does not stop the sync."""
+    """A job under way: writes its progress, and reads whether it is cancelled. An outage of the database does not stop it."""
 
     def __init__(self, jobs: Jobs, job: Job, stop: Callable[[], bool], progress: Progress) -> None:
         self._jobs = jobs
@@ -137,11 +137,11 @@ class _JobRun:
         self._counts = (0, 0)
         self._told_at = 0.0
         self._named: list[FileOutcome] = []
-        """Files that the database has not yet."""
+        """Outcomes of files that are not in the database yet."""
         self._numbered = 0
         self._cancelled = False
         self.was_stopped = False
-        """Whether what runs was told to stop."""
+        """Whether the job was asked to stop."""
         self._is_silent = False
 
     def advance(self, report: SyncReport) -> None:

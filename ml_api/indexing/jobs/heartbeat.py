@@ -1,7 +1,7 @@
-"""Which processes run syncs, and whether they still live: each counts up a number in its row of the database.
+"""Liveness of the processes that run jobs (owners): each one increments a counter in its row of the database.
 
-Who wants to know watches whether the number changes, by its own steady clock. So clocks may differ, jump and run backwards, and a
-process that was killed is found out.
+Other processes check whether the counter changes, by their own monotonic clocks. So the clocks of machines may differ and jump,
+and the death of a process is noticed.
 """
 
 import logging
@@ -23,13 +23,13 @@ from ml_api.periodic import PeriodicTask
 
 BEAT_S: Final = 2.0
 SILENCE_S: Final = 10.0
-"""A process that has not counted up for so long is taken for dead. What it may still write is harmless: syncs upsert by id."""
+"""A process whose counter has not changed for this time counts as dead. What it may still write is harmless: syncs upsert by id."""
 
 _log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """This process's row, from now until it is closed; the database may be away meanwhile."""
+    """The row of this process, which exists until `close`. Outages of the database are tolerated."""
 
     def __init__(  # noqa: PLR0913 - the columns of its row
         self,
@@ -42,20 +42,20 @@ class Heartbeat:
         reading: str = "",
         every_s: float = BEAT_S,
     ) -> None:
-        """With a `model`, syncs of `corpus` into `target` may be handed to this process, which go by its settings (`reading`); at
-        `address` it answers the API."""
+        """With a `model`, other processes may submit jobs of `corpus` and `target` to this one, a service: it answers the API at
+        `address`, and its syncs read files by the settings hashed in `reading`."""
         self.name = f"{_this_process()}/{secrets.token_hex(4)}"
         self._database = database
         self._row = {"target": target, "corpus": corpus, "model": model, "address": address, "reading": reading}
-        self._turn = threading.Lock()
-        """Of beats, each of which writes a row that is not there: of two at once the second would find it."""
+        self._lock = threading.Lock()
+        """One beat at a time: each inserts the row if it is missing, and a second insert would fail."""
         self._beats = 0
         self._is_silent = False
-        self._beat()  # before anybody looks for it
+        self._beat()  # at once: commands look for this row
         self._task = PeriodicTask("heartbeat", self._beat, every_s)
 
     def embeds_with(self, model: str) -> None:
-        """Another model is in use from now on. Others hear of it at once, or once the database is back."""
+        """Record that another model is in use, at once or after an outage of the database."""
         self._row["model"] = model
         self._beat()
 
@@ -69,9 +69,9 @@ class Heartbeat:
             _log.warning("others will take %g s to notice that this process has ended: %s", SILENCE_S, exc.detail)
 
     def _beat(self) -> None:
-        """Also if the row is gone: somebody took this process for dead, or the database was made anew."""
+        """Insert the row again if it is missing: another process took this one for dead, or the database was recreated."""
         try:
-            with self._turn, self._database.write() as session:
+            with self._lock, self._database.write() as session:
                 self._beats += 1
                 beat = update(OwnerRow).where(OwnerRow.name == self.name).values(beat=self._beats, model=self._row["model"])
                 if not session.execute(beat).rowcount:  # type: ignore[attr-defined]  # an UPDATE's result is a CursorResult
@@ -84,15 +84,15 @@ class Heartbeat:
             self._is_silent = False
 
 
-class Watch:
-    """Whether other processes live. For one thread, which asks again and again."""
+class Owners:
+    """The rows of all processes, with their liveness. For one thread, which asks repeatedly."""
 
     def __init__(self, database: Database, *, silence_s: float = SILENCE_S, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
         self._silence_s = silence_s
         self._clock = clock
         self._seen: dict[str, tuple[int, float, float]] = {}
-        """By name, the last number, since when it is that, and when it was looked at last."""
+        """By name: the last counter value, since when it has that value, and the time of the last check."""
 
     def is_gone(self, name: str) -> bool:
         """Raises DatabaseUnavailable."""
@@ -100,8 +100,9 @@ class Watch:
             beat = session.scalar(select(OwnerRow.beat).where(OwnerRow.name == name))
         return beat is None or _has_ended(name) or self._is_silent(name, beat)
 
-    def takers(self, target: str) -> list[OwnerRow]:
-        """Those that take syncs into `target`, of any corpus. Forgets processes that are gone. Raises DatabaseUnavailable."""
+    def services(self, target: str) -> list[OwnerRow]:
+        """The services that accept jobs for `target`, of any corpus. Deletes the rows of dead processes. Raises
+        DatabaseUnavailable."""
         with self._database.read() as session:
             rows = session.scalars(select(OwnerRow).where(OwnerRow.target == target)).all()
         gone = [row.name for row in rows if self.is_gone(row.name)]
@@ -110,38 +111,38 @@ class Watch:
                 session.execute(delete(OwnerRow).where(OwnerRow.name.in_(gone)))
         return [row for row in rows if row.model and row.name not in gone]
 
-    def has_taker(self, target: str, corpus: str) -> bool:
-        """Whether a process takes syncs of `corpus` into `target`. As `takers`."""
-        return any(taker.corpus == corpus for taker in self.takers(target))
+    def has_service(self, target: str, corpus: str) -> bool:
+        """Whether a service accepts jobs of `corpus` for `target`. Raises DatabaseUnavailable."""
+        return any(service.corpus == corpus for service in self.services(target))
 
     def _is_silent(self, name: str, beat: int) -> bool:
         now = self._clock()
         known, since, looked = self._seen.get(name, (-1, now, now))
-        if beat != known or now - looked > self._silence_s / 2:  # while nobody could look, it may have counted in vain
+        if beat != known or now - looked > self._silence_s / 2:  # between two checks that far apart, changes were missed
             since = now
         self._seen[name] = beat, since, now
         return now - since >= self._silence_s
 
 
 def is_of_this_machine(name: str) -> bool:
-    """Whether that process certainly is, so that it can be asked at a loopback address."""
-    return bool(_space()) and name.partition("/")[0] == _space()
+    """Whether the named process certainly runs on this machine, so that a loopback address reaches it."""
+    return bool(pid_namespace()) and name.partition("/")[0] == pid_namespace()
 
 
 def _this_process() -> str:
-    """On Linux, names a process for good: the boot of the machine, the space of process numbers, the number, when it began."""
+    """A name that no other process ever has, on Linux: the machine's boot, the PID namespace, the PID, and its start time."""
     process = _started(os.getpid())
-    return f"{_space()}/{os.getpid()}/{process}" if process else f"{socket.gethostname()}/{os.getpid()}"
+    return f"{pid_namespace()}/{os.getpid()}/{process}" if process else f"{socket.gethostname()}/{os.getpid()}"
 
 
 def _has_ended(name: str) -> bool:
-    """Whether it certainly has: it was a process of this machine, and of these numbers. Of others nothing is known."""
+    """Whether the named process certainly has: only processes of this machine and PID namespace can be checked."""
     space, _, process = name.partition("/")
     number, _, started = process.partition("/")
-    return space == _space() and number.isdigit() and _started(int(number)) != started.partition("/")[0]
+    return space == pid_namespace() and number.isdigit() and _started(int(number)) != started.partition("/")[0]
 
 
-def _space() -> str:
+def pid_namespace() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + "-" + str(Path("/proc/self/ns/pid").stat().st_ino)
     except OSError:
@@ -149,7 +150,7 @@ def _space() -> str:
 
 
 def _started(number: int) -> str:
-    """In the kernel's ticks; empty if there is no such process, or no telling. One that only waits for its parent has ended."""
+    """The start time of a process in kernel ticks; "" if there is none, or it cannot be read. A zombie has ended."""
     try:
         state, *fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""The service's own thread that runs jobs, one after the other. The command `sync` runs its job itself where no service does."""
+"""The thread of a service that runs jobs, one after the other. Without a service, the command `sync` runs its own job."""
 
 import logging
 import threading
@@ -13,19 +13,19 @@ from ml_api.indexing.jobs.execution import (
     TOLD_TO_STOP,
     OpenIndexer,
     RunOperation,
-    carry_out,
-    foresee,
     give_up_if_dead,
+    run_dry_run,
     run_operation,
+    run_sync,
 )
-from ml_api.indexing.jobs.heartbeat import SILENCE_S, Heartbeat, Watch
+from ml_api.indexing.jobs.heartbeat import SILENCE_S, Heartbeat, Owners
 from ml_api.indexing.jobs.jobs import Job, Jobs
 from ml_api.indexing.jobs.options import SyncOptions
 from ml_api.indexing.report import NOBODY, FileOutcome, Report, log_report
 from ml_api.vocabulary import JobState, ReasonCode
 
 LOOK_EVERY_S: Final = 0.5
-"""Interval at which a runner looks for syncs that other processes want."""
+"""Interval at which a runner looks for jobs of other processes."""
 CLOSE_S: Final = 3.0
 """How long a stop waits for the batch under way."""
 UNKNOWN_END: Final = "how it ended could not be recorded; the log has it"
@@ -34,38 +34,37 @@ _log = logging.getLogger(__name__)
 
 
 class SyncRunner:
-    """The service's thread that runs syncs, its own and those that other processes want, one after the other."""
+    """The service's thread that runs jobs, its own and those of other processes, one after the other."""
 
     def __init__(  # noqa: PLR0913 - what it runs, and who it is
         self,
         jobs: Jobs,
         heartbeat: Heartbeat,
-        watch: Watch,
+        owners: Owners,
         open_indexer: OpenIndexer,
         operations: RunOperation | None = None,
         *,
         files: Report = NOBODY,
         patience_s: float = SILENCE_S,
     ) -> None:
-        """It owns `heartbeat`, which was there before: who asks for a sync meanwhile waits for this runner.
+        """It owns `heartbeat`, whose row exists before the runner: commands that ask for a sync meanwhile wait for it.
 
-        `files` gets the reports of its syncs. A sync of another corpus, for which no process is there, is cancelled after
-        `patience_s`.
+        `files` gets the outcomes of the syncs. A sync of another corpus that no process will run is cancelled after `patience_s`.
         """
         self.jobs = jobs
         self._heartbeat = heartbeat
-        self._watch = watch
+        self._owners = owners
         self._open_indexer = open_indexer
         self._operations = operations
         self._files = files
         self._patience_s = patience_s
-        self._stranger = (0, 0.0)
-        """The last sync of another corpus that was seen waiting, and since when."""
+        self._foreign = (0, 0.0)
+        """The last queued sync of another corpus, and since when it has been seen."""
         self._job: Job | None = None
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._trouble: type[Exception] | None = None
-        """What keeps it from looking, and was logged."""
+        """The error that was logged last; a repeated one is not logged again."""
         self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
         self._thread.start()
 
@@ -109,36 +108,36 @@ class SyncRunner:
         if active is None:
             return
         if active.state is JobState.QUEUED and active.corpus != self.jobs.corpus:
-            self._look_at_stranger(active)
+            self._cancel_orphan(active)
         elif active.state is JobState.QUEUED:
             self._job = self.jobs.claim(self._heartbeat.name)
             if self._job is not None:
-                self._carry_out(self._job)
+                self._run_job(self._job)
             elif active.unreadable:
                 _log.warning("job %d was not run: %s", active.id, active.unreadable)
         elif active.owner == self._heartbeat.name:  # this thread runs nothing now
             self.jobs.finish(active, JobState.FAILED, UNKNOWN_END)
         else:
-            give_up_if_dead(self.jobs, active, self._watch)
+            give_up_if_dead(self.jobs, active, self._owners)
 
-    def _look_at_stranger(self, job: Job) -> None:
-        """Its command may have been killed before it began, and would keep all others waiting for ever."""
-        if self._stranger[0] != job.id:
-            self._stranger = (job.id, time.monotonic())
-        is_late = time.monotonic() - self._stranger[1] >= self._patience_s
-        if is_late and not self._watch.has_taker(self.jobs.target, job.corpus):
+    def _cancel_orphan(self, job: Job) -> None:
+        """Cancel a sync of another corpus that no process will run, as its command was killed: all others would wait for it."""
+        if self._foreign[0] != job.id:
+            self._foreign = (job.id, time.monotonic())
+        is_late = time.monotonic() - self._foreign[1] >= self._patience_s
+        if is_late and not self._owners.has_service(self.jobs.target, job.corpus):
             self.jobs.cancel(job.id)
 
-    def _carry_out(self, job: Job) -> None:
+    def _run_job(self, job: Job) -> None:
         with tracing.on_behalf_of([tracing.run_origin()]):
             try:
                 if job.options.dry_run:
-                    foresee(self.jobs, job, self._open_indexer)
+                    run_dry_run(self.jobs, job, self._open_indexer)
                     return
                 if job.options.operation is not None:
                     self._run_operation(job)
                     return
-                report = carry_out(self.jobs, job, self._open_indexer, self._closing.is_set, files=self._files)
+                report = run_sync(self.jobs, job, self._open_indexer, self._closing.is_set, files=self._files)
             except MlApiError as exc:
                 _log.warning("%s %d: %s", job.options.kind, job.id, exc.detail)
             except Exception:  # noqa: BLE001 - the thread outlives any sync
@@ -155,7 +154,7 @@ class SyncRunner:
 
 
 def look_again(changes: Changes, file: FileOutcome) -> None:
-    """What changed while a sync was at it: by syncs alone, only the next one would find it."""
+    """Note a file that changed while a sync read it: otherwise only the next sync would index it."""
     if file.code == ReasonCode.CHANGED_MEANWHILE:
         with suppress(DatabaseUnavailable):
             changes.note([file.key], Source.EVENT)

@@ -6,11 +6,11 @@ import signal
 import pytest
 
 from ml_api.cli import following
-from ml_api.cli.following import Taker, follow
+from ml_api.cli.following import Delegate, follow
 from ml_api.database.tables import OwnerRow
 from ml_api.errors import ConfigError, DatabaseUnavailable, Unavailable
 from ml_api.indexing.jobs import Jobs, SyncOptions
-from ml_api.indexing.jobs.heartbeat import Watch
+from ml_api.indexing.jobs.heartbeat import Owners
 from ml_api.services import reading_of
 from ml_api.settings import Given, load_settings
 from ml_api.stopping import Stop
@@ -26,7 +26,7 @@ class World:
         self.database = new_database(folder / "state.sqlite3")
         self.jobs = Jobs(self.database, "images", "/photos")
         settings = load_settings({"ML_API_CORPUS": str(folder), "ML_API_DATA_DIR": str(folder / "data")})
-        self.taker = Taker(settings, self.jobs, Watch(self.database))
+        self.delegate = Delegate(settings, self.jobs, Owners(self.database))
         self.stop = Stop()
 
     def serve(self, corpus="/photos", model="", reading=""):
@@ -38,7 +38,7 @@ class World:
             session.query(OwnerRow).delete()
 
     def follow(self, job, *, is_ours=True):
-        return follow(self.jobs, job, self.taker, self.stop, is_ours=is_ours)
+        return follow(self.jobs, job, self.delegate, self.stop, is_ours=is_ours)
 
 
 @pytest.fixture
@@ -64,13 +64,13 @@ def test_who_began_it_cancels_it_by_a_signal(world, running):
     world.stop.signal = signal.SIGINT
     told = []
 
-    class Watching(Watch):
+    class Watching(Owners):
         def is_gone(self, name):  # asked in every round: the service has heard of it and stops
             told.append(world.jobs.active().stop_wanted)
             world.jobs.finish(running, JobState.STOPPED, "cancelled")
             return False
 
-    world.taker._watch = Watching(world.database)
+    world.delegate._owners = Watching(world.database)
     assert world.follow(running).state is JobState.STOPPED
     assert told == [True]
 
@@ -97,7 +97,7 @@ def test_one_that_nobody_is_left_to_run_is_given_back(world):
 def test_a_service_over_another_folder_is_named(world):
     world.serve(corpus="/other", model="clip@1")
     with pytest.raises(ConfigError, match="indexes /other, not /photos"):
-        world.taker.is_there()
+        world.delegate.is_running()
 
 
 def test_an_empty_setting_is_compared_with_that_of_the_service(world):
@@ -107,13 +107,13 @@ def test_an_empty_setting_is_compared_with_that_of_the_service(world):
     theirs = load_settings({}, options=configured | {"catalogue": Given("--catalogue", "/shop.csv")})
     world.serve(model="clip@1", reading=json.dumps(reading_of(theirs)))
     with pytest.raises(ConfigError, match="ML_API_CATALOGUE: the service that runs would do this sync"):
-        Taker(settings, world.jobs, Watch(world.database)).is_there()
+        Delegate(settings, world.jobs, Owners(world.database)).is_running()
 
 
 def test_what_waits_for_a_process_that_is_not_there_is_cancelled(world):
     others = Jobs(world.database, "images", "/other")
     job, _ = others.submit(SyncOptions())
-    world.taker.clear()
+    world.delegate.cancel_orphan()
     assert others.get(job.id).state is JobState.STOPPED
 
 
@@ -121,7 +121,7 @@ def test_what_waits_for_one_that_is_there_stays(world):
     world.serve(corpus="/other", model="clip@1")
     others = Jobs(world.database, "images", "/other")
     job, _ = others.submit(SyncOptions())
-    world.taker.clear()
+    world.delegate.cancel_orphan()
     assert others.get(job.id).state is JobState.QUEUED
 
 
@@ -137,5 +137,5 @@ def test_a_database_that_is_away_is_waited_for(world, running):
 
     jobs = Away(world.database, "images", "/photos")
     world.jobs.finish(running, JobState.SUCCEEDED)
-    assert follow(jobs, running, world.taker, world.stop, is_ours=True).state is JobState.SUCCEEDED
-    assert following.AWAY_S >= 30
+    assert follow(jobs, running, world.delegate, world.stop, is_ours=True).state is JobState.SUCCEEDED
+    assert following.OUTAGE_S >= 30

@@ -10,7 +10,7 @@ from ml_api.cli.parsing import parse
 from ml_api.database import Database
 from ml_api.database.tables import OwnerRow
 from ml_api.errors import ConfigError, InvalidInput
-from ml_api.indexing.jobs.heartbeat import _space
+from ml_api.indexing.jobs.heartbeat import pid_namespace
 from ml_api.records import image_id
 from ml_api.services import target_of
 from ml_api.settings import load_settings
@@ -31,7 +31,7 @@ def service(settings, httpserver):
     database = Database.open(settings.database_address)
     with database.write() as session:
         address = httpserver.url_for("").rstrip("/")
-        session.add(OwnerRow(name=f"{_space()}/none", target=target_of(settings), corpus="/x", model="m@1", address=address))
+        session.add(OwnerRow(name=f"{pid_namespace()}/none", target=target_of(settings), corpus="/x", model="m@1", address=address))
 
     def answer(request):
         results = []

@@ -14,7 +14,7 @@ from ml_api.cli.search import search
 from ml_api.database import Database
 from ml_api.database.tables import OwnerRow
 from ml_api.errors import ConfigError, InvalidInput, Unavailable
-from ml_api.indexing.jobs.heartbeat import _space
+from ml_api.indexing.jobs.heartbeat import pid_namespace
 from ml_api.services import target_of
 from ml_api.settings import load_settings
 
@@ -36,7 +36,7 @@ def service(settings, httpserver):
     database = Database.open(settings.database_address)
     with database.write() as session:
         address = httpserver.url_for("").rstrip("/")
-        session.add(OwnerRow(name=f"{_space()}/none", target=target_of(settings), corpus="/x", model="m@1", address=address))
+        session.add(OwnerRow(name=f"{pid_namespace()}/none", target=target_of(settings), corpus="/x", model="m@1", address=address))
     httpserver.expect_request(f"/v1/images/{ID}/thumbnail").respond_with_data(b"RIFF", content_type="image/webp")
     yield httpserver
     database.close()

@@ -16,7 +16,7 @@ from ml_api.indexing.changes import Changes
 from ml_api.indexing.edits import patch_metadata
 from ml_api.indexing.jobs import Operation, SyncOptions
 from ml_api.indexing.jobs.execution import Follower
-from ml_api.indexing.jobs.heartbeat import Heartbeat, Watch
+from ml_api.indexing.jobs.heartbeat import Heartbeat, Owners
 from ml_api.records import image_id
 from ml_api.search import Query, TextTerm
 from ml_api.services.engine import WarmModel
@@ -217,8 +217,8 @@ def test_the_new_model_serves_and_the_old_one_is_closed(world):
     assert world.before.hybrid.begin([Query.of(TextTerm("red"), SearchOptions(1))]) is None
     with pytest.raises(ModelUnavailable):
         world.before.embedder.ping()
-    [taker] = Watch(world.shared.database).takers(target_of(world.shared.settings))
-    assert taker.model == world.new
+    [service] = Owners(world.shared.database).services(target_of(world.shared.settings))
+    assert service.model == world.new
     assert told_s(world) == 3.0
 
 

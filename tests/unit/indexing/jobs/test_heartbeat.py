@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from ml_api.database.tables import OwnerRow
-from ml_api.indexing.jobs.heartbeat import BEAT_S, SILENCE_S, Heartbeat, Watch
+from ml_api.indexing.jobs.heartbeat import BEAT_S, SILENCE_S, Heartbeat, Owners
 from tests.databases import new_database
 from tests.waiting import wait_until
 
@@ -38,8 +38,8 @@ def clock():
 
 
 @pytest.fixture
-def watch(database, clock):
-    return Watch(database, clock=clock)
+def owners(database, clock):
+    return Owners(database, clock=clock)
 
 
 def appear(database, name=ELSEWHERE):
@@ -53,43 +53,43 @@ def beat(database, name=ELSEWHERE):
         session.execute(update(OwnerRow).where(OwnerRow.name == name).values(beat=OwnerRow.beat + 1))
 
 
-def looks(watch, clock, seconds, name=ELSEWHERE):
+def looks(owners, clock, seconds, name=ELSEWHERE):
     """Every half second, as a runner does."""
     found = False
     for _ in range(int(seconds * 2)):
-        found = watch.is_gone(name)
+        found = owners.is_gone(name)
         clock.now += 0.5
     return found
 
 
-def test_one_that_goes_silent_is_gone_after_a_while(database, clock, watch):
+def test_one_that_goes_silent_is_gone_after_a_while(database, clock, owners):
     appear(database)
-    assert not looks(watch, clock, SILENCE_S)
-    assert looks(watch, clock, 1)
+    assert not looks(owners, clock, SILENCE_S)
+    assert looks(owners, clock, 1)
 
 
-def test_one_that_counts_up_lives_however_slowly(database, clock, watch):
+def test_one_that_counts_up_lives_however_slowly(database, clock, owners):
     appear(database)
     for _ in range(5):
-        assert not looks(watch, clock, SILENCE_S - 1)
+        assert not looks(owners, clock, SILENCE_S - 1)
         beat(database)
-    assert not looks(watch, clock, SILENCE_S - 1)
+    assert not looks(owners, clock, SILENCE_S - 1)
 
 
-def test_while_nobody_could_look_silence_does_not_count(database, clock, watch):
+def test_while_nobody_could_look_silence_does_not_count(database, clock, owners):
     """As while the database was away: nobody could count up either."""
     appear(database)
-    looks(watch, clock, SILENCE_S - 1)
+    looks(owners, clock, SILENCE_S - 1)
     clock.now += 60
-    assert not watch.is_gone(ELSEWHERE)
-    assert looks(watch, clock, SILENCE_S + 1)
+    assert not owners.is_gone(ELSEWHERE)
+    assert looks(owners, clock, SILENCE_S + 1)
 
 
-def test_one_without_a_row_is_gone(watch):
-    assert watch.is_gone(ELSEWHERE)
+def test_one_without_a_row_is_gone(owners):
+    assert owners.is_gone(ELSEWHERE)
 
 
-def test_a_process_of_this_machine_that_was_killed_is_gone_at_once(database, watch):
+def test_a_process_of_this_machine_that_was_killed_is_gone_at_once(database, owners):
     code = (
         "import sys, time\nfrom ml_api.database import Database\nfrom ml_api.indexing.jobs.heartbeat import Heartbeat\n"
         "print(Heartbeat(Database.open(sys.argv[1]), 'images', '/photos', model='clip@1').name, flush=True)\ntime.sleep(600)"
@@ -97,10 +97,10 @@ def test_a_process_of_this_machine_that_was_killed_is_gone_at_once(database, wat
     process = subprocess.Popen([sys.executable, "-c", code, database.location], stdout=subprocess.PIPE, text=True, cwd=Path.cwd())
     try:
         name = process.stdout.readline().strip()
-        assert [taker.name for taker in watch.takers("images")] == [name]
+        assert [service.name for service in owners.services("images")] == [name]
         process.kill()  # and nobody has waited for it yet: it is still in the table of processes
-        wait_until(lambda: watch.is_gone(name))
-        assert watch.takers("images") == []
+        wait_until(lambda: owners.is_gone(name))
+        assert owners.services("images") == []
     finally:
         process.kill()
         process.communicate()
@@ -108,23 +108,23 @@ def test_a_process_of_this_machine_that_was_killed_is_gone_at_once(database, wat
         assert session.scalars(select(OwnerRow)).all() == []
 
 
-def test_a_presence_that_was_forgotten_comes_back(database, watch):
+def test_a_presence_that_was_forgotten_comes_back(database, owners):
     heartbeat = Heartbeat(database, "images", "/photos", model="clip@1", every_s=0.01)
     with database.write() as session:
         session.query(OwnerRow).delete()
-    wait_until(lambda: not watch.is_gone(heartbeat.name))
+    wait_until(lambda: not owners.is_gone(heartbeat.name))
     heartbeat.close()
-    assert watch.is_gone(heartbeat.name)
+    assert owners.is_gone(heartbeat.name)
 
 
-def test_that_another_model_is_in_use_is_told_once_the_database_is_back(database, watch):
+def test_that_another_model_is_in_use_is_told_once_the_database_is_back(database, owners):
     heartbeat = Heartbeat(database, "images", "/photos", model="clip@1", every_s=0.01)
     with database.write() as session:
         session.execute(text("ALTER TABLE owners RENAME TO lost"))
     heartbeat.embeds_with("clip@2")
     with database.write() as session:
         session.execute(text("ALTER TABLE lost RENAME TO owners"))
-    wait_until(lambda: [taker.model for taker in watch.takers("images")] == ["clip@2"])
+    wait_until(lambda: [service.model for service in owners.services("images")] == ["clip@2"])
     heartbeat.close()
 
 

@@ -14,8 +14,8 @@ from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import StoreUnavailable, SyncRefused
 from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.jobs import Jobs, Operation, SyncOptions
-from ml_api.indexing.jobs.execution import CANCELLED, LINES, TOLD_TO_STOP, UNEXPECTED, carry_out, run_operation
-from ml_api.indexing.jobs.heartbeat import Heartbeat, Watch
+from ml_api.indexing.jobs.execution import CANCELLED, LINES, TOLD_TO_STOP, UNEXPECTED, run_operation, run_sync
+from ml_api.indexing.jobs.heartbeat import Heartbeat, Owners
 from ml_api.indexing.jobs.jobs import ENDED_EARLY
 from ml_api.indexing.jobs.runner import UNKNOWN_END, SyncRunner
 from ml_api.indexing.sync import Indexer
@@ -72,7 +72,7 @@ class World:
 
     def start(self, **options):
         heartbeat = Heartbeat(self.database, "images", str(self.root), model="fake@1")
-        self.runners.append(SyncRunner(self.jobs, heartbeat, Watch(self.database), self.open, **options))
+        self.runners.append(SyncRunner(self.jobs, heartbeat, Owners(self.database), self.open, **options))
         return self.runners[-1]
 
     def over(self, job):
@@ -194,7 +194,7 @@ def test_a_database_that_is_away_does_not_stop_a_sync(world, caplog):
         if len(told) == 4:
             world.find()
 
-    report = carry_out(world.jobs, world.jobs.claim("me"), world.open, progress=progress)
+    report = run_sync(world.jobs, world.jobs.claim("me"), world.open, progress=progress)
     assert report.outcomes["added"] == 4 * BATCH
     [over] = world.jobs.last()
     assert (over.state, over.done) == (JobState.SUCCEEDED, 4 * BATCH)
@@ -308,7 +308,7 @@ def test_who_was_taken_for_dead_stops_and_overwrites_nothing(world):
     world.draw(4 * BATCH)
     world.jobs.submit(SyncOptions())
     mine = world.jobs.claim("me")
-    report = carry_out(world.jobs, mine, world.open, progress=lambda _report: world.jobs.give_up(mine))
+    report = run_sync(world.jobs, mine, world.open, progress=lambda _report: world.jobs.give_up(mine))
     assert report.stopped or report.done == report.total
     assert (world.jobs.get(mine.id).state, world.jobs.get(mine.id).error) == (JobState.FAILED, ENDED_EARLY)
 
@@ -325,7 +325,7 @@ def test_an_operation_is_followed_cancelled_and_its_failure_told(world):
         wait_until(lambda: follower.stop() or operation.switch)
         return ["so far"]
 
-    world.runners.append(SyncRunner(world.jobs, heartbeat, Watch(world.database), world.open, operations))
+    world.runners.append(SyncRunner(world.jobs, heartbeat, Owners(world.database), world.open, operations))
     runner = world.runners[0]
     done = world.over(runner.submit(SyncOptions(operation=Operation(JobKind.MIGRATE))))
     assert (done.state, done.report, done.done, done.total) == (JobState.SUCCEEDED, {LINES: ["so far"]}, 3, 7)
