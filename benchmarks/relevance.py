@@ -31,7 +31,7 @@ from ml_api.calibration.nonsense import gibberish, noise
 from ml_api.images import SUFFIXES, ImageLimits, InlineDecoder
 from ml_api.images.fit import Fit, RgbPixels
 from ml_api.records import ImageRecord, Vectors
-from ml_api.search.relevance import CONFIDENT, TOP_K, Relevance
+from ml_api.search.relevance import CONFIDENT, TOP_K, Calibrations
 from ml_api.services.calibration import open_calibration
 from ml_api.settings import load_settings
 from ml_api.vectors.base import SearchOptions
@@ -175,14 +175,14 @@ def _own(size: int, kind: QueryKind, made: Calibrated | None) -> Told:
 def _claimed(
     corpus: IndexedCorpus, kind: QueryKind, name: str, vectors: Vectors, made: dict[QueryKind, Calibrated | None]
 ) -> Claimed:
-    relevance, calibrated = Relevance(corpus.metric), made.get(kind)
+    calibrations, calibrated = Calibrations(corpus.metric), made.get(kind)
     if calibrated is None or not calibrated.measures.tells or not len(vectors):
         return Claimed(corpus.store.count(), name, len(vectors), np.nan)
-    relevance.use(kind, calibrated.calibration)
+    calibrations.use(kind, calibrated.calibration)
     confident = 0
     for vector, best in zip(vectors, corpus.store.search(vectors, SearchOptions(TOP_K)), strict=True):
-        judge = relevance.judge(kind, vector, best, vector if kind == "image" else None)
-        confident += judge is not None and judge.any_match(best) >= CONFIDENT
+        estimator = calibrations.estimator(kind, vector, best, vector if kind == "image" else None)
+        confident += estimator is not None and estimator.any_match(best) >= CONFIDENT
     return Claimed(corpus.store.count(), name, len(vectors), confident / len(vectors))
 
 

@@ -15,7 +15,7 @@ from ml_api.calibration.fitting import Calibrated
 from ml_api.database import Database
 from ml_api.database.tables import CalibrationRow
 from ml_api.search.logistic import LogisticRegression
-from ml_api.search.relevance import Calibration, Reference, Relevance
+from ml_api.search.relevance import Calibration, Calibrations, Reference
 from ml_api.vocabulary import QUERY_KINDS, QueryKind
 
 VERSION: Final = 5
@@ -50,10 +50,10 @@ class StoredCalibrations:
             content = session.scalar(select(CalibrationRow.content).where(self._usable()))
         return unpacked(content) if content else None
 
-    def use_in(self, relevance: Relevance) -> None:
+    def use_in(self, calibrations: Calibrations) -> None:
         """Those of all kinds of queries. Raises DatabaseUnavailable."""
         for kind in QUERY_KINDS:
-            relevance.use(kind, self.of(kind).calibration())
+            calibrations.use(kind, self.of(kind).calibration())
 
     def keep(self, made: Calibrated | None, images: int, verdicts_until: float = math.inf) -> CalibrationRow:
         """In place of an earlier one. None: it was tried, and the corpus has too few texts. Of one that tells nothing only how well

@@ -13,7 +13,7 @@ from ml_api.calibration.verdicts import texts_of
 from ml_api.database.tables import CalibrationRow
 from ml_api.errors import MlApiError, NonFiniteVector
 from ml_api.feedback import Verdicts
-from ml_api.search.relevance import Relevance
+from ml_api.search.relevance import Calibrations
 from ml_api.vocabulary import QUERY_KINDS, QueryKind
 
 LOOK_EVERY_S: Final = 10.0
@@ -34,7 +34,7 @@ class CalibrationUpkeep:
     """Keeps the calibrations in use up to date. For one thread, which calls `look` again and again."""
 
     kept: StoredCalibrations
-    relevance: Relevance
+    calibrations: Calibrations
     corpus: IndexedCorpus
     verdicts: Verdicts | None = None
     """The verdicts of people on searches of this collection."""
@@ -56,7 +56,7 @@ class CalibrationUpkeep:
     def _look(self) -> None:
         row = self.kept.row()
         if row is not None and row.made_at not in {self._used, WANTED}:
-            self.kept.use_in(self.relevance)
+            self.kept.use_in(self.calibrations)
             self._used, self._outdated = row.made_at, False
         self._sample(row)
         before, self._counted = self._counted, self.corpus.store.count()
@@ -75,7 +75,7 @@ class CalibrationUpkeep:
         if self._looks % SAMPLE_EVERY == 0:
             some = self.corpus.store.page(secrets.token_hex(16), SAMPLED)
             some += self.corpus.store.page("", SAMPLED - len(some)) if len(some) < SAMPLED else []
-            is_exchanged = any(self.relevance.unknown(kind, some) > CHANGED for kind in QUERY_KINDS)
+            is_exchanged = any(self.calibrations.unknown(kind, some) > CHANGED for kind in QUERY_KINDS)
             self._outdated = is_exchanged or (row is not None and self._has_new_verdicts(row))
 
     def _has_new_verdicts(self, row: CalibrationRow) -> bool:
@@ -104,7 +104,7 @@ class CalibrationUpkeep:
 
     def _use(self, kind: QueryKind, made: Calibrated | None) -> None:
         tells = made is not None and made.measures.tells
-        self.relevance.use(kind, made.calibration if made and tells else None)
+        self.calibrations.use(kind, made.calibration if made and tells else None)
         if made is None:
             _log.info("scores are not calibrated (%s): %d images, metadata and names say too little", kind, self._counted)
         elif not tells:

@@ -19,17 +19,17 @@ from ml_api.search.query import (
     VectorTerm,
     Weighted,
 )
-from ml_api.search.relevance import Relevance
+from ml_api.search.relevance import Calibrations
 from ml_api.search.searcher import Searcher
 
 __all__ = [
     "Arrangement",
+    "Calibrations",
     "Fault",
     "ImageTerm",
     "Marks",
     "OnlineRecall",
     "Query",
-    "Relevance",
     "SearchResult",
     "Searcher",
     "StoredTerm",

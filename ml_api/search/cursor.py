@@ -41,7 +41,7 @@ _ID_BYTES: Final = 5
 _PART_BYTES: Final = 3
 _SUM_BYTES: Final = 6
 _HEAD: Final = Struct(f">IHHd{_PART_BYTES * 4}s")
-"""Time of expiry, number of images before the remembered ones, number of remembered ones, `Place.above`, fingerprints."""
+"""Time of expiry, number of images before the remembered ones, number of remembered ones, `Position.above`, fingerprints."""
 MAX_CURSOR_CHARS: Final = 3500
 """The longest cursor, at any depth. A URL may have 8,190 characters."""
 
@@ -49,7 +49,7 @@ _AGAIN: Final = "begin again without cursor"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """How far earlier pages got into a ranking."""
 
     ids: tuple[bytes, ...] = ()
@@ -81,8 +81,8 @@ class Place:
         remembered = [_short(hit) in ids for hit in ranked]
         first = len(list(takewhile(lambda is_remembered: not is_remembered, remembered)))
         return [
-            is_remembered or (score := _score(hit)) > self.above or (score == self.above and place < first)
-            for place, (hit, is_remembered) in enumerate(zip(ranked, remembered, strict=True))
+            is_remembered or (score := _score(hit)) > self.above or (score == self.above and index < first)
+            for index, (hit, is_remembered) in enumerate(zip(ranked, remembered, strict=True))
         ]
 
     def remembers(self, hit: Hit) -> bool:
@@ -105,49 +105,49 @@ class Place:
         better = start + (delivered.index(False) if new else len(delivered)) - 1
         return better if better > start else None
 
-    def after(self, page: Sequence[Hit], ranked: Sequence[Hit]) -> "Place":
-        """The place once `page` is delivered, too. `ranked` is the part of the ranking that was read."""
+    def after(self, page: Sequence[Hit], ranked: Sequence[Hit]) -> "Position":
+        """The position once `page` is delivered, too. `ranked` is the part of the ranking that was read."""
         ids = (*self.ids, *map(_short, page))
         if len(ids) <= REMEMBERED:
-            return Place(ids, self.before, self.above)
+            return Position(ids, self.before, self.above)
         before, ids = self.before + len(ids) - REMEMBERED, ids[-REMEMBERED:]
         scores = {_short(hit): _score(hit) for hit in ranked}
         middle = len(ids) // 2
-        nearest = sorted((abs(place - middle), scores[id_]) for place, id_ in enumerate(ids) if id_ in scores)
-        return Place(ids, before, nearest[0][1] if nearest else self.above)
+        nearest = sorted((abs(index - middle), scores[id_]) for index, id_ in enumerate(ids) if id_ in scores)
+        return Position(ids, before, nearest[0][1] if nearest else self.above)
 
     @property
     def is_deepest(self) -> bool:
         return self.before + len(self.ids) >= MAX_DEPTH
 
 
-BEGINNING: Final = Place()
+START: Final = Position()
 
 
 class Cursors:
-    """Writes places as cursors, and reads them, for the searches of one collection."""
+    """Writes positions as cursors, and reads them, for the searches of one collection."""
 
     def __init__(self, collection: str, clock: Callable[[], float] = time.time) -> None:
         self._collection = collection
         self._clock = clock
 
-    def write(self, place: Place, query: Query, model_id: str) -> str:
+    def write(self, position: Position, query: Query, model_id: str) -> str:
         parts = b"".join(self._parts(query, model_id).values())
-        head = _HEAD.pack(int(self._clock()) + LIFETIME_S, place.before, len(place.ids), place.above, parts)
-        data = head + b"".join(place.ids)
+        head = _HEAD.pack(int(self._clock()) + LIFETIME_S, position.before, len(position.ids), position.above, parts)
+        data = head + b"".join(position.ids)
         return base64.urlsafe_b64encode(_sum(data) + data).decode().rstrip("=")
 
-    def read(self, query: Query, model_id: str) -> Place:
-        """Decode the query's cursor; BEGINNING if it has none. Raises InvalidCursor."""
+    def read(self, query: Query, model_id: str) -> Position:
+        """Decode the query's cursor; START if it has none. Raises InvalidCursor."""
         if query.cursor is None:
-            return BEGINNING
-        expires, place, parts = _read(query.cursor)
+            return START
+        expires, position, parts = _read(query.cursor)
         for (name, expected), part in zip(self._parts(query, model_id).items(), parts, strict=True):
             if expected != part:
                 raise InvalidCursor(f"cursor: {_FOREIGN[name]}, or {_AGAIN}")
         if self._clock() > expires:
             raise InvalidCursor(f"cursor: expired at {datetime.fromtimestamp(expires, UTC):%Y-%m-%d %H:%M:%S} UTC; {_AGAIN}")
-        return place
+        return position
 
     def _parts(self, query: Query, model_id: str) -> Mapping[str, bytes]:
         """Fingerprints of everything that decides the ranking; a cursor is bound to them."""
@@ -165,8 +165,8 @@ _FOREIGN: Final[Mapping[str, str]] = {
 }
 
 
-def _read(text: str) -> tuple[int, Place, list[bytes]]:
-    """Decode a cursor to its time of expiry, its place, and its fingerprints. Raises InvalidCursor."""
+def _read(text: str) -> tuple[int, Position, list[bytes]]:
+    """Decode a cursor to its time of expiry, its position, and its fingerprints. Raises InvalidCursor."""
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
@@ -184,7 +184,7 @@ def _read(text: str) -> tuple[int, Place, list[bytes]]:
     if len(ids) != remembered or remembered > REMEMBERED or before + remembered > MAX_DEPTH + REMEMBERED:
         raise InvalidCursor(f"cursor: leads nowhere; {_AGAIN}")
     bound = [parts[start : start + _PART_BYTES] for start in range(0, len(parts), _PART_BYTES)]
-    return expires, Place(ids, before, above), bound
+    return expires, Position(ids, before, above), bound
 
 
 def _identity(term: Term) -> object:

@@ -9,15 +9,15 @@ import numpy as np
 from ml_api.deadline import Deadline
 from ml_api.errors import InvalidQuery
 from ml_api.records import Hit
-from ml_api.search.cursor import Place
+from ml_api.search.cursor import Position
 from ml_api.search.diversity import POOL, diversified
 from ml_api.search.facets import COUNTED_HITS, Facets, counted, require_known
 from ml_api.search.fields import OverviewCache
 from ml_api.search.grouping import DUPLICATES, MAX_READ, READ_AT_ONCE, leaders
 from ml_api.search.query import Fault, ResultRow
-from ml_api.search.relevance import CONFIDENT, Judge, Relevance
-from ml_api.search.targets import JUDGED, Target, goes_on, may_pass, passing
-from ml_api.search.texts_judge import JudgedText, TextsJudge, importances
+from ml_api.search.relevance import CONFIDENT, Calibrations, Estimator
+from ml_api.search.targets import CONFIDENCE_HITS, Target, goes_on, may_pass, passing
+from ml_api.search.texts_relevance import TextPart, TextsEstimator, importances
 from ml_api.search.unfulfilled import warnings_on
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.filters import Field, value_of
@@ -30,7 +30,7 @@ class Page:
     rows: list[ResultRow]
     more: bool
     """Whether another page follows."""
-    next: Place | None = None
+    next: Position | None = None
     """Where the next page begins; None if no cursor leads there."""
     confident: bool | None = None
     best_score: float | None = None
@@ -57,70 +57,72 @@ class Read:
 class Pages:
     """Cuts pages out of rankings. Thread-safe."""
 
-    def __init__(self, store: VectorStore, fields: OverviewCache, relevance: Relevance | None) -> None:
+    def __init__(self, store: VectorStore, fields: OverviewCache, calibrations: Calibrations | None) -> None:
         self._store = store
         self._fields = fields
-        self._relevance = relevance
+        self._calibrations = calibrations
 
     def page(self, target: Target, read: Read, deadline: Deadline) -> Page | Fault:
         """Return the page of a target. Raises Unavailable, DeadlineExceeded."""
-        judge = self._judge(target, read, deadline)
+        estimator = self._estimator(target, read, deadline)
         try:
             if target.query.arrangement.reorders:
-                page = self._arranged(target, read.part, judge, deadline)
+                page = self._arranged(target, read.part, estimator, deadline)
             else:
-                page = _as_ranked(target, read.part, judge)
-            facets = self._facets(target, read.part if target.texts else read.head, judge, deadline)
+                page = _as_ranked(target, read.part, estimator)
+            facets = self._facets(target, read.part if target.texts else read.head, estimator, deadline)
         except InvalidQuery as exc:
             return Fault(exc)
         warnings = () if read.head else self._warnings(target, deadline)
         nearest = target.ranking(read.head)
-        confident = None if judge is None else self._is_confident(target, read, judge, deadline)
+        confident = None if estimator is None else self._is_confident(target, read, estimator, deadline)
         best_score = nearest[0].score if nearest else None
         return replace(page, facets=facets, confident=confident, best_score=best_score, warnings=warnings)
 
-    def _judge(self, target: Target, read: Read, deadline: Deadline) -> Judge | TextsJudge | None:
+    def _estimator(self, target: Target, read: Read, deadline: Deadline) -> Estimator | TextsEstimator | None:
         """None where nothing is calibrated."""
-        if self._relevance is None or target.kind is None:
+        if self._calibrations is None or target.kind is None:
             return None
         if not target.separate_texts:
-            return self._relevance.judge(target.kind, target.combined.vector, target.best(read.unfiltered), target.image)
-        weights, texts = [one.weight for one in target.query.terms], list[JudgedText]()
+            return self._calibrations.estimator(target.kind, target.combined.vector, target.best(read.unfiltered), target.image)
+        weights, texts = [one.weight for one in target.query.terms], list[TextPart]()
         surest = target.texts.surest_by_term if target.texts else [0.0] * len(weights)
         judged = zip(target.separate_texts, read.of_texts, weights, importances(weights), surest, strict=True)
-        for place, (text, best, weight, importance, sure) in enumerate(judged):
-            alone = self._relevance.judge("text", text.vector, best)
+        for index, (text, best, weight, importance, sure) in enumerate(judged):
+            alone = self._calibrations.estimator("text", text.vector, best)
             if alone is None:  # no longer calibrated
                 return None
-            named = {hit.record.id: hit.match.by_term[place] for hit in read.part if hit.match}
-            texts.append(JudgedText(alone, text.vector, weight > 0, importance, named, sure))
-        return TextsJudge(texts, lambda ids: self._store.vectors(ids, deadline))
+            named = {hit.record.id: hit.match.by_term[index] for hit in read.part if hit.match}
+            texts.append(TextPart(alone, text.vector, weight > 0, importance, named, sure))
+        return TextsEstimator(texts, lambda ids: self._store.vectors(ids, deadline))
 
-    def _is_confident(self, target: Target, read: Read, judge: Judge | TextsJudge, deadline: Deadline) -> bool:
+    def _is_confident(self, target: Target, read: Read, estimator: Estimator | TextsEstimator, deadline: Deadline) -> bool:
         """Whether an image that fulfils the filter is likely to be a match: one that words name, or any of the nearest.
 
-        Relevance does not fall from rank to rank, so where the nearest leave it open, the JUDGED best hits are read: those of
-        every page, so that all pages say the same; of what words name, each page knows what it has read. Where all words must be
-        found, no other image is in the answer, and its JUDGED best ones are judged.
+        Relevance does not fall from rank to rank. If the nearest images do not decide, the CONFIDENCE_HITS best hits are read, the
+        same for every page, so that all pages agree; of the images that words name, each page knows those that it has read. With
+        `match=text`, only images with all the words count.
         """
         if target.texts and target.texts.only:
-            return _is_any_likely(judge, target.best(target.ranking(read.part), JUDGED))
+            return _is_any_likely(estimator, target.best(target.ranking(read.part), CONFIDENCE_HITS))
         named = [hit for hit in target.ranking(read.part) if hit.match and max(hit.match.by_term) >= CONFIDENT]
-        if max((*judge.relevances(named), judge.any_match(target.best(read.head)))) >= CONFIDENT:
+        if max((*estimator.relevances(named), estimator.any_match(target.best(read.head)))) >= CONFIDENT:
             return True
-        if judge.most < CONFIDENT:
+        if estimator.upper_bound < CONFIDENT:
             return False
-        options = replace(target.query.options, limit=JUDGED + len(target.query.inputs), offset=0)
+        options = replace(target.query.options, limit=CONFIDENCE_HITS + len(target.query.inputs), offset=0)
         [hits] = self._store.search(target.combined.vector[None, :], options, deadline)
-        return _is_any_likely(judge, target.best(hits, JUDGED))
+        return _is_any_likely(estimator, target.best(hits, CONFIDENCE_HITS))
 
-    def _arranged(self, target: Target, ranked: Sequence[Hit], judge: Judge | TextsJudge | None, deadline: Deadline) -> Page:
+    def _arranged(
+        self, target: Target, ranked: Sequence[Hit], estimator: Estimator | TextsEstimator | None, deadline: Deadline
+    ) -> Page:
         """The page of a ranking that is grouped or diversified. Reads more hits while there are too few groups for the page."""
         requested, options = target.query.options, target.options
         read, ends = list(ranked), len(ranked) < options.limit or bool(target.texts and target.texts.only)
         while True:
             hits = target.ranking(read)
-            rows = self._grouped(target, passing(target, hits, _relevances(judge, hits)), deadline)
+            rows = self._grouped(target, passing(target, hits, _relevances(estimator, hits)), deadline)
             if len(rows) > target.least_rows or ends or len(read) >= MAX_READ or not may_pass(target, hits):
                 break
             options = replace(options, offset=options.window, limit=min(READ_AT_ONCE, MAX_READ - len(read)))
@@ -129,7 +131,7 @@ class Pages:
             read += [hit for hit in further if hit.record.id not in known]  # an approximate index may rank hits in another order
         left = _not_delivered(target, self._diversified(target, rows, deadline))
         page, more = left[requested.offset : requested.window], len(left) > requested.window
-        return Page(page, more, next=target.next_place([row.hit for row in page], read) if more else None)
+        return Page(page, more, next=target.next_position([row.hit for row in page], read) if more else None)
 
     def _grouped(self, target: Target, rows: list[ResultRow], deadline: Deadline) -> list[ResultRow]:
         group = target.query.arrangement.group
@@ -139,10 +141,10 @@ class Pages:
         if group != DUPLICATES:
             self._require_known(group, "group", hits, deadline)
         others: dict[int, list[Hit]] = {}
-        for place, leader in enumerate(leaders(hits, group, lambda ids: self._store.vectors(ids, deadline))):
+        for index, leader in enumerate(leaders(hits, group, lambda ids: self._store.vectors(ids, deadline))):
             others.setdefault(leader, [])
-            if leader != place:
-                others[leader].append(hits[place])
+            if leader != index:
+                others[leader].append(hits[index])
         return [replace(rows[leader], others=tuple(led)) for leader, led in others.items()]
 
     def _diversified(self, target: Target, rows: list[ResultRow], deadline: Deadline) -> list[ResultRow]:
@@ -155,18 +157,20 @@ class Pages:
             return rows[POOL:]
         stacked = np.stack([vectors[row.hit.record.id] for row in pool])
         order = diversified(stacked @ target.combined.vector, stacked, diversity, target.certainties([row.hit for row in pool]))
-        return [*(pool[place] for place in order), *rows[POOL:]]
+        return [*(pool[index] for index in order), *rows[POOL:]]
 
-    def _facets(self, target: Target, best: Sequence[Hit], judge: Judge | TextsJudge | None, deadline: Deadline) -> Facets | None:
+    def _facets(
+        self, target: Target, best: Sequence[Hit], estimator: Estimator | TextsEstimator | None, deadline: Deadline
+    ) -> Facets | None:
         """The facets of the query, counted over the best hits that pass the thresholds; copies count, too."""
         fields = target.query.arrangement.facets
         if not fields:
             return None
         hits = target.ranking(best)[:COUNTED_HITS]
-        needed = judge if target.query.thresholds.relevance is not None else None
+        needed = estimator if target.query.thresholds.relevance is not None else None
         passed = [row.hit for row in passing(target, hits, _relevances(needed, hits))]
-        for place, field in enumerate(fields):
-            self._require_known(field, f"facets[{place}]", passed, deadline)
+        for index, field in enumerate(fields):
+            self._require_known(field, f"facets[{index}]", passed, deadline)
         return counted(passed, fields)
 
     def _warnings(self, target: Target, deadline: Deadline) -> tuple[str, ...]:
@@ -181,12 +185,12 @@ class Pages:
             require_known(field, self._fields.overview(deadline), where)
 
 
-def _as_ranked(target: Target, ranked: Sequence[Hit], judge: Judge | TextsJudge | None) -> Page:
+def _as_ranked(target: Target, ranked: Sequence[Hit], estimator: Estimator | TextsEstimator | None) -> Page:
     limit, page = target.query.options.limit, target.page(ranked)
     hits = page[:limit]
-    rows = passing(target, hits, _relevances(judge, hits))
+    rows = passing(target, hits, _relevances(estimator, hits))
     more = len(page) > limit and goes_on(target, hits, rows)
-    return Page(rows, more, next=target.next_place(hits, ranked) if more else None)
+    return Page(rows, more, next=target.next_position(hits, ranked) if more else None)
 
 
 def _not_delivered(target: Target, rows: list[ResultRow]) -> list[ResultRow]:
@@ -194,16 +198,16 @@ def _not_delivered(target: Target, rows: list[ResultRow]) -> list[ResultRow]:
 
     Rows after the reordered ones are in the order of their scores, as cursors expect.
     """
-    place = target.place
-    delivered = place.delivered([row.hit for row in rows])
+    position = target.position
+    delivered = position.delivered([row.hit for row in rows])
     pairs = zip(rows, delivered, strict=True)
-    return [row for row, is_delivered in pairs if not (is_delivered or any(map(place.remembers, row.others)))]
+    return [row for row, is_delivered in pairs if not (is_delivered or any(map(position.remembers, row.others)))]
 
 
-def _is_any_likely(judge: Judge | TextsJudge, hits: Sequence[Hit]) -> bool:
-    return max(judge.relevances(hits), default=0.0) >= CONFIDENT
+def _is_any_likely(estimator: Estimator | TextsEstimator, hits: Sequence[Hit]) -> bool:
+    return max(estimator.relevances(hits), default=0.0) >= CONFIDENT
 
 
-def _relevances(judge: Judge | TextsJudge | None, hits: Sequence[Hit]) -> Sequence[float | None]:
-    """The relevance of each hit; None without a `judge`."""
-    return [None] * len(hits) if judge is None else judge.relevances(hits)
+def _relevances(estimator: Estimator | TextsEstimator | None, hits: Sequence[Hit]) -> Sequence[float | None]:
+    """The relevance of each hit; None without a `estimator`."""
+    return [None] * len(hits) if estimator is None else estimator.relevances(hits)

@@ -103,7 +103,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """Judges queries of one kind, on one model and corpus: whether there is any match, and whether a hit is one."""
+    """The fits for queries of one kind, on one model and corpus: whether there is any match, and whether a hit is one."""
 
     reference: Reference
     any_match: LogisticRegression
@@ -121,9 +121,9 @@ class Calibration:
 
 
 @dataclass(frozen=True, eq=False)
-class Judge:
-    """Judges hits of one query by its best hits among all images, so that a hit is judged alike whatever filter, page or order it
-    is found in.
+class Estimator:
+    """Estimates the relevance of the hits of one query, from its best hits among all images: so a hit has the same relevance
+    whatever filter, page or order it is found in.
     """
 
     calibration: Calibration
@@ -135,7 +135,7 @@ class Judge:
     familiarity: float = 1.0
     """The probability that the image that is asked for is of the corpus's sort: otherwise nothing is a match."""
     _known: dict[str, float] = field(default_factory=dict, init=False)
-    """The relevances of images that were judged, by id: a page mostly has the best hits."""
+    """The relevances that were estimated, by image id: pages and facets share hits."""
 
     def any_match(self, left: Sequence[Hit]) -> float:
         """The probability that any image that a filter leaves is a match. `left` are the TOP_K best hits of these.
@@ -144,11 +144,11 @@ class Judge:
         """
         if self.signals is None or not left:
             return 0.0
-        return self.most * min(1.0, max(self.relevances(left)) / max(self.relevances(self.best)))
+        return self.upper_bound * min(1.0, max(self.relevances(left)) / max(self.relevances(self.best)))
 
     @cached_property
-    def most(self) -> float:
-        """The probability that any image of all is a match. No hit is likelier to be one, unless words name it."""
+    def upper_bound(self) -> float:
+        """The probability that any of all images is a match, which bounds the relevance of every hit that words do not name."""
         return 0.0 if self.signals is None else self.familiarity * float(self.calibration.any_match(self.signals[None, :])[0])
 
     def relevances(self, hits: Sequence[Hit]) -> tuple[float, ...]:
@@ -163,13 +163,13 @@ class Judge:
         new = [hit for hit in hits if hit.record.id not in self._known]
         if new:
             signals = self.calibration.reference.of_hits(self.signals, [hit.record for hit in new], cosines(new, self.metric))
-            probabilities = np.minimum(self.familiarity * self.calibration.is_match(signals), self.most)
+            probabilities = np.minimum(self.familiarity * self.calibration.is_match(signals), self.upper_bound)
             self._known.update(zip((hit.record.id for hit in new), probabilities.tolist(), strict=True))
         return [self._known[hit.record.id] for hit in hits]
 
 
-class Relevance:
-    """The calibrations in use. They may be replaced or removed while searches are judged."""
+class Calibrations:
+    """The calibrations in use, by kind of query. They may be replaced or removed while searches run."""
 
     def __init__(self, metric: MetricType) -> None:
         self._metric = metric
@@ -187,29 +187,31 @@ class Relevance:
         calibration = self._calibrations.get(kind)
         return calibration.reference.unknown(images) if calibration else 0.0
 
-    def can_judge(self, kind: QueryKind | None) -> bool:
+    def has(self, kind: QueryKind | None) -> bool:
         return kind in self._calibrations
 
-    def judge(
+    def estimator(
         self,
         kind: QueryKind,
         vector: npt.NDArray[np.float32],
         best: Sequence[Hit],
         asked_for: npt.NDArray[np.float32] | None = None,
-    ) -> Judge | None:
-        """The judge of a query. `best` are its TOP_K best hits among all images but those that are terms themselves, `asked_for` is
-        the vector of its image, if it has one. None if nothing is calibrated.
+    ) -> Estimator | None:
+        """The estimator for a query; None if this kind is not calibrated.
+
+        `best` are its TOP_K best hits among all images, without images that are terms themselves; `asked_for` is the vector of its
+        image, if it has one.
         """
         calibration = self._calibrations.get(kind)
         if calibration is None:
             return None
         images, scores = [hit.record for hit in best], cosines(best, self._metric)
         signals = calibration.reference.of_query(vector, images, scores, asked_for) if best else None
-        return Judge(calibration, self._metric, best, signals, calibration.familiarity(asked_for))
+        return Estimator(calibration, self._metric, best, signals, calibration.familiarity(asked_for))
 
 
 def kind_of(modalities: Sequence[Modality | None], weights: Sequence[float]) -> QueryKind | None:
-    """The kind of a query with such terms; several texts are judged one by one, each as a single text (`texts_judge`).
+    """The kind of a query with such terms; several texts are judged one by one, each as a single text (`texts_relevance`).
 
     None if no calibration applies: a term is a vector that was embedded elsewhere, several terms are images, or none has a positive
     weight.

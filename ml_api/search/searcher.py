@@ -17,22 +17,22 @@ from ml_api.embedding.base import Embedder, Preprocessor
 from ml_api.errors import InvalidInput, MlApiError
 from ml_api.metrics import Metrics
 from ml_api.records import Hit
-from ml_api.search.cursor import Cursors, Place
+from ml_api.search.cursor import Cursors, Position
 from ml_api.search.fields import OverviewCache
 from ml_api.search.fusion import TextMatches
 from ml_api.search.hybrid import Hybrid
 from ml_api.search.online_recall import OnlineRecall
 from ml_api.search.pages import Page, Pages, Read
-from ml_api.search.points import Point, Points
 from ml_api.search.query import Fault, Query, SearchResult, Term
-from ml_api.search.relevance import TOP_K, Relevance, kind_of
+from ml_api.search.relevance import TOP_K, Calibrations, kind_of
 from ml_api.search.targets import Target, build_target
+from ml_api.search.term_vectors import TermVector, TermVectors
 from ml_api.stages import stage
 from ml_api.vectors.base import SearchOptions, VectorStore
 from ml_api.vocabulary import Stage
 
 MAX_READS: Final = 24
-"""Reads of a ranking for one page: enough to lead from the deepest place back to the beginning."""
+"""Reads of a ranking for one page: enough to lead from the deepest position back to the beginning."""
 
 
 class Searcher:
@@ -45,21 +45,21 @@ class Searcher:
         store: VectorStore,
         metrics: Metrics,
         hybrid: Hybrid,
-        relevance: Relevance | None = None,
+        calibrations: Calibrations | None = None,
         recall: OnlineRecall | None = None,
         *,
         collection: str = "",
     ) -> None:
         """Cursors are bound to the name of the `collection`."""
         self._cursors = Cursors(collection)
-        self._relevance = relevance
+        self._calibrations = calibrations
         self._recall = recall
         self._hybrid = hybrid
-        self._points = Points(preprocessor, embedder, store)
+        self._term_vectors = TermVectors(preprocessor, embedder, store)
         self._embedder = embedder
         self._store = store
         self.fields = OverviewCache(store)
-        self._pages = Pages(store, self.fields, relevance)
+        self._pages = Pages(store, self.fields, calibrations)
         self._metrics = metrics.search
 
     def search(self, query: Query, deadline: Deadline) -> SearchResult:
@@ -74,22 +74,22 @@ class Searcher:
 
         Raises what concerns all queries: Overloaded, Unavailable, DeadlineExceeded.
         """
-        places = [self._place(query) for query in queries]
-        sound = [query for query, place in zip(queries, places, strict=True) if isinstance(place, Place)]
+        positions = [self._position(query) for query in queries]
+        sound = [query for query, position in zip(queries, positions, strict=True) if isinstance(position, Position)]
         lookups = self._hybrid.begin(sound)
         try:
-            points = self._points.of(dict.fromkeys(term for query in sound for term in query.vector_terms), deadline)
+            term_vectors = self._term_vectors.of(dict.fromkeys(term for query in sound for term in query.vector_terms), deadline)
             texts = self._hybrid.matches(sound, lookups, deadline)
         finally:
             self._hybrid.end(lookups)
-        targets = [self._target(query, place, points, texts) for query, place in zip(queries, places, strict=True)]
+        targets = [self._target(query, position, term_vectors, texts) for query, position in zip(queries, positions, strict=True)]
         good = [target for target in targets if isinstance(target, Target)]
         with stage(Stage.SEARCH):
             pages = {target: self._pages.page(target, read, deadline) for target, read in self._read(good, deadline).items()}
             vectors = self._vectors_of(pages, deadline)
         return [target if isinstance(target, Fault) else self._result(target, pages[target], vectors) for target in targets]
 
-    def _place(self, query: Query) -> Place | Fault:
+    def _position(self, query: Query) -> Position | Fault:
         try:
             return self._cursors.read(query, self._embedder.model.model_id)
         except InvalidInput as exc:
@@ -98,15 +98,15 @@ class Searcher:
     def _target(
         self,
         query: Query,
-        place: Place | Fault,
-        points: Mapping[Term, Point | MlApiError],
+        position: Position | Fault,
+        term_vectors: Mapping[Term, TermVector | MlApiError],
         texts: Mapping[Query, TextMatches],
     ) -> Target | Fault:
-        target = build_target(query, place, points, texts.get(query)) if isinstance(place, Place) else place
-        if isinstance(target, Fault) or self._relevance is None or query.marks.any:
+        target = build_target(query, position, term_vectors, texts.get(query)) if isinstance(position, Position) else position
+        if isinstance(target, Fault) or self._calibrations is None or query.marks.any:
             return target
-        kind = kind_of([point.modality for point in target.points], [one.weight for one in query.terms])
-        return replace(target, kind=kind) if self._relevance.can_judge(kind) else target
+        kind = kind_of([term_vector.modality for term_vector in target.term_vectors], [one.weight for one in query.terms])
+        return replace(target, kind=kind) if self._calibrations.has(kind) else target
 
     def _read(self, targets: Sequence[Target], deadline: Deadline) -> dict[Target, Read]:
         ranked = self._ranked_to_the_page(targets, deadline)
@@ -153,13 +153,13 @@ class Searcher:
     def _found(self, searches: Sequence[tuple[npt.NDArray[np.float32], SearchOptions]], deadline: Deadline) -> list[list[Hit]]:
         """The hits of each search, by its vector (dim,). Searches with equal options share a call."""
         together: dict[SearchOptions, list[int]] = defaultdict(list)
-        for place, (_, options) in enumerate(searches):
-            together[options].append(place)
+        for index, (_, options) in enumerate(searches):
+            together[options].append(index)
         found: dict[int, list[Hit]] = {}
-        for options, places in together.items():
-            vectors = np.stack([searches[place][0] for place in places])
-            found |= zip(places, self._store.search(vectors, options, deadline), strict=True)
-        return [found[place] for place in range(len(searches))]
+        for options, indices in together.items():
+            vectors = np.stack([searches[index][0] for index in indices])
+            found |= zip(indices, self._store.search(vectors, options, deadline), strict=True)
+        return [found[index] for index in range(len(searches))]
 
     def _vectors_of(self, pages: Mapping[Target, Page | Fault], deadline: Deadline) -> Mapping[str, npt.NDArray[np.float32]]:
         """The vectors of the hits that are to be explained, by id; without those that were deleted meanwhile."""
@@ -177,7 +177,7 @@ class Searcher:
         query, rows = target.query, page.rows
         if query.explain:
             rows = [replace(row, shares=target.shares(vectors.get(row.hit.record.id))) for row in rows]
-        first = target.points[0]
+        first = target.term_vectors[0]
         # Scores of several terms are no measure of what the model finds, and a page after the last hit is empty however good the
         # search was.
         if first.modality is not None and len(query.vector_terms) == 1 and query.options.offset == 0 and query.cursor is None:
@@ -185,9 +185,9 @@ class Searcher:
         return SearchResult(
             rows,
             page.more,
-            first_rank=1 + target.place.before + len(target.place.ids) + query.options.offset,
-            truncated=any(point.truncated for point in target.points),
-            batch_size=max(point.batch_size for point in target.points),
+            first_rank=1 + target.position.before + len(target.position.ids) + query.options.offset,
+            truncated=any(term_vector.truncated for term_vector in target.term_vectors),
+            batch_size=max(term_vector.batch_size for term_vector in target.term_vectors),
             confident=page.confident,
             next_cursor=None if page.next is None else self._cursors.write(page.next, query, self._embedder.model.model_id),
             facets=page.facets,

@@ -12,16 +12,16 @@ from ml_api.errors import InvalidInput, MlApiError, NotFound
 from ml_api.records import Hit
 from ml_api.search import diversity, facets, grouping
 from ml_api.search.combining import Combined, combined
-from ml_api.search.cursor import BEGINNING, Place
+from ml_api.search.cursor import START, Position
 from ml_api.search.fusion import CERTAINTY_POWER, FUSED_HITS, TextMatches
-from ml_api.search.points import Point
 from ml_api.search.query import Fault, Query, ResultRow, StoredTerm, Term
 from ml_api.search.relevance import TOP_K
 from ml_api.search.rocchio import refined
+from ml_api.search.term_vectors import TermVector
 from ml_api.vectors.base import MAX_WINDOW, SearchOptions
 from ml_api.vocabulary import QueryKind
 
-JUDGED: Final = 100
+CONFIDENCE_HITS: Final = 100
 """The best hits that are judged where it is open whether any is likely to be a match."""
 STEADY: Final = 100
 """Beyond so many ranks of a query of several texts, hits are taken to become less relevant: each text is judged alone, and the
@@ -34,11 +34,11 @@ class Target:
 
     query: Query
     combined: Combined
-    points: tuple[Point, ...]
+    term_vectors: tuple[TermVector, ...]
     """The vectors of its terms, in their order."""
     kind: QueryKind | None = None
     """The kind of query whose calibration judges its hits; None if there is no calibration for it."""
-    place: Place = BEGINNING
+    position: Position = START
     """Where the query's cursor leads."""
     texts: TextMatches | None = None
     """The images that its words found; None if there are none. With some, the ranking is read from its beginning."""
@@ -50,17 +50,17 @@ class Target:
     @property
     def image(self) -> npt.NDArray[np.float32] | None:
         """The vector of its first term that is an image, (dim,); None without such a term."""
-        return next((point.vector for point in self.points if point.modality == "image"), None)
+        return next((term_vector.vector for term_vector in self.term_vectors if term_vector.modality == "image"), None)
 
     @property
-    def separate_texts(self) -> tuple[Point, ...]:
+    def separate_texts(self) -> tuple[TermVector, ...]:
         """Its texts, where these are several and each is judged alone; none otherwise."""
-        return self.points if self.kind == "text" and len(self.points) > 1 else ()
+        return self.term_vectors if self.kind == "text" and len(self.term_vectors) > 1 else ()
 
     @property
     def last_rank(self) -> int:
         """The rank of the last hit of its page, in the whole ranking."""
-        return self.place.before + len(self.place.ids) + self.query.options.window
+        return self.position.before + len(self.position.ids) + self.query.options.window
 
     @property
     def options(self) -> SearchOptions:
@@ -75,9 +75,9 @@ class Target:
             return replace(options, limit=max(limit, best, self._fusion_needs) + len(self.excluded), offset=0)
         if self.texts:
             return replace(options, limit=max(self.most_fused, self._fusion_needs, best), offset=0)
-        if self.excluded or self.place.ids:
-            needed = max(self.place.ahead + options.window + 1, best)
-            return replace(options, limit=needed + len(self.excluded), offset=self.place.start)
+        if self.excluded or self.position.ids:
+            needed = max(self.position.ahead + options.window + 1, best)
+            return replace(options, limit=needed + len(self.excluded), offset=self.position.start)
         return replace(options, limit=options.limit + 1 if options.offset else max(options.limit + 1, best))
 
     @property
@@ -86,8 +86,8 @@ class Target:
         if self.query.arrangement.reorders:
             return MAX_WINDOW
         facets_over = facets.COUNTED_HITS if self.query.arrangement.facets else 0
-        judged = JUDGED + len(self.query.inputs) if self.texts and self.texts.only and self.kind else 0
-        return max(self.place.ahead + self.query.options.window + 1, facets_over, judged) + len(self.excluded)
+        judged = CONFIDENCE_HITS + len(self.query.inputs) if self.texts and self.texts.only and self.kind else 0
+        return max(self.position.ahead + self.query.options.window + 1, facets_over, judged) + len(self.excluded)
 
     @property
     def least_rows(self) -> int:
@@ -132,7 +132,7 @@ class Target:
         if self.query.arrangement.reorders:
             return None
         needed = self.query.options.limit + 1 + len(self.excluded)
-        start = self.place.better_start(ranked, previous.offset, previous.limit, needed)
+        start = self.position.better_start(ranked, previous.offset, previous.limit, needed)
         return None if start is None or start + previous.limit > MAX_WINDOW else replace(previous, offset=start)
 
     def ranking(self, ranked: Sequence[Hit]) -> list[Hit]:
@@ -156,15 +156,15 @@ class Target:
 
     def page(self, ranked: Sequence[Hit]) -> list[Hit]:
         """The hits of `ranked` that no earlier page had: from the query's offset on, or after its cursor."""
-        if not self.excluded and not self.place.ids and not self.texts:
+        if not self.excluded and not self.position.ids and not self.texts:
             return list(ranked)
-        new = [hit for hit, known in zip(ranked, self.place.delivered(ranked), strict=True) if not known]
+        new = [hit for hit, known in zip(ranked, self.position.delivered(ranked), strict=True) if not known]
         return self.ranking(new)[self.query.options.offset :]
 
-    def next_place(self, page: Sequence[Hit], ranked: Sequence[Hit]) -> Place | None:
+    def next_position(self, page: Sequence[Hit], ranked: Sequence[Hit]) -> Position | None:
         """Where the page after `page` begins; None if no cursor leads there. `ranked` is the part of the ranking that was read."""
-        after = self.place.after(page, ranked)
-        if self.texts and after.before:  # deeper places are found by scores, which do not order this ranking
+        after = self.position.after(page, ranked)
+        if self.texts and after.before:  # deeper positions are found by scores, which do not order this ranking
             return None
         return None if self.query.options.offset or after.is_deepest else after
 
@@ -176,32 +176,34 @@ class Target:
 
 
 def build_target(
-    query: Query, place: Place, points: Mapping[Term, Point | MlApiError], texts: TextMatches | None = None
+    query: Query, position: Position, term_vectors: Mapping[Term, TermVector | MlApiError], texts: TextMatches | None = None
 ) -> Target | Fault:
-    """Return the target of a query whose page begins at `place`; a Fault if a term has no vector, or terms cannot be combined."""
-    of_terms: list[Point] = []
+    """The target of a query whose page begins at `position`; a Fault if a term has no vector, or terms cannot be combined."""
+    of_terms: list[TermVector] = []
     for number, weighted in enumerate(query.terms):
-        point = points[weighted.term]
-        if isinstance(point, MlApiError):
-            return Fault(point, query.places[number])
-        of_terms.append(point)
+        term_vector = term_vectors[weighted.term]
+        if isinstance(term_vector, MlApiError):
+            return Fault(term_vector, query.places[number])
+        of_terms.append(term_vector)
     try:
-        terms = combined([point.vector for point in of_terms], [weighted.weight for weighted in query.terms])
-        more, less = _vectors("more_like", query.marks.more, points), _vectors("less_like", query.marks.less, points)
+        terms = combined([term_vector.vector for term_vector in of_terms], [weighted.weight for weighted in query.terms])
+        more, less = _vectors("more_like", query.marks.more, term_vectors), _vectors("less_like", query.marks.less, term_vectors)
         vector = refined(terms, more, less)
     except (InvalidInput, NotFound) as exc:
         return Fault(exc)
-    return Target(query, vector, tuple(of_terms), place=place, texts=None if place.before else texts)
+    return Target(query, vector, tuple(of_terms), position=position, texts=None if position.before else texts)
 
 
-def _vectors(name: str, marks: Sequence[StoredTerm], points: Mapping[Term, Point | MlApiError]) -> list[npt.NDArray[np.float32]]:
-    """The vectors of marked images. Raises NotFound for one that is not stored, which names its place in the list `name`."""
+def _vectors(
+    name: str, marks: Sequence[StoredTerm], term_vectors: Mapping[Term, TermVector | MlApiError]
+) -> list[npt.NDArray[np.float32]]:
+    """The vectors of marked images. Raises NotFound for one that is not stored, which names its index in the list `name`."""
     vectors = []
-    for place, mark in enumerate(marks):
-        point = points[mark]
-        if isinstance(point, MlApiError):
-            raise NotFound(f"{name}[{place}]: {point.detail}") from point
-        vectors.append(point.vector)
+    for index, mark in enumerate(marks):
+        term_vector = term_vectors[mark]
+        if isinstance(term_vector, MlApiError):
+            raise NotFound(f"{name}[{index}]: {term_vector.detail}") from term_vector
+        vectors.append(term_vector.vector)
     return vectors
 
 

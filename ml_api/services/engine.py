@@ -23,7 +23,7 @@ from ml_api.indexing.turns import Turns
 from ml_api.indexing.uploads import Uploads
 from ml_api.metrics import Metrics
 from ml_api.periodic import PeriodicTask
-from ml_api.search import OnlineRecall, Relevance, Searcher
+from ml_api.search import Calibrations, OnlineRecall, Searcher
 from ml_api.search.hybrid import Hybrid
 from ml_api.search.online_recall import LOOK_EVERY_S as REPEAT_EVERY_S
 from ml_api.services.calibration import kept_of
@@ -191,7 +191,7 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
         failures=failures_of(settings, shared.database, corpus.location, model_id, retry=False),
         metrics=metrics,
     )
-    relevance, holders = Relevance(settings.metric), Holders()
+    calibrations, holders = Calibrations(settings.metric), Holders()
     recall = OnlineRecall(store, metrics.search, settings.recall_sample, busy=lambda: holders.number > usable())
     hybrid = Hybrid(shared.texts, store, settings.metric, metrics)
     kept = kept_of(settings, shared.database, model_id, embedder.model)
@@ -203,11 +203,11 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
         embedder=embedder,
         milvus=milvus,
         store=store,
-        searcher=Searcher(preprocessor, cached, store, metrics, hybrid, relevance, recall, collection=settings.collection),
+        searcher=Searcher(preprocessor, cached, store, metrics, hybrid, calibrations, recall, collection=settings.collection),
         uploads=_uploads(shared, preprocessor, store),
         health=Health(preprocessor, embedder, store, settings.collection, metrics),
         consumer=consumer,
-        calibration=CalibrationUpkeep(kept, relevance, indexed, verdicts),
+        calibration=CalibrationUpkeep(kept, calibrations, indexed, verdicts),
         indexing=Indexing(
             settings, corpus, store, lambda: (preprocessor, bulk), decoder, shared.database, model_id, shared.changes
         ),

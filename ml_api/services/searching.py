@@ -11,7 +11,7 @@ from ml_api.embedding.base import Preprocessor
 from ml_api.errors import ConfigError
 from ml_api.images import Decoder
 from ml_api.metrics import Metrics
-from ml_api.search import Relevance, Searcher
+from ml_api.search import Calibrations, Searcher
 from ml_api.search.hybrid import Hybrid
 from ml_api.services.calibration import kept_of
 from ml_api.services.encoder import load_model
@@ -57,9 +57,9 @@ def open_searching(settings: Settings, model: str = "") -> Iterator[Searching]:
         embedder = opened.enter_context(closing(BatchingEncoder(encoder, metrics)))
         database = opened.enter_context(closing(database_of(settings)))
         hybrid = opened.enter_context(closing(Hybrid(TextIndex(database, target_of(settings)), store, settings.metric, metrics)))
-        relevance = Relevance(settings.metric)
-        kept_of(settings, database, pretrained.model_id, encoder.model).use_in(relevance)
-        searcher = Searcher(preprocessor, embedder, store, metrics, hybrid, relevance)
+        calibrations = Calibrations(settings.metric)
+        kept_of(settings, database, pretrained.model_id, encoder.model).use_in(calibrations)
+        searcher = Searcher(preprocessor, embedder, store, metrics, hybrid, calibrations)
         yield Searching(searcher, preprocessor, decoder, str(settings.corpus or ""), partial(corpus_of, settings))
 
 

@@ -20,7 +20,7 @@ def stand(tmp_path_factory):
     stand = build_stand(write_corpus(folder / "corpus"), folder / "thumbnails")
     add_images(stand.services.engine.store, range(240))
     made = calibrate(IndexedCorpus(stand.services.engine.store, "COSINE", FakePreprocessor(), FakeEncoder()))
-    stand.services.engine.calibration.relevance.use("text", made.calibration)
+    stand.services.engine.calibration.calibrations.use("text", made.calibration)
     yield stand
     stand.services.close()
 

@@ -13,7 +13,7 @@ from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncsAnswer
 from ml_api.api.schemas.uploads import EventsAnswer, RemovedImage, UploadedImage, UploadsAnswer
 from ml_api.records import image_id
 from ml_api.search import Query, TextTerm
-from ml_api.search.cursor import Cursors, Place
+from ml_api.search.cursor import Cursors, Position
 from ml_api.vectors.base import SearchOptions
 from ml_api.vocabulary import SyncOutcome
 
@@ -23,7 +23,7 @@ DRAWN_ID = image_id(_KEY)
 _VERSION = "d276df211381"
 REQUEST_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 _CURSOR = Cursors("images", clock=lambda: 1_796_000_000.0).write(
-    Place((bytes.fromhex(DRAWN_ID[:10]),)), Query.of(TextTerm("two dogs in the snow"), SearchOptions(1)), "demo@1"
+    Position((bytes.fromhex(DRAWN_ID[:10]),)), Query.of(TextTerm("two dogs in the snow"), SearchOptions(1)), "demo@1"
 )
 _IMAGE: schemas.JsonObject = {
     "id": DRAWN_ID,

@@ -27,7 +27,7 @@ from ml_api.embedding.batching import BatchingEncoder
 from ml_api.errors import ConfigError, InvalidInput
 from ml_api.images.fit import Square
 from ml_api.metrics import Metrics
-from ml_api.search import Query, Relevance, Searcher, TextTerm, Thresholds
+from ml_api.search import Calibrations, Query, Searcher, TextTerm, Thresholds
 from ml_api.search.logistic import LogisticRegression
 from ml_api.search.relevance import CONFIDENT, TOP_K, kind_of
 from ml_api.settings import load_settings
@@ -142,12 +142,12 @@ def test_searches_of_every_kind_are_calibrated_and_told_better_than_by_their_raw
 
 def confident_of(made, store, vectors, ids=None):
     """For each vector of an image whether there is a match, which an image with such an id is not itself."""
-    relevance = Relevance("COSINE")
-    relevance.use("image", made.calibration)
+    calibrations = Calibrations("COSINE")
+    calibrations.use("image", made.calibration)
     searched, told = store.search(vectors, SearchOptions(TOP_K + 1)), []
     for vector, itself, found in zip(vectors, ids or [""] * len(vectors), searched, strict=True):
         best = [hit for hit in found if hit.record.id != itself][:TOP_K]
-        told.append(relevance.judge("image", vector, best, vector).any_match(best) >= CONFIDENT)
+        told.append(calibrations.estimator("image", vector, best, vector).any_match(best) >= CONFIDENT)
     return told
 
 
@@ -175,13 +175,13 @@ def test_an_image_of_another_sort_has_no_match_however_near_it_is(store, model):
     made = calibrate(IndexedCorpus(store, "COSINE", *model), "image")
     dim = model[1].model.dim
     ten_to_one = LogisticRegression(np.zeros(dim), np.ones(dim), np.zeros(dim), -np.log(9))
-    relevance, judges = Relevance("COSINE"), []
+    calibrations, estimators = Calibrations("COSINE"), []
     vector = store.vectors([described(0).id])[described(0).id]
     [best] = store.search(vector[None], SearchOptions(TOP_K))
     for is_familiar in (None, ten_to_one):
-        relevance.use("image", replace(made.calibration, is_familiar=is_familiar))
-        judges.append(relevance.judge("image", vector, best, vector))
-    familiar, strange = judges
+        calibrations.use("image", replace(made.calibration, is_familiar=is_familiar))
+        estimators.append(calibrations.estimator("image", vector, best, vector))
+    familiar, strange = estimators
     assert familiar.any_match(best) > 0.9
     assert strange.any_match(best) == pytest.approx(0.1 * familiar.any_match(best))
     assert strange.any_match(best[5:]) == pytest.approx(0.1 * familiar.any_match(best[5:])), "with a filter, too"
@@ -278,27 +278,27 @@ def test_what_is_familiar_is_kept(store, model):
 
 def test_a_calibration_of_an_earlier_version_is_made_anew(store, model, database):
     """Its numbers of other signals would be an error, or a wrong judgement."""
-    kept, relevance = StoredCalibrations(database, "collection", "model"), Relevance("COSINE")
+    kept, calibrations = StoredCalibrations(database, "collection", "model"), Calibrations("COSINE")
     row = kept.keep(calibrate(IndexedCorpus(store, "COSINE", *model)), 240)
     with database.write() as session:
         session.execute(update(CalibrationRow).values(version=VERSION - 1, content=b"of other signals"))
     assert kept.row() is None
     assert kept.calibration() is None
-    upkeep = CalibrationUpkeep(kept, relevance, IndexedCorpus(store, "COSINE", *model))
+    upkeep = CalibrationUpkeep(kept, calibrations, IndexedCorpus(store, "COSINE", *model))
     upkeep.look()
-    assert not relevance.can_judge("text")
+    assert not calibrations.has("text")
     upkeep.look()
-    assert relevance.can_judge("text")
+    assert calibrations.has("text")
     assert kept.row().made_at > row.made_at
 
 
 def test_upkeep_calibrates_once_the_corpus_is_still_and_again_when_it_has_changed_or_somebody_wants_it(store, model, database):
     def look_twice(kept):
-        upkeep = CalibrationUpkeep(kept, Relevance("COSINE"), IndexedCorpus(store, "COSINE", *model))
+        upkeep = CalibrationUpkeep(kept, Calibrations("COSINE"), IndexedCorpus(store, "COSINE", *model))
         upkeep.look()
-        first = upkeep.relevance.can_judge("text")
+        first = upkeep.calibrations.has("text")
         upkeep.look()
-        return first, upkeep.relevance.can_judge("text"), kept.row().made_at
+        return first, upkeep.calibrations.has("text"), kept.row().made_at
 
     kept = StoredCalibrations(database, "collection", "model")
     before, after, made_at = look_twice(kept)
@@ -315,20 +315,20 @@ def test_upkeep_calibrates_once_the_corpus_is_still_and_again_when_it_has_change
 
 def test_upkeep_remembers_that_a_corpus_says_nothing(model, database):
     kept = StoredCalibrations(database, "collection", "model")
-    upkeep = CalibrationUpkeep(kept, Relevance("COSINE"), IndexedCorpus(filled(captions=False), "COSINE", *model))
+    upkeep = CalibrationUpkeep(kept, Calibrations("COSINE"), IndexedCorpus(filled(captions=False), "COSINE", *model))
     upkeep.look()
     upkeep.look()
     assert kept.row().measures == {}
-    assert not upkeep.relevance.can_judge("text")
+    assert not upkeep.calibrations.has("text")
 
 
 @pytest.fixture
 def search(store, model, calibrated):
-    relevance, metrics = Relevance("COSINE"), Metrics()
-    relevance.use("text", calibrated.calibration)
+    calibrations, metrics = Calibrations("COSINE"), Metrics()
+    calibrations.use("text", calibrated.calibration)
     embedder = BatchingEncoder(model[1], metrics)
     hybrid = wordless(store)
-    searcher = Searcher(model[0], embedder, store, metrics, hybrid, relevance)
+    searcher = Searcher(model[0], embedder, store, metrics, hybrid, calibrations)
 
     def search(text, *options, **thresholds):
         query = Query.of(TextTerm(text), SearchOptions(*options), Thresholds(**thresholds))

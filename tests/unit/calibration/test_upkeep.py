@@ -18,7 +18,7 @@ from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.errors import ModelUnavailable, NonFiniteVector, StoreUnavailable
 from ml_api.feedback import Judgement
 from ml_api.metrics import Metrics
-from ml_api.search import Query, Relevance, Searcher, TextTerm
+from ml_api.search import Calibrations, Query, Searcher, TextTerm
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.memory import MemoryStore
 from ml_api.vocabulary import Verdict
@@ -34,18 +34,18 @@ class Service:
     kept: StoredCalibrations
     store: MemoryStore
     encoder: FakeEncoder = field(default_factory=FakeEncoder)
-    relevance: Relevance = field(default_factory=lambda: Relevance("COSINE"))
+    calibrations: Calibrations = field(default_factory=lambda: Calibrations("COSINE"))
 
     def __post_init__(self):
         self.upkeep = CalibrationUpkeep(
-            self.kept, self.relevance, IndexedCorpus(self.store, "COSINE", FakePreprocessor(), self.encoder)
+            self.kept, self.calibrations, IndexedCorpus(self.store, "COSINE", FakePreprocessor(), self.encoder)
         )
 
     def look(self, times=1):
         """Whether searches are judged now."""
         for _ in range(times):
             self.upkeep.look()
-        return self.relevance.can_judge("text")
+        return self.calibrations.has("text")
 
     @property
     def images(self):
@@ -281,16 +281,16 @@ def test_searches_do_not_wait_for_it(calibrating):
     metrics = Metrics()
     embedder = BatchingEncoder(FakeEncoder(), metrics)
     hybrid = wordless(calibrating.store)
-    searcher = Searcher(FakePreprocessor(), embedder, calibrating.store, metrics, hybrid, calibrating.relevance)
+    searcher = Searcher(FakePreprocessor(), embedder, calibrating.store, metrics, hybrid, calibrating.calibrations)
 
     def confident():
         return searcher.search(Query.of(TextTerm("red bargo"), SearchOptions(5)), Deadline.within(30)).confident
 
     assert confident() is None
     calibrating.encoder.may_go_on.set()
-    wait_until(lambda: calibrating.relevance.can_judge("text"))
+    wait_until(lambda: calibrating.calibrations.has("text"))
     assert confident() is True
-    calibrating.relevance.use("text", None)
+    calibrating.calibrations.use("text", None)
     assert confident() is None
     hybrid.close()
     embedder.close()

@@ -36,7 +36,7 @@ class CountingStore(MemoryStore):
 class Shelf:
     """A searcher over images, each farther from the text "red" than the one before."""
 
-    def __init__(self, records, index=None, relevance=None):
+    def __init__(self, records, index=None, calibrations=None):
         """`index` finds words beside vectors."""
         metrics, self._preprocessor, encoder, self.store = Metrics(), FakePreprocessor(), FakeEncoder(), CountingStore()
         self.store.ensure(encoder.model.model_id, encoder.model.dim)
@@ -45,7 +45,7 @@ class Shelf:
         self.store.upsert(records, (mixed / np.linalg.norm(mixed, axis=1, keepdims=True)).astype(np.float32))
         self._embedder = BatchingEncoder(encoder, metrics)
         self._hybrid = Hybrid(index(self.store), self.store, "COSINE", metrics) if index else wordless(self.store)
-        self._searcher = Searcher(self._preprocessor, self._embedder, self.store, metrics, self._hybrid, relevance)
+        self._searcher = Searcher(self._preprocessor, self._embedder, self.store, metrics, self._hybrid, calibrations)
 
     def __enter__(self):
         return self

@@ -15,7 +15,7 @@ from ml_api.errors import InvalidCursor
 from ml_api.metrics import Metrics
 from ml_api.records import image_id
 from ml_api.search import ImageTerm, Query, Searcher, StoredTerm, TextTerm, Thresholds, VectorTerm, Weighted
-from ml_api.search.cursor import LIFETIME_S, MAX_CURSOR_CHARS, REMEMBERED, Cursors, Place
+from ml_api.search.cursor import LIFETIME_S, MAX_CURSOR_CHARS, REMEMBERED, Cursors, Position
 from ml_api.search.query import MAX_DEPTH
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import parse
@@ -266,14 +266,14 @@ def test_whatever_changes_nothing_comes_twice_and_what_stays_is_not_missed(embed
 
 
 class TestText:
-    """A place as text."""
+    """A position as text."""
 
     cursors = Cursors("images", clock=lambda: 1_800_000_000.0)
     query = Query((Weighted(TextTerm("red")),), OPTIONS)
-    place = Place((b"\x00\x01\x02\x03\x04", b"vwxyz"), 3, 0.25)
+    position = Position((b"\x00\x01\x02\x03\x04", b"vwxyz"), 3, 0.25)
 
     def written(self):
-        return self.cursors.write(self.place, self.query, MODEL)
+        return self.cursors.write(self.position, self.query, MODEL)
 
     def refused(self, text, query=query, cursors=cursors, model=MODEL):
         with pytest.raises(InvalidCursor) as caught:
@@ -281,12 +281,12 @@ class TestText:
         return caught.value.detail
 
     def test_comes_back_as_it_was(self):
-        assert self.cursors.read(replace(self.query, cursor=self.written()), MODEL) == self.place
-        assert self.cursors.read(self.query, MODEL) == Place()
+        assert self.cursors.read(replace(self.query, cursor=self.written()), MODEL) == self.position
+        assert self.cursors.read(self.query, MODEL) == Position()
 
     def test_stays_short_and_fits_in_a_url_however_deep_it_leads(self):
-        place = Place(tuple(number.to_bytes(5) for number in range(REMEMBERED)), MAX_DEPTH, -0.123456)
-        text = self.cursors.write(place, self.query, MODEL)
+        position = Position(tuple(number.to_bytes(5) for number in range(REMEMBERED)), MAX_DEPTH, -0.123456)
+        text = self.cursors.write(position, self.query, MODEL)
         assert MAX_CURSOR_CHARS - 100 < len(text) <= MAX_CURSOR_CHARS
         assert set(text) <= {*string.ascii_letters, *string.digits, "-", "_"}
 
@@ -335,10 +335,10 @@ class TestText:
 
     def test_the_number_of_hits_and_explanations_may_change(self):
         query = replace(self.query, options=SearchOptions(50), explain=True, cursor=self.written())
-        assert self.cursors.read(query, MODEL) == self.place
+        assert self.cursors.read(query, MODEL) == self.position
 
     def test_an_image_is_known_by_its_pixels(self):
         red, same, blue = (np.full((4, 4, 3), colour, dtype=np.uint8) for colour in (200, 200, 90))
-        text = self.cursors.write(self.place, Query.of(ImageTerm(red), OPTIONS), MODEL)
-        assert self.cursors.read(Query.of(ImageTerm(same), OPTIONS, cursor=text), MODEL) == self.place
+        text = self.cursors.write(self.position, Query.of(ImageTerm(red), OPTIONS), MODEL)
+        assert self.cursors.read(Query.of(ImageTerm(same), OPTIONS, cursor=text), MODEL) == self.position
         assert "something else" in self.refused(text, Query.of(ImageTerm(blue), OPTIONS))

@@ -5,7 +5,7 @@ import pytest
 
 from ml_api.embedding.fake import FakeEncoder
 from ml_api.records import image_id
-from ml_api.search import Arrangement, Relevance, StoredTerm, TextTerm, Weighted
+from ml_api.search import Arrangement, Calibrations, StoredTerm, TextTerm, Weighted
 from ml_api.search.facets import COUNTED_HITS
 from ml_api.search.fusion import MAX_MATCHES_ALONE
 from ml_api.search.logistic import LogisticRegression
@@ -41,13 +41,13 @@ class WordsOf:
         return Found(dict(list(images.items())[: lookup.most]), known, len(said))
 
 
-def shelf_of(count, named, said="red bodleian", relevance=None):
+def shelf_of(count, named, said="red bodleian", calibrations=None):
     """Images of which those at the places `named` have a word, from the nearest to "red" to the farthest."""
     records = [
         record(f"{place:05}", metadata={"brand": "named", "caption": said} if place in named else {"brand": "other"})
         for place in range(count)
     ]
-    return Shelf(records, WordsOf, relevance)
+    return Shelf(records, WordsOf, calibrations)
 
 
 def all_keys(results):
@@ -124,28 +124,28 @@ def calibrated(from_score):
 def judging(any_from, hits_from, sign=1):
     """Queries have a match if their best hit has this score, and hits are matches from that score on; or, with -1, down."""
     reference = Reference(np.eye(3, FakeEncoder().model.dim, dtype=np.float32), np.empty(0, np.uint64), np.empty(0, np.float32))
-    relevance = Relevance("COSINE")
+    calibrations = Calibrations("COSINE")
     any_match, is_match = (
         LogisticRegression(score * first, np.ones(len(first)), steepness * first, 0.0)
         for score, steepness, first in ((any_from, 1e4, np.eye(7)[0]), (hits_from, sign * 1e4, np.eye(9)[0]))
     )
-    relevance.use("text", Calibration(reference, any_match, is_match))
-    relevance.use("mixed", Calibration(reference, any_match, is_match))
-    return relevance
+    calibrations.use("text", Calibration(reference, any_match, is_match))
+    calibrations.use("mixed", Calibration(reference, any_match, is_match))
+    return calibrations
 
 
 def test_a_page_of_matches_that_are_not_relevant_enough_is_not_the_last():
     with shelf_of(120, ()) as shelf:
         ranked = shelf.search(40, 0, PLAIN, BODLEIAN, match="vector").hits
     named = {int(hit.record.key) for hit in ranked[3:24]}  # one in six: moved by some places
-    with shelf_of(120, named, relevance=calibrated((ranked[0].score + ranked[1].score) / 2)) as shelf:
+    with shelf_of(120, named, calibrations=calibrated((ranked[0].score + ranked[1].score) / 2)) as shelf:
         assert keys(shelf.search(1, 0, PLAIN, BODLEIAN)) == [ranked[3].record.key]
         results = shelf.pages_by_cursor(1, PLAIN, term=BODLEIAN, relevance=0.9)
         assert ranked[0].record.key in all_keys(results)
 
 
 def test_only_a_hit_that_may_be_shown_makes_an_answer_confident():
-    with shelf_of(120, (50,), relevance=calibrated(2.0)) as shelf:
+    with shelf_of(120, (50,), calibrations=calibrated(2.0)) as shelf:
         beside = (Weighted(StoredTerm(image_id("00050")), 0.1),)
         answers = [shelf.search(3, 0, PLAIN, BODLEIAN, beside=beside, exclude_inputs=excluded) for excluded in (False, True)]
         assert [one.confident for one in answers] == [True, False]
@@ -156,7 +156,7 @@ def test_where_all_words_must_be_found_every_page_judges_the_same_hits():
         ranked = shelf.search(120, 0, PLAIN, BODLEIAN, match="vector").hits
     for rank, is_confident in ((30, True), (99, True), (100, False)):
         only_farther = judging(-2.0, ranked[rank].score, -1)
-        with shelf_of(120, range(120), relevance=only_farther) as shelf:
+        with shelf_of(120, range(120), calibrations=only_farther) as shelf:
             answers = [shelf.search(10, offset, PLAIN, BODLEIAN, match="text") for offset in (0, 20, 110)]
             assert [found.confident for found in answers] == [is_confident] * 3, rank
 
@@ -168,7 +168,7 @@ def test_where_all_words_must_be_found_no_other_image_makes_an_answer_confident(
     named = {int(hit.record.key) for hit in ranked[60:]}  # so many that their words make none of them certain
     answers = []
     for from_score in ((ranked[0].score + ranked[1].score) / 2, everything):
-        with shelf_of(120, named, relevance=calibrated(from_score)) as shelf:
+        with shelf_of(120, named, calibrations=calibrated(from_score)) as shelf:
             answers.append(shelf.search(3, 0, PLAIN, BODLEIAN, match="text"))
             nothing = shelf.search(3, 0, PLAIN, DSC, match="text")
             assert (nothing.hits, nothing.confident) == ([], False)
@@ -177,14 +177,14 @@ def test_where_all_words_must_be_found_no_other_image_makes_an_answer_confident(
 
 @pytest.mark.parametrize("weight", [0.1, 1e-6, 0, -0.5])
 def test_words_of_a_text_that_hardly_counts_move_no_hit_and_make_nothing_a_match(weight):
-    with shelf_of(120, (90,), said="DSC_0412", relevance=calibrated(2.0)) as shelf:
+    with shelf_of(120, (90,), said="DSC_0412", calibrations=calibrated(2.0)) as shelf:
         found = shelf.search(3, 0, PLAIN, RED, beside=(Weighted(DSC_ALONE, weight),))
         assert {row.hit.match for row in found.rows} == {None}
         assert (max(row.relevance for row in found.rows) < 1e-6, found.confident) == (True, False)
 
 
 def test_a_name_beside_no_words_counts_by_its_weight():
-    with shelf_of(120, (90,), said="DSC_0412", relevance=calibrated(2.0)) as shelf:
+    with shelf_of(120, (90,), said="DSC_0412", calibrations=calibrated(2.0)) as shelf:
         for weight, named in ((1, "00090"), (1e-3, "00000")):
             beside = (Weighted(DSC_ALONE, weight),)
             assert keys(shelf.search(1, 0, PLAIN, TextTerm("\N{DOG}"), beside=beside))[0] == named
@@ -196,7 +196,7 @@ def test_who_is_named_and_shows_what_is_not_wanted_is_no_match():
         named = {"term": DSC_ALONE, "beside": (Weighted(RED, -0.5),)}
         assert keys(shelf.search(1, 0, PLAIN, **named)) == ["00090"]
     for from_score, relevance in ((everything, 0.0), (nothing, 1.0)):
-        with shelf_of(120, (90,), said="DSC_0412", relevance=calibrated(from_score)) as shelf:
+        with shelf_of(120, (90,), said="DSC_0412", calibrations=calibrated(from_score)) as shelf:
             found = shelf.search(1, 0, PLAIN, **named)
             assert (found.rows[0].relevance, found.confident) == (pytest.approx(relevance, abs=1e-6), bool(relevance))
 
@@ -206,7 +206,7 @@ def test_a_named_hit_that_is_a_match_makes_a_page_confident_however_little_its_t
     for last_red in (75, 65):
         with shelf_of(120, ()) as shelf:
             red = shelf.search(1, last_red, PLAIN, RED).hits[0].score
-        with shelf_of(120, (70,), said="DSC_0412", relevance=calibrated(red)) as shelf:
+        with shelf_of(120, (70,), said="DSC_0412", calibrations=calibrated(red)) as shelf:
             answers.append(shelf.search(100, 0, PLAIN, RED, beside=(Weighted(DSC_ALONE, 0.1),)))
     assert [found.confident for found in answers] == [True, False]
 

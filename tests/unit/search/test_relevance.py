@@ -16,13 +16,13 @@ from ml_api.embedding.batching import BatchingEncoder
 from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.metrics import Metrics
 from ml_api.records import Hit
-from ml_api.search import Arrangement, Query, Relevance, Searcher, StoredTerm, TextTerm, Thresholds, Weighted
+from ml_api.search import Arrangement, Calibrations, Query, Searcher, StoredTerm, TextTerm, Thresholds, Weighted
 from ml_api.search.grouping import DUPLICATES
 from ml_api.search.hybrid import Hybrid
 from ml_api.search.logistic import LogisticRegression
 from ml_api.search.negation import UNWANTED
-from ml_api.search.pages import JUDGED
-from ml_api.search.relevance import CONFIDENT, Calibration, Judge, Reference, fingerprints_of
+from ml_api.search.pages import CONFIDENCE_HITS
+from ml_api.search.relevance import CONFIDENT, Calibration, Estimator, Reference, fingerprints_of
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import Field, parse
 from tests.captioned import COLOURS, described, filled
@@ -58,13 +58,13 @@ class Corpus:
     def __init__(self):
         metrics, preprocessor, encoder = Metrics(), FakePreprocessor(), FakeEncoder()
         self.store = filled(COUNT, kind=CountingStore)
-        self.relevance = relevance = Relevance("COSINE")
+        self.calibrations = calibrations = Calibrations("COSINE")
         for kind, made in calibrate_all(IndexedCorpus(self.store, "COSINE", preprocessor, encoder)).items():
-            relevance.use(kind, made.calibration)
+            calibrations.use(kind, made.calibration)
         self._embedder = BatchingEncoder(encoder, metrics)
         self._hybrid = Hybrid(WordsOf(self.store), self.store, "COSINE", metrics)
         self.recall = NotedSearches()
-        self._searcher = Searcher(preprocessor, self._embedder, self.store, metrics, self._hybrid, relevance, self.recall)
+        self._searcher = Searcher(preprocessor, self._embedder, self.store, metrics, self._hybrid, calibrations, self.recall)
 
     def close(self):
         self._hybrid.close()
@@ -144,9 +144,9 @@ def test_no_hit_is_likelier_to_match_than_that_there_is_a_match(logit):
     any_match = LogisticRegression(np.zeros(7), np.ones(7), np.zeros(7), logit)
     by_score = LogisticRegression(np.zeros(9), np.ones(9), np.eye(1, 9)[0], 0.0)
     reference = Reference(np.zeros((1, 1), np.float32), np.zeros(0, np.uint64), np.zeros(0, np.float32))
-    judge = Judge(Calibration(reference, any_match, by_score), "COSINE", hits, np.zeros(7), familiarity=0.9)
-    for hit, relevance in zip(hits, judge.relevances(hits), strict=True):
-        assert relevance <= judge.any_match([hit]) * (1 + 1e-9)
+    estimator = Estimator(Calibration(reference, any_match, by_score), "COSINE", hits, np.zeros(7), familiarity=0.9)
+    for hit, relevance in zip(hits, estimator.relevances(hits), strict=True):
+        assert relevance <= estimator.any_match([hit]) * (1 + 1e-9)
 
 
 def made_up(seed, share, any_logit, level):
@@ -172,10 +172,11 @@ def test_an_answer_with_a_likely_hit_is_confident_on_every_page(name):
         @settings(max_examples=40)
         def check(calibration, given_filter, arrangement):
             for kind in ("text", "image", "mixed"):
-                corpus.relevance.use(kind, calibration)
+                corpus.calibrations.use(kind, calibration)
             only = given_filter and parse(given_filter)
             pages = [
-                corpus.search(asked(name, 20, place, filter=only, arrangement=arrangement))[0] for place in range(0, JUDGED, 20)
+                corpus.search(asked(name, 20, place, filter=only, arrangement=arrangement))[0]
+                for place in range(0, CONFIDENCE_HITS, 20)
             ]
             confident = {page.confident for page in pages}
             assert len(confident) == 1

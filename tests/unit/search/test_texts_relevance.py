@@ -5,7 +5,7 @@ import pytest
 
 from ml_api.records import Hit
 from ml_api.search.negation import UNWANTED
-from ml_api.search.texts_judge import JudgedText, TextsJudge, importances
+from ml_api.search.texts_relevance import TextPart, TextsEstimator, importances
 from tests.captioned import described
 
 HITS = [Hit(described(number), 0.5) for number in range(3)]
@@ -29,13 +29,13 @@ class Known:
         return tuple(self._relevances[hit.record.id] for hit in hits)
 
 
-def judge_of(*texts):
-    """Of texts as (judge, is wanted, importance), and how certainly words name the first of HITS, if they do."""
+def estimator_of(*texts):
+    """Of texts as (estimator, is wanted, importance), and how certainly words name the first of HITS, if they do."""
     judged = [
-        JudgedText(judge, VECTOR, is_wanted, importance, {HITS[0].record.id: max(named, default=0.0)}, max(named, default=0.0))
-        for judge, is_wanted, importance, *named in texts
+        TextPart(estimator, VECTOR, is_wanted, importance, {HITS[0].record.id: max(named, default=0.0)}, max(named, default=0.0))
+        for estimator, is_wanted, importance, *named in texts
     ]
-    return TextsJudge(judged, lambda ids: dict.fromkeys(ids, VECTOR))
+    return TextsEstimator(judged, lambda ids: dict.fromkeys(ids, VECTOR))
 
 
 @pytest.mark.parametrize(
@@ -56,33 +56,35 @@ def test_a_text_counts_by_its_weight(weights, counted):
 
 
 def test_a_match_is_one_of_each_wanted_text_and_of_no_unwanted_one():
-    judge = judge_of((Known(0.9, 0.9, 0.1), True, 1.0), (Known(0.2, 0.8, 0.2), False, 1.0))
-    assert judge.relevances(HITS) == pytest.approx((0.72, 0.18, 0.08))
-    assert judge.any_match(HITS) == pytest.approx(0.9 * 0.72 / 0.9)
-    assert judge.any_match(HITS[1:2]) == pytest.approx(0.9 * 0.18 / 0.9)
+    estimator = estimator_of((Known(0.9, 0.9, 0.1), True, 1.0), (Known(0.2, 0.8, 0.2), False, 1.0))
+    assert estimator.relevances(HITS) == pytest.approx((0.72, 0.18, 0.08))
+    assert estimator.any_match(HITS) == pytest.approx(0.9 * 0.72 / 0.9)
+    assert estimator.any_match(HITS[1:2]) == pytest.approx(0.9 * 0.18 / 0.9)
 
 
 def test_a_text_that_hardly_counts_makes_nothing_likely():
-    judge = judge_of((Known(0.01, 0.01, 0.01, any_match=0.02), True, 1.0), (Known(0.9, 0.9, 0.9, any_match=1.0), True, 1e-6))
-    assert judge.any_match(HITS) == pytest.approx(0.02, abs=0.001)
+    estimator = estimator_of(
+        (Known(0.01, 0.01, 0.01, any_match=0.02), True, 1.0), (Known(0.9, 0.9, 0.9, any_match=1.0), True, 1e-6)
+    )
+    assert estimator.any_match(HITS) == pytest.approx(0.02, abs=0.001)
 
 
 def test_a_name_is_worth_as_much_as_its_text_and_says_nothing_of_the_others():
     dog, name, snow = Known(0.1, 0.9, 0.9), Known(0.02, 0.02, 0.02), Known(0.8, 0.8, 0.2)
-    alone, with_snow_left_out = judge_of((name, True, 1.0, 1.0)), judge_of((name, True, 1.0, 1.0), (snow, False, 1.0))
+    alone, with_snow_left_out = estimator_of((name, True, 1.0, 1.0)), estimator_of((name, True, 1.0, 1.0), (snow, False, 1.0))
     assert alone.relevances(HITS)[0] == 1
     assert with_snow_left_out.relevances(HITS)[0] == pytest.approx(0.2)
-    beside, hardly = judge_of((dog, True, 1.0), (name, True, 1.0, 1.0)), judge_of((dog, True, 1.0), (name, True, 1e-6, 1.0))
+    beside, hardly = estimator_of((dog, True, 1.0), (name, True, 1.0, 1.0)), estimator_of((dog, True, 1.0), (name, True, 1e-6, 1.0))
     assert beside.relevances(HITS) == pytest.approx((0.1, 0.018, 0.018))
     assert hardly.relevances(HITS) == pytest.approx((0.1, 0.9, 0.9), abs=1e-4)
 
 
 def test_many_texts_that_no_image_shows_have_no_match():
-    judge = judge_of(*[(Known(1e-6, 1e-6, 1e-6), True, 1.0)] * 64)
-    assert judge.any_match(HITS) == 0
+    estimator = estimator_of(*[(Known(1e-6, 1e-6, 1e-6), True, 1.0)] * 64)
+    assert estimator.any_match(HITS) == 0
 
 
 def test_an_image_that_was_deleted_meanwhile_is_no_match():
-    text = JudgedText(Known(0.9, 0.9, 0.9), VECTOR, is_wanted=True, importance=1.0, named={}, surest=0.0)
-    judge = TextsJudge([text] * 2, lambda _ids: {})
-    assert judge.relevances(HITS) == (0, 0, 0)
+    text = TextPart(Known(0.9, 0.9, 0.9), VECTOR, is_wanted=True, importance=1.0, named={}, surest=0.0)
+    estimator = TextsEstimator([text] * 2, lambda _ids: {})
+    assert estimator.relevances(HITS) == (0, 0, 0)

@@ -1,4 +1,4 @@
-"""Points: the vectors of a query's terms, embedded, looked up or taken as they were sent. The searcher combines them."""
+"""The vectors of a query's terms: embedded, looked up, or as the client sent them. The searcher combines them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ OWN_FAULTS: Final = (InvalidInput, NotFound, NonFiniteVector)
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """The vector of a term, with how it came about."""
+class TermVector:
+    """The vector of a term, and how it was made."""
 
     vector: npt.NDArray[np.float32]
     """Shape (dim,), of length 1."""
@@ -35,20 +35,20 @@ class Point:
     """Number of inputs in its forward pass; 0 if it was cached, stored or given."""
 
 
-class Points:
-    """Makes the points of terms. Thread-safe."""
+class TermVectors:
+    """Makes the vectors of terms. Thread-safe."""
 
     def __init__(self, preprocessor: Preprocessor, embedder: Embedder, store: VectorStore) -> None:
         self._preprocessor = preprocessor
         self._embedder = embedder
         self._store = store
 
-    def of(self, terms: Iterable[Term], deadline: Deadline) -> Mapping[Term, Point | MlApiError]:
-        """The point of each term, or what is wrong with it.
+    def of(self, terms: Iterable[Term], deadline: Deadline) -> Mapping[Term, TermVector | MlApiError]:
+        """The vector of each term, or its error.
 
         Raises what concerns all terms: Overloaded, Unavailable, DeadlineExceeded.
         """
-        points: dict[Term, Point | MlApiError] = {}
+        term_vectors: dict[Term, TermVector | MlApiError] = {}
         to_embed: dict[Term, Prepared] = {}
         stored: list[StoredTerm] = []
         for term in terms:
@@ -56,22 +56,22 @@ class Points:
                 case StoredTerm():
                     stored.append(term)
                 case VectorTerm(numbers):
-                    points[term] = self._given(numbers)
+                    term_vectors[term] = self._given(numbers)
                 case TextTerm() | ImageTerm():
                     try:
                         with stage(Stage.PREPARE):
                             to_embed[term] = self._prepared(term)
                     except MlApiError as exc:
-                        points[term] = _own(exc)
+                        term_vectors[term] = _own(exc)
         by_modality = dict(sorted(to_embed.items(), key=lambda item: item[1].modality))  # so that passes are full
-        return points | self._looked_up(stored, deadline) | self._embedded(by_modality, deadline)
+        return term_vectors | self._looked_up(stored, deadline) | self._embedded(by_modality, deadline)
 
     def _prepared(self, term: TextTerm | ImageTerm) -> Prepared:
         if isinstance(term, TextTerm):
             return self._preprocessor.prepare_text(term.text)
         return self._preprocessor.prepare_image(term.pixels)
 
-    def _given(self, numbers: Sequence[float]) -> Point | InvalidQuery:
+    def _given(self, numbers: Sequence[float]) -> TermVector | InvalidQuery:
         dim = self._embedder.model.dim
         if len(numbers) != dim:
             return InvalidQuery(f"has {len(numbers):,} numbers; the model's vectors have {dim:,}")
@@ -79,18 +79,19 @@ class Points:
         if not vector.any():
             return InvalidQuery("has no direction: all its numbers are 0")
         vector /= np.abs(vector).max()  # the largest numbers cannot be squared
-        return Point((vector / np.linalg.norm(vector)).astype(np.float32), None)
+        return TermVector((vector / np.linalg.norm(vector)).astype(np.float32), None)
 
-    def _looked_up(self, terms: Sequence[StoredTerm], deadline: Deadline) -> dict[Term, Point | MlApiError]:
+    def _looked_up(self, terms: Sequence[StoredTerm], deadline: Deadline) -> dict[Term, TermVector | MlApiError]:
         if not terms:
             return {}
         with stage(Stage.SEARCH):
             vectors = self._store.vectors([term.image_id for term in terms], deadline)
         return {
-            term: Point(vectors[term.image_id], "image") if term.image_id in vectors else no_image(term.image_id) for term in terms
+            term: TermVector(vectors[term.image_id], "image") if term.image_id in vectors else no_image(term.image_id)
+            for term in terms
         }
 
-    def _embedded(self, items: Mapping[Term, Prepared], deadline: Deadline) -> dict[Term, Point | MlApiError]:
+    def _embedded(self, items: Mapping[Term, Prepared], deadline: Deadline) -> dict[Term, TermVector | MlApiError]:
         """Embed all items in one wait."""
         if not items:
             return {}
@@ -105,7 +106,7 @@ class Points:
         stages.took(Stage.QUEUE, max((one.queue_s for one in done), default=perf_counter() - started))
         if done:
             stages.took(Stage.EMBED, max(one.embed_s for one in done))
-        return {term: _point(items[term], answer) for term, answer in zip(items, answers, strict=True)}
+        return {term: _term_vector(items[term], answer) for term, answer in zip(items, answers, strict=True)}
 
 
 def _own(error: MlApiError) -> MlApiError:
@@ -115,7 +116,7 @@ def _own(error: MlApiError) -> MlApiError:
     return error
 
 
-def _point(prepared: Prepared, embedded: Embedded | MlApiError) -> Point | MlApiError:
+def _term_vector(prepared: Prepared, embedded: Embedded | MlApiError) -> TermVector | MlApiError:
     if isinstance(embedded, MlApiError):
         return _own(embedded)
-    return Point(embedded.vector, prepared.modality, prepared.truncated, embedded.batch_size)
+    return TermVector(embedded.vector, prepared.modality, prepared.truncated, embedded.batch_size)
