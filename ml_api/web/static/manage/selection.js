@@ -28,6 +28,12 @@ export class Selection {
     document.addEventListener("pointerdown", (event) => {
       this.#isRange = event.shiftKey && event.target instanceof Element && event.target.closest(".pick") !== null; // a change tells no keys
     });
+    document.addEventListener("click", (event) => {
+      if (event.target instanceof HTMLLabelElement && event.target.matches(".pick")) {
+        event.preventDefault();
+        find(event.target, "input", HTMLInputElement).click(); // in Firefox, labels ignore clicks with Shift
+      }
+    });
     document.addEventListener("change", (event) => {
       if (event.target instanceof HTMLInputElement && event.target.matches(".pick input")) {
         this.#say(""); // of what was deleted before
