@@ -14,7 +14,7 @@ from ml_api.indexing.jobs import Jobs
 from ml_api.indexing.jobs.heartbeat import Heartbeat, Owners
 from ml_api.indexing.jobs.runner import SyncRunner
 from ml_api.indexing.sync import Indexer
-from ml_api.indexing.turns import Turns
+from ml_api.indexing.upload_locks import UploadLocks
 from ml_api.metrics import Metrics
 from ml_api.services import Services, StoreFacts
 from ml_api.services.engine import Shared, WarmModel, assemble
@@ -33,7 +33,9 @@ def stand_in_services(root, thumbnail_dir, limits, encoder=None, *, words=False,
     database = replaced.pop("database", None) or new_database(thumbnail_dir.with_name("ml_api.sqlite3"))
     decoder, preprocessor = replaced.pop("decoder", None) or InlineDecoder(limits), replaced.pop("preprocessor", FakePreprocessor())
     changes = replaced.pop("changes", None) or Changes(database, corpus.location)
-    shared = Shared(settings, metrics, replaced.pop("corpus", corpus), decoder, database, changes, Turns(settings.waiting_threads))
+    shared = Shared(
+        settings, metrics, replaced.pop("corpus", corpus), decoder, database, changes, UploadLocks(settings.waiting_threads)
+    )
     store = replaced.pop("store", None) or MemoryStore()
     store = TextIndexingStore(store, shared.texts) if words else store
     store.ensure(encoder.model.model_id, encoder.model.dim)

@@ -7,8 +7,8 @@ from ml_api import tracing
 from ml_api.cli.delegation import hand_over
 from ml_api.cli.exits import Exit, stopped
 from ml_api.cli.results import tell
-from ml_api.indexing.account import Progress
 from ml_api.indexing.jobs import Operation
+from ml_api.indexing.recorder import Progress
 from ml_api.indexing.report import SyncReport
 from ml_api.services import location_of
 from ml_api.services.migration import (

@@ -18,7 +18,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from ml_api.database.failures import reason_of, shown, translated
 from ml_api.database.migrating import revision_of, revisions, upgrade
-from ml_api.database.turns import TIMEOUT_S, Turns
+from ml_api.database.write_lock import TIMEOUT_S, WriteLock
 from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError
 from ml_api.files import is_read_only
@@ -43,7 +43,7 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         """Use `open`."""
         self._engine = engine
-        self._turns = Turns(self.location)
+        self._write_lock = WriteLock(self.location)
         """On SQLite, before a connection is taken: of many writers that wait for another process, one has a connection."""
 
     @classmethod
@@ -93,7 +93,7 @@ class Database:
             with self._transaction(_DEFERRED) as session:
                 yield session
             return
-        with self._turns.taken(deadline) as left_s, self._transaction(_writing_within(left_s)) as session:
+        with self._write_lock.held(deadline) as left_s, self._transaction(_writing_within(left_s)) as session:
             yield session
 
     def insert(self, table: type[DeclarativeBase]) -> Any:

@@ -6,8 +6,8 @@ from contextvars import copy_context
 from types import MappingProxyType, TracebackType
 from typing import Self
 
-from ml_api.indexing.account import Account
-from ml_api.indexing.edits import Followed, store_over
+from ml_api.indexing.edits import Superseded, store_over
+from ml_api.indexing.recorder import SyncRecorder
 from ml_api.indexing.report import FileOutcome
 from ml_api.metrics.sync import SyncMetrics
 from ml_api.records import Entry, ImageRecord, Vectors
@@ -18,10 +18,10 @@ from ml_api.vocabulary import SyncStage
 class BatchWriter:
     """A context: what is being written at its end is waited for. What is written is accounted for by then, or by `finish`."""
 
-    def __init__(self, store: VectorStore, followed: Followed, account: Account, measured: SyncMetrics) -> None:
+    def __init__(self, store: VectorStore, superseded: Superseded, recorder: SyncRecorder, measured: SyncMetrics) -> None:
         self._store = store
-        self._followed = followed
-        self._account = account
+        self._superseded = superseded
+        self._recorder = recorder
         self._measured = measured
         self._thread = ThreadPoolExecutor(1, "sync-write")
         self._written: tuple[Future[None], Sequence[FileOutcome]] | None = None
@@ -47,7 +47,7 @@ class BatchWriter:
 
         def write() -> None:
             with self._measured.stage(SyncStage.WRITE):
-                store_over(self._store, records, vectors, self._followed, moved)
+                store_over(self._store, records, vectors, self._superseded, moved)
 
         self._written = self._thread.submit(copy_context().run, write), outcomes
 
@@ -56,4 +56,4 @@ class BatchWriter:
         if self._written is not None:
             (written, outcomes), self._written = self._written, None
             written.result()
-            self._account.add(outcomes)
+            self._recorder.add(outcomes)

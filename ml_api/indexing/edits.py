@@ -27,14 +27,14 @@ NOTHING = ""
 _log = logging.getLogger(__name__)
 
 Facts = Mapping[str, Any]
-Followed = Callable[[Sequence[str]], AbstractContextManager[AbstractSet[str]]]
-"""Those of some keys of which somebody else has, or makes, the last word: a change that came since their files were read.
+Superseded = Callable[[Sequence[str]], AbstractContextManager[AbstractSet[str]]]
+"""Returns those of some keys whose files are read again for a later change: what was read of them before must not be written.
 
-What is read of the others is written within the context.
+Records of the other keys are written within the context.
 """
 
 
-def by_nobody(keys: Sequence[str]) -> AbstractContextManager[AbstractSet[str]]:  # noqa: ARG001 - as Followed
+def none_superseded(keys: Sequence[str]) -> AbstractContextManager[AbstractSet[str]]:  # noqa: ARG001 - as Superseded
     return nullcontext(frozenset())
 
 
@@ -92,7 +92,7 @@ def store_over(
     store: VectorStore,
     records: Sequence[ImageRecord],
     vectors: Vectors,
-    followed: Followed = by_nobody,
+    superseded: Superseded = none_superseded,
     moved: Mapping[str, Entry] = MappingProxyType({}),
 ) -> None:
     """Upsert records of what the corpus says, with the edits of those that they replace, and of those that have `moved` here.
@@ -100,7 +100,7 @@ def store_over(
     Of each id in `moved` it is the image before, as it was read. If it is still that, it is removed when its successor is written:
     what was edited there until then has moved with it, and moves nowhere else. Raises as `VectorStore.upsert` does.
     """
-    with store.exclusive(), followed([record.key for record in records]) as left:
+    with store.exclusive(), superseded([record.key for record in records]) as left:
         if left:
             rows = [row for row, record in enumerate(records) if record.key not in left]
             records, vectors = [records[row] for row in rows], vectors[rows]
@@ -119,9 +119,9 @@ def is_as_read(entry: Entry, now: Entry | None) -> bool:
     return now is None or (now.version, now.digest) == (entry.version, entry.digest)
 
 
-def delete_as_read(store: VectorStore, entries: Sequence[Entry], followed: Followed) -> None:
+def delete_as_read(store: VectorStore, entries: Sequence[Entry], superseded: Superseded) -> None:
     """Delete those that nobody has written since `entries` were read."""
-    with store.exclusive(), followed([entry.key for entry in entries]) as left:
+    with store.exclusive(), superseded([entry.key for entry in entries]) as left:
         stored = store.get([entry.id for entry in entries])
         store.delete([entry.id for entry in entries if entry.key not in left and is_as_read(entry, stored.get(entry.id))])
 

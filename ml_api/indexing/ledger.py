@@ -1,6 +1,6 @@
-"""Where a plan is kept: in a temporary SQLite file, so that memory does not grow with the corpus.
+"""Storage of a plan in a temporary SQLite file, so that memory does not grow with the corpus.
 
-The file has no name: it is gone with the process, however that ends.
+The file has no name: the system deletes it when the process ends, however that happens.
 """
 
 import json
@@ -12,24 +12,24 @@ from typing import Any, Final
 
 from ml_api.batched import batched
 from ml_api.errors import DatabaseUnavailable
-from ml_api.indexing.tasks import AT_ONCE, Fate, Reason, Task
+from ml_api.indexing.tasks import AT_ONCE, EntryState, Reason, Task
 from ml_api.records import Entry, image_id
 from ml_api.vocabulary import ReasonCode, SyncOutcome
 
-# A version is that of the bytes, or that is followed by a dash and the metadata's fingerprint.
+# A version is that of the bytes, or that with a dash and the fingerprint of the metadata.
 _SCHEMA: Final = """
 PRAGMA journal_mode = OFF;
 PRAGMA temp_store = FILE;
-CREATE TABLE entries (key TEXT PRIMARY KEY, version TEXT, digest TEXT, phash TEXT, fate TEXT) WITHOUT ROWID;
+CREATE TABLE entries (key TEXT PRIMARY KEY, version TEXT, digest TEXT, phash TEXT, state TEXT) WITHOUT ROWID;
 CREATE TABLE files (
     number INTEGER PRIMARY KEY, key TEXT, version TEXT, file_version TEXT, metadata TEXT, stored INTEGER, code TEXT, reason TEXT
 );
 CREATE VIEW removed AS
-    SELECT key, version FROM entries WHERE fate = 'removed'
-    UNION ALL SELECT key, bytes_version(version) FROM entries WHERE fate = 'removed';
+    SELECT key, version FROM entries WHERE state = 'removed'
+    UNION ALL SELECT key, bytes_version(version) FROM entries WHERE state = 'removed';
 CREATE VIEW added AS SELECT number, key, file_version FROM files WHERE NOT stored AND code = '';
 CREATE VIEW lost AS
-    SELECT key, digest FROM entries WHERE fate = 'removed' AND version NOT IN (SELECT file_version FROM added)
+    SELECT key, digest FROM entries WHERE state = 'removed' AND version NOT IN (SELECT file_version FROM added)
     AND bytes_version(version) NOT IN (SELECT file_version FROM added);
 BEGIN
 """
@@ -42,13 +42,13 @@ _EXAMPLES: Final = {
     ),
     SyncOutcome.REPLACED: "SELECT key FROM files WHERE stored AND code = '' ORDER BY number LIMIT ?",
     SyncOutcome.FAILED: "SELECT key FROM files WHERE code <> '' ORDER BY number LIMIT ?",
-    SyncOutcome.UNLISTED: "SELECT key FROM entries WHERE fate = 'unlisted' ORDER BY key LIMIT ?",
+    SyncOutcome.UNLISTED: "SELECT key FROM entries WHERE state = 'unlisted' ORDER BY key LIMIT ?",
     SyncOutcome.REMOVED: "SELECT key FROM lost ORDER BY key LIMIT ?",
 }
 
 
 class Ledger:
-    """The entries of the store with their fates, and the files that are not unchanged. May be used from any thread.
+    """The entries of the store with their states, and the files that are not unchanged. May be used from any thread.
 
     Every method raises DatabaseUnavailable if there is no room for temporary files. Close it.
     """
@@ -66,25 +66,25 @@ class Ledger:
         self._connection.close()
 
     def enter(self, entries: Iterable[Entry]) -> None:
-        """Take in what is stored."""
+        """Add the entries of the store."""
         for some in batched(entries, AT_ONCE):
-            rows = [(entry.key, entry.version, entry.digest, entry.phash, Fate.OPEN) for entry in some]
+            rows = [(entry.key, entry.version, entry.digest, entry.phash, EntryState.OPEN) for entry in some]
             self._change("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)", rows)
 
     def open_entries(self, keys: Sequence[str]) -> dict[str, Entry]:
-        """Those of `keys` that are stored and have no fate yet."""
+        """Those of `keys` that are stored and still open."""
         rows = self._rows(
-            "SELECT key, version, digest, phash FROM entries WHERE fate = '' AND key IN (SELECT value FROM json_each(?))",
+            "SELECT key, version, digest, phash FROM entries WHERE state = '' AND key IN (SELECT value FROM json_each(?))",
             json.dumps(keys),
         )
         return {row[0]: _entry(row) for row in rows}
 
-    def settle(self, keys: Iterable[str], fate: Fate) -> None:
-        self._change("UPDATE entries SET fate = ? WHERE key = ?", [(fate, key) for key in keys])
+    def settle(self, keys: Iterable[str], state: EntryState) -> None:
+        self._change("UPDATE entries SET state = ? WHERE key = ?", [(state, key) for key in keys])
 
-    def settle_open(self, fate: Fate) -> None:
-        """All that have no fate yet."""
-        self._change("UPDATE entries SET fate = ? WHERE fate = ''", [(fate,)])
+    def settle_open(self, state: EntryState) -> None:
+        """All that are still open."""
+        self._change("UPDATE entries SET state = ? WHERE state = ''", [(state,)])
 
     def plan(self, tasks: Iterable[Task], reasons: Mapping[str, Reason]) -> None:
         """Files that are not unchanged; those under `reasons`, by key, are known to fail."""
@@ -96,7 +96,7 @@ class Ledger:
         self._change("INSERT INTO files VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def index(self) -> None:
-        """Make searches by digest quick, once everything is taken in."""
+        """Index the digests, once everything is added."""
         self._rows("CREATE INDEX entries_by_digest ON entries (digest)")
 
     def tasks(self) -> Iterator[Task]:
@@ -115,8 +115,8 @@ class Ledger:
     def source(self, digest: str) -> Entry | None:
         """An image with these bytes whose vector stays as it is, as long as it is stored; rather one that is to stay."""
         rows = self._rows(
-            "SELECT key, version, digest, phash FROM entries WHERE digest = ? AND fate IN ('kept', 'unlisted', 'removed', 'moved')"
-            " ORDER BY fate IN ('removed', 'moved'), key LIMIT 1",
+            "SELECT key, version, digest, phash FROM entries WHERE digest = ? AND state IN ('kept', 'unlisted', 'removed', 'moved')"
+            " ORDER BY state IN ('removed', 'moved'), key LIMIT 1",
             digest,
         )
         return _entry(rows[0]) if rows else None
@@ -124,30 +124,30 @@ class Ledger:
     def removed(self, digest: str) -> list[Entry]:
         """The first AT_ONCE of the images with these bytes that are removed and have not moved, in the order of keys."""
         rows = self._rows(
-            "SELECT key, version, digest, phash FROM entries WHERE digest = ? AND fate = 'removed' ORDER BY key LIMIT ?",
+            "SELECT key, version, digest, phash FROM entries WHERE digest = ? AND state = 'removed' ORDER BY key LIMIT ?",
             digest,
             AT_ONCE,
         )
         return list(map(_entry, rows))
 
-    def entries(self, *fates: Fate) -> Iterator[tuple[Fate, Entry]]:
-        """In the order of keys. Fates may be changed meanwhile."""
+    def entries(self, *states: EntryState) -> Iterator[tuple[EntryState, Entry]]:
+        """In the order of keys. States may be changed meanwhile."""
         after = ""
         while True:
             rows = self._rows(
-                "SELECT key, version, digest, phash, fate FROM entries WHERE fate IN (SELECT value FROM json_each(?)) AND key > ?"
+                "SELECT key, version, digest, phash, state FROM entries WHERE state IN (SELECT value FROM json_each(?)) AND key > ?"
                 " ORDER BY key LIMIT ?",
-                json.dumps(fates),
+                json.dumps(states),
                 after,
                 AT_ONCE,
             )
-            yield from ((Fate(row[4]), _entry(row)) for row in rows)
+            yield from ((EntryState(row[4]), _entry(row)) for row in rows)
             if len(rows) < AT_ONCE:
                 return
             after = rows[-1][0]
 
-    def count(self, fate: Fate) -> int:
-        [(number,)] = self._rows("SELECT count(*) FROM entries WHERE fate = ?", fate)
+    def count(self, state: EntryState) -> int:
+        [(number,)] = self._rows("SELECT count(*) FROM entries WHERE state = ?", state)
         return int(number)
 
     def examples(self, outcome: SyncOutcome, limit: int) -> list[str]:
@@ -165,13 +165,13 @@ class Ledger:
 
     def stored_twice(self) -> int:
         """The number of removed images whose bytes are those of an unchanged file, without those that were probably moved."""
-        [(number,)] = self._rows("SELECT count(*) FROM lost WHERE digest IN (SELECT digest FROM entries WHERE fate = 'kept')")
+        [(number,)] = self._rows("SELECT count(*) FROM lost WHERE digest IN (SELECT digest FROM entries WHERE state = 'kept')")
         return int(number)
 
     def removed_folders(self, limit: int) -> list[tuple[str, int]]:
         """The top-level folders with most removals, with a slash at the end; the root is the empty text."""
         rows = self._rows(
-            "SELECT substr(key, 1, instr(key, '/')) AS folder, count(*) AS number FROM entries WHERE fate = 'removed'"
+            "SELECT substr(key, 1, instr(key, '/')) AS folder, count(*) AS number FROM entries WHERE state = 'removed'"
             " GROUP BY folder ORDER BY number DESC, folder LIMIT ?",
             limit,
         )

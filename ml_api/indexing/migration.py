@@ -8,8 +8,8 @@ from typing import Final
 
 from ml_api.batched import batched
 from ml_api.errors import ModelUnavailable, SyncRefused
-from ml_api.indexing.account import Progress
 from ml_api.indexing.edits import taken_over
+from ml_api.indexing.recorder import Progress
 from ml_api.indexing.sync import Indexer
 from ml_api.vectors.base import Generation, Generations, VectorStore
 from ml_api.vocabulary import SyncOutcome

@@ -13,7 +13,7 @@ from ml_api.errors import InvalidInput
 from ml_api.images.perceptual import STORED_CHARS
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.ledger import Ledger
-from ml_api.indexing.tasks import AT_ONCE, Fate, Reason, Task
+from ml_api.indexing.tasks import AT_ONCE, EntryState, Reason, Task
 from ml_api.records import Entry
 from ml_api.vectors.base import MAX_KEY_BYTES, VectorStore
 from ml_api.vectors.validation import plain_metadata
@@ -118,7 +118,7 @@ class _Comparison:
                 kept.append(file.key)
             else:
                 changed.append(Task(shown_key(file.key), version_of(file, facts), facts, entry, file.version))
-        self._ledger.settle(kept, Fate.KEPT)
+        self._ledger.settle(kept, EntryState.KEPT)
         self._plan(changed, unusable)
 
     def plan(self, location: str) -> Plan:
@@ -129,7 +129,7 @@ class _Comparison:
         unmatched = self._metadata.without_image(lambda key: _may_be_there(key, self.coverage))
         if self._unstorable > PROBLEMS_SHOWN:
             self._problems.append(f"of {self._unstorable - PROBLEMS_SHOWN:,} more images the metadata cannot be stored")
-        removed = self._ledger.count(Fate.REMOVED)
+        removed = self._ledger.count(EntryState.REMOVED)
         if sum(self._to_read):
             self._ledger.index()
         return Plan(
@@ -141,8 +141,8 @@ class _Comparison:
             failed_stored=self._failed[1],
             removed=removed,
             moved=self._ledger.likely_moves() if removed and self._to_read[0] else 0,
-            unchanged=self._ledger.count(Fate.KEPT),
-            unlisted=self._ledger.count(Fate.UNLISTED),
+            unchanged=self._ledger.count(EntryState.KEPT),
+            unlisted=self._ledger.count(EntryState.UNLISTED),
             coverage=self.coverage,
             problems=(*self._problems, *_without_image(*unmatched)),
         )
@@ -168,16 +168,16 @@ class _Comparison:
             counted = self._failed if task.key in reasons else self._to_read
             counted[task.stored is not None] += 1
         stored = [task.key for task in changed if task.stored is not None]
-        self._ledger.settle((key for key in stored if key in reasons), Fate.FAILED)
-        self._ledger.settle((key for key in stored if key not in reasons), Fate.READ)
+        self._ledger.settle((key for key in stored if key in reasons), EntryState.FAILED)
+        self._ledger.settle((key for key in stored if key not in reasons), EntryState.READ)
 
     def _settle_the_rest(self) -> None:
         """What is stored and was not listed."""
         if self.coverage.unlisted:
-            for entries in batched(self._ledger.entries(Fate.OPEN), AT_ONCE):
+            for entries in batched(self._ledger.entries(EntryState.OPEN), AT_ONCE):
                 hidden = [entry.key for _, entry in entries if self.coverage.hides(entry.key)]
-                self._ledger.settle(hidden, Fate.UNLISTED)
-        self._ledger.settle_open(Fate.REMOVED)
+                self._ledger.settle(hidden, EntryState.UNLISTED)
+        self._ledger.settle_open(EntryState.REMOVED)
 
 
 def shown_key(key: str) -> str:

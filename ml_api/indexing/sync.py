@@ -18,9 +18,8 @@ from ml_api.corpus.base import Corpus
 from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.images import Decoder
 from ml_api.indexing import guard
-from ml_api.indexing.account import Account, Progress
 from ml_api.indexing.batch_writer import BatchWriter
-from ml_api.indexing.edits import Followed, by_nobody, carried, delete_as_read, is_as_read
+from ml_api.indexing.edits import Superseded, carried, delete_as_read, is_as_read, none_superseded
 from ml_api.indexing.embedding import EmbeddedFiles, FileEmbedder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.guard import Consent
@@ -28,8 +27,9 @@ from ml_api.indexing.moves import successors, with_bytes
 from ml_api.indexing.plan import Plan, make_plan
 from ml_api.indexing.preview import Preview, preview
 from ml_api.indexing.reading import FileReader, Fresh, Known, Unusable, read_ahead
+from ml_api.indexing.recorder import Progress, SyncRecorder
 from ml_api.indexing.report import NOBODY, FileOutcome, Report, SyncReport
-from ml_api.indexing.tasks import AT_ONCE, BATCH, LEAVING, Fate, Reason, Task
+from ml_api.indexing.tasks import AT_ONCE, BATCH, LEAVING, EntryState, Reason, Task
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncMetrics
 from ml_api.records import Entry, ImageRecord, image_id
@@ -53,17 +53,17 @@ class Indexer:
         metrics: Metrics,
         *,
         failures: Failures = NO_FAILURES,
-        followed: Followed = by_nobody,
+        superseded: Superseded = none_superseded,
         rehash: bool = False,
     ) -> None:
-        """`failures` are those of earlier syncs. What is `followed` when it would be written or removed, stays as it is then."""
+        """`failures` are those of earlier syncs. Keys that are `superseded` by changes are not written."""
         self._corpus = corpus
         self._store = store
         self._load_model = load_model
         self._decoder = decoder
         self._measured = metrics.sync
         self._failures = failures
-        self._followed = followed
+        self._superseded = superseded
         self._rehash = rehash
 
     def plan(self, consent: Consent = Consent()) -> Plan:  # noqa: B008 - frozen
@@ -98,11 +98,11 @@ class Indexer:
         Closes the plan. Raises Unavailable; what was done until then stays done.
         """
         with closing(plan):
-            return self._run(plan, Account(plan, self._failures, self._measured, progress, files), stop)
+            return self._run(plan, SyncRecorder(plan, self._failures, self._measured, progress, files), stop)
 
-    def _run(self, plan: Plan, account: Account, stop: Callable[[], bool]) -> SyncReport:
+    def _run(self, plan: Plan, recorder: SyncRecorder, stop: Callable[[], bool]) -> SyncReport:
         started = time.monotonic()
-        run = _Run(self._store, plan, account, self._measured, stop, self._followed)
+        run = _Run(self._store, plan, recorder, self._measured, stop, self._superseded)
         try:
             if self._store.source() != plan.location:
                 self._store.set_source(plan.location)
@@ -110,18 +110,18 @@ class Indexer:
             run.leave_out_known()
             if plan.to_read:
                 preprocessor, encoder = self._load_model()
-                account.tell()
+                recorder.publish()
                 run.index(FileReader(self._corpus, self._decoder, preprocessor, plan.ledger.source), encoder)
-            account.report.stopped = stop()
-            if not account.report.stopped:
+            recorder.report.stopped = stop()
+            if not recorder.report.stopped:
                 run.remove()
         finally:
-            account.tell()
-            account.write()
-        account.report.seconds = time.monotonic() - started
-        if not account.report.stopped and not account.report.model_failed:
+            recorder.publish()
+            recorder.write()
+        recorder.report.seconds = time.monotonic() - started
+        if not recorder.report.stopped and not recorder.report.model_failed:
             self._measured.succeeded()
-        return account.report
+        return recorder.report
 
 
 @dataclass(slots=True)
@@ -130,10 +130,10 @@ class _Run:
 
     _store: VectorStore
     _plan: Plan
-    _account: Account
+    _recorder: SyncRecorder
     _measured: SyncMetrics
     _stop: Callable[[], bool]
-    _followed: Followed
+    _superseded: Superseded
     _fresh: list[Fresh] = field(default_factory=list)
     _known: list[Known] = field(default_factory=list)
 
@@ -141,9 +141,9 @@ class _Run:
         """What the plan has decided already: files that fail, and entries of folders that could not be listed."""
         for task, reason in self._plan.ledger.failed():
             self._leave_out(Unusable(task, reason, gone=reason.code is not ReasonCode.INVALID_KEY, lasting=False))
-        for _, entry in self._plan.ledger.entries(Fate.UNLISTED):
+        for _, entry in self._plan.ledger.entries(EntryState.UNLISTED):
             why = self._plan.coverage.reason(entry.key) or ""
-            self._account.count(FileOutcome(entry.key, SyncOutcome.UNLISTED, ReasonCode.UNLISTED, why))
+            self._recorder.count(FileOutcome(entry.key, SyncOutcome.UNLISTED, ReasonCode.UNLISTED, why))
 
     def index(self, reader: FileReader, encoder: Encoder) -> None:
         def read(task: Task) -> Fresh | Known | Unusable:
@@ -153,7 +153,7 @@ class _Run:
         with (
             ThreadPoolExecutor(READERS, "sync-read") as readers,
             FileEmbedder(encoder, self._measured) as model,
-            BatchWriter(self._store, self._followed, self._account, self._measured) as writer,
+            BatchWriter(self._store, self._superseded, self._recorder, self._measured) as writer,
         ):
             try:
                 for result in read_ahead(readers, read, self._plan.ledger.tasks()):
@@ -177,9 +177,9 @@ class _Run:
         """Last of all: until here an image that is gone has its vector for every file with its bytes."""
         with self._measured.stage(SyncStage.REMOVE):
             for leaving in batched(self._plan.ledger.entries(*LEAVING), AT_ONCE):
-                delete_as_read(self._store, [entry for _, entry in leaving], self._followed)
-                removed = (entry.key for fate, entry in leaving if fate is Fate.REMOVED)
-                self._account.add(FileOutcome(key, SyncOutcome.REMOVED) for key in removed)
+                delete_as_read(self._store, [entry for _, entry in leaving], self._superseded)
+                removed = (entry.key for state, entry in leaving if state is EntryState.REMOVED)
+                self._recorder.add(FileOutcome(key, SyncOutcome.REMOVED) for key in removed)
             self._store.flush()
 
     def _take(self, result: Fresh | Known | Unusable) -> None:
@@ -192,9 +192,9 @@ class _Run:
                 self._leave_out(result)
 
     def _leave_out(self, file: Unusable) -> None:
-        self._account.fail(file)
+        self._recorder.fail(file)
         if file.gone and file.task.stored is not None:
-            self._plan.ledger.settle([file.task.key], Fate.GONE)
+            self._plan.ledger.settle([file.task.key], EntryState.GONE)
 
     def _embed(self, model: FileEmbedder, writer: BatchWriter) -> None:
         files, self._fresh = self._fresh, []
@@ -203,11 +203,11 @@ class _Run:
     def _store_embedded(self, parts: Iterable[EmbeddedFiles], writer: BatchWriter) -> None:
         for part in parts:
             if part.vectors is None:  # remembered it would stay out, though it may be the model that is broken
-                self._account.report.without_vector += 1
+                self._recorder.report.without_vector += 1
                 why = Reason(ReasonCode.NOT_FINITE, part.reason)
                 self._leave_out(Unusable(part.files[0].task, why, gone=True, lasting=False))
                 continue
-            self._account.report.embedded += len(part.files)
+            self._recorder.report.embedded += len(part.files)
             outcomes = [
                 FileOutcome(file.task.key, SyncOutcome.ADDED if file.task.stored is None else SyncOutcome.REPLACED)
                 for file in part.files
@@ -240,8 +240,8 @@ class _Run:
         still = [image for id_, image in now.items() if is_as_read(gone[id_], image)]
         moved = successors(still, [(file.task, file.source.digest) for file in files])
         new = [file.task.key for file in files if file.task.stored is None and file.task.key in moved]
-        ledger.settle([moved[key].key for key in new], Fate.MOVED)
-        self._account.report.total -= len(new)  # each is one file, though it was both a task and a removal
+        ledger.settle([moved[key].key for key in new], EntryState.MOVED)
+        self._recorder.report.total -= len(new)  # each is one file, though it was both a task and a removal
         return moved
 
     def _outcome(self, file: Known, source: ImageRecord, before: Entry | None) -> FileOutcome:

@@ -1,4 +1,4 @@
-"""What a plan is made of: files to read, files that are known to fail, and what becomes of each image in the store."""
+"""The parts of a plan: files to read, files that are known to fail, and the state of each entry of the store."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ AT_ONCE: Final = 500
 """Rows in one statement, or held in memory at once."""
 
 
-class Fate(StrEnum):
-    """What becomes of an image in the store."""
+class EntryState(StrEnum):
+    """What the plan decides for an entry of the store."""
 
     OPEN = ""
     KEPT = "kept"
     READ = "read"
-    """Its file is read again; until that is written, the store has what it had."""
+    """Its file is read again; the entry stays until the new one is written."""
     FAILED = "failed"
     """Its file is known to fail."""
     UNLISTED = "unlisted"
@@ -28,11 +28,11 @@ class Fate(StrEnum):
     MOVED = "moved"
     """It would be removed, and a new file with its bytes has taken over its vector."""
     GONE = "gone"
-    """The bytes that it shows are no more."""
+    """The file with its bytes no longer exists."""
 
 
-LEAVING: Final = (Fate.REMOVED, Fate.MOVED, Fate.GONE)
-"""What is deleted from the store at the end of a sync; what has moved is gone already, as a rule."""
+LEAVING: Final = (EntryState.REMOVED, EntryState.MOVED, EntryState.GONE)
+"""Deleted from the store at the end of a sync. Moved entries are mostly deleted before, when the new ones are written."""
 
 
 @dataclass(frozen=True, slots=True)

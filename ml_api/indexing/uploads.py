@@ -1,7 +1,7 @@
-"""Images that are put into the corpus, and deleted from it, by whoever uses the service.
+"""Uploads and deletions of images by clients of the service.
 
-The order is: checked, announced in the database, written to the corpus, noted. So nothing damaged is kept, nothing that was
-acknowledged is lost, and whatever dies in between, the index comes to agree with the corpus.
+The order is: check, announce in the database, write to the corpus, note. So no damaged image is kept, no acknowledged one is lost,
+and whatever fails in between, the index comes to agree with the corpus.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from ml_api.indexing.changes import Changes
 from ml_api.indexing.edits import delete_gone
 from ml_api.indexing.plan import is_of
 from ml_api.indexing.preconditions import Held, Precondition
-from ml_api.indexing.turns import Turns
+from ml_api.indexing.upload_locks import UploadLocks
 from ml_api.records import ImageRecord, image_id
 from ml_api.vectors.base import VectorStore, no_image
 from ml_api.vectors.validation import plain_metadata
@@ -39,7 +39,7 @@ from ml_api.vocabulary import UploadState
 _T = TypeVar("_T")
 
 PATIENCE_S: Final = 2.0
-"""How long an upload waits for what the index has. It needs no answer: a store that hangs keeps no image out."""
+"""How long an upload waits for the record in the index. It does without: a store that hangs refuses no upload."""
 ASK_AGAIN_S: Final = 1.0
 """While the store does not answer, uploads ask it no more often."""
 
@@ -63,7 +63,7 @@ class Upload:
 
 
 class Uploads:
-    """May be used from any thread."""
+    """Thread-safe."""
 
     def __init__(  # noqa: PLR0913 - the parts between which it stands
         self,
@@ -75,9 +75,9 @@ class Uploads:
         *,
         max_bytes: int,
         patience_s: float = PATIENCE_S,
-        turns: Turns | None = None,
+        locks: UploadLocks | None = None,
     ) -> None:
-        """`max_bytes` is the size of the largest image. `turns` are shared by all that change the corpus."""
+        """`max_bytes` is the size of the largest image. `locks` are shared by all writers of the corpus."""
         self._corpus = corpus
         self._store = store
         self._changes = changes
@@ -86,7 +86,7 @@ class Uploads:
         self._max_bytes = max_bytes
         self._patience_s = patience_s
         self._ask_again_at = 0.0
-        self._turns = turns or Turns()
+        self._locks = locks or UploadLocks()
 
     def put(
         self,
@@ -107,7 +107,7 @@ class Uploads:
         decoded = self._decoder.decode(data, self._preprocessor.fit, deadline)
         digest = hashlib.sha256(data).hexdigest()
         record, other = self._indexed(key, digest, deadline)
-        with self._turns.of(key, deadline), self._required(precondition, key, digest, deadline) as expected:
+        with self._locks.held(key, deadline), self._required(precondition, key, digest, deadline) as expected:
             unchanged = record is not None and self._holds(record, digest, facts)
             if not unchanged:
                 with self._changes.around(key, facts, deadline):
@@ -121,7 +121,7 @@ class Uploads:
         """
         self._require_writable()
         key = self._key(image, deadline)
-        with self._turns.of(key, deadline), self._required(precondition, key, "", deadline) as expected:
+        with self._locks.held(key, deadline), self._required(precondition, key, "", deadline) as expected:
             try:
                 with self._changes.around(key, deadline=deadline), suppress(NotFound):  # gone already, unknown to the index
                     self._corpus.delete(key, expected)
@@ -145,7 +145,7 @@ class Uploads:
         return UploadState.FAILED if record is None and self._is_there(upload.key) else UploadState.SUPERSEDED
 
     def is_removed(self, key: str, until: Deadline) -> bool:
-        """Whether the index has followed a removal, or a later change of the same key, waiting for it."""
+        """Whether the index has applied a removal, or a later change of the same key; waits for it."""
         try:
             return self._wait(key, until)
         except Unavailable:
@@ -182,13 +182,13 @@ class Uploads:
         return Held(version, hashlib.sha256(data).hexdigest())
 
     def _wait(self, key: str, until: Deadline) -> bool:
-        """Whether the index has followed, by then or, where enough others wait, by now."""
-        if not self._turns.waiting.acquire(blocking=False):
+        """Whether the index has applied the change by then, or by now if enough other callers wait."""
+        if not self._locks.waiters.acquire(blocking=False):
             return self._changes.wait(key, Deadline.within(0))
         try:
             return self._changes.wait(key, until)
         finally:
-            self._turns.waiting.release()
+            self._locks.waiters.release()
 
     def _key(self, image: str, deadline: Deadline) -> str:
         """Of an image that is indexed, or waits to be. Raises NotFound."""

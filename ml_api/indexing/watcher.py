@@ -18,13 +18,13 @@ from ml_api.corpus.metadata import ENDING
 from ml_api.corpus.versions import MISSING
 from ml_api.errors import ConfigError, CorpusUnavailable, MlApiError, NotFound, SyncRefused
 from ml_api.indexing.changes.conditions import Source
-from ml_api.indexing.changes.waiting import Changes
+from ml_api.indexing.changes.queue import Changes
 from ml_api.indexing.guard import FEW
 from ml_api.indexing.jobs import Jobs, SyncOptions
 from ml_api.vocabulary import JobState
 
 SETTLE_S: Final = 0.5
-"""A file is complete when its size and its time have been the same for so long. Writers that pause longer: see `look`."""
+"""A file is complete when its size and its time have not changed for this time. `changes.inspection` allows for slower writers."""
 MANY: Final = 2000
 """Files of a new folder that become changes; those of a larger one are left to a sync."""
 SYNC_EVERY_S: Final = 3600.0

@@ -19,7 +19,7 @@ from ml_api.feedback import Verdicts
 from ml_api.health import Health
 from ml_api.images import Decoder
 from ml_api.indexing.changes import Changes, Consumer
-from ml_api.indexing.turns import Turns
+from ml_api.indexing.upload_locks import UploadLocks
 from ml_api.indexing.uploads import Uploads
 from ml_api.metrics import Metrics
 from ml_api.periodic import PeriodicTask
@@ -58,7 +58,7 @@ class Shared:
     decoder: Decoder
     database: Database
     changes: Changes
-    turns: Turns
+    upload_locks: UploadLocks
 
     @property
     def texts(self) -> TextIndex:
@@ -219,8 +219,8 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
 
 
 def _uploads(shared: Shared, preprocessor: Preprocessor, store: VectorStore) -> Uploads:
-    max_bytes, turns = shared.settings.max_upload_bytes, shared.turns
-    return Uploads(shared.corpus, store, shared.changes, shared.decoder, preprocessor, max_bytes=max_bytes, turns=turns)
+    max_bytes, locks = shared.settings.max_upload_bytes, shared.upload_locks
+    return Uploads(shared.corpus, store, shared.changes, shared.decoder, preprocessor, max_bytes=max_bytes, locks=locks)
 
 
 @contextmanager

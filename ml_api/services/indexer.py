@@ -64,7 +64,7 @@ class Indexing:
     database: Database
     model_id: str
     changes: Changes
-    """Those that are followed while a sync runs."""
+    """They take precedence over what a sync has read before."""
 
     @contextmanager
     def open(self, options: SyncOptions) -> Iterator[Indexer]:
@@ -80,7 +80,7 @@ class Indexing:
                 self.decoder,
                 metrics,
                 failures=failures,
-                followed=self.changes.followed,
+                superseded=self.changes.superseded,
                 rehash=options.rehash,
             )
             thumbnail_cache_of(self.settings).prune(entry.digest for entry in self.store.entries())

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_api.errors import SyncRefused
-from ml_api.indexing.account import Progress
 from ml_api.indexing.migration import Migration
+from ml_api.indexing.recorder import Progress
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.services.encoder import image_model, load_later

@@ -24,7 +24,7 @@ from ml_api.indexing.jobs import Jobs
 from ml_api.indexing.jobs.heartbeat import Heartbeat, Owners
 from ml_api.indexing.jobs.runner import SyncRunner, look_again
 from ml_api.indexing.report import EachFailure
-from ml_api.indexing.turns import Turns
+from ml_api.indexing.upload_locks import UploadLocks
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncFile
 from ml_api.periodic import PeriodicTask
@@ -136,7 +136,9 @@ def _shared(settings: Settings, undo: ExitStack, background: ExitStack) -> Share
     metrics = background.enter_context(_metrics_of_service(settings))
     decoder = undo.enter_context(closing(decoder_of(settings, metrics)))  # early: it imports while the model is loaded
     database = undo.enter_context(closing(database_of(settings)))
-    return Shared(settings, metrics, corpus, decoder, database, Changes(database, corpus.location), Turns(settings.waiting_threads))
+    return Shared(
+        settings, metrics, corpus, decoder, database, Changes(database, corpus.location), UploadLocks(settings.waiting_threads)
+    )
 
 
 def _engine(shared: Shared, undo: ExitStack, background: ExitStack) -> tuple[Engine, Heartbeat]:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Final
 
 from ml_api.embedding.batching import BatchingEncoder, BulkEncoder
 from ml_api.errors import MlApiError, StoreUnavailable, SyncRefused
-from ml_api.indexing.account import Progress
 from ml_api.indexing.jobs import Operation, SyncOptions
 from ml_api.indexing.jobs.execution import Follower
 from ml_api.indexing.jobs.heartbeat import Heartbeat
 from ml_api.indexing.migration import Migration
+from ml_api.indexing.recorder import Progress
 from ml_api.indexing.report import SyncReport
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics

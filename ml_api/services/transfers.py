@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_api.errors import InvalidInput
-from ml_api.indexing.account import Progress
 from ml_api.indexing.guard import Consent
 from ml_api.indexing.jobs.execution import Follower
 from ml_api.indexing.plan import Plan
+from ml_api.indexing.recorder import Progress
 from ml_api.indexing.report import Report, SyncReport
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics

@@ -11,14 +11,14 @@ from ml_api.metrics import Metrics
 from ml_api.records import ImageRecord, Vectors
 from ml_api.texts.index import AT_ONCE, ImageWords, TextIndex, fingerprint_of
 from ml_api.vectors.base import VectorStore
-from ml_api.vectors.passing import PassingStore
+from ml_api.vectors.wrapper import StoreWrapper
 
 CHECK_EVERY_S: Final = 10.0
 
 _log = logging.getLogger(__name__)
 
 
-class TextIndexingStore(PassingStore):
+class TextIndexingStore(StoreWrapper):
     """A VectorStore that also indexes the words of images. Writes raise DatabaseUnavailable, too, before they change anything."""
 
     def __init__(self, inner: VectorStore, texts: TextIndex) -> None:

@@ -23,8 +23,8 @@ from ml_api.errors import MlApiError
 from ml_api.metrics import Metrics
 from ml_api.records import Hit, Vectors
 from ml_api.vectors.base import SearchOptions, VectorStore
-from ml_api.vectors.passing import PassingStore
 from ml_api.vectors.validation import check_vectors
+from ml_api.vectors.wrapper import StoreWrapper
 
 MAX_TOGETHER: Final = 64
 """Most searches in one call."""
@@ -53,7 +53,7 @@ class _Waiting:
         return not self.deadline.passed and self.answer.set_running_or_notify_cancel()
 
 
-class CoalescingStore(PassingStore):
+class CoalescingStore(StoreWrapper):
     """A VectorStore over another one, which it owns. Searches of one vector share calls; all other calls are passed on."""
 
     def __init__(self, inner: VectorStore, metrics: Metrics, *, timeout_s: float) -> None:

@@ -22,7 +22,7 @@ from ml_api.database import Database
 from ml_api.database.engine import POOL
 from ml_api.database.migrating import MIGRATIONS, revisions
 from ml_api.database.tables import FailureRow, Table
-from ml_api.database.turns import PATIENT, STUCK_S, TIMEOUT_S
+from ml_api.database.write_lock import PATIENT, STUCK_S, TIMEOUT_S
 from ml_api.deadline import Deadline
 from ml_api.errors import ConfigError, DatabaseFull, DatabaseUnavailable
 from ml_api.settings.conditions import require_writable

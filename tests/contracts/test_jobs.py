@@ -90,18 +90,18 @@ def test_changes_know_what_the_job_that_runs_means_for_them(database, jobs, opti
     with database.write() as session:
         session.execute(update(ChangeRow).values(not_before=0.0))
 
-    def followed():
-        with changes.followed(["a.png", "b.png"]) as keys:
+    def superseded():
+        with changes.superseded(["a.png", "b.png"]) as keys:
             return keys
 
-    assert followed() == set()
+    assert superseded() == set()
 
     claimed = changes.claim(10)
 
     assert {change.key for change in claimed} == ({"a.png", "gone.png"} if goes else {"a.png"})
-    assert followed() == {"a.png"}
+    assert superseded() == {"a.png"}
     changes.settle(claimed)
-    assert followed() == ({"a.png"} if is_kept else set())
+    assert superseded() == ({"a.png"} if is_kept else set())
 
 
 def test_many_who_ask_at_once_get_the_same_and_one_runs_it(database):

@@ -16,7 +16,7 @@ from ml_api.texts.dialects import COMMON
 from ml_api.texts.index import ImageWords
 from ml_api.texts.words import query_words
 from ml_api.vectors.memory import MemoryStore
-from ml_api.vectors.passing import PassingStore
+from ml_api.vectors.wrapper import StoreWrapper
 
 
 def image(key, version="1", **metadata):
@@ -117,7 +117,7 @@ def test_a_common_word_beside_a_rare_one_finds_what_has_the_rare_one_time_and_ag
         assert answer.known == {"dog": COMMON, "snow": 1, "zebra": 0}
 
 
-class Dying(PassingStore):
+class Dying(StoreWrapper):
     """A process that dies before, or after, its write reaches the store: nothing that was to follow happens."""
 
     def __init__(self, inner, *, before):

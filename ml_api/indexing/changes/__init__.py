@@ -1,8 +1,8 @@
-"""What changes between syncs: keys that wait in the database until somebody has looked at them, and who looks."""
+"""Changes between syncs: a queue of keys in the database (`queue`), and its consumer."""
 
 from ml_api.indexing.changes.conditions import Source
 from ml_api.indexing.changes.consumer import Consumer
+from ml_api.indexing.changes.queue import Backlog, Changes
 from ml_api.indexing.changes.rows import Change
-from ml_api.indexing.changes.waiting import Backlog, Changes
 
 __all__ = ["Backlog", "Change", "Changes", "Consumer", "Source"]

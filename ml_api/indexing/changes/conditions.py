@@ -1,4 +1,4 @@
-"""What a key that waits is waiting for, beside its time: other keys, and jobs that run."""
+"""Conditions on rows of the queue, in SQL: when a key is due, which depends on its time, other keys and running jobs."""
 
 from enum import StrEnum
 from typing import Final
@@ -30,32 +30,29 @@ class Source(StrEnum):
 
 
 def is_due(corpus: str, now: float) -> ColumnElement[bool]:
-    """Whether it may be looked at now."""
+    """Whether a row may be inspected now."""
     return and_(
         ChangeRow.corpus == corpus,
         *(or_(time <= now, time > now + FARTHEST_S) for time in (ChangeRow.not_before, ChangeRow.claimed_until)),
-        or_(ChangeRow.after_sync.is_(False), ~is_written(corpus)),
+        or_(ChangeRow.after_sync.is_(False), ~is_being_written(corpus)),
         ~is_left_to_a_sync(corpus),
         or_(ChangeRow.source != Source.GONE.value, ChangeRow.received_at < oldest_watched(corpus, now)),
     )
 
 
-def is_looked_at(now: float) -> ColumnElement[bool]:
-    """Whether somebody looks at it now, or has looked and will look again after the job that runs."""
+def is_inspected(now: float) -> ColumnElement[bool]:
+    """Whether a row is being inspected, or will be again when the running job has ended."""
     return or_(ChangeRow.after_sync.is_(True), ChangeRow.claimed_until > now)
 
 
-def is_followed(corpus: str, now: float) -> ColumnElement[bool]:
-    """Whether somebody looks at it, or will soon: what has gone since the sync that runs began may have moved to where that did not
-    look any more."""
-    return or_(is_looked_at(now), (ChangeRow.source == Source.GONE.value) & ~is_left_to_a_sync(corpus))
+def is_superseded(corpus: str, now: float) -> ColumnElement[bool]:
+    """Whether a row is being inspected, or will be soon: a file that has gone since the running sync began may have moved to
+    a folder that the sync had listed before."""
+    return or_(is_inspected(now), (ChangeRow.source == Source.GONE.value) & ~is_left_to_a_sync(corpus))
 
 
 def oldest_watched(corpus: str, now: float) -> ColumnElement[float]:
-    """When the oldest notice of a watched file came that somebody has still to look at, now or because he has just claimed it.
-
-    Those that could not be read, and are tried again later, hold up nothing.
-    """
+    """The time of the oldest notice of a watched file that is due or being inspected. Files to be retried later do not count."""
     row = aliased(ChangeRow)
     is_open = row.after_sync.is_(False), or_(row.not_before <= now, row.attempts == 0)
     oldest = select(func.coalesce(func.min(row.received_at), _NEVER))
@@ -63,13 +60,13 @@ def oldest_watched(corpus: str, now: float) -> ColumnElement[float]:
 
 
 def is_left_to_a_sync(corpus: str) -> ColumnElement[bool]:
-    """What is gone, while a sync is wanted, or runs that began after it went: it may find the file at another place."""
+    """Whether a file is gone, and a sync is queued or began after it went, which may find the file at another place."""
     began_after = (JobRow.state == JobState.RUNNING) & (JobRow.started_at > ChangeRow.received_at - GONE_AFTER_S)
     sync = exists().where(JobRow.corpus == corpus, _IS_SYNC, or_(JobRow.state == JobState.QUEUED, began_after))
     return (ChangeRow.source == Source.GONE.value) & sync.correlate(ChangeRow)
 
 
-def is_written(corpus: str) -> ColumnElement[bool]:
-    """Whether a job runs that may write to the index what it read before."""
+def is_being_written(corpus: str) -> ColumnElement[bool]:
+    """Whether a job is running that may write to the index what it has read before."""
     writes = or_(_IS_SYNC, _KIND_OF_OPERATION.in_(_WRITING_OPERATIONS))
     return exists().where(JobRow.corpus == corpus, JobRow.state == JobState.RUNNING, writes)

@@ -1,4 +1,4 @@
-"""Looks at the keys that wait, as long as there are any; while the model, the store or the corpus does not answer, they wait on."""
+"""Consumes the queue of changed keys: inspects them and applies the findings. During an outage of a part they stay in the queue."""
 
 import logging
 import threading
@@ -16,10 +16,10 @@ from ml_api.corpus.metadata import Metadata
 from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.errors import DatabaseUnavailable, MlApiError
 from ml_api.images import Decoder
-from ml_api.indexing.changes.look import Look
+from ml_api.indexing.changes.applying import ChangeApplier
+from ml_api.indexing.changes.inspection import Inspector
+from ml_api.indexing.changes.queue import Changes
 from ml_api.indexing.changes.rows import Change
-from ml_api.indexing.changes.waiting import Changes
-from ml_api.indexing.changes.work import Work
 from ml_api.indexing.embedding import FileEmbedder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.moves import Moves
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 class Consumer:
-    """`run` looks at all that is due, in one thread; `stop` ends it after the batch that is under way."""
+    """`run` processes all due keys in one thread; `stop` ends it after the batch under way."""
 
     def __init__(  # noqa: PLR0913 - the parts between which it stands
         self,
@@ -71,13 +71,13 @@ class Consumer:
         self._stopping.set()
 
     def close(self) -> None:
-        """Once it has stopped."""
+        """To be called when `run` has ended."""
         if self._metadata is not None:
             self._metadata.close()
             self._metadata = None
 
     def run(self) -> None:
-        """Raises nothing for what parts and files may do."""
+        """Raises nothing for outages and broken files."""
         if perf_counter() < self._paused_until:
             with suppress(DatabaseUnavailable):
                 self._tell_backlog()
@@ -86,7 +86,7 @@ class Consumer:
             with tracing.on_behalf_of([tracing.run_origin()]):
                 self._tell_backlog()
                 while not self._stopping.is_set() and (claimed := self._changes.claim(CLAIMED)):
-                    self._look_at(claimed)
+                    self._apply(claimed)
                     self._tell_backlog()
         except MlApiError as exc:
             pause_s = PAUSES_S[min(self._outages, len(PAUSES_S) - 1)]
@@ -96,30 +96,30 @@ class Consumer:
         else:
             self._outages = 0
 
-    def _look_at(self, claimed: Sequence[Change]) -> None:
-        """Raises MlApiError if a part does not answer; what is not done then is due again."""
-        work = Work(self._store, self._changes, Moves(self._corpus, self._store), self._failures, self._metrics)
+    def _apply(self, claimed: Sequence[Change]) -> None:
+        """Raises MlApiError if a part does not answer; the keys that are not settled are due again."""
+        applier = ChangeApplier(self._store, self._changes, Moves(self._corpus, self._store), self._failures, self._metrics)
         try:
             stored = self._store.get([image_id(change.key) for change in claimed])
             reader = FileReader(self._corpus, self._decoder, self._preprocessor, lambda _digest: None)  # `Moves` asks for many
-            look = Look(self._corpus, self._present_metadata(), self._failures, reader, stored)
+            inspector = Inspector(self._corpus, self._present_metadata(), self._failures, reader, stored)
             with (
                 FileEmbedder(self._encoder, self._metrics.sync) as model,
                 ThreadPoolExecutor(READERS, "change-read") as readers,
             ):
-                reading = [(change, readers.submit(copy_context().run, look.see, change)) for change in claimed]
+                reading = [(change, readers.submit(copy_context().run, inspector.inspect, change)) for change in claimed]
                 try:
-                    for change, seen in reading:
-                        work.take(change, seen.result(), model)
-                    work.finish(model)
+                    for change, finding in reading:
+                        applier.add(change, finding.result(), model)
+                    applier.finish(model)
                 finally:
                     readers.shutdown(wait=False, cancel_futures=True)
         except MlApiError as exc:
-            work.put_back(claimed, exc.detail)
+            applier.put_back(claimed, exc.detail)
             raise
 
     def _present_metadata(self) -> Metadata:
-        """Read again only if it changed: that of a large catalogue takes longer than all else that is done about an upload."""
+        """The metadata, read again if they have changed: reading a large catalogue takes longer than the rest of an upload."""
         version = self._corpus.metadata_version()
         if self._metadata is None or self._metadata_version != version:
             self.close()

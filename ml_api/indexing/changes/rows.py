@@ -1,4 +1,4 @@
-"""How a notice of a key becomes a row, or renews the one that waits, and what somebody has of it who claimed it."""
+"""Rows of the queue: made from notices, renewed by later ones, and claimed."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -42,9 +42,8 @@ def row_of(corpus: str, key: str, source: Source, not_before: float, facts: Mapp
 
 
 def noting(database: Database, rows: Sequence[Mapping[str, Any]], renewed: Sequence[str]) -> Insert:
-    """Of a key that waits already, the columns `renewed` are taken from the new row; of metadata the last that came count.
-
-    Whoever has claimed it keeps it for as long.
+    """Insert rows. For a key that waits already, the columns `renewed` are updated, and metadata if the new row has some; a claim
+    stays as it is.
     """
     adding = database.insert(ChangeRow).values(rows)
     new = adding.excluded
@@ -57,7 +56,7 @@ def noting(database: Database, rows: Sequence[Mapping[str, Any]], renewed: Seque
 
 
 def storable(key: str) -> bool:
-    """No NUL, which PostgreSQL has not, and no half characters: as in file names that are not UTF-8."""
+    """Whether the key has no NUL, which PostgreSQL cannot store, and no lone surrogates, as of file names that are not UTF-8."""
     try:
         key.encode()
     except UnicodeEncodeError:

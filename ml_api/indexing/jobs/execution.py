@@ -10,10 +10,10 @@ from typing import Any, Final
 from ml_api.batched import batched
 from ml_api.database.tables import JobFileRow
 from ml_api.errors import DatabaseUnavailable, MlApiError, SyncRefused
-from ml_api.indexing.account import Progress
 from ml_api.indexing.jobs.heartbeat import Owners
 from ml_api.indexing.jobs.jobs import Job, Jobs
 from ml_api.indexing.jobs.options import Operation, SyncOptions
+from ml_api.indexing.recorder import Progress
 from ml_api.indexing.report import NOBODY, EachFailure, FileOutcome, Report, Reports, SyncReport, tell_failure
 from ml_api.indexing.sync import Indexer
 from ml_api.indexing.tasks import AT_ONCE

@@ -32,7 +32,7 @@ from ml_api.search.logistic import LogisticRegression
 from ml_api.search.relevance import CONFIDENT, TOP_K, kind_of
 from ml_api.settings import load_settings
 from ml_api.vectors.base import SearchOptions
-from ml_api.vectors.passing import PassingStore
+from ml_api.vectors.wrapper import StoreWrapper
 from tests.captioned import described, filled, words_of
 from tests.wordless import wordless
 
@@ -120,7 +120,7 @@ def test_all_kinds_are_calibrated_in_two_passes_over_the_images_as_each_is_alone
     """Each kind made two of its own, which read every vector."""
     passes = []
 
-    class Counted(PassingStore):
+    class Counted(StoreWrapper):
         def scan(self, after=""):
             passes.append(after)
             return super().scan(after)

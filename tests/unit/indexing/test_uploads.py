@@ -18,7 +18,7 @@ from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.changes import Changes
 from ml_api.indexing.edits import patch_metadata
 from ml_api.indexing.preconditions import ANY, Precondition
-from ml_api.indexing.turns import Turns
+from ml_api.indexing.upload_locks import UploadLocks
 from ml_api.indexing.uploads import Uploads
 from ml_api.records import image_id
 from ml_api.vectors.memory import MemoryStore
@@ -101,7 +101,7 @@ def test_of_many_who_wait_for_the_index_some_are_told_at_once_that_it_will_follo
             self.waits.set()
             return super().wait(key, deadline)
 
-    with standing(tmp_path, MemoryStore(), 5.0, Heard, turns=Turns(1)) as (uploads, changes), ThreadPoolExecutor(1) as pool:
+    with standing(tmp_path, MemoryStore(), 5.0, Heard, locks=UploadLocks(1)) as (uploads, changes), ThreadPoolExecutor(1) as pool:
         first, second = (uploads.put(f"{number}.png", picture(number), None, Deadline.within(30)) for number in range(2))
         waiting = pool.submit(uploads.is_removed, first.key, Deadline.within(60))
         assert changes.waits.wait(30)

@@ -10,7 +10,7 @@ from ml_api.embedding.fake import FakeEncoder, FakePreprocessor
 from ml_api.embedding.pretrained import PretrainedModel
 from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.changes import Changes
-from ml_api.indexing.turns import Turns
+from ml_api.indexing.upload_locks import UploadLocks
 from ml_api.metrics import Metrics
 from ml_api.services.engine import Shared, WarmModel, assemble
 from ml_api.settings import load_settings
@@ -31,7 +31,13 @@ def make_shared(tmp_path):
             opened.enter_context(closing(decoder))
             database = opened.enter_context(closing(new_database(tmp_path / "state.sqlite3")))
             return Shared(
-                settings, Metrics(), corpus, decoder, database, changes(database, corpus.location), Turns(settings.waiting_threads)
+                settings,
+                Metrics(),
+                corpus,
+                decoder,
+                database,
+                changes(database, corpus.location),
+                UploadLocks(settings.waiting_threads),
             )
 
         yield make

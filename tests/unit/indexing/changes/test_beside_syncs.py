@@ -16,7 +16,7 @@ from ml_api.indexing.report import FileOutcome
 from ml_api.indexing.sync import Indexer
 from ml_api.indexing.uploads import Uploads
 from ml_api.records import image_id
-from ml_api.vectors.passing import PassingStore
+from ml_api.vectors.wrapper import StoreWrapper
 from ml_api.vocabulary import ReasonCode, SyncOutcome
 from tests.unit.indexing.changes.world import READING, end_job, start_job
 from tests.unit.indexing.stand_ins import DECODER, RecordingEncoder
@@ -81,7 +81,7 @@ def test_nothing_that_is_deleted_or_replaced_while_a_sync_has_read_it_comes_back
     start_job(world)
     uploads = Uploads(world.corpus, world.store, world.changes, DECODER, FakePreprocessor(), max_bytes=1_000_000)
     with ThreadPoolExecutor(2) as threads:
-        sync = threads.submit(world.sync, followed=world.changes.followed)
+        sync = threads.submit(world.sync, superseded=world.changes.superseded)
         assert world.encoder.holds.wait(20)
         upload = uploads.put("replaced.png", world.draw("new", (7, 7, 200), kind="PNG").read_bytes(), None, Deadline.within(20))
         if indexed_before:
@@ -113,15 +113,15 @@ def test_a_deletion_waits_for_the_write_of_a_sync_that_came_first(world):
     writes, goes_on = threading.Event(), threading.Event()
 
     @contextmanager
-    def followed(keys):
-        with world.changes.followed(keys) as found:
+    def superseded(keys):
+        with world.changes.superseded(keys) as found:
             writes.set()
             assert goes_on.wait(20)
             yield found
 
     start_job(world)
     with ThreadPoolExecutor(2) as threads:
-        sync = threads.submit(world.sync, followed=followed)
+        sync = threads.submit(world.sync, superseded=superseded)
         assert writes.wait(20)
         (world.root / "a.png").unlink()
         world.note("a.png", source=Source.EVENT)
@@ -134,7 +134,7 @@ def test_a_deletion_waits_for_the_write_of_a_sync_that_came_first(world):
     assert world.stored() == {}
 
 
-class OtherProcess(PassingStore):
+class OtherProcess(StoreWrapper):
     """The store as another process has it, whose lock is its own. `before` is called with each write of that one."""
 
     def __init__(self, inner, before):
@@ -170,7 +170,7 @@ def test_a_deletion_that_is_followed_while_a_sync_of_another_process_writes_does
 
     store, changes = OtherProcess(world.store, delete), Changes(world.database, world.corpus.location)
     start_job(world)
-    world.sync(store=store, followed=changes.followed)
+    world.sync(store=store, superseded=changes.superseded)
     assert set(world.stored()) == {"deleted.png", "kept.png"}, "the sync did write last"
 
     if how_far == "being looked at":
@@ -192,7 +192,7 @@ def test_an_image_that_is_indexed_while_a_sync_of_another_process_removes_it_com
 
     store, changes = OtherProcess(world.store, come_back), Changes(world.database, world.corpus.location)
     start_job(world)
-    world.sync(store=store, followed=changes.followed, consent=Consent(empty=True))
+    world.sync(store=store, superseded=changes.superseded, consent=Consent(empty=True))
     assert world.stored() == {}, "the sync did remove it last"
 
     world.consumer.run()
@@ -232,15 +232,15 @@ def test_an_image_that_comes_back_while_a_sync_runs_is_not_removed_by_it(world):
     start_job(world)
 
     @contextmanager
-    def followed(keys):
+    def superseded(keys):
         put_back()
         world.note("a.png", source=Source.EVENT)
         world.consumer.run()
-        with world.changes.followed(keys) as found:
+        with world.changes.superseded(keys) as found:
             yield found
 
     failures = StoredFailures(world.database, world.corpus.location, "these limits")
-    indexer = Indexer(world.corpus, world.store, None, DECODER, world.metrics, failures=failures, followed=followed)
+    indexer = Indexer(world.corpus, world.store, None, DECODER, world.metrics, failures=failures, superseded=superseded)
     indexer.run(indexer.plan(Consent(empty=True)))
 
     assert set(world.stored()) == {"a.png"}

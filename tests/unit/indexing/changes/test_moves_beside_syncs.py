@@ -71,7 +71,7 @@ def test_a_sync_that_listed_neither_end_of_a_move_leaves_what_was_edited_to_the_
     put_back = world.take_away("old.png")
     start_job(world)
     world.be_later(2.0)
-    indexer = world.indexer(followed=world.changes.followed)
+    indexer = world.indexer(superseded=world.changes.superseded)
     plan = indexer.plan(Consent(empty=True))
     put_back()
     (world.root / "old.png").rename(world.root / "new.png")

@@ -1,4 +1,4 @@
-"""One look at some keys: what the corpus holds under each, what the index holds, and what has to be done to make them agree."""
+"""Inspection of changed keys: compares the corpus with the index, and finds what has to be done to make them agree."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,15 +31,15 @@ class Current:
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
-    """It may be there, and cannot be read now."""
+class Unreadable:
+    """The file may exist, but cannot be read now."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """It is there, and cannot be indexed."""
+    """The file exists, but cannot be indexed."""
 
     file: CorpusFile
     reason: Reason
@@ -49,21 +49,21 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """A sidecar: what there is to do is to be found under the keys of its images."""
+class SidecarChange:
+    """A sidecar has changed: the keys of its images have to be inspected."""
 
     images: Sequence[str]
 
 
-Seen = Fresh | Known | Gone | Current | Unread | Broken | Beside
+Finding = Fresh | Known | Gone | Current | Unreadable | Broken | SidecarChange
 
 
 WRITERS_PATIENCE: Final = 2
-"""Looks at a watched file that is no image, before it counts as broken: it may be half-written by somebody who pauses."""
+"""Inspections of a watched file that is no image, before it counts as broken: a slow program may still be writing it."""
 
 
-class Look:
-    """`see` may be called from several threads."""
+class Inspector:
+    """Thread-safe."""
 
     def __init__(
         self, corpus: Corpus, metadata: Metadata, failures: Failures, reader: FileReader, stored: Mapping[str, ImageRecord]
@@ -75,40 +75,40 @@ class Look:
         self._reader = reader
         self._stored = stored
 
-    def see(self, change: Change) -> Seen:
-        """Never raises for what a file may be."""
+    def inspect(self, change: Change) -> Finding:
+        """Raises nothing for any file, however broken."""
         stored = self._stored.get(image_id(change.key))
         try:
             if stored is None and change.key.endswith(ENDING):
-                return Beside(self._corpus.beside(change.key))
-            return self._see(change, stored)
+                return SidecarChange(self._corpus.beside(change.key))
+            return self._inspect(change, stored)
         except NotFound:
             return Gone(stored)
         except CorpusUnavailable as exc:
-            return Unread(exc.detail)
+            return Unreadable(exc.detail)
 
-    def _see(self, change: Change, stored: ImageRecord | None) -> Seen:
+    def _inspect(self, change: Change, stored: ImageRecord | None) -> Finding:
         """Raises NotFound and CorpusUnavailable."""
-        version = self._corpus.version(change.key)  # before it is read: if it changes in between, it counts as changed
+        version = self._corpus.version(change.key)  # before the read: a file that changes in between counts as changed
         file = CorpusFile(change.key, version)
         task = self._task(change, file, stored)
         if change.source is Source.EVENT and stored is not None and stored.version == task.version:
-            return Current()  # told twice; versions of objects are of their bytes, unlike times of files
+            return Current()  # a repeated event; the version of an object is of its bytes, unlike the time of a file
         if (known := self._failures.known([file]).get(change.key)) is not None:
             return Broken(file, known, stored)
-        seen = self._read(task, file, stored)
-        if isinstance(seen, Broken) and change.source is Source.WATCH and change.attempts < WRITERS_PATIENCE:
-            return Unread(f"it may be half-written: {seen.reason.text}")
-        return seen
+        finding = self._read(task, file, stored)
+        if isinstance(finding, Broken) and change.source is Source.WATCH and change.attempts < WRITERS_PATIENCE:
+            return Unreadable(f"it may be half-written: {finding.reason.text}")
+        return finding
 
-    def _read(self, task: Task, file: CorpusFile, stored: ImageRecord | None) -> Seen:
+    def _read(self, task: Task, file: CorpusFile, stored: ImageRecord | None) -> Finding:
         match self._reader.read(task):
             case Known() as known:
                 return Current() if stored is not None and _same(stored, known) else known
             case Fresh() as fresh:
                 return fresh
             case Unusable(reason=reason, gone=False):
-                return Unread(reason.text)
+                return Unreadable(reason.text)
             case Unusable(reason=reason, lasting=True):
                 return Broken(file, reason, stored)
         return Gone(stored)

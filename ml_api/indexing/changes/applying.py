@@ -1,4 +1,4 @@
-"""What is done about the keys of one claim: the index is made equal, and each key settled as soon as it is."""
+"""Applies the findings of one claim to the index, and settles each key as soon as that is done."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,9 +12,9 @@ import numpy.typing as npt
 from ml_api.corpus.base import CorpusFile
 from ml_api.errors import DatabaseUnavailable, Overloaded
 from ml_api.indexing.changes.conditions import Source
-from ml_api.indexing.changes.look import Beside, Broken, Current, Gone, Seen, Unread
+from ml_api.indexing.changes.inspection import Broken, Current, Finding, Gone, SidecarChange, Unreadable
+from ml_api.indexing.changes.queue import LEASE_S, Changes
 from ml_api.indexing.changes.rows import Change
-from ml_api.indexing.changes.waiting import LEASE_S, Changes
 from ml_api.indexing.edits import delete_gone, store_over
 from ml_api.indexing.embedding import FileEmbedder
 from ml_api.indexing.failures import Failures
@@ -36,8 +36,8 @@ rest."""
 NO_VECTOR: Final = Reason(ReasonCode.NOT_FINITE, "the model returned no finite vector for it")
 
 
-class Work:
-    """For one thread. Everything raises MlApiError for a part that does not answer; `put_back` then makes the rest due again."""
+class ChangeApplier:
+    """For one thread. Every method raises MlApiError if a part does not answer; then `put_back` makes the rest due again."""
 
     def __init__(self, store: VectorStore, changes: Changes, moves: Moves, failures: Failures, metrics: Metrics) -> None:
         self._store = store
@@ -56,17 +56,17 @@ class Work:
         self._gone: list[Change] = []
         self._done: set[str] = set()
 
-    def take(self, change: Change, seen: Seen, model: FileEmbedder) -> None:
-        match seen:
+    def add(self, change: Change, finding: Finding, model: FileEmbedder) -> None:
+        match finding:
             case Fresh():
-                self._fresh.append((change, seen))
+                self._fresh.append((change, finding))
                 if len(self._fresh) == BATCH:
                     self._embed(model)
             case Known():
-                self._known.append((change, seen))
+                self._known.append((change, finding))
             case Current() | Gone(stored=None):
                 self._current.append(change)
-            case Beside(images=images):
+            case SidecarChange(images=images):
                 self._sidecars.append(change)
                 self._images |= set(images)
             case Gone() if change.source is Source.WATCH:
@@ -75,10 +75,10 @@ class Work:
             case Gone():
                 self._gone.append(change)
             case Broken():
-                self._broken.append((change, seen))
-            case Unread():
+                self._broken.append((change, finding))
+            case Unreadable():
                 pause_s = FILE_PAUSES_S[min(change.attempts, len(FILE_PAUSES_S) - 1)]
-                self._changes.retry([change], pause_s, seen.reason)
+                self._changes.retry([change], pause_s, finding.reason)
                 self._count([change], ChangeOutcome.RETRIED)
 
     def finish(self, model: FileEmbedder) -> None:
@@ -97,7 +97,7 @@ class Work:
             self._settle(self._gone, ChangeOutcome.REMOVED)
 
     def put_back(self, claimed: Sequence[Change], reason: str) -> None:
-        """If the database does not answer either, they are due once their lease has ended."""
+        """Make the keys that are not settled due again. If the database does not answer, they are due when their leases end."""
         left = [change for change in claimed if change.key not in self._done]
         self._count(left, ChangeOutcome.RETRIED)
         with suppress(DatabaseUnavailable):
@@ -131,7 +131,7 @@ class Work:
         return [(change, file) for change, file in fresh if change.key not in images]
 
     def _take_over(self, known: Sequence[tuple[Change, Known]]) -> None:
-        """The bytes are those of an indexed image: its vector stands, and what else is known of the file is new."""
+        """Write files whose bytes are those of an indexed image, with its vector."""
         if not known:
             return
         images = with_bytes(self._store, [file for _, file in known])
@@ -157,7 +157,7 @@ class Work:
             store_over(self._store, [record for _, record, _ in rows], vectors, moved=moved)
 
     def _leave_out(self) -> None:
-        """What is indexed under their keys shows bytes that no longer exist. They are not read again until they change."""
+        """Delete the entries of broken files, as their bytes no longer exist. The files are not read again until they change."""
         self._require_time()
         delete_gone(self._store, [broken.stored.id for _, broken in self._broken if broken.stored is not None])
         self._failures.note((broken.file, broken.reason) for _, broken in self._broken if broken.lasting)

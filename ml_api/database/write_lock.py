@@ -1,4 +1,4 @@
-"""The turns of writers to SQLite, which lets one write at a time."""
+"""A lock for the writers of this process to SQLite, which allows one writer at a time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,35 +10,35 @@ from ml_api.deadline import Deadline
 from ml_api.errors import DatabaseUnavailable
 
 TIMEOUT_S: Final = 5
-"""For a turn, and then for another process's transaction to end."""
+"""Longest wait for the lock, and then for the transaction of another process."""
 LEAST_S: Final = 0.25
-"""A writer whose time is up waits so long all the same: a database that is free refuses nobody."""
+"""A writer waits for this time even if its deadline has passed, so that a free database never refuses a write."""
 PATIENT: Final = 8
-"""Writers that go on waiting when nothing moves."""
+"""Writers that keep waiting when the holder is stuck."""
 STUCK_S: Final = 1.0
-"""When a turn has taken so long, nothing moves: other writers are refused. Each would hold a thread, which searches would lack."""
+"""A holder is stuck after this time; further writers are refused: each would hold a request thread, which searches need."""
 
 
-class Turns:
-    """Of the writers in this process. Whoever waits for a turn has no connection yet."""
+class WriteLock:
+    """A waiting writer has no connection to the database yet."""
 
     def __init__(self, location: str) -> None:
-        """`location` of the database is for messages."""
+        """`location`: of the database, for messages."""
         self._location = location
         self._changed = Condition()
         self._waiting = 0
         self._since: float | None = None
-        """When the present turn began."""
+        """When the current holder acquired the lock."""
 
     @contextmanager
-    def taken(self, deadline: Deadline | None) -> Iterator[float]:
-        """A turn; how long it may go on waiting, for another process. Raises DatabaseUnavailable."""
+    def held(self, deadline: Deadline | None) -> Iterator[float]:
+        """Hold the lock; the value is the time that is left to wait for another process. Raises DatabaseUnavailable."""
         until = Deadline.within(TIMEOUT_S)
         if deadline is not None:
             until = min(until, max(deadline, Deadline.within(LEAST_S)))
         with self._changed:
             if not self._wait(until.at):
-                self._changed.notify()  # it may have been told that it is its turn
+                self._changed.notify()  # this thread may have taken the notification
                 raise DatabaseUnavailable(f"The database {self._location} does not answer (others are writing).")
             self._since = perf_counter()
         try:
@@ -49,7 +49,7 @@ class Turns:
                 self._changed.notify()
 
     def _wait(self, until: float) -> bool:
-        """For the turn of another to end; whether it has in time."""
+        """Wait for the lock; returns whether it is free in time."""
         is_patient = self._waiting < PATIENT
         self._waiting += 1
         try:

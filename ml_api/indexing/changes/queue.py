@@ -1,7 +1,7 @@
-"""The keys that wait to be looked at: durable before anybody is told so, and forgotten only by who looked after the last notice.
+"""A durable queue of changed keys. A row is deleted only after its key was inspected later than its last notice.
 
-A row says no more than "look at this key again". What there is to do is found when somebody looks: the corpus is the truth. So
-notices may come twice, in any order or too late, and a process that dies leaves its rows for the next.
+A row says no more than "look at this key again"; what has to be done is found by an inspection, as the corpus is the truth. So
+notices may be repeated, late and in any order, and another process inspects the rows of one that has died.
 """
 
 import threading
@@ -25,36 +25,36 @@ from ml_api.errors import DatabaseUnavailable
 from ml_api.indexing.changes.conditions import (
     GONE_AFTER_S,
     Source,
+    is_being_written,
     is_due,
-    is_followed,
+    is_inspected,
     is_left_to_a_sync,
-    is_looked_at,
-    is_written,
+    is_superseded,
 )
 from ml_api.indexing.changes.rows import Change, noting, row_of, storable
 from ml_api.indexing.tasks import AT_ONCE
 from ml_api.records import image_id
 
 LEASE_S: Final = 120.0
-"""How long what was claimed is left to who claimed it. Where one process alone has the database, `begin` ends it at its start."""
+"""Time after which another process may claim a row. If one process alone has the database, `begin` ends all leases at its start."""
 WRITE_S: Final = 60.0
-"""How long a write to the corpus may take, until it is looked for what became of it."""
+"""Time after which the key of an announced write is inspected, if no notice has followed."""
 LOOK_EVERY_S: Final = 0.25
-"""How often who waits asks for what another process has done; of what this one does it hears at once."""
+"""Interval at which `wait` looks for what other processes have done; this process wakes it at once."""
 SYNC_BEGINS_S: Final = 60.0
-"""After the start of a process at the latest, if it watches: until then it finds all folders, of which there may be many."""
+"""Longest time from the start of a process to the sync of its watcher, which lists all folders first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How many keys wait, and since when the oldest does: seconds since the epoch, 0 if none."""
+    """The number of waiting keys, and since when the oldest waits, in seconds since the epoch; 0 if none waits."""
 
     waiting: int
     oldest_at: float
 
 
 class Changes:
-    """Those of one corpus. May be used from any thread and any number of processes. Everything raises DatabaseUnavailable."""
+    """The queue of one corpus. Thread-safe, and shared by processes. Every method raises DatabaseUnavailable."""
 
     def __init__(self, database: Database, corpus: str) -> None:
         """`corpus` is its location."""
@@ -62,12 +62,12 @@ class Changes:
         self._corpus = corpus
         self._listeners: list[Callable[[], None]] = []
         self._beginning: bool | None = None
-        """Whether the process has the database alone, until that is written."""
+        """The argument of `begin`, until it takes effect; None after that."""
         self._settled = threading.Condition()
         self._settlements = 0
 
     def on_notice(self, listener: Callable[[], None]) -> None:
-        """Call it after every notice that this process takes."""
+        """Call `listener` after every notice of this process."""
         self._listeners.append(listener)
 
     def forget(self, listener: Callable[[], None]) -> None:
@@ -75,10 +75,10 @@ class Changes:
 
     @contextmanager
     def around(self, key: str, facts: Mapping[str, Any] | None = None, deadline: Deadline | None = None) -> Iterator[None]:
-        """Announce what is about to be done to the file under this key, and note the key when it is done, or has failed.
+        """A context for a write to the file of this key: it is announced before, and the key noted when it has ended or failed.
 
-        Nothing is done if it is not announced by the `deadline`. Should this process die in between, the key is looked at WRITE_S
-        later, or at the next start. `facts` count if it was done.
+        Raises if the announcement fails, so that nothing is written. If this process dies in between, the key is inspected WRITE_S
+        later, or at the next start. `facts` are noted if the write succeeded.
         """
         if storable(key):
             with self._database.write(deadline) as session:
@@ -92,11 +92,11 @@ class Changes:
         self.note([key], Source.UPLOAD, facts)
 
     def note(self, keys: Iterable[str], source: Source, facts: Mapping[str, Any] | None = None, *, gone: Iterable[str] = ()) -> int:
-        """How many were taken, durable when it returns. Keys that no database can hold name no image, and are left out.
+        """Add keys, durably; returns their number. Keys that a database cannot store name no image, and are left out.
 
-        `gone` are keys of watched files that are not there any more. They wait for all watched files that are noted until
-        GONE_AFTER_S from now, and for a sync that is wanted or begins later: if one of their files is the same, it takes over its
-        vector and what was edited. A sync that runs already has listed the file where it was, so that it is not waited for.
+        `gone` are keys of watched files that have disappeared. They are inspected after all watched files that are noted within
+        GONE_AFTER_S, and after a sync that is queued or begins later: if one of these files has the same bytes, the image has moved
+        there and keeps its vector and its edits. A running sync has listed the file at its old place, and is not waited for.
         """
         due = 0.0 if source is Source.UPLOAD else time.time()
         rows = {key: row_of(self._corpus, key, source, due, facts) for key in filter(storable, keys)}
@@ -112,7 +112,7 @@ class Changes:
         return len(rows)
 
     def claim(self, most: int) -> list[Change]:
-        """Those that are due, the most urgent first. Whoever claimed them has LEASE_S until others may."""
+        """At most `most` rows that are due, the most urgent first, for LEASE_S."""
         now = time.time()
         with self._database.write() as session:
             if self._beginning is not None:
@@ -126,20 +126,19 @@ class Changes:
         return claimed
 
     def uploaded(self, image: str) -> str | None:
-        """The key with this id that waits since an upload or a deletion; None if there is none."""
+        """The waiting key with this id, if it was uploaded or deleted; None if there is none."""
         waiting = select(ChangeRow.key).where(ChangeRow.corpus == self._corpus, ChangeRow.source == Source.UPLOAD.value)
         with self._database.read() as session:
             return next((key for key in session.scalars(waiting) if image_id(key) == image), None)
 
     def settle(self, changes: Sequence[Change]) -> None:
-        """They were looked at. While a sync runs they are kept for another look: it may write what it read before this one.
-
-        So may a migration, whose vectors are not in use yet, and an import.
+        """Delete the rows of inspected keys. While a job runs that may write what it has read before (a sync, a migration, an
+        import), they are kept for another inspection at its end.
         """
         if not changes:
             return
         with self._database.write() as session:
-            if session.scalar(select(is_written(self._corpus))):
+            if session.scalar(select(is_being_written(self._corpus))):
                 kept = {"after_sync": True, "not_before": time.time(), "attempts": 0, "error": "", "facts": null()}
                 self._leave(session, changes, kept)
             else:
@@ -150,8 +149,8 @@ class Changes:
             self._settled.notify_all()
 
     def vanish(self, changes: Sequence[Change]) -> None:
-        """Watched files that were not there any more when they were looked at. They may have moved, which nobody has told yet: they
-        wait as those that are `gone`, and for a sync with which a watcher begins, or that runs already.
+        """Keep the rows of watched files that were missing at their inspection. They may have moved, and the notice of the new file
+        may be late: they wait as those that are `gone`, and for the first sync of a watcher, or one that is running.
         """
         now = time.time()
         gone = {
@@ -161,42 +160,41 @@ class Changes:
             "attempts": 0,
         }
         with self._database.write() as session:
-            after_sync = bool(session.scalar(select(is_written(self._corpus))))
+            after_sync = bool(session.scalar(select(is_being_written(self._corpus))))
             self._leave(session, changes, gone | {"after_sync": after_sync, "error": ""})
 
     @contextmanager
-    def followed(self, keys: Sequence[str]) -> Iterator[AbstractSet[str]]:
-        """Those of `keys` that somebody looks at now or soon, or has looked at and will look at again after the job that runs.
+    def superseded(self, keys: Sequence[str]) -> Iterator[AbstractSet[str]]:
+        """Those of `keys` that are inspected now or soon, or will be again when the running job has ended.
 
-        For a job that writes, in this context, what it read before: not of those, as the look counts. What another process looks
-        at while the context lasts is looked at once more, at once: the job may have written last. While the database is away,
-        that look comes after the job.
+        A job writes records of the other keys within this context. Keys that another process inspects meanwhile are inspected once
+        more afterwards, as the job may have written last; during an outage of the database, when the job has ended.
         """
         left: AbstractSet[str] = frozenset()
         with suppress(DatabaseUnavailable):
-            left = self._among(keys, is_followed(self._corpus, time.time()))
+            left = self._among(keys, is_superseded(self._corpus, time.time()))
         try:
             yield left
         finally:
             with suppress(DatabaseUnavailable):
-                self._look_again(self._among(keys, is_looked_at(time.time())) - left)
+                self._look_again(self._among(keys, is_inspected(time.time())) - left)
 
     def retry(self, changes: Sequence[Change], wait_s: float, error: str) -> None:
-        """Nothing came of them: they are due again after `wait_s`."""
+        """Make the rows due again after `wait_s`, with the error of this attempt."""
         again = {"not_before": time.time() + wait_s, "attempts": ChangeRow.attempts + 1, "error": error[:500]}
         with self._database.write() as session:
             self._leave(session, changes, again)
 
     def begin(self, *, alone: bool) -> None:
-        """At the start of a process: what is gone waits for the sync with which a watcher begins, which may find it elsewhere.
+        """To be called at the start of a process: files that are gone wait for the first sync of the watcher, which may find them.
 
-        Who has the database `alone` looks at once at what an earlier process had claimed, or wanted to try later. It is written
-        before anything is claimed, so that a start does not wait for a database that is away, or that another program writes to.
+        A process that has the database `alone` ends the leases and pauses of earlier ones. It takes effect at the first claim, so
+        that a start does not wait for the database.
         """
         self._beginning = alone
 
     def wait(self, key: str, deadline: Deadline) -> bool:
-        """Wait until somebody has looked at the key after its last notice. False if the time was up before."""
+        """Wait until the key was inspected after its last notice. Returns False if the deadline passes before."""
         while True:
             before = self._settlements
             if self._is_settled(key):
@@ -207,7 +205,7 @@ class Changes:
                 self._settled.wait_for(lambda: self._settlements != before, min(LOOK_EVERY_S, left_s))  # noqa: B023 - until then
 
     def backlog(self) -> Backlog:
-        """Without those that wait for the end of a sync: they were looked at, or are for it to look at."""
+        """Without rows that wait for the end of a sync: they were inspected, or the sync inspects them."""
         of_these = select(func.count(), func.min(ChangeRow.received_at)).where(
             ChangeRow.corpus == self._corpus, ChangeRow.after_sync.is_(False), ~is_left_to_a_sync(self._corpus)
         )
@@ -246,13 +244,13 @@ class Changes:
         self._tell()
 
     def _leave(self, session: Session, changes: Sequence[Change], values: Mapping[str, Any]) -> None:
-        """To others: as they are, or, where no later notice has come, with these values."""
+        """End the leases; rows without a later notice get `values`."""
         if values:
             session.execute(update(ChangeRow).where(self._still(changes)).values({**values, "claimed_until": 0.0}))
         session.execute(update(ChangeRow).where(self._claimed(changes)).values(claimed_until=0.0))
 
     def _still(self, changes: Sequence[Change]) -> ColumnElement[bool]:
-        """The rows of these, except where a later notice has come, or another claim."""
+        """The rows of these changes without a later notice or claim."""
         return self._claimed(changes) & ChangeRow.notice.in_([change.notice for change in changes])
 
     def _claimed(self, changes: Sequence[Change]) -> ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""A sync's report while it is filled: metrics, progress, files by name, stored failures. For one thread."""
+"""Records what a running sync does: in its report, metrics, progress, the outcomes of files, and stored failures."""
 
 import time
 from collections import Counter
@@ -14,12 +14,14 @@ from ml_api.metrics.sync import SyncMetrics
 from ml_api.vocabulary import SyncOutcome
 
 WRITE_EVERY_S = 1.0
-"""Files by name are written together, at the latest after this time: each write is a transaction."""
+"""Outcomes of files are written together, at the latest after this time: each write is a transaction."""
 
 Progress = Callable[[SyncReport], None]
 
 
-class Account:
+class SyncRecorder:
+    """For one thread."""
+
     def __init__(self, plan: Plan, failures: Failures, measured: SyncMetrics, progress: Progress, files: Report) -> None:
         self.report = SyncReport(plan.location, plan.coverage, total=plan.total, problems=plan.problems)
         self.report.count(SyncOutcome.UNCHANGED, plan.unchanged)
@@ -35,10 +37,10 @@ class Account:
     def add(self, files: Iterable[FileOutcome]) -> None:
         for file in files:
             self.count(file)
-        self.tell()
+        self.publish()
 
     def count(self, file: FileOutcome) -> None:
-        """Without telling."""
+        """Without updating metrics and progress."""
         self.report.count(file.outcome)
         if file.outcome is not SyncOutcome.UNCHANGED:
             self._named.append(file)
@@ -51,8 +53,8 @@ class Account:
         self._measured.failures.labels(file.reason.code).inc()
         self.count(FileOutcome(file.task.key, SyncOutcome.FAILED, file.reason.code, file.reason.text))
 
-    def tell(self) -> None:
-        """Count what was done since the last call, and report progress."""
+    def publish(self) -> None:
+        """Update the metrics by what was done since the last call, and report progress."""
         new = self.report.outcomes - self._counted
         for outcome, number in new.items():
             self._measured.items.labels(outcome.value).inc(number)
@@ -63,7 +65,7 @@ class Account:
         self._progress(self.report)
 
     def write(self) -> None:
-        """Write what is not yet written of single files."""
+        """Write the outcomes of files that are not written yet."""
         self._written_at = time.monotonic()
         failed, self._failed = self._failed, []
         if failed:

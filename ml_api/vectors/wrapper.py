@@ -1,4 +1,4 @@
-"""The base of stores that wrap another store (`coalescing`, `texts.keeping`): it passes every call on, and they override some."""
+"""Base class of stores that wrap another store (`coalescing`, `texts.keeping`) and override some of its methods."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -12,8 +12,8 @@ from ml_api.vectors.base import SearchOptions, VectorStore
 from ml_api.vectors.filters import Filter
 
 
-class PassingStore:
-    """A VectorStore that passes all calls on to `inner`, which it owns."""
+class StoreWrapper:
+    """A VectorStore that forwards all calls to `inner`, which it owns."""
 
     def __init__(self, inner: VectorStore) -> None:
         self._inner = inner
