@@ -16,6 +16,7 @@ from ml_api.metrics import Metrics
 from ml_api.records import image_id
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
+from ml_api.vectors.milvus.calls import among
 from ml_api.vectors.milvus.flushing import SLOW_ROWS
 from ml_api.vectors.milvus.recovery import EVERY_S
 from ml_api.vectors.milvus.schema import rows_of
@@ -55,13 +56,25 @@ def opened(folder, timeout_s=10):
         yield store
 
 
-def here(store, records, vectors):
-    store.upsert(records, vectors)
+class Here:
+    @staticmethod
+    def upsert(store, records, vectors):
+        store.upsert(records, vectors)
+
+    @staticmethod
+    def delete(store, ids):
+        store.delete(ids)
 
 
-def by_its_server(store, records, vectors):
-    rows = rows_of(records, check_records(records, vectors, DIM), vectors)
-    store._open_now().client.upsert(store._open_now().collection, rows)
+class ByItsServer:
+    @staticmethod
+    def upsert(store, records, vectors):
+        rows = rows_of(records, check_records(records, vectors, DIM), vectors)
+        store._open_now().client.upsert(store._open_now().collection, rows)
+
+    @staticmethod
+    def delete(store, ids):
+        store._open_now().client.delete(store._open_now().collection, filter=among(ids))
 
 
 def engine(store):
@@ -88,13 +101,13 @@ def killed(folder):
 
 NEW = [f"photo-{number}" for number in range(60)]
 STEPS = (
-    lambda store, write: write(store, *drawn(NEW, 1)),
-    lambda store, write: write(store, *drawn(NEW[10:30], 2)),  # others of theirs are in memory
-    lambda store, write: write(store, *drawn([NEW[3], NEW[4], NEW[3]], 3)),  # one comes twice
+    lambda store, write: write.upsert(store, *drawn(NEW, 1)),
+    lambda store, write: write.upsert(store, *drawn(NEW[10:30], 2)),  # others of theirs are in memory
+    lambda store, write: write.upsert(store, *drawn([NEW[3], NEW[4], NEW[3]], 3)),  # one comes twice
     lambda store, _: store.flush(),
-    lambda store, write: write(store, *drawn(NEW[20:40], 4)),  # others of theirs are in a file
-    lambda store, _: store.delete([image_id(f"shelf/{name} ü'\"\\.jpg") for name in NEW[35:45]]),
-    lambda store, write: write(store, *drawn(NEW[43:47], 5)),  # some were deleted
+    lambda store, write: write.upsert(store, *drawn(NEW[20:40], 4)),  # others of theirs are in a file
+    lambda store, write: write.delete(store, [image_id(f"shelf/{name} ü'\"\\.jpg") for name in NEW[35:45]]),
+    lambda store, write: write.upsert(store, *drawn(NEW[43:47], 5)),  # some were deleted
 )
 
 
@@ -102,8 +115,8 @@ def test_what_is_logged_filed_recovered_and_read_back_is_the_same(tmp_path):
     folders = [tmp_path / "here", tmp_path / "server"]
     with opened(folders[0]) as ours, opened(folders[1]) as theirs:
         for step in STEPS:
-            step(ours, here)
-            step(theirs, by_its_server)
+            step(ours, Here)
+            step(theirs, ByItsServer)
             assert len(logged(ours)) == len(logged(theirs))
             assert all(one.equals(other, check_metadata=True) for one, other in zip(logged(ours), logged(theirs), strict=True))
             assert rows(ours) == rows(theirs)
@@ -122,7 +135,7 @@ def test_what_is_logged_filed_recovered_and_read_back_is_the_same(tmp_path):
 def test_a_file_has_the_table_that_the_engine_makes_of_the_rows_in_memory(tmp_path):
     with opened(tmp_path / "here") as store:
         for step in STEPS[:3]:
-            step(store, here)
+            step(store, Here)
         [[made, _]] = engine(store)._memtable.flush(["_default"]).values()
         store.flush()
         [filed] = in_files(store)
@@ -170,9 +183,9 @@ def test_a_store_that_can_be_written_again_has_all_that_was_acknowledged(tmp_pat
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with opened(tmp_path / "here") as store:
-        here(store, *drawn(NEW[:20], 1))
+        store.upsert(*drawn(NEW[:20], 1))
         store.flush()
-        here(store, *drawn(NEW[10:30], 2))
+        store.upsert(*drawn(NEW[10:30], 2))
         before = rows(store)
         setattr(engine(store)._wal, part, fail)
         with pytest.raises(StoreUnavailable, match="no space left"):
@@ -182,19 +195,15 @@ def test_a_store_that_can_be_written_again_has_all_that_was_acknowledged(tmp_pat
         store.ping()
         assert rows(store) == before
         assert store.search(unit_vectors(1), SearchOptions(1)) != [[]]
-        here(store, *drawn(NEW[25:40], 3))
+        store.upsert(*drawn(NEW[25:40], 3))
         after = rows(store)
         assert len(after) > len(before)
     with opened(tmp_path / "here") as store:
         assert rows(store) == after
 
 
-@pytest.mark.parametrize(
-    ("part", "named"),
-    [("write_insert", "Input/output error"), ("write_delete", r"failed with Milvus error code 1 \(delete\)")],
-)
-def test_a_store_that_cannot_be_written_names_the_error(tmp_path, part, named):
-    """pymilvus raises an error from itself, so that a look for the first one had no end."""
+@pytest.mark.parametrize("part", ["write_insert", "write_delete"])
+def test_a_store_that_cannot_be_written_names_the_error(tmp_path, part):
 
     def fail(_batch):
         raise OSError(errno.EIO, "secret")
@@ -203,7 +212,7 @@ def test_a_store_that_cannot_be_written_names_the_error(tmp_path, part, named):
         setattr(engine(store)._wal, part, fail)
         with pytest.raises(StoreUnavailable, match="error code 1"):
             store.upsert(*drawn(NEW[:3], 1)) if part == "write_insert" else store.delete([image_id(NEW[0])])
-        with pytest.raises(StoreUnavailable, match=f"takes no calls, as a write failed: .*{named}"):
+        with pytest.raises(StoreUnavailable, match="takes no calls, as a write failed: Input/output error"):
             store.count()
 
 
@@ -215,7 +224,7 @@ def test_files_that_are_still_merged_hold_up_the_recovery_no_longer_than_the_sto
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with opened(tmp_path / "here", timeout_s=1) as store:
-        here(store, *drawn(NEW[:20], 1))
+        store.upsert(*drawn(NEW[:20], 1))
         before = rows(store)
         wait_until(engine(store)._bg_executor.submit(merged.wait, 60).running)
         engine(store)._wal.write_insert = fail
@@ -237,7 +246,7 @@ def test_rows_that_a_full_disk_keeps_out_of_a_file_when_the_store_is_closed_are_
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with opened(tmp_path / "full") as store:
-        here(store, *drawn(NEW[:20], 1))
+        store.upsert(*drawn(NEW[:20], 1))
         before = rows(store)
         monkeypatch.setattr(milvus_lite.engine.flush, "write_data_file", fail)
     assert "writing its files failed: no space left on its disk" in caplog.text
@@ -252,7 +261,7 @@ def test_rows_are_filed_also_if_no_thread_can_be_started_to_index_them(tmp_path,
     with opened(tmp_path / "ends") as store:
         engine(store)._bg_executor.shutdown()
         for turn in range(2):
-            here(store, *drawn(NEW[turn * 10 :][:20], turn))
+            store.upsert(*drawn(NEW[turn * 10 :][:20], turn))
             store.flush()
         before = rows(store)
         assert store.count() == len(before) == 30
@@ -269,8 +278,10 @@ def test_a_health_check_is_no_reason_to_file_rows_early(tmp_path):
     """It comes every 15 s, so that an import in a service was filed in pieces."""
     with opened(tmp_path / "here") as store:
         store.ping()
-        here(store, *drawn(range(SLOW_ROWS), 1))
+        store.upsert(*drawn(range(SLOW_ROWS), 1))
         store.ping()
         assert in_files(store) == []
         store.search(unit_vectors(1), SearchOptions(1))
+        assert in_files(store) == []
+        store.ping()
         assert len(in_files(store)) == 1

@@ -8,12 +8,14 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
 from ml_api.errors import MlApiError
 from ml_api.metrics import Metrics
+from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
 from tests.contracts.samples import DIM, MODEL, record, unit_vectors
 
@@ -32,14 +34,33 @@ def put(store: MilvusStore, batch: int) -> None:
     say("put", keys=keys)
 
 
+def put_and_delete(store: MilvusStore, batch: int) -> None:
+    """A batch goes in, and a third of it goes out again."""
+    put(store, batch)
+    keys = [f"{os.getpid()} {batch} {number}" for number in range(0, BATCH, 3)]
+    say("deleting", keys=keys)
+    store.delete([record(key).id for key in keys])
+    say("deleted", keys=keys)
+
+
 def write_forever(store: MilvusStore) -> None:
-    """Until killed: batches go in, and a third of each goes out again."""
+    """Until killed."""
     for batch in count():
-        put(store, batch)
-        keys = [f"{os.getpid()} {batch} {number}" for number in range(0, BATCH, 3)]
-        say("deleting", keys=keys)
-        store.delete([record(key).id for key in keys])
-        say("deleted", keys=keys)
+        put_and_delete(store, batch)
+
+
+def write_and_move_forever(store: MilvusStore) -> None:
+    """As `write_forever`, into many files, which are merged, beside searches."""
+
+    def search() -> None:
+        while True:
+            store.search(unit_vectors(1), SearchOptions(BATCH, exact=True))
+
+    threading.Thread(target=search, daemon=True).start()
+    for batch in count():
+        put_and_delete(store, batch)
+        if batch % 3 == 0:
+            store.flush()
 
 
 def fork_and_die(store: MilvusStore) -> None:
@@ -130,7 +151,15 @@ def come_back(store: MilvusStore) -> None:
 
 PROGRAMS: dict[str, Callable[[MilvusStore], None]] = {
     program.__name__: program
-    for program in (write_forever, fork_and_die, outlived_by_a_program, hold, fail_to_flush, run_out_of_disk)
+    for program in (
+        write_forever,
+        write_and_move_forever,
+        fork_and_die,
+        outlived_by_a_program,
+        hold,
+        fail_to_flush,
+        run_out_of_disk,
+    )
 }
 
 

@@ -88,11 +88,12 @@ class Ledger:
         self.stored, self.unknown = found, set()
 
 
-def test_no_acknowledged_write_is_lost_to_kill_9(folder):
+@pytest.mark.parametrize("program", ["write_forever", "write_and_move_forever"])
+def test_no_acknowledged_write_is_lost_to_kill_9(folder, program):
     chance = random.Random(1)
     ledger = Ledger()
     for _ in range(4):
-        with store_process(folder, "write_forever") as process:
+        with store_process(folder, program) as process:
             said = [json.loads(process.stdout.readline()) for _ in range(chance.randrange(40, 160))]
             process.kill()
             ledger.read(said + lines(process))

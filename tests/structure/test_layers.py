@@ -49,7 +49,8 @@ ELSEWHERE = {
     "torch": {"ml_api.embedding.triton.serving"},  # it does not run in this application's process
     "pyarrow": {
         "ml_api.corpus.metadata.parquet",  # metadata in Parquet, beside vectors
-        "ml_api.vectors.milvus.snapshots",  # what Milvus Lite's files are made of
+        "ml_api.vectors.milvus.parts",  # what Milvus Lite's files are made of
+        "ml_api.vectors.milvus.snapshots",
         "ml_api.vectors.milvus.written",  # and its log
     },
 }

@@ -11,7 +11,10 @@ exact       exact search, by comparison with every vector
 filtered    compiles a filter for a server, and tests the rows that it returns
 listing     rows in the order of their ids, and by id, digest or filter
 matching    evaluates filters on Milvus Lite's rows
-snapshots   finds out which of Milvus Lite's rows are current
+parts       Milvus Lite's rows in a file or in memory, and which of them are current
+ordered     the current rows in the order of their ids
+views       all current rows of a collection, read anew after a write
+snapshots   replaces views when rows have moved to other files
 ranking     searches Milvus Lite's rows within this process
 written     writes to Milvus Lite's log and files within this process
 generations the collections of one alias, one for each model
@@ -21,7 +24,7 @@ access      when calls may be made: at any time on a server, restricted on Milvu
 embedded    the restrictions of Milvus Lite: one process, one writer
 flushing    decides when rows in Milvus Lite's memory are moved to a file
 recovery    prevents calls after a failed write, until everything is read from disk again
-locks       a lock for many readers or one writer
+locks       a lock that many may share, or one may hold alone
 owning      the owner of Milvus Lite's folder: modes, lock file
 lite        Milvus Lite's server, on a socket that only this user can reach
 failures    translates exceptions of pymilvus and gRPC to errors of `ml_api.errors`

@@ -52,7 +52,7 @@ class Rows(Protocol):
         ...
 
     def of_ids(self, collection: str, ids: Sequence[str], fields: Sequence[str]) -> list[Row]:
-        """The rows with these ids, in no order."""
+        """Return the rows with these ids, in no order."""
         ...
 
     def of_digests(self, collection: str, digests: Sequence[str], fields: Sequence[str]) -> list[Row]:
@@ -63,8 +63,12 @@ class Rows(Protocol):
         """Insert or replace rows. Raises MilvusException."""
         ...
 
+    def delete(self, collection: str, ids: Sequence[str]) -> None:
+        """Delete rows. Raises MilvusException."""
+        ...
+
     def flush(self, collection: str) -> None:
-        """Move the rows in memory to a file; no other call may run meanwhile. Raises MilvusException."""
+        """Move the rows in memory to a file; nobody may write meanwhile. Raises MilvusException."""
         ...
 
 
@@ -91,11 +95,11 @@ class Access(Protocol):
         ...
 
     def reading(self, timeout_s: float) -> AbstractContextManager[None]:
-        """A context for reads. It waits at most `timeout_s` for other calls to end."""
+        """A context for reads. It waits at most `timeout_s` to begin."""
         ...
 
     def searching(self, timeout_s: float) -> AbstractContextManager[None]:
-        """A context for reads that unflushed rows would slow down."""
+        """As `reading`, for reads that unflushed rows slow down."""
         ...
 
     @property
@@ -116,8 +120,9 @@ class Access(Protocol):
         """Raise StoreUnavailable if the store cannot be used."""
         ...
 
-    def recover(self, load: Callable[[], None]) -> None:
-        """After a failed write, read everything from disk again, as a restart would; `load` loads the collections.
+    def tend(self, load: Callable[[], None]) -> None:
+        """For a health check: flush rows that wait and slow searches down; or after a failed write read everything from disk again,
+        as a restart would, for which `load` loads the collections.
 
         Raises StoreUnavailable while that fails, or nothing can be written.
         """
@@ -172,7 +177,7 @@ class ServerAccess:
     def check(self) -> None:
         check_process(self._process)
 
-    def recover(self, load: Callable[[], None]) -> None:
+    def tend(self, load: Callable[[], None]) -> None:
         """The server does so by itself."""
 
     def close(self, disconnect: Callable[[], None]) -> None:

@@ -70,6 +70,14 @@ class OpenCollection:
                 message = messages.upsert_message(self.collection, rows, self.dim, self.fields)
                 messages.upsert(self.client, message, timeout_s)
 
+    def delete(self, ids: Sequence[str], size: int) -> None:
+        """Delete the rows with these ids, distinct and checked to be hex; `size` is how many bytes the note of it takes."""
+        with self.writing("delete", len(ids), size) as timeout_s:
+            if (here := self.access.rows) is not None:
+                here.delete(self.collection, ids)
+            else:
+                self.client.delete(self.collection, filter=among(ids), timeout=timeout_s)
+
     def query_none(self, operation: str, consistency: str) -> None:
         """Query an image that cannot exist, through the connection, also where the rows are in this process."""
         with self.reading(operation) as timeout_s:

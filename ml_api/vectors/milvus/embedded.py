@@ -2,8 +2,7 @@
 
 - One process: a lock file beside the folder, held as long as the store is open.
 - One writer at a time: two interleave their log records and sequence numbers (measured: 6 threads, 125 rows lost).
-- Nobody reads during a flush: a reader that lists the files before and looks into the table in memory after misses the rows that
-  moved from one to the other.
+- Nobody reads while it is closed, or all is read from the disk again. Beside writes and flushes everybody may (`snapshots`).
 - No write after one that failed, until all is read from the disk again: the log may end in half a record, behind which nothing is
   recovered, and the next flush that succeeds deletes the logs of the one that did not.
 - Nothing at all in a forked child. Programs that are started meanwhile inherit neither lock: both files are closed on exec.
@@ -13,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
@@ -24,7 +23,7 @@ from ml_api.vectors.milvus import owning
 from ml_api.vectors.milvus.access import check_process
 from ml_api.vectors.milvus.flushing import Unflushed
 from ml_api.vectors.milvus.lite import LiteServer
-from ml_api.vectors.milvus.locks import SharedLock, left_s, patient
+from ml_api.vectors.milvus.locks import SharedLock, patient
 from ml_api.vectors.milvus.recovery import Recovery
 
 _INDEX_FILES = "collections/*/partitions/*/indexes/*.idx"
@@ -87,45 +86,26 @@ class EmbeddedAccess:
 
     def attach(self, flush: Callable[[], None]) -> None:
         """Flush what a crash left in the log: recovered rows are as slow to search as new ones."""
-        with self._alone():
+        with self._writing():
             self._flushes.append(flush)
-            self._flush_alone()
+            self._flush()
 
     def detach(self, flush: Callable[[], None]) -> None:
         """Also if it cannot be flushed now: once it is dropped, its flush would fail, and the whole store with it."""
         try:
-            with self._alone():
-                self._flush_alone()
+            self.flush()
         finally:
             self._flushes = [one for one in self._flushes if one != flush]
 
     @contextmanager
     def reading(self, timeout_s: float) -> Iterator[None]:
         self.check()
-        with patient("it is being flushed", timeout_s), self._readers.shared(timeout_s):
+        with patient("it is being closed, or read from the disk again", timeout_s), self._readers.shared(timeout_s):
             yield
 
-    @contextmanager
-    def searching(self, timeout_s: float) -> Iterator[None]:
-        until = time.perf_counter() + timeout_s
-        self.check()
+    def searching(self, timeout_s: float) -> AbstractContextManager[None]:
         self._unflushed.searched()
-        if self._unflushed.slow:
-            self._flush_to_search(until)
-        self.check()
-        with patient("it is being flushed", timeout_s), self._readers.shared(left_s(until)):
-            yield
-
-    def _flush_to_search(self, until: float) -> None:
-        """Unless others write or read until then. A few rows are not worth the wait for a writer: it flushes by itself."""
-        if self._writer.acquire(timeout=left_s(until) if self._unflushed.many else 0):
-            try:
-                self.check()  # the writer may just have failed
-                if self._unflushed.slow:
-                    with suppress(TimeoutError), self._readers.alone(left_s(until)):
-                        self._flush_alone()
-            finally:
-                self._writer.release()
+        return self.reading(timeout_s)
 
     @property
     def rows(self) -> LiteServer:
@@ -144,25 +124,34 @@ class EmbeddedAccess:
                 raise
             self._unflushed.add(rows, size)
             if self._unflushed.due:
-                self._flush_writing()
+                self._flush()
 
     def flush(self) -> None:
         with self._writing():
-            self._flush_writing()
+            self._flush()
 
     def check(self) -> None:
         check_process(self._process)
         self._recovery.check()
 
-    def recover(self, load: Callable[[], None]) -> None:
+    def tend(self, load: Callable[[], None]) -> None:
         check_process(self._process)
         if self._recovery.is_due():
-            with self._turn(), self._without_readers():
-                with patient("its files are still being merged", self._timeout_s):
-                    self.rows.discard(self._timeout_s)
-                load()
-                self._flush_alone()
-                self._recovery.succeeded()
+            self._recover(load)
+        elif self._unflushed.due and self._writer.acquire(blocking=False):  # a writer flushes after its own write
+            try:
+                self.check()
+                self._flush()
+            finally:
+                self._writer.release()
+
+    def _recover(self, load: Callable[[], None]) -> None:
+        with self._turn(), self._without_readers():
+            with patient("its files are still being merged", self._timeout_s):
+                self.rows.discard(self._timeout_s)
+            load()
+            self._flush()
+            self._recovery.succeeded()
 
     def close(self, disconnect: Callable[[], None]) -> None:
         """Flush, stop Milvus Lite, and free the folder. What cannot be flushed now stays in the log, for the next process.
@@ -171,9 +160,9 @@ class EmbeddedAccess:
         """
         if os.getpid() != self._process or self._lock_file is None:
             return
-        with suppress(StoreUnavailable), self._alone():  # a flush that fails is logged
+        with suppress(StoreUnavailable), self._writing(), self._without_readers():  # a flush that fails is logged
             try:
-                self._flush_alone()
+                self._flush()
             finally:
                 disconnect()
                 self._let_go()
@@ -210,22 +199,13 @@ class EmbeddedAccess:
             self._writer.release()
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with self._writing(), self._without_readers():
-            yield
-
-    @contextmanager
     def _without_readers(self) -> Iterator[None]:
         """Twice as patient as a reader can take."""
         with patient("searches are still running", self._timeout_s), self._readers.alone(2 * self._timeout_s):
             yield
 
-    def _flush_writing(self) -> None:
+    def _flush(self) -> None:
         """With the writer's lock held."""
-        with self._without_readers():
-            self._flush_alone()
-
-    def _flush_alone(self) -> None:
         try:
             for flush in self._flushes:
                 flush()

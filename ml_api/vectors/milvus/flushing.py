@@ -54,16 +54,7 @@ class Unflushed:
         self._searched_at = self._clock()
 
     @property
-    def many(self) -> bool:
-        """Whether there are too many for searches to scan them."""
-        return self._rows >= SLOW_ROWS
-
-    @property
-    def slow(self) -> bool:
-        """Whether a search should flush them first."""
-        return self.many or (self._rows > 0 and self._clock() - self._since > SLOW_AGE_S)
-
-    @property
     def due(self) -> bool:
-        """Whether a write should flush them afterwards."""
-        return self._bytes >= FULL_BYTES or (self.slow and self._clock() - self._searched_at < SEARCHED_S)
+        """Whether they should be flushed now."""
+        slow = self._rows >= SLOW_ROWS or (self._rows > 0 and self._clock() - self._since > SLOW_AGE_S)
+        return self._bytes >= FULL_BYTES or (slow and self._clock() - self._searched_at < SEARCHED_S)

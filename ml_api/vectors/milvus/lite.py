@@ -27,9 +27,11 @@ from ml_api.vectors.milvus import written
 from ml_api.vectors.milvus.access import PageQuery
 from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.matching import Matching
+from ml_api.vectors.milvus.parts import Passing, having
 from ml_api.vectors.milvus.ranking import compared, nearest
 from ml_api.vectors.milvus.schema import Row
-from ml_api.vectors.milvus.snapshots import Passing, Snapshots, having
+from ml_api.vectors.milvus.snapshots import Snapshots
+from ml_api.vectors.milvus.views import View
 
 PREFIX: Final = "ml-api-milvus-"
 _SOCKET: Final = "milvus"
@@ -58,33 +60,36 @@ class LiteServer:
 
     def ranked(self, collection: str, vectors: Vectors, options: SearchOptions, index: VectorIndex) -> list[list[Hit]]:
         """See `Rows.ranked`."""
-        parts = self._snapshots.of(self._engine(collection))
+        parts = self._view(collection).parts()
         if options.exact or options.filter is not None:
             return compared(parts, vectors, options, index.metric, self._passing(options.filter))
         return nearest(parts, vectors, options, index.metric, index.search(options.window, embedded=True)["params"])
 
     def count(self, collection: str, wanted: Filter | None) -> int:
         """See `Rows.count`."""
-        engine = self._engine(collection)
+        view = self._view(collection)
         if wanted is None:
-            return self._snapshots.count(engine)
-        return sum(len(part.among(self._matching.mask(part.segment, wanted))) for part in self._snapshots.of(engine))
+            return view.count()
+        return sum(len(part.among(self._matching.mask(part.segment, wanted))) for part in view.parts())
 
     def page(self, collection: str, after: str, asked: PageQuery) -> list[Row]:
         """See `Rows.page`."""
-        return self._snapshots.in_order(self._engine(collection)).page(after, asked, self._passing(asked.wanted))
+        return self._view(collection).in_order().page(after, asked, self._passing(asked.wanted))
 
     def of_ids(self, collection: str, ids: Sequence[str], fields: Sequence[str]) -> list[Row]:
-        """The rows with these ids, in no order."""
-        return self._snapshots.of_ids(self._engine(collection), ids, fields)
+        """See `Rows.of_ids`."""
+        return self._view(collection).of_ids(ids, fields)
 
     def of_digests(self, collection: str, digests: Sequence[str], fields: Sequence[str]) -> list[Row]:
         """See `Rows.of_digests`."""
-        parts = self._snapshots.of(self._engine(collection))
+        parts = self._view(collection).parts()
         return [row for part in parts for row in part.rows(part.among(having(part.segment, "digest", digests)), fields)]
 
     def _passing(self, wanted: Filter | None) -> Passing | None:
         return None if wanted is None else partial(self._matching.mask, wanted=wanted)
+
+    def _view(self, collection: str) -> View:
+        return self._snapshots.of(self._engine(collection))
 
     def _engine(self, collection: str) -> Any:
         """Milvus Lite's collection. Raises MilvusException if it was dropped."""
@@ -95,9 +100,16 @@ class LiteServer:
         """See `Rows.upsert`."""
         written.upsert(self._engine(collection), rows)
 
+    def delete(self, collection: str, ids: Sequence[str]) -> None:
+        """See `Rows.delete`."""
+        written.delete(self._engine(collection), ids)
+
     def flush(self, collection: str) -> None:
         """See `Rows.flush`."""
-        written.flush(self._engine(collection))
+        engine = self._engine(collection)
+        with self._snapshots.flushing(engine):
+            written.flush(engine)
+        written.maintain(engine, partial(self._snapshots.merged, engine))
 
     def discard(self, timeout_s: float) -> None:
         """Forget all rows in memory, so that each collection is read from disk again at its next call. No other call may run

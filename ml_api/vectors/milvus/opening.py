@@ -96,9 +96,9 @@ class Opening:
             self._open.append(other)
         return other
 
-    def recover(self) -> None:
-        """Recover after a failed write to Milvus Lite. Raises StoreUnavailable while nothing can be written."""
-        self.access.recover(self._load)
+    def tend(self) -> None:
+        """See `Access.tend`."""
+        self.access.tend(self._load)
 
     def _load(self) -> None:
         for opened in list(self._open):

@@ -14,8 +14,8 @@ from milvus_lite.index.brute_force import BruteForceIndex
 
 from ml_api.records import Hit, ImageRecord, Vectors
 from ml_api.vectors.base import MetricType, SearchOptions
+from ml_api.vectors.milvus.parts import Part, Parts, Passing
 from ml_api.vectors.milvus.schema import RECORD_FIELDS, VECTOR, records_of
-from ml_api.vectors.milvus.snapshots import Part, Parts, Passing
 from ml_api.vectors.scoring import Scores, scores
 
 MANY: Final = 4

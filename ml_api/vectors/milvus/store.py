@@ -17,7 +17,7 @@ from ml_api.vectors.base import Generation, SearchOptions
 from ml_api.vectors.filters import Field, Filter, holds
 from ml_api.vectors.milvus import listing, schema
 from ml_api.vectors.milvus.access import PageQuery
-from ml_api.vectors.milvus.calls import OpenCollection, among
+from ml_api.vectors.milvus.calls import OpenCollection
 from ml_api.vectors.milvus.collection import SOURCE, CollectionSpec
 from ml_api.vectors.milvus.connection import MilvusEndpoint
 from ml_api.vectors.milvus.exact import ExactSearch
@@ -114,8 +114,7 @@ class MilvusStore:
     def delete(self, ids: Sequence[str]) -> None:
         opened = self._open_to_write()
         for batch in batched(distinct_ids(ids), schema.CHUNK_BYTES // 64):
-            with opened.writing("delete", len(batch), DELETED_BYTES * len(batch)) as timeout_s:
-                opened.client.delete(opened.collection, filter=among(batch), timeout=timeout_s)
+            opened.delete(batch, DELETED_BYTES * len(batch))
         if ids and not self._opening.endpoint.embedded:
             opened.see_deletes()
 
@@ -182,7 +181,7 @@ class MilvusStore:
         self._opening.access.flush()
 
     def ping(self) -> None:
-        self._opening.recover()
+        self._opening.tend()
         self._opening.access.check()
         self._by_index.ping(self._open_now())
 

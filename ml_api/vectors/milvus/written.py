@@ -4,13 +4,13 @@ They do what its server does with a message of rows, but for what takes the time
 by one, and each number of a vector was made a Python object and looked at, on the way in and once more on the way into a file. What
 is checked there is checked before (`ml_api.vectors.validation`), and rows are whole: they keep nothing of those they replace.
 
-Only one thread may be here at a time, and nobody may read during `flush` (`embedded`).
+Only one thread may write or flush at a time (`embedded`). Who reads meanwhile reads a view (`snapshots`).
 """
 
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import accumulate
@@ -20,8 +20,8 @@ from weakref import proxy
 import numpy as np
 import pyarrow as pa
 from milvus_lite.adapter.grpc.errors import to_status_kwargs
-from milvus_lite.constants import DEFAULT_PARTITION
-from milvus_lite.engine.operation import InsertOp
+from milvus_lite.constants import ALL_PARTITIONS, DEFAULT_PARTITION
+from milvus_lite.engine.operation import DeleteOp, InsertOp
 from pymilvus import MilvusException
 
 from ml_api.vectors.milvus.locks import left_s
@@ -43,18 +43,36 @@ def upsert(engine: Any, rows: Sequence[Row]) -> None:
         engine._apply(InsertOp(DEFAULT_PARTITION, batch))  # noqa: SLF001 - as above
 
 
-def flush(engine: Any) -> None:
-    """Write what is in memory to a file, and have that indexed in the background. Raises MilvusException.
+def delete(engine: Any, ids: Sequence[str]) -> None:
+    """As `upsert`, of distinct ids; those that are not stored are ignored."""
+    with as_answered():
+        number = engine._next_seq  # noqa: SLF001 - as above
+        batch = engine._build_wal_delta_batch(list(ids), ALL_PARTITIONS, number)  # noqa: SLF001 - as above
+        engine._next_seq = number + 1  # noqa: SLF001 - as above
+        engine._apply(DeleteOp(ALL_PARTITIONS, batch))  # noqa: SLF001 - as above
 
-    If no thread can be started, as the program ends or the system has none left, it is indexed after the next flush or opening.
-    """
+
+def flush(engine: Any) -> None:
+    """Write what is in memory to a file. Raises MilvusException."""
     with as_answered(), _unscheduled(engine):
         memtable = engine._memtable  # noqa: SLF001 - as above; each flush puts a new one in its place
         # What is in memory becomes a file's table column by column, and not cell by cell.
         memtable._build_data_table = partial(_taken, proxy(memtable))  # noqa: SLF001 - as above
         engine.flush()
+
+
+def maintain(engine: Any, then: Callable[[], None]) -> None:
+    """Have files merged and indexed in the background, and then call `then`.
+
+    If no thread can be started, as the program ends or the system has none left, it is done after the next flush or opening.
+    """
+
+    def work() -> None:
+        engine._bg_compact_and_index()  # noqa: SLF001 - as above; it raises nothing
+        then()
+
     try:
-        engine._schedule_bg_maintenance()  # noqa: SLF001 - as above
+        engine._bg_executor.submit(work)  # noqa: SLF001 - as above
     except RuntimeError as exc:
         _log.warning("the rows are in a file, which is not indexed now: %s", exc)
 
@@ -111,7 +129,8 @@ def _taken(memtable: Any, places: Sequence[tuple[int, int]]) -> pa.Table:
 
 @contextmanager
 def _unscheduled(engine: Any) -> Iterator[None]:
-    """Without work in the background after a flush: whether a thread for it can be started says nothing of what was written."""
+    """Without work in the background after a flush, for `maintain`: whether a thread for it can be started says nothing of what was
+    written."""
     engine._schedule_bg_maintenance = lambda: None  # noqa: SLF001 - as above
     try:
         yield
