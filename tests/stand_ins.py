@@ -18,7 +18,7 @@ from ml_api.indexing.upload_locks import UploadLocks
 from ml_api.metrics import Metrics
 from ml_api.services import Services, StoreFacts
 from ml_api.services.engine import Shared, WarmModel, assemble
-from ml_api.services.indexer import target_of
+from ml_api.services.target import target_of
 from ml_api.settings import load_settings
 from ml_api.texts import TextIndexingStore
 from ml_api.vectors.memory import MemoryStore

@@ -9,8 +9,8 @@ from ml_api.database import Database
 from ml_api.metrics import Metrics
 from ml_api.records import ModelInfo
 from ml_api.services.encoder import load_model
-from ml_api.services.indexer import target_of
 from ml_api.services.parts import database_of, milvus_store
+from ml_api.services.target import target_of
 from ml_api.settings import Settings
 
 

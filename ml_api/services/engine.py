@@ -28,7 +28,8 @@ from ml_api.search.hybrid import Hybrid
 from ml_api.search.online_recall import LOOK_EVERY_S as REPEAT_EVERY_S
 from ml_api.services.calibration import kept_of
 from ml_api.services.encoder import LoadedModel, load_model
-from ml_api.services.indexer import Indexing, failures_of, target_of
+from ml_api.services.indexer import Indexing, failures_of
+from ml_api.services.target import target_of
 from ml_api.settings import Settings
 from ml_api.texts import TextIndex, TextIndexingStore, TextUpkeep
 from ml_api.texts.keeping import CHECK_EVERY_S as TEXTS_EVERY_S

@@ -26,6 +26,7 @@ from ml_api.metrics.sync import SyncMetrics
 from ml_api.periodic import PeriodicTask
 from ml_api.services.encoder import Model, image_model, load_later
 from ml_api.services.parts import corpus_of, database_of, decoder_of, limits_of, milvus_store, ours_of, thumbnail_cache_of
+from ml_api.services.target import follow_store, target_of
 from ml_api.settings import Settings, environment_name
 from ml_api.texts import TextIndex, TextIndexingStore, TextUpkeep
 from ml_api.vectors.base import VectorStore
@@ -96,6 +97,7 @@ def open_indexer(settings: Settings, options: SyncOptions = SyncOptions()) -> It
         store.ensure(pretrained.model_id, pretrained.dim)  # first: another sync may have the store, and write its metrics
         decoder = opened.enter_context(closing(decoder_of(settings, metrics)))
         database = opened.enter_context(closing(database_of(settings)))
+        follow_store(settings, database)
         texts = TextIndex(database, target_of(settings))
         indexing = Indexing(
             settings,
@@ -124,11 +126,6 @@ def watching(settings: Settings, corpus: Corpus, changes: Changes, jobs: Jobs) -
     watcher = Watcher(FolderNotices(settings.corpus, ours_of(settings)), corpus, changes, jobs, special=special)
     with closing(PeriodicTask("watch", watcher.step, WATCH_PAUSE_S)), closing(watcher):
         yield
-
-
-def target_of(settings: Settings) -> str:
-    """Names the collection that syncs with these settings write, for every process that shares the database."""
-    return f"{settings.store_uri} {settings.milvus_database} {settings.collection}"
 
 
 def reading_of(settings: Settings) -> dict[str, str]:

@@ -15,8 +15,8 @@ from ml_api.search import Calibrations, Searcher
 from ml_api.search.hybrid import Hybrid
 from ml_api.services.calibration import kept_of
 from ml_api.services.encoder import load_model
-from ml_api.services.indexer import target_of
 from ml_api.services.parts import corpus_of, database_of, decoder_of, knowing_corpus, milvus_store
+from ml_api.services.target import target_of
 from ml_api.settings import Settings
 from ml_api.texts import TextIndex
 

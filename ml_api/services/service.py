@@ -29,11 +29,12 @@ from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncFile
 from ml_api.periodic import PeriodicTask
 from ml_api.services.engine import Engine, Shared, assemble, coalescing, warm_model
-from ml_api.services.indexer import reading_of, target_of, watching
+from ml_api.services.indexer import reading_of, watching
 from ml_api.services.migration import model_setting
 from ml_api.services.operations import Operations
 from ml_api.services.parts import access_of, corpus_of, database_of, decoder_of, milvus_store, thumbnail_cache_of
 from ml_api.services.switching import Switch
+from ml_api.services.target import follow_store, target_of
 from ml_api.settings import Settings
 from ml_api.spans import Spans, wanted
 from ml_api.vectors.base import MetricType
@@ -147,6 +148,7 @@ def _engine(shared: Shared, undo: ExitStack, background: ExitStack) -> tuple[Eng
     milvus = milvus_store(settings, shared.metrics)
     pretrained, store = _open_store(shared, milvus)
     undo.callback(store.close)
+    follow_store(settings, shared.database)
     # Early: who asks for a sync while the model is loaded waits for this process.
     heartbeat = Heartbeat(
         shared.database,

@@ -18,8 +18,8 @@ from ml_api.indexing.report import Report, SyncReport
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
 from ml_api.services.encoder import image_model, load_later
-from ml_api.services.indexer import target_of
 from ml_api.services.parts import corpus_of, database_of, decoder_of, milvus_endpoint, milvus_store
+from ml_api.services.target import target_of
 from ml_api.settings import Settings
 from ml_api.texts import TextIndex, TextIndexingStore
 from ml_api.vectors.base import VectorStore

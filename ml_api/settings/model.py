@@ -13,7 +13,7 @@ from ml_api.settings import callers, indexes, searches, values
 
 MIB = 2**20
 
-FullPath = Annotated[Path, AfterValidator(values.full_path)]
+RealFolder = Annotated[Path, AfterValidator(values.real_folder)]
 Corpus = Annotated[Path | str, AfterValidator(values.corpus)]
 File = Annotated[Path, AfterValidator(values.file)]
 
@@ -85,7 +85,7 @@ class Settings(BaseModel):
         ),
     ] = ""
     data_dir: Annotated[
-        FullPath,
+        RealFolder,
         Field(
             description="Folder of all data: the embedded store, the database, cached thumbnails, converted models, "
             "the metrics of syncs."

@@ -1,5 +1,6 @@
 """Syntax of values in settings, and the existence of paths. Each check raises ValueError with a message for the user."""
 
+import os
 import re
 import stat
 from collections.abc import Callable
@@ -60,7 +61,8 @@ def store_address(value: str) -> str:
         return value
     if not value.endswith(".db"):
         raise ValueError("a local path must end in .db, such as data/milvus.db")
-    return str(full_path(Path(value)))
+    path = full_path(Path(value))
+    return str(real_folder(path.parent) / path.name)
 
 
 def catalogue(value: str) -> str:
@@ -81,6 +83,11 @@ def full_path(path: Path) -> Path:
         raise ValueError(f"{path}: `~` cannot be expanded; write the full path") from exc
     except OSError as exc:
         raise ValueError(f"{path}: the working directory no longer exists; write the full path") from exc
+
+
+def real_folder(path: Path) -> Path:
+    """The full path of a folder that may still have to be made, with links resolved: processes find each other by its name."""
+    return Path(os.path.realpath(full_path(path)))  # `Path.resolve` raises for links that lead in a circle
 
 
 def corpus(value: Path | str) -> Path | str:

@@ -20,8 +20,8 @@ from ml_api.indexing.jobs.heartbeat import Heartbeat, Owners
 from ml_api.records import image_id
 from ml_api.search import Query, TextTerm
 from ml_api.services.engine import WarmModel
-from ml_api.services.indexer import target_of
 from ml_api.services.switching import Switch
+from ml_api.services.target import target_of
 from ml_api.vectors.base import Generation, SearchOptions
 from ml_api.vectors.memory import MemoryStore
 from ml_api.vocabulary import JobKind
