@@ -13,6 +13,7 @@ def configure_libraries(environ: MutableMapping[str, str], usable_cores: int) ->
     environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC writes to stderr in its own format; its errors are raised anyway
     give_a_home(environ)
     configure_openmp(environ, usable_cores)
+    configure_openblas(environ)
     keep_this_machine_out(environ)
 
 
@@ -33,6 +34,12 @@ def configure_openmp(environ: MutableMapping[str, str], usable_cores: int) -> No
     environ.setdefault("GOMP_SPINCOUNT", "1000")
     # By default OpenMP uses all cores of the host, whatever the quota; more threads than quota stall each other.
     environ.setdefault("OMP_NUM_THREADS", str(usable_cores))
+
+
+def configure_openblas(environ: MutableMapping[str, str]) -> None:
+    """For products of vectors by NumPy, in many requests at once."""
+    # By default OpenBLAS divides each among all cores, and one waits for the other's parts (docs/decisions/0014-exact-search.md).
+    environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def keep_this_machine_out(environ: MutableMapping[str, str]) -> None:

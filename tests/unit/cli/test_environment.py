@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from ml_api.cli.environment import configure_openmp, keep_this_machine_out
+from ml_api.cli.environment import configure_openblas, configure_openmp, keep_this_machine_out
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,23 @@ def test_a_pass_takes_all_cores():
 
 
 def test_what_the_operator_has_set_stands():
-    chosen = {"OMP_WAIT_POLICY": "ACTIVE", "OMP_NUM_THREADS": "6", "GOMP_SPINCOUNT": "5"}
+    chosen = {"OMP_WAIT_POLICY": "ACTIVE", "OMP_NUM_THREADS": "6", "GOMP_SPINCOUNT": "5", "OPENBLAS_NUM_THREADS": "4"}
     environ = dict(chosen)
     configure_openmp(environ, usable_cores=2)
+    configure_openblas(environ)
 
     assert environ == chosen
+
+
+def test_each_product_is_computed_in_its_callers_thread():
+    """Beside other work small ones had waited for a tenth of a second and more for a part in another thread."""
+    program = (
+        "import os; from ml_api.cli.environment import configure_openblas; configure_openblas(os.environ);"
+        "import numpy; a = numpy.ones((500, 500)); a @ a; print(len(os.listdir('/proc/self/task')))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+
+    assert ran.stdout.strip() == "1"
 
 
 def test_torch_hears_what_was_said_before_it_was_loaded():
