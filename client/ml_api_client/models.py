@@ -73,14 +73,34 @@ class HitAnswer(Model):
 class FacetValue(Model):
     value: str | bool | int | float
     count: int
-    """Hits that have it, images of one group each; of lists, their elements."""
+    """Hits that have it; with `group`, groups. Of lists, their elements."""
+
+
+class NumberRange(Model):
+    """Numbers of a field, with bounds as in a filter: `{"price": {"gte": 20, "lt": 50}}`."""
+
+    count: int
+    """Hits with a number in it; with `group`, groups."""
+    gte: float | None = None
+    """Null for no lower bound."""
+    lt: float | None = None
+    """Null for no upper bound."""
+
+
+class FacetNumbers(Model):
+    least: float
+    most: float
+    ranges: list[NumberRange]
+    """5 at most, ascending, between round numbers, with about equally many hits."""
 
 
 class FacetsAnswer(Model):
     over: int
-    """How many of the best hits were counted."""
+    """How many of the best hits were counted; with `group`, how many groups they are."""
     fields: dict[str, list[FacetValue]]
     """By field, the most frequent values first."""
+    numbers: dict[str, FacetNumbers] = {}
+    """By field, of those that hold numbers."""
 
 
 class ReadTerm(Model):

@@ -1,6 +1,7 @@
 """Converts the application's values to the JSON answers of the routes."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from time import perf_counter
@@ -12,7 +13,7 @@ from werkzeug.routing import Map
 
 from ml_api import stages, tracing
 from ml_api.api.schemas import JsonObject, ListAnswer
-from ml_api.api.schemas.arrangement import MAX_GROUPED, FacetsAnswer, FacetValue
+from ml_api.api.schemas.arrangement import MAX_GROUPED, FacetNumbers, FacetsAnswer, FacetValue
 from ml_api.api.schemas.base import Problem
 from ml_api.api.schemas.duplicates import DuplicateAnswer, DuplicateGroup, DuplicatesAnswer, SizedImage
 from ml_api.api.schemas.found import ReadTerm, Timings
@@ -142,7 +143,8 @@ def _facets(facets: Facets | None) -> FacetsAnswer | None:
     if facets is None:
         return None
     fields = {name: [FacetValue(value=value, count=count) for value, count in values] for name, values in facets.fields.items()}
-    return FacetsAnswer(over=facets.over, fields=fields)
+    numbers = {name: FacetNumbers(**asdict(found)) for name, found in facets.numbers.items()}
+    return FacetsAnswer(over=facets.over, fields=fields, numbers=numbers)
 
 
 def _timings() -> Timings:

@@ -12,7 +12,7 @@ from ml_api.api.form import read_form
 from ml_api.api.observe import elsewhere
 from ml_api.api.parsing import JSON, image_id_of, json_body, json_object, named, unsupported
 from ml_api.api.query_images import bytes_of_base64
-from ml_api.api.schemas.arrangement import facets_of, grouping_of
+from ml_api.api.schemas.arrangement import facets_of, grouping_of, sort_of
 from ml_api.api.schemas.composed import MAX_TERMS, ComposedQuery, QueryTerm
 from ml_api.api.schemas.search import PageBody, PageParameters, TextParameters, TextQuery
 from ml_api.deadline import Deadline
@@ -108,7 +108,10 @@ def query_for(terms: tuple[Weighted, ...], page: PageParameters | PageBody, *, w
         thresholds=Thresholds(page.min_score, page.min_relevance),
         cursor=page.cursor,
         arrangement=Arrangement(
-            None if page.group is None else grouping_of(page.group), page.diversity, facets_of(page.facet_names)
+            None if page.group is None else grouping_of(page.group),
+            page.diversity,
+            facets_of(page.facet_names),
+            None if page.sort is None else sort_of(page.sort),
         ),
         reading=reading,
     )

@@ -3,10 +3,10 @@
 It knows neither HTTP nor which model or store does the work. `searcher` has the steps; `query` has the values that go in and out.
 """
 
+from ml_api.search.arrangement import Arrangement, Sort
 from ml_api.search.negation import read_negations, reading_of
 from ml_api.search.online_recall import OnlineRecall
 from ml_api.search.query import (
-    Arrangement,
     Fault,
     ImageTerm,
     Marks,
@@ -32,6 +32,7 @@ __all__ = [
     "Query",
     "SearchResult",
     "Searcher",
+    "Sort",
     "StoredTerm",
     "Term",
     "TextTerm",

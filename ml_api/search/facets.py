@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from heapq import nsmallest
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 from ml_api.errors import InvalidQuery
 from ml_api.records import Hit
 from ml_api.search.fields import MAX_VALUE_CHARS, Overview
+from ml_api.search.ranges import Numbers, numbers_of
 from ml_api.vectors.filters import Field, Scalar, scalar, value_of
 from ml_api.wording import legible
 
@@ -24,18 +26,30 @@ _SHOWN: Final = 20
 @dataclass(frozen=True, slots=True)
 class Facets:
     over: int
-    """How many hits were counted."""
+    """How many hits, or groups, were counted."""
     fields: Mapping[str, list[tuple[str | bool | float, int]]]
-    """By name of the field: values with the number of hits that have them, the most frequent first."""
+    """By name of the field: values with the number of hits, or groups, that have them, the most frequent first."""
+    numbers: Mapping[str, Numbers]
+    """By name of each field that has numbers in some hit."""
 
 
-def counted(hits: Sequence[Hit], fields: Sequence[Field]) -> Facets:
-    return Facets(len(hits), {field.name: _frequent(hits, field) for field in fields})
+def counted(groups: Sequence[Sequence[Hit]], fields: Sequence[Field]) -> Facets:
+    """Count the values of the hits, each a group of its own, or of their groups."""
+    values = {
+        field.name: [{value for hit in group for value in _values(value_of(hit.record, field))} for group in groups]
+        for field in fields
+    }
+    numbers = {
+        name: numbers_of([[float(value) for kind, value in ours if kind == "number"] for ours in of_groups])
+        for name, of_groups in values.items()
+    }
+    frequent = {name: _frequent(of_groups) for name, of_groups in values.items()}
+    return Facets(len(groups), frequent, {name: found for name, found in numbers.items() if found})
 
 
-def _frequent(hits: Sequence[Hit], field: Field) -> list[tuple[str | bool | float, int]]:
-    values = Counter(value for hit in hits for value in set(_values(value_of(hit.record, field))))
-    best = nsmallest(MAX_VALUES, values.items(), key=lambda pair: (-pair[1], str(pair[0].value)))
+def _frequent(values: Sequence[AbstractSet[Scalar]]) -> list[tuple[str | bool | float, int]]:
+    counts = Counter(value for ours in values for value in ours)
+    best = nsmallest(MAX_VALUES, counts.items(), key=lambda pair: (-pair[1], str(pair[0].value)))
     return [(scalar.value, count) for scalar, count in best]
 
 

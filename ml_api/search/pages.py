@@ -1,5 +1,5 @@
-"""Cuts the page that answers a query out of its ranking, for `searcher`: thresholds, groups, diversity and facets are applied
-here."""
+"""Cuts the page that answers a query out of its ranking, for `searcher`: thresholds, groups, diversity, sorting and facets are
+applied here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ from ml_api.search.fields import OverviewCache
 from ml_api.search.grouping import DUPLICATES, MAX_READ, READ_AT_ONCE, leaders
 from ml_api.search.query import Fault, ResultRow
 from ml_api.search.relevance import CONFIDENT, Calibrations, Estimator
+from ml_api.search.sorting import SORTED, in_order
 from ml_api.search.targets import CONFIDENCE_HITS, Target, goes_on, may_pass, passing
 from ml_api.search.texts_relevance import TextPart, TextsEstimator, importances
 from ml_api.search.unfulfilled import warnings_on
@@ -129,7 +130,7 @@ class Pages:
             [further] = self._store.search(target.combined.vector[None, :], options, deadline)
             ends, known = len(further) < options.limit, {hit.record.id for hit in read}
             read += [hit for hit in further if hit.record.id not in known]  # an approximate index may rank hits in another order
-        left = _not_delivered(target, self._diversified(target, rows, deadline))
+        left = _not_delivered(target, self._reordered(target, rows, deadline))
         page, more = left[requested.offset : requested.window], len(left) > requested.window
         return Page(page, more, next=target.next_position([row.hit for row in page], read) if more else None)
 
@@ -147,10 +148,14 @@ class Pages:
                 others[leader].append(hits[index])
         return [replace(rows[leader], others=tuple(led)) for leader, led in others.items()]
 
-    def _diversified(self, target: Target, rows: list[ResultRow], deadline: Deadline) -> list[ResultRow]:
-        diversity = target.query.arrangement.diversity
-        if not diversity:
-            return rows
+    def _reordered(self, target: Target, rows: list[ResultRow], deadline: Deadline) -> list[ResultRow]:
+        arrangement = target.query.arrangement
+        if arrangement.sort is not None:
+            self._require_known(arrangement.sort.field, "sort", [row.hit for row in rows], deadline)
+            return in_order(rows[:SORTED], arrangement.sort)
+        return self._diversified(target, rows, arrangement.diversity, deadline) if arrangement.diversity else rows
+
+    def _diversified(self, target: Target, rows: list[ResultRow], diversity: float, deadline: Deadline) -> list[ResultRow]:
         vectors = self._store.vectors([row.hit.record.id for row in rows[:POOL]], deadline)
         pool = [row for row in rows[:POOL] if row.hit.record.id in vectors]  # the others were deleted meanwhile
         if not pool:
@@ -162,16 +167,16 @@ class Pages:
     def _facets(
         self, target: Target, best: Sequence[Hit], estimator: Estimator | TextsEstimator | None, deadline: Deadline
     ) -> Facets | None:
-        """The facets of the query, counted over the best hits that pass the thresholds; copies count, too."""
+        """The facets of the query, counted over the best hits that pass the thresholds, or over their groups."""
         fields = target.query.arrangement.facets
         if not fields:
             return None
         hits = target.ranking(best)[:COUNTED_HITS]
         needed = estimator if target.query.thresholds.relevance is not None else None
-        passed = [row.hit for row in passing(target, hits, _relevances(needed, hits))]
+        passed = passing(target, hits, _relevances(needed, hits))
         for index, field in enumerate(fields):
-            self._require_known(field, f"facets[{index}]", passed, deadline)
-        return counted(passed, fields)
+            self._require_known(field, f"facets[{index}]", [row.hit for row in passed], deadline)
+        return counted([(row.hit, *row.others) for row in self._grouped(target, passed, deadline)], fields)
 
     def _warnings(self, target: Target, deadline: Deadline) -> tuple[str, ...]:
         """The warnings on the query's filter, if it lets no image through: a later page may be empty for other reasons."""

@@ -8,10 +8,9 @@ from typing import Final, Self
 from ml_api.errors import MlApiError
 from ml_api.images import RgbPixels
 from ml_api.records import Hit
+from ml_api.search.arrangement import AS_RANKED, Arrangement
 from ml_api.search.facets import Facets
-from ml_api.search.grouping import Grouping
 from ml_api.vectors.base import SearchOptions
-from ml_api.vectors.filters import Field
 from ml_api.vocabulary import MatchMode
 
 
@@ -122,30 +121,6 @@ class Thresholds:
 
 
 ALL_HITS: Final = Thresholds()
-
-
-@dataclass(frozen=True, slots=True)
-class Arrangement:
-    """How the ranking is presented."""
-
-    group: Grouping | None = None
-    diversity: float = 0.0
-    """0 to 1: how much hits that differ from those before them are preferred to relevant ones (`search.diversity`)."""
-    facets: tuple[Field, ...] = ()
-    """Metadata fields whose values are counted."""
-
-    @property
-    def order(self) -> tuple[Grouping | None, float]:
-        """What decides which hits are shown where."""
-        return self.group, self.diversity
-
-    @property
-    def reorders(self) -> bool:
-        """Whether hits are shown in another order than that of the ranking, or fewer of them."""
-        return self.group is not None or self.diversity > 0
-
-
-AS_RANKED: Final = Arrangement()
 
 
 @dataclass(frozen=True, slots=True)

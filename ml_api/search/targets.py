@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ml_api.errors import InvalidInput, MlApiError, NotFound
 from ml_api.records import Hit
-from ml_api.search import diversity, facets, grouping
+from ml_api.search import diversity, facets, grouping, sorting
 from ml_api.search.combining import Combined, combined
 from ml_api.search.cursor import START, Position
 from ml_api.search.fusion import CERTAINTY_POWER, FUSED_HITS, TextMatches
@@ -92,6 +92,8 @@ class Target:
     @property
     def least_rows(self) -> int:
         """How many rows of a reordered ranking must be known to cut out the page."""
+        if self.query.arrangement.sort:
+            return sorting.SORTED
         return max(self.last_rank, diversity.POOL if self.query.arrangement.diversity else 0)
 
     @property

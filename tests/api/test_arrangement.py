@@ -124,7 +124,24 @@ def test_facets_count_what_the_filter_lets_through_and_may_have_no_values(client
     assert search(client, facets=["brand", "tags"], filter=wanted)["facets"] == {
         "over": 3,
         "fields": {"brand": [{"value": "bolt", "count": 3}], "tags": []},
+        "numbers": {},
     }
+
+
+def test_numbers_have_ranges_whose_bounds_are_those_of_a_filter(client):
+    numbers = search(client, facets=["width", "brand"])["facets"]["numbers"]
+    assert list(numbers) == ["width"]
+    assert numbers["width"]["least"] < numbers["width"]["most"]
+    for wanted in numbers["width"]["ranges"]:
+        bounds = {name: wanted[name] for name in ("gte", "lt") if wanted[name] is not None}
+        assert len(search(client, limit=50, filter={"width": bounds})["hits"]) == wanted["count"]
+
+
+def test_hits_are_sorted_by_a_field_on_every_route(client):
+    for found in every_route(client, sort="-brand", limit=30):
+        brands = [hit["metadata"].get("brand", "") for hit in found["hits"]]
+        assert brands == sorted(brands, reverse=True)
+        assert brands[0] == "bolt"
 
 
 def test_diversity_reorders_on_every_route(client):
@@ -138,7 +155,7 @@ def test_diversity_reorders_on_every_route(client):
 def test_a_form_takes_them_beside_the_image(client):
     data = {"image": (BytesIO(picture((255, 0, 0))), "red.png"), "group": "duplicates", "facets": "brand"}
     found = answer(client.post("/v1/search/image", data=data))
-    assert found["facets"]["fields"]["brand"][0]["value"] == "acme"
+    assert found["facets"]["fields"]["brand"][0] == {"value": "bolt", "count": 3}
 
 
 def test_spaces_may_stand_between_the_names_of_facets(client):
@@ -159,6 +176,11 @@ def test_spaces_may_stand_between_the_names_of_facets(client):
         ({"facets": ["indexed_at"]}, "facets[0]: indexed_at is another one for each image"),
         ({"facets": [""]}, "facets[0]: is empty; name a field"),
         ({"facets": [f"f{number}" for number in range(11)]}, "facets: names 11 fields; at most 10 are counted"),
+        ({"sort": ""}, "sort: names no field; name one as in filters, such as price, or -price to descend"),
+        ({"sort": "-"}, "sort: names no field"),
+        ({"sort": "-bradn"}, f"sort: no image is known to have the field 'bradn'; {FIELDS}"),
+        ({"sort": "a..b"}, "sort: a name leads through objects by single dots"),
+        ({"sort": "brand", "diversity": 0.5}, "sort: cannot be combined with diversity"),
         ({"diversity": 1.5}, "diversity: must be a number from 0 to 1 (got 1.5)"),
         ({"diversity": -0.1}, "diversity: must be a number from 0 to 1 (got -0.1)"),
     ],
@@ -201,7 +223,7 @@ def test_an_empty_index_has_no_unknown_fields(tmp_path):
     stand = build_stand(tmp_path / "corpus", tmp_path / "thumbnails")
     found = search(stand.client, group="brand", facets=["brand"], diversity=1)
     stand.services.close()
-    assert (found["hits"], found["facets"]) == ([], {"over": 0, "fields": {"brand": []}})
+    assert (found["hits"], found["facets"]) == ([], {"over": 0, "fields": {"brand": []}, "numbers": {}})
 
 
 def test_a_field_called_duplicates_is_named_by_a_pointer(client, stand):

@@ -11,8 +11,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from ml_api.api.parsing import BufferedRequest
 from tests.api.stand import FORM_TYPE, assert_problem, form, picture
 
-IN_JSON = "limit, offset, cursor, exact, min_score, min_relevance, group, diversity, filter, facets, q, negation, match"
-IN_URL = "cursor, diversity, exact, facets, filter, group, limit, match, min_relevance, min_score, negation, offset, q"
+IN_JSON = "limit, offset, cursor, exact, min_score, min_relevance, group, diversity, sort, filter, facets, q, negation, match"
+IN_URL = "cursor, diversity, exact, facets, filter, group, limit, match, min_relevance, min_score, negation, offset, q, sort"
 
 LONE_SURROGATE = b'{"q": "\\ud83d"}'
 

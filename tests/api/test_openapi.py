@@ -42,7 +42,7 @@ TAKING_MORE = {
     *("/v1/images", "/v1/images/by-key/{key}", "/v1/events"),
 }
 """Random bytes are no image, random objects no notification, and a term is of one kind."""
-OF_A_LANGUAGE = {"filter", "cursor", "group", "facets"}
+OF_A_LANGUAGE = {"filter", "cursor", "group", "facets", "sort"}
 """Parameters that a schema does not describe to the end: conditions, places in a ranking, names of fields."""
 
 

@@ -1,4 +1,4 @@
-"""The parameters and answers of groups, diversity and facets, which arrange the hits of a search."""
+"""The parameters and answers of groups, diversity, sorting and facets, which arrange the hits of a search."""
 
 from collections.abc import Sequence
 from typing import Annotated, Final
@@ -9,12 +9,16 @@ from ml_api.api.schemas.base import Answer
 from ml_api.api.schemas.filters import as_pydantic
 from ml_api.api.schemas.images import ID_PATTERN, Links
 from ml_api.errors import InvalidQuery
+from ml_api.search.arrangement import Sort
 from ml_api.search.facets import COUNTED_HITS, MAX_FACETS, MAX_VALUES
 from ml_api.search.grouping import DUPLICATES, Grouping
+from ml_api.search.ranges import MAX_RANGES
+from ml_api.search.sorting import SORTED
 from ml_api.vectors.filters import Field as MetadataField
 from ml_api.vectors.filters import field_of
 from ml_api.wording import legible
 
+DESCENDING: Final = "-"
 MAX_GROUPED = 10
 """The most images of a group that are shown beside the hit that leads it."""
 
@@ -33,6 +37,14 @@ def facets_of(names: Sequence[str]) -> tuple[MetadataField, ...]:
     return tuple(_shared_field(name, f"facets[{place}]") for place, name in enumerate(names))
 
 
+def sort_of(name: str) -> Sort:
+    """Parse the parameter `sort`. Raises InvalidQuery."""
+    bare = name.removeprefix(DESCENDING)
+    if not bare:
+        raise InvalidQuery(f"sort: names no field; name one as in filters, such as price, or {DESCENDING}price to descend")
+    return Sort(field_of(bare, "sort"), descending=bare != name)
+
+
 def _shared_field(name: str, where: str) -> MetadataField:
     """Parse the name of a field whose value several images may share. Raises InvalidQuery."""
     if not name:
@@ -47,6 +59,13 @@ def _group(name: str | None) -> str | None:
     if name is not None:
         with as_pydantic():
             grouping_of(name)
+    return name
+
+
+def _sort(name: str | None) -> str | None:
+    if name is not None:
+        with as_pydantic():
+            sort_of(name)
     return name
 
 
@@ -85,9 +104,19 @@ Diversity = Annotated[
         examples=[0],
     ),
 ]
+SortName = Annotated[
+    str | None,
+    Field(
+        description=f"A field, named as in filters, by whose values hits are sorted; with `{DESCENDING}` before it, in descending "
+        f"order. These are the best {SORTED} hits that pass the filter and the thresholds; no others follow. Hits without a value "
+        "come last. Not with `diversity`.",
+        examples=["price"],
+    ),
+    AfterValidator(_sort),
+]
 _FACETS: Final = (
-    f"Fields, named as in filters, whose values are counted over the best {COUNTED_HITS} hits: {MAX_FACETS} fields at most, and of "
-    f"each the {MAX_VALUES} most frequent values."
+    f"Fields, named as in filters, whose values are counted over the best {COUNTED_HITS} hits, with `group` over their groups: "
+    f"{MAX_FACETS} fields at most, and of each the {MAX_VALUES} most frequent values, and ranges of its numbers."
 )
 FacetsText = Annotated[
     str | None,
@@ -115,9 +144,27 @@ class GroupAnswer(Answer):
 
 class FacetValue(Answer):
     value: str | bool | int | float
-    count: Annotated[int, Field(description="Hits that have it, images of one group each; of lists, their elements.")]
+    count: Annotated[int, Field(description="Hits that have it; with `group`, groups. Of lists, their elements.")]
+
+
+class NumberRange(Answer):
+    """Numbers of a field, with bounds as in a filter: `{"price": {"gte": 20, "lt": 50}}`."""
+
+    gte: Annotated[float | None, Field(description="Null for no lower bound.")]
+    lt: Annotated[float | None, Field(description="Null for no upper bound.")]
+    count: Annotated[int, Field(description="Hits with a number in it; with `group`, groups.")]
+
+
+class FacetNumbers(Answer):
+    least: float
+    most: float
+    ranges: Annotated[
+        list[NumberRange],
+        Field(description=f"{MAX_RANGES} at most, ascending, between round numbers, with about equally many hits."),
+    ]
 
 
 class FacetsAnswer(Answer):
-    over: Annotated[int, Field(description="How many of the best hits were counted.")]
+    over: Annotated[int, Field(description="How many of the best hits were counted; with `group`, how many groups they are.")]
     fields: Annotated[dict[str, list[FacetValue]], Field(description="By field, the most frequent values first.")]
+    numbers: Annotated[dict[str, FacetNumbers], Field(default={}, description="By field, of those that hold numbers.")]

@@ -9,6 +9,7 @@ from ml_api.api.schemas.arrangement import (
     FacetsList,
     FacetsText,
     GroupName,
+    SortName,
     names_in,
 )
 from ml_api.api.schemas.base import Request, whole
@@ -80,6 +81,14 @@ class PageRequest(Request):
     ] = None
     group: GroupName = None
     diversity: Diversity = 0.0
+    sort: SortName = None
+
+    @field_validator("sort")
+    @classmethod
+    def _not_with_diversity(cls, sort: str | None, info: ValidationInfo) -> str | None:
+        if sort is not None and info.data.get("diversity"):
+            raise ValueError("cannot be combined with diversity, which has an order of its own; send one of them")
+        return sort
 
     @field_validator("cursor")
     @classmethod

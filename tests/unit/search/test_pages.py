@@ -164,6 +164,20 @@ def test_the_most_frequent_values_are_told_and_long_texts_are_none():
     assert facets.fields["brand"] == [("00", 3), *((f"{number:02}", 2) for number in range(1, MAX_VALUES))]
 
 
+def test_of_groups_each_counts_once():
+    """So that the counts beside a page of products are of products."""
+    metadata = [("a", 1, "new"), ("a", 1, "old"), ("b", 1, "old"), ("c", 9, "old")]
+    records = [
+        record(f"{place}", metadata={"brand": brand, "price": price, "state": state})
+        for place, (brand, price, state) in enumerate(metadata)
+    ]
+    with Shelf(records) as shelf:
+        facets = shelf.search(1, 0, Arrangement(BRAND, facets=(Field(("price",)), Field(("state",))))).facets
+    assert facets.over == 3
+    assert facets.fields == {"price": [(1, 2), (9, 1)], "state": [("old", 3), ("new", 1)]}
+    assert [one.count for one in facets.numbers["price"].ranges] == [2, 1]
+
+
 def test_only_hits_that_pass_are_counted():
     with shelf_of("abcdefgh", brand="x") as shelf:
         least = shelf.search(8, arrangement=Arrangement()).hits[2].score
