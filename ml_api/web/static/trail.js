@@ -22,13 +22,19 @@ import { ALL, keptOf, nameOf, withTerm } from "./query.js";
  * @typedef {{terms?: unknown, isOpened?: boolean, typing?: boolean, place?: Place | null, y?: number, filters?: boolean}} Entry
  */
 
-const SETTLED_MS = 200; // after scrolling; browsers allow some hundred notes in half a minute
+/** @typedef {{entry: Entry | null, address: string, isReplaced: boolean}} Change of the history */
+
+const SETTLED_MS = 200; // after scrolling
+const REFUSED_MS = 1000;
 
 export class Trail {
   #page;
   /** @type {View} */
   #view = { query: null, image: null, tool: null };
   #isLeaving = false; // on the way back to where an image was opened
+  /** @type {Change | null} */
+  #owed = null; // what the history has refused so far
+  #timer = 0;
 
   /**
    * @param {{
@@ -45,7 +51,7 @@ export class Trail {
   start() {
     const [arrival] = performance.getEntriesByType("navigation");
     if (arrival instanceof PerformanceNavigationTiming && arrival.type === "navigate") {
-      history.replaceState(null, ""); // whoever types the address that they are at asks for what it says; browsers keep the entry
+      this.#write(null, location.href, true); // whoever types the address that they are at asks for what it says; browsers keep the entry
     }
     history.scrollRestoration = "manual"; // the browser's own would scroll before there is anything to scroll over
     document.addEventListener("click", (event) => this.#follow(event));
@@ -56,6 +62,11 @@ export class Trail {
       timer = setTimeout(() => this.#keepPlace(), SETTLED_MS);
     });
     window.addEventListener("pagehide", () => this.#keepPlace());
+    window.addEventListener("pageshow", ({ persisted }) => {
+      if (persisted) {
+        window.scrollTo(0, this.entry.y ?? 0); // WebKit brings the page back as it was, but for that
+      }
+    });
     this.#arrive();
   }
 
@@ -65,7 +76,7 @@ export class Trail {
 
   /** @returns {Entry} */
   get entry() {
-    return history.state ?? {};
+    return (this.#owed ? this.#owed.entry : history.state) ?? {};
   }
 
   /**
@@ -95,7 +106,7 @@ export class Trail {
     }
     const { fresh = false, opening = false, replacing = false, typing = false } = how;
     const isSame = addressOf(view) === addressOf(this.#view) && nameOf(view.query) === nameOf(this.#view.query);
-    const isReplaced = replacing || isSame || (typing && this.entry.typing);
+    const isReplaced = replacing || isSame || (typing && this.entry.typing === true);
     const isOpened = opening || (replacing && view.image !== null && Boolean(this.entry.isOpened));
     const place = fresh ? null : this.#page.place();
     if (!isReplaced) {
@@ -103,7 +114,7 @@ export class Trail {
     }
     const y = this.#isAnother(view) ? 0 : window.scrollY;
     const entry = { terms: keptOf(view.query), isOpened, typing, place, y, filters: this.entry.filters };
-    history[isReplaced ? "replaceState" : "pushState"](entry, "", addressOf(view));
+    this.#write(entry, addressOf(view), isReplaced);
     if (fresh) {
       window.scrollTo(0, 0);
     }
@@ -115,7 +126,7 @@ export class Trail {
    * @param {() => void} onArrived
    */
   leaveImage(onArrived) {
-    if (!this.entry.isOpened) {
+    if (!history.state?.isOpened) {
       this.go({ ...this.#view, image: null }, { replacing: true });
       onArrived();
       return;
@@ -135,7 +146,7 @@ export class Trail {
    */
   note(change) {
     this.#view = { ...this.#view, ...change };
-    history.replaceState(history.state, "", addressOf(this.#view));
+    this.#write(this.entry, addressOf(this.#view), true);
   }
 
   /**
@@ -143,7 +154,23 @@ export class Trail {
    * @param {Entry} change
    */
   keep(change) {
-    history.replaceState({ ...history.state, ...change }, "");
+    this.#write({ ...this.entry, ...change }, this.#owed?.address ?? location.href, true);
+  }
+
+  /**
+   * Browsers take some hundred changes in ten seconds. Of more, as of who holds an arrow key down over the large view, Safari and
+   * Firefox complain, and Chrome says nothing: the page goes on, and the last of them is written as soon as it is taken.
+   * @param {Entry | null} entry
+   * @param {string} address
+   * @param {boolean} isReplaced
+   */
+  #write(entry, address, isReplaced) {
+    clearTimeout(this.#timer);
+    const owed = { entry, address, isReplaced: isReplaced && this.#owed?.isReplaced !== false };
+    this.#owed = isTaken(owed) ? null : owed;
+    if (this.#owed) {
+      this.#timer = setTimeout(() => this.#write(entry, address, owed.isReplaced), REFUSED_MS);
+    }
   }
 
   #keepPlace() {
@@ -151,6 +178,8 @@ export class Trail {
   }
 
   #arrive() {
+    clearTimeout(this.#timer);
+    this.#owed = null; // to another entry than was meant
     this.#show(viewAt(location.search, this.entry.terms), { fresh: false, typing: false });
   }
 
@@ -195,5 +224,18 @@ export class Trail {
       this.go({ query: null, image: null, tool });
       this.#page.onStart();
     }
+  }
+}
+
+/**
+ * @param {Change} change
+ * @returns {boolean} whether the history has it now
+ */
+function isTaken({ entry, address, isReplaced }) {
+  try {
+    history[isReplaced ? "replaceState" : "pushState"](entry, "", address);
+    return location.href === new URL(address, location.href).href;
+  } catch {
+    return false;
   }
 }

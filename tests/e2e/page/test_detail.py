@@ -202,6 +202,34 @@ def test_that_it_cannot_be_shown_where_the_words_are_found_is_told_beside_the_im
     expect(alert).to_be_hidden()
 
 
+IMPATIENT = """() => {
+    const wait = performance.now() + 1500, replace = history.replaceState.bind(history);
+    history.replaceState = (...given) => {
+        if (performance.now() < wait) %s;
+        replace(...given);
+    };
+}"""
+"""A history that takes no more for a while, as after a hundred changes in ten seconds."""
+COMPLAINT = "throw new DOMException('Attempt to use history.replaceState() more than 100 times per 10 seconds', 'SecurityError')"
+
+
+@pytest.mark.parametrize("refusal", [COMPLAINT, "return"], ids=["safari", "chrome"])
+def test_who_steps_faster_than_the_history_takes_it_sees_the_images_and_the_address_follows(visit, refusal):
+    """In Safari and Firefox the image stayed, however long the key was held; in Chrome the address."""
+    visit.open("/?q=red")
+    visit.hits.first.locator(".open").click()
+    expect(visit.dialog).to_be_visible()
+    visit.page.evaluate(IMPATIENT % refusal)
+    for _ in range(3):
+        visit.page.keyboard.press("ArrowRight")
+    expect(visit.dialog.get_by_role("status")).to_contain_text("4 of 24")
+    last = visit.hits.nth(3).locator(".open").get_attribute("data-id")
+    visit.expect_address(f"/?q=red&image={last}")
+    visit.page.keyboard.press("Escape")
+    visit.expect_address("/?q=red")
+    expect(visit.hits.nth(3).locator(".open")).to_be_focused()
+
+
 def test_whoever_steps_on_comes_to_all_hits(visit):
     visit.open("/?q=red")
     visit.page.locator(".open").nth(22).click()

@@ -182,6 +182,17 @@ def test_the_keyboard_reaches_the_end_too(visit):
     expect(visit.hits.nth(24).locator(".open")).to_be_focused()
 
 
+def test_a_page_that_is_brought_back_as_it_was_is_at_the_place_that_was_left(visit):
+    """WebKit keeps a page that is left, and shows its top when somebody comes back."""
+    visit.open("/?q=red")
+    visit.scroll_to_end()
+    expect(visit.hits).to_have_count(31)
+    left = visit.page.evaluate("() => { scrollTo(0, 600); dispatchEvent(new PageTransitionEvent('pagehide')); return scrollY; }")
+    assert left > 0
+    visit.page.evaluate("scrollTo(0, 0); dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    assert visit.page.evaluate("scrollY") == left
+
+
 @pytest.mark.parametrize("come_again", ["back", "reload"])
 def test_coming_again_shows_all_pages_that_were_open_at_the_place_that_was_left(visit, come_again):
     visit.open("/?q=red")
