@@ -22,10 +22,10 @@ from ml_api.api import (
     events,
     feedback,
     images,
-    let_go,
     observe,
     openapi,
     problems,
+    release_services,
     search,
     status,
     sync,
@@ -62,7 +62,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     app.config[REQUEST_TIMEOUT_S] = settings.request_timeout_s
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     app.extensions[EXTENSION] = services = services or build_services(settings)
-    app.teardown_appcontext(let_go)
+    app.teardown_appcontext(release_services)
     observe.register(app, services.metrics, services.spans, log_queries=settings.log_queries)
     problems.register(app)
     app.config[SHARED_WITH] = shared_with = origins(settings.cors_origins)

@@ -17,7 +17,7 @@ from ml_api.indexing.sync import Indexer
 from ml_api.indexing.upload_locks import UploadLocks
 from ml_api.metrics import Metrics
 from ml_api.services import Services, StoreFacts
-from ml_api.services.engine import Shared, WarmModel, assemble
+from ml_api.services.engine import Shared, WarmModel, build_engine
 from ml_api.services.target import target_of
 from ml_api.settings import load_settings
 from ml_api.texts import TextIndexingStore
@@ -43,7 +43,7 @@ def stand_in_services(root, thumbnail_dir, limits, encoder=None, *, words=False,
     indexer.run(indexer.plan())
     embedder = replaced.pop("embedder", None) or BatchingEncoder(encoder, metrics)
     pretrained = PretrainedModel(encoder.model.name, root, encoder.model.revision, encoder.model.dim)
-    engine = assemble(shared, WarmModel(pretrained, preprocessor, embedder, load_s=0.0), store, store)
+    engine = build_engine(shared, WarmModel(pretrained, preprocessor, embedder, load_s=0.0), store, store)
 
     @contextmanager
     def open_indexer(_options):

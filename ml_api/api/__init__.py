@@ -16,20 +16,20 @@ HEAD_CHECK = "ml_api.head"
 
 
 def services() -> Services:
-    """The services of the application that the request belongs to. A request that began with one model ends with it."""
+    """The services of the application. A request keeps the engine that it began with, even if the model is switched meanwhile."""
     while "services" not in g:
         of_all: Services = current_app.extensions[EXTENSION]
         found = of_all.current()
-        found.engine.holders.begin()
+        found.engine.requests.begin()
         if found.current() is found:
             g.services = found
-        else:  # replaced just now, and perhaps not waited for
-            found.engine.holders.end()
+        else:  # replaced between the two reads, so that it may be closed already
+            found.engine.requests.end()
     held: Services = g.services
     return held
 
 
-def let_go(_error: BaseException | None = None) -> None:
-    """Release the services that the request has held, at its end."""
+def release_services(_error: BaseException | None = None) -> None:
+    """Release the engine of the request, at its end."""
     if (held := g.pop("services", None)) is not None:
-        held.engine.holders.end()
+        held.engine.requests.end()

@@ -1,4 +1,4 @@
-"""Calibration of what is indexed, in the service and without one."""
+"""The wiring of calibrations, in the service and in a process of its own."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -14,21 +14,21 @@ from ml_api.services.target import target_of
 from ml_api.settings import Settings
 
 
-def kept_of(settings: Settings, database: Database, model_id: str, model: ModelInfo) -> StoredCalibrations:
+def stored_calibrations_of(settings: Settings, database: Database, model_id: str, model: ModelInfo) -> StoredCalibrations:
     return StoredCalibrations(database, target_of(settings), f"{model_id} {model.text_model}".strip())
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """What calibrating needs."""
+class CalibrationParts:
+    """The parts of a calibration."""
 
     corpus: IndexedCorpus
     kept: StoredCalibrations
 
 
 @contextmanager
-def open_calibration(settings: Settings) -> Iterator[Calibration]:
-    """In a process that serves nothing. Raises ConfigError."""
+def open_calibration(settings: Settings) -> Iterator[CalibrationParts]:
+    """The parts of a calibration in a process of its own. Raises ConfigError."""
     from ml_api.embedding.pretrained import resolve
 
     pretrained, metrics = resolve(settings.model, settings.text_model), Metrics()
@@ -39,4 +39,4 @@ def open_calibration(settings: Settings) -> Iterator[Calibration]:
         preprocessor, encoder, _ = load_model(settings, pretrained)
         opened.enter_context(closing(encoder))
         corpus = IndexedCorpus(store, settings.metric, preprocessor, encoder)
-        yield Calibration(corpus, kept_of(settings, database, pretrained.model_id, encoder.model))
+        yield CalibrationParts(corpus, stored_calibrations_of(settings, database, pretrained.model_id, encoder.model))

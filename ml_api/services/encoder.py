@@ -1,4 +1,4 @@
-"""Which model: by OpenVINO on a CPU, by torch on a GPU, or on a Triton server."""
+"""Chooses the encoder of a model: OpenVINO on a CPU, torch on a GPU, or a Triton server."""
 
 import logging
 from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TRITON_NAME = "clip"
 TRITON_KINDS: dict[str, "InstanceKind"] = {"auto": "KIND_AUTO", "cpu": "KIND_CPU", "cuda": "KIND_GPU"}
 Model = tuple[Preprocessor, Encoder]
-"""What is done in the caller's thread, and the forward pass. The encoder is to be closed."""
+"""Preprocessing, in the caller's thread, and the forward pass. Close the encoder."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,9 +34,9 @@ class LoadedModel(NamedTuple):
 
 
 def image_model(settings: Settings) -> "PretrainedModel":
-    """The model for who embeds images alone. Raises ConfigError.
+    """The model for callers that embed images only. Raises ConfigError.
 
-    A text encoder is named only so that a Triton server that has it is recognised.
+    A text encoder is passed on only so that a Triton server that has it is recognised.
     """
     from ml_api.embedding.pretrained import resolve
 
@@ -70,7 +70,7 @@ def load_later(settings: Settings, pretrained: "PretrainedModel", owner: ExitSta
 
 
 def _on_gpu(device: "Device") -> bool:
-    """Whether torch shall compute on a GPU. It is loaded, which takes seconds, only where the driver sees one."""
+    """Whether torch is to compute on a GPU. torch is imported, which takes seconds, only if the driver sees a GPU."""
     if device == "cpu" or (device == "auto" and not _driver_sees_one()):
         return False
     from ml_api.embedding.clip import device_for

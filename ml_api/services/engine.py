@@ -1,4 +1,4 @@
-"""All that belongs to one model, at work: requests that began with it end with it, whatever takes its place meanwhile."""
+"""The engine: all parts that belong to one model. A request keeps the engine that it began with, even after a switch of models."""
 
 import logging
 import threading
@@ -26,7 +26,7 @@ from ml_api.periodic import PeriodicTask
 from ml_api.search import Calibrations, OnlineRecall, Searcher
 from ml_api.search.hybrid import Hybrid
 from ml_api.search.online_recall import LOOK_EVERY_S as REPEAT_EVERY_S
-from ml_api.services.calibration import kept_of
+from ml_api.services.calibration import stored_calibrations_of
 from ml_api.services.encoder import LoadedModel, load_model
 from ml_api.services.indexer import Indexing, failures_of
 from ml_api.services.target import target_of
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ml_api.vectors.milvus import MilvusStore
 
 CONSUME_EVERY_S = 1.0
-"""How often changes are looked for that another process has noted, or that are to be tried again."""
+"""Interval at which the queue of changes is read: other processes may have noted some, and failed ones become due again."""
 
 HEALTH_CHECK_EVERY_S = 15.0
 """Interval of the background health check: the usual scrape interval of Prometheus."""
@@ -51,7 +51,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What stays, whatever the model."""
+    """The parts that all engines share."""
 
     settings: Settings
     metrics: Metrics
@@ -66,8 +66,8 @@ class Shared:
         return TextIndex(self.database, target_of(self.settings))
 
 
-class Holders:
-    """How many requests hold an engine."""
+class ActiveRequests:
+    """The number of requests that use an engine."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -88,7 +88,7 @@ class Holders:
 
 @dataclass(frozen=True, slots=True)
 class WarmModel:
-    """Loaded, warmed up, and behind its queue. Who has it closes the embedder."""
+    """A loaded and warmed-up model behind its batching queue. Its owner closes the embedder."""
 
     pretrained: "PretrainedModel"
     preprocessor: Preprocessor
@@ -96,7 +96,7 @@ class WarmModel:
     load_s: float
 
     def measured_by(self, metrics: Metrics) -> None:
-        """They tell of this model from now on, in place of another."""
+        """Have the metrics describe this model from now on."""
         from ml_api.embedding.clip import memory
 
         info = self.embedder.model
@@ -117,15 +117,15 @@ class Engine:
     consumer: Consumer
     calibration: CalibrationUpkeep
     indexing: Indexing
-    holders: Holders
+    requests: ActiveRequests
     recall: OnlineRecall
     hybrid: Hybrid
     texts: TextUpkeep
     work: ExitStack = field(default_factory=ExitStack)
-    """Its background tasks."""
+    """The background tasks."""
 
     def start(self, changes: Changes) -> None:
-        """Look at changes as they come, and at its own health."""
+        """Start the background tasks."""
         self.work.enter_context(closing(self.health))
         self.work.enter_context(closing(PeriodicTask("health", self.health.update_metrics, HEALTH_CHECK_EVERY_S)))
         self.work.enter_context(_consuming(changes, self.consumer))
@@ -148,8 +148,8 @@ class Engine:
                 last_first.callback(part.close)
 
 
-def coalescing(shared: Shared, milvus: "MilvusStore", pretrained: "PretrainedModel") -> CoalescingStore:
-    """What requests search in, open for this model. Close it. Raises ConfigError."""
+def open_coalescing_store(shared: Shared, milvus: "MilvusStore", pretrained: "PretrainedModel") -> CoalescingStore:
+    """The store that requests search in, open for this model. Close it. Raises ConfigError."""
     kept = TextIndexingStore(milvus, shared.texts)
     store = CoalescingStore(kept, shared.metrics, timeout_s=shared.settings.request_timeout_s)
     store.ensure(pretrained.model_id, pretrained.dim)
@@ -159,14 +159,15 @@ def coalescing(shared: Shared, milvus: "MilvusStore", pretrained: "PretrainedMod
 def warm_model(
     settings: Settings, pretrained: "PretrainedModel", metrics: Metrics, beside: BatchingEncoder | None = None
 ) -> WarmModel:
-    """`beside` is the one in use, whose searches come before this one's bulk work. Raises ConfigError and ModelUnavailable."""
-    return warmed(load_model(settings, pretrained), pretrained, metrics, beside)
+    """Load the model and warm it up. `beside` is the embedder in use, whose searches take precedence over the bulk work of this
+    one. Raises ConfigError and ModelUnavailable."""
+    return warm_up_encoder(load_model(settings, pretrained), pretrained, metrics, beside)
 
 
-def warmed(
+def warm_up_encoder(
     loaded: LoadedModel, pretrained: "PretrainedModel", metrics: Metrics, beside: BatchingEncoder | None = None
 ) -> WarmModel:
-    """It is closed if that fails."""
+    """Warm up a loaded model, which is closed if that fails."""
     preprocessor, encoder, load_s = loaded
     with ExitStack() as undo:
         undo.callback(encoder.close)
@@ -177,8 +178,8 @@ def warmed(
     return WarmModel(pretrained, preprocessor, embedder, load_s)
 
 
-def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: VectorStore) -> Engine:
-    """Not at work yet."""
+def build_engine(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: VectorStore) -> Engine:
+    """Its background tasks begin with `start`."""
     settings, metrics, corpus, decoder = shared.settings, shared.metrics, shared.corpus, shared.decoder
     preprocessor, embedder, model_id = model.preprocessor, model.embedder, model.pretrained.model_id
     bulk = BulkEncoder(embedder)
@@ -192,12 +193,12 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
         failures=failures_of(settings, shared.database, corpus.location, model_id, retry=False),
         metrics=metrics,
     )
-    calibrations, holders = Calibrations(settings.metric), Holders()
-    recall = OnlineRecall(store, metrics.search, settings.recall_sample, busy=lambda: holders.number > usable())
+    calibrations, requests = Calibrations(settings.metric), ActiveRequests()
+    recall = OnlineRecall(store, metrics.search, settings.recall_sample, busy=lambda: requests.number > usable())
     hybrid = Hybrid(shared.texts, store, settings.metric, metrics)
-    kept = kept_of(settings, shared.database, model_id, embedder.model)
+    kept = stored_calibrations_of(settings, shared.database, model_id, embedder.model)
     verdicts = Verdicts(shared.database, target_of(settings))
-    cached = _remembering(embedder, settings, metrics)
+    cached = _with_text_cache(embedder, settings, metrics)
     indexed = IndexedCorpus(store, settings.metric, preprocessor, bulk)
     return Engine(
         preprocessor=preprocessor,
@@ -212,7 +213,7 @@ def assemble(shared: Shared, model: WarmModel, milvus: "MilvusStore", store: Vec
         indexing=Indexing(
             settings, corpus, store, lambda: (preprocessor, bulk), decoder, shared.database, model_id, shared.changes
         ),
-        holders=holders,
+        requests=requests,
         recall=recall,
         hybrid=hybrid,
         texts=TextUpkeep(shared.texts, store, metrics),
@@ -235,8 +236,8 @@ def _consuming(changes: Changes, consumer: Consumer) -> Iterator[None]:
             changes.forget(task.now)
 
 
-def _remembering(embedder: Embedder, settings: Settings, metrics: Metrics) -> Embedder:
-    """The cache for searches; readiness uses the model itself."""
+def _with_text_cache(embedder: Embedder, settings: Settings, metrics: Metrics) -> Embedder:
+    """The embedder of searches, with a cache of texts; checks of readiness use the model itself."""
     from ml_api.embedding.caching import CachingEmbedder
 
     return CachingEmbedder(embedder, metrics, entries=settings.text_cache) if settings.text_cache else embedder

@@ -1,4 +1,4 @@
-"""What a sync needs, in the service or in a process of its own, and the file that the latter leaves its metrics in."""
+"""The wiring of syncs, in the service and in a process of its own, and the file through which the service exports their metrics."""
 
 import hashlib
 import logging

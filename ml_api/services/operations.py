@@ -1,4 +1,4 @@
-"""Operations: what commands ask of the service, which has the embedded store that they cannot open beside it."""
+"""Operations that the service carries out for commands, which cannot open the embedded store beside it."""
 
 import json
 from dataclasses import asdict, replace
@@ -7,19 +7,19 @@ from typing import Any, Final
 
 from ml_api.indexing.jobs import Operation
 from ml_api.indexing.jobs.execution import Follower
-from ml_api.services.switching import Switch
+from ml_api.services.switching import ModelSwitch
 from ml_api.services.transfers import examine, export_images, import_images
 from ml_api.settings import Settings
 from ml_api.vocabulary import JobKind
 
 MAX_NAMED: Final = 20
-"""Rows of a file that a command is told of, which were not imported."""
+"""The most rows of a file that are listed as not imported."""
 
 
 class Operations:
-    """Carries them out with the store and the model in use."""
+    """Carries out operations with the store and the model in use."""
 
-    def __init__(self, settings: Settings, switch: Switch) -> None:
+    def __init__(self, settings: Settings, switch: ModelSwitch) -> None:
         self._settings = settings
         self._switch = switch
 

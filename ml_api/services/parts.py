@@ -1,4 +1,4 @@
-"""Parts that both the service and a sync need, each built from its settings."""
+"""Parts of the service and of commands, each built from the settings."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""Searching without a service: what the command `search` does where none runs."""
+"""The wiring of searches without a running service, for the command `search`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -13,7 +13,7 @@ from ml_api.images import Decoder
 from ml_api.metrics import Metrics
 from ml_api.search import Calibrations, Searcher
 from ml_api.search.hybrid import Hybrid
-from ml_api.services.calibration import kept_of
+from ml_api.services.calibration import stored_calibrations_of
 from ml_api.services.encoder import load_model
 from ml_api.services.parts import corpus_of, database_of, decoder_of, knowing_corpus, milvus_store
 from ml_api.services.target import target_of
@@ -58,7 +58,7 @@ def open_searching(settings: Settings, model: str = "") -> Iterator[Searching]:
         database = opened.enter_context(closing(database_of(settings)))
         hybrid = opened.enter_context(closing(Hybrid(TextIndex(database, target_of(settings)), store, settings.metric, metrics)))
         calibrations = Calibrations(settings.metric)
-        kept_of(settings, database, pretrained.model_id, encoder.model).use_in(calibrations)
+        stored_calibrations_of(settings, database, pretrained.model_id, encoder.model).use_in(calibrations)
         searcher = Searcher(preprocessor, embedder, store, metrics, hybrid, calibrations)
         yield Searching(searcher, preprocessor, decoder, str(settings.corpus or ""), partial(corpus_of, settings))
 

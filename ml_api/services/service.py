@@ -1,4 +1,4 @@
-"""Everything a request can need."""
+"""The services of the application: everything that requests use, built and closed here."""
 
 import json
 import logging
@@ -28,12 +28,12 @@ from ml_api.indexing.upload_locks import UploadLocks
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncFile
 from ml_api.periodic import PeriodicTask
-from ml_api.services.engine import Engine, Shared, assemble, coalescing, warm_model
+from ml_api.services.engine import Engine, Shared, build_engine, open_coalescing_store, warm_model
 from ml_api.services.indexer import reading_of, watching
 from ml_api.services.migration import model_setting
 from ml_api.services.operations import Operations
 from ml_api.services.parts import access_of, corpus_of, database_of, decoder_of, milvus_store, thumbnail_cache_of
-from ml_api.services.switching import Switch
+from ml_api.services.switching import ModelSwitch
 from ml_api.services.target import follow_store, target_of
 from ml_api.settings import Settings
 from ml_api.spans import Spans, wanted
@@ -58,7 +58,7 @@ class StoreFacts:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything a request can need. Owns what it holds: `close` releases it."""
+    """Everything that requests use. Owns its parts: `close` releases them."""
 
     metrics: Metrics
     decoder: Decoder
@@ -74,16 +74,16 @@ class Services:
     """None: no API keys are asked for."""
     spans: Spans | None = None
     background: ExitStack = field(default_factory=ExitStack)
-    """Background tasks, which end before the parts that they use."""
-    switch: Switch | None = None
-    """Which engine is in use; None where that stays."""
+    """Background tasks, which are closed before the parts that they use."""
+    switch: ModelSwitch | None = None
+    """Replaces the engine when the model is switched; None where that never happens."""
 
     @property
     def limits(self) -> ImageLimits:
         return self.decoder.limits
 
     def current(self) -> "Services":
-        """These, with the engine that is in use now."""
+        """The services with the engine in use now."""
         engine = self.engine if self.switch is None else self.switch.engine
         return self if engine is self.engine else replace(self, engine=engine)
 
@@ -92,7 +92,7 @@ class Services:
         try:
             self.background.close()
         finally:
-            engine = self.current().engine  # no other takes over any more
+            engine = self.current().engine  # it is not replaced any more
             with ExitStack() as last_first:
                 if self.spans is not None:
                     last_first.callback(self.spans.close)
@@ -105,12 +105,12 @@ def build_services(settings: Settings) -> Services:
 
     Call in the process that will serve: neither torch nor Milvus Lite survives a fork.
     """
-    with ExitStack() as undo, ExitStack() as background:  # whose tasks end before the parts that they use, here, too
+    with ExitStack() as undo, ExitStack() as background:  # on an error, too, background tasks end before their parts
         spans = undo.enter_context(closing(Spans(settings.environment))) if wanted(os.environ) else None
         shared = _shared(settings, undo, background)
         access = _access(settings, shared.database, background)
         engine, heartbeat = _engine(shared, undo, background)
-        switch, syncs = _at_work(shared, engine, heartbeat, background)
+        switch, syncs = _start_work(shared, engine, heartbeat, background)
         judgements = background.enter_context(_judgements(shared))
         services = Services(
             metrics=shared.metrics,
@@ -162,42 +162,44 @@ def _engine(shared: Shared, undo: ExitStack, background: ExitStack) -> tuple[Eng
     model = warm_model(settings, pretrained, shared.metrics)
     undo.callback(model.embedder.close)
     model.measured_by(shared.metrics)
-    tell_what_is_there(settings, shared.corpus.location, store.count())
-    engine = assemble(shared, model, milvus, store)
+    log_index_size(settings, shared.corpus.location, store.count())
+    engine = build_engine(shared, model, milvus, store)
     undo.callback(engine.close)
     return engine, heartbeat
 
 
-def _at_work(shared: Shared, engine: Engine, heartbeat: Heartbeat, background: ExitStack) -> tuple[Switch, SyncRunner]:
-    """Until `background` ends."""
+def _start_work(shared: Shared, engine: Engine, heartbeat: Heartbeat, background: ExitStack) -> tuple[ModelSwitch, SyncRunner]:
+    """Start the jobs and the background tasks, which `background` ends."""
     settings, database, corpus = shared.settings, shared.database, shared.corpus
-    switch = background.enter_context(closing(Switch(shared, engine, heartbeat)))
+    switch = background.enter_context(closing(ModelSwitch(shared, engine, heartbeat)))
     jobs = Jobs(database, target_of(settings), corpus.location, shared.metrics.jobs)
     again = EachFailure(partial(look_again, shared.changes))
     syncs = SyncRunner(jobs, heartbeat, Owners(database), switch.open_indexer, Operations(settings, switch).run, files=again)
     background.enter_context(closing(syncs))
     shared.changes.begin(alone=database.backend == "sqlite")
     engine.start(shared.changes)
-    background.callback(switch.close)  # before the jobs end, which may wait for it, and after, as they may have begun more
+    background.callback(
+        switch.close
+    )  # again, as jobs may have started more; the jobs may wait for this, so that it comes before their end, too
     background.enter_context(watching(settings, corpus, shared.changes, jobs))
     return switch, syncs
 
 
 def _open_store(shared: Shared, milvus: "MilvusStore") -> tuple["PretrainedModel", "CoalescingStore"]:
-    """For the configured model, or the one that has replaced it. Notes where it is found. Raises ConfigError."""
+    """Open the store for the configured model, or for the one that has replaced it. Raises ConfigError."""
     from ml_api.embedding.pretrained import resolve
 
     settings = shared.settings
     pretrained = resolve(settings.model, settings.text_model)
     try:
-        store = coalescing(shared, milvus, pretrained)
+        store = open_coalescing_store(shared, milvus, pretrained)
     except ModelReplaced as exc:
         if not exc.setting:
             raise
         _log.warning("%s; it is used now", exc.detail)
         settings = settings.model_copy(update={"model": exc.setting})
         pretrained = resolve(settings.model, settings.text_model)
-        store = coalescing(shared, milvus, pretrained)
+        store = open_coalescing_store(shared, milvus, pretrained)
     generations = milvus.generations()
     current = generations.current()
     if current.setting != model_setting(settings) and current.model_id == pretrained.model_id:
@@ -222,7 +224,7 @@ def _access(settings: Settings, database: Database, background: ExitStack) -> Ac
 
 @contextmanager
 def _judgements(shared: Shared) -> Iterator[Judgements]:
-    """Judgements of searches, which are written and tidied up while this is open; those that still wait at its end."""
+    """Recent searches and the judgements on them, written periodically while this is open, and at its end."""
     settings, metrics = shared.settings, shared.metrics.feedback
     retention = Retention(settings.feedback_searches, settings.feedback_days)
     searches = RecentSearches(shared.database, target_of(settings), retention, metrics)
@@ -232,8 +234,8 @@ def _judgements(shared: Shared) -> Iterator[Judgements]:
     searches.upkeep()
 
 
-def tell_what_is_there(settings: Settings, corpus: str, images: int) -> None:
-    """Log where the data lie, and the next step if the index is empty."""
+def log_index_size(settings: Settings, corpus: str, images: int) -> None:
+    """Log the data folder and the number of images, and the next step if there are none."""
     _log.info("data         %s, %d images of %s", settings.data_dir, images, corpus)
     if not images and not settings.watch:
         _log.warning("no image is indexed yet: run `python -m ml_api sync` with the same settings, beside this service")

@@ -1,10 +1,10 @@
-"""Which model the service uses, and how another takes its place while it serves.
+"""Switches the model of a running service.
 
-Both are in memory from the load of the new one until the last request that began with the old one is over. The alias is moved and
-the engine replaced under no lock of searches: a request holds the engine that it began with.
+Both models are in memory from the load of the new one until the last request that began with the old one has ended. Searches are
+not locked out: a request keeps the engine that it began with.
 
-The move of the alias decides: whatever fails before leaves the old model in use and closes the new one; what fails after it is
-logged, and undoes nothing.
+The switch happens when the alias of the collection moves. An error before that leaves the old model in use and closes the new one;
+an error after it is logged, and undoes nothing.
 """
 
 import logging
@@ -26,7 +26,7 @@ from ml_api.indexing.recorder import Progress
 from ml_api.indexing.report import SyncReport
 from ml_api.indexing.sync import Indexer
 from ml_api.metrics import Metrics
-from ml_api.services.engine import Engine, Shared, WarmModel, assemble, coalescing, warm_model
+from ml_api.services.engine import Engine, Shared, WarmModel, build_engine, open_coalescing_store, warm_model
 from ml_api.services.migration import (
     drop_others,
     generation_of,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 OVER_S: Final = 2.0
 """How long after its time limit a request may still hold the model that it began with."""
 LOOK_S: Final = 0.05
-"""How often it is looked whether requests still hold it."""
+"""Interval of the check whether requests still use it."""
 ASK_AGAIN_S: Final = 1.0
 """How often a store that does not answer is asked which model is in use."""
 
@@ -58,22 +58,22 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Coming:
-    """A model that may take over, and the store of its vectors."""
+class _Candidate:
+    """A model that may be switched to, and the store of its vectors."""
 
     model: WarmModel
     setting: str
     milvus: "MilvusStore"
 
 
-class Switch:
-    """Used by one thread at a time, that of the jobs."""
+class ModelSwitch:
+    """Holds the engine in use, and replaces it. Used by one thread at a time, that of the jobs."""
 
     def __init__(
         self, shared: Shared, engine: Engine, heartbeat: Heartbeat, warm: Warm = warm_model, *, ask_again_s: float = ASK_AGAIN_S
     ) -> None:
         self.engine = engine
-        """The one in use; requests look here when they begin."""
+        """The engine in use, which requests read when they begin."""
         self._shared = shared
         self._heartbeat = heartbeat
         self._warm = warm
@@ -81,7 +81,7 @@ class Switch:
         self._closing = threading.Event()
 
     def close(self) -> None:
-        """End the work of the engine in use, and wait for no request any more. Safe to call twice."""
+        """End the background tasks of the engine in use, and stop waiting for requests. Safe to call twice."""
         self._closing.set()
         self.engine.work.close()
 
@@ -100,7 +100,7 @@ class Switch:
         return self._migrate(operation.model, follower, switch=operation.switch)
 
     def _replaced(self) -> str:
-        """What finds the model that was in use before. Raises SyncRefused."""
+        """The setting of the model that was in use before. Raises SyncRefused."""
         before = replaced(self.engine.milvus.generations())
         if not before.setting:
             raise SyncRefused(f"where to find {before.model_id} is not known: `migrate --model` with its name goes back to it")
@@ -128,30 +128,30 @@ class Switch:
             wanted = generation_of(generations, pretrained, fields)
             warm = self._warm(settings, pretrained, self._shared.metrics, self.engine.embedder)
             undo.callback(warm.embedder.close)
-            coming = _Coming(warm, model_setting(settings), milvus)
-            generations.note_setting(wanted, coming.setting)
-            migration = Migration(generations, self.engine.milvus, milvus, current, wanted, self._indexer(coming))
+            candidate = _Candidate(warm, model_setting(settings), milvus)
+            generations.note_setting(wanted, candidate.setting)
+            migration = Migration(generations, self.engine.milvus, milvus, current, wanted, self._indexer(candidate))
             if not prepare(migration, _telling(follower), follower.stop, lines.append):
                 return [f"stopped; {current.model_id} is in use, and what was embedded is kept"]
             if not switch:
                 return [*lines, not_switched(current)]
-            after = self._take_over(migration, coming)
+            after = self._take_over(migration, candidate)
             undo.pop_all()
-        self._use(after, coming.model)
-        return [*lines, f"{wanted.model_id} is in use now; set ML_API_MODEL={coming.setting} before the next start"]
+        self._use(after, candidate.model)
+        return [*lines, f"{wanted.model_id} is in use now; set ML_API_MODEL={candidate.setting} before the next start"]
 
-    def _indexer(self, coming: _Coming) -> Indexer:
-        preprocessor, encoder = coming.model.preprocessor, BulkEncoder(coming.model.embedder)
+    def _indexer(self, candidate: _Candidate) -> Indexer:
+        preprocessor, encoder = candidate.model.preprocessor, BulkEncoder(candidate.model.embedder)
         shared = self._shared
-        return Indexer(shared.corpus, coming.milvus, lambda: (preprocessor, encoder), shared.decoder, Metrics())
+        return Indexer(shared.corpus, candidate.milvus, lambda: (preprocessor, encoder), shared.decoder, Metrics())
 
-    def _take_over(self, migration: Migration, coming: _Coming) -> Engine:
-        """The engine of the new model, whose vectors are in use by then. If it raises, those of the old one still are."""
+    def _take_over(self, migration: Migration, candidate: _Candidate) -> Engine:
+        """Put the vectors of the new model to use; returns its engine. If it raises, the old model is still in use."""
         before = self.engine.milvus
         with ExitStack() as undo:
-            store = coalescing(self._shared, coming.milvus, coming.model.pretrained)
+            store = open_coalescing_store(self._shared, candidate.milvus, candidate.model.pretrained)
             undo.callback(store.close)
-            after = assemble(self._shared, coming.model, coming.milvus, store)
+            after = build_engine(self._shared, candidate.model, candidate.milvus, store)
             undo.callback(after.close)
             before.stop_writes()
             undo.callback(before.resume_writes)
@@ -169,7 +169,7 @@ class Switch:
             _log.warning("%s is in use, though the store failed to say so: %s", migration.wanted.model_id, exc.detail)
 
     def _in_use(self, generations: Generations) -> str:
-        """The name of the generation, once the store answers. Until then nothing can be written, as nobody knows where to."""
+        """The name of the generation in use. Waits until the store answers: until then, no writer knows the collection."""
         while True:
             try:
                 return generations.current().name
@@ -178,7 +178,7 @@ class Switch:
                     raise
 
     def _use(self, after: Engine, model: WarmModel) -> None:
-        """From now on, in place of the engine before, which ends once no request holds it, or should any more."""
+        """Replace the engine. The one before is closed when no request uses it, or after the time limit of requests."""
         before, self.engine = self.engine, after
         for step in (
             partial(self._heartbeat.embeds_with, model.pretrained.model_id),
@@ -193,9 +193,9 @@ class Switch:
                 _log.exception("%s is in use, though not all that follows was done", model.pretrained.model_id)
 
     def _retire(self, before: Engine) -> None:
-        """A stop waits for nobody: its jobs have three seconds, and one that took longer would be said to have been stopped."""
+        """Close an engine when its requests have ended; at once while the service stops, whose jobs have three seconds."""
         until = time.monotonic() + self._shared.settings.request_timeout_s + OVER_S
-        while before.holders.number and time.monotonic() < until and not self._closing.wait(LOOK_S):
+        while before.requests.number and time.monotonic() < until and not self._closing.wait(LOOK_S):
             pass
         before.close()
 

@@ -35,10 +35,10 @@ FILE_THREADS: Final = 4
 """Threads for the pieces of long answers, which are read from disk."""
 URI_BYTES: Final = 8190
 HEADERS_BYTES: Final = 64 * 1024
-LISTEN_S: Final = 30.0
-"""Longest wait for a client to take the next piece of its answer."""
-HEAD_S: Final = 2.0
-"""Longest wait for the check of who sends a large body."""
+SEND_TIMEOUT_S: Final = 30.0
+"""Longest wait for a client to receive the next piece of its answer."""
+CHECK_TIMEOUT_S: Final = 2.0
+"""Longest wait for the check that the client may send a large body."""
 
 State = Literal["reading", "waiting", "working", "sending"]
 
@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 
 class Gateway:
-    """An ASGI application (https://asgi.readthedocs.io) around a WSGI one; request bodies are in memory.
+    """An ASGI application around a WSGI one; request bodies are in memory.
 
     For one event loop. Only the WSGI application runs in threads.
     """
@@ -58,15 +58,15 @@ class Gateway:
         bodies: Bodies,
         *,
         threads: int,
-        listen_s: float = LISTEN_S,
-        head_s: float = HEAD_S,
+        send_timeout_s: float = SEND_TIMEOUT_S,
+        check_timeout_s: float = CHECK_TIMEOUT_S,
     ) -> None:
         self._app = app
         self._lanes = Lanes(app, Lane("request", admission, threads))
         self._bodies = bodies
         self._refusals = Refusals(app, LogThrottle(_log))
-        self._listen_s = listen_s
-        self._head_s = head_s
+        self._send_timeout_s = send_timeout_s
+        self._check_timeout_s = check_timeout_s
         self._files = ThreadPoolExecutor(FILE_THREADS, "file")
         self._shared_with: frozenset[str] = app.config[SHARED_WITH]
         self._check_head = app.extensions[HEAD_CHECK]
@@ -74,7 +74,7 @@ class Gateway:
         self._live, self._ready = ({path, root + path} for path in (LIVE, READY))
         self._at: Counter[str] = Counter()
         self._in_work: set[asyncio.Task[Any]] = set()
-        """Those of requests without an answer."""
+        """Tasks of requests without an answer."""
         self.busy: Counter[int] = Counter()
         """Client ports of requests that have been read and are not answered yet."""
         self._describe(app)
@@ -91,7 +91,7 @@ class Gateway:
             if is_unread and answer.status != STATUS[RequestTimeout]:
                 await self._bodies.read_on(receive)
         except TimeoutError:
-            _log.info("a client did not receive its answer for %g s; the connection is closed", self._listen_s)
+            _log.info("a client did not receive its answer for %g s; the connection is closed", self._send_timeout_s)
         except asyncio.CancelledError:
             pass  # the process ends; granian would log an exception with a traceback
 
@@ -106,7 +106,7 @@ class Gateway:
         return len(self._in_work)
 
     def refuse_all(self) -> None:
-        """Answer what has no answer yet 503, at the end of a stop: bodies that still arrive, and work that hangs."""
+        """Answer all unanswered requests 503, at the end of a stop: those whose bodies still arrive, and those that hang."""
         for task in self._in_work:
             task.cancel()
 
@@ -132,8 +132,8 @@ class Gateway:
         if scope["path"] in self._ready:
             return await self._work(self._lanes.ready, scope, headers, b""), has_body
         lane = self._lanes.of(scope["path"], headers)
-        if lane.queue.full:  # first of all, since there may be thousands a second
-            # One that asks before it sends (Expect: 100-continue) is told before it does.
+        if lane.queue.full:  # checked first, since there may be thousands a second
+            # A client that asks before it sends (Expect: 100-continue) is refused before it does.
             is_small = 0 < stated_bytes <= DISCARDED_BYTES and "expect" not in headers
             is_read = is_small and await self._bodies.read_before(receive)
             return self._overloaded(scope, headers, too_many()), has_body and not is_read
@@ -153,15 +153,15 @@ class Gateway:
             self._bodies.release(body)
 
     async def _authorize(self, scope: Scope) -> None:
-        """Before a large body is read: who may not send it need not. Raises MlApiError; Overloaded if it cannot be told in time."""
+        """Check the head of a request before its large body is read. Raises MlApiError; Overloaded if the check takes too long."""
         check = partial(self._check_head, environ_of(scope, b""), lambda *_: None)
-        heads = self._lanes.heads
-        with heads.place():
+        checks = self._lanes.checks
+        with checks.place():
             try:
-                async with asyncio.timeout(self._head_s):
-                    await asyncio.get_running_loop().run_in_executor(heads.threads, check)
+                async with asyncio.timeout(self._check_timeout_s):
+                    await asyncio.get_running_loop().run_in_executor(checks.threads, check)
             except TimeoutError:
-                raise Overloaded("who sends this cannot be looked up in time; try again") from None
+                raise Overloaded("the sender of this request cannot be checked in time; try again") from None
 
     async def _read(self, receive: Receive) -> bytes:
         with self._in("reading"):
@@ -188,15 +188,15 @@ class Gateway:
         return self._shared(refused, headers)
 
     def _shared(self, refused: Answer, headers: RequestHeaders) -> Answer:
-        """With what a page of another origin needs to read it."""
+        """The answer with the headers that let a listed page of another origin read it."""
         return refused.with_headers(sharing_headers(headers.get("origin"), self._shared_with))
 
     async def _send_rest(self, send: Send, pieces: Iterator[bytes]) -> None:
         loop = asyncio.get_running_loop()
         while piece := await loop.run_in_executor(self._files, next, pieces, b""):
-            async with asyncio.timeout(self._listen_s):
+            async with asyncio.timeout(self._send_timeout_s):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-        async with asyncio.timeout(self._listen_s):
+        async with asyncio.timeout(self._send_timeout_s):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     @contextmanager

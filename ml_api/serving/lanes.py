@@ -1,8 +1,8 @@
-"""Lanes: which requests wait in which queue, for which threads.
+"""Lanes: the queues in which requests wait, each with its own threads.
 
-Searches and all else that costs something have one lane. What a browser needs to show the page at all has lanes of its own, so that
-an overloaded service still shows a page that says so, in place of one without its styles. So have checks of readiness, checks of
-who sends a large body, and refusals, so that a flood of one delays no other.
+Searches and all other expensive requests share one lane. The files of the search page have lanes of their own, so that an
+overloaded service still shows a page that says so. Readiness checks, checks of the senders of large bodies, and refusals have their
+own, too, so that a flood of one kind delays no other.
 """
 
 import math
@@ -78,8 +78,8 @@ class Lanes:
         self.statics = Lane("static", Admission(STATIC_LIMIT, _WAIT_S), STATIC_THREADS)
         self.pages = Lane("page", Admission(PAGE_LIMIT, _WAIT_S), PAGE_THREADS)
         self.ready = Lane("ready", Admission(READY_LIMIT, math.inf), READY_THREADS)
-        self.heads = Lane("head", Admission(HEAD_LIMIT, math.inf), HEAD_THREADS)
-        """Checks of who sends a large body; a key that is not in memory waits for the database."""
+        self.checks = Lane("head", Admission(HEAD_LIMIT, math.inf), HEAD_THREADS)
+        """Checks that a client may send a large body; a key that is not in memory waits for the database."""
         self.refusals = Lane("refusal", Admission(REFUSAL_LIMIT, math.inf), REFUSAL_THREADS)
         """Answers to requests that the server refuses, in the application's form."""
         root = app.config["APPLICATION_ROOT"].rstrip("/")
@@ -90,7 +90,7 @@ class Lanes:
         self._for_programs = (FOR_PROGRAMS, root + FOR_PROGRAMS)
 
     def of(self, path: str, headers: RequestHeaders) -> Lane:
-        """That of a request for `path`."""
+        """The lane of a request for `path`."""
         if path.startswith(self._static_folders):
             return self.statics
         if path in self._pages or self._shows_an_error(path, headers):
@@ -103,5 +103,5 @@ class Lanes:
         return sum(lane.queue.length for lane in (self.work, self.statics, self.pages, self.refusals))
 
     def _shows_an_error(self, path: str, headers: RequestHeaders) -> bool:
-        """Whether a browser goes to an address that is none of the API's: there is no such page, as it is told in words."""
+        """Whether a browser requests an address outside the API, which is answered with an error page."""
         return "text/html" in headers.get("accept") and not path.startswith(self._for_programs)

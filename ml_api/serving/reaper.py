@@ -73,7 +73,7 @@ class ConnectionReaper:
         """A reserved descriptor for examining connections, even if all others are in use. Both stay open as long as the process: a
         thread may still use them when nobody watches any more."""
 
-    async def relieve(self) -> None:
+    async def run(self) -> None:
         """Runs until cancelled."""
         if sys.platform != "linux":
             return

@@ -35,13 +35,13 @@ from ml_api.serving.admission import Admission
 from ml_api.serving.bodies import Bodies
 from ml_api.serving.gateway import HEADERS_BYTES, URI_BYTES, Gateway
 from ml_api.serving.reaper import ConnectionReaper
-from ml_api.serving.starting import Entrance
+from ml_api.serving.starting import StartingApp
 from ml_api.settings import Settings
 
 HEAD_TIMEOUT_S: Final = 20
 """Time limit for the head of a connection's next request, idle time included."""
 HEAD_BYTES: Final = 4 * (HEADERS_BYTES + URI_BYTES)
-"""granian refuses larger heads with a bare status."""
+"""granian refuses larger checks with a bare status."""
 BACKLOG: Final = 1024
 MAX_CONNECTIONS: Final = 8192
 OWN_FILES: Final = 256
@@ -58,7 +58,7 @@ UNREAD_GRACE_S: Final = 2.0
 FLUSH_S: Final = 1.0
 """How long a stop waits for clients to receive their last answers."""
 REFUSED_S: Final = 0.3
-"""How long a stop without time left waits for clients to receive that they are refused."""
+"""How long a stop without time left waits for clients to receive their refusals."""
 _LOOK_S: Final = 0.02
 
 _IGNORED: Final = (signal.SIGHUP, signal.SIGTTIN)  # a closed terminal, or reading from it in the background, is no reason to stop
@@ -88,7 +88,7 @@ class Server:
         """`build` is called in a thread; signals are handled meanwhile."""
         self._settings = settings
         self._build_services = build
-        self._entrance = Entrance(settings.root_path, origins(settings.cors_origins))
+        self._app = StartingApp(settings.root_path, origins(settings.cors_origins))
 
     def run(self) -> int:
         """Returns the exit code: 0 if every request was answered and everything closed. Raises ConfigError."""
@@ -123,7 +123,7 @@ class Server:
             is_drained = stopping.done() or await self._serve(app, connections, granian, serving, stopping)
         finally:
             granian.stop()  # type: ignore[no-untyped-call]  # granian leaves it untyped
-            if self._entrance.gateway is None:
+            if self._app.gateway is None:
                 await asyncio.wait({serving}, timeout=FLUSH_S)
             # granian may tell its end when the loop has ended what waits for it, which asyncio would log with a traceback.
             loop.set_exception_handler(lambda *_: None)
@@ -144,12 +144,12 @@ class Server:
         settings = self._settings
         admission = Admission(settings.threads + settings.queue_limit, settings.queue_wait_s)
         bodies = Bodies(app.config["MAX_CONTENT_LENGTH"])
-        self._entrance.gateway = gateway = Gateway(app, admission, bodies, threads=settings.threads)
-        relieving = asyncio.create_task(ConnectionReaper(settings.port, connections, gateway.busy).relieve())
+        self._app.gateway = gateway = Gateway(app, admission, bodies, threads=settings.threads)
+        reaping = asyncio.create_task(ConnectionReaper(settings.port, connections, gateway.busy).run())
         self._tell_where()
         either: set[asyncio.Future[Any]] = {serving, stopping}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        relieving.cancel()
+        reaping.cancel()
         if serving.done():
             _tell_why(serving)
             return False
@@ -160,7 +160,7 @@ class Server:
     def _granian(self, listening: socket.socket, connections: int) -> Granian:
         return _Granian(
             listening,
-            self._entrance,
+            self._app,
             interface=Interfaces.ASGINL,
             http=HTTPModes.http1,
             websockets=False,

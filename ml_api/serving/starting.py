@@ -1,6 +1,6 @@
-"""What is answered before the application is there: loading a model takes seconds, and converting it at a first start longer.
+"""Answers requests while the service starts: loading a model takes seconds, and converting it at the first start longer.
 
-The port is open from the start, so that browsers, programs and load balancers are told to come again in a moment.
+The port is open from the start, so that browsers, programs and load balancers are told to retry.
 """
 
 import asyncio
@@ -31,8 +31,8 @@ _PAGE: Final = f"""<!doctype html>
 """
 
 
-class Entrance:
-    """An ASGI application: that of `gateway`, once there is one. For one event loop."""
+class StartingApp:
+    """An ASGI application that answers 503 until `gateway` is set, and then calls that. For one event loop."""
 
     def __init__(self, root_path: str, shared_with: frozenset[str]) -> None:
         """Pages of the origins in `shared_with` can read the answers."""

@@ -19,8 +19,8 @@ def test_a_request_ends_with_the_model_that_it_began_with_and_the_next_one_begin
         assert services().engine is before
         switch.engine = other.services.engine
         assert services().engine is before
-        assert (before.holders.number, other.services.engine.holders.number) == (1, 0)
-    assert before.holders.number == 0
+        assert (before.requests.number, other.services.engine.requests.number) == (1, 0)
+    assert before.requests.number == 0
     assert model(stand) == "other"
     switch.engine = before
 
@@ -42,7 +42,7 @@ def test_a_request_does_not_hold_a_model_that_was_replaced_while_it_began(make_s
     switched = make_stand(switch=SwitchedMeanwhile(before, after))
     with switched.app.app_context():
         assert services().engine is after
-        assert (before.holders.number, after.holders.number) == (0, 1)
+        assert (before.requests.number, after.requests.number) == (0, 1)
 
 
 def examples(stand):

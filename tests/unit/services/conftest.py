@@ -12,7 +12,7 @@ from ml_api.images import ImageLimits, InlineDecoder
 from ml_api.indexing.changes import Changes
 from ml_api.indexing.upload_locks import UploadLocks
 from ml_api.metrics import Metrics
-from ml_api.services.engine import Shared, WarmModel, assemble
+from ml_api.services.engine import Shared, WarmModel, build_engine
 from ml_api.settings import load_settings
 from ml_api.vectors.memory import MemoryStore
 from tests.databases import new_database
@@ -59,7 +59,7 @@ def make_engine(tmp_path):
                 store.ensure(encoder.model.model_id, encoder.model.dim)
             pretrained = PretrainedModel(name, tmp_path, "1", encoder.model.dim)
             embedder = BatchingEncoder(encoder, shared.metrics)
-            engine = assemble(shared, WarmModel(pretrained, FakePreprocessor(), embedder, load_s=0.0), store, store)
+            engine = build_engine(shared, WarmModel(pretrained, FakePreprocessor(), embedder, load_s=0.0), store, store)
             return opened.enter_context(closing(engine))
 
         yield make

@@ -6,7 +6,7 @@ import numpy as np
 
 from ml_api.deadline import Deadline
 from ml_api.search import ImageTerm, Query, TextTerm
-from ml_api.services.calibration import kept_of
+from ml_api.services.calibration import stored_calibrations_of
 from ml_api.vectors.base import SearchOptions
 from tests.captioned import filled
 
@@ -38,7 +38,7 @@ def test_a_model_that_takes_over_is_not_judged_by_what_was_fitted_for_the_one_be
         assert engine.searcher.search(Query.of(TextTerm("red"), SearchOptions(1)), Deadline.within(30)).confident is (
             judges or None
         )
-    assert kept_of(shared.settings, shared.database, "fake@1", before.embedder.model).calibration() is not None
+    assert stored_calibrations_of(shared.settings, shared.database, "fake@1", before.embedder.model).calibration() is not None
 
 
 def calibrating_threads():

@@ -14,7 +14,7 @@ from ml_api.metrics import Metrics
 from ml_api.records import ModelInfo
 from ml_api.search import Query, TextTerm
 from ml_api.services.encoder import LoadedModel
-from ml_api.services.engine import WarmModel, warmed
+from ml_api.services.engine import WarmModel, warm_up_encoder
 from ml_api.vectors.base import SearchOptions
 from tests.api.stand import picture
 
@@ -116,7 +116,7 @@ class Hearing(FakeEncoder):
 
 def warmed_up(encoder, folder):
     pretrained = PretrainedModel("fake", folder, "1", encoder.model.dim)
-    return warmed(LoadedModel(FakePreprocessor(), encoder, 3.0), pretrained, Metrics())
+    return warm_up_encoder(LoadedModel(FakePreprocessor(), encoder, 3.0), pretrained, Metrics())
 
 
 def test_a_model_that_fails_while_it_is_warmed_up_is_closed(tmp_path):

@@ -20,7 +20,7 @@ from ml_api.indexing.jobs.heartbeat import Heartbeat, Owners
 from ml_api.records import image_id
 from ml_api.search import Query, TextTerm
 from ml_api.services.engine import WarmModel
-from ml_api.services.switching import Switch
+from ml_api.services.switching import ModelSwitch
 from ml_api.services.target import target_of
 from ml_api.vectors.base import Generation, SearchOptions
 from ml_api.vectors.memory import MemoryStore
@@ -160,7 +160,7 @@ class World:
         patch_metadata(store, EDITED, {"seen": "by hand"}, Deadline.within(30))
         self.heartbeat = Told(shared.database, target_of(shared.settings), shared.corpus.location, model="fake@1")
         self.coming = None
-        self.switch = Switch(shared, self.before, self.heartbeat, self.warm, ask_again_s=0.0)
+        self.switch = ModelSwitch(shared, self.before, self.heartbeat, self.warm, ask_again_s=0.0)
 
     def warm(self, _settings, pretrained, metrics, _beside):
         self.shelf.fail("warm")
@@ -283,7 +283,7 @@ def test_who_waits_to_hear_where_the_alias_leads_is_not_waited_for(world):
 
 def test_a_stop_does_not_wait_for_requests_that_hold_the_old_model(world):
     """Its job would be recorded as stopped, though the new model is in use."""
-    world.before.holders.begin()  # a request that never ends
+    world.before.requests.begin()  # a request that never ends
     with ThreadPoolExecutor(1) as thread:
         migration = thread.submit(world.migrate)
         wait_until(lambda: told_s(world) == 3.0)  # which is the last step but one

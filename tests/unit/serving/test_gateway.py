@@ -16,7 +16,7 @@ from ml_api.errors import Unauthorized
 from ml_api.images import ImageLimits
 from ml_api.serving.admission import Admission
 from ml_api.serving.bodies import Bodies
-from ml_api.serving.gateway import HEAD_S, LISTEN_S, Gateway
+from ml_api.serving.gateway import CHECK_TIMEOUT_S, SEND_TIMEOUT_S, Gateway
 from ml_api.serving.lanes import HEAD_LIMIT, READY_THREADS, REFUSAL_LIMIT, STATIC_LIMIT
 from ml_api.settings import load_settings
 from ml_api.vectors.memory import MemoryStore
@@ -42,9 +42,11 @@ def app(tmp_path):
     services.close()
 
 
-def gateway_of(app, *, limit=2, threads=1, listen_s=LISTEN_S, head_s=HEAD_S, **patience):
+def gateway_of(app, *, limit=2, threads=1, send_timeout_s=SEND_TIMEOUT_S, check_timeout_s=CHECK_TIMEOUT_S, **patience):
     bodies = Bodies(app.config["MAX_CONTENT_LENGTH"], **patience)
-    return Gateway(app, Admission(limit, wait_s=60), bodies, threads=threads, listen_s=listen_s, head_s=head_s)
+    return Gateway(
+        app, Admission(limit, wait_s=60), bodies, threads=threads, send_timeout_s=send_timeout_s, check_timeout_s=check_timeout_s
+    )
 
 
 class Client:
@@ -288,7 +290,7 @@ def test_who_does_not_take_the_end_of_a_long_answer_is_given_up(app):
             await asyncio.Event().wait()
 
     async def scenario():
-        gateway = gateway_of(app, listen_s=0.05)
+        gateway = gateway_of(app, send_timeout_s=0.05)
         scope = Client(gateway, "/livez").scope | {"path": "/long", "raw_path": b"/long"}
         await asyncio.wait_for(gateway(scope, asyncio.Event().wait, stuck_at_the_end), PATIENCE_S)
         return gateway.unanswered
@@ -620,11 +622,13 @@ def test_who_cannot_be_looked_up_in_time_is_told_to_try_again(undecided, caplog)
     app, _ = undecided
 
     async def scenario():
-        return await large(gateway_of(app, head_s=0.01, linger_s=0.01)).answer()
+        return await large(gateway_of(app, check_timeout_s=0.01, linger_s=0.01)).answer()
 
     client = run(scenario())
     assert (client.status, client.problem["code"], client.headers["connection"]) == (503, "overloaded", "close")
-    assert client.problem["detail"] == "who sends this cannot be looked up in time; try again", "it is not that there are too many"
+    assert client.problem["detail"] == "the sender of this request cannot be checked in time; try again", (
+        "it is not that there are too many"
+    )
     assert f"refused: {client.problem['detail']}" in caplog.messages
 
 
@@ -632,7 +636,7 @@ def test_so_many_who_wait_to_be_looked_up_have_a_limit(undecided):
     app, gate = undecided
 
     async def scenario():
-        gateway = gateway_of(app, head_s=PATIENCE_S, linger_s=0.01)
+        gateway = gateway_of(app, check_timeout_s=PATIENCE_S, linger_s=0.01)
         waiting = [large(gateway) for _ in range(HEAD_LIMIT)]
         over = await large(gateway).answer()
         gate.set()

@@ -45,17 +45,17 @@ def stack():
         yield stack
 
 
-def relieve(reaper, condition):
+def run(reaper, condition):
     """Until it holds, or in vain."""
 
     async def scenario():
-        relieving = asyncio.create_task(reaper.relieve())
+        reaping = asyncio.create_task(reaper.run())
         try:
             async with asyncio.timeout(PATIENCE_S):
                 while not condition():  # noqa: ASYNC110 - what is waited for happens in the kernel
                     await asyncio.sleep(0.01)
         finally:
-            relieving.cancel()
+            reaping.cancel()
 
     event_loop.run(scenario())
 
@@ -67,21 +67,21 @@ def test_the_one_that_was_idle_for_longest_makes_room(stack, family):
         select.select([], [], [], 0.001)
     for client in server.clients[:1] + server.clients[2:]:
         client.sendall(b"x")
-    relieve(ConnectionReaper(server.port, 4, {}), server.closed)
+    run(ConnectionReaper(server.port, 4, {}), server.closed)
     assert server.closed() == [1]
 
 
 def test_who_is_being_answered_keeps_the_connection(stack):
     server = Listening(stack, 4)
     busy = {client.getsockname()[1] for client in server.clients[:3]}
-    relieve(ConnectionReaper(server.port, 4, busy), server.closed)
+    run(ConnectionReaper(server.port, 4, busy), server.closed)
     assert server.closed() == [3]
 
 
 def test_it_keeps_no_socket(stack):
     """A copy of the listening one would go on accepting after a stop."""
     server = Listening(stack, 4)
-    relieve(ConnectionReaper(server.port, 4, {}), server.closed)
+    run(ConnectionReaper(server.port, 4, {}), server.closed)
     server.socket.close()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", server.port), PATIENCE_S).close()
@@ -91,7 +91,7 @@ def test_nobody_goes_while_there_is_room(stack):
     """Who waits to be accepted waits for a busy machine then."""
     server = Listening(stack, 4)
     looks = iter(range(60))
-    relieve(ConnectionReaper(server.port, 5, {}), lambda: next(looks) > 50)
+    run(ConnectionReaper(server.port, 5, {}), lambda: next(looks) > 50)
     assert not server.closed()
 
 
@@ -108,7 +108,7 @@ def test_there_is_no_room_without_descriptors_either(stack):
                 take_all(stack, taken)
             return server.closed()
 
-        relieve(reaper, is_relieved)
+        run(reaper, is_relieved)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert server.closed()

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from ml_api.serving.starting import Entrance
+from ml_api.serving.starting import StartingApp
 from tests import event_loop
 
 SHOP = "https://shop.example.org"
@@ -30,7 +30,7 @@ def asked(method, **headers):
 
     named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": method, "path": "/v1/search", "headers": named}
-    event_loop.run(Entrance("", frozenset({SHOP}))(scope, ended, send))
+    event_loop.run(StartingApp("", frozenset({SHOP}))(scope, ended, send))
     start, body = sent
     return start["status"], {name.decode(): value.decode() for name, value in start["headers"]}, body["body"]
 
@@ -62,7 +62,7 @@ def test_a_stop_while_a_client_still_sends_is_no_error():
                 is_told.set()
 
         scope = {"type": "http", "method": "POST", "path": "/v1/search", "headers": []}
-        asking = asyncio.create_task(Entrance("", frozenset())(scope, silent, send))
+        asking = asyncio.create_task(StartingApp("", frozenset())(scope, silent, send))
         await asyncio.wait_for(is_told.wait(), PATIENCE_S)
         asking.cancel()
         await asking

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from ml_api.services.service import tell_what_is_there
+from ml_api.services.service import log_index_size
 from ml_api.settings import load_settings
 
 
@@ -14,7 +14,7 @@ def told(caplog, tmp_path):
 
     def told(images, **variables):
         caplog.clear()
-        tell_what_is_there(
+        log_index_size(
             load_settings({"ML_API_CORPUS": str(tmp_path), "ML_API_DATA_DIR": "/srv/kept"} | variables), str(tmp_path), images
         )
         return [(record.levelname, record.getMessage()) for record in caplog.records]
