@@ -1,6 +1,7 @@
 """What Milvus Lite holds, in files and in memory, is searched within this process, and found as any store would find it."""
 
 import gc
+from contextlib import contextmanager
 from weakref import ref
 
 import numpy as np
@@ -25,10 +26,10 @@ def vectors_of(number, seed):
     return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
 
 
-@pytest.fixture(params=["HNSW", "FLAT"])
-def stores(request, tmp_path):
+@contextmanager
+def stored_in_both(folder, kind):
     """Milvus Lite with rows in three files, among them old versions and deleted ones, and a store in memory with the same."""
-    lite = MilvusStore(MilvusEndpoint(str(tmp_path / "vectors.db")), "flushed", VectorIndex(kind=request.param), Metrics())
+    lite = MilvusStore(MilvusEndpoint(str(folder / "vectors.db")), "flushed", VectorIndex(kind=kind), Metrics())
     both = (lite, MemoryStore())
     for store in both:
         store.ensure("model@1", DIM)
@@ -44,6 +45,12 @@ def stores(request, tmp_path):
     lite.close()
 
 
+@pytest.fixture(params=["HNSW", "FLAT"])
+def stores(request, tmp_path):
+    with stored_in_both(tmp_path, request.param) as both:
+        yield both
+
+
 def found(store, vectors, options):
     return [[(hit.record, pytest.approx(hit.score, abs=1e-5)) for hit in hits] for hits in store.search(vectors, options)]
 
@@ -53,6 +60,19 @@ def test_old_versions_and_deleted_rows_are_not_found(stores, options):
     lite, memory = stores
     wanted = vectors_of(7, 4)
     assert found(lite, wanted, options) == found(memory, wanted, options)
+
+
+@pytest.mark.parametrize("kind", ["HNSW", "IVF_FLAT", "IVF_SQ8"])
+def test_an_index_leaves_old_rows_out_and_its_parameters_as_they_are(tmp_path, kind):
+    """Searches that run at once share it."""
+    with stored_in_both(tmp_path, kind) as (lite, memory):
+        engine = lite._opening.access._server._database.get_collection(lite._open_now().collection)
+        engine._wait_for_bg()
+        indexes = [segment.index._index for segment in engine._read_snapshot()[0]]
+        before = [index.hnsw.efSearch if kind == "HNSW" else index.nprobe for index in indexes]
+        [hits], [expected] = (store.search(vectors_of(1, 4), SearchOptions(60)) for store in (lite, memory))
+        assert sorted(hit.record.key for hit in hits) == sorted(hit.record.key for hit in expected)
+        assert [index.hnsw.efSearch if kind == "HNSW" else index.nprobe for index in indexes] == before
 
 
 def test_what_is_written_after_a_search_is_found_by_the_next(stores):

@@ -26,6 +26,7 @@ ADAPTERS = {
     "tritonclient": "embedding.triton",
     "pymilvus": "vectors.milvus",
     "milvus_lite": "vectors.milvus",
+    "faiss": "vectors.milvus",
     "grpc": "vectors.milvus",
     "pyarrow": "vectors.files",
     "fastavro": "vectors.files",
