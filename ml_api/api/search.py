@@ -86,8 +86,8 @@ def text_from_json() -> Response:
     "Find images that look like the one sent",
     tag="search",
     scope=Scope.SEARCH,
-    description=f"Formats: {images.ACCEPTED}. As a form field, as the raw body (as `image/jpeg`, too), or as base64 in JSON. "
-    "The other parameters may also stand beside the image in the form.",
+    description=f"Formats: {images.ACCEPTED}. As a form field, as the raw body (as `image/jpeg`, too), or as base64 in JSON, "
+    "which holds nothing else. The other parameters stand in the URL, or beside the image in the form.",
     answer=SearchAnswer,
     query=PageParameters,
     parameters=(TIMEOUT,),

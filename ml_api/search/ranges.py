@@ -8,8 +8,8 @@ from math import floor, inf, log10
 from typing import Final
 
 MAX_RANGES: Final = 5
-STEPS: Final = 20
-"""The bounds are multiples of a power of ten that is at most this part of the span: rounding moves few hits to another range."""
+STEPS: Final = 10
+"""The bounds are multiples of a power of ten that fits into the span so many times: rounding moves few hits to another range."""
 
 
 @dataclass(frozen=True, slots=True)
