@@ -1,6 +1,6 @@
 /** One image, large, in a dialog: the browser keeps the focus inside and gives it back. */
 
-import { breakable, element, find } from "./element.js";
+import { breakable, element, find, isShown } from "./element.js";
 import { factsOf } from "./facts.js";
 import { Heat } from "./heat.js";
 import { captionOf } from "./summary.js";
@@ -103,7 +103,7 @@ export class Detail {
       button.ariaDisabled = "true";
       await this.#page.onMore();
       button.ariaDisabled = "false";
-      if (!button.checkVisibility()) {
+      if (!isShown(button)) {
         find(this.#dialog, ".next", HTMLElement).focus(); // the button that had it is gone
       }
     }

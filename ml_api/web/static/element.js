@@ -40,6 +40,14 @@ export function find(root, selector, type) {
 }
 
 /**
+ * Whether it has a place on the page. `checkVisibility()` is known to Safari since 17.4 only.
+ * @param {Element} element
+ */
+export function isShown(element) {
+  return element.getClientRects().length > 0;
+}
+
+/**
  * A copy of the first element of a template.
  * @param {HTMLTemplateElement} template
  * @returns {HTMLElement}

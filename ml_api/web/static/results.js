@@ -1,7 +1,7 @@
 /** The grid of hits, and what stands in its place while one waits. All texts of others go in as text, never as HTML. */
 
 import { Copies } from "./copies.js";
-import { element, find } from "./element.js";
+import { element, find, isShown } from "./element.js";
 import { Fold } from "./fold.js";
 import { isUnlikely } from "./likely.js";
 import { More } from "./more.js";
@@ -121,7 +121,7 @@ export class Results {
       this.goTo(place);
     }
     if (wasAtButton && links.length > 0) { // the keyboard goes on with what is new
-      (links.find((link) => link.checkVisibility()) ?? this.#fold).focus({ preventScroll: true });
+      (links.find(isShown) ?? this.#fold).focus({ preventScroll: true });
     }
   }
 
@@ -174,7 +174,7 @@ export class Results {
 
   /** @returns {HTMLAnchorElement[]} the links that open the hits, in order, without those that are folded away */
   get links() {
-    return [...this.#grid.querySelectorAll(".open")].filter((link) => link instanceof HTMLAnchorElement).filter((link) => link.checkVisibility());
+    return [...this.#grid.querySelectorAll(".open")].filter((link) => link instanceof HTMLAnchorElement).filter(isShown);
   }
 
   /** @param {string} id */
@@ -186,7 +186,7 @@ export class Results {
   /** The keyboard goes on with the first hit or, where there is none, with what failed, unless the visitor is somewhere else. */
   takeFocus() {
     const here = document.activeElement;
-    if (!here || here === document.body || !here.checkVisibility()) {
+    if (!here || here === document.body || !isShown(here)) {
       (this.links[0] ?? this.#notice).focus({ preventScroll: true });
     }
   }

@@ -51,7 +51,7 @@ async function whole(file, edge) {
  * @param {Part} part
  */
 async function redraw(file, edge, [left, top, width, height]) {
-  const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" }); // its width and height are the upright ones
+  const bitmap = await createImageBitmap(file); // upright, by default; older browsers refuse the word for that
   try {
     const [cutWidth, cutHeight] = [Math.max(1, width * bitmap.width), Math.max(1, height * bitmap.height)];
     const scale = Math.min(1, edge / Math.min(cutWidth, cutHeight));

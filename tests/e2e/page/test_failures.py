@@ -82,6 +82,34 @@ def test_a_page_that_stays_without_a_stylesheet_says_so(context, server):
     page.close()
 
 
+def test_a_browser_that_is_too_old_is_told_so_even_if_the_scripts_start(context, server):
+    page = context.new_page()
+    page.add_init_script("CSS.supports = condition => !condition.includes('has')")  # as in Firefox 115
+    page.goto(f"{server.url}/?q=red")
+    expect(page.get_by_text("This page needs Chrome or Edge 111, Firefox 121, Safari 16.4, or a later version.")).to_be_visible()
+    expect(page.get_by_text("This page did not load completely.")).to_be_hidden()
+    page.close()
+
+
+LATER = """
+    delete Element.prototype.checkVisibility;
+    const decode = createImageBitmap;
+    createImageBitmap = (file, options) => options ? Promise.reject(new TypeError("from-image")) : decode(file);
+"""
+"""Takes away what came to Safari after 16.4, of what the page once used; of the language's own parts the compiler knows."""
+
+
+def test_the_oldest_browsers_that_the_page_names_search_look_and_cut_parts_out(visit):
+    visit.page.add_init_script(LATER)
+    visit.open("/?q=red")
+    visit.page.get_by_role("searchbox").press("ArrowDown")
+    visit.page.keyboard.press("Enter")
+    visit.dialog.get_by_role("button", name="Part of it").click()
+    visit.page.get_by_role("dialog", name="Search with a part").get_by_role("button", name="Search").click()
+    visit.expect_first("red")
+    expect(visit.status).to_contain_text("most like this one")
+
+
 def test_an_address_that_leads_nowhere_is_a_page_in_a_browser(visit):
     visit.page.route("**/nothing", lambda route: route.fulfill(response=route.fetch(), status=200))  # a 404 is a complaint here
     visit.open("/nothing")

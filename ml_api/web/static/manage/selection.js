@@ -1,6 +1,6 @@
 /** Choosing many images and deleting them, after asking once. */
 
-import { element, find } from "../element.js";
+import { element, find, isShown } from "../element.js";
 import { Failure, inOneLine } from "../failures.js";
 import { ask } from "../requests.js";
 
@@ -55,7 +55,7 @@ export class Selection {
 
   /** @param {HTMLInputElement} box */
   #extendTo(box) {
-    const boxes = [...document.querySelectorAll(".pick input")].filter((one) => one instanceof HTMLInputElement).filter((one) => one.checkVisibility());
+    const boxes = [...document.querySelectorAll(".pick input")].filter((one) => one instanceof HTMLInputElement).filter(isShown);
     const [first, last] = [boxes.indexOf(box), this.#latest ? boxes.indexOf(this.#latest) : -1].sort((a, b) => a - b);
     for (const one of this.#isRange && first >= 0 ? boxes.slice(first, last + 1) : []) {
       one.checked = box.checked;
@@ -68,7 +68,7 @@ export class Selection {
   #leave() {
     this.stop();
     const begin = find(document, ".start-selecting", HTMLElement);
-    (begin.checkVisibility() ? begin : find(document, "#duplicates-title", HTMLElement)).focus(); // on that page there is no such button
+    (isShown(begin) ? begin : find(document, "#duplicates-title", HTMLElement)).focus(); // on that page there is no such button
   }
 
   /** Nothing is chosen any more. */
