@@ -139,6 +139,7 @@ def test_who_reads_while_rows_are_moved_to_a_file_waits_for_nothing_and_sees_all
         flushed = pool.submit(store.flush)
         held.wait()
         assert seen(store) == before
+        store.ping()
         held.let()
         flushed.result()
     assert seen(store) == before
@@ -162,6 +163,7 @@ def test_who_reads_while_files_are_merged_and_indexed_waits_for_nothing_and_sees
     store.flush()
     held.wait()
     assert seen(store) == before
+    store.ping()
     put(store, NAMES[:3], 9)
     drop(store, NAMES[3:5])
     changed = seen(store)

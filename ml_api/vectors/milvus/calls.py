@@ -78,8 +78,17 @@ class OpenCollection:
             else:
                 self.client.delete(self.collection, filter=among(ids), timeout=timeout_s)
 
+    def reach(self, operation: str) -> None:
+        """Call Milvus through the connection, also where the rows are in this process: Milvus Lite then looks at none of them, for
+        which it would wait for files that are being merged."""
+        if self.access.rows is None:
+            self.query_none(operation, "Session")
+        else:
+            with self.reading(operation) as timeout_s:
+                self.client.has_collection(self.collection, timeout=timeout_s)
+
     def query_none(self, operation: str, consistency: str) -> None:
-        """Query an image that cannot exist, through the connection, also where the rows are in this process."""
+        """Query an image that cannot exist, on a server."""
         with self.reading(operation) as timeout_s:
             what = {"filter": among([NO_IMAGE]), "output_fields": ["id"], "consistency_level": consistency}
             self.client.query(self.collection, timeout=timeout_s, **what)

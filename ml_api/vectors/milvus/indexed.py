@@ -40,10 +40,10 @@ class IndexSearch:
         return hits if ServerFilter.of(options.filter, opened).accepts(hits, options.limit) else None
 
     def ping(self, opened: OpenCollection) -> None:
-        """Query nothing, through the connection, and search for an arbitrary vector. It does not count as a search for `flushing`.
-        Raises StoreUnavailable.
+        """Call through the connection, and search for an arbitrary vector. It does not count as a search for `flushing`. Raises
+        StoreUnavailable.
         """
-        opened.query_none("ping", "Session")
+        opened.reach("ping")
         with opened.reading("ping") as timeout_s:
             self._found(opened, np.eye(1, opened.dim, dtype=np.float32), SearchOptions(1), timeout_s)
 
