@@ -17,7 +17,7 @@ from ml_api.search.grouping import DUPLICATES, MAX_READ, READ_AT_ONCE, leaders
 from ml_api.search.query import Fault, ResultRow
 from ml_api.search.relevance import CONFIDENT, Calibrations, Estimator
 from ml_api.search.sorting import SORTED, in_order
-from ml_api.search.targets import CONFIDENCE_HITS, Target, goes_on, may_pass, passing
+from ml_api.search.targets import CONFIDENCE_HITS, Target, goes_on, passing
 from ml_api.search.texts_relevance import TextPart, TextsEstimator, importances
 from ml_api.search.unfulfilled import warnings_on
 from ml_api.vectors.base import VectorStore
@@ -121,15 +121,18 @@ class Pages:
         """The page of a ranking that is grouped or diversified. Reads more hits while there are too few groups for the page."""
         requested, options = target.query.options, target.options
         read, ends = list(ranked), len(ranked) < options.limit or bool(target.texts and target.texts.only)
+        latest: Sequence[Hit] = read
         while True:
             hits = target.ranking(read)
-            rows = self._grouped(target, passing(target, hits, _relevances(estimator, hits)), deadline)
-            if len(rows) > target.least_rows or ends or len(read) >= MAX_READ or not may_pass(target, hits):
+            passed = passing(target, hits, _relevances(estimator, hits))
+            rows = self._grouped(target, passed, deadline)
+            if len(rows) > target.least_rows or ends or len(read) >= MAX_READ or not _may_go_on(target, latest, passed):
                 break
             options = replace(options, offset=options.window, limit=min(READ_AT_ONCE, MAX_READ - len(read)))
             [further] = self._store.search(target.combined.vector[None, :], options, deadline)
             ends, known = len(further) < options.limit, {hit.record.id for hit in read}
-            read += [hit for hit in further if hit.record.id not in known]  # an approximate index may rank hits in another order
+            latest = [hit for hit in further if hit.record.id not in known]  # an approximate index may rank hits in another order
+            read += latest
         left = _not_delivered(target, self._reordered(target, rows, deadline))
         page, more = left[requested.offset : requested.window], len(left) > requested.window
         return Page(page, more, next=target.next_position([row.hit for row in page], read) if more else None)
@@ -196,6 +199,12 @@ def _as_ranked(target: Target, ranked: Sequence[Hit], estimator: Estimator | Tex
     rows = passing(target, hits, _relevances(estimator, hits))
     more = len(page) > limit and goes_on(target, hits, rows)
     return Page(rows, more, next=target.next_position(hits, ranked) if more else None)
+
+
+def _may_go_on(target: Target, latest: Sequence[Hit], passed: Sequence[ResultRow]) -> bool:
+    """Whether hits after the `latest` that were read may pass the thresholds, given all that have `passed`."""
+    ids = {hit.record.id for hit in latest}
+    return not latest or goes_on(target, latest, [row for row in passed if row.hit.record.id in ids])
 
 
 def _not_delivered(target: Target, rows: list[ResultRow]) -> list[ResultRow]:

@@ -299,6 +299,13 @@ def test_thresholds_leave_the_same_images_out_with_a_filter_and_without(corpus):
     assert len(result.rows) > 1
 
 
+def test_groups_are_not_read_for_to_the_end_once_none_of_what_was_read_is_relevant_enough(corpus):
+    query = asked("no match", 2, match="vector", arrangement=Arrangement(Field(("caption",))))
+    before = corpus.store.searches
+    [result] = corpus.search(replace(query, thresholds=Thresholds(relevance=0.9)))
+    assert (result.rows, corpus.store.searches - before) == ([], 1)
+
+
 def test_only_a_filter_costs_one_more_call_of_the_store(corpus):
     calls = []
     for only in (None, parse({"colour": "red"})):
