@@ -159,6 +159,8 @@ def _scalar(field: Field, value: Any, where: str, operator: str) -> Scalar:
     parsed = scalar(value)
     if parsed is None:
         hint = '; for what is missing ask {"exists": false}' if value is None else ""
+        if isinstance(value, list) and operator == "eq":
+            hint = '; one of several is asked for by {"in": [...]}, a range by {"gte": 20, "lt": 80}'
         raise InvalidQuery(f"{where}: must be a text, a number, true or false{hint}{got(value)}")
     if operator == "prefix" and parsed.kind != "text":
         raise InvalidQuery(f"{where}: must be a text, with which the field's begins{got(value)}")
