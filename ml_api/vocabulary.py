@@ -103,7 +103,7 @@ METADATA_ENDINGS = (".jsonl", ".csv", ".parquet")
 
 
 class JobKind(StrEnum):
-    """What the owner of the store is asked to do."""
+    """What a job does."""
 
     SYNC = "sync"
     DRY_RUN = "dry-run"
@@ -124,12 +124,12 @@ class JobState(StrEnum):
     REFUSED = "refused"
     """It looked like an accident; nothing was changed."""
     STOPPED = "stopped"
-    """By whoever cancelled it, or with its process; what was done stays done."""
+    """It was cancelled, or its process stopped; what was done stays done."""
     FAILED = "failed"
 
 
 class ChangeOutcome(StrEnum):
-    """What came of a look at a key that was said to have changed."""
+    """The outcome of the inspection of a changed key."""
 
     ADDED = "added"
     REPLACED = "replaced"
@@ -140,7 +140,7 @@ class ChangeOutcome(StrEnum):
     """Index and corpus agreed already: a notice that came twice, or of a file that never was indexed and is gone."""
     FAILED = "failed"
     RETRIED = "retried"
-    """Nothing could be done now; it waits for another attempt."""
+    """It waits for another attempt."""
 
 
 class UploadState(StrEnum):

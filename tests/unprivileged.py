@@ -7,7 +7,7 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-NOBODY = 65534
+NO_REPORT = 65534
 
 AS_A_PERSON = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"] if os.geteuid() == 0 else []
 """Before a command: root then has the rights of an owner only. Not another user, who may not enter where Python is installed."""
@@ -19,7 +19,7 @@ def without_privileges():
     if os.geteuid() != 0:
         yield
         return
-    os.seteuid(NOBODY)
+    os.seteuid(NO_REPORT)
     try:
         yield
     finally:
@@ -32,7 +32,7 @@ def open_folder():
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     if os.geteuid() == 0:
-        os.chown(folder, NOBODY, NOBODY)
+        os.chown(folder, NO_REPORT, NO_REPORT)
     try:
         yield folder
     finally:

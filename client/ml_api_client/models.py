@@ -461,7 +461,7 @@ class SyncJob(Model):
     """What it was asked for with."""
     requested_at: str
     cancelled: bool
-    """Whether somebody asked it to stop."""
+    """Whether it was asked to stop."""
     done: int
     """Files that are accounted for."""
     total: int

@@ -83,7 +83,7 @@ def create(
     )
     with database.write() as session:
         if (session.scalar(select(func.count()).where(ApiKeyRow.revoked_at.is_(None))) or 0) >= MAX_KEYS:
-            raise InvalidInput(f"there are {MAX_KEYS:,} keys, the most there can be; revoke those that nobody uses")
+            raise InvalidInput(f"there are {MAX_KEYS:,} keys, the most there can be; revoke those that are not in use")
         session.add(row)
     return ApiKey.of(row), secret
 

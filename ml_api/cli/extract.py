@@ -7,7 +7,7 @@ from ml_api import tracing
 from ml_api.cli.exits import Exit, stopped
 from ml_api.cli.results import tell
 from ml_api.errors import ModelUnavailable
-from ml_api.indexing.report import EachFailure, FileOutcome, SyncReport
+from ml_api.indexing.report import FailureReport, FileOutcome, SyncReport
 from ml_api.settings import Settings
 from ml_api.stopping import Stop
 
@@ -28,7 +28,7 @@ def extract(settings: Settings, target: Path) -> Exit:
                     stop.reach(report.done, report.total)
                     progress(report.done)
 
-                report = extraction.run(plan, advance, lambda: stop.signal is not None, EachFailure(_tell_failure))
+                report = extraction.run(plan, advance, lambda: stop.signal is not None, FailureReport(_tell_failure))
         _tell(report, target)
         if report.stopped:
             return stopped(stop)

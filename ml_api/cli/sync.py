@@ -22,16 +22,16 @@ from ml_api.indexing.jobs import Job, Jobs, SyncOptions
 from ml_api.indexing.jobs.execution import PLAN, PLAN_LINES, run_sync
 from ml_api.indexing.jobs.heartbeat import Heartbeat, Owners
 from ml_api.indexing.report import (
-    EachFailure,
+    FailureReport,
     FileOutcome,
     JsonLines,
     Report,
     Reports,
     SyncReport,
-    in_a_line,
+    log_failure,
     log_problems,
     log_report,
-    tell_failure,
+    summary_line,
 )
 from ml_api.indexing.tasks import AT_ONCE
 from ml_api.services import corpus_of, database_of, open_indexer, preview_sync, target_of
@@ -131,7 +131,7 @@ def _run_here(settings: Settings, jobs: Jobs, job: Job, stop: Stop, files: Repor
         )
     # With fields for programs that read logs; a person at a terminal has the line below.
     (log_problems if sys.stderr.isatty() else log_report)(report.as_json())
-    tell(in_a_line(report.as_json()))
+    tell(summary_line(report.as_json()))
     if report.stopped:
         return _stopped(stop, "it was cancelled")
     if report.model_failed:
@@ -143,9 +143,9 @@ def _ended(jobs: Jobs, job: Job, stop: Stop, files: Report) -> Exit:
     if job.active:
         return stopped(stop, f"sync {job.id} goes on without this command")
     if job.report:
-        _pass_on(jobs, job.id, Reports(EachFailure(tell_failure), files))
+        _pass_on(jobs, job.id, Reports(FailureReport(log_failure), files))
         log_problems(job.report)
-        tell(in_a_line(job.report))
+        tell(summary_line(job.report))
     return _end_of(job, stop)
 
 

@@ -24,4 +24,4 @@ def require_version(key: str, now: str, expected: str | None) -> None:
 
 
 def changed_meanwhile(key: str) -> PreconditionFailed:
-    return PreconditionFailed(f"{key!r} was changed by somebody else at the same time; look at what is there now, and decide again")
+    return PreconditionFailed(f"{key!r} was changed by another program at the same time; read its present state, and decide again")

@@ -25,7 +25,7 @@ class Table(DeclarativeBase):
 
 
 class OwnerRow(Table):
-    """A process that runs syncs, or may be asked to; gone when that process ends properly."""
+    """A process that runs jobs. Deleted when it ends properly."""
 
     __tablename__ = "owners"
 
@@ -34,9 +34,9 @@ class OwnerRow(Table):
     """The collection that it writes, as in `JobRow`."""
     corpus: Mapped[str]
     model: Mapped[str]
-    """Id of the model that its syncs embed with; empty if it takes no jobs of others."""
+    """Id of the model that its syncs embed with; empty if it runs no jobs of other processes."""
     beat: Mapped[int] = mapped_column(default=0)
-    """Counted up every few seconds. Whether it changes tells whether the process lives: no clock is compared with another's."""
+    """Incremented every few seconds, so that other processes see that it lives without comparing clocks."""
     address: Mapped[str] = mapped_column(default="", server_default="")
     """URL at which it answers the API; empty if it does not."""
     reading: Mapped[str] = mapped_column(default="", server_default="")
@@ -44,11 +44,11 @@ class OwnerRow(Table):
 
 
 OPERATION: Final = "errand"
-"""Names the operation in the options of a job, in every version: commands and services of several share a database."""
+"""The key of the operation in the options of a job. It never changes, as several versions may share a database."""
 
 
 class JobRow(Table):
-    """One job, wanted, running or over. Numbers only grow: clocks may not."""
+    """One job: queued, running or ended. Ids grow in the order of submission, whatever the clocks say."""
 
     __tablename__ = "jobs"
 
@@ -64,7 +64,7 @@ class JobRow(Table):
     started_at: Mapped[float | None]
     ended_at: Mapped[float | None]
     owner: Mapped[str] = mapped_column(default="")
-    """Name of the process that runs it; empty while it waits for one."""
+    """Name of the process that runs it; empty while it is queued."""
     stop_wanted: Mapped[bool] = mapped_column(default=False)
     done: Mapped[int] = mapped_column(default=0)
     total: Mapped[int] = mapped_column(default=0)
@@ -84,7 +84,7 @@ class JobRow(Table):
 
 
 class JobFileRow(Table):
-    """A file of a job's report that was not simply unchanged."""
+    """A file in the report of a job, unless it was unchanged."""
 
     __tablename__ = "job_files"
 
@@ -111,28 +111,28 @@ class FailureRow(Table):
 
 
 class ChangeRow(Table):
-    """A key that somebody said has changed: the corpus is to be asked for it, and the index made equal."""
+    """A key that has changed according to a notice: the corpus is to be read, and the index made equal."""
 
     __tablename__ = "changes"
 
     corpus: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     notice: Mapped[str]
-    """New with every notice of this key: who looked because of an older one does not remove the row."""
+    """New with every notice of this key: an inspection for an older one does not delete the row."""
     source: Mapped[str]
     """`upload`, `event`, `watch` or `gone`: where the last notice came from."""
     received_at: Mapped[float]
-    """When the oldest notice came that nobody has looked because of; of a watched file that is gone, until when it is waited for
-    files that have come."""
+    """The time of the oldest notice that no inspection has followed; of a watched file that is gone, the end of the wait for new
+    files with its bytes."""
     not_before: Mapped[float]
-    """When it is due: 0 for uploads, which come first; later for what is tried again."""
+    """When it is due: 0 for uploads, which come first; later for retries."""
     claimed_until: Mapped[float] = mapped_column(default=0.0, server_default="0")
-    """Until when it is left to who looks at it, also if another notice comes: of two looks at once the older could write last."""
+    """The end of the lease of its claim, which later notices keep: of two inspections at once, the older could write last."""
     attempts: Mapped[int] = mapped_column(default=0)
     error: Mapped[str] = mapped_column(default="")
-    """Why the last attempt came to nothing."""
+    """The error of the last attempt."""
     after_sync: Mapped[bool] = mapped_column(default=False)
-    """Done, but a job was running that may write what it read before: to be looked at again once none does."""
+    """Inspected while a job was running that may write what it has read before: to be inspected again at its end."""
     facts: Mapped[dict[str, Any] | None]
     """Metadata that came with an upload."""
 
@@ -157,7 +157,7 @@ class ApiKeyRow(Table):
 
 
 class SessionRow(Table):
-    """The session of somebody who signed in on the page."""
+    """The session of a person who has signed in on the page."""
 
     __tablename__ = "sessions"
 
@@ -183,12 +183,12 @@ class CalibrationRow(Table):
     images: Mapped[int]
     """How many there were."""
     measures: Mapped[dict[str, Any]] = mapped_column("judgement")
-    """How well it tells, cross-validated; empty if the corpus has too few texts to learn from."""
+    """Its quality, cross-validated; empty if the corpus has too few texts to fit."""
     content: Mapped[bytes]
 
 
 class SearchRow(Table):
-    """A search that was answered lately, or judged: what it asked for, as far as it may be kept, and the hits that it was given."""
+    """A search that was answered lately, or judged: its query, as far as it may be kept, and its hits."""
 
     __tablename__ = "searches"
 
@@ -238,7 +238,8 @@ class TextRow(Table):
     mark: Mapped[str]
     """Tells the version of the image, and the rules, by which the words were found."""
     announced: Mapped[str] = mapped_column(default="")
-    """Who is about to change the image; empty if nobody is. What nobody comes to settle is read again from the vector store."""
+    """The token of an announced change of the image; empty if there is none. If it is never settled, the words are read again from
+    the vector store."""
     words: Mapped[str] = mapped_column(default="")
     """Between spaces."""
 

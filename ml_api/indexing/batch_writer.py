@@ -6,7 +6,7 @@ from contextvars import copy_context
 from types import MappingProxyType, TracebackType
 from typing import Self
 
-from ml_api.indexing.edits import Superseded, store_over
+from ml_api.indexing.edits import Superseded, upsert_keeping_edits
 from ml_api.indexing.recorder import SyncRecorder
 from ml_api.indexing.report import FileOutcome
 from ml_api.metrics.sync import SyncMetrics
@@ -41,13 +41,13 @@ class BatchWriter:
     ) -> None:
         """Start writing a batch, once the one before it is written: a failure shows before more work is done.
 
-        `moved` as in `store_over`.
+        `moved` as in `upsert_keeping_edits`.
         """
         self.finish()
 
         def write() -> None:
             with self._measured.stage(SyncStage.WRITE):
-                store_over(self._store, records, vectors, self._superseded, moved)
+                upsert_keeping_edits(self._store, records, vectors, self._superseded, moved)
 
         self._written = self._thread.submit(copy_context().run, write), outcomes
 

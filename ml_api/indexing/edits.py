@@ -1,8 +1,8 @@
-"""Metadata that were set or removed over the API, and what a sync makes of them.
+"""Edits: metadata that were set or removed over the API, and how syncs keep them.
 
-The newest statement about a field counts. An edit marks the field with what the corpus said of it then. As long as the corpus
-says the same, the edit stays, whatever else happens to the file; once a catalogue says something else of the field, that counts,
-and the edit is gone. A copy of the image has no edits; one that moved has them still.
+The newest value of a field counts. An edit marks the field with a hash of the value that the corpus had then. While the corpus has
+that value, the edit stays, whatever else happens to the file; once the corpus has another value, that counts, and the edit is
+dropped. A copy of an image has no edits; a moved image keeps them.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from ml_api.vectors.base import VectorStore, no_image
 from ml_api.vectors.validation import plain_metadata
 
 NOTHING = ""
-"""The mark of a field of which the corpus says nothing."""
+"""The mark of a field for which the corpus has no value."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,21 +52,21 @@ def merged(target: Any, patch: Any) -> Any:
 
 
 def edit(facts: Facts, patch: Facts, edited: Mapping[str, str] | None = None) -> tuple[Facts, Mapping[str, str]]:
-    """Metadata with a merge patch, and the marks of what is edited now; `edited` are those of edits before."""
+    """Apply a merge patch; returns the metadata, and the marks of all edited fields. `edited` are the marks of earlier edits."""
     marks = {name: _mark(facts, name) for name in patch}
     return merged(facts, patch), marks | dict(edited or {})
 
 
-def carried(record: ImageRecord, stored: ImageRecord | None) -> ImageRecord:
-    """A record of what the corpus says now, with the edits of the stored one that are still to count. Its own count more."""
+def with_stored_edits(record: ImageRecord, stored: ImageRecord | None) -> ImageRecord:
+    """A record from the corpus, with those edits of the stored record that are still valid. Its own edits take precedence."""
     if stored is None:
         return record
     still = [name for name, mark in stored.edited.items() if name not in record.edited and _mark(record.metadata, name) == mark]
     return _with_edits(record, stored, still)
 
 
-def taken_over(record: ImageRecord, stored: ImageRecord) -> ImageRecord:
-    """A record beside the stored one, of another model, with the edits of that one, which count more than those of its own."""
+def with_edits_of(record: ImageRecord, stored: ImageRecord) -> ImageRecord:
+    """A record of another model, with the edits of the stored record, which take precedence over its own."""
     still = [name for name, mark in stored.edited.items() if record.edited.get(name, _mark(record.metadata, name)) == mark]
     return _with_edits(record, stored, still)
 
@@ -88,17 +88,17 @@ def _with_edits(record: ImageRecord, stored: ImageRecord, names: Sequence[str]) 
     return replace(record, metadata=metadata, edited=edited)
 
 
-def store_over(
+def upsert_keeping_edits(
     store: VectorStore,
     records: Sequence[ImageRecord],
     vectors: Vectors,
     superseded: Superseded = none_superseded,
     moved: Mapping[str, Entry] = MappingProxyType({}),
 ) -> None:
-    """Upsert records of what the corpus says, with the edits of those that they replace, and of those that have `moved` here.
+    """Upsert records from the corpus, with the edits of the records that they replace, and of images that have moved to them.
 
-    Of each id in `moved` it is the image before, as it was read. If it is still that, it is removed when its successor is written:
-    what was edited there until then has moved with it, and moves nowhere else. Raises as `VectorStore.upsert` does.
+    `moved` has, by new id, the entry of a moved image as it was read. If it has not changed since, it is deleted when its successor
+    is written, so that its edits move once. Raises as `VectorStore.upsert` does.
     """
     with store.exclusive(), superseded([record.key for record in records]) as left:
         if left:
@@ -107,27 +107,28 @@ def store_over(
         if records:
             before = {record.id: moved[record.id] for record in records if record.id in moved}
             stored = store.get([*(record.id for record in records), *(entry.id for entry in before.values())])
-            there = {new: stored[old.id] for new, old in before.items() if old.id in stored and is_as_read(old, stored[old.id])}
-            records = [carried(record, there.get(record.id)) for record in records]
-            store.upsert([carried(record, stored.get(record.id)) for record in records], vectors)
+            there = {new: stored[old.id] for new, old in before.items() if old.id in stored and is_unchanged(old, stored[old.id])}
+            records = [with_stored_edits(record, there.get(record.id)) for record in records]
+            store.upsert([with_stored_edits(record, stored.get(record.id)) for record in records], vectors)
             if there:
                 store.delete([old.id for old in there.values()])
 
 
-def is_as_read(entry: Entry, now: Entry | None) -> bool:
-    """Whether nobody has written the file of another time or content since the entry was read."""
+def is_unchanged(entry: Entry, now: Entry | None) -> bool:
+    """Whether the record was not written for another version or content of the file since the entry was read."""
     return now is None or (now.version, now.digest) == (entry.version, entry.digest)
 
 
-def delete_as_read(store: VectorStore, entries: Sequence[Entry], superseded: Superseded) -> None:
-    """Delete those that nobody has written since `entries` were read."""
+def delete_unchanged(store: VectorStore, entries: Sequence[Entry], superseded: Superseded) -> None:
+    """Delete the entries that were not written since they were read."""
     with store.exclusive(), superseded([entry.key for entry in entries]) as left:
         stored = store.get([entry.id for entry in entries])
-        store.delete([entry.id for entry in entries if entry.key not in left and is_as_read(entry, stored.get(entry.id))])
+        store.delete([entry.id for entry in entries if entry.key not in left and is_unchanged(entry, stored.get(entry.id))])
 
 
-def delete_gone(store: VectorStore, ids: Sequence[str], deadline: Deadline | None = None) -> None:
-    """Behind whoever is writing what he read before: his write must not come last. Raises DeadlineExceeded."""
+def delete_locked(store: VectorStore, ids: Sequence[str], deadline: Deadline | None = None) -> None:
+    """Delete images under the lock of edits, so that an edit that has read them does not write them back. Raises
+    DeadlineExceeded."""
     with store.exclusive(deadline):
         store.delete(ids)
 

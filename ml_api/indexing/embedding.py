@@ -1,4 +1,4 @@
-"""What a sync makes of the model: batches of files go in, as many at once as it has a use for, and come out with vectors."""
+"""Embeds the files of a sync in batches, as many at once as the encoder computes side by side."""
 
 import time
 from collections import deque
@@ -24,7 +24,7 @@ PAUSES_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedFiles:
-    """Files and their vectors; or, with none, a single file that the model makes no vector of, and why."""
+    """Files and their vectors; or a single file without a vector, and the reason."""
 
     files: Sequence[Fresh]
     vectors: Vectors | None
@@ -32,7 +32,7 @@ class EmbeddedFiles:
 
 
 class FileEmbedder:
-    """A context: what is in the model at its end is waited for."""
+    """A context manager, which waits at its end for the batches in the model."""
 
     def __init__(self, encoder: Encoder, measured: SyncMetrics, *, pause: Callable[[float], None] = time.sleep) -> None:
         self._encoder = encoder
@@ -49,13 +49,13 @@ class FileEmbedder:
         self._threads.shutdown(cancel_futures=True)
 
     def submit(self, files: Sequence[Fresh]) -> list[EmbeddedFiles]:
-        """Start to embed `files`, once there is room; what had to come out for that. Raises ModelUnavailable."""
+        """Start to embed `files` as soon as the encoder has room; returns batches that are done. Raises ModelUnavailable."""
         done = self._out(self._encoder.concurrency - 1)
         self._under_way.append(self._threads.submit(copy_context().run, self._embed, files))
         return done
 
     def finish(self) -> list[EmbeddedFiles]:
-        """What is still under way. Raises ModelUnavailable."""
+        """Wait for the batches that are under way. Raises ModelUnavailable."""
         return self._out(0)
 
     def _out(self, left: int) -> list[EmbeddedFiles]:
@@ -69,7 +69,7 @@ class FileEmbedder:
             return list(self._in_parts(files))
 
     def _embed_patiently(self, items: Sequence[Prepared]) -> Vectors:
-        """Raises Overloaded if a server that others use as well has no room for all PAUSES_S."""
+        """Raises Overloaded if a server that other clients use, too, is overloaded for all PAUSES_S."""
         for pause_s in PAUSES_S:
             try:
                 return self._encoder.embed(items)
@@ -78,7 +78,8 @@ class FileEmbedder:
         return self._encoder.embed(items)
 
     def _in_parts(self, files: Sequence[Fresh]) -> Iterator[EmbeddedFiles]:
-        """All of `files` at once, or in parts that fit, and halved until a culprit is alone. Raises what is no file's fault."""
+        """Embed all `files` at once, or in parts that fit in memory; batches that fail are halved until the file at fault is alone.
+        Raises errors that are not of a file."""
         parts = Parts(files, self._ceiling)
         for part in parts:
             try:

@@ -1,6 +1,6 @@
 """Files that could not be indexed, kept in the database between syncs: the same bytes under the same limits fail again.
 
-Losing them costs another look at those files, and nothing else.
+If they are lost, those files are read once more.
 """
 
 import logging
@@ -19,23 +19,24 @@ _log = logging.getLogger(__name__)
 
 
 class Failures:
-    """None is known, and none is remembered."""
+    """Knows no failures, and stores none."""
 
-    def known(self, files: Sequence[CorpusFile]) -> Mapping[str, Reason]:  # noqa: ARG002 - for those who know some
+    def known(self, files: Sequence[CorpusFile]) -> Mapping[str, Reason]:  # noqa: ARG002 - subclasses use it
         """Why files cannot be indexed, by key; those of other versions may. Raises DatabaseUnavailable."""
         return {}
 
     def note(self, files: Iterable[tuple[CorpusFile, Reason]]) -> None:
-        """Remember them. That this fails is logged, as the files are only read again."""
+        """Store failures. An error is only logged, as its consequence is that files are read again."""
 
     def forget_others(self, still: Callable[[Sequence[str]], set[str]]) -> None:
-        """Forget files that are gone, or that will be tried again. `still` picks the keys to keep. Raises DatabaseUnavailable."""
+        """Delete failures of files that are gone or will be read again. `still` selects the keys to keep. Raises
+        DatabaseUnavailable."""
 
 
 class StoredFailures(Failures):
-    """By key, the file's version and why it failed. They hold for the limits and decoders in `made_with` only.
+    """Failures in the database, by key and version of the file; valid for the limits and decoders in `made_with` only.
 
-    With `retry` none is known, and each file is tried again.
+    With `retry`, `known` returns none, so that each file is read again.
     """
 
     def __init__(self, database: Database, corpus: str, made_with: str, *, retry: bool = False) -> None:

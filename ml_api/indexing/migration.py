@@ -1,4 +1,4 @@
-"""Another model in place of the one in use: its vectors are made beside those in use, by ordinary syncs, until none is missing."""
+"""Migration to another model: ordinary syncs make its vectors beside those in use, until none is missing."""
 
 import logging
 from collections.abc import Callable
@@ -8,14 +8,14 @@ from typing import Final
 
 from ml_api.batched import batched
 from ml_api.errors import ModelUnavailable, SyncRefused
-from ml_api.indexing.edits import taken_over
+from ml_api.indexing.edits import with_edits_of
 from ml_api.indexing.recorder import Progress
 from ml_api.indexing.sync import Indexer
 from ml_api.vectors.base import Generation, Generations, VectorStore
 from ml_api.vocabulary import SyncOutcome
 
 CATCHING_UP: Final = 3
-"""Syncs at most: what changes while the first runs is taken in by the second, which is short."""
+"""The most syncs: what changes during the first is indexed by the second, which is short."""
 ENOUGH: Final = 0.8
 """Share of the images in use that the new vectors must cover: fewer look like a lost mount."""
 EDITS_AT_ONCE: Final = 256
@@ -96,7 +96,7 @@ class Migration:
             changed = [
                 (record, vectors[image])
                 for image, before in edited.items()
-                if image in stored and image in vectors and (record := taken_over(stored[image], before)) != stored[image]
+                if image in stored and image in vectors and (record := with_edits_of(stored[image], before)) != stored[image]
             ]
             for record, vector in changed:
                 self.new.upsert([record], vector[None])

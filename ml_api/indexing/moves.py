@@ -1,7 +1,7 @@
-"""Files whose bytes are indexed already: whose vector they take over, and which of the images that are gone has moved to which.
+"""Files whose bytes are indexed already: which vector they take over, and which missing image has moved to which file.
 
-An image moves to one file at most. It leaves the index in the write of that file (`edits.store_over`), so that no other file
-finds it, and what was edited of it, any more.
+An image moves to one file at most. It is deleted from the index together with the write of that file
+(`edits.upsert_keeping_edits`), so that no other file takes over its edits.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -25,7 +25,7 @@ Stored = tuple[ImageRecord, npt.NDArray[np.float32]]
 def with_bytes(store: VectorStore, files: Sequence[Known]) -> dict[str, Stored]:
     """By the key of a file, an image with its bytes. Raises StoreUnavailable.
 
-    Rather the one that was found when the file was read; that may have moved, been removed or got other bytes since.
+    It is the image that was found when the file was read, unless that was moved, removed or changed since.
     """
     found = _stored(store, {file.source.id for file in files})
     by_digest = {image.digest: (image, vector) for image, vector in found.values()}
@@ -48,10 +48,10 @@ def _stored(store: VectorStore, ids: Collection[str]) -> dict[str, Stored]:
 
 
 def successors(gone: Iterable[ImageRecord], files: Sequence[tuple[Task, str]]) -> dict[str, ImageRecord]:
-    """By the key of a file, the image that has moved there: one that is gone, and had the bytes that the file has (its digest).
+    """By the key of a file, the image that has moved there: one that is gone, and had the bytes of the file (its digest).
 
-    Of equal ones the file's time, which a move leaves as it was, tells which; else what was edited goes before what was not, and
-    each goes where its name is.
+    Of several equal images the one with the same file time, which a move preserves, comes first; then edited ones, then those with
+    the same file name.
     """
     pairs = [
         (not is_of(image, task.file_version), not image.edited, _name(image.key) != _name(task.key), image.key, task.key, image)
@@ -73,7 +73,7 @@ def _name(key: str) -> str:
 
 
 class Moves:
-    """To where files are new that were watched: the file of an image is gone, whether that was told yet or not."""
+    """Finds images that have moved to watched files: their own files are gone, whether or not a notice has come yet."""
 
     def __init__(self, corpus: Corpus, store: VectorStore) -> None:
         self._corpus = corpus

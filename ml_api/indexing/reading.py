@@ -1,4 +1,4 @@
-"""Everything a sync does for one file beside the model: read, compare, decode, prepare."""
+"""Reads the files of a sync: reading, comparison with the index, decoding and preprocessing, all before the model."""
 
 import hashlib
 import logging
@@ -87,7 +87,7 @@ class FileReader:
         self._source = source
 
     def read(self, task: Task) -> Fresh | Known | Unusable:
-        """Never raises for what a file may be: a broken one becomes `Unusable` with the reason."""
+        """Raises nothing for any file: a broken one becomes `Unusable` with the reason."""
         try:
             return self._read(task)
         except InvalidInput as exc:
@@ -98,7 +98,7 @@ class FileReader:
             return Unusable(task, _reason(exc), gone=False, lasting=False)
 
     def sidecar(self, key: str, file_version: str) -> Mapping[str, Any]:
-        """What the sidecar of an image of this version says, as it can be stored; nothing if it cannot be used, which is logged.
+        """The storable metadata in the sidecar of an image of this version; empty, with a log line, if it cannot be used.
 
         Raises CorpusUnavailable.
         """
@@ -113,7 +113,7 @@ class FileReader:
             return {}
 
     def _hash(self, source: Entry, data: bytes) -> str:
-        """Rows of earlier versions have none, or a shorter one: whoever reads their files anyway gives them one."""
+        """The perceptual hash of `source`, or a new one: rows of earlier versions have none, or a shorter one."""
         if len(source.phash) == STORED_CHARS:
             return source.phash
         with suppress(InvalidInput, Overloaded, InsufficientStorage):  # the limits may be others now; what is indexed stays so
@@ -123,7 +123,7 @@ class FileReader:
     def _read(self, task: Task) -> Fresh | Known:
         task = self._with_sidecar(task)
         data = self._corpus.read(task.key, self._decoder.limits.max_bytes)
-        if noted := self._decoder.exif_metadata(data):  # they count less than all that people say
+        if noted := self._decoder.exif_metadata(data):  # overridden by all other metadata
             task = replace(task, metadata=dict(noted) | dict(task.metadata))
         digest = hashlib.sha256(data).hexdigest()
         if task.stored is not None and task.stored.digest == digest:

@@ -1,4 +1,4 @@
-"""What a sync did: every file accounted for under exactly one outcome, and each that was not simply unchanged by name."""
+"""The report of a sync: each file has exactly one outcome, and all but unchanged files are named."""
 
 import json
 import logging
@@ -18,24 +18,24 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FileOutcome:
-    """What became of one file. `key` is printable: a name that is not UTF-8 has backslash escapes."""
+    """The outcome of one file. `key` is printable: a name that is not UTF-8 has backslash escapes."""
 
     key: str
     outcome: SyncOutcome
     code: ReasonCode | None = None
-    """None where nothing went wrong."""
+    """None unless it failed."""
     reason: str = ""
     """For people; also where a file was moved from, or whose bytes it has."""
 
 
 class Report(Protocol):
     def write(self, files: Sequence[FileOutcome]) -> None:
-        """Take files that were not simply unchanged, each once, as a sync gets to them; from the thread that runs it."""
+        """Called with each file once, except unchanged ones, in the thread of the sync."""
         ...
 
 
 class Reports:
-    """Several as one."""
+    """Several reports as one."""
 
     def __init__(self, *reports: Report) -> None:
         self._reports = reports
@@ -45,12 +45,12 @@ class Reports:
             report.write(files)
 
 
-NOBODY = Reports()
-"""Reads no report of single files."""
+NO_REPORT = Reports()
+"""Ignores the outcomes of files."""
 
 
-class EachFailure:
-    """A Report that tells of each file that failed."""
+class FailureReport:
+    """A Report that calls a function for each file that failed."""
 
     def __init__(self, tell: Callable[[FileOutcome], None]) -> None:
         self._tell = tell
@@ -76,13 +76,13 @@ class JsonLines:
 
 
 def as_json(file: FileOutcome) -> dict[str, str]:
-    """With the empty text for a code that there is not."""
+    """As JSON; the code is "" if there is none."""
     return asdict(file) | {"code": file.code or ""}
 
 
 @dataclass(slots=True)
 class SyncReport:
-    """The report, filled while the sync runs. `problems` are those of the metadata, such as a broken line."""
+    """The report, filled while the sync runs. `problems` are those of the metadata, such as broken lines."""
 
     location: str
     coverage: Coverage
@@ -133,14 +133,14 @@ class SyncReport:
         }
 
 
-def in_a_line(report: Mapping[str, Any]) -> str:
-    """How a sync ended, of a report in the form of `SyncReport.as_json`."""
+def summary_line(report: Mapping[str, Any]) -> str:
+    """The end of a sync in one line, from the value of `SyncReport.as_json`."""
     how = "stopped after" if report["stopped"] else "done in"
     return f"sync {how} {report['seconds']:.1f} s: {report['summary']}"
 
 
 def log_problems(report: Mapping[str, Any]) -> None:
-    """Log what was not as it should be, of such a report."""
+    """Log the problems in such a report."""
     for problem in report["not_listed"]:
         _log.warning("not listed: %s; what is indexed of it stays", problem, extra=SYNC_LINE)
     for problem in report["metadata"]:
@@ -155,10 +155,10 @@ def log_report(report: Mapping[str, Any]) -> None:
     counts = {f"ml_api.sync.{name}": number for name, number in report["outcomes"].items()}
     whole = {**SYNC_LINE, **counts, "event.action": "sync", "event.outcome": outcome}
     whole |= {"ml_api.sync.seconds": seconds, "event.duration": int(seconds * 1e9)}
-    _log.info("%s", in_a_line(report), extra=whole)
+    _log.info("%s", summary_line(report), extra=whole)
 
 
-def tell_failure(file: FileOutcome) -> None:
+def log_failure(file: FileOutcome) -> None:
     """Log a file that failed."""
     fields = {"event.action": "sync-failure", "event.outcome": "failure", "ml_api.key": file.key}
     _log.warning("not indexed: %s: %s", file.key, file.reason, extra=SYNC_LINE | fields)

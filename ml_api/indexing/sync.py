@@ -19,7 +19,7 @@ from ml_api.embedding.base import Encoder, Preprocessor
 from ml_api.images import Decoder
 from ml_api.indexing import guard
 from ml_api.indexing.batch_writer import BatchWriter
-from ml_api.indexing.edits import Superseded, carried, delete_as_read, is_as_read, none_superseded
+from ml_api.indexing.edits import Superseded, delete_unchanged, is_unchanged, none_superseded, with_stored_edits
 from ml_api.indexing.embedding import EmbeddedFiles, FileEmbedder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.guard import Consent
@@ -28,7 +28,7 @@ from ml_api.indexing.plan import Plan, make_plan
 from ml_api.indexing.preview import Preview, preview
 from ml_api.indexing.reading import FileReader, Fresh, Known, Unusable, read_ahead
 from ml_api.indexing.recorder import Progress, SyncRecorder
-from ml_api.indexing.report import NOBODY, FileOutcome, Report, SyncReport
+from ml_api.indexing.report import NO_REPORT, FileOutcome, Report, SyncReport
 from ml_api.indexing.tasks import AT_ONCE, BATCH, LEAVING, EntryState, Reason, Task
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncMetrics
@@ -91,7 +91,7 @@ class Indexer:
         plan: Plan,
         progress: Progress = lambda _report: None,
         stop: Callable[[], bool] = lambda: False,
-        files: Report = NOBODY,
+        files: Report = NO_REPORT,
     ) -> SyncReport:
         """Carry out `plan`, calling `progress` once the model is loaded and after every batch, until `stop` says so.
 
@@ -177,7 +177,7 @@ class _Run:
         """Last of all: until here an image that is gone has its vector for every file with its bytes."""
         with self._measured.stage(SyncStage.REMOVE):
             for leaving in batched(self._plan.ledger.entries(*LEAVING), AT_ONCE):
-                delete_as_read(self._store, [entry for _, entry in leaving], self._superseded)
+                delete_unchanged(self._store, [entry for _, entry in leaving], self._superseded)
                 removed = (entry.key for state, entry in leaving if state is EntryState.REMOVED)
                 self._recorder.add(FileOutcome(key, SyncOutcome.REMOVED) for key in removed)
             self._store.flush()
@@ -237,7 +237,7 @@ class _Run:
         files = [file for file in files if file.source.key != file.task.key]
         gone = {entry.id: entry for digest in sorted({file.source.digest for file in files}) for entry in ledger.removed(digest)}
         now = self._store.get(list(gone)) if gone else {}
-        still = [image for id_, image in now.items() if is_as_read(gone[id_], image)]
+        still = [image for id_, image in now.items() if is_unchanged(gone[id_], image)]
         moved = successors(still, [(file.task, file.source.digest) for file in files])
         new = [file.task.key for file in files if file.task.stored is None and file.task.key in moved]
         ledger.settle([moved[key].key for key in new], EntryState.MOVED)
@@ -247,7 +247,7 @@ class _Run:
     def _outcome(self, file: Known, source: ImageRecord, before: Entry | None) -> FileOutcome:
         """Equal bytes under the same key are the same image."""
         if file.task.stored is not None:
-            same = source.id == file.task.stored.id and source.metadata == carried(file.record(source), source).metadata
+            same = source.id == file.task.stored.id and source.metadata == with_stored_edits(file.record(source), source).metadata
             return FileOutcome(file.task.key, SyncOutcome.UNCHANGED if same else SyncOutcome.REPLACED)
         if before is not None:
             return FileOutcome(file.task.key, SyncOutcome.MOVED, reason=f"was {before.key}")

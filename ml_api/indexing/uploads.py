@@ -27,7 +27,7 @@ from ml_api.errors import (
 )
 from ml_api.images import Decoder
 from ml_api.indexing.changes import Changes
-from ml_api.indexing.edits import delete_gone
+from ml_api.indexing.edits import delete_locked
 from ml_api.indexing.plan import is_of
 from ml_api.indexing.preconditions import Held, Precondition
 from ml_api.indexing.upload_locks import UploadLocks
@@ -126,17 +126,17 @@ class Uploads:
                 with self._changes.around(key, deadline=deadline), suppress(NotFound):  # gone already, unknown to the index
                     self._corpus.delete(key, expected)
             except InvalidKey:  # its vector was imported, or the corpus had it under other rules: there is no file to delete
-                delete_gone(self._store, [image], deadline)
+                delete_locked(self._store, [image], deadline)
         return key
 
     def state(self, upload: Upload, until: Deadline) -> UploadState:
-        """What has become of it, waiting for that as long as it is queued."""
+        """The state of the upload; waits while it is queued."""
         if upload.unchanged:
             return UploadState.SEARCHABLE
         try:
             is_settled = self._wait(upload.key, until)
             record = self._ask(lambda patience: self._store.get([upload.id], patience)).get(upload.id)
-        except Unavailable:  # it is durable, whoever is down now
+        except Unavailable:  # it is durable, whatever part does not answer now
             return UploadState.QUEUED
         if record is not None and record.digest == upload.digest:
             return UploadState.SEARCHABLE
@@ -153,9 +153,9 @@ class Uploads:
 
     @contextmanager
     def _required(self, precondition: Precondition | None, key: str, sent: str, deadline: Deadline) -> Iterator[str | None]:
-        """Which version of the file the change is for, as in `Corpus.write`, by what the corpus holds: the index may lag behind.
+        """The file version that the change expects, as in `Corpus.write`, from the corpus itself: the index may lag behind.
 
-        Raises PreconditionFailed, which says what is there, also where another program came between the look and the change.
+        Raises PreconditionFailed, with the present state, also if another program writes the file between check and change.
         """
         if precondition is None:
             yield None
@@ -191,7 +191,7 @@ class Uploads:
             self._locks.waiters.release()
 
     def _key(self, image: str, deadline: Deadline) -> str:
-        """Of an image that is indexed, or waits to be. Raises NotFound."""
+        """The key of an image that is indexed, or waiting to be. Raises NotFound."""
         key = self._key_in_index(image, deadline) or self._key_of_waiting(image)
         if key := key or self._key_in_index(image, deadline):  # it may be indexed between the two questions
             return key
@@ -210,7 +210,7 @@ class Uploads:
             raise CorpusReadOnly("the corpus cannot be changed: this service may only read it")
 
     def _indexed(self, key: str, digest: str, deadline: Deadline) -> tuple[ImageRecord | None, str | None]:
-        """What the index has under this key, and the key of another image with these bytes; nothing if nobody can say."""
+        """The record of this key, and the key of another image with these bytes; None for both if the store does not answer."""
         try:
             record = self._ask(lambda patience: self._store.get([image_id(key)], patience).get(image_id(key)), deadline)
             others = self._ask(lambda patience: self._store.of_digests([digest], patience), deadline)
@@ -231,7 +231,7 @@ class Uploads:
             raise StoreUnavailable(exc.detail) from exc
 
     def _holds(self, record: ImageRecord, digest: str, facts: Mapping[str, Any] | None) -> bool:
-        """Whether corpus and index have these bytes under this key, with these metadata. If nobody can say, they are written."""
+        """Whether corpus and index have these bytes and metadata under this key; False if the corpus does not answer."""
         if record.digest != digest or (facts is not None and facts != record.metadata):
             return False
         try:

@@ -1,7 +1,7 @@
-"""Follows a folder: what happens to its files becomes keys to look at, once they are complete, and syncs where keys are not enough.
+"""Watches a folder: complete files that were created, changed or deleted become changes; larger events start a sync.
 
-A folder that moved or went, more deletions at once than the guard of syncs lets pass, and whatever the system may have kept quiet
-about are left to a sync: it keeps the vectors of what has moved, and refuses what looks like an accident.
+A sync handles folders that were moved or deleted, more deletions at once than the guard of syncs permits, and events that the
+system may have dropped: it keeps the vectors of moved images, and refuses what looks like an accident.
 """
 
 import logging
@@ -28,7 +28,7 @@ SETTLE_S: Final = 0.5
 MANY: Final = 2000
 """Files of a new folder that become changes; those of a larger one are left to a sync."""
 SYNC_EVERY_S: Final = 3600.0
-"""Finds what no system tells: files that are changed by another machine, or behind a link."""
+"""Interval of syncs that find changes without events: by other machines, or behind links."""
 SYNC_AGAIN_S: Final = 30.0
 
 _log = logging.getLogger(__name__)
@@ -44,13 +44,13 @@ class _Seen:
 
 @dataclass(slots=True)
 class _Settled:
-    """What has come to rest since the last step."""
+    """Files that have become complete since the last step."""
 
     there: set[str]
     """Images."""
     gone: set[str]
     need: str = ""
-    """Why it takes a sync."""
+    """Why a sync is required; empty if none is."""
 
 
 class Watcher:
@@ -205,7 +205,7 @@ class Watcher:
             if job.active:
                 return
             state = job.state
-        if state is not JobState.SUCCEEDED:  # what was held for it, nobody has looked at
+        if state is not JobState.SUCCEEDED:  # the files that were held for it have not been inspected
             self._changes.note(self._held, Source.WATCH)
         if state is JobState.FAILED:
             self._sync_at = self._clock() + SYNC_AGAIN_S

@@ -85,7 +85,9 @@ def access_of(settings: Settings, database: Database) -> Access | None:
             _log.info("access       without API keys: only this machine reaches %s", reachable)
         else:
             _log.warning(
-                "access       without API keys (%s=off): whoever reaches %s may do everything", environment_name("auth"), reachable
+                "access       without API keys (%s=off): every client that reaches %s may do everything",
+                environment_name("auth"),
+                reachable,
             )
         return None
     try:
@@ -102,7 +104,7 @@ def access_of(settings: Settings, database: Database) -> Access | None:
             f"`python -m ml_api keys create NAME --scope search,write`; {alone}or let everybody in with {auth}=off"
         )
     if not valid:
-        _log.warning("every API key has expired: nobody may search until there is a new one (`keys create`)")
+        _log.warning("every API key has expired: no client may search until there is a new one (`keys create`)")
     _log.info("access       with API keys, of which %d are valid", len(valid))
     return access
 

@@ -23,7 +23,7 @@ from ml_api.indexing.changes import Changes
 from ml_api.indexing.jobs import Jobs
 from ml_api.indexing.jobs.heartbeat import Heartbeat, Owners
 from ml_api.indexing.jobs.runner import SyncRunner, look_again
-from ml_api.indexing.report import EachFailure
+from ml_api.indexing.report import FailureReport
 from ml_api.indexing.upload_locks import UploadLocks
 from ml_api.metrics import Metrics
 from ml_api.metrics.sync import SyncFile
@@ -173,7 +173,7 @@ def _start_work(shared: Shared, engine: Engine, heartbeat: Heartbeat, background
     settings, database, corpus = shared.settings, shared.database, shared.corpus
     switch = background.enter_context(closing(ModelSwitch(shared, engine, heartbeat)))
     jobs = Jobs(database, target_of(settings), corpus.location, shared.metrics.jobs)
-    again = EachFailure(partial(look_again, shared.changes))
+    again = FailureReport(partial(look_again, shared.changes))
     syncs = SyncRunner(jobs, heartbeat, Owners(database), switch.open_indexer, Operations(settings, switch).run, files=again)
     background.enter_context(closing(syncs))
     shared.changes.begin(alone=database.backend == "sqlite")

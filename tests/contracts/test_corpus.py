@@ -156,7 +156,7 @@ def test_a_file_is_written_and_deleted_only_if_it_is_the_expected_one(place):
         lambda: corpus.delete("a/b.jpg", f"{first}0"),
         lambda: corpus.delete("a/b.jpg", MISSING),
     ):
-        with pytest.raises(PreconditionFailed, match="changed by somebody else"):
+        with pytest.raises(PreconditionFailed, match="changed by another program"):
             change()
     assert (keys(corpus), corpus.read("a/b.jpg", 9)) == (["a/b.jpg"], b"one")
     second = corpus.write("a/b.jpg", b"two", first)

@@ -20,7 +20,7 @@ from tests.contracts.samples import DIM, MODEL
 from tests.e2e.server_process import MODEL as SERVED_MODEL
 from tests.e2e.server_process import ROOT, Server, children, run
 
-NOBODY = 65534
+NO_REPORT = 65534
 DEAD_PROXY = "http://127.0.0.1:9"
 PROXIES = ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "GRPC_PROXY", "ALL_PROXY")
 
@@ -102,7 +102,7 @@ def test_the_store_listens_where_its_owner_alone_can_go(tmp_path):
 def test_another_user_is_refused(tmp_path):
     store = tmp_path / "vectors.db"
     with holding(store):
-        code, said = connect_as(NOBODY, socket_of(store))
+        code, said = connect_as(NO_REPORT, socket_of(store))
         assert code == 1
         assert "PermissionError" in said
 

@@ -69,7 +69,7 @@ class SyncJob(Answer):
     requested_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
     started_at: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})]
     ended_at: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})]
-    cancelled: Annotated[bool, Field(description="Whether somebody asked it to stop.")]
+    cancelled: Annotated[bool, Field(description="Whether it was asked to stop.")]
     done: Annotated[int, Field(description="Files that are accounted for.")]
     total: Annotated[int, Field(description="Files and index entries that it is about; 0 until it is planned.")]
     error: Annotated[str, Field(description="Why it was refused, failed or was stopped; empty otherwise.")]

@@ -15,12 +15,12 @@ from ml_api.indexing.changes.conditions import Source
 from ml_api.indexing.changes.inspection import Broken, Current, Finding, Gone, SidecarChange, Unreadable
 from ml_api.indexing.changes.queue import LEASE_S, Changes
 from ml_api.indexing.changes.rows import Change
-from ml_api.indexing.edits import delete_gone, store_over
+from ml_api.indexing.edits import delete_locked, upsert_keeping_edits
 from ml_api.indexing.embedding import FileEmbedder
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.moves import Moves, with_bytes
 from ml_api.indexing.reading import Fresh, Known
-from ml_api.indexing.report import FileOutcome, tell_failure
+from ml_api.indexing.report import FileOutcome, log_failure
 from ml_api.indexing.tasks import BATCH, Reason
 from ml_api.metrics import Metrics
 from ml_api.records import Entry, ImageRecord, image_id
@@ -93,7 +93,7 @@ class ChangeApplier:
             self._leave_out()
         if self._gone:
             self._require_time()
-            delete_gone(self._store, [image_id(change.key) for change in self._gone])
+            delete_locked(self._store, [image_id(change.key) for change in self._gone])
             self._settle(self._gone, ChangeOutcome.REMOVED)
 
     def put_back(self, claimed: Sequence[Change], reason: str) -> None:
@@ -150,19 +150,19 @@ class ChangeApplier:
     def _write(
         self, rows: Sequence[tuple[Change, ImageRecord, npt.NDArray[np.float32]]], moved: Mapping[str, Entry] = MappingProxyType({})
     ) -> None:
-        """`moved` as in `store_over`."""
+        """`moved` as in `upsert_keeping_edits`."""
         if rows:
             self._require_time()
             vectors = np.stack([vector for _, _, vector in rows])
-            store_over(self._store, [record for _, record, _ in rows], vectors, moved=moved)
+            upsert_keeping_edits(self._store, [record for _, record, _ in rows], vectors, moved=moved)
 
     def _leave_out(self) -> None:
         """Delete the entries of broken files, as their bytes no longer exist. The files are not read again until they change."""
         self._require_time()
-        delete_gone(self._store, [broken.stored.id for _, broken in self._broken if broken.stored is not None])
+        delete_locked(self._store, [broken.stored.id for _, broken in self._broken if broken.stored is not None])
         self._failures.note((broken.file, broken.reason) for _, broken in self._broken if broken.lasting)
         for change, broken in self._broken:
-            tell_failure(FileOutcome(change.key, SyncOutcome.FAILED, broken.reason.code, broken.reason.text))
+            log_failure(FileOutcome(change.key, SyncOutcome.FAILED, broken.reason.code, broken.reason.text))
         self._settle([change for change, _ in self._broken], ChangeOutcome.FAILED)
 
     def _settle(self, changes: Sequence[Change], outcome: ChangeOutcome) -> None:

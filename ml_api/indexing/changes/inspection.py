@@ -9,7 +9,7 @@ from ml_api.corpus.metadata import ENDING, Metadata
 from ml_api.errors import CorpusUnavailable, InvalidMetadata, NotFound
 from ml_api.indexing.changes.conditions import Source
 from ml_api.indexing.changes.rows import Change
-from ml_api.indexing.edits import carried, edit
+from ml_api.indexing.edits import edit, with_stored_edits
 from ml_api.indexing.failures import Failures
 from ml_api.indexing.plan import version_of
 from ml_api.indexing.reading import FileReader, Fresh, Known, Unusable
@@ -129,5 +129,5 @@ class Inspector:
 
 
 def _same(stored: ImageRecord, known: Known) -> bool:
-    new = carried(known.record(stored), stored)
+    new = with_stored_edits(known.record(stored), stored)
     return (stored.version, stored.metadata, stored.edited, stored.phash) == (new.version, new.metadata, new.edited, new.phash)

@@ -1,10 +1,10 @@
-"""Jobs: syncs and other work on the vector store that somebody asks for, and that the process which owns the store carries out.
+"""Jobs: syncs and other work on the vector store, submitted by any process and run by the one that owns the store.
 
-options     what they are to do
-jobs        as rows of the database: wanted, running, over
-heartbeat   which processes live, and which of them takes jobs
-runner      the service's thread that runs jobs, one after the other
-execution   one job under way: what the database is told of it, and what it wants meanwhile
+options     what a job is to do
+jobs        the jobs as rows of the database: queued, running, ended
+heartbeat   the processes that run jobs, and their liveness
+runner      the thread of a service that runs jobs, one after the other
+execution   one running job: its progress, its cancellation and its end
 """
 
 from ml_api.indexing.jobs.jobs import Job, Jobs

@@ -14,7 +14,7 @@ from ml_api.indexing.jobs.heartbeat import Owners
 from ml_api.indexing.jobs.jobs import Job, Jobs
 from ml_api.indexing.jobs.options import Operation, SyncOptions
 from ml_api.indexing.recorder import Progress
-from ml_api.indexing.report import NOBODY, EachFailure, FileOutcome, Report, Reports, SyncReport, tell_failure
+from ml_api.indexing.report import NO_REPORT, FailureReport, FileOutcome, Report, Reports, SyncReport, log_failure
 from ml_api.indexing.sync import Indexer
 from ml_api.indexing.tasks import AT_ONCE
 from ml_api.vocabulary import JobState
@@ -44,14 +44,14 @@ def run_sync(  # noqa: PLR0913, PLR0917 - what is run, and who gets its progress
     open_indexer: OpenIndexer,
     stop: Callable[[], bool] = lambda: False,
     progress: Progress = lambda _report: None,
-    files: Report = NOBODY,
+    files: Report = NO_REPORT,
 ) -> SyncReport:
     """Run a claimed sync until it is done, cancelled, or `stop` returns True. Raises its errors, which the job records."""
     run = _JobRun(jobs, job, stop, progress)
     with _ending(run), open_indexer(job.options) as indexer:
         plan = indexer.plan(job.options.consent)
         run.tell(0, plan.total)
-        report = indexer.run(plan, run.advance, run.should_stop, Reports(EachFailure(tell_failure), run, files))
+        report = indexer.run(plan, run.advance, run.should_stop, Reports(FailureReport(log_failure), run, files))
     if report.stopped:
         run.end(JobState.STOPPED, TOLD_TO_STOP if stop() else CANCELLED)
     elif report.model_failed:

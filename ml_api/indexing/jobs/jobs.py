@@ -1,6 +1,7 @@
-"""Jobs as rows of the database: wanted, running, over. Of one collection one is active at a time, across processes and machines.
+"""Jobs as rows of the database. One job of a collection is active at a time, across processes and machines.
 
-A row belongs to whoever claimed it: what others write to it, or its former owner after it was given up, has no effect.
+A running job belongs to the process that claimed it: writes of other processes, and of that one after it was given up, have no
+effect.
 """
 
 import time
@@ -21,7 +22,7 @@ from ml_api.metrics.jobs import JobMetrics
 from ml_api.vocabulary import JobState
 
 KEPT: Final = 20
-"""Jobs of a collection that are remembered, with their files."""
+"""Jobs of a collection that are kept, with the outcomes of their files."""
 MAX_ID: Final = 2**31 - 1
 """The largest number in PostgreSQL's column."""
 ACTIVE: Final = (JobState.QUEUED, JobState.RUNNING)
@@ -30,7 +31,7 @@ ENDED_EARLY: Final = "its process ended; what was done until then is kept"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as it was when it was looked at. Times are seconds since the epoch, by the clock of whoever wrote them."""
+    """A job as it was when it was read. Times are seconds since the epoch, by the clock of the process that wrote them."""
 
     id: int
     corpus: str
@@ -46,7 +47,7 @@ class Job:
     report: dict[str, Any]
     error: str
     unreadable: str = ""
-    """What of its options this version cannot read, as another one has written them; `options` are those of a sync then."""
+    """Why this version cannot read the options, which another one has written; `options` are those of a sync then."""
 
     @property
     def active(self) -> bool:
@@ -54,24 +55,24 @@ class Job:
 
 
 class Jobs:
-    """Those of one collection (`target`). Every method raises DatabaseUnavailable. May be used from any thread."""
+    """The jobs of one collection (`target`). Thread-safe. Every method raises DatabaseUnavailable."""
 
     def __init__(self, database: Database, target: str, corpus: str, measured: JobMetrics | None = None) -> None:
-        """`measured` are the metrics of the service that runs them."""
+        """`measured`: the metrics of a service that runs jobs."""
         self._database = database
         self._measured = measured
         self.target = target
         self.corpus = corpus
 
     def submit(self, options: SyncOptions) -> tuple[Job, bool]:
-        """A new job, or the sync or dry run of its kind that is active, and whether it is new.
+        """A new job, or the active one if that is a sync or dry run of the same corpus, too; and whether it is new.
 
-        Raises SyncRefused if what is active is of another corpus or another kind, or an operation.
+        Raises SyncRefused if the active job is of another corpus or kind, or an operation.
         """
         while True:
             try:
                 return self._submit(options)
-            except IntegrityError:  # another process was faster; its sync may be over by now
+            except IntegrityError:  # another process was faster; its job may have ended by now
                 continue
 
     def get(self, job: int) -> Job:
@@ -91,7 +92,7 @@ class Jobs:
         return job
 
     def last(self, most: int = KEPT) -> list[Job]:
-        """Those that are over, the last one first."""
+        """The jobs that have ended, the last one first."""
         wanted = select(JobRow).where(JobRow.target == self.target, JobRow.state.not_in(ACTIVE))
         with self._database.read() as session:
             return [_job(row) for row in session.scalars(wanted.order_by(JobRow.id.desc()).limit(most))]
@@ -106,9 +107,9 @@ class Jobs:
             return list(session.scalars(wanted.order_by(JobFileRow.number).limit(most)))
 
     def claim(self, owner: str) -> Job | None:
-        """The sync of this corpus that waits, which is `owner`'s to run from now on.
+        """Claim the queued job of this corpus for `owner`, which runs it; None if there is none.
 
-        One that this version cannot read has failed, so that it keeps no other waiting.
+        A job that this version cannot read fails, so that it does not block others.
         """
         with self._database.write() as session:
             waiting = select(JobRow.id).where(
@@ -130,34 +131,34 @@ class Jobs:
         return claimed
 
     def tell(self, job: Job, done: int, total: int) -> bool:
-        """Note how far its owner has come; whether it shall go on."""
+        """Write the progress of a job; returns whether it may continue."""
         with self._database.write() as session:
             is_ours = _change(session, job.id, _run_by(job.owner), done=done, total=total)
             return is_ours and not session.scalar(select(JobRow.stop_wanted).where(JobRow.id == job.id))
 
     def add_files(self, files: Sequence[JobFileRow]) -> None:
-        """Safe to repeat: a connection may break after the database has taken them."""
+        """Safe to repeat, as a connection may break after the database has committed."""
         with suppress(IntegrityError), self._database.write() as session:
             session.add_all(files)
 
     def finish(self, job: Job, state: JobState, error: str = "", **values: Any) -> bool:
-        """Its owner is done with it. Forgets the oldest. No effect on a job that is over or was given up: whether it had one."""
+        """End a job, and delete the oldest. Returns False, without effect, for a job that has ended or was given up."""
         with self._database.write() as session:
             had_effect = _change(session, job.id, _run_by(job.owner), state=state, error=error, ended_at=time.time(), **values)
             kept = select(JobRow.id).where(JobRow.target == self.target).order_by(JobRow.id.desc()).offset(KEPT)
             old = session.scalars(kept).all()
             session.execute(delete(JobFileRow).where(JobFileRow.job.in_(old)))
             session.execute(delete(JobRow).where(JobRow.id.in_(old)))
-        if had_effect and self._measured is not None and not job.unreadable:  # of what kind that was nobody here knows
+        if had_effect and self._measured is not None and not job.unreadable:  # the kind of an unreadable job is unknown
             self._measured.ended(job.options.kind, state, time.time() - (job.started_at or job.requested_at))
         return had_effect
 
     def give_up(self, job: Job) -> bool:
-        """Its owner is gone. Whether that left it unfinished."""
+        """End a job whose owner has died. Returns False if it had ended before."""
         return self.finish(job, JobState.FAILED, ENDED_EARLY)
 
     def cancel(self, job: int) -> Job:
-        """Stop it: at once if it waits, after its batch if it runs, and no effect on one that is over. Raises NotFound."""
+        """Stop a job: at once if it is queued, after its batch if it is running. Raises NotFound."""
         self.get(job)
         with self._database.write() as session:
             stopped = {"state": JobState.STOPPED, "error": "cancelled before it began", "ended_at": time.time()}
@@ -193,7 +194,7 @@ def _run_by(owner: str) -> Any:
 
 
 def _change(session: Session, job: int, only: Any, **values: Any) -> bool:
-    """Whether there is such a job of which `only` holds."""
+    """Update a job for which the condition `only` holds; returns whether there is one."""
     result = session.execute(update(JobRow).where(JobRow.id == job, only).values(**values))
     return bool(result.rowcount)  # type: ignore[attr-defined]  # an UPDATE's result is a CursorResult
 
@@ -203,7 +204,7 @@ def _job(row: JobRow) -> Job:
         options, unreadable = options_of(row.options), ""
     except InvalidInput as exc:
         options, unreadable = SyncOptions(), exc.detail
-    known = row.state in set(JobState)  # what is not is over: it is not among the active
+    known = row.state in set(JobState)  # an unknown state is not among the active ones
     return Job(
         id=row.id,
         corpus=row.corpus,

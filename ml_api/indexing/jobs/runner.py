@@ -21,7 +21,7 @@ from ml_api.indexing.jobs.execution import (
 from ml_api.indexing.jobs.heartbeat import SILENCE_S, Heartbeat, Owners
 from ml_api.indexing.jobs.jobs import Job, Jobs
 from ml_api.indexing.jobs.options import SyncOptions
-from ml_api.indexing.report import NOBODY, FileOutcome, Report, log_report
+from ml_api.indexing.report import NO_REPORT, FileOutcome, Report, log_report
 from ml_api.vocabulary import JobState, ReasonCode
 
 LOOK_EVERY_S: Final = 0.5
@@ -44,7 +44,7 @@ class SyncRunner:
         open_indexer: OpenIndexer,
         operations: RunOperation | None = None,
         *,
-        files: Report = NOBODY,
+        files: Report = NO_REPORT,
         patience_s: float = SILENCE_S,
     ) -> None:
         """It owns `heartbeat`, whose row exists before the runner: commands that ask for a sync meanwhile wait for it.

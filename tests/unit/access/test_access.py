@@ -76,7 +76,7 @@ def test_the_number_of_keys_is_bounded(database):
         session.add_all(
             ApiKeyRow(id=f"{number}", name="x", digest=f"{number}", scopes="search", created_at=START) for number in range(MAX_KEYS)
         )
-    with pytest.raises(InvalidInput, match="revoke those that nobody uses"):
+    with pytest.raises(InvalidInput, match="revoke those that are not in use"):
         create(database, "one more", [Scope.SEARCH], now=START)
     revoke(database, "0", now=START)
     create(database, "one more", [Scope.SEARCH], now=START)

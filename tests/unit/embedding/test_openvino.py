@@ -26,7 +26,7 @@ from ml_api.settings import Settings
 from tests.models.converted_models import converted_here
 from tests.models.tiny_clip import DIM, EDGE_PX, build_tiny_clip
 from tests.prepared import prepared_image
-from tests.unprivileged import NOBODY, open_folder, without_privileges
+from tests.unprivileged import NO_REPORT, open_folder, without_privileges
 
 ROOT = Path(__file__).parents[3]
 TOLERANCE = 1e-5
@@ -265,7 +265,7 @@ def test_what_root_left_is_named_with_its_owner_and_the_way_out(pretrained, left
         models.mkdir()
         (models / "lock").touch()
         for path in (models, models / "lock"):
-            os.chown(path, NOBODY, NOBODY)
+            os.chown(path, NO_REPORT, NO_REPORT)
         os.chown(folder / left, 0, 0)
         (folder / left).chmod(0o700)
         with without_privileges(), pytest.raises(NotConverted) as refused:

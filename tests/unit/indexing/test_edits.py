@@ -7,7 +7,7 @@ import pytest
 
 from ml_api.deadline import Deadline
 from ml_api.errors import DeadlineExceeded, InvalidInput, NotFound
-from ml_api.indexing.edits import carried, edit, merged, patch_metadata, store_over, taken_over
+from ml_api.indexing.edits import edit, merged, patch_metadata, upsert_keeping_edits, with_edits_of, with_stored_edits
 from ml_api.records import image_id
 from ml_api.vectors.memory import MemoryStore
 from tests.contracts.samples import DIM, MODEL, axis, record
@@ -51,7 +51,7 @@ def store():
 
 def synced(store, facts, **changes):
     """What a sync writes when the corpus says `facts`; the metadata that are stored then."""
-    store_over(store, [record("a.jpg", metadata=facts, **changes)], axis(0))
+    upsert_keeping_edits(store, [record("a.jpg", metadata=facts, **changes)], axis(0))
     return store.get([image_id("a.jpg")])[image_id("a.jpg")].metadata
 
 
@@ -111,7 +111,7 @@ def test_metadata_that_come_with_an_upload_count_more_than_edits_before(store):
     synced(store, {"price": 10})
     patched(store, {"price": 12, "tag": "sale"})
     metadata, edited = edit({"price": 10}, {"price": 15})
-    store_over(store, [record("a.jpg", metadata=metadata, edited=edited)], axis(1))
+    upsert_keeping_edits(store, [record("a.jpg", metadata=metadata, edited=edited)], axis(1))
     assert synced(store, {"price": 10}) == {"price": 15, "tag": "sale"}
 
 
@@ -124,8 +124,8 @@ def test_edits_that_no_longer_fit_beside_the_corpus_are_given_up_and_told(store,
 
 def test_a_record_without_edits_is_left_as_it_is():
     new, stored = record("a.jpg", metadata={"a": 1}), record("a.jpg", metadata={"b": 2})
-    assert carried(new, stored) is new
-    assert carried(new, None) is new
+    assert with_stored_edits(new, stored) is new
+    assert with_stored_edits(new, None) is new
 
 
 def test_an_image_that_is_not_there_is_not_edited(store):
@@ -177,7 +177,7 @@ def test_an_edit_waits_for_others_until_its_deadline(store):
 def beside(corpus_says, edited, before):
     """What becomes of a record that another model made, beside a stored one with the edits `before`."""
     new = record("a.jpg", metadata=corpus_says, edited=edited)
-    return taken_over(new, before).metadata
+    return with_edits_of(new, before).metadata
 
 
 def test_vectors_of_another_model_take_over_edits_also_those_that_followed(store):

@@ -249,7 +249,7 @@ def test_a_change_that_is_refused_for_certain_is_said_to_be_whatever_is_seen_aft
     with standing(tmp_path, store, 1.0, corpus_kind=replaced_meanwhile(then)) as (uploads, _):
         store.ensure("model@1", DIM)
         uploads.put("a.png", picture(1), None, Deadline.within(30))
-        with pytest.raises(PreconditionFailed, match="changed by somebody else") as refused:
+        with pytest.raises(PreconditionFailed, match="changed by another program") as refused:
             uploads.put("a.png", picture(2), None, Deadline.within(30), Precondition(match=ANY))
     assert refused.value.digest == digest
     assert (tmp_path / "corpus/a.png").read_bytes() == b"of another program"

@@ -70,7 +70,11 @@ def test_a_restart_after_the_last_key_expired_warns(database, caplog):
     ("given", "level", "said"),
     [
         ({}, logging.INFO, "without API keys: only this machine reaches 127.0.0.1"),
-        ({"host": "0.0.0.0", "auth": "off"}, logging.WARNING, "(ML_API_AUTH=off): whoever reaches 0.0.0.0 may do everything"),
+        (
+            {"host": "0.0.0.0", "auth": "off"},
+            logging.WARNING,
+            "(ML_API_AUTH=off): every client that reaches 0.0.0.0 may do everything",
+        ),
     ],
 )
 def test_that_no_keys_are_asked_for_stands_in_the_log(database, caplog, given, level, said):

@@ -8,7 +8,7 @@ import pytest
 
 from ml_api.errors import ConfigError
 from ml_api.vectors.milvus.embedded import EmbeddedAccess
-from tests.unprivileged import NOBODY, open_folder, without_privileges
+from tests.unprivileged import NO_REPORT, open_folder, without_privileges
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
 
@@ -45,7 +45,7 @@ def refusal(store):
 @needs_root
 @pytest.mark.parametrize("left", ["milvus.db/collections/images/manifest.json", "milvus.db/collections", "milvus.db.lock"])
 def test_a_file_that_root_left_is_named_with_its_owner_and_the_way_out(folder, left):
-    store = store_in(folder, NOBODY)
+    store = store_in(folder, NO_REPORT)
     (folder / left).chmod(0o600)
     os.chown(folder / left, 0, 0)
     with without_privileges():
@@ -57,7 +57,7 @@ def test_a_file_that_root_left_is_named_with_its_owner_and_the_way_out(folder, l
 
 
 def test_a_file_of_ones_own_without_rights_is_named(folder):
-    store = store_in(folder, NOBODY)
+    store = store_in(folder, NO_REPORT)
     file = store / "collections" / "images" / "manifest.json"
     file.chmod(0)
     with without_privileges():
@@ -68,7 +68,7 @@ def test_a_file_of_ones_own_without_rights_is_named(folder):
 
 @needs_root
 def test_root_does_not_write_into_the_store_of_another_user(folder):
-    store = store_in(folder, NOBODY)
+    store = store_in(folder, NO_REPORT)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert refusal(store) == (
         f"{store} belongs to nobody, who could not read what root writes there: run this as that user (`sudo -u nobody`), "
