@@ -41,7 +41,7 @@ class GroupAnswer(Model):
 
 class HitAnswer(Model):
     id: str
-    """Stable id, derived from the key."""
+    """The first 32 hex digits of the SHA-256 of the key, in UTF-8."""
     key: str
     """Path of the file below the corpus root."""
     width: int
@@ -238,7 +238,7 @@ class MetadataAnswer(Model):
 
 class StoredImage(Model):
     id: str
-    """Stable id, derived from the key."""
+    """The first 32 hex digits of the SHA-256 of the key, in UTF-8."""
     key: str
     """Path of the file below the corpus root."""
     width: int
@@ -282,7 +282,7 @@ class ListAnswer(Model):
 
 class SizedImage(Model):
     id: str
-    """Stable id, derived from the key."""
+    """The first 32 hex digits of the SHA-256 of the key, in UTF-8."""
     key: str
     """Path of the file below the corpus root."""
     width: int
@@ -301,7 +301,7 @@ class SizedImage(Model):
 
 class DuplicateAnswer(Model):
     id: str
-    """Stable id, derived from the key."""
+    """The first 32 hex digits of the SHA-256 of the key, in UTF-8."""
     key: str
     """Path of the file below the corpus root."""
     width: int
@@ -509,7 +509,7 @@ class ReadyAnswer(Model):
 
 class UploadedImage(Model):
     id: str
-    """Stable id, derived from the key."""
+    """The first 32 hex digits of the SHA-256 of the key, in UTF-8."""
     key: str
     """Path of the file below the corpus root."""
     state: str

@@ -44,6 +44,14 @@ def test_a_listed_page_reads_answers_and_errors(sharing, path):
     assert "Origin" in response.vary
 
 
+def test_a_listed_page_shows_pictures_that_it_fetches_as_its_own(sharing):
+    """`<img crossorigin>` sends the origin; `Cross-Origin-Resource-Policy` blocks `<img>` without it alone."""
+    [image, *_] = sharing.get("/v1/images").get_json()["images"]
+    for link in ("thumbnail", "content"):
+        with sharing.get(image["links"][link], headers={"Origin": SHOP} | FROM_PAGE) as response:
+            assert (response.status_code, response.headers[f"{CORS}Allow-Origin"]) == (200, SHOP)
+
+
 @pytest.mark.parametrize("origin", [OTHER, "null", SHOP + ".evil.example", SHOP + ":8443", "http://shop.example.org", ""])
 def test_all_others_read_nothing(sharing, origin):
     response = sharing.get("/v1/images", headers={"Origin": origin} | FROM_PAGE)

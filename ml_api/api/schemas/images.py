@@ -24,7 +24,7 @@ class Links(Answer):
 
 
 class ImageAnswer(Answer):
-    id: Annotated[str, Field(pattern=ID_PATTERN, description="Stable id, derived from the key.")]
+    id: Annotated[str, Field(pattern=ID_PATTERN, description="The first 32 hex digits of the SHA-256 of the key, in UTF-8.")]
     key: Annotated[str, Field(description="Path of the file below the corpus root.")]
     width: Annotated[int, Field(description="Pixels, as displayed.")]
     height: Annotated[int, Field(description="Pixels, as displayed.")]

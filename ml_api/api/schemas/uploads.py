@@ -29,7 +29,7 @@ class UploadParameters(WaitParameters):
 
 
 class UploadedImage(Answer):
-    id: Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="Stable id, derived from the key.")]
+    id: Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="The first 32 hex digits of the SHA-256 of the key, in UTF-8.")]
     key: Annotated[str, Field(description="Path of the file below the corpus root.")]
     state: Annotated[
         UploadState,
