@@ -1,6 +1,7 @@
 """Atomic writing of files that other processes read, and the reasons why files cannot be read or written."""
 
 import errno
+import fcntl
 import os
 import pwd
 import tempfile
@@ -11,6 +12,9 @@ TEMPORARY: Final = "tmp"
 """Prefix of files that are being written; a killed process leaves such a file behind."""
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the system says of a disk that is full, of a user's share of it, and of a file over the limit of its size."""
+NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
+"""What it says of a lock where the file system has none."""
+TAKES_NO_LOCKS: Final = "its disk takes no locks, as some network file systems; keep it on a local disk (ML_API_DATA_DIR)"
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -47,6 +51,16 @@ def access_problem(path: Path, *whole: Path) -> str:
 def is_read_only(path: Path) -> bool:
     """Whether what is there lies on a disk that is mounted read-only. `os.access` tells no reason."""
     return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+def locks_are_missing(folder: Path) -> bool:
+    """Whether files there cannot be locked, as on a network file system whose server has no lock service."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            fcntl.lockf(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        return exc.errno in NO_LOCKS
+    return False
 
 
 def user_name(number: int) -> str:

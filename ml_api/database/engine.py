@@ -230,7 +230,7 @@ def _migrate(engine: Engine) -> None:
                 upgrade(connection)
                 _log.info("database     %s, at revision %s", shown(engine.url), revisions()[-1])
     except DBAPIError as exc:
-        raise ConfigError(f"the database {shown(engine.url)} cannot be used: {reason_of(exc)}") from exc
+        raise ConfigError(f"the database {shown(engine.url)} cannot be used: {reason_of(exc, engine.url)}") from exc
 
 
 def _is_old(connection: Connection) -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ml_api.errors import DatabaseFull, DatabaseUnavailable
-from ml_api.files import NO_ROOM
+from ml_api.files import NO_ROOM, TAKES_NO_LOCKS, locks_are_missing
 
 _DISK_FULL: Final = "53100"
 """PostgreSQL's code for it."""
@@ -32,7 +32,7 @@ def translated(url: URL) -> Iterator[None]:
             raise
         if _is_full(exc.orig, url):
             raise DatabaseFull(f"The disk is full on which the database {shown(url)} lies; nothing was changed.") from exc
-        raise DatabaseUnavailable(f"The database {shown(url)} does not answer ({reason_of(exc)}).") from exc
+        raise DatabaseUnavailable(f"The database {shown(url)} does not answer ({reason_of(exc, url)}).") from exc
     except PoolTimeoutError as exc:
         raise DatabaseUnavailable(f"All connections of the database {shown(url)} are in use.") from exc
 
@@ -42,10 +42,11 @@ def shown(url: URL) -> str:
     return url.database or "" if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
 
 
-def reason_of(exc: DBAPIError) -> str:
-    """What the driver says, in a line. SQLite calls a database locked to which another program writes, and does not say who."""
+def reason_of(exc: DBAPIError, url: URL) -> str:
+    """What the driver says, in a line. SQLite calls a database locked to which another program writes, and does not say who, and
+    so it calls one that it cannot lock at all."""
     if getattr(exc.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
-        return "another program keeps it locked"
+        return TAKES_NO_LOCKS if locks_are_missing(Path(url.database or "").parent) else "another program keeps it locked"
     return next(iter(str(exc.orig).splitlines()), type(exc.orig).__name__)
 
 

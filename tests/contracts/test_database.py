@@ -1,5 +1,7 @@
 """The service's own database, on SQLite and on PostgreSQL."""
 
+import errno
+import fcntl
 import os
 import sqlite3
 import stat
@@ -253,6 +255,22 @@ def test_one_that_is_at_the_newest_revision_is_opened_without_alembic(database_u
     code = "import sys; from ml_api.database import Database; Database.open(sys.argv[1]).close(); print('alembic' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code, database_url], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.stdout == "False\n", result.stderr
+
+
+def test_a_disk_without_locks_is_told_from_a_database_that_another_program_uses(tmp_path, monkeypatch):
+    """SQLite calls both locked."""
+
+    def refused(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    path = tmp_path / "state.sqlite3"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(ConfigError, match="another program keeps it locked"):
+            Database.open(str(path))
+        monkeypatch.setattr(fcntl, "lockf", refused)
+        with pytest.raises(ConfigError, match="its disk takes no locks, as some network file systems; keep it on a local disk"):
+            Database.open(str(path))
 
 
 def test_a_sqlite_file_is_private(tmp_path):

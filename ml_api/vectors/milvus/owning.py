@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ml_api.errors import ConfigError
-from ml_api.files import access_problem, user_name
+from ml_api.files import NO_LOCKS, TAKES_NO_LOCKS, access_problem, user_name
 
 _log = logging.getLogger(__name__)
 
@@ -73,8 +73,10 @@ def lock(path: Path) -> int:
     holder = os.pread(descriptor, 1024, 0).decode(errors="replace").partition("\n")[0].strip()
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as exc:
         os.close(descriptor)
+        if exc.errno in NO_LOCKS:
+            raise ConfigError(f"the vector store cannot be kept in {path}: {TAKES_NO_LOCKS}") from exc
         raise ConfigError(
             f"{path} is in use by process {holder or '?'}, and Milvus Lite serves one process only. Stop that process, or run "
             "a Milvus server and set ML_API_MILVUS_URI=http://host:19530"

@@ -1,5 +1,7 @@
 """Whose files an embedded store may be: those of the user who opens it."""
 
+import errno
+import fcntl
 import logging
 import os
 import re
@@ -7,6 +9,7 @@ import re
 import pytest
 
 from ml_api.errors import ConfigError
+from ml_api.files import TAKES_NO_LOCKS
 from ml_api.vectors.milvus.embedded import EmbeddedAccess
 from tests.unprivileged import NO_REPORT, open_folder, without_privileges
 
@@ -90,3 +93,15 @@ def test_root_is_warned_before_it_makes_a_store_in_the_folder_of_another_user(fo
 
 def test_a_folder_that_cannot_be_made_is_told_with_its_setting():
     assert "choose another ML_API_DATA_DIR" in refusal("/proc/x/milvus.db")
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP], ids=["no lock service", "not supported"])
+def test_a_disk_without_locks_is_told_from_a_store_in_use(number, tmp_path, monkeypatch):
+    """As on NFS without its lock service: it was "in use by process ?"."""
+
+    def refused(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    told = refusal(tmp_path / "milvus.db")
+    assert told == f"the vector store cannot be kept in {tmp_path / 'milvus.db'}: {TAKES_NO_LOCKS}"
