@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from ml_api.logs.fields import FIELDS, fields_table
@@ -28,7 +28,7 @@ OUR_LOGGERS = ("ml_api", "demo", "_granian")
 def configure(level: str, environment: str, stream: TextIO | None = None) -> None:
     """Send every logger of the process through one handler: short lines on a terminal, JSON elsewhere."""
     stream = stream or sys.stdout
-    handler = logging.StreamHandler(stream)
+    handler = _StreamHandler(stream)
     handler.setFormatter(TerminalFormatter() if stream.isatty() else EcsFormatter(environment))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -50,6 +50,28 @@ def counting(count: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         logging.getLogger().removeHandler(handler)
+
+
+class _StreamHandler(logging.StreamHandler[TextIO]):
+    """Tells once, and not of each line with a traceback, that the stream cannot be written: its reader has ended, or its disk is
+    full."""
+
+    _is_failing = _failed = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._failed = False
+        super().emit(record)
+        self._is_failing = self._failed
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        self._failed = True
+        if not self._is_failing:
+            with suppress(OSError):  # it may be the stream that fails
+                print(f"the log cannot be written: {error.strerror}; lines are lost until it can", file=sys.stderr)  # noqa: T201
 
 
 class _Counting(logging.Handler):

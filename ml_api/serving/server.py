@@ -13,7 +13,7 @@ import socket
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, Final, NoReturn
 
 from flask import Flask
@@ -61,7 +61,7 @@ REFUSED_S: Final = 0.3
 """How long a stop without time left waits for clients to receive their refusals."""
 _LOOK_S: Final = 0.02
 
-_IGNORED: Final = (signal.SIGHUP, signal.SIGTTIN)  # a closed terminal, or reading from it in the background, is no reason to stop
+_IGNORED: Final = (signal.SIGHUP, signal.SIGTTIN, signal.SIGUSR1, signal.SIGUSR2)  # of closed terminals and rotated logs
 _GRANIANS_LOG: Final = {"loggers": {"_granian": {"handlers": [], "propagate": True}}}
 
 _log = logging.getLogger(__name__)
@@ -242,8 +242,8 @@ async def _close(services: Services, timeout_s: float) -> bool:
 def end(code: int) -> NoReturn:
     """Exit at once, whatever library threads still do: everything that needs closing is closed."""
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):  # who read it has ended, or its disk is full
+        sys.stdout.flush()
     for child in multiprocessing.active_children():
         child.kill()
     os._exit(code)

@@ -123,7 +123,8 @@ def assert_nobody_was_cut_off(server, answers):
 @pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGINT, signal.SIGTERM]], ids=["Ctrl-C", "SIGTERM"])
 def test_under_load_with_half_sent_requests_open_all_are_answered(server, signals):
     with server:
-        for ignored in (signal.SIGHUP, signal.SIGTTIN):  # a terminal is gone, or asked for input
+        # A terminal is gone, or asked for input; a log was rotated.
+        for ignored in (signal.SIGHUP, signal.SIGTTIN, signal.SIGUSR1, signal.SIGUSR2):
             server.process.send_signal(ignored)
             assert server.get("/livez")[0] == 200
         left = children(server.process.pid)

@@ -1,5 +1,6 @@
 """Log lines: one JSON object each, with ECS names and the request's id."""
 
+import errno
 import io
 import json
 import logging
@@ -39,6 +40,34 @@ def test_a_record_is_one_ecs_object(stream):
     assert line["ml_api.sync.added"] == 3
     assert line["@timestamp"].endswith("Z")
     assert "exc_info" not in line
+
+
+class Failing(io.StringIO):
+    """Of a reader that has ended, until `error` is None."""
+
+    error: OSError | None = BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    def write(self, text):
+        if self.error:
+            raise self.error
+        return super().write(text)
+
+
+@pytest.mark.usefixtures("stream")
+def test_that_the_log_cannot_be_written_is_told_once_and_again_after_it_could(capsys):
+    """A traceback of each line filled the disk of the standard error output."""
+    broken, log = Failing(), logging.getLogger("ml_api.x")
+    logs.configure("info", "testing", broken)
+    for _ in range(3):
+        log.info("lost")
+    told = "the log cannot be written: Broken pipe; lines are lost until it can\n"
+    assert capsys.readouterr().err == told
+    broken.error = None
+    log.info("written")
+    broken.error = Failing.error
+    log.info("lost")
+    assert [line["message"] for line in written(broken)] == ["written"]
+    assert capsys.readouterr().err == told
 
 
 def test_control_characters_cannot_split_a_line(stream):

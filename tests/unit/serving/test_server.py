@@ -1,6 +1,8 @@
 """What the server does around the application."""
 
 import gc
+import subprocess
+import sys
 from contextlib import closing
 
 from ml_api.images import ImageLimits
@@ -21,3 +23,9 @@ def test_the_garbage_collector_passes_over_what_is_there_when_serving_begins(tmp
             assert gc.get_freeze_count() > 10_000
         finally:
             gc.unfreeze()
+
+
+def test_the_exit_code_does_not_depend_on_whether_the_log_can_be_written():
+    code = "import sys; from ml_api.serving import end; sys.stdout = open('/dev/full', 'w'); print('a line'); end(0)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
