@@ -18,8 +18,8 @@ def configure_libraries(environ: MutableMapping[str, str], usable_cores: int) ->
 
 
 def give_a_home(environ: MutableMapping[str, str]) -> None:
-    """For a user whom the system does not know, as in containers with a user id of their own: without a home, importing OpenVINO
-    fails. Docker gives them the same."""
+    """For a user whom the system does not know, as in containers with a user id of their own: without a home, the hub's cache
+    would lie in a folder called `~` where the command was started. Docker gives them the same."""
     try:
         pwd.getpwuid(os.getuid())
     except KeyError:
