@@ -53,6 +53,7 @@ sync: $(VENV)/.installed
 
 test: lint $(VENV)/.milvus-server $(VENV)/.triton-server $(VENV)/.client-generator $(VENV)/.page-tools
 	@scripts/system-packages chromium-headless-shell || echo "the tests of the page run in chromium, which takes them twice as long"
+	@scripts/system-packages firefox-esr webkit2gtk-driver xvfb || echo "the page is not tested in Firefox and WebKit"
 	@scripts/system-packages chromium nginx-light postgresql $(MONITORING)
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
