@@ -17,8 +17,8 @@ from ml_api.records import image_id
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
 from ml_api.vectors.milvus.calls import among
-from ml_api.vectors.milvus.flushing import SLOW_ROWS
-from ml_api.vectors.milvus.recovery import EVERY_S
+from ml_api.vectors.milvus.embedded.flushing import SLOW_ROWS
+from ml_api.vectors.milvus.embedded.recovery import EVERY_S
 from ml_api.vectors.milvus.schema import rows_of
 from ml_api.vectors.validation import check_records
 from tests.contracts.samples import DIM, MODEL, record, unit_vectors

@@ -50,9 +50,9 @@ ELSEWHERE = {
     "torch": {"ml_api.embedding.triton.serving"},  # it does not run in this application's process
     "pyarrow": {
         "ml_api.corpus.metadata.parquet",  # metadata in Parquet, beside vectors
-        "ml_api.vectors.milvus.parts",  # what Milvus Lite's files are made of
-        "ml_api.vectors.milvus.snapshots",
-        "ml_api.vectors.milvus.written",  # and its log
+        "ml_api.vectors.milvus.embedded.parts",  # what Milvus Lite's files are made of
+        "ml_api.vectors.milvus.embedded.snapshots",
+        "ml_api.vectors.milvus.embedded.written",  # and its log
     },
 }
 """Modules outside the room that may know the library all the same."""

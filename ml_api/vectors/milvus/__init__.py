@@ -10,23 +10,11 @@ indexed     search by the index
 exact       exact search, by comparison with every vector
 filtered    compiles a filter for a server, and tests the rows that it returns
 listing     rows in the order of their ids, and by id, digest or filter
-matching    evaluates filters on Milvus Lite's rows
-parts       Milvus Lite's rows in a file or in memory, and which of them are current
-ordered     the current rows in the order of their ids
-views       all current rows of a collection, read anew after a write
-snapshots   replaces views when rows have moved to other files
-ranking     searches Milvus Lite's rows within this process
-written     writes to Milvus Lite's log and files within this process
 generations the collections of one alias, one for each model
 messages    packs rows as a message to a server
 schema      the fields of a collection, and the conversion of records to rows
 access      when calls may be made: at any time on a server, restricted on Milvus Lite
-embedded    the restrictions of Milvus Lite: one process, one writer
-flushing    decides when rows in Milvus Lite's memory are moved to a file
-recovery    prevents calls after a failed write, until everything is read from disk again
-locks       a lock that many may share, or one may hold alone
-owning      the owner of Milvus Lite's folder: modes, lock file
-lite        Milvus Lite's server, on a socket that only this user can reach
+embedded/   Milvus Lite: its server and its rows, in this process
 failures    translates exceptions of pymilvus and gRPC to errors of `ml_api.errors`
 """
 

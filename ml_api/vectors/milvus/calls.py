@@ -14,6 +14,7 @@ from ml_api.vectors.base import MAX_WINDOW
 from ml_api.vectors.filters import Field, Filter
 from ml_api.vectors.milvus import messages
 from ml_api.vectors.milvus.access import Access, PageQuery
+from ml_api.vectors.milvus.embedded.flushing import DELETED_BYTES
 from ml_api.vectors.milvus.failures import cut_off_at, translated
 from ml_api.vectors.milvus.schema import ENTRY_FIELDS, ID_CHARS, Row
 
@@ -70,9 +71,9 @@ class OpenCollection:
                 message = messages.upsert_message(self.collection, rows, self.dim, self.fields)
                 messages.upsert(self.client, message, timeout_s)
 
-    def delete(self, ids: Sequence[str], size: int) -> None:
-        """Delete the rows with these ids, distinct and checked to be hex; `size` is how many bytes the note of it takes."""
-        with self.writing("delete", len(ids), size) as timeout_s:
+    def delete(self, ids: Sequence[str]) -> None:
+        """Delete the rows with these ids, distinct and checked to be hex."""
+        with self.writing("delete", len(ids), DELETED_BYTES * len(ids)) as timeout_s:
             if (here := self.access.rows) is not None:
                 here.delete(self.collection, ids)
             else:

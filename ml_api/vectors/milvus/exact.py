@@ -2,7 +2,7 @@
 
 No search parameter of Milvus's asks for that. HNSW's graph need not connect all of its vectors, however far a search looks; SQ8 and
 PQ hold approximations; and what a server has not indexed yet it may search by an index of its own. So the vectors themselves are
-compared, page by page as the server sends them. Those of Milvus Lite are in this process (`ranking`).
+compared, page by page as the server sends them. Those of Milvus Lite are in this process (`embedded.ranking`).
 """
 
 import threading

@@ -40,8 +40,8 @@ class IndexSearch:
         return hits if ServerFilter.of(options.filter, opened).accepts(hits, options.limit) else None
 
     def ping(self, opened: OpenCollection) -> None:
-        """Call through the connection, and search for an arbitrary vector. It does not count as a search for `flushing`. Raises
-        StoreUnavailable.
+        """Call through the connection, and search for an arbitrary vector. It does not count as a search that rows are flushed for.
+        Raises StoreUnavailable.
         """
         opened.reach("ping")
         with opened.reading("ping") as timeout_s:

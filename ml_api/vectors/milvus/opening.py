@@ -140,6 +140,6 @@ class Opening:
 def _access_to(endpoint: MilvusEndpoint, timeout_s: float) -> Access:
     if not endpoint.embedded:
         return ServerAccess(endpoint.uri)
-    from ml_api.vectors.milvus.embedded import EmbeddedAccess
+    from ml_api.vectors.milvus.embedded.access import EmbeddedAccess
 
     return EmbeddedAccess(endpoint.uri, timeout_s)

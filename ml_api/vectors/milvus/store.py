@@ -21,7 +21,6 @@ from ml_api.vectors.milvus.calls import OpenCollection
 from ml_api.vectors.milvus.collection import SOURCE, CollectionSpec
 from ml_api.vectors.milvus.connection import MilvusEndpoint
 from ml_api.vectors.milvus.exact import ExactSearch
-from ml_api.vectors.milvus.flushing import DELETED_BYTES
 from ml_api.vectors.milvus.generations import MilvusGenerations
 from ml_api.vectors.milvus.index import VectorIndex
 from ml_api.vectors.milvus.indexed import IndexSearch
@@ -114,7 +113,7 @@ class MilvusStore:
     def delete(self, ids: Sequence[str]) -> None:
         opened = self._open_to_write()
         for batch in batched(distinct_ids(ids), schema.CHUNK_BYTES // 64):
-            opened.delete(batch, DELETED_BYTES * len(batch))
+            opened.delete(batch)
         if ids and not self._opening.endpoint.embedded:
             opened.see_deletes()
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ml_api.vectors.filters import parse
-from ml_api.vectors.milvus.matching import Matching
+from ml_api.vectors.milvus.embedded.matching import Matching
 
 
 class Column(list):

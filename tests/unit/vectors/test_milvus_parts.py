@@ -12,11 +12,11 @@ from pymilvus import MilvusException
 
 from ml_api.errors import ConfigError, StoreUnavailable
 from ml_api.vectors.milvus import MilvusEndpoint, VectorIndex
-from ml_api.vectors.milvus.embedded import EmbeddedAccess
+from ml_api.vectors.milvus.embedded.access import EmbeddedAccess
+from ml_api.vectors.milvus.embedded.flushing import FULL_BYTES, SEARCHED_S, SLOW_AGE_S, SLOW_ROWS
+from ml_api.vectors.milvus.embedded.locks import SharedLock
+from ml_api.vectors.milvus.embedded.recovery import EVERY_S
 from ml_api.vectors.milvus.failures import startup_failures, translated
-from ml_api.vectors.milvus.flushing import FULL_BYTES, SEARCHED_S, SLOW_AGE_S, SLOW_ROWS
-from ml_api.vectors.milvus.locks import SharedLock
-from ml_api.vectors.milvus.recovery import EVERY_S
 from ml_api.vectors.milvus.schema import CHUNK_BYTES, chunks, rows_of
 from tests.contracts.samples import record, unit_vectors
 

@@ -10,7 +10,7 @@ import pytest
 
 from ml_api.errors import ConfigError
 from ml_api.files import TAKES_NO_LOCKS
-from ml_api.vectors.milvus.embedded import EmbeddedAccess
+from ml_api.vectors.milvus.embedded.access import EmbeddedAccess
 from tests.unprivileged import NO_REPORT, open_folder, without_privileges
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")

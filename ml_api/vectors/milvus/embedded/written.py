@@ -4,7 +4,7 @@ They do what its server does with a message of rows, but for what takes the time
 by one, and each number of a vector was made a Python object and looked at, on the way in and once more on the way into a file. What
 is checked there is checked before (`ml_api.vectors.validation`), and rows are whole: they keep nothing of those they replace.
 
-Only one thread may write or flush at a time (`embedded`). Who reads meanwhile reads a view (`snapshots`).
+Only one thread may write or flush at a time (`access`). Who reads meanwhile reads a view (`snapshots`).
 """
 
 import json
@@ -24,7 +24,7 @@ from milvus_lite.constants import ALL_PARTITIONS, DEFAULT_PARTITION
 from milvus_lite.engine.operation import DeleteOp, InsertOp
 from pymilvus import MilvusException
 
-from ml_api.vectors.milvus.locks import left_s
+from ml_api.vectors.milvus.embedded.locks import left_s
 from ml_api.vectors.milvus.schema import VECTOR, Row
 
 _log = logging.getLogger(__name__)

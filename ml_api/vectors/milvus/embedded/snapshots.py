@@ -1,4 +1,4 @@
-"""Keeps a view of the rows of each Milvus Lite collection, for `lite`, which no search has to wait for.
+"""Keeps a view of the rows of each Milvus Lite collection, for `server`, which no search has to wait for.
 
 Rows move: a flush takes them from memory to a file, a merge from files to a larger one. Who lists the files before and looks into
 memory after misses some. Neither changes which rows there are, though, so that a view stays right until it is replaced by a new one
@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml_api.vectors.milvus.parts import Mask, Part
-from ml_api.vectors.milvus.views import View
+from ml_api.vectors.milvus.embedded.parts import Mask, Part
+from ml_api.vectors.milvus.embedded.views import View
 
 
 class Snapshots:

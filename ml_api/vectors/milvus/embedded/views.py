@@ -1,4 +1,4 @@
-"""All current rows of a Milvus Lite collection: those in files, and those in the table in memory that takes the writes; for `lite`.
+"""All current rows of a collection, for `server`: those in files, and those in the table in memory that takes the writes.
 
 An upsert writes a new row and leaves the old one in place until files are merged; a deletion is recorded separately. At every
 search Milvus Lite iterates over all rows twice in Python to find out which are current. Here the result is cached, and read anew
@@ -14,8 +14,8 @@ import numpy as np
 from milvus_lite.constants import DEFAULT_PARTITION
 from milvus_lite.storage.segment import Segment
 
-from ml_api.vectors.milvus.ordered import Order
-from ml_api.vectors.milvus.parts import Part, Parts
+from ml_api.vectors.milvus.embedded.ordered import Order
+from ml_api.vectors.milvus.embedded.parts import Part, Parts
 from ml_api.vectors.milvus.schema import Row
 
 

@@ -1,4 +1,4 @@
-"""Ranks Milvus Lite's rows within this process, for `lite`: by the indexes of its files, or by comparison.
+"""Ranks Milvus Lite's rows within this process, for `server`: by the indexes of its files, or by comparison.
 
 Through gRPC a search of 20,000 rows took 11 ms, most of them under Python's lock.
 """
@@ -15,7 +15,7 @@ from milvus_lite.index.brute_force import BruteForceIndex
 
 from ml_api.records import Hit, ImageRecord, Vectors
 from ml_api.vectors.base import MetricType, SearchOptions
-from ml_api.vectors.milvus.parts import Mask, Part, Parts, Passing
+from ml_api.vectors.milvus.embedded.parts import Mask, Part, Parts, Passing
 from ml_api.vectors.milvus.schema import RECORD_FIELDS, VECTOR, records_of
 from ml_api.vectors.scoring import Scores, lengths, scores
 

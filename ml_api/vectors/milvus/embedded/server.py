@@ -23,15 +23,15 @@ from ml_api.errors import ConfigError
 from ml_api.records import Hit, Vectors
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import Filter
-from ml_api.vectors.milvus import written
 from ml_api.vectors.milvus.access import PageQuery
+from ml_api.vectors.milvus.embedded import written
+from ml_api.vectors.milvus.embedded.matching import Matching
+from ml_api.vectors.milvus.embedded.parts import Passing, having
+from ml_api.vectors.milvus.embedded.ranking import compared, nearest
+from ml_api.vectors.milvus.embedded.snapshots import Snapshots
+from ml_api.vectors.milvus.embedded.views import View
 from ml_api.vectors.milvus.index import VectorIndex
-from ml_api.vectors.milvus.matching import Matching
-from ml_api.vectors.milvus.parts import Passing, having
-from ml_api.vectors.milvus.ranking import compared, nearest
 from ml_api.vectors.milvus.schema import Row
-from ml_api.vectors.milvus.snapshots import Snapshots
-from ml_api.vectors.milvus.views import View
 
 PREFIX: Final = "ml-api-milvus-"
 _SOCKET: Final = "milvus"

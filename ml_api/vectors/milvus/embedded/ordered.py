@@ -3,7 +3,7 @@
 import numpy as np
 
 from ml_api.vectors.milvus.access import PageQuery
-from ml_api.vectors.milvus.parts import Mask, Parts, Passing
+from ml_api.vectors.milvus.embedded.parts import Mask, Parts, Passing
 from ml_api.vectors.milvus.schema import Row
 
 

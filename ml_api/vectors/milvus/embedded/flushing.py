@@ -1,4 +1,4 @@
-"""Decides, for `embedded`, when the rows in Milvus Lite's memory are moved to a file.
+"""Decides, for `access`, when the rows in Milvus Lite's memory are moved to a file.
 
 Each file has its own index, and four files of a size are merged and indexed again, so few large files take the least work. Rows in
 memory are read again after each write. So rows are moved early while there are searches, and late while there are none, as in an

@@ -1,4 +1,4 @@
-"""One owner of a Milvus Lite folder. Milvus Lite 3.x loses acknowledged rows unless every rule here is kept.
+"""Decides when a Milvus Lite folder may be read and written. It loses acknowledged rows unless every rule here is kept.
 
 - One process: a lock file beside the folder, held as long as the store is open.
 - One writer at a time: two interleave their log records and sequence numbers (measured: 6 threads, 125 rows lost).
@@ -19,12 +19,12 @@ from threading import Lock
 from milvus_lite import DataDirLockedError
 
 from ml_api.errors import ConfigError, StoreUnavailable
-from ml_api.vectors.milvus import owning
 from ml_api.vectors.milvus.access import check_process
-from ml_api.vectors.milvus.flushing import Unflushed
-from ml_api.vectors.milvus.lite import LiteServer
-from ml_api.vectors.milvus.locks import SharedLock, patient
-from ml_api.vectors.milvus.recovery import Recovery
+from ml_api.vectors.milvus.embedded import owning
+from ml_api.vectors.milvus.embedded.flushing import Unflushed
+from ml_api.vectors.milvus.embedded.locks import SharedLock, patient
+from ml_api.vectors.milvus.embedded.recovery import Recovery
+from ml_api.vectors.milvus.embedded.server import LiteServer
 
 _INDEX_FILES = "collections/*/partitions/*/indexes/*.idx"
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ml_api.vectors.filters import All, Condition, Either, Field, Filter, Negation
 from ml_api.vectors.filters.predicate import at, test_of
-from ml_api.vectors.milvus.parts import Mask
+from ml_api.vectors.milvus.embedded.parts import Mask
 from ml_api.vectors.validation import split_metadata
 
 MAX_VALUES: Final = 2_000_000
