@@ -18,6 +18,7 @@ from ml_api.api import (
     authorization,
     composed,
     duplicates,
+    edits,
     embeddings,
     events,
     feedback,
@@ -75,7 +76,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Flask:
     answers.register(app)
     _compress(app)
     searching = (search.blueprint, composed.blueprint, feedback.blueprint, embeddings.blueprint)
-    of_images = (images.blueprint, duplicates.blueprint, uploads.blueprint, events.blueprint)
+    of_images = (images.blueprint, edits.blueprint, duplicates.blueprint, uploads.blueprint, events.blueprint)
     for blueprint in (*searching, *of_images, sync.blueprint, status.blueprint, web.blueprint, session.blueprint):
         app.register_blueprint(blueprint)
     openapi.register(app, settings.request_timeout_s, asks_for_keys=services.access is not None)

@@ -40,6 +40,7 @@ class Client(Connection, Uploads):
     get_image_thumbnail = _method(operations.get_image_thumbnail)
     get_image_heatmap = _method(operations.get_image_heatmap)
     patch_image = _method(operations.patch_image)
+    patch_images = _method(operations.patch_images)
     put_image = _method(operations.put_image)
     delete_image = _method(operations.delete_image)
     find_duplicates = _method(operations.find_duplicates)

@@ -280,6 +280,18 @@ class ListAnswer(Model):
     """
 
 
+class PatchResult(Model):
+    id: str
+    status: int
+    """The status that this patch alone would have been answered with."""
+    problem: Problem | None = None
+
+
+class PatchesAnswer(Model):
+    results: list[PatchResult]
+    """One for each patch, in their order."""
+
+
 class SizedImage(Model):
     id: str
     """The first 32 hex digits of the SHA-256 of the key, in UTF-8."""

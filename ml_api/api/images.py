@@ -12,16 +12,15 @@ from ml_api.api import services
 from ml_api.api.answers import heatmap_answer, stored_image, stored_images
 from ml_api.api.listing import listed
 from ml_api.api.observe import elsewhere
-from ml_api.api.operation import IMAGE_ID, LATE, NO_DECODING, NO_MODEL, NO_STORE, TIMEOUT, operation, ref
-from ml_api.api.parsing import JSON, MERGE_PATCH, image_id_of, json_body, query_parameters, request_deadline
-from ml_api.api.schemas import PATCH_BODY_BYTES, ImagePatch, JsonObject, ListAnswer, ListParameters
+from ml_api.api.operation import IMAGE_ID, LATE, NO_DECODING, NO_MODEL, NO_STORE, TIMEOUT, operation
+from ml_api.api.parsing import image_id_of, query_parameters, request_deadline
+from ml_api.api.schemas import JsonObject, ListAnswer, ListParameters
 from ml_api.api.schemas.heat import HeatmapAnswer, HeatmapParameters
 from ml_api.api.schemas.images import StoredImage
 from ml_api.corpus.keys import require_image
 from ml_api.deadline import Deadline
 from ml_api.errors import CorpusUnavailable, NotFound
 from ml_api.images import Whole
-from ml_api.indexing.edits import patch_metadata
 from ml_api.records import ImageRecord
 from ml_api.search.heat import heat_of
 from ml_api.search.unfulfilled import warnings_on
@@ -37,7 +36,6 @@ VERSION: JsonObject = {
     "description": "First digits of the file's digest, as in links; with it the answer may be cached for a year.",
     "schema": {"type": "string"},
 }
-PATCH_EXAMPLE = {"metadata": {"price": 49.95, "old": None}}
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 NOT_MODIFIED = {"304": {"description": "What the client holds (`If-None-Match`) is current."}}
 PART = {"206": {"description": "The part of the file that `Range` asks for.", "content": {"application/octet-stream": BINARY}}}
@@ -83,28 +81,6 @@ def listing() -> Response:
 )
 def record(image_id: str) -> Response:
     return stored_image(_stored(image_id, request_deadline()))
-
-
-@blueprint.patch("/<image_id>")
-@operation(
-    "patch_image",
-    "Change the metadata of a stored image",
-    tag="images",
-    description="By a merge patch (RFC 7396); no image is embedded. A sync keeps what was set or removed here, field by field, "
-    "until the corpus or a catalogue says something else of that field than it did then.",
-    scope=Scope.WRITE,
-    answer=StoredImage,
-    parameters=(IMAGE_ID, TIMEOUT),
-    body={kind: {"schema": ref(ImagePatch), "example": PATCH_EXAMPLE} for kind in (MERGE_PATCH, JSON)},
-    fails=(
-        *("invalid-id", "invalid-query", "invalid-json", "invalid-metadata", "not-found", "too-large", "unsupported-media-type"),
-        *(*NO_STORE, *LATE),
-    ),
-)
-def patch(image_id: str) -> Response:
-    deadline = request_deadline()
-    wanted = json_body(ImagePatch, max_bytes=PATCH_BODY_BYTES, also=MERGE_PATCH)
-    return stored_image(patch_metadata(services().engine.store, image_id_of(image_id), wanted.metadata, deadline))
 
 
 @blueprint.get("/<image_id>/content")

@@ -15,8 +15,10 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from ml_api.deadline import Deadline
-from ml_api.errors import InvalidMetadata
+from ml_api.errors import InvalidMetadata, MlApiError, NotFound
 from ml_api.records import Entry, ImageRecord, Vectors
 from ml_api.vectors.base import VectorStore, no_image
 from ml_api.vectors.validation import plain_metadata
@@ -138,21 +140,47 @@ def patch_metadata(store: VectorStore, image_id: str, patch: Facts | None, deadl
 
     Raises NotFound, InvalidMetadata and what the store raises.
     """
+    [outcome] = patch_all(store, [(image_id, patch)], deadline)
+    if isinstance(outcome, MlApiError):
+        raise outcome
+    return outcome
+
+
+def patch_all(
+    store: VectorStore, patches: Sequence[tuple[str, Facts | None]], deadline: Deadline
+) -> list[ImageRecord | NotFound | InvalidMetadata]:
+    """Apply merge patches by id, in their order, as `patch_metadata` does, and write what has changed at once.
+
+    Returns for each the record, or why it has none. Raises what the store raises; then some may be written.
+    """
+    ids = list(dict.fromkeys(image_id for image_id, _ in patches))
     with store.exclusive(deadline):
-        record = store.get([image_id], deadline).get(image_id)
-        vector = store.vectors([image_id], deadline).get(image_id)
-        if record is None or vector is None:
-            raise no_image(image_id)
-        if patch is None:
-            patch = dict.fromkeys(record.metadata)
-        try:
-            metadata, edited = edit(record.metadata, patch, record.edited)
-        except RecursionError:
-            raise InvalidMetadata("metadata: is nested too deeply") from None
-        changed = replace(record, metadata=metadata, edited=edited)
-        if changed != record:
-            store.upsert([changed], vector[None])
-        return changed
+        vectors, records = store.vectors(ids, deadline), store.get(ids, deadline)
+        stored = {image_id: record for image_id, record in records.items() if image_id in vectors}
+        outcomes: list[ImageRecord | NotFound | InvalidMetadata] = []
+        for image_id, patch in patches:
+            if image_id not in records or image_id not in vectors:
+                outcomes.append(no_image(image_id))
+                continue
+            try:
+                records[image_id] = _patched(records[image_id], patch)
+                outcomes.append(records[image_id])
+            except InvalidMetadata as exc:
+                outcomes.append(exc)
+        changed = [image_id for image_id, record in stored.items() if records[image_id] != record]
+        if changed:
+            store.upsert([records[image_id] for image_id in changed], np.stack([vectors[image_id] for image_id in changed]))
+    return outcomes
+
+
+def _patched(record: ImageRecord, patch: Facts | None) -> ImageRecord:
+    """Raises InvalidMetadata."""
+    try:
+        metadata, edited = edit(record.metadata, dict.fromkeys(record.metadata) if patch is None else patch, record.edited)
+    except RecursionError:
+        raise InvalidMetadata("metadata: is nested too deeply") from None
+    plain_metadata(record.key, metadata, edited)
+    return replace(record, metadata=metadata, edited=edited)
 
 
 def _mark(facts: Facts, name: str) -> str:

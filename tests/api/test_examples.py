@@ -336,6 +336,7 @@ def test_operations_are_called_by_what_they_do(document):
         "list_sync_files",
         "list_syncs",
         "patch_image",
+        "patch_images",
         "put_image",
         "receive_events",
         "retrieve_model",

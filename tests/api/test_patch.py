@@ -33,6 +33,40 @@ def test_fields_are_set_and_removed(client, stand, patch, content_type):
     assert hits[0]["metadata"] == {"price": 49.95, "sizes": {"us": 9}}
 
 
+def test_several_images_are_changed_at_once_and_what_is_wrong_with_one_stays_with_it(client, stand):
+    red, blue = stand.id("red.png"), stand.id("blue.png")
+    patches = [
+        (red, {"price": 5}),
+        ("0" * 32, {"price": 5}),
+        (blue, {"a": "x" * 65_536}),
+        (blue, {"price": 7, "sizes": {"eu": 42}}),
+        (red, {"caption": None, "stock": 1}),
+    ]
+    answer = client.patch("/v1/images", json={"images": [{"id": id_, "metadata": metadata} for id_, metadata in patches]})
+    assert answer.status_code == 200
+    results = answer.get_json()["results"]
+    assert [(one["id"], one["status"]) for one in results] == list(
+        zip([id_ for id_, _ in patches], [200, 404, 400, 200, 200], strict=True)
+    )
+    assert [one["problem"] and one["problem"]["code"] for one in results] == [None, "not-found", "invalid-metadata", None, None]
+    facts = {id_: client.get(f"/v1/images/{id_}").get_json()["metadata"] for id_ in (red, blue)}
+    assert facts == {red: {"price": 5, "stock": 1}, blue: {"price": 7, "sizes": {"eu": 42}}}
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "says"),
+    [
+        ({"images": []}, "invalid-query", "images: "),
+        ({"images": [{"id": "0" * 32}]}, "invalid-query", "images[0].metadata: is missing"),
+        ({"images": [{"id": "red.png", "metadata": {}}]}, "invalid-id", "images[0].id: must be 32 lower-case hex digits"),
+        ({"images": [{"id": "0" * 32, "metadata": {}}] * 1001}, "invalid-query", "images: "),
+        ({"metadata": {}}, "invalid-query", "images: is missing"),
+    ],
+)
+def test_what_is_no_list_of_patches_is_refused_as_a_whole(client, body, code, says):
+    assert says in assert_problem(client.patch("/v1/images", json=body), 400, code)["detail"]
+
+
 def test_null_removes_all_of_them(patch):
     assert patch({"metadata": None}).get_json()["metadata"] == {}
 

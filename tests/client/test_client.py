@@ -43,6 +43,7 @@ CALLS = {
     "get_image_thumbnail": operations.get_image_thumbnail(ID),
     "get_image_heatmap": operations.get_image_heatmap(ID, "red"),
     "patch_image": operations.patch_image(ID, {}),
+    "patch_images": operations.patch_images({ID: {}}),
     "put_image": operations.put_image("a/b.png", b"x", wait=2),
     "delete_image": operations.delete_image(ID, wait=1),
     "find_duplicates": operations.find_duplicates(cursor=ID),
@@ -236,6 +237,7 @@ def test_a_folder_is_uploaded_and_one_bad_file_ends_nothing(client, tmp_path):
     assert uploaded["new/bad.jpg"].error.code == "image-format"
     assert {image.key for image in client.images(prefix="new/")} == {"new/a.png", "new/deep/b é.png"}
     changed = client.patch_image(uploaded["new/a.png"].image.id, {"price": 3})
+    assert [one.status for one in client.patch_images({changed.id: {"stock": 1}, "0" * 32: None}).results] == [200, 404]
     assert changed.metadata == {"price": 3}
     with_metadata = client.put_image("new/c.png", picture((9, 9, 9)), metadata={"caption": "grey"}, wait=5)
     assert client.get_image(with_metadata.id).metadata == {"caption": "grey"}

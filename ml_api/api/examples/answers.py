@@ -3,6 +3,7 @@
 from ml_api.api import schemas
 from ml_api.api.schemas.composed import BatchAnswer
 from ml_api.api.schemas.duplicates import DuplicatesAnswer
+from ml_api.api.schemas.edits import PatchesAnswer
 from ml_api.api.schemas.embeddings import EmbeddingsAnswer, ListedModel, ModelsAnswer
 from ml_api.api.schemas.feedback import FeedbackAnswer, JudgementLine
 from ml_api.api.schemas.fields import MetadataAnswer
@@ -182,6 +183,7 @@ ANSWERS: dict[type, schemas.JsonObject] = {
     FeedbackAnswer: {"query_id": REQUEST_ID, "id": DRAWN_ID, "verdict": "relevant"},
     UploadedImage: _UPLOADED,
     UploadsAnswer: {"results": [{"key": _UPLOADED["key"], "status": 202, "image": _UPLOADED, "problem": None}]},
+    PatchesAnswer: {"results": [{"id": DRAWN_ID, "status": 200, "problem": None}]},
     EventsAnswer: {"accepted": 1, "ignored": 0},
     RemovedImage: {"id": DRAWN_ID, "key": _KEY, "state": "queued"},
     schemas.ModelAnswer: {

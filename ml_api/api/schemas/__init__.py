@@ -10,6 +10,7 @@ from ml_api.api.schemas.base import Request as _Request
 from ml_api.api.schemas.base import whole as _whole
 from ml_api.api.schemas.composed import BatchAnswer, BatchQuery, ComposedQuery
 from ml_api.api.schemas.duplicates import DuplicatesAnswer
+from ml_api.api.schemas.edits import ImagePatch, ImagePatches, PatchesAnswer
 from ml_api.api.schemas.embeddings import EmbeddingsAnswer, EmbeddingsQuery, ListedModel, ModelsAnswer
 from ml_api.api.schemas.feedback import FeedbackAnswer, FeedbackRequest, JudgementLine
 from ml_api.api.schemas.fields import MetadataAnswer
@@ -20,15 +21,12 @@ from ml_api.api.schemas.images import ID_PATTERN, StoredImage, cursor
 from ml_api.api.schemas.search import ImageQuery, TextQuery, encodable
 from ml_api.api.schemas.sync import SyncFilesAnswer, SyncJob, SyncRequest, SyncsAnswer
 from ml_api.api.schemas.uploads import EventsAnswer, RemovedImage, UploadedImage, UploadsAnswer
-from ml_api.vectors.base import MAX_KEY_BYTES, MAX_METADATA_BYTES
+from ml_api.vectors.base import MAX_KEY_BYTES
 
 MAX_LISTED = 1000
 """The most images in one answer of the listing."""
 TEXT_BODY_BYTES = 64 * 1024
 """Longest JSON body of a search by text: five times the longest text with each character escaped."""
-
-PATCH_BODY_BYTES = 6 * MAX_METADATA_BYTES
-"""Longest patch of metadata: the largest metadata with each character escaped."""
 
 JsonObject = dict[str, Any]
 
@@ -65,16 +63,6 @@ class ListParameters(_Request):
         if count and info.data.get("prefix"):
             raise ValueError('does not go with prefix; a filter has one, too: {"key": {"prefix": "dogs/"}}')
         return count
-
-
-class ImagePatch(_Request):
-    metadata: Annotated[
-        JsonObject | None,
-        Field(
-            description="A merge patch (RFC 7396): fields to set, null for those to remove; null for the object removes all.",
-            examples=[{"price": 49.95, "tags": ["red", "sale"], "old": None}],
-        ),
-    ]
 
 
 class ListAnswer(_Answer):
@@ -136,7 +124,7 @@ class ReadyAnswer(_Answer):
 
 
 REQUESTS: tuple[type[_Request], ...] = (
-    *(TextQuery, ImageQuery, ComposedQuery, BatchQuery, ImagePatch),
+    *(TextQuery, ImageQuery, ComposedQuery, BatchQuery, ImagePatch, ImagePatches),
     *(FeedbackRequest, SyncRequest, EmbeddingsQuery),
 )
 ANSWERS: tuple[type[_Answer], ...] = (
@@ -146,6 +134,7 @@ ANSWERS: tuple[type[_Answer], ...] = (
     StoredImage,
     HeatmapAnswer,
     ListAnswer,
+    PatchesAnswer,
     DuplicatesAnswer,
     FeedbackAnswer,
     JudgementLine,
