@@ -10,7 +10,7 @@ from ml_api.errors import ConfigError
 
 
 def listen(host: str, port: int, backlog: int | None = None) -> socket.socket:
-    """A socket on which nobody else can listen meanwhile; on `::` for IPv4, too, where the system has both.
+    """A socket on which no other process can listen meanwhile; on `::` for IPv4, too, where the system has both.
 
     Raises ConfigError, and OSError if the host is no address of here.
     """

@@ -52,7 +52,7 @@ def stage(name: Stage) -> Iterator[None]:
 
 
 def took(name: Stage, seconds: float) -> None:
-    """For what was timed elsewhere, as in the thread of a batch. Outside a search it counts for nobody."""
+    """Record a time that was measured elsewhere, as in the thread of a batch. Without effect outside a search."""
     timed = _current.get()
     if timed is not None:
         timed.seconds[name] = timed.seconds.get(name, 0.0) + seconds

@@ -63,7 +63,7 @@ class _Known:
 
 
 class Access:
-    """Valid keys and sessions. Thread-safe: whoever comes with a key in memory waits for nobody.
+    """Valid keys and sessions. Thread-safe: a request with a key in memory waits for no other.
 
     `clock` tells the time, `timer` measures waits.
     """

@@ -1,7 +1,7 @@
 """API keys: how they look, and their rows in the database.
 
 A key is 256 random bits, so a plain SHA-256 of it is enough to keep: the slow hashes of passwords hinder the guessing of words that
-people choose, and nobody guesses 256 bits. A fast hash is what allows every request to be checked.
+people choose, and 256 bits cannot be guessed. A fast hash is what allows every request to be checked.
 """
 
 import hashlib
@@ -71,7 +71,7 @@ def digest_of(secret: str) -> str:
 def create(
     database: Database, name: str, scopes: Iterable[Scope], *, now: float, expires_at: float | None = None
 ) -> tuple[ApiKey, str]:
-    """A new key: what is known of it, and the key, which nobody can look up later. Raises InvalidInput, DatabaseUnavailable."""
+    """A new key: its record, and the key itself, which cannot be read again. Raises InvalidInput, DatabaseUnavailable."""
     name = name.strip()
     if not name or len(name) > MAX_NAME_CHARS or not name.isprintable():
         raise InvalidInput(f"the name of a key has 1 to {MAX_NAME_CHARS} characters, on one line")

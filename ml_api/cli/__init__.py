@@ -26,7 +26,7 @@ PRIVATE = 0o077
 """File mode mask: only their user can read what commands write. A Triton repository is not private."""
 
 CONDITIONS: dict[str, Literal["serve", "sync"]] = {"serve": "serve", "sync": "sync", "extract": "sync"}
-"""Which conditions of settings apply; those of others show when they open the store."""
+"""The conditions of settings that are checked at the start; other commands notice them when they open the store."""
 
 
 _log = logging.getLogger(__name__)
@@ -37,9 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             return _main(arguments)
         finally:
-            sys.stdout.flush()  # here, where it can be told that nobody reads
+            sys.stdout.flush()  # here, where a closed pipe can be handled
     except BrokenPipeError:
-        discard(sys.stdout, sys.stderr)  # what is still unwritten would be told of when Python ends
+        discard(sys.stdout, sys.stderr)  # Python would report the unwritten rest at its end
         return Exit.UNREAD
 
 
@@ -52,7 +52,7 @@ def _main(arguments: list[str] | None) -> int:
 
 
 def _outcome(work: Callable[[], int], given: dict[str, Given]) -> int:
-    """The exit code of `work`; what went wrong is told."""
+    """The exit code of `work`; prints its errors."""
     try:
         return work()
     except ConfigError as exc:
@@ -91,7 +91,7 @@ def _tell(problems: Iterable[str], given: dict[str, Given]) -> None:
 def _run(options: Options, given: dict[str, Given], problems: list[str]) -> Exit:
     command = CONDITIONS.get(options.command)
     settings = load_settings(options=given, env_file=ENV_FILE, command=command, problems=problems)
-    # What `serve` writes is its log; what the other commands write to the standard output, is what they found or did.
+    # The output of `serve` is its log; other commands print their results to the standard output.
     logs.configure(settings.log_level, settings.environment, None if options.command == "serve" else sys.stderr)
     configure_libraries(os.environ, usable())
     if options.command != "triton-repository":
@@ -161,7 +161,7 @@ def _transfer(settings: Settings, options: Options) -> Exit:
 
 
 def _look_at(settings: Settings, options: Options) -> Exit:
-    """What is indexed."""
+    """Run a command that reads the index."""
     if options.command == "search":
         from ml_api.cli.search import search
 

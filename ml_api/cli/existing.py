@@ -1,4 +1,4 @@
-"""Commands that read what is there, and make nothing: in the wrong folder a new database would answer that there is nothing."""
+"""Commands that only read must not create a database: in the wrong folder, an empty one would answer that nothing is indexed."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ def require_indexed(settings: Settings) -> None:
 
 
 def require_database(settings: Settings, made_by: str) -> None:
-    """Raises ConfigError if it is a file that is not there."""
+    """Raises ConfigError if the database is a file that does not exist."""
     if (file := missing_file(settings.database_address)) is not None:
         setting = environment_name("database_url" if settings.database_url.get_secret_value() else "data_dir")
         raise ConfigError(f"there is no database {file}: {setting} names another, and {made_by} one")

@@ -20,7 +20,7 @@ class Exit(IntEnum):
         ),
     )
     INTERRUPTED = 130, "stopped by Ctrl-C, all but `serve`; what was done until then is kept, and the same command continues"
-    UNREAD = 141, "whoever read the output has closed it, as `head` does; what only reads ends without a word"
+    UNREAD = 141, "the reader of the output has closed it, as `head` does; commands that only read end silently"
     TERMINATED = 143, "stopped by SIGTERM; otherwise as 130"
 
     meaning: str

@@ -1,4 +1,4 @@
-"""What a command found or did: plain text on the standard output. Logs, progress and errors are on the standard error output."""
+"""The results of commands, as plain text on the standard output. Logs, progress and errors go to the standard error output."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from typing import TextIO
 
 
 def tell(line: str) -> None:
-    """Of what goes on whether or not anybody reads of it, as a migration does."""
+    """Print a line of a command that goes on if its output is closed, such as a migration."""
     try:
         print(line, flush=True)  # noqa: T201 - the output of the command
     except BrokenPipeError:
@@ -14,7 +14,7 @@ def tell(line: str) -> None:
 
 
 def discard(*streams: TextIO) -> None:
-    """What is written to them goes nowhere, also what still waits to be."""
+    """Discard everything that is written to these streams, including buffered text."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in streams:
         os.dup2(nowhere, stream.fileno())

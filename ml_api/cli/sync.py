@@ -57,7 +57,7 @@ def show_plan(settings: Settings, options: SyncOptions, *, as_json: bool) -> Exi
 
 
 def _planned_by_service(settings: Settings, options: SyncOptions, stop: Stop) -> Job | None:
-    """The dry run of the service that has the store, once it is over; None if none runs."""
+    """A finished dry run of the service that has the store; None if no service runs."""
     with closing(database_of(settings)) as database:
         jobs = Jobs(database, target_of(settings), corpus_of(settings).location)
         delegate = Delegate(settings, jobs, Owners(database))
@@ -85,7 +85,7 @@ def _sync(settings: Settings, options: SyncOptions, files: Report) -> Exit:
     with Stop() as stop, tracing.on_behalf_of([tracing.run_origin()]), closing(database_of(settings)) as database:
         jobs = Jobs(database, target_of(settings), corpus_of(settings).location)
         delegate = Delegate(settings, jobs, Owners(database))
-        delegate.is_running()  # before anything is asked for that it would refuse
+        delegate.is_running()  # first: it raises if the settings differ
         delegate.cancel_orphan()
         _let_plan_end(jobs, delegate)
         job, is_ours = jobs.submit(options)
@@ -102,7 +102,7 @@ def _sync(settings: Settings, options: SyncOptions, files: Report) -> Exit:
 
 
 def _let_plan_end(jobs: Jobs, delegate: Delegate) -> None:
-    """A dry run that is under way is no sync to be followed."""
+    """Wait for a dry run that is under way, as the command follows only syncs."""
     while (active := jobs.active()) is not None and active.options.kind is JobKind.DRY_RUN:
         if active.state is JobState.QUEUED and not delegate.is_running():
             jobs.cancel(active.id)
@@ -129,7 +129,7 @@ def _run_here(settings: Settings, jobs: Jobs, job: Job, stop: Stop, files: Repor
             advance,
             files,
         )
-    # With fields for programs that read logs; a person at a terminal has the line below.
+    # For programs that read the log; at a terminal, the line below is enough.
     (log_problems if sys.stderr.isatty() else log_report)(report.as_json())
     tell(summary_line(report.as_json()))
     if report.stopped:
@@ -161,7 +161,7 @@ def _end_of(job: Job, stop: Stop) -> Exit:
 
 
 def _pass_on(jobs: Jobs, job: int, files: Report) -> None:
-    """What the database has of single files."""
+    """Pass on the outcomes of files from the database."""
     after = -1
     while rows := jobs.files(job, None, after, AT_ONCE):
         files.write(

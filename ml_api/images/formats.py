@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from ml_api.errors import InvalidImage
-from ml_api.images.foreign import describe
+from ml_api.images.unsupported import describe
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from ml_api.errors import TooCostly
 from ml_api.images.cropping import Crop
 from ml_api.images.decoding import ImageLimits, decode
 from ml_api.images.fit import Fit, thumbnail
-from ml_api.images.handover import Handover
 from ml_api.images.perceptual import perceptual_hash
+from ml_api.images.shared_file import SharedFile
 from ml_api.stopping import end_with_parent
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _RESIDENT, _DATA = 1, 5
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Says what to make of the file in the handover."""
+    """What to make of the image in the shared file."""
 
     size: int
     """Bytes of the file."""
@@ -55,7 +55,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Describes what is in the handover after decoding: `size` bytes of pixels, or of a thumbnail."""
+    """Describes the content of the shared file after decoding: `size` bytes of pixels, or of a thumbnail."""
 
     size: int
     shape: tuple[int, ...]
@@ -69,7 +69,7 @@ class Result:
     """The perceptual hash; empty for a thumbnail."""
 
 
-def serve(handover: Handover, orders: "Connection") -> None:
+def serve(shared: SharedFile, orders: "Connection") -> None:
     """Run a decoding process: send None when ready, then answer orders until the other end of the pipe is closed.
 
     Each answer is a `Result`, or the exception that the parent is to raise.
@@ -78,12 +78,12 @@ def serve(handover: Handover, orders: "Connection") -> None:
     with suppress(EOFError, BrokenPipeError):
         orders.send(None)
         while True:
-            orders.send(_answer(orders.recv(), handover))
+            orders.send(_answer(orders.recv(), shared))
 
 
-def _answer(order: Order, handover: Handover) -> Result | Exception:
+def _answer(order: Order, shared: SharedFile) -> Result | Exception:
     try:
-        return run(order, handover)
+        return run(order, shared)
     except Exception as exc:  # noqa: BLE001 - it is raised where the order came from
         return exc
 
@@ -108,11 +108,11 @@ def _silence() -> None:
     os.close(nowhere)
 
 
-def run(order: Order, handover: Handover) -> Result:
+def run(order: Order, shared: SharedFile) -> Result:
     """Execute one order. Raises InvalidInput."""
     try:
         with bounded(order.cpu_s, (order.limits.max_memory_bytes or 0) + order.size):
-            return _made(order, handover)
+            return _made(order, shared)
     except MemoryError:
         pass  # until this block is left, the error holds all that was allocated: there may be no memory to say so
     raise TooCostly("Decoding the image takes more memory than is allowed")
@@ -134,8 +134,8 @@ def bounded(cpu_s: float, memory_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, most_bytes))
 
 
-def _made(order: Order, handover: Handover) -> Result:
-    decoded = decode(handover.take(order.size), order.limits, for_edge_px=order.edge_px, crop=order.crop)
+def _made(order: Order, shared: SharedFile) -> Result:
+    decoded = decode(shared.take(order.size), order.limits, for_edge_px=order.edge_px, crop=order.crop)
     made: bytes | memoryview
     shape: tuple[int, ...] = ()
     phash = ""
@@ -145,7 +145,7 @@ def _made(order: Order, handover: Handover) -> Result:
         pixels = order.fit.apply(decoded.image)
         made, shape = pixels.data.cast("B"), pixels.shape
         phash = perceptual_hash(decoded.image)
-    return Result(handover.put(made), shape, decoded.format, decoded.width, decoded.height, _memory(_RESIDENT), phash)
+    return Result(shared.put(made), shape, decoded.format, decoded.width, decoded.height, _memory(_RESIDENT), phash)
 
 
 def _memory(column: int) -> int:

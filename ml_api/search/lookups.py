@@ -90,7 +90,7 @@ class WordLookups:
             lookups.cancel()
 
     def begin(self, queries: Sequence[Query]) -> Lookups | None:
-        """Look the words of these queries up, until `end`. None if there is nothing to look up, or nobody to ask."""
+        """Look the words of these queries up, until `end`. None if there is nothing to look up, or lookups are paused."""
         wanted = [lookup_of(query) for query in queries]
         if not any(lookup.words for lookup in wanted) or self._is_paused():
             return None

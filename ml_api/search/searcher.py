@@ -1,6 +1,6 @@
-"""The searcher: embeds the terms of queries, adds the vectors of each query up, and finds its hits.
+"""The searcher: embeds the terms of queries, combines the vectors of each query, and finds its hits.
 
-Queries that come together share every step: one lookup of stored images, one wait for the model, one call of the store for each
+The queries of a batch share every step: one lookup of stored images, one wait for the model, one call of the store for each
 set of equal options. A single query is a list of one.
 """
 
@@ -70,9 +70,9 @@ class Searcher:
         return result
 
     def search_all(self, queries: Sequence[Query], deadline: Deadline) -> list[SearchResult | Fault]:
-        """One result for each query, or what was wrong with it.
+        """One result, or the error, for each query.
 
-        Raises what concerns all queries: Overloaded, Unavailable, DeadlineExceeded.
+        Raises errors that concern all queries: Overloaded, Unavailable, DeadlineExceeded.
         """
         positions = [self._position(query) for query in queries]
         sound = [query for query, position in zip(queries, positions, strict=True) if isinstance(position, Position)]
@@ -139,9 +139,9 @@ class Searcher:
     def _ranked(
         self, wanted: Mapping[Target, SearchOptions], deadline: Deadline, *, delivers: bool = True
     ) -> dict[Target, list[Hit]]:
-        """For each target what the store ranks for it under these options.
+        """The hits of each target under these options.
 
-        What nobody is answered with, `delivers` not, does not count for the recall of live searches.
+        Without `delivers` the hits are no part of an answer, and are not used to measure the recall of live searches.
         """
         searches = [(target.combined.vector, options) for target, options in wanted.items()]
         found = self._found(searches, deadline)

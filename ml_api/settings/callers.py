@@ -27,7 +27,7 @@ Auth = Annotated[
     Literal["auto", "on", "off"],
     Field(
         description="Whether requests need an API key (`keys create`). `auto`: unless the address is one that only this "
-        "machine reaches. `off` lets everybody do everything."
+        "machine reaches. `off` permits everything to every client."
     ),
 ]
 PublishedHost = Annotated[

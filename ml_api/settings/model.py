@@ -44,8 +44,8 @@ class Settings(BaseModel):
     follow_links: Annotated[
         bool,
         Field(
-            description="Whether symbolic links in a corpus folder may lead to folders and files outside it. Whoever can create "
-            "links there then decides what is shown."
+            description="Whether symbolic links in a corpus folder may lead to folders and files outside it. Everyone who can "
+            "create links there then decides what is shown."
         ),
     ] = False
     watch: Annotated[bool, Field(description="Whether the service follows a corpus folder while it serves.")] = False

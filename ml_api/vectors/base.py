@@ -64,8 +64,8 @@ class SearchOptions:
     filter: Filter | None = None
     """Only images that fulfil it are hits; None for all images."""
     gives_way: bool = False
-    """Background work, which nobody waits for. A server's vectors are not compared beside a search that somebody waits for: it
-    raises Overloaded. In an embedded store it does not count as a search, and flushes nothing."""
+    """Background work: it raises Overloaded in place of comparing the vectors of a server beside a search of a client. In an
+    embedded store it does not count as a search, and flushes nothing."""
 
     def __post_init__(self) -> None:
         if self.effort is not None and self.effort < 1:

@@ -1,5 +1,5 @@
 """Starts, asks and ends one decoding process, for `ProcessDecoder`: orders and answers go through a pipe, files and pixels through
-a `Handover`."""
+a `SharedFile`."""
 
 import atexit
 import logging
@@ -15,7 +15,7 @@ from typing import Final, cast
 
 from ml_api import sockets, stopping
 from ml_api.images import worker
-from ml_api.images.handover import Handover
+from ml_api.images.shared_file import SharedFile
 from ml_api.images.worker import Order, Result
 
 _SLOW: Final = 10
@@ -113,11 +113,11 @@ class Child:
     def _start(self, until: float) -> None:
         """Start the process. Raises EOFError, OSError; `close` then closes what was opened before."""
         context = get_context("forkserver")
-        self._handover = self._held.enter_context(closing(Handover()))
+        self._shared = self._held.enter_context(closing(SharedFile()))
         self._pipe, theirs = context.Pipe()
         self._held.enter_context(self._pipe)
         with theirs, _alone(until), _undisturbed():
-            self._process = context.Process(target=worker.serve, args=(self._handover, theirs), name="decoding")
+            self._process = context.Process(target=worker.serve, args=(self._shared, theirs), name="decoding")
             self._process.start()
         self._held.callback(self._end)
         self._pid = self._process.pid or 0
@@ -132,7 +132,7 @@ class Child:
         self._served += 1
         self._asked, self._core_before_s, self._used_s = time.perf_counter(), self._core_s(), 0.0
         try:
-            self._handover.put(data)
+            self._shared.put(data)
             self._pipe.send(order)
         except OSError as exc:
             raise self._lost() from exc
@@ -140,8 +140,8 @@ class Child:
 
     def take(self, result: Result) -> bytes:
         """Return the bytes of a result. May be called once for each result."""
-        made = self._handover.take(result.size)
-        self._handover.shrink()
+        made = self._shared.take(result.size)
+        self._shared.shrink()
         if self._served >= _MAX_SERVED or result.resident_bytes > _MAX_RESIDENT_BYTES:
             self.end_reason = self.end_reason or "renewed"
         return made
