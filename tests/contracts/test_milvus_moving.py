@@ -20,6 +20,7 @@ from ml_api.records import image_id
 from ml_api.vectors.base import SearchOptions
 from ml_api.vectors.filters import parse
 from ml_api.vectors.milvus import MilvusEndpoint, MilvusStore, VectorIndex
+from ml_api.vectors.milvus.embedded.flushing import SLOW_AGE_S
 from tests.contracts.samples import DIM, MODEL, record
 from tests.waiting import PATIENCE_S, wait_until
 
@@ -172,6 +173,24 @@ def test_who_reads_while_files_are_merged_and_indexed_waits_for_nothing_and_sees
     engine(store)._wait_for_bg()
     assert len(files(store)) == 1
     assert seen(store) == changed
+
+
+def test_a_health_check_flushes_old_rows_once_no_files_are_merged(store, hold):
+    """It would have waited for them, longer than it may take."""
+    fill(store)
+    engine(store)._wait_for_bg()
+    held = hold(milvus_lite.engine.compaction, "write_data_file")
+    store.flush()
+    held.wait()
+    put(store, NAMES[:3], 9)
+    store.search(vector("photo-0", 0)[None], SearchOptions(1))
+    store._opening.access._unflushed._since -= SLOW_AGE_S + 1
+    store.ping()
+    assert engine(store)._memtable.size() == 3
+    held.let()
+    engine(store)._wait_for_bg()
+    store.ping()
+    assert engine(store)._memtable.size() == 0
 
 
 def test_merged_files_are_searched_by_the_index_of_the_new_one(store):

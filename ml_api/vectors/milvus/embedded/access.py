@@ -138,7 +138,7 @@ class EmbeddedAccess:
         check_process(self._process)
         if self._recovery.is_due():
             self._recover(load)
-        elif self._unflushed.due and self._writer.acquire(blocking=False):  # a writer flushes after its own write
+        elif self._unflushed.due and not self.rows.merging and self._writer.acquire(blocking=False):  # who writes flushes, too
             try:
                 self.check()
                 self._flush()

@@ -1,7 +1,6 @@
 """A lock that many threads may share, or one may hold exclusively, with a timeout; and the error after the timeout."""
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -49,11 +48,6 @@ class SharedLock:
             with self._changed:
                 self._alone = False
                 self._changed.notify_all()
-
-
-def left_s(until: float) -> float:
-    """Seconds until `until`, on the clock of `perf_counter`; at least 0."""
-    return max(0.0, until - time.perf_counter())
 
 
 @contextmanager

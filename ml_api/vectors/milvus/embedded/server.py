@@ -111,6 +111,11 @@ class LiteServer:
             written.flush(engine)
         written.maintain(engine, partial(self._snapshots.merged, engine))
 
+    @property
+    def merging(self) -> bool:
+        """Whether files are being merged, for which a flush would wait."""
+        return any(map(written.is_merging, list(self._database._collections.values())))  # noqa: SLF001 - Milvus Lite is pinned
+
     def discard(self, timeout_s: float) -> None:
         """Forget all rows in memory, so that each collection is read from disk again at its next call. No other call may run
         meanwhile.

@@ -24,7 +24,6 @@ from milvus_lite.constants import ALL_PARTITIONS, DEFAULT_PARTITION
 from milvus_lite.engine.operation import DeleteOp, InsertOp
 from pymilvus import MilvusException
 
-from ml_api.vectors.milvus.embedded.locks import left_s
 from ml_api.vectors.milvus.schema import VECTOR, Row
 
 _log = logging.getLogger(__name__)
@@ -77,6 +76,14 @@ def maintain(engine: Any, then: Callable[[], None]) -> None:
         _log.warning("the rows are in a file, which is not indexed now: %s", exc)
 
 
+def is_merging(engine: Any) -> bool:
+    """Whether files of this collection are being merged, or rows moved to one."""
+    if engine._maintenance_lock.acquire(blocking=False):  # noqa: SLF001 - as above
+        engine._maintenance_lock.release()  # noqa: SLF001 - as above
+        return False
+    return True
+
+
 def discard(database: Any, timeout_s: float) -> None:
     """Forget what is in memory and write nothing of it: the next call of a collection reads it from the disk, as after a restart.
 
@@ -89,7 +96,7 @@ def discard(database: Any, timeout_s: float) -> None:
         engine._bg_closed = True  # noqa: SLF001 - as above
         engine._bg_executor.shutdown(wait=False, cancel_futures=True)  # noqa: SLF001 - as above
         for thread in engine._bg_executor._threads:  # noqa: SLF001 - `shutdown` waits without a limit
-            thread.join(left_s(until))
+            thread.join(max(0.0, until - time.perf_counter()))
             if thread.is_alive():
                 raise TimeoutError
     for engine in engines:
