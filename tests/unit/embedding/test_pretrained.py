@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ml_api.embedding.pretrained import resolve
+from ml_api.embedding.pretrained.folder import content_hash
 from ml_api.errors import ConfigError
 from tests.models.fake_hub import COMMIT, FakeHub
 from tests.models.text_encoders import build_distilbert
@@ -66,6 +67,13 @@ def test_a_copy_in_another_place_has_the_same_revision(tiny_clip, copy):
     (copy / "README.md").write_text("notes do not change vectors")
 
     assert resolve(str(copy)).revision == resolve(str(tiny_clip)).revision
+
+
+def test_the_revision_of_the_same_files_is_the_same_in_every_version(tmp_path):
+    """Collections remember it: if it changed, each operator of a local model would have to embed all images again."""
+    for name in ("config.json", "tokenizer.json", "preprocessor_config.json", "model.safetensors"):
+        (tmp_path / name).write_text(name)
+    assert content_hash(tmp_path) == "9f2c155687ae"
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "preprocessor_config.json", "merges.txt"])
