@@ -40,7 +40,12 @@ def texts_of(record: ImageRecord) -> Iterator[str]:
 def _texts(metadata: Mapping[str, Any]) -> Iterator[str]:
     for value in metadata.values():
         some = value if isinstance(value, list) else [value]
-        yield from (text[:MAX_TEXT] for text in some if isinstance(text, str) and "://" not in text)
+        yield from (text[:MAX_TEXT] for text in some if isinstance(text, str) and _is_said(text))
+
+
+def _is_said(text: str) -> bool:
+    """Neither an address nor a number, such as that of a product, which is text in CSV."""
+    return "://" not in text and any(map(str.isalpha, text))
 
 
 def phrases(text: str) -> list[str]:

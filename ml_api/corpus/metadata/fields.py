@@ -2,6 +2,8 @@
 
 In CSV all is text. A column is of the narrowest type that loses the fewest of its values, and one in a hundred at most; those are
 reported and left out of their rows. Otherwise it is text. JSON has types, and the same rule says which one a field has.
+
+Fields that may name the image (`rows.KEYS`) lose nothing: the product 1.10 is not 1.1. In CSV they are text.
 """
 
 import math
@@ -11,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any
+
+from ml_api.corpus.metadata.rows import is_key
 
 LOST_AT_MOST = 0.01
 """Share of a field's values that may be of another type."""
@@ -86,13 +90,13 @@ class Fields:
                 if len(self._tallies) == MAX_FIELDS:
                     continue
                 tally = self._tallies[name] = _Tally()
-            kind = self._kind_of(value)
+            kind = self._kind_of(name, value)
             if kind is not None:
                 tally.add(kind, number, value)
 
     def decide(self) -> Mapping[str, FieldType]:
         """The types, once all rows were noted. A field without any value is text."""
-        self._decided = {name: self._decide(tally) for name, tally in self._tallies.items()}
+        self._decided = {name: self._decide(name, tally) for name, tally in self._tallies.items()}
         return {name: kind for name, (kind, _) in self._decided.items()}
 
     def typed(self, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,7 +104,7 @@ class Fields:
         typed: dict[str, Any] = {}
         for name, value in row.items():
             field_type, taken = self._decided.get(name, (FieldType.MIXED, frozenset()))
-            kind = self._kind_of(value)
+            kind = self._kind_of(name, value)
             if kind is None:
                 if not self._textual:
                     typed[name] = value
@@ -120,18 +124,21 @@ class Fields:
                 rest = tally.rows(nearly[1], what)
                 yield f"{_shown(name)} is taken as {kind}, as not all of its values are {_worded(nearly[0])}: {rest}"
 
-    def _kind_of(self, value: Any) -> FieldType | None:
-        return kind_of_text(self._with_point(value)) if self._textual else kind_of_json(value)
+    def _kind_of(self, name: str, value: Any) -> FieldType | None:
+        if not self._textual:
+            return kind_of_json(value)
+        kind = kind_of_text(self._with_point(value))
+        return FieldType.TEXT if kind and is_key(name) else kind
 
     def _with_point(self, text: str) -> str:
         return _DECIMAL_COMMA.sub(r"\1.\2", text) if self._decimal_commas and _DECIMAL_COMMA.fullmatch(text) else text
 
-    def _decide(self, tally: "_Tally") -> tuple[FieldType, frozenset[FieldType]]:
+    def _decide(self, name: str, tally: "_Tally") -> tuple[FieldType, frozenset[FieldType]]:
         """The type of a field, and the kinds of values that it takes; none named means all."""
         total = tally.counts.total()
         kinds = HELD if self._textual else OF_JSON
         lost, best = min(((total - tally.number(taken), kind) for kind, taken in kinds.items()), key=lambda found: found[0])
-        if total and lost <= total * LOST_AT_MOST:
+        if total and lost <= (0 if is_key(name) else total * LOST_AT_MOST):
             return best, kinds[best]
         return (FieldType.TEXT if self._textual or not total else FieldType.MIXED), frozenset()
 

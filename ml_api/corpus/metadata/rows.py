@@ -12,6 +12,12 @@ Row = tuple[int, Mapping[str, Any] | None, str]
 """Its number in the file, and its fields; or None, and what is wrong with it. The number 0 stands for the whole file."""
 
 
+@lru_cache(1024)
+def is_key(name: str) -> bool:
+    """Whether this is one of the fields that may name the image."""
+    return name.strip().lower() in KEYS
+
+
 @lru_cache(16)
 def key_field(names: tuple[str, ...]) -> str | None:
     """The field that names the image, if there is one."""

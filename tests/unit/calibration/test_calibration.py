@@ -58,7 +58,7 @@ def test_codes_in_names_are_no_phrases():
 
 
 def test_an_image_is_described_by_its_metadata_its_name_and_its_folders():
-    record = described(1, caption="a dog", tags=["red", "sale"], url="https://shop/x", price=3)
+    record = described(1, caption="a dog", tags=["red", "sale"], url="https://shop/x", price=3, sku="4711", size="38,5")
     assert list(texts_of(record)) == ["a dog", "red", "sale", "IMG"]
 
 

@@ -15,7 +15,7 @@ from ml_api.settings import load_settings
 from tests.files.metadata_files import ReadMetadata
 
 ROWS = "product_id,price\n1234,9.5\n"
-READ = {"1234": {"product_id": 1234, "price": 9.5}}
+READ = {"1234": {"product_id": "1234", "price": 9.5}}
 
 
 def read(tmp_path, address):

@@ -1,5 +1,7 @@
 """Metadata are typed: each field has one type over the whole file, and what does not fit is named with its row."""
 
+import json
+
 import pytest
 
 from ml_api.corpus.metadata.fields import MAX_FIELDS, FieldType
@@ -60,6 +62,25 @@ def test_a_comma_is_a_decimal_one_where_semicolons_separate(tmp_path, values, ki
     found = ReadMetadata(tmp_path)
     assert found.types["v"] == kind
     assert [found.by_key[f"{number}.jpg"]["v"] for number in range(len(values))] == (values if read is None else read)
+
+
+@pytest.mark.parametrize("values", [("1,10", "1,1"), ("1.10", "1.1"), ("1234", "9"), (*map(str, range(199)), "A-7")])
+@pytest.mark.parametrize("field", ["sku", " ID "])
+def test_what_names_the_image_stays_text(tmp_path, field, values):
+    """Products that were numbered 1.10 and 1.1 were one for `group=sku`."""
+    rows = "".join(f"{number}.jpg;{value}\n" for number, value in enumerate(values))
+    (tmp_path / "metadata.csv").write_text(f"key;{field}\n{rows}")
+    found = ReadMetadata(tmp_path)
+    assert (found.types[field], found.problems) == (FieldType.TEXT, ())
+    assert [found.by_key[f"{number}.jpg"][field] for number in range(len(values))] == list(values)
+
+
+def test_no_name_of_an_image_is_left_out_in_json(tmp_path):
+    ids = [*range(199), "A-7"]
+    (tmp_path / "metadata.jsonl").write_text("".join(f'{{"key": "{id_}.jpg", "id": {json.dumps(id_)}}}\n' for id_ in ids))
+    found = ReadMetadata(tmp_path)
+    assert found.types["id"] == FieldType.MIXED
+    assert [found.by_key[f"{id_}.jpg"]["id"] for id_ in ids] == ids
 
 
 def test_one_value_in_a_hundred_may_be_wrong_and_is_left_out_with_its_row_named(tmp_path):
