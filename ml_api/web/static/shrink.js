@@ -55,17 +55,33 @@ async function redraw(file, edge, [left, top, width, height]) {
   try {
     const [cutWidth, cutHeight] = [Math.max(1, width * bitmap.width), Math.max(1, height * bitmap.height)];
     const scale = Math.min(1, edge / Math.min(cutWidth, cutHeight));
-    const canvas = new OffscreenCanvas(Math.round(cutWidth * scale), Math.round(cutHeight * scale));
-    const context = canvas.getContext("2d");
-    if (!context) {
-      throw new Error("this browser draws nothing");
-    }
-    context.fillStyle = "white"; // behind what is transparent, as on the server
-    context.fillRect(0, 0, canvas.width, canvas.height);
-    context.imageSmoothingQuality = "high";
-    context.drawImage(bitmap, left * bitmap.width, top * bitmap.height, cutWidth, cutHeight, 0, 0, canvas.width, canvas.height);
+    const canvas = drawn(bitmap, [left * bitmap.width, top * bitmap.height, cutWidth, cutHeight], scale);
     return await canvas.convertToBlob({ type: "image/jpeg", quality: QUALITY });
   } finally {
     bitmap.close();
   }
+}
+
+/**
+ * By halves: in Firefox each pixel of a drawing is made of four, and in one step grain stayed and stripes became others.
+ * @param {CanvasImageSource} source
+ * @param {[left: number, top: number, width: number, height: number]} cut in its pixels
+ * @param {number} scale
+ * @returns {OffscreenCanvas}
+ */
+function drawn(source, [left, top, width, height], scale) {
+  if (scale < 0.5) {
+    const twice = drawn(source, [left, top, width, height], 2 * scale);
+    return drawn(twice, [0, 0, twice.width, twice.height], 0.5);
+  }
+  const canvas = new OffscreenCanvas(Math.round(width * scale), Math.round(height * scale));
+  const context = canvas.getContext("2d");
+  if (!context) {
+    throw new Error("this browser draws nothing");
+  }
+  context.fillStyle = "white"; // behind what is transparent, as on the server
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(source, left, top, width, height, 0, 0, canvas.width, canvas.height);
+  return canvas;
 }
