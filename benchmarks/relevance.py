@@ -1,4 +1,4 @@
-"""How well it is told whether a search has a match, and how often that is said of what nothing matches.
+"""How well the calibration predicts whether a search has a match, and how often it predicts one where there is none.
 
 `python -m benchmarks.relevance` asks about the demo's pictures, and about parts of them drawn at random. With `--corpus FOLDER`,
 `--model NAME` and `--queries FILE` (judged texts, as `evaluate relevance` takes them) it asks about pictures of one's own. Nothing

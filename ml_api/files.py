@@ -49,7 +49,7 @@ def access_problem(path: Path, *whole: Path) -> str:
 
 
 def is_read_only(path: Path) -> bool:
-    """Whether what is there lies on a disk that is mounted read-only. `os.access` tells no reason."""
+    """Whether the path is on a file system that is mounted read-only. `os.access` gives no reason."""
     return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 

@@ -42,7 +42,7 @@ class Spans:
     """Sends spans in a thread of its own, dropping them where the collector does not keep up. Owns that thread: close it."""
 
     def __init__(self, environment: str) -> None:
-        """OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES replace what is said of this service here.
+        """OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES replace the attributes of this service below.
 
         Raises ConfigError if OpenTelemetry is not installed.
         """

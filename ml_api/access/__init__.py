@@ -1,4 +1,4 @@
-"""Who may do what: API keys with scopes, and the sessions of the search page.
+"""Access control: API keys with scopes, and the sessions of the search page.
 
 The database holds nothing but hashes of either. No request waits for the database: what it holds is in memory, too (`Access`).
 """

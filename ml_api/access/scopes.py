@@ -5,7 +5,7 @@ from typing import Final
 
 
 class Scope(StrEnum):
-    """`WRITE` does not include `SEARCH`: who delivers images need not see those of others."""
+    """`WRITE` does not include `SEARCH`: a program that delivers images need not see others."""
 
     SEARCH = "search"
     """Search, and look at images and their metadata."""

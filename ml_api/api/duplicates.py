@@ -21,7 +21,7 @@ blueprint = Blueprint("duplicates", __name__, url_prefix="/v1")
     scope=Scope.SEARCH,
     description="Page by page, in the order of ids: with `next` as the `cursor` of the following request, until `next` is null. A "
     "page compares `limit` images with all others, and ends early when half of its time is over; it may have no groups. "
-    "Each pair is told once; groups that share an image belong together.",
+    "Each pair is listed once; groups that share an image belong together.",
     answer=DuplicatesAnswer,
     query=DuplicatesParameters,
     parameters=(TIMEOUT,),

@@ -10,7 +10,7 @@ from ml_api.api.operation import LATE, NO_STORE, TIMEOUT, operation, ref
 from ml_api.api.parsing import request_deadline
 from ml_api.api.schemas import AliveAnswer, CalibrationAnswer, ModelAnswer, ReadyAnswer, StatsAnswer
 from ml_api.api.schemas.fields import FieldValue, MetadataAnswer, MetadataField
-from ml_api.calibration.keeping import WANTED
+from ml_api.calibration.storage import WANTED
 from ml_api.errors import DatabaseUnavailable
 from ml_api.search.fields import FRESH_S, SAMPLE
 

@@ -2,7 +2,7 @@
 
 from ml_api.calibration.fitting import Calibrated, calibrate, calibrate_all
 from ml_api.calibration.indexed import IndexedCorpus
-from ml_api.calibration.keeping import StoredCalibrations, latest, measures_by_kind, want
+from ml_api.calibration.storage import StoredCalibrations, latest, measures_by_kind, want
 from ml_api.calibration.upkeep import CalibrationUpkeep
 from ml_api.calibration.verdicts import texts_of
 

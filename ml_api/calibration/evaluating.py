@@ -1,4 +1,4 @@
-"""How well it is told whether a query has a match, on queries that people judged, for any corpus and model."""
+"""Evaluates on judged queries how well the calibration predicts whether a query has a match."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

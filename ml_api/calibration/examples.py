@@ -23,7 +23,7 @@ PHRASES: Final = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sampled:
-    """An image of the corpus, with what is said of it."""
+    """An image of the corpus, with its phrases."""
 
     id: str
     vector: npt.NDArray[np.float32]
@@ -58,7 +58,7 @@ class Example:
 
 @dataclass(slots=True)
 class Sample:
-    """Some images, in random order, and the phrases of what is said of them, each once, in random order, too."""
+    """Some images, and their phrases, each once; both in random order."""
 
     images: list[Sampled] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -87,7 +87,7 @@ class Sample:
         return list(made[kind]())
 
     def _mixed(self, chance: random.Random) -> Iterator[Example]:
-        """An image and a text that is said of another, or an image without that."""
+        """An image and a phrase of another image, or an image without one."""
         for image, other in self._pairs(chance):
             text = chance.choice(other.phrases)
             words = content_words([text])

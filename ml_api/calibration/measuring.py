@@ -1,4 +1,4 @@
-"""How well it is told whether a query has a match: the area under the ROC curve, and the expected calibration error."""
+"""Measures of the prediction whether a query has a match: the area under the ROC curve, and the expected calibration error."""
 
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -23,7 +23,7 @@ BINS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """How well it is told, over `queries` searches, whether there is a match; searches with and without one weigh the same.
+    """Quality of the prediction over `queries` searches; those with and without a match have the same weight.
     `raw_auc` is that of the best hit's score alone, `paired_auc` that over the searches which are made with their matches and
     without, so that noise and other searches that never have a match do not flatter it.
     """
@@ -36,7 +36,7 @@ class Measures:
 
     @property
     def tells(self) -> bool:
-        """Whether it is told better than by guessing."""
+        """Whether the prediction is better than guessing."""
         return self.paired_auc > A_GUESS
 
     def __str__(self) -> str:

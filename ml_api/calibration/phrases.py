@@ -1,4 +1,4 @@
-"""Texts that somebody could search a corpus for, made of what its metadata and names say, and which images they are about.
+"""Phrases that people could search a corpus for, made of its metadata and names, and the images that match them.
 
 A phrase is a run of words between function words, or two such runs with what joins them: "brown dogs", "dogs in the snow". An image
 is taken for a match of a phrase if all words of the phrase stand in what is said of it, whatever their order; and for a match of
@@ -21,17 +21,17 @@ from ml_api.texts.words import FUNCTION_WORDS, stem
 MAX_TEXT: Final = 300
 """Characters of a text of the metadata that are read."""
 ALIKE: Final = 0.3
-"""What is said of two images is much the same from here on: of so much of it, both are said."""
+"""The words of two images are much the same from this share in common on."""
 MOST_SAID: Final = 0.2
 """Share of the images above which a word tells nothing."""
 
 _WORD: Final = re.compile(r"[^\W_]+")
 _CODE: Final = re.compile(r"(?=.*\d)(?=.*[^\W\d_]).{4,}")
-"""Letters and digits in one word, as in article numbers and UUIDs: nobody searches for what they show."""
+"""Letters and digits in one word, as in article numbers and UUIDs, which describe no picture."""
 
 
 def texts_of(record: ImageRecord) -> Iterator[str]:
-    """What is said of an image in words: texts of its metadata, and its name and folders."""
+    """The words of an image: texts of its metadata, its name and its folders."""
     yield from _texts(record.metadata)
     for part in record.key.rpartition(".")[0].split("/"):
         yield " ".join(word for word in _WORD.findall(part) if not word.isdigit())
@@ -69,7 +69,7 @@ def _runs(words: list[str]) -> Iterator[tuple[int, int]]:
 
 
 def content_words(texts: Iterable[str]) -> frozenset[str]:
-    """Without function words, plurals as singulars: "dogs" is said of a dog."""
+    """Without function words, plurals as singulars: "dogs" matches a dog."""
     return frozenset(stem(word) for text in texts for word in _WORD.findall(text.lower()) if word not in FUNCTION_WORDS)
 
 
@@ -91,7 +91,7 @@ class Wanted:
 
 
 class Rarity:
-    """How much a word tells: nothing, if it is said of a single image, or of more than MOST_SAID of them (Sparck Jones 1972)."""
+    """The weight of a word: 0 if a single image has it, or more than MOST_SAID of them (Sparck Jones 1972)."""
 
     def __init__(self, images: Sequence[frozenset[str]]) -> None:
         """`images` are the content words of some images, drawn at random."""
@@ -134,7 +134,7 @@ class Matching:
                 self.matches[number].add(record.id)
 
     def _alike(self, said: frozenset[str]) -> Sequence[int]:
-        """The queries by images of which much the same is said: ALIKE of all words have they in common (Jaccard, by rarity)."""
+        """Queries by images whose words are much the same: at least ALIKE in common (Jaccard, weighted by rarity)."""
         shared = np.zeros(len(self._wanted))
         for word in said & self._like.keys():
             shared[self._like[word]] += self._rarity[word]

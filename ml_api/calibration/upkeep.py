@@ -1,4 +1,4 @@
-"""Keeps a service calibrated: uses what is kept, and calibrates anew when the corpus has changed much or somebody wants it."""
+"""Keeps a service calibrated: uses the stored calibrations, and makes new ones when the corpus has changed much, or on request."""
 
 import logging
 import secrets
@@ -8,7 +8,7 @@ from typing import Final
 
 from ml_api.calibration.fitting import FEWEST_IMAGES, Calibrated, calibrate_all
 from ml_api.calibration.indexed import IndexedCorpus
-from ml_api.calibration.keeping import WANTED, StoredCalibrations
+from ml_api.calibration.storage import WANTED, StoredCalibrations
 from ml_api.calibration.verdicts import texts_of
 from ml_api.database.tables import CalibrationRow
 from ml_api.errors import MlApiError, NonFiniteVector

@@ -23,7 +23,7 @@ PATIENCE_S: Final = 600.0
 ASKED_BY: Final = {"text": "a text", "image": "an image", "mixed": "an image and texts"}
 TOO_FEW: Final = "too few images, or metadata and names yield too few texts to search for"
 SAID_TOO_LITTLE: Final = "metadata and names say too little of the images"
-LIKE_A_GUESS: Final = "it is told hardly better than by a guess, so that `relevance` and `confident` are null"
+LIKE_A_GUESS: Final = "the prediction is hardly better than a guess, so that `relevance` and `confident` are null"
 
 _log = logging.getLogger(__name__)
 

@@ -220,8 +220,8 @@ COMMANDS = (
     Command("calibrate", "fit what the scores of this corpus mean, so that searches tell whether there is a match"),
     Command(
         "evaluate",
-        "measure recall and time of the index against exact search, at several search parameters; how well it is told whether "
-        "there is a match, on judged queries; or what searches find of what people judged",
+        "measure recall and time of the index against exact search, at several search parameters; how well the calibration "
+        "predicts matches, on judged queries; or precision and recall of searches on judged queries",
         " recall|relevance|judgements",
         _evaluate,
     ),

@@ -35,7 +35,7 @@ def hand_over(
         owners, target = Owners(database), target_of(settings)
         try:
             services = owners.services(target)
-        except DatabaseUnavailable:  # who owns the store shows when it is opened
+        except DatabaseUnavailable:  # whether the store has an owner shows when it is opened
             return None
         if not services:
             return None

@@ -1,6 +1,6 @@
-"""The command `evaluate`: what the index finds of the exact answer, and in what time; how well it is told what is a match.
+"""The command `evaluate`: recall and time of the index against exact search, and the quality of the prediction of matches.
 
-Beside a service over the embedded store, the service measures, and this command shows what it found.
+A running service with the embedded store measures for the command, which shows the results.
 """
 
 import json
@@ -48,7 +48,7 @@ def evaluate_recall(settings: Settings, queries: int | Path, k: int, plot: Path 
 
 
 def _asked(settings: Settings, operation: Operation) -> tuple[Exit | None, Any]:
-    """How a service ended it, and what it found; nothing if none runs that owns the store. Raises what it ended with."""
+    """The exit code and the results of the service; None for both if no service owns the store. Raises its error."""
     lines: list[str] = []
     with Stop() as stop:
         stop.reached = "before anything was measured"
@@ -109,7 +109,7 @@ def _draw(pyplot: Any, path: Path, rows: Sequence[Measured], name: str, k: int) 
 
 
 def evaluate_relevance(settings: Settings, judgements: Path | int, *, as_json: bool) -> Exit:
-    """How well it is told whether a query has a match, on judged queries. Raises ConfigError, Unavailable, InvalidInput."""
+    """Measure on judged queries how well matches are predicted. Raises ConfigError, Unavailable, InvalidInput."""
     from ml_api.calibration.evaluating import read_labelled
 
     if not isinstance(judgements, Path):

@@ -1,4 +1,4 @@
-"""What is said of duplicates: groups of images, the evidence for each, from when on it counts, and which of equal files to keep."""
+"""Groups of duplicates: their images, the evidence for each, its thresholds, and which of equal files to keep."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -19,7 +19,7 @@ EXAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """Outcomes are told by names, sizes and times alone: no file is read. Duplicates are counted as added."""
+    """The outcomes are predicted from names, sizes and times: no file is read. Duplicates are counted as added."""
 
     location: str
     counts: Mapping[SyncOutcome, int]

@@ -32,7 +32,7 @@ from ml_api.services.indexer import Indexing, failures_of
 from ml_api.services.target import target_of
 from ml_api.settings import Settings
 from ml_api.texts import TextIndex, TextIndexingStore, TextUpkeep
-from ml_api.texts.keeping import CHECK_EVERY_S as TEXTS_EVERY_S
+from ml_api.texts.upkeep import CHECK_EVERY_S as TEXTS_EVERY_S
 from ml_api.vectors.base import VectorStore
 from ml_api.vectors.coalescing import CoalescingStore
 

@@ -149,7 +149,7 @@ def _engine(shared: Shared, undo: ExitStack, background: ExitStack) -> tuple[Eng
     pretrained, store = _open_store(shared, milvus)
     undo.callback(store.close)
     follow_store(settings, shared.database)
-    # Early: who asks for a sync while the model is loaded waits for this process.
+    # Early: commands that submit a sync while the model is loaded wait for this process.
     heartbeat = Heartbeat(
         shared.database,
         target_of(settings),

@@ -152,7 +152,8 @@ def examine_for(settings: Settings, path: Path, said: str, confirm: Confirm) -> 
 
 
 def import_images(store: VectorStore, examined: Examined, leave_out: Callable[[str, str], None], follower: Follower) -> str:
-    """What was done. `leave_out` is told of each row that cannot be imported, and why. Raises InvalidInput if none can."""
+    """Returns a summary. `leave_out` is called with each row that cannot be imported, and the reason. Raises InvalidInput if none
+    can."""
     from ml_api.vectors.files.intake import Intake
     from ml_api.vectors.files.transfer import import_
 

@@ -7,6 +7,6 @@ keeping    keeps the index equal to the vector store
 """
 
 from ml_api.texts.index import Found, Lookup, TextIndex
-from ml_api.texts.keeping import TextIndexingStore, TextUpkeep
+from ml_api.texts.upkeep import TextIndexingStore, TextUpkeep
 
 __all__ = ["Found", "Lookup", "TextIndex", "TextIndexingStore", "TextUpkeep"]

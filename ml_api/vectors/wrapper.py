@@ -1,4 +1,4 @@
-"""Base class of stores that wrap another store (`coalescing`, `texts.keeping`) and override some of its methods."""
+"""Base class of stores that wrap another store (`coalescing`, `texts.upkeep`) and override some of its methods."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager

@@ -86,7 +86,7 @@ class Metadata:
         self._used = bytearray(last + 1)
 
     def of(self, key: str) -> dict[str, Any]:
-        """What is said of an image. Of each source the first row that names its key, else its file's name without the ending, else
+        """The metadata of an image. Of each source the first row that names its key, else its file's name without the ending, else
         the folder that it lies in."""
         if len(self._used) == 1:
             return {}

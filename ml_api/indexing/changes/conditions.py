@@ -10,7 +10,7 @@ from ml_api.database.tables import OPERATION, ChangeRow, JobRow
 from ml_api.vocabulary import JobKind, JobState
 
 GONE_AFTER_S: Final = 1.0
-"""A file that moved is told gone and new within this time, one way round or the other."""
+"""The two notices of a moved file, that it is gone and that it is new, come within this time, in any order."""
 FARTHEST_S: Final = 600.0
 """Nothing is due, or free, later than this from now. What seems to be was noted before the clock was set back."""
 _NEVER: Final = float(2**53)

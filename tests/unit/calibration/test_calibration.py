@@ -15,11 +15,11 @@ from ml_api.calibration.evaluating import evaluate, read_labelled
 from ml_api.calibration.examples import Sampled
 from ml_api.calibration.familiarity import Familiarity
 from ml_api.calibration.fitting import FEWEST_IMAGES
-from ml_api.calibration.keeping import VERSION, packed, unpacked
 from ml_api.calibration.measuring import Measures, area_under_roc, calibration_error, measures_by
 from ml_api.calibration.nonsense import noise
 from ml_api.calibration.pairs import pairs_of
 from ml_api.calibration.phrases import Matching, Rarity, Wanted, content_words, phrases, texts_of
+from ml_api.calibration.storage import VERSION, packed, unpacked
 from ml_api.cli.evaluate import evaluate_relevance
 from ml_api.database.tables import CalibrationRow
 from ml_api.deadline import Deadline

@@ -51,7 +51,7 @@ class StoredCalibrations:
         return unpacked(content) if content else None
 
     def use_in(self, calibrations: Calibrations) -> None:
-        """Those of all kinds of queries. Raises DatabaseUnavailable."""
+        """Put the stored calibrations of all kinds to use. Raises DatabaseUnavailable."""
         for kind in QUERY_KINDS:
             calibrations.use(kind, self.of(kind).calibration())
 
@@ -82,7 +82,7 @@ class StoredCalibrations:
     def keep_all(
         self, made: Mapping[QueryKind, Calibrated | None], images: int, verdicts_until: float = math.inf
     ) -> CalibrationRow:
-        """That of texts last: who sees it finds the others, too. Otherwise as `keep`."""
+        """Store the calibrations of all kinds, as `keep`; that of texts last, so that readers who find it find all."""
         for kind in reversed(QUERY_KINDS[1:]):
             self.of(kind).keep(made.get(kind), images)
         return self.keep(made.get("text"), images, verdicts_until)
@@ -115,7 +115,7 @@ def latest(database: Database, target: str) -> CalibrationRow | None:
 
 
 def measures_by_kind(database: Database, row: CalibrationRow) -> dict[str, dict[str, Any]]:
-    """How well it is told, by kind of query, by those that were made with this one. Raises DatabaseUnavailable."""
+    """The measures of the calibrations that were made together with this one, by kind of query. Raises DatabaseUnavailable."""
     beside = and_(CalibrationRow.target == row.target, CalibrationRow.model == row.model, CalibrationRow.version == VERSION)
     with database.read() as session:
         found = {one.modality: one.measures for one in session.scalars(select(CalibrationRow).options(_LIGHT).where(beside))}
