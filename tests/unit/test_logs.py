@@ -1,9 +1,11 @@
 """Log lines: one JSON object each, with ECS names and the request's id."""
 
 import errno
+import fcntl
 import io
 import json
 import logging
+import os
 
 import pytest
 
@@ -60,13 +62,32 @@ def test_that_the_log_cannot_be_written_is_told_once_and_again_after_it_could(ca
     logs.configure("info", "testing", broken)
     for _ in range(3):
         log.info("lost")
-    told = "the log cannot be written: Broken pipe; lines are lost until it can\n"
+    told = "the log cannot be written: Broken pipe; lines are dropped until it can\n"
     assert capsys.readouterr().err == told
     broken.error = None
     log.info("written")
     broken.error = Failing.error
     log.info("lost")
     assert [line["message"] for line in written(broken)] == ["written"]
+    assert capsys.readouterr().err == told
+
+
+@pytest.mark.usefixtures("stream")
+def test_a_pipe_that_is_not_read_holds_up_nothing_and_what_is_missing_is_told(capsys):
+    """The service hung with the program that read its log, and could not be stopped."""
+    source, sink = os.pipe()
+    filled = fcntl.fcntl(sink, fcntl.F_GETPIPE_SZ)
+    os.write(sink, b"x" * filled)
+    log = logging.getLogger("ml_api.x")
+    with open(source, "rb") as reader, open(sink, "w") as pipe:  # noqa: PTH123 - descriptors
+        logs.configure("info", "testing", pipe)
+        for _ in range(3):
+            log.info("dropped")
+        reader.read(filled)
+        log.info("written")
+        lines = [json.loads(reader.readline()) for _ in range(2)]
+    assert [line["message"] for line in lines] == [logs.MISSING % 3, "written"]
+    told = "the log cannot be written: its reader does not read; lines are dropped until it can\n"
     assert capsys.readouterr().err == told
 
 
