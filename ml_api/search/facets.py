@@ -35,22 +35,27 @@ class Facets:
 
 def counted(groups: Sequence[Sequence[Hit]], fields: Sequence[Field]) -> Facets:
     """Count the values of the hits, each a group of its own, or of their groups."""
-    values = {
-        field.name: [{value for hit in group for value in _values(value_of(hit.record, field))} for group in groups]
-        for field in fields
-    }
-    numbers = {
-        name: numbers_of([[float(value) for kind, value in ours if kind == "number"] for ours in of_groups])
-        for name, of_groups in values.items()
-    }
-    frequent = {name: _frequent(of_groups) for name, of_groups in values.items()}
-    return Facets(len(groups), frequent, {name: found for name, found in numbers.items() if found})
+    frequent: dict[str, list[tuple[str | bool | float, int]]] = {}
+    numbers: dict[str, Numbers] = {}
+    for field in fields:
+        frequent[field.name] = _frequent(
+            [{one for hit in group for one in _values(value_of(hit.record, field))} for group in groups]
+        )
+        if (found := numbers_of([_numbers(group, field) for group in groups])) is not None:
+            numbers[field.name] = found
+    return Facets(len(groups), frequent, numbers)
 
 
 def _frequent(values: Sequence[AbstractSet[Scalar]]) -> list[tuple[str | bool | float, int]]:
     counts = Counter(value for ours in values for value in ours)
     best = nsmallest(MAX_VALUES, counts.items(), key=lambda pair: (-pair[1], str(pair[0].value)))
     return [(scalar.value, count) for scalar, count in best]
+
+
+def _numbers(group: Sequence[Hit], field: Field) -> set[float]:
+    """The numbers of a group, without those in lists: filters compare none of these with bounds."""
+    values = (scalar(value_of(hit.record, field)) for hit in group)
+    return {float(value.value) for value in values if value is not None and value.kind == "number"}
 
 
 def _values(value: Any) -> Iterator[Scalar]:

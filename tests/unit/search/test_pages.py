@@ -12,7 +12,7 @@ from ml_api.search import Arrangement, Query, StoredTerm, TextTerm
 from ml_api.search.facets import COUNTED_HITS, MAX_VALUES
 from ml_api.search.grouping import DUPLICATES, MAX_READ, READ_AT_ONCE
 from ml_api.vectors.base import SearchOptions
-from ml_api.vectors.filters import Field
+from ml_api.vectors.filters import Field, parse
 from tests.contracts.samples import record
 from tests.unit.search.shelf import GROUPED, Shelf, keys
 
@@ -176,6 +176,23 @@ def test_of_groups_each_counts_once():
     assert facets.over == 3
     assert facets.fields == {"price": [(1, 2), (9, 1)], "state": [("old", 3), ("new", 1)]}
     assert [one.count for one in facets.numbers["price"].ranges] == [2, 1]
+
+
+def test_every_range_is_a_filter_that_finds_what_it_counts():
+    """Numbers in lists had ranges, too, which found nothing."""
+    values = [1, 2.5, [3, 4], "5", True, None, 7, 7, -8, 2**53 + 1]
+    with Shelf([record(f"{place}", metadata={"size": value}) for place, value in enumerate(values)]) as shelf:
+        numbers = shelf.search(1, 0, Arrangement(facets=(Field(("size",)),))).facets.numbers["size"]
+        for wanted in numbers.ranges:
+            bounds = {name: bound for name, bound in (("gte", wanted.gte), ("lt", wanted.lt)) if bound is not None}
+            assert len(shelf.search(20, 0, Arrangement(), filter=parse({"size": bounds})).hits) == wanted.count
+        assert (numbers.least, sum(one.count for one in numbers.ranges)) == (-8, 6)
+
+
+def test_numbers_in_lists_have_no_ranges():
+    with Shelf([record("a", metadata={"sizes": [38, 39]})]) as shelf:
+        facets = shelf.search(1, 0, Arrangement(facets=(Field(("sizes",)),))).facets
+    assert (facets.fields, facets.numbers) == ({"sizes": [(38, 1), (39, 1)]}, {})
 
 
 def test_only_hits_that_pass_are_counted():
