@@ -25,7 +25,9 @@ export class Notice {
       await this.#retry();
       page.onRetried();
     });
-    window.addEventListener("online", () => this.isSeen && this.#isUnreached && this.#retry());
+    const retry = () => this.isSeen && this.#isUnreached && this.#retry();
+    window.addEventListener("online", retry);
+    window.addEventListener("pageshow", ({ persisted }) => persisted && retry()); // WebKit keeps a page, and ends what it had asked for
   }
 
   get isSeen() {

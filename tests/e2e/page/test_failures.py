@@ -137,6 +137,17 @@ def test_who_is_connected_again_need_not_try_again(visit, context):
     expect(visit.page.get_by_role("alert")).to_be_hidden()
 
 
+def test_what_was_asked_for_as_one_left_is_asked_for_again_when_one_is_back(visit):
+    """WebKit keeps a page that is left, and ends its requests as if there were no server."""
+    visit.open()
+    visit.page.route("**/v1/search/text?*", lambda route: route.abort(), times=1)
+    visit.search("red")
+    expect(visit.page.get_by_role("alert")).to_contain_text("The server does not answer")
+    visit.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    visit.expect_first("red")
+    expect(visit.page.get_by_role("alert")).to_be_hidden()
+
+
 def test_an_image_of_a_listing_is_shown_without_asking_for_it_once_more(visit):
     visit.open("/?view=images")
     visit.page.route("**/v1/images/*", lambda route: None)  # a server that hangs
