@@ -1,6 +1,6 @@
 """The operations of the API, with the names of its OpenAPI document: each makes a `Call`, which `Client` and `AsyncClient` send.
 
-Searches and the listing also take parameters that are not named here (`**more`): `group`, `diversity`, `facets`, `min_relevance`,
+Searches and the listing also take parameters that are not named here (`**more`): `group`, `sort`, `facets`, `min_relevance`,
 and those of newer services.
 """
 
