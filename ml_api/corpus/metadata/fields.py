@@ -34,7 +34,8 @@ _KINDS = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 
-_DECIMAL_COMMA = re.compile(r"(\s*-?\d*),(\d+\s*)", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"\s*-?(?:\d*|[1-9]\d{0,2}(?:\.\d{3})+),\d+\s*", re.ASCII)
+"""A number with a decimal comma, and perhaps with a point after each thousand."""
 
 
 class FieldType(StrEnum):
@@ -131,7 +132,8 @@ class Fields:
         return FieldType.TEXT if kind and is_key(name) else kind
 
     def _with_point(self, text: str) -> str:
-        return _DECIMAL_COMMA.sub(r"\1.\2", text) if self._decimal_commas and _DECIMAL_COMMA.fullmatch(text) else text
+        has_comma = self._decimal_commas and _DECIMAL_COMMA.fullmatch(text)
+        return text.replace(".", "").replace(",", ".") if has_comma else text
 
     def _decide(self, name: str, tally: "_Tally") -> tuple[FieldType, frozenset[FieldType]]:
         """The type of a field, and the kinds of values that it takes; none named means all."""

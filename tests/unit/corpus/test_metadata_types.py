@@ -52,8 +52,9 @@ def test_a_column_has_the_narrowest_type_of_all_its_values(tmp_path, values, kin
     [
         (["12,90", "-,5", " 7 ", "0,05"], FieldType.NUMBER, [12.9, -0.5, 7.0, 0.05]),
         (["12,90", "1.5"], FieldType.NUMBER, [12.9, 1.5]),
+        (["12,90", "1.234,50", "-1.234.567,5"], FieldType.NUMBER, [12.9, 1234.5, -1234567.5]),
         (["38,5", "39", "M"], FieldType.TEXT, None),
-        (["1,234,567", "1.234,50", "00,5", "1, 5"], FieldType.TEXT, None),
+        (["1,234,567", "1.23,50", "0.123,5", "1234.567,8", "00,5", "1, 5"], FieldType.TEXT, None),
     ],
 )
 def test_a_comma_is_a_decimal_one_where_semicolons_separate(tmp_path, values, kind, read):
