@@ -158,7 +158,7 @@ class OpenCollection:
         self.query_none("settle", "Strong")
 
     def flush(self) -> None:
-        """Flush the rows in this process, if they are here. Only Access calls it, which ensures that no other call is running."""
+        """Flush the rows in this process, if they are here. Only Access calls it, which ensures that nobody writes meanwhile."""
         timeout_s = self.write_timeout_s
         with self.metrics.call(self.access.backend, "flush"), translated("flush", timeout_s):
             if (here := self.access.rows) is not None:
