@@ -5,8 +5,9 @@ import { conditionsOf, withoutCondition } from "./filters/conditions.js";
 import { marksInWords } from "./marking.js";
 import { ALL, identityOf, nameOf } from "./query.js";
 
-/** @import { Query, Term } from "./query.js" */
+/** @import { Part, Query, Term } from "./query.js" */
 
+const PART_PX = 128; // more than a chip shows
 const WEIGHTS = new Map([
   [0.25, "a little"],
   [0.5, "half"],
@@ -136,13 +137,8 @@ export class Chips {
     try {
       const { source, name } = await this.#page.describe(term);
       what.append(picture);
-      picture.src = source;
+      picture.src = term.part ? await partOf(source, term.part) : source;
       picture.alt = `Searching with ${term.part ? "a part of " : ""}${name}`;
-      if (term.part) {
-        const [left, top, width, height] = term.part;
-        const beyond = [top, 1 - left - width, 1 - top - height, left].map((share) => `${(100 * Math.max(0, share)).toFixed(1)}%`);
-        picture.style.setProperty("object-view-box", `inset(${beyond.join(" ")})`); // only the part, where the browser can
-      }
       this.#name(chip, name, `Remove the image from the search: ${name}`);
     } catch {
       what.append("an image"); // which is gone: the search itself says so
@@ -196,4 +192,24 @@ export class Chips {
     }
     this.#list.replaceChildren();
   }
+}
+
+/**
+ * The part alone, as an image: Firefox, and Safari before 27, cannot show one of an image.
+ * @param {string} source
+ * @param {Part} part
+ */
+async function partOf(source, [left, top, width, height]) {
+  const whole = new Image();
+  whole.src = source;
+  await whole.decode();
+  URL.revokeObjectURL(source); // of a stored image's address this does nothing
+  const [cutWidth, cutHeight] = [width * whole.naturalWidth, height * whole.naturalHeight];
+  const scale = PART_PX / Math.max(cutWidth, cutHeight);
+  const canvas = element("canvas");
+  canvas.width = Math.max(1, Math.round(cutWidth * scale));
+  canvas.height = Math.max(1, Math.round(cutHeight * scale));
+  const from = [left * whole.naturalWidth, top * whole.naturalHeight];
+  canvas.getContext("2d")?.drawImage(whole, from[0], from[1], cutWidth, cutHeight, 0, 0, canvas.width, canvas.height);
+  return canvas.toDataURL();
 }
