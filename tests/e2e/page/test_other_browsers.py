@@ -40,6 +40,7 @@ def height_of(browser, selector):
 
 def test_one_searches_selects_leaves_and_comes_back_filters_and_brings_an_image(other, server):
     other.open(server.url)
+    wait_until(lambda: other.run("return document.querySelector('.unstarted') === null"))  # WebKit is done before the scripts have run
     other.run(WATCH)
     other.click("#q")
     other.press("red")
