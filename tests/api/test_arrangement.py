@@ -173,6 +173,8 @@ def test_spaces_may_stand_between_the_names_of_facets(client):
         ({"group": "x" * 5000}, "group: has 5,000 characters; at most 4,096 are allowed"),
         ({"facets": ["brand", "bradn"]}, f"facets[1]: no image is known to have the field 'bradn'; {FIELDS}"),
         ({"facets": ["brand", "brand"]}, "facets[1]: brand was given before; give it once"),
+        ({"facets": ["brand", "/brand"]}, "facets[1]: /brand was given before; give it once"),
+        ({"facets": ["", ""]}, "facets[0]: is empty; name a field of the metadata, width or height"),
         ({"facets": ["indexed_at"]}, "facets[0]: indexed_at is another one for each image"),
         ({"facets": [""]}, "facets[0]: is empty; name a field"),
         ({"facets": [f"f{number}" for number in range(11)]}, "facets: names 11 fields; at most 10 are counted"),

@@ -32,9 +32,11 @@ def facets_of(names: Sequence[str]) -> tuple[MetadataField, ...]:
     """Parse the names in the parameter `facets`. Raises InvalidQuery."""
     if len(names) > MAX_FACETS:
         raise InvalidQuery(f"facets: names {len(names):,} fields; at most {MAX_FACETS} are counted")
-    if (twice := next((place for place, name in enumerate(names) if name in names[:place]), None)) is not None:
-        raise InvalidQuery(f"facets[{twice}]: {legible(names[twice])} was given before; give it once")
-    return tuple(_shared_field(name, f"facets[{place}]") for place, name in enumerate(names))
+    fields = [_shared_field(name, f"facets[{place}]") for place, name in enumerate(names)]
+    for place, field in enumerate(fields):
+        if field in fields[:place]:  # under another spelling, too: `price` and `/price`
+            raise InvalidQuery(f"facets[{place}]: {legible(names[place])} was given before; give it once")
+    return tuple(fields)
 
 
 def sort_of(name: str) -> Sort:
