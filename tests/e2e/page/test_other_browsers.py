@@ -23,7 +23,7 @@ DROP_GREEN = """
             document.body.dispatchEvent(new DragEvent(name, { dataTransfer, bubbles: true, cancelable: true }));
     });
 """
-STARTED = "return document.body.classList.contains('may-write')"
+STARTED = "return document.body?.classList.contains('may-write') === true"
 """The scripts have run, and what only some may do is offered: WebKit is done with the page before."""
 HITS = "return document.querySelectorAll('.hit:not(.skeleton)').length"
 FIRST = "return document.querySelector('.hit:not(.skeleton) .name')?.textContent"
