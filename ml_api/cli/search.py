@@ -16,6 +16,7 @@ from ml_api.api.schemas.search import PageParameters, TextParameters
 from ml_api.cli.exits import Exit
 from ml_api.cli.finders import Answer, Finder, Hit, Wanted, finder_of
 from ml_api.cli.parsing import Options
+from ml_api.corpus.base import too_large
 from ml_api.errors import ConfigError, InvalidInput, MlApiError
 from ml_api.images import THUMBNAIL_MEDIA_TYPE
 from ml_api.services import location_of
@@ -27,7 +28,7 @@ ASKED: Final = ("limit", "offset", "filter", "min_relevance", "group", "match")
 
 def search(settings: Settings, options: Options) -> Exit:
     """Raises ConfigError, InvalidInput, Unavailable, OSError."""
-    image = options.image.expanduser().read_bytes() if options.image else None
+    image = _read(options.image.expanduser(), settings.max_upload_bytes) if options.image else None
     asked = {name: str(value) for name in ASKED if (value := getattr(options, name)) is not None}
     wanted = Wanted(options.text, image, asked, _checked(options.text, asked))
     with finder_of(settings) as finder:
@@ -44,6 +45,15 @@ def search(settings: Settings, options: Options) -> Exit:
     for note in answer.notes(wanted.nothing):
         print(note, file=sys.stderr)  # noqa: T201 - for a person
     return Exit.DONE if answer.hits else Exit.FAILED
+
+
+def _read(path: Path, max_bytes: int) -> bytes:
+    """Raises TooLarge, OSError."""
+    with path.open("rb") as file:
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise too_large(max_bytes)
+    return data
 
 
 def _checked(text: str | None, asked: Mapping[str, str]) -> PageParameters:

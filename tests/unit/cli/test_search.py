@@ -136,6 +136,12 @@ def test_a_page_says_why_hits_stand_where_they_do(settings, service, tmp_path):
     assert BY_WORDS in page
 
 
+def test_a_file_over_the_limit_is_not_read_to_its_end(settings, tmp_path):
+    (tmp_path / "long.png").write_bytes(bytes(1025))  # /dev/zero has no end, and took all memory
+    with pytest.raises(InvalidInput, match="the largest allowed"):
+        run(settings.model_copy(update={"max_upload_bytes": 1024}), "--image", tmp_path / "long.png")
+
+
 def test_an_image_is_sent_alone_or_with_a_text(settings, service, tmp_path, capsys):
     (tmp_path / "mine.png").write_bytes(b"picture")
     encoded = "cGljdHVyZQ=="
